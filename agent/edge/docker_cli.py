@@ -1,0 +1,111 @@
+"""The docker CLI: which version, and one `docker login` in a private configuration directory."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from agent.edge.process import Finished, child_environment, run
+from agent.model.credential import Credential
+from agent.model.problems import ConfigUnwritable
+from agent.model.registry import Registry
+
+_VERSION: Final = re.compile(r"Docker version (\d[\w.+~-]*)")
+_VERSION_TIMEOUT_S: Final = 10.0
+# An entry of any kind keeps the CLI from choosing `pass` or `secretservice` by itself (cli/config: DetectDefaultStore).
+_PRIVATE_CONFIG: Final = '{"auths": {"registry-agent.invalid": {}}}'
+
+
+@dataclass(frozen=True, slots=True)
+class LoginResult:
+    """How `docker login` ended; `entry` is what it saved for the registry, as it stands in its config.json."""
+
+    finished: Finished
+    entry: Mapping[str, Any] | None
+
+
+class DockerCli:
+    """Runs the CLI with a built environment. Logins leave nothing behind but their result."""
+
+    def __init__(self, environ: Mapping[str, str], runtime: Path) -> None:
+        self._engine_env: Final = child_environment(environ)
+        self._logins: Final = runtime / "logins"
+        # By default the CLI logs in by itself: an engine that hangs would hang it, and its proxy and CAs are not ours.
+        self._alone_env: Final = {
+            **{name: value for name, value in self._engine_env.items() if not name.startswith("DOCKER_")},
+            "DOCKER_HOST": f"unix://{runtime / 'no-engine.sock'}",
+        }
+
+    def clean_up(self) -> None:
+        """Remove what a killed agent left behind; blocking."""
+        shutil.rmtree(self._logins, ignore_errors=True)
+
+    async def version(self, program: Path) -> str | None:
+        """The version that `docker --version` tells, None where it is no docker's.
+
+        Raises:
+            ProcessTimeout, OSError: it does not run.
+        """
+        finished = await run([program, "--version"], env=self._alone_env, timeout=_VERSION_TIMEOUT_S)
+        found = _VERSION.match(finished.stdout.decode(errors="replace"))
+        return found[1] if found and finished.returncode == 0 else None
+
+    async def login(
+        self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
+    ) -> LoginResult:
+        """One `docker login`, with the password on its standard input and a configuration directory of its own.
+
+        Raises:
+            ProcessTimeout: no end within `timeout` seconds.
+            OSError: the program cannot be started.
+            ConfigUnwritable: the runtime directory takes no file.
+        """
+        try:
+            directory = await asyncio.to_thread(self._prepare)
+        except OSError as error:
+            raise ConfigUnwritable(
+                registry.hostname,
+                f"the agent's runtime directory {self._logins.parent} takes no file: {error.strerror}",
+                hint="free space on it, or set RUNTIME_DIRECTORY to a directory of the agent's user",
+            ) from error
+        try:
+            finished = await run(
+                [
+                    program,
+                    "--config",
+                    directory,
+                    "login",
+                    f"--username={credential.username}",
+                    "--password-stdin",
+                    registry.docker_key,
+                ],
+                env=self._engine_env if through_engine else self._alone_env,
+                stdin=credential.password.reveal().encode(),
+                timeout=timeout,
+            )
+            return LoginResult(finished, await asyncio.to_thread(_saved, directory, registry))
+        finally:
+            # Not awaited in a thread: it must happen even while the agent is being cancelled, and it is one small file.
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _prepare(self) -> Path:
+        self._logins.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(dir=self._logins))
+        descriptor = os.open(directory / "config.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(_PRIVATE_CONFIG)
+        return directory
+
+
+def _saved(directory: Path, registry: Registry) -> Mapping[str, Any] | None:
+    try:
+        entry = json.loads((directory / "config.json").read_bytes())["auths"].get(registry.docker_key)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return entry if isinstance(entry, dict) and entry else None

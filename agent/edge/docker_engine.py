@@ -1,0 +1,57 @@
+"""Is there an engine? Asked through the Docker SDK, in a short-lived child: loaded here it would cost 9 MB for good."""
+
+import asyncio
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.edge.process import ProcessTimeout, child_environment, run
+from agent.model.status import Engine
+
+_DEFAULT: Final = "unix:///var/run/docker.sock"
+_TIMEOUT_S: Final = 5
+_CHILD: Final = f"""
+import sys
+import docker, docker.errors, requests
+try:
+    client = docker.from_env(timeout={_TIMEOUT_S})
+    client.ping()
+    print("reachable", client.version().get("Version", ""))
+except (requests.exceptions.Timeout, TimeoutError):
+    print("unresponsive")
+except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+    print("unresponsive" if "timed out" in str(error).lower() else "unreachable")
+"""
+
+
+class DockerEngine:
+    """The engine that DOCKER_HOST names, or the one on the usual socket."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._env: Final = child_environment(environ)
+        self.address: Final = environ.get("DOCKER_HOST") or _DEFAULT
+
+    async def state(self) -> Engine:
+        """Whether it answers; never raises. A socket that is not there is told without asking the SDK."""
+        if self.address.startswith("unix://"):
+            socket = Path(self.address.removeprefix("unix://"))
+            if not await asyncio.to_thread(_is_socket, socket):
+                return Engine.UNREACHABLE
+        try:
+            # -I: neither the working directory nor PYTHON* variables may put something else in the SDK's place.
+            finished = await run([sys.executable, "-I", "-c", _CHILD], env=self._env, timeout=3 * _TIMEOUT_S)
+        except ProcessTimeout:
+            return Engine.UNRESPONSIVE
+        except OSError:
+            return Engine.UNKNOWN
+        word = finished.stdout.decode(errors="replace").split(maxsplit=1)
+        return Engine(word[0]) if word and word[0] in Engine.__members__.values() else Engine.UNKNOWN
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return stat.S_ISSOCK(path.stat().st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,64 @@
+"""Where the agent's directories and its socket are."""
+
+import os
+import pwd
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+SOCKET_NAME: Final = "agent.sock"
+_SYSTEM_RUNTIME: Final = Path("/run/registry-agent")
+
+
+def user_name() -> str:
+    """The name of the user that the process runs as; the number where it has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    if environ.get("HOME"):
+        return Path(environ["HOME"])
+    try:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return Path("/")
+
+
+def runtime_directory(environ: Mapping[str, str]) -> Path:
+    """For the socket and for logins that run; empty after a boot."""
+    given = environ.get("RUNTIME_DIRECTORY")
+    if given:
+        return Path(given.split(":")[0])
+    if os.geteuid() == 0:
+        return _SYSTEM_RUNTIME
+    session = environ.get("XDG_RUNTIME_DIR")
+    # Without a session directory the state directory's neighbour serves: unlike /tmp, nobody else can plant it.
+    return Path(session, "registry-agent") if session else state_directory(environ) / "run"
+
+
+def state_directory(environ: Mapping[str, str]) -> Path:
+    """For what must outlive a restart: whose logins are ours, and who said no."""
+    given = environ.get("STATE_DIRECTORY")
+    if given:
+        return Path(given.split(":")[0])
+    if os.geteuid() == 0:
+        return Path("/var/lib/registry-agent")
+    state_home = environ.get("XDG_STATE_HOME")
+    return Path(state_home or home(environ) / ".local/state") / "registry-agent"
+
+
+def socket_candidates(user: str | None, environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Where an agent may listen, the likeliest first; `user` names whose agent is meant."""
+    if user is not None:
+        return [_SYSTEM_RUNTIME / user / SOCKET_NAME]
+    places = [
+        runtime_directory(environ),
+        _SYSTEM_RUNTIME / user_name(),
+        _SYSTEM_RUNTIME,
+        *([Path(environ["XDG_RUNTIME_DIR"], "registry-agent")] if environ.get("XDG_RUNTIME_DIR") else []),
+        state_directory(environ) / "run",
+    ]
+    return list(dict.fromkeys(place / SOCKET_NAME for place in places))

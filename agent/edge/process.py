@@ -1,0 +1,116 @@
+"""Child programs: the one way to run them, and the environment that they get."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+# What a child may know. Built, not copied: whatever else the agent's environment holds may be a secret.
+_ALLOWED: Final = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TERM|TMPDIR|LC_[A-Z]+|DISPLAY|WAYLAND_DISPLAY"
+    r"|DBUS_SESSION_BUS_ADDRESS|SSH_AUTH_SOCK|GNUPGHOME|PASSWORD_STORE_DIR|GPG_TTY"
+    r"|XDG_(?:RUNTIME_DIR|CONFIG_HOME|DATA_HOME|STATE_HOME|CACHE_HOME|CONFIG_DIRS|DATA_DIRS)"
+    r"|(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy|SSL_CERT_(?:FILE|DIR)"
+    r"|DOCKER_(?:HOST|CONTEXT|TLS_VERIFY|CERT_PATH|API_VERSION)"
+    r"|AWS_(?:PROFILE|REGION|DEFAULT_REGION|CONFIG_FILE|SHARED_CREDENTIALS_FILE|CA_BUNDLE|ROLE_ARN|ROLE_SESSION_NAME"
+    r"|WEB_IDENTITY_TOKEN_FILE|CONTAINER_CREDENTIALS_(?:RELATIVE|FULL)_URI|EC2_METADATA_\w+|STS_REGIONAL_ENDPOINTS"
+    r"|ENDPOINT_URL\w*|USE_\w+_ENDPOINT|SDK_LOAD_CONFIG)"
+    r"|(?:GITPOD|CODESPACE|CODESPACES|REMOTE_CONTAINERS|VSCODE|SUPERVISOR)(?:_\w+)?"
+)
+_SECRET_NAME: Final = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|IMAGE_AUTH|PRIVATE|API_?KEY", re.IGNORECASE)
+_SAFE_THOUGH_NAMED: Final = frozenset({"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"})
+_CHUNK: Final = 65536
+_GRACE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a program ended: its exit code (negative: the signal that killed it) and what it printed, cut at a limit."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+class ProcessTimeout(TimeoutError):
+    """The program was still running at its deadline; its whole process group was killed."""
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The part of `environ` that children get: names known to be needed, none that is known to hold a secret."""
+    return {name: value for name, value in environ.items() if _passed_on(name)}
+
+
+def _passed_on(name: str) -> bool:
+    if name in _SAFE_THOUGH_NAMED or name.startswith("AWS_CONTAINER_CREDENTIALS_"):
+        return True
+    return _ALLOWED.fullmatch(name) is not None and not _SECRET_NAME.search(name)
+
+
+async def run(
+    args: Sequence[str | os.PathLike[str]],
+    *,
+    env: Mapping[str, str],
+    stdin: bytes = b"",
+    timeout: float,
+    limit: int = 65536,
+) -> Finished:
+    """Run a program to its end, without a shell.
+
+    It gets a session of its own, so that at the deadline, or when the caller is cancelled, it is killed together
+    with its children: a hanging grandchild would keep the pipes open for ever. Output past `limit` bytes a stream is
+    read and thrown away.
+
+    Raises:
+        ProcessTimeout: it had not ended after `timeout` seconds.
+        OSError: it cannot be started.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *args,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(env),
+        cwd="/",
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            _, stdout, stderr = await asyncio.gather(
+                _feed(process.stdin, stdin), _drain(process.stdout, limit), _drain(process.stderr, limit)
+            )
+            return Finished(await process.wait(), stdout, stderr)
+    except TimeoutError as error:
+        raise ProcessTimeout(f"no end after {timeout:g} s") from error
+    finally:
+        await _end(process)
+
+
+async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
+    assert stream is not None  # noqa: S101 - it was asked for
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(data)
+        await stream.drain()
+    stream.close()
+
+
+async def _drain(stream: asyncio.StreamReader | None, limit: int) -> bytes:
+    assert stream is not None  # noqa: S101 - it was asked for
+    kept = bytearray()
+    while chunk := await stream.read(_CHUNK):
+        kept += chunk[: limit - len(kept)]
+    return bytes(kept)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill what is left of the group, and close the pipes even where a stranger still holds their other end."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GRACE_S):
+            await process.wait()
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio offers no other way to it

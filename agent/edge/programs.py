@@ -1,0 +1,44 @@
+"""Where a program is: PATH, without the directories in which somebody else could have put it."""
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import Final
+
+DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def find_program(name: str, path: str | None) -> Path | None:
+    """The first executable `name` in the absolute directories of `path` that only the user and root can write to.
+
+    Reads the file system: call it in a thread where that may hang.
+    """
+    for part in (path or DEFAULT_PATH).split(os.pathsep):
+        if not part.startswith("/"):
+            continue
+        candidate = Path(part, name)
+        if _is_ours(Path(part)) and os.access(candidate, os.X_OK) and candidate.is_file() and _is_ours(candidate):
+            return candidate
+    return None
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    if found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IWOTH:
+        return False
+    return not found.st_mode & stat.S_IWGRP or _group_is_ours(found.st_gid)
+
+
+def _group_is_ours(gid: int) -> bool:
+    """Whether nobody but root and the user is in the group (Debian's /usr/local is writable to an empty `staff`)."""
+    ours = {0, os.geteuid()}
+    try:
+        members = {pwd.getpwnam(name).pw_uid for name in grp.getgrgid(gid).gr_mem}
+    except KeyError:
+        return False
+    return members <= ours and all(entry.pw_uid in ours for entry in pwd.getpwall() if entry.pw_gid == gid)

@@ -1,0 +1,156 @@
+"""The agent's own look at a registry's `/v2/`: the docker CLI hides bodies, `Retry-After` and the server's clock."""
+
+import asyncio
+import base64
+import re
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from yarl import URL
+
+from agent.edge.http import CaFileError, HttpClient, Reply
+from agent.model.credential import Credential
+from agent.model.login_failure import Fault, Seen, parse_retry_after
+from agent.model.loopback import is_loopback
+from agent.model.registry import Registry
+from agent.model.text import printable
+
+_CERTS: Final = Path("/etc/docker/certs.d")
+_BODY: Final = 1 << 20
+_SHOWN: Final = 200
+_CHALLENGE: Final = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
+_REDIRECTS: Final = range(300, 400)
+
+
+class RegistryProbe:
+    """Asks `/v2/` as Docker would: over TLS, and over plain HTTP only on loopback when TLS does not work there."""
+
+    def __init__(self, http: HttpClient, now: Callable[[], datetime], certs: Path = _CERTS) -> None:
+        self._http: Final = http
+        self._now: Final = now
+        self._certs: Final = certs
+
+    async def look(self, registry: Registry, credential: Credential | None, timeout: float) -> Seen:
+        """What `/v2/` answers, followed through its challenge if a credential is given; never raises.
+
+        The credential goes where `docker login` sends it: to the registry for Basic, to the challenge's realm for
+        Bearer, and there only over TLS or on loopback.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._look(registry, credential, timeout)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            fault, detail = _fault(error)
+            return Seen(self._now(), fault=fault, detail=detail)
+
+    async def _look(self, registry: Registry, credential: Credential | None, timeout: float) -> Seen:
+        url, reply = await self._ping(registry, timeout)
+        if credential is None or reply.status != 401:  # noqa: PLR2004
+            return self._seen(reply, url)
+        challenge = reply.headers.get("WWW-Authenticate", "")
+        target = _token_url(challenge, credential) if challenge.lower().startswith("bearer") else url
+        if target is None or (URL(target).scheme != "https" and not is_loopback(URL(target).host or "")):
+            return self._seen(reply, url)
+        reply = await self._get(registry, target, timeout, {"Authorization": _basic(credential)})
+        return self._seen(reply, target)
+
+    async def _ping(self, registry: Registry, timeout: float) -> tuple[str, Reply]:
+        url = f"https://{registry.api_host}/v2/"
+        try:
+            return url, await self._get(registry, url, timeout)
+        except (aiohttp.ClientError, OSError):
+            if not await _on_loopback(registry):
+                raise
+        url = f"http://{registry.api_host}/v2/"
+        return url, await self._get(registry, url, timeout)
+
+    async def _get(
+        self, registry: Registry, url: str, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        ca_files = await asyncio.to_thread(self._ca_files, registry)
+        return await self._http.request("GET", url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY)
+
+    def _ca_files(self, registry: Registry) -> list[Path]:
+        """What /etc/docker/certs.d holds for this registry, as the engine reads it."""
+        try:
+            return sorted((self._certs / registry.api_host).glob("*.crt"))
+        except OSError:
+            return []
+
+    def _seen(self, reply: Reply, url: str) -> Seen:
+        now = self._now()
+        return Seen(
+            seen_at=now,
+            status=reply.status,
+            detail=printable(reply.body[: 4 * _SHOWN].decode(errors="replace"), _SHOWN),
+            registry=_is_registry(reply, url),
+            retry_after=parse_retry_after(
+                reply.headers.get("Retry-After"), now, _date(reply.headers.get("Retry-After"))
+            ),
+            server_time=_date(reply.headers.get("Date")),
+        )
+
+
+def _is_registry(reply: Reply, url: str) -> bool:
+    """A page where a registry's answer should be, or a redirect to another host, is somebody else's answer."""
+    if "Docker-Distribution-Api-Version" in reply.headers:
+        return True
+    if reply.status in _REDIRECTS:
+        location = URL(reply.headers.get("Location", ""))
+        return location.host in (None, URL(url).host)
+    return reply.status >= 300 or "html" not in reply.headers.get("Content-Type", "").lower()  # noqa: PLR2004
+
+
+def _token_url(challenge: str, credential: Credential) -> str | None:
+    """Where a Bearer challenge sends people for a token (distribution's token authentication specification)."""
+    fields = dict(_CHALLENGE.findall(challenge))
+    realm = fields.get("realm", "")
+    if not realm.startswith(("https://", "http://")):
+        return None
+    query = {"account": credential.username, "client_id": "docker", "service": fields.get("service", "")}
+    return str(URL(realm).update_query(query))
+
+
+def _basic(credential: Credential) -> str:
+    pair = f"{credential.username}:{credential.password.reveal()}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def _date(value: str | None) -> datetime | None:
+    if not value or value.strip().isdigit():
+        return None
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
+
+
+async def _on_loopback(registry: Registry) -> bool:
+    """Whether Docker takes the registry for one on this machine: a name that resolves to 127.0.0.0/8 or ::1."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(registry.host, registry.port or 443)
+    except OSError:
+        return False
+    return any(is_loopback(str(address[0])) for *_, address in found)
+
+
+def _fault(error: Exception) -> tuple[Fault, str]:
+    match error:
+        case TimeoutError():
+            return Fault.TIMEOUT, ""
+        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
+            return Fault.DNS, ""
+        case aiohttp.ClientConnectorCertificateError():
+            return Fault.TLS, printable(str(error.certificate_error))
+        case ssl.SSLError() | aiohttp.ClientSSLError() | CaFileError():
+            return Fault.TLS, printable(str(error))
+        case aiohttp.ClientOSError() | OSError():
+            return Fault.UNREACHABLE, printable(error.strerror or str(error))
+    return Fault.UNREACHABLE, printable(str(error) or type(error).__name__)

@@ -1,0 +1,45 @@
+"""systemd's side of the process: notifications, the watchdog's interval, a socket that it opened for us."""
+
+import contextlib
+import os
+import socket
+from collections.abc import MutableMapping
+from typing import Final
+
+_FIRST_FD: Final = 3  # sd_listen_fds(3)
+_NAMES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+
+class Systemd:
+    """Reads what systemd put into the environment, and takes it out, so that no child gets it.
+
+    Without systemd everything here does nothing.
+    """
+
+    def __init__(self, environ: MutableMapping[str, str]) -> None:
+        given = {name: environ.pop(name, "") for name in _NAMES}
+        address = given["NOTIFY_SOCKET"]
+        self._address: Final = "\0" + address[1:] if address.startswith("@") else address
+        mine = str(os.getpid())
+        watched = given["WATCHDOG_USEC"].isdigit() and given["WATCHDOG_PID"] in ("", mine)
+        self.watchdog_s: Final = int(given["WATCHDOG_USEC"]) / 1_000_000 if watched else None
+        """Seconds after which a silent agent is killed; None without a watchdog."""
+        self._fds: Final = int(given["LISTEN_FDS"]) if given["LISTEN_PID"] == mine and given["LISTEN_FDS"] else 0
+
+    def inherited_socket(self) -> socket.socket | None:
+        """The listening Unix socket of the socket unit."""
+        if not self._fds:
+            return None
+        inherited = socket.socket(fileno=_FIRST_FD)
+        inherited.setblocking(False)
+        os.set_inheritable(inherited.fileno(), False)
+        return inherited
+
+    def notify(self, **state: str) -> None:
+        """Send `READY=1`, `STATUS=…` and the like (sd_notify(3)); never raises."""
+        if not self._address:
+            return
+        text = "\n".join(f"{name}={value.replace(chr(10), ' ')}" for name, value in state.items())
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
+            s.setblocking(False)
+            s.sendto(text.encode(), self._address)

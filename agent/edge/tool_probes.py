@@ -1,0 +1,31 @@
+"""How the tools are looked at: PATH, the two CLIs, the engine."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.edge.aws_cli import AwsCli
+from agent.edge.docker_cli import DockerCli
+from agent.edge.docker_engine import DockerEngine
+from agent.edge.programs import find_program
+from agent.model.status import Engine
+
+
+class ToolProbes:
+    def __init__(self, environ: Mapping[str, str], docker: DockerCli, engine: DockerEngine) -> None:
+        self._path: Final = environ.get("PATH")
+        self._docker: Final = docker
+        self._aws: Final = AwsCli(environ)
+        self._engine: Final = engine
+
+    def find(self, name: str) -> Path | None:
+        return find_program(name, self._path)
+
+    async def docker_version(self, program: Path) -> str | None:
+        return await self._docker.version(program)
+
+    async def aws_version(self, program: Path) -> str | None:
+        return await self._aws.version(program)
+
+    async def engine(self) -> Engine:
+        return await self._engine.state()

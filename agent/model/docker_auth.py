@@ -1,0 +1,218 @@
+"""Docker's config.json: which login Docker finds in it, and the same document with one login put in or taken out.
+
+The rules are docker/cli's (cli/config: configfile/file.go, credentials/file_store.go and native_store.go).
+"""
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agent.model.json_text import JsonError, format_json, parse_json
+from agent.model.registry import HostnameError, Registry, parse_hostname
+from agent.model.sensitive import Sensitive
+from agent.model.text import printable
+
+Document = dict[str, Any]
+"""A config.json, parsed and checked."""
+
+TOKEN_USER: Final = "<token>"  # noqa: S105 - the field's own word for "no user name", no password
+"""The user name under which a credential helper keeps an identity token."""
+
+_CREDENTIAL_FIELDS: Final = frozenset(
+    {"auth", "username", "password", "identitytoken", "registrytoken", "serveraddress"}
+)
+
+
+class ConfigError(ValueError):
+    """Docker could not use the file; the text says why and holds no value of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored login; `secret` is a password or, with `identity_token`, a token that stands for the login."""
+
+    username: str
+    secret: Sensitive
+    identity_token: bool = False
+
+    def same_login(self, other: "Entry | None") -> bool:
+        """Whether a registry cannot tell them apart; a helper keeps no user name beside an identity token."""
+        if other is None or self.identity_token is not other.identity_token or self.secret != other.secret:
+            return False
+        return self.identity_token or self.username == other.username
+
+
+Ownership = Callable[[str, Entry], bool]
+"""Of a key and the entry found under it: whether the agent may replace it."""
+
+
+def parse_config(data: bytes) -> Document:
+    """The document in `data`, read as strictly as Docker reads it; an empty file is an empty document.
+
+    Raises:
+        ConfigError: what is wrong, and where.
+    """
+    if not data.strip():
+        return {}
+    try:
+        document = parse_json(data)
+    except JsonError as error:
+        raise ConfigError(str(error)) from error
+    if not isinstance(document, dict):
+        raise ConfigError("it is not a JSON object")
+    for key, fields in _auths(document).items():
+        decode_entry(fields, key)
+    if not isinstance(field(document, "credsStore"), str | None):
+        raise ConfigError("credsStore is not a text")
+    helpers = field(document, "credHelpers")
+    if not isinstance(helpers, dict | None) or not all(isinstance(n, str | None) for n in (helpers or {}).values()):
+        raise ConfigError("credHelpers is not an object of texts")
+    return document
+
+
+def format_config(document: Document) -> bytes:
+    """The document as Docker writes it.
+
+    Raises:
+        ConfigError: nested too deeply.
+    """
+    try:
+        return format_json(document)
+    except JsonError as error:
+        raise ConfigError(str(error)) from error
+
+
+def store_of(document: Document, key: str) -> str | None:
+    """The credential helper that keeps the login of `key`; None where the file itself does."""
+    helpers = field(document, "credHelpers") or {}
+    name = helpers[key] if key in helpers else field(document, "credsStore")
+    return name or None
+
+
+def find(document: Document, key: str) -> tuple[str, Entry] | None:
+    """The login that Docker finds in the file for `key`, and the key that it stands under.
+
+    An exact key wins; else one that old versions wrote, such as `https://HOST/v2/`.
+    """
+    auths = _auths(document)
+    keys = [key] if key in auths else [other for other in auths if _hostname(other) == key]
+    for candidate in keys:
+        entry = decode_entry(auths[candidate], candidate)
+        if entry is not None:
+            return candidate, entry
+    return None
+
+
+def entries(document: Document) -> dict[str, Entry]:
+    """All logins in the file by their keys; markers, which only say that a helper has the login, are left out."""
+    decoded = {key: decode_entry(fields, key) for key, fields in _auths(document).items()}
+    return {key: entry for key, entry in decoded.items() if entry is not None}
+
+
+def entries_of(document: Document, registry: Registry) -> dict[str, Entry]:
+    """The logins for a registry in a file of podman's, whose keys may name a repository after the host."""
+    return {key: entry for key, entry in entries(document).items() if _registry(key) == registry}
+
+
+def place(document: Document, key: str, entry: Entry, may_replace: Ownership) -> Document:
+    """The document with `entry` under `key`; itself where it is there already, or is somebody else's."""
+    found = find(document, key)
+    if found is not None and (entry.same_login(found[1]) or not may_replace(*found)):
+        return document
+    return _with(document, key, encode_entry(entry))
+
+
+def mark(document: Document, key: str, may_replace: Ownership) -> Document:
+    """The document with the empty entry that Docker keeps beside a helper's login."""
+    auths = _auths(document)
+    entry = decode_entry(auths.get(key), key)
+    if (entry is None and key in auths) or (entry is not None and not may_replace(key, entry)):
+        return document
+    return _with(document, key, {})
+
+
+def remove(document: Document, key: str, may_remove: Ownership) -> Document:
+    """The document without the entry of `key`; itself where there is none, or it is somebody else's."""
+    auths = _auths(document)
+    entry = decode_entry(auths.get(key), key)
+    if key not in auths or (entry is not None and not may_remove(key, entry)):
+        return document
+    return {**document, _name(document, "auths"): {other: auths[other] for other in auths if other != key}}
+
+
+def encode_entry(entry: Entry) -> dict[str, str]:
+    """What stands under the key in `auths`."""
+    password = "" if entry.identity_token else entry.secret.reveal()
+    pair = f"{entry.username}:{password}".encode("utf-8", "surrogateescape")
+    fields = {"auth": base64.b64encode(pair).decode()}
+    return fields | {"identitytoken": entry.secret.reveal()} if entry.identity_token else fields
+
+
+def decode_entry(fields: Any, key: str) -> Entry | None:
+    """The login in what stands under `key`; None where there is none in it.
+
+    Raises:
+        ConfigError: Docker could not read it.
+    """
+    where = printable(f"auths: {key}", 120)
+    if not isinstance(fields, dict | None):
+        raise ConfigError(f"{where} is not an object")
+    values = {name: field(fields or {}, name) for name in _CREDENTIAL_FIELDS}
+    if not all(isinstance(value, str | None) for value in values.values()):
+        raise ConfigError(f"{where} has a field that is not a text")
+    texts = {name: value or "" for name, value in values.items()}
+    username, password = texts["username"], texts["password"]
+    if texts["auth"]:
+        username, password = _decode_auth(texts["auth"], where)
+    token = texts["identitytoken"] or texts["registrytoken"]
+    if not (username or password or token):
+        return None
+    return Entry(username, Sensitive(token or password), identity_token=bool(token))
+
+
+def field(fields: Mapping[str, Any], name: str) -> Any:
+    """A field by its name in any case, as Go reads JSON; None where it is missing."""
+    return fields.get(_name(fields, name))
+
+
+def _name(fields: Mapping[str, Any], name: str) -> str:
+    if name in fields:
+        return name
+    return next((other for other in fields if other.lower() == name.lower()), name)
+
+
+def _auths(document: Document) -> dict[str, Any]:
+    auths = field(document, "auths")
+    if not isinstance(auths, dict | None):
+        raise ConfigError("auths is not an object")
+    return auths or {}
+
+
+def _with(document: Document, key: str, credential: dict[str, str]) -> Document:
+    auths = _auths(document)
+    others = {name: value for name, value in (auths.get(key) or {}).items() if name.lower() not in _CREDENTIAL_FIELDS}
+    return {**document, _name(document, "auths"): {**auths, key: {**credential, **others}}}
+
+
+def _decode_auth(text: str, where: str) -> tuple[str, str]:
+    try:
+        decoded = base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True)
+    except ValueError:
+        raise ConfigError(f"{where} has an auth that is not base64") from None
+    username, colon, password = decoded.decode("utf-8", "surrogateescape").partition(":")
+    if not colon or not username:
+        raise ConfigError(f"{where} has an auth that is not user:password")
+    return username, password.strip("\0")
+
+
+def _hostname(key: str) -> str:
+    return re.split(r"[/?#]", key.rpartition("://")[2], maxsplit=1)[0]
+
+
+def _registry(key: str) -> Registry | None:
+    try:
+        return parse_hostname(key)
+    except HostnameError:
+        return None

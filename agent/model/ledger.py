@@ -1,0 +1,27 @@
+"""What must outlive a restart of the agent: which stored logins are its own, and who said no until when."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """The login that the agent keeps for one registry.
+
+    `digests` are keyed hashes of it, the newest first: a second one only while it is not known which was written.
+    """
+
+    docker_key: str
+    digests: tuple[str, ...]
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A login that was refused: with what (a fingerprint), why, and when it may be tried again (aware, UTC)."""
+
+    fingerprint: str
+    code: str
+    message: str
+    hint: str
+    not_before: datetime

@@ -1,0 +1,220 @@
+"""Why a `docker login` failed: from what the CLI printed, and from what the agent itself saw at `/v2/`."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from agent.model.problems import (
+    ClockSkew,
+    ConfigUnwritable,
+    DockerCliFailed,
+    EcrTokenExpired,
+    LoginForbidden,
+    LoginRejected,
+    Problem,
+    RegistryDns,
+    RegistryError,
+    RegistryRateLimited,
+    RegistryRefusedRequest,
+    RegistryTimeout,
+    RegistryTls,
+    RegistryUnreachable,
+)
+from agent.model.text import printable
+
+CLOCK_TOLERANCE: Final = timedelta(minutes=5)
+"""AWS refuses signatures whose time is further off than this."""
+_EXPIRED: Final = "authorization token has expired"
+_LONGEST_WAIT: Final = timedelta(hours=12)
+
+
+class Fault(StrEnum):
+    """What kept a registry's answer away."""
+
+    DNS = "dns"
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the agent saw when it asked `/v2/` itself.
+
+    Either a `fault` (with its `detail`) or an answer. `detail` is the body's beginning, printable. `registry` is
+    whether the answer looked like a registry's at all. `server_time` is the Date header, `seen_at` our clock then.
+    """
+
+    seen_at: datetime
+    fault: Fault | None = None
+    detail: str = ""
+    status: int | None = None
+    registry: bool = True
+    retry_after: timedelta | None = None
+    server_time: datetime | None = None
+
+    @property
+    def token_expired(self) -> bool:
+        """Whether this is ECR's word for a token past its time (403, and this text)."""
+        return _EXPIRED in self.detail.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the docker CLI said: a `fault`, or a `status` from the registry, or neither where it is not understood."""
+
+    text: str
+    fault: Fault | None = None
+    status: int | None = None
+
+    @property
+    def about_network(self) -> bool:
+        """Whether it tells of a request at all, so that what the agent saw may stand in for words not understood."""
+        return self.fault is not None or "://" in self.text or "dial " in self.text
+
+
+_STATUS: Final = re.compile(
+    r"(?:failed with status|unexpected HTTP status|unexpected status(?: code)?)[^0-9]{0,80}(\d{3})"
+)
+# In this order: a lookup that timed out is a DNS fault, a handshake that timed out is a timeout.
+_SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
+    (re.compile(r"proxyconnect|proxy authentication required", re.IGNORECASE), Fault.UNREACHABLE),
+    (re.compile(r"toomanyrequests|too many requests", re.IGNORECASE), 429),
+    (re.compile(r"unauthorized|incorrect username or password|authentication required", re.IGNORECASE), 401),
+    (re.compile(r"\bdenied\b|\bforbidden\b", re.IGNORECASE), 403),
+    (re.compile(r"no such host|server misbehaving|\blookup \S+|name resolution", re.IGNORECASE), Fault.DNS),
+    (re.compile(r"deadline exceeded|timeout|timed out|request canceled", re.IGNORECASE), Fault.TIMEOUT),
+    (re.compile(r"x509|tls:|certificate|HTTP response to HTTPS client", re.IGNORECASE), Fault.TLS),
+    (
+        re.compile(r"connection re(?:fused|set)|no route to host|network is unreachable|\bEOF$|broken pipe"),
+        Fault.UNREACHABLE,
+    ),
+)
+
+
+def read_stderr(stderr: bytes) -> Said:
+    """What the last line of `docker login`'s stderr says (the lines before it are the CLI's own noise).
+
+    The texts are those of docker CLI 20.10 to 28.2, with or without an engine in front.
+    """
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    text = lines[-1] if lines else ""
+    text = text.removeprefix("Error response from daemon:").removeprefix("Error:").strip()
+    status = _STATUS.search(text)
+    if status:
+        return Said(printable(text), status=int(status[1]))
+    for pattern, sign in _SIGNS:
+        if pattern.search(text):
+            if isinstance(sign, Fault):
+                return Said(printable(text), fault=sign)
+            return Said(printable(text), status=sign)
+    return Said(printable(text))
+
+
+def explain(said: Said, seen: Seen | None, hostname: str, secret: str) -> Problem:
+    """The problem behind a failed login: the agent's own look decides where the CLI was vague."""
+    skew = clock_skew(seen, hostname)
+    status = _status(said, seen)
+    if status is not None and not (said.status is None and seen is not None and not seen.registry):
+        problem = _of_status(status, hostname, secret, seen)
+    elif seen is not None and seen.fault is not None and said.about_network:
+        problem = _of_fault(seen.fault, hostname, seen.detail)
+    elif said.fault is not None:
+        problem = _of_fault(said.fault, hostname, said.text)
+    elif seen is not None and not seen.registry:
+        problem = not_a_registry(hostname, seen)
+    else:
+        problem = cli_failed(hostname, said.text)
+    return skew if skew is not None and isinstance(problem, RegistryTls | LoginForbidden) else problem
+
+
+def clock_skew(seen: Seen | None, hostname: str) -> ClockSkew | None:
+    """The problem, if the registry's clock is further from ours than AWS bears."""
+    if seen is None or seen.server_time is None:
+        return None
+    off = seen.seen_at - seen.server_time
+    if abs(off) <= CLOCK_TOLERANCE:
+        return None
+    direction = "ahead of" if off > timedelta() else "behind"
+    minutes = round(abs(off).total_seconds() / 60)
+    return ClockSkew(hostname, f"this machine's clock is {minutes} min {direction} the clock of {hostname}")
+
+
+def cli_failed(hostname: str, text: str) -> Problem:
+    """The problem, if it is the CLI's own and not the registry's."""
+    if "no space left" in text or "read-only file system" in text or "quota exceeded" in text:
+        return ConfigUnwritable(
+            hostname,
+            f"docker login to {hostname} could not save its result in the agent's runtime directory: {text}",
+            hint="free space on the file system of the runtime directory",
+        )
+    return DockerCliFailed(hostname, f"docker login to {hostname} failed: {text or 'it printed nothing'}")
+
+
+def not_a_registry(hostname: str, seen: Seen) -> Problem:
+    return RegistryError(
+        hostname,
+        f"{hostname} does not answer as a registry: status {seen.status} and a page or a redirect to elsewhere",
+        hint="something stands between: a captive portal, a proxy's log-in page, or a wrong host name",
+    )
+
+
+def parse_retry_after(value: str | None, now: datetime, parsed_date: datetime | None) -> timedelta | None:
+    """`Retry-After` as seconds or as a date (`parsed_date`, by the caller); at most 12 hours, never negative."""
+    if value is not None and value.strip().isascii() and value.strip().isdigit():
+        wait = timedelta(seconds=min(int(value.strip()[:9]), int(_LONGEST_WAIT.total_seconds())))
+    elif parsed_date is not None:
+        wait = parsed_date - now
+    else:
+        return None
+    return min(max(wait, timedelta()), _LONGEST_WAIT)
+
+
+def _status(said: Said, seen: Seen | None) -> int | None:
+    """The agent's own look is taken where it saw a refusal too; the CLI's where only it got that far."""
+    if seen is not None and seen.status is not None and seen.status >= 400 and seen.status != 401:  # noqa: PLR2004
+        return seen.status
+    if said.status is not None:
+        return said.status
+    return None if said.fault is not None or seen is None or seen.status in (None, 200, 401) else seen.status
+
+
+def _of_status(status: int, hostname: str, secret: str, seen: Seen | None) -> Problem:
+    body = f": {seen.detail}" if seen is not None and seen.detail and seen.registry else ""
+    if status == 401:  # noqa: PLR2004
+        return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}")
+    if status == 403:  # noqa: PLR2004
+        return _forbidden(hostname, secret, seen, body)
+    if status == 429:  # noqa: PLR2004
+        wait = seen.retry_after if seen else None
+        after = f"; it asks to wait {wait.total_seconds():.0f} s" if wait else ""
+        return RegistryRateLimited(hostname, f"{hostname} says that there were too many requests{after}", wait=wait)
+    if 400 <= status < 500:  # noqa: PLR2004
+        return RegistryRefusedRequest(hostname, f"{hostname} refused the request with status {status}{body}")
+    wait = seen.retry_after if seen else None
+    return RegistryError(hostname, f"{hostname} answered with status {status}{body}", wait=wait)
+
+
+def _forbidden(hostname: str, secret: str, seen: Seen | None, body: str) -> Problem:
+    if seen is not None and seen.token_expired:
+        return EcrTokenExpired(
+            hostname,
+            f"{hostname} says that the token of secret {secret} has expired",
+            hint="give the secret a new token, or have it renewed: runner-native, a role, or AWS keys",
+        )
+    return LoginForbidden(hostname, f"{hostname} forbids the login of secret {secret}{body}")
+
+
+def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
+    cause = f": {detail}" if detail else ""
+    match fault:
+        case Fault.DNS:
+            return RegistryDns(hostname, f"the name {hostname} does not resolve{cause}")
+        case Fault.UNREACHABLE:
+            return RegistryUnreachable(hostname, f"no connection to {hostname}{cause}")
+        case Fault.TLS:
+            return RegistryTls(hostname, f"no secure connection to {hostname}{cause}")
+        case Fault.TIMEOUT:
+            return RegistryTimeout(hostname, f"{hostname} did not answer in time{cause}")

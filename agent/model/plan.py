@@ -1,0 +1,217 @@
+"""From secrets to logins: which secret serves a registry, how its password comes about, and what is left out."""
+
+import base64
+import binascii
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from agent.model.credential import AwsIdentity, AwsKeys, Credential
+from agent.model.problems import (
+    NativeUnsupported,
+    Problem,
+    SecretInvalid,
+    SecretShadowed,
+    TokenNotRenewable,
+)
+from agent.model.registry import ECR_PUBLIC_REGION, HostnameError, Registry, parse_hostname
+from agent.model.secret import ECR_USER, Kind, RegistrySecret, Scope
+from agent.model.sensitive import Sensitive
+
+_RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
+
+
+@dataclass(frozen=True, slots=True)
+class AwsDefaults:
+    """What the settings say where a secret does not."""
+
+    region: str | None = None
+    role_arn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """One registry to be logged in to: with the credential at hand, or with a token that AWS gives `source`."""
+
+    registry: Registry
+    secret: RegistrySecret
+    kind: Kind
+    source: Credential | AwsIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A registry that is known and left alone, and the reason in words."""
+
+    registry: Registry
+    secret: RegistrySecret
+    kind: Kind
+    reason: str
+    wanted: bool
+    """False where a person chose to leave it alone (disabled, excluded), so nothing is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    logins: tuple[Login, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defaults: AwsDefaults) -> Plan:
+    """At most one login a registry, by scope, then by name.
+
+    A disabled secret is shown only where no enabled one serves its registry; one that cannot be used gives way to
+    the next. `exclude` holds host names as people type them.
+    """
+    excluded = {_canonical(name) for name in exclude}
+    by_registry: dict[Registry, list[RegistrySecret]] = {}
+    for secret in sorted(secrets, key=lambda s: (not s.enabled, _RANK[s.scope], s.name, s.origin)):
+        by_registry.setdefault(secret.registry, []).append(secret)
+    logins: list[Login] = []
+    skipped: list[Skipped] = []
+    problems: list[Problem] = []
+    for registry, candidates in by_registry.items():
+        if registry.hostname in excluded:
+            skipped.append(_skip(candidates[0], "named in secrets.exclude", wanted=False))
+            continue
+        chosen = _first_usable(candidates, defaults, problems)
+        if isinstance(chosen, Skipped):
+            skipped.append(chosen)
+            continue
+        logins.append(chosen)
+        problems += _shadowed(chosen.secret, candidates)
+    return Plan(tuple(logins), tuple(skipped), tuple(problems))
+
+
+def _first_usable(
+    candidates: Sequence[RegistrySecret], defaults: AwsDefaults, problems: list[Problem]
+) -> Login | Skipped:
+    refused: Skipped | None = None
+    for secret in candidates:
+        if not secret.enabled:
+            return refused or _skip(secret, "disabled in the secret", wanted=False)
+        try:
+            login = _login(secret, defaults)
+        except (NativeUnsupported, SecretInvalid) as problem:
+            problems.append(problem)
+            refused = refused or _skip(secret, problem.message, wanted=True)
+            continue
+        if login.kind is not Kind.BASIC and isinstance(login.source, Credential):
+            problems.append(
+                TokenNotRenewable(
+                    secret.registry.hostname,
+                    f"secret {secret.name} is a ready ECR token: it is used as it is and cannot be renewed",
+                )
+            )
+        return login
+    assert refused is not None  # noqa: S101 - there is no registry without a candidate
+    return refused
+
+
+def _login(secret: RegistrySecret, defaults: AwsDefaults) -> Login:
+    kind = _kind(secret)
+    registry = secret.registry
+    if secret.native and kind is Kind.BASIC:
+        raise NativeUnsupported(
+            registry.hostname, f"secret {secret.name} is runner-native, but {registry} is not an ECR registry"
+        )
+    if kind is Kind.BASIC:
+        return Login(registry, secret, kind, _given(secret))
+    if secret.username == ECR_USER and secret.password is not None:
+        return Login(registry, secret, kind, _ready_token(secret))
+    return Login(registry, secret, kind, _identity(secret, kind, defaults))
+
+
+def _kind(secret: RegistrySecret) -> Kind:
+    """Only an explicit kind sends an ECR token to a host that is not ECR's; AWS keys go nowhere else either."""
+    ecr = secret.registry.ecr
+    if secret.kind in (Kind.ECR, Kind.ECR_PUBLIC) and ecr is not None:
+        # The host name knows better which of ECR's two tokens it takes.
+        return Kind.ECR_PUBLIC if ecr.public else Kind.ECR
+    if secret.kind is not Kind.AUTO:
+        return secret.kind
+    aws = secret.native or secret.has_aws_keys or secret.username in (None, ECR_USER)
+    if ecr is not None and (aws or secret.role_arn is not None):
+        return Kind.ECR_PUBLIC if ecr.public else Kind.ECR
+    if secret.has_aws_keys:
+        raise _invalid(
+            secret,
+            f"AWS keys for {secret.registry}, which is not an ECR host name: set kind to ecr and give the region "
+            "(or to basic, to send the keys there as a password)",
+        )
+    return Kind.BASIC
+
+
+def _given(secret: RegistrySecret) -> Credential:
+    if secret.username is None or secret.password is None:
+        raise _invalid(secret, "username and password are required")
+    return Credential(secret.username, secret.password)
+
+
+def _identity(secret: RegistrySecret, kind: Kind, defaults: AwsDefaults) -> AwsIdentity:
+    ecr = secret.registry.ecr
+    public = kind is Kind.ECR_PUBLIC
+    region = ECR_PUBLIC_REGION if public else ecr.region if ecr else secret.region or defaults.region
+    if region is None:
+        raise _invalid(secret, f"region is missing: {secret.registry} does not tell it, nor does aws.region")
+    role_arn = secret.role_arn or (defaults.role_arn if secret.native else None)
+    return AwsIdentity(region, public, _keys(secret), role_arn, secret.external_id if role_arn else None)
+
+
+def _keys(secret: RegistrySecret) -> AwsKeys | None:
+    if secret.native or secret.username is None:
+        return None
+    if not secret.has_aws_keys or secret.password is None:
+        raise _invalid(
+            secret, "username must be runner-native, an AWS access key id (AKIA…, ASIA…), or AWS with a token"
+        )
+    return AwsKeys(secret.username, secret.password, secret.session_token)
+
+
+def _ready_token(secret: RegistrySecret) -> Credential:
+    assert secret.password is not None  # noqa: S101 - the caller looked
+    return Credential(ECR_USER, secret.password, expires_at=_expiry(secret.password))
+
+
+def _expiry(token: Sensitive) -> datetime | None:
+    """When an ECR token ends, as it tells itself: it is base64 of JSON with the epoch second in `expiration`."""
+    try:
+        expiration = json.loads(base64.b64decode(token.reveal(), validate=True))["expiration"]
+        return datetime.fromtimestamp(int(expiration), UTC)
+    except (ValueError, binascii.Error, KeyError, TypeError, OverflowError, OSError, RecursionError):
+        return None
+
+
+def _shadowed(chosen: RegistrySecret, candidates: Sequence[RegistrySecret]) -> list[Problem]:
+    """A notice for each enabled secret after the chosen one; those before it have a problem of their own."""
+    return [
+        SecretShadowed(
+            other.subject,
+            f"secret {other.name} ({other.scope}) is not used: {chosen.name} ({chosen.scope}) serves "
+            f"{other.registry} too and comes first",
+        )
+        for other in candidates[candidates.index(chosen) + 1 :]
+        if other.enabled
+    ]
+
+
+def _skip(secret: RegistrySecret, reason: str, *, wanted: bool) -> Skipped:
+    try:
+        kind = _kind(secret)
+    except SecretInvalid:
+        kind = Kind.BASIC
+    return Skipped(secret.registry, secret, kind, reason, wanted)
+
+
+def _invalid(secret: RegistrySecret, fault: str) -> SecretInvalid:
+    return SecretInvalid(secret.subject, f"secret {secret.name} of {secret.origin}: {fault}")
+
+
+def _canonical(name: str) -> str:
+    try:
+        return parse_hostname(name).hostname
+    except HostnameError:
+        return name

@@ -1,0 +1,129 @@
+"""Registry host names: what people type, what Docker keys its logins by, and which of them are ECR."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final
+
+DOCKER_HUB: Final = "docker.io"
+_HUB_ALIASES: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
+# The one key under which Docker looks up its own registry (docker/cli, registry/config.go: IndexServer).
+_HUB_KEY: Final = "https://index.docker.io/v1/"
+_HUB_API: Final = "registry-1.docker.io"
+
+_LABEL: Final = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+_HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+# One slash of two is a slip that would else leave a host named `https`.
+_SCHEME: Final = re.compile(r"https?:/+|(?:[a-z][a-z0-9+.-]*:)?//")
+_BRACKETED: Final = re.compile(r"(\[[0-9a-f:.]*\])(?::(.*))?")
+
+# Host names of the ECR data plane, from the endpoint tables of amazon-ecr-credential-helper
+# (api/client.go), anchored at both ends.
+_ECR: Final = re.compile(
+    r"(?P<account>[0-9]{12})\.dkr(?:"
+    r"\.ecr(?P<fips>-fips)?\.(?P<region>[a-z0-9][a-z0-9-]*)\.(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|"
+    r"c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
+    r"|-ecr(?P<fips_dual>-fips)?\.(?P<region_dual>[a-z0-9][a-z0-9-]*)\.on\.(?:aws|amazonwebservices\.com\.cn))"
+)
+_ECR_PUBLIC: Final = frozenset({"public.ecr.aws", "ecr-public.aws.com"})
+ECR_PUBLIC_REGION: Final = "us-east-1"
+
+
+class HostnameError(ValueError):
+    """A registry host name that Docker could not use; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class EcrHost:
+    """What an ECR host name tells: whose registry it is, and which region's token it takes."""
+
+    account: str | None
+    region: str
+    public: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """One registry by its canonical name: lower case, no scheme, no path, the port kept."""
+
+    hostname: str
+
+    @property
+    def docker_key(self) -> str:
+        """The key under which Docker looks up this registry's login, and what `docker login` takes."""
+        return _HUB_KEY if self.hostname == DOCKER_HUB else self.hostname
+
+    @property
+    def api_host(self) -> str:
+        """Host and port that answer `/v2/` for this registry."""
+        return _HUB_API if self.hostname == DOCKER_HUB else self.hostname
+
+    @property
+    def host(self) -> str:
+        """The API's host name without its port."""
+        return _split_port(self.api_host)[0].strip("[]")
+
+    @property
+    def port(self) -> int | None:
+        port = _split_port(self.api_host)[1]
+        return int(port) if port else None
+
+    @property
+    def ecr(self) -> EcrHost | None:
+        """What the name says if it is an ECR host name (a port does not make it another registry)."""
+        host = self.host
+        if host in _ECR_PUBLIC:
+            return EcrHost(account=None, region=ECR_PUBLIC_REGION, public=True)
+        match = _ECR.fullmatch(host)
+        if match is None:
+            return None
+        return EcrHost(match["account"], match["region"] or match["region_dual"], public=False)
+
+    def __str__(self) -> str:
+        return self.hostname
+
+
+def parse_hostname(text: str) -> Registry:
+    """The registry that a person meant by `text`.
+
+    Spaces around it, a scheme, a path and one trailing dot are cut, the case is lowered, a port is kept, and the
+    names under which people know Docker Hub become `docker.io`.
+
+    Raises:
+        HostnameError: what is left is no host name.
+    """
+    rest = text.strip().lower()
+    scheme = _SCHEME.match(rest)
+    if scheme:
+        rest = rest[scheme.end() :]
+    rest = re.split(r"[/?#]", rest, maxsplit=1)[0].strip()
+    if not rest:
+        raise HostnameError("hostname is empty")
+    if "@" in rest:
+        raise HostnameError("hostname holds a user name; give it in the field username")
+    host, port = _split_port(rest)
+    host = host.removesuffix(".")
+    _check(host, port)
+    if host in _HUB_ALIASES and port in ("", "443"):
+        return Registry(DOCKER_HUB)
+    return Registry(f"{host}:{int(port)}" if port else host)
+
+
+def _split_port(text: str) -> tuple[str, str]:
+    bracketed = _BRACKETED.fullmatch(text)
+    if bracketed:
+        return bracketed[1], bracketed[2] or ""
+    host, _, port = text.partition(":")
+    return host, port
+
+
+def _check(host: str, port: str) -> None:
+    if host.startswith("["):
+        try:
+            IPv6Address(host[1:-1])
+        except AddressValueError:
+            raise HostnameError("hostname has brackets, but no IPv6 address in them") from None
+    elif len(host) > 253 or not _HOST.fullmatch(host):  # noqa: PLR2004 - the DNS's own limit
+        raise HostnameError("hostname is not a host name: letters, digits, dots and hyphens, and a port if any")
+    if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):  # noqa: PLR2004 - TCP's own limits
+        raise HostnameError("hostname has a port that is not a number from 1 to 65535")

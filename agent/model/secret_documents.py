@@ -1,0 +1,186 @@
+"""The formats in which secrets are written down, each read into `RegistrySecret`s; no fault quotes a content."""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, Final
+
+from agent.model.problems import SecretInvalid
+from agent.model.registry import HostnameError, parse_hostname
+from agent.model.secret import RegistrySecret, parse_secret
+
+FIELDS: Final = frozenset({field.name for field in fields(RegistrySecret)} - {"registry", "origin"} | {"hostname"})
+"""What a secret's JSON object may hold, and the files in a secret's subdirectory."""
+
+# Docker keeps the two halves of a browser login to its Hub beside the real entry; neither is a password.
+_HUB_TOKENS: Final = ("/access-token", "/refresh-token")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one file, variable or answer gave. A bad item costs itself; `failed` says that all of it was unusable."""
+
+    secrets: tuple[RegistrySecret, ...] = ()
+    problems: tuple[SecretInvalid, ...] = ()
+    failed: bool = False
+
+    @classmethod
+    def failure(cls, origin: str, fault: str) -> "Reading":
+        return cls(problems=(SecretInvalid(origin, f"{origin} {fault}"),), failed=True)
+
+    @classmethod
+    def joined(cls, readings: Iterable["Reading"]) -> "Reading":
+        parts = tuple(readings)
+        return cls(
+            tuple(secret for part in parts for secret in part.secrets),
+            tuple(problem for part in parts for problem in part.problems),
+            failed=any(part.failed for part in parts),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an address answered: `reading` None where nothing changed since `etag`."""
+
+    reading: Reading | None
+    etag: str | None
+
+
+class DocumentError(ValueError):
+    """A text that is not JSON of the wanted form; says where, and quotes nothing."""
+
+
+def read_document(text: str, origin: str, stem: str) -> Reading:
+    """One secret, a list of them, `{"secrets": [...]}`, or Docker's `{"auths": {...}}`.
+
+    Args:
+        text: JSON.
+        origin: the file, variable or address.
+        stem: followed by `-<host>` the name of a secret in Docker's format, which has none.
+    """
+    try:
+        value = decode(text)
+    except DocumentError as error:
+        return Reading.failure(origin, str(error))
+    if isinstance(value, list):
+        return _items(value, origin)
+    if not isinstance(value, dict) or not value.keys() & {"secrets", "auths"}:
+        return one(partial(parse_secret, value, origin, stem))
+    if not isinstance(value.get("secrets", []), list):
+        return Reading.failure(origin, "has secrets that are not a list")
+    if not isinstance(value.get("auths", {}), dict):
+        return Reading.failure(origin, "has auths that are not an object")
+    docker = [
+        one(partial(_docker, host, entry, origin, stem))
+        for host, entry in value.get("auths", {}).items()
+        if not host.endswith(_HUB_TOKENS)
+    ]
+    return Reading.joined([_items(value.get("secrets", []), origin), *docker])
+
+
+def read_answer(text: str, origin: str) -> Reading:
+    """`{"secrets": [...]}` and nothing else.
+
+    Raises:
+        DocumentError: another form.
+    """
+    value = decode(text)
+    if not isinstance(value, dict) or not isinstance(value.get("secrets"), list):
+        raise DocumentError('is not of the form {"secrets": [...]}')
+    return _items(value["secrets"], origin)
+
+
+def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> Reading:
+    """A subdirectory's files, content by name: one secret, whose name is `directory-<host>` if it gives none."""
+    values = {name: content.removesuffix("\n").removesuffix("\r") for name, content in contents.items()}
+    reading = one(partial(parse_secret, values, origin, directory, directory))
+    return Reading(problems=reading.problems, failed=True) if reading.problems else reading
+
+
+def one(parse: Callable[[], RegistrySecret]) -> Reading:
+    try:
+        return Reading((parse(),))
+    except SecretInvalid as problem:
+        return Reading(problems=(problem,))
+
+
+def decode(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        DocumentError: not JSON, or JSON that two readers would understand differently.
+    """
+    if not text.strip():
+        raise DocumentError("is empty")
+    try:
+        return json.loads(text, object_pairs_hook=_no_repetition, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        # Its message may quote the text.
+        raise DocumentError(f"is not JSON (line {error.lineno}, column {error.colno})") from None
+    except RecursionError:
+        raise DocumentError("is nested too deeply") from None
+    except DocumentError:
+        raise
+    except ValueError:
+        raise DocumentError("holds a number that is too long") from None
+
+
+def login_of(auth: str) -> tuple[str, str]:
+    """User name and password in the base64 of `user:password`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    packed = "".join(auth.split())
+    # Padding is often lost on the way through a variable.
+    user, colon, password = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).decode().partition(":")
+    if not colon:
+        raise ValueError("no colon")
+    return user, password.rstrip("\0")
+
+
+def _items(values: list[Any], origin: str) -> Reading:
+    return Reading.joined(one(partial(parse_secret, value, origin, f"[{index}]")) for index, value in enumerate(values))
+
+
+def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
+    """One entry of Docker's `auths`: `auth` beats `username` and `password`, as it does in Docker."""
+    label = _label(host)
+    if not isinstance(entry, Mapping):
+        raise _invalid(origin, label, "is not an object")
+    username, password = entry.get("username"), entry.get("password")
+    if isinstance(entry.get("auth"), str) and entry["auth"]:
+        try:
+            username, password = login_of(entry["auth"])
+        except ValueError:
+            raise _invalid(origin, label, "has an auth that is not the base64 of user:password") from None
+    if not password and (entry.get("identitytoken") or entry.get("registrytoken")):
+        raise _invalid(origin, label, "holds only a token of Docker's own; give it a user name and a password")
+    if not username and not password:
+        raise _invalid(origin, label, "holds no login; it may be in a credential helper, which does not come along")
+    return parse_secret({"hostname": host, "username": username, "password": password}, origin, label, stem)
+
+
+def _label(host: str) -> str:
+    try:
+        return parse_hostname(host).hostname
+    except HostnameError:
+        # What is not a host name may hold anything, a password before an @ too.
+        return "auths"
+
+
+def _invalid(origin: str, label: str, fault: str) -> SecretInvalid:
+    return SecretInvalid(f"{origin}#{label}", f"the entry {label} of {origin} {fault}")
+
+
+def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise DocumentError("has the same key twice in one object")
+    return value
+
+
+def _no_constant(_name: str) -> Any:
+    raise DocumentError("holds a number that JSON does not know (NaN or Infinity)")

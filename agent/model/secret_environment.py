@@ -1,0 +1,50 @@
+"""Secrets that platforms give in the environment."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Final
+
+from agent.model.problems import SecretInvalid
+from agent.model.secret import RegistrySecret, parse_secret
+from agent.model.secret_documents import Reading, login_of, one, read_document
+
+SECRETS: Final = "REGISTRY_AGENT_SECRETS"
+GITPOD: Final = "GITPOD_IMAGE_AUTH"
+_CODESPACES: Final = re.compile(r"(.+)_CONTAINER_REGISTRY_(?:SERVER|USER|PASSWORD)")
+_FIELDS: Final = {"SERVER": "hostname", "USER": "username", "PASSWORD": "password"}
+
+
+def read_environment(environ: Mapping[str, str]) -> Reading:
+    """Everything in REGISTRY_AGENT_SECRETS, `<NAME>_CONTAINER_REGISTRY_*` and GITPOD_IMAGE_AUTH."""
+    return Reading.joined(_readings(environ))
+
+
+def _readings(environ: Mapping[str, str]) -> Iterator[Reading]:
+    if environ.get(SECRETS):
+        yield read_document(environ[SECRETS], SECRETS, SECRETS)
+    matches = (_CODESPACES.fullmatch(variable) for variable, value in environ.items() if value)
+    for name in sorted({match[1] for match in matches if match}):
+        yield one(partial(_codespaces, name, environ))
+    for index, item in enumerate(environ.get(GITPOD, "").split(",")):
+        if item.strip():
+            yield one(partial(_gitpod, item.strip(), f"[{index}]"))
+
+
+def _codespaces(name: str, environ: Mapping[str, str]) -> RegistrySecret:
+    variables = {f"{name}_CONTAINER_REGISTRY_{part}": field for part, field in _FIELDS.items()}
+    origin = next(iter(variables))
+    missing = [variable for variable in variables if not environ.get(variable)]
+    if missing:
+        raise SecretInvalid(f"{origin}#{name}", f"{' and '.join(missing)} must be set for secret {name} to be used")
+    return parse_secret({field: environ[variable] for variable, field in variables.items()}, origin, name, name)
+
+
+def _gitpod(item: str, label: str) -> RegistrySecret:
+    host, _, auth = item.rpartition(":")
+    try:
+        username, password = login_of(auth)
+    except ValueError:
+        fault = f"entry {label} of {GITPOD} is not host:base64(user:password)"
+        raise SecretInvalid(f"{GITPOD}#{label}", fault) from None
+    return parse_secret({"hostname": host, "username": username, "password": password}, GITPOD, label, "gitpod")

@@ -1,0 +1,1 @@
+"""What people and machines read: the log, what is kept out of it, the metrics."""

@@ -1,0 +1,142 @@
+"""The log: structlog in front, a queue and a writer thread behind, so that a stalled reader never stops the loop."""
+
+import contextlib
+import json
+import os
+import queue
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, Final
+
+import structlog
+from structlog.typing import Processor, WrappedLogger
+
+from agent.model.text import printable
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_PRIORITY: Final = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>"}
+KEPT: Final = 1000
+_QUEUED: Final = 10_000
+_LINE: Final = 40_000  # journald cuts lines at 48 KB
+_FLUSH_S: Final = 0.5
+
+
+class Log:
+    """Owns the sink. `logger` is what the rest of the agent writes to; `recent` is what /v1/logs shows."""
+
+    def __init__(self, level: str, style: str, scrub: Callable[[str], str], environ: Mapping[str, str]) -> None:
+        self._scrub: Final = scrub
+        self._environ: Final = environ
+        self._recent: Final[deque[str]] = deque(maxlen=KEPT)
+        self._writer: Final = _Writer()
+        self.context: Final[dict[str, str]] = {}
+        self.configure(level, style)
+        self.logger: Final = structlog.wrap_logger(
+            self._writer,
+            processors=[self._filter, *_COMMON, self._add_context, self._render],
+            wrapper_class=structlog.make_filtering_bound_logger(0),
+            cache_logger_on_first_use=True,
+        )
+
+    @property
+    def dropped(self) -> int:
+        """Lines lost since the start because stdout did not take them."""
+        return self._writer.dropped
+
+    def configure(self, level: str, style: str) -> None:
+        """Take another level (`debug` to `error`) or style (`json`, `console`, `auto`)."""
+        self._level = LEVELS[level]
+        terminal = sys.stdout.isatty()
+        console = style == "console" or (style == "auto" and terminal)
+        colors = terminal and not self._environ.get("NO_COLOR")
+        self._console = structlog.dev.ConsoleRenderer(colors=colors) if console else None
+        self._prefixed = not console and _to_journal(self._environ)
+
+    def recent(self, lines: int) -> list[str]:
+        """The last events, oldest first, as JSON lines; of every level from `log.level` up."""
+        return list(self._recent)[-lines:] if lines > 0 else []
+
+    def close(self) -> None:
+        """Write what is queued, as far as stdout takes it within half a second."""
+        self._writer.close()
+
+    def _filter(self, _: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if LEVELS.get(method, 0) < self._level:
+            raise structlog.DropEvent
+        return event
+
+    def _add_context(self, _: WrappedLogger, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {**event, **self.context}
+
+    def _render(self, logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> str:
+        ordered = {name: event.pop(name) for name in ("time", "level", "event")} | dict(event)
+        clean = {name: self._clean(value) for name, value in ordered.items()}
+        line = self._scrub(json.dumps(clean, ensure_ascii=False, default=str))[:_LINE]
+        self._recent.append(line)
+        if self._console is not None:
+            return self._scrub(str(self._console(logger, method, dict(clean))))
+        return _PRIORITY[method] + line if self._prefixed else line
+
+    def _clean(self, value: object) -> object:
+        if isinstance(value, str):
+            return self._scrub(printable(value, 8000) if "\n" not in value else value)
+        if isinstance(value, dict):
+            return {name: self._clean(item) for name, item in value.items()}
+        return [self._clean(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+_COMMON: Final[tuple[Processor, ...]] = (
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+    structlog.processors.format_exc_info,
+)
+
+
+def _to_journal(environ: Mapping[str, str]) -> bool:
+    """Whether stdout is the journal itself (systemd.exec(5), JOURNAL_STREAM): only it reads `<4>` prefixes."""
+    try:
+        found = os.fstat(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+class _Writer:
+    """Takes lines without ever waiting; a thread of its own writes them."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        self._queue: Final[queue.Queue[str | None]] = queue.Queue(_QUEUED)
+        self._thread: Final = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def msg(self, line: str) -> None:
+        try:
+            self._queue.put_nowait(line)
+        except queue.Full:
+            self.dropped += 1
+
+    debug = info = warning = error = msg
+
+    def close(self) -> None:
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(None)
+        self._thread.join(_FLUSH_S)
+
+    def _write(self) -> None:
+        told = 0
+        while (line := self._queue.get()) is not None:
+            self._print(line)
+            if self.dropped > told and self._queue.empty():
+                told = self.dropped
+                self._print(json.dumps({"event": "log.dropped", "level": "warning", "lines": told}))
+
+    def _print(self, line: str) -> None:
+        # A full disk or a reader that went must not end the thread: the status endpoint still tells all.
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            self.dropped += 1

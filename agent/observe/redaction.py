@@ -1,0 +1,87 @@
+"""The last wall between a secret and a reader: known secrets are taken out of every line, in the forms they take."""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from agent.model.secret import RUNNER_NATIVE
+
+MASK: Final = "[redacted]"
+_SHORT: Final = 6
+"""Below this length a secret is masked only where it stands alone, or half of all words would go."""
+_SHORTEST_CUT: Final = 4
+_CUT: Final = "…"
+
+
+class Scrubber:
+    """Knows the secrets in use, by who uses them, and masks them: raw, JSON-escaped, URL-encoded, in base64."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, frozenset[str]] = {}
+        self._forms: tuple[str, ...] = ()
+        self._short: re.Pattern[str] | None = None
+
+    def protect(self, values: Iterable[str], owner: str = "secrets") -> None:
+        """Replace the secrets that `owner` uses. What is no secret by itself (`runner-native`) is left out."""
+        self._values = {**self._values, owner: frozenset(values) - {"", RUNNER_NATIVE}}
+        forms = {form for known in self._values.values() for value in known for form in _forms(value)}
+        short = sorted(re.escape(form) for form in forms if len(form) < _SHORT)
+        self._short = re.compile(rf"(?<!\w)(?:{'|'.join(short)})(?!\w)") if short else None
+        # The longest first: one secret may hold another.
+        self._forms = tuple(sorted((form for form in forms if len(form) >= _SHORT), key=len, reverse=True))
+
+    def scrub(self, text: str) -> str:
+        """`text` with every known secret masked, also one that was cut off by `…`."""
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MASK)
+        if self._short is not None:
+            text = self._short.sub(MASK, text)
+        return self._scrub_cut(text) if _CUT in text else text
+
+    def _scrub_cut(self, text: str) -> str:
+        head, cut, tail = text.partition(_CUT)
+        for form in self._forms:
+            for length in range(min(len(form) - 1, len(head)), _SHORTEST_CUT - 1, -1):
+                if head.endswith(form[:length]):
+                    head = head[:-length] + MASK
+                    break
+        return head + cut + tail
+
+
+def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
+    """What is secret in the process's own environment: AWS keys, and passwords of proxies."""
+    found = [environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    for name, value in environ.items():
+        if name.lower().endswith("_proxy"):
+            try:
+                found.append(unquote(urlsplit(value).password or ""))
+            except ValueError:
+                continue
+    return found
+
+
+def _forms(value: str) -> Iterator[str]:
+    raw = value.encode("utf-8", "surrogatepass")
+    yield value
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    for encoded in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
+        yield encoded
+        yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), encoded)
+    yield from _base64_forms(raw)
+
+
+def _base64_forms(raw: bytes) -> Iterator[str]:
+    """How `raw` looks inside any base64 text, such as that of `user:password`: one form for each alignment."""
+    for shift in range(3):
+        encoded = base64.b64encode(bytes(shift) + raw).decode()
+        # Characters that also carry bits of a neighbour differ from text to text.
+        start = (shift * 8 + 5) // 6
+        end = (shift + len(raw)) * 8 // 6
+        if end - start >= _SHORT:
+            yield encoded[start:end]
+            yield encoded[start:end].replace("+", "-").replace("/", "_")

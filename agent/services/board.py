@@ -1,0 +1,133 @@
+"""The board: the only mutable state, and what everyone may know of it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, Protocol
+
+from agent.model.problems import Problem
+from agent.model.status import (
+    CLEARED_KEPT,
+    ClearedWarning,
+    ClockJumps,
+    OpenWarning,
+    Phase,
+    Process,
+    RegistryStatus,
+    Snapshot,
+    Tools,
+)
+
+
+class Journal(Protocol):
+    """Where the board says what changed."""
+
+    def warning_raised(self, warning: OpenWarning) -> None: ...
+    def warning_cleared(self, warning: OpenWarning) -> None: ...
+
+
+class Board:
+    """Holds one `Snapshot`, replaced at each change with the next revision; tells whoever waits.
+
+    Problems are reported by owner: a report replaces all that this owner said before, so what it no longer says is
+    mended. Only the event loop's thread may call it.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        now: Callable[[], datetime],
+        journal: Journal,
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        """`scrub` takes known secrets out of a text, in case an outside program or server repeated one."""
+        self._now: Final = now
+        self._journal: Final = journal
+        self._scrub: Final = scrub
+        self._snapshot = Snapshot(process=process)
+        self._registries: Final[dict[str, RegistryStatus]] = {}
+        self._warnings: Final[dict[tuple[str, str], OpenWarning]] = {}
+        self._owned: Final[dict[str, dict[tuple[str, str], Problem]]] = {}
+        self._cleared: Final[deque[ClearedWarning]] = deque(maxlen=CLEARED_KEPT)
+        self._change: asyncio.Event = asyncio.Event()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
+        """Replace all that `owner` reported before; the same problem again raises its count."""
+        before = self._owned.get(owner, {})
+        after = {problem.key: problem for problem in problems}
+        if not before and not after:
+            return
+        self._owned[owner] = after
+        if not after:
+            del self._owned[owner]
+        now = self._now()
+        for key in before.keys() - after.keys():
+            self._clear(key, now)
+        for key, problem in after.items():
+            former = self._warnings.get(key)
+            self._warnings[key] = self._scrubbed(OpenWarning.of(problem, now, former))
+            if former is None or former.severity is not problem.severity:
+                self._journal.warning_raised(self._warnings[key])
+        self._publish(warnings=tuple(self._warnings.values()), cleared=tuple(self._cleared))
+
+    def put_registry(self, registry: RegistryStatus) -> None:
+        """Add or replace a registry's row; `changed_at` is kept while its state is the same."""
+        former = self._registries.get(registry.hostname)
+        same_state = former is not None and former.state is registry.state
+        changed_at = former.changed_at if former is not None and same_state else self._now()
+        last_error = self._scrub(registry.last_error) if registry.last_error else None
+        registry = replace(registry, changed_at=changed_at, last_error=last_error)
+        if registry == former:
+            return
+        self._registries[registry.hostname] = registry
+        self._publish(registries=self._sorted())
+
+    def remove_registry(self, hostname: str) -> None:
+        if self._registries.pop(hostname, None) is not None:
+            self._publish(registries=self._sorted())
+
+    def set_tools(self, tools: Tools) -> None:
+        if tools != self._snapshot.tools:
+            self._publish(tools=tools)
+
+    def set_phase(self, phase: Phase) -> None:
+        if phase is not self._snapshot.phase:
+            self._publish(phase=phase)
+
+    def set_environment_id(self, environment_id: str) -> None:
+        process = self._snapshot.process
+        if environment_id != process.environment_id:
+            self._publish(process=replace(process, environment_id=environment_id))
+
+    def clock_jumped(self) -> None:
+        self._publish(clock=ClockJumps(self._snapshot.clock.jumps + 1, self._now()))
+
+    async def changed(self, since: int) -> Snapshot:
+        """The first snapshot whose revision is not `since`; at once where that is so already."""
+        while self._snapshot.revision == since:
+            await self._change.wait()
+        return self._snapshot
+
+    def _sorted(self) -> tuple[RegistryStatus, ...]:
+        return tuple(self._registries[hostname] for hostname in sorted(self._registries))
+
+    def _clear(self, key: tuple[str, str], now: datetime) -> None:
+        if any(key in problems for problems in self._owned.values()):
+            return
+        warning = self._warnings.pop(key)
+        self._cleared.append(ClearedWarning(warning, now))
+        self._journal.warning_cleared(warning)
+
+    def _scrubbed(self, warning: OpenWarning) -> OpenWarning:
+        return replace(warning, message=self._scrub(warning.message), hint=self._scrub(warning.hint))
+
+    def _publish(self, **changes: object) -> None:
+        self._snapshot = replace(self._snapshot, revision=self._snapshot.revision + 1, **changes)  # type: ignore[arg-type]
+        self._change.set()
+        self._change = asyncio.Event()

@@ -1,0 +1,43 @@
+"""Notices that the machine slept, or that its clock was set: the wall and the monotonic clock then part."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from agent.services.waiting import Clock
+
+_INTERVAL_S: Final = 10.0
+_TOLERANCE_S: Final = 2.0
+
+
+class Board(Protocol):
+    def clock_jumped(self) -> None: ...
+
+
+class Log(Protocol):
+    def warning(self, event: str, **fields: object) -> None: ...
+
+
+class ClockWatch:
+    """Counts jumps, and has everyone look at the clock again."""
+
+    name: Final = "clock"
+
+    def __init__(self, clock: Clock, board: Board, log: Log, on_jump: Callable[[], None]) -> None:
+        self._clock: Final = clock
+        self._board: Final = board
+        self._log: Final = log
+        self._on_jump: Final = on_jump
+
+    async def run(self) -> None:
+        never = asyncio.Event()
+        wall, monotonic = self._clock.now(), self._clock.monotonic()
+        while True:
+            await self._clock.wait(never, _INTERVAL_S)
+            before, wall = wall, self._clock.now()
+            elapsed, monotonic = self._clock.monotonic() - monotonic, self._clock.monotonic()
+            jump = (wall - before).total_seconds() - elapsed
+            if abs(jump) > _TOLERANCE_S:
+                self._log.warning("clock.jumped", seconds=round(jump, 1))
+                self._board.clock_jumped()
+                self._on_jump()

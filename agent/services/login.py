@@ -1,0 +1,227 @@
+"""One registry's login: credential, `docker login`, Docker's configuration, report, wait, and again."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from agent.model.credential import AwsIdentity, Credential
+from agent.model.deadline import Deadline
+from agent.model.plan import Login
+from agent.model.problems import DockerCliMissing, EcrTokenExpired, InternalError, Pace, Problem, Severity
+from agent.model.status import State
+from agent.services.login_row import LoginRow
+from agent.services.retries import retrying
+from agent.services.sign_in import SignedIn
+from agent.services.standing import Standing
+from agent.services.surroundings import Kept, Surroundings
+from agent.services.waiting import wait_until
+
+
+class RegistryLogin:
+    """Keeps one registry logged in for as long as `run` goes on. A changed secret gets another one.
+
+    Args:
+        login: what to log in to, and with what.
+        parts: what it works with.
+        ends_at: when the login that Docker holds already ends, if it is ours and does.
+        on_first_outcome: hears once that it was attempted or skipped.
+    """
+
+    def __init__(
+        self,
+        login: Login,
+        parts: Surroundings,
+        *,
+        ends_at: datetime | None,
+        on_first_outcome: Callable[[], None],
+    ) -> None:
+        self.login: Final = login
+        self._with: Final = parts
+        self.row: Final = LoginRow(login, parts.clock.now(), parts.board, on_first_outcome)
+        self._standing: Final = Standing(
+            login.registry,
+            self.row,
+            custody=parts.custody,
+            clock=parts.clock,
+            log=parts.log,
+            settings=parts.settings,
+        )
+        self._standing.begin(ends_at)
+        self.row.show(expires_at=ends_at)
+        self._wake: Final = asyncio.Event()
+        self._asked: str | None = None
+        self._take_over = False
+        self._force = True
+        self._credential: Credential | None = None
+
+    def ask(self) -> str:
+        """Have it log in at once, over a person's own entry too; the id of the attempt that this brings."""
+        self._asked = self._asked or self._with.new_id()
+        self._wake.set()
+        return self._asked
+
+    def wake(self) -> None:
+        """Have it look again at its clock and at its tools."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        await self._hold_back()
+        while True:
+            self.row.show(attempt_id=self._asked or self._with.new_id())
+            async for attempt in retrying(lambda: self._with.settings().retry, self._sleep):
+                with attempt:
+                    await self._await_docker()
+                    await self.attempt()
+            await self._until_due()
+
+    async def attempt(self) -> None:
+        """One attempt, reported.
+
+        Raises:
+            Problem: it failed.
+        """
+        self._begin()
+        try:
+            await self._attempt(self._with.clock.monotonic())
+        except Problem as problem:
+            await self._failed(problem)
+            raise
+        except Exception as error:
+            self._with.log.exception("login.crashed", **self.row.names)
+            fault = InternalError(self.row.now.hostname, f"a fault of the agent itself: {type(error).__name__}")
+            await self._failed(fault)
+            raise fault from error
+        finally:
+            self.row.show(attempting=False)
+            self.row.first_outcome()
+
+    def skip(self, reason: str) -> None:
+        """Show that the registry is left alone for now; who asked for an attempt learns so too."""
+        if self.row.now.state is not State.SKIPPED:
+            self._with.log.info("login.skipped", **self.row.names, reason=reason)
+        attempt_id, self._asked = self._asked or self.row.now.attempt_id, None
+        self.row.show(state=State.SKIPPED, last_error=reason, attempt_id=attempt_id, next_attempt_at=None)
+        self.row.first_outcome()
+
+    async def _attempt(self, started: float) -> None:
+        login = self.login
+        credential = await self._obtain(self._credential, force=self._force)
+        try:
+            signed = await self._with.sign_in.sign_in(login, credential)
+        except EcrTokenExpired:
+            if not isinstance(login.source, AwsIdentity):
+                raise
+            credential = await self._obtain(credential, force=True)
+            signed = await self._with.sign_in.sign_in(login, credential)
+        kept = await self._with.custody.keep(
+            login.registry, signed.entry, expires_at=credential.expires_at, take_over=self._take_over
+        )
+        for problem in kept.problems:
+            if problem.severity is Severity.ERROR:
+                raise problem
+        self._succeeded(credential, signed, kept, self._with.clock.monotonic() - started)
+
+    async def _obtain(self, stale: Credential | None, *, force: bool) -> Credential:
+        """The password at hand, or a token other than `stale`."""
+        source = self.login.source
+        if isinstance(source, Credential):
+            return source
+        return await self._with.credentials.credential(source, self.row.now.hostname, stale=stale, force=force)
+
+    async def _await_docker(self) -> None:
+        """Wait for the CLI; a registry without a valid login is skipped meanwhile."""
+        await self._with.docker.looked.wait()
+        while not self._with.docker.docker_present.is_set() and not self._standing.valid:
+            self.skip("there is no docker on PATH")
+            await self._wake.wait()
+            self._wake.clear()
+
+    def _begin(self) -> None:
+        row = self.row.now
+        if self._asked is not None:
+            self.row.show(attempt_id=self._asked)
+            self._take_over = True
+        # A person's word and a secret's first use go past the waits that earlier failures brought.
+        self._force = self._asked is not None or row.attempts == 0
+        self._asked = None
+        self._wake.clear()
+        state = State.PENDING if row.state is State.SKIPPED else row.state
+        self.row.show(attempting=True, attempts=row.attempts + 1, next_attempt_at=None, state=state)
+        self._with.log.debug("login.started", **self.row.names, attempt=row.attempts + 1)
+
+    def _succeeded(self, credential: Credential, signed: SignedIn, kept: Kept, seconds: float) -> None:
+        self._credential = credential
+        self._take_over = False
+        self._standing.begin(credential.expires_at)
+        self._with.refusals.accepted(self.login)
+        self.row.report(*signed.problems, state=State.LOGGED_IN)
+        self.row.show(
+            logged_in_at=self._with.clock.now(),
+            expires_at=credential.expires_at,
+            renew_at=credential.renew_at,
+            identity=credential.identity,
+            consecutive_failures=0,
+            last_error=None,
+            stored_in=kept.stored_in if kept.ours else None,
+        )
+        times = {"expires_at": credential.expires_at, "renew_at": credential.renew_at, "seconds": round(seconds, 3)}
+        self._with.log.info("login.succeeded", **self.row.names, stored_in=kept.stored_in, **times)
+
+    async def _failed(self, problem: Problem) -> None:
+        failures = self.row.now.consecutive_failures + 1
+        self.row.show(consecutive_failures=failures, last_error=problem.message)
+        if problem.pace is Pace.REJECTED:
+            wait = timedelta(seconds=self._with.settings().retry.rejected_wait_s)
+            self._with.refusals.refused(self.login, problem, self._with.clock.now() + wait)
+        await self._standing.fail(problem)
+        self._with.log.warning(
+            "login.failed", **self.row.names, code=problem.code, message=problem.message, failures=failures
+        )
+
+    async def _hold_back(self) -> None:
+        """Respect a refusal from before a restart of the agent: wait until it may be tried again, or is asked for."""
+        held = self._with.refusals.held_back(self.login)
+        if held is None:
+            return
+        problem, not_before = held
+        self.row.show(last_error=problem.message)
+        await self._standing.fail(problem)
+        self._with.log.info("login.held_back", **self.row.names, code=problem.code, not_before=not_before)
+        self.row.first_outcome()
+        longest = self._with.settings().retry.rejected_wait_s
+        await self._sleep(min((not_before - self._with.clock.now()).total_seconds(), longest))
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait before the next attempt, and see to it that an expiry meanwhile is noticed when it comes."""
+        clock = self._with.clock
+        retry = Deadline.after(timedelta(seconds=seconds), clock.now(), clock.monotonic())
+        self.row.show(next_attempt_at=retry.at)
+        while self._left(retry) > 0 and not self._may_go_on:
+            event = self._standing.next_event()
+            sooner = event if event is not None and self._left(event) < self._left(retry) else retry
+            if await wait_until(clock, sooner, self._wake):
+                self._wake.clear()
+            elif sooner is event:
+                await self._standing.settle()
+
+    @property
+    def _may_go_on(self) -> bool:
+        """Whether what the wait was for has come sooner: somebody asks, or docker is there."""
+        without_docker = isinstance(self._standing.cause, DockerCliMissing)
+        return self._asked is not None or (without_docker and self._with.docker.docker_present.is_set())
+
+    async def _until_due(self) -> None:
+        """Wait until the token is due, or somebody asks."""
+        clock, held = self._with.clock, self._credential
+        due = (held.renew_at or held.expires_at) if held else None
+        deadline = Deadline.when(due, clock.now(), clock.monotonic()) if due else None
+        while self._asked is None:
+            if deadline is None:
+                await self._wake.wait()
+            elif not await wait_until(clock, deadline, self._wake):
+                return
+            self._wake.clear()
+
+    def _left(self, deadline: Deadline) -> float:
+        return deadline.left(self._with.clock.now(), self._with.clock.monotonic())

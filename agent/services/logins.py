@@ -1,0 +1,217 @@
+"""All logins: one task a registry, begun, ended and replaced as the plan says."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Final, Protocol
+
+from agent.model.credential import AwsIdentity
+from agent.model.plan import Login, Plan, Skipped
+from agent.model.problems import Problem
+from agent.model.registry import Registry, parse_hostname
+from agent.model.status import Phase, RegistryStatus, State
+from agent.services.login import RegistryLogin
+from agent.services.surroundings import Surroundings
+from agent.services.waiting import TICK_S
+
+_STUCK_S: Final = 3 * TICK_S
+
+
+class LedgerEntry(Protocol):
+    @property
+    def expires_at(self) -> datetime | None: ...
+
+
+class Ledger(Protocol):
+    def entries(self) -> Mapping[str, LedgerEntry]: ...
+
+
+class Tokens(Protocol):
+    def retain(self, identities: Collection[AwsIdentity]) -> None: ...
+
+
+class Board(Protocol):
+    def report(self, owner: str, problems: tuple[Problem, ...] = ()) -> None: ...
+    def put_registry(self, registry: RegistryStatus) -> None: ...
+    def remove_registry(self, hostname: str) -> None: ...
+    def set_phase(self, phase: Phase) -> None: ...
+
+
+class Logins:
+    """Follows the plan. The phase becomes `running` when each of its first logins was attempted or skipped."""
+
+    name: Final = "logins"
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        *,
+        board: Board,
+        ledger: Ledger,
+        tokens: Tokens,
+        want_aws: Callable[[bool], None],
+    ) -> None:
+        self._with: Final = surroundings
+        self._board: Final = board
+        self._ledger: Final = ledger
+        self._tokens: Final = tokens
+        self._want_aws: Final = want_aws
+        self._logins: Final[dict[str, RegistryLogin]] = {}
+        self._tasks: Final[dict[str, asyncio.Task[None]]] = {}
+        self._skipped: Final[dict[str, RegistryStatus]] = {}
+        self._plan: Plan | None = None
+        self._planned: Final = asyncio.Event()
+        self._running = False
+        self._swept_at = surroundings.clock.monotonic()
+
+    @property
+    def turning(self) -> bool:
+        """Whether the loop that looks after expiries still ticks."""
+        return self._with.clock.monotonic() - self._swept_at < _STUCK_S
+
+    def follow(self, plan: Plan) -> None:
+        """Take this plan in the place of the last one, as soon as `run` gets to it."""
+        self._plan = plan
+        self._planned.set()
+
+    def renew(self, hostname: str | None) -> list[str]:
+        """Ask for a login at once of one registry, or of all; the ids of the attempts.
+
+        Raises:
+            LookupError: no such registry.
+        """
+        if hostname is not None and hostname not in self._logins and hostname not in self._skipped:
+            raise LookupError(hostname)
+        wanted = [hostname] if hostname is not None else [*self._logins, *self._skipped]
+        return [self._ask(name) for name in wanted]
+
+    def wake(self) -> None:
+        """Have every login look again at its clock and at its tools."""
+        for login in self._logins.values():
+            login.wake()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep(), name="logins:sweep")
+            while True:
+                await self._planned.wait()
+                self._planned.clear()
+                assert self._plan is not None  # noqa: S101 - it is set before the event
+                await self._take(self._plan, group)
+
+    async def once(self, plan: Plan) -> bool:
+        """One attempt at each login of the plan; whether all that is wanted is logged in."""
+        self._show(plan)
+        logins = [self._new(login) for login in plan.logins]
+        await self._with.docker.looked.wait()
+        await asyncio.gather(*(self._try(login) for login in logins))
+        self._board.set_phase(Phase.RUNNING)
+        missing = any(skipped.wanted for skipped in plan.skipped)
+        return not missing and all(login.row.now.state is State.LOGGED_IN for login in logins)
+
+    async def _try(self, login: RegistryLogin) -> None:
+        if not self._with.docker.docker_present.is_set():
+            login.skip("there is no docker on PATH")
+            return
+        with suppress(Problem):
+            await login.attempt()
+
+    async def _take(self, plan: Plan, group: asyncio.TaskGroup) -> None:
+        wanted = {login.registry.hostname: login for login in plan.logins}
+        for hostname in [*self._logins]:
+            if hostname not in wanted:
+                await self._end(hostname, removed=hostname not in {s.registry.hostname for s in plan.skipped})
+            elif self._logins[hostname].login != wanted[hostname]:
+                await self._end(hostname, removed=False)
+        self._show(plan)
+        self._tokens.retain({login.source for login in plan.logins if isinstance(login.source, AwsIdentity)})
+        for hostname, login in wanted.items():
+            if hostname not in self._logins:
+                fresh = self._new(login)
+                self._tasks[hostname] = group.create_task(fresh.run(), name=f"login:{hostname}")
+        self._with.log.info(
+            "plan.changed", logins=sorted(wanted), skipped=sorted(self._skipped), problems=len(plan.problems)
+        )
+        self._check_phase()
+
+    def _show(self, plan: Plan) -> None:
+        """Put the plan's skipped registries and its problems on the board."""
+        self._board.report("plan", plan.problems)
+        self._want_aws(any(isinstance(login.source, AwsIdentity) for login in plan.logins))
+        skipped = {row.hostname: row for row in (self._skipped_row(entry) for entry in plan.skipped)}
+        for hostname in self._skipped.keys() - skipped.keys() - {str(login.registry) for login in plan.logins}:
+            self._board.remove_registry(hostname)
+        self._skipped.clear()
+        self._skipped.update(skipped)
+        for row in skipped.values():
+            self._board.put_registry(row)
+
+    def _new(self, login: Login) -> RegistryLogin:
+        hostname = login.registry.hostname
+        former = self._ledger.entries().get(hostname) if isinstance(login.source, AwsIdentity) else None
+        fresh = RegistryLogin(
+            login,
+            self._with,
+            ends_at=former.expires_at if former else None,
+            on_first_outcome=self._check_phase,
+        )
+        self._logins[hostname] = fresh
+        return fresh
+
+    async def _end(self, hostname: str, *, removed: bool) -> None:
+        """End a login's task. What it left in Docker's configuration stays, unless it is `removed` and to go."""
+        login = self._logins.pop(hostname)
+        task = self._tasks.pop(hostname)
+        task.cancel()
+        await asyncio.wait({task})
+        self._board.report(f"login:{hostname}", ())
+        if not removed:
+            return
+        self._board.remove_registry(hostname)
+        if self._with.settings().secrets.removed == "logout":
+            await self._release(login.login.registry, "login.removed")
+
+    async def _release(self, registry: Registry, event: str) -> None:
+        try:
+            released = await self._with.custody.release(registry)
+        except Problem as problem:
+            self._board.report(f"release:{registry}", (problem,))
+            return
+        self._board.report(f"release:{registry}", ())
+        if released:
+            self._with.log.info(event, registry=registry.hostname)
+
+    async def _sweep(self) -> None:
+        """Take out the logins of secrets that are gone, when their tokens end."""
+        never = asyncio.Event()
+        while True:
+            await self._with.clock.wait(never, TICK_S)
+            self._swept_at = self._with.clock.monotonic()
+            now = self._with.clock.now()
+            for hostname, entry in [*self._ledger.entries().items()]:
+                if hostname not in self._logins and entry.expires_at is not None and entry.expires_at <= now:
+                    await self._release(parse_hostname(hostname), "login.expired")
+
+    def _check_phase(self) -> None:
+        if not self._running and self._plan is not None and all(login.row.over for login in self._logins.values()):
+            self._running = True
+            self._board.set_phase(Phase.RUNNING)
+
+    def _ask(self, hostname: str) -> str:
+        login = self._logins.get(hostname)
+        if login is not None:
+            return login.ask()
+        return self._skipped[hostname].attempt_id or ""
+
+    def _skipped_row(self, entry: Skipped) -> RegistryStatus:
+        return RegistryStatus(
+            hostname=entry.registry.hostname,
+            secret=entry.secret.name,
+            scope=entry.secret.scope.value,
+            kind=entry.kind.value,
+            changed_at=self._with.clock.now(),
+            state=State.SKIPPED,
+            last_error=entry.reason,
+            attempt_id=self._with.new_id(),
+        )

@@ -1,0 +1,53 @@
+"""Who said no, to which secret, until when: kept in the state directory, so that a restart is no new try."""
+
+from datetime import datetime
+from typing import Final, Protocol
+
+from agent.model.credential import AwsIdentity
+from agent.model.ledger import Rejection
+from agent.model.plan import Login
+from agent.model.problems import Pace, Problem, codes
+
+
+class Ledger(Protocol):
+    def fingerprint(self, *parts: str) -> str: ...
+    def rejection(self, hostname: str) -> Rejection | None: ...
+    def set_rejection(self, hostname: str, rejection: Rejection | None) -> None: ...
+
+
+class Refusals:
+    """A refusal holds for the very secret that was refused; another one is tried at once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger: Final = ledger
+
+    def held_back(self, login: Login) -> tuple[Problem, datetime] | None:
+        """The refusal of this very secret, and when it may be tried again; None where it is free to try."""
+        rejection = self._ledger.rejection(login.registry.hostname)
+        if rejection is None or rejection.fingerprint != self._fingerprint(login):
+            return None
+        kind = codes().get(rejection.code)
+        if kind is None:
+            return None
+        problem = kind(login.registry.hostname, rejection.message, hint=rejection.hint, pace=Pace.REJECTED)
+        return problem, rejection.not_before
+
+    def refused(self, login: Login, problem: Problem, not_before: datetime) -> None:
+        rejection = Rejection(self._fingerprint(login), problem.code, problem.message, problem.hint, not_before)
+        self._ledger.set_rejection(login.registry.hostname, rejection)
+
+    def accepted(self, login: Login) -> None:
+        if self._ledger.rejection(login.registry.hostname) is not None:
+            self._ledger.set_rejection(login.registry.hostname, None)
+
+    def _fingerprint(self, login: Login) -> str:
+        """A keyed hash of all that decides who logs in."""
+        source = login.source
+        if not isinstance(source, AwsIdentity):
+            return self._ledger.fingerprint("given", source.username, source.password.reveal())
+        keys = source.keys
+        parts = [source.region, str(source.public), source.role_arn or "", source.external_id or ""]
+        if keys is not None:
+            session_token = keys.session_token.reveal() if keys.session_token else ""
+            parts += [keys.access_key_id, keys.secret_access_key.reveal(), session_token]
+        return self._ledger.fingerprint("aws", *parts)

@@ -1,0 +1,181 @@
+"""One `docker login`, with the agent's own look at the registry beside it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from agent.model.credential import Credential
+from agent.model.docker_auth import ConfigError, Entry, decode_entry
+from agent.model.login_failure import (
+    Fault,
+    Said,
+    Seen,
+    cli_failed,
+    clock_skew,
+    explain,
+    not_a_registry,
+    read_stderr,
+)
+from agent.model.plan import Login
+from agent.model.problems import (
+    DockerCliMissing,
+    Problem,
+    RegistryDns,
+    RegistryTimeout,
+    RegistryTls,
+    RegistryUnreachable,
+)
+from agent.model.registry import Registry
+
+_LOOK_S: Final = 10.0
+_LOOK_AFTER_S: Final = 2.0
+_STARTS: Final = 32
+_START_S: Final = 2.0
+_NETWORK: Final = (RegistryDns, RegistryUnreachable, RegistryTls, RegistryTimeout)
+
+
+class Finished(Protocol):
+    @property
+    def returncode(self) -> int: ...
+    @property
+    def stderr(self) -> bytes: ...
+
+
+class CliResult(Protocol):
+    @property
+    def finished(self) -> Finished: ...
+    @property
+    def entry(self) -> Mapping[str, Any] | None: ...
+
+
+class Cli(Protocol):
+    async def login(
+        self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
+    ) -> CliResult: ...
+
+
+class Probe(Protocol):
+    async def look(self, registry: Registry, credential: Credential | None, timeout: float) -> Seen: ...
+
+
+class Tools(Protocol):
+    @property
+    def docker(self) -> Path | None: ...
+    @property
+    def engine_reachable(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """What `docker login` would have saved, and what is amiss all the same (a clock that is off)."""
+
+    entry: Entry
+    problems: tuple[Problem, ...] = ()
+
+
+class SignIn:
+    """Proves a credential by the real `docker login`.
+
+    The CLI logs in by itself. Where that fails for the network's sake and an engine answers, the engine is asked
+    too: it may know a proxy, a CA or an insecure registry that the CLI does not.
+    """
+
+    def __init__(self, cli: Cli, probe: Probe, tools: Tools, timeout_s: Callable[[], float]) -> None:
+        self._cli: Final = cli
+        self._probe: Final = probe
+        self._tools: Final = tools
+        self._timeout_s: Final = timeout_s
+        self._starts: Final = asyncio.Semaphore(_STARTS)
+
+    async def sign_in(self, login: Login, credential: Credential) -> SignedIn:
+        """One attempt.
+
+        Raises:
+            Problem: why it failed, by class.
+        """
+        async with self._place():
+            try:
+                return await self._sign_in(login, credential, through_engine=False)
+            except _NETWORK as problem:
+                if not self._tools.engine_reachable:
+                    raise
+                try:
+                    return await self._sign_in(login, credential, through_engine=True)
+                except Problem as second:
+                    # A registry's own answer tells more than a network that only the CLI could not pass.
+                    raise problem if isinstance(second, _NETWORK) else second from problem
+
+    async def _sign_in(self, login: Login, credential: Credential, *, through_engine: bool) -> SignedIn:
+        registry = login.registry
+        timeout = self._timeout_s()
+        look = asyncio.create_task(self._probe.look(registry, None, min(timeout, _LOOK_S)))
+        try:
+            result = await self._cli.login(
+                self._program(), registry, credential, timeout=timeout, through_engine=through_engine
+            )
+            if result.finished.returncode == 0 and result.entry is not None:
+                return self._accepted(registry, result.entry, await _soon(look))
+            raise await self._refused(login, credential, result, await look)
+        except TimeoutError as error:
+            raise await self._overran(registry, timeout, await look) from error
+        except OSError as error:
+            raise cli_failed(registry.hostname, f"it cannot be started: {error.strerror or error}") from error
+        finally:
+            look.cancel()
+
+    def _program(self) -> Path:
+        program = self._tools.docker
+        if program is None:
+            raise DockerCliMissing("docker", "there is no docker on PATH any more")
+        return program
+
+    def _accepted(self, registry: Registry, saved: Mapping[str, Any], seen: Seen | None) -> SignedIn:
+        try:
+            entry = decode_entry(saved, registry.docker_key)
+        except ConfigError:
+            entry = None
+        if entry is None:
+            raise cli_failed(registry.hostname, "it saved nothing that can be read")
+        if seen is not None and not seen.registry:
+            raise not_a_registry(registry.hostname, seen)
+        skew = clock_skew(seen, registry.hostname)
+        return SignedIn(entry, (skew,) if skew else ())
+
+    async def _refused(self, login: Login, credential: Credential, result: CliResult, seen: Seen) -> Problem:
+        hostname = login.registry.hostname
+        code, stderr = result.finished.returncode, result.finished.stderr
+        if code < 0:
+            return cli_failed(hostname, f"it was killed by signal {-code}")
+        said = read_stderr(stderr)
+        if code != 1 or not said.text:
+            return cli_failed(hostname, f"exit code {code}, {said.text or 'and it printed nothing'}")
+        if said.status not in (None, 401):
+            # The CLI keeps the body and Retry-After to itself. After a 401 the password is not sent a second time.
+            seen = await self._probe.look(login.registry, credential, min(self._timeout_s(), _LOOK_S))
+        return explain(said, seen, hostname, login.secret.name)
+
+    async def _overran(self, registry: Registry, timeout: float, seen: Seen) -> Problem:
+        if seen.fault is not None:
+            said = Said(f"docker login did not end within {timeout:g} s and was killed", fault=Fault.TIMEOUT)
+            return explain(said, seen, registry.hostname, "")
+        return cli_failed(registry.hostname, f"it did not end within {timeout:g} s and was killed")
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Start at most so many at once, but let none that hangs keep its place: only starting costs the processor."""
+        await self._starts.acquire()
+        release = asyncio.get_running_loop().call_later(_START_S, self._starts.release)
+        try:
+            yield
+        finally:
+            if not release.cancelled() and release.when() > asyncio.get_running_loop().time():
+                release.cancel()
+                self._starts.release()
+
+
+async def _soon(look: asyncio.Task[Seen]) -> Seen | None:
+    done, _ = await asyncio.wait({look}, timeout=_LOOK_AFTER_S)
+    return look.result() if done else None

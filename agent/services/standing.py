@@ -1,0 +1,121 @@
+"""Where a login stands while its renewal fails: still good, in its last hour, or dead and taken out."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from agent.model.deadline import Deadline
+from agent.model.problems import Pace, Problem, RenewalFailing, TokenExpired
+from agent.model.registry import Registry
+from agent.model.renewal import severity_of_failing
+from agent.model.status import State
+from agent.services.login_row import LoginRow
+from agent.services.waiting import Clock
+from agent.settings import Settings
+
+
+class Custody(Protocol):
+    async def release(self, registry: Registry) -> bool: ...
+
+
+class Log(Protocol):
+    def warning(self, event: str, **fields: Any) -> None: ...
+
+
+class Standing:
+    """Knows when the token in Docker's configuration ends, and sees to what follows.
+
+    A valid login is never taken out because its renewal fails; a dead one is, since on a public registry a stale
+    login is worse than none.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        row: LoginRow,
+        *,
+        custody: Custody,
+        clock: Clock,
+        log: Log,
+        settings: Callable[[], Settings],
+    ) -> None:
+        self._registry: Final = registry
+        self._row: Final = row
+        self._custody: Final = custody
+        self._clock: Final = clock
+        self._log: Final = log
+        self._settings: Final = settings
+        self._expiry: Deadline | None = None
+        self._dead = False
+        self._taken_out = False
+        self.cause: Problem | None = None
+
+    @property
+    def valid(self) -> bool:
+        """Whether Docker holds a token of ours that has not ended."""
+        return self._expiry is not None and self._left(self._expiry) > 0
+
+    def begin(self, expires_at: datetime | None) -> None:
+        """Docker holds a login that ends then; None: one that does not end."""
+        self._expiry = (
+            Deadline.when(expires_at, self._clock.now(), self._clock.monotonic()) if expires_at is not None else None
+        )
+        self._dead = self._taken_out = False
+        self.cause = None
+
+    async def fail(self, cause: Problem) -> None:
+        """Say what an attempt's failure means for the login that is there."""
+        self.cause = cause
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Say where the login stands now."""
+        if self.cause is None:
+            return
+        if self._expiry is not None and not self.valid:
+            self._expiry, self._dead = None, True
+        if self._dead:
+            await self._expire(self.cause)
+        elif self._expiry is not None:
+            self._say_failing(self.cause, self._expiry.at)
+        elif self.cause.pace is Pace.REJECTED:
+            self._row.report(self.cause, state=State.REJECTED)
+        else:
+            works = self._row.now.logged_in_at is not None
+            self._row.report(self.cause, state=State.LOGGED_IN if works else State.RETRYING)
+
+    def _say_failing(self, cause: Problem, ends: datetime) -> None:
+        hostname = self._registry.hostname
+        window = timedelta(seconds=self._settings().renewal.urgent_window_s)
+        failing = RenewalFailing(
+            hostname,
+            f"the login for {hostname} works until {ends:%Y-%m-%d %H:%M} UTC, but its renewal fails",
+            severity=severity_of_failing(ends, self._clock.now(), window),
+        )
+        self._row.report(cause, failing, state=State.LOGGED_IN)
+
+    def next_event(self) -> Deadline | None:
+        """The next moment at which a failing renewal becomes more serious: the urgent window, then the end."""
+        if self._expiry is None:
+            return None
+        window = self._settings().renewal.urgent_window_s
+        urgent = Deadline(self._expiry.at - timedelta(seconds=window), self._expiry.monotonic - window)
+        return urgent if self._left(urgent) > 0 else self._expiry
+
+    async def _expire(self, cause: Problem) -> None:
+        hostname = self._registry.hostname
+        message = f"the login for {hostname} has expired and could not be renewed"
+        self._row.report(cause, TokenExpired(hostname, message), state=State.EXPIRED)
+        if self._taken_out:
+            return
+        try:
+            released = await self._custody.release(self._registry)
+        except Problem as problem:
+            self._row.report(cause, TokenExpired(hostname, message), problem, state=State.EXPIRED)
+            return
+        self._taken_out = True
+        self._row.show(stored_in=None)
+        self._log.warning("login.expired", **self._row.names, taken_out=released)
+
+    def _left(self, deadline: Deadline) -> float:
+        return deadline.left(self._clock.now(), self._clock.monotonic())

@@ -1,0 +1,81 @@
+"""What a registry's login works with, by contract."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from agent.model.credential import AwsIdentity, Credential
+from agent.model.docker_auth import Entry
+from agent.model.plan import Login
+from agent.model.problems import Problem
+from agent.model.registry import Registry
+from agent.services.login_row import LoginBoard
+from agent.services.sign_in import SignedIn
+from agent.services.waiting import Clock
+from agent.settings import Settings
+
+
+class Credentials(Protocol):
+    async def credential(
+        self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
+    ) -> Credential: ...
+
+
+class SigningIn(Protocol):
+    async def sign_in(self, login: Login, credential: Credential) -> SignedIn: ...
+
+
+class Kept(Protocol):
+    @property
+    def stored_in(self) -> str: ...
+    @property
+    def problems(self) -> tuple[Problem, ...]: ...
+    @property
+    def ours(self) -> bool: ...
+
+
+class Custody(Protocol):
+    async def keep(
+        self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
+    ) -> Kept: ...
+    async def release(self, registry: Registry) -> bool: ...
+
+
+class Refusals(Protocol):
+    """Who said no, kept across restarts of the agent."""
+
+    def held_back(self, login: Login) -> tuple[Problem, datetime] | None: ...
+    def refused(self, login: Login, problem: Problem, not_before: datetime) -> None: ...
+    def accepted(self, login: Login) -> None: ...
+
+
+class Docker(Protocol):
+    @property
+    def looked(self) -> asyncio.Event: ...
+    @property
+    def docker_present(self) -> asyncio.Event: ...
+
+
+class Log(Protocol):
+    def debug(self, event: str, **fields: Any) -> None: ...
+    def info(self, event: str, **fields: Any) -> None: ...
+    def warning(self, event: str, **fields: Any) -> None: ...
+    def exception(self, event: str, **fields: Any) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every login works with; the same for all of them. `new_id` gives the id of an attempt."""
+
+    credentials: Credentials
+    sign_in: SigningIn
+    custody: Custody
+    refusals: Refusals
+    docker: Docker
+    board: LoginBoard
+    clock: Clock
+    log: Log
+    settings: Callable[[], Settings]
+    new_id: Callable[[], str]

@@ -1,0 +1,179 @@
+"""Looks again and again at what the logins need: the docker CLI, the aws CLI, an engine."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.model.problems import (
+    AwsCliMissing,
+    DockerCliFailed,
+    DockerCliMissing,
+    EngineUnreachable,
+    EngineUnresponsive,
+    Problem,
+)
+from agent.model.status import Engine, Tool, Tools
+from agent.services.waiting import Clock
+
+_INTERVAL_S: Final = 15.0
+_ENGINE_INTERVAL_S: Final = 300.0
+"""An engine that answers is asked this seldom: each look costs a short-lived child."""
+
+
+class ToolBoard(Protocol):
+    def report(self, owner: str, problems: tuple[Problem, ...] = ()) -> None: ...
+    def set_tools(self, tools: Tools) -> None: ...
+
+
+class Log(Protocol):
+    def info(self, event: str, **fields: object) -> None: ...
+
+
+class Probes(Protocol):
+    """How the tools are looked at; nothing here raises, but `docker_version` may (OSError, an overrun deadline)."""
+
+    def find(self, name: str) -> Path | None: ...
+    async def docker_version(self, program: Path) -> str | None: ...
+    async def aws_version(self, program: Path) -> str | None: ...
+    async def engine(self) -> Engine: ...
+
+
+class ToolWatch:
+    """Keeps the board's tools true. `docker` is what logins wait for."""
+
+    name: Final = "tools"
+
+    def __init__(
+        self,
+        probes: Probes,
+        clock: Clock,
+        board: ToolBoard,
+        log: Log,
+        *,
+        engine_address: str,
+        on_docker: Callable[[], None],
+    ) -> None:
+        """`on_docker` hears when the docker CLI has come."""
+        self._probes: Final = probes
+        self._clock: Final = clock
+        self._board: Final = board
+        self._log: Final = log
+        self._engine_address: Final = engine_address
+        self._on_docker: Final = on_docker
+        self._tools = Tools()
+        self._seen: dict[str, tuple[object, Tool]] = {}
+        self._reported: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._ecr_wanted = False
+        self._engine_due = 0.0
+        self._wake: Final = asyncio.Event()
+        self.looked: Final = asyncio.Event()
+        self.docker_present: Final = asyncio.Event()
+
+    @property
+    def docker(self) -> Path | None:
+        return Path(self._tools.docker.path) if self._tools.docker.path else None
+
+    @property
+    def engine_reachable(self) -> bool:
+        return self._tools.engine is Engine.REACHABLE
+
+    def want_aws(self, wanted: bool) -> None:
+        """Whether there are ECR secrets, so that a missing aws CLI is worth a word."""
+        if wanted != self._ecr_wanted:
+            self._ecr_wanted = wanted
+            self._wake.set()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            self._wake.clear()
+            await self.look()
+            await self._clock.wait(self._wake, _INTERVAL_S)
+
+    async def look(self) -> None:
+        """One look at everything, docker first, since logins wait for it; the aws CLI and the engine are slower."""
+        await self._look_at_docker()
+        self.looked.set()
+        await asyncio.gather(self._look_at_aws(), self._look_at_engine())
+
+    async def _look_at_docker(self) -> None:
+        program = await asyncio.to_thread(self._probes.find, "docker")
+        if program is None:
+            self._set(docker=Tool())
+            self._report("docker", [DockerCliMissing("docker", "there is no docker on PATH, so nothing can log in")])
+            self.docker_present.clear()
+            return
+        failure: list[Problem] = []
+        tool = await self._tool("docker", program, self._probes.docker_version)
+        if tool.version is None:
+            failure.append(
+                DockerCliFailed("docker", f"{program} --version fails or prints nothing that can be understood")
+            )
+        self._set(docker=tool)
+        self._report("docker", failure)
+        if not self.docker_present.is_set():
+            self.docker_present.set()
+            self._on_docker()
+
+    async def _look_at_aws(self) -> None:
+        program = await asyncio.to_thread(self._probes.find, "aws")
+        tool = Tool() if program is None else await self._tool("aws", program, self._probes.aws_version)
+        self._set(aws=tool)
+        missing = self._ecr_wanted and program is None
+        self._report("aws", [AwsCliMissing("aws", "there is no aws on PATH; ECR logins do not need it")] * missing)
+
+    async def _look_at_engine(self) -> None:
+        if self._clock.monotonic() < self._engine_due:
+            return
+        engine = await self._probes.engine()
+        interval = _ENGINE_INTERVAL_S if engine is Engine.REACHABLE else 0.0
+        self._engine_due = self._clock.monotonic() + interval
+        self._set(engine=engine)
+        self._report("engine", self._engine_problems(engine))
+
+    def _engine_problems(self, engine: Engine) -> list[Problem]:
+        match engine:
+            case Engine.UNREACHABLE:
+                return [EngineUnreachable("engine", f"no Docker engine answers at {self._engine_address}")]
+            case Engine.UNRESPONSIVE:
+                return [EngineUnresponsive("engine", f"the Docker engine at {self._engine_address} stays silent")]
+        return []
+
+    async def _tool(self, name: str, program: Path, version: Callable[[Path], Awaitable[str | None]]) -> Tool:
+        """The tool, its version asked only when the program is another one than last time."""
+        mark = await asyncio.to_thread(_mark, program)
+        former = self._seen.get(name)
+        if former is not None and former[0] == mark and (former[1].version is not None or name == "aws"):
+            return former[1]
+        try:
+            tool = Tool(str(program), await version(program))
+        except Exception:  # noqa: BLE001 - whatever a strange program causes, it is there and does not work
+            tool = Tool(str(program))
+        self._seen[name] = (mark, tool)
+        return tool
+
+    def _report(self, tool: str, problems: list[Problem]) -> None:
+        """Report what is new only: a look that finds the same again is no news."""
+        keys = tuple(problem.key for problem in problems)
+        if self._reported.get(tool, ()) != keys:
+            self._reported[tool] = keys
+            self._board.report(f"tools:{tool}", tuple(problems))
+
+    def _set(self, *, docker: Tool | None = None, aws: Tool | None = None, engine: Engine | None = None) -> None:
+        before = self._tools
+        self._tools = Tools(docker or before.docker, aws or before.aws, engine or before.engine)
+        if self._tools != before:
+            self._board.set_tools(self._tools)
+            self._log.info("tools.changed", **self._tools.as_json())
+
+
+def _mark(program: Path) -> Mapping[str, object]:
+    """What tells one program file from another."""
+    try:
+        found = program.stat()
+    except OSError:
+        return {"path": program}
+    return {"path": program, "inode": found.st_ino, "size": found.st_size, "mtime": found.st_mtime_ns}

@@ -1,0 +1,121 @@
+"""Fakes that many tests share: a clock that moves only when told, a journal that remembers."""
+
+import asyncio
+import heapq
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from agent.model.status import OpenWarning, Process
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeClock:
+    """Time stands still until `advance` moves it; it wakes waiters in the order of their deadlines."""
+
+    def __init__(self, now: datetime = EPOCH) -> None:
+        self._wall = now
+        self._monotonic = 0.0
+        self._waiters: list[tuple[float, int, asyncio.Event]] = []
+        self._order = count()
+
+    def now(self) -> datetime:
+        return self._wall
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    @property
+    def waiting(self) -> int:
+        """How many sleepers there are."""
+        return len(self._waiters)
+
+    async def wait(self, event: asyncio.Event, timeout: float) -> bool:
+        if event.is_set():
+            return True
+        alarm = asyncio.Event()
+        entry = (self._monotonic + timeout, next(self._order), alarm)
+        heapq.heappush(self._waiters, entry)
+        tasks = [asyncio.create_task(event.wait()), asyncio.create_task(alarm.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            if entry in self._waiters:
+                self._waiters.remove(entry)
+                heapq.heapify(self._waiters)
+        return event.is_set()
+
+    async def advance(self, seconds: float) -> None:
+        """Move both clocks on, stopping at each deadline on the way so that its sleeper runs."""
+        end = self._monotonic + seconds
+        await self.settle()
+        while self._waiters and self._waiters[0][0] <= end:
+            deadline, _, alarm = heapq.heappop(self._waiters)
+            self._move(max(deadline - self._monotonic, 0.0))
+            alarm.set()
+            await self.settle()
+        self._move(end - self._monotonic)
+        await self.settle()
+
+    def jump(self, seconds: float) -> None:
+        """Move the wall clock alone, as a suspend or a set clock does."""
+        self._wall += timedelta(seconds=seconds)
+
+    async def settle(self) -> None:
+        """Let everything run that can run without time."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    def _move(self, seconds: float) -> None:
+        self._monotonic += seconds
+        self._wall += timedelta(seconds=seconds)
+
+
+class FakeJournal:
+    """Remembers what the board said."""
+
+    def __init__(self) -> None:
+        self.raised: list[OpenWarning] = []
+        self.cleared: list[OpenWarning] = []
+
+    def warning_raised(self, warning: OpenWarning) -> None:
+        self.raised.append(warning)
+
+    def warning_cleared(self, warning: OpenWarning) -> None:
+        self.cleared.append(warning)
+
+
+class FakeLog:
+    """Remembers events as (level, event, fields)."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, dict[str, object]]] = []
+
+    def debug(self, event: str, **fields: object) -> None:
+        self.events.append(("debug", event, fields))
+
+    def info(self, event: str, **fields: object) -> None:
+        self.events.append(("info", event, fields))
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.events.append(("warning", event, fields))
+
+    def error(self, event: str, **fields: object) -> None:
+        self.events.append(("error", event, fields))
+
+    def names(self) -> list[str]:
+        return [event for _, event, _ in self.events]
+
+
+def process() -> Process:
+    return Process(
+        version="1.0.0",
+        start_id="start",
+        started_at=EPOCH,
+        invocation_id=None,
+        environment_id="env-1",
+        user="vscode",
+        host="box",
+    )
