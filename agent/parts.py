@@ -127,13 +127,13 @@ class Parts:
         probes = ToolProbes(environ, self.docker_cli, engine)
         self.tools = ToolWatch(probes, clock, board, log, engine_address=engine.address, on_docker=self._wake_logins)
         self.custody = Custody(
-            DockerConfigFile(config_dir),
-            CredentialHelpers(environ),
-            PodmanAuthFiles(environ, paths.home(environ)),
-            self.ledger,
-            board,
-            clock,
-            log,
+            config=DockerConfigFile(config_dir),
+            helpers=CredentialHelpers(environ),
+            podman=PodmanAuthFiles(environ, paths.home(environ)),
+            ledger=self.ledger,
+            board=board,
+            clock=clock,
+            log=log,
             auth_config=environ.get("DOCKER_AUTH_CONFIG"),
         )
         tokens = _ProtectedTokens(Aws(user=paths.user_name(), environ=environ, now=clock.now), self.scrubber)

@@ -105,6 +105,9 @@ class FakeLog:
     def error(self, event: str, **fields: object) -> None:
         self.events.append(("error", event, fields))
 
+    def exception(self, event: str, **fields: object) -> None:
+        self.events.append(("error", event, fields))
+
     def names(self) -> list[str]:
         return [event for _, event, _ in self.events]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 import re
 import socket
 import ssl
@@ -25,6 +26,7 @@ _CERTS: Final = Path("/etc/docker/certs.d")
 _BODY: Final = 1 << 20
 _SHOWN: Final = 200
 _CHALLENGE: Final = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _REDIRECTS: Final = range(300, 400)
 
 
@@ -151,6 +153,12 @@ def _fault(error: Exception) -> tuple[Fault, str]:
             return Fault.TLS, printable(str(error.certificate_error))
         case ssl.SSLError() | aiohttp.ClientSSLError() | CaFileError():
             return Fault.TLS, printable(str(error))
-        case aiohttp.ClientOSError() | OSError():
-            return Fault.UNREACHABLE, printable(error.strerror or str(error))
+        case OSError():  # aiohttp.ClientOSError is one
+            return Fault.UNREACHABLE, _why(error)
     return Fault.UNREACHABLE, printable(str(error) or type(error).__name__)
+
+
+def _why(error: OSError) -> str:
+    """The system's own words: asyncio puts others around them, and several where a name has several addresses."""
+    number = error.errno or next((int(found) for found in _ERRNO.findall(str(error))), None)
+    return os.strerror(number).lower() if number else printable(str(error))

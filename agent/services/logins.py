@@ -171,6 +171,8 @@ class Logins:
         self._board.remove_registry(hostname)
         if self._with.settings().secrets.removed == "logout":
             await self._release(login.login.registry, "login.removed")
+        else:
+            self._with.custody.leave(login.login.registry)
 
     async def _release(self, registry: Registry, event: str) -> None:
         try:

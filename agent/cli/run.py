@@ -1,0 +1,50 @@
+"""`registry-agent run`: the daemon, or one pass with `--once`."""
+
+import argparse
+import asyncio
+import faulthandler
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from agent.settings_loader import parse_assignments
+
+USAGE = 64
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--once", action="store_true", help="try each registry once, then end: 0 all logged in, 2 some not"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """The exit code of wrong usage; otherwise it does not return, but ends the process with the agent's own.
+
+    Args:
+        args: with `config` (a path or None), `set` (a list of `SECTION.KEY=VALUE`) and `once`.
+    """
+    # Imported here: no other command needs the daemon's parts.
+    from agent.app import Agent  # noqa: PLC0415
+    from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
+
+    try:
+        flags = parse_assignments(args.set)
+    except ValueError as error:
+        print(f"registry-agent run: {error}", file=sys.stderr)
+        return USAGE
+    keep_secrets_in()
+    faulthandler.enable()
+    agent = Agent(Path(args.config) if args.config else None, flags, os.environ)
+    runner = asyncio.Runner()
+    code = runner.run(agent.once() if args.once else agent.run())
+    agent.close()
+    return _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End now: a thread may still hang in a file system or a name server, and nobody may wait for it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""The agent as a process among the parts that users have."""

@@ -1,0 +1,83 @@
+"""Child programs are started plainly, end in time, and learn nothing."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.edge.process import ProcessTimeout, child_environment, run
+
+PATH = {"PATH": os.environ["PATH"]}
+
+
+async def test_input_output_and_exit_code_come_through() -> None:
+    """What goes in on stdin comes out as the program says, with its exit code."""
+    done = await run(["sh", "-c", "cat; echo oops >&2; exit 3"], env=PATH, stdin=b"hello", timeout=10)
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"hello", b"oops\n")
+
+
+async def test_a_hanging_grandchild_does_not_outlive_the_deadline(tmp_path: Path) -> None:
+    """The whole group is killed, also a grandchild that holds the pipes after its parent is dead."""
+    mark = tmp_path / "pid"
+    started = time.monotonic()
+    with pytest.raises(ProcessTimeout):
+        await run(["sh", "-c", f"sleep 60 & echo $! > {mark}; wait"], env=PATH, timeout=0.3)
+    assert time.monotonic() - started < 3
+    pid = int(mark.read_text())
+    state = Path(f"/proc/{pid}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+async def test_a_grandchild_in_a_session_of_its_own_cannot_hold_the_pipes() -> None:
+    """Even one that escaped the group keeps nobody waiting."""
+    started = time.monotonic()
+    with pytest.raises(ProcessTimeout):
+        await run(["sh", "-c", "setsid sleep 5 & exit 0"], env=PATH, timeout=0.3)
+    assert time.monotonic() - started < 3
+
+
+async def test_endless_output_is_cut_and_does_not_fill_the_memory() -> None:
+    """Past the limit output is read and thrown away, so the program ends by itself."""
+    done = await run(["sh", "-c", "head -c 3000000 /dev/zero"], env=PATH, timeout=10, limit=1000)
+    assert len(done.stdout) == 1000
+    assert done.returncode == 0
+
+
+async def test_a_program_that_does_not_read_its_input_is_no_fault() -> None:
+    """A closed stdin is the program's own business."""
+    done = await run(["true"], env=PATH, stdin=b"x" * 1_000_000, timeout=10)
+    assert done.returncode == 0
+
+
+async def test_a_program_that_is_not_there_is_an_oserror() -> None:
+    """The caller tells it from a failure of the program."""
+    with pytest.raises(FileNotFoundError):
+        await run(["/nonexistent/program"], env=PATH, timeout=1)
+
+
+def test_children_get_what_they_need_and_no_secret() -> None:
+    """Names on the list only, and of those none that is known to hold a secret."""
+    environ = {
+        "PATH": "/bin",
+        "HOME": "/home/x",
+        "HTTPS_PROXY": "http://proxy",
+        "SSL_CERT_FILE": "/ca.pem",
+        "AWS_PROFILE": "team",
+        "GITPOD_WORKSPACE_ID": "w",
+        "DOCKER_CONFIG": "/d",
+        "NOTIFY_SOCKET": "/n",
+        "WATCHDOG_USEC": "1",
+        "LISTEN_FDS": "1",
+        "CREDENTIALS_DIRECTORY": "/c",
+        "REGISTRY_AGENT_SECRETS": "[]",
+        "TEAM_CONTAINER_REGISTRY_PASSWORD": "p",
+        "GITPOD_IMAGE_AUTH": "h:cA==",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "AWS_SESSION_TOKEN": "t",
+        "DOCKER_AUTH_CONFIG": "{}",
+        "GITHUB_TOKEN": "g",
+        "MY_OWN": "m",
+    }
+    kept = {"PATH", "HOME", "HTTPS_PROXY", "SSL_CERT_FILE", "AWS_PROFILE", "GITPOD_WORKSPACE_ID"}
+    assert child_environment(environ).keys() == kept

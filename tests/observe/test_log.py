@@ -1,0 +1,111 @@
+"""The log: one line an event, readable by machine and person, never in the loop's way."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from agent.observe.events import EVENTS
+
+ROOT = Path(__file__).parent.parent.parent
+PROGRAM = """
+import os, sys
+from agent.observe.log import Log
+from agent.observe.redaction import Scrubber
+scrubber = Scrubber()
+scrubber.protect(["hunter2-secret"])
+log = Log("info", sys.argv[1], scrubber.scrub, os.environ)
+log.logger.info("login.succeeded", registry="ghcr.io", note="a\\x1b[31mred hunter2-secret")
+try:
+    raise ValueError("hunter2-secret")
+except ValueError:
+    log.logger.exception("login.crashed")
+log.logger.debug("login.started")
+log.close()
+"""
+
+
+def lines(style: str, **environ: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, style],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environ},
+    )
+    assert "hunter2" not in done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_json_is_one_object_a_line_with_the_traceback_inside() -> None:
+    """A support person's tools read it; secrets and terminal escapes are out of it, debug lines too."""
+    first, second = (json.loads(line) for line in lines("json"))
+    assert (first["event"], first["level"], first["registry"]) == ("login.succeeded", "info", "ghcr.io")
+    assert "\x1b" not in first["note"]
+    assert "ValueError: [redacted]" in second["exception"]
+
+
+def test_auto_is_json_where_no_terminal_reads() -> None:
+    """Pipes and files get JSON, without a journal's prefixes."""
+    assert json.loads(lines("auto")[0])["event"] == "login.succeeded"
+
+
+def test_a_terminal_gets_readable_lines() -> None:
+    """The console style names event and fields in words."""
+    assert "login.succeeded" in lines("console")[0]
+    assert "registry=ghcr.io" in lines("console")[0]
+
+
+def test_the_journal_gets_its_level_prefixes(tmp_path: Path) -> None:
+    """Only where stdout is the journal's own stream, as JOURNAL_STREAM tells by device and inode."""
+    path = tmp_path / "journal"
+    with path.open("w") as stream:
+        found = os.fstat(stream.fileno())
+        environ = {**os.environ, "JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        subprocess.run([sys.executable, "-c", PROGRAM, "auto"], stdout=stream, check=True, env=environ)
+    assert [line[:3] for line in path.read_text().splitlines()] == ["<6>", "<3>"]
+
+
+def test_a_reader_that_stalls_stops_nobody() -> None:
+    """With a full pipe and nobody reading it, logging a flood returns at once, and what is lost is counted."""
+    program = """
+import os, sys, time
+from agent.observe.log import Log
+log = Log("info", "json", str, os.environ)
+started = time.monotonic()
+for number in range(15000):
+    log.logger.info("login.succeeded", number=number, filler="x" * 50)
+print(time.monotonic() - started, log.dropped, file=sys.stderr)
+os._exit(0)
+"""
+    reading, writing = os.pipe()
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True, check=True
+    )
+    os.close(reading)
+    os.close(writing)
+    seconds, dropped = done.stderr.split()
+    assert float(seconds) < 20
+    assert int(dropped) > 1000
+
+
+def test_every_event_is_in_the_list_and_in_the_document() -> None:
+    """Whoever reads a log finds each event's meaning; nothing is logged under a name that is not listed."""
+    logged = set()
+    for path in (ROOT / "agent").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+                continue
+            first = node.args[0]
+            if node.func.attr in {"debug", "info", "warning", "error", "exception"} and isinstance(first, ast.Constant):
+                logged.add(first.value)
+            if node.func.attr == "_release" and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
+                logged.add(node.args[1].value)
+    logged = {name for name in logged if isinstance(name, str) and re.fullmatch(r"[a-z_]+\.[a-z_]+", name)}
+    said_by_a_variable = {"warning.raised", "log.dropped"}
+    assert logged | said_by_a_variable == set(EVENTS)
+    document = (ROOT / "docs" / "logs.md").read_text()
+    assert set(re.findall(r"^\| `([a-z_.]+)`", document, re.MULTILINE)) == set(EVENTS)

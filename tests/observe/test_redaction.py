@@ -1,0 +1,84 @@
+"""Known secrets never reach a reader, in none of the forms that they take."""
+
+import base64
+import json
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.observe.redaction import MASK, Scrubber, secrets_of_environment
+
+SECRET = 'p/w+ "ü&ß\\ =?'
+
+
+@pytest.fixture
+def scrubber() -> Scrubber:
+    scrubber = Scrubber()
+    scrubber.protect([SECRET])
+    return scrubber
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        SECRET,
+        json.dumps(SECRET)[1:-1],
+        json.dumps(SECRET, ensure_ascii=False)[1:-1],
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        quote(SECRET, safe="").lower(),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+    ],
+)
+def test_every_form_is_masked(scrubber: Scrubber, form: str) -> None:
+    """Raw, escaped, encoded: nothing of it is left but at most a base64 digit that it shares with its neighbour."""
+    left = scrubber.scrub(f"before {form} after").replace(MASK, "").replace("before", "").replace("after", "")
+    assert len(left.replace("=", "").strip()) <= 1
+
+
+@given(st.text(max_size=20), st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40))
+def test_a_password_inside_a_basic_header_is_masked(username: str, password: str) -> None:
+    """base64 of user:password shows no more of the password than bits at its ends, whatever the alignment."""
+    scrubber = Scrubber()
+    scrubber.protect([password])
+    header = base64.b64encode(f"{username.replace(':', '')}:{password}".encode(errors="replace")).decode()
+    left = scrubber.scrub(f"Basic {header}")
+    assert MASK in left
+    assert base64.b64encode(password.encode()).decode()[4:-4] not in left
+
+
+def test_a_secret_cut_off_is_masked_too(scrubber: Scrubber) -> None:
+    """A message that was cut shows no first half of a secret."""
+    assert SECRET[:6] not in scrubber.scrub(f"it said {SECRET[:6]}…")
+
+
+def test_short_secrets_are_masked_where_they_stand_alone() -> None:
+    """A password of three letters does not eat the words around it."""
+    scrubber = Scrubber()
+    scrubber.protect(["abc"])
+    assert scrubber.scrub("password abc, alphabcdef") == f"password {MASK}, alphabcdef"
+
+
+def test_each_owner_replaces_only_its_own() -> None:
+    """New secrets of one source do not uncover another's."""
+    scrubber = Scrubber()
+    scrubber.protect(["first-secret"], owner="a")
+    scrubber.protect(["second-secret"], owner="b")
+    scrubber.protect(["third-secret"], owner="a")
+    assert scrubber.scrub("first-secret second-secret third-secret") == f"first-secret {MASK} {MASK}"
+
+
+def test_runner_native_is_no_secret() -> None:
+    """A word of the interface stays readable although it stands in the password's place."""
+    scrubber = Scrubber()
+    scrubber.protect(["runner-native"])
+    assert scrubber.scrub("runner-native") == "runner-native"
+
+
+def test_the_environments_own_secrets_are_known() -> None:
+    """AWS keys, and the password in a proxy's URL."""
+    environ = {"AWS_SECRET_ACCESS_KEY": "aws-key", "https_proxy": "http://me:pr%20xy@proxy:3128", "HOME": "/x"}
+    assert {"aws-key", "pr xy"} <= set(secrets_of_environment(environ))

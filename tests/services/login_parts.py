@@ -1,0 +1,193 @@
+"""What a login works with, as fakes that do what they are told and remember it."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING
+
+from agent.model.credential import AwsIdentity, Credential
+from agent.model.docker_auth import Entry
+from agent.model.plan import AwsDefaults, Login, Plan, make_plan
+from agent.model.problems import Problem
+from agent.model.registry import Registry
+from agent.model.secret import parse_secret
+from agent.model.sensitive import Sensitive
+from agent.model.status import RegistryStatus
+from agent.services.board import Board
+from agent.services.custody import Kept
+from agent.services.login import RegistryLogin
+from agent.services.sign_in import SignedIn
+from agent.services.surroundings import Surroundings
+from agent.settings import Settings
+from tests.fakes import FakeClock, FakeJournal, FakeLog, process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+HOURS = 3600.0
+
+
+def plan(*secrets: dict[str, object]) -> Plan:
+    return make_plan([parse_secret(fields, "test", "[0]") for fields in secrets], (), AwsDefaults())
+
+
+def basic() -> Login:
+    secret: dict[str, object] = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
+    return plan(secret).logins[0]
+
+
+def native() -> Login:
+    return plan({"name": "team-ecr", "hostname": ECR, "username": "runner-native"}).logins[0]
+
+
+class FakeCredentials:
+    """Gives tokens of 12 h, due at half of it, or fails while `problem` is set."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.problem: Problem | None = None
+        self.given: list[Credential] = []
+        self.life = timedelta(hours=12)
+
+    async def credential(
+        self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
+    ) -> Credential:
+        assert identity.region
+        assert isinstance(force, bool)
+        if self.problem is not None:
+            raise self.problem.about(subject)
+        if self.given and self.given[-1] != stale:
+            return self.given[-1]
+        now = self._clock.now()
+        token = Credential(
+            "AWS", Sensitive(f"token-{len(self.given)}"), now, now + self.life, now + self.life / 2, "arn:aws:test"
+        )
+        self.given.append(token)
+        return token
+
+
+class FakeSignIn:
+    """Does what `answer` says of a password."""
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+        self.answer: Callable[[str], Exception | None] = lambda _: None
+        self.hanging = ""
+
+    async def sign_in(self, login: Login, credential: Credential) -> SignedIn:
+        if login.registry.hostname == self.hanging:
+            await asyncio.Event().wait()
+        password = credential.password.reveal()
+        self.tried.append(password)
+        fault = self.answer(password)
+        if fault is not None:
+            raise fault
+        return SignedIn(Entry(credential.username, credential.password))
+
+
+class FakeCustody:
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+        self.taken_over: list[bool] = []
+        self.left: list[str] = []
+        self.problem: Problem | None = None
+
+    async def keep(
+        self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
+    ) -> Kept:
+        assert expires_at is None or expires_at.tzinfo is not None
+        if self.problem is not None:
+            raise self.problem
+        self.kept[registry.hostname] = entry.secret.reveal()
+        self.taken_over.append(take_over)
+        return Kept("config.json", (), ours=True)
+
+    async def release(self, registry: Registry) -> bool:
+        return self.kept.pop(registry.hostname, None) is not None
+
+    def leave(self, registry: Registry) -> None:
+        self.left.append(registry.hostname)
+
+
+class FakeRefusals:
+    """Remembers the last refusal, of the very login that was refused; `held` without a login is everyone's."""
+
+    def __init__(self) -> None:
+        self.held: tuple[Problem, datetime] | None = None
+        self._login: Login | None = None
+
+    def held_back(self, login: Login) -> tuple[Problem, datetime] | None:
+        return self.held if self._login in (None, login) else None
+
+    def refused(self, login: Login, problem: Problem, not_before: datetime) -> None:
+        self._login, self.held = login, (problem, not_before)
+
+    def accepted(self, login: Login) -> None:
+        self._login, self.held = login, None
+
+
+class FakeDocker:
+    def __init__(self) -> None:
+        self.looked = asyncio.Event()
+        self.docker_present = asyncio.Event()
+        self.looked.set()
+        self.docker_present.set()
+
+
+@dataclass
+class LiveSettings:
+    value: Settings = field(default_factory=Settings)
+
+    def __call__(self) -> Settings:
+        return self.value
+
+    def removed(self, policy: str) -> None:
+        self.value = replace(self.value, secrets=replace(self.value.secrets, removed=policy))
+
+
+class Bench:
+    """One of each, and the login on it."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.log = FakeLog()
+        self.journal = FakeJournal()
+        self.board = Board(process(), self.clock.now, self.journal)
+        self.credentials = FakeCredentials(self.clock)
+        self.sign_in = FakeSignIn()
+        self.custody = FakeCustody()
+        self.refusals = FakeRefusals()
+        self.docker = FakeDocker()
+        self.settings = LiveSettings()
+        self.outcomes = 0
+        numbers = count(1)
+        self.surroundings = Surroundings(
+            credentials=self.credentials,
+            sign_in=self.sign_in,
+            custody=self.custody,
+            refusals=self.refusals,
+            docker=self.docker,
+            board=self.board,
+            clock=self.clock,
+            log=self.log,
+            settings=self.settings,
+            new_id=lambda: f"id-{next(numbers)}",
+        )
+
+    def login(self, login: Login, ends_at: datetime | None = None) -> RegistryLogin:
+        return RegistryLogin(login, self.surroundings, ends_at=ends_at, on_first_outcome=self._count)
+
+    @property
+    def row(self) -> RegistryStatus:
+        (row,) = self.board.snapshot.registries
+        return row
+
+    @property
+    def warnings(self) -> dict[str, str]:
+        """Code to severity."""
+        return {warning.code: warning.severity.value for warning in self.board.snapshot.warnings}
+
+    def _count(self) -> None:
+        self.outcomes += 1

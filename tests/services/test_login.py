@@ -1,0 +1,247 @@
+"""One registry's login over its life, told on a clock that moves only when the test moves it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from agent.model.plan import Login
+from agent.model.problems import (
+    AwsUnreachable,
+    ConfigUnwritable,
+    EcrTokenExpired,
+    LoginRejected,
+    Pace,
+    RegistryRateLimited,
+    RegistryUnreachable,
+)
+from agent.model.status import State
+from agent.services.login import RegistryLogin
+from tests.fakes import EPOCH
+from tests.services.login_parts import ECR, HOURS, Bench, basic, native
+
+Begin = Callable[[Login], Awaitable[RegistryLogin]]
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+@pytest.fixture
+async def begin(bench: Bench) -> AsyncIterator[Begin]:
+    """Starts a login's task, and ends it after the test."""
+    tasks: list[asyncio.Task[None]] = []
+
+    async def start(login: Login) -> RegistryLogin:
+        registry_login = bench.login(login)
+        tasks.append(asyncio.create_task(registry_login.run()))
+        await bench.clock.settle()
+        return registry_login
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_good_password_logs_in_once_and_rests(bench: Bench, begin: Begin) -> None:
+    """A password that works is used once; nothing happens for a week."""
+    await begin(basic())
+    await bench.clock.advance(7 * 24 * HOURS)
+    assert bench.sign_in.tried == ["right"]
+    assert bench.row.state is State.LOGGED_IN
+    assert bench.row.stored_in == "config.json"
+    assert bench.outcomes == 1
+
+
+async def test_a_passing_fault_is_tried_again_until_it_passes(bench: Bench, begin: Begin) -> None:
+    """Waits grow to at most retry.max_wait_s; the warning goes with the fault."""
+    bench.sign_in.answer = lambda _: RegistryUnreachable("ghcr.io", "down")
+    await begin(basic())
+    assert bench.row.state is State.RETRYING
+    await bench.clock.advance(2 * HOURS)
+    tries = len(bench.sign_in.tried)
+    assert 2 * 12 <= tries < 150
+    assert bench.row.consecutive_failures == tries
+    bench.sign_in.answer = lambda _: None
+    await bench.clock.advance(301)
+    assert bench.row.state is State.LOGGED_IN
+    assert bench.warnings == {}
+    assert [cleared.warning.code for cleared in bench.board.snapshot.cleared] == ["registry_unreachable"]
+
+
+async def test_a_wrong_password_is_not_tried_again_soon(bench: Bench, begin: Begin) -> None:
+    """After a refusal nothing is tried for rejected_wait_s, since registries lock accounts."""
+    bench.sign_in.answer = lambda _: LoginRejected("ghcr.io", "wrong")
+    await begin(basic())
+    await bench.clock.advance(1799)
+    assert len(bench.sign_in.tried) == 1
+    assert bench.row.state is State.REJECTED
+    await bench.clock.advance(2)
+    assert len(bench.sign_in.tried) == 2
+
+
+async def test_asking_goes_past_a_refusal(bench: Bench, begin: Begin) -> None:
+    """`renew` tries at once, takes over a person's entry, and its id is the attempt's."""
+    bench.sign_in.answer = lambda _: LoginRejected("ghcr.io", "wrong")
+    login = await begin(basic())
+    bench.sign_in.answer = lambda _: None
+    attempt_id = login.ask()
+    await bench.clock.settle()
+    assert bench.row.state is State.LOGGED_IN
+    assert bench.row.attempt_id == attempt_id
+    assert bench.row.attempting is False
+    assert bench.custody.taken_over == [True]
+
+
+async def test_retry_after_is_obeyed(bench: Bench, begin: Begin) -> None:
+    """A registry that says when to come back is not asked before."""
+    bench.sign_in.answer = lambda _: RegistryRateLimited("ghcr.io", "slow down", wait=timedelta(seconds=900))
+    await begin(basic())
+    await bench.clock.advance(899)
+    assert len(bench.sign_in.tried) == 1
+    await bench.clock.advance(2)
+    assert len(bench.sign_in.tried) == 2
+
+
+async def test_a_refusal_from_before_a_restart_holds(bench: Bench, begin: Begin) -> None:
+    """A restart of the agent is no new try, and the status says why nothing is tried."""
+    bench.refusals.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(seconds=600))
+    await begin(basic())
+    assert bench.row.state is State.REJECTED
+    assert bench.warnings == {"login_rejected": "error"}
+    assert bench.outcomes == 1
+    await bench.clock.advance(599)
+    assert bench.sign_in.tried == []
+    await bench.clock.advance(2)
+    assert bench.sign_in.tried == ["right"]
+
+
+async def test_a_refusal_kept_under_a_clock_far_ahead_is_no_life_sentence(bench: Bench, begin: Begin) -> None:
+    """However far away the kept moment is, the wait is at most rejected_wait_s."""
+    bench.refusals.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(days=3650))
+    await begin(basic())
+    await bench.clock.advance(1801)
+    assert bench.sign_in.tried == ["right"]
+
+
+async def test_a_token_is_renewed_at_its_time(bench: Bench, begin: Begin) -> None:
+    """A day of a 12-hour token, due at half of its life: a new login each six hours, each with a new token."""
+    await begin(native())
+    await bench.clock.advance(24 * HOURS + 1)
+    assert bench.sign_in.tried == [f"token-{n}" for n in range(5)]
+    assert bench.row.expires_at == EPOCH + timedelta(hours=36)
+    assert bench.row.identity == "arn:aws:test"
+
+
+async def test_after_a_suspend_what_is_due_is_renewed_at_once(bench: Bench, begin: Begin) -> None:
+    """Ten hours of sleep pass on the wall clock only; the first look at it renews."""
+    login = await begin(native())
+    bench.clock.jump(10 * HOURS)
+    login.wake()
+    await bench.clock.settle()
+    assert bench.sign_in.tried == ["token-0", "token-1"]
+
+
+async def test_without_a_word_a_suspend_is_noticed_within_a_tick(bench: Bench, begin: Begin) -> None:
+    """No wait is longer than 30 s without a look at the wall clock."""
+    await begin(native())
+    bench.clock.jump(10 * HOURS)
+    await bench.clock.advance(30)
+    assert bench.sign_in.tried == ["token-0", "token-1"]
+
+
+async def test_a_clock_set_back_does_not_put_the_renewal_off(bench: Bench, begin: Begin) -> None:
+    """With the wall clock a year back, the token is renewed after as much real time as before."""
+    await begin(native())
+    bench.clock.jump(-365 * 24 * HOURS)
+    await bench.clock.advance(6 * HOURS + 1)
+    assert bench.sign_in.tried == ["token-0", "token-1"]
+
+
+async def test_a_failing_renewal_keeps_the_login_until_its_end(bench: Bench, begin: Begin) -> None:
+    """A warning at first, an error in the last hour; at the end the dead login is taken out, and only then."""
+    await begin(native())
+    bench.credentials.problem = AwsUnreachable("aws", "no route")
+    await bench.clock.advance(6 * HOURS + 60)
+    assert bench.row.state is State.LOGGED_IN
+    assert bench.warnings == {"aws_unreachable": "warning", "renewal_failing": "warning"}
+    await bench.clock.advance(5 * HOURS)
+    assert bench.warnings == {"aws_unreachable": "warning", "renewal_failing": "error"}
+    assert bench.custody.kept == {ECR: "token-0"}
+    await bench.clock.advance(HOURS)
+    assert bench.row.state is State.EXPIRED
+    assert bench.warnings == {"aws_unreachable": "warning", "token_expired": "error"}
+    assert bench.custody.kept == {}
+    bench.credentials.problem = None
+    await bench.clock.advance(301)
+    assert bench.row.state is State.LOGGED_IN
+    assert bench.warnings == {}
+
+
+async def test_an_expiry_between_two_slow_tries_is_noticed_when_it_comes(bench: Bench, begin: Begin) -> None:
+    """A refusal waits half an hour; the token ends meanwhile, and is taken out at its end, not at the next try."""
+    bench.credentials.life = timedelta(minutes=20)
+    await begin(native())
+    bench.credentials.problem = AwsUnreachable("aws", "refused", pace=Pace.REJECTED)
+    await bench.clock.advance(20 * 60 + 1)
+    assert bench.row.state is State.EXPIRED
+    assert bench.custody.kept == {}
+
+
+async def test_a_token_that_the_registry_calls_expired_is_replaced_at_once(bench: Bench, begin: Begin) -> None:
+    """ECR tokens can die early: its 403 brings a new token in the same attempt."""
+    bench.sign_in.answer = lambda password: EcrTokenExpired(ECR, "expired") if password == "token-0" else None
+    await begin(native())
+    assert bench.sign_in.tried == ["token-0", "token-1"]
+    assert bench.row.state is State.LOGGED_IN
+    assert bench.row.attempts == 1
+
+
+async def test_without_docker_the_registry_is_skipped_until_it_comes(bench: Bench, begin: Begin) -> None:
+    """No CLI is no failure: skipped, and logged in as soon as the CLI is there."""
+    bench.docker.docker_present.clear()
+    login = await begin(basic())
+    assert bench.row.state is State.SKIPPED
+    assert bench.row.attempts == 0
+    assert bench.outcomes == 1
+    bench.docker.docker_present.set()
+    login.wake()
+    await bench.clock.settle()
+    assert bench.row.state is State.LOGGED_IN
+    assert bench.row.last_error is None
+
+
+async def test_a_configuration_that_cannot_be_written_is_told_and_tried_again(bench: Bench, begin: Begin) -> None:
+    """The registry said yes, but nothing is stored: that is a failure, with its own code."""
+    bench.custody.problem = ConfigUnwritable("ghcr.io", "the disk is full")
+    await begin(basic())
+    assert bench.row.state is State.RETRYING
+    assert bench.warnings == {"config_unwritable": "error"}
+    bench.custody.problem = None
+    await bench.clock.advance(301)
+    assert bench.row.state is State.LOGGED_IN
+
+
+async def test_a_bug_costs_one_attempt_and_is_told(bench: Bench, begin: Begin) -> None:
+    """A fault of the agent itself is a warning with its name, and is tried again like a passing one."""
+    bench.sign_in.answer = lambda _: KeyError("surprise")
+    await begin(basic())
+    assert bench.warnings == {"internal_error": "error"}
+    assert "login.crashed" in bench.log.names()
+    bench.sign_in.answer = lambda _: None
+    await bench.clock.advance(301)
+    assert bench.row.state is State.LOGGED_IN
+
+
+async def test_retries_of_one_login_share_its_id(bench: Bench, begin: Begin) -> None:
+    """A support person follows one id through all tries to their outcome."""
+    bench.sign_in.answer = lambda _: RegistryUnreachable("ghcr.io", "down")
+    await begin(basic())
+    await bench.clock.advance(60)
+    bench.sign_in.answer = lambda _: None
+    await bench.clock.advance(301)
+    ids = {fields["attempt_id"] for _, event, fields in bench.log.events if event.startswith("login.")}
+    assert ids == {bench.row.attempt_id}

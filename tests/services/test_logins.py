@@ -1,0 +1,160 @@
+"""All logins together: begun, replaced and ended as the plan says, and none delays another."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+
+import pytest
+
+from agent.model.credential import AwsIdentity
+from agent.model.ledger import LedgerEntry
+from agent.model.problems import LoginRejected
+from agent.model.status import Phase, State
+from agent.services.logins import Logins
+from tests.fakes import EPOCH
+from tests.services.login_parts import ECR, HOURS, Bench, plan
+
+GHCR = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
+HUB = {"name": "hub", "hostname": "docker.io", "username": "bob", "password": "hub-password"}
+NATIVE = {"name": "team-ecr", "hostname": ECR, "username": "runner-native"}
+
+
+class FakeLedger:
+    def __init__(self) -> None:
+        self.known: dict[str, LedgerEntry] = {}
+
+    def entries(self) -> dict[str, LedgerEntry]:
+        return self.known
+
+
+class FakeTokens:
+    def __init__(self) -> None:
+        self.retained: list[set[AwsIdentity]] = []
+
+    def retain(self, identities: Collection[AwsIdentity]) -> None:
+        self.retained.append(set(identities))
+
+
+class Stage(Bench):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = FakeLedger()
+        self.aws_wanted: list[bool] = []
+        self.logins = Logins(
+            self.surroundings,
+            board=self.board,
+            ledger=self.ledger,
+            tokens=FakeTokens(),
+            want_aws=self.aws_wanted.append,
+        )
+
+    async def follow(self, *secrets: dict[str, object]) -> None:
+        self.logins.follow(plan(*secrets))
+        await self.clock.settle()
+
+    def states(self) -> dict[str, State]:
+        return {row.hostname: row.state for row in self.board.snapshot.registries}
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    task = asyncio.create_task(stage.logins.run())
+    await stage.clock.settle()
+    yield stage
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_running_begins_when_each_was_attempted_whatever_came_of_it(stage: Stage) -> None:
+    """A refusal counts as an attempt; the phase does not wait for success."""
+    assert stage.board.snapshot.phase is Phase.STARTING
+    stage.sign_in.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
+    await stage.follow(GHCR, HUB)
+    assert stage.board.snapshot.phase is Phase.RUNNING
+    assert stage.states() == {"ghcr.io": State.REJECTED, "docker.io": State.LOGGED_IN}
+
+
+async def test_without_secrets_running_begins_after_the_first_reading(stage: Stage) -> None:
+    """Nothing to do is done at once, and not before the secrets were read."""
+    assert stage.board.snapshot.phase is Phase.STARTING
+    await stage.follow()
+    assert stage.board.snapshot.phase is Phase.RUNNING
+
+
+async def test_a_changed_secret_is_used_at_once(stage: Stage) -> None:
+    """Even after a refusal that would wait half an hour; the other registry is not touched."""
+    stage.sign_in.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
+    await stage.follow(GHCR, HUB)
+    await stage.follow({**GHCR, "password": "new"}, HUB)
+    assert stage.states()["ghcr.io"] is State.LOGGED_IN
+    assert sorted(stage.sign_in.tried) == ["hub-password", "new", "right"]
+    assert stage.warnings == {}
+
+
+async def test_a_secret_that_goes_leaves_its_login(stage: Stage) -> None:
+    """secrets.removed = keep: no more renewals, no row, no putting back; the login stays in Docker's configuration."""
+    await stage.follow(GHCR, NATIVE)
+    await stage.follow(GHCR)
+    await stage.clock.advance(11 * HOURS)
+    assert stage.states() == {"ghcr.io": State.LOGGED_IN}
+    assert stage.custody.kept[ECR] == "token-0"
+    assert stage.custody.left == [ECR]
+    assert "token-1" not in stage.sign_in.tried
+
+
+async def test_a_kept_login_is_taken_out_when_its_token_ends(stage: Stage) -> None:
+    """Also one that only the state directory knows of: a stale login is worse than none."""
+    stage.custody.kept[ECR] = "token-from-yesterday"
+    stage.ledger.known[ECR] = LedgerEntry(docker_key=ECR, digests=(), expires_at=EPOCH)
+    await stage.follow(GHCR)
+    await stage.clock.advance(31)
+    assert ECR not in stage.custody.kept
+
+
+async def test_a_secret_that_goes_is_logged_out_where_the_settings_say_so(stage: Stage) -> None:
+    """secrets.removed = logout takes the entry out at once."""
+    stage.settings.removed("logout")
+    await stage.follow(GHCR, HUB)
+    await stage.follow(HUB)
+    assert stage.custody.kept == {"docker.io": "hub-password"}
+
+
+async def test_a_hanging_registry_delays_no_other(stage: Stage) -> None:
+    """One sign-in that never ends, nineteen that are done at once."""
+    stage.sign_in.hanging = "slow.example"
+    secrets = [{**GHCR, "name": f"team-{n}", "hostname": f"r{n}.example"} for n in range(19)]
+    await stage.follow({**GHCR, "hostname": "slow.example"}, *secrets)
+    states = stage.states()
+    assert states.pop("slow.example") is State.PENDING
+    assert set(states.values()) == {State.LOGGED_IN}
+    assert stage.board.snapshot.phase is Phase.STARTING
+
+
+async def test_disabled_and_unsupported_registries_are_shown_as_skipped(stage: Stage) -> None:
+    """Known and left alone, each with its reason; they do not keep the phase from running."""
+    await stage.follow({**GHCR, "enabled": False}, {"name": "odd", "hostname": "quay.io", "username": "runner-native"})
+    assert stage.states() == {"ghcr.io": State.SKIPPED, "quay.io": State.SKIPPED}
+    assert stage.warnings == {"native_unsupported": "warning"}
+    assert stage.board.snapshot.phase is Phase.RUNNING
+    assert all(row.last_error for row in stage.board.snapshot.registries)
+
+
+async def test_renew_gives_an_id_for_each_and_knows_no_strangers(stage: Stage) -> None:
+    """Without a name all registries are renewed; an unknown one is an error."""
+    await stage.follow(GHCR, HUB)
+    ids = stage.logins.renew(None)
+    await stage.clock.settle()
+    assert sorted(ids) == sorted(row.attempt_id or "" for row in stage.board.snapshot.registries)
+    assert len(stage.sign_in.tried) == 4
+    with pytest.raises(LookupError):
+        stage.logins.renew("quay.io")
+
+
+async def test_one_pass_tells_whether_all_are_in() -> None:
+    """`run --once`: each registry once, and the outcome."""
+    once = Stage()
+    assert await once.logins.once(plan(GHCR, HUB)) is True
+    once = Stage()
+    once.sign_in.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
+    assert await once.logins.once(plan(GHCR, HUB)) is False
+    assert sorted(once.sign_in.tried) == ["hub-password", "right"]

@@ -1,0 +1,88 @@
+"""The arrows between the rooms of the house run one way, and nothing heavy is loaded before it is needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+AGENT = Path(__file__).parent.parent / "agent"
+MODEL = {"model"}
+# Which rooms a room may import from, itself always. `demo` is a program of its own beside the agent's parts.
+ALLOWED = {
+    "model": set(),
+    "settings": MODEL,
+    "settings_loader": MODEL | {"settings"},
+    "edge": MODEL | {"settings"},
+    "services": MODEL | {"settings"},
+    "observe": MODEL | {"settings"},
+    "web": MODEL | {"settings"},
+    "parts": MODEL | {"settings", "edge", "services", "observe", "web", ""},
+    "app": MODEL | {"settings", "settings_loader", "parts", ""},
+    "demo": MODEL | {"edge", ""},
+    "cli": MODEL | {"settings", "settings_loader", "edge", "app", "demo", ""},
+    "__main__": {"cli", ""},
+    "__init__": set(),
+}
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "const", "manager", "handler"}
+FILES = sorted(AGENT.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(AGENT).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """The rooms that a file imports from; the package itself is ''."""
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = [node.module] if node.module != "agent" else [f"agent.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            first, _, rest = name.partition(".")
+            if first == "agent":
+                rooms.add("" if rest.startswith("__") else rest.split(".")[0])
+    return rooms
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(AGENT)))
+def test_imports_run_one_way(path: Path) -> None:
+    """A file imports only from the rooms that its own may know."""
+    assert imported(path) <= ALLOWED[room(path)] | {room(path)}
+
+
+def test_model_needs_the_standard_library_only() -> None:
+    """Values and decisions depend on nothing that is installed, and on no clock, loop or file."""
+    for path in (AGENT / "model").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                top = name.split(".")[0]
+                assert top == "agent" or top in sys.stdlib_module_names, f"{path.name} imports {name}"
+                assert top not in {"asyncio", "time", "random", "socket", "subprocess", "os"}, f"{path.name}: {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(AGENT)))
+def test_no_file_is_named_for_nothing(path: Path) -> None:
+    """A file bears the name of what it is about."""
+    assert not FORBIDDEN_NAMES & set(path.stem.split("_")) - {"helper"} or path.stem == "credential_helper"
+
+
+def test_the_daemon_loads_no_sdk_before_it_is_needed() -> None:
+    """An environment without ECR never loads botocore, and no agent loads the Docker SDK."""
+    heavy = "aiobotocore botocore docker prometheus_client rich requests"
+    code = f"import sys, agent.parts, agent.app\nprint(*(name for name in {heavy.split()!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_commands_that_ask_load_no_server() -> None:
+    """`status` answers fast: it loads neither aiohttp nor structlog."""
+    code = "import sys, agent.__main__\nprint(*(n for n in ('aiohttp', 'structlog', 'asyncio') if n in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in ("", "asyncio")
