@@ -29,6 +29,7 @@ _UNKNOWN_KEYS: Final = frozenset(
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _SIGNATURE: Final = frozenset({"InvalidSignatureException", "InvalidSignature", "SignatureDoesNotMatch"})
 _TIME: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
+_MINUTE_S: Final = 60
 _WRONG_KEY: Final = "does not match"
 _ABOUT_TIME: Final = re.compile(r"expired|not yet current|too skewed|in the future", re.IGNORECASE)
 # AWS words it so, the last being its own time: Signature expired, 20260101T000000Z is now earlier than
@@ -170,8 +171,8 @@ def _moment(text: str) -> datetime | None:
 
 
 def _distance(off: timedelta) -> str:
-    minutes, seconds = divmod(round(abs(off).total_seconds()), 60)
-    amount = f"{minutes} min" if minutes else f"{seconds} s"
+    seconds = round(abs(off).total_seconds())
+    amount = f"{seconds} s" if seconds < _MINUTE_S else f"{round(seconds / _MINUTE_S)} min"
     return f"this machine's clock is {amount} {'ahead of' if off > timedelta() else 'behind'} AWS's"
 
 

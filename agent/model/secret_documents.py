@@ -147,7 +147,7 @@ def _items(values: list[Any], origin: str) -> Reading:
 
 def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
     """One entry of Docker's `auths`: `auth` beats `username` and `password`, as it does in Docker."""
-    label = _label(host)
+    label = _label(host, stem)
     if not isinstance(entry, Mapping):
         raise _invalid(origin, label, "is not an object")
     username, password = entry.get("username"), entry.get("password")
@@ -163,16 +163,16 @@ def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
     return parse_secret({"hostname": host, "username": username, "password": password}, origin, label, stem)
 
 
-def _label(host: str) -> str:
+def _label(host: str, stem: str) -> str:
     try:
-        return parse_hostname(host).hostname
+        return f"{stem}-{parse_hostname(host)}"
     except HostnameError:
         # What is not a host name may hold anything, a password before an @ too.
-        return "auths"
+        return stem
 
 
 def _invalid(origin: str, label: str, fault: str) -> SecretInvalid:
-    return SecretInvalid(f"{origin}#{label}", f"the entry {label} of {origin} {fault}")
+    return SecretInvalid(f"{origin}#{label}", f"secret {label} of {origin} {fault}")
 
 
 def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

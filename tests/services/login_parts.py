@@ -1,6 +1,7 @@
 """What a login works with, as fakes that do what they are told and remember it."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -13,7 +14,7 @@ from agent.model.problems import Problem
 from agent.model.registry import Registry
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
-from agent.model.status import RegistryStatus
+from agent.model.status import Phase, RegistryStatus, State
 from agent.services.board import Board
 from agent.services.custody import Kept
 from agent.services.login import RegistryLogin
@@ -29,7 +30,7 @@ ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 HOURS = 3600.0
 
 
-def plan(*secrets: dict[str, object]) -> Plan:
+def plan(*secrets: Mapping[str, object]) -> Plan:
     return make_plan([parse_secret(fields, "test", "[0]") for fields in secrets], (), AwsDefaults())
 
 
@@ -183,6 +184,12 @@ class Bench:
     def row(self) -> RegistryStatus:
         (row,) = self.board.snapshot.registries
         return row
+
+    def state(self) -> State:
+        return self.row.state
+
+    def phase(self) -> Phase:
+        return self.board.snapshot.phase
 
     @property
     def warnings(self) -> dict[str, str]:

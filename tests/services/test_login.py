@@ -51,7 +51,7 @@ async def test_a_good_password_logs_in_once_and_rests(bench: Bench, begin: Begin
     await begin(basic())
     await bench.clock.advance(7 * 24 * HOURS)
     assert bench.sign_in.tried == ["right"]
-    assert bench.row.state is State.LOGGED_IN
+    assert bench.state() is State.LOGGED_IN
     assert bench.row.stored_in == "config.json"
     assert bench.outcomes == 1
 
@@ -60,14 +60,14 @@ async def test_a_passing_fault_is_tried_again_until_it_passes(bench: Bench, begi
     """Waits grow to at most retry.max_wait_s; the warning goes with the fault."""
     bench.sign_in.answer = lambda _: RegistryUnreachable("ghcr.io", "down")
     await begin(basic())
-    assert bench.row.state is State.RETRYING
+    assert bench.state() is State.RETRYING
     await bench.clock.advance(2 * HOURS)
     tries = len(bench.sign_in.tried)
     assert 2 * 12 <= tries < 150
     assert bench.row.consecutive_failures == tries
     bench.sign_in.answer = lambda _: None
     await bench.clock.advance(301)
-    assert bench.row.state is State.LOGGED_IN
+    assert bench.state() is State.LOGGED_IN
     assert bench.warnings == {}
     assert [cleared.warning.code for cleared in bench.board.snapshot.cleared] == ["registry_unreachable"]
 
@@ -78,7 +78,7 @@ async def test_a_wrong_password_is_not_tried_again_soon(bench: Bench, begin: Beg
     await begin(basic())
     await bench.clock.advance(1799)
     assert len(bench.sign_in.tried) == 1
-    assert bench.row.state is State.REJECTED
+    assert bench.state() is State.REJECTED
     await bench.clock.advance(2)
     assert len(bench.sign_in.tried) == 2
 
@@ -90,7 +90,7 @@ async def test_asking_goes_past_a_refusal(bench: Bench, begin: Begin) -> None:
     bench.sign_in.answer = lambda _: None
     attempt_id = login.ask()
     await bench.clock.settle()
-    assert bench.row.state is State.LOGGED_IN
+    assert bench.state() is State.LOGGED_IN
     assert bench.row.attempt_id == attempt_id
     assert bench.row.attempting is False
     assert bench.custody.taken_over == [True]
@@ -110,7 +110,7 @@ async def test_a_refusal_from_before_a_restart_holds(bench: Bench, begin: Begin)
     """A restart of the agent is no new try, and the status says why nothing is tried."""
     bench.refusals.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(seconds=600))
     await begin(basic())
-    assert bench.row.state is State.REJECTED
+    assert bench.state() is State.REJECTED
     assert bench.warnings == {"login_rejected": "error"}
     assert bench.outcomes == 1
     await bench.clock.advance(599)
@@ -166,18 +166,18 @@ async def test_a_failing_renewal_keeps_the_login_until_its_end(bench: Bench, beg
     await begin(native())
     bench.credentials.problem = AwsUnreachable("aws", "no route")
     await bench.clock.advance(6 * HOURS + 60)
-    assert bench.row.state is State.LOGGED_IN
+    assert bench.state() is State.LOGGED_IN
     assert bench.warnings == {"aws_unreachable": "warning", "renewal_failing": "warning"}
     await bench.clock.advance(5 * HOURS)
     assert bench.warnings == {"aws_unreachable": "warning", "renewal_failing": "error"}
     assert bench.custody.kept == {ECR: "token-0"}
     await bench.clock.advance(HOURS)
-    assert bench.row.state is State.EXPIRED
+    assert bench.state() is State.EXPIRED
     assert bench.warnings == {"aws_unreachable": "warning", "token_expired": "error"}
     assert bench.custody.kept == {}
     bench.credentials.problem = None
     await bench.clock.advance(301)
-    assert bench.row.state is State.LOGGED_IN
+    assert bench.state() is State.LOGGED_IN
     assert bench.warnings == {}
 
 
@@ -187,7 +187,7 @@ async def test_an_expiry_between_two_slow_tries_is_noticed_when_it_comes(bench: 
     await begin(native())
     bench.credentials.problem = AwsUnreachable("aws", "refused", pace=Pace.REJECTED)
     await bench.clock.advance(20 * 60 + 1)
-    assert bench.row.state is State.EXPIRED
+    assert bench.state() is State.EXPIRED
     assert bench.custody.kept == {}
 
 
@@ -196,7 +196,7 @@ async def test_a_token_that_the_registry_calls_expired_is_replaced_at_once(bench
     bench.sign_in.answer = lambda password: EcrTokenExpired(ECR, "expired") if password == "token-0" else None
     await begin(native())
     assert bench.sign_in.tried == ["token-0", "token-1"]
-    assert bench.row.state is State.LOGGED_IN
+    assert bench.state() is State.LOGGED_IN
     assert bench.row.attempts == 1
 
 
@@ -204,13 +204,13 @@ async def test_without_docker_the_registry_is_skipped_until_it_comes(bench: Benc
     """No CLI is no failure: skipped, and logged in as soon as the CLI is there."""
     bench.docker.docker_present.clear()
     login = await begin(basic())
-    assert bench.row.state is State.SKIPPED
+    assert bench.state() is State.SKIPPED
     assert bench.row.attempts == 0
     assert bench.outcomes == 1
     bench.docker.docker_present.set()
     login.wake()
     await bench.clock.settle()
-    assert bench.row.state is State.LOGGED_IN
+    assert bench.state() is State.LOGGED_IN
     assert bench.row.last_error is None
 
 
@@ -218,11 +218,11 @@ async def test_a_configuration_that_cannot_be_written_is_told_and_tried_again(be
     """The registry said yes, but nothing is stored: that is a failure, with its own code."""
     bench.custody.problem = ConfigUnwritable("ghcr.io", "the disk is full")
     await begin(basic())
-    assert bench.row.state is State.RETRYING
+    assert bench.state() is State.RETRYING
     assert bench.warnings == {"config_unwritable": "error"}
     bench.custody.problem = None
     await bench.clock.advance(301)
-    assert bench.row.state is State.LOGGED_IN
+    assert bench.state() is State.LOGGED_IN
 
 
 async def test_a_bug_costs_one_attempt_and_is_told(bench: Bench, begin: Begin) -> None:
@@ -233,7 +233,7 @@ async def test_a_bug_costs_one_attempt_and_is_told(bench: Bench, begin: Begin) -
     assert "login.crashed" in bench.log.names()
     bench.sign_in.answer = lambda _: None
     await bench.clock.advance(301)
-    assert bench.row.state is State.LOGGED_IN
+    assert bench.state() is State.LOGGED_IN
 
 
 async def test_retries_of_one_login_share_its_id(bench: Bench, begin: Begin) -> None:

@@ -1,7 +1,7 @@
 """All logins together: begun, replaced and ended as the plan says, and none delays another."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 
 import pytest
 
@@ -47,7 +47,7 @@ class Stage(Bench):
             want_aws=self.aws_wanted.append,
         )
 
-    async def follow(self, *secrets: dict[str, object]) -> None:
+    async def follow(self, *secrets: Mapping[str, object]) -> None:
         self.logins.follow(plan(*secrets))
         await self.clock.settle()
 
@@ -67,18 +67,18 @@ async def stage() -> AsyncIterator[Stage]:
 
 async def test_running_begins_when_each_was_attempted_whatever_came_of_it(stage: Stage) -> None:
     """A refusal counts as an attempt; the phase does not wait for success."""
-    assert stage.board.snapshot.phase is Phase.STARTING
+    assert stage.phase() is Phase.STARTING
     stage.sign_in.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
     await stage.follow(GHCR, HUB)
-    assert stage.board.snapshot.phase is Phase.RUNNING
+    assert stage.phase() is Phase.RUNNING
     assert stage.states() == {"ghcr.io": State.REJECTED, "docker.io": State.LOGGED_IN}
 
 
 async def test_without_secrets_running_begins_after_the_first_reading(stage: Stage) -> None:
     """Nothing to do is done at once, and not before the secrets were read."""
-    assert stage.board.snapshot.phase is Phase.STARTING
+    assert stage.phase() is Phase.STARTING
     await stage.follow()
-    assert stage.board.snapshot.phase is Phase.RUNNING
+    assert stage.phase() is Phase.RUNNING
 
 
 async def test_a_changed_secret_is_used_at_once(stage: Stage) -> None:
@@ -127,7 +127,7 @@ async def test_a_hanging_registry_delays_no_other(stage: Stage) -> None:
     states = stage.states()
     assert states.pop("slow.example") is State.PENDING
     assert set(states.values()) == {State.LOGGED_IN}
-    assert stage.board.snapshot.phase is Phase.STARTING
+    assert stage.phase() is Phase.STARTING
 
 
 async def test_disabled_and_unsupported_registries_are_shown_as_skipped(stage: Stage) -> None:
@@ -135,7 +135,7 @@ async def test_disabled_and_unsupported_registries_are_shown_as_skipped(stage: S
     await stage.follow({**GHCR, "enabled": False}, {"name": "odd", "hostname": "quay.io", "username": "runner-native"})
     assert stage.states() == {"ghcr.io": State.SKIPPED, "quay.io": State.SKIPPED}
     assert stage.warnings == {"native_unsupported": "warning"}
-    assert stage.board.snapshot.phase is Phase.RUNNING
+    assert stage.phase() is Phase.RUNNING
     assert all(row.last_error for row in stage.board.snapshot.registries)
 
 

@@ -1,0 +1,228 @@
+"""A pretend AWS on one port: ECR, ECR Public, STS and the instance metadata service.
+
+Shapes: botocore's service models (ecr 2015-09-21, ecr-public 2020-10-30, sts 2011-06-15). Signatures are verified.
+Point `AWS_ENDPOINT_URL_ECR`, `AWS_ENDPOINT_URL_ECR_PUBLIC`, `AWS_ENDPOINT_URL_STS` and
+`AWS_EC2_METADATA_SERVICE_ENDPOINT` at it:
+
+    aws = PretendAws(token_life_s=60)
+    async with Listener(aws.handle) as door:
+        door.url
+"""
+
+import base64
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Final
+
+from aiohttp import web
+
+from agent.demo import sts
+from agent.demo.aws_faults import AWS_FAULTS, AwsFault, Refused, refusal, render
+from agent.demo.aws_requests import Asked, Caller, authenticate, read, times
+from agent.demo.faults import Fault, act_out
+from agent.demo.metadata import INSTANCE_ID, PATH, MetadataService
+from agent.demo.principals import Principal, Principals
+from agent.demo.tokens import ECR_USER, Tokens, Verdict
+
+PUBLIC: Final = "public"
+"""The region of ECR Public's tokens."""
+
+_ANONYMOUS: Final = "anonymous"
+_WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
+_NEARLY_OVER: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that came in: `ecr:GetAuthorizationToken` by an ARN, signed for a region.
+
+    `refused` is None where it was granted, else AWS's code, or `fault` where it got no proper answer.
+    """
+
+    action: str
+    principal: str
+    region: str | None
+    at: datetime
+    refused: str | None = None
+
+
+class PretendAws:
+    """One account in the pretend cloud; attributes that are not Final can be changed while it serves.
+
+    Attributes:
+        token_life_s: of ECR tokens issued from now on; negative ones are born expired.
+        session_life_s: of role sessions.
+        clock_offset: how far this cloud's clock is ahead of the real one; over 5 min refuses every signature.
+        external_ids: the external id that a role's ARN demands.
+        web_identities: the web identity tokens that are accepted, and whose they are.
+        principals: everyone with keys.
+        tokens: every ECR token issued; `tokens.end_all()` ends them before their time.
+        calls: all API and metadata calls, in order.
+    """
+
+    def __init__(
+        self,
+        *,
+        account: str = "123456789012",
+        region: str = "eu-west-1",
+        role: str = "dev-environment",
+        token_life_s: float = 60,
+        session_life_s: float = 3600,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.account: Final = account
+        self.token_life_s = token_life_s
+        self.session_life_s = session_life_s
+        self.clock_offset = timedelta()
+        self.external_ids: Final[dict[str, str]] = {}
+        self.web_identities: Final[dict[str, str]] = {}
+        self.principals: Final = Principals()
+        self.tokens: Final = Tokens(self.now)
+        self.calls: Final[list[Call]] = []
+        self._clock: Final = clock
+        self._role_arn: Final = f"arn:aws:iam::{account}:role/{role}"
+        self._faults: Final[dict[str, AwsFault | Fault]] = {}
+        self._session: Principal | None = None
+        self._metadata: Final = MetadataService(role=role, region=region, session=self._instance_session, now=self.now)
+
+    def now(self) -> datetime:
+        return self._clock() + self.clock_offset
+
+    def add_user(self, name: str) -> Principal:
+        """A user with long-lived keys, to be put in a secret."""
+        return self.principals.user(self.account, name)
+
+    def fail(self, action: str, fault: str | Fault) -> None:
+        """Let `action` (`ecr:GetAuthorizationToken`, `sts:AssumeRole`, `imds:token`, …) fail until `heal`.
+
+        `fault` is a name of `AWS_FAULTS`, or a `Fault` of one's own.
+        """
+        self._faults[action] = AWS_FAULTS[fault] if isinstance(fault, str) else fault
+
+    def heal(self, action: str | None = None) -> None:
+        """Let `action` work again; None: everything."""
+        for name in [action] if action is not None else list(self._faults):
+            self._faults.pop(name, None)
+
+    def valid(self, username: str, password: str, region: str | None = None) -> Verdict:
+        """How a registry of `region` takes this login now; None does not look at the region."""
+        return self.tokens.verdict(username, password, region)
+
+    def count(self, action: str, principal: str | None = None) -> int:
+        """How often `action` was called (by `principal`, an ARN), refusals included."""
+        return sum(call.action == action and principal in (None, call.principal) for call in self.calls)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request, whichever service it is for."""
+        metadata = request.path.startswith(PATH)
+        answer = await (self._metadata_call(request) if metadata else self._api_call(request))
+        answer.headers["Date"] = format_datetime(self.now(), usegmt=True)
+        return answer
+
+    async def _metadata_call(self, request: web.BaseRequest) -> web.StreamResponse:
+        action = self._metadata.action(request)
+        fault = self._faults.get(action)
+        if fault is not None and not isinstance(fault, AwsFault):
+            self._note(action, None, "fault")
+            return await act_out(fault, request)
+        self._note(action, None)
+        return self._metadata.answer(request)
+
+    async def _api_call(self, request: web.BaseRequest) -> web.StreamResponse:
+        asked = await read(request)
+        fault = self._faults.get(asked.action)
+        if fault is not None and not isinstance(fault, AwsFault):
+            self._note(asked.action, None, "fault")
+            return await act_out(fault, request)
+        request_id = str(uuid.uuid4())
+        status, body = self._judged(asked, fault, request_id)
+        return web.Response(
+            status=status,
+            text=body,
+            content_type=asked.protocol.value,
+            headers={"x-amzn-RequestId": request_id},
+        )
+
+    def _judged(self, asked: Asked, fault: AwsFault | None, request_id: str) -> tuple[int, str]:
+        """Status and body: authenticate, refuse or do, and note it."""
+        caller: Caller | None = None
+        try:
+            if asked.action != _WEB_IDENTITY:
+                caller = authenticate(asked, self.principals, self.now())
+            self._refuse_on_purpose(fault, asked, caller)
+            body = self._do(asked, caller, request_id)
+        except Refused as refused:
+            self._note(asked.action, caller, refused.fault.code)
+            return render(refused, asked.protocol, request_id)
+        self._note(asked.action, caller)
+        return 200, body
+
+    def _refuse_on_purpose(self, fault: AwsFault | None, asked: Asked, caller: Caller | None) -> None:
+        if fault is None:
+            return
+        now = self.now()
+        raise Refused(
+            fault,
+            arn=caller.principal.arn if caller else _ANONYMOUS,
+            action=asked.action,
+            resource=asked.fields.get("RoleArn", "*"),
+            service=asked.service,
+            **times(now, now),
+        )
+
+    def _do(self, asked: Asked, caller: Caller | None, request_id: str) -> str:
+        if caller is None:
+            return sts.answer(asked.operation, self._assume_with_web_identity(asked.fields), request_id)
+        if asked.action == "ecr:GetAuthorizationToken":
+            return json.dumps({"authorizationData": [self._new_token(caller.principal, caller.region)]})
+        if asked.action == "ecr-public:GetAuthorizationToken":
+            return json.dumps({"authorizationData": self._new_token(caller.principal, PUBLIC)})
+        if asked.action == "sts:GetCallerIdentity":
+            return sts.answer(asked.operation, sts.caller(caller.principal), request_id)
+        if asked.action == "sts:AssumeRole":
+            return sts.answer(asked.operation, self._assume(caller.principal, asked.fields), request_id)
+        raise refusal("unknown_action")
+
+    def _new_token(self, principal: Principal, region: str) -> dict[str, object]:
+        expires_at = self.now() + timedelta(seconds=self.token_life_s)
+        token = self.tokens.issue(principal.arn, region, expires_at)
+        data: dict[str, object] = {
+            "authorizationToken": base64.b64encode(f"{ECR_USER}:{token.password}".encode()).decode(),
+            "expiresAt": round(expires_at.timestamp(), 3),
+        }
+        if region != PUBLIC:
+            data["proxyEndpoint"] = f"https://{principal.account}.dkr.ecr.{region}.amazonaws.com"
+        return data
+
+    def _assume(self, principal: Principal, fields: Mapping[str, str]) -> sts.Result:
+        role_arn = fields.get("RoleArn", "")
+        if self.external_ids.get(role_arn) not in (None, fields.get("ExternalId")):
+            raise refusal("access_denied", arn=principal.arn, action="sts:AssumeRole", resource=role_arn)
+        return sts.assumed(self._open_session(fields))
+
+    def _assume_with_web_identity(self, fields: Mapping[str, str]) -> sts.Result:
+        subject = self.web_identities.get(fields.get("WebIdentityToken", ""))
+        if subject is None:
+            raise refusal("invalid_web_token")
+        return {**sts.assumed(self._open_session(fields)), "SubjectFromWebIdentityToken": subject}
+
+    def _open_session(self, fields: Mapping[str, str]) -> Principal:
+        life_s = min(self.session_life_s, float(fields.get("DurationSeconds", self.session_life_s)))
+        ends = self.now() + timedelta(seconds=life_s)
+        return self.principals.session(fields["RoleArn"], fields["RoleSessionName"], ends)
+
+    def _instance_session(self) -> Principal:
+        """The instance role's keys, renewed a little before they end, as on a real instance."""
+        session = self._session
+        if session is None or session.expires_at is None or session.expires_at - self.now() < _NEARLY_OVER:
+            ends = self.now() + timedelta(seconds=self.session_life_s)
+            session = self._session = self.principals.session(self._role_arn, INSTANCE_ID, ends)
+        return session
+
+    def _note(self, action: str, caller: Caller | None, refused: str | None = None) -> None:
+        arn, region = (caller.principal.arn, caller.region) if caller else (_ANONYMOUS, None)
+        self.calls.append(Call(action, arn, region, self.now(), refused))

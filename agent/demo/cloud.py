@@ -1,0 +1,82 @@
+"""The demo's own cloud: AWS with short-lived tokens, and five registries of which two have a fault on purpose."""
+
+import secrets
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+from agent.demo.aws import PretendAws
+from agent.demo.listening import Listener
+from agent.demo.registries import BasicAuth, EcrAuth, PretendRegistry, TokenAuth
+
+REGION: Final = "eu-west-1"
+
+_USER: Final = "robot"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One registry of the demo: its secret, where it listens, and what it is there for, in words."""
+
+    secret: Mapping[str, Any]
+    registry: PretendRegistry
+    listener: Listener
+    words: str
+
+    @property
+    def hostname(self) -> str:
+        return str(self.secret["hostname"])
+
+
+class DemoCloud:
+    """Holds its ports from the start; `async with` lets all of them answer but the one that is down at first."""
+
+    def __init__(self, token_life_s: float) -> None:
+        password = secrets.token_urlsafe(12)
+        users = {_USER: password}
+        login = {"username": _USER, "password": password}
+        self.aws: Final = PretendAws(token_life_s=token_life_s, region=REGION)
+        self.aws_listener: Final = Listener(self.aws.handle)
+        self.basic: Final = _part("basic-auth", PretendRegistry(BasicAuth(users)), login, "user name and password")
+        self.token: Final = _part(
+            "token-auth", PretendRegistry(TokenAuth(users)), login, "the same by token, as on Docker Hub"
+        )
+        self.ecr: Final = _part(
+            "ecr",
+            PretendRegistry(EcrAuth(self.aws, REGION)),
+            {"username": "runner-native", "kind": "ecr", "region": REGION},
+            f"ECR by instance role, tokens live {token_life_s:.0f} s",
+        )
+        self.rejecting: Final = _part(
+            "wrong-password",
+            PretendRegistry(BasicAuth(users)),
+            {**login, "password": "not-" + password},
+            "fault 1: its secret holds a wrong password",
+        )
+        self.outage: Final = _part(
+            "outage", PretendRegistry(BasicAuth(users)), login, "fault 2: down at first, comes back later"
+        )
+        self._stack: Final = AsyncExitStack()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (self.basic, self.token, self.ecr, self.rejecting, self.outage)
+
+    async def __aenter__(self) -> Self:
+        for listener in (self.aws_listener, *(part.listener for part in self.parts)):
+            self._stack.push_async_callback(listener.close)
+            if listener is not self.outage.listener:
+                await listener.up()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+
+def _part(name: str, registry: PretendRegistry, login: Mapping[str, str], words: str) -> Part:
+    listener = Listener(registry.handle)
+    return Part({"name": name, "hostname": f"localhost:{listener.port}", **login}, registry, listener, words)

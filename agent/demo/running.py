@@ -1,0 +1,86 @@
+"""The real agent as a child process: started, read through its own status, ended."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from agent.demo.stage import Stage
+
+_END_S: Final = 15.0
+_ASK_AGAIN_S: Final = 0.1
+# The agent sends a comment every 15 s.
+_PATIENCE: Final = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=60)
+
+
+class RunningAgent:
+    """`registry-agent run` on a stage, in a session of its own, so that a Ctrl-C reaches the demo alone."""
+
+    def __init__(self, stage: Stage, aws_url: str) -> None:
+        self._stage: Final = stage
+        self._aws_url: Final = aws_url
+        self._child: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._started.pid
+
+    async def __aenter__(self) -> Self:
+        log = await asyncio.to_thread(self._stage.log.open, "wb")
+        with log:
+            self._child = await asyncio.create_subprocess_exec(
+                *self._stage.command,
+                env=self._stage.environment(self._aws_url, os.environ),
+                cwd=self._stage.root,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.end()
+
+    async def ended(self) -> int:
+        """Wait until it ends by itself; its exit status."""
+        return await self._started.wait()
+
+    async def end(self) -> int:
+        """Ask it to stop; its exit status. If it does not, it is killed with all its children."""
+        child = self._started
+        with suppress(ProcessLookupError):
+            child.terminate()
+        try:
+            async with asyncio.timeout(_END_S):
+                return await child.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            return await child.wait()
+
+    async def documents(self) -> AsyncIterator[dict[str, Any]]:
+        """Each status document, from its first answer on; asks anew when the stream breaks, so it never ends."""
+        async with aiohttp.ClientSession(timeout=_PATIENCE, read_bufsize=1 << 20) as session:
+            while True:
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    async with session.get(f"{self._stage.status_url}/v1/events", raise_for_status=True) as answer:
+                        async for line in answer.content:
+                            if line.startswith(b"data:"):
+                                yield json.loads(line.removeprefix(b"data:"))
+                await asyncio.sleep(_ASK_AGAIN_S)
+
+    @property
+    def _started(self) -> asyncio.subprocess.Process:
+        if self._child is None:
+            raise RuntimeError("a RunningAgent is used inside `async with`")
+        return self._child

@@ -1,0 +1,133 @@
+"""The AWS SDK's exceptions as problems: in our words, since its own may hold signed headers or a proxy's password."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    HTTPClientError,
+    InvalidProxiesConfigError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+from botocore.exceptions import ConnectionError as NoConnectionError
+
+from agent.edge.ecr_reply import server_time
+from agent.model.aws_failure import SUBJECT, AwsRefusal, problem_of
+from agent.model.problems import AwsError, AwsUnreachable, Problem
+from agent.model.sensitive import Sensitive
+from agent.model.text import printable
+
+_TLS_HINT: Final = "if a proxy with a CA of its own stands between, name that CA in AWS_CA_BUNDLE or SSL_CERT_FILE"
+_PROXY_HINT: Final = "check HTTPS_PROXY, its user name and password, and NO_PROXY"
+
+TRANSPORT_ERRORS: Final = (HTTPClientError, NoConnectionError, InvalidProxiesConfigError)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What AWS is asked, as whom (in words), and which secrets go with it."""
+
+    action: str
+    who: str
+    secrets: tuple[Sensitive, ...] = ()
+    own_keys: bool = False
+
+
+def problem_from(error: Exception, question: Question, seen_at: datetime, timeout_s: float) -> Problem:
+    """Whatever the SDK raised, or tripped over in a reply that is not AWS's."""
+    if isinstance(error, ClientError):
+        return problem_of(_refusal(error, question, seen_at))
+    if isinstance(error, TimeoutError | ReadTimeoutError):
+        return AwsUnreachable(SUBJECT, f"AWS did not answer {question.action} within {timeout_s:g} s")
+    if isinstance(error, TRANSPORT_ERRORS):
+        return _transport_problem(error, question)
+    if isinstance(error, BotoCoreError):
+        return AwsError(SUBJECT, f"{question.action} could not be asked: {clean(str(error), question.secrets)}")
+    return AwsError(
+        SUBJECT,
+        f"the answer to {question.action} cannot be understood: {type(error).__name__}",
+        hint="something may stand between: a proxy, a gateway, a captive portal, or a wrong AWS_ENDPOINT_URL",
+    )
+
+
+def _refusal(error: ClientError, question: Question, seen_at: datetime) -> AwsRefusal:
+    reply: Any = error.response
+    metadata = reply.get("ResponseMetadata") or {}
+    told = reply.get("Error") or {}
+    code = str(told.get("Code") or "")
+    # The SDK reads the code of this protocol from the body only.
+    header = str((metadata.get("HTTPHeaders") or {}).get("x-amzn-errortype") or "")
+    if header and (not code or code.isdigit()):
+        code = header.partition(":")[0].rpartition("#")[2]
+    return AwsRefusal(
+        action=question.action,
+        code=printable(code, 80),
+        message=clean(str(told.get("Message") or ""), question.secrets),
+        status=int(metadata.get("HTTPStatusCode") or 0),
+        who=question.who,
+        seen_at=seen_at,
+        own_keys=question.own_keys,
+        server_time=server_time(reply),
+    )
+
+
+def _transport_problem(error: BotoCoreError, question: Question) -> Problem:
+    hint = None
+    match error:
+        case ProxyConnectionError() | InvalidProxiesConfigError():
+            reason, hint = f"the proxy did not let it through{_inner(error)}", _PROXY_HINT
+        case SSLError():
+            reason, hint = f"its certificate was not accepted{_inner(error)}", _TLS_HINT
+        case ConnectTimeoutError():
+            reason = "no connection in time"
+        case ConnectionClosedError():
+            reason = "the connection was closed before the answer was whole"
+        case NoConnectionError():
+            reason = f"no connection{_inner(error)}"
+        case _ if isinstance(error.kwargs.get("error"), OSError):
+            # A CA bundle that cannot be read.
+            reason, hint = f"no connection could be set up{_inner(error)}", _TLS_HINT
+        case _:
+            return AwsError(SUBJECT, f"the answer to {question.action} is not HTTP")
+    return AwsUnreachable(SUBJECT, f"{question.action} did not reach {_host(error)}: {reason}", hint=hint)
+
+
+def _host(error: Exception) -> str:
+    """Host and port that were asked, without a user name that the URL may hold."""
+    url = getattr(error, "kwargs", {}).get("endpoint_url")
+    try:
+        parts = urlsplit(str(url or ""))
+        port = parts.port
+    except ValueError:
+        return "AWS"
+    return f"{parts.hostname}:{port}" if port else parts.hostname or "AWS"
+
+
+def _inner(error: BotoCoreError) -> str:
+    """The system's own word for what went wrong, which names no address."""
+    inner = error.kwargs.get("error")
+    certificate = getattr(inner, "certificate_error", None)
+    system = getattr(inner, "os_error", None) or inner
+    status = getattr(inner, "status", None)
+    reason = (
+        getattr(certificate, "verify_message", None)
+        or getattr(system, "verify_message", None)
+        or getattr(system, "strerror", None)
+        or (f"status {status}" if status else None)
+    )
+    return f": {printable(str(reason), 200)}" if reason else ""
+
+
+def clean(text: str, secrets: Iterable[Sensitive]) -> str:
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret.reveal(), "***")
+    return printable(text)

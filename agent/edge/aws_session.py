@@ -1,0 +1,101 @@
+"""Sessions of the AWS SDK as the agent needs them: short deadlines, no retries, no redirects, the system's CAs."""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+
+import aiohttp
+from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
+from botocore.exceptions import ConfigParseError, ProfileNotFound
+from botocore.loaders import Loader, create_loader
+
+from agent.model.aws_failure import SUBJECT
+from agent.model.problems import AwsCredentialsMissing
+from agent.settings import AwsSettings
+
+SERVICES: Final = ("ecr", "ecr-public", "sts")
+# No environment variable, no settings key: where a profile is named that is not there.
+_NO_PROFILE: Final = {"profile": (None, None, None, None)}
+
+
+def primed_loader() -> Loader:
+    """A loader that has read what clients of `SERVICES` need (60 ms), so that making one does not stop the loop."""
+    loader: Loader = create_loader()
+    for name in ("_retry", "endpoints", "partitions", "sdk-default-configuration"):
+        loader.load_data_with_path(name)
+    for service in SERVICES:
+        for kind in ("service-2", "endpoint-rule-set-1"):
+            loader.load_service_model(service, kind)
+    return loader
+
+
+def open_session(
+    loader: Loader, settings: AwsSettings, environ: Mapping[str, str], region: str, *, chain: bool
+) -> AioSession:
+    """A fresh session, so that a changed ~/.aws or environment holds. Reads files: not for the event loop.
+
+    Args:
+        loader: shared; it holds only what ships with the SDK.
+        settings: profile and deadlines.
+        environ: where a CA bundle may be named.
+        region: for every client, those that the chain makes included.
+        chain: whether credentials will be looked for. If not, a profile that cannot be read is no fault.
+
+    Raises:
+        AwsCredentialsMissing: the profile is not there, or ~/.aws does not parse.
+    """
+    session = AioSession(profile=settings.profile)
+    try:
+        session.get_scoped_config()
+    except (ProfileNotFound, ConfigParseError) as error:
+        if chain:
+            raise AwsCredentialsMissing(
+                SUBJECT, f"no AWS credentials: {error}", hint="correct aws.profile or AWS_PROFILE, and ~/.aws"
+            ) from error
+        session = AioSession(session_vars={**_NO_PROFILE, "config_file": (None, None, "/dev/null", None)})
+    session.register_component("data_loader", loader)
+    session.set_config_variable("region", region)
+    session.set_config_variable("metadata_service_timeout", _metadata_timeout(settings))
+    session.set_config_variable("metadata_service_num_attempts", 1)
+    bundle = session.get_config_variable("ca_bundle") or _ca_bundle(environ)
+    if bundle:
+        session.set_config_variable("ca_bundle", bundle)
+    session.set_default_client_config(_client_config(settings.call_timeout_s))
+    return session
+
+
+def _client_config(timeout_s: float) -> AioConfig:
+    return AioConfig(
+        # Shorter than the deadline of the call, so that a firewall's silence is told from a slow answer.
+        connect_timeout=timeout_s / 2,
+        read_timeout=timeout_s,
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        http_session_cls=_StraightHttp,
+    )
+
+
+def _metadata_timeout(settings: AwsSettings) -> float:
+    """Lets a hop limit's silence to the v2 question leave time for v1's within one deadline."""
+    return settings.call_timeout_s * 0.4
+
+
+def _ca_bundle(environ: Mapping[str, str]) -> str | None:
+    """`SSL_CERT_FILE`, else the system's bundle; the SDK's own (certifi's) knows no company's CA."""
+    return environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+
+
+class _StraightHttp(AIOHTTPSession):
+    """Follows no redirect: a 307 would carry the web identity token in the body to wherever it points."""
+
+    async def _get_session(self, proxy_url: str | None) -> Any:
+        return _Straight(await super()._get_session(proxy_url))  # type: ignore[misc] # the stubs leave it out
+
+
+class _Straight:
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session: Final = session
+
+    def request(self, method: str, **arguments: Any) -> Any:
+        return self._session.request(method, allow_redirects=False, **arguments)

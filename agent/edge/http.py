@@ -1,0 +1,225 @@
+"""The agent's own outgoing HTTP: with a deadline, a bound on what is read, and the environment's proxies and CAs.
+
+Redirects are never followed, cookies never kept, `.netrc` never read.
+"""
+
+import asyncio
+import contextlib
+import errno
+import os
+import ssl
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Final
+from urllib.request import getproxies_environment
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from agent.model.loopback import is_loopback
+from agent.model.sensitive import Sensitive
+
+_CHUNK: Final = 1 << 16
+_LONGEST_TOKEN: Final = 1 << 16
+
+
+class BodyTooLarge(aiohttp.ClientError):
+    """The answer is longer than the limit."""
+
+
+class ProxyUnusable(aiohttp.ClientError):
+    """The environment names a proxy that cannot be used; the text names the variable, never its value."""
+
+
+class CaFileError(OSError):
+    """A CA file that was asked for cannot be read or holds no certificate; the text names it."""
+
+
+class TokenFileError(OSError):
+    """A token file that gives no token; the text names the file and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Proxy:
+    url: URL | None
+    headers: Mapping[str, str]
+
+
+_DIRECT: Final = _Proxy(None, {})
+
+
+class HttpClient:
+    """Makes requests, each on a connection of its own, so that proxies and CA files are those of the moment."""
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float,
+        ca_files: Iterable[Path] = (),
+        limit: int = 1 << 20,
+        unix_socket: Path | None = None,
+    ) -> Reply:
+        """The answer, whatever its status.
+
+        Args:
+            method: such as `GET`.
+            url: `http` or `https`; with `unix_socket` its host only fills the `Host` header.
+            headers: sent as they are; an `Authorization` here replaces a user name in `url`.
+            body: sent as it is.
+            timeout: seconds for all of it, name resolution and the reading of CA files included.
+            ca_files: certificates to trust beside the system's, `SSL_CERT_FILE` and `AWS_CA_BUNDLE`.
+            limit: the most bytes of body to read.
+            unix_socket: where to connect instead of the URL's host.
+
+        Raises:
+            TimeoutError: no whole answer in time.
+            aiohttp.ClientConnectorDNSError, ClientConnectorSSLError, ClientConnectorCertificateError,
+                ClientConnectorError (its `os_error` tells refused from unreachable), ServerDisconnectedError,
+                ClientHttpProxyError, InvalidURL, BodyTooLarge, ProxyUnusable: all are `aiohttp.ClientError`.
+            CaFileError: one of `ca_files`.
+        """
+        async with asyncio.timeout(timeout):
+            target = _parse(url, headers)
+            proxy = _proxy(target) if unix_socket is None else _DIRECT
+            connector = await _connector(target, ca_files, unix_socket)
+            # aiohttp sends `proxy_headers` with CONNECT alone; a plain request goes to the proxy itself.
+            to_proxy = proxy.headers if target.scheme == "http" else {}
+            async with (
+                aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
+                session.request(
+                    method,
+                    target,
+                    headers=CIMultiDict({"Accept-Encoding": "identity", **to_proxy, **(headers or {})}),
+                    data=body,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=timeout),
+                    proxy=proxy.url,
+                    proxy_headers=proxy.headers,
+                ) as response,
+            ):
+                return Reply(response.status, response.headers, await _read(response, limit))
+
+
+def read_token_file(path: Path) -> Sensitive:
+    """The bearer token in `path`, white space around it cut. Reads from disk: not for the event loop.
+
+    Raises:
+        TokenFileError: not a regular file, not readable, empty, longer than 64 KiB, or nothing that a header can carry.
+    """
+    try:
+        token = _read_regular(path).decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise TokenFileError(f"token file {path} does not hold plain ASCII") from None
+    except OSError as error:
+        raise TokenFileError(f"token file {path} cannot be read: {error.strerror}") from error
+    if not token or len(token) > _LONGEST_TOKEN or not token.isprintable():
+        raise TokenFileError(f"token file {path} does not hold one line of at most 64 KiB")
+    return Sensitive(token)
+
+
+def _read_regular(path: Path) -> bytes:
+    # Without O_NONBLOCK opening a FIFO would wait for a writer.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read(_LONGEST_TOKEN + 1)
+
+
+def _parse(url: str, headers: Mapping[str, str] | None) -> URL:
+    try:
+        target = URL(url)
+    except ValueError as error:
+        raise aiohttp.InvalidURL("the URL", "cannot be parsed") from error
+    authorized = any(name.lower() == "authorization" for name in headers or {})
+    return target.with_user(None) if authorized and target.user is not None else target
+
+
+async def _connector(
+    target: URL, ca_files: Iterable[Path], unix_socket: Path | None
+) -> aiohttp.TCPConnector | aiohttp.UnixConnector:
+    if unix_socket is not None:
+        return aiohttp.UnixConnector(str(unix_socket), force_close=True)
+    if target.scheme != "https":
+        return aiohttp.TCPConnector(force_close=True)
+    context = await asyncio.to_thread(_tls_context, tuple(ca_files))
+    return aiohttp.TCPConnector(force_close=True, ssl=context)
+
+
+def _tls_context(ca_files: Iterable[Path]) -> ssl.SSLContext:
+    """The system's roots (or those of `SSL_CERT_FILE`), `AWS_CA_BUNDLE` where it can be read, and `ca_files`."""
+    context = ssl.create_default_context()
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    if bundle:
+        # Where it cannot be read, what it would have vouched for fails by its certificate, and the rest goes on.
+        with contextlib.suppress(CaFileError):
+            _trust(context, Path(bundle))
+    for path in ca_files:
+        _trust(context, path)
+    return context
+
+
+def _trust(context: ssl.SSLContext, path: Path) -> None:
+    try:
+        context.load_verify_locations(capath=path) if path.is_dir() else context.load_verify_locations(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        raise CaFileError(f"CA file {path} cannot be used: {error.strerror or error}") from error
+
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > limit:
+            raise BodyTooLarge(f"the answer is longer than {limit} bytes")
+    return bytes(body)
+
+
+def _proxy(target: URL) -> _Proxy:
+    """The environment's proxy for `target`; none for loopback, as in Go, whose rules the docker CLI goes by."""
+    proxies = getproxies_environment()
+    given = proxies.get(target.scheme)
+    host = target.host or ""
+    if not given or is_loopback(host) or _bypassed(host, target.port, proxies.get("no", "")):
+        return _DIRECT
+    variable = f"{target.scheme.upper()}_PROXY"
+    try:
+        url = URL(given if "://" in given else f"http://{given}")
+    except ValueError:
+        raise ProxyUnusable(f"{variable} is not a URL") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ProxyUnusable(f"{variable} is not the URL of an HTTP proxy")
+    if url.user is None:
+        return _Proxy(url, {})
+    authorization = aiohttp.encode_basic_auth(url.user, url.password or "", encoding="utf-8")
+    return _Proxy(url.with_user(None), {"Proxy-Authorization": authorization})
+
+
+def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:
+    """Whether NO_PROXY names `host`, by name, domain, address or network, or all by `*`."""
+    for entry in no_proxy.lower().split(","):
+        name = entry.strip().removesuffix(f":{port}").removeprefix("*.").lstrip(".")
+        if name and (name in ("*", host) or host.endswith(f".{name}") or _within(host, name)):
+            return True
+    return False
+
+
+def _within(host: str, network: str) -> bool:
+    try:
+        return ip_address(host) in ip_network(network.strip("[]"), strict=False)
+    except ValueError:
+        return False

@@ -1,0 +1,202 @@
+"""ECR tokens for all registries: one token an identity and region, asked for by one flight at a time."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Protocol
+
+from tenacity import AsyncRetrying, RetryCallState
+
+from agent.model.aws_failure import clock_skew
+from agent.model.credential import AwsIdentity, Credential, EcrToken
+from agent.model.deadline import Deadline
+from agent.model.problems import Problem
+from agent.model.renewal import expired, renew_at
+from agent.services.retries import wait_after
+from agent.services.waiting import Clock, wait_until
+from agent.settings import AwsSettings, Settings
+
+_OWNER: Final = "aws.clock"
+
+
+class Tokens(Protocol):
+    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
+        """Asks AWS once; raises Problem."""
+        ...
+
+
+class Log(Protocol):
+    def info(self, event: str, **fields: object) -> None: ...
+    def warning(self, event: str, **fields: object) -> None: ...
+
+
+class Reporter(Protocol):
+    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why the last flight failed, and when the next may start."""
+
+    problem: Problem
+    over: Deadline
+
+
+@dataclass(slots=True)
+class _Flight:
+    task: "asyncio.Task[Credential | _Failure]"
+    waiting: int = 0
+
+
+@dataclass(slots=True)
+class _Holding:
+    """What is held for one identity by the settings of the moment; `floor` is when a newer token may be asked for."""
+
+    settings: AwsSettings
+    credential: Credential | None = None
+    floor: Deadline | None = None
+    failure: _Failure | None = None
+    failures: int = 0
+    flight: _Flight | None = None
+
+
+class Credentials:
+    """Hands out ECR tokens. Only the event loop's thread may call it.
+
+    Args:
+        tokens: the way to AWS.
+        clock: wall and monotonic.
+        settings: read anew at each use, so that a reload holds; other `aws.*` settings make another identity.
+        board: gets `clock_skew` where AWS answers, but by a clock far from ours.
+        log: gets `token.obtained` and `token.failed`.
+        draw: from -1 to 1, for the spread of renewals.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokens: Tokens,
+        clock: Clock,
+        settings: Callable[[], Settings],
+        board: Reporter,
+        log: Log,
+        draw: Callable[[], float],
+    ) -> None:
+        self._tokens: Final = tokens
+        self._clock: Final = clock
+        self._settings: Final = settings
+        self._board: Final = board
+        self._log: Final = log
+        self._draw: Final = draw
+        self._holdings: Final[dict[AwsIdentity, _Holding]] = {}
+
+    async def credential(
+        self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
+    ) -> Credential:
+        """A credential of `identity` for the registry `subject`.
+
+        Args:
+            identity: registries with equal ones share a token, and its failures.
+            subject: whom a problem is to be about.
+            stale: the credential that the caller holds and wants replaced; None takes what is there.
+            force: a person asked: a failure's waiting time does not hold back.
+
+        Raises:
+            Problem: about `subject`, with `wait` until the moment at which all who share the identity come back.
+        """
+        holding = self._holding(identity)
+        if holding.flight is None:
+            if holding.credential is not None and self._is_news(holding, stale):
+                return holding.credential
+            if holding.failure is not None and not force and self._left(holding.failure.over) > 0:
+                raise self._about(holding.failure, subject)
+        outcome = await self._join(identity, holding)
+        if isinstance(outcome, _Failure):
+            raise self._about(outcome, subject) from outcome.problem
+        return outcome
+
+    def retain(self, identities: Collection[AwsIdentity]) -> None:
+        """Forget the tokens and failures of all other identities."""
+        for identity in self._holdings.keys() - set(identities):
+            del self._holdings[identity]
+
+    def _holding(self, identity: AwsIdentity) -> _Holding:
+        """What is held; nothing, if the settings by which it came about have changed."""
+        settings = self._settings().aws
+        holding = self._holdings.get(identity)
+        if holding is None or holding.settings != settings:
+            holding = self._holdings[identity] = _Holding(settings)
+        return holding
+
+    def _is_news(self, holding: _Holding, stale: Credential | None) -> bool:
+        """Whether what is held helps the caller; a token born expired does, as long as no newer may be asked for."""
+        held = holding.credential
+        if held is None or held == stale:
+            return False
+        return not expired(held.expires_at, self._clock.now()) or self._left(holding.floor) > 0
+
+    async def _join(self, identity: AwsIdentity, holding: _Holding) -> Credential | _Failure:
+        """The outcome of the identity's flight, which ends early only if nobody waits for it any more."""
+        flight = holding.flight
+        if flight is None:
+            flight = holding.flight = _Flight(asyncio.create_task(self._fly(identity, holding), name="ecr-token"))
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                flight.task.cancel()
+            if holding.flight is flight and not flight.waiting:
+                holding.flight = None
+
+    async def _fly(self, identity: AwsIdentity, holding: _Holding) -> Credential | _Failure:
+        if holding.floor is not None:
+            await wait_until(self._clock, holding.floor, asyncio.Event())
+        started = self._clock.monotonic()
+        try:
+            token = await self._tokens.fetch_token(identity, holding.settings)
+        except Problem as problem:
+            outcome: Credential | _Failure = self._failed(holding, problem)
+        else:
+            outcome = self._obtained(holding, token)
+        holding.flight = None
+        self._tell(identity, holding, outcome, self._clock.monotonic() - started)
+        return outcome
+
+    def _obtained(self, holding: _Holding, token: EcrToken) -> Credential:
+        settings, now = self._settings().renewal, self._clock.now()
+        floor = timedelta(seconds=settings.min_interval_s)
+        due = renew_at(now, token.expires_at, fraction=settings.fraction, draw=self._draw(), floor=floor)
+        holding.floor = Deadline.after(floor, now, self._clock.monotonic())
+        holding.failure, holding.failures = None, 0
+        holding.credential = Credential(token.username, token.password, now, token.expires_at, due, token.arn)
+        skew = clock_skew(token.server_time, now)
+        self._board.report(_OWNER, [skew] if skew else [])
+        return holding.credential
+
+    def _failed(self, holding: _Holding, problem: Problem) -> _Failure:
+        holding.failures += 1
+        state = RetryCallState(AsyncRetrying(), None, (), {})
+        state.attempt_number = holding.failures
+        wait = timedelta(seconds=wait_after(problem, state, self._settings().retry))
+        holding.failure = _Failure(problem, Deadline.after(wait, self._clock.now(), self._clock.monotonic()))
+        return holding.failure
+
+    def _tell(self, identity: AwsIdentity, holding: _Holding, outcome: Credential | _Failure, seconds: float) -> None:
+        names = {"region": identity.region, "public": identity.public, "role": identity.role_arn}
+        took = round(seconds, 3)
+        if isinstance(outcome, Credential):
+            times = {"expires_at": outcome.expires_at, "renew_at": outcome.renew_at}
+            self._log.info("token.obtained", **names, identity=outcome.identity, **times, seconds=took)
+            return
+        problem, wait = outcome.problem, round(self._left(outcome.over), 1)
+        said = {"code": problem.code, "message": problem.message, "failures": holding.failures, "wait_s": wait}
+        self._log.warning("token.failed", **names, **said, seconds=took)
+
+    def _about(self, failure: _Failure, subject: str) -> Problem:
+        return failure.problem.about(subject, wait=timedelta(seconds=max(self._left(failure.over), 0.0)))
+
+    def _left(self, deadline: Deadline | None) -> float:
+        return deadline.left(self._clock.now(), self._clock.monotonic()) if deadline else 0.0

@@ -1,0 +1,143 @@
+"""One source of secrets each: what it gave last, and what is wrong with it now."""
+
+import asyncio
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.model.problems import Problem, SecretsUnavailable
+from agent.model.secret import RegistrySecret
+from agent.model.secret_documents import Answer, Reading
+
+_DEADLINE_S: Final = 5.0
+"""A directory of a file system that hangs is given up for now after this, and asked no second time until it answers."""
+
+
+class Files(Protocol):
+    """Both raise `SecretsUnavailable` where the directory is there and cannot be listed."""
+
+    def signature(self, directory: Path) -> Hashable: ...
+    def read(self, directory: Path) -> Mapping[str, Reading]: ...
+
+
+class Address(Protocol):
+    async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """`readings` None: the signature is the same as before, so nothing was opened."""
+
+    signature: Hashable
+    readings: Mapping[str, Reading] | None
+
+
+class DirectorySource:
+    """A directory, read again when its signature changes, and once more after that.
+
+    The second reading is for a file that was written twice within one tick of the file system's clock.
+    """
+
+    def __init__(self, path: Path, files: Files) -> None:
+        self._path: Final = path
+        self._files: Final = files
+        self._readings: dict[str, Reading] = {}
+        self._signature: Hashable = None
+        self._settled = False
+        self._unavailable: SecretsUnavailable | None = None
+        self._pending: asyncio.Task[_Look] | None = None
+
+    @property
+    def secrets(self) -> tuple[RegistrySecret, ...]:
+        return tuple(secret for reading in self._readings.values() for secret in reading.secrets)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The same objects as before where a new look found the same."""
+        unavailable = (self._unavailable,) if self._unavailable is not None else ()
+        return (*unavailable, *(problem for reading in self._readings.values() for problem in reading.problems))
+
+    async def look(self, *, afresh: bool = False) -> None:
+        """Read the directory if it changed, or `afresh`. What cannot be read keeps what it gave last."""
+        if self._pending is None:
+            known = None if afresh or not self._settled else self._signature
+            self._pending = asyncio.create_task(asyncio.to_thread(self._look, known))
+        done, _ = await asyncio.wait({self._pending}, timeout=_DEADLINE_S)
+        if not done:
+            self._fail(SecretsUnavailable(str(self._path), f"{self._path} does not answer: its file system hangs"))
+            return
+        task, self._pending = self._pending, None
+        try:
+            self._take(task.result())
+        except SecretsUnavailable as problem:
+            self._fail(problem)
+        except Exception as error:  # noqa: BLE001 - one odd file must not end the agent; its type alone holds no secret
+            fault = f"{self._path} cannot be read: a fault of the agent ({type(error).__name__})"
+            self._fail(SecretsUnavailable(str(self._path), fault))
+
+    def _look(self, known: Hashable) -> _Look:
+        # Taken before the files are read: what changes meanwhile changes the next signature.
+        signature = self._files.signature(self._path)
+        return _Look(signature, None if signature == known else self._files.read(self._path))
+
+    def _take(self, look: _Look) -> None:
+        self._unavailable = None
+        self._settled = look.signature == self._signature
+        self._signature = look.signature
+        if look.readings is not None:
+            self._readings = {
+                origin: _kept(reading, self._readings.get(origin)) for origin, reading in look.readings.items()
+            }
+
+    def _fail(self, problem: SecretsUnavailable) -> None:
+        self._settled = False
+        if self._unavailable is None or self._unavailable.message != problem.message:
+            self._unavailable = problem
+
+
+@dataclass(slots=True)
+class AddressSource:
+    """An address; what it gave stays until another one answers, or until there is none."""
+
+    address: Address
+    problems: tuple[Problem, ...] = ()
+    _reading: Reading = field(default_factory=Reading)
+    _url: str | None = None
+    _etag: str | None = None
+
+    @property
+    def secrets(self) -> tuple[RegistrySecret, ...]:
+        return self._reading.secrets
+
+    async def ask(self, url: str | None, token_file: Path | None) -> None:
+        """Take what the address gives now; nothing where there is none.
+
+        Raises:
+            SecretsUnavailable: it gives nothing; what it gave last is kept.
+        """
+        if url != self._url:
+            self._url, self._etag = url, None
+        if url is None:
+            self._reading, self.problems = Reading(), ()
+            return
+        try:
+            answer = await self.address.fetch(url, token_file, self._etag)
+        except SecretsUnavailable as problem:
+            self.problems = (problem, *self._reading.problems)
+            raise
+        self._etag = answer.etag
+        self._reading = answer.reading or self._reading
+        self.problems = self._reading.problems
+
+
+def _kept(reading: Reading, former: Reading | None) -> Reading:
+    """The reading; with the former secrets where it failed, with the former problems where it found the same."""
+    if former is None:
+        return reading
+    same = [problem.message for problem in reading.problems] == [problem.message for problem in former.problems]
+    return replace(
+        reading,
+        secrets=former.secrets if reading.failed else reading.secrets,
+        problems=former.problems if same else reading.problems,
+    )

@@ -1,0 +1,107 @@
+"""Where settings come from: a TOML file, variables, flags; and what in them is no setting at all."""
+
+import errno
+import os
+import stat
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from agent.model.problems import SettingsInvalid
+from agent.settings_loader.table import SECTIONS
+
+DEFAULT_FILE: Final = Path("/etc/registry-agent/config.toml")
+VARIABLE_PREFIX: Final = "REGISTRY_AGENT_"
+_NO_SETTINGS: Final = frozenset({"REGISTRY_AGENT_CONFIG", "REGISTRY_AGENT_SECRETS"})
+_LARGEST: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value that somebody set: `where` in words, `typed` where TOML gave it its type."""
+
+    value: object
+    where: str
+    typed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The settings file: `path` is None where there is none, `problem` set where it is of no use."""
+
+    path: Path | None = None
+    content: Mapping[str, Any] = field(default_factory=dict)
+    problem: SettingsInvalid | None = None
+
+
+def read_document(file: Path | None, environ: Mapping[str, str]) -> Document:
+    """The settings file that `file`, else $REGISTRY_AGENT_CONFIG names; only the default one may be missing."""
+    named = file or (Path(environ["REGISTRY_AGENT_CONFIG"]) if environ.get("REGISTRY_AGENT_CONFIG") else None)
+    path = named or DEFAULT_FILE
+    try:
+        return Document(path, tomllib.loads(_read(path).decode("utf-8-sig")))
+    except (FileNotFoundError, NotADirectoryError):
+        if named is None:
+            return Document()
+        fault, hint = "there is no such file", "check the path in --config or REGISTRY_AGENT_CONFIG"
+    except OSError as error:
+        fault, hint = f"cannot be used: {error.strerror}", "let the agent's user read this file"
+    except UnicodeDecodeError as error:
+        fault, hint = f"is not UTF-8 (byte {error.start})", "save the file as UTF-8"
+    except tomllib.TOMLDecodeError as error:
+        fault, hint = f"is not TOML: {error}", "correct the line; texts stand in quotes"
+    except (ValueError, RecursionError):
+        fault, hint = "is not TOML: nested too deeply, or a number too long", "keep to section.key = value"
+    return Document(path, problem=SettingsInvalid(str(path), f"{path}: {fault}; it counts as empty", hint=hint))
+
+
+def _read(path: Path) -> bytes:
+    """The content of a regular file; never waits for a FIFO's writer."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise OSError(errno.EFBIG, "it is larger than 1 MiB")
+    return content
+
+
+def given_by_file(document: Document, keys: Collection[str]) -> Iterator[tuple[str, Given] | SettingsInvalid]:
+    where = str(document.path)
+    for section, content in document.content.items():
+        if section not in SECTIONS:
+            yield unknown(section, where, [*SECTIONS, *(key for key in keys if key.endswith(f".{section}"))])
+        elif not isinstance(content, dict):
+            yield SettingsInvalid(
+                section, f"{section} must be a section ({where})", hint=f"write [{section}] on a line of its own"
+            )
+        else:
+            for key, value in content.items():
+                yield _known(f"{section}.{key}", Given(value, where, typed=True), keys)
+
+
+def given_by_variables(
+    environ: Mapping[str, str], keys: Collection[str]
+) -> Iterator[tuple[str, Given] | SettingsInvalid]:
+    for variable, value in environ.items():
+        section, _, key = variable.removeprefix(VARIABLE_PREFIX).lower().partition("_")
+        if variable.startswith(VARIABLE_PREFIX) and section in SECTIONS and variable not in _NO_SETTINGS:
+            yield _known(f"{section}.{key}".rstrip("."), Given(value, f"variable {variable}"), keys)
+
+
+def given_by_flags(flags: Mapping[str, str], keys: Collection[str]) -> Iterator[tuple[str, Given] | SettingsInvalid]:
+    for key, value in flags.items():
+        yield _known(key, Given(value, "flag --set"), keys)
+
+
+def unknown(key: str, where: str, candidates: Collection[str]) -> SettingsInvalid:
+    near = get_close_matches(key, candidates, n=1, cutoff=0.5) or [c for c in candidates if c.endswith(f".{key}")]
+    hint = f"did you mean {near[0]}?" if near else "take it out; docs/settings.md lists every key"
+    return SettingsInvalid(key, f"{key} is no setting ({where})", hint=hint)
+
+
+def _known(key: str, given: Given, keys: Collection[str]) -> tuple[str, Given] | SettingsInvalid:
+    return (key, given) if key in keys else unknown(key, given.where, keys)

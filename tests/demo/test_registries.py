@@ -1,0 +1,182 @@
+"""A pretend registry answers as the real ones do, to HTTP clients and to the docker CLI."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from agent.demo.aws import PretendAws
+from agent.demo.faults import CAPTIVE_PORTAL, Answer, Broken, Fault
+from agent.demo.listening import Listener
+from agent.demo.registries import ECR_EXPIRED, Auth, BasicAuth, EcrAuth, PretendRegistry, TokenAuth
+from agent.demo.upstream import Upstream
+from agent.edge.programs import find_program
+
+DOCKER = find_program("docker", os.environ.get("PATH"))
+USERS = {"robot": "right"}
+MANY = 8 * 1024 * 1024
+
+
+def basic(username: str, password: str) -> dict[str, str]:
+    return {"Authorization": aiohttp.encode_basic_auth(username, password)}
+
+
+async def docker_login(directory: Path, address: str, username: str, password: str) -> str:
+    """The last line that the real docker CLI prints."""
+    assert DOCKER is not None
+    child = await asyncio.create_subprocess_exec(
+        *(str(DOCKER), "--config", str(directory), "login", "--username", username, "--password-stdin", address),
+        env={"DOCKER_HOST": f"unix://{directory}/none", "HOME": str(directory)},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await child.communicate(password.encode())
+    return (out if child.returncode == 0 else err).decode().strip().splitlines()[-1]
+
+
+@pytest.mark.skipif(DOCKER is None, reason="there is no docker CLI")
+@pytest.mark.parametrize(
+    ("auth", "refusal"),
+    [
+        (BasicAuth(USERS), "failed with status: 401 Unauthorized"),
+        (TokenAuth(USERS), "unauthorized: incorrect username or password"),
+    ],
+)
+async def test_docker_logs_in_and_reports_a_wrong_password_in_the_registrys_way(
+    auth: Auth, refusal: str, tmp_path: Path
+) -> None:
+    """One request with a password for each login, so that a count of wrong ones is exact."""
+    registry = PretendRegistry(auth)
+    async with Listener(registry.handle) as door:
+        assert await docker_login(tmp_path, f"localhost:{door.port}", "robot", "right") == "Login Succeeded"
+        assert (await docker_login(tmp_path, f"localhost:{door.port}", "robot", "wrong")).endswith(refusal)
+    assert registry.logins == {"robot": 1}
+    assert registry.wrong == {"robot": 1}
+
+
+async def test_ecr_tells_an_expired_token_another_regions_and_a_wrong_one_apart() -> None:
+    """403 with ECR's words, a bare 400, 401."""
+    aws = PretendAws()
+    later = aws.now() + timedelta(hours=1)
+    good, ended, foreign = (
+        aws.tokens.issue("arn", region, end).password
+        for region, end in (("eu-west-1", later), ("eu-west-1", aws.now()), ("eu-west-2", later))
+    )
+    registry = PretendRegistry(EcrAuth(aws, "eu-west-1"))
+    async with Listener(registry.handle) as door, aiohttp.ClientSession(door.url) as client:
+
+        async def knock(password: str) -> tuple[int, str]:
+            async with client.get("/v2/", headers=basic("AWS", password)) as answer:
+                return answer.status, await answer.text()
+
+        assert (await knock(good))[0] == 200
+        status, body = await knock(ended)
+        assert (status, ECR_EXPIRED in body) == (403, True)
+        assert await knock(foreign) == (400, "")
+        assert (await knock("nonsense"))[0] == 401
+        aws.tokens.end_all()
+        assert (await knock(good))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"), [(Answer(429, headers={"Retry-After": "7"}), 429), (CAPTIVE_PORTAL, 200), (Answer(500), 500)]
+)
+async def test_a_fault_answers_instead_of_the_registry_until_it_is_taken_back(fault: Fault, status: int) -> None:
+    """Nobody is let in while it lasts."""
+    registry = PretendRegistry(None)
+    registry.fault = fault
+    async with Listener(registry.handle) as door, aiohttp.ClientSession(door.url) as client:
+        async with client.get("/v2/") as answer:
+            assert answer.status == status
+            assert "Docker-Distribution-Api-Version" not in answer.headers
+        registry.fault = None
+        async with client.get("/v2/") as answer:
+            assert answer.headers["Docker-Distribution-Api-Version"] == "registry/2.0"
+
+
+async def test_a_reset_is_a_reset_and_a_silent_one_never_answers() -> None:
+    """Below HTTP: what a client sees is the connection's end, or nothing."""
+    registry = PretendRegistry(None)
+    async with Listener(registry.handle) as door, aiohttp.ClientSession(door.url) as client:
+        registry.fault = Broken.RESET
+        with pytest.raises(aiohttp.ClientOSError, match="reset by peer"):
+            await client.get("/v2/")
+        registry.fault = Broken.SILENT
+        with pytest.raises(TimeoutError):
+            await client.get("/v2/", timeout=aiohttp.ClientTimeout(total=0.2))
+
+
+async def test_an_outage_refuses_connections_and_keeps_the_port() -> None:
+    """Down from the start or later, open connections included; up again under the same number."""
+    registry = PretendRegistry(None)
+    door = Listener(registry.handle)
+    async with aiohttp.ClientSession(door.url) as client:
+        for _ in range(2):
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await client.get("/v2/")
+            await door.up()
+            assert (await client.get("/v2/")).status == 200
+            await door.down()
+    await door.close()
+
+
+class Distribution:
+    """Stands for a real registry: takes uploads, and names absolute addresses as its `Host` tells it to."""
+
+    def __init__(self) -> None:
+        self.uploaded = hashlib.sha256()
+        self.seen: list[web.BaseRequest] = []
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.seen.append(request)
+        if request.method == "PATCH":
+            async for chunk in request.content.iter_any():
+                self.uploaded.update(chunk)
+        where = f"{request.headers['X-Forwarded-Proto']}://{request.headers['Host']}/v2/next?_state=a%2Bb%3D%3D"
+        if request.method == "GET":
+            return web.Response(body=b"x" * MANY, headers={"Docker-Content-Digest": "sha256:abc"})
+        return web.Response(status=202, headers={"Location": where})
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    for number in range(64):
+        yield bytes([number]) * (MANY // 64)
+
+
+async def test_what_is_let_in_streams_through_to_the_registry_behind_and_back() -> None:
+    """Uploads without a length, addresses that lead back to the front, exact query strings, no password behind."""
+    distribution = Distribution()
+    async with Listener(distribution.handle) as back, Upstream(back.url) as upstream:
+        registry = PretendRegistry(BasicAuth(USERS), upstream=upstream)
+        async with Listener(registry.handle) as front, aiohttp.ClientSession(front.url) as client:
+            right = basic("robot", "right")
+            assert (await client.patch("/v2/up?_state=a%2Bb%3D%3D", data=b"x")).status == 401
+            assert distribution.seen == []
+            async with client.patch("/v2/up?_state=a%2Bb%3D%3D", data=pieces(), headers=right) as answer:
+                assert (answer.status, answer.headers["Location"]) == (202, f"{front.url}/v2/next?_state=a%2Bb%3D%3D")
+            async with client.get("/v2/blob", headers=right) as answer:
+                assert len(await answer.read()) == MANY
+                assert answer.headers["Docker-Content-Digest"] == "sha256:abc"
+            async with client.head("/v2/blob", headers=right) as answer:
+                assert (answer.status, await answer.read()) == (202, b"")
+    whole = hashlib.sha256(b"".join([piece async for piece in pieces()]))
+    assert distribution.uploaded.hexdigest() == whole.hexdigest()
+    assert str(distribution.seen[0].rel_url) == "/v2/up?_state=a%2Bb%3D%3D"
+    assert all("Authorization" not in request.headers for request in distribution.seen)
+
+
+async def test_a_registry_behind_that_is_gone_is_a_bad_gateway() -> None:
+    """The front goes on."""
+    back = Listener(Distribution().handle)
+    async with Upstream(back.url) as upstream:
+        registry = PretendRegistry(None, upstream=upstream)
+        async with Listener(registry.handle) as front, aiohttp.ClientSession(front.url) as client:
+            assert (await client.get("/v2/")).status == 502
+    await back.close()

@@ -1,0 +1,208 @@
+"""Directories of secrets, on a real file system."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.edge.secret_files import LARGEST, read, signature
+from agent.model.problems import SecretsUnavailable
+
+PASSWORD = "hunter2-hunter2"
+
+
+def document(name: str, hostname: str = "ghcr.io") -> str:
+    return json.dumps({"name": name, "hostname": hostname, "username": "bot", "password": PASSWORD})
+
+
+def names(directory: Path) -> list[str]:
+    return [secret.name for reading in read(directory).values() for secret in reading.secrets]
+
+
+def faults(directory: Path) -> dict[str, str]:
+    """The message by subject, without the directory's own path."""
+    problems = [problem for reading in read(directory).values() for problem in reading.problems]
+    return {p.subject.removeprefix(f"{directory}/"): p.message.removeprefix(f"{directory}/") for p in problems}
+
+
+def test_every_kind_of_file_is_read(tmp_path: Path) -> None:
+    """Files that end in .json, Kubernetes' .dockerconfigjson, and subdirectories; nothing else."""
+    (tmp_path / "one.json").write_text(document("one"))
+    (tmp_path / ".dockerconfigjson").write_text('{"auths": {"quay.io": {"username": "u", "password": "p"}}}')
+    (tmp_path / "team").mkdir()
+    for field, content in {"hostname": "docker.io\n", "username": "bot\n", "password": "p\n", "notes": "x"}.items():
+        (tmp_path / "team" / field).write_text(content)
+    for ignored in (".hidden.json", "notes.txt", "one.json~", "..data"):
+        (tmp_path / ignored).write_text("nonsense")
+    (tmp_path / "lost+found").mkdir()
+    assert sorted(names(tmp_path)) == ["dockerconfigjson-quay.io", "one", "team-docker.io"]
+    assert faults(tmp_path) == {}
+
+
+def test_a_directory_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    """And its coming is a change."""
+    directory = tmp_path / "later"
+    assert read(directory) == {}
+    before = signature(directory)
+    directory.mkdir()
+    (directory / "one.json").write_text(document("one"))
+    assert signature(directory) != before
+
+
+def test_a_kubernetes_mount_is_followed_when_it_swaps(tmp_path: Path) -> None:
+    """Files are links through `..data`, which is replaced whole; each secret is read once."""
+    for version in ("first", "later"):
+        (tmp_path / f"..{version}").mkdir()
+        (tmp_path / f"..{version}" / "ghcr.json").write_text(document(version))
+    (tmp_path / "..data").symlink_to("..first")
+    (tmp_path / "ghcr.json").symlink_to("..data/ghcr.json")
+    before = signature(tmp_path)
+    assert names(tmp_path) == ["first"]
+    (tmp_path / "..data_tmp").symlink_to("..later")
+    (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+    assert signature(tmp_path) != before
+    assert names(tmp_path) == ["later"]
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (os.mkfifo, "bad.json is not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "bad.json is not a regular file"),
+        (lambda path: path.symlink_to(path), "bad.json is a loop of links"),
+        (lambda path: path.symlink_to("gone"), "bad.json leads nowhere: it is a dangling link"),
+        (lambda path: path.write_bytes(b" " * (LARGEST + 1)), "bad.json is larger than 1 MiB"),
+        (lambda path: path.write_bytes(b'"\xff"'), "bad.json is not UTF-8 (byte 1)"),
+        (lambda path: path.write_text(document("bad")[:-3]), "bad.json is not JSON (line 1, column 71)"),
+        (lambda path: path.write_text(""), "bad.json is empty"),
+    ],
+)
+def test_a_file_of_no_use_costs_only_itself(tmp_path: Path, make: Callable[[Path], object], fault: str) -> None:
+    """It is named with its cause, at once: nobody waits for a FIFO's writer."""
+    (tmp_path / "good.json").write_text(document("good"))
+    make(tmp_path / "bad.json")
+    assert names(tmp_path) == ["good"]
+    assert faults(tmp_path) == {"bad.json": fault}
+    assert read(tmp_path)[str(tmp_path / "bad.json")].failed
+
+
+def test_a_socket_is_not_opened(tmp_path: Path) -> None:
+    """It is no regular file either."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "bad.json"))
+        assert faults(tmp_path) == {"bad.json": "bad.json is not a regular file"}
+
+
+def test_a_subdirectory_s_bad_field_is_named(tmp_path: Path) -> None:
+    """A FIFO among its files does not hang it."""
+    (tmp_path / "team.example").mkdir()
+    (tmp_path / "team.example" / "hostname").write_text("ghcr.io")
+    os.mkfifo(tmp_path / "team.example" / "password")
+    assert faults(tmp_path) == {"team.example": "team.example has a password that is not a regular file"}
+
+
+def test_a_loop_of_directories_ends(tmp_path: Path) -> None:
+    """A link to its own directory is no secret."""
+    (tmp_path / "self").symlink_to(tmp_path)
+    (tmp_path / "one.json").write_text(document("one"))
+    assert names(tmp_path) == ["one"]
+    assert signature(tmp_path) == signature(tmp_path)
+
+
+def test_a_file_name_that_is_no_text_does_no_harm(tmp_path: Path) -> None:
+    """Its secrets have names that can be shown."""
+    path = os.fsencode(tmp_path) + b"/\xff\n.json"
+    with open(path, "w") as file:  # noqa: PTH123 - a path of bytes
+        file.write('{"auths": {"quay.io": {"username": "u", "password": "p"}, "x y": {}}}')
+    (reading,) = read(tmp_path).values()
+    assert [secret.name.encode() for secret in reading.secrets] == [b"-quay.io"]
+    assert all(problem.subject.encode() and problem.message.encode() for problem in reading.problems)
+
+
+def write_in_place(path: Path) -> None:
+    before = path.stat()
+    path.write_text(document("two"))
+    # The file system's clock ticks every few milliseconds.
+    while path.stat().st_ctime_ns == before.st_ctime_ns:
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def replace(path: Path) -> None:
+    beside = path.with_name("beside")
+    beside.write_text(document("two"))
+    beside.rename(path)
+
+
+@pytest.mark.parametrize("change", [write_in_place, replace, Path.unlink, Path.touch])
+def test_any_change_changes_the_signature(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    """In a subdirectory too, with the same size and a modification time set back; reading changes nothing."""
+    (tmp_path / "team").mkdir()
+    for path in (tmp_path / "one.json", tmp_path / "team" / "password"):
+        path.write_text(document("one"))
+        os.utime(path, ns=(1, 1))
+        before = signature(tmp_path)
+        read(tmp_path)
+        assert signature(tmp_path) == before
+        change(path)
+        assert signature(tmp_path) != before
+
+
+def test_what_is_no_directory_is_unavailable(tmp_path: Path) -> None:
+    """A file in its place, or a loop of links, is told; it is not an empty source."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    for name, words in {"file": "is not a directory", "loop": "is a loop of links"}.items():
+        for look in (read, signature):
+            with pytest.raises(SecretsUnavailable, match=words) as caught:
+                look(tmp_path / name)
+            assert caught.value.subject == str(tmp_path / name)
+
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from agent.edge.secret_files import read, signature
+from agent.model.problems import SecretsUnavailable
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+for reading in read(Path(sys.argv[1])).values():
+    print(*(problem.message for problem in reading.problems))
+try:
+    signature(Path(sys.argv[2]))
+except SecretsUnavailable as problem:
+    print(problem.message)
+"""
+
+
+def test_what_may_not_be_read_is_told() -> None:
+    """A file is a bad secret, a directory an unavailable source."""
+    # Root may read all, so another user tries.
+    # Not in tmp_path, whose parents other users may not enter.
+    directory = Path("/tmp") / f"registry-agent-test-{os.getpid()}"  # noqa: S108 - removed below
+    closed, denied, hidden = directory / "closed", directory / "denied.json", directory / "hidden.dir"
+    try:
+        for path in (directory, closed, hidden):
+            path.mkdir(mode=0o755)
+        denied.write_text(document("denied"))
+        for path in (denied, closed, hidden):
+            path.chmod(0)
+        child = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, directory, closed],
+            env={"PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    finally:
+        for path in (closed, hidden):
+            path.chmod(0o700)
+        shutil.rmtree(directory)
+    assert child.stdout.splitlines() == [
+        f"{path} cannot be read: permission denied" for path in (closed, denied, hidden, closed)
+    ]

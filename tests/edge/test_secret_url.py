@@ -1,0 +1,170 @@
+"""Secrets from an address, asked of real servers."""
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+from aiohttp import web
+
+from agent.edge import secret_url
+from agent.edge.http import HttpClient
+from agent.edge.secret_url import SecretUrl, shown
+from agent.model.problems import SecretsUnavailable
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+ONE = {"name": "one", "hostname": "ghcr.io", "username": "bot", "password": "hunter2-hunter2"}
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
+            monkeypatch.delenv(name)
+
+
+@asynccontextmanager
+async def server(answer: Answer, tls: ssl.SSLContext | None = None, unix: Path | None = None) -> AsyncIterator[str]:
+    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.UnixSite(runner, unix) if unix else web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    scheme = "https" if tls else "http"
+    yield f"unix:{unix}" if unix else f"{scheme}://localhost:{runner.addresses[0][1]}/secrets?team=1"
+    await runner.cleanup()
+
+
+def says(body: str | bytes, status: int = 200, **headers: str) -> Answer:
+    async def answer(_request: web.BaseRequest) -> web.Response:
+        return web.Response(status=status, body=body, headers=headers)
+
+    return answer
+
+
+async def fault(url: str, token_file: Path | None = None) -> SecretsUnavailable:
+    with pytest.raises(SecretsUnavailable) as caught:
+        await SecretUrl(HttpClient()).fetch(url, token_file, None)
+    return caught.value
+
+
+async def test_all_secrets_and_whether_they_changed(tmp_path: Path) -> None:
+    """The bearer token is the file's content, and what bore an ETag is asked for only if it changed."""
+    asked: list[tuple[str, str | None, str | None]] = []
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        headers = request.headers
+        asked.append((request.path_qs, headers.get("Authorization"), headers.get("If-None-Match")))
+        if headers.get("If-None-Match") == '"7"':
+            return web.Response(status=304)
+        return web.Response(text=json.dumps({"secrets": [ONE, {"name": "bad"}]}), headers={"ETag": '"7"'})
+
+    token_file = tmp_path / "token"
+    token_file.write_text("s3cret\n")
+    async with server(answer) as url:
+        first = await SecretUrl(HttpClient()).fetch(url, token_file, None)
+        second = await SecretUrl(HttpClient()).fetch(url, token_file, first.etag)
+    assert first.reading is not None
+    source = url.removesuffix("?team=1")
+    assert [secret.subject for secret in first.reading.secrets] == [f"{source}#one"]
+    assert [problem.subject for problem in first.reading.problems] == [f"{source}#bad"]
+    assert (first.etag, second.reading, second.etag) == ('"7"', None, '"7"')
+    assert asked == [("/secrets?team=1", "Bearer s3cret", etag) for etag in (None, '"7"')]
+
+
+async def test_a_unix_socket_is_asked_for_v1_secrets(tmp_path: Path) -> None:
+    """Without a token file no Authorization is sent."""
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        right = request.path_qs == "/v1/secrets" and "Authorization" not in request.headers
+        return web.json_response({"secrets": [ONE]}, status=200 if right else 500)
+
+    async with server(answer, unix=tmp_path / "s.sock") as url:
+        reading = (await SecretUrl(HttpClient()).fetch(url, None, None)).reading
+    assert reading is not None
+    assert [secret.subject for secret in reading.secrets] == [f"{url}#one"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (says("", 302, Location="http://localhost:1/"), "redirects elsewhere (status 302), which is not followed"),
+        (says("", 401), "refused secrets.token_file's token (status 401)"),
+        (says("", 403), "refused secrets.token_file's token (status 403)"),
+        (says("", 404), "answered with status 404"),
+        (says("", 304), "answered with status 304"),
+        (says("hunter2", 503), "answered with status 503"),
+        (says("<html>hunter2"), "is not JSON (line 1, column 1)"),
+        (says(""), "is empty"),
+        (says(b"\xff"), "not UTF-8"),
+        (says("[]"), 'not of the form {"secrets": [...]}'),
+        (says('{"secrets": {"a": "hunter2"}}'), 'not of the form {"secrets": [...]}'),
+        (says(b" " * (4 * 1024 * 1024 + 1)), "answered more than 4 MiB"),
+    ],
+)
+async def test_an_answer_of_no_use_is_told_in_words(answer: Answer, words: str) -> None:
+    """Its subject is the address without its query; the content is not quoted."""
+    async with server(answer) as url:
+        problem = await fault(url)
+    assert words in problem.message
+    assert "hunter2" not in problem.message
+    assert problem.subject == url.removesuffix("?team=1")
+    assert "team=1" not in problem.message
+
+
+async def test_nobody_there_is_told(tmp_path: Path) -> None:
+    """A name that does not resolve, a port that nobody listens on, a socket that is not there."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    assert "does not resolve" in (await fault("https://secrets.invalid/")).message
+    assert "cannot be reached" in (await fault(f"http://127.0.0.1:{port}/")).message
+    assert (await fault(f"unix:{tmp_path}/s.sock")).message.startswith(f"unix:{tmp_path}/s.sock cannot be reached")
+
+
+async def test_a_hang_up_is_told() -> None:
+    """The connection closes without an answer."""
+    server_ = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server_:
+        port = server_.sockets[0].getsockname()[1]
+        problem = await fault(f"http://127.0.0.1:{port}/")
+    assert "closed the connection without an answer" in problem.message
+
+
+async def test_silence_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten seconds, here shortened."""
+    monkeypatch.setattr(secret_url, "_DEADLINE_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        problem = await fault(f"http://127.0.0.1:{silent.getsockname()[1]}/")
+    assert "did not answer" in problem.message
+
+
+async def test_a_strange_certificate_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the right CA the same server answers; one that speaks no TLS is told too."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    async with server(says(json.dumps({"secrets": [ONE]})), tls=context) as url:
+        assert "certificate that does not hold: unable to get local issuer" in (await fault(url)).message
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        assert (await SecretUrl(HttpClient()).fetch(url, None, None)).reading is not None
+    async with server(says("")) as plain:
+        assert "TLS" in (await fault(plain.replace("http:", "https:"))).message
+
+
+async def test_a_token_file_of_no_use_is_told_before_anybody_is_asked(tmp_path: Path) -> None:
+    """The address is not sent a request without its token."""
+    problem = await fault("http://127.0.0.1:1/", tmp_path / "token")
+    assert str(tmp_path / "token") in problem.message
+    assert problem.hint == "check secrets.token_file"
+
+
+def test_an_address_is_shown_without_what_may_be_secret() -> None:
+    """User name, query and fragment go; a socket is shown as it is."""
+    assert shown("https://bob:hunter2@h.example:8/a?sig=hunter2#hunter2") == "https://h.example:8/a"
+    assert shown("unix:/run/s.sock") == "unix:/run/s.sock"

@@ -1,0 +1,150 @@
+"""Host names as people type them, and which of them are ECR's."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from agent.model.registry import EcrHost, HostnameError, Registry, parse_hostname
+
+HUB_KEY = "https://index.docker.io/v1/"
+
+
+@pytest.mark.parametrize(
+    ("typed", "canonical"),
+    [
+        ("ghcr.io", "ghcr.io"),
+        ("https://ghcr.io/", "ghcr.io"),
+        ("http://ghcr.io/v2/", "ghcr.io"),
+        ("  GHCR.IO\n", "ghcr.io"),
+        ("ghcr.io/org/image:tag", "ghcr.io"),
+        ("ghcr.io?x", "ghcr.io"),
+        ("//ghcr.io", "ghcr.io"),
+        ("https:/ghcr.io", "ghcr.io"),
+        ("https:// ghcr.io /", "ghcr.io"),
+        ("docker://ghcr.io", "ghcr.io"),
+        ("ghcr.io.", "ghcr.io"),
+        ("ghcr.io:", "ghcr.io"),
+        ("Registry.Example.com:5000/v2/", "registry.example.com:5000"),
+        ("http://registry.example.com:80", "registry.example.com:80"),
+        ("registry.example.com:0443", "registry.example.com:443"),
+        ("localhost:5000", "localhost:5000"),
+        ("127.0.0.1:5000", "127.0.0.1:5000"),
+        ("[::1]:5000", "[::1]:5000"),
+        ("https://[2001:DB8::1]/v2/", "[2001:db8::1]"),
+        ("my_registry:5000", "my_registry:5000"),
+        ("docker.io", "docker.io"),
+        ("index.docker.io", "docker.io"),
+        ("https://index.docker.io/v1/", "docker.io"),
+        ("registry-1.docker.io", "docker.io"),
+        ("https://hub.docker.com/r/org", "docker.io"),
+        ("Docker.IO:443", "docker.io"),
+    ],
+)
+def test_what_people_type_becomes_one_name(typed: str, canonical: str) -> None:
+    """Spaces, scheme and path are cut, the case is lowered, the port is kept, Docker Hub has one name."""
+    assert parse_hostname(typed).hostname == canonical
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("", "   ", "https://", "/v2/", "a b", "ghcr,io", "-ghcr.io", "ghcr..io", "ghcr.io..", "ghcr.io:0"),
+        *("ghcr.io:65536", "ghcr.io:port", "a:1:2", "::1", "[::1", "[[::1]", "[::1]5000", "[ghcr.io]", "ghcr.io:٣"),
+        *("ünï.example", f"{'a' * 64}.io", ".".join(["a" * 60] * 5), "ghcr.io\\v2", "$HOST"),
+    ],
+)
+def test_what_is_no_host_name_is_refused(typed: str) -> None:
+    """Docker could not use it."""
+    with pytest.raises(HostnameError):
+        parse_hostname(typed)
+
+
+def test_a_login_in_the_host_name_is_refused_unseen() -> None:
+    """The reason does not repeat it."""
+    with pytest.raises(HostnameError, match="user name") as caught:
+        parse_hostname("https://bob:hunter2@ghcr.io")
+    assert "hunter2" not in str(caught.value)
+
+
+@given(st.text(max_size=80))
+@example("[::1%hunter2]:1")
+@example("https://https://a")
+def test_any_text_is_a_stable_name_or_a_fault_of_ours(text: str) -> None:
+    """A canonical name means itself, and nothing but a HostnameError is raised."""
+    try:
+        registry = parse_hostname(text)
+    except HostnameError:
+        return
+    assert parse_hostname(registry.hostname) == registry
+    assert parse_hostname(f" https://{registry.hostname.upper()}/v2/ ") == registry
+    assert registry.port is None or registry.hostname.endswith(f":{registry.port}")
+
+
+def test_docker_really_uses_a_hub_login() -> None:
+    """Only under this key does Docker look for it; its API answers elsewhere."""
+    hub = parse_hostname("docker.io")
+    assert (hub.docker_key, hub.api_host, hub.host, hub.port) == (
+        HUB_KEY,
+        "registry-1.docker.io",
+        "registry-1.docker.io",
+        None,
+    )
+    other = parse_hostname("https://[::1]:5000/")
+    assert (other.docker_key, other.api_host, other.host, other.port) == ("[::1]:5000", "[::1]:5000", "::1", 5000)
+
+
+ACCOUNT = "123456789012"
+
+
+@pytest.mark.parametrize(
+    ("hostname", "region"),
+    [
+        (f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com", "eu-west-1"),
+        (f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com:443", "eu-west-1"),
+        (f"{ACCOUNT}.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        (f"{ACCOUNT}.dkr.ecr.cn-north-1.amazonaws.com.cn", "cn-north-1"),
+        (f"{ACCOUNT}.dkr.ecr.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
+        (f"{ACCOUNT}.dkr.ecr.us-iso-east-1.c2s.ic.gov", "us-iso-east-1"),
+        (f"{ACCOUNT}.dkr.ecr.us-isob-east-1.sc2s.sgov.gov", "us-isob-east-1"),
+        (f"{ACCOUNT}.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk", "eu-isoe-west-1"),
+        (f"{ACCOUNT}.dkr.ecr.us-isof-south-1.csp.hci.ic.gov", "us-isof-south-1"),
+        (f"{ACCOUNT}.dkr-ecr.eu-west-1.on.aws", "eu-west-1"),
+        (f"{ACCOUNT}.dkr-ecr-fips.us-east-1.on.aws", "us-east-1"),
+        (f"{ACCOUNT}.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", "cn-north-1"),
+    ],
+)
+def test_ecr_is_known_in_every_partition(hostname: str, region: str) -> None:
+    """FIPS and dual-stack names too."""
+    assert parse_hostname(f"https://{hostname.upper()}/").ecr == EcrHost(ACCOUNT, region, public=False)
+
+
+@pytest.mark.parametrize("hostname", ["public.ecr.aws", "ecr-public.aws.com"])
+def test_ecr_public_is_known_by_both_names(hostname: str) -> None:
+    """Both take the token of us-east-1."""
+    assert parse_hostname(hostname).ecr == EcrHost(None, "us-east-1", public=True)
+
+
+@pytest.mark.parametrize(
+    "hostname",
+    [
+        f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com.evil.example",
+        f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com.attacker.io",
+        f"evil.{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com",
+        f"{ACCOUNT}1.dkr.ecr.eu-west-1.amazonaws.com",
+        f"{ACCOUNT}.dkr.ecr.eu-west-1.evil.amazonaws.com",
+        f"{ACCOUNT}.dkr.ecr.eu-west-1xamazonaws.com",
+        f"{ACCOUNT}.dkr-ecr.eu-west-1.amazonaws.com",
+        "public.ecr.aws.evil.example",
+        "evil-public.ecr.aws",
+        "api.ecr.eu-west-1.amazonaws.com",
+        "ghcr.io",
+    ],
+)
+def test_a_look_alike_is_not_ecr(hostname: str) -> None:
+    """No token goes there."""
+    assert parse_hostname(hostname).ecr is None
+
+
+def test_a_registry_prints_as_its_name() -> None:
+    """Messages name it."""
+    assert f"{Registry('ghcr.io')}" == "ghcr.io"

@@ -1,0 +1,168 @@
+"""A registry secret: checked at the border, never printed."""
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.model.problems import SecretInvalid
+from agent.model.registry import Registry
+from agent.model.secret import Kind, RegistrySecret, Scope, parse_secret
+from agent.model.sensitive import Sensitive
+
+PASSWORD = "hunter2-hunter2"
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+ROLE = "arn:aws:iam::123456789012:role/team/pull"
+
+
+def secret(**fields: Any) -> dict[str, Any]:
+    return {"name": "team-ghcr", "hostname": "ghcr.io", "username": "bot", "password": PASSWORD, **fields}
+
+
+def fault(value: object) -> SecretInvalid:
+    with pytest.raises(SecretInvalid) as caught:
+        parse_secret(value, "team.json", "[2]")
+    return caught.value
+
+
+def test_every_field_is_read() -> None:
+    """And the defaults hold where there is none."""
+    full = secret(
+        hostname=ECR,
+        username="ASIAIOSFODNN7EXAMPLE",
+        scope="user",
+        enabled=False,
+        kind="ecr",
+        region="eu-west-1",
+        role_arn=ROLE,
+        external_id="x-1",
+        session_token="token",
+    )
+    assert parse_secret(full, "team.json", "[2]") == RegistrySecret(
+        name="team-ghcr",
+        registry=Registry(ECR),
+        origin="team.json",
+        username="ASIAIOSFODNN7EXAMPLE",
+        password=Sensitive(PASSWORD),
+        scope=Scope.USER,
+        enabled=False,
+        kind=Kind.ECR,
+        region="eu-west-1",
+        role_arn=ROLE,
+        external_id="x-1",
+        session_token=Sensitive("token"),
+    )
+    plain = parse_secret(secret(unknown=1), "team.json", "[2]")
+    assert (plain.scope, plain.enabled, plain.kind, plain.region) == (Scope.PROJECT, True, Kind.AUTO, None)
+
+
+def test_a_secret_never_prints() -> None:
+    """Not by repr, format or JSON, and it is not pickled."""
+    parsed = parse_secret(secret(session_token=PASSWORD), "team.json", "[2]")
+    assert PASSWORD not in f"{parsed} {parsed!r} {parsed.password}"
+    with pytest.raises(TypeError):
+        json.dumps(parsed.password)
+    with pytest.raises(TypeError):
+        pickle.dumps(parsed.password)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("text", "must be a JSON object"),
+        (secret(hostname=None), "hostname is missing"),
+        (secret(hostname=f"https://bot:{PASSWORD}@ghcr.io"), "user name"),
+        (secret(hostname=["ghcr.io"]), "hostname must be a text"),
+        (secret(name=""), "name is missing"),
+        (secret(name="ab"), "3 to 127"),
+        (secret(name="a" * 128), "3 to 127"),
+        (secret(name="a.b.c"), "3 to 127"),
+        (secret(name="abc\n"), "control character"),
+        (secret(username=None), "username is missing"),
+        (secret(username="bob:x"), "colon"),
+        (secret(username=7), "username must be a text"),
+        (secret(password=""), "password is missing or empty"),
+        (secret(password="\r\n"), "password is missing or empty"),
+        (secret(password=f"{PASSWORD}\nX: y"), "password holds a control character"),
+        (secret(password=f"{PASSWORD}\ud800"), "not valid Unicode"),
+        (secret(password=PASSWORD * 10_000), "longer than"),
+        (secret(scope="team"), "scope must be one of user, project, organization"),
+        (secret(kind="gcr"), "kind must be one of auto, basic, ecr, ecr-public"),
+        (secret(enabled="maybe"), "enabled must be true or false"),
+        (secret(region="Ireland"), "region must be an AWS region"),
+        (secret(role_arn="pull"), "role_arn must be a role's ARN"),
+        (secret(username=None, password=None, role_arn=ROLE), "username is missing"),
+    ],
+)
+def test_a_fault_is_told_by_file_and_name_without_a_value(value: object, words: str) -> None:
+    """Whatever is wrong, no password stands in the words."""
+    problem = fault(value)
+    assert words in problem.message
+    assert "team.json" in problem.message
+    assert problem.subject.startswith("team.json#")
+    assert PASSWORD not in f"{problem.message} {problem.subject} {problem!r} {problem.__cause__}"
+
+
+def test_where_the_name_is_not_known_the_place_stands_for_it() -> None:
+    """`[2]` is the third of a list."""
+    assert fault({"hostname": "ghcr.io"}).subject == "team.json#[2]"
+    assert fault(secret(hostname="")).subject == "team.json#team-ghcr"
+
+
+def test_a_format_without_names_gets_one() -> None:
+    """Its own name still comes first, and a strange file name is made printable."""
+    nameless = secret(name=None, hostname="https://index.docker.io/v1/")
+    assert parse_secret(nameless, "f", "x", "gitpod").name == "gitpod-docker.io"
+    assert parse_secret(nameless, "f", "x", "a\x1b\udc80b").name == "a b-docker.io"
+    assert parse_secret(secret(), "f", "x", "gitpod").name == "team-ghcr"
+
+
+def test_a_password_file_s_line_end_is_no_part_of_it() -> None:
+    """Editors put it there; spaces stay."""
+    assert parse_secret(secret(password=" pass word \r\n"), "f", "x").password == Sensitive(" pass word ")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"hostname": ECR, "username": None, "password": None, "role_arn": ROLE},
+        {"hostname": "vpce.example", "kind": "ecr", "username": None, "password": None, "role_arn": ROLE},
+        {"hostname": ECR, "username": "runner-native", "password": None},
+        {"hostname": "ghcr.io", "username": "runner-native", "password": "ignored"},
+    ],
+)
+def test_ecr_needs_no_password_where_a_role_or_the_platform_stands_for_it(fields: dict[str, Any]) -> None:
+    """Everything else needs user name and password."""
+    assert parse_secret(secret(**fields), "f", "x").registry.hostname == fields["hostname"]
+
+
+@pytest.mark.parametrize(("text", "enabled"), [("true", True), (" No ", False), ("", True), (None, True), ("0", False)])
+def test_a_flag_may_be_a_text(text: str | None, enabled: bool) -> None:
+    """In a subdirectory every field is a file."""
+    assert parse_secret(secret(enabled=text), "f", "x").enabled is enabled
+
+
+any_json = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(st.characters(), max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+any_secret = st.fixed_dictionaries(
+    {"hostname": st.sampled_from(["ghcr.io", ECR, "docker.io"]) | any_json},
+    optional=dict.fromkeys(("name", "username", "password", "scope", "enabled", "kind", "region"), any_json),
+)
+
+
+@given(any_json | any_secret, st.none() | st.text(max_size=10))
+def test_any_object_is_a_secret_or_a_fault_of_ours(value: object, default_name: str | None) -> None:
+    """Nothing but SecretInvalid is raised, and what is accepted can be shown."""
+    try:
+        parsed = parse_secret(value, "f", "x", default_name)
+    except SecretInvalid as problem:
+        problem.message.encode()
+        return
+    parsed.name.encode()
+    assert parsed.password is None or parsed.password.reveal().encode()

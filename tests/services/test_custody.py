@@ -1,0 +1,510 @@
+"""Logins in the agent's care: with the real file, real helpers, a real state directory, and a clock that stands."""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.edge.credential_helper import CredentialHelpers
+from agent.edge.docker_config import DockerConfigFile
+from agent.edge.ledger import Ledger
+from agent.edge.podman_auth import PodmanAuthFiles
+from agent.model.docker_auth import Entry, encode_entry
+from agent.model.problems import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
+from agent.model.registry import Registry, parse_hostname
+from agent.model.sensitive import Sensitive
+from agent.services.board import Board
+from agent.services.custody import Custody, Kept
+from tests.edge.helper_script import answer, good_helper, kept, script
+from tests.fakes import EPOCH, FakeClock, FakeJournal, FakeLog, process
+
+GHCR = Registry("ghcr.io")
+OURS = Entry("me", Sensitive("s3cret"))
+NEWER = Entry("me", Sensitive("newer"))
+THEIRS = Entry("you", Sensitive("theirs"))
+
+
+@dataclass
+class Agent:
+    """One start of the agent, as far as custody goes."""
+
+    custody: Custody
+    board: Board
+    clock: FakeClock
+    log: FakeLog
+    file: Path
+    ledger: Ledger
+
+    def warnings(self) -> dict[str, str]:
+        return {warning.code: warning.message for warning in self.board.snapshot.warnings}
+
+    def hint(self, code: str) -> str:
+        return next(warning.hint for warning in self.board.snapshot.warnings if warning.code == code)
+
+    def document(self) -> dict[str, Any]:
+        return dict(json.loads(self.file.read_text()))
+
+    def auths(self) -> dict[str, Any]:
+        return dict(self.document()["auths"])
+
+    def write(self, document: dict[str, Any]) -> None:
+        """As somebody else writes it."""
+        temporary = self.file.with_name("theirs")
+        temporary.write_text(json.dumps(document))
+        temporary.rename(self.file)
+
+    async def keep(self, entry: Entry = OURS, registry: Registry = GHCR, *, take_over: bool = False) -> Kept:
+        return await self.custody.keep(registry, entry, expires_at=EPOCH + timedelta(hours=12), take_over=take_over)
+
+
+class Machine:
+    """An environment in which the agent is started, and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.docker = directory / ".docker"
+        self.docker.mkdir(mode=0o700)
+        self.file = self.docker / "config.json"
+        self.bin = directory / "bin"
+        self.bin.mkdir()
+        self.environ = {"PATH": f"{self.bin}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(directory / "run")}
+        self.podman = directory / "run/containers/auth.json"
+        self.podman.parent.mkdir(parents=True)
+        self.auth_config: str | None = None
+
+    def write(self, document: dict[str, Any]) -> None:
+        self.file.write_text(json.dumps(document))
+
+    def start(self, helper_deadline_s: float = 5) -> Agent:
+        clock, log = FakeClock(), FakeLog()
+        board = Board(process(), clock.now, FakeJournal())
+        ledger = Ledger(self.directory / "state", self.docker)
+        custody = Custody(
+            config=DockerConfigFile(self.docker),
+            helpers=CredentialHelpers(self.environ, deadline_s=helper_deadline_s),
+            podman=PodmanAuthFiles(self.environ, self.directory),
+            ledger=ledger,
+            board=board,
+            clock=clock,
+            log=log,
+            auth_config=self.auth_config,
+        )
+        return Agent(custody, board, clock, log, self.file, ledger)
+
+    async def second_start(self) -> Agent:
+        """An agent that is not the very first, and knows of no login."""
+        await self.start().keep(registry=Registry("before.example"))
+        return self.start()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def watching(agent: Agent) -> AsyncIterator[Callable[[Callable[[], object]], Any]]:
+    """While the watch runs; gives a function that lets its polls go by until something is so."""
+    task = asyncio.create_task(agent.custody.run())
+
+    async def until(condition: Callable[[], object]) -> float:
+        begun = agent.clock.monotonic()
+        async with asyncio.timeout(20):
+            while not condition():
+                if agent.clock.waiting:
+                    await agent.clock.advance(0.5)
+                await asyncio.sleep(0.01)
+                task.done() and task.result()
+        return agent.clock.monotonic() - begun
+
+    try:
+        yield until
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_login_goes_into_the_file(machine: Machine) -> None:
+    agent = machine.start()
+    assert await agent.keep() == Kept("config.json", (), ours=True)
+    assert agent.auths() == {"ghcr.io": encode_entry(OURS)}
+    assert agent.warnings() == {}
+
+
+async def test_docker_hub_gets_its_real_key(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.keep(registry=parse_hostname("docker.io"))
+    assert list(agent.auths()) == ["https://index.docker.io/v1/"]
+
+
+async def test_parallel_logins_are_all_kept(machine: Machine) -> None:
+    """In the file, in a helper whose store is as unlocked as many, and both at once."""
+    store = good_helper(machine.bin, "good")
+    machine.write({"auths": {}, "credHelpers": {f"h{number}.example": "good" for number in range(8)}})
+    agent = machine.start()
+    names = [*(f"r{number}.example" for number in range(20)), *(f"h{number}.example" for number in range(8))]
+    outcomes = await asyncio.gather(*(agent.keep(registry=Registry(name)) for name in names))
+    assert all(outcome.ours and not outcome.problems for outcome in outcomes)
+    assert set(agent.auths()) == set(names)
+    assert set(kept(store)) == {name for name in names if name.startswith("h")}
+
+
+async def test_the_same_login_again_writes_nothing(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.keep()
+    before = agent.file.stat()
+    await agent.keep()
+    assert agent.file.stat() == before
+
+
+async def test_the_first_start_replaces_what_the_image_brought(machine: Machine) -> None:
+    """Also for a secret that comes days later, but only what is still the image's."""
+    brought = {"ghcr.io": encode_entry(THEIRS), "quay.io": encode_entry(THEIRS), "late.example": encode_entry(THEIRS)}
+    machine.write({"auths": brought})
+    first = machine.start()
+    assert (await first.keep()).ours
+    later = machine.start()
+    later.write({"auths": {**first.auths(), "quay.io": encode_entry(NEWER)}})
+    assert (await later.keep(registry=Registry("late.example"))).ours
+    assert not (await later.keep(registry=Registry("quay.io"))).ours
+
+
+async def test_the_images_login_made_again_is_a_persons(machine: Machine) -> None:
+    machine.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    await machine.start().keep()
+    machine.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    assert not (await machine.start().keep()).ours
+
+
+async def test_a_persons_login_stays_until_it_is_taken_over(machine: Machine) -> None:
+    agent = await machine.second_start()
+    agent.write({"auths": {**agent.auths(), "ghcr.io": encode_entry(THEIRS)}})
+    outcome = await agent.keep()
+    assert not outcome.ours
+    assert agent.auths()["ghcr.io"] == encode_entry(THEIRS)
+    assert "somebody else put into config.json" in agent.warnings()["login_overridden"]
+    assert "registry-agent renew ghcr.io" in agent.hint("login_overridden")
+    outcome = await agent.keep(take_over=True)
+    assert outcome == Kept("config.json", (), ours=True)
+    assert agent.auths()["ghcr.io"] == encode_entry(OURS)
+    assert agent.warnings() == {}
+
+
+async def test_a_login_under_an_old_key_is_a_persons_too(machine: Machine) -> None:
+    agent = await machine.second_start()
+    agent.write({"auths": {"https://ghcr.io/v2/": encode_entry(THEIRS)}})
+    assert not (await agent.keep()).ours
+    assert list(agent.auths()) == ["https://ghcr.io/v2/"]
+
+
+async def test_our_own_login_is_renewed_after_a_restart(machine: Machine) -> None:
+    """The state directory knows it by its hash."""
+    await machine.start().keep()
+    agent = machine.start()
+    assert (await agent.keep(NEWER)).ours
+    assert agent.auths()["ghcr.io"] == encode_entry(NEWER)
+
+
+@pytest.mark.parametrize("there", [OURS, NEWER])
+async def test_our_own_login_is_known_after_a_write_that_did_not_end(machine: Machine, there: Entry) -> None:
+    """Noted before it is written: whichever of the two is there is ours."""
+    await machine.start().keep()
+    machine.file.unlink()
+    machine.file.symlink_to("missing/config.json")
+    with pytest.raises(ConfigUnwritable):
+        await machine.start().keep(NEWER)
+    machine.file.unlink()
+    machine.write({"auths": {"ghcr.io": encode_entry(there)}})
+    assert (await machine.start().keep(Entry("me", Sensitive("third")))).ours
+
+
+async def test_after_a_damaged_state_everything_is_a_persons(machine: Machine) -> None:
+    await machine.start().keep()
+    (machine.directory / "state/state.json").write_text("{")
+    agent = machine.start()
+    assert not (await agent.keep(NEWER)).ours
+    assert (await agent.keep(OURS)).ours, "what equals ours is ours"
+
+
+async def test_a_broken_file_is_reported_about_the_registry_and_left(machine: Machine) -> None:
+    machine.file.write_text("{")
+    with pytest.raises(ConfigInvalid, match=r"config\.json is not valid") as caught:
+        await machine.start().keep()
+    assert caught.value.subject == "ghcr.io"
+    assert machine.file.read_text() == "{"
+
+
+async def test_a_login_is_released_only_while_it_is_ours(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.keep()
+    await agent.keep(registry=Registry("quay.io"))
+    agent.write({"auths": {**agent.auths(), "quay.io": encode_entry(THEIRS)}, "x": 1})
+    assert await machine.start().custody.release(GHCR)
+    assert not await agent.custody.release(Registry("quay.io"))
+    assert not await agent.custody.release(Registry("never.example"))
+    assert agent.document() == {"auths": {"quay.io": encode_entry(THEIRS)}, "x": 1}
+    assert "quay.io" not in agent.ledger.entries()
+
+
+# Credential helpers
+
+
+async def test_a_login_goes_into_the_helper_with_a_marker_in_the_file(machine: Machine) -> None:
+    """The exact registry's helper before the general one; the plain login that we had in the file goes."""
+    general, exact = good_helper(machine.bin, "general"), good_helper(machine.bin, "exact")
+    agent = machine.start()
+    await agent.keep()
+    agent.write({**agent.document(), "credsStore": "general", "credHelpers": {"ghcr.io": "exact"}})
+    assert await agent.keep() == Kept("exact", (), ours=True)
+    assert await agent.keep(registry=Registry("quay.io")) == Kept("general", (), ours=True)
+    assert agent.auths() == {"ghcr.io": {}, "quay.io": {}}
+    assert list(kept(exact)) == ["ghcr.io"]
+    assert list(kept(general)) == ["quay.io"]
+    assert await agent.custody.release(GHCR)
+    assert kept(exact) == {}
+    assert agent.auths() == {"quay.io": {}}
+
+
+async def test_a_persons_login_in_a_helper_stays_but_for_the_first_start(machine: Machine) -> None:
+    store = good_helper(machine.bin, "good")
+    store.write_text(json.dumps({"ghcr.io": {"Username": "you", "Secret": "theirs"}}))
+    machine.write({"credsStore": "good"})
+    first = machine.start()
+    assert (await first.keep()).ours
+    store.write_text(json.dumps({"ghcr.io": {"Username": "you", "Secret": "theirs"}}))
+    agent = machine.start()
+    assert not (await agent.keep()).ours
+    assert "docker-credential-good" in agent.warnings()["login_overridden"]
+    assert kept(store)["ghcr.io"]["Secret"] == "theirs"
+    assert (await agent.keep(take_over=True)).ours
+    assert kept(store)["ghcr.io"]["Secret"] == "s3cret"
+
+
+async def test_a_file_that_cannot_be_written_does_not_matter_to_a_helper(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker finds a helper's login without the marker."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("agent.edge.docker_config.replace_version", full)
+    store = good_helper(machine.bin, "good")
+    machine.write({"credsStore": "good"})
+    assert (await machine.start().keep()).ours
+    assert list(kept(store)) == ["ghcr.io"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "not on the PATH"),
+        ("#!/bin/sh\nsleep 100\n", "did not end within"),
+        (
+            "#!/bin/sh\n[ $1 = get ] && echo credentials not found in native keychain\necho not implemented; exit 1\n",
+            "cannot store",
+        ),
+        (
+            "#!/bin/sh\n[ $1 = store ] && exit 0\necho credentials not found in native keychain; exit 1\n",
+            "said that it stored, but has no login",
+        ),
+        ("#!/bin/sh\necho gibberish\n", "an answer that is no login"),
+    ],
+    ids=["missing", "hanging", "cannot store", "lying", "garbage"],
+)
+async def test_a_helper_that_fails_is_an_error_about_the_registry(
+    machine: Machine, text: str | None, message: str
+) -> None:
+    machine.write({"credHelpers": {"ghcr.io": "bad"}})
+    if text is not None:
+        script(machine.bin, "bad", text)
+    with pytest.raises(CredentialStoreFailed, match=message) as caught:
+        await machine.start(helper_deadline_s=0.5).keep()
+    assert caught.value.subject == "ghcr.io"
+    assert "docker-credential-bad" in caught.value.message
+
+
+async def test_a_helper_that_cannot_store_and_has_a_login_overrides_ours(machine: Machine) -> None:
+    """As amazon-ecr-credential-helper, which computes its answers."""
+    script(
+        machine.bin,
+        "computed",
+        f"#!/bin/sh\n[ $1 = get ] && echo '{answer('you', 'theirs')}' && exit\necho not implemented; exit 1\n",
+    )
+    machine.write({"credsStore": "computed"})
+    agent = machine.start()
+    outcome = await agent.keep()
+    assert (outcome.ours, outcome.stored_in) == (False, "computed")
+    assert set(agent.warnings()) == {"credential_store_failed", "login_overridden"}
+
+
+async def test_a_helper_that_lies_about_a_login_overrides_ours(machine: Machine) -> None:
+    """It takes ours without a word and goes on to give another."""
+    script(machine.bin, "stuck", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('you', 'theirs')}'\nexit 0\n")
+    machine.write({"credsStore": "stuck"})
+    agent = machine.start()
+    assert not (await agent.keep(take_over=True)).ours
+    assert "docker-credential-stuck" in agent.warnings()["login_overridden"]
+
+
+# What is used before Docker's stores
+
+
+async def test_docker_auth_config_overrides_ours(machine: Machine) -> None:
+    """Ours is stored all the same; the same login there, or a value that Docker cannot read, is no override."""
+    machine.auth_config = json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS), "quay.io": encode_entry(OURS)}})
+    agent = machine.start()
+    assert (await agent.keep()).ours
+    assert "DOCKER_AUTH_CONFIG" in agent.warnings()["login_overridden"]
+    assert not (await agent.keep(registry=Registry("quay.io"))).problems
+    machine.auth_config = "{"
+    assert not (await machine.start().keep()).problems
+
+
+async def test_podmans_own_login_overrides_ours_for_podman(machine: Machine) -> None:
+    machine.podman.write_text(json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS)}}))
+    second = machine.directory / ".config/containers/auth.json"
+    second.parent.mkdir(parents=True)
+    second.write_text(json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS), "quay.io/org": encode_entry(THEIRS)}}))
+    agent = machine.start()
+    assert (await agent.keep()).ours
+    message = agent.warnings()["login_overridden"]
+    assert str(machine.podman) in message
+    assert str(second) not in message, "podman does not get that far"
+    outcome = await agent.keep(registry=Registry("quay.io"))
+    assert "quay.io/org" in outcome.problems[0].message
+
+
+# The watch
+
+
+async def test_a_login_that_vanished_is_back_within_five_seconds(machine: Machine) -> None:
+    """And said for ten minutes, once."""
+    agent = machine.start()
+    await agent.keep()
+    async with watching(agent) as until:
+        agent.write({"auths": {"their.example": {}}, "x": 1})
+        assert await until(agent.warnings) < 5
+        assert agent.document() == {"auths": {"their.example": {}, "ghcr.io": encode_entry(OURS)}, "x": 1}
+        assert "ghcr.io" in agent.warnings()["login_restored"]
+        agent.clock.jump(590)
+        await until(lambda: agent.clock.monotonic() > 15 or not agent.warnings())
+        assert 8 <= agent.clock.monotonic() <= 15
+    assert agent.log.names().count("custody.restored") == 1
+
+
+async def test_a_login_that_somebody_changes_is_theirs_until_it_goes(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.keep()
+    async with watching(agent) as until:
+        agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+        assert await until(lambda: "login_overridden" in agent.warnings()) < 5
+        assert agent.auths() == {"ghcr.io": encode_entry(THEIRS)}
+        agent.write({"auths": {}})
+        await until(lambda: not agent.warnings())
+        assert agent.auths() == {"ghcr.io": encode_entry(OURS)}
+
+
+async def test_a_file_that_breaks_is_reported_and_mended_by_itself(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.keep()
+    async with watching(agent) as until:
+        agent.file.write_text("{")
+        await until(lambda: "config_invalid" in agent.warnings())
+        agent.write({"auths": {"ghcr.io": encode_entry(OURS)}})
+        await until(lambda: not agent.warnings())
+
+
+async def test_podmans_files_are_watched(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.keep()
+    async with watching(agent) as until:
+        machine.podman.write_text(json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS)}}))
+        await until(lambda: "login_overridden" in agent.warnings())
+        machine.podman.unlink()
+        await until(lambda: not agent.warnings())
+
+
+async def test_nothing_is_done_while_nothing_changes(machine: Machine) -> None:
+    """No write, no report: neither the file nor the board moves."""
+    agent = machine.start()
+    await agent.keep()
+    async with watching(agent) as until:
+        await until(lambda: agent.clock.monotonic() > 10)
+        before = (agent.file.stat(), agent.board.snapshot.revision, agent.log.events[:])
+        await until(lambda: agent.clock.monotonic() > 60)
+        assert (agent.file.stat(), agent.board.snapshot.revision, agent.log.events[:]) == before
+
+
+async def test_docker_logout_from_a_helper_is_made_good(machine: Machine) -> None:
+    """It erases the helper's login and the marker."""
+    store = good_helper(machine.bin, "good")
+    machine.write({"credsStore": "good"})
+    agent = machine.start()
+    await agent.keep()
+    async with watching(agent) as until:
+        await until(lambda: agent.clock.monotonic() > 5)
+        store.unlink()
+        agent.write({"auths": {}, "credsStore": "good"})
+        await until(lambda: "login_restored" in agent.warnings())
+        assert list(kept(store)) == ["ghcr.io"]
+        assert agent.auths() == {"ghcr.io": {}}
+
+
+async def test_a_persons_login_through_a_helper_is_noticed(machine: Machine) -> None:
+    """It leaves no trace in the file, so the helper is asked now and then."""
+    store = good_helper(machine.bin, "good")
+    machine.write({"credsStore": "good"})
+    agent = machine.start()
+    await agent.keep()
+    store.write_text(json.dumps({"ghcr.io": {"Username": "you", "Secret": "theirs"}}))
+    async with watching(agent) as until:
+        assert await until(lambda: "login_overridden" in agent.warnings()) < 310
+
+
+async def test_a_helper_that_hangs_keeps_no_other_login_waiting(machine: Machine) -> None:
+    good_helper(machine.bin, "slow")
+    machine.write({"credHelpers": {"slow.example": "slow"}})
+    agent = machine.start(helper_deadline_s=30)
+    await agent.keep(registry=Registry("slow.example"))
+    await agent.keep()
+    script(machine.bin, "slow", "#!/bin/sh\nsleep 1000\n")
+    async with watching(agent) as until:
+        agent.write({"credHelpers": {"slow.example": "slow"}})
+        async with asyncio.timeout(10):
+            assert await until(lambda: "ghcr.io" in agent.document().get("auths", {})) < 5
+
+
+async def test_what_is_released_or_expired_is_not_put_back(machine: Machine) -> None:
+    """A stale login is worse than none."""
+    agent = machine.start()
+    await agent.keep()
+    await agent.keep(registry=Registry("quay.io"))
+    await agent.custody.release(GHCR)
+    agent.clock.jump(timedelta(hours=13).total_seconds())
+    async with watching(agent) as until:
+        agent.write({"auths": {}})
+        await until(lambda: agent.clock.monotonic() > 30)
+        assert agent.auths() == {}
+
+
+async def test_a_failed_check_is_tried_again(machine: Machine) -> None:
+    """A disk with room again, or a helper that is installed, changes no file that is watched."""
+    good_helper(machine.bin, "late")
+    machine.write({"credsStore": "late"})
+    agent = machine.start()
+    await agent.keep()
+    away = machine.bin / "away"
+    (machine.bin / "docker-credential-late").rename(away)
+    async with watching(agent) as until:
+        await until(lambda: "credential_store_failed" in agent.warnings())
+        away.rename(machine.bin / "docker-credential-late")
+        assert await until(lambda: not agent.warnings()) < 40

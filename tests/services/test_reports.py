@@ -1,0 +1,144 @@
+"""When the status is pushed, and what a failing push does not do."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.model.problems import LoginRejected, ReportFailed
+from agent.model.status import Phase, Snapshot
+from agent.services.board import Board
+from agent.services.reports import Reports
+from agent.settings import ReportSettings, RetrySettings, Settings
+from tests.fakes import FakeClock, FakeJournal, process
+
+ON = Settings(
+    report=ReportSettings(url="https://dash.example/in", interval_s=60),
+    retry=RetrySettings(first_wait_s=8, max_wait_s=300),
+)
+
+
+class Encoder:
+    def encode(self, snapshot: Snapshot) -> bytes:
+        warnings = [warning.code for warning in snapshot.warnings]
+        return json.dumps({"phase": snapshot.phase, "warnings": warnings}).encode()
+
+
+@dataclass
+class Receiver:
+    """Takes documents; refuses as many as it is told to."""
+
+    clock: FakeClock
+    refusals: float = 0
+    tried_at: list[float] = field(default_factory=list)
+    taken: list[dict[str, Any]] = field(default_factory=list)
+
+    async def send(self, url: str, token_file: Path | None, document: bytes) -> None:
+        assert token_file is None
+        self.tried_at.append(self.clock.monotonic())
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise ReportFailed(url, "no")
+        self.taken.append(json.loads(document))
+
+
+@dataclass
+class Pushing:
+    settings: Settings = ON
+
+    def __post_init__(self) -> None:
+        self.clock = FakeClock()
+        self.board = Board(process(), self.clock.now, FakeJournal())
+        self.receiver = Receiver(self.clock)
+        self.reports = Reports(self.board, self.receiver, Encoder(), lambda: self.settings, self.clock)
+
+    @property
+    def codes(self) -> list[str]:
+        return [warning.code for warning in self.board.snapshot.warnings]
+
+
+@asynccontextmanager
+async def pushing(settings: Settings = ON, refusals: float = 0) -> AsyncIterator[Pushing]:
+    rig = Pushing(settings)
+    rig.receiver.refusals = refusals
+    running = asyncio.create_task(rig.reports.run())
+    await rig.clock.settle()
+    try:
+        yield rig
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_one_at_once_at_each_change_and_each_interval() -> None:
+    """The first when it starts, one at a change, then one each interval."""
+    async with pushing() as rig:
+        await rig.clock.advance(10)
+        rig.board.set_phase(Phase.RUNNING)
+        await rig.clock.advance(100)
+        assert rig.receiver.tried_at == [0, 10, 70]
+        assert [document["phase"] for document in rig.receiver.taken] == ["starting", "running", "running"]
+
+
+async def test_at_most_one_a_second_and_the_newest() -> None:
+    """A burst of changes goes out as one document, the last."""
+    async with pushing() as rig:
+        for number in range(20):
+            rig.board.report("a", [LoginRejected(str(number), "no")])
+            await rig.clock.advance(0.1)
+        rig.board.set_phase(Phase.RUNNING)
+        await rig.clock.advance(5)
+        times = rig.receiver.tried_at
+        assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= 1
+        assert len(times) <= 4
+        assert rig.receiver.taken[-1] == {"phase": "running", "warnings": ["login_rejected"]}
+
+
+async def test_a_failure_is_a_notice_until_the_next_success() -> None:
+    """It is retried, shown meanwhile, and the other side hears once more when it is mended."""
+    async with pushing(refusals=3) as rig:
+        assert rig.codes == ["report_failed"]
+        await rig.clock.advance(8 + 16 + 32)
+        assert rig.codes == []
+        assert [document["warnings"] for document in rig.receiver.taken] == [["report_failed"], []]
+
+
+async def test_a_failing_push_is_not_its_own_cause() -> None:
+    """However long it fails: only the retries' own pace, though each failure changes the board."""
+    async with pushing(refusals=float("inf")) as rig:
+        await rig.clock.advance(3600)
+        tries = len(rig.receiver.tried_at)
+        # 8, 16, … 256 s at most, then 300 s: full jitter draws half of that on average.
+        assert 5 <= tries <= 60
+        rig.board.set_phase(Phase.RUNNING)
+        await rig.clock.settle()
+        assert len(rig.receiver.tried_at) == tries
+
+
+async def test_a_flapping_receiver_is_not_hammered() -> None:
+    """One that refuses every other push gets the interval's pushes and their follow-ups, no storm."""
+    async with pushing() as rig:
+        await rig.clock.advance(1)
+        for _ in range(60):
+            rig.receiver.refusals = 1
+            await rig.clock.advance(10)
+        assert len(rig.receiver.tried_at) < 60
+
+
+async def test_new_settings_count_at_once() -> None:
+    """No URL: nothing is sent and nothing complained of; a URL given later, or taken away, works without a restart."""
+    async with pushing(Settings()) as rig:
+        await rig.clock.advance(100)
+        assert rig.receiver.tried_at == []
+        rig.settings, rig.receiver.refusals = ON, float("inf")
+        rig.reports.reconfigured()
+        await rig.clock.settle()
+        assert (rig.receiver.tried_at, rig.codes) == ([100], ["report_failed"])
+        rig.settings = Settings()
+        rig.reports.reconfigured()
+        await rig.clock.settle()
+        assert rig.codes == []

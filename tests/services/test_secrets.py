@@ -1,0 +1,420 @@
+"""All sources together: what they give, when it is noticed, and what a source that fails keeps."""
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.edge import secret_files
+from agent.model.problems import Problem, SecretsUnavailable
+from agent.model.secret import RegistrySecret
+from agent.model.secret_documents import Answer, Reading, read_answer
+from agent.model.secret_environment import read_environment
+from agent.services import secret_sources
+from agent.services.secrets import Secrets
+from agent.settings import SecretsSettings, Settings
+from tests.fakes import FakeClock, FakeLog
+
+URL = "https://secrets.example.com/"
+
+
+def item(name: str, **fields: object) -> dict[str, object]:
+    return {"name": name, "hostname": "ghcr.io", "username": "bot", "password": f"password-of-{name}", **fields}
+
+
+class FakeAddress:
+    """Answers what it is told to; None is silence."""
+
+    def __init__(self) -> None:
+        self.answer: str | SecretsUnavailable | None = '{"secrets": []}'
+        self.asked: list[tuple[str, str | None]] = []
+
+    async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> Answer:
+        del token_file
+        self.asked.append((url, etag))
+        if self.answer is None:
+            await asyncio.Event().wait()
+        if isinstance(self.answer, SecretsUnavailable):
+            raise self.answer
+        new = f'"{self.answer}"'
+        return Answer(None if etag == new else read_answer(str(self.answer), url), new)
+
+
+class Record:
+    """Board, scrubber and consumer in one, in the order in which they are told."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, list[tuple[str, str]]] = {}
+        self.reports = 0
+        self.protected: set[str] = set()
+        self.told: list[list[str]] = []
+        self.order: list[str] = []
+
+    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
+        self.reports += 1
+        self.order.append("report")
+        self.open[owner] = [(problem.code, problem.message) for problem in problems]
+
+    def protect(self, values: Iterable[str]) -> None:
+        self.order.append("protect")
+        self.protected = set(values)
+
+    def on_change(self, secrets: tuple[RegistrySecret, ...]) -> None:
+        self.order.append("change")
+        self.told.append([secret.name for secret in secrets])
+
+    @property
+    def codes(self) -> list[str]:
+        return sorted(code for problems in self.open.values() for code, _ in problems)
+
+
+class Bench:
+    """The service on a real directory, with a clock that stands still until it is told."""
+
+    def __init__(self, directory: Path, **settings: object) -> None:
+        self.directory = directory
+        self.settings = Settings(secrets=replace(SecretsSettings(directories=(directory,)), **settings))  # type: ignore[arg-type]
+        self.clock = FakeClock()
+        self.record = Record()
+        self.log = FakeLog()
+        self.address = FakeAddress()
+        self.files: secret_sources.Files = secret_files
+        self.environment = Reading()
+        self.credentials: Path | None = None
+        self.secrets: Secrets
+
+    def write(self, name: str, value: object) -> None:
+        (self.directory / name).write_text(value if isinstance(value, str) else json.dumps(value))
+
+    def build(self) -> Secrets:
+        self.secrets = Secrets(
+            settings=lambda: self.settings,
+            clock=self.clock,
+            board=self.record,
+            log=self.log,
+            scrubber=self.record,
+            files=self.files,
+            address=self.address,
+            environment=self.environment,
+            credentials_directory=self.credentials,
+            draw=lambda: 0.0,
+            on_change=self.record.on_change,
+        )
+        return self.secrets
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.build().run())
+        await self.quiet()
+        yield
+        assert not task.done(), task
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    async def quiet(self) -> None:
+        """Until both loops wait for the clock (the readings happen in threads)."""
+        async with asyncio.timeout(10):
+            while self.clock.waiting < 2:  # noqa: ASYNC110 - the fake clock counts who waits, and rings no bell
+                await asyncio.sleep(0.001)
+
+    async def pass_seconds(self, seconds: int) -> None:
+        for _ in range(seconds):
+            await self.clock.advance(1)
+            await self.quiet()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+async def test_the_first_reading_is_told_even_when_it_is_empty(bench: Bench) -> None:
+    """Nobody waits for secrets that do not come."""
+    async with bench.running():
+        assert bench.record.told == [[]]
+        await bench.pass_seconds(5)
+        assert bench.record.told == [[]]
+
+
+async def test_all_sources_are_merged(bench: Bench, tmp_path: Path) -> None:
+    """Directories, systemd's credentials, the environment, the address."""
+    bench.credentials = tmp_path / "credentials"
+    bench.credentials.mkdir()
+    (bench.credentials / "a.json").write_text(json.dumps(item("from-systemd")))
+    bench.write("a.json", item("from-file"))
+    bench.environment = read_environment({"REGISTRY_AGENT_SECRETS": json.dumps(item("from-variable"))})
+    bench.address.answer = json.dumps({"secrets": [item("from-url")]})
+    bench.settings = replace(bench.settings, secrets=replace(bench.settings.secrets, url=URL))
+    async with bench.running():
+        assert [sorted(names) for names in bench.record.told] == [
+            ["from-file", "from-systemd", "from-url", "from-variable"]
+        ]
+
+
+async def test_a_change_is_told_within_two_seconds_and_only_once(bench: Bench) -> None:
+    """A new file, new content, a file that went."""
+    async with bench.running():
+        bench.write("a.json", item("one"))
+        await bench.pass_seconds(2)
+        assert bench.record.told == [[], ["one"]]
+        bench.write("a.json", item("one", password="another password"))
+        await bench.pass_seconds(2)
+        assert bench.record.told == [[], ["one"], ["one"]]
+        (bench.directory / "a.json").unlink()
+        await bench.pass_seconds(4)
+        assert bench.record.told == [[], ["one"], ["one"], []]
+    changes = [fields for _, event, fields in bench.log.events if event == "secrets.changed"]
+    subject = f"{bench.directory}/a.json#one"
+    assert changes == [
+        {"added": [subject], "removed": [], "changed": []},
+        {"added": [], "removed": [], "changed": [subject]},
+        {"added": [], "removed": [subject], "changed": []},
+    ]
+
+
+class CountingFiles:
+    """The real directory, and how often its files were opened; may be told to lie about what changed."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.blind = False
+
+    def signature(self, directory: Path) -> Hashable:
+        return "same" if self.blind else secret_files.signature(directory)
+
+    def read(self, directory: Path) -> Mapping[str, Reading]:
+        self.reads += 1
+        return secret_files.read(directory)
+
+
+async def test_an_unchanged_directory_is_not_read_again(bench: Bench) -> None:
+    """Once more after each change, then it is only looked at; a wake-up reads it."""
+    bench.files = files = CountingFiles()
+    async with bench.running():
+        await bench.pass_seconds(10)
+        assert files.reads == 2
+        bench.secrets.wake()
+        await bench.clock.settle()
+        await bench.pass_seconds(1)
+        assert files.reads == 3
+
+
+async def test_a_second_write_in_the_same_tick_is_not_missed(bench: Bench) -> None:
+    """Where the file system's clock is too coarse to tell the two apart."""
+    bench.files = files = CountingFiles()
+    files.blind = True
+    bench.write("a.json", item("one"))
+    async with bench.running():
+        bench.write("a.json", item("two"))
+        await bench.pass_seconds(1)
+        assert bench.record.told == [["one"], ["two"]]
+
+
+async def test_a_half_written_file_logs_nobody_out(bench: Bench) -> None:
+    """It is told as bad, keeps what it gave, and the fault is told once."""
+    bench.write("a.json", item("one"))
+    bench.write("b.json", item("two"))
+    async with bench.running():
+        bench.write("a.json", '{"name": "o')
+        await bench.pass_seconds(5)
+        assert bench.record.told == [["one", "two"]]
+        assert bench.record.codes == ["secret_invalid"]
+        assert bench.record.reports == 1
+        bench.write("a.json", item("new"))
+        await bench.pass_seconds(2)
+        assert bench.record.told == [["one", "two"], ["new", "two"]]
+        assert bench.record.codes == []
+
+
+async def test_a_directory_that_cannot_be_listed_keeps_what_it_gave(bench: Bench, tmp_path: Path) -> None:
+    """Told once as unavailable; gone altogether, it is empty."""
+    bench.directory = tmp_path / "secrets"
+    bench.directory.mkdir()
+    bench.settings = Settings(secrets=SecretsSettings(directories=(bench.directory,)))
+    bench.write("a.json", item("one"))
+    async with bench.running():
+        bench.directory.rename(tmp_path / "aside")
+        bench.directory.write_text("a file in its place")
+        await bench.pass_seconds(3)
+        assert (bench.record.told, bench.record.codes) == ([["one"]], ["secrets_unavailable"])
+        assert bench.record.reports == 1
+        bench.directory.unlink()
+        await bench.pass_seconds(1)
+        assert (bench.record.told, bench.record.codes) == ([["one"], []], [])
+
+
+class HangingFiles(CountingFiles):
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+        self.hanging: Path | None = None
+
+    def signature(self, directory: Path) -> Hashable:
+        if directory == self.hanging:
+            self.reads += 1
+            self.go_on.wait()
+        return super().signature(directory)
+
+
+async def test_a_file_system_that_hangs_is_asked_once_and_delays_no_other(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told as unavailable, and taken again when it answers."""
+    monkeypatch.setattr(secret_sources, "_DEADLINE_S", 0.01)
+    bench.files = files = HangingFiles()
+    files.hanging = tmp_path / "nfs"
+    bench.settings = Settings(secrets=SecretsSettings(directories=(files.hanging, bench.directory)))
+    bench.write("a.json", item("one"))
+    try:
+        async with bench.running():
+            await bench.pass_seconds(3)
+            assert (bench.record.told, bench.record.codes) == ([["one"]], ["secrets_unavailable"])
+            reads, files.hanging = files.reads, None
+            files.go_on.set()
+            await bench.pass_seconds(2)
+            assert (reads, bench.record.codes) == (2 + 1, [])
+    finally:
+        files.go_on.set()
+
+
+class BrokenFiles(CountingFiles):
+    def read(self, directory: Path) -> Mapping[str, Reading]:
+        raise RuntimeError(f"hunter2 {directory}")
+
+
+async def test_a_fault_of_our_own_does_not_end_the_agent(bench: Bench) -> None:
+    """It is told by its kind alone, since its words might quote a file."""
+    bench.files = BrokenFiles()
+    async with bench.running():
+        assert bench.record.told == [[]]
+        ((_, message),) = next(iter(bench.record.open.values()))
+        assert "RuntimeError" in message
+        assert "hunter2" not in message
+
+
+async def test_values_are_protected_before_anybody_is_told(bench: Bench) -> None:
+    """Passwords and session tokens, before the first report and the first change; the former ones for one more."""
+    bench.write("a.json", [item("one", session_token="token-1"), {"name": "bad"}])
+    async with bench.running():
+        assert bench.record.order == ["protect", "report", "change"]
+        assert bench.record.protected == {"password-of-one", "token-1"}
+        bench.write("a.json", item("two"))
+        await bench.pass_seconds(2)
+        assert bench.record.protected == {"password-of-one", "token-1", "password-of-two"}
+        bench.write("a.json", item("three"))
+        await bench.pass_seconds(2)
+        assert bench.record.protected == {"password-of-two", "password-of-three"}
+
+
+async def test_the_environment_can_be_turned_off(bench: Bench) -> None:
+    """Its faults go with it."""
+    bench.environment = read_environment({"REGISTRY_AGENT_SECRETS": json.dumps([item("one"), 7])})
+    async with bench.running():
+        assert (bench.record.told, bench.record.codes) == ([["one"]], ["secret_invalid"])
+        bench.settings = Settings(secrets=replace(bench.settings.secrets, environment=False))
+        await bench.pass_seconds(1)
+        assert (bench.record.told, bench.record.codes) == ([["one"], []], [])
+
+
+async def test_other_directories_after_a_reload(bench: Bench, tmp_path: Path) -> None:
+    """What a directory gave goes with it, and so do its faults."""
+    bench.write("a.json", [item("one"), 7])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "b.json").write_text(json.dumps(item("two")))
+    async with bench.running():
+        bench.settings = Settings(secrets=SecretsSettings(directories=(tmp_path / "other",)))
+        bench.secrets.wake()
+        await bench.clock.settle()
+        await bench.pass_seconds(1)
+        assert (bench.record.told, bench.record.codes) == ([["one"], ["two"]], [])
+
+
+@pytest.fixture
+def url_bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path, url=URL)
+    bench.address.answer = json.dumps({"secrets": [item("one")]})
+    return bench
+
+
+async def test_the_address_is_polled(url_bench: Bench) -> None:
+    """Each minute, with the last ETag; what it gives anew is told."""
+    async with url_bench.running():
+        assert url_bench.record.told == [["one"]]
+        await url_bench.pass_seconds(61)
+        assert [etag is None for _, etag in url_bench.address.asked] == [True, False]
+        url_bench.address.answer = json.dumps({"secrets": [item("two")]})
+        await url_bench.pass_seconds(60)
+        assert url_bench.record.told == [["one"], ["two"]]
+
+
+async def test_a_slow_address_delays_the_first_word_by_two_seconds_at_most(url_bench: Bench) -> None:
+    """The directories' secrets are used meanwhile."""
+    url_bench.write("a.json", item("from-file"))
+    url_bench.address.answer = None
+    task = asyncio.create_task(url_bench.build().run())
+    async with asyncio.timeout(10):
+        while url_bench.clock.waiting < 1:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.001)
+    await url_bench.clock.advance(1.9)
+    assert url_bench.record.told == []
+    await url_bench.clock.advance(0.2)
+    assert url_bench.record.told == [["from-file"]]
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_an_address_that_fails_keeps_what_it_gave_and_is_asked_sooner(url_bench: Bench) -> None:
+    """Each failure counts; after the end of it the warning is gone, and the bad items' own stays."""
+    url_bench.address.answer = good = json.dumps({"secrets": [item("one"), 7]})
+    async with url_bench.running():
+        assert url_bench.record.codes == ["secret_invalid"]
+        url_bench.address.answer = SecretsUnavailable(URL, "down")
+        await url_bench.pass_seconds(75)
+        failed = len(url_bench.address.asked) - 1
+        assert failed >= 3
+        assert url_bench.record.told == [["one"]]
+        assert url_bench.record.codes == ["secret_invalid", "secrets_unavailable"]
+        url_bench.address.answer = good
+        await url_bench.pass_seconds(61)
+        assert url_bench.record.codes == ["secret_invalid"]
+        assert url_bench.record.told == [["one"]]
+
+
+async def test_a_wake_up_asks_at_once(url_bench: Bench) -> None:
+    """Also while a failure is waited out; the old address's secrets stay until there is none, its ETag does not."""
+    async with url_bench.running():
+        other = "https://other.example.com/"
+        url_bench.address.answer = SecretsUnavailable(other, "down")
+        url_bench.settings = Settings(secrets=replace(url_bench.settings.secrets, url=other))
+        url_bench.secrets.wake()
+        await url_bench.clock.settle()
+        await url_bench.quiet()
+        assert url_bench.address.asked[1] == (other, None)
+        assert url_bench.record.told == [["one"]]
+        url_bench.settings = Settings(secrets=replace(url_bench.settings.secrets, url=None))
+        url_bench.secrets.wake()
+        await url_bench.clock.settle()
+        await url_bench.quiet()
+        assert len(url_bench.address.asked) == 2
+        assert url_bench.record.told == [["one"], []]
+        assert url_bench.record.codes == []
+
+
+async def test_one_reading_for_run_once(url_bench: Bench) -> None:
+    """Every source is asked once, failures are reported, and it returns instead of telling."""
+    url_bench.write("a.json", [item("from-file"), 7])
+    secrets = await url_bench.build().read_once()
+    assert sorted(secret.name for secret in secrets) == ["from-file", "one"]
+    assert url_bench.record.protected == {"password-of-from-file", "password-of-one"}
+    url_bench.address.answer = SecretsUnavailable(URL, "down")
+    assert [secret.name for secret in await url_bench.build().read_once()] == ["from-file"]
+    assert url_bench.record.codes == ["secret_invalid", "secrets_unavailable"]
+    assert url_bench.record.told == []

@@ -1,0 +1,322 @@
+"""The settings: defaults, precedence, and every way in which people get one wrong."""
+
+import os
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.model.problems import SettingsInvalid
+from agent.settings import Settings
+from agent.settings_loader import Loaded, load_settings, parse_assignments
+from agent.settings_loader.sources import DEFAULT_FILE
+from agent.settings_loader.table import kinds
+
+ENVIRON = {"HOME": "/home/vscode"}
+KEYS = sorted(kinds(Path("/")))
+
+# The table of the interface's section 4, where a default does not hang on the environment.
+DEFAULTS = {
+    "secrets.directories": (Path("/run/secrets/registries"),),
+    "secrets.environment": True,
+    "secrets.url": None,
+    "secrets.token_file": None,
+    "secrets.poll_interval_s": 60,
+    "secrets.removed": "keep",
+    "secrets.exclude": (),
+    "docker.config_dir": Path("/home/vscode/.docker"),
+    "docker.login_timeout_s": 30,
+    "aws.region": None,
+    "aws.profile": None,
+    "aws.role_arn": None,
+    "aws.identity_token_file": None,
+    "aws.identity_token_command": (),
+    "aws.call_timeout_s": 10,
+    "renewal.fraction": 0.5,
+    "renewal.min_interval_s": 5,
+    "renewal.urgent_window_s": 3600,
+    "retry.first_wait_s": 1,
+    "retry.max_wait_s": 300,
+    "retry.rejected_wait_s": 1800,
+    "status.listen": "127.0.0.1:8719",
+    "status.token_file": None,
+    "status.allow_hosts": (),
+    "status.allow_origins": (),
+    "report.url": None,
+    "report.token_file": None,
+    "report.interval_s": 60,
+    "log.level": "info",
+    "log.format": "auto",
+}
+
+
+def value(settings: Settings, key: str) -> object:
+    section, _, name = key.partition(".")
+    return getattr(getattr(settings, section), name)
+
+
+def load(tmp_path: Path, toml: str = "", environ: dict[str, str] | None = None, **flags: str) -> Loaded:
+    file = tmp_path / "config.toml"
+    file.write_text(toml)
+    return load_settings(file, ENVIRON | (environ or {}), flags)
+
+
+def only_problem(loaded: Loaded) -> SettingsInvalid:
+    (problem,) = loaded.problems
+    return problem
+
+
+def test_defaults_are_those_of_the_interface_and_no_key_is_missing(tmp_path: Path) -> None:
+    """Every key of the table is there with its default, and no other is."""
+    loaded = load(tmp_path)
+    assert {key: value(loaded.settings, key) for key in DEFAULTS} == DEFAULTS
+    held = {f"{s.name}.{f.name}" for s in fields(Settings) for f in fields(getattr(loaded.settings, s.name))}
+    assert held == set(KEYS) == {*DEFAULTS, "environment.id"}
+    assert loaded.problems == ()
+
+
+@pytest.mark.skipif(DEFAULT_FILE.exists(), reason="this machine has a settings file of its own")
+def test_the_default_file_may_be_missing() -> None:
+    """Without a file, variable and flag there are defaults and no complaint."""
+    loaded = load_settings(None, ENVIRON, {})
+    assert (loaded.problems, loaded.file, loaded.file_failed) == ((), None, False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"GITPOD_WORKSPACE_ID": "gp", "CODESPACE_NAME": "cs"}, "gp"),
+        ({"GITPOD_WORKSPACE_ID": "", "CODESPACE_NAME": "cs"}, "cs"),
+        ({}, os.uname().nodename),
+        ({"CODESPACE_NAME": "cs", "REGISTRY_AGENT_ENVIRONMENT_ID": "mine"}, "mine"),
+    ],
+)
+def test_the_environment_has_a_name(tmp_path: Path, environ: dict[str, str], expected: str) -> None:
+    """The platform's name for it, else the host's; a setting beats both."""
+    assert load(tmp_path, "", environ).settings.environment.id == expected
+
+
+def test_docker_config_is_where_docker_looks(tmp_path: Path) -> None:
+    """$DOCKER_CONFIG is the default, and a setting beats it."""
+    environ = {"DOCKER_CONFIG": "/elsewhere"}
+    assert load(tmp_path, "", environ).settings.docker.config_dir == Path("/elsewhere")
+    assert load(tmp_path, '[docker]\nconfig_dir="~/x"', environ).settings.docker.config_dir == Path("/home/vscode/x")
+
+
+def test_flags_beat_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    """Each key by itself."""
+    toml = '[log]\nlevel="warning"\nformat="json"\n[retry]\nfirst_wait_s=2\n'
+    environ = {"REGISTRY_AGENT_LOG_LEVEL": "error", "REGISTRY_AGENT_LOG_FORMAT": "console"}
+    settings = load(tmp_path, toml, environ, **{"log.level": "debug"}).settings
+    assert (settings.log.level, settings.log.format, settings.retry.first_wait_s) == ("debug", "console", 2)
+
+
+def test_the_file_is_the_given_one_else_the_named_one(tmp_path: Path) -> None:
+    """A path given beats $REGISTRY_AGENT_CONFIG."""
+    given, named = tmp_path / "given.toml", tmp_path / "named.toml"
+    given.write_text('log.level="debug"')
+    named.write_text('log.level="error"')
+    environ = {**ENVIRON, "REGISTRY_AGENT_CONFIG": str(named)}
+    assert load_settings(given, environ, {}).settings.log.level == "debug"
+    loaded = load_settings(None, environ, {})
+    assert (loaded.settings.log.level, loaded.file) == ("error", named)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("secrets.directories", '["/a", "~/b"]', (Path("/a"), Path("/home/vscode/b"))),
+        ("secrets.environment", "off", False),
+        ("secrets.poll_interval_s", "0.5", 0.5),
+        ("secrets.url", "unix:///run/s.sock", "unix:/run/s.sock"),
+        ("secrets.url", "http://[::1]:80/v1?x=1", "http://[::1]:80/v1?x=1"),
+        ("secrets.exclude", '["HTTPS://GHCR.io/org", "index.docker.io"]', ("ghcr.io", "docker.io")),
+        ("aws.identity_token_command", '["gp", "idp", "token"]', ("gp", "idp", "token")),
+        ("aws.region", "us-gov-west-1", "us-gov-west-1"),
+        ("status.listen", "", ""),
+        ("status.listen", "[::1]:80", "[::1]:80"),
+        ("status.listen", "localhost:80", "localhost:80"),
+        ("status.allow_hosts", '["*.Example.com", "10.0.0.1"]', ("*.example.com", "10.0.0.1")),
+        ("status.allow_origins", '["https://Dash.example.com/"]', ("https://dash.example.com",)),
+        ("report.url", "http://collector.example.com/x", "http://collector.example.com/x"),
+        ("log.level", "WARNING", "warning"),
+    ],
+)
+def test_a_variable_sets_any_key(tmp_path: Path, key: str, text: str, expected: object) -> None:
+    """Numbers and words as text, lists as JSON."""
+    variable = "REGISTRY_AGENT_" + key.upper().replace(".", "_")
+    loaded = load(tmp_path, "", {variable: text})
+    assert (value(loaded.settings, key), loaded.problems) == (expected, ())
+
+
+@pytest.mark.parametrize(
+    ("key", "toml"),
+    [
+        ("secrets.directories", '"/a"'),
+        ("secrets.directories", '["a/b"]'),
+        ("secrets.directories", "[1]"),
+        ("secrets.environment", '"true"'),
+        ("secrets.environment", "1"),
+        ("secrets.url", '"http://secrets.example.com/"'),
+        ("secrets.url", '"ftp://localhost/"'),
+        ("secrets.url", '"localhost:80"'),
+        ("secrets.url", '"https://"'),
+        ("secrets.url", '"https://host:port/"'),
+        ("secrets.url", '"unix:relative.sock"'),
+        ("secrets.token_file", '"token"'),
+        ("secrets.poll_interval_s", "0"),
+        ("secrets.poll_interval_s", "-1"),
+        ("secrets.poll_interval_s", "inf"),
+        ("secrets.poll_interval_s", "nan"),
+        ("secrets.poll_interval_s", "true"),
+        ("secrets.poll_interval_s", '"60"'),
+        ("secrets.poll_interval_s", "1979-05-27"),
+        ("secrets.removed", '"delete"'),
+        ("secrets.exclude", '["a b"]'),
+        ("renewal.fraction", "1"),
+        ("renewal.fraction", "0"),
+        ("retry.first_wait_s", "301"),
+        ("retry.max_wait_s", "0.5"),
+        ("aws.region", '"Ireland"'),
+        ("aws.role_arn", '"pull"'),
+        ("aws.identity_token_command", '"gp idp token"'),
+        ("aws.identity_token_command", '[""]'),
+        ("status.listen", '"8719"'),
+        ("status.listen", '"127.0.0.1:65536"'),
+        ("status.listen", '"::1:80"'),
+        ("status.listen", "8719"),
+        ("status.allow_hosts", '["a:80"]'),
+        ("status.allow_origins", '["dash.example.com"]'),
+        ("log.level", '"loud"'),
+        ("log.format", "[]"),
+    ],
+)
+def test_a_wrong_value_leaves_its_key_at_the_default(tmp_path: Path, key: str, toml: str) -> None:
+    """The fault names key and file and says what to write; every other key is as it was set."""
+    section, _, name = key.partition(".")
+    other = "[report]\ninterval_s = 7\n"
+    loaded = load(tmp_path, f"{other}[{section}]\n{name} = {toml}\n")
+    problem = only_problem(loaded)
+    assert value(loaded.settings, key) == DEFAULTS[key]
+    assert loaded.settings.report.interval_s == 7
+    assert problem.subject == key
+    assert problem.message.startswith(f"{key} ")
+    assert str(tmp_path / "config.toml") in problem.message
+    assert problem.hint != SettingsInvalid.hint
+
+
+def test_a_comma_list_in_a_variable_is_refused_with_a_hint(tmp_path: Path) -> None:
+    """The hint shows a JSON list, the message the variable."""
+    problem = only_problem(load(tmp_path, "", {"REGISTRY_AGENT_SECRETS_EXCLUDE": "a.io,b.io"}))
+    assert "REGISTRY_AGENT_SECRETS_EXCLUDE" in problem.message
+    assert '["ghcr.io"]' in problem.hint
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8719", "[::]:8719", "10.0.0.1:80", "box.example.com:80"])
+def test_a_status_address_for_everyone_needs_a_token(tmp_path: Path, listen: str) -> None:
+    """Without status.token_file TCP is off, and only then."""
+    refused = load(tmp_path, f'[status]\nlisten="{listen}"')
+    assert (refused.settings.status.listen, only_problem(refused).subject) == ("", "status.listen")
+    allowed = load(tmp_path, f'[status]\nlisten="{listen}"\ntoken_file="/t"')
+    assert (allowed.settings.status.listen, allowed.problems) == (listen, ())
+
+
+def test_a_report_over_http_carries_its_token_to_loopback_only(tmp_path: Path) -> None:
+    """A bearer token does not cross the network in plain text."""
+    far = load(tmp_path, '[report]\nurl="http://c.example.com/"\ntoken_file="/t"')
+    assert (far.settings.report.url, only_problem(far).subject) == (None, "report.url")
+    near = load(tmp_path, '[report]\nurl="http://127.0.0.1:1/"\ntoken_file="/t"')
+    assert (near.settings.report.url, near.problems) == ("http://127.0.0.1:1/", ())
+
+
+@pytest.mark.parametrize("key", ["secrets.url", "report.url"])
+def test_a_password_in_an_address_is_refused_and_never_shown(tmp_path: Path, key: str) -> None:
+    """Neither the settings nor the fault hold it."""
+    loaded = load(tmp_path, "", {}, **{key: "https://user:hunter2@example.com/"})
+    problem = only_problem(loaded)
+    assert problem.subject == key
+    assert "hunter2" not in problem.message + problem.hint + repr(loaded.settings)
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ", "flag", "subject", "hint"),
+    [
+        ("[secrets]\npoll_intervall_s=1", {}, "", "secrets.poll_intervall_s", "did you mean secrets.poll_interval_s?"),
+        ("[statuss]\nlisten=''", {}, "", "statuss", "did you mean status?"),
+        ("listen='x:1'", {}, "", "listen", "did you mean status.listen?"),
+        ("", {"REGISTRY_AGENT_LOG_LEVELL": "x"}, "", "log.levell", "did you mean log.level?"),
+        ("", {}, "renewal.fractoin", "renewal.fractoin", "did you mean renewal.fraction?"),
+        ("status=1", {}, "", "status", "write [status] on a line of its own"),
+    ],
+)
+def test_what_is_no_setting_is_named(  # noqa: PLR0917 - one column of the table each
+    tmp_path: Path, toml: str, environ: dict[str, str], flag: str, subject: str, hint: str
+) -> None:
+    """A typing error is not silently ignored, in the file, a variable or a flag."""
+    problem = only_problem(load(tmp_path, toml, environ, **({flag: "1"} if flag else {})))
+    assert (problem.subject, problem.hint) == (subject, hint)
+
+
+def test_other_variables_are_not_ours_to_judge(tmp_path: Path) -> None:
+    """The secrets' own variable, the file's, and other programs' names."""
+    names = ("REGISTRY_AGENT_SECRETS", "REGISTRY_AGENT_CONFIG", "REGISTRY_AGENT_FOO", "REGISTRY_AGENTS_LOG_LEVEL")
+    assert load(tmp_path, "", dict.fromkeys(names, "x")).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (str, "there is no such file"),
+        (lambda path: path.write_text("[log]\nlevel = debug\n"), "line 2"),
+        (lambda path: path.write_bytes(b"log.level = '\xff'"), "not UTF-8"),
+        (lambda path: path.write_text("a=" + "[" * 5000), "too deeply"),
+        (lambda path: path.write_text("a=" + "9" * 5000), "not TOML"),
+        (lambda path: path.write_bytes(b"#" * (1024 * 1024 + 1)), "larger than 1 MiB"),
+        (lambda path: path.mkdir(), "not a regular file"),
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.symlink_to(path), "symbolic links"),
+    ],
+)
+def test_a_file_of_no_use_gives_all_defaults(tmp_path: Path, make: Callable[[Path], object], fault: str) -> None:
+    """Its subject is the file; variables and flags still hold."""
+    file = tmp_path / "config.toml"
+    make(file)
+    loaded = load_settings(file, ENVIRON | {"REGISTRY_AGENT_LOG_LEVEL": "debug"}, {})
+    problem = only_problem(loaded)
+    assert problem.subject == str(file)
+    assert fault in problem.message
+    assert (loaded.settings.log.level, loaded.settings.log.format) == ("debug", "auto")
+    assert loaded.file_failed
+
+
+def test_a_file_from_windows_is_read(tmp_path: Path) -> None:
+    """A byte order mark and its line ends do no harm."""
+    file = tmp_path / "config.toml"
+    file.write_bytes(b'\xef\xbb\xbf[log]\r\nlevel = "debug"\r\n')
+    loaded = load_settings(file, ENVIRON, {})
+    assert (loaded.settings.log.level, loaded.problems) == ("debug", ())
+
+
+@given(content=st.binary(max_size=200), key=st.sampled_from(KEYS), text=st.text(max_size=60))
+def test_loading_never_raises(tmp_path_factory: pytest.TempPathFactory, content: bytes, key: str, text: str) -> None:
+    """Whatever stands in the file or in a variable, there are settings of the right types."""
+    file = tmp_path_factory.getbasetemp() / "any.toml"
+    file.write_bytes(content)
+    variable = "REGISTRY_AGENT_" + key.upper().replace(".", "_")
+    settings = load_settings(file, ENVIRON | {variable: text}, {key: text}).settings
+    assert isinstance(settings.retry.first_wait_s, float)
+    assert 0 < settings.renewal.fraction < 1
+
+
+def test_assignments_are_split_at_the_first_equals_sign() -> None:
+    """The last one of a key counts, and a wrong form is told without its value."""
+    assert parse_assignments(["log.level=info", "LOG.level=debug", "report.url=https://a/?b=c"]) == {
+        "log.level": "debug",
+        "report.url": "https://a/?b=c",
+    }
+    with pytest.raises(ValueError, match=r"SECTION\.KEY=VALUE") as caught:
+        parse_assignments(["hunter2"])
+    assert "hunter2" not in str(caught.value)
