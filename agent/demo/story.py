@@ -132,7 +132,6 @@ def _cast(cloud: DemoCloud) -> Cast:
 def _ways_to_look(stage: Stage) -> list[str]:
     return [
         f"curl -s {stage.status_url}/v1/status",
-        f"{stage.status_url}/ (in a browser)",
         f"registry-agent status --socket {stage.socket}",
     ]
 

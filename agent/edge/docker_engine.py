@@ -11,12 +11,13 @@ from agent.edge.process import ProcessTimeout, child_environment, run
 from agent.model.status import Engine
 
 _DEFAULT: Final = "unix:///var/run/docker.sock"
-_TIMEOUT_S: Final = 5
-_CHILD: Final = f"""
+_TIMEOUT_S: Final = 5.0
+_START_S: Final = 5.0  # a cold Python on a busy machine
+_CHILD: Final = """
 import sys
 import docker, docker.errors, requests
 try:
-    client = docker.from_env(timeout={_TIMEOUT_S})
+    client = docker.from_env(timeout=float(sys.argv[1]))
     client.ping()
     print("reachable", client.version().get("Version", ""))
 except (requests.exceptions.Timeout, TimeoutError):
@@ -29,8 +30,10 @@ except (docker.errors.DockerException, requests.exceptions.RequestException, OSE
 class DockerEngine:
     """The engine that DOCKER_HOST names, or the one on the usual socket."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], *, timeout_s: float = _TIMEOUT_S) -> None:
+        """`timeout_s` bounds each answer of the engine."""
         self._env: Final = child_environment(environ)
+        self._timeout_s: Final = timeout_s
         self.address: Final = environ.get("DOCKER_HOST") or _DEFAULT
 
     async def state(self) -> Engine:
@@ -41,7 +44,8 @@ class DockerEngine:
                 return Engine.UNREACHABLE
         try:
             # -I: neither the working directory nor PYTHON* variables may put something else in the SDK's place.
-            finished = await run([sys.executable, "-I", "-c", _CHILD], env=self._env, timeout=3 * _TIMEOUT_S)
+            child = [sys.executable, "-I", "-c", _CHILD, str(self._timeout_s)]
+            finished = await run(child, env=self._env, timeout=2 * self._timeout_s + _START_S)
         except ProcessTimeout:
             return Engine.UNRESPONSIVE
         except OSError:

@@ -254,6 +254,19 @@ async def test_a_login_is_released_only_while_it_is_ours(machine: Machine) -> No
     assert "quay.io" not in agent.ledger.entries()
 
 
+async def test_a_release_that_fails_can_be_tried_again(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.keep()
+    text = agent.file.read_text()
+    agent.file.write_text("{")
+    with pytest.raises(ConfigInvalid) as caught:
+        await agent.custody.release(GHCR)
+    assert caught.value.subject == "ghcr.io"
+    agent.file.write_text(text)
+    assert await agent.custody.release(GHCR)
+    assert agent.auths() == {}
+
+
 # Credential helpers
 
 

@@ -1,0 +1,61 @@
+"""systemd's side of the process, with a real datagram socket and a real inherited one."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from agent.edge.systemd import Systemd
+
+
+def test_notifications_arrive_whole_and_on_one_line_each(tmp_path: Path) -> None:
+    """A line break in a status would be another field."""
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(address))
+        environ = {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "30000000", "HOME": "/x"}
+        systemd = Systemd(environ)
+        systemd.notify(READY="1", STATUS="2 of 3\nregistries")
+        assert receiver.recv(1000) == b"READY=1\nSTATUS=2 of 3 registries"
+    assert systemd.watchdog_s == 30
+    assert environ == {"HOME": "/x"}
+    systemd.notify(STOPPING="1")
+
+
+def test_without_systemd_nothing_happens() -> None:
+    """No variable, no fault."""
+    systemd = Systemd({})
+    systemd.notify(READY="1")
+    assert systemd.watchdog_s is None
+    assert systemd.inherited_socket() is None
+
+
+def test_another_process_watchdog_and_sockets_are_not_ours() -> None:
+    """The variables may be inherited from a parent whom they were meant for."""
+    systemd = Systemd({"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1", "LISTEN_PID": "1", "LISTEN_FDS": "1"})
+    assert systemd.watchdog_s is None
+    assert systemd.inherited_socket() is None
+
+
+def test_an_inherited_socket_is_taken(tmp_path: Path) -> None:
+    """The socket unit's listening socket, as file descriptor 3."""
+    path = tmp_path / "agent.sock"
+    code = (
+        "import os\nfrom agent.edge.systemd import Systemd\n"
+        "os.environ['LISTEN_PID'] = str(os.getpid())\n"
+        "print(Systemd(os.environ).inherited_socket().getsockname(), 'LISTEN_FDS' in os.environ)"
+    )
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        number = listening.fileno()
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$0" "$@" 3<&{number}', sys.executable, "-c", code],
+            env={**os.environ, "LISTEN_FDS": "1"},
+            pass_fds=[number],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout.strip() == f"{path} False"

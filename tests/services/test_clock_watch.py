@@ -1,0 +1,26 @@
+"""A machine that slept, or whose clock was set, is noticed, counted and acted on."""
+
+import asyncio
+
+from agent.services.board import Board
+from agent.services.clock_watch import ClockWatch
+from tests.fakes import FakeClock, FakeJournal, FakeLog, process
+
+
+async def test_jumps_are_counted_and_drift_is_not() -> None:
+    """Ten hours of sleep and a clock set back are jumps; a second of correction is none."""
+    clock, log, woken = FakeClock(), FakeLog(), []
+    board = Board(process(), clock.now, FakeJournal())
+    task = asyncio.create_task(ClockWatch(clock, board, log, lambda: woken.append(clock.now())).run())
+    await clock.advance(60)
+    clock.jump(1)
+    await clock.advance(10)
+    assert board.snapshot.clock.jumps == 0
+    clock.jump(36000)
+    await clock.advance(10)
+    clock.jump(-600)
+    await clock.advance(10)
+    assert board.snapshot.clock.jumps == len(woken) == 2
+    assert log.names() == ["clock.jumped", "clock.jumped"]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
