@@ -93,26 +93,29 @@ class HttpClient:
                 ClientHttpProxyError, InvalidURL, BodyTooLarge, ProxyUnusable: all are `aiohttp.ClientError`.
             CaFileError: one of `ca_files`.
         """
-        async with asyncio.timeout(timeout):
-            target = _parse(url, headers)
-            proxy = _proxy(target) if unix_socket is None else _DIRECT
-            connector = await _connector(target, ca_files, unix_socket)
-            # aiohttp sends `proxy_headers` with CONNECT alone; a plain request goes to the proxy itself.
-            to_proxy = proxy.headers if target.scheme == "http" else {}
-            async with (
-                aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
-                session.request(
-                    method,
-                    target,
-                    headers=CIMultiDict({"Accept-Encoding": "identity", **to_proxy, **(headers or {})}),
-                    data=body,
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=timeout),
-                    proxy=proxy.url,
-                    proxy_headers=proxy.headers,
-                ) as response,
-            ):
-                return Reply(response.status, response.headers, await _read(response, limit))
+        try:
+            async with asyncio.timeout(timeout):
+                target = _parse(url, headers)
+                proxy = _proxy(target) if unix_socket is None else _DIRECT
+                connector = await _connector(target, ca_files, unix_socket)
+                # aiohttp sends `proxy_headers` with CONNECT alone; a plain request goes to the proxy itself.
+                to_proxy = proxy.headers if target.scheme == "http" else {}
+                async with (
+                    aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
+                    session.request(
+                        method,
+                        target,
+                        headers=CIMultiDict({"Accept-Encoding": "identity", **to_proxy, **(headers or {})}),
+                        data=body,
+                        allow_redirects=False,
+                        timeout=aiohttp.ClientTimeout(total=timeout),
+                        proxy=proxy.url,
+                        proxy_headers=proxy.headers,
+                    ) as response,
+                ):
+                    return Reply(response.status, response.headers, await _read(response, limit))
+        except UnicodeError as error:  # from the IDNA codec, when the name is resolved
+            raise aiohttp.InvalidURL("the URL", "does not hold a host name") from error
 
 
 def read_token_file(path: Path) -> Sensitive:

@@ -51,7 +51,7 @@ def test_an_inherited_socket_is_taken(tmp_path: Path) -> None:
         listening.listen()
         number = listening.fileno()
         done = subprocess.run(
-            ["sh", "-c", f'exec "$0" "$@" 3<&{number}', sys.executable, "-c", code],
+            ["/bin/bash", "-c", f'exec "$0" "$@" 3<&{number}', sys.executable, "-c", code],
             env={**os.environ, "LISTEN_FDS": "1"},
             pass_fds=[number],
             capture_output=True,
