@@ -50,6 +50,7 @@ class RegistryLogin:
         self._standing.begin(ends_at)
         self.row.show(expires_at=ends_at)
         self._wake: Final = asyncio.Event()
+        self._id = parts.new_id()
         self._asked: str | None = None
         self._take_over = False
         self._force = True
@@ -68,7 +69,7 @@ class RegistryLogin:
     async def run(self) -> None:
         await self._hold_back()
         while True:
-            self.row.show(attempt_id=self._asked or self._with.new_id())
+            self._id = self._with.new_id()
             async for attempt in retrying(lambda: self._with.settings().retry, self._sleep):
                 with attempt:
                     await self._await_docker()
@@ -100,7 +101,7 @@ class RegistryLogin:
         """Show that the registry is left alone for now; who asked for an attempt learns so too."""
         if self.row.now.state is not State.SKIPPED:
             self._with.log.info("login.skipped", **self.row.names, reason=reason)
-        attempt_id, self._asked = self._asked or self.row.now.attempt_id, None
+        attempt_id, self._asked = self._asked or self._id, None
         self.row.show(state=State.SKIPPED, last_error=reason, attempt_id=attempt_id, next_attempt_at=None)
         self.row.first_outcome()
 
@@ -140,14 +141,17 @@ class RegistryLogin:
     def _begin(self) -> None:
         row = self.row.now
         if self._asked is not None:
-            self.row.show(attempt_id=self._asked)
+            self._id = self._asked
             self._take_over = True
         # A person's word and a secret's first use go past the waits that earlier failures brought.
         self._force = self._asked is not None or row.attempts == 0
         self._asked = None
         self._wake.clear()
         state = State.PENDING if row.state is State.SKIPPED else row.state
-        self.row.show(attempting=True, attempts=row.attempts + 1, next_attempt_at=None, state=state)
+        # The id comes together with `attempting`: who asked for it must not take the last outcome for its own.
+        self.row.show(
+            attempt_id=self._id, attempting=True, attempts=row.attempts + 1, next_attempt_at=None, state=state
+        )
         self._with.log.debug("login.started", **self.row.names, attempt=row.attempts + 1)
 
     def _succeeded(self, credential: Credential, signed: SignedIn, kept: Kept, seconds: float) -> None:

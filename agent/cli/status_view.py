@@ -1,0 +1,172 @@
+"""The status document as a person reads it in a terminal."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from textwrap import wrap
+from typing import Any, Final
+
+from agent.model.text import printable
+
+Json = Mapping[str, Any]
+
+_STATE: Final = 10
+_ENDS: Final = 10
+_NEXT: Final = 16
+_GAP: Final = 2
+_NARROWEST: Final = 60
+_GRAVEST_FIRST: Final = ("error", "warning", "notice")
+_COLOURS: Final = {"error": 31, "rejected": 31, "expired": 31, "degraded": 33, "warning": 33, "retrying": 33}
+_COLOURS_WELL: Final = {"healthy": 32, "logged in": 32}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How wide the terminal is, in columns, and whether it shows colours."""
+
+    width: int = 80
+    colours: bool = False
+
+    def lines(self, document: Json) -> list[str]:
+        """The whole status. No line is wider than the terminal, but for a word that is."""
+        now = moment(document.get("now"))
+        parts = [self._head(document), self._table(document, now), self._warnings(document, now)]
+        return [line for part in parts for line in part]
+
+    def _head(self, document: Json) -> Iterator[str]:
+        condition = text(document.get("condition"))
+        first, *more = self._wrapped(f"{condition}: {text(document.get('summary'))}", "")
+        yield first.replace(condition, self._painted(condition), 1)
+        yield from more
+        environment, docker = document.get("environment", {}), document.get("tools", {}).get("docker", {})
+        engine = f"docker {text(docker.get('version') or '?')}, engine {text(docker.get('engine'))}"
+        facts = (
+            f"environment {text(environment.get('id'))}",
+            f"user {text(environment.get('user'))}",
+            f"agent {text(document.get('version'))}, up {duration(timedelta(seconds=document.get('uptime_s', 0)))}",
+            engine if docker.get("present") else "no docker",
+        )
+        yield from self._wrapped(" · ".join(facts), "")
+        if document.get("phase") != "running":
+            yield f"{text(document.get('phase'))}: " + (
+                "the first pass is not over" if document.get("phase") == "starting" else "the agent is about to end"
+            )
+
+    def _table(self, document: Json, now: datetime | None) -> Iterator[str]:
+        rows: list[Json] = document.get("registries", [])
+        if not rows:
+            return
+        hosts = self._host_width(text(row.get("hostname")) for row in rows)
+        yield ""
+        yield self._row("REGISTRY", "STATE", "ENDS", "NEXT", hosts)
+        explained = {warning.get("subject") for warning in document.get("warnings", [])}
+        for row in rows:
+            host = text(row.get("hostname"))
+            if len(host) > hosts:
+                yield _cut(host, self.width)
+                host = ""
+            yield self._row(host, text(row.get("state")).replace("_", " "), _ends(row, now), _next(row, now), hosts)
+            if row.get("last_error") and row.get("hostname") not in explained:
+                yield from self._wrapped(text(row["last_error"]), "  ")
+
+    def _host_width(self, hosts: Iterable[str]) -> int:
+        room = max(self.width, _NARROWEST) - _STATE - _ENDS - _NEXT - 3 * _GAP
+        return min(room, max(len("REGISTRY"), *map(len, hosts)))
+
+    def _row(self, host: str, state: str, ends: str, following: str, hosts: int) -> str:
+        gap = " " * _GAP
+        painted = self._painted(state) + " " * max(_STATE - len(state), 0)
+        return gap.join([host.ljust(hosts), painted, ends.ljust(_ENDS), following]).rstrip()
+
+    def _warnings(self, document: Json, now: datetime | None) -> Iterator[str]:
+        for warning in sorted(document.get("warnings", []), key=_gravity):
+            severity = text(warning.get("severity"))
+            yield ""
+            first, *more = self._wrapped(f"{severity}: {text(warning.get('message'))}", "  ", first="")
+            yield first.replace(severity, self._painted(severity), 1)
+            yield from more
+            yield from self._wrapped(f"→ {text(warning.get('hint'))}", "    ", first="  ")
+            yield from self._wrapped(_history(warning, now), "  ")
+
+    def _wrapped(self, line: str, indent: str, *, first: str | None = None) -> list[str]:
+        return wrap(
+            line,
+            max(self.width, _NARROWEST),
+            initial_indent=indent if first is None else first,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
+
+    def _painted(self, word: str) -> str:
+        code = _COLOURS.get(word) or _COLOURS_WELL.get(word)
+        return f"\x1b[{code}m{word}\x1b[0m" if self.colours and code else word
+
+
+def text(value: object) -> str:
+    """Outside text, fit for a terminal; `-` for null."""
+    return "-" if value is None else printable(str(value), 700)
+
+
+def moment(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(value)) if value else None
+    except ValueError:
+        return None
+
+
+def relative(value: object, now: datetime | None) -> str:
+    """Such as `in 11 h` or `5 min ago`; `-` for null."""
+    then = moment(value)
+    if then is None or now is None:
+        return "-"
+    return f"in {duration(then - now)}" if then > now else f"{duration(now - then)} ago"
+
+
+def duration(span: timedelta) -> str:
+    """In the largest unit of which there are two."""
+    seconds = max(span.total_seconds(), 0)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _ends(row: Json, now: datetime | None) -> str:
+    if row.get("expires_at"):
+        return relative(row["expires_at"], now)
+    return "never" if row.get("state") == "logged_in" else "-"
+
+
+def _next(row: Json, now: datetime | None) -> str:
+    if row.get("attempting"):
+        return "trying now"
+    if row.get("next_attempt_at"):
+        return f"tries {_soon(row['next_attempt_at'], now)}"
+    return f"renews {_soon(row['renew_at'], now)}" if row.get("renew_at") else ""
+
+
+def _soon(value: object, now: datetime | None) -> str:
+    words = relative(value, now)
+    return words if words.startswith("in ") else "now"
+
+
+def _gravity(warning: Json) -> int:
+    severity = warning.get("severity")
+    return _GRAVEST_FIRST.index(severity) if severity in _GRAVEST_FIRST else len(_GRAVEST_FIRST)
+
+
+def _history(warning: Json, now: datetime | None) -> str:
+    count = warning.get("count", 1)
+    times = f", seen {count} times" if count > 1 else ""
+    needs = warning.get("needs")
+    whose = f", needs {'you' if needs == 'user' else 'an admin'}" if needs in ("user", "admin") else ""
+    return f"({text(warning.get('code'))}, since {relative(warning.get('first_seen'), now)}{times}{whose})"
+
+
+def _cut(host: str, width: int) -> str:
+    """The middle of a name tells least."""
+    if len(host) <= width:
+        return host
+    front = width // 2
+    return f"{host[:front]}…{host[front + 1 - width :]}"

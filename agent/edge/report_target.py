@@ -1,0 +1,95 @@
+"""Where the status is pushed to: one POST, and words for what came of it."""
+
+import asyncio
+import os
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from agent.edge.http import HttpClient, Reply, TokenFileError, read_token_file
+from agent.model.loopback import is_loopback
+from agent.model.problems import ReportFailed
+
+_TIMEOUT_S: Final = 10.0
+
+
+class ReportTarget:
+    """Posts documents; its `Problem`s name the URL without user name and query, which may hold a secret."""
+
+    def __init__(self, http: HttpClient, *, timeout_s: float = _TIMEOUT_S) -> None:
+        self._http: Final = http
+        self._timeout_s: Final = timeout_s
+
+    async def send(self, url: str, token_file: Path | None, document: bytes) -> None:
+        """Deliver `document`, which is JSON, to `url` (`https`, `http`, or `unix:/path`).
+
+        Raises:
+            ReportFailed: anything but a 2xx.
+        """
+        subject = _subject(url)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                reply = await self._post(url, token_file, document)
+        except (aiohttp.ClientError, OSError) as fault:  # TimeoutError and TokenFileError are OSErrors
+            raise ReportFailed(subject, f"the status cannot be pushed to {subject}: {_reason(fault)}") from fault
+        if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise ReportFailed(subject, f"the status was not taken: {subject} answered {_answer(reply.status)}")
+
+    async def _post(self, url: str, token_file: Path | None, document: bytes) -> Reply:
+        headers = {"Content-Type": "application/json"}
+        if token_file is not None:
+            if not _is_private(url):
+                raise TokenFileError("the token is not sent over plain http to another machine; use https")
+            token = await asyncio.to_thread(read_token_file, token_file)
+            headers["Authorization"] = f"Bearer {token.reveal()}"
+        unix_socket = Path(url.removeprefix("unix:")) if url.startswith("unix:") else None
+        return await self._http.request(
+            "POST",
+            "http://localhost/" if unix_socket else url,
+            headers=headers,
+            body=document,
+            timeout=self._timeout_s,
+            unix_socket=unix_socket,
+        )
+
+
+def _subject(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def _is_private(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme != "http" or is_loopback(parts.hostname or "")
+
+
+def _answer(status: int) -> str:
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return f"{status}, and redirects are not followed"
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _reason(fault: Exception) -> str:
+    match fault:
+        case TimeoutError():
+            reason = "no answer in time"
+        case aiohttp.ClientConnectorDNSError():
+            reason = "its host name does not resolve"
+        case aiohttp.ClientConnectorCertificateError():
+            reason = f"its certificate is not trusted: {getattr(fault.certificate_error, 'verify_message', fault)}"
+        case aiohttp.ClientHttpProxyError():
+            reason = f"the proxy answered {_answer(fault.status)}"
+        case aiohttp.ClientConnectorError():
+            # asyncio puts an address in the place of strerror's text.
+            reason = os.strerror(fault.os_error.errno).lower() if fault.os_error.errno else str(fault.os_error)
+        case aiohttp.ServerDisconnectedError() | ConnectionResetError():
+            reason = "it closed the connection without an answer"
+        case _:
+            reason = str(fault) or type(fault).__name__
+    return reason

@@ -1,0 +1,117 @@
+"""The push: the status document goes to `report.url` at each change and at each interval."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Protocol
+
+from tenacity import RetryCallState
+
+from agent.model.problems import Problem, ReportFailed
+from agent.model.status import Snapshot
+from agent.services.retries import retrying
+from agent.settings import Settings
+
+_SPACING_S: Final = 1.0
+"""At most one push a second: of several changes within it only the newest goes out."""
+_IDLE_S: Final = 30.0
+
+
+class Board(Protocol):
+    @property
+    def snapshot(self) -> Snapshot: ...
+    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
+    async def changed(self, since: int) -> Snapshot: ...
+
+
+class Target(Protocol):
+    async def send(self, url: str, token_file: Path | None, document: bytes) -> None:
+        """Raises ReportFailed."""
+        ...
+
+
+class Document(Protocol):
+    def encode(self, snapshot: Snapshot) -> bytes: ...
+
+
+class Clock(Protocol):
+    async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
+
+
+class Reports:
+    name: Final = "reports"
+
+    def __init__(
+        self, board: Board, target: Target, document: Document, settings: Callable[[], Settings], clock: Clock
+    ) -> None:
+        self._board: Final = board
+        self._target: Final = target
+        self._document: Final = document
+        self._settings: Final = settings
+        self._clock: Final = clock
+        self._due: Final = asyncio.Event()
+        self._reconfigured: Final = asyncio.Event()
+
+    def reconfigured(self) -> None:
+        """The settings have changed: push by the new ones now."""
+        self._due.set()
+        self._reconfigured.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
+            tasks.create_task(self._push())
+
+    async def _watch(self) -> None:
+        """Our own notice is no reason for a push, or each failure would be the cause of the next."""
+        snapshot = self._board.snapshot
+        while True:
+            newer = await self._board.changed(snapshot.revision)
+            if _without_ours(newer) != _without_ours(snapshot):
+                self._due.set()
+            snapshot = newer
+
+    async def _push(self) -> None:
+        while True:
+            self._due.clear()
+            if await self._deliver():
+                await self._space()
+                await self._deliver()  # once more, so that the other side sees the notice gone
+            await self._space()
+            report = self._settings().report
+            pause = _IDLE_S if report.url is None else max(report.interval_s - _SPACING_S, 0)
+            await self._clock.wait(self._due, pause)
+
+    async def _deliver(self) -> bool:
+        """Push the newest document until it is taken or there is no URL any more; True if that mended a failure."""
+        self._reconfigured.clear()
+        failed = False
+
+        def note(state: RetryCallState) -> None:
+            nonlocal failed
+            failed = True
+            problem = state.outcome.exception() if state.outcome else None
+            self._board.report(self.name, [problem] if isinstance(problem, Problem) else [])
+
+        await retrying(lambda: self._settings().retry, self._pause, note)(self._send)
+        self._board.report(self.name)
+        return failed
+
+    async def _send(self) -> None:
+        report = self._settings().report
+        if report.url is not None:
+            await self._target.send(report.url, report.token_file, self._document.encode(self._board.snapshot))
+
+    async def _pause(self, seconds: float) -> None:
+        await self._clock.wait(self._reconfigured, max(seconds, _SPACING_S))
+        self._reconfigured.clear()
+
+    async def _space(self) -> None:
+        await self._clock.wait(asyncio.Event(), _SPACING_S)
+
+
+def _without_ours(snapshot: Snapshot) -> Snapshot:
+    """What a push is made for."""
+    others = tuple(warning for warning in snapshot.warnings if warning.code != ReportFailed.code)
+    return replace(snapshot, revision=0, warnings=others, cleared=())

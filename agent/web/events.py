@@ -1,0 +1,74 @@
+"""Server-sent events: the status document at once and at every change, for as long as somebody reads it."""
+
+import asyncio
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from agent.model.status import Phase, Snapshot
+
+COMMENT_EVERY_S: Final = 15.0
+_PATIENCE_S: Final = 30.0
+"""How long a client may leave its buffers full before it is dropped."""
+
+
+class Board(Protocol):
+    @property
+    def snapshot(self) -> Snapshot: ...
+    async def changed(self, since: int) -> Snapshot: ...
+
+
+class Document(Protocol):
+    def encode(self, snapshot: Snapshot) -> bytes: ...
+
+
+class EventStream:
+    """Streams to each client by itself: a slow one gets the newest document when it reads again, none in between."""
+
+    def __init__(
+        self,
+        board: Board,
+        document: Document,
+        *,
+        comment_every_s: float = COMMENT_EVERY_S,
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
+        self._board: Final = board
+        self._document: Final = document
+        self._comment_every_s: Final = comment_every_s
+        self._patience_s: Final = patience_s
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        # Proxies that forward ports would otherwise hold events back until a buffer is full.
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        try:
+            await self._stream(response)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+        return response
+
+    async def _stream(self, response: web.StreamResponse) -> None:
+        snapshot = self._board.snapshot
+        await self._write(response, self._event(snapshot))
+        while snapshot.phase is not Phase.STOPPING:
+            newer = await self._next(snapshot.revision)
+            await self._write(response, b": still here\n\n" if newer is None else self._event(newer))
+            snapshot = newer or snapshot
+
+    async def _next(self, revision: int) -> Snapshot | None:
+        try:
+            async with asyncio.timeout(self._comment_every_s):
+                return await self._board.changed(revision)
+        except TimeoutError:
+            return None
+
+    async def _write(self, response: web.StreamResponse, frame: bytes) -> None:
+        async with asyncio.timeout(self._patience_s):
+            await response.write(frame)
+
+    def _event(self, snapshot: Snapshot) -> bytes:
+        return b"event: status\nid: %d\ndata: %s\n\n" % (snapshot.revision, self._document.encode(snapshot))

@@ -1,0 +1,116 @@
+"""Who may ask over TCP: a browser that was lured there by another site may not, nor may anyone without the token.
+
+The Unix socket needs none of this: its file's mode says who may ask.
+"""
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from agent.model.loopback import is_loopback
+from agent.model.text import printable
+from agent.settings import StatusSettings
+from agent.web import answers
+from agent.web.token import Bearer, TokenFile
+
+HEALTH: Final = frozenset({"/livez", "/readyz"})
+"""Asked by probes, by address and without a token: they tell nothing but yes or no."""
+SHELL: Final = frozenset({"/"})
+"""The page's static shell, which asks the person for the token."""
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]@/ ]+)(?::[0-9]*)?")
+_CORS_REQUESTS: Final = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, Last-Event-ID",
+    "Access-Control-Allow-Private-Network": "true",
+    "Access-Control-Max-Age": "600",
+}
+
+
+class Guard:
+    def __init__(self, settings: Callable[[], StatusSettings], token: TokenFile) -> None:
+        self._settings: Final = settings
+        self._token: Final = token
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: answers.Handler) -> web.StreamResponse:
+        if request.path in HEALTH:
+            return await handler(request)
+        if self._is_preflight(request):
+            return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS_REQUESTS)
+        bearer = await self._token.check(request.headers.get("Authorization"))
+        return self._refusal(request, bearer) or await handler(request)
+
+    async def dress(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Let pages of the allowed origins read the answer, a refusal too."""
+        allowed = self._settings().allow_origins
+        if not allowed:
+            return
+        response.headers["Vary"] = "Origin"
+        origin = request.headers.get("Origin")
+        if origin in allowed:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = "ETag"
+
+    def _is_preflight(self, request: web.Request) -> bool:
+        asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        return asks and request.headers.get("Origin") in self._settings().allow_origins
+
+    def _refusal(self, request: web.Request, bearer: Bearer) -> web.Response | None:
+        if bearer is Bearer.RIGHT:
+            return None
+        if not self._knows_host(request):
+            named = printable(request.headers.get("Host", "nothing"), 100)
+            return answers.error(
+                HTTPStatus.FORBIDDEN,
+                "host_not_allowed",
+                f"the Host header says {named}, which is not loopback's name: "
+                "add it to status.allow_hosts, or send the token of status.token_file",
+            )
+        if bearer is Bearer.NOT_CONFIGURED:
+            return _without_token(request)
+        return None if request.path in SHELL else _unauthorized(bearer)
+
+    def _knows_host(self, request: web.Request) -> bool:
+        given = [_host(value) for value in request.headers.getall("Host", ())]
+        if len(given) != 1 or given[0] is None:
+            return False
+        host, settings = given[0], self._settings()
+        listening = _host(settings.listen.lower())
+        return is_loopback(host) or host == listening or any(_matches(host, name) for name in settings.allow_hosts)
+
+
+def _host(value: str) -> str | None:
+    """A `Host` header's name without its port; None where it is no host."""
+    match = _HOST.fullmatch(value.strip().lower())
+    return match[1].removesuffix(".") if match else None
+
+
+def _matches(host: str, pattern: str) -> bool:
+    """`*.example.com` is everything below that domain."""
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:].lower()) and host != pattern[1:].lower()
+    return host == _host(pattern)
+
+
+def _without_token(request: web.Request) -> web.Response | None:
+    if request.method != "POST":
+        return None
+    return answers.error(
+        HTTPStatus.FORBIDDEN,
+        "token_not_configured",
+        "over TCP this needs a token: set status.token_file, or ask on the Unix socket (`registry-agent renew`)",
+    )
+
+
+def _unauthorized(bearer: Bearer) -> web.Response:
+    if bearer is Bearer.UNREADABLE:
+        return answers.error(
+            HTTPStatus.SERVICE_UNAVAILABLE, "token_unreadable", "the agent cannot read status.token_file; see its owner"
+        )
+    wrong = bearer is Bearer.WRONG
+    challenge = 'Bearer realm="registry-agent"' + (', error="invalid_token"' if wrong else "")
+    message = "the token is not the one in status.token_file" if wrong else "send Authorization: Bearer and the token"
+    return answers.error(HTTPStatus.UNAUTHORIZED, "unauthorized", message, {"WWW-Authenticate": challenge})

@@ -1,0 +1,111 @@
+"""The sockets that the status is served on, bound but not yet listening."""
+
+import contextlib
+import errno
+import grp
+import os
+import socket
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+GROUP: Final = "registry-agent"
+_PROBE_S: Final = 1.0
+# What a name such as localhost may resolve to where the kernel has no IPv6.
+_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """A socket at `path`, mode 0660, of the group `registry-agent` where there is one and we belong to it.
+
+    A socket file that nobody listens on any more is replaced. Blocks: a living agent is asked first.
+
+    Raises:
+        OSError: the path cannot be bound; EADDRINUSE where another agent lives there.
+    """
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _remove_stale(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o660)  # before listen(): until then nobody gets in
+        with contextlib.suppress(KeyError, PermissionError):
+            os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def bind_tcp(listen: str) -> list[socket.socket]:
+    """One socket for each address of `host:port` or `[v6]:port`. Blocks while the name resolves.
+
+    Raises:
+        OSError: it does not resolve, or an address cannot be bound.
+    """
+    host, _, port = listen.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError as fault:  # from the IDNA codec
+        raise OSError(errno.EINVAL, "not a host name") from fault
+    bound: list[socket.socket] = []
+    failed: OSError | None = None
+    for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
+        try:
+            bound.append(_bind(family, address))
+        except OSError as fault:
+            failed = fault
+            if fault.errno not in _NOT_HERE:
+                break
+    if failed is not None and (not bound or failed.errno not in _NOT_HERE):
+        close_all(bound)
+        raise failed
+    return bound
+
+
+def close_all(listeners: Iterable[socket.socket]) -> None:
+    for listener in listeners:
+        listener.close()
+
+
+def remove_socket_file(path: Path) -> None:
+    """Take the file of our closed socket away, unless a later agent listens there already."""
+    with contextlib.suppress(OSError):
+        _remove_stale(path)
+
+
+def _bind(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # So that a restart need not wait for the last connections' TIME_WAIT.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_stale(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise OSError(errno.EEXIST, "something that is not a socket is in the way", str(path))
+        if _is_alive(path):
+            raise OSError(errno.EADDRINUSE, "another agent answers there", str(path))
+        path.unlink()
+
+
+def _is_alive(path: Path) -> bool:
+    """Whether somebody listens; a busy one that does not take the connection in time does too."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_S)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True

@@ -1,0 +1,167 @@
+"""What is asked, and what is answered; `openapi.json` describes the same for others."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from importlib import resources
+from typing import Final, Protocol
+
+from aiohttp import HttpVersion11, web
+
+from agent.model.registry import HostnameError, parse_hostname
+from agent.model.status import Phase, Snapshot
+from agent.web import answers
+from agent.web.events import Board, Document, EventStream
+
+BODY_LIMIT: Final = 16 << 10
+LONGEST_WAIT_S: Final = 60.0
+_LOG_LINES: Final = 1000
+_BODY_PATIENCE_S: Final = 10.0
+_REVISION: Final = re.compile(r"-?[0-9]{1,15}")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
+
+
+class Renewer(Protocol):
+    def renew(self, hostname: str | None) -> list[str]:
+        """Start renewing one registry or all, and give each attempt's id; LookupError for an unknown one."""
+        ...
+
+
+class RecentEvents(Protocol):
+    def recent(self, lines: int) -> Sequence[str]:
+        """The last events as JSON lines, the newest last."""
+        ...
+
+
+class Metrics(Protocol):
+    def render(self, snapshot: Snapshot) -> tuple[bytes, str]:
+        """Prometheus text and its content type; may block, so it runs in a thread."""
+        ...
+
+
+class Routes:
+    def __init__(
+        self, board: Board, document: Document, renewer: Renewer, recent_events: RecentEvents, metrics: Metrics
+    ) -> None:
+        self._board: Final = board
+        self._document: Final = document
+        self._renewer: Final = renewer
+        self._recent_events: Final = recent_events
+        self._metrics: Final = metrics
+        self._events: Final = EventStream(board, document)
+
+    def table(self) -> list[web.RouteDef]:
+        """Every route; `GET` answers `HEAD` too."""
+        return [
+            web.get("/v1/status", self._status),
+            web.get("/v1/events", self._events.answer),
+            web.get("/v1/logs", self._logs),
+            web.post("/v1/renew", self._renew, expect_handler=_continue_later),
+            web.get("/livez", self._livez),
+            web.get("/readyz", self._readyz),
+            web.get("/metrics", self._prometheus),
+            web.get("/openapi.json", _openapi),
+        ]
+
+    async def _status(self, request: web.Request) -> web.Response:
+        snapshot = await self._held(request)
+        headers = {"ETag": snapshot.etag}
+        if _none_match(request, snapshot.etag):
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        return web.Response(
+            body=self._document.encode(snapshot), headers=headers, content_type="application/json", charset="utf-8"
+        )
+
+    async def _held(self, request: web.Request) -> Snapshot:
+        """The snapshot of now, or with `since` and `wait` the first other one within that time."""
+        since = _parameter(request, "since", _REVISION, "a revision, which is a whole number")
+        wait = _parameter(request, "wait", _SECONDS, "a number of seconds")
+        if since is not None and wait is not None:
+            try:
+                async with asyncio.timeout(min(float(wait), LONGEST_WAIT_S)):
+                    return await self._board.changed(int(since))
+            except TimeoutError:
+                pass
+        return self._board.snapshot
+
+    async def _logs(self, request: web.Request) -> web.Response:
+        lines = _parameter(request, "lines", re.compile(r"[0-9]{1,9}"), "a whole number")
+        number = _LOG_LINES if lines is None else min(int(lines), _LOG_LINES)
+        recent = self._recent_events.recent(number) if number else ()
+        text = "".join(f"{line}\n" for line in recent)
+        return web.Response(body=text.encode(errors="replace"), content_type="application/x-ndjson", charset="utf-8")
+
+    async def _renew(self, request: web.Request) -> web.Response:
+        hostname = _hostname(await _body(request))
+        try:
+            attempt_ids = self._renewer.renew(hostname)
+        except LookupError:
+            known = ", ".join(row.hostname for row in self._board.snapshot.registries) or "none"
+            message = f"no secret is known for {hostname}; known are: {known}"
+            return answers.error(HTTPStatus.NOT_FOUND, "unknown_registry", message)
+        return answers.answer({"attempt_ids": attempt_ids}, HTTPStatus.ACCEPTED)
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        return answers.answer({"live": True})
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        phase = self._board.snapshot.phase
+        ready = phase is Phase.RUNNING
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return answers.answer({"ready": ready, "phase": phase.value}, status)
+
+    async def _prometheus(self, _request: web.Request) -> web.Response:
+        body, content_type = await asyncio.to_thread(self._metrics.render, self._board.snapshot)
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+async def _openapi(_request: web.Request) -> web.Response:
+    body = await asyncio.to_thread(resources.files("agent.web").joinpath("openapi.json").read_bytes)
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
+
+
+def _parameter(request: web.Request, name: str, pattern: re.Pattern[str], meaning: str) -> str | None:
+    value = request.query.get(name)
+    if value is not None and not pattern.fullmatch(value):
+        raise answers.bad_request(f"the parameter {name} must be {meaning}")
+    return value
+
+
+def _none_match(request: web.Request, etag: str) -> bool:
+    """Weak comparison (RFC 9110, section 13.1.2)."""
+    given = ",".join(request.headers.getall("If-None-Match", ()))
+    return given.strip() == "*" or etag.removeprefix("W/") in _ETAG.findall(given)
+
+
+async def _continue_later(_request: web.Request) -> None:
+    """`100 Continue` is sent only once the request is known to be allowed: by `_body`."""
+
+
+async def _body(request: web.Request) -> object:
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # or aiohttp takes the answer for begun
+    try:
+        async with asyncio.timeout(_BODY_PATIENCE_S):
+            return answers.reads_json(await request.read())
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except web.RequestPayloadError:
+        raise answers.bad_request("the body is broken") from None
+
+
+def _hostname(body: object) -> str | None:
+    """The canonical name of the registry meant, None for all."""
+    if not isinstance(body, dict):
+        raise answers.bad_request('the body must be an object, such as {} or {"hostname": "ghcr.io"}')
+    hostname = body.get("hostname")
+    if hostname is None:
+        return None
+    if not isinstance(hostname, str):
+        raise answers.bad_request("hostname must be a text")
+    try:
+        return parse_hostname(hostname).hostname
+    except HostnameError as fault:
+        raise answers.bad_request(str(fault)) from fault

@@ -1,0 +1,195 @@
+"""The status over HTTP: on the Unix socket for those its mode lets in, on TCP for those the guard does."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from agent.model.problems import Problem, StatusListenFailed
+from agent.model.sensitive import Sensitive
+from agent.settings import Settings
+from agent.web import answers, listening
+from agent.web.guard import Guard
+from agent.web.routes import BODY_LIMIT, Routes
+from agent.web.token import TokenFile
+
+_RETRY_S: Final = 30.0
+_GRACE_S: Final = 0.5
+"""What open requests get to end by themselves; event streams end with the phase `stopping`."""
+
+
+class Board(Protocol):
+    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+    async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
+
+
+class StatusServer:
+    """Serves `routes` from `start` to `close`; what cannot be opened is reported, and tried again by `run`.
+
+    Args:
+        socket_path: where the Unix socket goes, unless `inherited` gives one that listens already (systemd's).
+        settings: those of the moment; `rebind` takes a changed `status.listen`.
+        read_token: reads `status.token_file`, raises OSError; called in a thread.
+    """
+
+    name: Final = "status"
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        routes: Routes,
+        settings: Callable[[], Settings],
+        read_token: Callable[[Path], Sensitive],
+        clock: Clock,
+        log: answers.Log,
+        socket_path: Path,
+        inherited: socket.socket | None = None,
+    ) -> None:
+        self._board: Final = board
+        self._routes: Final = routes
+        self._settings: Final = settings
+        self._guard: Final = Guard(
+            lambda: settings().status, TokenFile(lambda: settings().status.token_file, read_token)
+        )
+        self._clock: Final = clock
+        self._log: Final = log
+        self._socket_path: Final = socket_path
+        self._inherited: Final = inherited
+        self._unix: _Listener | None = None
+        self._tcp: _Listener | None = None
+        self._tcp_listen = ""
+        self._said: tuple[tuple[str, str], ...] = ()
+        self._opening: Final = asyncio.Lock()
+
+    @property
+    def tcp_addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each TCP socket; empty while TCP is off or could not be opened."""
+        return [listener.getsockname()[:2] for listener in self._tcp.sockets] if self._tcp else []
+
+    async def start(self) -> None:
+        """Open both; once it returns, whoever asks gets an answer."""
+        await self._open()
+
+    async def run(self) -> None:
+        """Try again every 30 seconds what is not open."""
+        never = asyncio.Event()
+        while True:
+            await self._clock.wait(never, _RETRY_S)
+            await self._open()
+
+    async def rebind(self) -> None:
+        """Take up `status.listen` as the settings have it now."""
+        await self._open()
+
+    async def close(self) -> None:
+        async with self._opening:
+            await asyncio.gather(*(listener.close() for listener in (self._unix, self._tcp) if listener))
+            if self._unix is not None and self._inherited is None:
+                await asyncio.to_thread(listening.remove_socket_file, self._socket_path)
+            self._unix = self._tcp = None
+
+    async def _open(self) -> None:
+        async with self._opening:
+            problems = [await self._open_unix(), await self._open_tcp()]
+        self._report([problem for problem in problems if problem is not None])
+
+    def _report(self, problems: Sequence[Problem]) -> None:
+        """Only what changed: the same port is taken as before is no news."""
+        said = tuple((problem.subject, problem.message) for problem in problems)
+        if said != self._said:
+            self._said = said
+            self._board.report(self.name, problems)
+
+    async def _open_unix(self) -> Problem | None:
+        if self._unix is not None:
+            if self._inherited or self._socket_path.exists():
+                return None
+            await self._unix.close()  # somebody cleaned the directory: nobody finds us there any more
+            self._unix = None
+        try:
+            bound = self._inherited
+            if bound is None:
+                bound = await asyncio.to_thread(listening.bind_unix, self._socket_path)
+            self._unix = await _serve([bound], self._application())
+        except OSError as fault:
+            return StatusListenFailed(
+                str(self._socket_path),
+                f"the status socket {self._socket_path} cannot be opened: {_reason(fault)}",
+                hint="see who else uses that path, and whether the agent may write there",
+            )
+        self._log.info("status.listening", address=f"unix:{self._socket_path}")
+        return None
+
+    async def _open_tcp(self) -> Problem | None:
+        listen = self._settings().status.listen
+        if self._tcp is not None and listen == self._tcp_listen:
+            return None
+        if self._tcp is not None:
+            await self._tcp.close()
+            self._tcp = None
+        if not listen:
+            return None
+        try:
+            bound = await asyncio.to_thread(listening.bind_tcp, listen)
+            self._tcp = await _serve(bound, self._application(self._guard))
+        except OSError as fault:
+            return StatusListenFailed(
+                "status.listen", f"status.listen is {listen}, which cannot be opened: {_reason(fault)}"
+            )
+        self._tcp_listen = listen
+        for host, port in self.tcp_addresses:
+            self._log.info("status.listening", address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        return None
+
+    def _application(self, guard: Guard | None = None) -> web.Application:
+        middlewares = [answers.Errors(self._log).middleware, *([guard.middleware] if guard else [])]
+        application = web.Application(middlewares=middlewares, client_max_size=BODY_LIMIT)
+        application.on_response_prepare.append(answers.dress)
+        if guard:
+            application.on_response_prepare.append(guard.dress)
+        application.add_routes(self._routes.table())
+        return application
+
+
+def _reason(fault: OSError) -> str:
+    return (fault.strerror or str(fault)).lower()
+
+
+class _Listener:
+    """Sockets that are being served."""
+
+    def __init__(self, runner: web.AppRunner, sockets: Sequence[socket.socket]) -> None:
+        self._runner: Final = runner
+        self.sockets: Final = sockets
+
+    async def close(self) -> None:
+        await self._runner.cleanup()
+
+
+async def _serve(sockets: Sequence[socket.socket], application: web.Application) -> _Listener:
+    # aiohttp logs broken requests with what they held, which may be a token: it gets a logger that says nothing.
+    mute = logging.Logger("agent.web", level=logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree on purpose
+    runner = web.AppRunner(
+        application, access_log=None, logger=mute, shutdown_timeout=_GRACE_S, handler_cancellation=True
+    )
+    try:
+        await runner.setup()
+        for listener in sockets:
+            await web.SockSite(runner, listener).start()
+    except BaseException:
+        with contextlib.suppress(Exception):
+            await runner.cleanup()
+        listening.close_all(sockets)
+        raise
+    return _Listener(runner, sockets)

@@ -1,0 +1,57 @@
+"""The token that TCP wants, read anew at each request, and compared without telling how much of it was right."""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from agent.model.sensitive import Sensitive
+
+_PATIENCE_S: Final = 5.0
+
+
+class Bearer(Enum):
+    """What a request's `Authorization` is worth."""
+
+    NOT_CONFIGURED = "not configured"
+    RIGHT = "right"
+    MISSING = "missing"
+    WRONG = "wrong"
+    UNREADABLE = "unreadable"
+
+
+class TokenFile:
+    """Asks for the configured token; a file system that hangs costs one thread, however many ask."""
+
+    def __init__(
+        self,
+        path: Callable[[], Path | None],
+        read: Callable[[Path], Sensitive],
+        *,
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
+        self._path: Final = path
+        self._read: Final = read
+        self._patience_s: Final = patience_s
+        self._reading: asyncio.Task[Sensitive] | None = None
+
+    async def check(self, authorization: str | None) -> Bearer:
+        """What the header's value is worth now."""
+        path = self._path()
+        if path is None:
+            return Bearer.NOT_CONFIGURED
+        scheme, _, given = (authorization or "").strip().partition(" ")
+        if scheme.lower() != "bearer" or not given.strip():
+            return Bearer.MISSING
+        try:
+            expected = await self._content(path)
+        except OSError:  # TimeoutError is one
+            return Bearer.UNREADABLE
+        return Bearer.RIGHT if expected and Sensitive(given.strip()) == expected else Bearer.WRONG
+
+    async def _content(self, path: Path) -> Sensitive:
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(asyncio.to_thread(self._read, path))
+        async with asyncio.timeout(self._patience_s):
+            return await asyncio.shield(self._reading)

@@ -1,0 +1,44 @@
+"""Commands as people run them: another process, asking a status server of this one."""
+
+import asyncio
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+async def start(*args: str, **environ: str) -> asyncio.subprocess.Process:
+    """`registry-agent ARGS` with a small terminal and no agent of this machine in reach."""
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "PYTHONPATH", "COVERAGE_PROCESS_START")
+        if name in os.environ
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "agent",
+        *args,
+        env={**kept, "RUNTIME_DIRECTORY": "/nonexistent", "COLUMNS": "80", **environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def ended(process: asyncio.subprocess.Process) -> Ended:
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def command(*args: str, socket: Path | None = None, **environ: str) -> Ended:
+    """The same, to its end; `socket` is passed as --socket."""
+    place = ("--socket", str(socket)) if socket else ()
+    return await ended(await start(*args, *place, **environ))

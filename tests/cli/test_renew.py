@@ -1,0 +1,125 @@
+"""`registry-agent renew`."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from agent.model.problems import NativeUnsupported
+from agent.model.status import RegistryStatus, Snapshot, State, Tool, Tools
+from tests.cli.commands import Ended, command
+from tests.fakes import EPOCH
+from tests.web.serving import Serving, serving
+
+ROW = RegistryStatus("ghcr.io", "team", "project", "basic", EPOCH, State.LOGGED_IN)
+
+
+class Attempts:
+    """Begins an attempt for each registry of the board, named after it."""
+
+    def __init__(self, rig: Serving) -> None:
+        self.rig = rig
+        self.begun = asyncio.Event()
+        self.asked: list[str | None] = []
+
+    def renew(self, hostname: str | None) -> list[str]:
+        names = [row.hostname for row in self.rig.board.snapshot.registries]
+        if hostname is not None and hostname not in names:
+            raise LookupError(hostname)
+        self.asked.append(hostname)
+        self.begun.set()
+        return [f"id-{name}" for name in names if hostname in (None, name)]
+
+
+def equip(rig: Serving) -> Attempts:
+    attempts = Attempts(rig)
+    rig.renewals.renew = attempts.renew  # type: ignore[method-assign]  # the server holds this object
+    rig.board.set_tools(Tools(Tool("/usr/bin/docker", "28.2.2")))
+    return attempts
+
+
+async def renewing(rig: Serving, attempts: Attempts, *args: str) -> "asyncio.Task[Ended]":
+    task = asyncio.create_task(command("renew", *args, socket=rig.socket))
+    await attempts.begun.wait()
+    return task
+
+
+async def test_it_waits_for_the_outcome() -> None:
+    """The attempt's own: neither what stood there before, nor while it is under way."""
+    async with serving() as rig:
+        rig.board.put_registry(replace(ROW, last_error="of before"))
+        attempts = equip(rig)
+        task = await renewing(rig, attempts, "https://GHCR.io/")
+        rig.board.put_registry(replace(ROW, attempt_id="id-ghcr.io", attempting=True, last_error="of before"))
+        await asyncio.sleep(0)
+        assert not task.done()
+        ends = EPOCH + timedelta(hours=12)
+        rig.board.put_registry(replace(ROW, attempt_id="id-ghcr.io", expires_at=ends))
+        answer = await task
+        assert (answer.code, answer.out, answer.err) == (0, "ghcr.io: logged in, ends in 12 h\n", "")
+        assert attempts.asked == ["ghcr.io"]
+
+
+async def test_a_failure_is_2_and_told() -> None:
+    """One line a registry; one that failed is enough for exit 2, even where the old login is still good."""
+    async with serving() as rig:
+        attempts = equip(rig)
+        for name in ("a.example", "b.example"):
+            rig.board.put_registry(replace(ROW, hostname=name))
+        task = await renewing(rig, attempts)
+        rig.board.put_registry(replace(ROW, hostname="b.example", attempt_id="id-b.example"))
+        rig.board.put_registry(replace(ROW, hostname="a.example", attempt_id="id-a.example", last_error="it said no"))
+        answer = await task
+        assert answer.code == 2
+        assert sorted(answer.out.splitlines()) == ["a.example: logged in: it said no", "b.example: logged in"]
+
+
+async def test_one_that_was_left_alone_on_purpose_is_no_failure() -> None:
+    """With all asked for; asked for by name, or skipped because something is wrong, it is."""
+    async with serving() as rig:
+        equip(rig)
+        skipped = replace(ROW, state=State.SKIPPED, last_error="disabled", attempt_id="id-ghcr.io")
+        rig.board.put_registry(skipped)
+        assert (await command("renew", socket=rig.socket)).code == 0
+        assert (await command("renew", "ghcr.io", socket=rig.socket)).code == 2
+        rig.board.report("plan", [NativeUnsupported("ghcr.io", "not ECR")])
+        assert (await command("renew", socket=rig.socket)).code == 2
+
+
+async def test_one_that_disappears_is_over() -> None:
+    """Its secret was taken away meanwhile."""
+    async with serving() as rig:
+        rig.board.put_registry(replace(ROW, attempt_id="id-ghcr.io", attempting=True))
+        equip(rig)
+        seen, encode = asyncio.Event(), rig.document.encode
+
+        def watched(snapshot: Snapshot) -> bytes:
+            seen.set()
+            return encode(snapshot)
+
+        rig.document.encode = watched  # type: ignore[method-assign]  # to know when the command has seen the row
+        task = asyncio.create_task(command("renew", socket=rig.socket))
+        await seen.wait()
+        rig.board.remove_registry("ghcr.io")
+        answer = await task
+        assert (answer.code, answer.out) == (2, "ghcr.io: gone: its secret has disappeared\n")
+
+
+async def test_no_outcome_in_time_is_2() -> None:
+    """It says whom it waited for."""
+    async with serving() as rig:
+        rig.board.put_registry(replace(ROW, attempt_id="id-ghcr.io", attempting=True))
+        equip(rig)
+        answer = await command("renew", "--timeout", "0.3", socket=rig.socket)
+        assert (answer.code, "still waiting for ghcr.io" in answer.err) == (2, True)
+
+
+async def test_unknown_nothing_and_nobody() -> None:
+    """An unknown registry is 2, none at all 0, no agent 1."""
+    async with serving() as rig:
+        equip(rig)
+        unknown = await command("renew", "quay.io", socket=rig.socket)
+        assert (unknown.code, "no secret is known for quay.io" in unknown.err) == (2, True)
+        nothing = await command("renew", socket=rig.socket)
+        assert (nothing.code, nothing.out) == (0, "there is no registry to renew\n")
+        socket = rig.socket
+    assert (await command("renew", socket=socket)).code == 1

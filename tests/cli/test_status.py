@@ -1,0 +1,205 @@
+"""`registry-agent status`."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.cli.status_view import View, duration
+from agent.model.problems import LoginRejected, RegistryDns
+from agent.model.status import Engine, Phase, RegistryStatus, State, Tool, Tools
+from tests.cli.commands import command, ended, start
+from tests.fakes import EPOCH
+from tests.web.serving import Serving, serving
+
+ECR = "123456789012.dkr.ecr.ap-southeast-1.amazonaws.com"
+ROW = RegistryStatus(ECR, "team-ecr", "project", "ecr", EPOCH, State.LOGGED_IN, expires_at=EPOCH + timedelta(hours=11))
+
+
+def busy(rig: Serving) -> None:
+    board = rig.board
+    board.set_tools(Tools(Tool("/usr/bin/docker", "28.2.2"), Tool(), Engine.REACHABLE))
+    board.put_registry(replace(ROW, renew_at=EPOCH + timedelta(hours=5)))
+    again = EPOCH + timedelta(minutes=29)
+    rejected = replace(ROW, hostname="ghcr.io", state=State.REJECTED, last_error="no", expires_at=None)
+    board.put_registry(replace(rejected, next_attempt_at=again))
+    board.put_registry(replace(ROW, hostname="old.example", state=State.SKIPPED, last_error="disabled in the secret"))
+    message = "ghcr.io refused the user name or password of secret team-ghcr, which is rather a long name for a secret"
+    board.report("ghcr.io", [LoginRejected("ghcr.io", message)])
+    board.set_phase(Phase.RUNNING)
+
+
+async def test_a_person_reads_it_in_80_columns() -> None:
+    """Each registry with its state, its end and what comes next; names whole; warnings with what to do."""
+    async with serving() as rig:
+        busy(rig)
+        answer = await command("status", socket=rig.socket)
+    assert (answer.code, answer.err) == (0, "")
+    lines = answer.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "error: 1 of 3 registries logged in, 1 error"
+    assert ECR in lines
+    assert any(line.split() == ["logged", "in", "in", "11", "h", "renews", "in", "5", "h"] for line in lines)
+    assert any(line.startswith("ghcr.io") and line.endswith("tries in 29 min") for line in lines)
+    assert "  disabled in the secret" in lines
+    assert any(line.startswith("error: ghcr.io refused the user name") for line in lines)
+    assert any(line.startswith("  → update the secret's user name or password") for line in lines)
+    assert "  (login_rejected, since 0 s ago, needs you)" in lines
+    assert "\x1b" not in answer.out
+
+
+async def test_json_is_the_document() -> None:
+    """--json prints what GET /v1/status answers."""
+    async with serving() as rig:
+        busy(rig)
+        answer = await command("status", "--json", socket=rig.socket)
+        assert json.loads(answer.out) == rig.board.snapshot.as_json(rig.clock.now(), 0.0)
+
+
+@pytest.mark.parametrize("args", [(), ("--json",), ("--wait", "--timeout", "0.3")])
+async def test_no_agent_is_1_and_says_where_it_looked(args: tuple[str, ...]) -> None:
+    """The message names the places, and how to start one."""
+    answer = await command("status", *args, HOME="/nonexistent")
+    assert (answer.code, answer.out) == (1, "")
+    assert "/nonexistent/agent.sock: not there" in answer.err
+    assert "registry-agent run" in answer.err
+
+
+async def test_a_dead_socket_and_a_silent_agent_are_1() -> None:
+    """Nobody behind the socket; somebody who never answers, within --timeout."""
+    with tempfile.TemporaryDirectory(prefix="ra-") as directory, socket.socket(socket.AF_UNIX) as silent:
+        path = Path(directory, "agent.sock")
+        silent.bind(str(path))
+        dead = await command("status", socket=path)
+        assert (dead.code, "nobody listens" in dead.err) == (1, True)
+        silent.listen()
+        for args in ((), ("--wait",)):
+            answer = await command("status", *args, "--timeout", "0.2", socket=path)
+            assert (answer.code, "no answer within" in answer.err) == (1, True)
+
+
+async def test_strict_tells_by_its_code() -> None:
+    """2 where the condition is not healthy, 0 where it is."""
+    async with serving() as rig:
+        assert (await command("status", "--strict", socket=rig.socket)).code == 0
+        rig.board.report("x", [RegistryDns("ghcr.io", "it does not resolve")])
+        assert (await command("status", "--strict", socket=rig.socket)).code == 2
+
+
+async def test_wait_ends_with_the_first_pass() -> None:
+    """It says what it waits for, and prints the first document of phase running."""
+    async with serving() as rig:
+        rig.log_in("ghcr.io", State.PENDING)
+        waiting = await start("status", "--wait", "--json", "--socket", str(rig.socket))
+        assert waiting.stderr is not None
+        assert b"waiting for ghcr.io" in await waiting.stderr.readline()
+        rig.log_in("ghcr.io")
+        rig.board.set_phase(Phase.RUNNING)
+        answer = await ended(waiting)
+        assert (answer.code, json.loads(answer.out)["phase"]) == (0, "running")
+
+
+async def test_wait_gives_up_after_its_timeout() -> None:
+    """Exit 1, and the names of those that are missing."""
+    async with serving() as rig:
+        rig.log_in("slow.example", State.PENDING)
+        answer = await command("status", "--wait", "--timeout", "0.3", socket=rig.socket)
+        assert (answer.code, answer.out) == (1, "")
+        assert "not over after 0.3 s; it waits for slow.example" in answer.err
+
+
+async def next_document(watching: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert watching.stdout is not None
+    document: dict[str, Any] = json.loads(await watching.stdout.readline())
+    return document
+
+
+async def test_watch_shows_each_change_until_it_is_ended() -> None:
+    """One line a document with --json; it outlives a restart of the agent; Ctrl-C is its proper end."""
+    async with serving() as rig:
+        watching = await start("status", "--watch", "--json", "--socket", str(rig.socket))
+        assert (await next_document(watching))["revision"] == 0
+        rig.log_in()
+        assert (await next_document(watching))["revision"] == 1
+        await rig.server.close()
+        rig.board.set_phase(Phase.RUNNING)
+        await rig.server.start()
+        assert (await next_document(watching))["phase"] == "running"
+        watching.send_signal(signal.SIGINT)
+        assert (await ended(watching)).code == 0
+
+
+async def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+    """`status --watch | head` ends quietly."""
+    async with serving() as rig:
+        watching = await start("status", "--watch", "--json", "--socket", str(rig.socket))
+        await next_document(watching)
+        watching._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]  # asyncio hides the pipe
+        for number in range(3):
+            rig.log_in(f"{number}.example")
+            await asyncio.sleep(0)
+        assert watching.stderr is not None
+        assert (await watching.stderr.read(), await watching.wait()) == (b"", 0)
+
+
+def document(**row: object) -> dict[str, Any]:
+    return {
+        "condition": "error",
+        "summary": "x",
+        "phase": "running",
+        "now": "2026-01-01T00:00:00Z",
+        "registries": [{"hostname": "ghcr.io", "state": "rejected", **row}],
+        "warnings": [],
+    }
+
+
+def test_colours_only_where_they_are_wanted() -> None:
+    """They change no width of the table and nothing of the words."""
+    plain, painted = View(80, colours=False).lines(document()), View(80, colours=True).lines(document())
+    assert "\x1b[31mrejected\x1b[0m" in "\n".join(painted)
+    assert [line.replace("\x1b[31m", "").replace("\x1b[0m", "") for line in painted] == plain
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_name_is_cut_only_where_a_line_cannot_hold_it(width: int) -> None:
+    """In the middle, which tells least; both ends stay."""
+    host = "begin." + "x" * 200 + ".end"
+    lines = View(width).lines(document(hostname=host))
+    (cut,) = [line for line in lines if line.startswith("begin.")]
+    assert len(cut) == width
+    assert cut.endswith(".end")
+    assert "…" in cut
+
+
+def test_outside_text_cannot_drive_the_terminal() -> None:
+    """Escapes in whatever field come out as blanks."""
+    evil = "\x1b]0;owned\x07\u202e"
+    lines = View(80).lines({**document(hostname=f"{evil}host", last_error=evil), "summary": evil})
+    assert not {"\x1b", "\x07", "\u202e"} & set("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (200000, "2 d")],
+)
+def test_durations_in_words(seconds: int, words: str) -> None:
+    """The largest unit of which there are two."""
+    assert duration(timedelta(seconds=seconds)) == words
+
+
+def test_it_starts_fast() -> None:
+    """No library is loaded for it that it does not need."""
+    code = (
+        "import sys, agent.cli.status, agent.cli.renew;"
+        "sys.exit(bool({'aiohttp', 'structlog', 'asyncio', 'tenacity', 'botocore'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0

@@ -1,0 +1,243 @@
+"""The agent's own requests, against real servers, a real proxy and a real CA."""
+
+import asyncio
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+import trustme
+from aiohttp import web
+
+from agent.edge.http import BodyTooLarge, CaFileError, HttpClient, ProxyUnusable, TokenFileError, read_token_file
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+# A name that resolves without a DNS and is not loopback's: what the tests send through a proxy or a Unix socket.
+ELSEWHERE = "http://192.0.2.1"
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy") or name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
+            monkeypatch.delenv(name)
+
+
+@asynccontextmanager
+async def server(answer: Answer, tls: ssl.SSLContext | None = None, unix: Path | None = None) -> AsyncIterator[int]:
+    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.UnixSite(runner, unix) if unix else web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    yield 0 if unix else runner.addresses[0][1]
+    await runner.cleanup()
+
+
+async def echo(request: web.BaseRequest) -> web.Response:
+    body = (await request.read()).decode()
+    return web.Response(status=201, text=f"{request.method} {request.path_qs} {body}", headers={"X-Seen": "1"})
+
+
+async def test_a_request_and_its_answer() -> None:
+    """Method, path, body go out; status, headers, body come back, whatever the status."""
+    async with server(echo) as port:
+        reply = await HttpClient().request("POST", f"http://127.0.0.1:{port}/a?b=c", body=b"hi", timeout=5)
+        assert (reply.status, reply.headers["x-seen"], reply.body) == (201, "1", b"POST /a?b=c hi")
+
+
+async def test_redirects_are_not_followed() -> None:
+    """A token must not go where a redirect points."""
+    seen = []
+
+    async def redirect(request: web.BaseRequest) -> web.Response:
+        seen.append(request.path)
+        return web.Response(status=302, headers={"Location": "/elsewhere"})
+
+    async with server(redirect) as port:
+        assert (await HttpClient().request("GET", f"http://127.0.0.1:{port}/", timeout=5)).status == 302
+        assert seen == ["/"]
+
+
+async def test_a_body_over_the_limit_is_not_read() -> None:
+    """Endless answers end with an error, not with the memory."""
+
+    async def endless(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 65536)
+
+    async with server(endless) as port:
+        with pytest.raises(BodyTooLarge, match="longer than 1048576"):
+            await HttpClient().request("GET", f"http://127.0.0.1:{port}/", timeout=5)
+
+
+async def test_a_silent_server_is_left_at_the_deadline() -> None:
+    """The timeout is for all of it."""
+
+    async def silent(_request: web.BaseRequest) -> web.Response:
+        await asyncio.Event().wait()
+        return web.Response()
+
+    async with server(silent) as port:
+        with pytest.raises(TimeoutError):
+            await HttpClient().request("GET", f"http://127.0.0.1:{port}/", timeout=0.1)
+
+
+async def test_faults_can_be_told_apart() -> None:
+    """Refused, closed without an answer, and no such name each have their class."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(aiohttp.ClientConnectorError) as refused:
+        await HttpClient().request("GET", f"http://127.0.0.1:{port}/", timeout=5)
+    assert isinstance(refused.value.os_error, ConnectionRefusedError)
+    with pytest.raises(aiohttp.ClientConnectorDNSError):
+        await HttpClient().request("GET", "http://no-such-host.invalid/", timeout=5)
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    for name in ("a..b", "a" * 64 + ".example"):
+        with pytest.raises(aiohttp.InvalidURL):
+            await HttpClient().request("GET", f"http://{name}/", timeout=5)
+    closing = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = closing.sockets[0].getsockname()[1]
+    with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+        await HttpClient().request("GET", f"http://127.0.0.1:{port}/", timeout=5)
+    closing.close()
+
+
+@pytest.mark.parametrize("through", ["ca_files", "SSL_CERT_FILE", "AWS_CA_BUNDLE"])
+async def test_a_private_authority_is_trusted_where_it_is_named(
+    through: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An extra CA file, SSL_CERT_FILE and AWS_CA_BUNDLE all hold; without them the certificate is refused."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    path = tmp_path / "ca.crt"
+    authority.cert_pem.write_to_path(str(path))
+    async with server(echo, context) as port:
+        url = f"https://127.0.0.1:{port}/"
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await HttpClient().request("GET", url, timeout=5)
+        if through != "ca_files":
+            monkeypatch.setenv(through, str(path))
+        reply = await HttpClient().request("GET", url, timeout=5, ca_files=[path] if through == "ca_files" else [])
+        assert reply.status == 201
+
+
+async def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
+    """The error tells which file."""
+    (tmp_path / "ca.crt").write_text("not a certificate")
+    with pytest.raises(CaFileError, match=r"ca\.crt"):
+        await HttpClient().request("GET", "https://127.0.0.1:1/", timeout=5, ca_files=[tmp_path / "ca.crt"])
+
+
+async def test_a_unix_socket_is_spoken_to() -> None:
+    """The URL only fills the Host header."""
+    with tempfile.TemporaryDirectory(prefix="ra-") as directory:
+        path = Path(directory, "secrets.sock")
+        async with server(echo, unix=path):
+            reply = await HttpClient().request("GET", "http://localhost/v1/secrets", timeout=5, unix_socket=path)
+            assert reply.body == b"GET /v1/secrets "
+
+
+async def test_the_environments_proxy_is_used_with_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain requests go to the proxy whole, TLS by CONNECT; both with the user name and password of its URL."""
+    seen = []
+
+    async def proxy(request: web.BaseRequest) -> web.Response:
+        seen.append((request.method, request.raw_path, request.headers.get("Proxy-Authorization")))
+        return web.Response(status=407)
+
+    async with server(proxy) as port:
+        monkeypatch.setenv("HTTP_PROXY", f"http://me:p%40ss@127.0.0.1:{port}")
+        monkeypatch.setenv("https_proxy", f"me:p%40ss@127.0.0.1:{port}")
+        assert (await HttpClient().request("GET", f"{ELSEWHERE}/x", timeout=5)).status == 407
+        with pytest.raises(aiohttp.ClientHttpProxyError) as refused:
+            await HttpClient().request("GET", "https://192.0.2.1/x", timeout=5)
+    authorization = aiohttp.encode_basic_auth("me", "p@ss")
+    assert seen == [("GET", f"{ELSEWHERE}/x", authorization), ("CONNECT", "192.0.2.1:443", authorization)]
+    assert all("p@ss" not in text and "p%40ss" not in text for text in (str(refused.value), repr(refused.value)))
+
+
+@pytest.mark.parametrize("given", ["http://me:hunter2@[oops", "socks5://me:hunter2@127.0.0.1:1", "http://me:hunter2@"])
+async def test_a_proxy_that_makes_no_sense_keeps_its_password(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the variable, not the value, nor does what it was raised from."""
+    monkeypatch.setenv("HTTP_PROXY", given)
+    with pytest.raises(ProxyUnusable, match="HTTP_PROXY") as fault:
+        await HttpClient().request("GET", ELSEWHERE, timeout=5)
+    assert fault.value.__cause__ is None
+    assert "hunter2" not in str(fault.value)
+
+
+async def test_a_refusing_proxys_password_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that is down is told by its address alone."""
+    monkeypatch.setenv("HTTP_PROXY", "http://me:hunter2@127.0.0.1:1")
+    with pytest.raises(aiohttp.ClientProxyConnectionError) as fault:
+        await HttpClient().request("GET", ELSEWHERE, timeout=5)
+    assert "hunter2" not in f"{fault.value} {fault.value!r}"
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "host", "direct"),
+    [
+        ("", "127.0.0.1", True),
+        ("", "192.0.2.1", False),
+        ("*", "192.0.2.1", True),
+        ("10.0.0.0/8, 192.0.2.0/24", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.2", "192.0.2.1", False),
+        ("example", "dash.example", True),
+        (".EXAMPLE", "dash.example", True),
+        ("*.example", "dash.example", True),
+        ("dash.example:80", "dash.example", True),
+        ("dash.example:81", "dash.example", False),
+        ("ash.example", "dash.example", False),
+    ],
+)
+async def test_no_proxy(no_proxy: str, host: str, direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, domains, addresses, networks, ports; loopback never goes through a proxy."""
+    asked = asyncio.Event()
+
+    async def proxy(_request: web.BaseRequest) -> web.Response:
+        asked.set()
+        return web.Response(status=204)
+
+    async with server(proxy) as port:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("NO_PROXY", no_proxy)
+        try:
+            await HttpClient().request("GET", f"http://{host}/", timeout=0.3)
+        except (aiohttp.ClientError, TimeoutError):
+            assert direct
+        assert asked.is_set() is not direct
+
+
+def test_a_token_file_gives_its_token(tmp_path: Path) -> None:
+    """White space around it is not part of it."""
+    (tmp_path / "token").write_text(" s3cret\n")
+    assert read_token_file(tmp_path / "token").reveal() == "s3cret"
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"a\nb", b"\xff", b"x" * 70000])
+def test_a_token_file_without_a_token_says_so(content: bytes | None, tmp_path: Path) -> None:
+    """Missing, empty, several lines, not text, too long: named by its path."""
+    if content is not None:
+        (tmp_path / "token").write_bytes(content)
+    with pytest.raises(TokenFileError, match=str(tmp_path)):
+        read_token_file(tmp_path / "token")
+
+
+def test_a_token_file_is_a_file(tmp_path: Path) -> None:
+    """A FIFO does not hang the agent, a directory or a device gives nothing."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
+        with pytest.raises(TokenFileError):
+            read_token_file(path)

@@ -1,0 +1,138 @@
+"""A status server on real sockets, with a real board behind it."""
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from agent.edge.http import read_token_file
+from agent.model.status import RegistryStatus, Snapshot, State
+from agent.observe.metrics import Metrics
+from agent.services.board import Board
+from agent.settings import Settings, StatusSettings
+from agent.web.document import StatusDocument
+from agent.web.routes import Routes
+from agent.web.server import StatusServer
+from tests.fakes import EPOCH, FakeClock, FakeJournal, FakeLog, process
+
+
+class Renewals:
+    """Knows ghcr.io and remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str | None] = []
+
+    def renew(self, hostname: str | None) -> list[str]:
+        if hostname not in (None, "ghcr.io"):
+            raise LookupError(hostname)
+        self.asked.append(hostname)
+        return ["a1"]
+
+
+class Lines:
+    def recent(self, lines: int) -> list[str]:
+        return [f'{{"event": "n{number}"}}' for number in range(1200)][-lines:]
+
+
+class BrokenMetrics:
+    def render(self, snapshot: Snapshot) -> tuple[bytes, str]:
+        raise ZeroDivisionError(f"secret-in-a-traceback {snapshot.revision}")
+
+
+@dataclass
+class Serving:
+    """One server; `status` may be changed while it runs, as a reload does."""
+
+    directory: Path
+    status: StatusSettings = field(default_factory=lambda: StatusSettings(listen="127.0.0.1:0"))
+    clock: FakeClock = field(default_factory=FakeClock)
+    log: FakeLog = field(default_factory=FakeLog)
+    renewals: Renewals = field(default_factory=Renewals)
+    broken: bool = False
+    inherited: socket.socket | None = None
+
+    def __post_init__(self) -> None:
+        self.board = Board(process(), self.clock.now, FakeJournal())
+        self.document = StatusDocument(self.clock)
+        self.socket = self.directory / "agent.sock"
+        metrics = BrokenMetrics() if self.broken else Metrics()
+        self.routes = Routes(self.board, self.document, self.renewals, Lines(), metrics)
+        self.server = StatusServer(
+            board=self.board,
+            routes=self.routes,
+            settings=lambda: Settings(status=self.status),
+            read_token=read_token_file,
+            clock=self.clock,
+            log=self.log,
+            socket_path=self.socket,
+            inherited=self.inherited,
+        )
+
+    @property
+    def port(self) -> int:
+        return self.server.tcp_addresses[0][1]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def log_in(self, hostname: str = "ghcr.io", state: State = State.LOGGED_IN) -> None:
+        self.board.put_registry(RegistryStatus(hostname, "team", "project", "basic", EPOCH, state))
+
+    def use_token(self, token: str) -> Path:
+        path = self.directory / "token"
+        path.write_text(token + "\n")
+        return path
+
+    @asynccontextmanager
+    async def on_tcp(self) -> AsyncIterator[aiohttp.ClientSession]:
+        async with aiohttp.ClientSession(self.url) as session:
+            yield session
+
+    @asynccontextmanager
+    async def on_socket(self) -> AsyncIterator[aiohttp.ClientSession]:
+        connector = aiohttp.UnixConnector(str(self.socket))
+        async with aiohttp.ClientSession("http://localhost", connector=connector) as session:
+            yield session
+
+
+@asynccontextmanager
+async def serving(
+    status: StatusSettings | None = None, *, broken: bool = False, directory: Path | None = None
+) -> AsyncIterator[Serving]:
+    """Started, and closed at the end. Its directory's name is short, as a socket's path must be."""
+    with tempfile.TemporaryDirectory(prefix="ra-") as fresh:
+        rig = Serving(directory or Path(fresh), status or StatusSettings(listen="127.0.0.1:0"), broken=broken)
+        await rig.server.start()
+        try:
+            yield rig
+        finally:
+            await rig.server.close()
+
+
+async def raw(rig: Serving, request: bytes) -> bytes:
+    """What TCP answers to these very bytes, up to the end of the first JSON, of the connection, or of two seconds."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+    writer.write(request)
+    answer = bytearray()
+    try:
+        async with asyncio.timeout(2):
+            while not answer.endswith(b"}") and (chunk := await reader.read(65536)):
+                answer += chunk
+    except TimeoutError:
+        pass
+    finally:
+        writer.close()
+    return bytes(answer)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Threads take their own time; five seconds are enough."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)

@@ -1,0 +1,166 @@
+"""What each request is answered with."""
+
+import asyncio
+import json
+
+import pytest
+
+from agent.model.problems import LoginRejected
+from agent.model.status import Phase
+from tests.web.serving import serving
+
+
+async def test_the_document_is_the_same_on_both_doors() -> None:
+    """GET /v1/status gives the whole document, with its revision as a weak ETag, on the socket and over TCP."""
+    async with serving() as rig, rig.on_tcp() as tcp, rig.on_socket() as unix:
+        rig.log_in()
+        await rig.clock.advance(12.34)
+        answers = [await session.get("/v1/status") for session in (tcp, unix)]
+        documents = [await answer.json() for answer in answers]
+        assert documents[0] == documents[1]
+        assert documents[0] == rig.board.snapshot.as_json(rig.clock.now(), 12.3)
+        assert [answer.headers["ETag"] for answer in answers] == ['W/"start-1"'] * 2
+        assert answers[0].headers["Cache-Control"] == "no-cache"
+        assert answers[0].headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_now_moves_without_a_new_revision() -> None:
+    """A document that was serialised once still tells the time of each answer."""
+    async with serving() as rig, rig.on_tcp() as tcp:
+        before = await (await tcp.get("/v1/status")).json()
+        await rig.clock.advance(60)
+        after = await (await tcp.get("/v1/status")).json()
+        assert (before["now"], after["now"]) == ("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z")
+        assert after["uptime_s"] - before["uptime_s"] == 60
+        assert before["revision"] == after["revision"]
+
+
+@pytest.mark.parametrize("given", ['W/"start-0"', '"start-0"', '"other", W/"start-0"', "*"])
+async def test_unchanged_is_304(given: str) -> None:
+    """If-None-Match takes lists and *, and compares weakly."""
+    async with serving() as rig, rig.on_tcp() as tcp:
+        answer = await tcp.get("/v1/status", headers={"If-None-Match": given})
+        assert (answer.status, await answer.read()) == (304, b"")
+        assert answer.headers["ETag"] == 'W/"start-0"'
+        rig.log_in()
+        changed = await tcp.get("/v1/status", headers={"If-None-Match": given})
+        assert changed.status == (304 if given == "*" else 200)
+
+
+async def test_long_poll_answers_at_the_change() -> None:
+    """With since and wait the answer is held while that revision is current, and comes with the next."""
+    async with serving() as rig, rig.on_tcp() as tcp:
+        held = asyncio.create_task(tcp.get("/v1/status", params={"since": 0, "wait": 60}))
+        await tcp.get("/livez")
+        assert not held.done()
+        rig.log_in()
+        async with asyncio.timeout(2):
+            assert (await (await held).json())["revision"] == 1
+
+
+async def test_long_poll_ends_with_its_wait() -> None:
+    """Nothing changed within `wait`: the document as it is; another revision than `since`: at once."""
+    async with serving() as rig, rig.on_tcp() as tcp, asyncio.timeout(5):
+        for query in ({"since": "0", "wait": "0.05"}, {"since": "7", "wait": "9999"}, {"since": "0"}):
+            answer = await tcp.get("/v1/status", params=query)
+            assert (answer.status, (await answer.json())["revision"]) == (200, 0)
+        assert rig.board.snapshot.revision == 0
+
+
+@pytest.mark.parametrize("query", ["since=x", "since=0&wait=soon", "since=0&wait=nan", "since=0&wait=-1", "since="])
+async def test_garbage_in_the_query_is_400(query: str) -> None:
+    """A parameter that makes no sense is named, in JSON."""
+    async with serving() as rig, rig.on_tcp() as tcp:
+        answer = await tcp.get(f"/v1/status?{query}")
+        fault = (await answer.json())["error"]
+        assert (answer.status, fault["code"]) == (400, "bad_request")
+        assert "since" in fault["message"] or "wait" in fault["message"]
+
+
+async def test_logs_are_json_lines() -> None:
+    """The last N, at most 1000, the newest last."""
+    async with serving() as rig, rig.on_tcp() as tcp:
+        answer = await tcp.get("/v1/logs", params={"lines": 2})
+        assert answer.content_type == "application/x-ndjson"
+        assert [json.loads(line)["event"] for line in (await answer.text()).splitlines()] == ["n1198", "n1199"]
+        for query, expected in (({"lines": 5000}, 1000), ({}, 1000), ({"lines": 0}, 0)):
+            text = await (await tcp.get("/v1/logs", params=query)).text()
+            assert len(text.splitlines()) == expected
+        assert (await tcp.get("/v1/logs", params={"lines": "all"})).status == 400
+
+
+@pytest.mark.parametrize("body", [b'{"hostname": "https://GHCR.io/v2/"}', b'{"hostname": " ghcr.io "}'])
+async def test_renew_takes_names_as_people_type_them(body: bytes) -> None:
+    """A host name is brought to its canonical form before it is looked up."""
+    async with serving() as rig, rig.on_socket() as unix:
+        answer = await unix.post("/v1/renew", data=body)
+        assert (answer.status, await answer.json()) == (202, {"attempt_ids": ["a1"]})
+        assert rig.renewals.asked == ["ghcr.io"]
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"hostname": null}'])
+async def test_renew_without_a_name_means_all(body: bytes) -> None:
+    """No body, no hostname, or null."""
+    async with serving() as rig, rig.on_socket() as unix:
+        assert (await unix.post("/v1/renew", data=body)).status == 202
+        assert rig.renewals.asked == [None]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"hostname": "quay.io"}', 404, "unknown_registry"),
+        (b"{", 400, "bad_request"),
+        (b"[" * 15000, 400, "bad_request"),
+        (b"\xff", 400, "bad_request"),
+        (b"[]", 400, "bad_request"),
+        (b'{"hostname": 5}', 400, "bad_request"),
+        (b'{"hostname": ""}', 400, "bad_request"),
+        (b'{"hostname": "' + b"a" * 17000 + b'"}', 413, "too_large"),
+    ],
+)
+async def test_renew_refuses_what_it_cannot_use(body: bytes, status: int, code: str) -> None:
+    """Nothing is renewed, and the answer says why."""
+    async with serving() as rig, rig.on_socket() as unix:
+        answer = await unix.post("/v1/renew", data=body)
+        assert (answer.status, (await answer.json())["error"]["code"]) == (status, code)
+        assert rig.renewals.asked == []
+
+
+@pytest.mark.parametrize(("phase", "status"), [(Phase.STARTING, 503), (Phase.RUNNING, 200), (Phase.STOPPING, 503)])
+async def test_ready_is_running_whatever_came_of_the_attempts(phase: Phase, status: int) -> None:
+    """/readyz goes by the phase alone, /livez by the process."""
+    async with serving() as rig, rig.on_tcp() as tcp:
+        rig.board.report("ghcr.io", [LoginRejected("ghcr.io", "no")])
+        rig.board.set_phase(phase)
+        assert (await tcp.get("/readyz")).status == status
+        assert (await tcp.get("/livez")).status == 200
+
+
+async def test_errors_are_json_and_tell_nothing_of_the_inside() -> None:
+    """404, 405 with Allow, and 500 without details."""
+    async with serving(broken=True) as rig, rig.on_tcp() as tcp:
+        missing, wrong, broken = [await tcp.get(path) for path in ("/no/such", "/v1/renew", "/metrics")]
+        assert (missing.status, (await missing.json())["error"]["code"]) == (404, "not_found")
+        assert (wrong.status, wrong.headers["Allow"]) == (405, "POST")
+        assert (broken.status, (await broken.json())["error"]["code"]) == (500, "internal_error")
+        assert "secret-in-a-traceback" not in await broken.text()
+        assert "status.request_failed" in rig.log.names()
+
+
+async def test_head_answers_where_get_does() -> None:
+    """The same headers, no body, and no stream."""
+    async with serving() as rig, rig.on_tcp() as tcp, asyncio.timeout(5):
+        for path in ("/v1/status", "/v1/events", "/v1/logs", "/livez", "/metrics", "/openapi.json"):
+            answer = await tcp.head(path)
+            assert (answer.status, await answer.read()) == (200, b""), path
+        assert (await tcp.head("/readyz")).status == 503
+
+
+async def test_metrics_are_text() -> None:
+    """GET /metrics is Prometheus' text format."""
+    async with serving() as rig, rig.on_tcp() as tcp:
+        rig.log_in()
+        answer = await tcp.get("/metrics")
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        assert 'registry_agent_registries{state="logged_in"} 1.0' in await answer.text()
