@@ -36,7 +36,7 @@ class Finished:
     stderr: bytes
 
 
-class ProcessTimeout(TimeoutError):
+class ProcessTimeout(TimeoutError):  # noqa: N818 - as the class that it is one of
     """The program was still running at its deadline; its whole process group was killed."""
 
 
@@ -78,15 +78,25 @@ async def run(
         cwd="/",
         start_new_session=True,
     )
+    stdout, stderr = bytearray(), bytearray()
+    pumps = [
+        asyncio.create_task(_feed(process.stdin, stdin)),
+        asyncio.create_task(_drain(process.stdout, stdout, limit)),
+        asyncio.create_task(_drain(process.stderr, stderr, limit)),
+    ]
     try:
         async with asyncio.timeout(timeout):
-            _, stdout, stderr = await asyncio.gather(
-                _feed(process.stdin, stdin), _drain(process.stdout, limit), _drain(process.stderr, limit)
-            )
-            return Finished(await process.wait(), stdout, stderr)
+            await _exit_of(process)
+            # A grandchild may hold the pipes for ever; what the program itself printed is in them by now.
+            _, held = await asyncio.wait(pumps, timeout=_GRACE_S)
+            if held:
+                _close(process)
+            return Finished(await process.wait(), bytes(stdout), bytes(stderr))
     except TimeoutError as error:
         raise ProcessTimeout(f"no end after {timeout:g} s") from error
     finally:
+        for pump in pumps:
+            pump.cancel()
         await _end(process)
 
 
@@ -98,12 +108,25 @@ async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
     stream.close()
 
 
-async def _drain(stream: asyncio.StreamReader | None, limit: int) -> bytes:
+async def _drain(stream: asyncio.StreamReader | None, kept: bytearray, limit: int) -> None:
     assert stream is not None  # noqa: S101 - it was asked for
-    kept = bytearray()
     while chunk := await stream.read(_CHUNK):
         kept += chunk[: limit - len(kept)]
-    return bytes(kept)
+
+
+async def _exit_of(process: asyncio.subprocess.Process) -> None:
+    """Wait for the program alone; asyncio's own `wait` waits for the pipes too."""
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -113,4 +136,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_GRACE_S):
             await process.wait()
+    _close(process)
+
+
+def _close(process: asyncio.subprocess.Process) -> None:
     process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio offers no other way to it

@@ -119,11 +119,13 @@ class Logins:
 
     async def _take(self, plan: Plan, group: asyncio.TaskGroup) -> None:
         wanted = {login.registry.hostname: login for login in plan.logins}
-        for hostname in [*self._logins]:
+        skipped = {entry.registry.hostname for entry in plan.skipped}
+        for hostname, former in [*self._logins.items()]:
+            if former.login != wanted.get(hostname):
+                await self._end(hostname)
             if hostname not in wanted:
-                await self._end(hostname, removed=hostname not in {s.registry.hostname for s in plan.skipped})
-            elif self._logins[hostname].login != wanted[hostname]:
-                await self._end(hostname, removed=False)
+                # Beside the rest: a credential helper that hangs must not hold up the other registries.
+                group.create_task(self._part_with(former.login.registry, disappeared=hostname not in skipped))
         self._show(plan)
         self._tokens.retain({login.source for login in plan.logins if isinstance(login.source, AwsIdentity)})
         for hostname, login in wanted.items():
@@ -149,7 +151,8 @@ class Logins:
 
     def _new(self, login: Login) -> RegistryLogin:
         hostname = login.registry.hostname
-        former = self._ledger.entries().get(hostname) if isinstance(login.source, AwsIdentity) else None
+        ends = isinstance(login.source, AwsIdentity) or login.source.expires_at is not None
+        former = self._ledger.entries().get(hostname) if ends else None
         fresh = RegistryLogin(
             login,
             self._with,
@@ -159,22 +162,26 @@ class Logins:
         self._logins[hostname] = fresh
         return fresh
 
-    async def _end(self, hostname: str, *, removed: bool) -> None:
-        """End a login's task. What it left in Docker's configuration stays, unless it is `removed` and to go."""
-        login = self._logins.pop(hostname)
+    async def _end(self, hostname: str) -> None:
+        """End a login's task; what it left in Docker's configuration stays."""
+        del self._logins[hostname]
         task = self._tasks.pop(hostname)
         task.cancel()
         await asyncio.wait({task})
         self._board.report(f"login:{hostname}", ())
-        if not removed:
-            return
-        self._board.remove_registry(hostname)
-        if self._with.settings().secrets.removed == "logout":
-            await self._release(login.login.registry, "login.removed")
+
+    async def _part_with(self, registry: Registry, *, disappeared: bool) -> None:
+        """No secret serves the registry any more: leave its login alone, or take it out where that is wanted."""
+        if disappeared:
+            self._board.remove_registry(registry.hostname)
+        if disappeared and self._with.settings().secrets.removed == "logout":
+            await self._release(registry, "login.removed")
         else:
-            self._with.custody.leave(login.login.registry)
+            await self._with.custody.leave(registry)
 
     async def _release(self, registry: Registry, event: str) -> None:
+        if registry.hostname in self._logins:
+            return
         try:
             released = await self._with.custody.release(registry)
         except Problem as problem:

@@ -17,8 +17,8 @@ from agent.model.status import Engine, Tool, Tools
 from agent.services.waiting import Clock
 
 _INTERVAL_S: Final = 15.0
-_ENGINE_INTERVAL_S: Final = 300.0
-"""An engine that answers is asked this seldom: each look costs a short-lived child."""
+_ENGINE_INTERVAL_S: Final = {Engine.REACHABLE: 300.0, Engine.UNRESPONSIVE: 60.0}
+"""An engine that can be connected to is asked this seldom: each look costs a short-lived child."""
 
 
 class ToolBoard(Protocol):
@@ -129,8 +129,7 @@ class ToolWatch:
         if self._clock.monotonic() < self._engine_due:
             return
         engine = await self._probes.engine()
-        interval = _ENGINE_INTERVAL_S if engine is Engine.REACHABLE else 0.0
-        self._engine_due = self._clock.monotonic() + interval
+        self._engine_due = self._clock.monotonic() + _ENGINE_INTERVAL_S.get(engine, 0.0)
         self._set(engine=engine)
         self._report("engine", self._engine_problems(engine))
 

@@ -1,5 +1,6 @@
 """Child programs are started plainly, end in time, and learn nothing."""
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,13 @@ import pytest
 from agent.edge.process import ProcessTimeout, child_environment, run
 
 PATH = {"PATH": os.environ["PATH"]}
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
 
 
 async def test_input_output_and_exit_code_come_through() -> None:
@@ -25,15 +33,16 @@ async def test_a_hanging_grandchild_does_not_outlive_the_deadline(tmp_path: Path
         await run(["sh", "-c", f"sleep 60 & echo $! > {mark}; wait"], env=PATH, timeout=0.3)
     assert time.monotonic() - started < 3
     pid = int(mark.read_text())
-    state = Path(f"/proc/{pid}/stat")
-    assert not state.exists() or state.read_text().split()[2] == "Z"
+    while _lives(pid):
+        assert time.monotonic() - started < 3
+        await asyncio.sleep(0)
 
 
-async def test_a_grandchild_in_a_session_of_its_own_cannot_hold_the_pipes() -> None:
-    """Even one that escaped the group keeps nobody waiting."""
+async def test_a_grandchild_in_a_session_of_its_own_keeps_nobody_waiting() -> None:
+    """A daemon that a program leaves behind holds the pipes; what the program printed is given all the same."""
     started = time.monotonic()
-    with pytest.raises(ProcessTimeout):
-        await run(["sh", "-c", "setsid sleep 5 & exit 0"], env=PATH, timeout=0.3)
+    done = await run(["sh", "-c", "echo hello; setsid sleep 5 & exit 0"], env=PATH, timeout=20)
+    assert (done.returncode, done.stdout) == (0, b"hello\n")
     assert time.monotonic() - started < 3
 
 

@@ -108,7 +108,7 @@ class FakeCustody:
     async def release(self, registry: Registry) -> bool:
         return self.kept.pop(registry.hostname, None) is not None
 
-    def leave(self, registry: Registry) -> None:
+    async def leave(self, registry: Registry) -> None:
         self.left.append(registry.hostname)
 
 

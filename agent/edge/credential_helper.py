@@ -1,0 +1,109 @@
+"""Docker's credential helpers: the programs `docker-credential-NAME get | store | erase`."""
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import quote
+
+from agent.edge.process import Finished, ProcessTimeout, child_environment, run
+from agent.edge.programs import find_program
+from agent.model.docker_auth import TOKEN_USER, Entry, field
+from agent.model.problems import CredentialStoreFailed
+from agent.model.sensitive import Sensitive
+from agent.model.text import printable
+
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_DEADLINE_S: Final = 10.0
+# The protocol's own text (docker-credential-helpers, credentials/error.go).
+_NOT_FOUND: Final = b"credentials not found in native keychain"
+
+
+class CredentialHelpers:
+    """Runs them by name. Each failure is a `CredentialStoreFailed` about the server; none tells a secret."""
+
+    def __init__(self, environ: Mapping[str, str], *, deadline_s: float = _DEADLINE_S) -> None:
+        self._env: Final = child_environment(environ)
+        self._path: Final = environ.get("PATH")
+        self._deadline_s: Final = deadline_s
+
+    async def get(self, name: str, server: str) -> Entry | None:
+        """The login that the helper gives Docker for `server`; None where it has none."""
+        finished = await self._run(name, "get", server, server)
+        if _not_found(finished):
+            return None
+        _check(finished, name, "get", server, None)
+        try:
+            answer = json.loads(finished.stdout)
+            username, secret = (field(answer, key) or "" for key in ("Username", "Secret"))
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            username = secret = None
+        if not isinstance(username, str) or not isinstance(secret, str):
+            raise CredentialStoreFailed(server, f"docker-credential-{name} gave an answer that is no login")
+        if not username and not secret:
+            return None
+        return Entry(username, Sensitive(secret), identity_token=username == TOKEN_USER)
+
+    async def store(self, name: str, server: str, entry: Entry) -> None:
+        username = TOKEN_USER if entry.identity_token else entry.username
+        login = json.dumps({"ServerURL": server, "Username": username, "Secret": entry.secret.reveal()})
+        _check(await self._run(name, "store", server, login), name, "store", server, entry)
+
+    async def erase(self, name: str, server: str) -> None:
+        """What is not there is erased too."""
+        finished = await self._run(name, "erase", server, server)
+        if not _not_found(finished):
+            _check(finished, name, "erase", server, None)
+
+    async def _run(self, name: str, action: str, server: str, stdin: str) -> Finished:
+        program = f"docker-credential-{name}"
+        if not _NAME.fullmatch(name):
+            raise CredentialStoreFailed(server, "config.json names a credential helper that is no program's name")
+        found = await asyncio.to_thread(find_program, program, self._path)
+        if found is None:
+            raise CredentialStoreFailed(
+                server,
+                f"{program} is not on the PATH of the agent",
+                hint=f"install {program}, or take it out of Docker's config.json",
+            )
+        try:
+            return await run([found, action], env=self._env, stdin=stdin.encode(), timeout=self._deadline_s)
+        except ProcessTimeout as error:
+            raise CredentialStoreFailed(
+                server, f"{program} {action} did not end within {self._deadline_s:g} s"
+            ) from error
+        except OSError as error:
+            raise CredentialStoreFailed(server, f"{program} does not start: {error.strerror}") from error
+
+
+def _not_found(finished: Finished) -> bool:
+    return finished.returncode != 0 and _NOT_FOUND in finished.stdout + finished.stderr
+
+
+def _check(finished: Finished, name: str, action: str, server: str, entry: Entry | None) -> None:
+    if finished.returncode == 0:
+        return
+    program = f"docker-credential-{name}"
+    if b"not implemented" in finished.stdout + finished.stderr:
+        raise CredentialStoreFailed(server, f"{program} cannot {action} logins (it says: not implemented)")
+    said = _quotable((finished.stdout + b"\n" + finished.stderr).decode(errors="replace"), entry)
+    raise CredentialStoreFailed(server, f"{program} {action} failed with exit code {finished.returncode}{said}")
+
+
+def _quotable(output: str, entry: Entry | None) -> str:
+    """The last line that a helper printed, unless some form of a secret may be in it."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    if not lines or "{" in output or (entry is not None and any(form in output for form in _forms(entry))):
+        return ""
+    return f": {printable(lines[-1], 160)}"
+
+
+def _forms(entry: Entry) -> list[str]:
+    secret = entry.secret.reveal()
+    encoded = [
+        base64.b64encode(text.encode("utf-8", "backslashreplace")).decode()
+        for text in (secret, f"{entry.username}:{secret}")
+    ]
+    return [secret, quote(secret, safe=""), json.dumps(secret)[1:-1], *encoded]

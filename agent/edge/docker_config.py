@@ -1,0 +1,135 @@
+"""Docker's config.json: read, changed and watched, however it lies on the disk."""
+
+import asyncio
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+from agent.edge.kept_file import (
+    TEMPORARY_PREFIX,
+    FileChanged,
+    FileVersion,
+    UnreadableFileError,
+    read_version,
+    replace_version,
+    signature,
+)
+from agent.model.docker_auth import ConfigError, Document, format_config, parse_config
+from agent.model.problems import ConfigInvalid, ConfigUnwritable
+
+T = TypeVar("T")
+
+_DEADLINE_S: Final = 20.0
+_PATIENCE_S: Final = 10.0
+_SETTLING_S: Final = 0.05
+_SETTLING_LOOKS: Final = 3
+_REASONS: Final = {
+    errno.EROFS: "the file system is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.ENOENT: "the directory that its link points to is not there",
+    errno.ELOOP: "its links go round in a circle",
+}
+
+
+class DockerConfigFile:
+    """One user's config.json. All work on it is done in one thread of its own, one step at a time.
+
+    The subject of what it raises is the file's path.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path: Final = directory / "config.json"
+        self._thread: Final = ThreadPoolExecutor(1, "docker-config")
+
+    async def read(self) -> Document:
+        """The document; an empty one where there is no file.
+
+        Raises:
+            ConfigInvalid: Docker could not read it.
+            ConfigUnwritable: it cannot be reached.
+        """
+        return await self._in_thread(lambda: self._settled(self._target())[1])
+
+    async def update(self, change: Callable[[Document], Document]) -> Document:
+        """Write what `change` makes of the document, and return it; where it changes nothing, nothing is written.
+
+        `change` is pure, runs in the file's thread, and runs again on what somebody else wrote in between.
+
+        Raises:
+            ConfigInvalid: Docker could not read it; it is left as it is.
+            ConfigUnwritable: says why; it is left as it is.
+        """
+        return await self._in_thread(lambda: self._update(change))
+
+    async def signature(self) -> Hashable:
+        """Changes whenever the file does."""
+        return await self._in_thread(lambda: signature(self.path))
+
+    async def remove_leftovers(self) -> None:
+        """Remove what an agent that was killed left beside the file. Only for the holder of the directory's lock."""
+        await self._in_thread(self._remove_leftovers)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except TimeoutError as error:
+            raise ConfigUnwritable(str(self.path), f"{self.path} hangs: its file system does not answer") from error
+        except (ConfigError, UnreadableFileError) as fault:
+            raise ConfigInvalid(str(self.path), f"{self.path} is not valid: {fault}") from fault
+        except OSError as error:
+            raise ConfigUnwritable(str(self.path), f"{self.path} cannot be written: {_reason(error)}") from error
+
+    def _update(self, change: Callable[[Document], Document]) -> Document:
+        give_up = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < give_up:
+            target = self._target()
+            former, document = self._settled(target)
+            changed = change(document)
+            if changed == document:
+                return document
+            if former is None and target == self.path:
+                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                replace_version(target, former, format_config(changed))
+            except FileChanged:
+                continue
+            return changed
+        raise OSError(errno.EBUSY, "another program writes it without a pause")
+
+    def _target(self) -> Path:
+        """The file itself, past all links; it need not be there."""
+        return Path(os.path.realpath(self.path))
+
+    def _settled(self, target: Path, looks: int = _SETTLING_LOOKS) -> tuple[FileVersion | None, Document]:
+        """The file and the document in it, given a moment if it looks as if somebody is just writing it in place."""
+        version = read_version(target)
+        if version is None:
+            return None, {}
+        try:
+            document = parse_config(version.data)
+            if version.data.strip() or looks == 1:
+                return version, document
+        except ConfigError:
+            if looks == 1:
+                raise
+        time.sleep(_SETTLING_S)
+        return self._settled(target, looks - 1)
+
+    def _remove_leftovers(self) -> None:
+        for directory in {self.path.parent, self._target().parent}:
+            for leftover in directory.glob(f"{TEMPORARY_PREFIX}*"):
+                with contextlib.suppress(OSError):
+                    leftover.unlink()
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{(error.strerror or 'permission denied').lower()} (for user {os.geteuid()}): {error.filename}"
+    return _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()

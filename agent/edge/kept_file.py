@@ -1,0 +1,231 @@
+"""Replacing a file that other programs write too: whole or not at all, and nothing that they wrote is lost."""
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent.edge.exchange import exchange, rename_new
+
+SIZE_LIMIT: Final = 16 * 1024 * 1024
+TEMPORARY_PREFIX: Final = ".config.json.registry-agent-"
+_TURNS: Final = 64
+_NO_RENAMEAT2: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class UnreadableFileError(ValueError):
+    """What is there cannot be such a file: a directory, a pipe, or larger than 16 MiB; the text says which."""
+
+
+class FileChanged(Exception):  # noqa: N818 - what happened, and no error
+    """Somebody wrote in between. What they wrote is in place, ours is not: read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersion:
+    """A regular file's content, permission bits and owner at one moment."""
+
+    data: bytes
+    mode: int
+    uid: int
+    gid: int
+
+
+def read_version(path: Path) -> FileVersion | None:
+    """What is in the regular file `path` now, None where there is none. A pipe does not hang it.
+
+    Raises:
+        UnreadableFileError, OSError.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UnreadableFileError("it is not a regular file")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(SIZE_LIMIT + 1)
+        return _version(descriptor, data)
+
+
+def signature(path: Path) -> Hashable:
+    """Changes whenever the file does, or a link on the way to it."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        return error.errno
+    return (found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def replace_version(path: Path, former: FileVersion | None, data: bytes) -> None:
+    """Put `data` in the place of `former`, which was read from `path` (no link); None: where nothing was.
+
+    Owner, mode and access lists stay. A bind-mounted single file cannot be renamed over and is written in place.
+
+    Raises:
+        FileChanged: `path` was no longer `former`.
+        OSError: and nothing is changed.
+    """
+    if former is not None and _is_mount_point(path):
+        _write_in_place(path, former, data)
+        return
+    temporary = _write_temporary(path, former, data)
+    try:
+        if former is None:
+            _publish_new(temporary, path)
+        else:
+            _publish(temporary, path, former)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def _publish(temporary: Path, path: Path, former: FileVersion) -> None:
+    """Let the two change places; what comes out and is not what was expected is newer, so it goes back in."""
+    ours = put = read_version(temporary)
+    expected: FileVersion | None = former
+    if read_version(path) != former:
+        raise FileChanged
+    for _ in range(_TURNS):
+        try:
+            exchange(temporary, path)
+        except FileNotFoundError as error:
+            raise FileChanged from error
+        except OSError as error:
+            if error.errno not in _NO_RENAMEAT2:
+                raise
+            return _publish_by_rename(temporary, path, former)
+        came = _read_what_came(temporary)
+        if came == expected:
+            break
+        expected, put = put, came
+    if put is not ours:
+        raise FileChanged
+    return None
+
+
+def _publish_by_rename(temporary: Path, path: Path, former: FileVersion | None) -> None:
+    """For file systems without renameat2 (NFS, FUSE): a writer in the microseconds between the two steps is lost."""
+    if read_version(path) != former:
+        raise FileChanged
+    temporary.rename(path)
+
+
+def _publish_new(temporary: Path, path: Path) -> None:
+    try:
+        rename_new(temporary, path)
+    except FileExistsError as error:
+        raise FileChanged from error
+    except OSError as error:
+        if error.errno not in _NO_RENAMEAT2:
+            raise
+        _publish_by_rename(temporary, path, None)
+
+
+def _read_what_came(temporary: Path) -> FileVersion | None:
+    """None for what is no file that we can read, and so is not ours."""
+    if temporary.is_symlink():
+        return None
+    try:
+        return read_version(temporary)
+    except (OSError, UnreadableFileError):
+        return None
+
+
+def _write_temporary(path: Path, former: FileVersion | None, data: bytes) -> Path:
+    temporary = path.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            if former is not None:
+                _take_over_permissions(descriptor, path, former)
+            os.fsync(descriptor)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def _take_over_permissions(descriptor: int, path: Path, former: FileVersion) -> None:
+    found = os.fstat(descriptor)
+    if (found.st_uid, found.st_gid) != (former.uid, former.gid):
+        try:
+            os.fchown(descriptor, former.uid, former.gid)
+        except PermissionError as error:
+            reason = f"it belongs to user {former.uid}, group {former.gid}, and that owner could not be kept"
+            raise PermissionError(errno.EPERM, reason, str(path)) from error
+    # An access list makes the group's bits a mask: the bits without the list would let the whole group in.
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(path):
+            with contextlib.suppress(OSError):
+                os.setxattr(descriptor, name, os.getxattr(path, name))
+    os.fchmod(descriptor, former.mode)
+
+
+def _write_in_place(path: Path, former: FileVersion, data: bytes) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        if _version(descriptor, file.readall()) != former:
+            raise FileChanged
+        try:
+            _reserve(descriptor, len(data))
+            _overwrite(descriptor, data)
+        except OSError:
+            _overwrite(descriptor, former.data)
+            raise
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take the room first, so that a full disk is known before the old content is gone."""
+    try:
+        os.posix_fallocate(descriptor, 0, max(size, 1))
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise
+
+
+def _overwrite(descriptor: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], written)
+    os.ftruncate(descriptor, len(data))
+    os.fsync(descriptor)
+
+
+def _version(descriptor: int, data: bytes) -> FileVersion:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise UnreadableFileError("it is not a regular file")
+    if len(data) > SIZE_LIMIT:
+        raise UnreadableFileError("it is larger than 16 MiB")
+    return FileVersion(data, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
+
+
+def _is_mount_point(path: Path) -> bool:
+    """Whether something is mounted on this very file, by proc(5)'s mountinfo: `os.path.ismount` misses that."""
+    escaped = os.fsencode(path)
+    for character in b"\\ \t\n":
+        escaped = escaped.replace(bytes([character]), b"\\%03o" % character)
+    try:
+        mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return False
+    return any(mount.split(b" ", 5)[4] == escaped for mount in mounts)
+
+
+def _sync_directory(directory: Path) -> None:
+    """The file is in place by now: where a directory cannot be synced, its name may be late after a power cut."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,163 @@
+"""The state directory: one small file with keyed hashes of the agent's own logins, and who said no until when."""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from agent.edge.kept_file import UnreadableFileError, read_version
+from agent.model.docker_auth import Entry
+from agent.model.ledger import LedgerEntry, Rejection
+
+_FILE: Final = "state.json"
+_VERSION: Final = 1
+_FLUSH_S: Final = 5.0
+
+
+class Ledger:
+    """Read once at the start, written behind at each change; kept in memory only where it cannot be written.
+
+    `brought` maps the keys that were in Docker's file at the very first start to digests of their logins: None while
+    nobody has looked yet. After a file that cannot be read it is empty: every login then counts as a person's.
+    """
+
+    def __init__(self, directory: Path | None, docker_config: Path) -> None:
+        """Reads the file; blocking.
+
+        Args:
+            directory: the state directory, made if missing; None: in memory only.
+            docker_config: whose logins these are; what is known about another one is not used.
+        """
+        self._directory: Final = directory
+        self._docker_config: Final = str(docker_config)
+        self._key = secrets.token_hex(32)
+        self._entries: dict[str, LedgerEntry] = {}
+        self._rejections: dict[str, Rejection] = {}
+        self._thread: Final = ThreadPoolExecutor(1, "ledger")
+        self._last_write: Future[None] | None = None
+        self.brought: Mapping[str, str] | None = None
+        self.fault: str | None = None
+        """Why it is in memory only, or what was lost; None: nothing."""
+        self._load()
+
+    def digest(self, docker_key: str, entry: Entry) -> str:
+        """A keyed hash of one login; a token's user name is left out, since not every store keeps it."""
+        username = "" if entry.identity_token else entry.username
+        return self.fingerprint(docker_key, username, entry.secret.reveal(), str(entry.identity_token))
+
+    def fingerprint(self, *parts: str) -> str:
+        """A keyed hash that tells nothing of `parts`, the same across restarts."""
+        return hmac.new(self._key.encode(), json.dumps(parts).encode(), hashlib.sha256).hexdigest()
+
+    def entries(self) -> Mapping[str, LedgerEntry]:
+        """Registry hostname to the login that the agent keeps there."""
+        return dict(self._entries)
+
+    def set_entry(self, hostname: str, entry: LedgerEntry | None) -> None:
+        if self._entries.get(hostname) != entry:
+            self._set(self._entries, hostname, entry)
+
+    def set_brought(self, brought: Mapping[str, str]) -> None:
+        if brought != self.brought:
+            self.brought = dict(brought)
+            self._write_behind()
+
+    def rejection(self, hostname: str) -> Rejection | None:
+        return self._rejections.get(hostname)
+
+    def set_rejection(self, hostname: str, rejection: Rejection | None) -> None:
+        if self._rejections.get(hostname) != rejection:
+            self._set(self._rejections, hostname, rejection)
+
+    async def flush(self) -> None:
+        """Wait until everything set so far is on the disk, or will not get there in time."""
+        if self._last_write is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FLUSH_S):
+                    await asyncio.shield(asyncio.wrap_future(self._last_write))
+
+    def _set(self, table: dict[str, Any], hostname: str, value: LedgerEntry | Rejection | None) -> None:
+        if value is None:
+            del table[hostname]
+        else:
+            table[hostname] = value
+        self._write_behind()
+
+    def _load(self) -> None:
+        if self._directory is None:
+            self.fault = "there is no state directory"
+            return
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            self.fault = f"{self._directory}: {(error.strerror or '').lower()}"
+            return
+        try:
+            version = read_version(self._directory / _FILE)
+            if version is not None:
+                self._take(json.loads(version.data))
+        except (OSError, UnreadableFileError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            self.fault = f"{self._directory / _FILE} is damaged: every login in Docker's configuration is left alone"
+            self.brought = {}
+
+    def _take(self, state: dict[str, Any]) -> None:
+        key, version = state["key"], state["version"]
+        rejections = {
+            hostname: Rejection(**{**fields, "not_before": datetime.fromisoformat(fields["not_before"])})
+            for hostname, fields in state["rejections"].items()
+        }
+        entries = {hostname: _ledger_entry(fields) for hostname, fields in state["entries"].items()}
+        brought = state["brought"]
+        if not isinstance(key, str) or version != _VERSION or not isinstance(brought, dict | None):
+            raise TypeError("another version's state")
+        self._key, self._rejections = key, rejections
+        if state["docker_config"] == self._docker_config:
+            self._entries, self.brought = entries, brought
+
+    def _state(self) -> bytes:
+        state = {
+            "version": _VERSION,
+            "key": self._key,
+            "docker_config": self._docker_config,
+            "entries": {hostname: asdict(entry) for hostname, entry in self._entries.items()},
+            "brought": self.brought,
+            "rejections": {hostname: asdict(rejection) for hostname, rejection in self._rejections.items()},
+        }
+        return json.dumps(state, default=datetime.isoformat, indent=1).encode()
+
+    def _write_behind(self) -> None:
+        if self._directory is not None:
+            self._last_write = self._thread.submit(self._write, self._directory, self._state())
+
+    def _write(self, directory: Path, state: bytes) -> None:
+        temporary = directory / f"{_FILE}.new"
+        try:
+            temporary.unlink(missing_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(state)
+                file.flush()
+                os.fsync(descriptor)
+            temporary.replace(directory / _FILE)
+        except OSError as error:
+            self.fault = f"{directory} cannot be written: {(error.strerror or '').lower()}"
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _ledger_entry(fields: dict[str, Any]) -> LedgerEntry:
+    expires_at = fields["expires_at"]
+    return LedgerEntry(
+        docker_key=str(fields["docker_key"]),
+        digests=tuple(str(digest) for digest in fields["digests"]),
+        expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+    )

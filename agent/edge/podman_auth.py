@@ -1,0 +1,43 @@
+"""The login files of podman, skopeo and buildah, which these programs ask before Docker's."""
+
+import asyncio
+import os
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Final
+
+from agent.edge.kept_file import UnreadableFileError, read_version, signature
+from agent.model.docker_auth import ConfigError, Document, parse_config
+
+
+class PodmanAuthFiles:
+    """Read only. The places and their order are containers-auth.json(5)'s."""
+
+    def __init__(self, environ: Mapping[str, str], home: Path) -> None:
+        given = environ.get("REGISTRY_AUTH_FILE")
+        runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/containers/{os.geteuid()}"
+        config = environ.get("XDG_CONFIG_HOME") or home / ".config"
+        self._paths: Final = (
+            *([Path(given)] if given else []),
+            Path(runtime, "containers/auth.json" if environ.get("XDG_RUNTIME_DIR") else "auth.json"),
+            Path(config, "containers/auth.json"),
+        )
+
+    async def read(self) -> dict[str, Document]:
+        """Path to document, first asked first; a file that is not there or cannot be read is left out."""
+        return await asyncio.to_thread(self._read)
+
+    async def signature(self) -> Hashable:
+        """Changes whenever one of the files does."""
+        return await asyncio.to_thread(lambda: tuple(signature(path) for path in self._paths))
+
+    def _read(self) -> dict[str, Document]:
+        documents: dict[str, Document] = {}
+        for path in self._paths:
+            try:
+                version = read_version(path)
+                if version is not None:
+                    documents[str(path)] = parse_config(version.data)
+            except (OSError, UnreadableFileError, ConfigError):
+                continue
+        return documents

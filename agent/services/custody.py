@@ -1,0 +1,270 @@
+"""Custody: logins in the agent's care. What somebody drops is put back; what somebody made instead is reported.
+
+It alone reports `login_overridden` and `login_restored`, for each registry under an owner of its own on the board.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from agent.model.docker_auth import ConfigError, Document, Entry, entries, entries_of, parse_config
+from agent.model.problems import LoginOverridden, LoginRestored, Problem
+from agent.model.registry import Registry
+from agent.model.renewal import expired
+from agent.services.placement import CONFIG_FILE, ConfigFile, Helpers, Ledger, Order, Placed, Placement
+
+_POLL_S: Final = 2.0
+# A helper's store cannot be watched, and each look starts a program; what failed is looked at sooner.
+_HELPER_LOOK_S: Final = 300.0
+_FAILED_LOOK_S: Final = 30.0
+_RESTORED_FOR: Final = timedelta(minutes=10)
+
+
+class WatchedConfigFile(ConfigFile, Protocol):
+    async def signature(self) -> Hashable: ...
+
+
+class PodmanFiles(Protocol):
+    async def read(self) -> dict[str, Document]: ...
+    async def signature(self) -> Hashable: ...
+
+
+class Reports(Protocol):
+    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
+    async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
+
+
+class Log(Protocol):
+    def info(self, event: str, **fields: object) -> None: ...
+    def warning(self, event: str, **fields: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where a login is now. Not `ours`: another one is there, and stays. `problems` are on the board already."""
+
+    stored_in: str
+    problems: tuple[Problem, ...]
+    ours: bool
+
+
+@dataclass(slots=True)
+class _Charge:
+    """A login in care, and what was last seen of it."""
+
+    order: Order
+    stored_in: str = CONFIG_FILE
+    ours: bool = False
+    failed: bool = False
+    seen: Hashable = None
+    findings: tuple[Problem, ...] = ()
+    restored_until: datetime | None = None
+    shown: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def hostname(self) -> str:
+        return self.order.registry.hostname
+
+
+class Custody:
+    """Keeps what it is given until `release`; a registry waits for no other one."""
+
+    name = "custody"
+
+    def __init__(
+        self,
+        *,
+        config: WatchedConfigFile,
+        helpers: Helpers,
+        podman: PodmanFiles,
+        ledger: Ledger,
+        board: Reports,
+        clock: Clock,
+        log: Log,
+        auth_config: str | None = None,
+    ) -> None:
+        """`auth_config` is the value of `DOCKER_AUTH_CONFIG`, which Docker asks before any store."""
+        self._config: Final = config
+        self._placement: Final = Placement(config, helpers, ledger, clock)
+        self._podman: Final = podman
+        self._board: Final = board
+        self._clock: Final = clock
+        self._log: Final = log
+        self._variable: Final = _logins_in(auth_config)
+        self._charges: Final[dict[str, _Charge]] = {}
+        self._turns: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
+
+    async def keep(
+        self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
+    ) -> Kept:
+        """Put a login where Docker will find it, unless a person's is there and `take_over` is False.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry.
+        """
+        charge = _Charge(Order(registry, entry, expires_at))
+        async with self._turns[registry.hostname]:
+            try:
+                await self._settle(charge, take_over=take_over)
+            except Problem as problem:
+                raise problem.about(registry.hostname) from problem
+            former = self._charges.get(registry.hostname)
+            charge.restored_until = former.restored_until if former else None
+            self._charges[registry.hostname] = charge
+            self._report(charge)
+        return Kept(charge.stored_in, charge.findings, charge.ours)
+
+    async def leave(self, registry: Registry) -> None:
+        """Look after a login no longer, and leave it where it is."""
+        async with self._turns[registry.hostname]:
+            if self._charges.pop(registry.hostname, None) is not None:
+                self._board.report(_owner(registry.hostname))
+
+    async def release(self, registry: Registry) -> bool:
+        """Take the login out of Docker's configuration if it is still ours, and forget it. True: it was ours.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry; a later call tries again.
+        """
+        async with self._turns[registry.hostname]:
+            if self._charges.pop(registry.hostname, None) is not None:
+                self._board.report(_owner(registry.hostname))
+            try:
+                taken = await self._placement.take_out(registry)
+            except Problem as problem:
+                raise problem.about(registry.hostname) from problem
+        if taken:
+            self._log.info("custody.released", registry=registry.hostname)
+        return taken
+
+    async def run(self) -> None:
+        never = asyncio.Event()
+        async with asyncio.TaskGroup() as checks:
+            while True:
+                with contextlib.suppress(Problem):
+                    await self._placement.begin()
+                    await self._look(checks)
+                await self._clock.wait(never, _POLL_S)
+
+    async def _look(self, checks: asyncio.TaskGroup) -> None:
+        """Start a check of each login whose files changed; a helper that hangs keeps only its own waiting."""
+        files = (await self._config.signature(), await self._podman.signature())
+        for charge in self._charges.values():
+            seen = (files, self._beat(charge))
+            if seen != charge.seen and not self._turns[charge.hostname].locked():
+                charge.seen = seen
+                checks.create_task(self._check(charge), name=f"custody of {charge.hostname}")
+            elif charge.restored_until is not None and charge.restored_until <= self._clock.now():
+                charge.restored_until = None
+                self._report(charge, anew=False)
+
+    def _beat(self, charge: _Charge) -> float | None:
+        if charge.failed:
+            return self._clock.monotonic() // _FAILED_LOOK_S
+        return None if charge.stored_in == CONFIG_FILE else self._clock.monotonic() // _HELPER_LOOK_S
+
+    async def _check(self, charge: _Charge) -> None:
+        async with self._turns[charge.hostname]:
+            if self._charges.get(charge.hostname) is not charge or expired(charge.order.expires_at, self._clock.now()):
+                return
+            was_ours, restored = charge.ours, False
+            try:
+                restored = await self._settle(charge) and was_ours
+            except Problem as problem:
+                charge.failed = True
+                charge.findings = (problem.about(charge.hostname),)
+            if restored:
+                charge.restored_until = self._clock.now() + _RESTORED_FOR
+                self._log.warning("custody.restored", registry=charge.hostname, stored_in=charge.stored_in)
+            self._report(charge, anew=restored)
+
+    async def _settle(self, charge: _Charge, *, take_over: bool = False) -> bool:
+        """Bring the login where it belongs, and find out what will really be used; True: it had to be written."""
+        await self._placement.begin()
+        placed = await self._placement.put(charge.order, take_over=take_over)
+        charge.stored_in, charge.ours, charge.failed = placed.stored_in, placed.ours, False
+        refusals = [placed.refusal.about(charge.hostname)] if placed.refusal else []
+        charge.findings = (*refusals, *self._overridden(charge.order, placed, await self._podman.read()))
+        if placed.wrote:
+            self._log.info("custody.stored", registry=charge.hostname, stored_in=placed.stored_in)
+        return placed.wrote
+
+    def _overridden(self, order: Order, placed: Placed, podman: dict[str, Document]) -> list[Problem]:
+        """One problem for all that is used instead of the order: Docker's variable, its store, podman's files."""
+        hostname = order.registry.hostname
+        reasons = []
+        variable = self._variable.get(order.registry.docker_key)
+        if variable is not None and not order.entry.same_login(variable):
+            reasons.append(
+                (
+                    f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which docker uses first",
+                    "unset DOCKER_AUTH_CONFIG, or take the registry out of it",
+                )
+            )
+        if not placed.ours:
+            where = CONFIG_FILE if placed.stored_in == CONFIG_FILE else f"docker-credential-{placed.stored_in}"
+            reasons.append(
+                (
+                    f"docker uses another login for {hostname}, which somebody else put into {where}",
+                    f"`registry-agent renew {hostname}` takes it over; name it in secrets.exclude to keep it",
+                )
+            )
+        reasons += [
+            (
+                f"{path} has another login for {key}, which podman and skopeo use first",
+                f"`podman logout --authfile {path} {key}` removes it",
+            )
+            for path, key in _shadows(order, podman)
+        ]
+        if not reasons:
+            return []
+        messages, hints = zip(*reasons, strict=True)
+        return [LoginOverridden(hostname, "; ".join(messages), hint="; ".join(hints))]
+
+    def _report(self, charge: _Charge, *, anew: bool = True) -> None:
+        """Tell the board; what it has already only where it was found `anew`."""
+        problems = list(charge.findings)
+        if charge.restored_until is not None:
+            where = charge.stored_in
+            problems.append(
+                LoginRestored(
+                    charge.hostname,
+                    f"another program dropped the login of {charge.hostname} from {where}; it was put back",
+                )
+            )
+        shown = tuple((problem.code, problem.message) for problem in problems)
+        if anew or shown != charge.shown:
+            self._board.report(_owner(charge.hostname), problems)
+        charge.shown = shown
+
+
+def _owner(hostname: str) -> str:
+    return f"custody:{hostname}"
+
+
+def _logins_in(auth_config: str | None) -> dict[str, Entry]:
+    """The logins in the variable; Docker ignores one that it cannot read."""
+    try:
+        return entries(parse_config((auth_config or "").encode("utf-8", "surrogateescape")))
+    except ConfigError:
+        return {}
+
+
+def _shadows(order: Order, podman: dict[str, Document]) -> list[tuple[str, str]]:
+    """Path and key of each other login that podman finds before Docker's file."""
+    shadows = []
+    for path, document in podman.items():
+        found = entries_of(document, order.registry)
+        shadows += [(path, key) for key, entry in found.items() if not order.entry.same_login(entry)]
+        if any("/" not in key for key in found):
+            break  # podman goes on to the next file only where this one has nothing for the host
+    return shadows

@@ -1,0 +1,235 @@
+"""Placement: whose a stored login is, and one login put into, or taken out of, the store that Docker asks for it."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Protocol
+
+from agent.model.docker_auth import Document, Entry, Ownership, entries, find, mark, place, remove, store_of
+from agent.model.ledger import LedgerEntry
+from agent.model.problems import ConfigUnwritable, CredentialStoreFailed
+from agent.model.registry import Registry
+from agent.services.turns import Turns
+
+CONFIG_FILE: Final = "config.json"
+# What a helper has at the first start can only be seen registry by registry, as their first logins come.
+_FIRST_LOOK_S: Final = 60.0
+
+
+class ConfigFile(Protocol):
+    async def read(self) -> Document: ...
+    async def update(self, change: Callable[[Document], Document]) -> Document: ...
+    async def remove_leftovers(self) -> None: ...
+
+
+class Helpers(Protocol):
+    async def get(self, name: str, server: str) -> Entry | None: ...
+    async def store(self, name: str, server: str, entry: Entry) -> None: ...
+    async def erase(self, name: str, server: str) -> None: ...
+
+
+class Ledger(Protocol):
+    @property
+    def brought(self) -> Mapping[str, str] | None: ...
+    def set_brought(self, brought: Mapping[str, str]) -> None: ...
+    def digest(self, docker_key: str, entry: Entry) -> str: ...
+    def entries(self) -> Mapping[str, LedgerEntry]: ...
+    def set_entry(self, hostname: str, entry: LedgerEntry | None) -> None: ...
+    async def flush(self) -> None: ...
+
+
+class Monotonic(Protocol):
+    def monotonic(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A login to be kept; `expires_at` is aware and in UTC, None where it does not end."""
+
+    registry: Registry
+    entry: Entry
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What Docker now finds in the store that it asks: `login`, whether it is `ours`, whether this call `wrote` it.
+
+    `refusal` is why a helper did not take ours while it gives another one.
+    """
+
+    stored_in: str
+    login: Entry | None
+    ours: bool
+    wrote: bool = False
+    refusal: CredentialStoreFailed | None = None
+
+
+class Placement:
+    """The store is `credHelpers`' for this key, else `credsStore`, else the file; by docker/cli's own rule.
+
+    Ours is what equals the login to be kept, or what the ledger knows; what the image brought may be replaced;
+    anything else is a person's.
+    """
+
+    def __init__(self, config: ConfigFile, helpers: Helpers, ledger: Ledger, clock: Monotonic) -> None:
+        self._config: Final = config
+        self._helpers: Final = helpers
+        self._ledger: Final = ledger
+        self._clock: Final = clock
+        # Many helpers rewrite one file in place, without a lock.
+        self._helper_turns: Final[defaultdict[str, Turns]] = defaultdict(Turns)
+        self._beginning: Final = asyncio.Lock()
+        self._begun = False
+        self._first_look_until = clock.monotonic()
+
+    async def begin(self) -> None:
+        """Once: clear up, and at the very first start note what the image brought.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable: about the file; the next call tries again.
+        """
+        async with self._beginning:
+            if self._begun:
+                return
+            await self._config.remove_leftovers()
+            if self._ledger.brought is None:
+                found = entries(await self._config.read())
+                self._ledger.set_brought({key: self._ledger.digest(key, entry) for key, entry in found.items()})
+                self._first_look_until = self._clock.monotonic() + _FIRST_LOOK_S
+            self._begun = True
+
+    async def put(self, order: Order, *, take_over: bool) -> Placed:
+        """Put the login where Docker will find it, unless a person's is there and `take_over` is False.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable: about the file.
+            CredentialStoreFailed: about the server; Docker has no login at all for it.
+        """
+        while True:
+            document = await self._config.read()
+            helper = store_of(document, order.registry.docker_key)
+            may_replace = self._ownership(order.registry, take_over=take_over)
+            if helper is not None:
+                return await self._put_into_helper(order, helper, may_replace)
+            placed = await self._put_into_file(order, document, may_replace)
+            if placed is not None:
+                return placed
+
+    async def take_out(self, registry: Registry) -> bool:
+        """Take the login out if it is still ours, and forget it either way. True: it was, and is out.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nothing is forgotten.
+        """
+        key = registry.docker_key
+        known = self._ledger.entries().get(registry.hostname)
+        if known is None:
+            return False
+
+        def ours(_: str, entry: Entry | None) -> bool:
+            return entry is not None and self._ledger.digest(key, entry) in known.digests
+
+        document = await self._config.read()
+        helper = store_of(document, key)
+        in_helper = helper is not None and ours(key, await self._get(helper, key))
+        if helper is not None and in_helper:
+            async with self._helper_turns[helper].writing():
+                await self._helpers.erase(helper, key)
+        in_file = ours(key, entries(document).get(key))
+        if in_helper or in_file:
+            await self._config.update(lambda now: remove(now, key, ours))
+        self._ledger.set_entry(registry.hostname, None)
+        return in_helper or in_file
+
+    async def _put_into_file(self, order: Order, document: Document, may_replace: Ownership) -> Placed | None:
+        """None where meanwhile a helper has become this registry's store."""
+        key = order.registry.docker_key
+
+        def change(now: Document) -> Document:
+            return now if store_of(now, key) else place(now, key, order.entry, may_replace)
+
+        after = document
+        if change(document) is not document:
+            await self._note(order)
+            after = await self._config.update(change)
+        if store_of(after, key) is not None:
+            return None
+        found = find(after, key)
+        login = found[1] if found else None
+        ours = order.entry.same_login(login)
+        if ours:
+            await self._confirm(order)
+        return Placed(CONFIG_FILE, login, ours, wrote=ours and after is not document)
+
+    async def _put_into_helper(self, order: Order, helper: str, may_replace: Ownership) -> Placed:
+        key, entry = order.registry.docker_key, order.entry
+        login = await self._get(helper, key)
+        wrote = not entry.same_login(login) and (
+            login is None or self._may_replace_in_helper(order, login, may_replace)
+        )
+        if wrote:
+            try:
+                await self._store(order, helper)
+            except CredentialStoreFailed as refusal:
+                if login is None:
+                    raise
+                return Placed(helper, login, ours=False, refusal=refusal)
+            login = await self._get(helper, key)
+            if login is None:
+                raise CredentialStoreFailed(key, f"docker-credential-{helper} said that it stored, but has no login")
+        ours = entry.same_login(login)
+        if ours:
+            await self._confirm(order)
+            # Docker finds the login without the marker; only `docker logout` looks for it.
+            with contextlib.suppress(ConfigUnwritable):
+                await self._config.update(lambda now: mark(now, key, may_replace) if store_of(now, key) else now)
+        return Placed(helper, login, ours, wrote=wrote and ours)
+
+    async def _store(self, order: Order, helper: str) -> None:
+        await self._note(order)
+        async with self._helper_turns[helper].writing():
+            await self._helpers.store(helper, order.registry.docker_key, order.entry)
+
+    async def _get(self, helper: str, key: str) -> Entry | None:
+        async with self._helper_turns[helper].reading():
+            return await self._helpers.get(helper, key)
+
+    def _ownership(self, registry: Registry, *, take_over: bool) -> Ownership:
+        known = self._ledger.entries().get(registry.hostname)
+        digests = known.digests if known else ()
+        brought = self._ledger.brought or {}
+
+        def may_replace(key: str, entry: Entry) -> bool:
+            digest = self._ledger.digest(key, entry)
+            return take_over or digest in digests or digest == brought.get(key)
+
+        return may_replace
+
+    def _may_replace_in_helper(self, order: Order, login: Entry, may_replace: Ownership) -> bool:
+        first = self._clock.monotonic() < self._first_look_until
+        first = first and order.registry.hostname not in self._ledger.entries()
+        return first or may_replace(order.registry.docker_key, login)
+
+    async def _note(self, order: Order) -> None:
+        """Before a write: known as ours is what will be there, and what is there, whichever a kill leaves."""
+        former = self._ledger.entries().get(order.registry.hostname)
+        digest = self._ledger.digest(order.registry.docker_key, order.entry)
+        before = [other for other in (former.digests if former else ()) if other != digest]
+        self._remember(order, (digest, *before))
+        await self._ledger.flush()
+
+    async def _confirm(self, order: Order) -> None:
+        """After it: what the image brought under this key is gone, so the same login again is a person's."""
+        key = order.registry.docker_key
+        self._remember(order, (self._ledger.digest(key, order.entry),))
+        brought = self._ledger.brought or {}
+        self._ledger.set_brought({other: digest for other, digest in brought.items() if other != key})
+        await self._ledger.flush()
+
+    def _remember(self, order: Order, digests: tuple[str, ...]) -> None:
+        entry = LedgerEntry(order.registry.docker_key, digests, order.expires_at)
+        self._ledger.set_entry(order.registry.hostname, entry)

@@ -1,0 +1,51 @@
+"""The lifetime lock on a Docker configuration directory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from agent.edge.config_lock import ConfigLock
+
+HOLDER = """
+import sys, pathlib
+from agent.edge.config_lock import ConfigLock
+lock = ConfigLock(pathlib.Path(sys.argv[1]))
+print(lock.acquire(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_agents_never_have_one_configuration(tmp_path: Path) -> None:
+    """Also through a link to its directory; the lock ends with its holder, even when it is killed."""
+    link = tmp_path / "link"
+    directory = tmp_path / ".docker"
+    link.symlink_to(directory)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(directory)],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"True\n"
+        second = ConfigLock(link)
+        assert not second.acquire()
+        holder.kill()
+        holder.wait()
+    assert second.acquire()
+    assert second.acquire(), "what is held is kept"
+    assert not list(directory.iterdir()), "the lock leaves no file"
+    second.release()
+    assert ConfigLock(directory).acquire()
+
+
+def test_where_no_directory_can_be_made_nothing_needs_a_lock(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert ConfigLock(tmp_path / "file" / ".docker").acquire()
+
+
+def test_the_directory_is_made_for_the_user_alone(tmp_path: Path) -> None:
+    lock = ConfigLock(tmp_path / ".docker")
+    assert lock.acquire()
+    assert (tmp_path / ".docker").stat().st_mode & 0o777 == 0o700
+    lock.release()

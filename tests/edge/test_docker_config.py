@@ -1,0 +1,369 @@
+"""Docker's config.json on real file systems: whole or not at all, and nobody's entry lost."""
+
+import asyncio
+import json
+import os
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.edge import kept_file
+from agent.edge.docker_config import DockerConfigFile
+from agent.edge.exchange import exchange
+from agent.model.docker_auth import Document, Entry, encode_entry, find, place
+from agent.model.problems import ConfigInvalid, ConfigUnwritable
+from agent.model.sensitive import Sensitive
+
+ROOT = Path(__file__).parents[2]
+OURS = Entry("me", Sensitive("s3cret"))
+OTHERS = {"auths": {"their.example": {"auth": "eW91OnRoZWly"}}, "psFormat": "table", "unknown": [1.10, {"x": None}]}
+
+
+def put(key: str, entry: Entry = OURS) -> Callable[[Document], Document]:
+    return lambda now: place(now, key, entry, lambda *_: True)
+
+
+def write(path: Path, document: Any = OTHERS) -> None:
+    path.write_text(json.dumps(document))
+
+
+def logins(path: Path) -> set[str]:
+    return set(json.loads(path.read_text())["auths"])
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def leftovers(directory: Path) -> list[str]:
+    return [name for name in names(directory) if name.startswith(".config.json.")]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> DockerConfigFile:
+    return DockerConfigFile(tmp_path)
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A directory that other users can reach, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        yield Path(directory)
+
+
+def run_in_mounts(script: str) -> str:
+    """What a shell script prints that has its mounts to itself."""
+    unshare = shutil.which("unshare")
+    if unshare is None or os.geteuid() != 0 or subprocess.run([unshare, "-m", "true"], check=False).returncode != 0:
+        pytest.skip("needs root and unshare(1), to mount something")
+    done = subprocess.run([unshare, "-m", "sh", "-euc", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def update_once(*arguments: Any) -> str:
+    return shlex.join([sys.executable, "-m", "tests.edge.update_once", *map(str, arguments)])
+
+
+async def test_a_new_file_is_for_the_user_alone(tmp_path: Path) -> None:
+    """0600 in a 0700 directory, which is made."""
+    config = DockerConfigFile(tmp_path / "new" / ".docker")
+    await config.update(put("ghcr.io"))
+    assert stat.S_IMODE(config.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(config.path.parent.stat().st_mode) == 0o700
+    assert config.path.read_text() == '{\n\t"auths": {\n\t\t"ghcr.io": {\n\t\t\t"auth": "bWU6czNjcmV0"\n\t\t}\n\t}\n}'
+
+
+async def test_what_is_not_ours_stays(config: DockerConfigFile) -> None:
+    """Unknown keys, numbers' digits, the order, the mode, the owner."""
+    config.path.write_text('{"unknown": [1.10, 12345678901234567890123], "auths": {"their.example": {"email": "x"}}}')
+    config.path.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(config.path, 12345, 54321)
+    before = config.path.stat()
+    await config.update(put("ghcr.io"))
+    after = config.path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    text = config.path.read_text()
+    assert list(json.loads(text)) == ["unknown", "auths"]
+    assert "1.10" in text
+    assert "12345678901234567890123" in text
+    assert logins(config.path) == {"their.example", "ghcr.io"}
+    assert leftovers(config.path.parent) == []
+
+
+async def test_nothing_is_written_when_nothing_changes(config: DockerConfigFile) -> None:
+    await config.update(put("ghcr.io"))
+    before = await config.signature()
+    document = await config.update(put("ghcr.io"))
+    assert await config.signature() == before
+    assert find(document, "ghcr.io") == ("ghcr.io", OURS)
+
+
+async def test_the_signature_changes_with_the_file_behind_a_link(tmp_path: Path) -> None:
+    config = DockerConfigFile(tmp_path)
+    real = tmp_path / "real.json"
+    config.path.symlink_to(real)
+    seen = [await config.signature()]
+    write(real)
+    seen.append(await config.signature())
+    write(real, {"auths": {}})
+    seen.append(await config.signature())
+    assert len(set(seen)) == 3
+
+
+async def test_parallel_updates_lose_nothing(config: DockerConfigFile) -> None:
+    """Of twenty parallel `docker login` two to five were saved."""
+    write(config.path)
+    await asyncio.gather(*(config.update(put(f"r{number}.example")) for number in range(20)))
+    assert logins(config.path) == {"their.example", *(f"r{number}.example" for number in range(20))}
+    assert leftovers(config.path.parent) == []
+
+
+@pytest.mark.parametrize("in_place", [False, True], ids=["rename", "in place"])
+async def test_who_writes_in_the_last_microsecond_loses_nothing(
+    config: DockerConfigFile, monkeypatch: pytest.MonkeyPatch, *, in_place: bool
+) -> None:
+    """Whatever comes out of the exchange and is not what was read goes back in, and is merged; twice in a row here."""
+    write(config.path)
+    foreign = iter(["first.example", None, "second.example"])
+
+    def exchange_after_somebody_wrote(one: Path, other: Path) -> None:
+        name = next(foreign, None)
+        if name is not None:
+            document = json.loads(config.path.read_text())
+            document["auths"][name] = {}
+            new = config.path if in_place else config.path.with_name("docker-writes")
+            write(new, document)
+            new.rename(config.path)
+        exchange(one, other)
+
+    monkeypatch.setattr(kept_file, "exchange", exchange_after_somebody_wrote)
+    await config.update(put("ghcr.io"))
+    assert logins(config.path) == {"their.example", "ghcr.io", "first.example", "second.example"}
+    assert leftovers(config.path.parent) == []
+
+
+async def test_a_stranger_who_writes_all_the_time_loses_nothing(config: DockerConfigFile) -> None:
+    """Docker's own way: read, add an entry, write a temporary file, rename, without any lock."""
+    write(config.path)
+    stop = threading.Event()
+    written: list[str] = []
+
+    def stranger() -> None:
+        while not stop.is_set():
+            document = json.loads(config.path.read_text())
+            name = f"s{len(written)}.example"
+            document["auths"] = {**document["auths"], name: {}}
+            temporary = config.path.with_name("docker-writes")
+            write(temporary, document)
+            temporary.rename(config.path)
+            written.append(name)
+            stop.wait(0.002)
+
+    thread = threading.Thread(target=stranger)
+    thread.start()
+    try:
+        for number in range(30):
+            await config.update(put(f"r{number}.example"))
+    finally:
+        stop.set()
+        thread.join()
+    assert set(written) <= logins(config.path)
+    assert written
+
+
+async def test_a_stranger_who_is_just_writing_in_place_is_waited_for(config: DockerConfigFile) -> None:
+    """A file that is empty or cut off for a moment is neither taken for empty nor for broken."""
+    text = json.dumps(OTHERS)
+    half = threading.Event()
+
+    def stranger() -> None:
+        with config.path.open("w") as file:
+            file.write(text[:20])
+            file.flush()
+            half.set()
+            time.sleep(0.06)
+            file.write(text[20:])
+
+    thread = threading.Thread(target=stranger)
+    thread.start()
+    half.wait()
+    await config.update(put("ghcr.io"))
+    thread.join()
+    assert logins(config.path) == {"their.example", "ghcr.io"}
+
+
+async def test_a_file_system_without_renameat2_works(config: DockerConfigFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS and FUSE answer EINVAL: compared once more, then renamed."""
+
+    def unsupported(_one: Path, _other: Path) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(kept_file, "exchange", unsupported)
+    monkeypatch.setattr(kept_file, "rename_new", unsupported)
+    await config.update(put("ghcr.io"))
+    await config.update(put("quay.io"))
+    assert logins(config.path) == {"ghcr.io", "quay.io"}
+    assert leftovers(config.path.parent) == []
+
+
+async def test_a_link_stays_one(tmp_path: Path) -> None:
+    """Also a chain of links over directories, and one to a file that is not there yet."""
+    store = tmp_path / "dotfiles"
+    store.mkdir()
+    (tmp_path / "hop").symlink_to("dotfiles/config.json")
+    config = DockerConfigFile(tmp_path / ".docker")
+    config.path.parent.mkdir()
+    config.path.symlink_to("../hop")
+    for key in ("ghcr.io", "quay.io"):
+        await config.update(put(key))
+        assert config.path.is_symlink()
+        assert (tmp_path / "hop").is_symlink()
+        assert (store / "config.json").is_file()
+    assert logins(store / "config.json") == {"ghcr.io", "quay.io"}
+    assert stat.S_IMODE((store / "config.json").stat().st_mode) == 0o600
+
+
+async def test_a_link_into_a_missing_directory_is_named(config: DockerConfigFile) -> None:
+    config.path.symlink_to("missing/config.json")
+    with pytest.raises(ConfigUnwritable, match="directory that its link points to is not there"):
+        await config.update(put("ghcr.io"))
+    assert config.path.is_symlink()
+
+
+@pytest.mark.parametrize("text", ['{"auths": {', "nonsense", '{"auths": {"a": {"auth": "%"}}}', "{} {}"])
+async def test_a_broken_file_is_not_touched(config: DockerConfigFile, text: str) -> None:
+    config.path.write_text(text)
+    before = await config.signature()
+    with pytest.raises(ConfigInvalid, match=str(config.path)):
+        await config.update(put("ghcr.io"))
+    assert config.path.read_text() == text
+    assert await config.signature() == before
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "large"])
+async def test_what_is_no_such_file_is_refused_at_once(config: DockerConfigFile, kind: str) -> None:
+    """A pipe would hang a reader for ever."""
+    if kind == "directory":
+        config.path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(config.path)
+    else:
+        with config.path.open("wb") as file:
+            file.truncate(kept_file.SIZE_LIMIT + 1)
+    with pytest.raises(ConfigInvalid, match=r"regular file|16 MiB"):
+        await config.update(put("ghcr.io"))
+
+
+async def test_an_empty_file_is_filled(config: DockerConfigFile) -> None:
+    config.path.touch(0o644)
+    await config.update(put("ghcr.io"))
+    assert logins(config.path) == {"ghcr.io"}
+
+
+async def test_what_a_killed_agent_left_is_removed(config: DockerConfigFile) -> None:
+    """Its temporary files hold logins."""
+    (config.path.parent / ".config.json.registry-agent-0123").write_text("{}")
+    (config.path.parent / ".config.json.other").write_text("{}")
+    await config.remove_leftovers()
+    assert leftovers(config.path.parent) == [".config.json.other"]
+
+
+def test_kill_9_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
+    """Valid JSON with every entry that is not ours, however often the writer is killed."""
+    path = tmp_path / "config.json"
+    write(path)
+    for round_ in range(6):
+        before = path.stat().st_ino
+        command = shlex.split(update_once(tmp_path, "ghcr.io", f"p{round_}", 100_000))
+        with subprocess.Popen(command, cwd=ROOT) as writer:
+            deadline = time.monotonic() + 20
+            while path.stat().st_ino == before and time.monotonic() < deadline:
+                assert logins(path) >= {"their.example"}
+            for _ in range(round_ * 7):
+                assert logins(path) == {"their.example", "ghcr.io"}
+            writer.send_signal(signal.SIGKILL)
+        document = json.loads(path.read_text())
+        assert document["unknown"] == OTHERS["unknown"]
+        assert logins(path) == {"their.example", "ghcr.io"}
+    asyncio.run(DockerConfigFile(tmp_path).remove_leftovers())
+    assert names(tmp_path) == ["config.json"]
+
+
+def test_a_bind_mounted_file_is_written_in_place(tmp_path: Path) -> None:
+    """Renaming over it is "device or resource busy"; longer and shorter texts both fit."""
+    outside, directory = tmp_path / "out side.json", tmp_path / ".docker"
+    write(outside)
+    directory.mkdir()
+    (directory / "config.json").touch()
+    inode = outside.stat().st_ino
+    said = run_in_mounts(
+        f"mount --bind {shlex.quote(str(outside))} {directory}/config.json\n"
+        f"{update_once(directory, 'ghcr.io', 'a-long-password' * 50)}\n{update_once(directory, 'ghcr.io', 'short')}"
+    )
+    assert said == "written\nwritten"
+    assert logins(outside) == {"their.example", "ghcr.io"}
+    assert json.loads(outside.read_text())["auths"]["ghcr.io"] == encode_entry(Entry("me", Sensitive("short")))
+    assert outside.stat().st_ino == inode
+
+
+@pytest.mark.parametrize("bound", [False, True], ids=["renamed", "bind-mounted"])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, *, bound: bool) -> None:
+    """Also where it must be written in place; no temporary file stays behind."""
+    source = tmp_path / "source.json"
+    write(source)
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / "config.json").touch()
+    directory = target if bound else tmp_path / "disk"
+    (tmp_path / "disk").mkdir()
+    said = run_in_mounts(
+        f"cd {tmp_path} && mount -t tmpfs -o size=64k tmpfs disk && cp source.json disk/config.json\n"
+        + ("mount --bind disk/config.json target/config.json\n" if bound else "")
+        + "dd if=/dev/zero of=disk/filler bs=4k status=none 2>/dev/null || true\n"
+        f"cd {ROOT} && {update_once(directory, 'ghcr.io', 'p' * 9000)}\n"
+        f"cmp {source} {directory}/config.json && ls -A {tmp_path}/disk"
+    )
+    assert (
+        said == f"config_unwritable: {directory}/config.json cannot be written: the disk is full\nconfig.json\nfiller"
+    )
+
+
+def test_a_read_only_file_system_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "config.json")
+    said = run_in_mounts(
+        f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path}\n"
+        + update_once(tmp_path, "ghcr.io", "p")
+    )
+    assert said == f"config_unwritable: {tmp_path}/config.json cannot be written: the file system is read-only"
+
+
+@pytest.mark.parametrize(
+    ("directory_owner", "expected"), [(0, "permission denied (for user 65534)"), (65534, "owner could not be kept")]
+)
+def test_rights_that_are_missing_are_named(open_place: Path, directory_owner: int, expected: str) -> None:
+    """A directory that takes no file; a file of another's whose owner could not be kept."""
+    write(open_place / "config.json")
+    (open_place / "config.json").chmod(0o644)
+    if os.geteuid() == 0:
+        os.chown(open_place, directory_owner, directory_owner)
+    said = run_in_mounts(
+        f"setpriv --reuid 65534 --regid 65534 --clear-groups {update_once(open_place, 'ghcr.io', 'p')}"
+    )
+    assert said.startswith("config_unwritable: ")
+    assert expected in said
+    assert json.loads((open_place / "config.json").read_text()) == OTHERS
+    assert names(open_place) == ["config.json"]

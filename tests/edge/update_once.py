@@ -1,0 +1,31 @@
+"""A program for tests that need other rights or a mount of their own: puts one login into DIR/config.json."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.edge.docker_config import DockerConfigFile
+from agent.model.docker_auth import Document, Entry, place
+from agent.model.problems import Problem
+from agent.model.sensitive import Sensitive
+
+
+def _put(key: str, entry: Entry) -> Callable[[Document], Document]:
+    return lambda now: place(now, key, entry, lambda *_: True)
+
+
+async def main(directory: str, key: str, password: str, times: str = "1") -> None:
+    """Write `times` passwords one after the other; print `written`, or the problem's code and message."""
+    config = DockerConfigFile(Path(directory))
+    try:
+        for number in range(int(times)):
+            await config.update(_put(key, Entry("me", Sensitive(password + "x" * (number % 100)))))
+    except Problem as problem:
+        sys.stdout.write(f"{problem.code}: {problem.message}\n")
+    else:
+        sys.stdout.write("written\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
