@@ -130,7 +130,11 @@ class Agent:
         except TimeoutError:
             # A home directory that hangs will be told by the logins; it does not keep the status away.
             return True
-        self._log.error("agent.locked_out", docker_config=str(parts.settings.value.docker.config_dir))
+        self._log.error(
+            "agent.locked_out",
+            docker_config=str(parts.settings.value.docker.config_dir),
+            message="another agent keeps this Docker configuration; two would undo each other's work",
+        )
         return False
 
     def _reload(self) -> None:

@@ -8,11 +8,13 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
 from structlog.typing import Processor, WrappedLogger
 
+from agent.model.status import rfc3339
 from agent.model.text import printable
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -82,6 +84,8 @@ class Log:
     def _clean(self, value: object) -> object:
         if isinstance(value, str):
             return self._scrub(printable(value, 8000) if "\n" not in value else value)
+        if isinstance(value, datetime):
+            return rfc3339(value)
         if isinstance(value, dict):
             return {name: self._clean(item) for name, item in value.items()}
         return [self._clean(item) for item in value] if isinstance(value, list | tuple) else value

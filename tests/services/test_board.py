@@ -60,7 +60,7 @@ def test_a_problem_that_two_owners_see_goes_with_the_last(board: Board) -> None:
     board.report("a")
     assert len(board.snapshot.warnings) == 1
     board.report("b")
-    assert board.snapshot.warnings == ()
+    assert not board.snapshot.warnings
 
 
 def test_a_warning_that_becomes_an_error_is_logged_again(board: Board, journal: FakeJournal) -> None:

@@ -1,0 +1,55 @@
+#!/bin/bash
+# Installs the system packages for `demo` or `test` where it may (root on Debian or Ubuntu), else lists what is missing.
+# What the demo needs must be there in the end; tests skip what they miss, or fail where CI is true.
+set -euo pipefail
+purpose=$1
+table=$(dirname "$0")/system-packages.txt
+
+missing=()
+names=()
+while read -r program purposes packages; do
+    [[ $program != \#* && ,$purposes, == *,$purpose,* ]] || continue
+    PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null && continue
+    missing+=("$program:$packages")
+    names+=("$program")
+done <"$table"
+((${#missing[@]})) || exit 0
+
+# The first of a program's packages that this distribution has.
+chosen() {
+    local package
+    for package in $1; do
+        if apt-cache show --quiet=0 "$package" >/dev/null 2>&1; then echo "$package"; return; fi
+    done
+}
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
+    apt-get -qq update >"$log" 2>&1 || cat "$log" >&2
+    install=()
+    for row in "${missing[@]}"; do install+=($(chosen "${row#*:}")); done
+    if ((${#install[@]})); then
+        echo "packages: installing $(printf '%s\n' "${install[@]}" | sort -u | paste -sd' ')"
+        DEBIAN_FRONTEND=noninteractive apt-get -y -qq install --no-install-recommends "${install[@]}" >"$log" 2>&1 ||
+            cat "$log" >&2
+    fi
+    hash -r
+fi
+
+absent=()
+wanted=()
+for row in "${missing[@]}"; do
+    program=${row%%:*}
+    PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null && continue
+    absent+=("$program")
+    packages=${row#*:}
+    wanted+=("$(chosen "$packages" 2>/dev/null || true)")
+    [[ -n ${wanted[-1]} ]] || wanted[-1]=${packages##* }
+done
+((${#absent[@]})) || exit 0
+
+echo "packages: missing ${absent[*]}"
+echo "packages: to have them: sudo apt-get install --no-install-recommends $(printf '%s\n' "${wanted[@]}" | sort -u | paste -sd' ')"
+if [[ $purpose == demo ]]; then exit 1; fi
+if [[ ${CI:-} != true ]]; then echo "packages: the tests that need them are skipped"; fi

@@ -1,0 +1,86 @@
+"""A person and their own tools work on the same Docker configuration."""
+
+import base64
+import json
+
+import pytest
+
+from tests.e2e.conftest import MANY, PRIVATE, MakeAgent, password
+from tests.rig.agent import Agent, warnings
+from tests.rig.cloud import ECR, NATIVE
+from tests.rig.machine import Machine
+from tests.rig.needs import need
+from tests.rig.waiting import until
+
+pytestmark = pytest.mark.usefixtures("private")
+
+
+def entry(user: str) -> dict[str, str]:
+    return {"auth": base64.b64encode(f"{user}:{password(user)}".encode()).decode()}
+
+
+def log_in_by_hand(agent: Agent, machine: Machine, user: str) -> None:
+    args = ("docker", "login", "--username", user, "--password-stdin", PRIVATE)
+    done = machine.namespace.run(*args, env=agent.env, stdin=password(user))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_persons_own_login_stays_until_renew_takes_it_over(make_agent: MakeAgent, machine: Machine) -> None:
+    """Whoever logs in by hand is told that the secret is not used, and `renew HOST` gives it back its place."""
+    agent = make_agent()
+    agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
+    agent.start().wait_logged_in(PRIVATE)
+
+    log_in_by_hand(agent, machine, MANY[0])
+    agent.wait_for("the warning", lambda s: ("login_overridden", PRIVATE) in warnings(s))
+    assert agent.docker_config()["auths"][PRIVATE] == entry(MANY[0])
+
+    renewed = agent.command("renew", PRIVATE)
+    assert renewed.returncode == 0, renewed.stdout + renewed.stderr
+    assert agent.docker_config()["auths"][PRIVATE] == entry("alice")
+    agent.wait_for("the warning's end", lambda s: ("login_overridden", PRIVATE) not in warnings(s))
+
+
+def test_what_docker_logout_drops_is_put_back(make_agent: MakeAgent, machine: Machine) -> None:
+    """An entry of ours that vanished is back within 5 s, and a notice says so."""
+    agent = make_agent()
+    agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
+    agent.start().wait_logged_in(PRIVATE)
+
+    assert machine.namespace.run("docker", "logout", PRIVATE, env=agent.env).returncode == 0
+    assert PRIVATE not in agent.docker_config()["auths"]
+
+    until("the entry's return", lambda: agent.docker_config()["auths"].get(PRIVATE) == entry("alice"), timeout=5)
+    status = agent.wait_for("the notice", lambda s: ("login_restored", PRIVATE) in warnings(s))
+    assert status["condition"] == "healthy"
+
+
+def test_logins_by_hand_at_the_same_moment_lose_nothing(make_agent: MakeAgent, machine: Machine) -> None:
+    """While the agent logs in to twenty registries, a person logs in again and again: in the end all of it is there."""
+    agent = make_agent()
+    for name in MANY:
+        agent.give(name.partition(".")[0], name, username=name, password=password(name))
+    agent.start()
+    for user in (*MANY[:5], "alice"):
+        log_in_by_hand(agent, machine, user)
+    agent.wait_logged_in(*MANY)
+
+    expected = {PRIVATE: entry("alice"), **{name: entry(name) for name in MANY}}
+    until("everything in config.json", lambda: agent.docker_config()["auths"] == expected, timeout=10)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_helper_that_cannot_store_costs_only_its_registry(make_agent: MakeAgent) -> None:
+    """Amazon's own credential helper refuses to store: that is said by name, and the other registry is logged in."""
+    need("docker-credential-ecr-login")
+    agent = make_agent()
+    before = {"credHelpers": {ECR: "ecr-login"}}
+    (agent.docker / "config.json").write_text(json.dumps(before))
+    agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
+    agent.give("team-ecr", ECR, **NATIVE)
+
+    agent.start().wait_logged_in(PRIVATE)
+    status = agent.wait_for("the warning", lambda s: ("credential_store_failed", ECR) in warnings(s))
+    message = next(w["message"] for w in status["warnings"] if w["code"] == "credential_store_failed")
+    assert "ecr-login" in message
+    assert agent.docker_config() == {**before, "auths": {PRIVATE: entry("alice")}}

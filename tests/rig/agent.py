@@ -1,0 +1,141 @@
+"""The agent as users run it: a process, its settings file, its secrets, and what it says on its socket."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.rig.namespace import Namespace, environment
+from tests.rig.status import Watcher, get_status
+from tests.rig.waiting import until
+
+REGISTRY_AGENT: Final = Path(sys.executable).with_name("registry-agent")
+
+Settings = Mapping[str, Mapping[str, Any]]
+Status = dict[str, Any]
+
+
+class Agent:
+    """One agent with a home of its own. From its first answer until it is told to end, a watcher asks for its status.
+
+    `settings` are sections of keys; only the directories are set beside them, everything else is the default.
+    """
+
+    def __init__(self, namespace: Namespace, home: Path, settings: Settings, env: Mapping[str, str]) -> None:
+        self._namespace: Final = namespace
+        self._settings_file: Final = home / "config.toml"
+        self._log: Final = home / "log"
+        self._watcher: Watcher | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self.secrets: Final = home / "secrets"
+        self.docker: Final = home / ".docker"
+        self.runtime: Final = home / "run"
+        self.socket: Final = self.runtime / "agent.sock"
+        self.state: Final = home / "state"
+        for directory in (self.secrets, self.docker, self.runtime, self.state):
+            directory.mkdir(parents=True, exist_ok=True)
+        own = {"secrets": {"directories": [str(self.secrets)]}}
+        sections = {name: {**own.get(name, {}), **settings.get(name, {})} for name in {*own, *settings}}
+        self._settings_file.write_text(_toml(sections))
+        directories = {"RUNTIME_DIRECTORY": str(self.runtime), "STATE_DIRECTORY": str(self.state)}
+        self.env: Final = environment(HOME=str(home), **directories, **env)
+
+    def give(self, name: str, hostname: str, **fields: str) -> None:
+        """Write a secret file, as whoever provides secrets does: whole or not at all."""
+        unfinished = self.secrets.parent / f"{name}.unfinished"
+        unfinished.write_text(json.dumps({"name": name, "hostname": hostname, **fields}))
+        unfinished.replace(self.secrets / f"{name}.json")
+
+    def start(self) -> "Agent":
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._namespace.args([REGISTRY_AGENT, "run", "--config", self._settings_file]),
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        until("the agent's first answer", self._answers_or_died)
+        self._watcher = Watcher(self.socket)
+        return self
+
+    def status(self) -> Status:
+        return get_status(self.socket)
+
+    def registry(self, hostname: str) -> dict[str, Any] | None:
+        return next((row for row in self.status()["registries"] if row["hostname"] == hostname), None)
+
+    def wait_for(self, what: str, condition: Callable[[Status], object], timeout: float = 15.0) -> Status:
+        """The first status document that `condition` is true of."""
+        latest: Status = {}
+
+        def holds() -> bool:
+            nonlocal latest
+            latest = self.status()
+            return bool(condition(latest))
+
+        try:
+            until(what, holds, timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{json.dumps(latest, indent=1)}\n{self.log()}") from None
+        return latest
+
+    def wait_logged_in(self, *hostnames: str, timeout: float = 15.0) -> Status:
+        return self.wait_for(f"the login to {', '.join(hostnames)}", lambda s: logged_in(s, *hostnames), timeout)
+
+    def command(self, *args: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
+        """Run another of the agent's commands beside it."""
+        return self._namespace.run(REGISTRY_AGENT, *args, env=self.env, timeout=timeout)
+
+    def docker_config(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.docker / "config.json").read_text())
+        return document
+
+    def log(self) -> str:
+        return self._log.read_text()[-8000:]
+
+    def end(self, how: signal.Signals = signal.SIGTERM, within: float = 10.0) -> int:
+        """Signal it, and wait for its exit code; fails if it left a request unanswered while it ran."""
+        assert self._process is not None
+        silences = self._watcher.stop() if self._watcher else []
+        self._watcher = None
+        self._process.send_signal(how)
+        try:
+            return self._process.wait(within)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            assert not silences, f"the status endpoint did not answer: {silences}\n{self.log()}"
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _answers_or_died(self) -> bool:
+        assert self.running, f"the agent ended by itself:\n{self.log()}"
+        try:
+            self.status()
+        except OSError:
+            return False
+        return True
+
+
+def logged_in(status: Status, *hostnames: str) -> bool:
+    states = {row["hostname"]: row["state"] for row in status["registries"]}
+    return all(states.get(hostname) == "logged_in" for hostname in hostnames)
+
+
+def warnings(status: Status) -> set[tuple[str, str]]:
+    """The open warnings as (code, subject)."""
+    return {(warning["code"], warning["subject"]) for warning in status["warnings"]}
+
+
+def _toml(sections: Settings) -> str:
+    """JSON's texts, numbers, booleans and lists are TOML's too."""
+    return "\n".join(
+        f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+        for section, keys in sections.items()
+    )

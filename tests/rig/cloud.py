@@ -1,0 +1,40 @@
+"""The pretend AWS under AWS's own names, and an ECR registry in front of a real one."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from agent.demo.aws import PretendAws
+from agent.demo.registries import EcrAuth, PretendRegistry
+from agent.demo.upstream import Upstream
+from tests.rig.machine import METADATA_ADDRESS, Machine
+
+REGION: Final = "eu-west-1"
+ECR: Final = f"123456789012.dkr.ecr.{REGION}.amazonaws.com"
+API: Final = (f"api.ecr.{REGION}.amazonaws.com", f"sts.{REGION}.amazonaws.com")
+NATIVE: Final = {"username": "runner-native", "password": "runner-native"}
+"""A secret's fields that leave the login to the machine's own AWS identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """`aws` knows who was given which token; `registry` is the one at the host name `ECR`."""
+
+    aws: PretendAws
+    registry: PretendRegistry
+
+
+@contextmanager
+def cloud_on(machine: Machine, upstream_url: str) -> Iterator[Cloud]:
+    """ECR, STS, the instance metadata service, and a private registry whose images are those of `upstream_url`."""
+    aws = PretendAws(region=REGION, token_life_s=12 * 3600)
+    with ExitStack() as stack:
+        upstream = Upstream(upstream_url)
+        machine.namespace.call(upstream.__aenter__())
+        stack.callback(lambda: machine.namespace.call(upstream.__aexit__(None, None, None)))
+        registry = PretendRegistry(EcrAuth(aws, REGION), upstream=upstream)
+        stack.enter_context(machine.serving(aws.handle, *API))
+        stack.enter_context(machine.listening(aws.handle, METADATA_ADDRESS, 80))
+        stack.enter_context(machine.serving(registry.handle, ECR))
+        yield Cloud(aws, registry)

@@ -1,0 +1,99 @@
+"""A real Docker engine of one's own."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.rig.namespace import Namespace, environment
+from tests.rig.waiting import until
+
+_DRIVERS: Final = ("overlay2", "vfs")
+_START_S: Final = 30.0
+
+
+class Engine:
+    """dockerd and its containerd, listening where the docker CLI looks by default inside the namespace.
+
+    They live in a process namespace of their own, so that nothing of them outlives `close`.
+    """
+
+    def __init__(self, namespace: Namespace, directory: Path) -> None:
+        self._namespace: Final = namespace
+        self._directory: Final = directory
+        self._log: Final = directory / "dockerd.log"
+        directory.mkdir()
+        for driver in _DRIVERS:
+            self._process = self._start(driver)
+            until("an end of dockerd's start", lambda: self._process.poll() is not None or self._answers(), _START_S)
+            if self._process.poll() is None:
+                return
+        raise AssertionError(f"dockerd does not start:\n{self._log.read_text()[-4000:]}")
+
+    def docker(
+        self, *args: str | Path, config: Path, program: str = "docker", env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the docker CLI inside, with `config` as Docker's configuration directory."""
+        return self._namespace.run(program, *args, env=environment(DOCKER_CONFIG=str(config), **(env or {})))
+
+    def must(
+        self, *args: str | Path, config: Path, program: str = "docker", env: Mapping[str, str] | None = None
+    ) -> None:
+        """As `docker`; fails with what it said unless it ends well."""
+        done = self.docker(*args, config=config, program=program, env=env)
+        assert done.returncode == 0, f"docker {args[0]}: {done.stdout}{done.stderr}"
+
+    def builder(self, *, buildkit: bool) -> str:
+        """A docker CLI that builds: up to 20.10 it has BuildKit in itself, later ones need buildx beside it."""
+        for program in ("docker", "/usr/bin/docker"):
+            if not buildkit or self._has_buildkit(program):
+                return program
+        pytest.skip("needs buildx (package docker-buildx)")
+
+    def make_image(self, reference: str) -> None:
+        """An image of one small file, made of nothing."""
+        tree = self._directory / "image"
+        tree.mkdir(exist_ok=True)
+        (tree / "hello.txt").write_text("hello\n")
+        archive = shutil.make_archive(str(tree), "tar", tree)
+        self.must("import", archive, reference, config=self._directory)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _start(self, driver: str) -> subprocess.Popen[bytes]:
+        settings = self._directory / "daemon.json"
+        settings.write_text(
+            json.dumps(
+                {
+                    "storage-driver": driver,
+                    "data-root": str(self._directory / driver),
+                    "exec-root": "/run/engine",
+                    "iptables": False,
+                    "bridge": "none",
+                    "hosts": ["unix:///run/docker.sock"],
+                }
+            )
+        )
+        held = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                self._namespace.args([*held, "dockerd", "--config-file", settings]),
+                env=environment(HOME=str(self._directory)),
+                stdout=log,
+                stderr=log,
+            )
+
+    def _has_buildkit(self, program: str) -> bool:
+        version = self.docker("--version", config=self._directory, program=program).stdout
+        return " 20.10." in version or (
+            self.docker("buildx", "version", config=self._directory, program=program).returncode == 0
+        )
+
+    def _answers(self) -> bool:
+        return self.docker("version", config=self._directory).returncode == 0

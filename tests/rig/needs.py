@@ -1,0 +1,25 @@
+"""What a machine must have for a test; what is missing skips the test by name."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+_TABLE: Final = Path(__file__).parents[2] / "scripts/system-packages.txt"
+
+
+def need(*programs: str) -> None:
+    """Skip the running test unless it runs as root and finds all of `programs`."""
+    missing = [_named(program) for program in programs if shutil.which(program) is None]
+    if os.geteuid() != 0:
+        missing.insert(0, "root (for a network namespace)")
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+
+
+def _named(program: str) -> str:
+    rows = (line.split() for line in _TABLE.read_text().splitlines() if not line.startswith("#"))
+    packages = next((row[2:] for row in rows if row and row[0] == program), [])
+    return f"{program} (package {' or '.join(packages)})" if packages else program

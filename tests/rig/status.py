@@ -1,0 +1,70 @@
+"""Asking the agent over its Unix socket, and asking it all the time."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any, Final
+
+_DEADLINE_S: Final = 1.0
+_EVERY_S: Final = 0.1
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_DEADLINE_S)
+        self._path: Final = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def get_status(path: Path) -> dict[str, Any]:
+    """The status document.
+
+    Raises:
+        OSError: nobody listens, or there was no answer within a second.
+    """
+    connection = _UnixConnection(path)
+    try:
+        connection.request("GET", "/v1/status")
+        answer = connection.getresponse()
+        body = answer.read()
+    except http.client.HTTPException as error:
+        raise ConnectionError(repr(error)) from error
+    finally:
+        connection.close()
+    assert answer.status == http.HTTPStatus.OK, (answer.status, body)
+    document: dict[str, Any] = json.loads(body)
+    return document
+
+
+class Watcher:
+    """Asks for the status ten times a second until `stop`, and keeps what went wrong or took over a second."""
+
+    def __init__(self, path: Path) -> None:
+        self._path: Final = path
+        self._silences: Final[list[str]] = []
+        self._stopped: Final = threading.Event()
+        self._thread: Final = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> list[str]:
+        self._stopped.set()
+        self._thread.join()
+        return self._silences
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(_EVERY_S):
+            began = time.monotonic()
+            try:
+                get_status(self._path)
+            except OSError as error:
+                self._silences.append(repr(error))
+            took = time.monotonic() - began
+            if took > _DEADLINE_S:
+                self._silences.append(f"an answer after {took:.1f} s")
