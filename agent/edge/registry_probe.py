@@ -153,6 +153,10 @@ def _fault(error: Exception) -> tuple[Fault, str]:
             return Fault.TLS, printable(str(error.certificate_error))
         case ssl.SSLError() | aiohttp.ClientSSLError() | CaFileError():
             return Fault.TLS, printable(str(error))
+        case aiohttp.ClientHttpProxyError():
+            return Fault.UNREACHABLE, f"the proxy answered with status {error.status}"
+        case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes what came
+            return Fault.NONSENSE, printable(error.message.partition("\n")[0].rstrip(":").lower())
         case OSError():  # aiohttp.ClientOSError is one
             return Fault.UNREACHABLE, _why(error)
     return Fault.UNREACHABLE, printable(str(error) or type(error).__name__)

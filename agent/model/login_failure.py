@@ -28,6 +28,7 @@ CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """AWS refuses signatures whose time is further off than this."""
 _EXPIRED: Final = "authorization token has expired"
 _LONGEST_WAIT: Final = timedelta(hours=12)
+_SOMEBODY_ELSE: Final = "something stands between: a captive portal, a proxy's log-in page, or a wrong host name"
 
 
 class Fault(StrEnum):
@@ -37,6 +38,8 @@ class Fault(StrEnum):
     UNREACHABLE = "unreachable"
     TLS = "tls"
     TIMEOUT = "timeout"
+    NONSENSE = "nonsense"
+    """There was an answer, but not in HTTP, or not the token that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,11 @@ class Said:
 _STATUS: Final = re.compile(
     r"(?:failed with status|unexpected HTTP status|unexpected status(?: code)?)[^0-9]{0,80}(\d{3})"
 )
-# In this order: a lookup that timed out is a DNS fault, a handshake that timed out is a timeout.
+# In this order: a lookup that timed out is a DNS fault, a handshake that timed out is a timeout, and nonsense may
+# be quoted.
 _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
     (re.compile(r"proxyconnect|proxy authentication required", re.IGNORECASE), Fault.UNREACHABLE),
+    (re.compile(r"malformed (?:HTTP|MIME)|unable to decode token|did not include a token"), Fault.NONSENSE),
     (re.compile(r"toomanyrequests|too many requests", re.IGNORECASE), 429),
     (re.compile(r"unauthorized|incorrect username or password|authentication required", re.IGNORECASE), 401),
     (re.compile(r"\bdenied\b|\bforbidden\b", re.IGNORECASE), 403),
@@ -157,7 +162,7 @@ def not_a_registry(hostname: str, seen: Seen) -> Problem:
     return RegistryError(
         hostname,
         f"{hostname} does not answer as a registry: status {seen.status} and a page or a redirect to elsewhere",
-        hint="something stands between: a captive portal, a proxy's log-in page, or a wrong host name",
+        hint=_SOMEBODY_ELSE,
     )
 
 
@@ -218,3 +223,5 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
             return RegistryTls(hostname, f"no secure connection to {hostname}{cause}")
         case Fault.TIMEOUT:
             return RegistryTimeout(hostname, f"{hostname} did not answer in time{cause}")
+        case Fault.NONSENSE:
+            return RegistryError(hostname, f"{hostname} does not answer as a registry{cause}", hint=_SOMEBODY_ELSE)

@@ -39,15 +39,16 @@ def test_every_form_is_masked(scrubber: Scrubber, form: str) -> None:
     assert len(left.replace("=", "").strip()) <= 1
 
 
-@given(st.text(max_size=20), st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40))
-def test_a_password_inside_a_basic_header_is_masked(username: str, password: str) -> None:
-    """base64 of user:password shows no more of the password than bits at its ends, whatever the alignment."""
+@given(st.text(st.characters(codec="utf-8", exclude_characters=":"), max_size=20))
+def test_a_password_inside_a_basic_header_is_masked(username: str) -> None:
+    """base64 of user:password keeps the user name's digits and at most one that is shared at each end."""
     scrubber = Scrubber()
-    scrubber.protect([password])
-    header = base64.b64encode(f"{username.replace(':', '')}:{password}".encode(errors="replace")).decode()
-    left = scrubber.scrub(f"Basic {header}")
+    scrubber.protect(["correct-horse-battery"])
+    header = base64.b64encode(f"{username}:correct-horse-battery".encode()).decode()
+    left = scrubber.scrub(header)
     assert MASK in left
-    assert base64.b64encode(password.encode()).decode()[4:-4] not in left
+    digits_before = -(-(len(username.encode()) + 1) * 8 // 6)
+    assert len(left.replace(MASK, "").rstrip("=")) <= digits_before + 1
 
 
 def test_a_secret_cut_off_is_masked_too(scrubber: Scrubber) -> None:
