@@ -259,8 +259,8 @@ def summary(registries: Iterable[RegistryStatus], warnings: Iterable[OpenWarning
     if not states:
         parts = ["no registry secrets"]
     else:
-        noun = "registry" if len(states) == 1 else "registries"
-        parts = [f"{states.count(State.LOGGED_IN)} of {len(states)} {noun} logged in"]
+        # Always in the plural: people's scripts read this line, too.
+        parts = [f"{states.count(State.LOGGED_IN)} of {len(states)} registries logged in"]
     severities = [warning.severity for warning in warnings]
     for severity in (Severity.ERROR, Severity.WARNING):
         number = severities.count(severity)
