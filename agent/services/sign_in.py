@@ -29,6 +29,7 @@ from agent.model.problems import (
     RegistryUnreachable,
 )
 from agent.model.registry import Registry
+from agent.model.secret import Kind
 
 _LOOK_S: Final = 10.0
 _LOOK_AFTER_S: Final = 2.0
@@ -152,8 +153,8 @@ class SignIn:
         said = read_stderr(stderr)
         if code != 1 or not said.text:
             return cli_failed(hostname, f"exit code {code}, {said.text or 'and it printed nothing'}")
-        if said.status not in (None, 401):
-            # The CLI keeps the body and Retry-After to itself. After a 401 the password is not sent a second time.
+        if said.status is not None and not _may_be_the_password(said.status, login.kind):
+            # The CLI keeps the body and Retry-After to itself.
             seen = await self._probe.look(login.registry, credential, min(self._timeout_s(), _LOOK_S))
         return explain(said, seen, hostname, login.secret.name)
 
@@ -174,6 +175,11 @@ class SignIn:
             if not release.cancelled() and release.when() > asyncio.get_running_loop().time():
                 release.cancel()
                 self._starts.release()
+
+
+def _may_be_the_password(status: int, kind: Kind) -> bool:
+    """Whether a password may be wrong and so is not sent a second time: accounts get locked. ECR's 403 tells more."""
+    return status == 401 or (status == 403 and kind is Kind.BASIC)  # noqa: PLR2004 - HTTP's own numbers
 
 
 async def _soon(look: asyncio.Task[Seen]) -> Seen | None:
