@@ -1,0 +1,182 @@
+"""The documents say what the code does: their lists, examples, commands and links are held to it."""
+
+import argparse
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from agent.__main__ import _parser
+from agent.model.plan import AwsDefaults, make_plan
+from agent.model.problems import Needs, Pace, Severity, TokenNotRenewable, codes
+from agent.model.secret_documents import read_document
+from agent.model.status import OpenWarning, Process, RegistryStatus, Snapshot
+from agent.observe.events import EVENTS
+from agent.settings_loader import load_settings
+from agent.settings_loader.table import defaults, kinds
+
+ROOT: Final = Path(__file__).parent.parent
+DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+ENVIRON: Final = {"HOME": "/home/ada"}
+NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+_FENCE: Final = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_SPAN: Final = re.compile(r"`([^`\n]+)`")
+_LINK: Final = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
+_HEADING: Final = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return [body for found, body in _FENCE.findall(text) if found == language]
+
+
+def prose(text: str) -> str:
+    return _FENCE.sub("", text)
+
+
+def code(text: str) -> Iterator[str]:
+    """Every line of code in a document: of its blocks of commands, and its spans."""
+    for body in blocks(text, "sh"):
+        yield from body.splitlines()
+    yield from _SPAN.findall(prose(text))
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of each table row that begins with a code span."""
+    for line in text.splitlines():
+        if line.startswith("| `"):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def section(text: str, heading: str) -> str:
+    return text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+
+
+def anchors(text: str) -> set[str]:
+    """The names under which GitHub links to the headings."""
+    headings = (heading.lower() for heading in _HEADING.findall(prose(text)))
+    return {re.sub(r"[^\w -]", "", heading).replace(" ", "-") for heading in headings}
+
+
+def test_every_warning_code_has_its_section_in_order() -> None:
+    """With the severity, the hint and whose turn it is as the class has them, and no section for an unknown code."""
+    sections = re.split(r"^## ", read("docs/warnings.md"), flags=re.MULTILINE)[1:]
+    told = {body.partition("\n")[0].strip("`"): body for body in sections}
+    assert list(told) == list(codes())
+    for name, problem in codes().items():
+        fields = dict(re.findall(r"^- \*\*([\w ]+):\*\* (.+?)(?=\n- |\n*\Z)", told[name], re.MULTILINE | re.DOTALL))
+        assert list(fields) == ["Severity", "Needs", "Hint", "Shows as", "What to do", "Tried again", "Clears"], name
+        said = (Severity(fields["Severity"]), Needs(fields["Needs"]), fields["Hint"])
+        assert said == (problem.severity, problem.needs, problem.hint), name
+        assert fields["Tried again"].startswith("after a refusal") is (problem.pace is Pace.REJECTED), name
+
+
+def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> None:
+    """A file of all documented defaults gives exactly the defaults."""
+    table = {cells[0].strip("`"): cells for cells in rows(read("docs/settings.md")) if len(cells) == 5}
+    assert list(table) == list(kinds(Path("/")))
+    default = defaults(ENVIRON)
+    lines = []
+    for key, (_, _, shown, variable, _) in table.items():
+        group, _, name = key.partition(".")
+        assert variable == f"`REGISTRY_AGENT_{group}_{name}`".upper(), key
+        if shown.startswith("`"):
+            lines.append(f"{key} = {shown.strip('`')}")
+        elif key not in ("environment.id", "docker.config_dir"):  # these two hang on the environment
+            assert shown == "none", key
+            assert getattr(getattr(default, group), name) is None, key
+    file = tmp_path / "config.toml"
+    file.write_text("\n".join(lines))
+    loaded = load_settings(file, ENVIRON, {})
+    assert (loaded.problems, loaded.settings) == ((), default)
+
+
+def test_the_log_document_asks_the_questions_of_the_list() -> None:
+    """Each event's row holds the same question as the list in the code."""
+    assert {cells[0].strip("`"): cells[2] for cells in rows(read("docs/logs.md"))} == EVENTS
+
+
+def test_the_readmes_secrets_are_accepted() -> None:
+    """Each gives a login without a warning; only the ready token says that it cannot be renewed."""
+    examples = [text for text in blocks(read("README.md"), "json") if "hostname" in json.loads(text)]
+    for text in examples:
+        reading = read_document(text, "README.md", "example")
+        plan = make_plan(reading.secrets, (), AwsDefaults())
+        assert (len(plan.logins), plan.skipped, reading.problems) == (1, (), ()), text
+        assert all(isinstance(problem, TokenNotRenewable) for problem in plan.problems), text
+    assert {"basic", "ecr", "ecr-public"} == {
+        make_plan(read_document(text, "README.md", "example").secrets, (), AwsDefaults()).logins[0].kind
+        for text in examples
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_examples_of_settings_are_sound(document: Path, tmp_path: Path) -> None:
+    """Each TOML block is a settings file without a fault; each JSON block is JSON."""
+    for text in blocks(document.read_text(), "toml"):
+        (tmp_path / "config.toml").write_text(text)
+        assert load_settings(tmp_path / "config.toml", ENVIRON, {}).problems == (), text
+    for text in blocks(document.read_text(), "json"):
+        json.loads(text)
+
+
+def test_the_readmes_status_has_the_fields_of_the_real_one() -> None:
+    """The excerpt leaves whole fields out, but invents none."""
+    (shown,) = (json.loads(text) for text in blocks(read("README.md"), "json") if '"schema"' in text)
+    row = RegistryStatus("ghcr.io", "team-ghcr", "project", "basic", NOW)
+    warning = OpenWarning("x", Severity.ERROR, "x", "x", "x", Needs.USER, NOW, NOW, 1)
+    process = Process("1", "x", NOW, None, "x", "x", "x")
+    real: dict[str, Any] = Snapshot(process, registries=(row,), warnings=(warning,)).as_json(NOW, 1.0)
+    assert shown.keys() <= real.keys()
+    assert shown["registries"][0].keys() == real["registries"][0].keys()
+    assert shown["warnings"][0].keys() == real["warnings"][0].keys()
+    assert shown["warnings"][0]["hint"] == codes()[shown["warnings"][0]["code"]].hint
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    """Every relative link names a file that is there, and a heading in it."""
+    for path, anchor in _LINK.findall(document.read_text()):
+        target = (document.parent / path).resolve() if path else document
+        assert target.is_relative_to(ROOT), path
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target.read_text()), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_and_files_that_are_named_exist(document: Path) -> None:
+    """Targets of make, commands of the agent with their options, and files of the source tree."""
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    actions = _parser()._actions
+    (choices,) = (action.choices for action in actions if isinstance(action, argparse._SubParsersAction))
+    for line in code(document.read_text()):
+        assert set(re.findall(r"\bmake ([a-z]+)", line)) <= targets, line
+        for command, rest in re.findall(r"registry-agent +([a-z][a-z-]*)(.*)", line):
+            assert command in choices, line
+            known = {option for action in choices[command]._actions for option in action.option_strings}
+            assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, line
+        for path in re.findall(r"^[\w/]+\.py$", line):
+            assert (ROOT / path).exists() or (ROOT / "agent" / path).exists(), path
+
+
+def test_the_architecture_names_every_room_and_every_dependency() -> None:
+    """No package comes without a word on why."""
+    document = read("docs/ARCHITECTURE.md")
+    rooms = {path for path in (ROOT / "agent").iterdir() if not path.name.startswith("__")}
+    named = {cells[0].strip("`") for cells in rows(section(document, "The rooms"))}
+    assert named == {str(path.relative_to(ROOT)) for path in rooms}
+
+    project = tomllib.loads(read("pyproject.toml"))
+    needed = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    needed += project["build-system"]["requires"]
+    reasons = {cells[0].strip("`") for cells in rows(section(document, "Dependencies"))}
+    assert reasons == {re.split(r"[^\w-]", requirement)[0] for requirement in needed}
