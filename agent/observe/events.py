@@ -23,7 +23,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "warning.cleared": "since when is it well again?",
     "login.started": "when did an attempt begin?",
     "login.succeeded": "when did it work, until when is it good, where is it kept?",
-    "login.failed": "why did it not work, and how often in a row?",
+    "login.failed": "why did it not work, how often in a row, and when is it tried again?",
     "login.held_back": "why is a refused login not tried yet?",
     "login.skipped": "why is this registry left alone?",
     "login.expired": "when was a dead login taken out of Docker's configuration?",

@@ -32,7 +32,7 @@ class Log:
         self._scrub: Final = scrub
         self._environ: Final = environ
         self._recent: Final[deque[str]] = deque(maxlen=KEPT)
-        self._writer: Final = _Writer()
+        self._writer: Final = _Writer(self._say_dropped)
         self.context: Final[dict[str, str]] = {}
         self.configure(level, style)
         self.logger: Final = structlog.wrap_logger(
@@ -63,6 +63,9 @@ class Log:
     def close(self) -> None:
         """Write what is queued, as far as stdout takes it within half a second."""
         self._writer.close()
+
+    def _say_dropped(self, lines: int) -> None:
+        self.logger.warning("log.dropped", lines=lines)
 
     def _filter(self, _: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if LEVELS.get(method, 0) < self._level:
@@ -110,8 +113,10 @@ def _to_journal(environ: Mapping[str, str]) -> bool:
 class _Writer:
     """Takes lines without ever waiting; a thread of its own writes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_dropped: Callable[[int], None]) -> None:
+        """`on_dropped` hears of the lines lost so far, in the writer's thread, once there is room again."""
         self.dropped = 0
+        self._on_dropped: Final = on_dropped
         self._queue: Final[queue.Queue[str | None]] = queue.Queue(_QUEUED)
         self._thread: Final = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
@@ -132,15 +137,16 @@ class _Writer:
     def _write(self) -> None:
         told = 0
         while (line := self._queue.get()) is not None:
-            self._print(line)
-            if self.dropped > told and self._queue.empty():
+            if self._print(line) and self.dropped > told and self._queue.empty():
                 told = self.dropped
-                self._print(json.dumps({"event": "log.dropped", "level": "warning", "lines": told}))
+                self._on_dropped(told)
 
-    def _print(self, line: str) -> None:
-        # A full disk or a reader that went must not end the thread: the status endpoint still tells all.
+    def _print(self, line: str) -> bool:
+        """Whether it was written; a full disk or a reader that went must not end the thread."""
         try:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
         except (OSError, ValueError):
             self.dropped += 1
+            return False
+        return True

@@ -55,6 +55,7 @@ class RegistryLogin:
         self._take_over = False
         self._force = True
         self._credential: Credential | None = None
+        self._unsaid: Problem | None = None
 
     def ask(self) -> str:
         """Have it log in at once, over a person's own entry too; the id of the attempt that this brings."""
@@ -104,6 +105,19 @@ class RegistryLogin:
         attempt_id, self._asked = self._asked or self._id, None
         self.row.show(state=State.SKIPPED, last_error=reason, attempt_id=attempt_id, next_attempt_at=None)
         self.row.first_outcome()
+
+    def say_failure(self, wait_s: float | None) -> None:
+        """Log the last failure, once, with the seconds until the next attempt; None: there is none."""
+        problem, self._unsaid = self._unsaid, None
+        if problem is not None:
+            self._with.log.warning(
+                "login.failed",
+                **self.row.names,
+                code=problem.code,
+                message=problem.message,
+                failures=self.row.now.consecutive_failures,
+                wait_s=None if wait_s is None else round(wait_s, 1),
+            )
 
     async def _attempt(self, started: float) -> None:
         login = self.login
@@ -179,9 +193,7 @@ class RegistryLogin:
             wait = timedelta(seconds=self._with.settings().retry.rejected_wait_s)
             self._with.refusals.refused(self.login, problem, self._with.clock.now() + wait)
         await self._standing.fail(problem)
-        self._with.log.warning(
-            "login.failed", **self.row.names, code=problem.code, message=problem.message, failures=failures
-        )
+        self._unsaid = problem
 
     async def _hold_back(self) -> None:
         """Respect a refusal from before a restart of the agent: wait until it may be tried again, or is asked for."""
@@ -198,6 +210,7 @@ class RegistryLogin:
 
     async def _sleep(self, seconds: float) -> None:
         """Wait before the next attempt, and see to it that an expiry meanwhile is noticed when it comes."""
+        self.say_failure(seconds)
         clock = self._with.clock
         retry = Deadline.after(timedelta(seconds=seconds), clock.now(), clock.monotonic())
         self.row.show(next_attempt_at=retry.at)

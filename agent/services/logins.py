@@ -116,6 +116,7 @@ class Logins:
             return
         with suppress(Problem):
             await login.attempt()
+        login.say_failure(None)
 
     async def _take(self, plan: Plan, group: asyncio.TaskGroup) -> None:
         wanted = {login.registry.hostname: login for login in plan.logins}
