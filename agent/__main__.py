@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from agent import __version__
 from agent.cli import check_config, demo, renew, run, status
@@ -19,6 +19,10 @@ _COMMANDS: Final = (
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        # An abbreviation that works today would break with the next option.
+        super().__init__(**{"allow_abbrev": False, **options})
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(USAGE, f"{self.prog}: {message}\n")

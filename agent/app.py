@@ -3,13 +3,16 @@
 import asyncio
 import signal
 from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from agent import __version__
+from agent.model.problems import SettingsInvalid, Severity
 from agent.model.status import Phase
 from agent.parts import Parts, Service
-from agent.settings_loader import Loaded, load_settings
+from agent.settings import Settings
+from agent.settings_loader import load_settings
 
 CLEAN: Final = 0
 NOT_ALL: Final = 2
@@ -17,6 +20,7 @@ CRASHED: Final = 70
 LOCKED_OUT: Final = 75
 
 _LOCK_S: Final = 10.0
+_LAST_WORD_S: Final = 0.4
 _UNREAD: Final = frozenset({"secret_invalid", "secrets_unavailable"})
 
 
@@ -81,6 +85,7 @@ class Agent:
                 parts.systemd.notify(STOPPING="1")
                 for task in tasks:
                     task.cancel()
+            await parts.reports.last_word(_LAST_WORD_S)
         except* Exception:  # noqa: BLE001 - the last place to tell of a bug; systemd starts the agent again
             self._log.exception("agent.crashed")
             code = CRASHED
@@ -143,15 +148,22 @@ class Agent:
         self._log.info("settings.reloaded", taken=taken, faults=[problem.message for problem in loaded.problems])
         self._parts.board.report("settings", loaded.problems)
         if taken:
-            self._take(loaded)
+            self._take(loaded.settings)
 
-    def _take(self, loaded: Loaded) -> None:
-        parts, settings = self._parts, loaded.settings
+    def _take(self, settings: Settings) -> None:
+        parts = self._parts
+        held = parts.settings.value.docker
+        if settings.docker.config_dir != held.config_dir:
+            message = f"docker.config_dir is taken at the next start; until then {held.config_dir} holds"
+            restart = SettingsInvalid("docker.config_dir", message, hint="restart the agent", severity=Severity.NOTICE)
+            parts.board.report("settings", [restart])
+            settings = replace(settings, docker=replace(settings.docker, config_dir=held.config_dir))
         parts.settings.value = settings
         parts.log.configure(settings.log.level, settings.log.format)
         parts.log.context["environment"] = settings.environment.id
         parts.board.set_environment_id(settings.environment.id)
         parts.secrets.wake()
+        parts.tools.wake()
         parts.planning.again()
         parts.reports.reconfigured()
         self._rebinding = asyncio.create_task(parts.server.rebind(), name="rebind")

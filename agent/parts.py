@@ -143,7 +143,7 @@ class Parts:
             credentials=credentials,
             sign_in=SignIn(self.docker_cli, probe, self.tools, lambda: self.settings.value.docker.login_timeout_s),
             custody=self.custody,
-            refusals=Refusals(self.ledger),
+            refusals=Refusals(self.ledger, self.scrubber.scrub),
             docker=self.tools,
             board=board,
             clock=clock,

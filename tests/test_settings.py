@@ -178,8 +178,6 @@ def test_a_variable_sets_any_key(tmp_path: Path, key: str, text: str, expected: 
         ("secrets.exclude", '["a b"]'),
         ("renewal.fraction", "1"),
         ("renewal.fraction", "0"),
-        ("retry.first_wait_s", "301"),
-        ("retry.max_wait_s", "0.5"),
         ("aws.region", '"Ireland"'),
         ("aws.role_arn", '"pull"'),
         ("aws.identity_token_command", '"gp idp token"'),
@@ -206,6 +204,26 @@ def test_a_wrong_value_leaves_its_key_at_the_default(tmp_path: Path, key: str, t
     assert problem.message.startswith(f"{key} ")
     assert str(tmp_path / "config.toml") in problem.message
     assert problem.hint != SettingsInvalid.hint
+
+
+def test_one_of_the_two_waits_makes_room_for_itself(tmp_path: Path) -> None:
+    """Who sets only one of them means it; both, and the wrong way round, is a fault of both."""
+    short = load(tmp_path, "[retry]\nmax_wait_s = 0.5\n").settings.retry
+    assert (short.first_wait_s, short.max_wait_s) == (0.5, 0.5)
+    long = load(tmp_path, "[retry]\nfirst_wait_s = 301\n").settings.retry
+    assert (long.first_wait_s, long.max_wait_s) == (301, 301)
+    both = load(tmp_path, "[retry]\nfirst_wait_s = 9\nmax_wait_s = 8\n")
+    assert [problem.subject for problem in both.problems] == ["retry.first_wait_s", "retry.max_wait_s"]
+    assert (both.settings.retry.first_wait_s, both.settings.retry.max_wait_s) == (1, 300)
+
+
+def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
+    """Compose files pass on what nobody set; only status.listen has a meaning for it: off."""
+    names = ("SECRETS_EXCLUDE", "SECRETS_ENVIRONMENT", "LOG_LEVEL", "AWS_REGION", "RETRY_MAX_WAIT_S", "STATUS_LISTEN")
+    loaded = load(tmp_path, "", {f"REGISTRY_AGENT_{name}": "" for name in names})
+    assert loaded.problems == ()
+    assert loaded.settings.log.level == "info"
+    assert loaded.settings.status.listen == ""
 
 
 def test_a_comma_list_in_a_variable_is_refused_with_a_hint(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """The demo as a story: the real agent in the pretend cloud, told line by line until everything has been seen."""
 
 import asyncio
+import os
+import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,8 +135,15 @@ def _cast(cloud: DemoCloud) -> Cast:
 def _ways_to_look(stage: Stage) -> list[str]:
     return [
         f"curl -s {stage.status_url}/v1/status",
-        f"registry-agent status --socket {stage.socket}",
+        f"{_command()} status --socket {stage.socket}",
     ]
+
+
+def _command() -> str:
+    """What a person types here to have this program."""
+    if shutil.which("registry-agent"):
+        return "registry-agent"
+    return os.path.relpath(sys.argv[0])
 
 
 def _times(number: int) -> str:

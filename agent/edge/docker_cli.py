@@ -1,12 +1,14 @@
 """The docker CLI: which version, and one `docker login` in a private configuration directory."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -43,7 +45,10 @@ class DockerCli:
         }
 
     def clean_up(self) -> None:
-        """Remove what a killed agent left behind; blocking."""
+        """Remove what a killed agent left behind, its logins that still run first: they would write again. Blocking."""
+        for pid in _running_in(self._logins):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self._logins, ignore_errors=True)
 
     async def version(self, program: Path) -> str | None:
@@ -101,6 +106,17 @@ class DockerCli:
         with os.fdopen(descriptor, "w") as file:
             file.write(_PRIVATE_CONFIG)
         return directory
+
+
+def _running_in(directory: Path) -> Iterator[int]:
+    """Processes with an argument that lies in `directory`; nobody else's lie there."""
+    prefix = f"{directory}/".encode()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):
+                arguments = (process / "cmdline").read_bytes().split(b"\0")
+                if any(argument.startswith(prefix) for argument in arguments):
+                    yield int(process.name)
 
 
 def _saved(directory: Path, registry: Registry) -> Mapping[str, Any] | None:

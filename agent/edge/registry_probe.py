@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 import re
 import socket
@@ -26,6 +27,7 @@ _CERTS: Final = Path("/etc/docker/certs.d")
 _BODY: Final = 1 << 20
 _SHOWN: Final = 200
 _CHALLENGE: Final = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
+_PYTHONS_OWN: Final = re.compile(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)")
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _REDIRECTS: Final = range(300, 400)
 
@@ -104,8 +106,9 @@ def _is_registry(reply: Reply, url: str) -> bool:
     if "Docker-Distribution-Api-Version" in reply.headers:
         return True
     if reply.status in _REDIRECTS:
-        location = URL(reply.headers.get("Location", ""))
-        return location.host in (None, URL(url).host)
+        with contextlib.suppress(ValueError):
+            return URL(reply.headers.get("Location", "")).host in (None, URL(url).host)
+        return False
     return reply.status >= 300 or "html" not in reply.headers.get("Content-Type", "").lower()  # noqa: PLR2004
 
 
@@ -144,25 +147,26 @@ async def _on_loopback(registry: Registry) -> bool:
 
 
 def _fault(error: Exception) -> tuple[Fault, str]:
+    fault, detail = Fault.UNREACHABLE, str(error) or type(error).__name__
     match error:
         case TimeoutError():
-            return Fault.TIMEOUT, ""
+            fault, detail = Fault.TIMEOUT, ""
         case aiohttp.ClientConnectorDNSError() | socket.gaierror():
-            return Fault.DNS, ""
+            fault, detail = Fault.DNS, ""
         case aiohttp.ClientConnectorCertificateError():
-            return Fault.TLS, printable(str(error.certificate_error))
+            fault, detail = Fault.TLS, str(error.certificate_error)
         case ssl.SSLError() | aiohttp.ClientSSLError() | CaFileError():
-            return Fault.TLS, printable(str(error))
+            fault = Fault.TLS
         case aiohttp.ClientHttpProxyError():
-            return Fault.UNREACHABLE, f"the proxy answered with status {error.status}"
+            detail = f"the proxy answered with status {error.status}"
         case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes what came
-            return Fault.NONSENSE, printable(error.message.partition("\n")[0].rstrip(":").lower())
+            fault, detail = Fault.NONSENSE, error.message.partition("\n")[0].rstrip(":").lower()
         case OSError():  # aiohttp.ClientOSError is one
-            return Fault.UNREACHABLE, _why(error)
-    return Fault.UNREACHABLE, printable(str(error) or type(error).__name__)
+            detail = _why(error)
+    return fault, printable(_PYTHONS_OWN.sub("", detail))
 
 
 def _why(error: OSError) -> str:
     """The system's own words: asyncio puts others around them, and several where a name has several addresses."""
     number = error.errno or next((int(found) for found in _ERRNO.findall(str(error))), None)
-    return os.strerror(number).lower() if number else printable(str(error))
+    return os.strerror(number).lower() if number else str(error)

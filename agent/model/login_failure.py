@@ -96,7 +96,10 @@ _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
         re.compile(r"connection re(?:fused|set)|no route to host|network is unreachable|\bEOF$|broken pipe"),
         Fault.UNREACHABLE,
     ),
+    # A request that failed in any other way: the CLI is well, the answer was not.
+    (re.compile(r"^(?:Get|Head|Post) \"?https?://"), Fault.NONSENSE),
 )
+_LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
 
 
 def read_stderr(stderr: bytes) -> Said:
@@ -126,10 +129,11 @@ def explain(said: Said, seen: Seen | None, hostname: str, secret: str) -> Proble
         problem = _of_status(status, hostname, secret, seen)
     elif seen is not None and seen.fault is not None and said.about_network:
         problem = _of_fault(seen.fault, hostname, seen.detail)
+    elif seen is not None and not seen.registry:
+        # Before the CLI's own fault, which is about wherever it was sent to.
+        problem = not_a_registry(hostname, seen)
     elif said.fault is not None:
         problem = _of_fault(said.fault, hostname, said.text)
-    elif seen is not None and not seen.registry:
-        problem = not_a_registry(hostname, seen)
     else:
         problem = cli_failed(hostname, said.text)
     return skew if skew is not None and isinstance(problem, RegistryTls | LoginForbidden) else problem
@@ -216,7 +220,10 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
     cause = f": {detail}" if detail else ""
     match fault:
         case Fault.DNS:
-            return RegistryDns(hostname, f"the name {hostname} does not resolve{cause}")
+            found = _LOOKED_UP.search(detail)
+            elsewhere = found is not None and found[1] not in (hostname, hostname.partition(":")[0])
+            name = f"the name {found[1]}, to which {hostname} sends," if found and elsewhere else f"the name {hostname}"
+            return RegistryDns(hostname, f"{name} does not resolve{cause}")
         case Fault.UNREACHABLE:
             return RegistryUnreachable(hostname, f"no connection to {hostname}{cause}")
         case Fault.TLS:

@@ -24,6 +24,15 @@ _RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """The secrets of all sources. `complete`: every source was asked once. `sound`: nothing was wrong with any."""
+
+    secrets: tuple[RegistrySecret, ...] = ()
+    complete: bool = True
+    sound: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class AwsDefaults:
     """What the settings say where a secret does not."""
 
@@ -55,9 +64,13 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """What to do, and whether more may still come (`complete`, `sound`: as of the secrets that it was made from)."""
+
     logins: tuple[Login, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     problems: tuple[Problem, ...] = ()
+    complete: bool = True
+    sound: bool = True
 
 
 def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defaults: AwsDefaults) -> Plan:

@@ -48,6 +48,7 @@ class Board:
         self._scrub: Final = scrub
         self._snapshot = Snapshot(process=process)
         self._registries: Final[dict[str, RegistryStatus]] = {}
+        self._stored_in: Final[dict[str, str | None]] = {}
         self._warnings: Final[dict[tuple[str, str], OpenWarning]] = {}
         self._owned: Final[dict[str, dict[tuple[str, str], Problem]]] = {}
         self._cleared: Final[deque[ClearedWarning]] = deque(maxlen=CLEARED_KEPT)
@@ -82,11 +83,19 @@ class Board:
         same_state = former is not None and former.state is registry.state
         changed_at = former.changed_at if former is not None and same_state else self._now()
         last_error = self._scrub(registry.last_error) if registry.last_error else None
-        registry = replace(registry, changed_at=changed_at, last_error=last_error)
+        stored_in = self._stored_in.get(registry.hostname)
+        registry = replace(registry, changed_at=changed_at, last_error=last_error, stored_in=stored_in)
         if registry == former:
             return
         self._registries[registry.hostname] = registry
         self._publish(registries=self._sorted())
+
+    def set_stored_in(self, hostname: str, stored_in: str | None) -> None:
+        """Where the agent's login for a registry is now; None: another's is there, or none."""
+        if self._stored_in.get(hostname) != stored_in:
+            self._stored_in[hostname] = stored_in
+            if hostname in self._registries:
+                self.put_registry(self._registries[hostname])
 
     def remove_registry(self, hostname: str) -> None:
         if self._registries.pop(hostname, None) is not None:

@@ -19,7 +19,9 @@ from agent.services.placement import CONFIG_FILE, ConfigFile, Helpers, Ledger, O
 
 _POLL_S: Final = 2.0
 # A helper's store cannot be watched, and each look starts a program; what failed is looked at sooner.
-_HELPER_LOOK_S: Final = 300.0
+_HELPER_LOOK_S: Final = 4.0
+_HELPER_SHARE: Final = 0.01
+"""The most of one processor that looking into helpers' stores may cost: one that is slow is asked less often."""
 _FAILED_LOOK_S: Final = 30.0
 _RESTORED_FOR: Final = timedelta(minutes=10)
 
@@ -35,6 +37,7 @@ class PodmanFiles(Protocol):
 
 class Reports(Protocol):
     def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
+    def set_stored_in(self, hostname: str, stored_in: str | None) -> None: ...
 
 
 class Clock(Protocol):
@@ -65,6 +68,7 @@ class _Charge:
     stored_in: str = CONFIG_FILE
     ours: bool = False
     failed: bool = False
+    look_s: float = 0.0
     seen: Hashable = None
     findings: tuple[Problem, ...] = ()
     restored_until: datetime | None = None
@@ -126,8 +130,7 @@ class Custody:
     async def leave(self, registry: Registry) -> None:
         """Look after a login no longer, and leave it where it is."""
         async with self._turns[registry.hostname]:
-            if self._charges.pop(registry.hostname, None) is not None:
-                self._board.report(_owner(registry.hostname))
+            self._forget(registry.hostname)
 
     async def release(self, registry: Registry) -> bool:
         """Take the login out of Docker's configuration if it is still ours, and forget it. True: it was ours.
@@ -136,8 +139,7 @@ class Custody:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry; a later call tries again.
         """
         async with self._turns[registry.hostname]:
-            if self._charges.pop(registry.hostname, None) is not None:
-                self._board.report(_owner(registry.hostname))
+            self._forget(registry.hostname)
             try:
                 taken = await self._placement.take_out(registry)
             except Problem as problem:
@@ -145,6 +147,11 @@ class Custody:
         if taken:
             self._log.info("custody.released", registry=registry.hostname)
         return taken
+
+    def _forget(self, hostname: str) -> None:
+        if self._charges.pop(hostname, None) is not None:
+            self._board.report(_owner(hostname))
+            self._board.set_stored_in(hostname, None)
 
     async def run(self) -> None:
         never = asyncio.Event()
@@ -170,18 +177,22 @@ class Custody:
     def _beat(self, charge: _Charge) -> float | None:
         if charge.failed:
             return self._clock.monotonic() // _FAILED_LOOK_S
-        return None if charge.stored_in == CONFIG_FILE else self._clock.monotonic() // _HELPER_LOOK_S
+        if charge.stored_in == CONFIG_FILE:
+            return None
+        looks_s = sum(other.look_s for other in self._charges.values() if other.stored_in != CONFIG_FILE)
+        return self._clock.monotonic() // max(_HELPER_LOOK_S, looks_s / _HELPER_SHARE)
 
     async def _check(self, charge: _Charge) -> None:
         async with self._turns[charge.hostname]:
             if self._charges.get(charge.hostname) is not charge or expired(charge.order.expires_at, self._clock.now()):
                 return
-            was_ours, restored = charge.ours, False
+            was_ours, restored, begun = charge.ours, False, self._clock.monotonic()
             try:
                 restored = await self._settle(charge) and was_ours
             except Problem as problem:
                 charge.failed = True
                 charge.findings = (problem.about(charge.hostname),)
+            charge.look_s = self._clock.monotonic() - begun
             if restored:
                 charge.restored_until = self._clock.now() + _RESTORED_FOR
                 self._log.warning("custody.restored", registry=charge.hostname, stored_in=charge.stored_in)
@@ -232,6 +243,7 @@ class Custody:
 
     def _report(self, charge: _Charge, *, anew: bool = True) -> None:
         """Tell the board; what it has already only where it was found `anew`."""
+        self._board.set_stored_in(charge.hostname, charge.stored_in if charge.ours else None)
         problems = list(charge.findings)
         if charge.restored_until is not None:
             where = charge.stored_in

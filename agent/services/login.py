@@ -68,7 +68,9 @@ class RegistryLogin:
         self._wake.set()
 
     async def run(self) -> None:
-        await self._hold_back()
+        wait_s = await self.held_back()
+        if wait_s is not None:
+            await self._sleep(wait_s)
         while True:
             self._id = self._with.new_id()
             async for attempt in retrying(lambda: self._with.settings().retry, self._sleep):
@@ -181,7 +183,6 @@ class RegistryLogin:
             identity=credential.identity,
             consecutive_failures=0,
             last_error=None,
-            stored_in=kept.stored_in if kept.ours else None,
         )
         times = {"expires_at": credential.expires_at, "renew_at": credential.renew_at, "seconds": round(seconds, 3)}
         self._with.log.info("login.succeeded", **self.row.names, stored_in=kept.stored_in, **times)
@@ -195,18 +196,18 @@ class RegistryLogin:
         await self._standing.fail(problem)
         self._unsaid = problem
 
-    async def _hold_back(self) -> None:
-        """Respect a refusal from before a restart of the agent: wait until it may be tried again, or is asked for."""
+    async def held_back(self) -> float | None:
+        """Show a refusal of this very secret from before a restart, and say for how many seconds it still holds."""
         held = self._with.refusals.held_back(self.login)
         if held is None:
-            return
+            return None
         problem, not_before = held
         self.row.show(last_error=problem.message)
         await self._standing.fail(problem)
         self._with.log.info("login.held_back", **self.row.names, code=problem.code, not_before=not_before)
         self.row.first_outcome()
         longest = self._with.settings().retry.rejected_wait_s
-        await self._sleep(min((not_before - self._with.clock.now()).total_seconds(), longest))
+        return min((not_before - self._with.clock.now()).total_seconds(), longest)
 
     async def _sleep(self, seconds: float) -> None:
         """Wait before the next attempt, and see to it that an expiry meanwhile is noticed when it comes."""
@@ -231,7 +232,9 @@ class RegistryLogin:
     async def _until_due(self) -> None:
         """Wait until the token is due, or somebody asks."""
         clock, held = self._with.clock, self._credential
-        due = (held.renew_at or held.expires_at) if held else None
+        due = held.renew_at if held else None
+        if held and due is None and held.expires_at and held.expires_at > clock.now():
+            due = held.expires_at  # a token that cannot be renewed: see then whether it still works
         deadline = Deadline.when(due, clock.now(), clock.monotonic()) if due else None
         while self._asked is None:
             if deadline is None:

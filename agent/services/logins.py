@@ -63,6 +63,7 @@ class Logins:
         self._plan: Plan | None = None
         self._planned: Final = asyncio.Event()
         self._running = False
+        self._complete = False
         self._swept_at = surroundings.clock.monotonic()
 
     @property
@@ -114,6 +115,9 @@ class Logins:
         if not self._with.docker.docker_present.is_set():
             login.skip("there is no docker on PATH")
             return
+        held_s = await login.held_back()
+        if held_s is not None and held_s > 0:
+            return
         with suppress(Problem):
             await login.attempt()
         login.say_failure(None)
@@ -136,7 +140,16 @@ class Logins:
         self._with.log.info(
             "plan.changed", logins=sorted(wanted), skipped=sorted(self._skipped), problems=len(plan.problems)
         )
+        if plan.complete and plan.sound and not self._complete:
+            self._part_with_missing({*wanted, *skipped}, group)
+        self._complete = self._complete or plan.complete
         self._check_phase()
+
+    def _part_with_missing(self, served: Collection[str], group: asyncio.TaskGroup) -> None:
+        """Secrets that disappeared while the agent was down; only the state directory knows of their logins."""
+        if self._with.settings().secrets.removed == "logout":
+            for hostname in self._ledger.entries().keys() - set(served):
+                group.create_task(self._part_with(parse_hostname(hostname), disappeared=True))
 
     def _show(self, plan: Plan) -> None:
         """Put the plan's skipped registries and its problems on the board."""
@@ -204,7 +217,7 @@ class Logins:
                     await self._release(parse_hostname(hostname), "login.expired")
 
     def _check_phase(self) -> None:
-        if not self._running and self._plan is not None and all(login.row.over for login in self._logins.values()):
+        if not self._running and self._complete and all(login.row.over for login in self._logins.values()):
             self._running = True
             self._board.set_phase(Phase.RUNNING)
 

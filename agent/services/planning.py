@@ -1,10 +1,10 @@
 """Makes the plan anew whenever the secrets or the settings change."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-from agent.model.plan import AwsDefaults, Plan, make_plan
-from agent.model.secret import RegistrySecret
+from agent.model.plan import AwsDefaults, Found, Plan, make_plan
 from agent.settings import Settings
 
 
@@ -17,18 +17,19 @@ class Planning:
         self._settings: Final = settings
         self._default_region: Final = default_region
         self._follow: Final = follow
-        self._secrets: tuple[RegistrySecret, ...] | None = None
+        self._found: Found | None = None
 
-    def take(self, found: tuple[RegistrySecret, ...]) -> None:
-        self._secrets = found
+    def take(self, found: Found) -> None:
+        self._found = found
         self.again()
 
     def again(self) -> None:
         """After other settings; before the first reading of the secrets there is nothing to plan."""
-        if self._secrets is not None:
-            self._follow(self.plan(self._secrets))
+        if self._found is not None:
+            self._follow(self.plan(self._found))
 
-    def plan(self, found: tuple[RegistrySecret, ...]) -> Plan:
+    def plan(self, found: Found) -> Plan:
         settings = self._settings()
         defaults = AwsDefaults(settings.aws.region or self._default_region, settings.aws.role_arn)
-        return make_plan(found, settings.secrets.exclude, defaults)
+        plan = make_plan(found.secrets, settings.secrets.exclude, defaults)
+        return replace(plan, complete=found.complete, sound=found.sound)

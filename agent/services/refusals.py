@@ -1,5 +1,6 @@
 """Who said no, to which secret, until when: kept in the state directory, so that a restart is no new try."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -16,10 +17,14 @@ class Ledger(Protocol):
 
 
 class Refusals:
-    """A refusal holds for the very secret that was refused; another one is tried at once."""
+    """A refusal holds for the very secret that was refused; another one is tried at once.
 
-    def __init__(self, ledger: Ledger) -> None:
+    `scrub` takes known secrets out of a text, in case a registry repeated one.
+    """
+
+    def __init__(self, ledger: Ledger, scrub: Callable[[str], str] = str) -> None:
         self._ledger: Final = ledger
+        self._scrub: Final = scrub
 
     def held_back(self, login: Login) -> tuple[Problem, datetime] | None:
         """The refusal of this very secret, and when it may be tried again; None where it is free to try."""
@@ -33,7 +38,8 @@ class Refusals:
         return problem, rejection.not_before
 
     def refused(self, login: Login, problem: Problem, not_before: datetime) -> None:
-        rejection = Rejection(self._fingerprint(login), problem.code, problem.message, problem.hint, not_before)
+        message, hint = self._scrub(problem.message), self._scrub(problem.hint)
+        rejection = Rejection(self._fingerprint(login), problem.code, message, hint, not_before)
         self._ledger.set_rejection(login.registry.hostname, rejection)
 
     def accepted(self, login: Login) -> None:

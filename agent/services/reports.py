@@ -1,6 +1,7 @@
 """The push: the status document goes to `report.url` at each change and at each interval."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,12 @@ class Reports:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             tasks.create_task(self._push())
+
+    async def last_word(self, seconds: float) -> None:
+        """One more push as the agent ends, if it can be had within so many seconds."""
+        with contextlib.suppress(Problem, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._send()
 
     async def _watch(self) -> None:
         """Our own notice is no reason for a push, or each failure would be the cause of the next."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
+from agent.model.plan import Found
 from agent.model.problems import Problem
 from agent.model.secret import RegistrySecret
 from agent.model.secret_documents import Reading
@@ -69,7 +70,7 @@ class Secrets:
         environment: Reading,
         credentials_directory: Path | None,
         draw: Callable[[], float],
-        on_change: Callable[[tuple[RegistrySecret, ...]], None],
+        on_change: Callable[[Found], None],
     ) -> None:
         self._settings: Final = settings
         self._clock: Final = clock
@@ -86,6 +87,7 @@ class Secrets:
         self._reported: dict[str, tuple[Problem, ...]] = {}
         self._secrets: tuple[RegistrySecret, ...] = ()
         self._told = False
+        self._told_all = False
         self._answered: Final = asyncio.Event()
         self._wake_directories: Final = asyncio.Event()
         self._wake_address: Final = asyncio.Event()
@@ -100,14 +102,14 @@ class Secrets:
         self._wake_directories.set()
         self._wake_address.set()
 
-    async def read_once(self) -> tuple[RegistrySecret, ...]:
+    async def read_once(self) -> Found:
         """All secrets, every source asked once; what is wrong is reported."""
         results = await asyncio.gather(self._look(afresh=True), self._ask(), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, Problem):
                 raise result
         self._take()
-        return self._secrets
+        return self._found()
 
     async def _follow_directories(self) -> None:
         await self._look(afresh=True)
@@ -166,9 +168,13 @@ class Secrets:
         return changed
 
     def _tell(self, changed: bool) -> None:
-        if changed or not self._told:
-            self._told = True
-            self._on_change(self._secrets)
+        complete = self._answered.is_set()
+        if changed or not self._told or complete != self._told_all:
+            self._told, self._told_all = True, complete
+            self._on_change(self._found())
+
+    def _found(self) -> Found:
+        return Found(self._secrets, complete=self._answered.is_set(), sound=not any(self._reported.values()))
 
     def _merged(self) -> Iterator[RegistrySecret]:
         for source in self._directories.values():

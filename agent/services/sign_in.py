@@ -150,6 +150,8 @@ class SignIn:
         code, stderr = result.finished.returncode, result.finished.stderr
         if code < 0:
             return cli_failed(hostname, f"it was killed by signal {-code}")
+        if code == 0:
+            return cli_failed(hostname, "it saved nothing that can be read")
         said = read_stderr(stderr)
         if code != 1 or not said.text:
             return cli_failed(hostname, f"exit code {code}, {said.text or 'and it printed nothing'}")

@@ -114,7 +114,6 @@ class Standing:
             self._row.report(cause, TokenExpired(hostname, message), problem, state=State.EXPIRED)
             return
         self._taken_out = True
-        self._row.show(stored_in=None)
         self._log.warning("login.expired", **self._row.names, taken_out=released)
 
     def _left(self, deadline: Deadline) -> float:

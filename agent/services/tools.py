@@ -85,6 +85,8 @@ class ToolWatch:
             self._wake.set()
 
     def wake(self) -> None:
+        """Look at everything now, the engine too."""
+        self._engine_due = 0.0
         self._wake.set()
 
     async def run(self) -> None:

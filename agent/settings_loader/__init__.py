@@ -104,12 +104,8 @@ class _Loading:
 
     def check_together(self) -> None:
         """What is wrong only beside another key's value."""
-        for key, fault in (
-            ("retry.first_wait_s", "is greater than retry.max_wait_s"),
-            ("retry.max_wait_s", "is less than retry.first_wait_s"),
-        ):
-            if key in self._given and self._values["retry.first_wait_s"] > self._values["retry.max_wait_s"]:
-                self._fall_back(key, fault, "make retry.max_wait_s the greater one")
+        if self._values["retry.first_wait_s"] > self._values["retry.max_wait_s"]:
+            self._reconcile_waits("retry.first_wait_s", "retry.max_wait_s")
         listen = self._values["status.listen"]
         if listen and not self._values["status.token_file"] and not is_loopback(listen.rpartition(":")[0]):
             self._fall_back(
@@ -125,6 +121,16 @@ class _Loading:
                 "must be https (http only to loopback), since report.token_file's token goes there",
                 "write https://…",
             )
+
+    def _reconcile_waits(self, first: str, longest: str) -> None:
+        """Where only one of them was set, the other's default makes room for it."""
+        if first not in self._given:
+            self._values[first] = self._values[longest]
+        elif longest not in self._given:
+            self._values[longest] = self._values[first]
+        else:
+            for key, fault in ((first, f"is greater than {longest}"), (longest, f"is less than {first}")):
+                self._fall_back(key, fault, f"make {longest} the greater one")
 
     def settings(self) -> Settings:
         sections = {}

@@ -16,6 +16,7 @@ from agent.settings_loader.table import SECTIONS
 DEFAULT_FILE: Final = Path("/etc/registry-agent/config.toml")
 VARIABLE_PREFIX: Final = "REGISTRY_AGENT_"
 _NO_SETTINGS: Final = frozenset({"REGISTRY_AGENT_CONFIG", "REGISTRY_AGENT_SECRETS"})
+_MAY_BE_EMPTY: Final = "REGISTRY_AGENT_STATUS_LISTEN"
 _LARGEST: Final = 1024 * 1024
 
 
@@ -55,7 +56,7 @@ def read_document(file: Path | None, environ: Mapping[str, str]) -> Document:
         fault, hint = f"is not TOML: {error}", "correct the line; texts stand in quotes"
     except (ValueError, RecursionError):
         fault, hint = "is not TOML: nested too deeply, or a number too long", "keep to section.key = value"
-    return Document(path, problem=SettingsInvalid(str(path), f"{path}: {fault}; it counts as empty", hint=hint))
+    return Document(path, problem=SettingsInvalid(str(path), f"{path}: {fault}; nothing of it is used", hint=hint))
 
 
 def _read(path: Path) -> bytes:
@@ -88,6 +89,8 @@ def given_by_variables(
 ) -> Iterator[tuple[str, Given] | SettingsInvalid]:
     for variable, value in environ.items():
         section, _, key = variable.removeprefix(VARIABLE_PREFIX).lower().partition("_")
+        if not value and variable != _MAY_BE_EMPTY:
+            continue  # as compose files pass on what is not set
         if variable.startswith(VARIABLE_PREFIX) and section in SECTIONS and variable not in _NO_SETTINGS:
             yield _known(f"{section}.{key}".rstrip("."), Given(value, f"variable {variable}"), keys)
 

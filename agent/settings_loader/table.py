@@ -1,6 +1,7 @@
 """The table of all keys: what each must be, and the defaults that hang on the environment."""
 
 import os
+import pwd
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -64,8 +65,8 @@ def home(environ: Mapping[str, str]) -> Path:
     if environ.get("HOME"):
         return Path(environ["HOME"])
     try:
-        return Path.home()
-    except RuntimeError:  # neither $HOME nor an account for this user id
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:  # neither $HOME nor an account for this user id
         return Path("/")
 
 

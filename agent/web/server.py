@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from agent.model.problems import Problem, StatusListenFailed
+from agent.model.problems import Problem, SettingsInvalid, StatusListenFailed
 from agent.model.sensitive import Sensitive
 from agent.settings import Settings
 from agent.web import answers, listening
@@ -59,9 +59,8 @@ class StatusServer:
         self._board: Final = board
         self._routes: Final = routes
         self._settings: Final = settings
-        self._guard: Final = Guard(
-            lambda: settings().status, TokenFile(lambda: settings().status.token_file, read_token)
-        )
+        self._token: Final = TokenFile(lambda: settings().status.token_file, read_token)
+        self._guard: Final = Guard(lambda: settings().status, self._token)
         self._clock: Final = clock
         self._log: Final = log
         self._socket_path: Final = socket_path
@@ -101,7 +100,7 @@ class StatusServer:
 
     async def _open(self) -> None:
         async with self._opening:
-            problems = [await self._open_unix(), await self._open_tcp()]
+            problems = [await self._open_unix(), await self._open_tcp(), await self._token_problem()]
         self._report([problem for problem in problems if problem is not None])
 
     def _report(self, problems: Sequence[Problem]) -> None:
@@ -151,6 +150,14 @@ class StatusServer:
         for host, port in self.tcp_addresses:
             self._log.info("status.listening", address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         return None
+
+    async def _token_problem(self) -> Problem | None:
+        """TCP refuses everybody while the token cannot be read; the settings alone do not show it."""
+        fault = await self._token.fault()
+        if fault is None:
+            return None
+        hint = "write the token into the file, readable for the agent's user; TCP refuses requests until then"
+        return SettingsInvalid("status.token_file", f"status.token_file: {fault}", hint=hint)
 
     def _application(self, guard: Guard | None = None) -> web.Application:
         middlewares = [answers.Errors(self._log).middleware, *([guard.middleware] if guard else [])]

@@ -50,6 +50,19 @@ class TokenFile:
             return Bearer.UNREADABLE
         return Bearer.RIGHT if expected and Sensitive(given.strip()) == expected else Bearer.WRONG
 
+    async def fault(self) -> str | None:
+        """Why the configured token cannot be had; None where it can, or where none is configured."""
+        path = self._path()
+        if path is None:
+            return None
+        try:
+            await self._content(path)
+        except TimeoutError:
+            return f"token file {path} cannot be read: its file system does not answer"
+        except OSError as error:
+            return str(error)
+        return None
+
     async def _content(self, path: Path) -> Sensitive:
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(asyncio.to_thread(self._read, path))

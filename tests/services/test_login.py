@@ -1,6 +1,8 @@
 """One registry's login over its life, told on a clock that moves only when the test moves it."""
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 
@@ -19,7 +21,7 @@ from agent.model.problems import (
 from agent.model.status import State
 from agent.services.login import RegistryLogin
 from tests.fakes import EPOCH
-from tests.services.login_parts import ECR, HOURS, Bench, basic, native
+from tests.services.login_parts import ECR, HOURS, Bench, basic, native, plan
 
 Begin = Callable[[Login], Awaitable[RegistryLogin]]
 
@@ -52,7 +54,6 @@ async def test_a_good_password_logs_in_once_and_rests(bench: Bench, begin: Begin
     await bench.clock.advance(7 * 24 * HOURS)
     assert bench.sign_in.tried == ["right"]
     assert bench.state() is State.LOGGED_IN
-    assert bench.row.stored_in == "config.json"
     assert bench.outcomes == 1
 
 
@@ -245,3 +246,13 @@ async def test_retries_of_one_login_share_its_id(bench: Bench, begin: Begin) -> 
     await bench.clock.advance(301)
     ids = {fields["attempt_id"] for _, event, fields in bench.log.events if event.startswith("login.")}
     assert ids == {bench.row.attempt_id}
+
+
+async def test_a_ready_token_past_its_end_is_not_used_again_and_again(bench: Bench, begin: Begin) -> None:
+    """A registry that still takes it, or a clock that is ahead: one login, and rest."""
+    ended = base64.b64encode(json.dumps({"expiration": (EPOCH - timedelta(hours=1)).timestamp()}).encode()).decode()
+    secret = {"name": "ready", "hostname": ECR, "username": "AWS", "password": ended}
+    await begin(plan(secret).logins[0])
+    await bench.clock.advance(HOURS)
+    assert bench.sign_in.tried == [ended]
+    assert bench.row.state is State.LOGGED_IN

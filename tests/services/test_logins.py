@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -81,6 +83,28 @@ async def test_without_secrets_running_begins_after_the_first_reading(stage: Sta
     assert stage.phase() is Phase.RUNNING
 
 
+async def test_running_waits_for_an_address_that_is_slow(stage: Stage) -> None:
+    """While a source has not answered for the first time, nobody can say that every registry was attempted."""
+    stage.logins.follow(replace(plan(GHCR), complete=False))
+    await stage.clock.settle()
+    assert stage.states() == {"ghcr.io": State.LOGGED_IN}
+    assert stage.phase() is Phase.STARTING
+    await stage.follow(GHCR)
+    assert stage.phase() is Phase.RUNNING
+
+
+async def test_a_secret_that_went_while_the_agent_was_down_is_logged_out(stage: Stage) -> None:
+    """Where the settings say logout, and only once every source was read without a fault."""
+    stage.settings.removed("logout")
+    stage.custody.kept["docker.io"] = "hub-password"
+    stage.ledger.known["docker.io"] = LedgerEntry(docker_key="docker.io", digests=())
+    stage.logins.follow(replace(plan(GHCR), sound=False, complete=False))
+    await stage.clock.settle()
+    assert "docker.io" in stage.custody.kept
+    await stage.follow(GHCR)
+    assert "docker.io" not in stage.custody.kept
+
+
 async def test_a_changed_secret_is_used_at_once(stage: Stage) -> None:
     """Even after a refusal that would wait half an hour; the other registry is not touched."""
     stage.sign_in.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
@@ -158,3 +182,12 @@ async def test_one_pass_tells_whether_all_are_in() -> None:
     once.sign_in.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
     assert await once.logins.once(plan(GHCR, HUB)) is False
     assert sorted(once.sign_in.tried) == ["hub-password", "right"]
+
+
+async def test_one_pass_respects_a_refusal_from_before() -> None:
+    """A shell that calls `run --once` at each start does not lock an account."""
+    once = Stage()
+    once.refusals.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(seconds=600))
+    assert await once.logins.once(plan(GHCR)) is False
+    assert once.sign_in.tried == []
+    assert once.states() == {"ghcr.io": State.REJECTED}

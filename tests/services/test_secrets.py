@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from agent.edge import secret_files
+from agent.model.plan import Found
 from agent.model.problems import Problem, SecretsUnavailable
-from agent.model.secret import RegistrySecret
 from agent.model.secret_documents import Answer, Reading, read_answer
 from agent.model.secret_environment import read_environment
 from agent.services import secret_sources
@@ -54,6 +54,7 @@ class Record:
         self.reports = 0
         self.protected: set[str] = set()
         self.told: list[list[str]] = []
+        self.complete: list[bool] = []
         self.order: list[str] = []
 
     def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
@@ -65,9 +66,10 @@ class Record:
         self.order.append("protect")
         self.protected = set(values)
 
-    def on_change(self, secrets: tuple[RegistrySecret, ...]) -> None:
+    def on_change(self, found: Found) -> None:
         self.order.append("change")
-        self.told.append([secret.name for secret in secrets])
+        self.told.append([secret.name for secret in found.secrets])
+        self.complete.append(found.complete)
 
     @property
     def codes(self) -> list[str]:
@@ -366,6 +368,7 @@ async def test_a_slow_address_delays_the_first_word_by_two_seconds_at_most(url_b
     assert url_bench.record.told == []
     await url_bench.clock.advance(0.2)
     assert url_bench.record.told == [["from-file"]]
+    assert url_bench.record.complete == [False]
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
@@ -411,10 +414,13 @@ async def test_a_wake_up_asks_at_once(url_bench: Bench) -> None:
 async def test_one_reading_for_run_once(url_bench: Bench) -> None:
     """Every source is asked once, failures are reported, and it returns instead of telling."""
     url_bench.write("a.json", [item("from-file"), 7])
-    secrets = await url_bench.build().read_once()
-    assert sorted(secret.name for secret in secrets) == ["from-file", "one"]
+    found = await url_bench.build().read_once()
+    assert found.complete
+    assert sorted(secret.name for secret in found.secrets) == ["from-file", "one"]
     assert url_bench.record.protected == {"password-of-from-file", "password-of-one"}
     url_bench.address.answer = SecretsUnavailable(URL, "down")
-    assert [secret.name for secret in await url_bench.build().read_once()] == ["from-file"]
+    found = await url_bench.build().read_once()
+    assert not found.sound
+    assert [secret.name for secret in found.secrets] == ["from-file"]
     assert url_bench.record.codes == ["secret_invalid", "secrets_unavailable"]
     assert url_bench.record.told == []

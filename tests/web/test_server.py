@@ -145,3 +145,13 @@ async def test_the_end_does_not_wait_for_open_requests() -> None:
         stream.close()
         await asyncio.wait([held])
         assert held.exception() is not None
+
+
+async def test_a_token_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """TCP then refuses everybody, and the status on the socket says why, until the file is there."""
+    token = tmp_path / "token"
+    async with serving(StatusSettings(listen="127.0.0.1:0", token_file=token)) as rig:
+        assert codes(rig) == [("settings_invalid", "status.token_file")]
+        token.write_text("secret-token\n")
+        await rig.server.rebind()
+        assert codes(rig) == []

@@ -1,0 +1,94 @@
+"""`docker login` in a private directory: nothing of it is left, whatever becomes of the agent."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.edge.docker_cli import DockerCli
+from agent.edge.process import ProcessTimeout
+from agent.model.credential import Credential
+from agent.model.problems import ConfigUnwritable
+from agent.model.registry import Registry, parse_hostname
+from agent.model.sensitive import Sensitive
+
+REGISTRY = parse_hostname("ghcr.io")
+BOB = Credential("--bob", Sensitive("hunter2-secret"))
+# Saves as the docker CLI does: with the password that came on stdin, after a while.
+SAVES = """#!{python}
+import json, os, sys, time
+config = sys.argv[sys.argv.index("--config") + 1]
+with open({seen!r}, "w") as seen:
+    json.dump({{"argv": sys.argv, "environ": dict(os.environ), "before": open(config + "/config.json").read()}}, seen)
+time.sleep({seconds})
+os.makedirs(config, exist_ok=True)
+with open(config + "/config.json", "w") as file:
+    json.dump({{"auths": {{"ghcr.io": {{"auth": "Ym9i", "password": sys.stdin.read()}}}}}}, file)
+"""
+
+
+def fake_docker(tmp_path: Path, seconds: float = 0) -> Path:
+    program = tmp_path / "docker"
+    program.write_text(SAVES.format(python=sys.executable, seen=str(tmp_path / "seen.json"), seconds=seconds))
+    program.chmod(0o755)
+    return program
+
+
+def cli(tmp_path: Path) -> DockerCli:
+    return DockerCli({"PATH": os.environ["PATH"], "DOCKER_HOST": "tcp://engine", "SECRET_TOKEN": "x"}, tmp_path / "run")
+
+
+async def test_the_result_comes_out_and_nothing_stays(tmp_path: Path) -> None:
+    """The entry is read, the directory goes; the password was on no command line and in no environment."""
+    result = await cli(tmp_path).login(fake_docker(tmp_path), REGISTRY, BOB, timeout=20, through_engine=False)
+    assert result.entry == {"auth": "Ym9i", "password": "hunter2-secret"}
+    assert list((tmp_path / "run" / "logins").iterdir()) == []
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert "hunter2" not in str(seen)
+    assert "--username=--bob" in seen["argv"]
+    assert seen["environ"]["DOCKER_HOST"].startswith("unix://")
+    assert "SECRET_TOKEN" not in seen["environ"]
+    assert "registry-agent.invalid" in seen["before"]
+
+
+async def test_the_engine_is_asked_where_that_is_wanted(tmp_path: Path) -> None:
+    """Then the person's own DOCKER_HOST holds."""
+    await cli(tmp_path).login(fake_docker(tmp_path), REGISTRY, BOB, timeout=20, through_engine=True)
+    assert json.loads((tmp_path / "seen.json").read_text())["environ"]["DOCKER_HOST"] == "tcp://engine"
+
+
+async def test_a_login_that_hangs_leaves_nothing_either(tmp_path: Path) -> None:
+    """Killed at its deadline, its directory removed."""
+    with pytest.raises(ProcessTimeout):
+        await cli(tmp_path).login(fake_docker(tmp_path, 60), REGISTRY, BOB, timeout=0.5, through_engine=False)
+    assert list((tmp_path / "run" / "logins").iterdir()) == []
+
+
+async def test_a_login_that_outlived_its_agent_is_ended_at_the_next_start(tmp_path: Path) -> None:
+    """After a kill -9 it would write the password once more, where nobody looks any more."""
+    program = fake_docker(tmp_path, 60)
+    directory = tmp_path / "run" / "logins" / "left"
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text("{}")
+    orphan = await asyncio.create_subprocess_exec(
+        program, "--config", directory, "login", stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "seen.json").exists():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(cli(tmp_path).clean_up)
+    assert await orphan.wait() < 0
+    assert not (tmp_path / "run" / "logins").exists()
+
+
+async def test_a_runtime_directory_that_takes_nothing_is_told(tmp_path: Path) -> None:
+    """It is the agent's own directory, so the message names it and the way out."""
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(ConfigUnwritable, match="runtime directory"):
+        await cli(tmp_path).login(fake_docker(tmp_path), Registry("ghcr.io"), BOB, timeout=5, through_engine=False)
