@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent import __version__
-from agent.model.problems import SettingsInvalid, Severity
+from agent.model.problem import Severity
+from agent.model.problems import SettingsInvalid
 from agent.model.status import Phase
 from agent.parts import Parts, Service
 from agent.settings import Settings

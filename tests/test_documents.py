@@ -13,7 +13,8 @@ import pytest
 
 from agent.__main__ import _parser
 from agent.model.plan import AwsDefaults, make_plan
-from agent.model.problems import Needs, Pace, Severity, TokenNotRenewable, codes
+from agent.model.problem import Needs, Pace, Severity
+from agent.model.problems import TokenNotRenewable, codes
 from agent.model.secret_documents import read_document
 from agent.model.status import OpenWarning, Process, RegistryStatus, Snapshot
 from agent.observe.events import EVENTS

@@ -21,7 +21,8 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 
 from agent.edge.ecr_reply import server_time
 from agent.model.aws_failure import SUBJECT, AwsRefusal, problem_of
-from agent.model.problems import AwsError, AwsUnreachable, Problem
+from agent.model.problem import Problem
+from agent.model.problems import AwsError, AwsUnreachable
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 

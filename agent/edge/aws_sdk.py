@@ -19,7 +19,8 @@ from agent.edge.ecr_reply import parse_token
 from agent.edge.web_identity import web_identity_token
 from agent.model.aws_failure import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
-from agent.model.problems import AwsCredentialsMissing, AwsError, Problem
+from agent.model.problem import Problem
+from agent.model.problems import AwsCredentialsMissing, AwsError
 from agent.model.registry import ECR_PUBLIC_REGION
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable

@@ -6,15 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from agent.model.login_failure import CLOCK_TOLERANCE
-from agent.model.problems import (
-    AwsAccessDenied,
-    AwsError,
-    AwsIdentityRejected,
-    AwsThrottled,
-    ClockSkew,
-    Pace,
-    Problem,
-)
+from agent.model.problem import Pace, Problem
+from agent.model.problems import AwsAccessDenied, AwsError, AwsIdentityRejected, AwsThrottled, ClockSkew
 from agent.model.text import printable
 
 SUBJECT: Final = "aws"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from agent.model.problem import Problem
 from agent.model.problems import (
     ClockSkew,
     ConfigUnwritable,
@@ -13,7 +14,6 @@ from agent.model.problems import (
     EcrTokenExpired,
     LoginForbidden,
     LoginRejected,
-    Problem,
     RegistryDns,
     RegistryError,
     RegistryRateLimited,

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from agent.model.problems import Severity
+from agent.model.problem import Severity
 
 SPREAD: Final = 0.1
 """The share by which `renewal.fraction` is moved at most, so that a fleet does not renew in one moment."""

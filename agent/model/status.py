@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from agent.model.problems import Needs, Problem, Severity
+from agent.model.problem import Needs, Problem, Severity
 
 SCHEMA: Final = "registry-agent/status/v1"
 CLEARED_KEPT: Final = 50

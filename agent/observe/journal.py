@@ -2,7 +2,7 @@
 
 from typing import Any, Final, Protocol
 
-from agent.model.problems import Severity
+from agent.model.problem import Severity
 from agent.model.status import OpenWarning
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, Protocol
 
-from agent.model.problems import Problem
+from agent.model.problem import Problem
 from agent.model.status import (
     CLEARED_KEPT,
     ClearedWarning,

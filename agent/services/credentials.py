@@ -11,7 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState
 from agent.model.aws_failure import clock_skew
 from agent.model.credential import AwsIdentity, Credential, EcrToken
 from agent.model.deadline import Deadline
-from agent.model.problems import Problem
+from agent.model.problem import Problem
 from agent.model.renewal import expired, renew_at
 from agent.services.retries import wait_after
 from agent.services.waiting import Clock, wait_until

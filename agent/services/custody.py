@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from agent.model.docker_auth import ConfigError, Document, Entry, entries, entries_of, parse_config
-from agent.model.problems import LoginOverridden, LoginRestored, Problem
+from agent.model.problem import Problem
+from agent.model.problems import LoginOverridden, LoginRestored
 from agent.model.registry import Registry
 from agent.model.renewal import expired
 from agent.services.placement import CONFIG_FILE, ConfigFile, Helpers, Ledger, Order, Placed, Placement

@@ -8,7 +8,8 @@ from typing import Final
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.deadline import Deadline
 from agent.model.plan import Login
-from agent.model.problems import DockerCliMissing, EcrTokenExpired, InternalError, Pace, Problem, Severity
+from agent.model.problem import Pace, Problem, Severity
+from agent.model.problems import DockerCliMissing, EcrTokenExpired, InternalError
 from agent.model.status import State
 from agent.services.login_row import LoginRow
 from agent.services.retries import retrying

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from agent.model.plan import Login
-from agent.model.problems import Problem
+from agent.model.problem import Problem
 from agent.model.status import RegistryStatus, State
 
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from agent.model.credential import AwsIdentity
 from agent.model.plan import Login, Plan, Skipped
-from agent.model.problems import Problem
+from agent.model.problem import Problem
 from agent.model.registry import Registry, parse_hostname
 from agent.model.status import Phase, RegistryStatus, State
 from agent.services.login import RegistryLogin

@@ -7,7 +7,8 @@ from typing import Final, Protocol
 from agent.model.credential import AwsIdentity
 from agent.model.ledger import Rejection
 from agent.model.plan import Login
-from agent.model.problems import Pace, Problem, codes
+from agent.model.problem import Pace, Problem
+from agent.model.problems import codes
 
 
 class Ledger(Protocol):

@@ -9,7 +9,8 @@ from typing import Final, Protocol
 
 from tenacity import RetryCallState
 
-from agent.model.problems import Problem, ReportFailed
+from agent.model.problem import Problem
+from agent.model.problems import ReportFailed
 from agent.model.status import Snapshot
 from agent.services.retries import retrying
 from agent.settings import Settings

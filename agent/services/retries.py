@@ -8,7 +8,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.stop import stop_never
 from tenacity.wait import wait_random_exponential
 
-from agent.model.problems import Pace, Problem
+from agent.model.problem import Pace, Problem
 from agent.settings import RetrySettings
 
 _AFTER_MAX = timedelta(hours=12)

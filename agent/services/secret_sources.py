@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.model.problems import Problem, SecretsUnavailable
+from agent.model.problem import Problem
+from agent.model.problems import SecretsUnavailable
 from agent.model.secret import RegistrySecret
 from agent.model.secret_documents import Answer, Reading
 

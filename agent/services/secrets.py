@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from agent.model.plan import Found
-from agent.model.problems import Problem
+from agent.model.problem import Problem
 from agent.model.secret import RegistrySecret
 from agent.model.secret_documents import Reading
 from agent.services.retries import retrying

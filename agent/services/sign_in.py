@@ -20,14 +20,8 @@ from agent.model.login_failure import (
     read_stderr,
 )
 from agent.model.plan import Login
-from agent.model.problems import (
-    DockerCliMissing,
-    Problem,
-    RegistryDns,
-    RegistryTimeout,
-    RegistryTls,
-    RegistryUnreachable,
-)
+from agent.model.problem import Problem
+from agent.model.problems import DockerCliMissing, RegistryDns, RegistryTimeout, RegistryTls, RegistryUnreachable
 from agent.model.registry import Registry
 from agent.model.secret import Kind
 

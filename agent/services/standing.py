@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from agent.model.deadline import Deadline
-from agent.model.problems import Pace, Problem, RenewalFailing, TokenExpired
+from agent.model.problem import Pace, Problem
+from agent.model.problems import RenewalFailing, TokenExpired
 from agent.model.registry import Registry
 from agent.model.renewal import severity_of_failing
 from agent.model.status import State

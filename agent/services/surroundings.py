@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.docker_auth import Entry
 from agent.model.plan import Login
-from agent.model.problems import Problem
+from agent.model.problem import Problem
 from agent.model.registry import Registry
 from agent.services.login_row import LoginBoard
 from agent.services.sign_in import SignedIn

@@ -5,14 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.model.problems import (
-    AwsCliMissing,
-    DockerCliFailed,
-    DockerCliMissing,
-    EngineUnreachable,
-    EngineUnresponsive,
-    Problem,
-)
+from agent.model.problem import Problem
+from agent.model.problems import AwsCliMissing, DockerCliFailed, DockerCliMissing, EngineUnreachable, EngineUnresponsive
 from agent.model.status import Engine, Tool, Tools
 from agent.services.waiting import Clock
 

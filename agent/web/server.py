@@ -11,7 +11,8 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from agent.model.problems import Problem, SettingsInvalid, StatusListenFailed
+from agent.model.problem import Problem
+from agent.model.problems import SettingsInvalid, StatusListenFailed
 from agent.model.sensitive import Sensitive
 from agent.settings import Settings
 from agent.web import answers, listening

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.edge.docker_config import DockerConfigFile
 from agent.model.docker_auth import Document, Entry, place
-from agent.model.problems import Problem
+from agent.model.problem import Problem
 from agent.model.sensitive import Sensitive
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from agent.model.login_failure import Fault, Seen, clock_skew, explain, parse_retry_after, read_stderr
-from agent.model.problems import Problem
+from agent.model.problem import Problem
 from tests.fakes import EPOCH
 
 HOST = "registry.example.test"

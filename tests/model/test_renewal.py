@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model.problems import Severity
+from agent.model.problem import Severity
 from agent.model.renewal import expired, renew_at, severity_of_failing
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.docker_auth import Entry
 from agent.model.plan import AwsDefaults, Login, Plan, make_plan
-from agent.model.problems import Problem
+from agent.model.problem import Problem
 from agent.model.registry import Registry
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from agent.model.problems import LoginRejected, Problem, RegistryDns, RenewalFailing, Severity
+from agent.model.problem import Problem, Severity
+from agent.model.problems import LoginRejected, RegistryDns, RenewalFailing
 from agent.model.status import CLEARED_KEPT, Condition, Phase
 from agent.services.board import Board
 from tests.fakes import FakeClock, FakeJournal, process

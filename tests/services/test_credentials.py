@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential, EcrToken
-from agent.model.problems import AwsAccessDenied, AwsThrottled, Problem
+from agent.model.problem import Problem
+from agent.model.problems import AwsAccessDenied, AwsThrottled
 from agent.model.sensitive import Sensitive
 from agent.services.credentials import Credentials
 from agent.settings import AwsSettings, Settings

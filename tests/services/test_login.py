@@ -9,12 +9,12 @@ from datetime import timedelta
 import pytest
 
 from agent.model.plan import Login
+from agent.model.problem import Pace
 from agent.model.problems import (
     AwsUnreachable,
     ConfigUnwritable,
     EcrTokenExpired,
     LoginRejected,
-    Pace,
     RegistryRateLimited,
     RegistryUnreachable,
 )

@@ -1,0 +1,90 @@
+"""What a problem is: the kind of value that is raised where something fails and shown until it is mended.
+
+A `Problem` is raised where something fails, decides how soon it is tried again, and is what the board shows:
+what happened (`message`), what to do (`hint`), whose turn it is (`needs`).
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar, Final
+
+from agent.model.text import printable
+
+
+class Severity(StrEnum):
+    """What a warning takes: an error needs a person, a warning is retried or costs some function."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Needs(StrEnum):
+    """Whose turn it is."""
+
+    USER = "user"
+    ADMIN = "admin"
+    NOBODY = "nobody"
+
+
+class Pace(StrEnum):
+    """How soon a failed login is tried again."""
+
+    SOON = "soon"
+    """Exponential with full jitter, `retry.first_wait_s` to `retry.max_wait_s`."""
+    REJECTED = "rejected"
+    """Somebody said no: after `retry.rejected_wait_s`, or at once when the secret changes."""
+
+
+class Problem(Exception):  # noqa: N818 - the field's word, and most of these are warnings rather than errors
+    """One thing that is wrong, keyed by (code, subject).
+
+    Args:
+        subject: the registry, `file#name` of a secret, the settings key, or else the source or the tool.
+        message: what happened, where; lower case, no final period, never a secret.
+        hint: what to do next, where the class's own hint can be made more exact.
+        wait: the registry's or AWS's own word on when to come back (`Retry-After`).
+        pace: where this one failure differs from its class.
+    """
+
+    code: ClassVar[str]
+    severity: Severity = Severity.WARNING
+    needs: Needs = Needs.USER
+    hint: str = ""
+    pace: Pace = Pace.SOON
+
+    def __init__(
+        self,
+        subject: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        wait: timedelta | None = None,
+        pace: Pace | None = None,
+        severity: Severity | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.subject: Final = printable(subject)
+        self.message: Final = printable(message, limit=600)
+        self.wait: Final = wait
+        if hint is not None:
+            self.hint = hint
+        if pace is not None:
+            self.pace = pace
+        if severity is not None:
+            self.severity = severity
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return (self.code, self.subject)
+
+    def about(self, subject: str, *, wait: timedelta | None = None) -> "Problem":
+        """The same problem seen from another subject (one token serves many registries), `wait` set if given."""
+        return type(self)(
+            subject,
+            self.message,
+            hint=self.hint,
+            wait=self.wait if wait is None else wait,
+            pace=self.pace,
+            severity=self.severity,
+        )
