@@ -1,0 +1,53 @@
+"""The interface's section 7 as tests see it, written down a second time on purpose."""
+
+from typing import Final
+
+_ERROR: Final = frozenset({"error"})
+_WARNING: Final = frozenset({"warning"})
+_NOTICE: Final = frozenset({"notice"})
+
+SEVERITIES: Final = {
+    "docker_cli_missing": _WARNING,
+    "docker_cli_failed": _WARNING,
+    "aws_cli_missing": _NOTICE,
+    "engine_unreachable": _NOTICE,
+    "engine_unresponsive": _WARNING,
+    "settings_invalid": _ERROR,
+    "status_listen_failed": _WARNING,
+    "secret_invalid": _WARNING,
+    "secret_shadowed": _NOTICE,
+    "secrets_unavailable": _WARNING,
+    "native_unsupported": _WARNING,
+    "token_not_renewable": _NOTICE,
+    "login_rejected": _ERROR,
+    "login_forbidden": _ERROR,
+    "registry_refused_request": _ERROR,
+    "registry_rate_limited": _WARNING,
+    "registry_dns": _WARNING,
+    "registry_unreachable": _WARNING,
+    "registry_tls": _WARNING,
+    "registry_timeout": _WARNING,
+    "registry_error": _WARNING,
+    "aws_credentials_missing": _ERROR,
+    "aws_access_denied": _ERROR,
+    "aws_identity_rejected": _ERROR,
+    "aws_identity_unavailable": _WARNING,
+    "aws_throttled": _WARNING,
+    "aws_unreachable": _WARNING,
+    "aws_error": _WARNING,
+    "clock_skew": _ERROR,
+    "renewal_failing": _WARNING | _ERROR,
+    "token_expired": _ERROR,
+    "config_invalid": _ERROR,
+    "config_unwritable": _ERROR,
+    "credential_store_failed": _ERROR,
+    "login_overridden": _WARNING,
+    "login_restored": _NOTICE,
+    "report_failed": _NOTICE,
+}
+"""Code to the severities that it may have."""
+
+STAYS: Final = frozenset({"login_restored"})
+"""What is mended already when it is said, and stands for ten minutes to be read."""
+
+NEEDS: Final = frozenset({"user", "admin", "nobody"})

@@ -1,0 +1,45 @@
+"""The push to `report.url`."""
+
+import pytest
+
+from agent.demo.faults import Answer, Broken, Fault
+from tests.codes.causes import causes
+from tests.codes.servers import Dashboard
+from tests.codes.world import World
+from tests.rig.waiting import until
+
+
+@causes("report_failed")
+@pytest.mark.parametrize(
+    "fault",
+    [Answer(500), Answer(401), Answer(307, headers={"Location": "http://localhost/"}), Broken.RESET],
+    ids=["500", "401", "redirect", "reset"],
+)
+def test_a_receiver_that_does_not_take_it(world: World, fault: Fault) -> None:
+    """The next push that is taken shows that the notice has gone."""
+    dashboard = Dashboard()
+    dashboard.fault = fault
+    url = f"{world.serve(dashboard.handle).url}/status"
+    world.start({"report": {"url": url, "interval_s": 1}})
+    world.raised("report_failed", url)
+    dashboard.fault = None
+    world.cleared("report_failed", url)
+    until("a document without the notice", lambda: dashboard.documents and _is_content(dashboard.documents[-1]))
+
+
+@causes("report_failed")
+def test_a_receiver_that_is_not_there(world: World) -> None:
+    """The agent goes on, and pushes once somebody listens."""
+    dashboard = Dashboard()
+    listener = world.serve(dashboard.handle)
+    world.down(listener)
+    world.start({"report": {"url": listener.url, "interval_s": 1}})
+    world.raised("report_failed", listener.url, says="refused")
+    world.up(listener)
+    world.cleared("report_failed", listener.url)
+
+
+def _is_content(document: dict[str, object]) -> bool:
+    warnings = document["warnings"]
+    assert isinstance(warnings, list)
+    return "report_failed" not in {warning["code"] for warning in warnings}

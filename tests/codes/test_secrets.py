@@ -1,0 +1,263 @@
+"""Secrets that are wrong, and sources that give none."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from agent.demo.faults import CAPTIVE_PORTAL, GARBAGE, Answer, Broken, Fault
+from tests.codes.causes import causes
+from tests.codes.servers import ControlPlane
+from tests.codes.world import LOGIN, NATIVE, World
+
+HOST: Final = "registry.invalid"
+RIGHT: Final[dict[str, Any]] = {"name": "the-secret", "hostname": HOST, "enabled": False, **LOGIN}
+# Content by file name, and what follows the file in the subject.
+WRONG_FILES: Final[dict[str, tuple[object, str]]] = {
+    "no-json.json": ("{'name': ", ""),
+    "empty.json": ("", ""),
+    "not-an-object.json": ("7", "#not-an-object"),
+    "twice.json": ('{"name": "one", "name": "two"}', ""),
+    "deep.json": ("[" * 100_000, ""),
+    "binary.json": (b"\xff\xfe\x00", ""),
+    "no-hostname.json": ({**RIGHT, "hostname": None}, "#the-secret"),
+    "bad-hostname.json": ({**RIGHT, "hostname": "not a host"}, "#the-secret"),
+    "no-name.json": ({**RIGHT, "name": None}, "#no-name"),
+    "bad-name.json": ({**RIGHT, "name": "a b"}, "#a b"),
+    "no-user.json": ({**RIGHT, "username": ""}, "#the-secret"),
+    "no-password.json": ({**RIGHT, "password": ""}, "#the-secret"),
+    "colon.json": ({**RIGHT, "username": "a:b"}, "#the-secret"),
+    "two-lines.json": ({**RIGHT, "password": "a\nb"}, "#the-secret"),
+    "number.json": ({**RIGHT, "password": 987654321}, "#the-secret"),
+    "scope.json": ({**RIGHT, "scope": "galaxy"}, "#the-secret"),
+    "kind.json": ({**RIGHT, "kind": "ldap"}, "#the-secret"),
+    "role.json": ({**RIGHT, "role_arn": "admin"}, "#the-secret"),
+    "list.json": ([RIGHT, 7], "#[1]"),
+    "no-list.json": ({"secrets": 7}, ""),
+    "auths.json": ({"auths": {HOST: {"auth": "!"}}}, f"#auths-{HOST}"),
+    ".dockerconfigjson": ({"auths": []}, ""),
+}
+
+
+@causes("secret_invalid")
+def test_every_kind_of_bad_secret(world: World) -> None:
+    """Each is named by file and name, none of its values is told, and the good one beside them is used."""
+    subjects = {}
+    for name, (content, suffix) in WRONG_FILES.items():
+        path = world.agent.secrets / name
+        path.write_bytes(_encoded(content))
+        subjects[name] = f"{path}{suffix}"
+    world.start()
+    for subject in subjects.values():
+        warning = world.raised("secret_invalid", subject)
+        assert "987654321" not in warning["message"]
+        assert LOGIN["password"] not in warning["message"]
+    for name in subjects:
+        (world.agent.secrets / name).unlink()
+    for subject in subjects.values():
+        world.cleared("secret_invalid", subject)
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _dangling(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def _locked(path: Path) -> None:
+    path.touch(mode=0)
+
+
+def _endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _large(path: Path) -> None:
+    path.write_bytes(bytes(2 * 1024 * 1024))
+
+
+@causes("secret_invalid")
+@pytest.mark.parametrize("make", [_fifo, _dangling, _loop, _locked, _endless, _large])
+def test_a_secret_that_is_no_file_to_be_read(world: World, make: Callable[[Path], None]) -> None:
+    """Nothing waits for it, and it is named."""
+    path = world.agent.secrets / "odd.json"
+    make(path)
+    world.start()
+    world.raised("secret_invalid", str(path))
+    path.unlink()
+    world.cleared("secret_invalid", str(path))
+
+
+@causes("secret_invalid")
+def test_a_subdirectory_and_a_variable(world: World) -> None:
+    """The other two forms: a file a field, and the environment, which only another start can mend."""
+    fields = world.agent.secrets / "by-fields"
+    fields.mkdir()
+    (fields / "hostname").write_text("not a host\n")
+    world.start(REGISTRY_AGENT_SECRETS='{"secrets": ')
+    world.raised("secret_invalid", f"{fields}#by-fields")
+    world.raised("secret_invalid", "REGISTRY_AGENT_SECRETS")
+    (fields / "hostname").unlink()
+    world.cleared("secret_invalid", f"{fields}#by-fields")
+
+
+@causes("secret_shadowed")
+def test_two_secrets_for_one_registry(world: World) -> None:
+    """The scope decides; the other one is named, until it is gone."""
+    door = world.registry("mine", secret={**LOGIN, "scope": "user"})
+    world.agent.give("theirs", door.hostname, username="nobody", password="wrong", scope="organization")
+    world.start()
+    subject = f"{world.agent.secrets / 'theirs.json'}#theirs"
+    world.raised("secret_shadowed", subject, says=door.hostname)
+    world.agent.wait_logged_in(door.hostname)
+    (world.agent.secrets / "theirs.json").unlink()
+    world.cleared("secret_shadowed", subject)
+
+
+@causes("native_unsupported")
+def test_runner_native_elsewhere_than_on_ecr(world: World) -> None:
+    """It is skipped, and used once it has a user name and a password."""
+    door = world.registry("native", secret={"username": "runner-native"})
+    world.start()
+    world.raised("native_unsupported", door.hostname, says="native")
+    row = world.agent.registry(door.hostname)
+    assert row is not None
+    assert row["state"] == "skipped"
+    world.agent.give("native", door.hostname, **LOGIN)
+    world.agent.wait_logged_in(door.hostname)
+    world.cleared("native_unsupported", door.hostname)
+
+
+@causes("token_not_renewable")
+def test_a_ready_ecr_token(world: World) -> None:
+    """It is used as it is, with a notice; runner-native in its place is renewed."""
+    aws = world.aws()
+    token = aws.tokens.issue("arn:aws:iam::123456789012:user/ci", NATIVE["region"], aws.now().replace(year=2100))
+    door = world.ecr(aws, "ready", username="AWS", password=token.password)
+    world.start()
+    world.raised("token_not_renewable", door.hostname)
+    world.agent.wait_logged_in(door.hostname)
+    world.agent.give("ready", door.hostname, **NATIVE)
+    world.cleared("token_not_renewable", door.hostname)
+    world.agent.wait_for("a renewal", lambda s: any(row["renew_at"] for row in s["registries"]))
+
+
+def _unreadable(directory: Path) -> Callable[[], object]:
+    directory.chmod(0)
+    return lambda: directory.chmod(0o700)
+
+
+def _a_file(directory: Path) -> Callable[[], object]:
+    away = directory.with_name("away")
+    directory.rename(away)
+    directory.write_text("")
+
+    def mend() -> None:
+        directory.unlink()
+        away.rename(directory)
+
+    return mend
+
+
+@causes("secrets_unavailable")
+@pytest.mark.parametrize("spoil", [_unreadable, _a_file])
+def test_a_directory_that_cannot_be_read(world: World, spoil: Callable[[Path], Callable[[], object]]) -> None:
+    """What it gave last stays in use."""
+    directory = world.home / "more"
+    directory.mkdir()
+    door = world.registry("elsewhere")
+    (world.agent.secrets / "elsewhere.json").rename(directory / "elsewhere.json")
+    world.start({"secrets": {"directories": [str(world.agent.secrets), str(directory)]}})
+    world.agent.wait_logged_in(door.hostname)
+    mend = spoil(directory)
+    try:
+        world.raised("secrets_unavailable", str(directory))
+        world.agent.wait_logged_in(door.hostname)
+    finally:
+        mend()
+    world.cleared("secrets_unavailable", str(directory))
+
+
+@causes("secrets_unavailable")
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Answer(500),
+        Answer(401),
+        Answer(302, headers={"Location": "http://localhost/"}),
+        GARBAGE,
+        CAPTIVE_PORTAL,
+        Answer(200, "[]", "application/json"),
+        Answer(200, '{"secrets": {}}', "application/json"),
+        Answer(200, " " * 5 * 1024 * 1024, "application/json"),
+        Broken.RESET,
+    ],
+    ids=["500", "401", "redirect", "garbage", "portal", "list", "no-list", "large", "reset"],
+)
+def test_a_control_plane_that_gives_none(world: World, fault: Fault) -> None:
+    """What it gave last stays in use, and what it gives next is taken."""
+    door = world.registry("given")
+    secret = json.loads((world.agent.secrets / "given.json").read_text())
+    (world.agent.secrets / "given.json").unlink()
+    plane = ControlPlane([secret])
+    url = f"{world.serve(plane.handle).url}/secrets"
+    world.start({"secrets": {"url": url, "poll_interval_s": 0.3}})
+    world.agent.wait_logged_in(door.hostname)
+    plane.fault = fault
+    world.raised("secrets_unavailable", url)
+    world.agent.wait_logged_in(door.hostname)
+    plane.secrets, plane.fault = [], None
+    world.cleared("secrets_unavailable", url)
+    world.agent.wait_for("the new answer's use", lambda s: len(s["registries"]) == 1)
+
+
+@causes("secrets_unavailable")
+def test_a_token_file_that_is_not_there(world: World) -> None:
+    """The control plane is not asked without its token; once it is there, its secrets are used."""
+    door = world.registry("given")
+    secret = json.loads((world.agent.secrets / "given.json").read_text())
+    (world.agent.secrets / "given.json").unlink()
+    url = f"{world.serve(ControlPlane([secret]).handle).url}/secrets"
+    token = world.home / "token"
+    world.start({"secrets": {"url": url, "token_file": str(token), "poll_interval_s": 0.3}})
+    warning = world.raised("secrets_unavailable", url, says=str(token))
+    assert "secrets.token_file" in warning["hint"]
+    token.write_text("a-token")
+    world.agent.wait_logged_in(door.hostname)
+    world.cleared("secrets_unavailable", url)
+
+
+@causes("secrets_unavailable", "secret_invalid")
+def test_a_control_plane_that_is_silent_at_first(world: World) -> None:
+    """Nothing waits for it; and of what it gives then, a bad secret costs only itself."""
+    door = world.registry("given")
+    plane = ControlPlane([RIGHT, {**RIGHT, "name": "bad", "password": 7}])
+    plane.fault = Broken.SILENT
+    listener = world.serve(plane.handle)
+    url = f"{listener.url}/secrets"
+    world.start({"secrets": {"url": url, "poll_interval_s": 0.3}})
+    world.agent.wait_logged_in(door.hostname, timeout=5)
+    world.raised("secrets_unavailable", url, says="10 s", timeout=20)
+    assert world.agent.status()["phase"] == "running"
+    plane.fault = None
+    world.down(listener)  # ends the question that hangs by now
+    world.up(listener)
+    world.cleared("secrets_unavailable", url)
+    world.raised("secret_invalid", f"{url}#bad")
+    plane.secrets = [RIGHT]
+    world.cleared("secret_invalid", f"{url}#bad")
+
+
+def _encoded(content: object) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    return (content if isinstance(content, str) else json.dumps(content)).encode()

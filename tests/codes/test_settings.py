@@ -1,0 +1,109 @@
+"""Settings that are wrong, and a status port that is taken."""
+
+import json
+import socket
+import urllib.request
+from typing import Final
+
+import pytest
+
+from tests.codes.causes import causes
+from tests.codes.world import World
+
+WRONG: Final = {
+    "docker.login_timeout_s": '"soon"',
+    "secrets.removed": '"shred"',
+    "secrets.exclude": '"ghcr.io"',
+    "secrets.url": '"http://secrets.example.com"',
+    "secrets.poll_interval_s": "-1",
+    "aws.region": '"Frankfurt"',
+    "aws.role_arn": '"dev"',
+    "aws.identity_token_command": "[]  \nidentity_token_file = 7",
+    "renewal.fraction": "1.5",
+    "retry.rejected_wait_s": '"an hour"',
+    "status.listen": '"0.0.0.0:8719"',
+    "status.allow_origins": '["everywhere"]',
+    "report.url": '"ftp://dashboard.example.com"',
+    "log.level": '"loud"',
+    "log.colour": "true",
+    "logs.level": '"info"',
+}
+"""What somebody wrote, by its key; of one with two lines the second is wrong."""
+MISNAMED: Final = {"aws.identity_token_command": "aws.identity_token_file", "logs.level": "logs"}
+
+
+def toml(wrong: dict[str, str]) -> str:
+    sections: dict[str, list[str]] = {}
+    for key, value in wrong.items():
+        section, _, name = key.partition(".")
+        sections.setdefault(section, []).append(f"{name} = {value}")
+    return "\n".join(f"[{section}]\n" + "\n".join(lines) for section, lines in sections.items())
+
+
+@pytest.fixture(autouse=True)
+def _secrets_by_variable(world: World) -> None:
+    """What a bad file must not take away: it stands in variables, which beat the file."""
+    world.env["REGISTRY_AGENT_SECRETS_DIRECTORIES"] = json.dumps([str(world.agent.secrets)])
+
+
+@causes("settings_invalid")
+def test_every_kind_of_wrong_value(world: World) -> None:
+    """Each key falls back by itself and is named; once corrected, SIGHUP clears them all."""
+    agent = world.prepare()
+    world.settings_file.write_text(toml(WRONG))
+    agent.start()
+    for key in WRONG:
+        warning = world.raised("settings_invalid", MISNAMED.get(key, key))
+        assert str(world.settings_file) in warning["message"]
+    assert "ftp://" not in json.dumps(agent.status()["warnings"])
+
+    world.settings_file.write_text('[status]\nlisten = ""\n')
+    world.reload()
+    for key in WRONG:
+        world.cleared("settings_invalid", MISNAMED.get(key, key))
+
+
+@causes("settings_invalid")
+@pytest.mark.parametrize("content", [b"[status\nlisten", b"\xff\xfe", None], ids=["no-toml", "no-utf-8", "missing"])
+def test_a_file_that_is_of_no_use(world: World, content: bytes | None) -> None:
+    """All defaults hold, and the warning is about the file."""
+    world.env["REGISTRY_AGENT_STATUS_LISTEN"] = ""
+    agent = world.prepare()
+    good = world.settings_file.read_bytes()
+    world.settings_file.unlink() if content is None else world.settings_file.write_bytes(content)
+    agent.start()
+    world.raised("settings_invalid", str(world.settings_file))
+    world.settings_file.write_bytes(good)
+    world.reload()
+    world.cleared("settings_invalid", str(world.settings_file))
+
+
+@causes("settings_invalid")
+def test_a_bad_file_at_sighup(world: World) -> None:
+    """It is said, and changes nothing: what the former one left alone is still left alone."""
+    excluded = world.registry("excluded")
+    agent = world.start({"secrets": {"exclude": [excluded.hostname]}})
+    world.nothing_stopped()
+    good = world.settings_file.read_text()
+    world.settings_file.write_text("retry = 7")
+    world.reload()
+    world.raised("settings_invalid", "retry")
+    row = agent.registry(excluded.hostname)
+    assert row is not None
+    assert row["state"] == "skipped"
+    world.settings_file.write_text(good)
+    world.reload()
+    world.cleared("settings_invalid", "retry")
+
+
+@causes("status_listen_failed")
+def test_a_status_port_that_is_taken(world: World) -> None:
+    """The socket goes on; once the port is free, TCP answers too."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        world.start({"status": {"listen": f"127.0.0.1:{port}"}})
+        world.raised("status_listen_failed", "status.listen", says=str(port))
+    world.reload()
+    world.cleared("status_listen_failed", "status.listen")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/status") as answer:
+        assert answer.status == 200

@@ -1,0 +1,104 @@
+"""The programs and the engine that the agent finds, or does not."""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.demo.faults import Broken
+from tests.codes.causes import causes
+from tests.codes.programs import script
+from tests.codes.servers import Engine
+from tests.codes.world import World
+
+REAL_DOCKER: Final = shutil.which("docker")
+
+
+@pytest.fixture
+def programs(world: World) -> Path:
+    """The only directory on PATH; nothing is in it yet."""
+    directory = world.home / "bin"
+    directory.mkdir()
+    world.env["PATH"] = str(directory)
+    return directory
+
+
+def install_docker(programs: Path) -> None:
+    script(programs / "docker", f'exec {REAL_DOCKER} "$@"')
+
+
+@causes("docker_cli_missing", "aws_cli_missing", "engine_unreachable")
+def test_nothing_is_installed(world: World, programs: Path) -> None:
+    """Without docker the registries are skipped; all is noticed within a minute of its appearing, and they log in."""
+    door = world.ecr(world.aws())
+    world.good_state = "skipped"
+    world.start()
+    world.raised("docker_cli_missing", "docker")
+    world.raised("aws_cli_missing", "aws")
+    world.raised("engine_unreachable", "engine")
+    assert world.agent.status()["phase"] == "running"
+
+    engine = Engine()
+    install_docker(programs)
+    script(programs / "aws", "echo aws-cli/2.31.0 Python/3.13 Linux/6.1")
+    world.here.call(engine.start(world.home / "no-engine.sock"))
+    try:
+        world.good_state = "logged_in"
+        world.agent.wait_logged_in(world.good.hostname, door.hostname, timeout=30)
+        for code, subject in (("docker_cli_missing", "docker"), ("aws_cli_missing", "aws")):
+            world.cleared(code, subject)
+        world.cleared("engine_unreachable", "engine")
+        tools = world.agent.status()["tools"]
+        assert tools["docker"]["engine"] == "reachable"
+        assert tools["aws"] == {"present": True, "path": str(programs / "aws"), "version": "2.31.0"}
+    finally:
+        world.here.call(engine.stop())
+
+
+@causes("docker_cli_failed", "engine_unresponsive")
+def test_there_and_out_of_order(world: World, programs: Path) -> None:
+    """A CLI that does not know its version, and an engine that accepts and stays silent: the logins work.
+
+    SIGHUP has the agent look at once.
+    """
+    script(programs / "docker", '[ "$1" = --version ] && exit 3', f'exec {REAL_DOCKER} "$@"')
+    engine = Engine()
+    engine.fault = Broken.SILENT
+    world.here.call(engine.start(world.home / "no-engine.sock"))
+    try:
+        world.start()
+        world.raised("docker_cli_failed", "docker")
+        world.raised("engine_unresponsive", "engine")
+        install_docker(programs)
+        engine.fault = None
+        world.reload()
+        world.cleared("docker_cli_failed", "docker")
+        world.cleared("engine_unresponsive", "engine")
+    finally:
+        world.here.call(engine.stop())
+
+
+@causes("docker_cli_failed")
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("kill -SEGV $$", "signal 11"),
+        ("exit 1", "printed nothing"),
+        ("echo gibberish >&2; exit 1", "gibberish"),
+        ("exit 0", "saved nothing"),
+        ("sleep 60", "did not end within 1 s"),
+    ],
+    ids=["crashes", "says-nothing", "gibberish", "saves-nothing", "hangs"],
+)
+def test_the_cli_fails_at_one_registry(world: World, programs: Path, does: str, says: str) -> None:
+    """However it ends, it costs this registry's login and no other's."""
+    door = world.registry("cursed")
+    script(programs / "docker", f'case "$*" in *{door.hostname}*) PATH=/usr/bin:/bin; {does};; esac')
+    with (programs / "docker").open("a") as file:
+        file.write(f'[ -n "${{PATH##/usr/bin*}}" ] && exec {REAL_DOCKER} "$@"\n')
+    world.start({"docker": {"login_timeout_s": 1}})
+    world.raised("docker_cli_failed", door.hostname, says=says)
+    install_docker(programs)
+    world.agent.wait_logged_in(door.hostname)
+    world.cleared("docker_cli_failed", door.hostname)

@@ -1,0 +1,206 @@
+"""One agent among pretend servers, and what must hold of every warning that it raises."""
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from agent.demo.aws import PretendAws
+from agent.demo.listening import Handler, Listener
+from agent.demo.registries import Auth, BasicAuth, EcrAuth, PretendRegistry
+from tests.codes.here import Here
+from tests.codes.section7 import NEEDS, SEVERITIES, STAYS
+from tests.rig.agent import Agent, Status, warnings
+
+if TYPE_CHECKING:
+    from tests.rig.namespace import Namespace
+
+Warning_ = dict[str, Any]
+Sections = Mapping[str, Mapping[str, Any]]
+
+REGION: Final = "eu-west-1"
+USER: Final = "robot"
+PASSWORD: Final = "open-sesame"
+LOGIN: Final = {"username": USER, "password": PASSWORD}
+USERS: Final = {USER: PASSWORD}
+NATIVE: Final = {"username": "runner-native", "kind": "ecr", "region": REGION}
+
+_SHORT: Final[Sections] = {
+    "docker": {"login_timeout_s": 5},
+    "renewal": {"min_interval_s": 0.5},
+    "retry": {"first_wait_s": 0.1, "max_wait_s": 0.5, "rejected_wait_s": 0.7},
+    "status": {"listen": ""},
+}
+_FIELDS: Final = frozenset(
+    {"code", "severity", "subject", "message", "hint", "needs", "first_seen", "last_seen", "count"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A registry of the pretend cloud, and the port that it listens on."""
+
+    registry: PretendRegistry
+    listener: Listener
+    hostname: str
+
+
+class World:
+    """Beside whatever a test breaks there is `good`, a registry that must be logged in all the while."""
+
+    def __init__(self, here: Here, home: Path) -> None:
+        self._ends: Final = ExitStack()
+        self._good_reached = ("", "")
+        self.here: Final = here
+        self.home: Final = home
+        self.good_state = "logged_in"
+        self.raised_codes: Final[set[str]] = set()
+        self.cleared_codes: Final[set[str]] = set()
+        self.env: Final[dict[str, str]] = {"DOCKER_HOST": f"unix://{home}/no-engine.sock"}
+        self.agent = self._new_agent({})
+        self.good: Final = self.registry("good")
+
+    # Before the agent starts
+
+    def serve(self, handle: Handler, *, host: str = "127.0.0.1", tls: SSLContext | None = None) -> Listener:
+        listener = Listener(handle, host=host, tls=tls)
+        self._ends.callback(lambda: self.here.call(listener.close()))
+        self.up(listener)
+        return listener
+
+    def registry(
+        self,
+        name: str,
+        auth: Auth | None = None,
+        secret: Mapping[str, str] = LOGIN,
+        *,
+        host: str = "127.0.0.1",
+        tls: SSLContext | None = None,
+    ) -> Door:
+        """A registry and its secret."""
+        registry = PretendRegistry(auth or BasicAuth(USERS))
+        listener = self.serve(registry.handle, host=host, tls=tls)
+        self.agent.give(name, listener.address, **secret)
+        return Door(registry, listener, listener.address)
+
+    def aws(self, **arguments: Any) -> PretendAws:
+        """A pretend AWS that the agent will take for the real one."""
+        aws = PretendAws(region=REGION, **arguments)
+        self.point_to_aws(self.serve(aws.handle))
+        return aws
+
+    def point_to_aws(self, listener: Listener) -> None:
+        names = ("AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_STS", "AWS_EC2_METADATA_SERVICE_ENDPOINT")
+        self.env.update(dict.fromkeys(names, listener.url))
+
+    def ecr(self, aws: PretendAws, name: str = "team-ecr", **secret: str) -> Door:
+        return self.registry(name, EcrAuth(aws, REGION), {**NATIVE, **secret})
+
+    def prepare(self, settings: Sections | None = None, **env: str) -> Agent:
+        """The agent with its settings file, not started yet."""
+        self.agent = self._new_agent(settings or {}, **env)
+        self._good_reached = ("", "")
+        return self.agent
+
+    def start(self, settings: Sections | None = None, **env: str) -> Agent:
+        """The agent, once its status answers; whatever was given before is there from its first moment."""
+        return self.prepare(settings, **env).start()
+
+    # While it runs
+
+    def up(self, listener: Listener) -> None:
+        self.here.call(listener.up())
+
+    def down(self, listener: Listener) -> None:
+        self.here.call(listener.down())
+
+    @property
+    def settings_file(self) -> Path:
+        return self.home / "config.toml"
+
+    @property
+    def pid(self) -> int:
+        process = self.agent._process
+        assert process is not None
+        return process.pid
+
+    def reload(self) -> None:
+        os.kill(self.pid, signal.SIGHUP)
+
+    def raised(
+        self, code: str, subject: str, *, says: str = "", severity: str | None = None, timeout: float = 15.0
+    ) -> Warning_:
+        """Wait for the warning, and hold it to what is promised of each."""
+
+        def found(status: Status) -> Warning_ | None:
+            these = (w for w in status["warnings"] if (w["code"], w["subject"]) == (code, subject))
+            return next((w for w in these if severity in (None, w["severity"])), None)
+
+        status = self.agent.wait_for(f"{code} about {subject}", found, timeout)
+        warning = found(status)
+        assert warning is not None
+        assert warning.keys() >= _FIELDS, warning
+        assert warning["severity"] in SEVERITIES[code], warning
+        assert status["condition"] == _condition(status), status
+        assert warning["needs"] in NEEDS, warning
+        assert warning["message"], warning
+        assert warning["hint"], warning
+        assert says in warning["message"], warning
+        assert warning["first_seen"] <= warning["last_seen"], warning
+        assert warning["count"] >= 1, warning
+        self.raised_codes.add(code)
+        self.nothing_stopped()
+        return warning
+
+    def cleared(self, code: str, subject: str, *, timeout: float = 15.0) -> Status:
+        """Wait until the warning has gone, and see it among those that went."""
+        key = (code, subject)
+        status = self.agent.wait_for(f"the end of {code}", lambda s: key not in warnings(s), timeout)
+        went = [w for w in status["cleared"] if (w["code"], w["subject"]) == key]
+        assert went, f"{key} left no trace in cleared: {json.dumps(status['cleared'], indent=1)}"
+        assert went[-1]["cleared_at"] >= went[-1]["first_seen"]
+        self.cleared_codes.add(code)
+        self.nothing_stopped()
+        return status
+
+    def nothing_stopped(self) -> None:
+        """`good` is in `good_state`, and was so without a break since it first was."""
+        status = self.agent.wait_for(
+            f"{self.good_state} of the good one", lambda s: self._good(s)[0] == self.good_state
+        )
+        reached = self._good(status)
+        self._good_reached = self._good_reached if self._good_reached[0] == self.good_state else reached
+        assert reached == self._good_reached
+
+    def _good(self, status: Status) -> tuple[str, str]:
+        """Its state, and since when."""
+        rows = (row for row in status["registries"] if row["hostname"] == self.good.hostname)
+        return next(((row["state"], row["changed_at"]) for row in rows), ("unknown", ""))
+
+    # The end
+
+    def close(self) -> None:
+        try:
+            if self.agent.running:
+                assert self.agent.end() == 0, self.agent.log()
+        finally:
+            self._ends.close()
+
+    def has_seen(self, codes: frozenset[str]) -> None:
+        assert codes <= self.raised_codes, f"{codes - self.raised_codes} never came"
+        assert codes - STAYS <= self.cleared_codes, f"{codes - self.cleared_codes} never went"
+
+    def _new_agent(self, settings: Sections, **env: str) -> Agent:
+        sections = {name: {**_SHORT.get(name, {}), **settings.get(name, {})} for name in {*_SHORT, *settings}}
+        # The rig's agent asks its namespace for `args` and `run` alone.
+        return Agent(cast("Namespace", self.here), self.home, sections, {**self.env, **env})
+
+
+def _condition(status: Status) -> str:
+    severities = {warning["severity"] for warning in status["warnings"]}
+    return "error" if "error" in severities else "degraded" if "warning" in severities else "healthy"
