@@ -87,7 +87,7 @@ class DockerConfigFile:
             raise ConfigUnwritable(str(self.path), f"{self.path} cannot be written: {_reason(error)}") from error
 
     def _update(self, change: Callable[[Document], Document]) -> Document:
-        give_up = time.monotonic() + _PATIENCE_S
+        give_up, hurry = time.monotonic() + _PATIENCE_S, False
         while time.monotonic() < give_up:
             target = self._target()
             former, document = self._settled(target)
@@ -97,8 +97,9 @@ class DockerConfigFile:
             if former is None and target == self.path:
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                replace_version(target, former, format_config(changed))
+                replace_version(target, former, format_config(changed), hurry=hurry)
             except FileChanged:
+                hurry = True
                 continue
             return changed
         raise OSError(errno.EBUSY, "another program writes it without a pause")

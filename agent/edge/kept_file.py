@@ -63,10 +63,12 @@ def signature(path: Path) -> Hashable:
     return (found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def replace_version(path: Path, former: FileVersion | None, data: bytes) -> None:
+def replace_version(path: Path, former: FileVersion | None, data: bytes, *, hurry: bool = False) -> None:
     """Put `data` in the place of `former`, which was read from `path` (no link); None: where nothing was.
 
     Owner, mode and access lists stay. A bind-mounted single file cannot be renamed over and is written in place.
+    In a `hurry`, against somebody who writes all the time, the data is brought to the disk after it is in place: before
+    is safer against a power cut, but takes longer than such a writer leaves us.
 
     Raises:
         FileChanged: `path` was no longer `former`.
@@ -75,7 +77,7 @@ def replace_version(path: Path, former: FileVersion | None, data: bytes) -> None
     if former is not None and _is_mount_point(path):
         _write_in_place(path, former, data)
         return
-    temporary = _write_temporary(path, former, data)
+    temporary = _write_temporary(path, former, data, sync=not hurry)
     try:
         if former is None:
             _publish_new(temporary, path)
@@ -83,7 +85,9 @@ def replace_version(path: Path, former: FileVersion | None, data: bytes) -> None
             _publish(temporary, path, former)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_directory(path.parent)
+    if hurry:
+        _sync(path)
+    _sync(path.parent)
 
 
 def _publish(temporary: Path, path: Path, former: FileVersion) -> None:
@@ -138,7 +142,7 @@ def _read_what_came(temporary: Path) -> FileVersion | None:
         return None
 
 
-def _write_temporary(path: Path, former: FileVersion | None, data: bytes) -> Path:
+def _write_temporary(path: Path, former: FileVersion | None, data: bytes, *, sync: bool) -> Path:
     temporary = path.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
@@ -147,7 +151,8 @@ def _write_temporary(path: Path, former: FileVersion | None, data: bytes) -> Pat
             file.flush()
             if former is not None:
                 _take_over_permissions(descriptor, path, former)
-            os.fsync(descriptor)
+            if sync:
+                os.fsync(descriptor)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -221,10 +226,10 @@ def _is_mount_point(path: Path) -> bool:
     return any(mount.split(b" ", 5)[4] == escaped for mount in mounts)
 
 
-def _sync_directory(directory: Path) -> None:
-    """The file is in place by now: where a directory cannot be synced, its name may be late after a power cut."""
+def _sync(path: Path) -> None:
+    """The file is in place by now: what cannot be synced may be late after a power cut."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
         finally:

@@ -57,6 +57,7 @@ class RegistryLogin:
         self._force = True
         self._credential: Credential | None = None
         self._unsaid: Problem | None = None
+        self._clock_is_off = False
 
     def ask(self) -> str:
         """Have it log in at once, over a person's own entry too; the id of the attempt that this brings."""
@@ -176,6 +177,7 @@ class RegistryLogin:
         self._take_over = False
         self._standing.begin(credential.expires_at)
         self._with.refusals.accepted(self.login)
+        self._clock_is_off = bool(signed.problems)
         self.row.report(*signed.problems, state=State.LOGGED_IN)
         self.row.show(
             logged_in_at=self._with.clock.now(),
@@ -237,12 +239,17 @@ class RegistryLogin:
         if held and due is None and held.expires_at and held.expires_at > clock.now():
             due = held.expires_at  # a token that cannot be renewed: see then whether it still works
         deadline = Deadline.when(due, clock.now(), clock.monotonic()) if due else None
+        if deadline is None and self._clock_is_off:
+            look_again = timedelta(seconds=self._with.settings().retry.max_wait_s)
+            deadline = Deadline.after(look_again, clock.now(), clock.monotonic())
         while self._asked is None:
             if deadline is None:
                 await self._wake.wait()
             elif not await wait_until(clock, deadline, self._wake):
                 return
             self._wake.clear()
+            if self._clock_is_off and due is None:
+                return  # perhaps it was set right just now
 
     def _left(self, deadline: Deadline) -> float:
         return deadline.left(self._with.clock.now(), self._with.clock.monotonic())

@@ -76,6 +76,7 @@ class FakeSignIn:
         self.tried: list[str] = []
         self.answer: Callable[[str], Exception | None] = lambda _: None
         self.hanging = ""
+        self.amiss: tuple[Problem, ...] = ()
 
     async def sign_in(self, login: Login, credential: Credential) -> SignedIn:
         if login.registry.hostname == self.hanging:
@@ -85,7 +86,7 @@ class FakeSignIn:
         fault = self.answer(password)
         if fault is not None:
             raise fault
-        return SignedIn(Entry(credential.username, credential.password))
+        return SignedIn(Entry(credential.username, credential.password), self.amiss)
 
 
 class FakeCustody:

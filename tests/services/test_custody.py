@@ -306,7 +306,7 @@ async def test_a_file_that_cannot_be_written_does_not_matter_to_a_helper(
 ) -> None:
     """Docker finds a helper's login without the marker."""
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("agent.edge.docker_config.replace_version", full)

@@ -12,6 +12,7 @@ from agent.model.plan import Login
 from agent.model.problem import Pace
 from agent.model.problems import (
     AwsUnreachable,
+    ClockSkew,
     ConfigUnwritable,
     EcrTokenExpired,
     LoginRejected,
@@ -256,3 +257,16 @@ async def test_a_ready_token_past_its_end_is_not_used_again_and_again(bench: Ben
     await bench.clock.advance(HOURS)
     assert bench.sign_in.tried == [ended]
     assert bench.row.state is State.LOGGED_IN
+
+
+async def test_a_clock_that_was_set_right_is_noticed(bench: Bench, begin: Begin) -> None:
+    """A password has no renewal to bring the next look at the registry's clock, so the warning brings one."""
+    bench.sign_in.amiss = (ClockSkew("ghcr.io", "20 min ahead"),)
+    login = await begin(basic())
+    assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {"clock_skew": "error"})
+    bench.sign_in.amiss = ()
+    login.wake()
+    await bench.clock.settle()
+    assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
+    await bench.clock.advance(HOURS)
+    assert len(bench.sign_in.tried) == 2
