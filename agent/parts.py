@@ -27,7 +27,7 @@ from agent.edge.systemd import Systemd
 from agent.edge.tool_probes import ToolProbes
 from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.secret_environment import read_environment
-from agent.model.status import Process
+from agent.model.snapshot import Process
 from agent.observe.journal import Journal
 from agent.observe.log import Log
 from agent.observe.metrics import Metrics

@@ -5,7 +5,8 @@ import heapq
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from agent.model.status import OpenWarning, Process
+from agent.model.snapshot import Process
+from agent.model.status import OpenWarning
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -16,7 +16,8 @@ from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problem import Needs, Pace, Severity
 from agent.model.problems import TokenNotRenewable, codes
 from agent.model.secret_documents import read_document
-from agent.model.status import OpenWarning, Process, RegistryStatus, Snapshot
+from agent.model.snapshot import Process, Snapshot
+from agent.model.status import OpenWarning, RegistryStatus
 from agent.observe.events import EVENTS
 from agent.settings_loader import load_settings
 from agent.settings_loader.table import defaults, kinds

@@ -6,7 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from agent.model.status import Condition, Phase, RegistryStatus, Snapshot, State
+from agent.model.snapshot import Snapshot
+from agent.model.status import Condition, Phase, RegistryStatus, State
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric

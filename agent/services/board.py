@@ -8,17 +8,8 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from agent.model.problem import Problem
-from agent.model.status import (
-    CLEARED_KEPT,
-    ClearedWarning,
-    ClockJumps,
-    OpenWarning,
-    Phase,
-    Process,
-    RegistryStatus,
-    Snapshot,
-    Tools,
-)
+from agent.model.snapshot import Process, Snapshot
+from agent.model.status import CLEARED_KEPT, ClearedWarning, ClockJumps, OpenWarning, Phase, RegistryStatus, Tools
 
 
 class Journal(Protocol):

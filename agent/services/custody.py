@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from agent.model.docker_auth import ConfigError, Document, Entry, entries, entries_of, parse_config
+from agent.model.docker_auth import Document, Entry
 from agent.model.problem import Problem
-from agent.model.problems import LoginOverridden, LoginRestored
+from agent.model.problems import LoginRestored
 from agent.model.registry import Registry
 from agent.model.renewal import expired
-from agent.services.placement import CONFIG_FILE, ConfigFile, Helpers, Ledger, Order, Placed, Placement
+from agent.services.overrides import Overrides
+from agent.services.placement import CONFIG_FILE, ConfigFile, Helpers, Ledger, Order, Placement
 
 _POLL_S: Final = 2.0
 # A helper's store cannot be watched, and each look starts a program; what failed is looked at sooner.
@@ -104,7 +105,7 @@ class Custody:
         self._board: Final = board
         self._clock: Final = clock
         self._log: Final = log
-        self._variable: Final = _logins_in(auth_config)
+        self._overrides: Final = Overrides(auth_config)
         self._charges: Final[dict[str, _Charge]] = {}
         self._turns: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
 
@@ -205,42 +206,10 @@ class Custody:
         placed = await self._placement.put(charge.order, take_over=take_over)
         charge.stored_in, charge.ours, charge.failed = placed.stored_in, placed.ours, False
         refusals = [placed.refusal.about(charge.hostname)] if placed.refusal else []
-        charge.findings = (*refusals, *self._overridden(charge.order, placed, await self._podman.read()))
+        charge.findings = (*refusals, *self._overrides.of(charge.order, placed, await self._podman.read()))
         if placed.wrote:
             self._log.info("custody.stored", registry=charge.hostname, stored_in=placed.stored_in)
         return placed.wrote
-
-    def _overridden(self, order: Order, placed: Placed, podman: dict[str, Document]) -> list[Problem]:
-        """One problem for all that is used instead of the order: Docker's variable, its store, podman's files."""
-        hostname = order.registry.hostname
-        reasons = []
-        variable = self._variable.get(order.registry.docker_key)
-        if variable is not None and not order.entry.same_login(variable):
-            reasons.append(
-                (
-                    f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which docker uses first",
-                    "unset DOCKER_AUTH_CONFIG, or take the registry out of it",
-                )
-            )
-        if not placed.ours:
-            where = CONFIG_FILE if placed.stored_in == CONFIG_FILE else f"docker-credential-{placed.stored_in}"
-            reasons.append(
-                (
-                    f"docker uses another login for {hostname}, which somebody else put into {where}",
-                    f"`registry-agent renew {hostname}` takes it over; name it in secrets.exclude to keep it",
-                )
-            )
-        reasons += [
-            (
-                f"{path} has another login for {key}, which podman and skopeo use first",
-                f"`podman logout --authfile {path} {key}` removes it",
-            )
-            for path, key in _shadows(order, podman)
-        ]
-        if not reasons:
-            return []
-        messages, hints = zip(*reasons, strict=True)
-        return [LoginOverridden(hostname, "; ".join(messages), hint="; ".join(hints))]
 
     def _report(self, charge: _Charge, *, anew: bool = True) -> None:
         """Tell the board; what it has already only where it was found `anew`."""
@@ -262,22 +231,3 @@ class Custody:
 
 def _owner(hostname: str) -> str:
     return f"custody:{hostname}"
-
-
-def _logins_in(auth_config: str | None) -> dict[str, Entry]:
-    """The logins in the variable; Docker ignores one that it cannot read."""
-    try:
-        return entries(parse_config((auth_config or "").encode("utf-8", "surrogateescape")))
-    except ConfigError:
-        return {}
-
-
-def _shadows(order: Order, podman: dict[str, Document]) -> list[tuple[str, str]]:
-    """Path and key of each other login that podman finds before Docker's file."""
-    shadows = []
-    for path, document in podman.items():
-        found = entries_of(document, order.registry)
-        shadows += [(path, key) for key, entry in found.items() if not order.entry.same_login(entry)]
-        if any("/" not in key for key in found):
-            break  # podman goes on to the next file only where this one has nothing for the host
-    return shadows

@@ -11,7 +11,7 @@ from tenacity import RetryCallState
 
 from agent.model.problem import Problem
 from agent.model.problems import ReportFailed
-from agent.model.status import Snapshot
+from agent.model.snapshot import Snapshot
 from agent.services.retries import retrying
 from agent.settings import Settings
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from agent.model.status import Snapshot
+from agent.model.snapshot import Snapshot
 from agent.services.waiting import Clock
 
 _IDLE_S: Final = 30.0

@@ -4,7 +4,8 @@ import json
 from datetime import datetime
 from typing import Final, Protocol
 
-from agent.model.status import Snapshot, rfc3339
+from agent.model.snapshot import Snapshot
+from agent.model.status import rfc3339
 
 
 class Clock(Protocol):

@@ -5,7 +5,8 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
-from agent.model.status import Phase, Snapshot
+from agent.model.snapshot import Snapshot
+from agent.model.status import Phase
 
 COMMENT_EVERY_S: Final = 15.0
 _PATIENCE_S: Final = 30.0

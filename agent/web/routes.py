@@ -10,7 +10,8 @@ from typing import Final, Protocol
 from aiohttp import HttpVersion11, web
 
 from agent.model.registry import HostnameError, parse_hostname
-from agent.model.status import Phase, Snapshot
+from agent.model.snapshot import Snapshot
+from agent.model.status import Phase
 from agent.web import answers
 from agent.web.events import Board, Document, EventStream
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from agent.model.problems import NativeUnsupported
-from agent.model.status import RegistryStatus, Snapshot, State, Tool, Tools
+from agent.model.snapshot import Snapshot
+from agent.model.status import RegistryStatus, State, Tool, Tools
 from tests.cli.commands import Ended, command
 from tests.fakes import EPOCH
 from tests.web.serving import Serving, serving

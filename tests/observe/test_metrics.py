@@ -9,7 +9,8 @@ from datetime import timedelta
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.model.problems import LoginRejected, ReportFailed
-from agent.model.status import Phase, RegistryStatus, Snapshot, State
+from agent.model.snapshot import Snapshot
+from agent.model.status import Phase, RegistryStatus, State
 from agent.observe.metrics import Metrics
 from agent.services.board import Board
 from tests.fakes import EPOCH, FakeClock, FakeJournal, process

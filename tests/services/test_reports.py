@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.model.problems import LoginRejected, ReportFailed
-from agent.model.status import Phase, Snapshot
+from agent.model.snapshot import Snapshot
+from agent.model.status import Phase
 from agent.services.board import Board
 from agent.services.reports import Reports
 from agent.settings import ReportSettings, RetrySettings, Settings

@@ -11,7 +11,8 @@ from pathlib import Path
 import aiohttp
 
 from agent.edge.http import read_token_file
-from agent.model.status import RegistryStatus, Snapshot, State
+from agent.model.snapshot import Snapshot
+from agent.model.status import RegistryStatus, State
 from agent.observe.metrics import Metrics
 from agent.services.board import Board
 from agent.settings import Settings, StatusSettings

@@ -1,0 +1,106 @@
+"""The status document (schema `registry-agent/status/v1`) at one revision, and the words that sum it up."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from agent.model.problem import Severity
+from agent.model.status import (
+    ClearedWarning,
+    ClockJumps,
+    Condition,
+    OpenWarning,
+    Phase,
+    RegistryStatus,
+    State,
+    Tools,
+    rfc3339,
+)
+
+SCHEMA: Final = "registry-agent/status/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What stays the same as long as the process lives."""
+
+    version: str
+    start_id: str
+    started_at: datetime
+    invocation_id: str | None
+    environment_id: str
+    user: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that the status document says, at one revision."""
+
+    process: Process
+    revision: int = 0
+    phase: Phase = Phase.STARTING
+    tools: Tools = field(default_factory=Tools)
+    registries: tuple[RegistryStatus, ...] = ()
+    warnings: tuple[OpenWarning, ...] = ()
+    cleared: tuple[ClearedWarning, ...] = ()
+    clock: ClockJumps = field(default_factory=ClockJumps)
+
+    @property
+    def etag(self) -> str:
+        """Weak, since `now` and `uptime_s` move without a new revision."""
+        return f'W/"{self.process.start_id}-{self.revision}"'
+
+    @property
+    def condition(self) -> Condition:
+        return condition(self.warnings)
+
+    @property
+    def summary(self) -> str:
+        return summary(self.registries, self.warnings)
+
+    def as_json(self, now: datetime, uptime_s: float) -> dict[str, Any]:
+        """The status document; `now` aware, `uptime_s` in seconds."""
+        process = self.process
+        return {
+            "schema": SCHEMA,
+            "version": process.version,
+            "revision": self.revision,
+            "now": rfc3339(now),
+            "started_at": rfc3339(process.started_at),
+            "uptime_s": round(uptime_s, 1),
+            "invocation_id": process.invocation_id,
+            "environment": {"id": process.environment_id, "user": process.user, "host": process.host},
+            "phase": self.phase.value,
+            "condition": self.condition.value,
+            "summary": self.summary,
+            "tools": self.tools.as_json(),
+            "registries": [registry.as_json() for registry in self.registries],
+            "warnings": [warning.as_json() for warning in self.warnings],
+            "cleared": [cleared.as_json() for cleared in self.cleared],
+            "clock": self.clock.as_json(),
+        }
+
+
+def condition(warnings: Iterable[OpenWarning]) -> Condition:
+    severities = {warning.severity for warning in warnings}
+    if Severity.ERROR in severities:
+        return Condition.ERROR
+    return Condition.DEGRADED if Severity.WARNING in severities else Condition.HEALTHY
+
+
+def summary(registries: Iterable[RegistryStatus], warnings: Iterable[OpenWarning]) -> str:
+    """One line, such as `2 of 3 registries logged in, 1 warning`."""
+    states = [registry.state for registry in registries]
+    if not states:
+        parts = ["no registry secrets"]
+    else:
+        # Always in the plural: people's scripts read this line, too.
+        parts = [f"{states.count(State.LOGGED_IN)} of {len(states)} registries logged in"]
+    severities = [warning.severity for warning in warnings]
+    for severity in (Severity.ERROR, Severity.WARNING):
+        number = severities.count(severity)
+        if number:
+            parts.append(f"{number} {severity.value}{'s' if number > 1 else ''}")
+    return ", ".join(parts)

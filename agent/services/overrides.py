@@ -1,0 +1,67 @@
+"""What Docker, podman and skopeo use instead of the agent's login, and how a person changes that."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from agent.model.docker_auth import ConfigError, Document, Entry, entries, entries_of, parse_config
+from agent.model.problem import Problem
+from agent.model.problems import LoginOverridden
+from agent.services.placement import CONFIG_FILE, Order, Placed
+
+
+class Overrides:
+    """`auth_config` is the value of `DOCKER_AUTH_CONFIG`, which Docker asks before any store."""
+
+    def __init__(self, auth_config: str | None) -> None:
+        self._variable: Final = _logins_in(auth_config)
+
+    def of(self, order: Order, placed: Placed, podman: Mapping[str, Document]) -> list[Problem]:
+        """One problem for all that is used instead of the order: Docker's variable, its store, podman's files."""
+        hostname = order.registry.hostname
+        reasons = []
+        variable = self._variable.get(order.registry.docker_key)
+        if variable is not None and not order.entry.same_login(variable):
+            reasons.append(
+                (
+                    f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which docker uses first",
+                    "unset DOCKER_AUTH_CONFIG, or take the registry out of it",
+                )
+            )
+        if not placed.ours:
+            where = CONFIG_FILE if placed.stored_in == CONFIG_FILE else f"docker-credential-{placed.stored_in}"
+            reasons.append(
+                (
+                    f"docker uses another login for {hostname}, which somebody else put into {where}",
+                    f"`registry-agent renew {hostname}` takes it over; name it in secrets.exclude to keep it",
+                )
+            )
+        reasons += [
+            (
+                f"{path} has another login for {key}, which podman and skopeo use first",
+                f"`podman logout --authfile {path} {key}` removes it",
+            )
+            for path, key in _shadows(order, podman)
+        ]
+        if not reasons:
+            return []
+        messages, hints = zip(*reasons, strict=True)
+        return [LoginOverridden(hostname, "; ".join(messages), hint="; ".join(hints))]
+
+
+def _logins_in(auth_config: str | None) -> dict[str, Entry]:
+    """The logins in the variable; Docker ignores one that it cannot read."""
+    try:
+        return entries(parse_config((auth_config or "").encode("utf-8", "surrogateescape")))
+    except ConfigError:
+        return {}
+
+
+def _shadows(order: Order, podman: Mapping[str, Document]) -> list[tuple[str, str]]:
+    """Path and key of each other login that podman finds before Docker's file."""
+    shadows = []
+    for path, document in podman.items():
+        found = entries_of(document, order.registry)
+        shadows += [(path, key) for key, entry in found.items() if not order.entry.same_login(entry)]
+        if any("/" not in key for key in found):
+            break  # podman goes on to the next file only where this one has nothing for the host
+    return shadows
