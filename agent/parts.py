@@ -88,7 +88,7 @@ class Parts:
     def services(self) -> tuple[Service, ...]:
         """What runs beside each other, the status first."""
         watchdog = Watchdog(self.systemd, self.clock, lambda: self.board.snapshot, lambda: self.logins.turning)
-        clock_watch = ClockWatch(self.clock, self.board, self.log.logger, self.logins.wake)
+        clock_watch = ClockWatch(self.clock, self.board, self.log.logger, self._look_at_clock)
         return (
             self.server,
             self.tools,
@@ -137,10 +137,12 @@ class Parts:
             auth_config=environ.get("DOCKER_AUTH_CONFIG"),
         )
         tokens = _ProtectedTokens(Aws(user=paths.user_name(), environ=environ, now=clock.now), self.scrubber)
-        credentials = Credentials(tokens=tokens, clock=clock, settings=self.settings, board=board, log=log, draw=_draw)
+        self.credentials = Credentials(
+            tokens=tokens, clock=clock, settings=self.settings, board=board, log=log, draw=_draw
+        )
         probe = RegistryProbe(self.http, clock.now)
         surroundings = Surroundings(
-            credentials=credentials,
+            credentials=self.credentials,
             sign_in=SignIn(self.docker_cli, probe, self.tools, lambda: self.settings.value.docker.login_timeout_s),
             custody=self.custody,
             refusals=Refusals(self.ledger, self.scrubber.scrub),
@@ -152,8 +154,12 @@ class Parts:
             new_id=lambda: secrets.token_hex(4),
         )
         self.logins = Logins(
-            surroundings, board=board, ledger=self.ledger, tokens=credentials, want_aws=self.tools.want_aws
+            surroundings, board=board, ledger=self.ledger, tokens=self.credentials, want_aws=self.tools.want_aws
         )
+
+    def _look_at_clock(self) -> None:
+        self.credentials.clock_jumped()
+        self.logins.wake()
 
     def _wake_logins(self) -> None:
         self.logins.wake()

@@ -9,7 +9,8 @@ import errno
 import os
 import ssl
 import stat
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -24,6 +25,7 @@ from agent.model.loopback import is_loopback
 from agent.model.sensitive import Sensitive
 
 _CHUNK: Final = 1 << 16
+_CONTEXTS: Final = 16
 _LONGEST_TOKEN: Final = 1 << 16
 
 
@@ -62,6 +64,11 @@ _DIRECT: Final = _Proxy(None, {})
 class HttpClient:
     """Makes requests, each on a connection of its own, so that proxies and CA files are those of the moment."""
 
+    def __init__(self) -> None:
+        # Reading the roots costs some 20 ms and half a megabyte: once for each set of files, while they are the same.
+        self._contexts: Final[dict[Hashable, ssl.SSLContext]] = {}
+        self._reading: Final = threading.Lock()
+
     async def request(
         self,
         method: str,
@@ -97,7 +104,7 @@ class HttpClient:
             async with asyncio.timeout(timeout):
                 target = _parse(url, headers)
                 proxy = _proxy(target) if unix_socket is None else _DIRECT
-                connector = await _connector(target, ca_files, unix_socket)
+                connector = await self._connector(target, ca_files, unix_socket)
                 # aiohttp sends `proxy_headers` with CONNECT alone; a plain request goes to the proxy itself.
                 to_proxy = proxy.headers if target.scheme == "http" else {}
                 async with (
@@ -116,6 +123,25 @@ class HttpClient:
                     return Reply(response.status, response.headers, await _read(response, limit))
         except UnicodeError as error:  # from the IDNA codec, when the name is resolved
             raise aiohttp.InvalidURL("the URL", "does not hold a host name") from error
+
+    async def _connector(
+        self, target: URL, ca_files: Iterable[Path], unix_socket: Path | None
+    ) -> aiohttp.TCPConnector | aiohttp.UnixConnector:
+        if unix_socket is not None:
+            return aiohttp.UnixConnector(str(unix_socket), force_close=True)
+        if target.scheme != "https":
+            return aiohttp.TCPConnector(force_close=True)
+        context = await asyncio.to_thread(self._context, tuple(ca_files))
+        return aiohttp.TCPConnector(force_close=True, ssl=context)
+
+    def _context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
+        marks = tuple(_mark(path) for path in (*_roots(), *ca_files))
+        with self._reading:
+            if marks not in self._contexts:
+                if len(self._contexts) >= _CONTEXTS:
+                    self._contexts.clear()
+                self._contexts[marks] = _tls_context(ca_files)
+            return self._contexts[marks]
 
 
 def read_token_file(path: Path) -> Sensitive:
@@ -152,17 +178,6 @@ def _parse(url: str, headers: Mapping[str, str] | None) -> URL:
     return target.with_user(None) if authorized and target.user is not None else target
 
 
-async def _connector(
-    target: URL, ca_files: Iterable[Path], unix_socket: Path | None
-) -> aiohttp.TCPConnector | aiohttp.UnixConnector:
-    if unix_socket is not None:
-        return aiohttp.UnixConnector(str(unix_socket), force_close=True)
-    if target.scheme != "https":
-        return aiohttp.TCPConnector(force_close=True)
-    context = await asyncio.to_thread(_tls_context, tuple(ca_files))
-    return aiohttp.TCPConnector(force_close=True, ssl=context)
-
-
 def _tls_context(ca_files: Iterable[Path]) -> ssl.SSLContext:
     """The system's roots (or those of `SSL_CERT_FILE`), `AWS_CA_BUNDLE` where it can be read, and `ca_files`."""
     context = ssl.create_default_context()
@@ -174,6 +189,22 @@ def _tls_context(ca_files: Iterable[Path]) -> ssl.SSLContext:
     for path in ca_files:
         _trust(context, path)
     return context
+
+
+def _roots() -> list[Path]:
+    """The files that decide whom the system trusts, by environment or by default."""
+    default = ssl.get_default_verify_paths()
+    named = [os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"), os.environ.get("AWS_CA_BUNDLE")]
+    return [Path(path) for path in (*named, default.openssl_cafile, default.openssl_capath) if path]
+
+
+def _mark(path: Path) -> Hashable:
+    """What changes when the file does."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path
+    return (path, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _trust(context: ssl.SSLContext, path: Path) -> None:

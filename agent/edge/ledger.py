@@ -141,6 +141,7 @@ class Ledger:
     def _write(self, directory: Path, state: bytes) -> None:
         temporary = directory / f"{_FILE}.new"
         try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary.unlink(missing_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:

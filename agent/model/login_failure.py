@@ -99,6 +99,7 @@ _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
     # A request that failed in any other way: the CLI is well, the answer was not.
     (re.compile(r"^(?:Get|Head|Post) \"?https?://"), Fault.NONSENSE),
 )
+_PROXY_HINT: Final = "check HTTPS_PROXY: its address, its user name and password; NO_PROXY names who needs none"
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
 
 
@@ -225,7 +226,8 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
             name = f"the name {found[1]}, to which {hostname} sends," if found and elsewhere else f"the name {hostname}"
             return RegistryDns(hostname, f"{name} does not resolve{cause}")
         case Fault.UNREACHABLE:
-            return RegistryUnreachable(hostname, f"no connection to {hostname}{cause}")
+            hint = _PROXY_HINT if "proxy" in detail.lower() else None
+            return RegistryUnreachable(hostname, f"no connection to {hostname}{cause}", hint=hint)
         case Fault.TLS:
             return RegistryTls(hostname, f"no secure connection to {hostname}{cause}")
         case Fault.TIMEOUT:

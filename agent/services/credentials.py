@@ -116,6 +116,10 @@ class Credentials:
             raise self._about(outcome, subject) from outcome.problem
         return outcome
 
+    def clock_jumped(self) -> None:
+        """How far AWS's clock was from ours is no longer known; the next answer tells anew."""
+        self._board.report(_OWNER)
+
     def retain(self, identities: Collection[AwsIdentity]) -> None:
         """Forget the tokens and failures of all other identities."""
         for identity in self._holdings.keys() - set(identities):

@@ -10,6 +10,7 @@ from agent.model.deadline import Deadline
 from agent.model.plan import Login
 from agent.model.problem import Pace, Problem, Severity
 from agent.model.problems import DockerCliMissing, EcrTokenExpired, InternalError
+from agent.model.renewal import expired
 from agent.model.status import State
 from agent.services.login_row import LoginRow
 from agent.services.retries import retrying
@@ -57,6 +58,7 @@ class RegistryLogin:
         self._force = True
         self._credential: Credential | None = None
         self._unsaid: Problem | None = None
+        self._due: Deadline | None = None
         self._clock_is_off = False
 
     def ask(self) -> str:
@@ -125,7 +127,8 @@ class RegistryLogin:
 
     async def _attempt(self, started: float) -> None:
         login = self.login
-        credential = await self._obtain(self._credential, force=self._force)
+        due = self._due is not None and self._left(self._due) <= 0
+        credential = await self._obtain(self._credential if due or self._force else None, force=self._force)
         try:
             signed = await self._with.sign_in.sign_in(login, credential)
         except EcrTokenExpired:
@@ -142,7 +145,7 @@ class RegistryLogin:
         self._succeeded(credential, signed, kept, self._with.clock.monotonic() - started)
 
     async def _obtain(self, stale: Credential | None, *, force: bool) -> Credential:
-        """The password at hand, or a token other than `stale`."""
+        """The password at hand, or a token: another than `stale` if that is given."""
         source = self.login.source
         if isinstance(source, Credential):
             return source
@@ -174,6 +177,7 @@ class RegistryLogin:
 
     def _succeeded(self, credential: Credential, signed: SignedIn, kept: Kept, seconds: float) -> None:
         self._credential = credential
+        self._due = self._due_of(credential)
         self._take_over = False
         self._standing.begin(credential.expires_at)
         self._with.refusals.accepted(self.login)
@@ -233,23 +237,36 @@ class RegistryLogin:
         return self._asked is not None or (without_docker and self._with.docker.docker_present.is_set())
 
     async def _until_due(self) -> None:
-        """Wait until the token is due, or somebody asks."""
-        clock, held = self._with.clock, self._credential
-        due = held.renew_at if held else None
-        if held and due is None and held.expires_at and held.expires_at > clock.now():
-            due = held.expires_at  # a token that cannot be renewed: see then whether it still works
-        deadline = Deadline.when(due, clock.now(), clock.monotonic()) if due else None
-        if deadline is None and self._clock_is_off:
-            look_again = timedelta(seconds=self._with.settings().retry.max_wait_s)
-            deadline = Deadline.after(look_again, clock.now(), clock.monotonic())
+        """Wait until the token is due, somebody asks, or what is amiss although the login works wants another look."""
+        clock = self._with.clock
+        until = self._due
+        if self._is_amiss:
+            look = timedelta(seconds=self._with.settings().retry.max_wait_s)
+            again = Deadline.after(look, clock.now(), clock.monotonic())
+            until = again if until is None or self._left(again) < self._left(until) else until
         while self._asked is None:
-            if deadline is None:
+            if until is None:
                 await self._wake.wait()
-            elif not await wait_until(clock, deadline, self._wake):
+            elif not await wait_until(clock, until, self._wake):
                 return
             self._wake.clear()
-            if self._clock_is_off and due is None:
+            if self._clock_is_off:
                 return  # perhaps it was set right just now
+
+    @property
+    def _is_amiss(self) -> bool:
+        """The clock is off, or a token that cannot be renewed is past its end and works all the same."""
+        held = self._credential
+        past = held is not None and held.renew_at is None and expired(held.expires_at, self._with.clock.now())
+        return self._clock_is_off or past
+
+    def _due_of(self, credential: Credential) -> Deadline | None:
+        """When to log in anew; a token that cannot be renewed is looked at when it ends, unless it ended already."""
+        clock = self._with.clock
+        at = credential.renew_at
+        if at is None and not expired(credential.expires_at, clock.now()):
+            at = credential.expires_at
+        return Deadline.when(at, clock.now(), clock.monotonic()) if at else None
 
     def _left(self, deadline: Deadline) -> float:
         return deadline.left(self._with.clock.now(), self._with.clock.monotonic())

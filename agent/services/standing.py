@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 
 from agent.model.deadline import Deadline
 from agent.model.problem import Pace, Problem
-from agent.model.problems import RenewalFailing, TokenExpired
+from agent.model.problems import ClockSkew, RenewalFailing, TokenExpired
 from agent.model.registry import Registry
 from agent.model.renewal import severity_of_failing
 from agent.model.status import State
@@ -54,7 +54,7 @@ class Standing:
     @property
     def valid(self) -> bool:
         """Whether Docker holds a token of ours that has not ended."""
-        return self._expiry is not None and self._left(self._expiry) > 0
+        return self._expiry is not None and self._left(self._trusted(self._expiry)) > 0
 
     def begin(self, expires_at: datetime | None) -> None:
         """Docker holds a login that ends then; None: one that does not end."""
@@ -101,7 +101,17 @@ class Standing:
             return None
         window = self._settings().renewal.urgent_window_s
         urgent = Deadline(self._expiry.at - timedelta(seconds=window), self._expiry.monotonic - window)
-        return urgent if self._left(urgent) > 0 else self._expiry
+        return self._trusted(urgent if self._left(self._trusted(urgent)) > 0 else self._expiry)
+
+    def _trusted(self, deadline: Deadline) -> Deadline:
+        """The same moment by the monotonic clock alone while the wall clock is known to be wrong.
+
+        A clock that leapt ahead does not end a token.
+        """
+        if not isinstance(self.cause, ClockSkew):
+            return deadline
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        return Deadline.after(timedelta(seconds=deadline.monotonic - monotonic), now, monotonic)
 
     async def _expire(self, cause: Problem) -> None:
         hostname = self._registry.hostname

@@ -20,7 +20,7 @@ from agent.web.guard import Guard
 from agent.web.routes import BODY_LIMIT, Routes
 from agent.web.token import TokenFile
 
-_RETRY_S: Final = 30.0
+_RETRY_S: Final = 5.0
 _GRACE_S: Final = 0.5
 """What open requests get to end by themselves; event streams end with the phase `stopping`."""
 
@@ -82,7 +82,7 @@ class StatusServer:
         await self._open()
 
     async def run(self) -> None:
-        """Try again every 30 seconds what is not open."""
+        """Try again every 5 seconds what is not open, or is open no longer."""
         never = asyncio.Event()
         while True:
             await self._clock.wait(never, _RETRY_S)

@@ -1,5 +1,6 @@
 """The state directory."""
 
+import shutil
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,18 +97,25 @@ async def test_a_damaged_file_makes_every_login_a_persons(tmp_path: Path, text: 
     assert Ledger(tmp_path, DOCKER).fault is None
 
 
-@pytest.mark.parametrize("place", ["none", "file in the way", "gone"])
+@pytest.mark.parametrize("place", ["none", "file in the way"])
 async def test_without_a_directory_it_works_in_memory(tmp_path: Path, place: str) -> None:
     """The agent runs without a state directory too, and says why it has none."""
     (tmp_path / "file").touch()
-    directory = {"none": None, "file in the way": tmp_path / "file" / "state", "gone": tmp_path / "gone"}[place]
-    if place == "gone":
-        Ledger(directory, DOCKER)
-        tmp_path.joinpath("gone").rmdir()
-    ledger = Ledger(directory, DOCKER)
-    if place == "gone":
-        tmp_path.joinpath("gone").rmdir()
+    ledger = Ledger({"none": None, "file in the way": tmp_path / "file" / "state"}[place], DOCKER)
     ledger.set_rejection("ghcr.io", REFUSED)
     await ledger.flush()
     assert ledger.rejection("ghcr.io") == REFUSED
     assert ledger.fault
+
+
+async def test_a_directory_that_went_is_made_again(tmp_path: Path) -> None:
+    """Or the next start would count as the first, and replace a person's login."""
+    ledger = Ledger(tmp_path / "state", DOCKER)
+    ledger.set_brought({})
+    await ledger.flush()
+    shutil.rmtree(tmp_path / "state")
+    ledger.set_rejection("ghcr.io", REFUSED)
+    await ledger.flush()
+    again = Ledger(tmp_path / "state", DOCKER)
+    assert again.brought == {}
+    assert again.rejection("ghcr.io") == REFUSED

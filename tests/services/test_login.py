@@ -249,14 +249,42 @@ async def test_retries_of_one_login_share_its_id(bench: Bench, begin: Begin) -> 
     assert ids == {bench.row.attempt_id}
 
 
-async def test_a_ready_token_past_its_end_is_not_used_again_and_again(bench: Bench, begin: Begin) -> None:
-    """A registry that still takes it, or a clock that is ahead: one login, and rest."""
+async def test_a_ready_token_past_its_end_is_looked_at_seldom(bench: Bench, begin: Begin) -> None:
+    """A registry that still takes it, or a clock that is ahead: no spin, but its real end is noticed."""
     ended = base64.b64encode(json.dumps({"expiration": (EPOCH - timedelta(hours=1)).timestamp()}).encode()).decode()
     secret = {"name": "ready", "hostname": ECR, "username": "AWS", "password": ended}
     await begin(plan(secret).logins[0])
     await bench.clock.advance(HOURS)
-    assert bench.sign_in.tried == [ended]
-    assert bench.row.state is State.LOGGED_IN
+    assert len(bench.sign_in.tried) == 1 + HOURS / 300
+    assert bench.state() is State.LOGGED_IN
+    bench.sign_in.answer = lambda _: EcrTokenExpired(ECR, "expired")
+    await bench.clock.advance(301)
+    assert bench.state() is State.EXPIRED
+    assert bench.custody.kept == {}
+
+
+async def test_a_clock_that_leaps_ahead_ends_no_token(bench: Bench, begin: Begin) -> None:
+    """AWS says that our clock is wrong, so the token's end is told by the time that really went by."""
+    await begin(native())
+    bench.credentials.problem = ClockSkew("aws", "780 min ahead", pace=Pace.SOON)
+    bench.clock.jump(13 * HOURS)
+    await bench.clock.advance(2 * HOURS)
+    assert bench.state() is State.LOGGED_IN
+    assert bench.custody.kept == {ECR: "token-0"}
+    await bench.clock.advance(10 * HOURS)
+    assert bench.state() is State.EXPIRED
+    assert bench.custody.kept == {}
+
+
+async def test_a_clock_set_right_is_noticed_on_tokens_too(bench: Bench, begin: Begin) -> None:
+    """The registry is looked at again, with the token that is there."""
+    bench.sign_in.amiss = (ClockSkew(ECR, "7 min ahead"),)
+    login = await begin(native())
+    bench.sign_in.amiss = ()
+    login.wake()
+    await bench.clock.settle()
+    assert bench.warnings == {}
+    assert bench.sign_in.tried == ["token-0", "token-0"]
 
 
 async def test_a_clock_that_was_set_right_is_noticed(bench: Bench, begin: Begin) -> None:
