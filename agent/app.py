@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Mapping, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ CRASHED: Final = 70
 LOCKED_OUT: Final = 75
 
 _LOCK_S: Final = 10.0
+_THREADS: Final = 64
 _LAST_WORD_S: Final = 0.4
 _UNREAD: Final = frozenset({"secret_invalid", "secrets_unavailable"})
 
@@ -39,11 +41,13 @@ class Agent:
         self._loaded: Final = load_settings(*self._sources)
         self._parts: Final = Parts(self._loaded.settings, environ)
         self._log: Final = self._parts.log.logger
+        self._serving = False
 
     async def run(self) -> int:
         """The daemon, until SIGTERM or SIGINT; the exit code."""
         parts, stop = self._parts, self._heed_signals()
         self._begin()
+        self._serving = True
         await parts.server.start()
         try:
             if not await self._lock():
@@ -114,6 +118,8 @@ class Agent:
     def _heed_signals(self) -> "asyncio.Future[str]":
         """Before anything slow: SIGTERM and SIGINT give the future their name, SIGHUP reads the settings again."""
         loop = asyncio.get_running_loop()
+        # Names and file systems that hang keep a thread each; there must be some left for what does not.
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS, "worker"))
         stop: asyncio.Future[str] = loop.create_future()
 
         def end(number: signal.Signals) -> None:
@@ -167,7 +173,8 @@ class Agent:
         parts.tools.wake()
         parts.planning.again()
         parts.reports.reconfigured()
-        self._rebinding = asyncio.create_task(parts.server.rebind(), name="rebind")
+        if self._serving:
+            self._rebinding = asyncio.create_task(parts.server.rebind(), name="rebind")
 
 
 async def _endless(service: Service) -> None:

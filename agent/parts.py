@@ -3,6 +3,7 @@
 import random
 import secrets
 import socket
+from collections import deque
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,9 @@ from agent.settings import AwsSettings, Settings
 from agent.web.document import StatusDocument
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
+
+_TOKENS_KNOWN = 50
+"""The tokens fetched last, which the log masks; an older one has been replaced or has ended."""
 
 
 class Service(Protocol):
@@ -145,7 +149,7 @@ class Parts:
             credentials=self.credentials,
             sign_in=SignIn(self.docker_cli, probe, self.tools, lambda: self.settings.value.docker.login_timeout_s),
             custody=self.custody,
-            refusals=Refusals(self.ledger, self.scrubber.scrub),
+            refusals=Refusals(self.ledger, clock.now, self.scrubber.scrub),
             docker=self.tools,
             board=board,
             clock=clock,
@@ -205,10 +209,12 @@ class _ProtectedTokens:
     def __init__(self, aws: Aws, scrubber: Scrubber) -> None:
         self._aws = aws
         self._scrubber = scrubber
+        self._tokens: deque[str] = deque(maxlen=_TOKENS_KNOWN)
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         token = await self._aws.fetch_token(identity, settings)
-        self._scrubber.protect([token.password.reveal()], owner=f"ecr:{hash(identity)}")
+        self._tokens.append(token.password.reveal())
+        self._scrubber.protect(self._tokens, owner="ecr")
         return token
 
 

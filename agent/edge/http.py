@@ -239,7 +239,10 @@ def _proxy(target: URL) -> _Proxy:
         raise ProxyUnusable(f"{variable} is not the URL of an HTTP proxy")
     if url.user is None:
         return _Proxy(url, {})
-    authorization = aiohttp.encode_basic_auth(url.user, url.password or "", encoding="utf-8")
+    try:
+        authorization = aiohttp.encode_basic_auth(url.user, url.password or "", encoding="utf-8")
+    except ValueError:
+        raise ProxyUnusable(f"{variable} has a user name that no login can carry") from None
     return _Proxy(url.with_user(None), {"Proxy-Authorization": authorization})
 
 

@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 import secrets
+import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
@@ -44,6 +45,8 @@ class Ledger:
         self._rejections: dict[str, Rejection] = {}
         self._thread: Final = ThreadPoolExecutor(1, "ledger")
         self._last_write: Future[None] | None = None
+        self._next: dict[str, Any] | None = None
+        self._handing_over: Final = threading.Lock()
         self.brought: Mapping[str, str] | None = None
         self.fault: str | None = None
         """Why it is in memory only, or what was lost; None: nothing."""
@@ -123,22 +126,29 @@ class Ledger:
         if state["docker_config"] == self._docker_config:
             self._entries, self.brought = entries, brought
 
-    def _state(self) -> bytes:
-        state = {
+    def _state(self) -> dict[str, Any]:
+        """As of now, so that the thread may turn it into text later."""
+        return {
             "version": _VERSION,
             "key": self._key,
             "docker_config": self._docker_config,
-            "entries": {hostname: asdict(entry) for hostname, entry in self._entries.items()},
+            "entries": dict(self._entries),
             "brought": self.brought,
-            "rejections": {hostname: asdict(rejection) for hostname, rejection in self._rejections.items()},
+            "rejections": dict(self._rejections),
         }
-        return json.dumps(state, default=datetime.isoformat, indent=1).encode()
 
     def _write_behind(self) -> None:
         if self._directory is not None:
-            self._last_write = self._thread.submit(self._write, self._directory, self._state())
+            with self._handing_over:
+                waiting, self._next = self._next is not None, self._state()
+            if not waiting:
+                self._last_write = self._thread.submit(self._write, self._directory)
 
-    def _write(self, directory: Path, state: bytes) -> None:
+    def _write(self, directory: Path) -> None:
+        """In the thread: the newest state, also for those who set something while the last write went on."""
+        with self._handing_over:
+            newest, self._next = self._next, None
+        state = json.dumps(newest, default=_as_json).encode()
         temporary = directory / f"{_FILE}.new"
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -153,6 +163,10 @@ class Ledger:
             self.fault = f"{directory} cannot be written: {(error.strerror or '').lower()}"
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _as_json(value: object) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else asdict(value)  # type: ignore[call-overload]
 
 
 def _ledger_entry(fields: dict[str, Any]) -> LedgerEntry:

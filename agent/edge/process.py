@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -69,15 +70,18 @@ async def run(
         ProcessTimeout: it had not ended after `timeout` seconds.
         OSError: it cannot be started.
     """
-    process = await asyncio.create_subprocess_exec(
-        *args,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(env),
-        cwd="/",
-        start_new_session=True,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *args,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(env),
+            cwd="/",
+            start_new_session=True,
+        )
+    except RuntimeError as error:  # no thread for asyncio's watcher: a limit on processes
+        raise OSError(errno.EAGAIN, str(error)) from error
     stdout, stderr = bytearray(), bytearray()
     pumps = [
         asyncio.create_task(_feed(process.stdin, stdin)),

@@ -132,7 +132,7 @@ def _date(value: str | None) -> datetime | None:
         return None
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 

@@ -33,5 +33,6 @@ EVENTS: Final[Mapping[str, str]] = {
     "token.failed": "why did AWS give no token, and when is it asked again?",
     "custody.stored": "where was a login written?",
     "custody.restored": "which login did another program drop, so that it was put back?",
+    "custody.crashed": "which fault of the agent's own kept a login from being looked after?",
     "custody.released": "which login was taken out?",
 }

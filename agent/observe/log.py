@@ -22,6 +22,7 @@ _PRIORITY: Final = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<
 KEPT: Final = 1000
 _QUEUED: Final = 10_000
 _LINE: Final = 40_000  # journald cuts lines at 48 KB
+_ITEMS: Final = 50
 _FLUSH_S: Final = 0.5
 
 
@@ -91,7 +92,10 @@ class Log:
             return rfc3339(value)
         if isinstance(value, dict):
             return {name: self._clean(item) for name, item in value.items()}
-        return [self._clean(item) for item in value] if isinstance(value, list | tuple) else value
+        if isinstance(value, list | tuple):
+            more = [f"and {len(value) - _ITEMS} more"] if len(value) > _ITEMS else []
+            return [*(self._clean(item) for item in value[:_ITEMS]), *more]
+        return value
 
 
 _COMMON: Final[tuple[Processor, ...]] = (

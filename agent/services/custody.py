@@ -5,6 +5,7 @@ It alone reports `login_overridden` and `login_restored`, for each registry unde
 
 import asyncio
 import contextlib
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Final, Protocol
 
 from agent.model.docker_auth import Document, Entry
 from agent.model.problem import Problem
-from agent.model.problems import LoginRestored
+from agent.model.problems import InternalError, LoginRestored
 from agent.model.registry import Registry
 from agent.model.renewal import expired
 from agent.services.overrides import Overrides
@@ -51,6 +52,7 @@ class Clock(Protocol):
 class Log(Protocol):
     def info(self, event: str, **fields: object) -> None: ...
     def warning(self, event: str, **fields: object) -> None: ...
+    def exception(self, event: str, **fields: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class _Charge:
     ours: bool = False
     failed: bool = False
     look_s: float = 0.0
+    next_look: float = 0.0
     seen: Hashable = None
     findings: tuple[Problem, ...] = ()
     restored_until: datetime | None = None
@@ -167,22 +170,24 @@ class Custody:
     async def _look(self, checks: asyncio.TaskGroup) -> None:
         """Start a check of each login whose files changed; a helper that hangs keeps only its own waiting."""
         files = (await self._config.signature(), await self._podman.signature())
-        for charge in self._charges.values():
-            seen = (files, self._beat(charge))
-            if seen != charge.seen and not self._turns[charge.hostname].locked():
-                charge.seen = seen
+        now = self._clock.monotonic()
+        for charge in [*self._charges.values()]:
+            due = files != charge.seen or now >= charge.next_look
+            if due and not self._turns[charge.hostname].locked():
+                charge.seen, charge.next_look = files, math.inf
                 checks.create_task(self._check(charge), name=f"custody of {charge.hostname}")
             elif charge.restored_until is not None and charge.restored_until <= self._clock.now():
                 charge.restored_until = None
                 self._report(charge, anew=False)
 
-    def _beat(self, charge: _Charge) -> float | None:
+    def _pause(self, charge: _Charge) -> float:
+        """Seconds until the login is looked at again although no file changed."""
         if charge.failed:
-            return self._clock.monotonic() // _FAILED_LOOK_S
+            return _FAILED_LOOK_S
         if charge.stored_in == CONFIG_FILE:
-            return None
-        looks_s = sum(other.look_s for other in self._charges.values() if other.stored_in != CONFIG_FILE)
-        return self._clock.monotonic() // max(_HELPER_LOOK_S, looks_s / _HELPER_SHARE)
+            return math.inf
+        others = (other for other in self._charges.values() if other.stored_in != CONFIG_FILE and not other.failed)
+        return max(_HELPER_LOOK_S, sum(other.look_s for other in others) / _HELPER_SHARE)
 
     async def _check(self, charge: _Charge) -> None:
         async with self._turns[charge.hostname]:
@@ -194,7 +199,14 @@ class Custody:
             except Problem as problem:
                 charge.failed = True
                 charge.findings = (problem.about(charge.hostname),)
+            except Exception as fault:  # noqa: BLE001 - as the comment says
+                # A bug costs this login's look, not the agent.
+                self._log.exception("custody.crashed", registry=charge.hostname)
+                charge.failed = True
+                message = f"a fault of the agent itself: {type(fault).__name__}"
+                charge.findings = (InternalError(charge.hostname, message),)
             charge.look_s = self._clock.monotonic() - begun
+            charge.next_look = self._clock.monotonic() + self._pause(charge)
             if restored:
                 charge.restored_until = self._clock.now() + _RESTORED_FOR
                 self._log.warning("custody.restored", registry=charge.hostname, stored_in=charge.stored_in)

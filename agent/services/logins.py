@@ -62,6 +62,8 @@ class Logins:
         self._skipped: Final[dict[str, RegistryStatus]] = {}
         self._plan: Plan | None = None
         self._planned: Final = asyncio.Event()
+        self._to_release: Final[dict[str, tuple[Registry, str]]] = {}
+        self._releasing: Final[set[str]] = set()
         self._running = False
         self._complete = False
         self._swept_at = surroundings.clock.monotonic()
@@ -94,7 +96,7 @@ class Logins:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._sweep(), name="logins:sweep")
+            group.create_task(self._sweep(group), name="logins:sweep")
             while True:
                 await self._planned.wait()
                 self._planned.clear()
@@ -194,27 +196,40 @@ class Logins:
             await self._with.custody.leave(registry)
 
     async def _release(self, registry: Registry, event: str) -> None:
-        if registry.hostname in self._logins:
+        """Take a login out; what fails is tried again by the sweep, unless a secret serves the registry by then."""
+        hostname, owner = registry.hostname, f"release:{registry}"
+        if hostname in self._logins:
+            self._to_release.pop(hostname, None)
+            self._board.report(owner, ())
             return
+        self._to_release[hostname] = (registry, event)
+        self._releasing.add(hostname)
         try:
             released = await self._with.custody.release(registry)
         except Problem as problem:
-            self._board.report(f"release:{registry}", (problem,))
+            self._board.report(owner, (problem,))
             return
-        self._board.report(f"release:{registry}", ())
+        finally:
+            self._releasing.discard(hostname)
+        del self._to_release[hostname]
+        self._board.report(owner, ())
         if released:
-            self._with.log.info(event, registry=registry.hostname)
+            self._with.log.info(event, registry=hostname)
 
-    async def _sweep(self) -> None:
-        """Take out the logins of secrets that are gone, when their tokens end."""
+    async def _sweep(self, group: asyncio.TaskGroup) -> None:
+        """Take out logins whose secret is gone: when their token ends, or when taking them out has failed before."""
         never = asyncio.Event()
         while True:
             await self._with.clock.wait(never, TICK_S)
             self._swept_at = self._with.clock.monotonic()
             now = self._with.clock.now()
-            for hostname, entry in [*self._ledger.entries().items()]:
+            for hostname, entry in self._ledger.entries().items():
                 if hostname not in self._logins and entry.expires_at is not None and entry.expires_at <= now:
-                    await self._release(parse_hostname(hostname), "login.expired")
+                    self._to_release.setdefault(hostname, (parse_hostname(hostname), "login.expired"))
+            for hostname, (registry, event) in self._to_release.items():
+                if hostname not in self._releasing:
+                    # Beside each other: a credential helper that hangs holds up its own registry.
+                    group.create_task(self._release(registry, event), name=f"release:{hostname}")
 
     def _check_phase(self) -> None:
         if not self._running and self._complete and all(login.row.over for login in self._logins.values()):

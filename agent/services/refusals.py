@@ -23,14 +23,17 @@ class Refusals:
     `scrub` takes known secrets out of a text, in case a registry repeated one.
     """
 
-    def __init__(self, ledger: Ledger, scrub: Callable[[str], str] = str) -> None:
+    def __init__(self, ledger: Ledger, now: Callable[[], datetime], scrub: Callable[[str], str] = str) -> None:
         self._ledger: Final = ledger
+        self._now: Final = now
         self._scrub: Final = scrub
 
     def held_back(self, login: Login) -> tuple[Problem, datetime] | None:
         """The refusal of this very secret, and when it may be tried again; None where it is free to try."""
         rejection = self._ledger.rejection(login.registry.hostname)
-        if rejection is None or rejection.fingerprint != self._fingerprint(login):
+        if rejection is None or rejection.not_before <= self._now():
+            return None
+        if rejection.fingerprint != self._fingerprint(login):
             return None
         kind = codes().get(rejection.code)
         if kind is None:

@@ -91,8 +91,10 @@ class ToolWatch:
 
     async def look(self) -> None:
         """One look at everything, docker first, since logins wait for it; the aws CLI and the engine are slower."""
-        await self._look_at_docker()
-        self.looked.set()
+        try:
+            await self._look_at_docker()
+        finally:
+            self.looked.set()
         await asyncio.gather(self._look_at_aws(), self._look_at_engine())
 
     async def _look_at_docker(self) -> None:

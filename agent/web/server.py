@@ -113,7 +113,7 @@ class StatusServer:
 
     async def _open_unix(self) -> Problem | None:
         if self._unix is not None:
-            if self._inherited or self._socket_path.exists():
+            if self._inherited or _is_there(self._socket_path):
                 return None
             await self._unix.close()  # somebody cleaned the directory: nobody finds us there any more
             self._unix = None
@@ -168,6 +168,14 @@ class StatusServer:
             application.on_response_prepare.append(guard.dress)
         application.add_routes(self._routes.table())
         return application
+
+
+def _is_there(path: Path) -> bool:
+    """Also where it cannot be seen: then it is not for us to make it anew."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def _reason(fault: OSError) -> str:

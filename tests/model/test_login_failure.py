@@ -73,6 +73,13 @@ def test_the_agents_own_look_decides_where_the_cli_is_vague(status: int, code: s
     assert told(f"https://{HOST} said something new", seen).code == code
 
 
+@pytest.mark.parametrize("status", [403, 404, 429, 503])
+def test_a_refused_password_is_refused_whatever_we_are_told_without_it(status: int) -> None:
+    """A firewall that answers our own client otherwise must not turn a wrong password into a short loop."""
+    text = f"login attempt to https://{HOST}/v2/ failed with status: 401 Unauthorized"
+    assert told(text, Seen(EPOCH, status=status)).code == "login_rejected"
+
+
 def test_a_look_that_met_a_login_page_is_no_registry() -> None:
     """A captive portal's page is told as such, with what stands between."""
     problem = told(f"https://{HOST}/v2/ said something new", Seen(EPOCH, status=200, registry=False))

@@ -107,6 +107,8 @@ class FakeCustody:
         return Kept("config.json", (), ours=True)
 
     async def release(self, registry: Registry) -> bool:
+        if self.problem is not None:
+            raise self.problem
         return self.kept.pop(registry.hostname, None) is not None
 
     async def leave(self, registry: Registry) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.model.credential import AwsIdentity
 from agent.model.ledger import LedgerEntry
-from agent.model.problems import LoginRejected
+from agent.model.problems import CredentialStoreFailed, LoginRejected
 from agent.model.status import Phase, State
 from agent.services.logins import Logins
 from tests.fakes import EPOCH
@@ -103,6 +103,25 @@ async def test_a_secret_that_went_while_the_agent_was_down_is_logged_out(stage: 
     assert "docker.io" in stage.custody.kept
     await stage.follow(GHCR)
     assert "docker.io" not in stage.custody.kept
+
+
+async def test_a_logout_that_fails_is_tried_again_and_a_secret_that_returns_clears_it(stage: Stage) -> None:
+    """The error stands as long as it is true, and no longer."""
+    stage.settings.removed("logout")
+    await stage.follow(GHCR)
+    stage.custody.problem = CredentialStoreFailed("ghcr.io", "it hangs")
+    await stage.follow()
+    assert stage.warnings == {"credential_store_failed": "error"}
+    stage.custody.problem = None
+    await stage.clock.advance(31)
+    assert (stage.warnings, stage.custody.kept) == ({}, {})
+    await stage.follow(GHCR)
+    stage.custody.problem = CredentialStoreFailed("ghcr.io", "it hangs")
+    await stage.follow()
+    stage.custody.problem = None
+    await stage.follow(GHCR)
+    await stage.clock.advance(31)
+    assert (stage.warnings, stage.custody.kept) == ({}, {"ghcr.io": "right"})
 
 
 async def test_a_changed_secret_is_used_at_once(stage: Stage) -> None:

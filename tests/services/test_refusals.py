@@ -18,10 +18,10 @@ async def test_a_refusal_is_there_after_a_restart(tmp_path: Path) -> None:
     secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "hunter2-secret"}
     login, other = plan(secret).logins[0], plan({**secret, "password": "another"}).logins[0]
     until = EPOCH + timedelta(minutes=30)
-    Refusals(ledger).refused(login, LoginRejected("ghcr.io", "it said no", hint="ask"), until)
+    Refusals(ledger, lambda: EPOCH).refused(login, LoginRejected("ghcr.io", "it said no", hint="ask"), until)
     await ledger.flush()
 
-    again = Refusals(Ledger(tmp_path / "state", config))
+    again = Refusals(Ledger(tmp_path / "state", config), lambda: EPOCH)
     held = again.held_back(login)
     assert held is not None
     problem, not_before = held
@@ -35,5 +35,7 @@ async def test_a_refusal_is_there_after_a_restart(tmp_path: Path) -> None:
     assert again.held_back(other) is None
     assert again.held_back(native()) is None
     assert "hunter2" not in (tmp_path / "state" / "state.json").read_text()
+    much_later = Refusals(Ledger(tmp_path / "state", config), lambda: until)
+    assert much_later.held_back(login) is None
     again.accepted(login)
     assert again.held_back(login) is None
