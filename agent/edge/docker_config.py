@@ -46,6 +46,7 @@ class DockerConfigFile:
     def __init__(self, directory: Path) -> None:
         self.path: Final = directory / "config.json"
         self._thread: Final = ThreadPoolExecutor(1, "docker-config")
+        self._parsed: tuple[bytes, Document] | None = None
 
     async def read(self) -> Document:
         """The document; an empty one where there is no file.
@@ -114,7 +115,7 @@ class DockerConfigFile:
         if version is None:
             return None, {}
         try:
-            document = parse_config(version.data)
+            document = self._parse(version.data)
             if version.data.strip() or looks == 1:
                 return version, document
         except ConfigError:
@@ -122,6 +123,12 @@ class DockerConfigFile:
                 raise
         time.sleep(_SETTLING_S)
         return self._settled(target, looks - 1)
+
+    def _parse(self, data: bytes) -> Document:
+        """The document, parsed once as long as the file is the same: nobody changes it, and many ask."""
+        if self._parsed is None or self._parsed[0] != data:
+            self._parsed = (data, parse_config(data))
+        return self._parsed[1]
 
     def _remove_leftovers(self) -> None:
         for directory in {self.path.parent, self._target().parent}:
