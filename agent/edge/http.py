@@ -4,13 +4,10 @@ Redirects are never followed, cookies never kept, `.netrc` never read.
 """
 
 import asyncio
-import contextlib
 import errno
 import os
-import ssl
 import stat
-import threading
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -21,11 +18,11 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from agent.edge.trust import Authorities
 from agent.model.loopback import is_loopback
 from agent.model.sensitive import Sensitive
 
 _CHUNK: Final = 1 << 16
-_CONTEXTS: Final = 16
 _LONGEST_TOKEN: Final = 1 << 16
 
 
@@ -35,10 +32,6 @@ class BodyTooLarge(aiohttp.ClientError):
 
 class ProxyUnusable(aiohttp.ClientError):
     """The environment names a proxy that cannot be used; the text names the variable, never its value."""
-
-
-class CaFileError(OSError):
-    """A CA file that was asked for cannot be read or holds no certificate; the text names it."""
 
 
 class TokenFileError(OSError):
@@ -65,9 +58,7 @@ class HttpClient:
     """Makes requests, each on a connection of its own, so that proxies and CA files are those of the moment."""
 
     def __init__(self) -> None:
-        # Reading the roots costs some 20 ms and half a megabyte: once for each set of files, while they are the same.
-        self._contexts: Final[dict[Hashable, ssl.SSLContext]] = {}
-        self._reading: Final = threading.Lock()
+        self._authorities: Final = Authorities()
 
     async def request(
         self,
@@ -131,17 +122,8 @@ class HttpClient:
             return aiohttp.UnixConnector(str(unix_socket), force_close=True)
         if target.scheme != "https":
             return aiohttp.TCPConnector(force_close=True)
-        context = await asyncio.to_thread(self._context, tuple(ca_files))
+        context = await asyncio.to_thread(self._authorities.context, tuple(ca_files))
         return aiohttp.TCPConnector(force_close=True, ssl=context)
-
-    def _context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
-        marks = tuple(_mark(path) for path in (*_roots(), *ca_files))
-        with self._reading:
-            if marks not in self._contexts:
-                if len(self._contexts) >= _CONTEXTS:
-                    self._contexts.clear()
-                self._contexts[marks] = _tls_context(ca_files)
-            return self._contexts[marks]
 
 
 def read_token_file(path: Path) -> Sensitive:
@@ -176,42 +158,6 @@ def _parse(url: str, headers: Mapping[str, str] | None) -> URL:
         raise aiohttp.InvalidURL("the URL", "cannot be parsed") from error
     authorized = any(name.lower() == "authorization" for name in headers or {})
     return target.with_user(None) if authorized and target.user is not None else target
-
-
-def _tls_context(ca_files: Iterable[Path]) -> ssl.SSLContext:
-    """The system's roots (or those of `SSL_CERT_FILE`), `AWS_CA_BUNDLE` where it can be read, and `ca_files`."""
-    context = ssl.create_default_context()
-    bundle = os.environ.get("AWS_CA_BUNDLE")
-    if bundle:
-        # Where it cannot be read, what it would have vouched for fails by its certificate, and the rest goes on.
-        with contextlib.suppress(CaFileError):
-            _trust(context, Path(bundle))
-    for path in ca_files:
-        _trust(context, path)
-    return context
-
-
-def _roots() -> list[Path]:
-    """The files that decide whom the system trusts, by environment or by default."""
-    default = ssl.get_default_verify_paths()
-    named = [os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"), os.environ.get("AWS_CA_BUNDLE")]
-    return [Path(path) for path in (*named, default.openssl_cafile, default.openssl_capath) if path]
-
-
-def _mark(path: Path) -> Hashable:
-    """What changes when the file does."""
-    try:
-        found = path.stat()
-    except OSError:
-        return path
-    return (path, found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def _trust(context: ssl.SSLContext, path: Path) -> None:
-    try:
-        context.load_verify_locations(capath=path) if path.is_dir() else context.load_verify_locations(cafile=path)
-    except OSError as error:  # ssl.SSLError is one
-        raise CaFileError(f"CA file {path} cannot be used: {error.strerror or error}") from error
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:

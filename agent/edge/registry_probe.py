@@ -16,7 +16,8 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from agent.edge.http import CaFileError, HttpClient, Reply
+from agent.edge.http import HttpClient, Reply
+from agent.edge.trust import CaFileError
 from agent.model.credential import Credential
 from agent.model.login_failure import Fault, Seen, parse_retry_after
 from agent.model.loopback import is_loopback

@@ -14,7 +14,8 @@ import pytest
 import trustme
 from aiohttp import web
 
-from agent.edge.http import BodyTooLarge, CaFileError, HttpClient, ProxyUnusable, TokenFileError, read_token_file
+from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, TokenFileError, read_token_file
+from agent.edge.trust import CaFileError
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 # A name that resolves without a DNS and is not loopback's: what the tests send through a proxy or a Unix socket.
@@ -130,6 +131,23 @@ async def test_a_private_authority_is_trusted_where_it_is_named(
             monkeypatch.setenv(through, str(path))
         reply = await HttpClient().request("GET", url, timeout=5, ca_files=[path] if through == "ca_files" else [])
         assert reply.status == 201
+
+
+async def test_an_authority_that_changes_holds_at_the_next_request(tmp_path: Path) -> None:
+    """What is trusted is kept between requests, but only as long as the files are the same."""
+    path = tmp_path / "ca.crt"
+    trustme.CA().cert_pem.write_to_path(str(path))
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    client = HttpClient()
+    async with server(echo, context) as port:
+        url = f"https://127.0.0.1:{port}/"
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await client.request("GET", url, timeout=5, ca_files=[path])
+        path.unlink()
+        authority.cert_pem.write_to_path(str(path))
+        assert (await client.request("GET", url, timeout=5, ca_files=[path])).status == 201
 
 
 async def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
