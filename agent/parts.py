@@ -91,7 +91,7 @@ class Parts:
     @property
     def services(self) -> tuple[Service, ...]:
         """What runs beside each other, the status first."""
-        watchdog = Watchdog(self.systemd, self.clock, lambda: self.board.snapshot, lambda: self.logins.turning)
+        watchdog = Watchdog(self.systemd, self.clock, self.board, lambda: self.logins.turning)
         clock_watch = ClockWatch(self.clock, self.board, self.log.logger, self._look_at_clock)
         return (
             self.server,
@@ -131,8 +131,8 @@ class Parts:
         probes = ToolProbes(environ, self.docker_cli, engine)
         self.tools = ToolWatch(probes, clock, board, log, engine_address=engine.address, on_docker=self._wake_logins)
         self.custody = Custody(
-            config=DockerConfigFile(config_dir),
-            helpers=CredentialHelpers(environ),
+            config=DockerConfigFile(config_dir, self.systemd.unit),
+            helpers=CredentialHelpers(environ, unit=self.systemd.unit),
             podman=PodmanAuthFiles(environ, paths.home(environ)),
             ledger=self.ledger,
             board=board,

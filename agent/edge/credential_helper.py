@@ -4,7 +4,8 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import find_program
 from agent.model.docker_auth import TOKEN_USER, Entry, field
 from agent.model.problems import CredentialStoreFailed
+from agent.model.sandbox import opening
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
@@ -24,7 +26,11 @@ _NOT_FOUND: Final = b"credentials not found in native keychain"
 class CredentialHelpers:
     """Runs them by name. Each failure is a `CredentialStoreFailed` about the server; none tells a secret."""
 
-    def __init__(self, environ: Mapping[str, str], *, deadline_s: float = _DEADLINE_S) -> None:
+    def __init__(self, environ: Mapping[str, str], *, deadline_s: float = _DEADLINE_S, unit: str | None = None) -> None:
+        """`unit` is the systemd service that the agent runs in, whose sandbox may be in a helper's way."""
+        self._hint: Final[Callable[[str], str | None]] = (
+            (lambda name: _sandboxed(name, unit, environ)) if unit else (lambda _: None)
+        )
         self._env: Final = child_environment(environ)
         self._path: Final = environ.get("PATH")
         self._deadline_s: Final = deadline_s
@@ -34,7 +40,7 @@ class CredentialHelpers:
         finished = await self._run(name, "get", server, server)
         if _not_found(finished):
             return None
-        _check(finished, name, "get", server, None)
+        self._check(finished, name, "get", server, None)
         try:
             answer = json.loads(finished.stdout)
             username, secret = (field(answer, key) or "" for key in ("Username", "Secret"))
@@ -49,13 +55,13 @@ class CredentialHelpers:
     async def store(self, name: str, server: str, entry: Entry) -> None:
         username = TOKEN_USER if entry.identity_token else entry.username
         login = json.dumps({"ServerURL": server, "Username": username, "Secret": entry.secret.reveal()})
-        _check(await self._run(name, "store", server, login), name, "store", server, entry)
+        self._check(await self._run(name, "store", server, login), name, "store", server, entry)
 
     async def erase(self, name: str, server: str) -> None:
         """What is not there is erased too."""
         finished = await self._run(name, "erase", server, server)
         if not _not_found(finished):
-            _check(finished, name, "erase", server, None)
+            self._check(finished, name, "erase", server, None)
 
     async def _run(self, name: str, action: str, server: str, stdin: str) -> Finished:
         program = f"docker-credential-{name}"
@@ -71,25 +77,33 @@ class CredentialHelpers:
         try:
             return await run([found, action], env=self._env, stdin=stdin.encode(), timeout=self._deadline_s)
         except ProcessTimeout as error:
-            raise CredentialStoreFailed(
-                server, f"{program} {action} did not end within {self._deadline_s:g} s"
-            ) from error
+            message = f"{program} {action} did not end within {self._deadline_s:g} s"
+            raise CredentialStoreFailed(server, message, hint=self._hint(name)) from error
         except OSError as error:
             raise CredentialStoreFailed(server, f"{program} does not start: {error.strerror}") from error
+
+    def _check(self, finished: Finished, name: str, action: str, server: str, entry: Entry | None) -> None:
+        if finished.returncode == 0:
+            return
+        program = f"docker-credential-{name}"
+        if b"not implemented" in finished.stdout + finished.stderr:
+            raise CredentialStoreFailed(server, f"{program} cannot {action} logins (it says: not implemented)")
+        said = _quotable((finished.stdout + b"\n" + finished.stderr).decode(errors="replace"), entry)
+        message = f"{program} {action} failed with exit code {finished.returncode}{said}"
+        raise CredentialStoreFailed(server, message, hint=self._hint(name))
+
+
+def _sandboxed(name: str, unit: str, environ: Mapping[str, str]) -> str:
+    """The hint where the home directory can only be read: `pass` writes there even to read, others may."""
+    home = Path(environ.get("HOME", "~"))
+    if name == "pass":
+        places = {"PASSWORD_STORE_DIR": ".password-store", "GNUPGHOME": ".gnupg"}
+        return opening(unit, [environ.get(variable) or home / place for variable, place in places.items()])
+    return f"{CredentialStoreFailed.hint}; if it keeps logins in files, {opening(unit, ['THEIR-DIRECTORY'])}"
 
 
 def _not_found(finished: Finished) -> bool:
     return finished.returncode != 0 and _NOT_FOUND in finished.stdout + finished.stderr
-
-
-def _check(finished: Finished, name: str, action: str, server: str, entry: Entry | None) -> None:
-    if finished.returncode == 0:
-        return
-    program = f"docker-credential-{name}"
-    if b"not implemented" in finished.stdout + finished.stderr:
-        raise CredentialStoreFailed(server, f"{program} cannot {action} logins (it says: not implemented)")
-    said = _quotable((finished.stdout + b"\n" + finished.stderr).decode(errors="replace"), entry)
-    raise CredentialStoreFailed(server, f"{program} {action} failed with exit code {finished.returncode}{said}")
 
 
 def _quotable(output: str, entry: Entry | None) -> str:

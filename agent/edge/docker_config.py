@@ -21,6 +21,7 @@ from agent.edge.kept_file import (
 )
 from agent.model.docker_auth import ConfigError, Document, format_config, parse_config
 from agent.model.problems import ConfigInvalid, ConfigUnwritable
+from agent.model.sandbox import opening
 
 T = TypeVar("T")
 
@@ -43,8 +44,10 @@ class DockerConfigFile:
     The subject of what it raises is the file's path.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, unit: str | None = None) -> None:
+        """`unit` is the systemd service that the agent runs in, whose sandbox may be in the way."""
         self.path: Final = directory / "config.json"
+        self._unit: Final = unit
         self._thread: Final = ThreadPoolExecutor(1, "docker-config")
         self._parsed: tuple[bytes, Document] | None = None
 
@@ -85,7 +88,13 @@ class DockerConfigFile:
         except (ConfigError, UnreadableFileError) as fault:
             raise ConfigInvalid(str(self.path), f"{self.path} is not valid: {fault}") from fault
         except OSError as error:
-            raise ConfigUnwritable(str(self.path), f"{self.path} cannot be written: {_reason(error)}") from error
+            message = f"{self.path} cannot be written: {_reason(error)}"
+            raise ConfigUnwritable(str(self.path), message, hint=self._hint(error)) from error
+
+    def _hint(self, error: OSError) -> str | None:
+        if error.errno == errno.EROFS and self._unit:
+            return opening(self._unit, [self._target().parent])
+        return None
 
     def _update(self, change: Callable[[Document], Document]) -> Document:
         give_up, hurry = time.monotonic() + _PATIENCE_S, False

@@ -10,16 +10,22 @@ from agent.edge.kept_file import UnreadableFileError, read_version, signature
 from agent.model.docker_auth import ConfigError, Document, parse_config
 
 
+def _of_session() -> list[Path]:
+    """A service has no session of its own; its user's programs, in theirs, look into the second."""
+    user = os.geteuid()
+    return [Path(f"/run/containers/{user}/auth.json"), Path(f"/run/user/{user}/containers/auth.json")]
+
+
 class PodmanAuthFiles:
     """Read only. The places and their order are containers-auth.json(5)'s."""
 
     def __init__(self, environ: Mapping[str, str], home: Path) -> None:
         given = environ.get("REGISTRY_AUTH_FILE")
-        runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/containers/{os.geteuid()}"
+        session = environ.get("XDG_RUNTIME_DIR")
         config = environ.get("XDG_CONFIG_HOME") or home / ".config"
         self._paths: Final = (
             *([Path(given)] if given else []),
-            Path(runtime, "containers/auth.json" if environ.get("XDG_RUNTIME_DIR") else "auth.json"),
+            *([Path(session, "containers/auth.json")] if session else _of_session()),
             Path(config, "containers/auth.json"),
         )
 

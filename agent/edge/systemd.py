@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Final
 
 _FIRST_FD: Final = 3  # sd_listen_fds(3)
@@ -24,6 +25,8 @@ class Systemd:
         watched = given["WATCHDOG_USEC"].isdigit() and given["WATCHDOG_PID"] in ("", mine)
         self.watchdog_s: Final = int(given["WATCHDOG_USEC"]) / 1_000_000 if watched else None
         """Seconds after which a silent agent is killed; None without a watchdog."""
+        self.unit: Final = _unit() if address else None
+        """The service that the agent is the main process of, such as `registry-agent@ada.service`."""
         self._fds: Final = int(given["LISTEN_FDS"]) if given["LISTEN_PID"] == mine and given["LISTEN_FDS"] else 0
 
     def inherited_socket(self) -> socket.socket | None:
@@ -43,3 +46,13 @@ class Systemd:
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
             s.setblocking(False)
             s.sendto(text.encode(), self._address)
+
+
+def _unit() -> str | None:
+    """From the name of our control group: no variable tells it."""
+    try:
+        groups = Path("/proc/self/cgroup").read_text(errors="replace").splitlines()
+    except OSError:
+        return None
+    names = (group.rpartition("/")[2] for group in groups)
+    return next((name for name in names if name.endswith(".service")), None)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from agent.model.snapshot import Snapshot
-from agent.services.waiting import Clock
 
 _IDLE_S: Final = 30.0
+_SPACING_S: Final = 1.0
+"""Between two changes of the status line; systemd tells each one to everybody on the bus."""
 
 
 class Notifier(Protocol):
@@ -16,27 +17,46 @@ class Notifier(Protocol):
     def notify(self, **state: str) -> None: ...
 
 
+class Board(Protocol):
+    @property
+    def snapshot(self) -> Snapshot: ...
+    async def changed(self, since: int) -> Snapshot: ...
+
+
+class Clock(Protocol):
+    async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
+
+
 class Watchdog:
     """Pings at half of the watchdog's time, and passes the summary line on when it changes."""
 
     name: Final = "watchdog"
 
-    def __init__(
-        self, notifier: Notifier, clock: Clock, snapshot: Callable[[], Snapshot], turning: Callable[[], bool]
-    ) -> None:
+    def __init__(self, notifier: Notifier, clock: Clock, board: Board, turning: Callable[[], bool]) -> None:
         self._notifier: Final = notifier
         self._clock: Final = clock
-        self._snapshot: Final = snapshot
+        self._board: Final = board
         self._turning: Final = turning
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._ping())
+            tasks.create_task(self._tell())
+
+    async def _ping(self) -> None:
         never = asyncio.Event()
-        told = ""
         while True:
-            summary = self._snapshot().summary
-            if summary != told:
-                told = summary
-                self._notifier.notify(STATUS=summary)
-            if self._turning():
-                self._notifier.notify(WATCHDOG="1")
+            # Ready again each time: a notification is a datagram, and the one at the start may have been lost.
+            alive = {"WATCHDOG": "1"} if self._turning() else {}
+            self._notifier.notify(READY="1", STATUS=self._board.snapshot.summary, **alive)
             await self._clock.wait(never, min((self._notifier.watchdog_s or 2 * _IDLE_S) / 2, _IDLE_S))
+
+    async def _tell(self) -> None:
+        never = asyncio.Event()
+        snapshot = self._board.snapshot
+        while True:
+            newer = await self._board.changed(snapshot.revision)
+            if newer.summary != snapshot.summary:
+                self._notifier.notify(STATUS=newer.summary)
+            snapshot = newer
+            await self._clock.wait(never, _SPACING_S)

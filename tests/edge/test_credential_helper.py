@@ -113,3 +113,15 @@ async def test_an_answer_that_is_no_login_is_a_failure(helpers: CredentialHelper
 async def test_an_empty_login_is_none(helpers: CredentialHelpers, tmp_path: Path) -> None:
     script(tmp_path, "blank", f"#!/bin/sh\necho '{answer('', '')}'\n")
     assert await helpers.get("blank", "ghcr.io") is None
+
+
+async def test_in_a_unit_the_hint_names_what_its_sandbox_closes(tmp_path: Path) -> None:
+    """`pass` writes into the home directory even to read; the unit lets nobody do that unasked."""
+    (tmp_path / "docker-credential-pass").write_text("#!/bin/sh\necho 'Read-only file system' >&2\nexit 1\n")
+    (tmp_path / "docker-credential-pass").chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": "/home/ada", "GNUPGHOME": "/keys"}
+    helpers = CredentialHelpers(environ, unit="registry-agent@ada.service")
+    with pytest.raises(CredentialStoreFailed) as failure:
+        await helpers.get("pass", "ghcr.io")
+    assert "systemctl edit registry-agent@ada.service" in failure.value.hint
+    assert "ReadWritePaths=/home/ada/.password-store /keys" in failure.value.hint

@@ -1,0 +1,12 @@
+"""The sandbox that the systemd unit puts around the agent, and how a person opens what it closes."""
+
+from collections.abc import Iterable
+
+
+def opening(unit: str, directories: Iterable[object]) -> str:
+    """What to do so that the agent run by `unit` may write in `directories`."""
+    paths = " ".join(str(directory) for directory in directories)
+    return (
+        f"the sandbox of {unit} must let the agent write there: run `sudo systemctl edit {unit}`, "
+        f"add the lines `[Service]` and `ReadWritePaths={paths}`, then `sudo systemctl restart {unit}`"
+    )
