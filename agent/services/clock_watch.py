@@ -15,7 +15,7 @@ class Board(Protocol):
 
 
 class Log(Protocol):
-    def warning(self, event: str, **fields: object) -> None: ...
+    def info(self, event: str, **fields: object) -> None: ...
 
 
 class ClockWatch:
@@ -38,6 +38,6 @@ class ClockWatch:
             elapsed, monotonic = self._clock.monotonic() - monotonic, self._clock.monotonic()
             jump = (wall - before).total_seconds() - elapsed
             if abs(jump) > _TOLERANCE_S:
-                self._log.warning("clock.jumped", seconds=round(jump, 1))
+                self._log.info("clock.jumped", seconds=round(jump, 1))
                 self._board.clock_jumped()
                 self._on_jump()

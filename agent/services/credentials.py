@@ -28,7 +28,6 @@ class Tokens(Protocol):
 
 class Log(Protocol):
     def info(self, event: str, **fields: object) -> None: ...
-    def warning(self, event: str, **fields: object) -> None: ...
 
 
 class Reporter(Protocol):
@@ -197,7 +196,7 @@ class Credentials:
             return
         problem, wait = outcome.problem, round(self._left(outcome.over), 1)
         said = {"code": problem.code, "message": problem.message, "failures": holding.failures, "wait_s": wait}
-        self._log.warning("token.failed", **names, **said, seconds=took)
+        self._log.info("token.failed", **names, **said, seconds=took)
 
     def _about(self, failure: _Failure, subject: str) -> Problem:
         return failure.problem.about(subject, wait=timedelta(seconds=max(self._left(failure.over), 0.0)))

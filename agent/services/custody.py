@@ -51,7 +51,6 @@ class Clock(Protocol):
 
 class Log(Protocol):
     def info(self, event: str, **fields: object) -> None: ...
-    def warning(self, event: str, **fields: object) -> None: ...
     def exception(self, event: str, **fields: object) -> None: ...
 
 
@@ -209,7 +208,7 @@ class Custody:
             charge.next_look = self._clock.monotonic() + self._pause(charge)
             if restored:
                 charge.restored_until = self._clock.now() + _RESTORED_FOR
-                self._log.warning("custody.restored", registry=charge.hostname, stored_in=charge.stored_in)
+                self._log.info("custody.restored", registry=charge.hostname, stored_in=charge.stored_in)
             self._report(charge, anew=restored)
 
     async def _settle(self, charge: _Charge, *, take_over: bool = False) -> bool:

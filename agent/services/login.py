@@ -116,7 +116,7 @@ class RegistryLogin:
         """Log the last failure, once, with the seconds until the next attempt; None: there is none."""
         problem, self._unsaid = self._unsaid, None
         if problem is not None:
-            self._with.log.warning(
+            self._with.log.info(
                 "login.failed",
                 **self.row.names,
                 code=problem.code,

@@ -20,7 +20,7 @@ class Custody(Protocol):
 
 
 class Log(Protocol):
-    def warning(self, event: str, **fields: Any) -> None: ...
+    def info(self, event: str, **fields: Any) -> None: ...
 
 
 class Standing:
@@ -125,7 +125,7 @@ class Standing:
             self._row.report(cause, TokenExpired(hostname, message), problem, state=State.EXPIRED)
             return
         self._taken_out = True
-        self._log.warning("login.expired", **self._row.names, taken_out=released)
+        self._log.info("login.expired", **self._row.names, taken_out=released)
 
     def _left(self, deadline: Deadline) -> float:
         return deadline.left(self._clock.now(), self._clock.monotonic())

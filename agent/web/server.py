@@ -128,7 +128,7 @@ class StatusServer:
                 f"the status socket {self._socket_path} cannot be opened: {_reason(fault)}",
                 hint="see who else uses that path, and whether the agent may write there",
             )
-        self._log.info("status.listening", address=f"unix:{self._socket_path}")
+        self._log.info("status.listening", address=f"unix:{bound.getsockname()}")
         return None
 
     async def _open_tcp(self) -> Problem | None:

@@ -13,8 +13,8 @@ _EVERY_S: Final = 0.1
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_DEADLINE_S)
+    def __init__(self, path: Path, deadline_s: float) -> None:
+        super().__init__("localhost", timeout=deadline_s)
         self._path: Final = path
 
     def connect(self) -> None:
@@ -23,13 +23,13 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def get_status(path: Path) -> dict[str, Any]:
+def get_status(path: Path, deadline_s: float = _DEADLINE_S) -> dict[str, Any]:
     """The status document.
 
     Raises:
-        OSError: nobody listens, or there was no answer within a second.
+        OSError: nobody listens, or there was no answer within `deadline_s`.
     """
-    connection = _UnixConnection(path)
+    connection = _UnixConnection(path, deadline_s)
     try:
         connection.request("GET", "/v1/status")
         answer = connection.getresponse()

@@ -1,0 +1,95 @@
+"""A Debian with the agent installed by `make install`, once a session; a booted machine of it for each test."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+
+from tests.rig.booted import Booted
+from tests.rig.distribution import Distribution
+from tests.rig.installed import USER, installed_tree
+from tests.rig.machine import Machine
+from tests.rig.needs import need
+
+PRIVATE: Final = "registry.example.test"
+SILENT: Final = "silent.example.test"
+SILENT_ECR: Final = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+SILENT_AWS: Final = ("api.ecr.eu-west-1.amazonaws.com", "sts.eu-west-1.amazonaws.com")
+PASSWORD: Final = "password-of-ada"
+SERVICE: Final = f"registry-agent@{USER}.service"
+SOCKET: Final = f"registry-agent@{USER}.socket"
+SOCKET_PATH: Final = f"/run/registry-agent/{USER}/agent.sock"
+SECRETS: Final = "/run/secrets/registries"
+DROP_INS: Final = f"/etc/systemd/system/{SERVICE}.d"
+_NAMES: Final = count(1)
+
+Boot: TypeAlias = Callable[..., Booted]
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The agent is there, but nobody has enabled it."""
+    need("debootstrap", "systemd-nspawn", "nsenter", "ip", "make")
+    return installed_tree(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture(scope="session")
+def enabled(installed: Path) -> Path:
+    """The same tree after `systemctl enable`."""
+    tree = installed.with_name("enabled")
+    subprocess.run(["cp", "--archive", "--link", str(installed), str(tree)], check=True)
+    subprocess.run(["systemctl", f"--root={tree}", "enable", SERVICE], check=True, capture_output=True)
+    return tree
+
+
+@pytest.fixture(scope="session")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """The network that the machines live in; nothing answers there until a test lets it."""
+    need("ip", "nsenter", "update-ca-certificates")
+    machine = Machine(tmp_path_factory.mktemp("outside"), [(PRIVATE,), (SILENT, SILENT_ECR, *SILENT_AWS)])
+    yield machine
+    machine.close()
+
+
+@pytest.fixture(scope="session")
+def registry(outside: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real registry at `PRIVATE`, with the user ada."""
+    need("docker-registry", "htpasswd")
+    tls = outside.authority.files(PRIVATE)
+    directory = tmp_path_factory.mktemp("registry") / "run"
+    users = {USER: PASSWORD}
+    distribution = Distribution(outside.namespace, directory, outside.address(PRIVATE), 443, tls=tls, users=users)
+    yield PRIVATE
+    distribution.close()
+
+
+@pytest.fixture
+def boot(outside: Machine, tmp_path: Path) -> Iterator[Boot]:
+    """Boots machines; each knows the host names of `outside` and trusts its authority."""
+    with ExitStack() as ends:
+
+        def boot(tree: Path, *options: str, binds: dict[str, Path] | None = None, **more: Any) -> Booted:
+            known = {
+                "/etc/hosts": Path("/etc/hosts"),  # these two as the namespace shows them
+                "/etc/ssl/certs/ca-certificates.crt": outside.authority.bundle,
+            }
+            log = tmp_path / f"console{next(_NAMES)}"
+            booted = Booted(outside.namespace, tree, log, binds={**known, **(binds or {})}, options=options, **more)
+            ends.callback(booted.close)
+            return booted
+
+        yield boot
+
+
+@pytest.fixture
+def machine(boot: Boot, enabled: Path) -> Booted:
+    """A machine whose agent has started with it, and says so."""
+    return boot(enabled).wait_for_boot().wait_for(SERVICE)
+
+
+def secret(hostname: str, password: str = PASSWORD, name: str = "team-registry") -> dict[str, str]:
+    return {"name": name, "hostname": hostname, "username": USER, "password": password}

@@ -1,0 +1,143 @@
+"""What the unit lets the agent do, and what it says where that is in the way of a promise."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.boot.conftest import DROP_INS, SERVICE, SOCKET, SOCKET_PATH, Boot, secret
+from tests.boot.test_work_under_systemd import give, status, wait_logged_in
+from tests.rig.booted import Booted
+from tests.rig.installed import USER
+from tests.rig.waiting import until
+
+_UNITS: Final = "/usr/local/lib/systemd/system"
+_SHIPPED: Final = "/usr/local/share/registry-agent/systemd"
+_EXPOSURE: Final = 1.5
+_HOME: Final = f"/home/{USER}"
+_NEW_KEY: Final = (
+    "gpg",
+    "--batch",
+    "--passphrase=",
+    "--quick-generate-key",
+    f"{USER}@example.test",
+    "default",
+    "default",
+)
+
+
+def test_systemd_finds_no_fault_in_the_units(machine: Booted) -> None:
+    """Of the template and of the user's instance."""
+    for unit in (f"{_UNITS}/registry-agent@.service", f"{_UNITS}/registry-agent@.socket"):
+        found = machine.run("systemd-analyze", "verify", unit)
+        assert (found.returncode, found.stdout + found.stderr) == (0, "")
+
+
+def test_the_exposure_is_low(machine: Booted, capsys: pytest.CaptureFixture[str]) -> None:
+    """By systemd's own measure, from 0 (nothing) to 10; a bare service has 9.2."""
+    answer = json.loads(machine.must("systemd-analyze", "security", "--json=short", SERVICE))
+    assert answer
+    overall = machine.must("systemd-analyze", "security", "--no-pager", SERVICE).splitlines()[-2:]
+    exposure = float(" ".join(overall).rpartition(": ")[2].split()[0])
+    with capsys.disabled():
+        print(f"\nexposure: {exposure}", end=" ")  # noqa: T201 - the figure is what it was run for
+    assert exposure <= _EXPOSURE
+
+
+def test_the_process_has_no_privileges(machine: Booted) -> None:
+    """It is the user, without capabilities, cannot gain any, and leaves no core dump."""
+    number = machine.property("MainPID", SERVICE)
+    fields = dict(line.split(":\t", 1) for line in machine.must("cat", f"/proc/{number}/status").splitlines())
+    assert fields["Uid"].split() == [machine.must("id", "-u", USER).strip()] * 4
+    assert {fields[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert fields["NoNewPrivs"] == "1"
+    assert fields["Seccomp"] == "2"
+    limits = machine.must("cat", f"/proc/{number}/limits").splitlines()
+    assert next(line.split()[4:6] for line in limits if line.startswith("Max core file size")) == ["0", "0"]
+
+
+def test_it_writes_into_dockers_directory_and_nowhere_else_at_home(machine: Booted) -> None:
+    """Seen with the agent's own view of the files; the directory was made for the user, by the user."""
+    assert machine.must("stat", "--format=%U:%G %a", f"{_HOME}/.docker").split() == [f"{USER}:{USER}", "700"]
+    enter = ["nsenter", f"--target={machine.property('MainPID', SERVICE)}", "--mount", "setpriv"]
+    enter += [f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "touch"]
+    machine.must(*enter, f"{_HOME}/.docker/mine")
+    for place in (f"{_HOME}/mine", "/etc/mine", "/usr/mine", "/srv/mine"):
+        assert "Read-only file system" in machine.run(*enter, place).stderr
+
+
+def test_a_linked_configuration_is_told_with_what_opens_it(machine: Booted, registry: str) -> None:
+    """config.json is a link to a file outside: the warning says which lines let the agent write there."""
+    machine.must("install", "-d", f"--owner={USER}", "/srv/dotfiles")
+    machine.write("/srv/dotfiles/docker.json", '{"auths": {}}', mode=0o600, owner=USER)
+    machine.must("ln", "--symbolic", "/srv/dotfiles/docker.json", f"{_HOME}/.docker/config.json")
+    give(machine, secret(registry))
+    warning = until("the warning", lambda: _warning(machine, "config_unwritable"))
+    assert f"systemctl edit {SERVICE}" in warning["hint"]
+    assert "ReadWritePaths=/srv/dotfiles`" in warning["hint"]
+    _open(machine, warning["hint"])
+    wait_logged_in(machine, registry)
+    assert machine.path(f"{_HOME}/.docker/config.json").is_symlink()
+    assert registry in machine.must("cat", "/srv/dotfiles/docker.json")
+
+
+def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, registry: str, tmp_path: Path) -> None:
+    """The real `pass` with a real key: in the sandbox it fails, with the two directories open it keeps the login."""
+    helper = _helper(tmp_path)
+    machine = boot(enabled, binds={"/usr/local/bin/docker-credential-pass": helper}).wait_for_boot().wait_for(SERVICE)
+    machine.must(*_NEW_KEY, user=USER)
+    machine.must("pass", "init", f"{USER}@example.test", user=USER)
+    machine.write(f"{_HOME}/.docker/config.json", '{"credsStore": "pass"}', mode=0o600, owner=USER)
+    give(machine, secret(registry))
+    warning = until("the warning", lambda: _warning(machine, "credential_store_failed"))
+    assert f"ReadWritePaths={_HOME}/.password-store {_HOME}/.gnupg`" in warning["hint"]
+    _open(machine, warning["hint"])
+    wait_logged_in(machine, registry)
+    assert status(machine)["registries"][0]["stored_in"] == "pass"
+    assert "docker-credential-helpers" in machine.must("pass", "ls", user=USER)
+
+
+def test_where_no_namespaces_are_allowed_a_drop_in_helps(boot: Boot, enabled: Path) -> None:
+    """In a container whose systemd may not make any, the shipped drop-in starts the agent."""
+    machine = boot(enabled, "--system-call-filter=~chroot").wait_for_boot()
+    until("the failure", lambda: machine.property("ExecMainStatus", SERVICE) == "226")
+    directory = "/etc/systemd/system/registry-agent@.service.d"
+    machine.must("install", "-D", "-m644", "-t", directory, f"{_SHIPPED}/no-namespaces.conf")
+    machine.must("systemctl", "daemon-reload")
+    machine.wait_for(SERVICE)
+    assert status(machine)["schema"]
+
+
+def test_the_socket_is_for_the_user_and_the_group(machine: Booted) -> None:
+    """Nobody else may ask, and nobody can put something in its place."""
+    assert machine.must("stat", "--format=%U:%G %a", SOCKET_PATH).split() == [f"{USER}:registry-agent", "660"]
+    assert machine.must("stat", "--format=%U:%G %a", str(Path(SOCKET_PATH).parent)).split() == ["root:root", "755"]
+    machine.must("useradd", "mallory")
+    machine.must("useradd", "--groups=registry-agent", "support")
+    asking = ("registry-agent", "status", "--user", USER)
+    assert machine.run("runuser", "-u", "mallory", "--", *asking).returncode == 1
+    assert machine.run("runuser", "-u", "support", "--", *asking).returncode == 0
+    assert machine.property("ActiveState", SOCKET) == "active"
+
+
+def _warning(machine: Booted, code: str) -> Any:
+    return next((warning for warning in status(machine)["warnings"] if warning["code"] == code), None)
+
+
+def _open(machine: Booted, hint: str) -> None:
+    """Do what the hint says: the lines between backquotes that belong into the drop-in, then a restart."""
+    lines = [part for part in hint.split("`") if part.startswith(("[Service]", "ReadWritePaths="))]
+    machine.write(f"{DROP_INS}/override.conf", "\n".join([*lines, ""]))
+    machine.must("systemctl", "daemon-reload")
+    machine.must("systemctl", "restart", SERVICE)
+
+
+def _helper(directory: Path) -> Path:
+    """Docker's own helper for `pass`, out of Debian's package; its desktop dependencies are not for us."""
+    fetch = ["apt-get", "download", "golang-docker-credential-helpers"]
+    subprocess.run(fetch, cwd=directory, check=True, capture_output=True)
+    package = next(directory.glob("golang-docker-credential-helpers_*.deb"))
+    subprocess.run(["dpkg-deb", "--extract", str(package), str(directory / "helpers")], check=True)
+    return directory / "helpers/usr/bin/docker-credential-pass"

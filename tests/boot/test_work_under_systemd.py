@@ -1,0 +1,109 @@
+"""The agent does its work in the unit's sandbox, and says what it did where support looks."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from tests.boot.conftest import PASSWORD, SECRETS, SERVICE, SOCKET_PATH, Boot, secret
+from tests.rig.agent import logged_in, warnings
+from tests.rig.booted import Booted
+from tests.rig.installed import USER
+from tests.rig.status import get_status
+from tests.rig.waiting import until
+
+_CREDENTIAL: Final = f"registry-agent.{USER}.json"
+_ENGINE: Final = '{"iptables": false, "bridge": "none", "storage-driver": "vfs"}'
+_ENGINE_ENVIRONMENT: Final = "[Service]\nEnvironment=SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt\n"
+_CONFIG: Final = f"/home/{USER}/.docker/config.json"
+
+
+def status(machine: Booted) -> dict[str, Any]:
+    return get_status(machine.path(SOCKET_PATH), 20.0)
+
+
+def give(machine: Booted, *secrets: dict[str, str]) -> None:
+    machine.write(f"{SECRETS}/all.json", json.dumps(secrets), mode=0o640, owner=USER)
+
+
+def wait_logged_in(machine: Booted, hostname: str) -> None:
+    try:
+        until(f"the login to {hostname}", lambda: logged_in(status(machine), hostname))
+    except AssertionError as error:
+        raise AssertionError("\n".join([str(error), *machine.journal("--unit=registry-agent@*")])) from None
+
+
+def test_the_users_pull_works(machine: Booted, registry: str) -> None:
+    """A real engine in the same machine; the user typed no password."""
+    give(machine, secret(registry))
+    machine.write("/etc/docker/daemon.json", _ENGINE)
+    machine.must("systemctl", "unmask", "docker.service", "docker.socket", "containerd.service")
+    machine.must("systemctl", "start", "docker.service")
+    machine.must("usermod", "--append", "--groups=docker", USER)
+    wait_logged_in(machine, registry)
+    image = f"{registry}/team/hello:1"
+    machine.must("sh", "-ec", f"cd /etc && tar --create hostname | docker import - {image}", user=USER)
+    machine.must("docker", "push", image, user=USER)
+    machine.must("docker", "rmi", image, user=USER)
+    machine.must("docker", "pull", image, user=USER)
+    anonymous = machine.run("docker", "--config=/nowhere", "pull", image, user=USER)
+    assert "no basic auth credentials" in anonymous.stderr
+
+
+def test_the_journals_warnings_are_the_agents_warnings(machine: Booted, registry: str) -> None:
+    """`journalctl -u 'registry-agent@*' -p warning` shows what is wrong, each once, and nothing else."""
+    give(machine, secret(registry, "wrong"), {"name": "no-host"})
+    wanted = {("login_rejected", registry), ("secret_invalid", f"{SECRETS}/all.json#no-host")}
+    until("both warnings", lambda: wanted <= warnings(status(machine)))
+    machine.must("systemctl", "restart", SERVICE)
+    until("both warnings again", lambda: wanted <= warnings(status(machine)))
+    said = [json.loads(line) for line in machine.journal("--unit=registry-agent@*", "--priority=warning")]
+    assert {line["event"] for line in said} == {"warning.raised"}
+    assert sorted((line["code"], line["subject"]) for line in said) == sorted([*wanted, *wanted])
+
+
+def test_systemctl_shows_the_summary(machine: Booted, registry: str) -> None:
+    """`systemctl status` has the line with which the status begins, also after a change."""
+    give(machine, secret(registry, "wrong"))
+    until("a rejected login", lambda: ("login_rejected", registry) in warnings(status(machine)))
+    summary = "0 of 1 registries logged in, 1 error"
+    assert status(machine)["summary"] == summary
+    until("systemd's knowing", lambda: f'Status: "{summary}"' in machine.must("systemctl", "status", SERVICE))
+    give(machine, secret(registry))
+    wait_logged_in(machine, registry)
+    summary = status(machine)["summary"]
+    until("systemd's knowing", lambda: f'Status: "{summary}"' in machine.must("systemctl", "status", SERVICE))
+
+
+def test_a_credential_of_the_machine_is_a_source_of_secrets(boot: Boot, enabled: Path, registry: str) -> None:
+    """Whoever starts the machine may hand it secrets by systemd's own way; without any the agent starts as well."""
+    credential = json.dumps([secret(registry)])
+    machine = boot(enabled, f"--set-credential={_CREDENTIAL}:{credential}").wait_for_boot().wait_for(SERVICE)
+    wait_logged_in(machine, registry)
+    assert PASSWORD not in "\n".join(machine.journal())
+    given = machine.must("systemctl", "show", "--property=SetCredential", SERVICE)
+    assert PASSWORD not in given
+
+
+def test_a_restart_keeps_what_the_agent_knows(machine: Booted, registry: str) -> None:
+    """A person's own login, made while the agent ran, is still the person's after a restart: the state lasts."""
+    give(machine, secret(registry))
+    wait_logged_in(machine, registry)
+    document = json.loads(machine.path(_CONFIG).read_text())
+    document["auths"][registry] = {"auth": "cGVyc29uOm93bg=="}
+    machine.write(_CONFIG, json.dumps(document), mode=0o600, owner=USER)
+    until("the override", lambda: ("login_overridden", registry) in warnings(status(machine)))
+    machine.must("systemctl", "restart", SERVICE)
+    until("the override again", lambda: ("login_overridden", registry) in warnings(status(machine)))
+    assert json.loads(machine.path(_CONFIG).read_text())["auths"][registry] == {"auth": "cGVyc29uOm93bg=="}
+
+
+def test_settings_secrets_and_reload_reach_the_unit(machine: Booted, registry: str) -> None:
+    """The environment file, which only root can read, and `systemctl reload`."""
+    variables = {"SERVER": registry, "USER": USER, "PASSWORD": PASSWORD}
+    lines = [f"TEAM_CONTAINER_REGISTRY_{name}={value}" for name, value in variables.items()]
+    machine.write(f"/etc/registry-agent/environment.{USER}", "\n".join([*lines, ""]), mode=0o600)
+    machine.must("systemctl", "restart", SERVICE)
+    wait_logged_in(machine, registry)
+    machine.write("/etc/registry-agent/config.toml", '[environment]\nid = "renamed"\n')
+    machine.must("systemctl", "reload", SERVICE)
+    until("the new name", lambda: status(machine)["environment"]["id"] == "renamed")
