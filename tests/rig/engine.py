@@ -3,28 +3,40 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import pytest
 
-from tests.rig.namespace import Namespace, environment
+from tests.rig.namespace import environment
 from tests.rig.waiting import until
 
 _DRIVERS: Final = ("overlay2", "vfs")
 _START_S: Final = 30.0
 
 
+class Place(Protocol):
+    """Where programs of the rig run: a `Namespace`, or the machine itself."""
+
+    def args(self, args: Sequence[str | Path]) -> list[str]: ...
+
+    def run(
+        self, *args: str | Path, env: Mapping[str, str], timeout: float = ...
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
 class Engine:
     """dockerd and its containerd, listening where the docker CLI looks by default inside the namespace.
 
-    They live in a process namespace of their own, so that nothing of them outlives `close`.
+    They live in a process namespace of their own, so that nothing of them outlives `close`. Where /run is not a
+    namespace's own, `run` is where their sockets go instead.
     """
 
-    def __init__(self, namespace: Namespace, directory: Path) -> None:
+    def __init__(self, namespace: Place, directory: Path, run: Path = Path("/run")) -> None:
         self._namespace: Final = namespace
         self._directory: Final = directory
+        self._run: Final = run
         self._log: Final = directory / "dockerd.log"
         directory.mkdir()
         for driver in _DRIVERS:
@@ -35,17 +47,29 @@ class Engine:
         raise AssertionError(f"dockerd does not start:\n{self._log.read_text()[-4000:]}")
 
     def docker(
-        self, *args: str | Path, config: Path, program: str = "docker", env: Mapping[str, str] | None = None
+        self,
+        *args: str | Path,
+        config: Path,
+        program: str = "docker",
+        env: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
     ) -> subprocess.CompletedProcess[str]:
         """Run the docker CLI inside, with `config` as Docker's configuration directory."""
-        return self._namespace.run(program, *args, env=environment(DOCKER_CONFIG=str(config), **(env or {})))
+        own = {"DOCKER_CONFIG": str(config), "DOCKER_HOST": f"unix://{self._run}/docker.sock", **(env or {})}
+        return self._namespace.run(program, *args, env=environment(**own), timeout=timeout)
 
     def must(
-        self, *args: str | Path, config: Path, program: str = "docker", env: Mapping[str, str] | None = None
-    ) -> None:
-        """As `docker`; fails with what it said unless it ends well."""
-        done = self.docker(*args, config=config, program=program, env=env)
+        self,
+        *args: str | Path,
+        config: Path,
+        program: str = "docker",
+        env: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+    ) -> str:
+        """As `docker`; what it printed. Fails with all that it said unless it ends well."""
+        done = self.docker(*args, config=config, program=program, env=env, timeout=timeout)
         assert done.returncode == 0, f"docker {args[0]}: {done.stdout}{done.stderr}"
+        return done.stdout
 
     def builder(self, *, buildkit: bool) -> str:
         """A docker CLI that builds: up to 20.10 it has BuildKit in itself, later ones need buildx beside it."""
@@ -73,10 +97,11 @@ class Engine:
                 {
                     "storage-driver": driver,
                     "data-root": str(self._directory / driver),
-                    "exec-root": "/run/engine",
+                    "exec-root": str(self._run / "engine"),
+                    "pidfile": str(self._run / "docker.pid"),
                     "iptables": False,
                     "bridge": "none",
-                    "hosts": ["unix:///run/docker.sock"],
+                    "hosts": [f"unix://{self._run}/docker.sock"],
                 }
             )
         )

@@ -1,0 +1,136 @@
+#!/bin/bash
+# The agent with all that it runs on, in one directory: portable-tree.sh DIRECTORY
+# An interpreter, its library, the pinned packages, every shared library down to the C library and its loader. At
+# /opt/registry-agent, and only there, it runs in any Linux of this architecture, in an empty one too.
+# Needs python3 with venv, patchelf, and a package index; $PYTHON names another interpreter than the system's.
+set -euo pipefail
+tree=$(realpath -m "$1")
+cd "$(dirname "$0")/.."
+python=${PYTHON:-/usr/bin/python3}
+prefix=/opt/registry-agent
+services='ecr ecr-public sts sso sso-oidc signin' # of AWS: tokens, and what a profile may need to get at credentials
+
+[[ ! -e $tree ]] || { echo "portable-tree: $tree is there already" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+umask 022
+
+# Where this interpreter keeps things, seen from its prefix: lib/python3.13, lib/python3.13/dist-packages.
+version=$("$python" -IS -c 'import sys; print("{}.{}".format(*sys.version_info))')
+stdlib=$("$python" -IS -c 'import os; print(os.path.dirname(os.__file__))')
+packages=$("$python" -I -c 'import site; print(site.getsitepackages(["."])[-1])')
+
+# The interpreter, and its library without what only developers of Python programs, databases and terminals use.
+install -D -m 0755 "$(readlink -f "$python")" "$tree/libexec/python3"
+mkdir -p "$tree/bin" "$tree/lib/python$version"
+tar -C "$stdlib" -c --exclude-from=- . <<'END' | tar -C "$tree/lib/python$version" -x --no-same-owner
+__pycache__
+EXTERNALLY-MANAGED
+_pyrepl
+config-*
+curses
+dbm
+dist-packages
+distutils
+ensurepip
+idlelib
+lib-dynload/_*test*
+lib-dynload/_crypt.*
+lib-dynload/_curses*
+lib-dynload/_dbm*
+lib-dynload/_gdbm*
+lib-dynload/_sqlite3*
+lib-dynload/_tkinter*
+lib-dynload/_xx*
+lib-dynload/nis.*
+lib-dynload/readline*
+lib-dynload/xx*
+lib2to3
+pydoc_data
+site-packages
+sitecustomize.py
+sqlite3
+test
+tests
+tkinter
+turtle.py
+turtledemo
+venv
+END
+
+# The packages, as pinned; wheels alone, so that nothing is compiled and no package runs code here.
+"$python" -m venv "$work/venv"
+"$work/venv/bin/python" -m pip --disable-pip-version-check --no-input -qq install --no-compile --no-cache-dir \
+    --require-hashes --only-binary :all: --requirement requirements.lock --target "$tree/$packages"
+cp -r agent "$tree/$packages"
+cp LICENSE "$tree"
+(
+    cd "$tree/$packages"
+    rm -rf bin
+    find . -type d \( -name __pycache__ -o -name tests \) -prune -exec rm -rf {} +
+    find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.c' -o -name '*.h' \) -delete
+    for service in botocore/data/*/; do
+        [[ " $services " == *" $(basename "$service") "* ]] || rm -r "$service"
+    done
+    find botocore/data -name 'examples-*' -delete
+)
+
+# Authorities: see the file. One line at the end of ssl.py costs nothing where no TLS is used.
+cp scripts/portable-roots.py "$tree/lib/python$version/_portable_roots.py"
+echo 'import _portable_roots  # noqa: E402, F401' >>"$tree/lib/python$version/ssl.py"
+
+# Wheels bring symbols for debuggers, a third of their size.
+! command -v strip >/dev/null || find "$tree/$packages" -name '*.so' -exec strip --strip-unneeded {} +
+
+# Shared libraries. The loader and the search path are written into the interpreter: as RPATH, which comes before a
+# person's LD_LIBRARY_PATH. libgcc_s is loaded by the C library itself, when a thread is ended.
+loader=$(patchelf --print-interpreter "$tree/libexec/python3")
+{
+    find "$tree" -name '*.so*' -exec ldd {} + -o -path "$tree/libexec/*" -type f -exec ldd {} +
+    ldconfig -p | grep -F 'libgcc_s.so.1 ('
+} | grep -oE '/[^ ]+\.so[^ ]*' | grep -v "^$tree/" | grep -v ':$' | sort -u >"$work/libraries"
+while read -r library; do
+    install -m 0644 "$library" "$tree/lib/$(basename "$library")"
+done <"$work/libraries"
+find "$tree/lib" -type f -exec chmod 0644 {} +
+loader=$(basename "$loader")
+chmod 0755 "$tree/lib/$loader"
+# One at a time, and in this order: patchelf 0.18 writes both at once into a program that crashes.
+patchelf --force-rpath --set-rpath "$prefix/lib" "$tree/libexec/python3"
+patchelf --set-interpreter "$prefix/lib/$loader" "$tree/libexec/python3"
+
+# Whose these libraries are, and under which terms.
+if command -v dpkg-query >/dev/null; then
+    {
+        cat "$work/libraries"
+        echo "$python"
+    } | while read -r file; do
+        file=$(readlink -f "$file")
+        dpkg-query --search "$file" "${file#/usr}" 2>/dev/null || true # it lists some without /usr
+    done | cut -d: -f1 | sort -u | while read -r package; do
+        install -D -m 0644 "/usr/share/doc/$package/copyright" "$tree/share/doc/$package/copyright"
+    done
+fi
+
+# The one thing that people run. -I: no variable and no directory of theirs changes what is imported.
+cat >"$tree/bin/registry-agent" <<END
+#!$prefix/libexec/python3 -IB
+import sys
+
+from agent.__main__ import main
+
+sys.exit(main())
+END
+chmod 0755 "$tree/bin/registry-agent"
+
+# Compiled once, and never compared with the source again: neither dates nor a read-only place matter.
+"$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$tree" -p "$prefix" "$tree/lib/python$version"
+
+# Nothing that is needed may have been left out above, and the interpreter must have survived its patching.
+"$tree/lib/$loader" --library-path "$tree/lib" "$tree/libexec/python3" -IB -c '
+import ctypes, docker, socket, ssl, agent.app, agent.demo.story, agent.web.server, prometheus_client
+from agent.edge.aws_session import primed_loader
+primed_loader()
+ssl.create_default_context()
+'
+find "$tree" -exec touch --no-dereference --date=@0 {} +

@@ -1,0 +1,117 @@
+"""The image, built once a session, and a machine with registries on which it runs."""
+
+import shutil
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import pytest
+
+from tests.image.container import IMAGE, Containers
+from tests.rig.cloud import API, ECR, Cloud, cloud_on
+from tests.rig.distribution import Distribution
+from tests.rig.engine import Engine
+from tests.rig.image import base_name, build, import_debian, outside_engine, what_builds_need
+from tests.rig.machine import Machine
+from tests.rig.needs import need
+
+PRIVATE: Final = "registry.example.test"
+OLDER: Final = "older-debian:1"
+
+Say: TypeAlias = Callable[[str], None]
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Shows a figure to whoever watches the tests."""
+
+    def say(figure: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n    {figure}\n")
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine whose builds reach package indexes; it has the base image, and built the project's from it."""
+    need("docker", "dockerd", "debootstrap", "unshare")
+    scratch = tmp_path_factory.mktemp("builder")
+    with outside_engine(scratch / "run") as engine:
+        suite = base_name().partition(":")[2].partition("-")[0]
+        import_debian(engine, suite, base_name(), scratch, what_builds_need())
+        build(engine, IMAGE, scratch, buildkit=False)
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    need("ip", "nsenter", "docker")
+    machine = Machine(tmp_path_factory.mktemp("machine"), [(PRIVATE,), API, (ECR,)])
+    yield machine
+    machine.close()
+
+
+@pytest.fixture(scope="session")
+def engine(machine: Machine, builder: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine without a way outside, which has the image."""
+    scratch = tmp_path_factory.mktemp("engine")
+    archive = scratch / "image.tar"
+    builder.must("save", "--output", archive, IMAGE, config=scratch, timeout=120)
+    engine = Engine(machine.namespace, scratch / "run")
+    engine.must("load", "--input", archive, config=scratch, timeout=120)
+    archive.unlink()
+    yield engine
+    engine.close()
+    shutil.rmtree(scratch)
+
+
+@pytest.fixture(scope="session")
+def files(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> list[tarfile.TarInfo]:
+    """All that is in the image."""
+    scratch = tmp_path_factory.mktemp("files")
+    created = engine.must("create", "--name=files", IMAGE, config=scratch).strip()
+    engine.must("export", "--output", scratch / "files.tar", created, config=scratch)
+    engine.must("rm", created, config=scratch)
+    with tarfile.open(scratch / "files.tar") as archive:
+        found = archive.getmembers()
+    (scratch / "files.tar").unlink()
+    return found
+
+
+@pytest.fixture
+def containers(machine: Machine, engine: Engine, tmp_path: Path) -> Iterator[Containers]:
+    """Starts containers, and leaves none behind."""
+    containers = Containers(engine, machine, tmp_path)
+    yield containers
+    containers.remove()
+
+
+@pytest.fixture(scope="session")
+def private(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A real registry with TLS and a user alice at `PRIVATE`."""
+    need("docker-registry", "htpasswd")
+    directory = tmp_path_factory.mktemp("private") / "run"
+    tls, users = machine.authority.files(PRIVATE), {"alice": "wonderland"}
+    distribution = Distribution(machine.namespace, directory, machine.address(PRIVATE), 443, tls=tls, users=users)
+    yield
+    distribution.close()
+
+
+@pytest.fixture
+def cloud(machine: Machine, tmp_path: Path) -> Iterator[Cloud]:
+    """A pretend AWS whose metadata service gives the machine's role, and an ECR registry."""
+    need("docker-registry")
+    images = Distribution(machine.namespace, tmp_path / "images", "127.0.0.1", 5000)
+    with cloud_on(machine, "http://127.0.0.1:5000") as cloud:
+        yield cloud
+    images.close()
+
+
+@pytest.fixture(scope="session")
+def older_debian(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image of the Debian before the one that the tree is made from: an older C library, and no Python."""
+    import_debian(engine, "bookworm", OLDER, tmp_path_factory.mktemp("older"), {})
+    return OLDER

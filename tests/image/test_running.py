@@ -1,0 +1,123 @@
+"""The image as people run it."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.image.conftest import PRIVATE, Say
+from tests.image.container import ANYBODY, Containers, Home
+from tests.rig.cloud import ECR, NATIVE, Cloud
+from tests.rig.engine import Engine
+from tests.rig.machine import Machine
+from tests.rig.waiting import until
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+
+LOCKED_DOWN = (
+    *("--read-only", "--tmpfs=/run/registry-agent", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
+    f"--user={ANYBODY}",
+)
+SOON = "--health-interval=1s"
+OTHERS_IMAGE = f"{PRIVATE}/team/hello:1"
+
+
+def test_it_explains_itself(containers: Containers) -> None:
+    """`docker run IMAGE --help` is the agent's own help."""
+    done = containers.run("--help")
+
+    assert done.returncode == 0, done.stderr
+    assert "keep this environment logged in" in done.stdout
+
+
+def test_it_runs_healthy_without_any_argument(containers: Containers, machine: Machine, say: Say) -> None:
+    """`docker run IMAGE` is the daemon: it answers at once, on the socket and on TCP, and Docker calls it healthy."""
+    began = time.monotonic()
+    container = containers.start(options=(SOON,))
+    until("an answer on TCP", lambda: machine.namespace.connectable("127.0.0.1", 8719))
+
+    say(f"first answer {time.monotonic() - began:.2f} s after `docker run`")
+    container.wait_healthy()
+    status = container.status()
+    assert status["condition"] == "healthy"
+    assert status["tools"]["docker"]["present"]
+    assert '"event": "agent.ready"' in container.log()
+
+
+def test_sigterm_ends_it_within_a_second(containers: Containers, say: Say) -> None:
+    """It is the first process, hears SIGTERM itself, and leaves with 0."""
+    container = containers.start()
+    container.status()
+
+    began = time.monotonic()
+    assert container.stop() == 0, container.log()
+    took = time.monotonic() - began
+
+    say(f"`docker stop` took {took:.2f} s")
+    assert took < 1.0
+    assert '"signal": "SIGTERM"' in container.log()
+
+
+@pytest.mark.usefixtures("private")
+def test_anybody_without_any_right_gets_their_docker_logged_in(
+    containers: Containers, engine: Engine, tmp_path: Path
+) -> None:
+    """A user unknown to the image, on a read-only root, without capabilities: what is mounted is all that it takes."""
+    home = Home(tmp_path / "home")
+    home.give("team", PRIVATE, username="alice", password="wonderland")
+    container = containers.start(options=(*LOCKED_DOWN, *home.mounts, containers.trust, SOON))
+
+    status = container.status()
+    assert [(row["hostname"], row["state"]) for row in status["registries"]] == [(PRIVATE, "logged_in")], status
+    assert status["condition"] == "healthy", status
+    container.wait_healthy()
+    engine.make_image(OTHERS_IMAGE)
+    engine.must("push", OTHERS_IMAGE, config=home.docker)
+    engine.must("rmi", OTHERS_IMAGE, config=home.docker)
+    engine.must("pull", OTHERS_IMAGE, config=home.docker)
+    assert "wonderland" not in container.log() + str(container.inspect())
+
+
+@pytest.mark.usefixtures("private")
+def test_a_refused_password_is_no_reason_to_call_it_unhealthy(containers: Containers, tmp_path: Path) -> None:
+    """The process is at work, and says in its status what is wrong; a new start would mend nothing."""
+    home = Home(tmp_path / "home")
+    home.give("team", PRIVATE, username="alice", password="looking glass")
+    container = containers.start(options=(*LOCKED_DOWN, *home.mounts, containers.trust, SOON))
+
+    assert {warning["code"] for warning in container.status()["warnings"]} >= {"login_rejected"}
+    container.wait_healthy()
+    assert container.command("status", "--strict").returncode == 2
+
+
+def test_it_gets_ecr_tokens_by_the_role_of_the_machine(containers: Containers, cloud: Cloud, tmp_path: Path) -> None:
+    """The AWS SDK in the image is whole enough: metadata service, ECR's API, the login."""
+    home = Home(tmp_path / "home")
+    home.give("team-ecr", ECR, **NATIVE)
+    done = containers.run("run", "--once", options=(*LOCKED_DOWN, *home.mounts, containers.trust))
+
+    assert done.returncode == 0, done.stdout
+    assert cloud.aws.tokens.issued
+    assert ECR in (home.docker / "config.json").read_text()
+
+
+def test_what_a_profile_may_name_can_be_loaded(containers: Containers) -> None:
+    """The AWS services by which a profile gets at credentials are in the image, beside those that give tokens."""
+    make = (
+        "import botocore.session; session = botocore.session.get_session(); "
+        "[session.create_client(name, region_name='eu-west-1') "
+        "for name in ('ecr', 'ecr-public', 'sts', 'sso', 'sso-oidc', 'signin')]"
+    )
+    done = containers.run("-I", "-c", make, options=("--entrypoint=/opt/registry-agent/libexec/python3",))
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.usefixtures("private")
+def test_an_unmounted_docker_configuration_is_told(containers: Containers, tmp_path: Path) -> None:
+    """On a read-only root without the mount the agent runs, and names what it cannot write to."""
+    home = Home(tmp_path / "home")
+    home.give("team", PRIVATE, username="alice", password="wonderland")
+    container = containers.start(options=(*LOCKED_DOWN, home.mounts[0], containers.trust))
+
+    assert {warning["code"] for warning in container.status()["warnings"]} >= {"config_unwritable"}
