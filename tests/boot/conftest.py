@@ -1,6 +1,5 @@
 """A Debian with the agent installed by `make install`, once a session; a booted machine of it for each test."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -11,7 +10,7 @@ import pytest
 
 from tests.rig.booted import Booted
 from tests.rig.distribution import Distribution
-from tests.rig.installed import USER, installed_tree
+from tests.rig.installed import USER, enabled_copy, installed_tree
 from tests.rig.machine import Machine
 from tests.rig.needs import need
 
@@ -40,10 +39,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def enabled(installed: Path) -> Path:
     """The same tree after `systemctl enable`."""
-    tree = installed.with_name("enabled")
-    subprocess.run(["cp", "--archive", "--link", str(installed), str(tree)], check=True)
-    subprocess.run(["systemctl", f"--root={tree}", "enable", SERVICE], check=True, capture_output=True)
-    return tree
+    return enabled_copy(installed, SERVICE)
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,8 @@ class Booted:
         with log.open("wb") as console:
             self._process: Final = subprocess.Popen(
                 namespace.args(["sh", "-ec", _APART, self._name, *nspawn]),
-                env=dict(os.environ),
+                # Control groups as today's machines have them; new systemds start with no others.
+                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,

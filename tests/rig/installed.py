@@ -10,10 +10,11 @@ from tests.rig.debian_tree import debian_tree
 
 CHECKOUT: Final = Path(__file__).parents[2]
 USER: Final = "ada"
-PACKAGES: Final = (
+_PACKAGES: Final = (
     *("systemd", "systemd-sysv", "dbus", "make", "python3", "python3-venv", "procps", "iproute2", "ca-certificates"),
-    *("docker.io", "pass", "gnupg"),
+    *("pass", "gnupg"),
 )
+_DOCKER: Final = {"bookworm": "docker.io", "trixie": "docker-cli"}
 _INSTALL_S: Final = 300.0
 _NSPAWN: Final = (
     *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit"),
@@ -49,8 +50,9 @@ def copy_checkout(target: Path) -> Path:
 
 def installed_tree(directory: Path, suite: str = "bookworm") -> Path:
     """A tree of its own below `directory`, with the user `USER` and the agent, neither enabled nor started."""
+    base = debian_tree(suite, (*_PACKAGES, _DOCKER[suite]))
     tree = directory / suite
-    subprocess.run(["cp", "--archive", "--reflink=auto", str(debian_tree(suite, PACKAGES)), str(tree)], check=True)
+    subprocess.run(["cp", "--archive", "--reflink=auto", str(base), str(tree)], check=True)
     copy_checkout(tree / "root/checkout")
     shutil.copy2("/etc/resolv.conf", tree / "etc/resolv.conf")
     inside(tree, "useradd", "--create-home", "--shell", "/bin/bash", USER)
@@ -58,6 +60,14 @@ def installed_tree(directory: Path, suite: str = "bookworm") -> Path:
     inside(tree, "systemctl", "mask", "docker.service", "docker.socket", "containerd.service")
     print(inside(tree, "make", "-C", "/root/checkout", "install"))  # noqa: T201 - what a person would see
     return tree
+
+
+def enabled_copy(tree: Path, unit: str) -> Path:
+    """The same tree after `systemctl enable`."""
+    copy = tree.with_name(f"{tree.name}-enabled")
+    subprocess.run(["cp", "--archive", "--link", str(tree), str(copy)], check=True)
+    subprocess.run(["systemctl", f"--root={copy}", "enable", unit], check=True, capture_output=True)
+    return copy
 
 
 def inside(tree: Path, *args: str) -> str:

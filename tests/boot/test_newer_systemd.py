@@ -1,0 +1,51 @@
+"""Debian 13: systemd 257 and Python 3.13."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.boot.conftest import DROP_INS, SERVICE, Boot, secret
+from tests.boot.test_work_under_systemd import give, wait_logged_in
+from tests.rig.installed import enabled_copy, installed_tree
+from tests.rig.waiting import until
+
+_STARTED: Final = f"{SERVICE}: Scheduled restart job"
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tree = installed_tree(tmp_path_factory.mktemp("newer"), "trixie")
+    return enabled_copy(tree, SERVICE)
+
+
+@pytest.mark.timeout(300)
+def test_the_agent_works_there_too(boot: Boot, newer: Path, registry: str) -> None:
+    """Installed by the same command, started with the machine, and logged in; its units are without a fault."""
+    machine = boot(newer).wait_for_boot().wait_for(SERVICE)
+    assert int(machine.must("systemctl", "--version").split()[1]) >= 254
+    give(machine, secret(registry))
+    wait_logged_in(machine, registry)
+    assert machine.journal("--unit=registry-agent@*", "--priority=warning") == []
+    exposure = machine.must("systemd-analyze", "security", "--no-pager", SERVICE).splitlines()[-1]
+    assert float(exposure.rpartition(": ")[2].split()[0]) <= 1.5, exposure
+
+
+@pytest.mark.timeout(300)
+def test_pauses_between_restarts_grow(boot: Boot, newer: Path) -> None:
+    """From systemd 254 on an agent that crashes again and again is started ever more rarely, and for ever."""
+    machine = boot(newer).wait_for_boot().wait_for(SERVICE)
+    assert machine.property("RestartSteps", SERVICE) == "6"
+    assert machine.property("RestartMaxDelayUSec", SERVICE) == "1min"
+    # Hundreds of times faster: what grows is the same.
+    lines = ["ExecStartPre=", "ExecStart=", "ExecStart=/bin/false", "RestartSec=20ms", "RestartMaxDelaySec=600ms"]
+    machine.write(f"{DROP_INS}/test.conf", "\n".join(["[Service]", *lines, ""]))
+    machine.must("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", SERVICE)
+    until("ten restarts", lambda: int(machine.property("NRestarts", SERVICE)) >= 10, 60)
+    stamps = machine.must("journalctl", "--output=short-unix", "--no-pager", f"UNIT={SERVICE}").splitlines()
+    restarts = [float(line.split()[0]) for line in stamps if _STARTED in line]
+    pauses = [later - earlier for earlier, later in pairwise(restarts)]
+    assert pauses[0] < 0.3, pauses
+    assert pauses[-1] > 0.5, pauses

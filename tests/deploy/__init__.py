@@ -1,0 +1,1 @@
+"""The agent in the places where environments live."""

@@ -1,0 +1,122 @@
+"""Dev containers by their reference implementation, and plain containers to try the feature's parts in."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.rig.engine import Engine
+from tests.rig.namespace import Namespace, environment
+from tests.rig.waiting import until
+
+PARTS: Final = "/usr/local/share/registry-agent"
+START: Final = f"{PARTS}/start.sh"
+_CLI: Final = Path(__file__).with_name("devcontainer-cli")
+_UP_S: Final = 120.0
+_PROCESSES: Final = r"""
+for at in /proc/[0-9]*; do
+    printf '%s %s\n' "${at#/proc/}" "$(tr '\0\n' '  ' <"$at/cmdline")"
+done 2>/dev/null
+"""
+
+
+class Container:
+    """One that runs. `user` is the user of all that is asked of it, as the remote user is for the tools."""
+
+    def __init__(self, engine: Engine, config: Path, name: str, user: str) -> None:
+        self._engine: Final = engine
+        self._config: Final = config
+        self.name: Final = name
+        self.user: Final = user
+
+    def sh(self, script: str, *, user: str | None = None) -> subprocess.CompletedProcess[str]:
+        return self._engine.docker(
+            "exec", f"--user={user or self.user}", self.name, "sh", "-c", script, config=self._config
+        )
+
+    def must(self, script: str, *, user: str | None = None) -> str:
+        """What `script` printed; fails with all it said unless it ends well."""
+        done = self.sh(script, user=user)
+        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def status(self) -> dict[str, Any]:
+        """The status document, asked for as a person does, once the first pass is over."""
+        document: dict[str, Any] = json.loads(self.must("registry-agent status --json --wait --timeout 20"))
+        return document
+
+    def registry(self, hostname: str) -> dict[str, Any]:
+        """The registry's row in the status."""
+        row: dict[str, Any] = next(row for row in self.status()["registries"] if row["hostname"] == hostname)
+        return row
+
+    def agents(self) -> list[int]:
+        return [pid for pid, line in self.processes().items() if "agent" in line and line.split()[-1] == "run"]
+
+    def supervisors(self) -> list[int]:
+        return [pid for pid, line in self.processes().items() if "supervise.sh" in line]
+
+    def processes(self) -> dict[int, str]:
+        """The command lines of all that run, but for this look's own."""
+        rows = (line.partition(" ") for line in self.must(_PROCESSES).splitlines())
+        return {int(pid): line.strip() for pid, _, line in rows if line.strip() and "/proc/[0-9]*" not in line}
+
+    def the_agent(self) -> int:
+        """The one agent, once it runs."""
+        (agent,) = until("one agent", self.agents, timeout=20)
+        return agent
+
+    def log(self) -> str:
+        return self.must("cat ~/.local/state/registry-agent/log* 2>/dev/null || true")
+
+
+class DevContainers:
+    """The devcontainer CLI from npm, in the rig's namespace."""
+
+    def __init__(self, namespace: Namespace, engine: Engine, directory: Path) -> None:
+        self._namespace: Final = namespace
+        self._engine: Final = engine
+        self._home: Final = directory
+        for file in ("package.json", "package-lock.json"):
+            shutil.copy(_CLI / file, directory)
+        # The registry is whatever this machine's npm is set to; the lock's hashes hold either way.
+        install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        done = subprocess.run(install, cwd=directory, capture_output=True, text=True, timeout=_UP_S, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def run(self, *args: str | Path) -> subprocess.CompletedProcess[str]:
+        command = ("node", self._home / "node_modules/@devcontainers/cli/devcontainer.js", *args)
+        env = environment(HOME=str(self._home), DOCKER_CONFIG=str(self._home))
+        return self._namespace.run(*command, env=env, timeout=_UP_S)
+
+    def up(self, workspace: Path, *args: str | Path) -> Container:
+        """What opening the folder in an editor does."""
+        # Without buildx, and the engine has no network of its own: the classic builder needs neither.
+        done = self.run("up", "--workspace-folder", workspace, "--buildkit", "never", *args)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = json.loads(done.stdout.splitlines()[-1])
+        return Container(self._engine, self._home, said["containerId"], said["remoteUser"])
+
+
+def make_workspace(directory: Path, feature: Path, properties: Mapping[str, Any], options: Mapping[str, str]) -> Path:
+    """A project whose .devcontainer holds a copy of `feature`, as README tells people to do."""
+    settings = directory / ".devcontainer"
+    shutil.copytree(feature, settings / feature.name)
+    # The containers share the rig's network: the engine has none of its own.
+    document = {"runArgs": ["--network=host"], **properties, "features": {f"./{feature.name}": options}}
+    (settings / "devcontainer.json").write_text(json.dumps(document))
+    return directory
+
+
+def bind(source: Path, target: str) -> str:
+    return f"type=bind,source={source},target={target},readonly"
+
+
+def docker_program() -> Path:
+    """The docker CLI of this machine, to be lent to containers in place of the docker-outside-of-docker feature's."""
+    found = "/usr/bin/docker" if os.access("/usr/bin/docker", os.X_OK) else shutil.which("docker")
+    assert found is not None
+    return Path(found)

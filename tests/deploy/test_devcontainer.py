@@ -1,0 +1,426 @@
+"""The dev container feature: real dev containers by the reference implementation, a real login by the agent inside."""
+
+import json
+import re
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import pytest
+
+from agent import __version__
+from agent.settings import SecretsSettings, StatusSettings
+from tests.deploy.dev_container import PARTS, START, Container, DevContainers, bind, docker_program, make_workspace
+from tests.rig.debian_tree import debian_tree
+from tests.rig.distribution import Distribution
+from tests.rig.engine import Engine
+from tests.rig.machine import Machine
+from tests.rig.namespace import environment
+from tests.rig.needs import need
+from tests.rig.waiting import until
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
+
+SOURCE: Final = Path(__file__).parents[2] / "deploy/devcontainer"
+REGISTRY: Final = "registry.example.test"
+SECOND: Final = "second.example.test"
+PASSWORDS: Final = {"alice": "password-of-alice", "bob": "password-of-bob"}
+BASE: Final = "base:bookworm"
+OLD_BASE: Final = "base:bullseye"
+"""The oldest Debian that is still served. Neither has a Python."""
+ARCHIVE: Final = "registry-agent-linux-{}.tar.gz"
+OWN_SETTINGS: Final = "/etc/registry-agent/config.toml"
+COMPLETIONS: Final = (
+    "bash-completion/completions/registry-agent",
+    "zsh/site-functions/_registry-agent",
+    "fish/vendor_completions.d/registry-agent.fish",
+)
+
+Run: TypeAlias = Callable[..., Container]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    need("ip", "nsenter", "update-ca-certificates", "docker")
+    machine = Machine(tmp_path_factory.mktemp("machine"), [(REGISTRY, SECOND)])
+    yield machine
+    machine.close()
+
+
+@pytest.fixture(scope="module")
+def engine(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    need("dockerd")
+    engine = Engine(machine.namespace, tmp_path_factory.mktemp("engine") / "run")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def authority(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """By which two real registries are trusted, with TLS and htpasswd; their users are those of `PASSWORDS`."""
+    need("docker-registry", "htpasswd")
+    directory = tmp_path_factory.mktemp("registries") / "run"
+    tls = machine.authority.files(REGISTRY, SECOND)
+    served = Distribution(machine.namespace, directory, machine.address(REGISTRY), 443, tls=tls, users=PASSWORDS)
+    yield machine.authority.bundle
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Docker's configuration on the machine: an empty one."""
+    return tmp_path_factory.mktemp("docker-config")
+
+
+@pytest.fixture(scope="module")
+def feature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The feature as `make devcontainer-feature` leaves it."""
+    need("patchelf")
+    packed = tmp_path_factory.mktemp("feature")
+    made = subprocess.run([SOURCE / "package.sh", packed], capture_output=True, text=True, timeout=200, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    return packed / "registry-agent"
+
+
+def make_base(engine: Engine, config: Path, directory: Path, image: str) -> str:
+    """A base image as people have: a Debian with a user of the usual name, and no Python."""
+    tree = debian_tree(image.partition(":")[2])
+    archive = directory / "tree.tar"
+    pack = ["tar", "-C", str(tree), "-cf", str(archive), "."]
+    subprocess.run(pack, check=True)
+    engine.must("import", archive, f"bare-{image}", config=config)
+    archive.unlink()
+    (directory / "Dockerfile").write_text(
+        f"FROM bare-{image}\nRUN ! command -v python3 && useradd --create-home --shell /bin/bash vscode\n"
+    )
+    classic = {"DOCKER_BUILDKIT": "0"}
+    engine.must("build", "--network=host", f"--tag={image}", directory, config=config, env=classic)
+    return image
+
+
+@pytest.fixture(scope="module")
+def base(engine: Engine, config: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return make_base(engine, config, tmp_path_factory.mktemp("base"), BASE)
+
+
+@pytest.fixture(scope="module")
+def dev_containers(machine: Machine, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> DevContainers:
+    need("node", "npm")
+    return DevContainers(machine.namespace, engine, tmp_path_factory.mktemp("cli"))
+
+
+@pytest.fixture(scope="module")
+def workspace(authority: Path, base: str, feature: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in a dev container of user vscode; its secrets directory is given by the feature's option."""
+    directory = tmp_path_factory.mktemp("project")
+    (directory / "registry-secrets").mkdir()
+    secret = {"name": "second", "hostname": SECOND, "username": "bob", "password": PASSWORDS["bob"]}
+    (directory / "registry-secrets/second.json").write_text(json.dumps(secret))
+    for path in (directory / "registry-secrets", *directory.glob("registry-secrets/*")):
+        path.chmod(0o755)  # as bind mounts of a project are: vscode in the container reads them
+    mounts = [
+        bind(authority, "/authority.pem"),
+        bind(docker_program(), "/usr/local/bin/docker"),
+        bind(directory / "registry-secrets", "/mnt/registry-secrets"),
+    ]
+    properties = {
+        "image": base,
+        "remoteUser": "vscode",
+        "containerEnv": {"SSL_CERT_FILE": "/authority.pem"},
+        # As editors pass on the host's: to lifecycle commands, not to every terminal.
+        "remoteEnv": {"XDG_RUNTIME_DIR": "/run/user/1234"},
+        "mounts": mounts,
+    }
+    return make_workspace(directory, feature, properties, {"secretsDirectory": "/mnt/registry-secrets"})
+
+
+@pytest.fixture(scope="module")
+def secrets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Registry secrets as Codespaces names them, handed to lifecycle commands alone."""
+    file = tmp_path_factory.mktemp("secrets") / "secrets.json"
+    name = "TEAM_CONTAINER_REGISTRY"
+    secret = {f"{name}_SERVER": REGISTRY, f"{name}_USER": "alice", f"{name}_PASSWORD": PASSWORDS["alice"]}
+    file.write_text(json.dumps(secret))
+    return file
+
+
+@pytest.fixture(scope="module")
+def open_(dev_containers: DevContainers, workspace: Path, secrets_file: Path) -> Callable[[], Container]:
+    """Opens the project, as often as it is called."""
+    return lambda: dev_containers.up(workspace, "--secrets-file", secrets_file)
+
+
+@pytest.fixture(scope="module")
+def up(open_: Callable[[], Container]) -> Container:
+    return open_()
+
+
+@pytest.fixture
+def run(engine: Engine, config: Path) -> Iterator[Run]:
+    """Runs plain containers, which end with the test."""
+    with ExitStack() as ends:
+
+        def make(image: str, *options: str, user: str = "root") -> Container:
+            args = ("run", "--detach", "--network=none", *options, image, "sleep", "infinity")
+            started = engine.docker(*args, config=config)
+            assert started.returncode == 0, started.stderr
+            name = started.stdout.strip()
+            ends.callback(engine.docker, "rm", "--force", name, config=config)
+            return Container(engine, config, name, user)
+
+        yield make
+
+
+def lend(source: Path, target: str) -> str:
+    return f"--mount={bind(source, target)}"
+
+
+@pytest.fixture
+def supervised(run: Run, base: str, tmp_path: Path) -> Callable[[str], Container]:
+    """Runs a container in which a script of the test's own stands for the agent."""
+
+    def make(agent: str, *options: str) -> Container:
+        program = tmp_path / "agent"
+        program.write_text(f"#!/bin/sh\n{agent}\n")
+        program.chmod(0o755)
+        parts = lend(SOURCE, PARTS)
+        return run(base, parts, lend(program, "/opt/registry-agent/bin/registry-agent"), *options, user="vscode")
+
+    return make
+
+
+def test_after_up_the_remote_user_is_logged_in(up: Container) -> None:
+    """`devcontainer up` is all: the agent runs as the remote user, with the lifecycle's secrets and the option's."""
+    status = up.status()
+
+    assert up.user == "vscode"
+    assert status["environment"]["user"] == "vscode"
+    assert status["condition"] == "healthy", status["warnings"]
+    assert {row["hostname"]: row["state"] for row in status["registries"]} == dict.fromkeys(
+        (REGISTRY, SECOND), "logged_in"
+    )
+    auths = json.loads(up.must("cat ~/.docker/config.json"))["auths"]
+    assert set(auths) == {REGISTRY, SECOND}
+    assert up.must("stat --format=%U ~/.docker/config.json").strip() == "vscode"
+
+
+def test_no_password_is_anywhere_but_where_it_belongs(up: Container, engine: Engine, config: Path) -> None:
+    """Neither the image, nor the container's description, nor a command line, nor the log holds a password."""
+    up.status()
+    image = engine.docker("inspect", "--format={{.Image}}", up.name, config=config).stdout.strip()
+    places = {
+        "container": engine.docker("inspect", up.name, config=config).stdout,
+        "image": engine.docker("inspect", image, config=config).stdout,
+        "history": engine.docker("history", "--no-trunc", image, config=config).stdout,
+        "command lines": "\n".join(up.processes().values()),
+        "log": up.log(),
+    }
+    assert all(places.values())
+    assert [name for name, text in places.items() for word in PASSWORDS.values() if word in text] == []
+
+
+def test_killed_it_comes_back(up: Container) -> None:
+    """After SIGKILL another agent is there, with the same logins."""
+    before = up.the_agent()
+    up.must(f"kill -KILL {before}")
+    until("another agent", lambda: set(up.agents()) - {before}, timeout=20)
+    until("its status", lambda: up.sh("registry-agent status").returncode == 0, timeout=20)
+    assert up.registry(REGISTRY)["state"] == "logged_in"
+
+
+def test_a_second_start_does_not_make_two(up: Container) -> None:
+    """However often the hook runs, there is one supervisor (a loop, and what keeps its log) and one agent."""
+    agent = up.the_agent()
+    supervisors = up.supervisors()
+    up.must(START)
+    up.must(f"{PARTS}/supervise.sh </dev/null >/dev/null 2>&1")  # when it returns, what it would start is there
+    assert len(supervisors) == 2
+    until("the end of the other start", lambda: up.supervisors() == supervisors)
+    assert up.agents() == [agent]
+
+
+def test_the_container_stops_at_once_and_starts_again(
+    up: Container, engine: Engine, config: Path, open_: Callable[[], Container]
+) -> None:
+    """The agent does not delay the container's end, and the next start brings it back."""
+    up.the_agent()
+    began = time.monotonic()
+    engine.must("stop", up.name, config=config)
+    assert time.monotonic() - began < 2
+
+    again = open_()
+    assert again.name == up.name
+    until("its status", lambda: again.sh("registry-agent status").returncode == 0, timeout=20)
+    assert again.registry(REGISTRY)["state"] == "logged_in"
+
+
+def test_it_packs_for_publishing(dev_containers: DevContainers, feature: Path, tmp_path: Path) -> None:
+    """`devcontainer features package` takes the feature, with the agent inside."""
+    out = tmp_path / "out"
+    done = dev_containers.run("features", "package", feature, "--output-folder", out)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (archive,) = out.glob("*.tgz")
+    with tarfile.open(archive) as packed:
+        names = {name.removeprefix("./") for name in packed.getnames()} - {".", ""}
+    assert names == {str(path.relative_to(feature)) for path in feature.rglob("*")}
+    collection = json.loads((out / "devcontainer-collection.json").read_text())
+    assert [(made["id"], made["version"]) for made in collection["features"]] == [("registry-agent", __version__)]
+
+
+def test_its_defaults_are_the_agents() -> None:
+    """An option that nobody sets changes nothing: its default is what the agent does by itself."""
+    options = json.loads((SOURCE / "devcontainer-feature.json").read_text())["options"]
+    script = (SOURCE / "install.sh").read_text()
+
+    assert options["secretsDirectory"]["default"] == str(*SecretsSettings().directories)
+    assert options["statusListen"]["default"] == StatusSettings().listen
+    for option, name in (("secretsDirectory", "directory"), ("statusListen", "listen")):
+        assert f"default_{name}={options[option]['default']}\n" in script
+
+
+def test_an_old_base_without_python_will_do(
+    run: Run, engine: Engine, config: Path, feature: Path, tmp_path: Path
+) -> None:
+    """On an older Debian, without network, Python or docker, it installs and runs for root; no docker is a warning."""
+    old = run(make_base(engine, config, tmp_path, OLD_BASE), lend(feature, "/feature"))
+    old.must("/feature/install.sh")
+    old.must(START)
+
+    until("its status", lambda: old.sh("registry-agent status").returncode == 0, timeout=20)
+    status = old.status()
+    assert status["environment"]["user"] == "root"
+    said = {warning["code"]: warning["severity"] for warning in status["warnings"]}
+    assert said == {"docker_cli_missing": "warning", "engine_unreachable": "notice"}
+
+
+def test_installing_twice_is_installing_once(run: Run, base: str, feature: Path) -> None:
+    """A second install leaves each file as it was; options hold, and go again when they are not given any more."""
+    container = run(base, lend(feature, "/feature"))
+    files = "find /opt /usr/local /etc -xdev ! -type d -exec sha256sum {} + -o -type d -print | sort"
+    install = "SECRETSDIRECTORY='~/my secrets' STATUSLISTEN= /feature/install.sh"
+    untouched = container.must(files)
+
+    container.must(install)
+    once = container.must(files)
+    settings = container.must(f"cat {OWN_SETTINGS}")
+    container.must(install)
+    assert container.must(files) == once != untouched
+    assert all(f"/usr/local/share/{file}\n" in once for file in COMPLETIONS)
+    assert "directories = ['~/my secrets']" in settings
+    assert "listen = ''" in settings
+
+    container.must("/feature/install.sh")
+    assert OWN_SETTINGS not in container.must(files)
+
+
+def test_an_images_own_settings_stay(run: Run, base: str, feature: Path) -> None:
+    """A settings file that the image brings is kept, and an option that would change it is refused in words."""
+    container = run(base, lend(feature, "/feature"))
+    container.must(f"mkdir {Path(OWN_SETTINGS).parent} && echo '[log]' >{OWN_SETTINGS}")
+
+    container.must("/feature/install.sh")
+    refused = container.sh("STATUSLISTEN= /feature/install.sh")
+    assert refused.returncode == 1
+    assert f"the image has its own {OWN_SETTINGS}: set them there" in refused.stderr
+    assert container.must(f"cat {OWN_SETTINGS}") == "[log]\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "command"),
+    [
+        ("status.listen", "STATUSLISTEN=nowhere /feature/install.sh"),
+        ("option secretsDirectory: no quotes", 'SECRETSDIRECTORY="/\'" /feature/install.sh'),
+        ("install.sh runs as root", "setpriv --reuid=1000 /feature/install.sh"),
+        ("there is no agent beside install.sh", "mkdir /new && cp /feature/*.sh /new && /new/install.sh"),
+        (
+            "only registry-agent-linux-m68k.tar.gz. Run 'make devcontainer-feature' on a machine of that kind",
+            "mkdir /new && cp /feature/*.sh /new && touch /new/registry-agent-linux-m68k.tar.gz && /new/install.sh",
+        ),
+    ],
+    ids=["wrong option", "quote", "not root", "source", "architecture"],
+)
+def test_a_build_that_cannot_work_says_why(run: Run, base: str, feature: Path, said: str, command: str) -> None:
+    """Install fails with a sentence that names what to change."""
+    refused = run(base, lend(feature, "/feature")).sh(command)
+    assert refused.returncode == 1
+    assert said in refused.stderr
+
+
+def test_pauses_grow_to_a_minute(supervised: Callable[..., Container], tmp_path: Path) -> None:
+    """An agent that ends at once is started for ever: after 2 s, then twice as long each time, up to 60 s."""
+    sleep = tmp_path / "sleep"
+    sleep.write_text(
+        '#!/bin/sh\n[ "$(wc -l </tmp/slept)" -lt 8 ] || exec /bin/sleep infinity\necho "$1" >>/tmp/slept\n'
+    )
+    sleep.chmod(0o755)
+    container = supervised("exit 3", lend(sleep, "/usr/local/bin/sleep"))
+    container.must("touch /tmp/slept")
+    container.must(START)
+
+    until("eight pauses", lambda: len(container.must("cat /tmp/slept").split()) == 8)
+    assert [int(pause) for pause in container.must("cat /tmp/slept").split()] == [2, 4, 8, 16, 32, 60, 60, 60]
+    assert "the agent ended with 3, and is started again in 2 s" in container.log()
+
+
+def test_the_log_is_bounded_and_private(supervised: Callable[..., Container]) -> None:
+    """Of five million bytes the last one to two stay, for their owner's eyes."""
+    container = supervised("seq -f '%099g' 50000; exec sleep infinity")
+    container.must(START)
+    log = "~/.local/state/registry-agent"
+    until("the last line", lambda: container.sh(f"tail -n 1 {log}/log").stdout.lstrip("0") == "50000\n", timeout=30)
+
+    sizes = container.must(f"stat --format='%a %s' {log}/log {log}/log.old").split()
+    assert sizes[::2] == ["600", "600"]
+    assert 1_000_000 <= sum(map(int, sizes[1::2])) <= 2_000_200
+
+
+@pytest.mark.parametrize("agent", ["exec sleep infinity", "exit 1"], ids=["hangs", "crashes"])
+def test_the_hook_never_waits_and_never_fails(supervised: Callable[..., Container], agent: str) -> None:
+    """Whatever the agent does, the hook is over at once, and well."""
+    container = supervised(agent)
+    began = time.monotonic()
+    container.must(START)
+    assert time.monotonic() - began < 5
+
+
+def test_the_hook_does_not_fail_where_nothing_can_be_written(supervised: Callable[..., Container]) -> None:
+    """On a read-only file system the agent runs without a log."""
+    container = supervised("exec sleep infinity", "--read-only")
+    container.must(START)
+    until("the agent", lambda: list(container.processes().values()).count("sleep infinity") == 2)
+
+
+def test_who_ends_the_supervisor_ends_the_agent(supervised: Callable[..., Container]) -> None:
+    """SIGTERM to the loop reaches the agent, and nothing of both is left; then it can be started again."""
+    container = supervised("trap 'echo ended well; exit 0' TERM; echo up; sleep infinity & wait")
+    for _ in range(2):
+        container.must(START)
+        until("the agent", lambda: len(container.agents()) == 1)
+        container.must(f"kill {' '.join(map(str, container.supervisors()))}")
+        until("the end of all", lambda: len(container.processes()) == 1)
+    assert len(re.findall("ended well", container.log())) == 2
+
+
+def test_a_supervisor_that_was_killed_is_replaced(supervised: Callable[..., Container]) -> None:
+    """After SIGKILL to the supervisor the agent goes on alone, and does not keep the next start away."""
+    container = supervised("exec sleep infinity")
+    container.must(START)
+    until("the agent", lambda: list(container.processes().values()).count("sleep infinity") == 2)
+    killed = container.supervisors()
+    container.must(f"kill -KILL {' '.join(map(str, killed))}")
+
+    container.must(START)
+    until("another supervisor", lambda: len(set(container.supervisors()) - set(killed)) == 2)
+
+
+def test_the_scripts_are_sound() -> None:
+    """ShellCheck finds nothing in what runs on other people's machines."""
+    need("shellcheck")
+    check = ["shellcheck", *map(str, SOURCE.glob("*.sh"))]
+    done = subprocess.run(check, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
