@@ -4,15 +4,22 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format lock clean
+.PHONY: help demo test install uninstall image devcontainer-feature lint format lock completions clean
 
 help:
-	@echo "make demo    the agent against an embedded pretend cloud: no account, no network"
-	@echo "make test    linters, types and every test"
-	@echo "make lint    ruff and mypy alone"
-	@echo "make format  rewrite the code as ruff formats it"
-	@echo "make lock    pin the dependencies anew, with hashes"
-	@echo "make clean   remove what the others made"
+	@echo "make demo  the agent against an embedded pretend cloud: no account, no network"
+	@echo "make test  linters, types and every test"
+	@echo
+	@echo "sudo make install          agent, systemd units and completions into PREFIX=/usr/local; DESTDIR= for packages"
+	@echo "sudo make uninstall        take them away again"
+	@echo "make image                 the container image registry-agent"
+	@echo "make devcontainer-feature  the dev container feature, into dist/devcontainer-feature/registry-agent"
+	@echo
+	@echo "make lint         ruff and mypy alone"
+	@echo "make format       rewrite the code as ruff formats it"
+	@echo "make lock         pin the dependencies anew, with hashes"
+	@echo "make completions  write what shells complete anew, from the command line's parser"
+	@echo "make clean        remove what the others made"
 
 demo: $(VENV)/runtime.stamp
 	@scripts/system-packages.sh demo
@@ -22,6 +29,20 @@ test: $(VENV)/test.stamp
 	@scripts/system-packages.sh test
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest --no-fold-skipped --cov --cov-report=term
+
+# Both read PREFIX and DESTDIR, and the first PYTHON, UNITDIR and SYSTEMD_VERSION too: make hands them on.
+install:
+	@scripts/install.sh
+
+uninstall:
+	@scripts/uninstall.sh
+
+image:
+	docker build --tag registry-agent .
+
+devcontainer-feature:
+	@scripts/system-packages.sh portable
+	@deploy/devcontainer/package.sh dist/devcontainer-feature
 
 lint: $(VENV)/test.stamp
 	@$(BIN)/ruff check
@@ -34,6 +55,9 @@ format: $(VENV)/test.stamp
 
 lock:
 	@scripts/lock.sh
+
+completions: $(VENV)/test.stamp
+	@$(BIN)/python scripts/completions.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist

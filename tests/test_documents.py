@@ -157,12 +157,12 @@ def test_links_lead_somewhere(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_and_files_that_are_named_exist(document: Path) -> None:
     """Targets of make, commands of the agent with their options, and files of the source tree."""
-    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
     actions = _parser()._actions
     (choices,) = (action.choices for action in actions if isinstance(action, argparse._SubParsersAction))
     for line in code(document.read_text()):
-        assert set(re.findall(r"\bmake ([a-z]+)", line)) <= targets, line
-        for command, rest in re.findall(r"registry-agent +([a-z][a-z-]*)(.*)", line):
+        assert set(re.findall(r"\bmake ([a-z-]+)", line)) <= targets, line
+        for command, rest in re.findall(r"registry-agent +(?!registry-agent)([a-z][a-z-]*)(.*)", line):
             assert command in choices, line
             known = {option for action in choices[command]._actions for option in action.option_strings}
             assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, line

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -16,6 +17,7 @@ from agent.model.problems import AwsCredentialsMissing
 from agent.settings import AwsSettings
 
 SERVICES: Final = ("ecr", "ecr-public", "sts")
+_DEBIAN_BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 # No environment variable, no settings key: where a profile is named that is not there.
 _NO_PROFILE: Final = {"profile": (None, None, None, None)}
 
@@ -83,7 +85,9 @@ def _metadata_timeout(settings: AwsSettings) -> float:
 
 def _ca_bundle(environ: Mapping[str, str]) -> str | None:
     """`SSL_CERT_FILE`, else the system's bundle; the SDK's own (certifi's) knows no company's CA."""
-    return environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    named = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    # Ubuntu's OpenSSL has a directory alone, and the SDK takes a file alone.
+    return named or (str(_DEBIAN_BUNDLE) if _DEBIAN_BUNDLE.is_file() else None)
 
 
 class _StraightHttp(AIOHTTPSession):

@@ -108,9 +108,14 @@ class Ledger:
             version = read_version(self._directory / _FILE)
             if version is not None:
                 self._take(json.loads(version.data))
-        except (OSError, UnreadableFileError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            self.fault = f"{self._directory / _FILE} is damaged: every login in Docker's configuration is left alone"
-            self.brought = {}
+        except OSError as error:
+            self._leave_all_alone(f"cannot be read ({(error.strerror or '').lower()})")
+        except (UnreadableFileError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            self._leave_all_alone("is damaged")
+
+    def _leave_all_alone(self, fault: str) -> None:
+        self.fault = f"{self._directory}/{_FILE} {fault}: every login in Docker's configuration is left alone"
+        self.brought = {}
 
     def _take(self, state: dict[str, Any]) -> None:
         key, version = state["key"], state["version"]

@@ -93,8 +93,9 @@ def test_a_frozen_agent_is_killed_and_tells_where_it_stood(machine: Booted) -> N
 
 def test_an_agent_that_hangs_while_it_is_loaded_tells_where(machine: Booted) -> None:
     """It never said that it is ready: systemd ends it in the same way, and starts it again."""
-    hanging = "/usr/local/lib/registry-agent/bin/python -c 'import threading; threading.Event().wait()'"
-    _change(machine, "ExecStart=", f"ExecStart={hanging}", "TimeoutStartSec=1s", "RestartSec=20ms")
+    library = machine.must("sh", "-c", "echo /usr/local/lib/registry-agent/lib/python3*/site-packages").strip()
+    machine.write(f"{library}/hang.pth", "import threading; threading.Event().wait()\n")
+    _change(machine, "TimeoutStartSec=1s", "RestartSec=20ms")
     machine.run("systemctl", "restart", SERVICE)
     until("another try", lambda: int(machine.property("NRestarts", SERVICE)) > 0, _PATIENCE_S)
     assert "most recent call first" in "\n".join(machine.journal("--unit", SERVICE))

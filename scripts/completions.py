@@ -1,0 +1,40 @@
+"""Writes completions/ from the command line's own parser: completions.py [DIRECTORY]."""  # noqa: INP001 - a script
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import shtab
+
+from agent.__main__ import _parser
+
+_ROOT: Final = Path(__file__).parent.parent
+# Under systemd each agent has a directory here that bears its user's name.
+_USERS: Final = shtab.cmd("command ls /run/registry-agent 2>/dev/null")
+_VALUES: Final = {"FILE": shtab.FILE, "PATH": shtab.FILE, "USER": _USERS}
+_NAMES: Final = {"bash": "registry-agent", "zsh": "_registry-agent", "fish": "registry-agent.fish"}
+
+
+def main(directory: Path) -> None:
+    parser = _parser()
+    for action in _actions(parser):
+        # By what help calls the value; setattr because argparse's types do not know shtab's attribute.
+        if isinstance(action.metavar, str) and action.metavar in _VALUES:
+            setattr(action, "complete", _VALUES[action.metavar])  # noqa: B010
+    for shell, name in _NAMES.items():
+        (directory / shell).mkdir(parents=True, exist_ok=True)
+        (directory / shell / name).write_text(shtab.complete(parser, shell))
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to its arguments
+        yield action
+        commands: dict[str, Any] = action.choices if isinstance(action.choices, dict) else {}
+        for command in commands.values():
+            yield from _actions(command)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else _ROOT / "completions")

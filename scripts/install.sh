@@ -1,0 +1,319 @@
+#!/bin/bash
+# Puts the agent, its units and its completions in place. From the environment: PREFIX, DESTDIR, PYTHON, UNITDIR,
+# SYSTEMD_VERSION. A second run changes nothing; one that fails leaves what was there.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/install-places.sh"
+asked_python=${PYTHON:-}
+# What changes where pip, venv and compileall look, or what they write.
+unset "${!PYTHON@}" "${!PIP_TARGET@}" "${!PIP_PREFIX@}" "${!PIP_ROOT@}"
+export PIP_USER=0 PIP_ROOT_USER_ACTION=ignore
+# Bytecode is written once, by settle, which knows under which path it will run.
+export PYTHONDONTWRITEBYTECODE=1
+
+version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' agent/__init__.py)
+case $prefix in
+    '' | /usr | /usr/local) units=$prefix/lib/systemd/system sysusers=$prefix/lib/sysusers.d ;;
+    *) units=/etc/systemd/system sysusers=/etc/sysusers.d ;; # systemd looks nowhere below such a prefix
+esac
+[[ -z ${UNITDIR:-} ]] || units=$(plain UNITDIR "$UNITDIR")
+made=() unfinished='' running=''
+
+main() {
+    [[ ! -e $root$link || -L $root$link ]] || die "$root$link is not of make install's making; move it away first"
+    choose_python
+    temporary=$(mktemp -d)
+    trap clean_up EXIT
+    mkdir -p -- "$root/"
+    make_directories "$prefix"
+    alone "$root$prefix/"
+    read_manifest
+    wanted=$versions/$version-$(fingerprint)
+    compare
+    if [[ $state == complete && ${#changed[@]} -eq 0 && ${#obsolete[@]} -eq 0 ]] && is_built; then
+        say "registry-agent $version is in $place already; nothing changed"
+        return
+    fi
+    is_built || build
+    # Nothing from here on needs the network. If it is ended in the middle, the next run does it again.
+    write_manifest unfinished
+    put_files
+    put_link "$(basename "$versions")/$(basename "$wanted")" "$link"
+    unfinished=
+    put_link ../lib/registry-agent/bin/registry-agent "$command"
+    remove_obsolete
+    tell_systemd
+    remove_old_versions
+    write_manifest complete
+    say "registry-agent $version is in $place"
+    say_next
+}
+
+clean_up() {
+    local code=$?
+    rm -rf "$temporary"
+    [[ $code -ne 0 ]] || return 0
+    [[ -z $unfinished ]] || rm -rf "$unfinished"
+    remove_empty_directories "${made[@]}"
+}
+
+# --- Python ---
+
+# Agents run as other users than who installs them: the system's own Python first, and none that only root can reach.
+choose_python() {
+    local candidate answer refused=
+    local candidates=(/usr/bin/python3 python3 python3.13 python3.12 python3.11)
+    [[ -z $asked_python ]] || candidates=("$asked_python")
+    for candidate in "${candidates[@]}"; do
+        command -v "$candidate" >/dev/null || continue
+        if answer=$("$candidate" -I -c "$about_python" 2>/dev/null); then
+            python=${answer%$'\n'*}
+            abi=${answer##*$'\n'}
+            return
+        fi
+        refused+="${refused:+; }$candidate ${answer:-does not run}"
+    done
+    die "no Python fits: ${refused:-there is no ${asked_python:-python3}}. It takes Python 3.11 or newer, which every" \
+        "user can reach (Debian 12, Ubuntu 24.04 or newer: sudo apt-get install python3 python3-venv). Name another" \
+        "with PYTHON=/path/to/python3, or take /opt/registry-agent from the container image, which brings its own"
+}
+
+# Prints what is behind a shim or a virtual environment, and which compiled modules it loads; else why it does not fit.
+about_python='
+import os, sys, sysconfig
+if sys.version_info < (3, 11):
+    sys.exit(print("is Python %d.%d" % sys.version_info[:2]) or 1)
+base = sys._base_executable
+own = os.path.join(os.path.dirname(base), "python%d.%d" % sys.version_info[:2])
+if os.path.exists(own) and os.path.samefile(own, base):
+    base = own  # what python3 means changes with the distribution
+for path in (os.path.realpath(base), os.path.dirname(os.path.realpath(os.__file__))):
+    while path != "/":
+        if not os.stat(path).st_mode & 0o001:
+            sys.exit(print("needs", path, "which other users cannot reach") or 1)
+        path = os.path.dirname(path)
+print(base)
+print(sysconfig.get_config_var("SOABI"))
+'
+
+# All that makes one virtual environment differ from another.
+fingerprint() {
+    {
+        echo "$prefix $python $abi"
+        find agent -type f ! -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
+        sha256sum pyproject.toml requirements.lock requirements-build.lock scripts/install.sh
+    } | sha256sum | cut -c1-12
+}
+
+# Its command is the last thing that is written into it.
+is_built() {
+    [[ -x $root$wanted/bin/registry-agent ]] &&
+        [[ $("$root$wanted/bin/python" -IB -m agent --version 2>/dev/null) == "registry-agent $version" ]]
+}
+
+# Built where it stays, since a virtual environment holds its own path; nobody looks there until the link is put. What
+# builds it lies elsewhere and goes away.
+build() {
+    need_venv
+    say "building a virtual environment with $python"
+    make_directories "$versions"
+    unfinished=$root$wanted
+    rm -rf "$unfinished"
+    "$python" -m venv "$temporary/tools"
+    "$python" -m venv --without-pip "$unfinished"
+    local pip=("$temporary/tools/bin/python" -m pip --disable-pip-version-check --no-input -qq)
+    local into=("${pip[@]}" --python "$unfinished/bin/python" install --no-compile)
+    local locked=(--require-hashes --only-binary :all: --requirement)
+    {
+        "${pip[@]}" install "${locked[@]}" requirements-build.lock &&
+            "${pip[@]}" wheel --no-deps --no-build-isolation --no-index --wheel-dir "$temporary/wheel" . &&
+            "${into[@]}" "${locked[@]}" requirements.lock &&
+            "${into[@]}" --no-deps --no-index --find-links "$temporary/wheel" "registry-agent==$version" &&
+            settle
+    } || die "that did not work; what was installed before is as it was"
+}
+
+need_venv() {
+    if "$python" -c 'import ensurepip, venv' 2>/dev/null; then return; fi
+    # Debian and Ubuntu keep these in a package of their own.
+    local package log
+    package=$("$python" -c 'import sys; print("python{}.{}-venv".format(*sys.version_info))')
+    if [[ -n $root ]] || ! command -v apt-get >/dev/null; then
+        die "$python cannot make virtual environments; run: sudo apt-get install $package"
+    fi
+    say "installing $package"
+    log=$(apt-get -qq update 2>&1 &&
+        DEBIAN_FRONTEND=noninteractive apt-get -y -qq install --no-install-recommends "$package" 2>&1) || die "$log"
+}
+
+# Leaves what is needed to run: compiled, without the path that it was built under, and only root's to write.
+# It is part of a condition, where `set -e` is silent; hence the chain.
+settle() {
+    local home=${unfinished#"$root"} bin=$unfinished/bin settings
+    settings=$(<"$unfinished/pyvenv.cfg") &&
+        printf '%s\n' "${settings//"$unfinished"/"$home"}" >"$unfinished/pyvenv.cfg" &&
+        find "$bin" -mindepth 1 ! -name 'python*' -delete &&
+        rm -rf "$unfinished/include" "$unfinished/.gitignore" &&
+        "$bin/python" -I -m compileall -q -s "$unfinished" -p "$home" "$unfinished/lib" &&
+        # -I: no PYTHONPATH of somebody's project may bring its modules. It hides PYTHONFAULTHANDLER too, hence -X.
+        cat >"$bin/unfinished" <<SCRIPT &&
+#!$home/bin/python -IXfaulthandler
+import sys
+
+from agent.__main__ import main
+
+sys.exit(main())
+SCRIPT
+        chmod 755 "$bin/unfinished" &&
+        chmod -R u=rwX,go=rX "$unfinished" &&
+        if [[ $EUID -eq 0 ]]; then chown -hR 0:0 "$unfinished"; fi &&
+        sync --file-system "$unfinished" &&
+        mv "$bin/unfinished" "$bin/registry-agent"
+}
+
+# --- files ---
+
+# What goes where: `sources` and `targets`. Of those, with the links, `changed` is what differs; `obsolete` is what an
+# earlier version put and this one does not.
+compare() {
+    sources=() targets=() changed=() obsolete=()
+    local share=$prefix/share file at
+    for file in systemd/registry-agent@.*; do add "$(rendered "$file")" "$units/$(basename "$file")"; done
+    if knows_steps; then
+        add systemd/drop-ins/restart-steps.conf "$units/registry-agent@.service.d/10-restart-steps.conf"
+    fi
+    add systemd/registry-agent.sysusers "$sysusers/registry-agent.conf"
+    for file in systemd/drop-ins/*.conf; do add "$file" "$share/registry-agent/systemd/$(basename "$file")"; done
+    add completions/bash/registry-agent "$share/bash-completion/completions/registry-agent"
+    add completions/zsh/_registry-agent "$share/zsh/site-functions/_registry-agent"
+    add completions/fish/registry-agent.fish "$share/fish/vendor_completions.d/registry-agent.fish"
+    for file in LICENSE *.md docs/*.md; do add "$file" "$share/doc/registry-agent/$file"; done
+
+    for at in "${!targets[@]}"; do
+        # Where an earlier run was ended in the middle, systemd may not know yet.
+        [[ $state == complete ]] && is_same "${sources[at]}" "$root${targets[at]}" || changed+=("${targets[at]}")
+    done
+    [[ $(readlink "$root$link") == "$(basename "$versions")/$(basename "$wanted")" ]] || changed+=("$link")
+    [[ $(readlink "$root$command") == ../lib/registry-agent/bin/registry-agent ]] || changed+=("$command")
+    for file in "${files[@]}"; do
+        among "$file" "${targets[@]}" "$link" "$command" "$manifest" || obsolete+=("$file")
+    done
+}
+
+add() { sources+=("$1") targets+=("$2"); }
+
+among() {
+    local one=$1 other
+    shift
+    for other in "$@"; do [[ $other != "$one" ]] || return 0; done
+    return 1
+}
+
+rendered() {
+    local file
+    file=$temporary/$(basename "$1")
+    sed "s|/usr/local/lib/registry-agent|$link|g" "$1" >"$file"
+    echo "$file"
+}
+
+# systemd 254 and newer know RestartSteps=. What a tree for packaging will run on cannot be seen from here.
+knows_steps() {
+    local number=${SYSTEMD_VERSION:-}
+    [[ -n $number || -n $root ]] || number=$(systemctl --version 2>/dev/null | awk 'NR == 1 { print $2 }') || true
+    number=${number%%[!0-9]*}
+    ((${number:-0} >= 254))
+}
+
+is_same() { [[ -f $2 && ! -L $2 && $(stat -c '%a %u' "$2") == "644 $EUID" ]] && cmp -s "$1" "$2"; }
+
+put_files() {
+    local at
+    for at in "${!targets[@]}"; do
+        is_same "${sources[at]}" "$root${targets[at]}" || put_file "${sources[at]}" "${targets[at]}"
+    done
+}
+
+# Whole or not at all: who reads it meanwhile sees the former one.
+put_file() {
+    install -m 644 "$1" "$root$2.new"
+    mv -fT "$root$2.new" "$root$2"
+}
+
+put_link() {
+    [[ $(readlink "$root$2") != "$1" ]] || return 0
+    ln -sfT "$1" "$root$2.new"
+    mv -fT "$root$2.new" "$root$2"
+}
+
+# `made` remembers what was not there, so that uninstall takes it away again.
+make_directories() {
+    [[ ! -d $root$1 ]] || return 0
+    make_directories "$(dirname "$1")"
+    mkdir -m 755 "$root$1"
+    made+=("$1")
+}
+
+write_manifest() {
+    local list=("${targets[@]}" "$link" "$command" "$manifest") path
+    [[ $1 == complete ]] || list+=("${obsolete[@]}")
+    for path in "${list[@]}"; do make_directories "$(dirname "$path")"; done
+    {
+        echo "state $1"
+        printf 'file %s\n' "${list[@]}"
+        printf 'directory %s\n' "${directories[@]}" "${made[@]}" | awk 'NF > 1' | sort -u
+    } >"$temporary/manifest"
+    put_file "$temporary/manifest" "$manifest"
+}
+
+remove_obsolete() {
+    local path
+    for path in "${obsolete[@]}"; do rm -f "$root$path"; done
+    [[ ${#obsolete[@]} -eq 0 ]] || remove_empty_directories "${directories[@]}"
+}
+
+# --- afterwards ---
+
+tell_systemd() {
+    systemd_runs || return 0
+    local restart=() path
+    systemd-sysusers "$sysusers/registry-agent.conf"
+    systemctl daemon-reload
+    running=$(systemctl list-units --plain --no-legend --state=active 'registry-agent@*.service' |
+        awk '{ print $1 }' | paste -sd' ')
+    for path in "${changed[@]}" "${obsolete[@]}"; do
+        case $path in
+            "$units/registry-agent@.socket") restart+=('registry-agent@*.socket' 'registry-agent@*.service') ;;
+            "$link" | "$units"/*) restart+=('registry-agent@*.service') ;;
+        esac
+    done
+    [[ ${#restart[@]} -gt 0 ]] || return 0
+    systemctl try-restart "${restart[@]}" || die "$running did not come back: journalctl -u 'registry-agent@*'"
+    [[ -z $running ]] || say "restarted $running"
+}
+
+# An agent that was not started anew goes on with the version that it began with.
+remove_old_versions() {
+    local old
+    for old in "$root$versions"/*; do
+        [[ $old == "$root$wanted" ]] || in_use "$old" || rm -rf "$old"
+    done
+}
+
+# The path comes on standard input: grep's own arguments are among what it reads.
+in_use() {
+    # shellcheck disable=SC2062 # these are the files
+    [[ -z $root ]] && echo "$1/" | grep --quiet --no-messages --text --fixed-strings --file - /proc/[0-9]*/cmdline
+}
+
+say_next() {
+    local user=USER
+    [[ ! ${SUDO_USER:-root} =~ ^[a-z_][a-z0-9_.-]*$ || ${SUDO_USER:-root} == root ]] || user=$SUDO_USER
+    [[ -z $running ]] || return 0
+    if [[ -z $root ]] && ! systemd_runs; then
+        say "no systemd runs here; start it as the user who runs docker: $command run"
+    else
+        say "${root:+on the machine that it is for, }this starts it, now and at each boot:" \
+            "sudo systemctl enable --now registry-agent@$user.service"
+    fi
+}
+
+main

@@ -1,0 +1,1 @@
+"""`make install`, `make uninstall`, and what shells complete."""

@@ -1,0 +1,32 @@
+"""One real install serves all tests that only look."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.install.staging import Checkout
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    if subprocess.run(["/usr/bin/python3", "-c", "import ensurepip"], capture_output=True, check=False).returncode:
+        pytest.skip("needs a /usr/bin/python3 that can make virtual environments (package python3-venv)")
+    return Checkout(tmp_path_factory.mktemp("install"))
+
+
+@pytest.fixture(scope="session")
+def installed(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Installed under the most closed umask, into a directory with a space in its name. To look at only."""
+    tree = tmp_path_factory.mktemp("staged") / "a tree"
+    said = checkout.make("install", tree, umask=0o077)
+    assert "sudo systemctl enable --now registry-agent@USER.service" in said.splitlines()[-1]
+    return tree
+
+
+@pytest.fixture(scope="session")
+def elsewhere(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a PREFIX of its own, for a systemd that knows RestartSteps=. To look at only."""
+    tree = tmp_path_factory.mktemp("staged") / "elsewhere"
+    checkout.make("install", tree, PREFIX="/opt/x/", SYSTEMD_VERSION="254.1-2")
+    return tree

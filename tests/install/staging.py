@@ -1,0 +1,87 @@
+"""A checkout of one's own, and the trees that it installs."""
+
+import os
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.rig.installed import copy_checkout
+
+LIB: Final = "usr/local/lib/registry-agent"
+_INSTALL_S: Final = 240.0
+_OWN: Final = ("PYTHON", "PREFIX", "DESTDIR", "UNITDIR", "SYSTEMD_VERSION", "SUDO_USER", "MAKE", "MFLAGS")
+Listing = dict[str, tuple[object, ...]]
+
+
+class Checkout:
+    """Somebody's clone that only they can read, under a path that nothing else bears."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path: Final = copy_checkout(directory / "somebody's clone")
+        for path in (self.path, *self.path.rglob("*")):
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXU)
+            if os.geteuid() == 0:
+                os.chown(path, 65534, 65534)
+
+    def make(self, target: str, destination: Path | str, umask: int = 0o022, **variables: str) -> str:
+        """Run `make` with `DESTDIR` and `variables`; what it said.
+
+        Raises:
+            Refused: it failed; with what it said.
+        """
+        said = [f"{name}={value}" for name, value in {"DESTDIR": str(destination), **variables}.items()]
+        return self.run(["make", target, *said], umask=umask)
+
+    def run(self, args: list[str], umask: int = 0o022, **variables: str) -> str:
+        """As `make`, with a command of one's own."""
+        env = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+        done = subprocess.run(
+            args,
+            cwd=self.path,
+            env={**env, **variables},
+            umask=umask,
+            capture_output=True,
+            text=True,
+            timeout=_INSTALL_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise Refused(done.stdout + done.stderr)
+        return done.stdout
+
+    def change(self, file: str, change: Callable[[str], str]) -> None:
+        path = self.path / file
+        path.write_text(change(path.read_text()))
+
+
+class Refused(Exception):  # noqa: N818 - that is what it is
+    """A command failed, and said this."""
+
+
+def listing(tree: Path) -> Listing:
+    """Everything below `tree` with what a change would change: owner, mode, inode, time, size and where links lead."""
+    return {str(path.relative_to(tree)): _traits(path) for path in sorted(tree.rglob("*"))}
+
+
+def _traits(path: Path) -> tuple[object, ...]:
+    seen = path.lstat()
+    leads = path.readlink() if path.is_symlink() else None
+    return (seen.st_mode, seen.st_uid, seen.st_gid, seen.st_ino, seen.st_mtime_ns, seen.st_size, leads)
+
+
+def files(tree: Path) -> Iterator[Path]:
+    return (path for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def copy(tree: Path, target: Path) -> Path:
+    """A tree to change, with the same times and owners."""
+    subprocess.run(["cp", "--archive", str(tree), str(target)], check=True)
+    return target
+
+
+def version(tree: Path) -> str:
+    """What the agent in `tree` says, run by its own interpreter; the tree may lie anywhere."""
+    args = [str(tree / LIB / "bin/python"), "-I", "-m", "agent", "--version"]
+    return subprocess.run(args, capture_output=True, text=True, check=True).stdout.strip()

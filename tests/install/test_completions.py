@@ -1,0 +1,128 @@
+"""What shells complete: made from the command line's parser, committed, and tried in the shells themselves."""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.__main__ import _parser
+from tests.install.terminal import Terminal
+from tests.rig.needs import need
+
+ROOT: Final = Path(__file__).parents[2]
+COMPLETIONS: Final = ROOT / "completions"
+READY: Final = "what now> "
+PROMPT: Final = "PS1='what no''w> '"  # the shell shows what is typed too, and that is not yet its answer
+START: Final = {
+    "bash": (
+        ["bash", "--norc", "--noprofile", "-i"],
+        f"bind 'set bell-style none'; source {{file}}; {PROMPT}",
+    ),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        f"fpath=({{directory}} $fpath); autoload -Uz compinit; compinit -u -D; unsetopt beep; {PROMPT}",
+    ),
+}
+FILES: Final = {"bash": "registry-agent", "zsh": "_registry-agent", "fish": "registry-agent.fish"}
+
+
+@contextmanager
+def typing(shell: str, directory: Path) -> Iterator[Terminal]:
+    """An interactive `shell` in `directory` that has read the completions, and nothing of its owner's."""
+    args, setup = START[shell]
+    file = COMPLETIONS / shell / FILES[shell]
+    env = {"PATH": os.environ["PATH"], "HOME": str(directory), "TERM": "xterm", "LANG": "C.UTF-8"}
+    terminal = Terminal(args, directory, env)
+    try:
+        terminal.type(setup.format(file=shlex.quote(str(file)), directory=shlex.quote(str(file.parent))) + "\n")
+        terminal.shows(READY)
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    [chosen] = [action for action in _parser()._actions if isinstance(action.choices, dict)]
+    assert isinstance(chosen.choices, dict)
+    return chosen.choices
+
+
+def fish(line: str, directory: Path) -> list[str]:
+    """What fish offers at the end of `line`, without the descriptions."""
+    script = f"source {shlex.quote(str(COMPLETIONS / 'fish' / FILES['fish']))}; complete -C {shlex.quote(line)}"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"], "HOME": str(directory)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [offered.partition("\t")[0] for offered in done.stdout.splitlines()]
+
+
+def bash(words: list[str], directory: Path) -> list[str]:
+    """What bash offers for the last of `words`."""
+    script = (
+        f"source {shlex.quote(str(COMPLETIONS / 'bash' / FILES['bash']))}; "
+        'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+        '"$(complete -p registry-agent | sed "s/.*-F \\([^ ]*\\).*/\\1/")"; printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script, "bash", *words], cwd=directory, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split("\n")[:-1]
+
+
+def test_the_committed_files_are_what_the_parser_gives(tmp_path: Path) -> None:
+    """Whoever adds a command or an option runs `make completions`."""
+    subprocess.run([sys.executable, ROOT / "scripts/completions.py", tmp_path], cwd=ROOT, check=True)
+    made, committed = (
+        {str(path.relative_to(base)): path.read_text() for path in base.rglob("*") if path.is_file()}
+        for base in (tmp_path, COMPLETIONS)
+    )
+    assert committed == made
+
+
+@pytest.mark.parametrize("name", list(commands()))
+def test_every_option_of_every_command_is_offered(name: str, tmp_path: Path) -> None:
+    """By bash and by fish, as the parser has them; and none of another command."""
+    need("bash", "fish")
+    options = {text for action in commands()[name]._actions for text in action.option_strings}
+    assert set(bash(["registry-agent", name, "-"], tmp_path)) == options
+    long = {text for text in options if text.startswith("--")}
+    assert set(fish(f"registry-agent {name} --", tmp_path)) == long
+
+
+@pytest.mark.parametrize("shell", list(START))
+def test_a_person_at_a_terminal_presses_tab(shell: str, tmp_path: Path) -> None:
+    """A command's name, its option, an option's file, and another option behind that."""
+    need(shell)
+    (tmp_path / "my settings.toml").touch()
+    with typing(shell, tmp_path) as terminal:
+        terminal.type("registry-agent st\t")
+        terminal.shows("registry-agent status ")
+        terminal.type("--conf\t")
+        terminal.shows("--config ")
+        terminal.type("my\t")
+        terminal.shows("my\\ settings.toml ")
+        terminal.type("--js\t")
+        terminal.shows("--json ")
+
+
+def test_fish_offers_the_same(tmp_path: Path) -> None:
+    """Commands, options and files; not one of them where it does not belong."""
+    need("fish")
+    (tmp_path / "my settings.toml").touch()
+    assert fish("registry-agent st", tmp_path) == ["status"]
+    assert set(fish("registry-agent ", tmp_path)) == set(commands())
+    assert fish("registry-agent status --config my", tmp_path) == ["my settings.toml"]
+    assert fish("registry-agent status --js", tmp_path) == ["--json"]
+    assert fish("registry-agent run --js", tmp_path) == []

@@ -1,0 +1,308 @@
+"""What `make install` puts where, and how it behaves when run again, interrupted, or misused."""
+
+import fcntl
+import os
+import re
+import shutil
+import stat
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent import __version__
+from tests.install.staging import LIB, Checkout, Refused, copy, files, listing, version
+
+pytestmark = pytest.mark.timeout(300)
+
+ROOT: Final = Path(__file__).parents[2]
+UNITS: Final = "usr/local/lib/systemd/system"
+# A user like any other, but for reading what only root may: the checkout lies in a closed directory.
+NOBODY: Final = (
+    *("setpriv", "--reuid=65534", "--clear-groups"),
+    *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
+)
+STEPS: Final = "registry-agent@.service.d/10-restart-steps.conf"
+
+
+def packages(tree: Path) -> set[str]:
+    """The distributions in the virtual environment, without their versions."""
+    infos = (tree / LIB / "lib").glob("python3.*/site-packages/*.dist-info")
+    return {re.sub(r"[-_.]+", "-", info.stem.rpartition("-")[0]).lower() for info in infos}
+
+
+def test_everything_is_where_its_readers_look(installed: Path) -> None:
+    """The interpreter's own tree aside, exactly these files, byte for byte those of the checkout."""
+    share = "usr/local/share"
+    expected = {
+        f"{UNITS}/registry-agent@.service": "systemd/registry-agent@.service",
+        f"{UNITS}/registry-agent@.socket": "systemd/registry-agent@.socket",
+        "usr/local/lib/sysusers.d/registry-agent.conf": "systemd/registry-agent.sysusers",
+        f"{share}/bash-completion/completions/registry-agent": "completions/bash/registry-agent",
+        f"{share}/zsh/site-functions/_registry-agent": "completions/zsh/_registry-agent",
+        f"{share}/fish/vendor_completions.d/registry-agent.fish": "completions/fish/registry-agent.fish",
+        f"{share}/doc/registry-agent/LICENSE": "LICENSE",
+        **{f"{share}/doc/registry-agent/{path.name}": path.name for path in ROOT.glob("*.md")},
+        **{f"{share}/doc/registry-agent/docs/{path.name}": f"docs/{path.name}" for path in ROOT.glob("docs/*.md")},
+        **{
+            f"{share}/registry-agent/systemd/{path.name}": f"systemd/drop-ins/{path.name}"
+            for path in ROOT.glob("systemd/drop-ins/*.conf")
+        },
+    }
+    found = {str(path.relative_to(installed)) for path in files(installed)}
+    outside = {path for path in found if not path.startswith(f"{LIB}.versions/")}
+    assert outside == {*expected, f"{share}/registry-agent/manifest"}
+    for path, source in expected.items():
+        assert (installed / path).read_bytes() == (ROOT / source).read_bytes(), path
+
+
+def test_the_environment_holds_what_the_lock_pins_and_nothing_that_builds(installed: Path) -> None:
+    """No pip, no setuptools, no hatchling; and as commands the interpreter and the agent alone."""
+    lock = (ROOT / "requirements.lock").read_text()
+    pinned = {re.sub(r"[-_.]+", "-", name).lower() for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+    found = packages(installed)
+    assert "registry-agent" in found
+    assert found - {"registry-agent"} <= pinned
+    assert not found & {"pip", "setuptools", "wheel", "hatchling", "editables"}
+    commands = {path.name for path in (installed / LIB / "bin").iterdir()}
+    assert {name for name in commands if not name.startswith("python")} == {"registry-agent"}
+
+
+def test_whoever_installs_with_whatever_umask_everybody_may_read_and_only_the_owner_write(installed: Path) -> None:
+    """The umask was 077, and the checkout somebody else's and closed."""
+    for path in (installed, *installed.rglob("*")):
+        seen = path.lstat()
+        assert seen.st_uid == os.geteuid(), path
+        if not path.is_symlink():
+            must = 0o755 if path.is_dir() else 0o644
+            assert stat.S_IMODE(seen.st_mode) in {must, 0o755}, (oct(seen.st_mode), path)
+
+
+def test_it_runs_wherever_the_tree_is_moved_to(installed: Path, tmp_path: Path) -> None:
+    """Nothing in any file tells of where it was built, bytecode included; and running it writes nothing."""
+    moved = copy(installed, tmp_path / "moved")
+    before = listing(moved)
+    assert version(moved) == f"registry-agent {__version__}"
+    assert listing(moved) == before
+    shutil.rmtree(moved)
+
+
+def test_no_file_names_a_place_of_the_building(installed: Path, checkout: Checkout) -> None:
+    """Neither the tree's directory, nor the checkout, nor a temporary one; bytecode included."""
+    traces = [str(place).encode() for place in (installed, checkout.path, checkout.path.parent)]
+    tools = re.compile(rb"/tmp/tmp\.\w{10}")
+    for path in files(installed):
+        content = path.read_bytes()
+        assert not any(trace in content for trace in traces), path
+        assert not tools.search(content), path
+
+
+def test_all_bytecode_is_there(installed: Path) -> None:
+    """The user that runs it cannot write it, so each start would compile anew."""
+    sources = {path for path in (installed / f"{LIB}.versions").rglob("*.py") if "site-packages" in path.parts}
+    compiled = {path.parent.parent / f"{path.name.partition('.')[0]}.py" for path in installed.rglob("*.pyc")}
+    assert sources == compiled
+
+
+def test_the_command_ignores_a_projects_python_path(installed: Path) -> None:
+    """Somebody's project may have an `agent` package too, and a PYTHONPATH that finds it."""
+    first = (installed / LIB / "bin/registry-agent").read_text().splitlines()[0]
+    target = (installed / LIB).readlink()
+    assert first == f"#!/usr/local/lib/{target}/bin/python -IXfaulthandler"
+    assert len(first) < 127, "older kernels cut longer first lines"
+    assert (installed / "usr/local/bin/registry-agent").resolve() == (installed / LIB / "bin/registry-agent").resolve()
+
+
+def test_twice_changes_nothing(installed: Path, checkout: Checkout) -> None:
+    """Not a time, not an inode; without a network; and it says so in one line."""
+    before = listing(installed)
+    for umask in (0o077, 0o002):
+        said = checkout.make("install", installed, umask=umask, PIP_NO_INDEX="1")
+        assert said.splitlines() == [
+            f"install: registry-agent {__version__} is in {installed}/usr/local already; nothing changed"
+        ]
+        assert listing(installed) == before
+
+
+def test_a_prefix_of_ones_own_is_in_every_path(elsewhere: Path) -> None:
+    """Where systemd does not search below it, the units lie in /etc."""
+    service = (elsewhere / "etc/systemd/system/registry-agent@.service").read_text()
+    assert "ExecStart=/opt/x/lib/registry-agent/bin/registry-agent run" in service
+    assert (elsewhere / "etc/sysusers.d/registry-agent.conf").exists()
+    assert (elsewhere / "opt/x/lib/registry-agent/bin/registry-agent").read_text().startswith("#!/opt/x/lib/")
+    for path in files(elsewhere):
+        assert b"/usr/local/lib/registry-agent" not in path.read_bytes(), path
+    assert {path.name for path in elsewhere.iterdir()} == {"etc", "opt"}
+
+
+def test_restart_steps_are_for_a_systemd_that_knows_them(
+    elsewhere: Path, installed: Path, checkout: Checkout, tmp_path: Path
+) -> None:
+    """254 gets the drop-in, 252 loses it again, and where nothing is known of the target there is none."""
+    assert (elsewhere / "etc/systemd/system" / STEPS).read_bytes() == (
+        ROOT / "systemd/drop-ins/restart-steps.conf"
+    ).read_bytes()
+    assert not (installed / UNITS / STEPS).exists()
+    older = copy(elsewhere, tmp_path / "older")
+    checkout.make("install", older, PREFIX="/opt/x", SYSTEMD_VERSION="252")
+    assert not (older / "etc/systemd/system" / STEPS).parent.exists()
+    shutil.rmtree(older)
+
+
+def test_units_go_where_they_are_asked_to(installed: Path, checkout: Checkout, tmp_path: Path) -> None:
+    """UNITDIR wins; those at the former place are gone, so that no two answer to one name."""
+    tree = copy(installed, tmp_path / "tree")
+    checkout.make("install", tree, UNITDIR="/usr/lib/systemd/system")
+    assert (tree / "usr/lib/systemd/system/registry-agent@.service").exists()
+    assert not (tree / UNITS).exists()
+    shutil.rmtree(tree)
+
+
+def test_an_upgrade_that_fails_leaves_the_former_version_and_one_that_works_replaces_it(
+    installed: Path, tmp_path: Path
+) -> None:
+    """Without a network nothing changes and nothing is left over. With one, the former version goes, whole."""
+    tree = copy(installed, tmp_path / "tree")
+    before = listing(tree)
+    newer = Checkout(tmp_path)
+    newer.change("agent/__init__.py", lambda text: text.replace(__version__, "1000.0.1"))
+    newer.change("docs/settings.md", lambda text: text + "\nMore.\n")
+    with pytest.raises(Refused, match="what was installed before is as it was"):
+        newer.make("install", tree, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    changed = {path for path, traits in listing(tree).items() if before.get(path) != traits}
+    assert changed <= {"usr/local/lib/registry-agent.versions"}, "only the time of the directory that held the attempt"
+    assert version(tree) == f"registry-agent {__version__}"
+
+    newer.make("install", tree)
+    assert version(tree) == "registry-agent 1000.0.1"
+    assert len([*(tree / f"{LIB}.versions").iterdir()]) == 1
+    assert (tree / "usr/local/share/doc/registry-agent/docs/settings.md").read_text().endswith("More.\n")
+    unit = f"{UNITS}/registry-agent@.service"
+    assert listing(tree)[unit] == before[unit], "what is the same is not written again"
+    shutil.rmtree(tree)
+
+
+def test_a_first_install_that_fails_leaves_nothing(checkout: Checkout, tmp_path: Path) -> None:
+    """Neither files nor directories."""
+    with pytest.raises(Refused, match="No matching distribution"):
+        checkout.make("install", tmp_path / "tree", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+    assert listing(tmp_path / "tree") == {}
+
+
+def test_an_install_that_was_ended_in_the_middle_is_finished_by_the_next(
+    installed: Path, checkout: Checkout, tmp_path: Path
+) -> None:
+    """What is missing comes back, what is damaged is put right, what was half built goes; the rest needs no network."""
+    tree = copy(installed, tmp_path / "tree")
+    before = listing(tree)
+    manifest = tree / "usr/local/share/registry-agent/manifest"
+    manifest.write_text(manifest.read_text().replace("state complete", "state unfinished"))
+    (tree / "usr/local/bin/registry-agent").unlink()
+    (tree / UNITS / "registry-agent@.service").write_text("half a uni")
+    (tree / UNITS / "registry-agent@.socket").chmod(0o600)
+    (tree / f"{LIB}.versions/1.0.1-half").mkdir()
+    checkout.make("install", tree, PIP_NO_INDEX="1")
+    assert {path: (traits[0], traits[5:]) for path, traits in listing(tree).items()} == {
+        path: (traits[0], traits[5:]) for path, traits in before.items()
+    }
+    shutil.rmtree(tree)
+
+
+def test_uninstall_takes_what_was_put_and_nothing_else(installed: Path, checkout: Checkout, tmp_path: Path) -> None:
+    """Somebody's own files stay, and the directories that they need. A second time is no error."""
+    tree = copy(installed, tmp_path / "tree")
+    own = {
+        "etc/registry-agent/config.toml",
+        "etc/systemd/system/registry-agent@.service.d/own.conf",
+        "usr/local/lib/systemd/system/registry-agent@.service.d/own.conf",
+        "usr/local/bin/other",
+        "var/lib/registry-agent/ada/state.json",
+    }
+    for name in own:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("own")
+    said = checkout.make("uninstall", tree)
+    assert "left as they are: settings and drop-ins in /etc, state in /var/lib/registry-agent" in said
+    assert {str(path.relative_to(tree)) for path in files(tree)} == own
+    assert not [path for path in tree.rglob("*") if path.is_symlink()]
+    assert not (tree / "usr/local/share").exists()
+    assert "nothing is installed" in checkout.make("uninstall", tree)
+    assert {str(path.relative_to(tree)) for path in files(tree)} == own
+
+
+def test_uninstall_leaves_an_empty_tree(installed: Path, elsewhere: Path, checkout: Checkout, tmp_path: Path) -> None:
+    """Where there was nothing before, there is nothing after; also with what only some installs put."""
+    for tree, prefix in ((installed, "/usr/local"), (elsewhere, "/opt/x")):
+        gone = copy(tree, tmp_path / "gone")
+        checkout.make("uninstall", gone, PREFIX=prefix)
+        assert listing(gone) == {}
+        gone.rmdir()
+
+
+@pytest.mark.parametrize("target", ["install", "uninstall"])
+def test_only_root_changes_the_system(target: str, checkout: Checkout) -> None:
+    """And it is told before anything is done, with the command that works."""
+    with pytest.raises(Refused, match=f"sudo make {target}"):
+        checkout.run([*(NOBODY if os.geteuid() == 0 else ()), f"scripts/{target}.sh"], PIP_NO_INDEX="1")
+
+
+@pytest.mark.parametrize("prefix", ["usr", "./x", "/opt/a b", "/opt/100%", "/opt/x;y"])
+def test_a_prefix_that_units_cannot_name_is_refused(prefix: str, checkout: Checkout, tmp_path: Path) -> None:
+    """It would have to stand in first lines of scripts and in units, which know no quotes."""
+    with pytest.raises(Refused, match="PREFIX must be an absolute path"):
+        checkout.make("install", tmp_path / "tree", PREFIX=prefix)
+    assert not (tmp_path / "tree").exists()
+
+
+def test_a_relative_destination_is_below_the_directory_of_make(installed: Path, checkout: Checkout) -> None:
+    """The very same tree is found by a way that begins where make runs."""
+    relative = os.path.relpath(installed, checkout.path)
+    said = checkout.make("install", relative)
+    assert f"is in {installed}/usr/local already" in said
+
+
+def test_an_interpreter_that_other_users_cannot_reach_is_refused(checkout: Checkout, tmp_path: Path) -> None:
+    """A version manager's in a closed home directory would work for root, and for no agent."""
+    home = tmp_path / "home"
+    (home / "bin").mkdir(parents=True)
+    home.chmod(0o700)
+    hidden = home / "bin/python3"
+    shutil.copy2(Path("/usr/bin/python3").resolve(), hidden)
+    with pytest.raises(Refused, match=r"which other users cannot reach.*PYTHON=/path/to/python3"):
+        checkout.make("install", tmp_path / "tree", PYTHON=str(hidden))
+    assert not (tmp_path / "tree").exists()
+
+
+def test_without_a_python_that_is_new_enough_it_says_what_to_do(checkout: Checkout, tmp_path: Path) -> None:
+    """It names what was found, what is needed, and the way without any."""
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\necho is Python 3.9\nexit 1\n")
+    old.chmod(0o755)
+    with pytest.raises(Refused, match=r"is Python 3\.9\. It takes Python 3\.11 or newer.*container image"):
+        checkout.make("install", tmp_path / "tree", PYTHON=str(old))
+
+
+def test_two_at_once_do_not_mix(installed: Path, checkout: Checkout) -> None:
+    """The second one ends at once, and says why."""
+    held = os.open(installed / "usr/local", os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for target in ("install", "uninstall"):
+            with pytest.raises(Refused, match="another install or uninstall is at work"):
+                checkout.make(target, installed)
+    finally:
+        os.close(held)
+
+
+def test_what_is_not_ours_is_not_replaced(checkout: Checkout, tmp_path: Path) -> None:
+    """A directory where the link belongs holds somebody's work."""
+    (tmp_path / LIB).mkdir(parents=True)
+    with pytest.raises(Refused, match="not of make install's making"):
+        checkout.make("install", tmp_path)
+
+
+def test_make_can_be_asked_what_it_would_do(checkout: Checkout, tmp_path: Path) -> None:
+    """`make -n` does nothing."""
+    for target in ("install", "uninstall"):
+        checkout.run(["make", "-n", target, f"DESTDIR={tmp_path / 'tree'}"])
+    assert not (tmp_path / "tree").exists()
