@@ -3,7 +3,6 @@
 import asyncio
 import signal
 from collections.abc import Mapping, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +21,6 @@ CRASHED: Final = 70
 LOCKED_OUT: Final = 75
 
 _LOCK_S: Final = 10.0
-_THREADS: Final = 64
 _LAST_WORD_S: Final = 0.4
 _UNREAD: Final = frozenset({"secret_invalid", "secrets_unavailable"})
 
@@ -118,8 +116,7 @@ class Agent:
     def _heed_signals(self) -> "asyncio.Future[str]":
         """Before anything slow: SIGTERM and SIGINT give the future their name, SIGHUP reads the settings again."""
         loop = asyncio.get_running_loop()
-        # Names and file systems that hang keep a thread each; there must be some left for what does not.
-        loop.set_default_executor(ThreadPoolExecutor(_THREADS, "worker"))
+        loop.set_default_executor(self._parts.workers)
         stop: asyncio.Future[str] = loop.create_future()
 
         def end(number: signal.Signals) -> None:

@@ -25,6 +25,7 @@ from agent.edge.registry_probe import RegistryProbe
 from agent.edge.report_target import ReportTarget
 from agent.edge.secret_url import SecretUrl
 from agent.edge.systemd import Systemd
+from agent.edge.threads import worker_threads
 from agent.edge.tool_probes import ToolProbes
 from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.secret_environment import read_environment
@@ -51,6 +52,8 @@ from agent.web.document import StatusDocument
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
 
+_THREADS = 64
+"""Names and file systems that hang keep a thread each; there must be some left for what does not."""
 _TOKENS_KNOWN = 50
 """The tokens fetched last, which the log masks; an older one has been replaced or has ended."""
 
@@ -83,6 +86,7 @@ class Parts:
         self.runtime = paths.runtime_directory(environ)
         self.clock = Clock()
         self.http = HttpClient()
+        self.workers = worker_threads(_THREADS, "worker")
         self._observers()
         self._logins()
         self._sources()

@@ -35,7 +35,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"registry-agent run: {error}", file=sys.stderr)
         return USAGE
     keep_secrets_in()
-    faulthandler.enable()
+    # The loop's thread alone, and the signal goes to no other: to print threads that run meanwhile was seen to crash.
+    faulthandler.enable(all_threads=False)
+    if sys.version_info < (3, 12):  # from then on it is the default: no thread for each child
+        asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
     agent = Agent(Path(args.config) if args.config else None, flags, os.environ)
     runner = asyncio.Runner()
     code = runner.run(agent.once() if args.once else agent.run())

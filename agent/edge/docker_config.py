@@ -6,7 +6,6 @@ import errno
 import os
 import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -19,6 +18,7 @@ from agent.edge.kept_file import (
     replace_version,
     signature,
 )
+from agent.edge.threads import worker_threads
 from agent.model.docker_auth import ConfigError, Document, format_config, parse_config
 from agent.model.problems import ConfigInvalid, ConfigUnwritable
 from agent.model.sandbox import opening
@@ -48,7 +48,7 @@ class DockerConfigFile:
         """`unit` is the systemd service that the agent runs in, whose sandbox may be in the way."""
         self.path: Final = directory / "config.json"
         self._unit: Final = unit
-        self._thread: Final = ThreadPoolExecutor(1, "docker-config")
+        self._thread: Final = worker_threads(1, "docker-config")
         self._parsed: tuple[bytes, Document] | None = None
 
     async def read(self) -> Document:

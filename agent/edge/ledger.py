@@ -9,15 +9,18 @@ import os
 import secrets
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.edge.kept_file import UnreadableFileError, read_version
+from agent.edge.threads import worker_threads
 from agent.model.docker_auth import Entry
 from agent.model.ledger import LedgerEntry, Rejection
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _FILE: Final = "state.json"
 _VERSION: Final = 1
@@ -43,8 +46,8 @@ class Ledger:
         self._key = secrets.token_hex(32)
         self._entries: dict[str, LedgerEntry] = {}
         self._rejections: dict[str, Rejection] = {}
-        self._thread: Final = ThreadPoolExecutor(1, "ledger")
-        self._last_write: Future[None] | None = None
+        self._thread: Final = worker_threads(1, "ledger")
+        self._last_write: "Future[None] | None" = None
         self._next: dict[str, Any] | None = None
         self._handing_over: Final = threading.Lock()
         self.brought: Mapping[str, str] | None = None

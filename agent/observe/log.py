@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from collections import deque
@@ -139,6 +140,7 @@ class _Writer:
         self._thread.join(_FLUSH_S)
 
     def _write(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})  # it is for the loop's thread (cli/run.py)
         told = 0
         while (line := self._queue.get()) is not None:
             if self._print(line) and self.dropped > told and self._queue.empty():

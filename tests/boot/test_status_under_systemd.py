@@ -89,6 +89,7 @@ def test_a_frozen_agent_is_killed_and_tells_where_it_stood(machine: Booted) -> N
     assert "Watchdog timeout" in journal
     assert "most recent call first" in journal
     assert "/agent/cli/run.py" in journal, journal
+    assert "status=6/ABRT" in journal
 
 
 def test_an_agent_that_hangs_while_it_is_loaded_tells_where(machine: Booted) -> None:
