@@ -47,7 +47,7 @@ class Ledger:
         self._entries: dict[str, LedgerEntry] = {}
         self._rejections: dict[str, Rejection] = {}
         self._thread: Final = worker_threads(1, "ledger")
-        self._last_write: "Future[None] | None" = None
+        self._last_write: Future[None] | None = None
         self._next: dict[str, Any] | None = None
         self._handing_over: Final = threading.Lock()
         self.brought: Mapping[str, str] | None = None
