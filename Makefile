@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test install uninstall image devcontainer-feature lint format lock completions clean
+.PHONY: help demo test faults torture install uninstall image devcontainer-feature lint format lock completions clean
 
 help:
 	@echo "make demo  the agent against an embedded pretend cloud: no account, no network"
@@ -15,6 +15,8 @@ help:
 	@echo "make image                 the container image registry-agent"
 	@echo "make devcontainer-feature  the dev container feature, into dist/devcontainer-feature/registry-agent"
 	@echo
+	@echo "make torture      the long campaigns: an hour and more; TORTURE=0.01 shortens them"
+	@echo "make faults       write docs/faults.md anew, from what the tests see"
 	@echo "make lint         ruff and mypy alone"
 	@echo "make format       rewrite the code as ruff formats it"
 	@echo "make lock         pin the dependencies anew, with hashes"
@@ -29,6 +31,13 @@ test: $(VENV)/test.stamp
 	@scripts/system-packages.sh test
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest --no-fold-skipped --cov --cov-report=term
+
+torture: $(VENV)/test.stamp
+	@scripts/system-packages.sh test
+	@$(BIN)/pytest -m torture --timeout 0 tests/torture
+
+faults: $(VENV)/test.stamp
+	@FAULTS_DOCUMENT=1 $(BIN)/pytest -q tests/codes --ignore tests/codes/test_faults_document.py
 
 # Both read PREFIX and DESTDIR, and the first PYTHON, UNITDIR and SYSTEMD_VERSION too: make hands them on.
 install:

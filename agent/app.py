@@ -82,7 +82,7 @@ class Agent:
         parts, code = self._parts, CLEAN
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(_endless(service), name=service.name) for service in parts.services]
+                tasks = [group.create_task(_endless(service), name=service.name) for service in self._services(stop)]
                 self._log.info("agent.stopping", signal=await stop)
                 parts.board.set_phase(Phase.STOPPING)
                 parts.systemd.notify(STOPPING="1")
@@ -93,6 +93,14 @@ class Agent:
             self._log.exception("agent.crashed")
             code = CRASHED
         return code
+
+    def _services(self, stop: "asyncio.Future[str]") -> list[Service]:
+        def lost() -> None:
+            if not stop.done():
+                stop.set_result("sandbox.lost")
+
+        parts = self._parts
+        return [*parts.services, *([parts.sandbox_watch(lost)] if parts.systemd.unit else [])]
 
     async def _pass(self) -> bool:
         parts = self._parts

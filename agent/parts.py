@@ -4,7 +4,7 @@ import random
 import secrets
 import socket
 from collections import deque
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ from agent.edge.ledger import Ledger
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.registry_probe import RegistryProbe
 from agent.edge.report_target import ReportTarget
+from agent.edge.sandbox import Sandbox
 from agent.edge.secret_url import SecretUrl
 from agent.edge.systemd import Systemd
 from agent.edge.threads import worker_threads
@@ -42,6 +43,7 @@ from agent.services.logins import Logins
 from agent.services.planning import Planning
 from agent.services.refusals import Refusals
 from agent.services.reports import Reports
+from agent.services.sandbox_watch import SandboxWatch
 from agent.services.secrets import Secrets
 from agent.services.sign_in import SignIn
 from agent.services.surroundings import Surroundings
@@ -107,6 +109,10 @@ class Parts:
             clock_watch,
             watchdog,
         )
+
+    def sandbox_watch(self, on_lost: Callable[[], None]) -> SandboxWatch:
+        """Runs beside `services` in a unit of systemd."""
+        return SandboxWatch(Sandbox(self.settings.value.docker.config_dir), self.clock, self.log.logger, on_lost)
 
     def _observers(self) -> None:
         settings = self.settings.value

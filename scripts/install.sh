@@ -28,6 +28,7 @@ main() {
     alone "$root$prefix/"
     read_manifest
     wanted=$versions/$version-$(fingerprint)
+    make_group
     compare
     if [[ $state == complete && ${#changed[@]} -eq 0 && ${#obsolete[@]} -eq 0 ]] && is_built; then
         say "registry-agent $version is in $place already; nothing changed"
@@ -272,10 +273,19 @@ remove_obsolete() {
 
 # --- afterwards ---
 
+# The sockets are this group's, and fail without it. At boot systemd-sysusers alone would come too late, or not at all.
+make_group() {
+    [[ -z $root ]] && ! getent group registry-agent >/dev/null || return 0
+    if command -v systemd-sysusers >/dev/null; then
+        systemd-sysusers "$PWD/systemd/registry-agent.sysusers"
+    else
+        groupadd --system registry-agent
+    fi
+}
+
 tell_systemd() {
     systemd_runs || return 0
     local restart=() path
-    systemd-sysusers "$sysusers/registry-agent.conf"
     systemctl daemon-reload
     running=$(systemctl list-units --plain --no-legend --state=active 'registry-agent@*.service' |
         awk '{ print $1 }' | paste -sd' ')

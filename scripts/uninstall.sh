@@ -5,7 +5,7 @@
 
 main() {
     read_manifest
-    if [[ -z $state ]]; then
+    if [[ -z $state && ! -d $root$versions ]]; then
         say "nothing is installed in $place"
         return
     fi

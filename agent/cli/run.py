@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import faulthandler
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"registry-agent run: {error}", file=sys.stderr)
         return USAGE
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the agent can heed it: it would end it while it is loaded
     keep_secrets_in()
     # The loop's thread alone, and the signal goes to no other: to print threads that run meanwhile was seen to crash.
     faulthandler.enable(all_threads=False)
@@ -47,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """End now: a thread may still hang in a file system or a name server, and nobody may wait for it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """End now: a thread may still hang in a file system, a name server or a full pipe, and nobody may wait for it.
+
+    The log has been written as far as it can be, and nothing else was printed.
+    """
     os._exit(code)

@@ -50,13 +50,18 @@ def state_directory(environ: Mapping[str, str]) -> Path:
     return Path(state_home or home(environ) / ".local/state") / "registry-agent"
 
 
+def _of_unit(user: str) -> list[Path]:
+    """Where systemd opened it; else, where the socket unit is masked or failed, the agent itself did."""
+    return [_SYSTEM_RUNTIME / user / SOCKET_NAME, _SYSTEM_RUNTIME / user / "work" / SOCKET_NAME]
+
+
 def socket_candidates(user: str | None, environ: Mapping[str, str] = os.environ) -> list[Path]:
     """Where an agent may listen, the likeliest first; `user` names whose agent is meant."""
     if user is not None:
-        return [_SYSTEM_RUNTIME / user / SOCKET_NAME]
+        return _of_unit(user)
     places = [
         runtime_directory(environ),
-        _SYSTEM_RUNTIME / user_name(),
+        *(socket.parent for socket in _of_unit(user_name())),
         _SYSTEM_RUNTIME,
         *([Path(environ["XDG_RUNTIME_DIR"], "registry-agent")] if environ.get("XDG_RUNTIME_DIR") else []),
         state_directory(environ) / "run",

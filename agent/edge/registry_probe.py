@@ -162,6 +162,9 @@ def _fault(error: Exception) -> tuple[Fault, str]:
             detail = f"the proxy answered with status {error.status}"
         case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes what came
             fault, detail = Fault.NONSENSE, error.message.partition("\n")[0].rstrip(":").lower()
+        case aiohttp.ServerDisconnectedError():  # its text may be aiohttp's own picture of half an answer
+            half = not isinstance(error.message, str)
+            detail = f"it ended the connection {'in the middle of its answer' if half else 'without an answer'}"
         case OSError():  # aiohttp.ClientOSError is one
             detail = _why(error)
     return fault, printable(_PYTHONS_OWN.sub("", detail))

@@ -24,6 +24,7 @@ _SIGNATURE: Final = frozenset({"InvalidSignatureException", "InvalidSignature", 
 _TIME: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
 _MINUTE_S: Final = 60
 _WRONG_KEY: Final = "does not match"
+_WRONG_PLACE: Final = "should be scoped to"
 _ABOUT_TIME: Final = re.compile(r"expired|not yet current|too skewed|in the future", re.IGNORECASE)
 # AWS words it so, the last being its own time: Signature expired, 20260101T000000Z is now earlier than
 # 20260101T001000Z (20260101T001500Z - 5 min.)
@@ -85,6 +86,9 @@ def _signed_request_refused(refusal: AwsRefusal) -> Problem:
         return ClockSkew(SUBJECT, f"AWS refused {refusal.action} for the time of its signature: {_clock(refusal)}")
     if _DENIED.fullmatch(code):
         return _denied(refusal)
+    if code in _SIGNATURE and _WRONG_PLACE in refusal.message:
+        hint = "check the region (aws.region, the secret's) and AWS_ENDPOINT_URL: it was signed for another place"
+        return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}", hint=hint)
     if code in _UNKNOWN_KEYS | _EXPIRED | _SIGNATURE:
         return _keys_refused(refusal)
     return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}")
@@ -142,7 +146,8 @@ def _is_about_time(refusal: AwsRefusal) -> bool:
     """Both a wrong clock and a wrong secret key give these codes; only the words and the clocks tell them apart."""
     if _ABOUT_TIME.search(refusal.message) or clock_skew(refusal.server_time, refusal.seen_at):
         return True
-    return refusal.code == "InvalidSignatureException" and _WRONG_KEY not in refusal.message
+    known = _WRONG_KEY in refusal.message or _WRONG_PLACE in refusal.message
+    return refusal.code == "InvalidSignatureException" and not known
 
 
 def _clock(refusal: AwsRefusal) -> str:

@@ -11,6 +11,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "agent.stopped": "did it end cleanly?",
     "agent.crashed": "which fault of its own ended it?",
     "state.unusable": "why does it remember nothing from before, or nothing for later?",
+    "sandbox.lost": "which directory went, so that systemd must start it anew to let it write there?",
     "settings.reloaded": "did SIGHUP take the settings, or which faults kept the old ones?",
     "status.listening": "at which address does the status answer?",
     "status.request_failed": "which request did it fail to answer, and why?",

@@ -76,7 +76,7 @@ def test_a_linked_configuration_is_told_with_what_opens_it(machine: Booted, regi
     give(machine, secret(registry))
     warning = until("the warning", lambda: _warning(machine, "config_unwritable"))
     assert f"systemctl edit {SERVICE}" in warning["hint"]
-    assert "ReadWritePaths=/srv/dotfiles`" in warning["hint"]
+    assert "ReadWritePaths=-/srv/dotfiles`" in warning["hint"]
     _open(machine, warning["hint"])
     wait_logged_in(machine, registry)
     assert machine.path(f"{_HOME}/.docker/config.json").is_symlink()
@@ -92,7 +92,7 @@ def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, regi
     machine.write(f"{_HOME}/.docker/config.json", '{"credsStore": "pass"}', mode=0o600, owner=USER)
     give(machine, secret(registry))
     warning = until("the warning", lambda: _warning(machine, "credential_store_failed"))
-    assert f"ReadWritePaths={_HOME}/.password-store {_HOME}/.gnupg`" in warning["hint"]
+    assert f"ReadWritePaths=-{_HOME}/.password-store -{_HOME}/.gnupg`" in warning["hint"]
     _open(machine, warning["hint"])
     wait_logged_in(machine, registry)
     assert status(machine)["registries"][0]["stored_in"] == "pass"
@@ -108,6 +108,35 @@ def test_where_no_namespaces_are_allowed_a_drop_in_helps(boot: Boot, enabled: Pa
     machine.must("systemctl", "daemon-reload")
     machine.wait_for(SERVICE)
     assert status(machine)["schema"]
+
+
+def test_where_no_namespace_can_be_made_at_all_it_starts_as_it_is(boot: Boot, enabled: Path) -> None:
+    """Its systemd goes on without, and says so."""
+    machine = boot(enabled, "--system-call-filter=~unshare").wait_for_boot().wait_for(SERVICE)
+    assert status(machine)["schema"]
+
+
+def test_a_removed_directory_of_dockers_is_made_anew(machine: Booted, registry: str) -> None:
+    """`rm -r ~/.docker` takes the sandbox's mount with it: the agent has itself started anew, and the login is back."""
+    give(machine, secret(registry))
+    wait_logged_in(machine, registry)
+    before = machine.property("MainPID", SERVICE)
+    machine.must("rm", "--recursive", f"{_HOME}/.docker", user=USER)
+    config = machine.path(f"{_HOME}/.docker/config.json")
+    until("the login's return", lambda: config.exists() and registry in config.read_text())
+    assert machine.property("MainPID", SERVICE) != before
+    wait_logged_in(machine, registry)
+    assert machine.must("stat", "--format=%U:%G %a", f"{_HOME}/.docker").split() == [f"{USER}:{USER}", "700"]
+
+
+def test_the_socket_and_its_agent_go_together(machine: Booted) -> None:
+    """Whichever of the two is started anew or stopped, none is left without the other."""
+    for unit in (SOCKET, SERVICE):
+        machine.must("systemctl", "restart", unit)
+        assert machine.wait_for(SERVICE).property("ActiveState", SOCKET) == "active"
+        assert status(machine)["schema"]
+    machine.must("systemctl", "disable", "--now", SERVICE, SOCKET)
+    assert {machine.property("ActiveState", unit) for unit in (SERVICE, SOCKET)} == {"inactive"}
 
 
 def test_the_socket_is_for_the_user_and_the_group(machine: Booted) -> None:

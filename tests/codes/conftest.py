@@ -1,5 +1,6 @@
 """A world of its own for each test."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from tests.codes.here import Here
+from tests.codes.matrix import Fault, fault_name, write
 from tests.codes.world import World
+
+
+@pytest.fixture(scope="session")
+def faults() -> Iterator[list[Fault]]:
+    """What the tests saw; `make faults` has it written into the document."""
+    faults: list[Fault] = []
+    yield faults
+    if "FAULTS_DOCUMENT" in os.environ:
+        write(faults)
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +29,7 @@ def here() -> Iterator[Here]:
 
 
 @pytest.fixture
-def world(here: Here, tmp_path: Path) -> Iterator[World]:
+def world(here: Here, tmp_path: Path, request: pytest.FixtureRequest, faults: list[Fault]) -> Iterator[World]:
     """At its end the agent must have answered all the time."""
     if shutil.which("docker") is None:
         pytest.skip("needs docker (package docker-cli or docker.io)")
@@ -27,3 +38,4 @@ def world(here: Here, tmp_path: Path) -> Iterator[World]:
         yield world
     finally:
         world.close()
+    faults.append(Fault(*fault_name(request.node.nodeid), world.seen))

@@ -277,3 +277,42 @@ def test_aws_answers_by_another_clock(world: World) -> None:
     world.agent.wait_logged_in(door.hostname)
     off = timedelta()
     world.cleared("clock_skew", "aws")
+
+
+STS_CALL: Final = "sts:AssumeRole"
+# What each call can fail with, and the code that tells of it.
+SAID: Final[Mapping[str, tuple[str, str, str]]] = {
+    "AssumeRole is throttled": (STS_CALL, "throttled", "aws_throttled"),
+    "AssumeRole is denied": (STS_CALL, "access_denied", "aws_access_denied"),
+    "AssumeRole by a session that ended": (STS_CALL, "expired_credentials", "aws_access_denied"),
+    "AssumeRole by keys that AWS does not know": (STS_CALL, "unknown_key", "aws_access_denied"),
+    "AssumeRole by a wrong secret key": (STS_CALL, "bad_signature", "aws_access_denied"),
+    "AssumeRole at a wrong time": (STS_CALL, "signature_expired", "clock_skew"),
+    "AssumeRole too early": (STS_CALL, "signature_early", "clock_skew"),
+    "STS breaks down": (STS_CALL, "server_error", "aws_error"),
+    "STS is not available": (STS_CALL, "unavailable", "aws_error"),
+    "STS is silent": (STS_CALL, "silent", "aws_unreachable"),
+    "STS cuts the connection": (STS_CALL, "reset", "aws_unreachable"),
+    "STS talks nonsense": (STS_CALL, "garbage", "aws_error"),
+    "a 404 in the place of STS": (STS_CALL, "not_found", "aws_error"),
+    "the metadata service is silent": ("imds:credentials", "silent", "aws_credentials_missing"),
+    "the metadata service cuts the connection": ("imds:token", "reset", "aws_credentials_missing"),
+    "the metadata service talks nonsense": ("imds:credentials", "garbage", "aws_credentials_missing"),
+    "GetAuthorizationToken by a session that ended": (TOKEN_CALL, "expired_credentials", "aws_access_denied"),
+    "GetAuthorizationToken unsigned": (TOKEN_CALL, "unsigned", "aws_error"),
+    "GetAuthorizationToken signed for elsewhere": (TOKEN_CALL, "wrong_scope", "aws_error"),
+    "GetAuthorizationToken at a wrong time": (TOKEN_CALL, "signature_expired", "clock_skew"),
+    "a 404 in the place of ECR": (TOKEN_CALL, "not_found", "aws_error"),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_what_aws_says(world: World, name: str) -> None:
+    """Each call's refusals are told by their own code, and the login comes when the fault has gone."""
+    action, fault, code = SAID[name]
+    aws = world.aws()
+    aws.fail(action, fault)
+    door = world.ecr(aws, **({"role_arn": ROLE} if action == STS_CALL else {}))
+    world.start({"aws": {"call_timeout_s": 1}})
+    world.raised(code, door.hostname)
+    mend(world, aws, door, code)

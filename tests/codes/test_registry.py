@@ -97,9 +97,9 @@ def test_a_registry_that_repeats_the_password(world: World) -> None:
 
 
 @causes("registry_refused_request")
-@pytest.mark.parametrize("status", [400, 404])
+@pytest.mark.parametrize("status", [400, 402, 404, 405, 410, 418, 451])
 def test_refused_request(world: World, status: int) -> None:
-    """400 and 404 are a person's to mend."""
+    """What the registry does not want is a person's to mend; on ECR a 400 is most often another region's token."""
     door = world.registry("refuses")
     door.registry.fault = Answer(status)
     world.start()
@@ -208,11 +208,15 @@ def test_silence(world: World) -> None:
     "fault",
     [
         Answer(500, "oops"),
+        Answer(501),
+        Answer(502),
         Answer(503),
+        Answer(504),
+        Answer(301),
         CAPTIVE_PORTAL,
         Answer(511, "<html>log in first</html>", "text/html"),
     ],
-    ids=["500", "503", "portal-page", "511"],
+    ids=["500", "501", "502", "503", "504", "301 to nowhere", "portal-page", "511"],
 )
 def test_not_what_a_registry_says(world: World, fault: Fault) -> None:
     """5xx, and pages of somebody in between."""

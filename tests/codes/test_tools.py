@@ -84,12 +84,13 @@ def test_there_and_out_of_order(world: World, programs: Path) -> None:
     ("does", "says"),
     [
         ("kill -SEGV $$", "signal 11"),
+        ("kill -KILL $$", "signal 9"),
         ("exit 1", "printed nothing"),
         ("echo gibberish >&2; exit 1", "gibberish"),
         ("exit 0", "saved nothing"),
         ("sleep 60", "did not end within 1 s"),
     ],
-    ids=["crashes", "says-nothing", "gibberish", "saves-nothing", "hangs"],
+    ids=["crashes", "is killed for want of memory", "says-nothing", "gibberish", "saves-nothing", "hangs"],
 )
 def test_the_cli_fails_at_one_registry(world: World, programs: Path, does: str, says: str) -> None:
     """However it ends, it costs this registry's login and no other's."""

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from agent.demo.aws import PretendAws
 from agent.demo.listening import Handler, Listener
 from agent.demo.registries import Auth, BasicAuth, EcrAuth, PretendRegistry
 from tests.codes.here import Here
+from tests.codes.matrix import Seen
 from tests.codes.section7 import NEEDS, SEVERITIES, STAYS
 from tests.rig.agent import Agent, Status, warnings
 
@@ -59,8 +61,11 @@ class World:
         self.here: Final = here
         self.home: Final = home
         self.good_state = "logged_in"
+        self.steady_clock = True
         self.raised_codes: Final[set[str]] = set()
         self.cleared_codes: Final[set[str]] = set()
+        self.seen: Final[dict[str, Seen]] = {}
+        self._looked_at = time.monotonic()
         self.env: Final[dict[str, str]] = {"DOCKER_HOST": f"unix://{home}/no-engine.sock"}
         self.agent = self._new_agent({})
         self.good: Final = self.registry("good")
@@ -109,7 +114,9 @@ class World:
 
     def start(self, settings: Sections | None = None, **env: str) -> Agent:
         """The agent, once its status answers; whatever was given before is there from its first moment."""
-        return self.prepare(settings, **env).start()
+        agent = self.prepare(settings, **env)
+        self._looked_at = time.monotonic()
+        return agent.start()
 
     # While it runs
 
@@ -142,6 +149,7 @@ class World:
             return next((w for w in these if severity in (None, w["severity"])), None)
 
         status = self.agent.wait_for(f"{code} about {subject}", found, timeout)
+        self._saw(code, "raised_s")
         warning = found(status)
         assert warning is not None
         assert warning.keys() >= _FIELDS, warning
@@ -163,8 +171,16 @@ class World:
         status = self.agent.wait_for(f"the end of {code}", lambda s: key not in warnings(s), timeout)
         went = [w for w in status["cleared"] if (w["code"], w["subject"]) == key]
         assert went, f"{key} left no trace in cleared: {json.dumps(status['cleared'], indent=1)}"
-        assert went[-1]["cleared_at"] >= went[-1]["first_seen"]
+        assert went[-1]["cleared_at"] >= went[-1]["first_seen"] or not self.steady_clock
         self.cleared_codes.add(code)
+        self._saw(code, "cleared_s")
+        self.nothing_stopped()
+        return status
+
+    def well_again(self, *hostnames: str, timeout: float = 15.0) -> Status:
+        """Wait for these logins, and for a fault without a code note how long that took."""
+        status = self.agent.wait_logged_in(*hostnames, timeout=timeout)
+        self._saw("", "cleared_s")
         self.nothing_stopped()
         return status
 
@@ -176,11 +192,18 @@ class World:
         reached = self._good(status)
         self._good_reached = self._good_reached if self._good_reached[0] == self.good_state else reached
         assert reached == self._good_reached
+        self._looked_at = time.monotonic()
 
     def _good(self, status: Status) -> tuple[str, str]:
         """Its state, and since when."""
         rows = (row for row in status["registries"] if row["hostname"] == self.good.hostname)
         return next(((row["state"], row["changed_at"]) for row in rows), ("unknown", ""))
+
+    def _saw(self, code: str, what: str) -> None:
+        """The first time; how long it took since the test last looked, which is when it broke or mended something."""
+        seen = self.seen.setdefault(code, Seen())
+        if getattr(seen, what) is None:
+            setattr(seen, what, time.monotonic() - self._looked_at)
 
     # The end
 

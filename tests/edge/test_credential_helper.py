@@ -124,4 +124,4 @@ async def test_in_a_unit_the_hint_names_what_its_sandbox_closes(tmp_path: Path) 
     with pytest.raises(CredentialStoreFailed) as failure:
         await helpers.get("pass", "ghcr.io")
     assert "systemctl edit registry-agent@ada.service" in failure.value.hint
-    assert "ReadWritePaths=/home/ada/.password-store /keys" in failure.value.hint
+    assert "ReadWritePaths=-/home/ada/.password-store -/keys" in failure.value.hint

@@ -1,0 +1,79 @@
+"""The fault matrix: what each test of this directory saw, as `docs/faults.md` shows it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+DOCUMENT: Final = Path(__file__).parents[2] / "docs/faults.md"
+AREAS: Final[Mapping[str, str]] = {
+    "test_secrets": "Secrets and their sources",
+    "test_settings": "Settings and the status endpoint",
+    "test_tools": "Programs and the engine",
+    "test_registry": "Registries",
+    "test_wire": "Registries, on the wire",
+    "test_aws": "AWS",
+    "test_renewal": "Renewal",
+    "test_docker_config": "Docker's configuration",
+    "test_clock": "The clock",
+    "test_process": "The process and its machine",
+    "test_report": "The push",
+}
+_SHORTEST_S: Final = 0.1
+_TABLE: Final = "| fault | code | told after | well again after |\n|---|---|---|---|\n"
+_ROW: Final = re.compile(r"^\| ([^|`]+) \| ([^|]*) \| [^|]* \| [^|]* \|$", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Seen:
+    """Seconds until a code was on the status, and until it and its fault's consequences had gone; None: not seen."""
+
+    raised_s: float | None = None
+    cleared_s: float | None = None
+
+
+@dataclass(slots=True)
+class Fault:
+    """One test of the matrix."""
+
+    area: str
+    name: str
+    codes: dict[str, Seen] = field(default_factory=dict)
+
+
+def fault_name(node_id: str) -> tuple[str, str]:
+    """Area and name of `…/test_area.py::test_a_thing[detail]`: its words are its name."""
+    path, _, test = node_id.partition("::")
+    words, _, detail = test.removeprefix("test_").removesuffix("]").partition("[")
+    name = words.replace("_", " ") + (f": {detail.strip('_').replace('_', ' ')}" if detail else "")
+    return Path(path).stem, name.replace("|", "/")
+
+
+def documented() -> list[tuple[str, str]]:
+    """The faults that the document lists: name, and codes as they stand there."""
+    return [(name, codes) for name, codes in _ROW.findall(DOCUMENT.read_text()) if name not in ("fault", "---")]
+
+
+def write(faults: Iterable[Fault]) -> None:
+    """Put the tables into the document, below its words."""
+    tables = []
+    for area, title in AREAS.items():
+        rows = [_row(fault) for fault in faults if fault.area == area]
+        if rows:
+            tables.append(f"## {title}\n\n{_TABLE}{''.join(rows).rstrip()}")
+    words = DOCUMENT.read_text().partition("\n## ")[0].rstrip("\n")
+    DOCUMENT.write_text("\n\n".join([words, *tables]) + "\n")
+
+
+def _row(fault: Fault) -> str:
+    raised = max((seen.raised_s for seen in fault.codes.values() if seen.raised_s is not None), default=None)
+    cleared = max((seen.cleared_s for seen in fault.codes.values() if seen.cleared_s is not None), default=None)
+    codes = ", ".join(f"`{code}`" for code in sorted(fault.codes) if code)
+    return f"| {fault.name} | {codes or '-'} | {_seconds(raised)} | {_seconds(cleared)} |\n"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f} s" if value >= _SHORTEST_S else f"< {_SHORTEST_S} s"

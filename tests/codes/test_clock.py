@@ -1,0 +1,87 @@
+"""Clocks that are set, and machines that sleep: the agent's own clock is moved by faketime."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.demo.aws import PretendAws
+from tests.codes.causes import causes
+from tests.codes.world import Door, World
+from tests.rig.needs import need
+
+SetClock = Callable[[timedelta], None]
+CALL: Final = "ecr:GetAuthorizationToken"
+YEAR: Final = timedelta(days=365)
+_DAY: Final = timedelta(days=1)
+_TICK_S: Final = 40.0
+
+
+@pytest.fixture
+def set_clock(world: World, tmp_path: Path) -> SetClock:
+    """Sets the wall clock of the agent, and of nobody else; its monotonic clock goes on."""
+    need("faketime")
+    offset = tmp_path / "offset"
+
+    def set_to(by: timedelta) -> None:
+        unfinished = offset.with_suffix(".new")
+        unfinished.write_text(f"{by.total_seconds():+.0f}")
+        unfinished.replace(offset)
+
+    set_to(timedelta())
+    world.env.update(
+        LD_PRELOAD=str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))),
+        FAKETIME_TIMESTAMP_FILE=str(offset),
+        FAKETIME_NO_CACHE="1",
+        FAKETIME_DONT_FAKE_MONOTONIC="1",
+        FAKETIME_FORCE_MONOTONIC_FIX="0",  # else it makes the interpreter's own lock spin
+        NO_FAKE_STAT="1",
+    )
+    return set_to
+
+
+@pytest.fixture
+def aws(world: World) -> PretendAws:
+    return world.aws(token_life_s=12 * 3600)
+
+
+@pytest.fixture
+def door(world: World, aws: PretendAws) -> Door:
+    user = aws.add_user("ci")
+    return world.ecr(aws, username=user.access_key_id, password=user.secret_access_key)
+
+
+@causes("clock_skew")
+@pytest.mark.parametrize(
+    "by",
+    [timedelta(minutes=20), _DAY, YEAR, -timedelta(minutes=20), -_DAY, -YEAR],
+    ids=["20 minutes ahead", "a day ahead", "a year ahead", "20 minutes back", "a day back", "a year back"],
+)
+def test_the_clock_is_set_wrong(world: World, door: Door, set_clock: SetClock, by: timedelta) -> None:
+    """AWS refuses the next call, and by how much the clock is off is told; set right, the token is renewed."""
+    world.steady_clock = False
+    world.start()
+    world.agent.wait_logged_in(door.hostname)
+    world.nothing_stopped()
+    set_clock(by)
+    world.agent.command("renew", door.hostname)
+    world.raised("clock_skew", door.hostname, timeout=_TICK_S)
+    set_clock(timedelta())
+    world.cleared("clock_skew", door.hostname, timeout=_TICK_S)
+    world.agent.wait_logged_in(door.hostname)
+
+
+@pytest.mark.parametrize("slept", [timedelta(hours=9), timedelta(days=9)], ids=["a night", "nine days"])
+def test_the_machine_sleeps(world: World, aws: PretendAws, door: Door, set_clock: SetClock, slept: timedelta) -> None:
+    """Time has passed for everybody: the jump is counted, and the token that is past its time is renewed at once."""
+    world.start()
+    world.agent.wait_logged_in(door.hostname)
+    world.nothing_stopped()
+    before = aws.count(CALL)
+    aws.clock_offset = slept
+    set_clock(slept)
+    world.agent.wait_for("the jump's notice", lambda s: s["clock"]["jumps"] == 1, _TICK_S)
+    world.agent.wait_for("a new token", lambda _: aws.count(CALL) > before, _TICK_S)
+    world.well_again(door.hostname)

@@ -1,0 +1,136 @@
+"""What happens to the process, and to the machine around it: no code tells of most of it, since nothing is lost."""
+
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.demo.faults import Broken
+from tests.codes.world import World
+from tests.rig.needs import need
+from tests.rig.status import get_status
+from tests.rig.waiting import until
+
+_FEW: Final = 48
+"""File descriptors; the agent at rest needs about twenty."""
+
+
+@pytest.fixture
+def around(world: World) -> Iterator[list[str]]:
+    """What is put in front of the agent's command."""
+    before: list[str] = []
+    world.here.before = before
+    yield before
+    world.here.before = ()
+
+
+def unwatched(world: World) -> None:
+    """From here on the status may be silent for a while."""
+    watcher = world.agent._watcher
+    assert watcher is not None
+    assert not watcher.stop()
+    world.agent._watcher = None
+
+
+def answers(world: World) -> bool:
+    with suppress(OSError):
+        return bool(world.agent.status())
+    return False
+
+
+@pytest.mark.parametrize("when", ["at rest", "in the middle of a login"])
+def test_killed_with_minus_9(world: World, when: str) -> None:
+    """The next start has every login, and sweeps away what the killed one had in hand."""
+    door = world.registry("other")
+    if when != "at rest":
+        door.registry.fault = Broken.SILENT
+    world.start()
+    world.nothing_stopped()
+    if when == "at rest":
+        world.agent.wait_logged_in(door.hostname)
+    else:
+        until("a login that hangs", lambda: any((world.agent.runtime / "logins").glob("*")))
+    world.agent.end(signal.SIGKILL)
+    door.registry.fault = None
+    world.start()
+    world.well_again(door.hostname)
+    assert not list((world.agent.runtime / "logins").glob("*"))
+
+
+def test_stopped_and_continued(world: World) -> None:
+    """SIGSTOP for longer than requests wait: afterwards a new secret is used as ever."""
+    world.start()
+    world.nothing_stopped()
+    unwatched(world)
+    os.kill(world.pid, signal.SIGSTOP)
+    with pytest.raises(OSError, match="timed out"):
+        get_status(world.agent.socket)
+    door = world.registry("given-meanwhile")
+    os.kill(world.pid, signal.SIGCONT)
+    world.well_again(door.hostname)
+
+
+def test_no_file_descriptors_left(world: World, around: list[str]) -> None:
+    """Somebody holds so many connections that no program can be started: once they go, all is well again."""
+    need("prlimit")
+    around.extend([str(shutil.which("prlimit")), f"--nofile={_FEW}"])
+    world.start()
+    world.nothing_stopped()
+    unwatched(world)
+    with ExitStack() as held:
+        for _ in range(2 * _FEW):
+            greedy = held.enter_context(socket.socket(socket.AF_UNIX))
+            greedy.settimeout(1)
+            greedy.connect(str(world.agent.socket))
+        until("its last descriptor's use", lambda: len(list(Path(f"/proc/{world.pid}/fd").iterdir())) >= _FEW)
+        door = world.registry("given-meanwhile")
+    until("an answer", lambda: answers(world))
+    world.well_again(door.hostname, timeout=20)
+
+
+@pytest.mark.parametrize("where", ["/dev/full", "a pipe that nobody reads"])
+def test_no_room_for_the_log(world: World, around: list[str], tmp_path: Path, where: str) -> None:
+    """A full disk, or a reader that stalls: lines are lost and counted, and nothing else is."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    if where.startswith("a pipe"):
+        with suppress(BlockingIOError):
+            while True:
+                os.write(descriptor, bytes(65536))
+        where = str(pipe)
+    around.extend(["/bin/sh", "-c", f'exec "$@" >{where} 2>&1', "sh"])
+    try:
+        world.start()
+        door = world.registry("other")
+        world.well_again(door.hostname)
+        assert world.agent.end() == 0
+    finally:
+        os.close(descriptor)
+
+
+def test_its_runtime_directory_is_swept_away(world: World) -> None:
+    """Somebody cleans up below /run: the socket comes back, and logins go on."""
+    world.start()
+    world.nothing_stopped()
+    unwatched(world)
+    shutil.rmtree(world.agent.runtime)
+    until("the socket's return", world.agent.socket.exists)
+    door = world.registry("given-meanwhile")
+    world.well_again(door.hostname)
+
+
+def test_its_state_directory_is_swept_away(world: World) -> None:
+    """What it knows is in memory: it goes on, and writes it anew."""
+    world.start()
+    world.nothing_stopped()
+    shutil.rmtree(world.agent.state)
+    door = world.registry("given-meanwhile")
+    world.well_again(door.hostname)
+    until("the state's return", (world.agent.state / "state.json").exists)

@@ -1,0 +1,116 @@
+"""What a registry's connection can do, below what it says."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import pytest
+
+from tests.codes.test_registry import ELSEWHERE, mend
+from tests.codes.world import World
+
+Play = Callable[[socket.socket], None]
+
+_PATIENCE_S: Final = 30.0
+_HEAD: Final = b"HTTP/1.1 200 OK\r\nDocker-Distribution-Api-Version: registry/2.0\r\nContent-Length: 1000\r\n"
+
+
+class Stage:
+    """Lets `play` have each connection to `port`; None: takes none, so that to connect hangs already."""
+
+    def __init__(self, host: str, port: int, play: Play | None) -> None:
+        self._play: Final = play
+        self._over: Final = threading.Event()
+        self._waiting: Final = contextlib.ExitStack()
+        self._socket: Final = socket.create_server((host, port), backlog=0 if play is None else 50)
+        if play is None:
+            self._fill(port)
+        else:
+            threading.Thread(target=self._serve, name="stage", daemon=True).start()
+
+    def close(self) -> None:
+        self._over.set()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._waiting.close()
+
+    def _fill(self, port: int) -> None:
+        for _ in range(3):  # the kernel takes one more than the backlog
+            waiting = self._waiting.enter_context(socket.socket())
+            waiting.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                waiting.connect(("127.0.0.1", port))
+
+    def _serve(self) -> None:
+        while not self._over.is_set():
+            with contextlib.suppress(OSError):
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._perform, args=(connection,), daemon=True).start()
+
+    def _perform(self, connection: socket.socket) -> None:
+        assert self._play is not None
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(_PATIENCE_S)
+            self._play(connection)
+            self._over.wait(_PATIENCE_S)
+
+
+def _says(answer: bytes) -> Play:
+    """After the request; then nothing more, and the connection stays open."""
+
+    def play(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(answer)
+
+    return play
+
+
+def _says_and_goes(answer: bytes) -> Play:
+    def play(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(answer)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    return play
+
+
+# By name: where it listens, what it does, and the code that tells of it.
+PLAYS: Final[Mapping[str, tuple[str, Play | None, str]]] = {
+    "nobody takes the connection": ("127.0.0.1", None, "registry_timeout"),
+    "silent in the TLS handshake": (ELSEWHERE, lambda _: None, "registry_timeout"),
+    "no TLS where TLS is expected": (ELSEWHERE, _says_and_goes(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "registry_tls"),
+    "the end without an answer": ("127.0.0.1", _says_and_goes(b""), "registry_unreachable"),
+    "half a status line, then silence": ("127.0.0.1", _says(b"HTTP/1.1 2"), "registry_timeout"),
+    "half a status line, then the end": ("127.0.0.1", _says_and_goes(b"HTTP/1.1 2"), "registry_unreachable"),
+    "half of the headers, then silence": ("127.0.0.1", _says(_HEAD), "registry_timeout"),
+    "half of the headers, then the end": ("127.0.0.1", _says_and_goes(_HEAD), "registry_unreachable"),
+}
+
+
+@pytest.fixture
+def stages() -> Iterator[contextlib.ExitStack]:
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_the_connection(world: World, stages: contextlib.ExitStack, name: str) -> None:
+    """It costs its own login its time; when the registry is itself again, the login comes."""
+    host, play, code = PLAYS[name]
+    door = world.registry("stage")
+    world.down(door.listener)
+    stage = Stage(host, door.listener.port, play)
+    stages.callback(stage.close)
+    hostname = f"{host}:{door.listener.port}"
+    world.agent.give("stage", hostname, username="robot", password="open-sesame")
+    world.start({"docker": {"login_timeout_s": 1}})
+    world.raised(code, hostname)
+    stage.close()
+    world.up(door.listener)
+    world.agent.give("stage", door.hostname, username="robot", password="open-sesame")
+    world.agent.wait_logged_in(door.hostname)
+    world.cleared(code, hostname)
+    mend(world, door, code) if hostname == door.hostname else None

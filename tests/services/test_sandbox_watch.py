@@ -1,0 +1,33 @@
+"""When the agent has itself started anew."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+from agent.services.sandbox_watch import SandboxWatch
+from tests.fakes import FakeClock, FakeLog
+
+
+class FakeSandbox:
+    directory = Path("/home/ada/.docker")
+
+    def __init__(self) -> None:
+        self.lost = False
+
+    def is_lost(self) -> bool:
+        return self.lost
+
+
+async def test_a_lost_sandbox_is_told_once() -> None:
+    """It asks every two seconds; the one who is told ends the agent."""
+    sandbox, clock, log, told = FakeSandbox(), FakeClock(), FakeLog(), asyncio.Event()
+    task = asyncio.create_task(SandboxWatch(sandbox, clock, log, told.set).run())
+    while not clock.waiting:  # noqa: ASYNC110 - the look is in a thread
+        await asyncio.sleep(0)
+    sandbox.lost = True
+    await clock.advance(2)
+    await told.wait()
+    assert log.events == [("info", "sandbox.lost", {"directory": "/home/ada/.docker"})]
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
