@@ -306,3 +306,13 @@ def test_make_can_be_asked_what_it_would_do(checkout: Checkout, tmp_path: Path) 
     for target in ("install", "uninstall"):
         checkout.run(["make", "-n", target, f"DESTDIR={tmp_path / 'tree'}"])
     assert not (tmp_path / "tree").exists()
+
+
+def test_uninstall_also_takes_what_a_killed_first_install_left(checkout: Checkout, tmp_path: Path) -> None:
+    """It was killed before it could write its list: what it was building is no secret."""
+    built = tmp_path / f"{LIB}.versions/1.0.0-unfinished"
+    built.mkdir(parents=True)
+    (built / "pyvenv.cfg").touch()
+    checkout.make("uninstall", tmp_path)
+    assert not built.parent.exists()
+    assert "nothing is installed" in checkout.make("uninstall", tmp_path)
