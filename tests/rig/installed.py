@@ -59,9 +59,9 @@ def installed_tree(directory: Path, suite: str = "bookworm") -> Path:
     # An engine that starts with the machine would take part in the race that the boot tests measure.
     inside(tree, "systemctl", "mask", "docker.service", "docker.socket", "containerd.service")
     print(inside(tree, "make", "-C", "/root/checkout", "install"))  # noqa: T201 - what a person would see
-    for directory in ("etc", "var"):
+    for place in ("etc", "var"):
         # A machine that was not just updated: no boot-time service makes up for what the install left out.
-        (tree / directory / ".updated").touch()
+        (tree / place / ".updated").touch()
     return tree
 
 
