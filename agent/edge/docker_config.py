@@ -14,6 +14,7 @@ from agent.edge.kept_file import (
     FileChanged,
     FileVersion,
     UnreadableFileError,
+    clear_leftover,
     read_version,
     replace_version,
     signature,
@@ -29,6 +30,7 @@ _DEADLINE_S: Final = 20.0
 _PATIENCE_S: Final = 10.0
 _SETTLING_S: Final = 0.05
 _SETTLING_LOOKS: Final = 3
+_EMPTY_S: Final = 2.0
 _REASONS: Final = {
     errno.EROFS: "the file system is read-only",
     errno.ENOSPC: "the disk is full",
@@ -125,10 +127,10 @@ class DockerConfigFile:
             return None, {}
         try:
             document = self._parse(version.data)
-            if version.data.strip() or looks == 1:
+            if version.data.strip() or (looks <= 1 and not _emptied_just_now(target)):
                 return version, document
         except ConfigError:
-            if looks == 1:
+            if looks <= 1:
                 raise
         time.sleep(_SETTLING_S)
         return self._settled(target, looks - 1)
@@ -142,8 +144,14 @@ class DockerConfigFile:
     def _remove_leftovers(self) -> None:
         for directory in {self.path.parent, self._target().parent}:
             for leftover in directory.glob(f"{TEMPORARY_PREFIX}*"):
-                with contextlib.suppress(OSError):
-                    leftover.unlink()
+                clear_leftover(leftover, self._target())
+
+
+def _emptied_just_now(path: Path) -> bool:
+    """Whether its writer may still be at it: what they then write would go into a file that we have replaced."""
+    with contextlib.suppress(OSError):
+        return abs(time.time() - path.stat().st_mtime) < _EMPTY_S
+    return False
 
 
 def _reason(error: OSError) -> str:

@@ -2,11 +2,12 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,6 @@ SIZE_LIMIT: Final = 16 * 1024 * 1024
 TEMPORARY_PREFIX: Final = ".config.json.registry-agent-"
 _TURNS: Final = 64
 _NO_RENAMEAT2: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class UnreadableFileError(ValueError):
@@ -90,6 +90,22 @@ def replace_version(path: Path, former: FileVersion | None, data: bytes, *, hurr
     _sync(path.parent)
 
 
+def clear_leftover(leftover: Path, path: Path) -> None:
+    """Remove what a killed writer left of its work on `path`.
+
+    If that is what somebody else wrote in the last microsecond, taken out and not put back in time, it goes back first.
+    """
+    came = _read_what_came(leftover)
+    with contextlib.suppress(OSError, UnreadableFileError, FileChanged):
+        now = read_version(path)
+        if came is not None and now is not None:
+            marks = leftover.name.split("-")[-2:]
+            if _mark(now) == marks[-1] and _mark(came) not in marks:
+                _publish(leftover, path, now)
+    with contextlib.suppress(OSError):
+        leftover.unlink()
+
+
 def _publish(temporary: Path, path: Path, former: FileVersion) -> None:
     """Let the two change places; what comes out and is not what was expected is newer, so it goes back in."""
     ours = put = read_version(temporary)
@@ -143,7 +159,8 @@ def _read_what_came(temporary: Path) -> FileVersion | None:
 
 
 def _write_temporary(path: Path, former: FileVersion | None, data: bytes, *, sync: bool) -> Path:
-    temporary = path.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+    marks = [_mark(former), _mark(former and replace(former, data=data))]
+    temporary = path.with_name(TEMPORARY_PREFIX + "-".join([secrets.token_hex(8), *marks]))
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -157,6 +174,14 @@ def _write_temporary(path: Path, former: FileVersion | None, data: bytes, *, syn
         temporary.unlink(missing_ok=True)
         raise
     return temporary
+
+
+def _mark(version: FileVersion | None) -> str:
+    """Tells versions apart in a temporary file's name; too short to tell anything of what is in them."""
+    if version is None:
+        return "new"
+    held = b"%o %d %d " % (version.mode, version.uid, version.gid)
+    return hashlib.sha256(held + version.data).hexdigest()[:4]
 
 
 def _take_over_permissions(descriptor: int, path: Path, former: FileVersion) -> None:
@@ -181,28 +206,31 @@ def _write_in_place(path: Path, former: FileVersion, data: bytes) -> None:
         if _version(descriptor, file.readall()) != former:
             raise FileChanged
         try:
-            _reserve(descriptor, len(data))
+            _reserve(descriptor, len(former.data), len(data))
             _overwrite(descriptor, data)
         except OSError:
             _overwrite(descriptor, former.data)
             raise
 
 
-def _reserve(descriptor: int, size: int) -> None:
-    """Take the room first, so that a full disk is known before the old content is gone."""
-    try:
-        os.posix_fallocate(descriptor, 0, max(size, 1))
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise
+def _reserve(descriptor: int, size: int, wanted: int) -> None:
+    """Take the room first, so that a full disk is known before the old content is gone; spaces at the end are JSON."""
+    if wanted > size:
+        _write_all(descriptor, b" " * (wanted - size), size)
+        os.fsync(descriptor)
 
 
 def _overwrite(descriptor: int, data: bytes) -> None:
-    written = 0
-    while written < len(data):
-        written += os.pwrite(descriptor, data[written:], written)
+    """With spaces to the file's end, so that who is killed before it is cut off leaves nothing of the old behind."""
+    _write_all(descriptor, data.ljust(os.fstat(descriptor).st_size), 0)
     os.ftruncate(descriptor, len(data))
     os.fsync(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    written = 0
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], offset + written)
 
 
 def _version(descriptor: int, data: bytes) -> FileVersion:

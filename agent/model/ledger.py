@@ -8,7 +8,7 @@ from datetime import datetime
 class LedgerEntry:
     """The login that the agent keeps for one registry.
 
-    `digests` are keyed hashes of it, the newest first: a second one only while it is not known which was written.
+    `digests` are keyed hashes of it, the newest first, and of those that it kept there before.
     """
 
     docker_key: str

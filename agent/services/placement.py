@@ -17,6 +17,8 @@ from agent.services.turns import Turns
 CONFIG_FILE: Final = "config.json"
 # What a helper has at the first start can only be seen registry by registry, as their first logins come.
 _FIRST_LOOK_S: Final = 60.0
+_REMEMBERED: Final = 8
+"""Logins of ours for one registry that are known again, the newest and some before it."""
 
 
 class ConfigFile(Protocol):
@@ -215,21 +217,21 @@ class Placement:
         return first or may_replace(order.registry.docker_key, login)
 
     async def _note(self, order: Order) -> None:
-        """Before a write: known as ours is what will be there, and what is there, whichever a kill leaves."""
+        """Before a write: known as ours is what will be there, and what is there, whichever a kill leaves.
+
+        What was there before that too: a `docker login` elsewhere, which read the file earlier, may bring it back.
+        """
         former = self._ledger.entries().get(order.registry.hostname)
         digest = self._ledger.digest(order.registry.docker_key, order.entry)
         before = [other for other in (former.digests if former else ()) if other != digest]
-        self._remember(order, (digest, *before))
+        digests = (digest, *before)[:_REMEMBERED]
+        entry = LedgerEntry(order.registry.docker_key, digests, order.expires_at)
+        self._ledger.set_entry(order.registry.hostname, entry)
         await self._ledger.flush()
 
     async def _confirm(self, order: Order) -> None:
         """After it: what the image brought under this key is gone, so the same login again is a person's."""
-        key = order.registry.docker_key
-        self._remember(order, (self._ledger.digest(key, order.entry),))
         brought = self._ledger.brought or {}
+        key = order.registry.docker_key
         self._ledger.set_brought({other: digest for other, digest in brought.items() if other != key})
-        await self._ledger.flush()
-
-    def _remember(self, order: Order, digests: tuple[str, ...]) -> None:
-        entry = LedgerEntry(order.registry.docker_key, digests, order.expires_at)
-        self._ledger.set_entry(order.registry.hostname, entry)
+        await self._note(order)

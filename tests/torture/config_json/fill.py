@@ -1,0 +1,151 @@
+"""A program: config.json or state.json is written while there is room for 0, 1, 2, ... more bytes or blocks.
+
+Arguments: a directory; `bytes` (no file can grow past so many: EFBIG at each offset) or a block's size (the directory's
+file system is filled but for so many: ENOSPC); the step from one room to the next; a layout of `lines.Scene`, or
+`state` for state.json. Prints what was seen as JSON.
+"""
+
+import errno
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.edge.ledger import Ledger
+from agent.model.ledger import LedgerEntry
+from tests.torture.config_json.documents import FOREIGN
+from tests.torture.config_json.lines import Ran, Scene
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT})
+_ENOUGH: Final = 3
+
+
+class File(Protocol):
+    """What is written."""
+
+    def lay(self) -> None: ...
+
+    def write(self) -> None:
+        """Raises OSError."""
+
+    def untouched(self) -> list[str]:
+        """What differs from how it was laid out."""
+
+    def faults(self, ran: Ran) -> Iterator[str]:
+        """Once there is room: what is wrong, also after a start and a write."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """How many amounts of room there were, how many were too little, and what was wrong."""
+
+    rooms: int = 0
+    refused: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+class State:
+    """The agent's own state.json."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory: Final = directory / "state"
+        self._before: Final = {f"r{number}.example": LedgerEntry("r", ("0" * 64,)) for number in range(4)}
+        self._after: Final = {**self._before, "r1.example": LedgerEntry("r", ("1" * 64, "0" * 64))}
+
+    def lay(self) -> None:
+        self._set(self._before)
+
+    def write(self) -> None:
+        fault = self._set(self._after)
+        if fault is not None:
+            raise OSError(errno.ENOSPC, fault)
+
+    def untouched(self) -> list[str]:
+        return self._wrong(self._before)
+
+    def faults(self, ran: Ran) -> Iterator[str]:
+        yield from self._wrong(self._after if ran.lines else self._before)
+        self.write()
+        yield from self._wrong(self._after)
+
+    def _set(self, entries: dict[str, LedgerEntry]) -> str | None:
+        ledger = Ledger(self._directory, Path("/home/me/.docker"))
+        for hostname, entry in entries.items():
+            ledger.set_entry(hostname, entry)
+        if ledger._last_write is not None:
+            ledger._last_write.result()
+        return ledger.fault
+
+    def _wrong(self, entries: dict[str, LedgerEntry]) -> list[str]:
+        ledger = Ledger(self._directory, Path("/home/me/.docker"))
+        files = sorted(path.name for path in self._directory.iterdir())
+        same = ledger.entries() == entries and ledger.fault is None
+        return [*([] if same else [f"{ledger.fault}, {ledger.entries()}"]), *([] if files == ["state.json"] else files)]
+
+
+@contextmanager
+def bytes_left(room: int) -> Iterator[None]:
+    """No file can grow past `room` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def blocks_left(filler: Path, block: int, room: int) -> Iterator[None]:
+    """Room for `room` blocks on the file system of `filler`."""
+    with filler.open("wb", buffering=0) as file:
+        for step in (block * 64, block):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(step))
+                    os.fsync(file.fileno())
+        file.truncate(max(0, file.tell() // block - room) * block)
+        os.fsync(file.fileno())
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+def explore(file: File, leave: Callable[[int], AbstractContextManager[None]], step: int) -> Seen:
+    """A `step` more of room each time, until there was enough a few times."""
+    seen, enough = Seen(), 0
+    while enough < _ENOUGH:
+        room, refused, faults = seen.rooms * step, False, []
+        file.lay()
+        with leave(room):
+            try:
+                file.write()
+            except OSError as error:
+                refused = True
+                faults += [] if error.errno in _FULL else [repr(error)]
+            faults += [f"without room: {fault}" for fault in (file.untouched() if refused else [])]
+        faults += file.faults(Ran(lines=0 if refused else 1, stranger=False))
+        seen.faults += [f"room for {room}: {fault}" for fault in faults]
+        seen.rooms += 1
+        seen.refused += refused
+        enough = 0 if refused else enough + 1
+    return seen
+
+
+def main(directory: Path, how: str, step: int, what: str) -> Seen:
+    # Blocks: so many that there are some to run out of, and the last one nearly full, so that any more takes one more.
+    padding = 0 if how == "bytes" else 4 * int(how) - len(FOREIGN.encode()) - 10
+    text = FOREIGN.replace("table", "table" + " " * padding)
+    file = State(directory) if what == "state" else Scene(directory, what, text=text)
+    if how == "bytes":
+        return explore(file, bytes_left, step)
+    return explore(file, lambda room: blocks_left(directory / "filler", int(how), room), step)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]))))

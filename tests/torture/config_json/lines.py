@@ -1,0 +1,191 @@
+"""A program: one write of config.json, killed before its n-th line, with a stranger's write before its m-th.
+
+Arguments: a directory, a layout, a stranger, how many pairs of both at most, a seed, and by how much the text is longer
+than what is written in its place. Prints what was seen as JSON.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from agent.edge import docker_config, exchange, kept_file
+from agent.edge.docker_config import DockerConfigFile
+from agent.model.docker_auth import Document, Entry, find, parse_config, place
+from agent.model.sensitive import Sensitive
+from tests.torture.config_json.documents import FOREIGN, faults_of, lay, parse, temporary_files
+
+KEY: Final = "ghcr.io"
+OURS: Final = Entry("me", Sensitive("s3cret" * 30))
+_WATCHED: Final = frozenset(str(module.__file__) for module in (docker_config, exchange, kept_file))
+_STRANGER_CAME: Final = b"s"
+_NEVER: Final = 0
+_SOON: Final = 60
+"""Lines after the stranger's write in which the two get in each other's way."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """`lines` of one undisturbed write; what was tried; how many kills left a temporary file; what was wrong."""
+
+    lines: int = 0
+    kills: int = 0
+    strangers: int = 0
+    both: int = 0
+    left: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """`lines` that the child went through; None: it was killed."""
+
+    lines: int | None
+    stranger: bool
+
+
+class Scene:
+    """One layout of the file, laid out anew for each run.
+
+    `plain`, `linked`, `new` (no file yet), or `mounted` (the caller has mounted it by itself). The stranger's way to
+    write is `rename`, as docker's, or `rewrite` in place, as many editors'; `none` stays away.
+    """
+
+    def __init__(self, directory: Path, layout: str, stranger: str = "none", text: str = FOREIGN) -> None:
+        self._layout: Final = layout
+        self.stranger: Final = stranger
+        self._text: Final = text
+        self._strangers: Final = text.replace('"auths": {', '"auths": {"stranger.example": {"auth": "YTpi"}, ', 1)
+        self._home: Final = directory / ".docker"
+        self._real: Final = directory / "dotfiles/docker.json" if layout == "linked" else self._home / "config.json"
+
+    def lay(self) -> None:
+        if self._layout != "mounted":
+            for directory in {self._home, self._real.parent}:
+                shutil.rmtree(directory, ignore_errors=True)
+                directory.mkdir()
+        if self._layout == "linked":
+            (self._home / "config.json").symlink_to("../dotfiles/docker.json")
+        if self._layout != "new":
+            lay(self._real, self._text)
+
+    def write(self) -> None:
+        DockerConfigFile(self._home)._update(put_ours)
+
+    def disturb(self) -> None:
+        if self.stranger == "rewrite" and self._real.exists():
+            self._real.write_text(self._strangers)
+            return
+        theirs = self._real.with_name("strangers")
+        lay(theirs, self._strangers)
+        theirs.rename(self._real)
+
+    def faults(self, ran: Ran) -> Iterator[str]:
+        """Right after the run, at the next start, and after the write that it then makes."""
+        yield from (f"at once: {fault}" for fault in self._faults(ran) if not ran.stranger or ran.lines)
+        if ran.lines:
+            yield from self._leftovers()
+        DockerConfigFile(self._home)._remove_leftovers()
+        yield from (f"at the next start: {fault}" for fault in self._faults(ran))
+        yield from self._leftovers()
+        self.write()
+        yield from (f"after the next write: {fault}" for fault in self._faults(ran))
+        if find(parse_config(self._real.read_bytes()), KEY) != (KEY, OURS):
+            yield "our login is not there"
+        if self._layout == "linked" and not (self._home / "config.json").is_symlink():
+            yield "the link is gone"
+
+    def untouched(self) -> list[str]:
+        """What differs, to the byte, from how it was laid out."""
+        held = self._real.read_text() if self._real.exists() else None
+        wanted = None if self._layout == "new" else self._text
+        return [*([] if held == wanted else [f"it is now {held!r}"]), *self._leftovers()]
+
+    def left(self) -> bool:
+        return bool(temporary_files(self._real.parent))
+
+    def _leftovers(self) -> list[str]:
+        return [f"left: {name}" for name in temporary_files(self._real.parent)]
+
+    def _faults(self, ran: Ran) -> list[str]:
+        if self._layout == "new" and not ran.stranger:
+            return faults_of(self._real, {"auths": {}}, [KEY], permissions=False) if self._real.exists() else []
+        expected = parse((self._strangers if ran.stranger else self._text).encode())
+        return faults_of(self._real, expected, [KEY], permissions=self._layout != "new")
+
+
+def run(scene: Scene, *, kill_at: int = _NEVER, stranger_at: int = _NEVER) -> Ran:
+    """One write in a child."""
+    scene.lay()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _write_and_end(scene, writing, kill_at, stranger_at)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    lines = said.removeprefix(_STRANGER_CAME)
+    return Ran(int(lines) if lines else None, said.startswith(_STRANGER_CAME))
+
+
+def explore(scene: Scene, pairs: int, chance: random.Random) -> Seen:
+    """Each line's kill, each line's stranger, and of both together as many as are asked for."""
+    seen = Seen(lines=run(scene).lines or 0)
+    strangers = range(1, seen.lines + 1 if scene.stranger != "none" else 1)
+    plan = [(kill, _NEVER) for kill in range(1, seen.lines + 1)] + [(_NEVER, stranger) for stranger in strangers]
+    both = [(kill, stranger) for stranger in strangers for kill in range(stranger, stranger + _SOON)]
+    plan += chance.sample(both, min(pairs, len(both)))
+    for kill, stranger in plan:
+        ran = run(scene, kill_at=kill, stranger_at=stranger)
+        seen.kills += ran.lines is None
+        seen.strangers += ran.stranger
+        seen.both += ran.stranger and ran.lines is None
+        seen.left += ran.lines is None and scene.left()
+        seen.faults += [f"kill {kill}, stranger {stranger}: {fault}" for fault in scene.faults(ran)]
+    return seen
+
+
+def put_ours(now: Document) -> Document:
+    """With our login in it, whoever has one there."""
+    return place(now, KEY, OURS, lambda *_: True)
+
+
+def _write_and_end(scene: Scene, pipe: int, kill_at: int, stranger_at: int) -> None:
+    lines = 0
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal lines
+        if frame.f_code.co_filename not in _WATCHED:
+            return None
+        if event == "line":
+            lines += 1
+            if lines == stranger_at:
+                scene.disturb()
+                os.write(pipe, _STRANGER_CAME)
+            if lines == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    sys.settrace(trace)
+    try:
+        scene.write()
+    finally:
+        sys.settrace(None)
+        os.write(pipe, str(lines).encode())
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    text_ = FOREIGN.replace("\n", "\n" + " " * int(sys.argv[6]), 1)
+    scene_ = Scene(Path(sys.argv[1]), sys.argv[2], sys.argv[3], text_)
+    seen_ = explore(scene_, int(sys.argv[4]), random.Random(sys.argv[5]))  # noqa: S311 - picks moments
+    sys.stdout.write(json.dumps(asdict(seen_)))
