@@ -34,7 +34,7 @@ test: $(VENV)/test.stamp
 
 torture: $(VENV)/test.stamp
 	@scripts/system-packages.sh test
-	@$(BIN)/pytest -m torture --timeout 0 tests/torture
+	@$(BIN)/pytest -m torture --timeout 0
 
 faults: $(VENV)/test.stamp
 	@FAULTS_DOCUMENT=1 $(BIN)/pytest -q tests/codes --ignore tests/codes/test_faults_document.py

@@ -29,6 +29,8 @@ from agent.model.text import printable
 _TLS_HINT: Final = "if a proxy with a CA of its own stands between, name that CA in AWS_CA_BUNDLE or SSL_CERT_FILE"
 _PROXY_HINT: Final = "check HTTPS_PROXY, its user name and password, and NO_PROXY"
 
+_AS_LONG_AS_KEYS: Final = 16
+
 TRANSPORT_ERRORS: Final = (HTTPClientError, NoConnectionError, InvalidProxiesConfigError)
 
 
@@ -68,9 +70,11 @@ def _refusal(error: ClientError, question: Question, seen_at: datetime) -> AwsRe
     header = str((metadata.get("HTTPHeaders") or {}).get("x-amzn-errortype") or "")
     if header and (not code or code.isdigit()):
         code = header.partition(":")[0].rpartition("#")[2]
+    # A short secret may be a part of a real code, by which the refusal is told.
+    long_ones = [secret for secret in question.secrets if len(secret.reveal()) >= _AS_LONG_AS_KEYS]
     return AwsRefusal(
         action=question.action,
-        code=printable(code, 80),
+        code=printable(clean(code, long_ones), 80),
         message=clean(str(told.get("Message") or ""), question.secrets),
         status=int(metadata.get("HTTPStatusCode") or 0),
         who=question.who,

@@ -29,6 +29,7 @@ from agent.settings import AwsSettings
 _NAME_WAIT_S: Final = 2.0
 """How much longer a token waits for the name of its owner, which is nice to know and nothing more."""
 _SESSION_NAME: Final = re.compile(r"[^\w+=,.@-]", re.ASCII)
+_OWNERS_KNOWN: Final = 50
 _LONGEST_SESSION_NAME: Final = 64
 _UNSIGNED: Final = AioConfig(signature_version=UNSIGNED)
 
@@ -105,8 +106,14 @@ class AwsSdk:
         finally:
             naming.cancel()
             await asyncio.gather(naming, return_exceptions=True)
-        self._owners[key] = naming.result() if done else None
+        self._remember_owner(key, naming.result() if done else None)
         return replace(token, arn=self._owners[key])
+
+    def _remember_owner(self, key: str, arn: str | None) -> None:
+        """A role's session gets other keys every few hours: the oldest are forgotten."""
+        self._owners[key] = arn
+        while len(self._owners) > _OWNERS_KNOWN:
+            del self._owners[next(iter(self._owners))]
 
     @contextlib.asynccontextmanager
     async def _translated(self, question: Question, timeout_s: float) -> AsyncIterator[None]:

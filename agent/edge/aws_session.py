@@ -17,6 +17,8 @@ from agent.model.problems import AwsCredentialsMissing
 from agent.settings import AwsSettings
 
 SERVICES: Final = ("ecr", "ecr-public", "sts")
+_CHUNK: Final = 1 << 16
+_LARGEST: Final = 1 << 20
 _DEBIAN_BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 # No environment variable, no settings key: where a profile is named that is not there.
 _NO_PROFILE: Final = {"profile": (None, None, None, None)}
@@ -101,5 +103,24 @@ class _Straight:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session: Final = session
 
-    def request(self, method: str, **arguments: Any) -> Any:
-        return self._session.request(method, allow_redirects=False, **arguments)
+    async def request(self, method: str, **arguments: Any) -> Any:
+        return _Short(await self._session.request(method, allow_redirects=False, **arguments))
+
+
+class _Short:
+    """A response that is not read to its end where it has none: the SDK would take gigabytes."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response: Final = response
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._response, name)
+
+    async def read(self) -> bytes:
+        body = bytearray()
+        async for chunk in self._response.content.iter_chunked(_CHUNK):
+            body += chunk
+            if len(body) > _LARGEST:
+                self._response.close()
+                raise aiohttp.ClientPayloadError("longer than any answer of AWS")
+        return bytes(body)

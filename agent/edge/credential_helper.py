@@ -108,7 +108,7 @@ def _not_found(finished: Finished) -> bool:
 
 def _quotable(output: str, entry: Entry | None) -> str:
     """The last line that a helper printed, unless some form of a secret may be in it."""
-    lines = [line for line in output.splitlines() if line.strip()]
+    lines = [line for line in output.split("\n") if line.strip()]
     if not lines or "{" in output or (entry is not None and any(form in output for form in _forms(entry))):
         return ""
     return f": {printable(lines[-1], 160)}"

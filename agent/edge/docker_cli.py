@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ class DockerCli:
 
     def __init__(self, environ: Mapping[str, str], runtime: Path) -> None:
         self._engine_env: Final = child_environment(environ)
-        self._logins: Final = runtime / "logins"
+        self._runtime: Final = runtime
+        self._logins = runtime / "logins"
         # By default the CLI logs in by itself: an engine that hangs would hang it, and its proxy and CAs are not ours.
         self._alone_env: Final = {
             **{name: value for name, value in self._engine_env.items() if not name.startswith("DOCKER_")},
@@ -46,10 +48,11 @@ class DockerCli:
 
     def clean_up(self) -> None:
         """Remove what a killed agent left behind, its logins that still run first: they would write again. Blocking."""
-        for pid in _running_in(self._logins):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(self._logins, ignore_errors=True)
+        for place in filter(_is_ours, self._runtime.glob("logins*")):
+            for pid in _running_in(place):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(place, ignore_errors=True)
 
     async def version(self, program: Path) -> str | None:
         """The version that `docker --version` tells, None where it is no docker's.
@@ -76,7 +79,7 @@ class DockerCli:
         except OSError as error:
             raise ConfigUnwritable(
                 registry.hostname,
-                f"the agent's runtime directory {self._logins.parent} takes no file: {error.strerror}",
+                f"the agent's runtime directory {self._runtime} takes no file: {error.strerror}",
                 hint="free space on it, or set RUNTIME_DIRECTORY to a directory of the agent's user",
             ) from error
         try:
@@ -100,12 +103,28 @@ class DockerCli:
             shutil.rmtree(directory, ignore_errors=True)
 
     def _prepare(self) -> Path:
-        self._logins.mkdir(mode=0o700, parents=True, exist_ok=True)
-        directory = Path(tempfile.mkdtemp(dir=self._logins))
+        directory = Path(tempfile.mkdtemp(dir=self._place()))
         descriptor = os.open(directory / "config.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(_PRIVATE_CONFIG)
         return directory
+
+    def _place(self) -> Path:
+        """Where logins run; a name that nobody can foresee where somebody else planted something at the usual one."""
+        with contextlib.suppress(FileExistsError):
+            self._logins.mkdir(mode=0o700, parents=True)
+        if not _is_ours(self._logins):
+            self._logins = Path(tempfile.mkdtemp(prefix="logins-", dir=self._runtime))
+        return self._logins
+
+
+def _is_ours(place: Path) -> bool:
+    """A directory, no link to one, that only this user can write to: the runtime directory may be as open as /tmp."""
+    try:
+        found = place.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def _running_in(directory: Path) -> Iterator[int]:

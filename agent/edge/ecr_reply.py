@@ -33,7 +33,11 @@ def parse_token(reply: Mapping[str, Any]) -> EcrToken:
     expires_at = data.get("expiresAt")
     if not isinstance(expires_at, datetime):
         raise _wrong("expiresAt is missing")
-    return EcrToken(username, password, _utc(expires_at), server_time=server_time(reply))
+    try:
+        ends = _utc(expires_at)
+    except OverflowError:
+        raise _wrong("expiresAt is beyond the calendar") from None
+    return EcrToken(username, password, ends, server_time=server_time(reply))
 
 
 def server_time(reply: Mapping[str, Any]) -> datetime | None:

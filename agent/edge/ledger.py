@@ -10,7 +10,7 @@ import secrets
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,7 @@ from agent.edge.kept_file import UnreadableFileError, read_version
 from agent.edge.threads import worker_threads
 from agent.model.docker_auth import Entry
 from agent.model.ledger import LedgerEntry, Rejection
+from agent.model.registry import parse_hostname
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -113,7 +114,7 @@ class Ledger:
                 self._take(json.loads(version.data))
         except OSError as error:
             self._leave_all_alone(f"cannot be read ({(error.strerror or '').lower()})")
-        except (UnreadableFileError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (UnreadableFileError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             self._leave_all_alone("is damaged")
 
     def _leave_all_alone(self, fault: str) -> None:
@@ -122,14 +123,14 @@ class Ledger:
 
     def _take(self, state: dict[str, Any]) -> None:
         key, version = state["key"], state["version"]
-        rejections = {
-            hostname: Rejection(**{**fields, "not_before": datetime.fromisoformat(fields["not_before"])})
-            for hostname, fields in state["rejections"].items()
-        }
+        rejections = {hostname: _rejection(fields) for hostname, fields in state["rejections"].items()}
         entries = {hostname: _ledger_entry(fields) for hostname, fields in state["entries"].items()}
         brought = state["brought"]
-        if not isinstance(key, str) or version != _VERSION or not isinstance(brought, dict | None):
+        if version != _VERSION or not isinstance(brought, dict | None):
             raise TypeError("another version's state")
+        _check_texts(key, *(brought or {}).values())
+        if any(parse_hostname(hostname).hostname != hostname for hostname in entries):
+            raise ValueError("a host name that is none")
         self._key, self._rejections = key, rejections
         if state["docker_config"] == self._docker_config:
             self._entries, self.brought = entries, brought
@@ -179,8 +180,29 @@ def _as_json(value: object) -> Any:
 
 def _ledger_entry(fields: dict[str, Any]) -> LedgerEntry:
     expires_at = fields["expires_at"]
+    _check_texts(fields["docker_key"], *fields["digests"])
     return LedgerEntry(
-        docker_key=str(fields["docker_key"]),
-        digests=tuple(str(digest) for digest in fields["digests"]),
-        expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+        docker_key=fields["docker_key"],
+        digests=tuple(fields["digests"]),
+        expires_at=None if expires_at is None else _moment(expires_at),
     )
+
+
+def _rejection(fields: dict[str, Any]) -> Rejection:
+    _check_texts(*fields.values())
+    return Rejection(**{**fields, "not_before": _moment(fields["not_before"])})
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return moment.astimezone(UTC)
+
+
+def _check_texts(*values: object) -> None:
+    """What is no text, or no Unicode, would only be tripped over when it is used."""
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError("a value that is no text")
+        value.encode()

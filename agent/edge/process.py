@@ -25,6 +25,8 @@ _ALLOWED: Final = re.compile(
 _SECRET_NAME: Final = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|IMAGE_AUTH|PRIVATE|API_?KEY", re.IGNORECASE)
 _SAFE_THOUGH_NAMED: Final = frozenset({"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"})
 _CHUNK: Final = 65536
+_CUT: Final = "…".encode()
+"""Follows what is not whole, so that half a secret is known for one."""
 _GRACE_S: Final = 1.0
 
 
@@ -114,8 +116,12 @@ async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
 
 async def _drain(stream: asyncio.StreamReader | None, kept: bytearray, limit: int) -> None:
     assert stream is not None  # noqa: S101 - it was asked for
+    room = limit
     while chunk := await stream.read(_CHUNK):
-        kept += chunk[: limit - len(kept)]
+        kept += chunk[:room]
+        if len(chunk) > room and len(kept) == limit:
+            kept[-len(_CUT) :] = _CUT
+        room = max(room - len(chunk), 0)
 
 
 async def _exit_of(process: asyncio.subprocess.Process) -> None:

@@ -18,18 +18,25 @@ def find_program(name: str, path: str | None) -> Path | None:
     for part in (path or DEFAULT_PATH).split(os.pathsep):
         if not part.startswith("/"):
             continue
-        candidate = Path(part, name)
-        if _is_ours(Path(part)) and os.access(candidate, os.X_OK) and candidate.is_file() and _is_ours(candidate):
-            return candidate
+        directory, candidate = Path(part), Path(part, name)
+        if os.access(candidate, os.X_OK) and candidate.is_file() and _is_ours(directory) and _is_ours(candidate):
+            # Who can write to a directory above, or to one that a link leads to, can put another in its place.
+            above = {*directory.resolve().parents, *candidate.resolve().parents}
+            if all(_is_ours(path, sticky_will_do=True) for path in above):
+                return candidate
     return None
 
 
-def _is_ours(path: Path) -> bool:
+def _is_ours(path: Path, *, sticky_will_do: bool = False) -> bool:
     try:
         found = path.stat()
     except OSError:
         return False
-    if found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IWOTH:
+    if found.st_uid not in (0, os.geteuid()):
+        return False
+    if sticky_will_do and found.st_mode & stat.S_ISVTX:
+        return True
+    if found.st_mode & stat.S_IWOTH:
         return False
     return not found.st_mode & stat.S_IWGRP or _group_is_ours(found.st_gid)
 

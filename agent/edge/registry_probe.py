@@ -27,7 +27,8 @@ from agent.model.text import printable
 _CERTS: Final = Path("/etc/docker/certs.d")
 _BODY: Final = 1 << 20
 _SHOWN: Final = 200
-_CHALLENGE: Final = re.compile(r'([a-zA-Z_]+)="([^"]*)"')
+# Looking behind keeps it from trying each letter of a long word as the word's first.
+_CHALLENGE: Final = re.compile(r'(?<![a-zA-Z_])([a-zA-Z_]+)="([^"]*)"')
 _PYTHONS_OWN: Final = re.compile(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)")
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _REDIRECTS: Final = range(300, 400)
@@ -93,7 +94,7 @@ class RegistryProbe:
         return Seen(
             seen_at=now,
             status=reply.status,
-            detail=printable(reply.body[: 4 * _SHOWN].decode(errors="replace"), _SHOWN),
+            detail=printable(reply.body[: 16 * _SHOWN + 4].decode(errors="replace"), _SHOWN),
             registry=_is_registry(reply, url),
             retry_after=parse_retry_after(
                 reply.headers.get("Retry-After"), now, _date(reply.headers.get("Retry-After"))

@@ -90,6 +90,10 @@ def _reason(fault: Exception) -> str:
             reason = os.strerror(fault.os_error.errno).lower() if fault.os_error.errno else str(fault.os_error)
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
             reason = "it closed the connection without an answer"
+        case aiohttp.ClientResponseError():  # its text quotes what came, which may repeat the token
+            reason = "its answer is not HTTP"
+        case aiohttp.ClientPayloadError():
+            reason = "it broke off in the middle of its answer"
         case _:
             reason = str(fault) or type(fault).__name__
     return reason

@@ -69,7 +69,10 @@ def _merged(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for key, value in pairs:
         former = merged.get(key)
-        merged[key] = {**former, **value} if isinstance(former, dict) and isinstance(value, dict) else value
+        if isinstance(former, dict) and isinstance(value, dict):
+            former.update(value)  # in place: copying it each time would take quadratic time
+        else:
+            merged[key] = value
     return merged
 
 

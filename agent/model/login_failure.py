@@ -108,7 +108,8 @@ def read_stderr(stderr: bytes) -> Said:
 
     The texts are those of docker CLI 20.10 to 28.2, with or without an engine in front.
     """
-    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    # Not `splitlines`: to Python more characters end a line, and half a quoted password would be left.
+    lines = [line.strip() for line in stderr.decode(errors="replace").split("\n") if line.strip()]
     text = lines[-1] if lines else ""
     text = text.removeprefix("Error response from daemon:").removeprefix("Error:").strip()
     status = _STATUS.search(text)

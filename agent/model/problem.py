@@ -68,7 +68,7 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
         self.message: Final = printable(message, limit=600)
         self.wait: Final = wait
         if hint is not None:
-            self.hint = hint
+            self.hint = printable(hint, limit=1000)
         if pace is not None:
             self.pace = pace
         if severity is not None:

@@ -10,6 +10,7 @@ _HUB_ALIASES: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.dock
 # The one key under which Docker looks up its own registry (docker/cli, registry/config.go: IndexServer).
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 _HUB_API: Final = "registry-1.docker.io"
+_HTTPS: Final = 443
 
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -104,7 +105,7 @@ def parse_hostname(text: str) -> Registry:
     host, port = _split_port(rest)
     host = host.removesuffix(".")
     _check(host, port)
-    if host in _HUB_ALIASES and port in ("", "443"):
+    if host in _HUB_ALIASES and int(port or _HTTPS) == _HTTPS:
         return Registry(DOCKER_HUB)
     return Registry(f"{host}:{int(port)}" if port else host)
 

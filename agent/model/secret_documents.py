@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 from agent.model.problems import SecretInvalid
@@ -13,6 +14,9 @@ from agent.model.secret import RegistrySecret, parse_secret
 
 FIELDS: Final = frozenset({field.name for field in fields(RegistrySecret)} - {"registry", "origin"} | {"hostname"})
 """What a secret's JSON object may hold, and the files in a secret's subdirectory."""
+
+MOST_SECRETS: Final = 1000
+"""Of one document; more are a mistake, or somebody's attempt to keep the agent busy."""
 
 # Docker keeps the two halves of a browser login to its Hub beside the real entry; neither is a password.
 _HUB_TOKENS: Final = ("/access-token", "/refresh-token")
@@ -74,10 +78,11 @@ def read_document(text: str, origin: str, stem: str) -> Reading:
         return Reading.failure(origin, "has auths that are not an object")
     docker = [
         one(partial(_docker, host, entry, origin, stem))
-        for host, entry in value.get("auths", {}).items()
+        for host, entry in islice(value.get("auths", {}).items(), MOST_SECRETS)
         if not host.endswith(_HUB_TOKENS)
     ]
-    return Reading.joined([_items(value.get("secrets", []), origin), *docker])
+    beyond = left_out(len(value.get("auths", {})), origin)
+    return Reading.joined([_items(value.get("secrets", []), origin), *docker, *beyond])
 
 
 def read_answer(text: str, origin: str) -> Reading:
@@ -142,7 +147,19 @@ def login_of(auth: str) -> tuple[str, str]:
 
 
 def _items(values: list[Any], origin: str) -> Reading:
-    return Reading.joined(one(partial(parse_secret, value, origin, f"[{index}]")) for index, value in enumerate(values))
+    readings = [
+        one(partial(parse_secret, value, origin, f"[{index}]")) for index, value in enumerate(values[:MOST_SECRETS])
+    ]
+    return Reading.joined([*readings, *left_out(len(values), origin)])
+
+
+def left_out(number: int, origin: str) -> list[Reading]:
+    """A warning for each of a million would be the agent's whole work."""
+    if number <= MOST_SECRETS:
+        return []
+    subject = f"{origin}#[{MOST_SECRETS}]"
+    message = f"{origin} holds {number} secrets: those after the first {MOST_SECRETS} are left out"
+    return [Reading(problems=(SecretInvalid(subject, message),))]
 
 
 def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:

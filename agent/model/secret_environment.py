@@ -7,7 +7,7 @@ from typing import Final
 
 from agent.model.problems import SecretInvalid
 from agent.model.secret import RegistrySecret, parse_secret
-from agent.model.secret_documents import Reading, login_of, one, read_document
+from agent.model.secret_documents import MOST_SECRETS, Reading, left_out, login_of, one, read_document
 
 SECRETS: Final = "REGISTRY_AGENT_SECRETS"
 GITPOD: Final = "GITPOD_IMAGE_AUTH"
@@ -26,9 +26,11 @@ def _readings(environ: Mapping[str, str]) -> Iterator[Reading]:
     matches = (_CODESPACES.fullmatch(variable) for variable, value in environ.items() if value)
     for name in sorted({match[1] for match in matches if match}):
         yield one(partial(_codespaces, name, environ))
-    for index, item in enumerate(environ.get(GITPOD, "").split(",")):
+    items = environ.get(GITPOD, "").split(",")
+    for index, item in enumerate(items[:MOST_SECRETS]):
         if item.strip():
             yield one(partial(_gitpod, item.strip(), f"[{index}]"))
+    yield from left_out(len(items), GITPOD)
 
 
 def _codespaces(name: str, environ: Mapping[str, str]) -> RegistrySecret:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from agent.model.problem import Needs, Problem, Severity
+from agent.model.text import printable
 
 CLEARED_KEPT: Final = 50
 
@@ -62,7 +63,13 @@ class Tools:
 
     def as_json(self) -> dict[str, Any]:
         docker, aws = (
-            {"present": tool.present, "path": tool.path, "version": tool.version} for tool in (self.docker, self.aws)
+            {
+                "present": tool.present,
+                # The name of a directory on PATH may hold anything.
+                "path": tool.path and printable(tool.path, 4096),
+                "version": tool.version,
+            }
+            for tool in (self.docker, self.aws)
         )
         return {"docker": {**docker, "engine": self.engine.value}, "aws": aws}
 

@@ -4,11 +4,13 @@ import base64
 import html
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from agent.model.secret import RUNNER_NATIVE
+from agent.model.text import CONTROL
 
 MASK: Final = "[redacted]"
 _SHORT: Final = 6
@@ -23,6 +25,7 @@ class Scrubber:
     def __init__(self) -> None:
         self._values: dict[str, frozenset[str]] = {}
         self._forms: tuple[str, ...] = ()
+        self._sorted: list[str] = []
         self._short: re.Pattern[str] | None = None
 
     def protect(self, values: Iterable[str], owner: str = "secrets") -> None:
@@ -33,6 +36,7 @@ class Scrubber:
         self._short = re.compile(rf"(?<!\w)(?:{'|'.join(short)})(?!\w)") if short else None
         # The longest first: one secret may hold another.
         self._forms = tuple(sorted((form for form in forms if len(form) >= _SHORT), key=len, reverse=True))
+        self._sorted = sorted(self._forms)
 
     def scrub(self, text: str) -> str:
         """`text` with every known secret masked, also one that was cut off by `…`."""
@@ -44,13 +48,17 @@ class Scrubber:
         return self._scrub_cut(text) if _CUT in text else text
 
     def _scrub_cut(self, text: str) -> str:
-        head, cut, tail = text.partition(_CUT)
-        for form in self._forms:
-            for length in range(min(len(form) - 1, len(head)), _SHORTEST_CUT - 1, -1):
-                if head.endswith(form[:length]):
-                    head = head[:-length] + MASK
-                    break
-        return head + cut + tail
+        *heads, tail = text.split(_CUT)
+        return _CUT.join([*map(self._scrub_end, heads), tail])
+
+    def _scrub_end(self, text: str) -> str:
+        """`text` without the beginning of a secret that it ends with."""
+        for length in range(len(text), _SHORTEST_CUT - 1, -1):
+            piece = text[-length:]
+            place = bisect_left(self._sorted, piece)
+            if place < len(self._sorted) and self._sorted[place].startswith(piece):
+                return text[:-length] + MASK
+        return text
 
 
 def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
@@ -68,6 +76,7 @@ def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
 def _forms(value: str) -> Iterator[str]:
     raw = value.encode("utf-8", "surrogatepass")
     yield value
+    yield CONTROL.sub(" ", value)  # as a message has it
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield html.escape(value)

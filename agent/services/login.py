@@ -240,9 +240,9 @@ class RegistryLogin:
         """Wait until the token is due, somebody asks, or what is amiss although the login works wants another look."""
         clock = self._with.clock
         until = self._due
-        if self._is_amiss:
-            look = timedelta(seconds=self._with.settings().retry.max_wait_s)
-            again = Deadline.after(look, clock.now(), clock.monotonic())
+        look_s = self._next_look_s()
+        if look_s is not None:
+            again = Deadline.after(timedelta(seconds=look_s), clock.now(), clock.monotonic())
             until = again if until is None or self._left(again) < self._left(until) else until
         while self._asked is None:
             if until is None:
@@ -253,12 +253,16 @@ class RegistryLogin:
             if self._clock_is_off:
                 return  # perhaps it was set right just now
 
-    @property
-    def _is_amiss(self) -> bool:
-        """The clock is off, or a token that cannot be renewed is past its end and works all the same."""
-        held = self._credential
-        past = held is not None and held.renew_at is None and expired(held.expires_at, self._with.clock.now())
-        return self._clock_is_off or past
+    def _next_look_s(self) -> float | None:
+        """Seconds to the next look where the clock is off, or a token that cannot be renewed works past its end."""
+        held, retry = self._credential, self._with.settings().retry
+        if held is None or held.renew_at is not None or held.expires_at is None:
+            return retry.max_wait_s if self._clock_is_off else None
+        # The registry's clock may be a little behind ours: soon after the end the looks are close.
+        past_s = (self._with.clock.now() - held.expires_at).total_seconds()
+        if past_s >= 0:
+            return min(max(past_s, retry.first_wait_s), retry.max_wait_s)
+        return retry.max_wait_s if self._clock_is_off else None
 
     def _due_of(self, credential: Credential) -> Deadline | None:
         """When to log in anew; a token that cannot be renewed is looked at when it ends, unless it ended already."""

@@ -18,6 +18,9 @@ VARIABLE_PREFIX: Final = "REGISTRY_AGENT_"
 _NO_SETTINGS: Final = frozenset({"REGISTRY_AGENT_CONFIG", "REGISTRY_AGENT_SECRETS"})
 _MAY_BE_EMPTY: Final = "REGISTRY_AGENT_STATUS_LISTEN"
 _LARGEST: Final = 1024 * 1024
+_MOST_KEYS: Final = 500
+# For a key of many parts (a.a.a) Python's parser takes quadratic time.
+_MOST_DOTS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,13 @@ def read_document(file: Path | None, environ: Mapping[str, str]) -> Document:
     named = file or (Path(environ["REGISTRY_AGENT_CONFIG"]) if environ.get("REGISTRY_AGENT_CONFIG") else None)
     path = named or DEFAULT_FILE
     try:
-        return Document(path, tomllib.loads(_read(path).decode("utf-8-sig")))
+        text = _read(path).decode("utf-8-sig")
+        if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+            return _refused(path, "has a line with too many dots", "break the line")
+        content = tomllib.loads(text)
+        if len(content) + sum(len(section) for section in content.values() if isinstance(section, dict)) > _MOST_KEYS:
+            return _refused(path, f"has more than {_MOST_KEYS} keys", "keep to section.key = value")
+        return Document(path, content)
     except (FileNotFoundError, NotADirectoryError):
         if named is None:
             return Document()
@@ -56,6 +65,10 @@ def read_document(file: Path | None, environ: Mapping[str, str]) -> Document:
         fault, hint = f"is not TOML: {error}", "correct the line; texts stand in quotes"
     except (ValueError, RecursionError):
         fault, hint = "is not TOML: nested too deeply, or a number too long", "keep to section.key = value"
+    return _refused(path, fault, hint)
+
+
+def _refused(path: Path, fault: str, hint: str) -> Document:
     return Document(path, problem=SettingsInvalid(str(path), f"{path}: {fault}; nothing of it is used", hint=hint))
 
 

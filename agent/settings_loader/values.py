@@ -10,8 +10,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from agent.model.loopback import is_loopback
+from agent.model.text import CONTROL
 
-_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST: Final = 1000
 _PRINTABLE_ASCII: Final = re.compile(r"[!-~]+")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
@@ -86,7 +86,7 @@ def text(pattern: re.Pattern[str] | None = None, meaning: str = "a text on one l
     """A text on one line that matches `pattern` wholly; an empty one is none."""
 
     def check(value: object) -> object:
-        if not isinstance(value, str) or _UNFIT.search(value) or len(value) > _LONGEST:
+        if not isinstance(value, str) or CONTROL.search(value) or len(value) > _LONGEST:
             raise Fault(f"must be {meaning}", "write it in quotes, on one line")
         if value.strip() and pattern is not None and not pattern.fullmatch(value.strip()):
             raise Fault(f"must be {meaning}", "correct it, or leave the key out")

@@ -20,7 +20,7 @@ LONGEST_WAIT_S: Final = 60.0
 _LOG_LINES: Final = 1000
 _BODY_PATIENCE_S: Final = 10.0
 _REVISION: Final = re.compile(r"-?[0-9]{1,15}")
-_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?(?:e-[0-9]{1,3})?")
 _ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 
 

@@ -19,6 +19,7 @@ from agent.web import answers, listening
 from agent.web.guard import Guard
 from agent.web.routes import BODY_LIMIT, Routes
 from agent.web.token import TokenFile
+from agent.web.visitors import AT_ONCE, BACKLOG, Visitor, Visitors
 
 _RETRY_S: Final = 5.0
 _GRACE_S: Final = 0.5
@@ -121,7 +122,7 @@ class StatusServer:
             bound = self._inherited
             if bound is None:
                 bound = await asyncio.to_thread(listening.bind_unix, self._socket_path)
-            self._unix = await _serve([bound], self._application())
+            self._unix = await self._serve([bound])
         except OSError as fault:
             return StatusListenFailed(
                 str(self._socket_path),
@@ -142,7 +143,7 @@ class StatusServer:
             return None
         try:
             bound = await asyncio.to_thread(listening.bind_tcp, listen)
-            self._tcp = await _serve(bound, self._application(self._guard))
+            self._tcp = await self._serve(bound, self._guard)
         except OSError as fault:
             return StatusListenFailed(
                 "status.listen", f"status.listen is {listen}, which cannot be opened: {_reason(fault)}"
@@ -160,8 +161,13 @@ class StatusServer:
         hint = "write the token into the file, readable for the agent's user; TCP refuses requests until then"
         return SettingsInvalid("status.token_file", f"status.token_file: {fault}", hint=hint)
 
-    def _application(self, guard: Guard | None = None) -> web.Application:
-        middlewares = [answers.Errors(self._log).middleware, *([guard.middleware] if guard else [])]
+    async def _serve(self, sockets: Sequence[socket.socket], guard: Guard | None = None) -> "_Listener":
+        visitors = Visitors()
+        return await _serve(sockets, self._application(visitors, guard), visitors)
+
+    def _application(self, visitors: Visitors, guard: Guard | None) -> web.Application:
+        errors = answers.Errors(self._log)
+        middlewares = [visitors.middleware, errors.middleware, *([guard.middleware] if guard else [])]
         application = web.Application(middlewares=middlewares, client_max_size=BODY_LIMIT)
         application.on_response_prepare.append(answers.dress)
         if guard:
@@ -185,27 +191,37 @@ def _reason(fault: OSError) -> str:
 class _Listener:
     """Sockets that are being served."""
 
-    def __init__(self, runner: web.AppRunner, sockets: Sequence[socket.socket]) -> None:
+    def __init__(self, runner: web.AppRunner, sockets: Sequence[socket.socket], servers: contextlib.ExitStack) -> None:
         self._runner: Final = runner
+        self._servers: Final = servers
         self.sockets: Final = sockets
 
     async def close(self) -> None:
+        self._servers.close()
         await self._runner.cleanup()
 
 
-async def _serve(sockets: Sequence[socket.socket], application: web.Application) -> _Listener:
+async def _serve(sockets: Sequence[socket.socket], application: web.Application, visitors: Visitors) -> _Listener:
     # aiohttp logs broken requests with what they held, which may be a token: it gets a logger that says nothing.
     mute = logging.Logger("agent.web", level=logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree on purpose
-    runner = web.AppRunner(
-        application, access_log=None, logger=mute, shutdown_timeout=_GRACE_S, handler_cancellation=True
-    )
+    runner = web.AppRunner(application, shutdown_timeout=_GRACE_S, handler_cancellation=True)
+    servers = contextlib.ExitStack()
     try:
         await runner.setup()
-        for listener in sockets:
-            await web.SockSite(runner, listener).start()
+        http = runner.server
+        assert http is not None  # noqa: S101 - `setup` has just made it
+
+        def visitor() -> asyncio.Protocol:
+            return Visitor(visitors, http, mute)
+
+        loop = asyncio.get_running_loop()
+        for bound in sockets:
+            servers.callback((await loop.create_server(visitor, sock=bound, backlog=AT_ONCE)).close)
+            bound.listen(BACKLOG)  # the queue is the kernel's; asyncio's `backlog` also says how many to take at once
     except BaseException:
+        servers.close()
         with contextlib.suppress(Exception):
             await runner.cleanup()
         listening.close_all(sockets)
         raise
-    return _Listener(runner, sockets)
+    return _Listener(runner, sockets, servers)

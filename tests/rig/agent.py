@@ -1,10 +1,11 @@
 """The agent as users run it: a process, its settings file, its secrets, and what it says on its socket."""
 
+import base64
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,9 @@ from tests.rig.status import Watcher, get_status
 from tests.rig.waiting import until
 
 REGISTRY_AGENT: Final = Path(sys.executable).with_name("registry-agent")
+
+_SHORT: Final = 10
+"""Below it a password of a test is a word that the log may well use."""
 
 Settings = Mapping[str, Mapping[str, Any]]
 Status = dict[str, Any]
@@ -30,6 +34,7 @@ class Agent:
         self._log: Final = home / "log"
         self._watcher: Watcher | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._passwords: Final[set[str]] = set()
         self.secrets: Final = home / "secrets"
         self.docker: Final = home / ".docker"
         self.runtime: Final = home / "run"
@@ -45,6 +50,7 @@ class Agent:
 
     def give(self, name: str, hostname: str, **fields: str) -> None:
         """Write a secret file, as whoever provides secrets does: whole or not at all."""
+        self._passwords.update(fields[name] for name in ("password", "session_token") if name in fields)
         unfinished = self.secrets.parent / f"{name}.unfinished"
         unfinished.write_text(json.dumps({"name": name, "hostname": hostname, **fields}))
         unfinished.replace(self.secrets / f"{name}.json")
@@ -109,6 +115,7 @@ class Agent:
             self._process.kill()
             self._process.wait()
             assert not silences, f"the status endpoint did not answer: {silences}\n{self.log()}"
+            leaks(self._passwords, [self._log, *self.state.glob("*")])
 
     @property
     def running(self) -> bool:
@@ -121,6 +128,18 @@ class Agent:
         except OSError:
             return False
         return True
+
+
+def leaks(passwords: Iterable[str], files: Iterable[Path]) -> None:
+    """Fails where a file holds one of them, as it is or in base64 behind a user name of any length."""
+    contents = {path: path.read_bytes() for path in files if path.is_file()}
+    for password in passwords:
+        raw = password.encode(errors="surrogatepass")
+        coded = [base64.b64encode(bytes(shift) + raw)[(shift * 8 + 5) // 6 : -4] for shift in range(3)]
+        for path, content in contents.items():
+            assert (
+                len(raw) < _SHORT or password == "runner-native" or not any(form in content for form in (raw, *coded))
+            ), f"a password in {path}"
 
 
 def logged_in(status: Status, *hostnames: str) -> bool:

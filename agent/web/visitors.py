@@ -1,0 +1,143 @@
+"""Who is connected, and how much of the agent each may use up: whoever asks now goes before whoever only waits."""
+
+import asyncio
+import logging
+import resource
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from agent.web.answers import Handler, error
+
+BACKLOG: Final = 4096
+"""How many may wait at the door: on the socket whoever finds the queue full is refused, on TCP it loses a second.
+
+Linux allows no more by itself."""
+AT_ONCE: Final = 4
+"""How many are let in at a time: few beside the places, so that each gets to ask before others push it out."""
+_PLACES: Final = 128
+"""For each of TCP and the socket: an environment has a handful of readers, and each could pin some 0.5 MB."""
+_SILENCE_S: Final = 75.0
+"""Between two requests, and from a connection to the end of its first request's headers."""
+_PATIENCE_S: Final = 30.0
+"""How long an answer may wait to be taken; aiohttp alone would keep every answer for whoever asks and never reads."""
+_UNASKED_BYTES: Final = 384 << 10
+"""What may come before the next request is begun: aiohttp bounds each header, and not all of them together. It must
+be more than one read, 256 KiB, with which a body begins. Bodies themselves pass by unheld, up to `BODY_LIMIT`."""
+_PIPELINED_BYTES: Final = 64 << 10
+"""What may come while a request is being answered."""
+_HEADERS: Final = 64
+
+
+class Visitors:
+    """The connections of one listener.
+
+    When all places are taken a newcomer gets that of whoever came first and is not being answered. Those who wait for
+    an answer, such as event streams, keep theirs until they hold three quarters of all.
+    """
+
+    def __init__(self, places: int | None = None, *, patience_s: float = _PATIENCE_S) -> None:
+        self._places: Final = places or min(_PLACES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+        self._patience_s: Final = patience_s
+        # In the order of their coming, and of their asking. Not by their last request: whoever asks without end would
+        # always be the latest, and push out a newcomer before its first.
+        self._here: Final[dict[web.RequestHandler, asyncio.Transport]] = {}
+        self._asking: Final[dict[web.RequestHandler, None]] = {}
+
+    def came(self, visitor: "Visitor", transport: asyncio.Transport) -> None:
+        if len(self._here) >= self._places:
+            self.send_away(self._least_in_need())
+        self._here[visitor] = transport
+
+    def send_away(self, visitor: web.RequestHandler) -> None:
+        """At once: `close` would first wait until everything is read."""
+        if transport := self._here.get(visitor):
+            transport.abort()
+        self.went(visitor)
+
+    def went(self, visitor: web.RequestHandler) -> None:
+        self._here.pop(visitor, None)
+        self._asking.pop(visitor, None)
+
+    def answers(self, visitor: "Visitor") -> bool:
+        return visitor in self._asking
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """A request lasts until its answer has been taken."""
+        visitor = request.protocol
+        if visitor in self._here:
+            self._asking[visitor] = None
+        if isinstance(visitor, Visitor):
+            visitor.begin(request.content)
+        try:
+            response = await handler(request)
+            await self._deliver(request, response)
+        finally:
+            self._asking.pop(visitor, None)
+        return response
+
+    async def _deliver(self, request: web.Request, response: web.StreamResponse) -> None:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await response.prepare(request)
+                await response.write_eof()
+                await request.writer.drain()
+        except TimeoutError:
+            self.send_away(request.protocol)
+
+    def _least_in_need(self) -> web.RequestHandler:
+        silent = [visitor for visitor in self._here if visitor not in self._asking]
+        return silent[0] if len(silent) >= self._places // 4 or not self._asking else next(iter(self._asking))
+
+
+class Visitor(web.RequestHandler):
+    """One connection."""
+
+    def __init__(self, visitors: Visitors, server: web.Server, log: logging.Logger) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            server, loop=loop, keepalive_timeout=_SILENCE_S, logger=log, access_log=log, max_headers=_HEADERS
+        )
+        self._visitors: Final = visitors
+        self._unasked_bytes = 0
+        self._body: aiohttp.StreamReader | None = None
+
+    def begin(self, body: aiohttp.StreamReader) -> None:
+        """A request, whose headers are complete."""
+        self._unasked_bytes, self._body = 0, body
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if isinstance(transport, asyncio.Transport):
+            transport.set_write_buffer_limits(0)  # so that `drain` ends when all is taken
+            self._visitors.came(self, transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._visitors.went(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._body is None or self._body.is_eof():
+            self._unasked_bytes += len(data)
+        if self._unasked_bytes > (_PIPELINED_BYTES if self._visitors.answers(self) else _UNASKED_BYTES):
+            self._visitors.send_away(self)
+        else:
+            super().data_received(data)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What is no HTTP: aiohttp's own answer would quote it, which may be a token."""
+        if request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        fault = "bad_request" if status == HTTPStatus.BAD_REQUEST else "request_failed"
+        answer = error(status, fault, HTTPStatus(status).phrase.lower(), {"X-Content-Type-Options": "nosniff"})
+        answer.force_close()
+        return answer

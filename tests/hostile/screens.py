@@ -1,0 +1,70 @@
+"""Whatever shows what the agent says: terminals, log readers, dashboards, systemd."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from tests.codes.servers import Dashboard
+from tests.codes.world import World
+from tests.hunt.outlets import Notifications, said
+
+# Written down apart from the agent's own list: C0 but for the line feed, DEL, C1, what is not seen, what turns the
+# direction, what ends a line elsewhere, and halves of characters.
+RAW: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+ATTACK: Final = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202elive\u2066\u061c\u2028line\u2029\ufeffend\x7f\x00"
+"""Each kind of what `RAW` finds."""
+
+
+class Screens:
+    """Read all outlets of one agent; a dashboard and a notification socket are among them if they are used."""
+
+    def __init__(self, world: World) -> None:
+        self._world: Final = world
+        self._systemd: Final = Notifications()
+        self.dashboard: Final = Dashboard()
+        world.env["NOTIFY_SOCKET"] = self._systemd.address
+
+    def are_clean(self) -> None:
+        """No text holds what moves a cursor, turns the direction or forges a line; JSON holds none when decoded."""
+        if not self._world.agent.running:
+            return
+        outlets = said(self._world.agent)
+        texts = {name: [content.decode().replace("\r\n", "\n")] for name, content in outlets.items()}
+        texts["systemd"] = [self._systemd.heard.decode()]
+        texts["push"] = [*_texts(self.dashboard.documents)]
+        texts["status, decoded"] = [*_texts(self._world.agent.status())]
+        lines = [
+            json.loads(line) for line in outlets["/v1/logs"].partition(b"\r\n\r\n")[2].split(b"\n") if line[:1] == b"{"
+        ]
+        assert lines
+        texts["logs, decoded"] = [*_texts(lines)]
+        for name, several in texts.items():
+            for text in several:
+                found = RAW.search(text)
+                assert found is None, f"{name}: {text[max(found.start() - 200, 0) : found.end() + 20]!r}"
+        self._log_lines_are_its_own(outlets["log"])
+
+    def close(self) -> None:
+        self._systemd.close()
+
+    def _log_lines_are_its_own(self, log: bytes) -> None:
+        """Nobody forged one: each is an event of the agent's."""
+        for line in log.decode().splitlines():
+            if line.startswith("{"):
+                assert "." in json.loads(line)["event"], line
+            else:
+                assert re.match(r"\[(?:debug|info|warning|error) *\] \w+\.\w+ .* time=", line), line
+
+
+def _texts(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for name, item in value.items():
+                yield name
+                yield from _texts(item)
+        case list():
+            for item in value:
+                yield from _texts(item)

@@ -1,0 +1,81 @@
+"""Servers that say on the wire whatever they like."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+Speak = Callable[[socket.socket, bytes], None]
+
+_PATIENCE_S: Final = 15.0
+
+
+class Raw:
+    """Takes each connection in a thread of its own, reads one request, and has `speak` answer it.
+
+    `speak` may be changed at any time. `requests` keeps what was asked, heads and the beginnings of bodies.
+    """
+
+    def __init__(self, speak: Speak, host: str = "127.0.0.1") -> None:
+        self.speak = speak
+        self.requests: Final[list[bytes]] = []
+        self._socket: Final = socket.create_server((host, 0))
+        self.address: Final = f"{host}:{self._socket.getsockname()[1]}"
+        self.url: Final = f"http://{self.address}"
+        self._thread: Final = threading.Thread(target=self._accept, name="raw", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)  # wakes `accept`
+        self._thread.join()
+        self._socket.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(_PATIENCE_S)
+            request = connection.recv(1 << 16)
+            self.requests.append(request)
+            self.speak(connection, request)
+
+
+@contextmanager
+def raw(speak: Speak) -> Iterator[Raw]:
+    server = Raw(speak)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def says(answer: bytes) -> Speak:
+    return lambda connection, _: connection.sendall(answer)
+
+
+def reply(body: bytes, *headers: bytes, status: bytes = b"200 OK", kind: bytes = b"application/json") -> bytes:
+    head = [b"HTTP/1.1 " + status, b"Content-Type: " + kind, b"Content-Length: %d" % len(body), b"Connection: close"]
+    return b"\r\n".join([*head, *headers, b"", body])
+
+
+def endless(connection: socket.socket, _request: bytes) -> None:
+    """10 GB, if anybody takes them."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 10737418240\r\n\r\n")
+    for _ in range(10 << 14):
+        connection.sendall(b" " * 65536)
+
+
+def slow(connection: socket.socket, _: bytes) -> None:
+    """A byte now and then, which resets every timeout but one for the whole."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n")
+    waiting = threading.Event()
+    while not waiting.wait(0.2):
+        connection.sendall(b" ")

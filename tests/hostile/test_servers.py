@@ -1,0 +1,267 @@
+"""A control plane, a registry, a dashboard and an AWS that mean harm: they get nothing more, and stop nothing."""
+
+import base64
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from _pytest.mark import ParameterSet
+
+from tests.codes.world import LOGIN, World
+from tests.hostile.screens import ATTACK
+from tests.hostile.servers import Raw, Speak, endless, raw, reply, says, slow
+from tests.rig.waiting import until
+
+pytestmark = pytest.mark.usefixtures("screens")
+
+TOKEN: Final = "bearer-token-of-the-agent"
+MOST_MEMORY: Final = 250 << 20
+_A = ATTACK.encode().replace(b"\0", b"").replace(b"\x1b", b"\x1b")
+# What no HTTP header may hold is left out where the answer is to be taken as HTTP at all.
+QUIET: Final = ATTACK.translate(dict.fromkeys([*range(32), 127])).encode()
+
+
+@pytest.fixture
+def metadata() -> Iterator[Raw]:
+    """In the place of 169.254.169.254: whoever is asked here was asked by mistake."""
+    with raw(says(reply(b'{"secrets": []}'))) as server:
+        yield server
+
+
+def _bomb() -> bytes:
+    """100 MB of a secret's spaces in 100 KB."""
+    packer = zlib.compressobj(9, wbits=31)
+    return b"".join([*(packer.compress(b" " * (1 << 20)) for _ in range(100)), packer.flush()])
+
+
+def _used(world: World) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{world.pid}/status").read_text())
+    assert found
+    return int(found[1]) << 10
+
+
+HOSTILE_REPLIES: Final[dict[str, Speak]] = {
+    "10-gb": endless,
+    "slow": slow,
+    "zip-bomb": says(reply(_bomb(), b"Content-Encoding: gzip")),
+    "zip-bomb-in-another": says(reply(gzip.compress(_bomb()), b"Content-Encoding: gzip, gzip")),
+    "unknown-coding": says(reply(b"\0", b"Content-Encoding: " + QUIET)),
+    "cut-gzip": says(reply(gzip.compress(b"{}" * 999)[:20], b"Content-Encoding: gzip")),
+    "header-bomb": says(reply(b"{}", *(b"X-%d: %s" % (n, b"x" * 8000) for n in range(1000)))),
+    "long-header": says(reply(b"{}", b"X: " + b"x" * 10_000_000)),
+    "raw-status": says(b"HTTP/1.1 200 " + _A + b"\r\n\r\n"),
+    "raw-reason": says(b"HTTP/1.1 599 " + QUIET + b"\r\nContent-Length: 0\r\n\r\n"),
+    "no-http": says(_A * 100),
+    "injected": says(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nX: y\rz\r\n\nContent-Length: -1\r\n\r\n{}"),
+    "deep": says(reply(b'{"secrets": ' + b"[" * 1_000_000)),
+    "content-type": says(reply(b"\xff\xfe" + _A, kind=b"text/html; charset=" + QUIET)),
+    "binary-names": says(reply(json.dumps({"secrets": [{"name": ATTACK, ATTACK: 1}, ATTACK, None, 1e999]}).encode())),
+    "many": says(reply(b'{"secrets": [' + b",".join([b"7"] * 100_000) + b"]}")),
+}
+
+
+def some(names: Iterable[str], *short: str) -> list[str | ParameterSet]:
+    """All of `names`; those that are not among the `short` ones run in the long form only."""
+    return [name if name in short else pytest.param(name, marks=pytest.mark.torture) for name in names]
+
+
+@pytest.mark.parametrize(
+    "name", some(HOSTILE_REPLIES, "10-gb", "zip-bomb", "header-bomb", "no-http", "raw-status", "many")
+)
+def test_a_hostile_control_plane(world: World, name: str) -> None:
+    """Told, bounded in memory, and asked again: once it is well its secrets are used."""
+    door = world.registry("given")
+    secret = (world.agent.secrets / "given.json").read_bytes()
+    (world.agent.secrets / "given.json").unlink()
+    with raw(HOSTILE_REPLIES[name]) as plane:
+        world.start({"secrets": {"url": plane.url, "poll_interval_s": 0.3}})
+        world.agent.wait_for(
+            "its fault",
+            lambda s: {"secrets_unavailable", "secret_invalid"} & {w["code"] for w in s["warnings"]},
+            timeout=20,
+        )
+        assert _used(world) < MOST_MEMORY
+        plane.speak = says(reply(b'{"secrets": [%s]}' % secret))
+        world.agent.wait_logged_in(door.hostname, timeout=25)
+    assert _used(world) < MOST_MEMORY
+
+
+@pytest.mark.parametrize("status", some(("301", "302", "303", "307", "308"), "302", "307"))
+def test_redirects_to_the_metadata_service(world: World, metadata: Raw, status: str) -> None:
+    """Neither the control plane nor the dashboard can send the agent, or its tokens, elsewhere; no cookie is kept."""
+    token = world.home / "token"
+    token.write_text(TOKEN)
+    there = [b"Location: %s/latest/" % metadata.url.encode(), b"Set-Cookie: a=b", b"Refresh: 0; url=/x", b"Link: </y>"]
+    with raw(says(reply(b"{}", *there, status=f"{status} Moved".encode()))) as plane:
+        files = {"token_file": str(token)}
+        world.start(
+            {"secrets": {"url": plane.url, "poll_interval_s": 0.2, **files}, "report": {"url": plane.url, **files}}
+        )
+        world.raised("secrets_unavailable", plane.url, says="redirects")
+        world.raised("report_failed", plane.url, says="redirects")
+        until("another look", lambda: sum(request.startswith(b"GET / ") for request in plane.requests) > 1)
+        assert not any(b"Cookie" in request for request in plane.requests)
+        assert any(TOKEN.encode() in request for request in plane.requests)
+    assert metadata.requests == []
+
+
+ETAGS: Final = {
+    "binary": b'"\xff\xfe"',
+    "escapes": b'"' + QUIET + b'"',
+    "long": b'"' + b"x" * 7000 + b'"',
+    "tab": b'"a\tb"',
+    "no-etag": b"W/" * 500,
+    "utf-8": b'"\xc3\xbc"',
+    "half": b"\x80",
+}
+
+
+@pytest.mark.parametrize("name", some(ETAGS, "binary", "escapes", "long"))
+def test_a_hostile_etag(world: World, name: str) -> None:
+    """Whatever it is, the next answer is asked for and used."""
+    etag = ETAGS[name]
+    door = world.registry("given")
+    secret = (world.agent.secrets / "given.json").read_bytes()
+    (world.agent.secrets / "given.json").unlink()
+    with raw(says(reply(b'{"secrets": []}', b"ETag: " + etag))) as plane:
+        world.start({"secrets": {"url": plane.url, "poll_interval_s": 0.2}})
+        until("a first answer", lambda: plane.requests)
+        world.agent.wait_for("the first pass", lambda s: s["phase"] == "running")
+        plane.speak = says(reply(b'{"secrets": [%s]}' % secret, b"ETag: " + etag + b"2"))
+        world.agent.wait_logged_in(door.hostname, timeout=10)
+
+
+def _challenge(realm: str) -> bytes:
+    return b'WWW-Authenticate: Bearer realm="%s",service="%s"' % (realm.encode(), QUIET)
+
+
+def test_hostile_registries(world: World, metadata: Raw) -> None:
+    """Realms that point inside, floods, bombs and raw texts, all at once: each fails alone, and tells no password."""
+    refused = b"401 Unauthorized"
+    password = base64.b64encode(b":".join(value.encode() for value in LOGIN.values()))
+    answers: dict[str, Speak] = {
+        **HOSTILE_REPLIES,
+        "realm-file": says(reply(b"{}", _challenge("file:///etc/passwd"), status=refused)),
+        "realm-garbage": says(reply(b"{}", _challenge("http://[::1"), status=refused)),
+        "realm-nowhere": says(reply(b"{}", _challenge("gopher://127.0.0.1:1/"), status=refused)),
+        "realm-bomb": says(reply(b"{}", *[_challenge("https://localhost:1/" + "x" * 5000)] * 50, status=refused)),
+        "challenge-bomb": says(reply(b"{}", b"WWW-Authenticate: Bearer " + b'a="b",' * 50_000, status=refused)),
+        "raw-body": says(reply(_A * 50, status=b"403 Forbidden")),
+        "raw-json": says(reply(json.dumps({"errors": [{"message": ATTACK}]}).encode(), status=b"500 Oops")),
+        "retry-after": says(reply(b"{}", b"Retry-After: " + b"9" * 5000, b"Date: " + QUIET, status=b"429 Slow")),
+        "redirect": says(reply(b"{}", b"Location: " + metadata.url.encode(), status=b"307 Away")),
+        "redirect-loop": says(reply(b"{}", b"Location: /v2/", status=b"302 Round")),
+    }
+    servers = {name: Raw(speak) for name, speak in answers.items()}
+    try:
+        for name, server in servers.items():
+            world.agent.give(name, server.address, **LOGIN)
+        world.start({"docker": {"login_timeout_s": 6}})
+        hostnames = {server.address for server in servers.values()}
+
+        def all_told(status: dict[str, list[dict[str, str]]]) -> bool:
+            return hostnames <= {warning["subject"] for warning in status["warnings"]}
+
+        # A few take any password: what they say is not HTTP's affair.
+        world.agent.wait_for("the first pass", lambda s: s["phase"] == "running", timeout=40)
+        states = {row["hostname"]: row["state"] for row in world.agent.status()["registries"]}
+        assert all_told(world.agent.status()) or set(states.values()) <= {"logged_in", "retrying", "rejected"}
+        assert not any(password in request for request in metadata.requests)
+        assert _used(world) < MOST_MEMORY
+    finally:
+        for server in servers.values():
+            server.close()
+
+
+DASHBOARD: Final = ("10-gb", "raw-status", "raw-reason", "no-http", "header-bomb", "injected", "zip-bomb")
+
+
+@pytest.mark.parametrize("name", some(DASHBOARD, "10-gb", "no-http", "header-bomb"))
+def test_a_hostile_dashboard(world: World, name: str) -> None:
+    """What it answers reaches no screen; once it takes the status, the notice goes."""
+    with raw(HOSTILE_REPLIES[name]) as server:
+        world.start({"report": {"url": server.url, "interval_s": 1}})
+        until("a push", lambda: server.requests)
+        if name not in ("zip-bomb", "10-gb", "raw-status"):  # which begin with 200
+            world.raised("report_failed", server.url)
+        server.speak = says(reply(b"", status=b"204 Taken"))
+        world.agent.wait_for("its end", lambda s: "report_failed" not in {w["code"] for w in s["warnings"]}, timeout=20)
+    assert _used(world) < MOST_MEMORY
+
+
+LAUGHS: Final = b"<!DOCTYPE x [<!ENTITY a 'ha'>%s]><x>&z;</x>" % b"".join(
+    b"<!ENTITY %c '%s'>" % (n, b"&%c;" % (n - 1) * 50) for n in range(ord("b"), ord("z") + 1)
+)
+EXTERNAL: Final = (
+    b"<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><E><Error><Code>A</Code><Message>&a;</Message></Error></E>"
+)
+AWS_REPLIES: Final[dict[str, Speak]] = {
+    name: HOSTILE_REPLIES[name] for name in ("10-gb", "zip-bomb", "raw-status", "header-bomb", "deep", "content-type")
+} | {
+    "laughs": says(reply(LAUGHS, kind=b"text/xml", status=b"400 Bad")),
+    "entity": says(reply(EXTERNAL, kind=b"text/xml", status=b"400 Bad")),
+    "raw-xml": says(
+        reply(
+            b"<E><Error><Code>Access%s</Code><Message>%s</Message></Error></E>" % (QUIET, QUIET),
+            kind=b"text/xml",
+            status=b"403 No",
+        )
+    ),
+    "raw-json": says(
+        reply(json.dumps({"__type": ATTACK, "message": ATTACK, "Message": ATTACK}).encode(), status=b"400 Bad")
+    ),
+    "raw-token": says(
+        reply(
+            json.dumps(
+                {
+                    "authorizationData": [
+                        {
+                            "authorizationToken": base64.b64encode(b"AWS:" + _A).decode(),
+                            "expiresAt": 1e300,
+                            "proxyEndpoint": ATTACK,
+                        }
+                    ]
+                }
+            ).encode()
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("role", [False, True], ids=["ecr", "sts"])
+@pytest.mark.parametrize("name", some(AWS_REPLIES, "10-gb", "laughs", "entity", "raw-xml", "raw-json"))
+def test_a_hostile_aws(world: World, name: str, role: bool) -> None:
+    """Its garbage is one code or another about that registry alone, bounded in memory."""
+    aws = world.aws()
+    door = world.ecr(aws, **({"role_arn": "arn:aws:iam::210987654321:role/pull"} if role else {}))
+    with raw(AWS_REPLIES[name]) as server:
+        world.env["AWS_ENDPOINT_URL_STS" if role else "AWS_ENDPOINT_URL_ECR"] = server.url
+        world.start({"aws": {"call_timeout_s": 3}})
+        world.agent.wait_for("its fault", lambda s: door.hostname in {w["subject"] for w in s["warnings"]}, timeout=25)
+        assert "root:" not in json.dumps(world.agent.status())
+        assert _used(world) < MOST_MEMORY
+
+
+COMMANDS: Final = {
+    "endless": ["sh", "-c", "sleep 60"],
+    "flood": ["yes", "x" * 1000],
+    "grandchild": ["sh", "-c", "setsid sleep 30 & echo; exit 0"],
+    "two-lines": ["printf", r"token-of-one\ntoken-of-two"],
+    "escapes": ["printf", "%s", ATTACK.replace("\0", "")],
+    "raw-stderr": ["sh", "-c", 'printf "%s" "$0" >&2; exit 1', ATTACK.replace("\0", "")],
+    "header": ["printf", r"token\r\nX-Injected: 1"],
+    "binary": ["head", "-c", "100000", "/dev/urandom"],
+}
+
+
+@pytest.mark.parametrize("name", some(COMMANDS, "endless", "flood", "grandchild", "escapes", "raw-stderr"))
+def test_a_hostile_identity_command(world: World, name: str) -> None:
+    """It costs the registries that need it, for as long as a call may take, and no other."""
+    door = world.ecr(world.aws(), role_arn="arn:aws:iam::210987654321:role/pull")
+    world.start({"aws": {"identity_token_command": COMMANDS[name], "call_timeout_s": 1}})
+    world.raised("aws_identity_unavailable", door.hostname)

@@ -1,0 +1,87 @@
+"""Secrets that are like no other text, and how a piece of one is found in whatever form it was written down."""
+
+import base64
+import html
+import json
+import re
+import secrets
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+_ALPHABET: Final = string.ascii_letters + string.digits
+_PIECE: Final = 8
+_STEP: Final = 3
+CUT: Final = 12
+"""So many characters of a secret stand before the border at which its text may be cut."""
+SPECIAL: Final = '+/"ü&%'
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """`value` has two long plain runs around what every notation escapes in another way."""
+
+    name: str
+    value: str
+
+    @classmethod
+    def make(cls, name: str, special: str = SPECIAL, begin: str = "") -> "Canary":
+        halves = ("".join(secrets.choice(_ALPHABET) for _ in range(16)) for _ in range(2))
+        return cls(name, begin + special.join(halves))
+
+    def pieces(self) -> frozenset[bytes]:
+        """Of any run of 10 characters of it, plain or in base64 at any alignment, one of these is a part."""
+        raw = self.value.encode()
+        runs = [run.encode() for run in re.findall(r"[A-Za-z0-9]{8,}", self.value)]
+        for shift in range(3):
+            encoded = base64.b64encode(bytes(shift) + raw)[(shift * 8 + 5) // 6 : (shift + len(raw)) * 8 // 6]
+            runs += [encoded, encoded.translate(bytes.maketrans(b"+/", b"-_"))]
+        return frozenset(run[n : n + _PIECE] for run in runs for n in _starts(len(run)))
+
+
+def _starts(length: int) -> set[int]:
+    return {*range(0, length - _PIECE + 1, _STEP), length - _PIECE}
+
+
+class Hunt:
+    """Looks for canaries; what it finds is told by the canary's name and the place, with what stands around it."""
+
+    def __init__(self, canaries: Iterable[Canary]) -> None:
+        self._pieces: Final = {canary.name: canary.pieces() for canary in canaries}
+
+    def found(self, places: Mapping[str, bytes]) -> list[str]:
+        return [
+            f"{name} in {place}: {content[max(content.find(piece) - 120, 0) : content.find(piece) + 60]!r}"
+            for place, content in places.items()
+            for name, pieces in self._pieces.items()
+            for piece in [next((piece for piece in pieces if piece in content), None)]
+            if piece is not None
+        ]
+
+
+def nasty_texts(canary: Canary, user: str) -> dict[str, str]:
+    """What a program or server may say that repeats a secret: in each notation, and cut wherever texts are cut."""
+    secret = canary.value
+    texts = {
+        "raw": f"wrong: {secret} is not it",
+        "unseen": f"wrong: {secret} is not it",
+        "json": f"error {json.dumps(secret)}",
+        "json-unicode": f"error {json.dumps(secret, ensure_ascii=False)}",
+        "url": f"https://x/?p={quote(secret, safe='')}",
+        "html": f"<p>{html.escape(secret)}</p>",
+        "base64": base64.b64encode(secret.encode()).decode(),
+        "basic": f"Authorization: Basic {base64.b64encode(f'{user}:{secret}'.encode()).decode()}",
+        "basic-url": base64.urlsafe_b64encode(f"{user}:{secret}".encode()).decode(),
+        "after-dots": f"first… then… {'y' * 100} {secret} … end",
+    }
+    # The figures at which this agent cuts texts, and at which it cuts them first, before what is not printable goes.
+    for limit in (160, 200, 300, 600, 65536):
+        texts[f"cut-{limit}"] = "x" * (limit - CUT) + secret
+    for limit in (160, 200, 300):
+        texts[f"dots-and-cut-{limit}"] = "w…" + "x" * (limit - CUT - 2) + secret
+    for limit in (640, 800, 1200, 2400):
+        texts[f"collapsed-{limit}"] = "\x01" * (limit - CUT) + secret
+    texts["flood-65536"] = ("x\n" * 65536)[: 65536 - CUT - 1] + f"\n{secret}"
+    return texts

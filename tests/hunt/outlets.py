@@ -1,0 +1,79 @@
+"""All that an agent says to the outside, as bytes."""
+
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from tests.rig.agent import Agent
+
+_DEADLINE_S: Final = 5.0
+_TARGETS: Final = ("/v1/status", "/v1/logs", "/metrics", "/openapi.json", "/readyz", "/nowhere")
+_COMMANDS: Final = (("status",), ("status", "--json"), ("check-config",))
+
+
+def said(agent: Agent) -> dict[str, bytes]:
+    """By outlet: the whole log, each HTTP answer with its headers, and what the commands print."""
+    outlets = {target: ask(agent.socket, target) for target in _TARGETS}
+    outlets["/v1/events"] = ask(agent.socket, "/v1/events", until=b"\n\n")
+    for command in _COMMANDS:
+        done = agent.command(*command, *(("--socket", str(agent.socket)) if command[0] == "status" else ()))
+        outlets[" ".join(command)] = (done.stdout + done.stderr).encode()
+    # Last: what was asked may have been logged.
+    outlets["log"] = agent._log.read_bytes()
+    return outlets
+
+
+def ask(path: Path, target: str, *, until: bytes | None = None) -> bytes:
+    """The whole answer, head and body; with `until` up to that in the body."""
+    answer = b""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_DEADLINE_S)
+        connection.connect(str(path))
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        while until is None or until not in answer.partition(b"\r\n\r\n")[2]:
+            chunk = connection.recv(1 << 16)
+            if not chunk:
+                break
+            answer += chunk
+    return answer
+
+
+def files(home: Path, without: Mapping[Path, str]) -> Iterator[tuple[Path, bytes]]:
+    """Every file below `home` with its content, but for the places where a secret may be (each with the reason)."""
+    for path in home.rglob("*"):
+        if path.is_file() and not path.is_symlink() and not any(path.is_relative_to(place) for place in without):
+            with suppress(OSError):
+                yield path, path.read_bytes()
+
+
+class Notifications:
+    """systemd's end of NOTIFY_SOCKET."""
+
+    def __init__(self) -> None:
+        # The path of such a socket has room for 107 bytes.
+        self._directory: Final = tempfile.TemporaryDirectory()
+        self.address: Final = f"{self._directory.name}/notify"
+        self._socket: Final = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        self._heard: Final[list[bytes]] = []
+        self._thread: Final = threading.Thread(target=self._listen, name="systemd", daemon=True)
+        self._thread.start()
+
+    @property
+    def heard(self) -> bytes:
+        return b"\n".join(self._heard)
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", self.address)
+        self._thread.join()
+        self._socket.close()
+        self._directory.cleanup()
+
+    def _listen(self) -> None:
+        while message := self._socket.recv(1 << 16):
+            self._heard.append(message)
