@@ -1,0 +1,72 @@
+"""Weeks in seconds: an event loop whose clock leaps to the next deadline instead of waiting for it.
+
+Everything above it is the real thing: asyncio's own timers, `asyncio.timeout`, and the agent's `Clock.wait`.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from agent.edge.clock import Clock
+
+EPOCH: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
+"""A Monday morning."""
+
+
+class WarpLoop(asyncio.SelectorEventLoop):
+    """Nothing outside may be waited for (no threads, no sockets): then it would leap while they work.
+
+    `settled` is called each time when everything that could run without time has run.
+    """
+
+    def __init__(self) -> None:
+        self._elapsed = 0.0
+        self.turns = 0
+        self.settled: Callable[[], None] = lambda: None
+        super().__init__(_Leaping(self._leap))
+
+    def time(self) -> float:
+        return self._elapsed
+
+    def _leap(self, seconds: float | None) -> None:
+        assert seconds is not None, "everybody waits, and nobody for a moment that will come"
+        self.turns += 1
+        if seconds > 0:
+            self.settled()
+            self._elapsed += seconds
+
+
+class WarpClock(Clock):
+    """The agent's clock on a `WarpLoop`; `suspend` lets the wall's go on alone."""
+
+    def __init__(self, loop: WarpLoop) -> None:
+        self._loop: Final = loop
+        self._asleep = timedelta()
+        self.waits = 0
+
+    def now(self) -> datetime:
+        return EPOCH + self._asleep + timedelta(seconds=self._loop.time())
+
+    def monotonic(self) -> float:
+        return self._loop.time()
+
+    def suspend(self, length: timedelta) -> None:
+        self._asleep += length
+
+    async def wait(self, event: asyncio.Event, timeout: float) -> bool:
+        self.waits += 1
+        return await super().wait(event, timeout)
+
+
+class _Leaping(selectors.SelectSelector):
+    def __init__(self, leap: Callable[[float | None], None]) -> None:
+        super().__init__()
+        self._leap: Final = leap
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready:
+            self._leap(timeout)
+        return ready

@@ -1,0 +1,247 @@
+"""One real hour: the agent as a process, real docker logins, a pretend cloud whose tokens live for 40 seconds."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import aiohttp
+import pytest
+
+from agent.demo.cloud import DemoCloud
+from agent.demo.running import RunningAgent
+from agent.demo.stage import Stage, set_stage
+from agent.demo.tokens import Verdict
+from agent.model.docker_auth import entries, parse_config
+from tests.rig.needs import need
+from tests.torture.campaign import chance, factor, say
+
+pytestmark = [pytest.mark.torture, pytest.mark.timeout(0)]
+
+TOKEN_LIFE_S: Final = 40.0
+HOUR_S: Final = 3600.0
+SHORTEST_S: Final = 100.0
+FIRST_MINUTE_S: Final = 60.0
+QUIET_S: Final = 12.0
+"""Longer than `retry.max_wait_s` on this stage, so that every accident is over."""
+RSS_KB: Final = 6 * 1024
+"""What the memory may differ by: an allocator gives back whole pages only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What the process holds while nothing happens."""
+
+    rss_kb: int
+    descriptors: int
+    threads: int
+    tasks: tuple[str, ...]
+    objects: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.rss_kb} kB, {self.descriptors} descriptors, {self.threads} threads, {len(self.tasks)} tasks, "
+            f"{self.objects} objects"
+        )
+
+
+class Hour:
+    """The cloud, the agent in it, and the accidents."""
+
+    def __init__(self, cloud: DemoCloud, stage: Stage, agent: RunningAgent, random: Random) -> None:
+        self._cloud: Final = cloud
+        self._stage: Final = stage
+        self._agent: Final = agent
+        self._random: Final = random
+        self.seen: Final[Counter[str]] = Counter()
+
+    async def running(self) -> None:
+        """Returns when each registry was attempted once."""
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with self._session() as session, session.get("http://agent/readyz") as answer:
+                        if answer.status == 200:
+                            return
+                await asyncio.sleep(0.1)
+
+    async def footprint(self) -> Footprint:
+        """Taken when the agent rests: the least of some looks, since a login or a look at files may be going on."""
+        looks = [await self._look() for _ in range(6)]
+        least = min(looks, key=lambda look: (len(look.tasks), look.descriptors, look.objects))
+        return Footprint(
+            min(look.rss_kb for look in looks),
+            min(look.descriptors for look in looks),
+            min(look.threads for look in looks),
+            least.tasks,
+            min(look.objects for look in looks),
+        )
+
+    async def accidents(self, seconds: float) -> None:
+        """One after the other until the time is over; then all is well again."""
+        kinds: tuple[Callable[[], Awaitable[None]], ...] = (
+            self._aws_fails,
+            self._registry_goes_down,
+            self._rotate,
+            self._reload,
+            self._ask_for_renewal,
+            self._readers_come_and_go,
+            self._logout,
+        )
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            kind = self._random.choice(kinds)
+            await kind()
+            self.seen[kind.__name__.strip("_").replace("_", " ")] += 1
+            await asyncio.sleep(self._random.uniform(0.5, 5))
+        self._cloud.aws.heal()
+        await self._cloud.outage.listener.up()
+
+    async def watch_ecr(self) -> None:
+        """Four times a second: what Docker has for the ECR registry is a token that AWS still takes."""
+        while True:
+            password = await asyncio.to_thread(self._ecr_password)
+            if password is not None:
+                self.seen["looks at ECR's login"] += 1
+                assert self._cloud.aws.valid("AWS", password) is Verdict.OK, "Docker has an ECR token that is dead"
+            await asyncio.sleep(0.25)
+
+    async def _look(self) -> Footprint:
+        await asyncio.sleep(1.0)
+        told = self._stage.root / "observed"
+        told.unlink(missing_ok=True)
+        os.kill(self._agent.pid, signal.SIGUSR1)
+        while not told.exists():  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.05)
+        inside = json.loads(told.read_text())
+        process = Path(f"/proc/{self._agent.pid}")
+        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line)
+        descriptors = len(list((process / "fd").iterdir()))
+        rss_kb, threads = int(status["VmRSS"].split()[0]), int(status["Threads"])
+        return Footprint(rss_kb, descriptors, threads, _named(inside["tasks"]), inside["objects"])
+
+    async def _aws_fails(self) -> None:
+        self._cloud.aws.fail("ecr:GetAuthorizationToken", self._random.choice(("throttled", "server_error")))
+        await asyncio.sleep(self._random.uniform(0.5, 3))
+        self._cloud.aws.heal()
+
+    async def _registry_goes_down(self) -> None:
+        part = self._random.choice((self._cloud.basic, self._cloud.token, self._cloud.outage))
+        await part.listener.down()
+        self._give_anew(part.hostname)
+        await asyncio.sleep(self._random.uniform(0.5, 3))
+        await part.listener.up()
+
+    async def _rotate(self) -> None:
+        """The wrong password is replaced by another wrong one: refused, and kept from being tried again."""
+        self._give_anew(self._cloud.rejecting.hostname, password=f"wrong-{self._random.randrange(10**9)}")
+
+    async def _reload(self) -> None:
+        os.kill(self._agent.pid, signal.SIGHUP)
+
+    async def _ask_for_renewal(self) -> None:
+        async with self._session() as session, session.post("http://agent/v1/renew", json={}) as answer:
+            assert answer.status == 202, await answer.text()
+
+    async def _readers_come_and_go(self) -> None:
+        """Event streams and long polls that are left in the middle, and metrics."""
+        async with contextlib.AsyncExitStack() as stack:
+            for path in ("v1/events", "v1/events", "metrics", "v1/logs", "v1/status"):
+                session = await stack.enter_async_context(self._session())
+                answer = await stack.enter_async_context(session.get(f"http://agent/{path}"))
+                assert answer.status == 200, path
+                await answer.content.read(100)
+
+    async def _logout(self) -> None:
+        """Somebody drops our entry behind our back."""
+        hostname = self._random.choice((self._cloud.basic.hostname, self._cloud.ecr.hostname))
+        program = await asyncio.create_subprocess_exec(
+            "docker", "--config", self._stage.docker_config.parent, "logout", hostname, stdout=asyncio.subprocess.PIPE
+        )
+        await program.communicate()
+
+    def _give_anew(self, hostname: str, **changes: str) -> None:
+        """The same secret in another writing is tried at once."""
+        part = next(part for part in self._cloud.parts if part.hostname == hostname)
+        secret = {**part.secret, **changes, "scope": self._random.choice(("user", "project"))}
+        path = self._stage.secrets / f"{part.secret['name']}.json"
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(secret))
+        unfinished.replace(path)
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self._stage.socket)))
+
+    def _ecr_password(self) -> str | None:
+        data = self._stage.docker_config.read_bytes() if self._stage.docker_config.exists() else b""
+        entry = entries(parse_config(data)).get(self._cloud.ecr.hostname)
+        return entry.secret.reveal() if entry else None
+
+
+def _named(tasks: list[str]) -> tuple[str, ...]:
+    """Without the numbers that asyncio gives to those without a name."""
+    return tuple(sorted(re.sub(r"^Task-\d+$", "Task", name) for name in tasks))
+
+
+@pytest.fixture
+async def hour(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hour]:
+    need("docker")
+    observed = Path(__file__).with_name("observed_agent.py")
+    async with DemoCloud(TOKEN_LIFE_S) as cloud:
+        await cloud.outage.listener.up()
+        stage = set_stage([part.secret for part in cloud.parts])
+        command = [sys.executable, str(observed), "run", "--config", str(stage.root / "config.toml")]
+        environment = Stage.environment
+
+        def with_observed(self: Stage, aws_url: str, environ: Any) -> dict[str, str]:
+            return environment(self, aws_url, environ) | {"OBSERVED": str(stage.root / "observed")}
+
+        monkeypatch.setattr(Stage, "command", command)
+        monkeypatch.setattr(Stage, "environment", with_observed)
+        try:
+            async with RunningAgent(stage, cloud.aws_listener.url) as agent:
+                hour = Hour(cloud, stage, agent, chance("one hour"))
+                await hour.running()
+                yield hour
+                assert await agent.end() == 0, stage.log_tail(20)
+        finally:
+            stage.remove()
+
+
+async def test_after_an_hour_the_agent_is_as_big_as_after_a_minute(
+    hour: Hour, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Memory, descriptors, threads and tasks end where they were; and ECR's login is valid all the time."""
+    watching = asyncio.create_task(hour.watch_ecr())
+    seconds = max(HOUR_S * factor(), SHORTEST_S)
+    await hour.accidents(FIRST_MINUTE_S - QUIET_S)
+    await asyncio.sleep(QUIET_S)
+    before = await hour.footprint()
+    await hour.accidents(seconds - FIRST_MINUTE_S - QUIET_S)
+    await asyncio.sleep(QUIET_S)
+    after = await hour.footprint()
+    assert not watching.done(), watching.result()
+    watching.cancel()
+    seen = ", ".join(f"{count} {what}" for what, count in sorted(hour.seen.items()))
+    renewals = hour._cloud.aws.count("ecr:GetAuthorizationToken")
+    say(
+        capsys,
+        "one real hour",
+        f"{seconds:.0f} s, {renewals} tokens, {seen}",
+        f"after the first minute: {before}",
+        f"at the end: {after}",
+    )
+    assert after.tasks == before.tasks
+    assert after.descriptors <= before.descriptors
+    assert after.threads <= before.threads + 2
+    assert after.rss_kb <= before.rss_kb + RSS_KB
