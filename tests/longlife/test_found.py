@@ -1,5 +1,6 @@
 """What a long life found, as an example of its own."""
 
+import asyncio
 import base64
 import json
 from datetime import timedelta
@@ -24,10 +25,11 @@ async def test_a_ready_token_that_ends_by_the_registrys_clock_is_soon_out() -> N
 
     bench.sign_in.answer = by_its_clock
     secret = {"name": "ready", "hostname": ECR, "username": "AWS", "password": token}
-    running = bench.login(plan(secret).logins[0])
-    async with bench.running(running):
-        await bench.clock.advance(3600)
-        assert bench.state() is State.LOGGED_IN
-        await bench.clock.advance(10)
+    running = asyncio.create_task(bench.login(plan(secret).logins[0]).run())
+    await bench.clock.advance(3600)
+    assert bench.state() is State.LOGGED_IN
+    await bench.clock.advance(10)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     assert bench.state() is State.EXPIRED
     assert bench.custody.kept == {}

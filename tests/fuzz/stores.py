@@ -1,0 +1,217 @@
+"""Files that others write too: Docker's config.json, podman's auth.json, and the agent's own state.json."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from agent.edge.ledger import Ledger
+from agent.edge.podman_auth import PodmanAuthFiles
+from agent.model.docker_auth import (
+    ConfigError,
+    Document,
+    Entry,
+    entries,
+    find,
+    format_config,
+    mark,
+    parse_config,
+    place,
+    remove,
+    store_of,
+)
+from agent.model.ledger import LedgerEntry
+from agent.model.plan import AwsDefaults, make_plan
+from agent.model.registry import parse_hostname
+from agent.model.secret import parse_secret
+from agent.model.sensitive import Sensitive
+from agent.services.overrides import Overrides
+from agent.services.placement import CONFIG_FILE, Order, Placed
+from agent.services.refusals import Refusals
+from tests.fuzz.target import CANARY, Target, assert_printable, assert_silent, assert_tellable, heap, scratch
+
+NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_OURS: Final = Entry("bob", Sensitive("ours"))
+_ORDER: Final = Order(parse_hostname("ghcr.io"), _OURS, None)
+
+_CONFIGS: Final = (
+    b'{"auths":{"ghcr.io":{"auth":"Ym9iOmM0bjRyeS1TM2NyZXQtMTY="},"https://index.docker.io/v1/":{}},"x":1.50}',
+    b'{"auths":{"ghcr.io":{"auth":"PHRva2VuPjo=","identitytoken":"c4n4ry-S3cret-16"}},"credsStore":"pass"}',
+    b'{"credHelpers":{"ghcr.io":"ecr-login","*":null},"Auths":{"https://ghcr.io/v2/":{"username":"a"}}}',
+    b'{"auths":{"ghcr.io/org":{"auth":"Ym9iOm90aGVy"},"ghcr.io":{"auth":"Ym9iOm90aGVy"}},"HttpHeaders":{"A":"b"}}',
+    b"{}",
+    b"",
+)
+_CONFIG_WORDS: Final = (
+    *(f'"{name}":'.encode() for name in ("auths", "AUTHS", "credsStore", "credHelpers", "auth", "identitytoken")),
+    *(f'"{name}":'.encode() for name in ("username", "password", "registrytoken", "email")),
+    b'"ghcr.io":',
+    b'"https://ghcr.io/":',
+    b'"ghcr.io/\\u001b[31m":',
+    b'"ghcr.io/\\n":',
+    b'"auths":{"a":{}},',
+    b'"a":{},',
+    b'{"auths":{"',
+    b'{"a":',
+    b"[",
+    b"{",
+    b"1",
+    b"1.0e5,",
+    b'"\\ud800"',
+    b'"YTpi"',
+    b'"Og=="',
+)
+
+
+def check_config(data: bytes) -> None:
+    """Whatever parses can be written again, with our login put in and taken out, and nothing else changed."""
+    try:
+        document = parse_config(data)
+    except ConfigError as error:
+        assert_silent(error, CANARY)
+        return
+    with suppress(ConfigError):
+        assert parse_config(format_config(document)) == document
+    key = "ghcr.io"
+    before = entries(document)
+    store_of(document, key)
+    placed = place(document, key, _OURS, lambda *_: True)
+    with suppress(ConfigError):
+        # A key twice in an object in another one than the last is read as one.
+        again = parse_config(format_config(placed))
+        assert _OURS.same_login(dict(again and entries(again)).get(key))
+    found = find(placed, key)
+    assert found is not None
+    assert _OURS.same_login(found[1])
+    _assert_others(before, entries(placed), key)
+    _assert_others(before, entries(remove(placed, key, lambda *_: True)), key)
+    _assert_others(before, entries(mark(document, key, lambda *_: True)), key)
+    assert place(document, key, _OURS, lambda *_: False) is document or key not in before
+    assert {name for name in document if name.lower() != "auths"} == {
+        name for name in placed if name.lower() != "auths"
+    }
+
+
+def _beside_auths(document: Document) -> dict[str, object]:
+    return {name: value for name, value in document.items() if name.lower() != "auths"}
+
+
+def _assert_others(before: dict[str, Entry], after: dict[str, Entry], key: str) -> None:
+    assert {name: entry for name, entry in before.items() if name != key} == {
+        name: entry for name, entry in after.items() if name != key
+    }
+
+
+class _Podman:
+    def __init__(self) -> None:
+        path = scratch() / "auth.json"
+        self._path: Final = path
+        environ = {
+            "REGISTRY_AUTH_FILE": str(path),
+            "XDG_RUNTIME_DIR": "/nonexistent",
+            "XDG_CONFIG_HOME": "/nonexistent",
+        }
+        self._files: Final = PodmanAuthFiles(environ, Path("/nonexistent"))
+
+    def check(self, data: bytes) -> None:
+        """What shadows our login is told, wherever it stands: podman's file, DOCKER_AUTH_CONFIG, Docker's own file."""
+        self._path.write_bytes(data)
+        documents: dict[str, Document] = self._files._read()
+        placed = Placed(CONFIG_FILE, _OURS, ours=True)
+        variable = data.decode("utf-8", "surrogateescape")
+        for problem in Overrides(variable).of(_ORDER, placed, documents):
+            assert_tellable(problem)
+
+
+_STATE: Final = (
+    (
+        b'{"version":1,"key":"00ff","docker_config":"/root/.docker","brought":{"ghcr.io":"ab"},"entries":{"ghcr.io":'
+        b'{"docker_key":"ghcr.io","digests":["ab","cd"],"expires_at":"2026-01-01T00:00:00+00:00"}},"rejections":'
+        b'{"ghcr.io":{"fingerprint":"ab","code":"login_rejected","message":"no","hint":"","not_before":'
+        b'"2026-01-01T01:00:00+00:00"}}}'
+    ),
+    b'{"version":1,"key":"","docker_config":"/other","brought":null,"entries":{},"rejections":{}}',
+)
+_STATE_WORDS: Final = (
+    *(f'"{name}":'.encode() for name in ("version", "key", "docker_config", "brought", "entries", "rejections")),
+    *(f'"{name}":'.encode() for name in ("digests", "expires_at", "not_before", "code", "message", "fingerprint")),
+    b'"2026-01-01T00:00:00"',
+    b'"2026-01-01"',
+    b'"0001-01-01T00:00:00+14:00"',
+    b'"9999-12-31T23:59:59-14:00"',
+    b'"not a host"',
+    b'"\\ud800"',
+    b'"\\u001b"',
+    b"null",
+    b"[]",
+    b"{}",
+    b"1",
+    b'"a":{},',
+    b"[",
+)
+
+
+class _State:
+    def __init__(self) -> None:
+        self._directory: Final = scratch()
+        secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
+        (self._login,) = make_plan([parse_secret(secret, "fuzz", "[0]")], (), AwsDefaults()).logins
+
+    def check(self, data: bytes) -> None:
+        """Whatever is in it, the agent can work with what was read, and write it again."""
+        (self._directory / "state.json").write_bytes(data)
+        ledger = Ledger(self._directory, Path("/root/.docker"))
+        if ledger.fault is not None:
+            assert_printable(ledger.fault)
+        for hostname, entry in ledger.entries().items():
+            assert parse_hostname(hostname).hostname == hostname
+            assert entry.expires_at is None or abs(entry.expires_at - NOW) < timedelta(days=365 * 9999)
+            assert all(isinstance(digest, str) for digest in (entry.docker_key, *entry.digests))
+        digest = ledger.digest("ghcr.io", _OURS)
+        assert ledger.brought is None or digest != ledger.brought.get("ghcr.io")
+        refusals = Refusals(ledger, lambda: NOW)
+        held = refusals.held_back(self._login)
+        for rejection in ledger._rejections.values():
+            assert isinstance(rejection.not_before - NOW, timedelta)
+        if held is not None:
+            assert_tellable(held[0])
+        _write_again(ledger)
+
+
+def _write_again(ledger: Ledger) -> None:
+    """As the thread would do it."""
+    ledger._directory, directory = None, ledger._directory  # type: ignore[misc]
+    ledger.set_entry("docker.io", LedgerEntry("docker.io", ("a",)))
+    assert directory is not None
+    ledger._next = ledger._state()
+    ledger._write(directory)
+    again = Ledger(directory, Path("/root/.docker"))
+    assert again.fault is None, again.fault
+    assert again.entries() == ledger.entries()
+    assert asyncio.iscoroutinefunction(again.flush)
+
+
+_HEAPS: Final = (
+    heap(b'{"auths":{', b'"h%d":{"auth":"YTpi"}', b"}}", b","),
+    heap(b'{"auths":{', b'"https://ghcr.io/%d":{}', b"}}", b","),
+    heap(b"{", b'"auths":{"h%d":{}}', b"}", b","),
+    heap(b'{"auths":{"ghcr.io":{', b'"k%d":1', b"}}}", b","),
+    heap(b'{"credHelpers":{', b'"h%d":"x"', b"}}", b","),
+    heap(b"{", b'"k%d":1', b"}", b","),
+)
+
+
+def targets() -> tuple[Target, ...]:
+    return (
+        Target("config-json", check_config, _CONFIGS, _CONFIG_WORDS, slowness=10, heaps=_HEAPS),
+        Target("podman-auth", _Podman().check, _CONFIGS, _CONFIG_WORDS, slowness=3, heaps=_HEAPS),
+        Target(
+            "state-json",
+            _State().check,
+            _STATE,
+            _STATE_WORDS,
+            slowness=3,
+            heaps=(heap(_STATE[0].partition(b'"ghcr.io"')[0], b'"h%d":"ab"', b"}}", b","),),
+        ),
+    )

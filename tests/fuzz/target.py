@@ -1,0 +1,133 @@
+"""What is fuzzed: a parser with its seeds, its words, and what must hold for any input."""
+
+import atexit
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from agent.model.problem import Problem
+from agent.model.text import CONTROL
+
+CANARY: Final = "c4n4ry-S3cret-16"
+"""Stands where a password stands in the seeds."""
+SIZE: Final = 64 * 1024
+PER_SIZE_S: Final = 0.1
+"""No parser takes longer for each 64 KB of input, or it hangs on a larger one."""
+_TRIES: Final = 3
+_OTHER_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class TooSlowError(AssertionError):
+    """A parser that is not linear, or takes too long for each byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One parser.
+
+    Attributes:
+        name: as it is called on the command line of the long form.
+        check: parses, and fails where a promise is broken; whatever else it raises is a crash.
+        seeds: whole inputs that are understood.
+        words: pieces of them, for mutations and for inputs of one piece over and over.
+        slowness: how many times as long as others it may take: what stands around the parser (files) counts too.
+        heaps: each makes an input of that size with very many different things in it.
+    """
+
+    name: str
+    check: Callable[[bytes], None]
+    seeds: tuple[bytes, ...]
+    words: tuple[bytes, ...]
+    slowness: float = 1.0
+    heaps: tuple[Callable[[int], bytes], ...] = ()
+
+
+def heap(before: bytes, item: bytes, after: bytes, between: bytes = b"") -> Callable[[int], bytes]:
+    """Makes an input of so many bytes that holds many different things: `item` with a number for its `%d`."""
+
+    def made(size: int) -> bytes:
+        number = size // (len(item) + 3)
+        return before + between.join(item % each for each in range(number)) + after
+
+    return made
+
+
+def scratch() -> Path:
+    """A directory until this process ends, in memory where that can be had: a million writes are many."""
+    memory = Path("/dev/shm")  # noqa: S108 - what is made there is private
+    directory = tempfile.mkdtemp(prefix="fuzz-", dir=memory if os.access(memory, os.W_OK) else None)
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return Path(directory)
+
+
+def run(target: Target, data: bytes, *, patience: float = 1.0) -> None:
+    """Check one input, and that it does not take too long; `patience` is for instrumented code, which is slower."""
+    limit_s = PER_SIZE_S * max(1.0, len(data) / SIZE) * target.slowness * patience
+    took = _timed(target, data)
+    for _ in range(_TRIES - 1):
+        if took <= limit_s:
+            return
+        # Other processes take the processor too: the best try counts.
+        took = min(took, _timed(target, data))
+    if took > limit_s:
+        raise TooSlowError(f"{target.name}: {took:.3f} s for {len(data)} bytes")
+
+
+def assert_printable(text: str) -> None:
+    """It may go to a terminal and into one line of a log."""
+    found = CONTROL.search(text) or _OTHER_CONTROL.search(text)
+    assert found is None, f"{found[0]!r} in {text!r}"
+
+
+def assert_tellable(problem: Problem, secret: str | None = None) -> None:
+    """It names no secret, and nothing in it can move a cursor."""
+    for text in (problem.subject, problem.message, problem.hint):
+        assert_printable(text)
+        assert secret is None or secret not in text, f"{text!r} tells the secret"
+
+
+def assert_silent(error: Exception, secret: str | None) -> None:
+    """A parser's own error is shown as well."""
+    assert_printable(str(error))
+    assert secret is None or secret not in str(error), f"{error!r} tells the secret"
+
+
+def secret_in(text: str, fields: frozenset[str]) -> str | None:
+    """The canary, if it stands in secret fields of a JSON text and nowhere else; what else holds it may be told."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        # Nothing of a text that is no JSON is quoted.
+        return CANARY
+    inside: list[str] = []
+    outside: list[str] = []
+    _sort(value, fields, inside, outside)
+    told = any(CANARY in text for text in outside)
+    return CANARY if not told and any(CANARY in text for text in inside) else None
+
+
+def _sort(value: Any, fields: frozenset[str], inside: list[str], outside: list[str]) -> None:
+    """Every text in `value`, by whether it stands under one of `fields`."""
+    waiting: list[tuple[Any, bool]] = [(value, False)]
+    while waiting:
+        each, is_secret = waiting.pop()
+        if isinstance(each, dict):
+            outside += [str(key) for key in each]
+            waiting += [(member, is_secret or str(key).lower() in fields) for key, member in each.items()]
+        elif isinstance(each, list):
+            waiting += [(member, is_secret) for member in each]
+        else:
+            (inside if is_secret else outside).append(str(each))
+
+
+def _timed(target: Target, data: bytes) -> float:
+    begun = time.perf_counter()
+    target.check(data)
+    return time.perf_counter() - begun

@@ -1,0 +1,188 @@
+"""What fuzzing and reading found, each as an example of its own."""
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from agent.edge.aws_errors import Question, problem_from
+from agent.edge.aws_sdk import AwsSdk
+from agent.edge.ecr_reply import parse_token
+from agent.edge.ledger import Ledger
+from agent.edge.registry_probe import _token_url
+from agent.model.credential import Credential
+from agent.model.docker_auth import Entry, parse_config
+from agent.model.plan import AwsDefaults, make_plan
+from agent.model.problems import AwsAccessDenied, AwsError, LoginOverridden
+from agent.model.registry import parse_hostname
+from agent.model.secret import parse_secret
+from agent.model.secret_environment import read_environment
+from agent.model.sensitive import Sensitive
+from agent.services.overrides import Overrides
+from agent.services.placement import CONFIG_FILE, Order, Placed
+from agent.services.refusals import Refusals
+from agent.settings_loader import load_settings
+from tests.fuzz.all_targets import all_targets
+from tests.fuzz.target import CANARY, SIZE, assert_printable, run
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+_STATE: dict[str, Any] = {
+    "version": 1,
+    "key": "00ff",
+    "docker_config": "/root/.docker",
+    "brought": {},
+    "entries": {},
+    "rejections": {},
+}
+_ENTRY = {"docker_key": "ghcr.io", "digests": ["ab"], "expires_at": "2026-01-01T00:00:00+00:00"}
+_REJECTION = {
+    "fingerprint": "ab",
+    "code": "login_rejected",
+    "message": "no",
+    "hint": "",
+    "not_before": "2026-01-01T01:00:00+00:00",
+}
+
+
+def _quick(begun: float) -> bool:
+    return time.perf_counter() - begun < 0.5
+
+
+@pytest.mark.parametrize("text", ["docker.io:0443", "hub.docker.com:00443", "https://index.docker.io:0443/v1/"])
+def test_docker_hubs_port_may_have_zeros(text: str) -> None:
+    """A canonical name parses to itself: else the ledger and the status would know one registry by two names."""
+    assert parse_hostname(text).hostname == "docker.io"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"entries": {"ghcr.io": {**_ENTRY, "expires_at": "2026-01-01T00:00:00"}}},
+        {"entries": {"ghcr.io": {**_ENTRY, "expires_at": "0001-01-01T00:00:00+14:00"}}},
+        {"entries": {"no host": _ENTRY}},
+        {"entries": {"GHCR.IO": _ENTRY}},
+        {"rejections": {"ghcr.io": {**_REJECTION, "not_before": "2026-01-01"}}},
+        {"rejections": {"ghcr.io": {**_REJECTION, "code": ["login_rejected"]}}},
+        {"rejections": {"ghcr.io": {**_REJECTION, "message": 5}}},
+        {"rejections": {"ghcr.io": {**_REJECTION, "hint": None}}},
+        {"key": "\ud800"},
+        {"brought": {"ghcr.io": 5}},
+    ],
+)
+def test_a_damaged_state_file_ends_nothing(tmp_path: Path, changes: Mapping[str, Any]) -> None:
+    """It is damaged as a whole: what could not be worked with later would end the agent, again after each restart."""
+    (tmp_path / "state.json").write_text(json.dumps({**_STATE, **changes}))
+    ledger = Ledger(tmp_path, Path("/root/.docker"))
+    assert ledger.fault is not None
+    assert "is damaged" in ledger.fault
+    assert ledger.entries() == {}
+    secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
+    (login,) = make_plan([parse_secret(secret, "test", "[0]")], (), AwsDefaults()).logins
+    assert Refusals(ledger, lambda: _NOW).held_back(login) is None
+    assert ledger.digest("ghcr.io", Entry("bob", Sensitive("right")))
+
+
+def test_a_whole_state_file_is_read(tmp_path: Path) -> None:
+    """The checks refuse nothing that the agent itself wrote."""
+    state = {**_STATE, "entries": {"ghcr.io": _ENTRY}, "rejections": {"ghcr.io": _REJECTION}}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    ledger = Ledger(tmp_path, Path("/root/.docker"))
+    assert ledger.fault is None
+    assert ledger.entries()["ghcr.io"].expires_at == _NOW
+    assert ledger.rejection("ghcr.io") is not None
+
+
+@pytest.mark.parametrize("hours", [14, -14])
+def test_an_end_beyond_the_calendar_is_a_wrong_answer(hours: int) -> None:
+    """In UTC such a moment lies before the year 1, or after 9999."""
+    naive = datetime.min if hours > 0 else datetime.max  # noqa: DTZ901 - the zone comes next
+    ends = naive.replace(tzinfo=timezone(timedelta(hours=hours)))
+    with pytest.raises(AwsError, match="expiresAt"):
+        parse_token({"authorizationData": [{"authorizationToken": "QVdTOmFiY2Q=", "expiresAt": ends}]})
+
+
+def test_a_hint_moves_no_cursor() -> None:
+    """A key of podman's file may hold anything behind the host name, and stands in the command of the hint."""
+    document = parse_config(json.dumps({"auths": {"ghcr.io/\x1b[2J\nrm": {"auth": "Ym9iOm90aGVy"}}}).encode())
+    order = Order(parse_hostname("ghcr.io"), Entry("bob", Sensitive("ours")), None)
+    (problem,) = Overrides(None).of(order, Placed(CONFIG_FILE, order.entry, ours=True), {"/auth.json": document})
+    assert_printable(problem.hint)
+    assert isinstance(problem, LoginOverridden)
+
+
+def test_a_key_over_and_over_is_read_in_linear_time() -> None:
+    """Two objects under one key are one; a million of them were copied a million times."""
+    members = ",".join(f'"auths":{{"h{number}":{{}}}}' for number in range(30_000))
+    begun = time.perf_counter()
+    assert len(parse_config(f"{{{members}}}".encode())["auths"]) == 30_000
+    assert _quick(begun)
+
+
+def test_a_challenge_without_an_end_is_read_in_linear_time() -> None:
+    """The realm is searched in the event loop, in whatever a registry sends as WWW-Authenticate."""
+    begun = time.perf_counter()
+    assert _token_url("Bearer " + "a" * SIZE, Credential("bob", Sensitive("right"))) is None
+    assert _quick(begun)
+
+
+def test_a_variable_of_a_hundred_thousand_entries_is_cut() -> None:
+    """As in a file: so many are a mistake, and a warning for each would be the agent's whole work."""
+    begun = time.perf_counter()
+    reading = read_environment({"GITPOD_IMAGE_AUTH": "1," * 50_000})
+    assert _quick(begun)
+    assert len(reading.problems) <= 1001
+    assert "left out" in reading.problems[-1].message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a." * 32_000 + "a = 1\n",
+        "[" + '"a".' * 16_000 + "a]\n",
+        "x = {" + "a." * 32_000 + "a = 1}\n",
+        "[secrets]\n" + "".join(f"k{number} = 1\n" for number in range(8_000)),
+        "".join(f"[s{number}]\n" for number in range(8_000)),
+    ],
+)
+def test_a_settings_file_of_nonsense_is_refused_at_once(tmp_path: Path, content: str) -> None:
+    """Python's TOML parser takes quadratic time for a key of many parts, and a suggestion for each key takes long."""
+    file = tmp_path / "config.toml"
+    file.write_text(content)
+    begun = time.perf_counter()
+    loaded = load_settings(file, {"HOME": "/root"}, {})
+    assert _quick(begun)
+    assert loaded.file_failed
+    assert len(loaded.problems) == 1
+
+
+def test_an_error_code_is_no_place_for_a_secret() -> None:
+    """Whoever stands between may send a key back in the header in which AWS names its error."""
+    key = "wJalrXUtnFEMI/K7MDENG"
+    reply: Any = {"ResponseMetadata": {"HTTPStatusCode": 400, "HTTPHeaders": {"x-amzn-errortype": key}}}
+    question = Question("ecr:GetAuthorizationToken", "the secret's access key", (Sensitive(key), Sensitive("Access")))
+    problem = problem_from(ClientError(reply, "GetAuthorizationToken"), question, _NOW, 10.0)
+    assert key not in problem.message
+    denied: Any = {"Error": {"Code": "AccessDeniedException"}}
+    problem = problem_from(ClientError(denied, "GetAuthorizationToken"), question, _NOW, 10.0)
+    assert isinstance(problem, AwsAccessDenied), "a short secret changes no code"
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\xff", b"\x00\r\n", b"\n"])
+def test_what_is_no_http_is_not_quoted(end: bytes) -> None:
+    """The server's library would send back the line that it did not understand, with the token in it."""
+    request = b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer " + CANARY.encode()
+    run(all_targets()["http-request"], request + end + b"A: b\r\n\r\n")
+
+
+def test_the_owners_of_old_keys_are_forgotten() -> None:
+    """A role's session has other keys every few hours, and an environment may live for months."""
+    sdk = AwsSdk(user="bob", environ={}, now=lambda: _NOW)
+    for number in range(1_000):
+        sdk._remember_owner(f"ASIA{number}", "arn")
+    assert len(sdk._owners) <= 50
+    assert "ASIA999" in sdk._owners
