@@ -1,0 +1,1 @@
+"""The attacks of tests/web_attacks at full length."""

@@ -1,0 +1,23 @@
+"""Many random requests by the agent's own description."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.torture.campaign import say, seed, times
+from tests.web_attacks.conformance import ask
+from tests.web_attacks.target import Target
+from tests.web_attacks.test_conformance import ASKERS
+
+pytestmark = [pytest.mark.torture, pytest.mark.timeout(3600)]
+
+
+@ASKERS
+def test_each_answer_is_as_described(
+    home: Path, configured: bool, given: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No 5xx; statuses, types, headers and bodies are the documented ones; nonsense is refused, sense accepted."""
+    with Target(home / "agent", token=configured) as target:
+        asked = ask(target, given, home, examples=times(5000), seed=seed())
+    say(capsys, f"requests by the description, token configured: {configured}, given: {given}", f"{asked.cases} cases")
+    assert not asked.faults, asked.faults

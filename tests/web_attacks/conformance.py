@@ -1,0 +1,63 @@
+"""The agent by its own description: whatever it allows to be asked is answered as it says."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.rig.namespace import environment
+from tests.web_attacks.target import HOST, TOKEN, Target
+
+_PROGRAM: Final = Path(sys.executable).with_name("schemathesis")
+_LONGEST_WAIT_S: Final = 65
+"""More than the agent holds an answer."""
+# Which texts are host names no schema can tell; an event stream has no end.
+_PARTS: Final = (
+    ("--exclude-path=/v1/events", "--exclude-path=/v1/renew"),
+    ("--include-path=/v1/renew", "--exclude-checks=positive_data_acceptance"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How many requests there were, and what schemathesis says where it found a fault."""
+
+    cases: int
+    faults: str
+
+
+def ask(target: Target, token: str | None, home: Path, *, examples: int, seed: int) -> Asked:
+    """All its checks, with so many random requests for each operation beside those that it derives."""
+    if not _PROGRAM.exists():
+        pytest.skip("needs schemathesis: .venv/bin/pip install schemathesis")
+    address = f"http://{HOST}:{target.port}"
+    description = home / "openapi.json"
+    request = urllib.request.Request(f"{address}/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"})  # noqa: S310 - the agent's
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the agent's
+        description.write_bytes(answer.read())
+    options = [f"--url={address}", "--checks=all", f"--max-examples={examples}", f"--seed={seed}"]
+    options += [f"--request-timeout={_LONGEST_WAIT_S}", *([f"--header=Authorization: Bearer {token}"] if token else [])]
+    asked = [_run(home, [str(description), *options, *part]) for part in _PARTS]
+    return Asked(sum(each.cases for each in asked), "".join(each.faults for each in asked))
+
+
+def _run(home: Path, options: list[str]) -> Asked:
+    report = home / "report.json"
+    done = subprocess.run(
+        [_PROGRAM, "--no-color", "run", *options, f"--report-json-path={report}"],
+        cwd=home,
+        env=environment(HOME=str(home)),
+        capture_output=True,
+        text=True,
+        timeout=3600,
+        check=False,
+    )
+    said = json.loads(report.read_text())
+    assert said["complete"], done.stdout + done.stderr
+    assert said["operations"]["tested"] == said["operations"]["selected"], done.stdout
+    return Asked(said["test_cases"]["generated"], done.stdout if done.returncode else "")

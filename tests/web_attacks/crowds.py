@@ -1,0 +1,269 @@
+"""Crowds at the status endpoint that want no answer, and what they cost everybody else."""
+
+import contextlib
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from tests.rig.waiting import throughout, until
+from tests.web_attacks.pulse import Heard, Pulse
+from tests.web_attacks.target import HOST, TOKEN, Target
+
+LIMIT: Final = ("prlimit", "--nofile=1024:1024")
+"""The agent's descriptors: what systemd, containers and shells give where nobody asks for more."""
+GIGABYTE: Final = 1 << 30
+LONGEST_MS: Final = 5000
+"""For whoever asks in the worst moment, on a machine that does other things too."""
+GROWTH_MB: Final = 80
+"""128 connections for each of TCP and the socket, 0.3 MB each. Without a bound it is gigabytes."""
+_OTHERS: Final = 10
+"""Descriptors that the agent may just then have open for its own work."""
+_PATIENCE_S: Final = 30.0
+_CHUNK: Final = b"x" * (1 << 20)
+_HEAD: Final = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
+
+
+class Crowd:
+    """Connections to one agent, all of them held until `close`."""
+
+    def __init__(self, target: Target) -> None:
+        self.target: Final = target
+        self._held: Final = ExitStack()
+
+    def close(self) -> None:
+        self._held.close()
+
+    def enter(self, *, unix: bool = False) -> socket.socket:
+        """One more connection; whoever is sent away while it connects has had its turn."""
+        connection = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
+        self._held.enter_context(connection)
+        if not unix:  # where a full queue makes only whoever has no timeout wait
+            connection.settimeout(_PATIENCE_S)
+        connection.connect(str(self.target.socket) if unix else (HOST, self.target.port))
+        connection.setblocking(False)
+        return connection
+
+    def shouting(self, number: int, request: bytes, *, unix: bool = False) -> list[socket.socket]:
+        """Each of `number` connections sends the same at once, and reads nothing."""
+        connections = []
+        for _ in range(number):
+            connections.append(self.enter(unix=unix))
+            give(connections[-1], request)
+        return connections
+
+
+def give(connection: socket.socket, data: bytes) -> int:
+    """As much of `data` as is taken without waiting; 0 from whom the agent has sent away."""
+    try:
+        return connection.send(data)
+    except OSError:
+        return 0
+
+
+def request(path: str, method: str = "GET", headers: str = "") -> bytes:
+    return f"{method} {path} HTTP/1.1\r\n{_HEAD}{headers}\r\n".encode()
+
+
+Attack = Callable[[Crowd, int], None]
+
+
+def idle(crowd: Crowd, number: int) -> None:
+    """Connections on TCP that say nothing."""
+    crowd.shouting(number, b"")
+
+
+def idle_on_the_socket(crowd: Crowd, number: int) -> None:
+    """Connections on the Unix socket that say nothing."""
+    crowd.shouting(number, b"", unix=True)
+
+
+def dribbled_headers(crowd: Crowd, number: int) -> None:
+    """Headers that come a byte at a time, and never end."""
+    connections = crowd.shouting(number, b"GET /v1/status HTTP/1.1\r\nX-Slow: ")
+    for _ in range(20):
+        for connection in connections:
+            give(connection, b"x")
+
+
+def unfinished_header_bombs(crowd: Crowd, number: int) -> None:
+    """As many headers, as long, as are taken, and never the empty line."""
+    bomb = request("/v1/status", headers=_headers(120)).removesuffix(b"\r\n")
+    _push(crowd.shouting(number, b""), bomb, rounds=20)
+
+
+def logs_that_nobody_reads(crowd: Crowd, number: int) -> None:
+    """Requests without end for the longest answer, of which not a byte is read."""
+    _push(crowd.shouting(number, b""), request("/v1/logs") * 2000, rounds=20)
+
+
+def events_that_nobody_reads(crowd: Crowd, number: int) -> None:
+    """Event streams of clients that never read."""
+    crowd.shouting(number, request("/v1/events"))
+
+
+def events_on_the_socket(crowd: Crowd, number: int) -> None:
+    """The same on the Unix socket, whose buffers are small."""
+    crowd.shouting(number, request("/v1/events"), unix=True)
+
+
+def held_answers(crowd: Crowd, number: int) -> None:
+    """Long polls that wait for the longest time."""
+    revision = crowd.target.agent.status()["revision"]
+    crowd.shouting(number, request(f"/v1/status?since={revision}&wait=60"))
+
+
+def requests_behind_a_held_answer(crowd: Crowd, number: int) -> None:
+    """Long polls, and as many requests with as long headers as are taken behind each."""
+    revision = crowd.target.agent.status()["revision"]
+    connections = crowd.shouting(number, request(f"/v1/status?since={revision}&wait=60"))
+    _push(connections, request("/livez", headers=_headers(60)), rounds=20)
+
+
+def bodies_that_never_come(crowd: Crowd, number: int) -> None:
+    """Renewals, with the right token, whose body is promised and withheld."""
+    crowd.shouting(number, request("/v1/renew", "POST", "Content-Length: 16000\r\n"))
+
+
+def comers_and_goers(crowd: Crowd, number: int) -> None:
+    """Connections that are reset as soon as they have asked."""
+    for connection in crowd.shouting(number, request("/metrics")):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()
+
+
+CROWDS: Final = (
+    idle,
+    idle_on_the_socket,
+    dribbled_headers,
+    unfinished_header_bombs,
+    logs_that_nobody_reads,
+    events_that_nobody_reads,
+    events_on_the_socket,
+    held_answers,
+    requests_behind_a_held_answer,
+    bodies_that_never_come,
+    comers_and_goers,
+)
+
+
+def bombs(size: int) -> dict[str, Iterator[bytes]]:
+    """Single requests of about `size` bytes, in pieces, by name; each wants more than anybody may have."""
+    chunked = "Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n"
+    length = f"Content-Length: {size}\r\n"
+    chunk = b"%x\r\n%b\r\n" % (len(_CHUNK), _CHUNK)
+    many = b"".join(b"X-%d: y\r\n" % n for n in range(100_000))
+    return {
+        "a body": _pieces(request("/v1/renew", "POST", length), _CHUNK, size),
+        "a body in chunks": _pieces(request("/v1/renew", "POST", chunked), chunk, size),
+        "a body without the token": _pieces(
+            request("/v1/renew", "POST", length).replace(b"Bearer", b"B"), _CHUNK, size
+        ),
+        "a body of a GET": _pieces(request("/v1/status", "GET", length), _CHUNK, size),
+        "a body for a probe": _pieces(request("/livez", "GET", chunked), chunk, size),
+        "headers": _pieces(b"GET /v1/status HTTP/1.1\r\n", many, size),
+        "one header": _pieces(b"GET /v1/status HTTP/1.1\r\nX: ", _CHUNK, size),
+        "a path": _pieces(b"GET /", _CHUNK, size),
+        "a chunk's size": _pieces(request("/v1/renew", "POST", chunked), b"0" * (1 << 20), size),
+        "a chunk's extension": _pieces(request("/v1/renew", "POST", chunked) + b"1;", _CHUNK, size),
+        "trailers": _pieces(request("/v1/renew", "POST", chunked) + b"0\r\n", many, size),
+        "a request that is none": _pieces(b"", b"\0" * (1 << 20), size),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """How many bytes were taken, and the first line of the answer, if it could be read."""
+
+    taken: int
+    answer: str
+
+
+def drop(target: Target, bomb: Iterator[bytes]) -> Dropped:
+    """Send until the agent has had enough."""
+    taken = 0
+    answer = b""
+    with socket.create_connection((HOST, target.port), timeout=_PATIENCE_S) as connection:
+        with contextlib.suppress(ConnectionError):
+            for piece in bomb:
+                connection.sendall(piece)
+                taken += len(piece)
+        with contextlib.suppress(ConnectionError):
+            answer = connection.recv(4096)
+    return Dropped(taken, answer.partition(b"\r\n")[0].decode())
+
+
+@dataclass(frozen=True, slots=True)
+class Endured:
+    """Memory in MB before, at the worst moment that was looked at, and after."""
+
+    heard: Heard
+    before_mb: float
+    held_mb: float
+    after_mb: float
+    descriptors: int
+
+    def check(self) -> None:
+        """Everybody else was served, and the agent did not grow."""
+        assert self.heard.silences == []
+        assert self.heard.longest_ms < LONGEST_MS, str(self)
+        assert self.held_mb - self.before_mb < GROWTH_MB, str(self)
+
+    def __str__(self) -> str:
+        memory = f"memory {self.before_mb:.0f} MB, {self.held_mb:.0f} MB under attack, {self.after_mb:.0f} MB after"
+        return f"{self.heard}, {memory}, descriptors at most {self.descriptors}"
+
+
+def endure(target: Target, attack: Attack, number: int, hold_s: float) -> Endured:
+    """The crowd comes, stays for `hold_s`, in which a person renews, and goes; then nothing is left of it."""
+    quiet = target.descriptors()
+    crowd = Crowd(target)
+    before = held = target.memory_mb()
+
+    def looks_well() -> bool:
+        nonlocal held
+        held = max(held, target.memory_mb())
+        return target.agent.running
+
+    with Pulse(target.port, target.socket) as pulse:
+        try:
+            attack(crowd, number)
+            throughout(hold_s, looks_well)
+            descriptors = target.descriptors()
+            renewed = target.agent.command("renew", target.hostname)
+            assert renewed.returncode == 0, renewed.stdout + renewed.stderr
+            assert looks_well()
+        finally:
+            crowd.close()
+        heard = pulse.stop()
+    until("the end of the crowd's connections", lambda: target.descriptors() <= quiet + _OTHERS)
+    endured = Endured(heard, before, held, target.memory_mb(), descriptors)
+    endured.check()
+    return endured
+
+
+def may_open_many() -> None:
+    """The attackers' own limit: as high as this process may raise it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _pieces(head: bytes, piece: bytes, size: int) -> Iterator[bytes]:
+    yield head
+    for _ in range(max(1, size // len(piece))):
+        yield piece
+
+
+def _headers(number: int) -> str:
+    """Each nearly as long as one may be."""
+    return "".join(f"X-{index}: {'x' * 8000}\r\n" for index in range(number))
+
+
+def _push(connections: list[socket.socket], data: bytes, rounds: int) -> None:
+    """Each sends `data` again and again, as much of it as is taken."""
+    sent = [0] * len(connections)
+    for _ in range(rounds):
+        for index, connection in enumerate(connections):
+            sent[index] += give(connection, data[sent[index] % len(data) :])

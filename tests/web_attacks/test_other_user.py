@@ -1,0 +1,93 @@
+"""The socket, and what belongs to the agent beside it, from another user of the same machine."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.rig.agent import REGISTRY_AGENT
+from tests.rig.needs import need
+from tests.web_attacks.target import Target
+
+STRANGER: Final = 64321
+"""A user and group that nothing here belongs to."""
+_TRY: Final = """
+import json, os, socket, sys
+def attempt(act):
+    try:
+        return str(act())
+    except OSError as error:
+        return type(error).__name__
+def connect(kind):
+    with socket.socket(socket.AF_UNIX, kind) as connection:
+        connection.connect(sys.argv[1])
+        return "connected"
+paths = sys.argv[2:]
+print(json.dumps({
+    "stream": attempt(lambda: connect(socket.SOCK_STREAM)),
+    "datagram": attempt(lambda: connect(socket.SOCK_DGRAM)),
+    "unlink": attempt(lambda: os.unlink(sys.argv[1])),
+    "rename": attempt(lambda: os.rename(sys.argv[1], sys.argv[1] + ".old")),
+    "chmod": attempt(lambda: os.chmod(sys.argv[1], 0o777)),
+    "plant": attempt(lambda: open(os.path.dirname(sys.argv[1]) + "/planted", "w")),
+    **{path: attempt(lambda: open(path).read()) for path in paths},
+}))
+"""
+
+
+@pytest.fixture
+def target(home: Path) -> Iterator[Target]:
+    """Its directories may be walked through by everybody, as /run and /home may; the files say who may ask."""
+    need("setpriv")
+    home.chmod(0o755)
+    with Target(home, token=True) as target:
+        yield target
+
+
+def stranger(*args: str | Path) -> list[str]:
+    """The command as a second user's, with no right of root's left."""
+    return [
+        "setpriv",
+        f"--reuid={STRANGER}",
+        f"--regid={STRANGER}",
+        "--clear-groups",
+        "--bounding-set=-all",
+        *map(str, args),
+    ]
+
+
+def run(*args: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], **(env or {})}
+    return subprocess.run(
+        stranger(*args), env=environment, cwd="/", capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_the_socket_refuses_another_user(target: Target) -> None:
+    """They cannot connect, remove it, put another in its place, or read anything of the agent's."""
+    home = target.agent.runtime.parent
+    files = [home / "token", target.agent.state / "state.json", target.agent.docker / "config.json"]
+    files += [Path(f"/proc/{target.pid}/environ"), Path(f"/proc/{target.pid}/mem")]
+    for path in files:
+        assert path.exists()
+    done = run(sys.executable, "-I", "-c", _TRY, target.socket, *files)
+    assert done.returncode == 0, done.stderr
+    tried = json.loads(done.stdout)
+    assert set(tried.values()) == {"PermissionError"}, tried
+    assert target.attempts() == 1
+
+
+def test_commands_of_another_user_are_refused(target: Target) -> None:
+    """`status` and `renew` say that they may not, and nothing is renewed; the agent's own user is served."""
+    for command in ("status", "renew"):
+        done = run(REGISTRY_AGENT, command, "--socket", target.socket, env={"HOME": "/"})
+        assert done.returncode == 1, done
+        assert target.hostname not in done.stdout + done.stderr
+    assert target.attempts() == 1
+    assert target.agent.command("renew").returncode == 0
+    assert target.attempts() == 2

@@ -1,0 +1,113 @@
+"""What a web page of somebody else can learn from the agent, or make it do, in a real browser."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.codes.here import Here
+from tests.web_attacks.browser import Loot, Site, lure
+from tests.web_attacks.target import TOKEN, Target
+
+pytestmark = pytest.mark.timeout(180)
+
+NOTHING: Final = re.compile(r"failed: (TypeError|SecurityError|Error)?[\w :',().]*|opaque 0 |loaded |true|[0-9]*")
+"""What a browser says by itself; anything else came from the agent."""
+READABLE: Final = frozenset({"/v1/status", "/v1/events", "/v1/logs", "/metrics", "/openapi.json", "/livez", "/readyz"})
+REFUSAL: Final = re.compile(r'basic 403 {"error": {"code": "host_not_allowed", .*|loaded {"error": .*|{"error": .*')
+
+
+@pytest.fixture
+def here() -> Iterator[Here]:
+    if shutil.which("chromium") is None:
+        pytest.skip("needs chromium (package chromium)")
+    here = Here()
+    yield here
+    here.close()
+
+
+@pytest.fixture
+def site(here: Here) -> Iterator[Site]:
+    """The attacker's."""
+    site = Site(here)
+    yield site
+    site.close()
+
+
+def gained(loot: Loot) -> dict[str, str]:
+    """What is more than nothing."""
+    assert len(loot) > 60, "the page did not try all"
+    return {name: what for name, what in loot.items() if not NOTHING.fullmatch(what)}
+
+
+@contextmanager
+def unmoved(target: Target) -> Iterator[None]:
+    """Nobody gets the agent to try a registry, or a registry to be asked."""
+    before = (target.attempts(), target.world.good.registry.logins.total())
+    yield
+    assert (target.attempts(), target.world.good.registry.logins.total()) == before
+
+
+def plan(target: Target, **more: str) -> dict[str, str]:
+    return {"agent": f"http://127.0.0.1:{target.port}", "hostname": target.hostname, **more}
+
+
+@pytest.mark.parametrize("token", [False, True], ids=["without a token", "with a token"])
+def test_a_page_of_another_origin_gains_nothing(site: Site, home: Path, *, token: bool) -> None:
+    """It reads nothing, probes included, and renews nothing; that another origin is allowed does not help it."""
+    with Target(home, token=token, allow_origins=("http://dashboard.example",)) as target, unmoved(target):
+        assert gained(lure(site, plan(target), home / "profile")) == {}
+
+
+def test_a_page_without_an_origin_gains_nothing(here: Here, home: Path) -> None:
+    """Nor one in a sandbox, whose origin is `null`."""
+    site = Site(here, sandboxed=True)
+    with Target(home, token=False, allow_origins=("http://dashboard.example",)) as target, unmoved(target):
+        assert gained(lure(site, plan(target), home / "profile")) == {}
+    site.close()
+
+
+def test_a_page_of_an_allowed_origin_reads(site: Site, home: Path) -> None:
+    """So the attacks do reach the agent; but without a configured token it renews nothing."""
+    with Target(home, token=False, allow_origins=(site.origin,)) as target, unmoved(target):
+        loot = gained(lure(site, plan(target), home / "profile"))
+    assert {f"fetch {path}" for path in READABLE} | {"xhr", "event source"} <= loot.keys()
+    assert target.hostname in loot["fetch /v1/status"]
+    assert all("token_not_configured" in loot[f"renew {how}"] for how in ("simple", "text", "preflighted", "xhr")), loot
+
+
+def test_a_page_of_an_allowed_origin_needs_the_token(site: Site, home: Path) -> None:
+    """With it it reads and renews; where it leaves it out, or guesses, it gets a refusal."""
+    with Target(home, token=True, allow_origins=(site.origin,)) as target:
+        loot = gained(lure(site, plan(target, token=TOKEN), home / "profile"))
+        assert target.attempts() == 2
+    assert "attempt_ids" in loot["renew preflighted"]
+    assert target.hostname in loot["fetch /v1/status"]
+    for name in ("guess /v1/status", "renew simple", "renew guessed", "renew keepalive", "xhr"):
+        assert "unauthorized" in loot[name], loot[name]
+
+
+@pytest.mark.parametrize("token", [False, True], ids=["without a token", "with a token"])
+def test_a_name_that_turns_to_loopback_gains_nothing(here: Here, home: Path, *, token: bool) -> None:
+    """A site makes its own name the agent's, and the browser has its page still: it learns that an agent is there."""
+    site, collector = Site(here), Site(here)
+    own = {"agent": site.origin, "hostname": "ghcr.io"}
+    lure(site, own, home / "profile", home=collector)
+    site.close()
+    with Target(home, token=token, port=site.port) as target, unmoved(target):
+        loot = gained(lure(site, own, home / "profile", home=collector))
+    collector.close()
+    probes = {name: loot.pop(name) for name in list(loot) if name.endswith(("livez", "readyz"))}
+    assert len(probes) == 6
+    assert set(probes.values()) == {
+        f"basic 200 {json.dumps({'live': True})}",
+        f"basic 200 {json.dumps({'ready': True, 'phase': 'running'})}",
+    }
+    assert "etag" not in loot.pop("head")
+    assert loot.keys() >= {"fetch /v1/status", "renew simple", "renew form", "iframe /v1/status"}
+    assert {name: what for name, what in loot.items() if not REFUSAL.fullmatch(what)} == {}
