@@ -14,6 +14,7 @@ from urllib.parse import quote
 _ALPHABET: Final = string.ascii_letters + string.digits
 _PIECE: Final = 8
 _STEP: Final = 3
+_SHARED: Final = 5
 CUT: Final = 12
 """So many characters of a secret stand before the border at which its text may be cut."""
 SPECIAL: Final = '+/"ü&%'
@@ -38,7 +39,16 @@ class Canary:
         for shift in range(3):
             encoded = base64.b64encode(bytes(shift) + raw)[(shift * 8 + 5) // 6 : (shift + len(raw)) * 8 // 6]
             runs += [encoded, encoded.translate(bytes.maketrans(b"+/", b"-_"))]
-        return frozenset(run[n : n + _PIECE] for run in runs for n in _starts(len(run)))
+        pieces = frozenset(run[n : n + _PIECE] for run in runs for n in _starts(len(run)))
+        return frozenset(piece for piece in pieces if not _is_shared(piece))
+
+
+def _is_shared(piece: bytes) -> bool:
+    """Whether most of it is the base64 of what stands in the middle of every canary."""
+    middle = SPECIAL.encode()
+    shared = [base64.b64encode(bytes(shift) + middle)[(shift * 8 + 5) // 6 :] for shift in range(3)]
+    shared += [form.translate(bytes.maketrans(b"+/", b"-_")) for form in shared]
+    return any(piece[n : n + _SHARED] in form for n in range(_PIECE - _SHARED + 1) for form in shared)
 
 
 def _starts(length: int) -> set[int]:
