@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -64,7 +65,7 @@ class RegistryProbe:
         if target is None or (URL(target).scheme != "https" and not is_loopback(URL(target).host or "")):
             return self._seen(reply, url)
         reply = await self._get(registry, target, timeout, {"Authorization": _basic(credential)})
-        return self._seen(reply, target)
+        return replace(self._seen(reply, target), refused=reply.status == 401)  # noqa: PLR2004
 
     async def _ping(self, registry: Registry, timeout: float) -> tuple[str, Reply]:
         url = f"https://{registry.api_host}/v2/"

@@ -57,6 +57,8 @@ class Seen:
     registry: bool = True
     retry_after: timedelta | None = None
     server_time: datetime | None = None
+    refused: bool = False
+    """Whether this is a 401 although the user name and the password were sent."""
 
     @property
     def token_expired(self) -> bool:
@@ -185,8 +187,8 @@ def parse_retry_after(value: str | None, now: datetime, parsed_date: datetime | 
 
 def _status(said: Said, seen: Seen | None) -> int | None:
     """The agent's own look is taken where it saw a refusal too; the CLI's where only it got that far."""
-    if said.status == 401:  # noqa: PLR2004 - whatever we were told without the password, with it the answer was no
-        return said.status
+    if said.status == 401 or (seen is not None and seen.refused):  # noqa: PLR2004 - with the password, the answer was no
+        return 401
     if seen is not None and seen.status is not None and seen.status >= 400 and seen.status != 401:  # noqa: PLR2004
         return seen.status
     if said.status is not None:

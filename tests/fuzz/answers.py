@@ -112,7 +112,7 @@ _REPLY_WORDS: Final = (
 )
 
 
-class _Canned(RegistryProbe):
+class CannedProbe(RegistryProbe):
     """The probe with an answer at hand instead of a connection."""
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ class _Canned(RegistryProbe):
 
 class _Probe:
     def __init__(self) -> None:
-        self._probe: Final = _Canned()
+        self._probe: Final = CannedProbe()
         self._registry: Final = parse_hostname(_HOST)
         self._credential: Final = Credential("bob", Sensitive(CANARY))
 

@@ -202,10 +202,15 @@ class RegistryServer:
         """What `/v2/` answers, with this password or none."""
         now = self.clock.now()
         how = self.outages.how(now)
+        if password is not None:
+            self._check_pace(password)
         if how is None:
             refused = 403 if self.region and password else 401
             status = 200 if password is not None and self.takes(password) else refused
-            return Seen(now, status=status, detail="Your authorization token has expired." if status == 403 else "")
+            if status != 200 and password is not None:
+                self.refused = (password, now)
+            detail = "Your authorization token has expired." if status == 403 else ""
+            return Seen(now, status=status, detail=detail, refused=status == 401 and password is not None)
         wait = min(self.outages.end(now) - now, timedelta(minutes=2))
         return {
             "refused": Seen(now, fault=Fault.UNREACHABLE, detail="connection refused"),
@@ -275,8 +280,6 @@ class Cli:
 
     async def look(self, registry: Registry, credential: Credential | None, timeout: float) -> Seen:
         server = self._servers[registry.hostname]
-        refused = server.refused is not None and credential is not None and server.refused[0] == _password(credential)
-        assert not refused or registry.ecr is not None, f"{registry}: a refused password is sent a second time"
         await asyncio.sleep(min(0.2, timeout))
         return server.seen(_password(credential) if credential else None)
 

@@ -5,9 +5,18 @@ import base64
 import json
 from datetime import timedelta
 
-from agent.model.problems import EcrTokenExpired
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from agent.edge.http import Reply
+from agent.model.credential import Credential
+from agent.model.login_failure import explain, read_stderr
+from agent.model.problems import EcrTokenExpired, LoginRejected, RegistryError
+from agent.model.registry import parse_hostname
+from agent.model.sensitive import Sensitive
 from agent.model.status import State
 from tests.fakes import EPOCH
+from tests.fuzz.answers import CannedProbe
 from tests.services.login_parts import ECR, Bench, plan
 
 
@@ -33,3 +42,16 @@ async def test_a_ready_token_that_ends_by_the_registrys_clock_is_soon_out() -> N
     await asyncio.gather(running, return_exceptions=True)
     assert bench.state() is State.EXPIRED
     assert bench.custody.kept == {}
+
+
+@pytest.mark.parametrize("challenge", ["Basic realm=x", 'Bearer realm="https://auth.example/token"'])
+async def test_a_password_that_the_agents_own_look_sent_in_vain_is_refused(challenge: str) -> None:
+    """The CLI met a 503, the agent's look a second later the registry itself: tried again soon, it was a third no."""
+    registry, credential = parse_hostname("ghcr.io"), Credential("bob", Sensitive("wrong"))
+    probe = CannedProbe()
+    probe.reply = Reply(401, CIMultiDictProxy(CIMultiDict({"WWW-Authenticate": challenge})), b"")
+    said = read_stderr(b"login attempt to https://ghcr.io/v2/ failed with status: 503 Service Unavailable")
+    problem = explain(said, await probe.look(registry, credential, 5.0), "ghcr.io", "team")
+    assert isinstance(problem, LoginRejected)
+    problem = explain(said, await probe.look(registry, None, 5.0), "ghcr.io", "team")
+    assert isinstance(problem, RegistryError), "without the password a 401 is no answer to it"
