@@ -128,6 +128,7 @@ def _sort(value: Any, fields: frozenset[str], inside: list[str], outside: list[s
 
 
 def _timed(target: Target, data: bytes) -> float:
-    begun = time.perf_counter()
+    """In CPU time, since a busy machine is no slow parser."""
+    begun = time.process_time()
     target.check(data)
-    return time.perf_counter() - begun
+    return time.process_time() - begun

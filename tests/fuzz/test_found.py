@@ -50,7 +50,8 @@ _REJECTION = {
 
 
 def _quick(begun: float) -> bool:
-    return time.perf_counter() - begun < 0.5
+    """In CPU time, since a busy machine is no quadratic parser."""
+    return time.process_time() - begun < 1
 
 
 @pytest.mark.parametrize("text", ["docker.io:0443", "hub.docker.com:00443", "https://index.docker.io:0443/v1/"])
@@ -118,21 +119,21 @@ def test_a_hint_moves_no_cursor() -> None:
 def test_a_key_over_and_over_is_read_in_linear_time() -> None:
     """Two objects under one key are one; a million of them were copied a million times."""
     members = ",".join(f'"auths":{{"h{number}":{{}}}}' for number in range(30_000))
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert len(parse_config(f"{{{members}}}".encode())["auths"]) == 30_000
     assert _quick(begun)
 
 
 def test_a_challenge_without_an_end_is_read_in_linear_time() -> None:
     """The realm is searched in the event loop, in whatever a registry sends as WWW-Authenticate."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert _token_url("Bearer " + "a" * SIZE, Credential("bob", Sensitive("right"))) is None
     assert _quick(begun)
 
 
 def test_a_variable_of_a_hundred_thousand_entries_is_cut() -> None:
     """As in a file: so many are a mistake, and a warning for each would be the agent's whole work."""
-    begun = time.perf_counter()
+    begun = time.process_time()
     reading = read_environment({"GITPOD_IMAGE_AUTH": "1," * 50_000})
     assert _quick(begun)
     assert len(reading.problems) <= 1001
@@ -153,7 +154,7 @@ def test_a_settings_file_of_nonsense_is_refused_at_once(tmp_path: Path, content:
     """Python's TOML parser takes quadratic time for a key of many parts, and a suggestion for each key takes long."""
     file = tmp_path / "config.toml"
     file.write_text(content)
-    begun = time.perf_counter()
+    begun = time.process_time()
     loaded = load_settings(file, {"HOME": "/root"}, {})
     assert _quick(begun)
     assert loaded.file_failed
