@@ -7,9 +7,6 @@ import pytest
 from tests.web_attacks.conformance import ask
 from tests.web_attacks.target import TOKEN, Target
 
-# schemathesis and its packages are no part of what `make test` installs (see CONTRIBUTING.md).
-pytestmark = pytest.mark.torture
-
 ASKERS = pytest.mark.parametrize(
     ("configured", "given"),
     [(False, None), (True, TOKEN), (True, None), (True, "guess")],
