@@ -199,7 +199,7 @@ class Parts:
 
     def _status(self) -> None:
         document = StatusDocument(self.clock)
-        metrics = Metrics(lambda: self.log.dropped)
+        metrics = Metrics(self.log.tally, lambda: self.log.dropped)
         self.server = StatusServer(
             board=self.board,
             routes=Routes(self.board, document, self.logins, self.log, metrics),
@@ -210,7 +210,9 @@ class Parts:
             socket_path=self.runtime / paths.SOCKET_NAME,
             inherited=self.systemd.inherited_socket(),
         )
-        self.reports = Reports(self.board, ReportTarget(self.http), document, self.settings, self.clock)
+        self.reports = Reports(
+            self.board, ReportTarget(self.http), document, self.settings, clock=self.clock, log=self.log.logger
+        )
 
 
 class _ProtectedTokens:

@@ -32,6 +32,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "login.crashed": "which fault of the agent's own kept a login from going on?",
     "token.obtained": "whose token did AWS give, and until when is it good?",
     "token.failed": "why did AWS give no token, and when is it asked again?",
+    "report.sent": "which revision of the status did the receiver of pushes take?",
+    "report.failed": "why was a push not taken?",
     "custody.stored": "where was a login written?",
     "custody.restored": "which login did another program drop, so that it was put back?",
     "custody.crashed": "which fault of the agent's own kept a login from being looked after?",

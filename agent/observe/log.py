@@ -17,6 +17,7 @@ from structlog.typing import Processor, WrappedLogger
 
 from agent.model.status import rfc3339
 from agent.model.text import printable
+from agent.observe.tally import Tally
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _PRIORITY: Final = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>"}
@@ -36,6 +37,7 @@ class Log:
         self._recent: Final[deque[str]] = deque(maxlen=KEPT)
         self._writer: Final = _Writer(self._say_dropped)
         self.context: Final[dict[str, str]] = {}
+        self.tally: Final = Tally()
         self.configure(level, style)
         self.logger: Final = structlog.wrap_logger(
             self._writer,
@@ -70,6 +72,7 @@ class Log:
         self.logger.warning("log.dropped", lines=lines)
 
     def _filter(self, _: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        self.tally.note(event)
         if LEVELS.get(method, 0) < self._level:
             raise structlog.DropEvent
         return event

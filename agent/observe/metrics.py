@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from agent.model.snapshot import Snapshot
 from agent.model.status import Condition, Phase, RegistryStatus, State
+from agent.observe.tally import BOUNDS_S, Tally
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -16,30 +18,33 @@ _PREFIX: Final = "registry_agent_"
 
 
 class Metrics:
-    """Renders snapshots. `dropped` gives the log lines lost so far."""
+    """Renders snapshots, and what was counted. `dropped` gives the log lines lost so far."""
 
-    def __init__(self, dropped: Callable[[], int] | None = None) -> None:
+    def __init__(self, tally: Tally, dropped: Callable[[], int]) -> None:
+        self._tally: Final = tally
         self._dropped: Final = dropped
 
     def render(self, snapshot: Snapshot) -> tuple[bytes, str]:
         """Prometheus text and its content type. The first call loads the library, so call it in a thread."""
         from prometheus_client import exposition  # noqa: PLC0415 - an agent that nobody scrapes never loads it
 
-        dropped = self._dropped() if self._dropped else None
-        return exposition.generate_latest(_Collector(snapshot, dropped)), exposition.CONTENT_TYPE_PLAIN_0_0_4
+        collector = _Collector(snapshot, self._tally, self._dropped())
+        return exposition.generate_latest(collector), exposition.CONTENT_TYPE_PLAIN_0_0_4
 
 
 class _Collector:
-    """One snapshot in the library's terms."""
+    """One snapshot, and the counts up to now, in the library's terms."""
 
-    def __init__(self, snapshot: Snapshot, dropped: int | None) -> None:
+    def __init__(self, snapshot: Snapshot, tally: Tally, dropped: int) -> None:
         self._snapshot: Final = snapshot
+        self._tally: Final = tally
         self._dropped: Final = dropped
 
     def collect(self) -> "Iterator[Metric]":
         yield from self._agent()
         yield from self._warnings()
         yield from self._registries()
+        yield from self._outcomes()
 
     def _agent(self) -> "Iterator[Metric]":
         snapshot = self._snapshot
@@ -54,8 +59,7 @@ class _Collector:
         yield _counter(
             "clock_jumps", "How often the clock jumped, or the machine slept", (), [((), snapshot.clock.jumps)]
         )
-        if self._dropped is not None:
-            yield _counter("log_dropped", "Log lines lost because nobody read them", (), [((), self._dropped)])
+        yield _counter("log_dropped", "Log lines lost because nobody read them", (), [((), self._dropped)])
 
     def _warnings(self) -> "Iterator[Metric]":
         counts = Counter((warning.code, warning.severity.value) for warning in self._snapshot.warnings)
@@ -79,8 +83,37 @@ class _Collector:
         for name, meaning, value in by_row:
             samples = [((row.hostname,), number) for row in rows if (number := value(row)) is not None]
             yield _gauge(f"registry_{name}", meaning, ("hostname",), samples)
-        attempts = [((row.hostname,), row.attempts) for row in rows]
-        yield _counter("registry_attempts", "Logins tried", ("hostname",), attempts)
+
+    def _outcomes(self) -> "Iterator[Metric]":
+        """What is rendered in a thread was counted in the loop: a copy is taken in one step."""
+        served = {row.hostname for row in self._snapshot.registries}
+        attempts = [(names, number) for names, number in dict(self._tally.attempts).items() if names[0] in served]
+        labels = ("hostname", "outcome")
+        yield _counter("registry_attempts", "Logins that ended, by warning code where they failed", labels, attempts)
+        outcomes = dict(self._tally.outcomes)
+        for what, name, meaning in (
+            ("token", "token_requests", "ECR tokens asked for, by warning code where that failed"),
+            ("report", "pushes", "Pushes of the status, by warning code where they failed"),
+        ):
+            of_these = [((outcome,), number) for (kind, outcome), number in outcomes.items() if kind == what]
+            yield _counter(name, meaning, ("outcome",), of_these)
+        for what, name, meaning in (
+            ("login", "login_duration_seconds", "How long logins took, tokens and waiting for a place included"),
+            ("token", "token_duration_seconds", "How long AWS took to give an ECR token"),
+            ("report", "push_duration_seconds", "How long the pushes of the status took"),
+        ):
+            yield self._histogram(what, name, meaning)
+
+    def _histogram(self, what: str, name: str, meaning: str) -> "Metric":
+        from prometheus_client.metrics_core import HistogramMetricFamily  # noqa: PLC0415 - as above
+
+        family = HistogramMetricFamily(_PREFIX + name, meaning, labels=("outcome",))
+        for (kind, outcome), durations in self._tally.durations.items():
+            if kind == what:
+                numbers = list(accumulate(durations.counts))
+                bounds = [*map(str, BOUNDS_S), "+Inf"]
+                family.add_metric((outcome,), list(zip(bounds, numbers, strict=True)), durations.total_s)
+        return family
 
 
 _Samples = Iterable[tuple[tuple[str, ...], float]]

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from tenacity import RetryCallState
 
@@ -38,20 +38,33 @@ class Document(Protocol):
 
 
 class Clock(Protocol):
+    def monotonic(self) -> float: ...
     async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
+
+
+class Logger(Protocol):
+    def debug(self, event: str, **fields: Any) -> None: ...
 
 
 class Reports:
     name: Final = "reports"
 
     def __init__(
-        self, board: Board, target: Target, document: Document, settings: Callable[[], Settings], clock: Clock
+        self,
+        board: Board,
+        target: Target,
+        document: Document,
+        settings: Callable[[], Settings],
+        *,
+        clock: Clock,
+        log: Logger,
     ) -> None:
         self._board: Final = board
         self._target: Final = target
         self._document: Final = document
         self._settings: Final = settings
         self._clock: Final = clock
+        self._log: Final = log
         self._due: Final = asyncio.Event()
         self._reconfigured: Final = asyncio.Event()
 
@@ -108,8 +121,19 @@ class Reports:
 
     async def _send(self) -> None:
         report = self._settings().report
-        if report.url is not None:
+        if report.url is None:
+            return
+        started, revision = self._clock.monotonic(), self._board.snapshot.revision
+        try:
             await self._target.send(report.url, report.token_file, self._document.encode(self._board.snapshot))
+        except ReportFailed as problem:
+            said = {"code": problem.code, "message": problem.message, "seconds": self._since(started)}
+            self._log.debug("report.failed", revision=revision, **said)
+            raise
+        self._log.debug("report.sent", revision=revision, seconds=self._since(started))
+
+    def _since(self, started: float) -> float:
+        return round(self._clock.monotonic() - started, 3)
 
     async def _pause(self, seconds: float) -> None:
         await self._clock.wait(self._reconfigured, max(seconds, _SPACING_S))

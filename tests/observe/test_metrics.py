@@ -12,8 +12,10 @@ from agent.model.problems import LoginRejected, ReportFailed
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase, RegistryStatus, State
 from agent.observe.metrics import Metrics
+from agent.observe.tally import Tally
 from agent.services.board import Board
 from tests.fakes import EPOCH, FakeClock, FakeJournal, process
+from tests.rig.needs import need
 
 ROW = RegistryStatus("ghcr.io", 'te"am', "project", "basic", EPOCH)
 
@@ -37,16 +39,34 @@ def snapshot() -> Snapshot:
     return board.snapshot
 
 
+def tally() -> Tally:
+    """Counted from events as the services log them."""
+    tally = Tally()
+    for event in (
+        {"event": "login.failed", "registry": "quay.io", "code": "registry_dns", "seconds": 2.5},
+        {"event": "login.succeeded", "registry": "quay.io", "seconds": 0.3},
+        {"event": "login.succeeded", "registry": "quay.io", "seconds": 0.5},
+        {"event": "login.succeeded", "registry": "gone.example", "seconds": 60.0},
+        {"event": "token.failed", "code": "aws_throttled", "seconds": 1.0},
+        {"event": "report.sent", "seconds": 0.1},
+        {"event": "secrets.changed"},
+    ):
+        tally.note(event)
+    return tally
+
+
 def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
-    families = text_string_to_metric_families(text)
+    """By name, and the labels' values in the order of their names."""
     return {
-        (sample.name, tuple(sample.labels.values())): sample.value for family in families for sample in family.samples
+        (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
     }
 
 
 def test_what_prometheus_reads() -> None:
     """States, warnings, attempts, expiry and jumps, each under its own name."""
-    found = samples(Metrics(dropped=lambda: 7).render(snapshot())[0].decode())
+    found = samples(Metrics(tally(), lambda: 7).render(snapshot())[0].decode())
     expected = {
         ("registry_agent_build_info", ("1.0.0",)): 1,
         ("registry_agent_start_time_seconds", ()): EPOCH.timestamp(),
@@ -60,7 +80,18 @@ def test_what_prometheus_reads() -> None:
         ("registry_agent_warnings", ("report_failed", "notice")): 1,
         ("registry_agent_registry_logged_in", ("ghcr.io",)): 0,
         ("registry_agent_registry_logged_in", ("quay.io",)): 1,
-        ("registry_agent_registry_attempts_total", ("quay.io",)): 3,
+        ("registry_agent_registry_attempts_total", ("quay.io", "succeeded")): 2,
+        ("registry_agent_registry_attempts_total", ("quay.io", "registry_dns")): 1,
+        ("registry_agent_registry_attempts_total", ("gone.example", "succeeded")): None,
+        ("registry_agent_token_requests_total", ("aws_throttled",)): 1,
+        ("registry_agent_pushes_total", ("succeeded",)): 1,
+        ("registry_agent_login_duration_seconds_count", ("succeeded",)): 3,
+        ("registry_agent_login_duration_seconds_sum", ("succeeded",)): 60.8,
+        ("registry_agent_login_duration_seconds_bucket", ("0.5", "succeeded")): 2,
+        ("registry_agent_login_duration_seconds_bucket", ("30.0", "succeeded")): 2,
+        ("registry_agent_login_duration_seconds_bucket", ("+Inf", "succeeded")): 3,
+        ("registry_agent_token_duration_seconds_count", ("failed",)): 1,
+        ("registry_agent_push_duration_seconds_count", ("failed",)): 0,
         ("registry_agent_registry_consecutive_failures", ("quay.io",)): 2,
         ("registry_agent_registry_expires_timestamp_seconds", ("quay.io",)): EPOCH.timestamp() + 43200,
         ("registry_agent_clock_jumps_total", ()): 1,
@@ -72,12 +103,21 @@ def test_what_prometheus_reads() -> None:
 
 def test_every_name_is_ours() -> None:
     """None of the library's own process_ and python_ metrics, and no secret's name."""
-    text = Metrics().render(snapshot())[0].decode()
+    text = Metrics(tally(), lambda: 0).render(snapshot())[0].decode()
     assert [line for line in text.splitlines() if not re.match("(# (HELP|TYPE) )?registry_agent_", line)] == []
     assert 'te"am' not in text
 
 
 def test_the_library_is_loaded_by_the_first_scrape() -> None:
     """An agent that nobody scrapes never pays for it."""
-    code = "import sys, agent.observe.metrics as m; m.Metrics(); sys.exit('prometheus_client' in sys.modules)"
+    code = "import sys, agent.observe.metrics as m, agent.observe.tally; sys.exit('prometheus_client' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
+
+
+def test_promtool_has_nothing_to_say() -> None:
+    """Names, types, units and help texts are as Prometheus wants them."""
+    need("promtool")
+    text = Metrics(tally(), lambda: 7).render(snapshot())[0]
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False, timeout=30)
+    assert checked.returncode == 0, checked.stderr
+    assert (checked.stdout + checked.stderr).strip() == b""

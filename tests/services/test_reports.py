@@ -15,7 +15,7 @@ from agent.model.status import Phase
 from agent.services.board import Board
 from agent.services.reports import Reports
 from agent.settings import ReportSettings, RetrySettings, Settings
-from tests.fakes import FakeClock, FakeJournal, process
+from tests.fakes import FakeClock, FakeJournal, FakeLog, process
 
 ON = Settings(
     report=ReportSettings(url="https://dash.example/in", interval_s=60),
@@ -55,7 +55,9 @@ class Pushing:
         self.clock = FakeClock()
         self.board = Board(process(), self.clock.now, FakeJournal())
         self.receiver = Receiver(self.clock)
-        self.reports = Reports(self.board, self.receiver, Encoder(), lambda: self.settings, self.clock)
+        self.reports = Reports(
+            self.board, self.receiver, Encoder(), lambda: self.settings, clock=self.clock, log=FakeLog()
+        )
 
     @property
     def codes(self) -> list[str]:
