@@ -14,6 +14,7 @@ from agent.edge.http import read_token_file
 from agent.model.snapshot import Snapshot
 from agent.model.status import RegistryStatus, State
 from agent.observe.metrics import Metrics
+from agent.observe.tally import Tally
 from agent.services.board import Board
 from agent.settings import Settings, StatusSettings
 from agent.web.document import StatusDocument
@@ -61,7 +62,7 @@ class Serving:
         self.board = Board(process(), self.clock.now, FakeJournal())
         self.document = StatusDocument(self.clock)
         self.socket = self.directory / "agent.sock"
-        metrics = BrokenMetrics() if self.broken else Metrics()
+        metrics = BrokenMetrics() if self.broken else Metrics(Tally(), lambda: 0)
         self.routes = Routes(self.board, self.document, self.renewals, Lines(), metrics)
         self.server = StatusServer(
             board=self.board,
