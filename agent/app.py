@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent import __version__
-from agent.model.problem import Severity
 from agent.model.problems import SettingsInvalid
 from agent.model.status import Phase
 from agent.parts import Parts, Service
@@ -117,6 +116,7 @@ class Agent:
             "runtime": str(parts.runtime),
         }
         self._log.info("agent.starting", **facts)
+        parts.libraries.take()
         if parts.ledger.fault:
             self._log.warning("state.unusable", fault=parts.ledger.fault)
         parts.board.report("settings", self._loaded.problems)
@@ -167,7 +167,7 @@ class Agent:
         held = parts.settings.value.docker
         if settings.docker.config_dir != held.config_dir:
             message = f"docker.config_dir is taken at the next start; until then {held.config_dir} holds"
-            restart = SettingsInvalid("docker.config_dir", message, hint="restart the agent", severity=Severity.NOTICE)
+            restart = SettingsInvalid("docker.config_dir", message, hint="restart the agent")
             parts.board.report("settings", [restart])
             settings = replace(settings, docker=replace(settings.docker, config_dir=held.config_dir))
         parts.settings.value = settings

@@ -3,7 +3,6 @@
 import random
 import secrets
 import socket
-from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +31,10 @@ from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.secret_environment import read_environment
 from agent.model.snapshot import Process
 from agent.observe.journal import Journal
+from agent.observe.libraries import LibraryLog
 from agent.observe.log import Log
 from agent.observe.metrics import Metrics
-from agent.observe.redaction import Scrubber, secrets_of_environment
+from agent.observe.redaction import Learned, Scrubber, secrets_of_environment
 from agent.services.board import Board
 from agent.services.clock_watch import ClockWatch
 from agent.services.credentials import Credentials
@@ -51,13 +51,15 @@ from agent.services.tools import ToolWatch
 from agent.services.watchdog import Watchdog
 from agent.settings import AwsSettings, Settings
 from agent.web.document import StatusDocument
+from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
 
 _THREADS = 64
 """Names and file systems that hang keep a thread each; there must be some left for what does not."""
 _TOKENS_KNOWN = 50
-"""The tokens fetched last, which the log masks; an older one has been replaced or has ended."""
+_KEYS_KNOWN = 200
+"""The tokens fetched last, and what AWS was asked with, which the log masks; an older one was replaced or has ended."""
 
 
 class Service(Protocol):
@@ -120,6 +122,7 @@ class Parts:
         self.scrubber.protect(secrets_of_environment(self.environ), owner="environment")
         self.log = Log(settings.log.level, settings.log.format, self.scrubber.scrub, self.environ)
         self.log.context["environment"] = settings.environment.id
+        self.libraries = LibraryLog(self.log.logger)
         process = Process(
             version=__version__,
             start_id=secrets.token_hex(8),
@@ -150,7 +153,9 @@ class Parts:
             log=log,
             auth_config=environ.get("DOCKER_AUTH_CONFIG"),
         )
-        tokens = _ProtectedTokens(Aws(user=paths.user_name(), environ=environ, now=clock.now), self.scrubber)
+        learned = Learned(self.scrubber, "aws", _KEYS_KNOWN)
+        aws = Aws(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
+        tokens = _ProtectedTokens(aws, Learned(self.scrubber, "ecr", _TOKENS_KNOWN))
         self.credentials = Credentials(
             tokens=tokens, clock=clock, settings=self.settings, board=board, log=log, draw=_draw
         )
@@ -202,7 +207,15 @@ class Parts:
         metrics = Metrics(self.log.tally, lambda: self.log.dropped)
         self.server = StatusServer(
             board=self.board,
-            routes=Routes(self.board, document, self.logins, self.log, metrics),
+            routes=Routes(
+                self.board,
+                document,
+                self.logins,
+                self.log,
+                metrics,
+                timeline=self.log.timeline,
+                pages=Pages(lambda: self.settings.value.status.allow_origins),
+            ),
             settings=self.settings,
             read_token=read_token_file,
             clock=self.clock,
@@ -216,17 +229,13 @@ class Parts:
 
 
 class _ProtectedTokens:
-    """Has the log know every token before anybody uses it."""
-
-    def __init__(self, aws: Aws, scrubber: Scrubber) -> None:
+    def __init__(self, aws: Aws, learned: Learned) -> None:
         self._aws = aws
-        self._scrubber = scrubber
-        self._tokens: deque[str] = deque(maxlen=_TOKENS_KNOWN)
+        self._learned = learned
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         token = await self._aws.fetch_token(identity, settings)
-        self._tokens.append(token.password.reveal())
-        self._scrubber.protect(self._tokens, owner="ecr")
+        self._learned(token.password)
         return token
 
 

@@ -3,12 +3,19 @@
 import http.client
 import json
 import socket
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent.model.text import printable
+
 _START: Final = "start it: `registry-agent run`, or `sudo systemctl start registry-agent@USER`"
+
+_LARGEST: Final = 64 << 20
+_PEER: Final = struct.Struct("3i")
+"""Process, user and group of the other end (unix(7), SO_PEERCRED)."""
 
 
 class NoAgent(Exception):  # noqa: N818 - what it says is a fact, and for `status --wait` none to end with
@@ -29,7 +36,7 @@ class Answer:
     def fault(self) -> str:
         """The agent's own word for what is wrong."""
         try:
-            return str(self.value["error"]["message"])
+            return printable(str(self.value["error"]["message"]), 600)
         except (KeyError, TypeError):
             return f"the agent answered {self.status}"
 
@@ -58,16 +65,47 @@ class AgentSocket:
             raise NoAnswer(answer.fault)
         return answer.value
 
+    def text(self, target: str, timeout: float, limit: int = _LARGEST) -> str:
+        """A body that is not one JSON value, such as that of `/v1/logs` or `/metrics`, up to `limit` bytes.
+
+        Raises:
+            NoAgent, NoAnswer.
+        """
+        status, body = self._exchange("GET", target, None, timeout, limit)
+        if status != http.client.OK:
+            raise NoAnswer(f"the agent answered {status}")
+        return body.decode(errors="replace")
+
+    def process(self, timeout: float = 2.0) -> int | None:
+        """The number of the process that listens; None where nobody does, or systemd does in the agent's place."""
+        try:
+            connection = self._connect(timeout)
+        except NoAgent:
+            return None
+        number: int = _PEER.unpack(connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[0]
+        connection.close()
+        return number if number > 1 else None
+
     def _ask(self, method: str, target: str, body: str | None, timeout: float) -> Answer:
+        status, answer = self._exchange(method, target, body, timeout)
+        try:
+            return Answer(status, json.loads(answer))
+        except (ValueError, RecursionError) as fault:
+            raise NoAnswer(f"the agent broke off: {fault}") from fault
+
+    def _exchange(
+        self, method: str, target: str, body: str | None, timeout: float, limit: int = _LARGEST
+    ) -> tuple[int, bytes]:
+        """Status and body of the answer."""
         connection = self._connect(timeout)
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
-            return Answer(response.status, json.loads(response.read()))
+            return response.status, response.read(limit)
         except TimeoutError as fault:
             raise NoAnswer(f"the agent gives no answer within {timeout:.0f} s") from fault
         except (OSError, http.client.HTTPException, ValueError) as fault:
-            raise NoAnswer(f"the agent broke off: {str(fault) or type(fault).__name__}") from fault
+            raise NoAnswer(f"the agent broke off: {printable(str(fault)) or type(fault).__name__}") from fault
         finally:
             connection.close()
 

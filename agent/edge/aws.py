@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from agent.model.credential import AwsIdentity, EcrToken
+from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -19,12 +20,21 @@ class Aws:
         user: the environment's user, for the session name of a role.
         environ: where `AWS_*`, proxies and CA bundles are named (the SDK itself reads the process's own).
         now: the wall clock, to tell how far AWS's is away.
+        learned: told each secret by which AWS is asked, before it is used.
     """
 
-    def __init__(self, *, user: str, environ: Mapping[str, str], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        user: str,
+        environ: Mapping[str, str],
+        now: Callable[[], datetime],
+        learned: Callable[[Sensitive], object] = bool,
+    ) -> None:
         self._user: Final = user
         self._environ: Final = environ
         self._now: Final = now
+        self._learned: Final = learned
         self._loading: Final = asyncio.Lock()
         self._sdk: AwsSdk | None = None
 
@@ -35,12 +45,23 @@ class Aws:
             Problem: AwsCredentialsMissing, AwsAccessDenied, AwsIdentityRejected, AwsIdentityUnavailable,
                 AwsThrottled, AwsUnreachable, AwsError or ClockSkew, about the subject "aws".
         """
+        return await (await self._loaded()).fetch_token(identity, settings)
+
+    async def identify(self, identity: AwsIdentity, settings: AwsSettings) -> tuple[str, str | None]:
+        """Who would ask: the keys and where they are from in words, and the ARN where STS tells it.
+
+        Raises:
+            Problem: as `fetch_token`.
+        """
+        return await (await self._loaded()).identify(identity, settings)
+
+    async def _loaded(self) -> "AwsSdk":
         async with self._loading:
             if self._sdk is None:
                 self._sdk = await asyncio.to_thread(self._load)
-        return await self._sdk.fetch_token(identity, settings)
+        return self._sdk
 
     def _load(self) -> "AwsSdk":
         from agent.edge.aws_sdk import AwsSdk  # noqa: PLC0415 - loads botocore, which few environments need
 
-        return AwsSdk(user=self._user, environ=self._environ, now=self._now)
+        return AwsSdk(user=self._user, environ=self._environ, now=self._now, learned=self._learned)

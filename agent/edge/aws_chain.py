@@ -12,6 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import get_environ_proxies
 
 from agent.edge.aws_errors import TRANSPORT_ERRORS, Question, clean, problem_from
+from agent.edge.aws_session import straighten
+from agent.edge.http import read_token_file
 from agent.edge.process import ProcessTimeout
 from agent.edge.web_identity import run_command, token_from_file
 from agent.model.aws_failure import SUBJECT, WEB_IDENTITY_ACTION
@@ -32,21 +34,34 @@ _ELSEWHERE: Final = {
     _CONTAINER: "the container endpoint (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI)",
 }
 _ACTIONS: Final = {_ROLE: "sts:AssumeRole", _WEB_IDENTITY: WEB_IDENTITY_ACTION}
-_TOKEN_FILE: Final = "AWS_WEB_IDENTITY_TOKEN_FILE"  # noqa: S105 - a variable's name
+_TOKEN_FILE: Final = "web_identity_token_file"  # noqa: S105 - a key of a profile
+_PROFILE_SECRETS: Final = frozenset({"aws_secret_access_key", "aws_session_token"})
+_CONTAINER_URLS: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+_CONTAINER_TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - a variable's name
+_CONTAINER_TOKEN_FILE: Final = f"{_CONTAINER_TOKEN}_FILE"
 # What may come back in an error's text.
-_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
+_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", _CONTAINER_TOKEN)
 
 
 async def find_keys(
-    session: AioSession, environ: Mapping[str, str], timeout_s: float, now: Callable[[], datetime]
+    session: AioSession,
+    environ: Mapping[str, str],
+    timeout_s: float,
+    now: Callable[[], datetime],
+    learned: Callable[[Sensitive], object],
 ) -> tuple[AwsKeys, str]:
     """The first keys that the chain gives, and the place in words. Each place has `timeout_s`.
+
+    `learned` is told what the places themselves are asked with.
 
     Raises:
         Problem: AwsCredentialsMissing naming the places that were tried, or what is wrong with a place that is set
             up and does not work (what comes after it is then not asked, as with every AWS tool).
     """
-    chain = _Chain(session, environ, timeout_s, now)
+    chain = _Chain(session, environ, timeout_s, now, learned)
+    for profile in session.full_config["profiles"].values():
+        for name in _PROFILE_SECRETS & profile.keys():
+            learned(Sensitive(profile[name]))
     tried: dict[str, None] = {}
     for provider in chain.providers():
         place = chain.place(provider.METHOD)
@@ -59,16 +74,26 @@ async def find_keys(
 
 class _Chain:
     def __init__(
-        self, session: AioSession, environ: Mapping[str, str], timeout_s: float, now: Callable[[], datetime]
+        self,
+        session: AioSession,
+        environ: Mapping[str, str],
+        timeout_s: float,
+        now: Callable[[], datetime],
+        learned: Callable[[Sensitive], object],
     ) -> None:
         self._session: Final = session
         self._environ: Final = environ
         self._timeout_s: Final = timeout_s
         self._now: Final = now
+        self._learned: Final = learned
         self._profile: Final = str(session.get_config_variable("profile") or "default")
+        self._secrets: Final = [Sensitive(environ[name]) for name in _SECRETS if environ.get(name)]
 
     def providers(self) -> list[Any]:
-        """The SDK's, but that programs get the environment of children and are killed at their deadline."""
+        """The SDK's, but that programs get the environment of children and are killed at their deadline.
+
+        And that metadata services can neither send the agent elsewhere nor fill its memory.
+        """
         providers: list[Any] = self._session.get_component("credential_provider").providers
         builder = _Profiles(self._session, self._environ, self._timeout_s)
         for index, provider in enumerate(providers):
@@ -76,6 +101,10 @@ class _Chain:
                 provider._profile_provider_builder = builder  # noqa: SLF001 - the SDK builds its chain in one piece
             if provider.METHOD == _PROGRAM:
                 providers[index] = builder._create_process_provider(self._profile)  # noqa: SLF001 - as above
+            if provider.METHOD == _CONTAINER:
+                straighten(provider._fetcher._session)  # noqa: SLF001 - as above
+            if provider.METHOD == _INSTANCE:
+                straighten(provider._role_fetcher._session)  # noqa: SLF001 - as above
         return providers
 
     def place(self, method: str) -> str:
@@ -96,20 +125,41 @@ class _Chain:
             raise self._problem(error, provider.METHOD) from None
 
     async def _load(self, provider: Any) -> AwsKeys | None:
-        token_file = self._environ.get(_TOKEN_FILE)
-        if provider.METHOD == _WEB_IDENTITY and token_file:
-            # The SDK reads it in the event loop, and would wait there for ever if it is a FIFO.
-            await token_from_file(_TOKEN_FILE, Path(token_file), self._timeout_s)
+        if provider.METHOD == _WEB_IDENTITY:
+            await self._read_web_identity(provider)
+        if provider.METHOD == _CONTAINER and any(name in self._environ for name in _CONTAINER_URLS):
+            await self._read_container_token(provider)
         credentials = await provider.load()
         if credentials is None:
             return None
         frozen = await credentials.get_frozen_credentials()
+        # The SDK hands on whatever JSON a metadata service gives.
+        if not all(isinstance(part, str) for part in (frozen.access_key, frozen.secret_key, frozen.token or "")):
+            raise TypeError(f"keys that are no text, from {provider.METHOD}")
         token = Sensitive(frozen.token) if frozen.token else None
         return AwsKeys(frozen.access_key, Sensitive(frozen.secret_key), token)
 
+    async def _read_web_identity(self, provider: Any) -> None:
+        """See that it can be read: the SDK does so in the event loop, and would wait there for ever if it is a FIFO."""
+        token_file = provider._get_config(_TOKEN_FILE)  # noqa: SLF001 - as in `providers`
+        if token_file:
+            where = "AWS_WEB_IDENTITY_TOKEN_FILE" if self._environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") else _TOKEN_FILE
+            self._learned(await token_from_file(where, Path(token_file), self._timeout_s))
+
+    async def _read_container_token(self, provider: Any) -> None:
+        """Hand the token over as if a variable held it: the SDK reads the file in the event loop, as above."""
+        token_file = self._environ.get(_CONTAINER_TOKEN_FILE)
+        if token_file is None:
+            return
+        token = await asyncio.to_thread(read_token_file, Path(token_file))
+        self._secrets.append(token)
+        self._learned(token)
+        without = {name: value for name, value in self._environ.items() if name != _CONTAINER_TOKEN_FILE}
+        provider._environ = {**without, _CONTAINER_TOKEN: token.reveal()}  # noqa: SLF001 - as in `providers`
+
     def _problem(self, error: Exception, method: str) -> Problem:
         place = self.place(method)
-        secrets = tuple(Sensitive(self._environ[name]) for name in _SECRETS if self._environ.get(name))
+        secrets = tuple(self._secrets)
         asked_sts = method in _ACTIONS and isinstance(error, (ClientError, TimeoutError, *TRANSPORT_ERRORS))
         if asked_sts:
             return problem_from(error, Question(_ACTIONS[method], place, secrets), self._now(), self._timeout_s)

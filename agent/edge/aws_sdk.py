@@ -51,10 +51,18 @@ class _Signer:
 class AwsSdk:
     """See `agent.edge.aws.Aws`. Making one reads the SDK's models from disk."""
 
-    def __init__(self, *, user: str, environ: Mapping[str, str], now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        *,
+        user: str,
+        environ: Mapping[str, str],
+        now: Callable[[], datetime],
+        learned: Callable[[Sensitive], object] = bool,
+    ) -> None:
         self._session_name: Final = _SESSION_NAME.sub("-", f"registry-agent-{user}")[:_LONGEST_SESSION_NAME]
         self._environ: Final = environ
         self._now: Final = now
+        self._learned: Final = learned
         self._loader: Final = primed_loader()
         # By access key; None where STS could not tell.
         self._owners: Final[dict[str, str | None]] = {}
@@ -63,9 +71,18 @@ class AwsSdk:
         session = await self._open_session(identity, settings)
         asking = _Asking(session, settings.call_timeout_s, self._translated)
         signer = await self._sign_in(asking, identity, settings)
+        self._learn(signer.keys)
         if signer.arn is not None:
             return replace(await _ask_token(asking, identity, signer), arn=signer.arn)
         return await self._token_and_owner(asking, identity, signer)
+
+    async def identify(self, identity: AwsIdentity, settings: AwsSettings) -> tuple[str, str | None]:
+        """Who would ask for the token, in words, and the ARN where STS tells it. Raises what `fetch_token` raises."""
+        session = await self._open_session(identity, settings)
+        asking = _Asking(session, settings.call_timeout_s, self._translated)
+        signer = await self._sign_in(asking, identity, settings)
+        self._learn(signer.keys)
+        return signer.who, signer.arn or await _owner(asking, signer)
 
     async def _open_session(self, identity: AwsIdentity, settings: AwsSettings) -> AioSession:
         chain = identity.keys is None and not _uses_web_identity(identity, settings)
@@ -82,6 +99,7 @@ class AwsSdk:
         if identity.role_arn is not None and _uses_web_identity(identity, settings):
             token = await web_identity_token(settings, self._environ)
             assert token is not None  # noqa: S101 - the settings name a source, and a source gives one or raises
+            self._learned(token)
             return await _assume_with_web_identity(asking, identity.role_arn, self._session_name, token)
         base = await self._base(asking, identity, settings)
         if identity.role_arn is None:
@@ -91,8 +109,14 @@ class AwsSdk:
     async def _base(self, asking: "_Asking", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
         if identity.keys is not None:
             return _Signer(identity.keys, f"the secret's access key {_ending(identity.keys)}", own_keys=True)
-        keys, place = await find_keys(asking.session, self._environ, settings.call_timeout_s, self._now)
+        keys, place = await find_keys(asking.session, self._environ, settings.call_timeout_s, self._now, self._learned)
+        self._learn(keys)
         return _Signer(keys, f"access key {_ending(keys)} from {place}")
+
+    def _learn(self, keys: AwsKeys) -> None:
+        for secret in (keys.secret_access_key, keys.session_token):
+            if secret is not None:
+                self._learned(secret)
 
     async def _token_and_owner(self, asking: "_Asking", identity: AwsIdentity, signer: _Signer) -> EcrToken:
         """The token, with its owner's ARN if STS tells it hardly later: many networks let only ECR through."""

@@ -77,6 +77,8 @@ def _client_config(timeout_s: float) -> AioConfig:
         read_timeout=timeout_s,
         retries={"total_max_attempts": 1, "mode": "standard"},
         http_session_cls=_StraightHttp,
+        # AWS_DEFAULTS_MODE=auto would have the SDK ask the metadata service by a session of its own.
+        defaults_mode="legacy",
     )
 
 
@@ -99,12 +101,29 @@ class _StraightHttp(AIOHTTPSession):
         return _Straight(await super()._get_session(proxy_url))  # type: ignore[misc] # the stubs leave it out
 
 
+def straighten(http: Any) -> None:
+    """Have a session that the SDK makes for itself, for a metadata service, be as `_StraightHttp`."""
+    crooked = http._get_session  # noqa: SLF001 - the SDK offers no other way to it
+
+    async def _get_session(proxy_url: str | None) -> Any:
+        return _Straight(await crooked(proxy_url))
+
+    http._get_session = _get_session  # noqa: SLF001 - as above
+
+
 class _Straight:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session: Final = session
 
     async def request(self, method: str, **arguments: Any) -> Any:
-        return _Short(await self._session.request(method, allow_redirects=False, **arguments))
+        response = await self._session.request(method, allow_redirects=False, **arguments)
+        try:
+            # The SDK does the same, and would leave the connection to the garbage collector, which complains.
+            b"".join(part for header in response.raw_headers for part in header).decode()
+        except UnicodeDecodeError as error:
+            response.close()
+            raise aiohttp.ClientPayloadError("its headers are not text") from error
+        return _Short(response)
 
 
 class _Short:
@@ -117,10 +136,16 @@ class _Short:
         return getattr(self._response, name)
 
     async def read(self) -> bytes:
+        try:
+            return await self._body()
+        except BaseException:
+            self._response.close()
+            raise
+
+    async def _body(self) -> bytes:
         body = bytearray()
         async for chunk in self._response.content.iter_chunked(_CHUNK):
             body += chunk
             if len(body) > _LARGEST:
-                self._response.close()
                 raise aiohttp.ClientPayloadError("longer than any answer of AWS")
         return bytes(body)

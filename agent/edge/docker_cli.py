@@ -36,10 +36,11 @@ class LoginResult:
 class DockerCli:
     """Runs the CLI with a built environment. Logins leave nothing behind but their result."""
 
-    def __init__(self, environ: Mapping[str, str], runtime: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], runtime: Path, logins: Path | None = None) -> None:
+        """`logins` is where they run; None: in the directory of that name in `runtime`."""
         self._engine_env: Final = child_environment(environ)
         self._runtime: Final = runtime
-        self._logins = runtime / "logins"
+        self._logins = logins or runtime / "logins"
         # By default the CLI logs in by itself: an engine that hangs would hang it, and its proxy and CAs are not ours.
         self._alone_env: Final = {
             **{name: value for name, value in self._engine_env.items() if not name.startswith("DOCKER_")},

@@ -9,16 +9,8 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from agent.edge.kept_file import (
-    TEMPORARY_PREFIX,
-    FileChanged,
-    FileVersion,
-    UnreadableFileError,
-    clear_leftover,
-    read_version,
-    replace_version,
-    signature,
-)
+from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, signature
+from agent.edge.kept_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
 from agent.edge.threads import worker_threads
 from agent.model.docker_auth import ConfigError, Document, format_config, parse_config
 from agent.model.problems import ConfigInvalid, ConfigUnwritable

@@ -126,6 +126,16 @@ class HttpClient:
         return aiohttp.TCPConnector(force_close=True, ssl=context)
 
 
+def proxy_for(url: str) -> tuple[URL | None, Mapping[str, str]]:
+    """The environment's proxy for `url` without its user name, and the headers that it wants; None: there is none.
+
+    Raises:
+        ProxyUnusable: the text names the variable, never its value.
+    """
+    proxy = _proxy(URL(url))
+    return proxy.url, proxy.headers
+
+
 def read_token_file(path: Path) -> Sensitive:
     """The bearer token in `path`, white space around it cut. Reads from disk: not for the event loop.
 

@@ -5,62 +5,20 @@ import errno
 import hashlib
 import os
 import secrets
-import stat
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from agent.edge.exchange import exchange, rename_new
+from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, version_of
 
-SIZE_LIMIT: Final = 16 * 1024 * 1024
 TEMPORARY_PREFIX: Final = ".config.json.registry-agent-"
 _TURNS: Final = 64
 _NO_RENAMEAT2: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 
 
-class UnreadableFileError(ValueError):
-    """What is there cannot be such a file: a directory, a pipe, or larger than 16 MiB; the text says which."""
-
-
 class FileChanged(Exception):  # noqa: N818 - what happened, and no error
     """Somebody wrote in between. What they wrote is in place, ours is not: read again."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileVersion:
-    """A regular file's content, permission bits and owner at one moment."""
-
-    data: bytes
-    mode: int
-    uid: int
-    gid: int
-
-
-def read_version(path: Path) -> FileVersion | None:
-    """What is in the regular file `path` now, None where there is none. A pipe does not hang it.
-
-    Raises:
-        UnreadableFileError, OSError.
-    """
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise UnreadableFileError("it is not a regular file")
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        data = file.read(SIZE_LIMIT + 1)
-        return _version(descriptor, data)
-
-
-def signature(path: Path) -> Hashable:
-    """Changes whenever the file does, or a link on the way to it."""
-    try:
-        found = path.stat()
-    except OSError as error:
-        return error.errno
-    return (found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def replace_version(path: Path, former: FileVersion | None, data: bytes, *, hurry: bool = False) -> None:
@@ -203,7 +161,7 @@ def _take_over_permissions(descriptor: int, path: Path, former: FileVersion) -> 
 def _write_in_place(path: Path, former: FileVersion, data: bytes) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        if _version(descriptor, file.readall()) != former:
+        if version_of(descriptor, file.readall()) != former:
             raise FileChanged
         try:
             _reserve(descriptor, len(former.data), len(data))
@@ -231,15 +189,6 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
     written = 0
     while written < len(data):
         written += os.pwrite(descriptor, data[written:], offset + written)
-
-
-def _version(descriptor: int, data: bytes) -> FileVersion:
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise UnreadableFileError("it is not a regular file")
-    if len(data) > SIZE_LIMIT:
-        raise UnreadableFileError("it is larger than 16 MiB")
-    return FileVersion(data, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
 
 
 def _is_mount_point(path: Path) -> bool:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.edge.kept_file import UnreadableFileError, read_version
+from agent.edge.file_version import UnreadableFileError, read_version
 from agent.edge.threads import worker_threads
 from agent.model.docker_auth import Entry
 from agent.model.ledger import LedgerEntry, Rejection

@@ -2,12 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from agent.edge.kept_file import UnreadableFileError, read_version, signature
+from agent.edge.file_version import UnreadableFileError, read_version, signature
+from agent.edge.threads import worker_threads
 from agent.model.docker_auth import ConfigError, Document, parse_config
+
+T = TypeVar("T")
+
+_DEADLINE_S: Final = 5.0
 
 
 def _of_session() -> list[Path]:
@@ -28,14 +33,27 @@ class PodmanAuthFiles:
             *([Path(session, "containers/auth.json")] if session else _of_session()),
             Path(config, "containers/auth.json"),
         )
+        self._thread: Final = worker_threads(1, "podman-auth")
+        self._hanging: asyncio.Future[Any] | None = None
 
     async def read(self) -> dict[str, Document]:
         """Path to document, first asked first; a file that is not there or cannot be read is left out."""
-        return await asyncio.to_thread(self._read)
+        return await self._in_thread(self._read, {})
 
     async def signature(self) -> Hashable:
         """Changes whenever one of the files does."""
-        return await asyncio.to_thread(lambda: tuple(signature(path) for path in self._paths))
+        return await self._in_thread(lambda: tuple(signature(path) for path in self._paths), ())
+
+    async def _in_thread(self, work: Callable[[], T], otherwise: T) -> T:
+        """`otherwise` where a file system hangs; it is asked no second time until it answers."""
+        if self._hanging is not None and not self._hanging.done():
+            return otherwise
+        work_done = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        done, _ = await asyncio.wait({work_done}, timeout=_DEADLINE_S)
+        if not done:
+            self._hanging = work_done
+            return otherwise
+        return work_done.result()
 
     def _read(self) -> dict[str, Document]:
         documents: dict[str, Document] = {}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,8 @@ _CHALLENGE: Final = re.compile(r'(?<![a-zA-Z_])([a-zA-Z_]+)="([^"]*)"')
 _PYTHONS_OWN: Final = re.compile(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)")
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _REDIRECTS: Final = range(300, 400)
+# Where clouds keep their metadata services, which tell whoever is on the machine its keys.
+_METADATA: Final = tuple(map(ip_network, ("169.254.0.0/16", "::ffff:169.254.0.0/112", "fe80::/10", "fd00:ec2::/32")))
 
 
 class RegistryProbe:
@@ -47,7 +50,7 @@ class RegistryProbe:
         """What `/v2/` answers, followed through its challenge if a credential is given; never raises.
 
         The credential goes where `docker login` sends it: to the registry for Basic, to the challenge's realm for
-        Bearer, and there only over TLS or on loopback.
+        Bearer, and there only over TLS or on loopback, and never to a cloud's metadata service.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -56,13 +59,20 @@ class RegistryProbe:
             fault, detail = _fault(error)
             return Seen(self._now(), fault=fault, detail=detail)
 
+    def ca_files(self, registry: Registry) -> list[Path]:
+        """What /etc/docker/certs.d holds for this registry, as the engine reads it. Blocking."""
+        try:
+            return sorted((self._certs / registry.api_host).glob("*.crt"))
+        except OSError:
+            return []
+
     async def _look(self, registry: Registry, credential: Credential | None, timeout: float) -> Seen:
         url, reply = await self._ping(registry, timeout)
         if credential is None or reply.status != 401:  # noqa: PLR2004
             return self._seen(reply, url)
         challenge = reply.headers.get("WWW-Authenticate", "")
         target = _token_url(challenge, credential) if challenge.lower().startswith("bearer") else url
-        if target is None or (URL(target).scheme != "https" and not is_loopback(URL(target).host or "")):
+        if target is None or (target != url and not await _may_be_sent(URL(target))):
             return self._seen(reply, url)
         reply = await self._get(registry, target, timeout, {"Authorization": _basic(credential)})
         return replace(self._seen(reply, target), refused=reply.status == 401)  # noqa: PLR2004
@@ -78,17 +88,15 @@ class RegistryProbe:
         return url, await self._get(registry, url, timeout)
 
     async def _get(
-        self, registry: Registry, url: str, timeout: float, headers: Mapping[str, str] | None = None
+        self,
+        registry: Registry,
+        url: str,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
     ) -> Reply:
-        ca_files = await asyncio.to_thread(self._ca_files, registry)
-        return await self._http.request("GET", url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY)
-
-    def _ca_files(self, registry: Registry) -> list[Path]:
-        """What /etc/docker/certs.d holds for this registry, as the engine reads it."""
-        try:
-            return sorted((self._certs / registry.api_host).glob("*.crt"))
-        except OSError:
-            return []
+        ca_files = await asyncio.to_thread(self.ca_files, registry)
+        return await self._http.request(method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY)
 
     def _seen(self, reply: Reply, url: str) -> Seen:
         now = self._now()
@@ -115,14 +123,24 @@ def _is_registry(reply: Reply, url: str) -> bool:
     return reply.status >= 300 or "html" not in reply.headers.get("Content-Type", "").lower()  # noqa: PLR2004
 
 
-def _token_url(challenge: str, credential: Credential) -> str | None:
+def _token_url(challenge: str, credential: Credential | None) -> str | None:
     """Where a Bearer challenge sends people for a token (distribution's token authentication specification)."""
     fields = dict(_CHALLENGE.findall(challenge))
     realm = fields.get("realm", "")
     if not realm.startswith(("https://", "http://")):
         return None
-    query = {"account": credential.username, "client_id": "docker", "service": fields.get("service", "")}
-    return str(URL(realm).update_query(query))
+    account = {"account": credential.username, "client_id": "docker"} if credential else {}
+    scope = {"scope": fields["scope"]} if "scope" in fields else {}
+    return str(URL(realm).update_query({**account, "service": fields.get("service", ""), **scope}))
+
+
+async def _may_be_sent(realm: URL) -> bool:
+    """Whether a password may go where a registry points to."""
+    host = realm.host or ""
+    if realm.scheme != "https" and not is_loopback(host):
+        return False
+    addresses = await _addresses(host, realm.port)
+    return not any(ip_address(address) in network for address in addresses for network in _METADATA)
 
 
 def _basic(credential: Credential) -> str:
@@ -142,11 +160,16 @@ def _date(value: str | None) -> datetime | None:
 
 async def _on_loopback(registry: Registry) -> bool:
     """Whether Docker takes the registry for one on this machine: a name that resolves to 127.0.0.0/8 or ::1."""
+    return any(map(is_loopback, await _addresses(registry.host, registry.port)))
+
+
+async def _addresses(host: str, port: int | None) -> list[str]:
+    """What a name resolves to; nothing where it does not, as behind a proxy that alone knows it."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(registry.host, registry.port or 443)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port or 443)
     except OSError:
-        return False
-    return any(is_loopback(str(address[0])) for *_, address in found)
+        return []
+    return [str(address[0]).partition("%")[0] for *_, address in found]
 
 
 def _fault(error: Exception) -> tuple[Fault, str]:

@@ -1,6 +1,7 @@
 """Secrets from an address: https, http to this machine, or a Unix socket."""
 
 import asyncio
+import re
 import ssl
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,8 @@ _DEADLINE_S: Final = 10.0
 _LARGEST: Final = 4 * 1024 * 1024
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
+_ETAG: Final = re.compile(r"[ -~]{1,1000}")
+"""One that a request can carry back; any other is let go, and the next answer comes whole."""
 _WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (TimeoutError, f"did not answer within {_DEADLINE_S:.0f} s"),
     (BodyTooLarge, f"answered more than {_LARGEST // 1024 // 1024} MiB"),
@@ -82,8 +85,9 @@ def _answer(reply: Reply, source: str, etag: str | None) -> Answer:
         return Answer(None, etag)
     if reply.status != _OK:
         raise SecretsUnavailable(source, f"{source} {_refusal(reply.status)}")
+    given = reply.headers.get("ETag", "")
     try:
-        return Answer(read_answer(reply.body.decode("utf-8-sig"), source), reply.headers.get("ETag"))
+        return Answer(read_answer(reply.body.decode("utf-8-sig"), source), given if _ETAG.fullmatch(given) else None)
     except UnicodeDecodeError:
         raise SecretsUnavailable(source, f"{source} answered what is not UTF-8") from None
     except DocumentError as error:

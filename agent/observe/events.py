@@ -17,6 +17,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "status.request_failed": "which request did it fail to answer, and why?",
     "clock.jumped": "did the machine sleep, or was its clock set?",
     "log.dropped": "how many lines were lost because nobody read them?",
+    "library.warned": "what did a library complain of, and where?",
     "secrets.changed": "which secrets came, went, or hold something else now?",
     "plan.changed": "which registries are served now, and which are not?",
     "tools.changed": "which docker and aws are there, does an engine answer?",

@@ -16,28 +16,33 @@ import structlog
 from structlog.typing import Processor, WrappedLogger
 
 from agent.model.status import rfc3339
-from agent.model.text import printable
+from agent.model.text import CONTROL, printable
 from agent.observe.tally import Tally
+from agent.observe.timeline import Timeline
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _PRIORITY: Final = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>"}
 KEPT: Final = 1000
 _QUEUED: Final = 10_000
-_LINE: Final = 40_000  # journald cuts lines at 48 KB
+_LINE: Final = 40_000  # bytes; journald cuts lines at 48 KB
 _ITEMS: Final = 50
 _FLUSH_S: Final = 0.5
+_TRACEBACK: Final = "exception"
 
 
 class Log:
     """Owns the sink. `logger` is what the rest of the agent writes to; `recent` is what /v1/logs shows."""
 
     def __init__(self, level: str, style: str, scrub: Callable[[str], str], environ: Mapping[str, str]) -> None:
+        with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
+            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a text stream has it
         self._scrub: Final = scrub
         self._environ: Final = environ
         self._recent: Final[deque[str]] = deque(maxlen=KEPT)
         self._writer: Final = _Writer(self._say_dropped)
         self.context: Final[dict[str, str]] = {}
         self.tally: Final = Tally()
+        self.timeline: Final = Timeline(scrub)
         self.configure(level, style)
         self.logger: Final = structlog.wrap_logger(
             self._writer,
@@ -73,6 +78,7 @@ class Log:
 
     def _filter(self, _: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         self.tally.note(event)
+        self.timeline.note(method, event)
         if LEVELS.get(method, 0) < self._level:
             raise structlog.DropEvent
         return event
@@ -83,23 +89,45 @@ class Log:
     def _render(self, logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> str:
         ordered = {name: event.pop(name) for name in ("time", "level", "event")} | dict(event)
         clean = {name: self._clean(value) for name, value in ordered.items()}
-        line = self._scrub(json.dumps(clean, ensure_ascii=False, default=str))[:_LINE]
+        if isinstance(ordered.get(_TRACEBACK), str):
+            clean[_TRACEBACK] = self._scrub(_lines(ordered[_TRACEBACK]))
+        line = _as_json(clean)
         self._recent.append(line)
         if self._console is not None:
             return self._scrub(str(self._console(logger, method, dict(clean))))
         return _PRIORITY[method] + line if self._prefixed else line
 
     def _clean(self, value: object) -> object:
-        if isinstance(value, str):
-            return self._scrub(printable(value, 8000) if "\n" not in value else value)
-        if isinstance(value, datetime):
-            return rfc3339(value)
-        if isinstance(value, dict):
-            return {name: self._clean(item) for name, item in value.items()}
-        if isinstance(value, list | tuple):
-            more = [f"and {len(value) - _ITEMS} more"] if len(value) > _ITEMS else []
-            return [*(self._clean(item) for item in value[:_ITEMS]), *more]
-        return value
+        """Each text by itself: in the line that they make, a secret such as `,` would take the JSON apart."""
+        match value:
+            case None | bool() | int() | float():
+                return value
+            case datetime():
+                return rfc3339(value)
+            case dict():
+                return {name: self._clean(item) for name, item in value.items()}
+            case list() | tuple():
+                more = [f"and {len(value) - _ITEMS} more"] if len(value) > _ITEMS else []
+                return [*(self._clean(item) for item in value[:_ITEMS]), *more]
+        return self._scrub(printable(str(value), 8000))
+
+
+def _lines(traceback: str) -> str:
+    """Its end, which tells most, without what a terminal would obey."""
+    return "\n".join(CONTROL.sub(" ", line) for line in traceback[-_LINE // 4 :].split("\n"))
+
+
+def _as_json(event: Mapping[str, object]) -> str:
+    line = json.dumps(event, ensure_ascii=False)
+    if len(line.encode()) <= _LINE:
+        return line
+    room = _LINE // len(event)
+    texts = {name: json.dumps(value, ensure_ascii=False) for name, value in event.items()}
+    # A character may take four bytes.
+    short = {
+        name: event[name] if len(text.encode()) <= room else printable(text, room // 4) for name, text in texts.items()
+    }
+    return json.dumps(short, ensure_ascii=False)
 
 
 _COMMON: Final[tuple[Processor, ...]] = (

@@ -10,13 +10,17 @@ from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from agent.model.secret import RUNNER_NATIVE
+from agent.model.sensitive import Sensitive
 from agent.model.text import CONTROL
 
 MASK: Final = "[redacted]"
 _SHORT: Final = 6
 """Below this length a secret is masked only where it stands alone, or half of all words would go."""
 _SHORTEST_CUT: Final = 4
+_SHOWN: Final = 8192
+"""No text that anybody is shown is longer; who gives keys may be hostile, and give endless ones."""
 _CUT: Final = "…"
+_AWS_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
 
 
 class Scrubber:
@@ -24,6 +28,7 @@ class Scrubber:
 
     def __init__(self) -> None:
         self._values: dict[str, frozenset[str]] = {}
+        self._forms_of: dict[str, frozenset[str]] = {}
         self._forms: tuple[str, ...] = ()
         self._sorted: list[str] = []
         self._short: re.Pattern[str] | None = None
@@ -31,7 +36,9 @@ class Scrubber:
     def protect(self, values: Iterable[str], owner: str = "secrets") -> None:
         """Replace the secrets that `owner` uses. What is no secret by itself (`runner-native`) is left out."""
         self._values = {**self._values, owner: frozenset(values) - {"", RUNNER_NATIVE}}
-        forms = {form for known in self._values.values() for value in known for form in _forms(value)}
+        known = frozenset().union(*self._values.values())
+        self._forms_of = {value: self._forms_of.get(value) or frozenset(_forms(value)) for value in known}
+        forms = {form for these in self._forms_of.values() for form in these}
         short = sorted(re.escape(form) for form in forms if len(form) < _SHORT)
         self._short = re.compile(rf"(?<!\w)(?:{'|'.join(short)})(?!\w)") if short else None
         # The longest first: one secret may hold another.
@@ -53,7 +60,8 @@ class Scrubber:
 
     def _scrub_end(self, text: str) -> str:
         """`text` without the beginning of a secret that it ends with."""
-        for length in range(len(text), _SHORTEST_CUT - 1, -1):
+        longest = len(self._forms[0]) if self._forms else 0
+        for length in range(min(len(text), longest), _SHORTEST_CUT - 1, -1):
             piece = text[-length:]
             place = bisect_left(self._sorted, piece)
             if place < len(self._sorted) and self._sorted[place].startswith(piece):
@@ -61,9 +69,28 @@ class Scrubber:
         return text
 
 
+class Learned:
+    """Has a scrubber know the secrets that come up while the agent works, each before it is used; the `most` newest."""
+
+    def __init__(self, scrubber: Scrubber, owner: str, most: int) -> None:
+        self._scrubber: Final = scrubber
+        self._owner: Final = owner
+        self._most: Final = most
+        self._values: dict[str, None] = {}
+
+    def __call__(self, secret: Sensitive) -> None:
+        value = secret.reveal()[:_SHOWN]  # a cut secret is known by its beginning
+        known = value in self._values
+        self._values.pop(value, None)
+        self._values[value] = None  # the last is the newest
+        if not known:
+            self._values = dict.fromkeys([*self._values][-self._most :])
+            self._scrubber.protect(self._values, owner=self._owner)
+
+
 def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
-    """What is secret in the process's own environment: AWS keys, and passwords of proxies."""
-    found = [environ.get(name, "") for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    """What is secret in the process's own environment: what AWS knows it by, and passwords of proxies."""
+    found = [environ.get(name, "") for name in _AWS_SECRETS]
     for name, value in environ.items():
         if name.lower().endswith("_proxy"):
             try:

@@ -1,23 +1,20 @@
 """One registry's login: credential, `docker login`, Docker's configuration, report, wait, and again."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
 from agent.model.credential import AwsIdentity, Credential
-from agent.model.deadline import Deadline
 from agent.model.plan import Login
 from agent.model.problem import Pace, Problem, Severity
-from agent.model.problems import DockerCliMissing, EcrTokenExpired, InternalError
-from agent.model.renewal import expired
+from agent.model.problems import EcrTokenExpired, InternalError
 from agent.model.status import State
 from agent.services.login_row import LoginRow
+from agent.services.next_attempt import NextAttempt
 from agent.services.retries import retrying
 from agent.services.sign_in import SignedIn
 from agent.services.standing import Standing
 from agent.services.surroundings import Kept, Surroundings
-from agent.services.waiting import wait_until
 
 
 class RegistryLogin:
@@ -51,25 +48,20 @@ class RegistryLogin:
         )
         self._standing.begin(ends_at)
         self.row.show(expires_at=ends_at)
-        self._wake: Final = asyncio.Event()
+        self._next: Final = NextAttempt(self.row, self._standing, parts)
         self._id = parts.new_id()
-        self._asked: str | None = None
         self._take_over = False
         self._force = True
         self._credential: Credential | None = None
         self._unsaid: Problem | None = None
-        self._due: Deadline | None = None
-        self._clock_is_off = False
 
     def ask(self) -> str:
         """Have it log in at once, over a person's own entry too; the id of the attempt that this brings."""
-        self._asked = self._asked or self._with.new_id()
-        self._wake.set()
-        return self._asked
+        return self._next.ask()
 
     def wake(self) -> None:
         """Have it look again at its clock and at its tools."""
-        self._wake.set()
+        self._next.wake()
 
     async def run(self) -> None:
         wait_s = await self.held_back()
@@ -81,7 +73,7 @@ class RegistryLogin:
                 with attempt:
                     await self._await_docker()
                     await self.attempt()
-            await self._until_due()
+            await self._next.when_due()
 
     async def attempt(self) -> None:
         """One attempt, reported.
@@ -108,7 +100,7 @@ class RegistryLogin:
         """Show that the registry is left alone for now; who asked for an attempt learns so too."""
         if self.row.now.state is not State.SKIPPED:
             self._with.log.info("login.skipped", **self.row.names, reason=reason)
-        attempt_id, self._asked = self._asked or self._id, None
+        attempt_id = self._next.take_asked() or self._id
         self.row.show(state=State.SKIPPED, last_error=reason, attempt_id=attempt_id, next_attempt_at=None)
         self.row.first_outcome()
 
@@ -127,8 +119,8 @@ class RegistryLogin:
 
     async def _attempt(self, started: float) -> None:
         login = self.login
-        due = self._due is not None and self._left(self._due) <= 0
-        credential = await self._obtain(self._credential if due or self._force else None, force=self._force)
+        stale = self._credential if self._next.renewal_is_due or self._force else None
+        credential = await self._obtain(stale, force=self._force)
         try:
             signed = await self._with.sign_in.sign_in(login, credential)
         except EcrTokenExpired:
@@ -156,18 +148,15 @@ class RegistryLogin:
         await self._with.docker.looked.wait()
         while not self._with.docker.docker_present.is_set() and not self._standing.valid:
             self.skip("there is no docker on PATH")
-            await self._wake.wait()
-            self._wake.clear()
+            await self._next.woken()
 
     def _begin(self) -> None:
-        row = self.row.now
-        if self._asked is not None:
-            self._id = self._asked
+        row, asked = self.row.now, self._next.take_asked()
+        if asked is not None:
+            self._id = asked
             self._take_over = True
         # A person's word and a secret's first use go past the waits that earlier failures brought.
-        self._force = self._asked is not None or row.attempts == 0
-        self._asked = None
-        self._wake.clear()
+        self._force = asked is not None or row.attempts == 0
         state = State.PENDING if row.state is State.SKIPPED else row.state
         # The id comes together with `attempting`: who asked for it must not take the last outcome for its own.
         self.row.show(
@@ -177,11 +166,10 @@ class RegistryLogin:
 
     def _succeeded(self, credential: Credential, signed: SignedIn, kept: Kept, seconds: float) -> None:
         self._credential = credential
-        self._due = self._due_of(credential)
         self._take_over = False
         self._standing.begin(credential.expires_at)
         self._with.refusals.accepted(self.login)
-        self._clock_is_off = bool(signed.problems)
+        self._next.after_success(credential, clock_is_off=bool(signed.problems))
         self.row.report(*signed.problems, state=State.LOGGED_IN)
         self.row.show(
             logged_in_at=self._with.clock.now(),
@@ -217,60 +205,5 @@ class RegistryLogin:
         return min((not_before - self._with.clock.now()).total_seconds(), longest)
 
     async def _sleep(self, seconds: float) -> None:
-        """Wait before the next attempt, and see to it that an expiry meanwhile is noticed when it comes."""
         self.say_failure(seconds)
-        clock = self._with.clock
-        retry = Deadline.after(timedelta(seconds=seconds), clock.now(), clock.monotonic())
-        self.row.show(next_attempt_at=retry.at)
-        while self._left(retry) > 0 and not self._may_go_on:
-            event = self._standing.next_event()
-            sooner = event if event is not None and self._left(event) < self._left(retry) else retry
-            if await wait_until(clock, sooner, self._wake):
-                self._wake.clear()
-            elif sooner is event:
-                await self._standing.settle()
-
-    @property
-    def _may_go_on(self) -> bool:
-        """Whether what the wait was for has come sooner: somebody asks, or docker is there."""
-        without_docker = isinstance(self._standing.cause, DockerCliMissing)
-        return self._asked is not None or (without_docker and self._with.docker.docker_present.is_set())
-
-    async def _until_due(self) -> None:
-        """Wait until the token is due, somebody asks, or what is amiss although the login works wants another look."""
-        clock = self._with.clock
-        until = self._due
-        look_s = self._next_look_s()
-        if look_s is not None:
-            again = Deadline.after(timedelta(seconds=look_s), clock.now(), clock.monotonic())
-            until = again if until is None or self._left(again) < self._left(until) else until
-        while self._asked is None:
-            if until is None:
-                await self._wake.wait()
-            elif not await wait_until(clock, until, self._wake):
-                return
-            self._wake.clear()
-            if self._clock_is_off:
-                return  # perhaps it was set right just now
-
-    def _next_look_s(self) -> float | None:
-        """Seconds to the next look where the clock is off, or a token that cannot be renewed works past its end."""
-        held, retry = self._credential, self._with.settings().retry
-        if held is None or held.renew_at is not None or held.expires_at is None:
-            return retry.max_wait_s if self._clock_is_off else None
-        # The registry's clock may be a little behind ours: soon after the end the looks are close.
-        past_s = (self._with.clock.now() - held.expires_at).total_seconds()
-        if past_s >= 0:
-            return min(max(past_s, retry.first_wait_s), retry.max_wait_s)
-        return retry.max_wait_s if self._clock_is_off else None
-
-    def _due_of(self, credential: Credential) -> Deadline | None:
-        """When to log in anew; a token that cannot be renewed is looked at when it ends, unless it ended already."""
-        clock = self._with.clock
-        at = credential.renew_at
-        if at is None and not expired(credential.expires_at, clock.now()):
-            at = credential.expires_at
-        return Deadline.when(at, clock.now(), clock.monotonic()) if at else None
-
-    def _left(self, deadline: Deadline) -> float:
-        return deadline.left(self._with.clock.now(), self._with.clock.monotonic())
+        await self._next.after_failure(seconds)

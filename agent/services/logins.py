@@ -211,7 +211,7 @@ class Logins:
             return
         finally:
             self._releasing.discard(hostname)
-        del self._to_release[hostname]
+        self._to_release.pop(hostname, None)  # a secret that came and went meanwhile brought a second one
         self._board.report(owner, ())
         if released:
             self._with.log.info(event, registry=hostname)

@@ -11,6 +11,8 @@ from agent.model.status import Engine, Tool, Tools
 from agent.services.waiting import Clock
 
 _INTERVAL_S: Final = 15.0
+_SEARCH_S: Final = 10.0
+"""A directory on PATH whose file system hangs is given up for now after this, and the status says so."""
 _ENGINE_INTERVAL_S: Final = {Engine.REACHABLE: 300.0, Engine.UNRESPONSIVE: 60.0}
 """An engine that can be connected to is asked this seldom: each look costs a short-lived child."""
 
@@ -60,6 +62,7 @@ class ToolWatch:
         self._reported: dict[str, tuple[tuple[str, str], ...]] = {}
         self._ecr_wanted = False
         self._engine_due = 0.0
+        self._searches: Final[dict[str, asyncio.Task[Path | None]]] = {}
         self._wake: Final = asyncio.Event()
         self.looked: Final = asyncio.Event()
         self.docker_present: Final = asyncio.Event()
@@ -98,7 +101,12 @@ class ToolWatch:
         await asyncio.gather(self._look_at_aws(), self._look_at_engine())
 
     async def _look_at_docker(self) -> None:
-        program = await asyncio.to_thread(self._probes.find, "docker")
+        try:
+            program = await self._find("docker")
+        except TimeoutError:
+            hangs = "PATH cannot be searched for docker: the file system of one of its directories does not answer"
+            self._report("docker", [DockerCliFailed("docker", hangs)])
+            return
         if program is None:
             self._set(docker=Tool())
             self._report("docker", [DockerCliMissing("docker", "there is no docker on PATH, so nothing can log in")])
@@ -117,11 +125,27 @@ class ToolWatch:
             self._on_docker()
 
     async def _look_at_aws(self) -> None:
-        program = await asyncio.to_thread(self._probes.find, "aws")
+        try:
+            program = await self._find("aws")
+        except TimeoutError:
+            return
         tool = Tool() if program is None else await self._tool("aws", program, self._probes.aws_version)
         self._set(aws=tool)
         missing = self._ecr_wanted and program is None
         self._report("aws", [AwsCliMissing("aws", "there is no aws on PATH; ECR logins do not need it")] * missing)
+
+    async def _find(self, name: str) -> Path | None:
+        """The program on PATH. A search that hangs is the only one until it ends: each keeps a thread.
+
+        Raises:
+            TimeoutError: it hangs.
+        """
+        if name not in self._searches:
+            self._searches[name] = asyncio.create_task(asyncio.to_thread(self._probes.find, name))
+        done, _ = await asyncio.wait({self._searches[name]}, timeout=_SEARCH_S)
+        if not done:
+            raise TimeoutError
+        return self._searches.pop(name).result()
 
     async def _look_at_engine(self) -> None:
         if self._clock.monotonic() < self._engine_due:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -11,6 +12,7 @@ from aiohttp import web
 from agent.model.text import printable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 
 
 class Log(Protocol):
@@ -87,3 +89,9 @@ def reads_json(body: bytes) -> Any:
         return json.loads(body) if body.strip() else {}
     except (ValueError, RecursionError):
         raise bad_request("the body is not JSON") from None
+
+
+def none_match(request: web.Request, etag: str) -> bool:
+    """Whether the asker has this already: weak comparison (RFC 9110, section 13.1.2)."""
+    given = ",".join(request.headers.getall("If-None-Match", ()))
+    return given.strip() == "*" or etag.removeprefix("W/") in _ETAG.findall(given)

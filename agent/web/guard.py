@@ -18,8 +18,10 @@ from agent.web.token import Bearer, TokenFile
 
 HEALTH: Final = frozenset({"/livez", "/readyz"})
 """Asked by probes, by address and without a token: they tell nothing but yes or no."""
-SHELL: Final = frozenset({"/"})
-"""The page's static shell, which asks the person for the token."""
+SHELL: Final = frozenset({"/", "/card"})
+"""The static shells of page and card; the page asks the person for the token."""
+MAY_RENEW: Final = web.RequestKey("may_renew", bool)
+"""What the guard notes in a request; on the Unix socket, which has none, everybody may."""
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]@/ ]+)(?::[0-9]*)?")
 _CORS_REQUESTS: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
@@ -41,6 +43,7 @@ class Guard:
         if self._is_preflight(request):
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS_REQUESTS)
         bearer = await self._token.check(request.headers.get("Authorization"))
+        request[MAY_RENEW] = bearer is Bearer.RIGHT
         return self._refusal(request, bearer) or await handler(request)
 
     async def dress(self, request: web.Request, response: web.StreamResponse) -> None:

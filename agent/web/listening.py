@@ -24,7 +24,9 @@ def bind_unix(path: Path) -> socket.socket:
     Raises:
         OSError: the path cannot be bound; EADDRINUSE where another agent lives there.
     """
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        path.parent.mkdir(parents=True)
+        path.parent.chmod(0o755)  # past the umask: the socket's own mode says who may ask
     _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

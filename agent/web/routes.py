@@ -14,6 +14,8 @@ from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
 from agent.web import answers
 from agent.web.events import Board, Document, EventStream
+from agent.web.guard import MAY_RENEW
+from agent.web.pages import Pages
 
 BODY_LIMIT: Final = 16 << 10
 LONGEST_WAIT_S: Final = 60.0
@@ -21,7 +23,6 @@ _LOG_LINES: Final = 1000
 _BODY_PATIENCE_S: Final = 10.0
 _REVISION: Final = re.compile(r"-?[0-9]{1,15}")
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?(?:e-[0-9]{1,3})?")
-_ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 
 
 class Renewer(Protocol):
@@ -36,6 +37,12 @@ class RecentEvents(Protocol):
         ...
 
 
+class Timeline(Protocol):
+    def recent(self) -> Sequence[str]:
+        """What changed in the last day as JSON lines, the newest last."""
+        ...
+
+
 class Metrics(Protocol):
     def render(self, snapshot: Snapshot) -> tuple[bytes, str]:
         """Prometheus text and its content type; may block, so it runs in a thread."""
@@ -44,13 +51,23 @@ class Metrics(Protocol):
 
 class Routes:
     def __init__(
-        self, board: Board, document: Document, renewer: Renewer, recent_events: RecentEvents, metrics: Metrics
+        self,
+        board: Board,
+        document: Document,
+        renewer: Renewer,
+        recent_events: RecentEvents,
+        metrics: Metrics,
+        *,
+        timeline: Timeline,
+        pages: Pages,
     ) -> None:
         self._board: Final = board
         self._document: Final = document
         self._renewer: Final = renewer
         self._recent_events: Final = recent_events
         self._metrics: Final = metrics
+        self._timeline: Final = timeline
+        self._pages: Final = pages
         self._events: Final = EventStream(board, document)
 
     def table(self) -> list[web.RouteDef]:
@@ -59,17 +76,21 @@ class Routes:
             web.get("/v1/status", self._status),
             web.get("/v1/events", self._events.answer),
             web.get("/v1/logs", self._logs),
+            web.get("/v1/timeline", self._past),
             web.post("/v1/renew", self._renew, expect_handler=_continue_later),
+            web.get("/v1/rights", _rights),
             web.get("/livez", self._livez),
             web.get("/readyz", self._readyz),
             web.get("/metrics", self._prometheus),
             web.get("/openapi.json", _openapi),
+            web.get("/", self._pages.page),
+            web.get("/card", self._pages.card),
         ]
 
     async def _status(self, request: web.Request) -> web.Response:
         snapshot = await self._held(request)
         headers = {"ETag": snapshot.etag}
-        if _none_match(request, snapshot.etag):
+        if answers.none_match(request, snapshot.etag):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         return web.Response(
             body=self._document.encode(snapshot), headers=headers, content_type="application/json", charset="utf-8"
@@ -90,9 +111,10 @@ class Routes:
     async def _logs(self, request: web.Request) -> web.Response:
         lines = _parameter(request, "lines", re.compile(r"[0-9]{1,9}"), "a whole number")
         number = _LOG_LINES if lines is None else min(int(lines), _LOG_LINES)
-        recent = self._recent_events.recent(number) if number else ()
-        text = "".join(f"{line}\n" for line in recent)
-        return web.Response(body=text.encode(errors="replace"), content_type="application/x-ndjson", charset="utf-8")
+        return _lines(self._recent_events.recent(number) if number else ())
+
+    async def _past(self, _request: web.Request) -> web.Response:
+        return _lines(self._timeline.recent())
 
     async def _renew(self, request: web.Request) -> web.Response:
         hostname = _hostname(await _body(request))
@@ -118,6 +140,16 @@ class Routes:
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 
+async def _rights(request: web.Request) -> web.Response:
+    """What whoever asks may do, so that a page knows before it offers a button."""
+    return answers.answer({"renew": request.get(MAY_RENEW, True)})
+
+
+def _lines(lines: Sequence[str]) -> web.Response:
+    text = "".join(f"{line}\n" for line in lines)
+    return web.Response(body=text.encode(errors="replace"), content_type="application/x-ndjson", charset="utf-8")
+
+
 async def _openapi(_request: web.Request) -> web.Response:
     body = await asyncio.to_thread(resources.files("agent.web").joinpath("openapi.json").read_bytes)
     return web.Response(body=body, content_type="application/json", charset="utf-8")
@@ -128,12 +160,6 @@ def _parameter(request: web.Request, name: str, pattern: re.Pattern[str], meanin
     if value is not None and not pattern.fullmatch(value):
         raise answers.bad_request(f"the parameter {name} must be {meaning}")
     return value
-
-
-def _none_match(request: web.Request, etag: str) -> bool:
-    """Weak comparison (RFC 9110, section 13.1.2)."""
-    given = ",".join(request.headers.getall("If-None-Match", ()))
-    return given.strip() == "*" or etag.removeprefix("W/") in _ETAG.findall(given)
 
 
 async def _continue_later(_request: web.Request) -> None:

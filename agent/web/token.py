@@ -34,7 +34,7 @@ class TokenFile:
         self._path: Final = path
         self._read: Final = read
         self._patience_s: Final = patience_s
-        self._reading: asyncio.Task[Sensitive] | None = None
+        self._reading: tuple[Path, asyncio.Task[Sensitive]] | None = None
 
     async def check(self, authorization: str | None) -> Bearer:
         """What the header's value is worth now."""
@@ -64,7 +64,7 @@ class TokenFile:
         return None
 
     async def _content(self, path: Path) -> Sensitive:
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(asyncio.to_thread(self._read, path))
+        if self._reading is None or self._reading[0] != path or self._reading[1].done():
+            self._reading = path, asyncio.create_task(asyncio.to_thread(self._read, path))
         async with asyncio.timeout(self._patience_s):
-            return await asyncio.shield(self._reading)
+            return await asyncio.shield(self._reading[1])

@@ -55,7 +55,7 @@ def test_the_process_has_no_privileges(machine: Booted) -> None:
     assert fields["NoNewPrivs"] == "1"
     assert fields["Seccomp"] == "2"
     limits = machine.must("cat", f"/proc/{number}/limits").splitlines()
-    assert next(line.split()[4:6] for line in limits if line.startswith("Max core file size")) == ["0", "0"]
+    assert next(line.split()[4:6] for line in limits if line.startswith("Max core file size")) == ["1", "1"]
 
 
 def test_it_writes_into_dockers_directory_and_nowhere_else_at_home(machine: Booted) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.codes.here import Here
+from tests.codes.hunted import hunted
 from tests.codes.matrix import Fault, fault_name, write
 from tests.codes.world import World
 
@@ -30,12 +31,9 @@ def here() -> Iterator[Here]:
 
 @pytest.fixture
 def world(here: Here, tmp_path: Path, request: pytest.FixtureRequest, faults: list[Fault]) -> Iterator[World]:
-    """At its end the agent must have answered all the time."""
+    """At its end the agent must have answered all the time, and no secret is where none may be."""
     if shutil.which("docker") is None:
         pytest.skip("needs docker (package docker-cli or docker.io)")
-    world = World(here, tmp_path / "home")
-    try:
+    with hunted(here, tmp_path / "home") as world:
         yield world
-    finally:
-        world.close()
     faults.append(Fault(*fault_name(request.node.nodeid), world.seen))

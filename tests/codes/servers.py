@@ -34,16 +34,18 @@ class ControlPlane:
 
 
 class Dashboard:
-    """`report.url`: keeps the documents that it is sent."""
+    """`report.url`: keeps the documents that it is sent, and all bodies, whatever it made of them."""
 
     def __init__(self) -> None:
         self.documents: Final[list[dict[str, Any]]] = []
+        self.bodies: Final[list[bytes]] = []
         self.fault: Fault | None = None
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.bodies.append(await request.read())
         if self.fault is not None:
             return await act_out(self.fault, request)
-        self.documents.append(json.loads(await request.read()))
+        self.documents.append(json.loads(self.bodies[-1]))
         return web.Response(status=204)
 
 

@@ -17,6 +17,7 @@ from agent.demo.faults import CAPTIVE_PORTAL, Answer, Fault
 from agent.demo.registries import EcrAuth, PretendRegistry
 from tests.codes.causes import causes
 from tests.codes.programs import script
+from tests.codes.sources import PLAIN
 from tests.codes.world import NATIVE, REGION, Door, World
 
 TOKEN_CALL: Final = "ecr:GetAuthorizationToken"
@@ -63,7 +64,8 @@ def test_keys_that_aws_does_not_take(world: World, fault: str) -> None:
     aws = world.aws()
     user = aws.add_user("ci")
     keys = {"username": user.access_key_id, "password": user.secret_access_key}
-    wrong = {"unknown_key": {"username": "AKIA" + "A" * 16}, "bad_signature": {"password": "x" * 40}}[fault]
+    wrong_key = world.sources.secret("wrong key", PLAIN)
+    wrong = {"unknown_key": {"username": "AKIA" + "A" * 16}, "bad_signature": {"password": wrong_key}}[fault]
     door = world.ecr(aws, **{**keys, **wrong})
     world.start({"retry": {"rejected_wait_s": 600}})
     world.raised("aws_access_denied", door.hostname)
@@ -91,10 +93,10 @@ def test_a_web_identity_that_aws_refuses(world: World, fault: str) -> None:
     """Every refusal of AssumeRoleWithWebIdentity is this one, AccessDenied included."""
     aws = world.aws()
     aws.fail(WEB_CALL, fault)
-    aws.web_identities["web-token-1"] = "workspace"
-    (world.home / "token").write_text("web-token-1\n")
+    token = world.sources.file("token")
+    aws.web_identities[token.read_text()] = "workspace"
     door = world.ecr(aws, role_arn=ROLE)
-    world.start({"aws": {"identity_token_file": str(world.home / "token")}})
+    world.start({"aws": {"identity_token_file": str(token)}})
     world.raised("aws_identity_rejected", door.hostname)
     mend(world, aws, door, "aws_identity_rejected")
 
@@ -119,14 +121,15 @@ def _a_directory(path: Path) -> None:
 def test_a_token_file_that_gives_none(world: World, spoil: Callable[[Path], None]) -> None:
     """The file is named; the token that comes later is used."""
     aws = world.aws()
-    aws.web_identities["web-token-1"] = "workspace"
-    path = world.home / "token"
+    token = world.sources.secret("web identity", PLAIN)
+    aws.web_identities[token] = "workspace"
+    path = world.sources.directory / "token"
     spoil(path)
     door = world.ecr(aws, role_arn=ROLE)
     world.start({"aws": {"identity_token_file": str(path)}})
     world.raised("aws_identity_unavailable", door.hostname, says=str(path))
     path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
-    path.write_text("web-token-1")
+    path.write_text(f"{token}\n")
     mend(world, aws, door, "aws_identity_unavailable")
 
 
@@ -139,14 +142,15 @@ def test_a_token_file_that_gives_none(world: World, spoil: Callable[[Path], None
 def test_a_token_command_that_gives_none(world: World, does: str | None, says: str) -> None:
     """The command and what it did are named."""
     aws = world.aws()
-    aws.web_identities["web-token-1"] = "workspace"
-    command = world.home / "idp-token"
+    token = world.sources.secret("web identity", PLAIN)
+    aws.web_identities[token] = "workspace"
+    command = world.sources.directory / "idp-token"
     if does is not None:
         script(command, does)
     door = world.ecr(aws, role_arn=ROLE)
     world.start({"aws": {"identity_token_command": [str(command)], "call_timeout_s": 1}})
     world.raised("aws_identity_unavailable", door.hostname, says=says)
-    script(command, "echo web-token-1")
+    script(command, f"echo '{token}'")
     mend(world, aws, door, "aws_identity_unavailable")
 
 
@@ -178,7 +182,7 @@ def test_nobody_listens(world: World) -> None:
     """The route to AWS is shut, and opens again."""
     aws = PretendAws(region=REGION)
     listener = world.serve(aws.handle)
-    world.point_to_aws(listener)
+    world.point_to_aws(aws, listener)
     user = aws.add_user("ci")
     door = world.ecr(aws, username=user.access_key_id, password=user.secret_access_key)
     world.down(listener)
@@ -269,7 +273,7 @@ def test_aws_answers_by_another_clock(world: World) -> None:
         answer.headers["Date"] = format_datetime(datetime.now(UTC) + off, usegmt=True)
         return answer
 
-    world.point_to_aws(world.serve(handle))
+    world.point_to_aws(aws, world.serve(handle))
     user = aws.add_user("ci")
     door = world.ecr(aws, username=user.access_key_id, password=user.secret_access_key)
     world.start()

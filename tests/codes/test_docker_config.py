@@ -15,11 +15,11 @@ import pytest
 from agent.demo.registries import BasicAuth
 from tests.codes.causes import causes
 from tests.codes.programs import script
-from tests.codes.world import LOGIN, USERS, Door, World
+from tests.codes.world import LOGIN, PERSON, USERS, Door, World
 from tests.rig.needs import need
 from tests.rig.waiting import until
 
-THEIRS: Final = {"auth": base64.b64encode(b"a-person:their own").decode()}
+THEIRS: Final = {"auth": base64.b64encode(":".join(*PERSON.items()).encode()).decode()}
 OURS: Final = {"auth": base64.b64encode(f"{LOGIN['username']}:{LOGIN['password']}".encode()).decode()}
 
 
@@ -149,7 +149,7 @@ NOTHING_THERE: Final = "[ $1 = get ] && { echo credentials not found in native k
 @pytest.fixture
 def helper(world: World) -> Path:
     """Where the program `docker-credential-theirs` would be; config.json names it for the registry of `helped`."""
-    programs = world.home / "bin"
+    programs = world.sources.directory / "bin"  # a helper may give a login, and keeps ours
     programs.mkdir()
     world.env["PATH"] = f"{programs}:{os.environ['PATH']}"
     return programs / "docker-credential-theirs"
@@ -188,13 +188,14 @@ def test_a_helper_that_does_not_work(
     status = world.agent.wait_logged_in(helped.hostname)
     assert {row["stored_in"] for row in status["registries"]} == {"theirs", "config.json"}
     world.cleared("credential_store_failed", helped.hostname)
-    assert LOGIN["password"] in (helper.parent / "stored").read_text()
+    assert json.loads((helper.parent / "stored").read_text())["Secret"] == LOGIN["password"]
 
 
 @causes("login_overridden", "credential_store_failed")
 def test_a_helper_with_a_login_of_its_own(world: World, helper: Path, helped: Door) -> None:
     """As ecr-login: it gives another login, and takes none."""
-    own = json.dumps({"ServerURL": helped.hostname, "Username": "a-person", "Secret": "their own"})
+    [(person, password)] = PERSON.items()
+    own = json.dumps({"ServerURL": helped.hostname, "Username": person, "Secret": password})
     script(helper, f"[ $1 = get ] && {{ echo '{own}'; exit; }}", "echo not implemented; exit 1")
     world.start()
     world.raised("login_overridden", helped.hostname, says="docker-credential-theirs")
@@ -208,11 +209,12 @@ def test_a_helper_with_a_login_of_its_own(world: World, helper: Path, helped: Do
 @causes("login_overridden")
 def test_a_persons_own_docker_login(world: World) -> None:
     """The real `docker login` of somebody else: it stays, until `renew HOST` takes the entry over."""
-    door = world.registry("shared", BasicAuth({**USERS, "a-person": "their own"}))
+    door = world.registry("shared", BasicAuth({**USERS, **PERSON}))
     world.start()
     world.agent.wait_logged_in(door.hostname)
-    login = ("docker", "login", "--username", "a-person", "--password-stdin", door.hostname)
-    done = world.here.run(*login, env=world.agent.env, stdin="their own")
+    [(person, password)] = PERSON.items()
+    login = ("docker", "login", "--username", person, "--password-stdin", door.hostname)
+    done = world.here.run(*login, env=world.agent.env, stdin=password)
     assert done.returncode == 0, done.stderr
     warning = world.raised("login_overridden", door.hostname, says="config.json")
     assert "renew" in warning["hint"]

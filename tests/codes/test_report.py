@@ -4,7 +4,6 @@ import pytest
 
 from agent.demo.faults import Answer, Broken, Fault
 from tests.codes.causes import causes
-from tests.codes.servers import Dashboard
 from tests.codes.world import World
 from tests.rig.waiting import until
 
@@ -17,9 +16,9 @@ from tests.rig.waiting import until
 )
 def test_a_receiver_that_does_not_take_it(world: World, fault: Fault) -> None:
     """The next push that is taken shows that the notice has gone."""
-    dashboard = Dashboard()
+    dashboard, listener = world.dashboard()
     dashboard.fault = fault
-    url = f"{world.serve(dashboard.handle).url}/status"
+    url = f"{listener.url}/status"
     world.start({"report": {"url": url, "interval_s": 1}})
     world.raised("report_failed", url)
     dashboard.fault = None
@@ -30,8 +29,7 @@ def test_a_receiver_that_does_not_take_it(world: World, fault: Fault) -> None:
 @causes("report_failed")
 def test_a_receiver_that_is_not_there(world: World) -> None:
     """The agent goes on, and pushes once somebody listens."""
-    dashboard = Dashboard()
-    listener = world.serve(dashboard.handle)
+    _, listener = world.dashboard()
     world.down(listener)
     world.start({"report": {"url": listener.url, "interval_s": 1}})
     world.raised("report_failed", listener.url, says="refused")

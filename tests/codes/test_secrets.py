@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -11,10 +12,14 @@ import pytest
 from agent.demo.faults import CAPTIVE_PORTAL, GARBAGE, Answer, Broken, Fault
 from tests.codes.causes import causes
 from tests.codes.servers import ControlPlane
+from tests.codes.sources import PLAIN
 from tests.codes.world import LOGIN, NATIVE, World
+from tests.hunt.canary import Canary
 
 HOST: Final = "registry.invalid"
 RIGHT: Final[dict[str, Any]] = {"name": "the-secret", "hostname": HOST, "enabled": False, **LOGIN}
+TWO_LINES: Final = Canary.make("a password of two lines", "\n")
+NUMBER: Final = Canary("a number", str(secrets.randbits(128)))
 # Content by file name, and what follows the file in the subject.
 WRONG_FILES: Final[dict[str, tuple[object, str]]] = {
     "no-json.json": ("{'name': ", ""),
@@ -30,8 +35,8 @@ WRONG_FILES: Final[dict[str, tuple[object, str]]] = {
     "no-user.json": ({**RIGHT, "username": ""}, "#the-secret"),
     "no-password.json": ({**RIGHT, "password": ""}, "#the-secret"),
     "colon.json": ({**RIGHT, "username": "a:b"}, "#the-secret"),
-    "two-lines.json": ({**RIGHT, "password": "a\nb"}, "#the-secret"),
-    "number.json": ({**RIGHT, "password": 987654321}, "#the-secret"),
+    "two-lines.json": ({**RIGHT, "password": TWO_LINES.value}, "#the-secret"),
+    "number.json": ({**RIGHT, "password": int(NUMBER.value)}, "#the-secret"),
     "scope.json": ({**RIGHT, "scope": "galaxy"}, "#the-secret"),
     "kind.json": ({**RIGHT, "kind": "ldap"}, "#the-secret"),
     "role.json": ({**RIGHT, "role_arn": "admin"}, "#the-secret"),
@@ -46,6 +51,7 @@ WRONG_FILES: Final[dict[str, tuple[object, str]]] = {
 def test_every_kind_of_bad_secret(world: World) -> None:
     """Each is named by file and name, none of its values is told, and the good one beside them is used."""
     subjects = {}
+    world.sources.canaries.extend([TWO_LINES, NUMBER])
     for name, (content, suffix) in WRONG_FILES.items():
         path = world.agent.secrets / name
         path.write_bytes(_encoded(content))
@@ -53,8 +59,7 @@ def test_every_kind_of_bad_secret(world: World) -> None:
     world.start()
     for subject in subjects.values():
         warning = world.raised("secret_invalid", subject)
-        assert "987654321" not in warning["message"]
-        assert LOGIN["password"] not in warning["message"]
+        assert warning["message"].isprintable()
     for name in subjects:
         (world.agent.secrets / name).unlink()
     for subject in subjects.values():
@@ -114,7 +119,8 @@ def test_a_subdirectory_and_a_variable(world: World) -> None:
 def test_two_secrets_for_one_registry(world: World) -> None:
     """The scope decides; the other one is named, until it is gone."""
     door = world.registry("mine", secret={**LOGIN, "scope": "user"})
-    world.agent.give("theirs", door.hostname, username="nobody", password="wrong", scope="organization")
+    wrong = world.sources.secret("wrong password")
+    world.agent.give("theirs", door.hostname, username="nobody", password=wrong, scope="organization")
     world.start()
     subject = f"{world.agent.secrets / 'theirs.json'}#theirs"
     world.raised("secret_shadowed", subject, says=door.hostname)
@@ -172,7 +178,7 @@ def _a_file(directory: Path) -> Callable[[], object]:
 @pytest.mark.parametrize("spoil", [_unreadable, _a_file])
 def test_a_directory_that_cannot_be_read(world: World, spoil: Callable[[Path], Callable[[], object]]) -> None:
     """What it gave last stays in use."""
-    directory = world.home / "more"
+    directory = world.sources.directory / "more"
     directory.mkdir()
     door = world.registry("elsewhere")
     (world.agent.secrets / "elsewhere.json").rename(directory / "elsewhere.json")
@@ -227,11 +233,11 @@ def test_a_token_file_that_is_not_there(world: World) -> None:
     secret = json.loads((world.agent.secrets / "given.json").read_text())
     (world.agent.secrets / "given.json").unlink()
     url = f"{world.serve(ControlPlane([secret]).handle).url}/secrets"
-    token = world.home / "token"
+    token = world.sources.directory / "token"
     world.start({"secrets": {"url": url, "token_file": str(token), "poll_interval_s": 0.3}})
     warning = world.raised("secrets_unavailable", url, says=str(token))
     assert "secrets.token_file" in warning["hint"]
-    token.write_text("a-token")
+    token.write_text(world.sources.secret("token", PLAIN))
     world.agent.wait_logged_in(door.hostname)
     world.cleared("secrets_unavailable", url)
 

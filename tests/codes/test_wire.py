@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from tests.codes.test_registry import ELSEWHERE, mend
-from tests.codes.world import World
+from tests.codes.world import LOGIN, World
 
 Play = Callable[[socket.socket], None]
 
@@ -105,12 +105,12 @@ def test_the_connection(world: World, stages: contextlib.ExitStack, name: str) -
     stage = Stage(host, door.listener.port, play)
     stages.callback(stage.close)
     hostname = f"{host}:{door.listener.port}"
-    world.agent.give("stage", hostname, username="robot", password="open-sesame")
+    world.agent.give("stage", hostname, **LOGIN)
     world.start({"docker": {"login_timeout_s": 1}})
     world.raised(code, hostname)
     stage.close()
     world.up(door.listener)
-    world.agent.give("stage", door.hostname, username="robot", password="open-sesame")
+    world.agent.give("stage", door.hostname, **LOGIN)
     world.agent.wait_logged_in(door.hostname)
     world.cleared(code, hostname)
     mend(world, door, code) if hostname == door.hostname else None

@@ -17,6 +17,8 @@ from agent.demo.registries import Auth, BasicAuth, EcrAuth, PretendRegistry
 from tests.codes.here import Here
 from tests.codes.matrix import Seen
 from tests.codes.section7 import NEEDS, SEVERITIES, STAYS
+from tests.codes.servers import Dashboard
+from tests.codes.sources import LOGIN_CANARY, PERSON_CANARY, Sources
 from tests.rig.agent import Agent, Status, warnings
 
 if TYPE_CHECKING:
@@ -27,9 +29,11 @@ Sections = Mapping[str, Mapping[str, Any]]
 
 REGION: Final = "eu-west-1"
 USER: Final = "robot"
-PASSWORD: Final = "open-sesame"
+PASSWORD: Final = LOGIN_CANARY.value
 LOGIN: Final = {"username": USER, "password": PASSWORD}
 USERS: Final = {USER: PASSWORD}
+PERSON: Final = {"a-person": PERSON_CANARY.value}
+"""Somebody who logs in by hand."""
 NATIVE: Final = {"username": "runner-native", "kind": "ecr", "region": REGION}
 
 _SHORT: Final[Sections] = {
@@ -67,10 +71,20 @@ class World:
         self.seen: Final[dict[str, Seen]] = {}
         self._looked_at = time.monotonic()
         self.env: Final[dict[str, str]] = {"DOCKER_HOST": f"unix://{home}/no-engine.sock"}
+        self.defaults: Final[dict[str, Mapping[str, Any]]] = dict(_SHORT)
+        self.sources: Final = Sources(home / "sources")
+        self.given: Final[set[str]] = set()
+        self.clouds: Final[list[PretendAws]] = []
+        self.dashboards: Final[list[Dashboard]] = []
         self.agent = self._new_agent({})
         self.good: Final = self.registry("good")
 
     # Before the agent starts
+
+    def dashboard(self) -> tuple[Dashboard, Listener]:
+        """One more that the status may be pushed to."""
+        self.dashboards.append(Dashboard())
+        return self.dashboards[-1], self.serve(self.dashboards[-1].handle)
 
     def serve(self, handle: Handler, *, host: str = "127.0.0.1", tls: SSLContext | None = None) -> Listener:
         listener = Listener(handle, host=host, tls=tls)
@@ -96,10 +110,11 @@ class World:
     def aws(self, **arguments: Any) -> PretendAws:
         """A pretend AWS that the agent will take for the real one."""
         aws = PretendAws(region=REGION, **arguments)
-        self.point_to_aws(self.serve(aws.handle))
+        self.point_to_aws(aws, self.serve(aws.handle))
         return aws
 
-    def point_to_aws(self, listener: Listener) -> None:
+    def point_to_aws(self, aws: PretendAws, listener: Listener) -> None:
+        self.clouds.append(aws)
         names = ("AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_STS", "AWS_EC2_METADATA_SERVICE_ENDPOINT")
         self.env.update(dict.fromkeys(names, listener.url))
 
@@ -219,9 +234,12 @@ class World:
         assert codes - STAYS <= self.cleared_codes, f"{codes - self.cleared_codes} never went"
 
     def _new_agent(self, settings: Sections, **env: str) -> Agent:
-        sections = {name: {**_SHORT.get(name, {}), **settings.get(name, {})} for name in {*_SHORT, *settings}}
+        names = {*self.defaults, *settings}
+        sections = {name: {**self.defaults.get(name, {}), **settings.get(name, {})} for name in names}
         # The rig's agent asks its namespace for `args` and `run` alone.
-        return Agent(cast("Namespace", self.here), self.home, sections, {**self.env, **env})
+        agent = Agent(cast("Namespace", self.here), self.home, sections, {**self.env, **env})
+        agent._passwords = self.given  # type: ignore[misc] # those of its forerunners are its own too
+        return agent
 
 
 def _condition(status: Status) -> str:

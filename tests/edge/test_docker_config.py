@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from agent.edge import kept_file
+from agent.edge import file_version, kept_file
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.exchange import exchange
 from agent.model.docker_auth import Document, Entry, encode_entry, find, place
@@ -263,7 +263,7 @@ async def test_what_is_no_such_file_is_refused_at_once(config: DockerConfigFile,
         os.mkfifo(config.path)
     else:
         with config.path.open("wb") as file:
-            file.truncate(kept_file.SIZE_LIMIT + 1)
+            file.truncate(file_version.SIZE_LIMIT + 1)
     with pytest.raises(ConfigInvalid, match=r"regular file|16 MiB"):
         await config.update(put("ghcr.io"))
 

@@ -120,7 +120,12 @@ class CannedProbe(RegistryProbe):
         self.reply = Reply(200, CIMultiDictProxy(CIMultiDict()), b"")
 
     async def _get(
-        self, registry: Registry, url: str, timeout: float, headers: Mapping[str, str] | None = None
+        self,
+        registry: Registry,
+        url: str,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
     ) -> Reply:
         assert registry.hostname == _HOST
         assert url.startswith(("https://", "http://")), url

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from agent.model.sensitive import Sensitive
 from agent.model.snapshot import Snapshot
+from agent.observe.timeline import Timeline
 from agent.services.board import Board
 from agent.settings import Settings, StatusSettings
 from agent.web.document import StatusDocument
+from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
 from tests.fakes import FakeClock, FakeJournal, FakeLog, process
@@ -186,7 +188,15 @@ class _Endpoint:
         status = StatusSettings("127.0.0.1:0", Path("/token"), allow_origins=("https://a.example",))
         server = StatusServer(
             board=board,
-            routes=Routes(board, StatusDocument(clock), renewals, renewals, renewals),
+            routes=Routes(
+                board,
+                StatusDocument(clock),
+                renewals,
+                renewals,
+                renewals,
+                timeline=Timeline(str, clock.now),
+                pages=Pages(lambda: status.allow_origins),
+            ),
             settings=lambda: Settings(status=status),
             read_token=lambda _: Sensitive(CANARY),
             clock=clock,

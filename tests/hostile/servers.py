@@ -1,6 +1,7 @@
 """Servers that say on the wire whatever they like."""
 
 import contextlib
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -79,3 +80,40 @@ def slow(connection: socket.socket, _: bytes) -> None:
     waiting = threading.Event()
     while not waiting.wait(0.2):
         connection.sendall(b" ")
+
+
+def silent(connection: socket.socket, _: bytes) -> None:
+    """No answer at all, for as long as anybody waits."""
+    connection.recv(1)
+
+
+def endless_head(connection: socket.socket, _: bytes) -> None:
+    """Headers that never end, as fast as they are taken."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        connection.sendall(b"X-More: and more\r\n" * 1000)
+
+
+def slow_head(connection: socket.socket, _: bytes) -> None:
+    """A byte of a header now and then."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX-More: ")
+    waiting = threading.Event()
+    while not waiting.wait(0.2):
+        connection.sendall(b"x")
+
+
+def through(address: str) -> Speak:
+    """What another server says."""
+    host, port = address.rsplit(":", 1)
+
+    def speak(connection: socket.socket, request: bytes) -> None:
+        with socket.create_connection((host, int(port))) as other:
+            other.sendall(request)
+            pairs = {connection: other, other: connection}
+            while True:
+                for ready in select.select([*pairs], [], [], _PATIENCE_S)[0]:
+                    if not (data := ready.recv(1 << 16)):
+                        return
+                    pairs[ready].sendall(data)
+
+    return speak

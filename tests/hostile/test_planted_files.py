@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.codes.world import World
+from tests.codes.world import LOGIN, World
 from tests.hostile.conftest import STRANGER
 from tests.rig.waiting import until
 
@@ -94,7 +94,7 @@ def test_a_directory_that_is_a_link(world: World) -> None:
     elsewhere = world.home / "elsewhere"
     world.agent.docker.rename(elsewhere)
     world.agent.docker.symlink_to(elsewhere)
-    world.agent.give("good", world.good.hostname, username="robot", password="open-sesame")
+    world.agent.give("good", world.good.hostname, **LOGIN)
     world.start()
     world.nothing_stopped()
     assert _entries(elsewhere / "config.json") == {world.good.hostname}

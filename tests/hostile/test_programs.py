@@ -11,7 +11,7 @@ import pytest
 
 from agent.edge.programs import find_program
 from tests.codes.programs import script
-from tests.codes.world import World
+from tests.codes.world import LOGIN, World
 from tests.hostile.conftest import STRANGER
 from tests.hostile.screens import ATTACK
 
@@ -49,7 +49,7 @@ def test_directories_that_others_can_write_to(world: World, stranger: Path, monk
     world.env["PATH"] = ":".join(map(str, [*paths, os.environ["PATH"]]))
     door = world.ecr(world.aws())
     (world.agent.docker / "config.json").write_text('{"credHelpers": {"registry.example": "theirs"}}')
-    world.agent.give("helped", "registry.example", username="robot", password="open-sesame")
+    world.agent.give("helped", "registry.example", **LOGIN)
     world.start({"aws": {"identity_token_command": ["identity"]}})
     world.agent.wait_logged_in(world.good.hostname, door.hostname)
     world.agent.wait_for("an outcome of each", lambda s: s["phase"] == "running", timeout=30)

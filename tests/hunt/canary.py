@@ -59,16 +59,25 @@ class Hunt:
     """Looks for canaries; what it finds is told by the canary's name and the place, with what stands around it."""
 
     def __init__(self, canaries: Iterable[Canary]) -> None:
-        self._pieces: Final = {canary.name: canary.pieces() for canary in canaries}
+        self._names: Final = {piece: canary.name for canary in canaries for piece in canary.pieces()}
 
     def found(self, places: Mapping[str, bytes]) -> list[str]:
-        return [
-            f"{name} in {place}: {content[max(content.find(piece) - 120, 0) : content.find(piece) + 60]!r}"
-            for place, content in places.items()
-            for name, pieces in self._pieces.items()
-            for piece in [next((piece for piece in pieces if piece in content), None)]
-            if piece is not None
-        ]
+        found: list[str] = []
+        for place, content in _each_once(places).items():
+            windows = {content[n : n + _PIECE] for n in range(len(content) - _PIECE + 1)}
+            first = {self._names[piece]: piece for piece in sorted(self._names.keys() & windows)}
+            found += [f"{name} in {place}: {_around(content, piece)!r}" for name, piece in first.items()]
+        return found
+
+
+def _each_once(places: Mapping[str, bytes]) -> dict[str, bytes]:
+    """All children have the same environment: what is in one of them is told once."""
+    return {place: content for content, place in {content: place for place, content in places.items()}.items()}
+
+
+def _around(content: bytes, piece: bytes) -> bytes:
+    at = content.find(piece)
+    return content[max(at - 120, 0) : at + 60]
 
 
 def nasty_texts(canary: Canary, user: str) -> dict[str, str]:

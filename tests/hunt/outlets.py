@@ -4,10 +4,13 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
+from agent.__main__ import main
+from agent.cli.status import ANSWERED
 from tests.rig.agent import Agent
 
 _DEADLINE_S: Final = 5.0
@@ -17,14 +20,29 @@ _COMMANDS: Final = (("status",), ("status", "--json"), ("check-config",))
 
 def said(agent: Agent) -> dict[str, bytes]:
     """By outlet: the whole log, each HTTP answer with its headers, and what the commands print."""
-    outlets = {target: ask(agent.socket, target) for target in _TARGETS}
-    outlets["/v1/events"] = ask(agent.socket, "/v1/events", until=b"\n\n")
+    outlets = answered(agent.socket)
     for command in _COMMANDS:
         done = agent.command(*command, *(("--socket", str(agent.socket)) if command[0] == "status" else ()))
         outlets[" ".join(command)] = (done.stdout + done.stderr).encode()
     # Last: what was asked may have been logged.
     outlets["log"] = agent._log.read_bytes()
     return outlets
+
+
+def answered(path: Path) -> dict[str, bytes]:
+    """Each HTTP answer with its headers, and the first event."""
+    answers = {target: ask(path, target) for target in _TARGETS}
+    return {**answers, "/v1/events": ask(path, "/v1/events", until=b"\n\n")}
+
+
+def printed(path: Path) -> dict[str, bytes]:
+    """What `registry-agent status` prints, for people and as JSON; run in here, since a process takes long to start."""
+    texts = {}
+    for arguments in (["status"], ["status", "--json"]):
+        with redirect_stdout(StringIO()) as out, redirect_stderr(out):
+            assert main([*arguments, "--socket", str(path)]) == ANSWERED, out.getvalue()
+        texts[" ".join(arguments)] = out.getvalue().encode()
+    return texts
 
 
 def ask(path: Path, target: str, *, until: bytes | None = None) -> bytes:

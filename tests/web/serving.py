@@ -15,9 +15,11 @@ from agent.model.snapshot import Snapshot
 from agent.model.status import RegistryStatus, State
 from agent.observe.metrics import Metrics
 from agent.observe.tally import Tally
+from agent.observe.timeline import Timeline
 from agent.services.board import Board
 from agent.settings import Settings, StatusSettings
 from agent.web.document import StatusDocument
+from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
 from tests.fakes import EPOCH, FakeClock, FakeJournal, FakeLog, process
@@ -63,7 +65,11 @@ class Serving:
         self.document = StatusDocument(self.clock)
         self.socket = self.directory / "agent.sock"
         metrics = BrokenMetrics() if self.broken else Metrics(Tally(), lambda: 0)
-        self.routes = Routes(self.board, self.document, self.renewals, Lines(), metrics)
+        self.timeline = Timeline(str, self.clock.now)
+        pages = Pages(lambda: self.status.allow_origins)
+        self.routes = Routes(
+            self.board, self.document, self.renewals, Lines(), metrics, timeline=self.timeline, pages=pages
+        )
         self.server = StatusServer(
             board=self.board,
             routes=self.routes,

@@ -10,8 +10,12 @@ from typing import Final
 
 import pytest
 
+from tests.codes.here import Here
+from tests.codes.programs import script
+from tests.codes.world import World
 from tests.rig.agent import REGISTRY_AGENT
 from tests.rig.needs import need
+from tests.rig.waiting import until
 from tests.web_attacks.target import Target
 
 STRANGER: Final = 64321
@@ -91,3 +95,53 @@ def test_commands_of_another_user_are_refused(target: Target) -> None:
     assert target.attempts() == 1
     assert target.agent.command("renew").returncode == 0
     assert target.attempts() == 2
+
+
+_REACH: Final = """
+import json, os, sys
+reached = []
+for top, directories, files in os.walk(sys.argv[1]):
+    reached += [top] if os.access(top, os.W_OK) else []
+    reached += [p for p in (os.path.join(top, f) for f in files) if os.access(p, os.R_OK) or os.access(p, os.W_OK)]
+print(json.dumps(reached))
+"""
+# As most helpers, it trusts the umask of whoever starts it.
+_HELPER: Final = (
+    'file="$HOME/kept/by-helper"',
+    "case $1 in",
+    'store) mkdir -p "$HOME/kept"; cat >"$file" ;;',
+    'get) cat "$file" 2>/dev/null || { echo credentials not found in native keychain; exit 1; } ;;',
+    "esac",
+)
+
+
+def test_nothing_that_it_makes_is_for_another_user(home: Path) -> None:
+    """Where nobody set a umask: its files, the directories above them, and what a credential helper stores for it."""
+    need("setpriv")
+    home.chmod(0o755)
+    here = Here(("sh", "-c", 'umask 0 && exec "$@"', "sh"))
+    world = World(here, home)
+    try:
+        helped = world.registry("helped")
+        (home / "bin").mkdir()
+        script(home / "bin" / "docker-credential-theirs", *_HELPER)
+        world.env["PATH"] = f"{home / 'bin'}:{os.environ['PATH']}"
+        docker, state = home / "made/for/docker", home / "made/for/state"
+        agent = world.prepare({"docker": {"config_dir": str(docker)}})
+        agent.env["STATE_DIRECTORY"] = str(state)
+        agent.start()
+        agent.wait_logged_in(world.good.hostname, helped.hostname)
+        config = json.loads((docker / "config.json").read_text())
+        (docker / "config.json").write_text(json.dumps({**config, "credHelpers": {helped.hostname: "theirs"}}))
+        until("the helper's store", (home / "kept" / "by-helper").exists)
+        until("the agent's own memory", (state / "state.json").exists)
+        reached = run(sys.executable, "-I", "-c", _REACH, home)
+        assert reached.returncode == 0, reached.stderr
+        rig = [home / name for name in ("bin/docker-credential-theirs", "log", "config.toml")]
+        theirs = [path for path in map(Path, json.loads(reached.stdout)) if path not in rig]
+        assert [path for path in theirs if world.agent.secrets not in path.parents] == []
+        for top in (home / "made", home / "kept", docker, state):
+            assert top.stat().st_mode & 0o077 == 0, top
+    finally:
+        world.close()
+        here.close()

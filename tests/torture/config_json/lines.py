@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from agent.edge import docker_config, exchange, kept_file
+from agent.edge import docker_config, exchange, file_version, kept_file
 from agent.edge.docker_config import DockerConfigFile
 from agent.model.docker_auth import Document, Entry, find, parse_config, place
 from agent.model.sensitive import Sensitive
@@ -24,7 +24,7 @@ from tests.torture.config_json.documents import FOREIGN, faults_of, lay, parse, 
 
 KEY: Final = "ghcr.io"
 OURS: Final = Entry("me", Sensitive("s3cret" * 30))
-_WATCHED: Final = frozenset(str(module.__file__) for module in (docker_config, exchange, kept_file))
+_WATCHED: Final = frozenset(str(module.__file__) for module in (docker_config, exchange, file_version, kept_file))
 _STRANGER_CAME: Final = b"s"
 _NEVER: Final = 0
 _SOON: Final = 60

@@ -1,0 +1,64 @@
+"""What became of the logins in the last day: only what changed, so that retries do not push it out."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from agent.model.status import rfc3339
+from agent.model.text import printable
+
+_KEPT: Final = 500
+_DAY: Final = timedelta(days=1)
+_TEXT: Final = 300
+_ITEMS: Final = 10
+_FIELDS: Final[Mapping[str, Sequence[str]]] = {
+    "agent.starting": ("version",),
+    "secrets.changed": ("added", "removed", "changed"),
+    "warning.raised": ("code", "subject", "message", "needs"),
+    "warning.cleared": ("code", "subject"),
+    "login.succeeded": ("registry", "stored_in", "expires_at"),
+    "login.expired": ("registry",),
+    "login.removed": ("registry",),
+    "custody.restored": ("registry", "stored_in"),
+    "clock.jumped": ("seconds",),
+}
+"""The events that are kept, whatever `log.level` is, and what is kept of each."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Timeline:
+    """The last 500 such events; some 150 KB at most."""
+
+    def __init__(self, scrub: Callable[[str], str], now: Callable[[], datetime] = _utc_now) -> None:
+        self._scrub: Final = scrub
+        self._now: Final = now
+        self._kept: Final[deque[tuple[datetime, str]]] = deque(maxlen=_KEPT)
+
+    def note(self, level: str, event: Mapping[str, Any]) -> None:
+        """Keep the event if it belongs here. Any thread may call it."""
+        name = event.get("event", "")
+        fields = _FIELDS.get(name)
+        if fields is None:
+            return
+        now = self._now()
+        kept = {field: _plain(event.get(field)) for field in fields}
+        line = json.dumps({"time": rfc3339(now), "level": level, "event": name, **kept}, ensure_ascii=False)
+        self._kept.append((now, self._scrub(line)))
+
+    def recent(self) -> list[str]:
+        """Those of the last 24 hours as JSON lines, oldest first."""
+        since = self._now() - _DAY
+        return [line for at, line in tuple(self._kept) if at >= since]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, list | tuple):
+        return [printable(str(item), _TEXT) for item in value[:_ITEMS]]
+    return printable(value, _TEXT) if isinstance(value, str) else value

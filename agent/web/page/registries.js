@@ -1,0 +1,150 @@
+// One row a registry: where its login stands, whom it is for, how long it lasts, what went wrong, and a button.
+
+const ORDER = ["bad", "warn", "wait", "well", "off"];
+
+class Registries {
+  constructor(list, onRenew) {
+    Object.assign(this, { list, onRenew, rows: new Map(), notes: new Map(), renewing: new Map(), mayRenew: false });
+  }
+
+  show(doc) {
+    this.doc = doc;
+    for (const row of doc.registries) this.settle(row);
+    const hints = new Map();
+    for (const warning of worstFirst(doc.warnings.filter(weighs)).reverse()) hints.set(warning.subject, warning);
+    const rank = (row) => ORDER.indexOf(stateOf(row).tone);
+    const sorted = [...doc.registries].sort((a, b) => rank(a) - rank(b) || (a.hostname < b.hostname ? -1 : 1));
+    const before = this.rows;
+    this.rows = new Map(sorted.map((row) => [row.hostname, this.row(row, hints.get(row.hostname), before)]));
+    const wanted = [...this.rows.values()].map(({ element }) => element);
+    if (!wanted.length) wanted.push(el("li", { class: "nothing" }, "The agent knows no registry secrets."));
+    this.place(wanted);
+  }
+
+  // Rows that are the same stay the same elements, so that focus and selection do too.
+  place(wanted) {
+    const focused = document.activeElement?.closest("[data-host]")?.dataset.host;
+    const same = wanted.length === this.list.children.length && wanted.every((element, at) => this.list.children[at] === element);
+    if (same) return;
+    this.list.replaceChildren(...wanted);
+    if (focused !== undefined) this.rows.get(focused)?.element.querySelector("button")?.focus();
+  }
+
+  row(row, warning, before) {
+    const note = this.notes.get(row.hostname);
+    const busy = row.attempting || this.renewing.has(row.hostname);
+    const shown = JSON.stringify([row, warning?.message, warning?.hint, note, busy, this.mayRenew]);
+    const former = before.get(row.hostname);
+    return former?.shown === shown ? former : { shown, element: this.element(row, warning, note, busy) };
+  }
+
+  element(row, warning, note, busy) {
+    const { words, tone } = stateOf(row);
+    const head = el("div", { class: "head" },
+      el("h3", {}, outside(row.hostname)),
+      el("span", { class: "state" }, icon(tone), words),
+      this.mayRenew && row.state !== "skipped" ? this.button(row, busy) : null,
+    );
+    return el("li", { class: "registry", "data-tone": tone, "data-host": row.hostname },
+      head, this.who(row), this.life(row), ...this.fault(row, warning),
+      busy || row.next_attempt_at ? el("p", { class: "next" }, ...this.next(row, busy)) : null,
+      note ? el("p", { class: "note" }, outside(note)) : null,
+    );
+  }
+
+  button(row, busy) {
+    // Not `disabled`, which would take the focus away from whoever has just pressed it.
+    const made = el("button", { type: "button", "aria-disabled": busy ? "true" : null, "aria-label": `Renew ${row.hostname} now` },
+      busy ? "Renewing …" : "Renew now");
+    made.addEventListener("click", () => busy || this.renew(row.hostname));
+    return made;
+  }
+
+  who(row) {
+    const who = row.identity ? ["as ", outside(row.identity), " by secret "] : ["as the user of secret "];
+    const where = row.stored_in ? [" · kept in ", outside(row.stored_in)] : [];
+    return el("p", { class: "who" }, ...who, outside(row.secret), ` (${row.scope})`, ...where);
+  }
+
+  life(row) {
+    const told = (...words) => el("p", { class: "life" }, ...words);
+    if (!row.expires_at) return row.state === "logged_in" ? told("Does not expire, logged in ", time(row.logged_in_at)) : null;
+    if (row.state === "expired") return told("Expired ", time(row.expires_at));
+    const late = row.renew_at && Date.parse(row.renew_at) < agentNow();
+    const renews = row.renew_at ? [late ? " · renewal was due " : " · renews ", time(row.renew_at)] : [];
+    return el("div", { class: "lasts" }, bar(row), told("Expires ", time(row.expires_at), ...renews));
+  }
+
+  fault(row, warning) {
+    const message = row.last_error ?? warning?.message;
+    if (!message) return [];
+    return [
+      el("p", { class: "error" }, outside(message)),
+      warning ? hint(warning) : null,
+    ];
+  }
+
+  next(row, busy) {
+    return busy ? ["Trying now …"] : ["Tries again ", time(row.next_attempt_at)];
+  }
+
+  async renew(hostname) {
+    this.renewing.set(hostname, null);
+    this.notes.delete(hostname);
+    this.show(this.doc);
+    const { attemptId, fault } = await this.onRenew(hostname);
+    if (fault) {
+      this.renewing.delete(hostname);
+      this.notes.set(hostname, `Not renewed: ${fault}`);
+      say(`${hostname} was not renewed: ${fault}`);
+    } else this.renewing.set(hostname, attemptId);
+    this.show(this.doc);
+    for (const row of this.doc.registries) this.settle(row);
+    this.show(this.doc);
+  }
+
+  // An attempt is over when the row bears its id and nothing is being tried.
+  settle(row) {
+    const attemptId = this.renewing.get(row.hostname);
+    if (!attemptId || row.attempting || row.attempt_id !== attemptId) return;
+    this.renewing.delete(row.hostname);
+    say(row.state === "logged_in" && !row.consecutive_failures ? `${row.hostname} is renewed` : `${row.hostname} was not renewed`);
+  }
+}
+
+// A moment as seen from now, or with "for" how long ago it was; `tick` keeps it true.
+function time(iso, kind) {
+  const made = el("time", { datetime: iso, title: absolute(Date.parse(iso)), "data-kind": kind });
+  tell(made);
+  return made;
+}
+
+function tell(element) {
+  const then = Date.parse(element.dateTime);
+  write(element, element.dataset.kind === "for" ? duration((agentNow() - then) / 1000) : relative(then, agentNow()));
+}
+
+function bar(row) {
+  const { logged_in_at: from, expires_at: to, renew_at: renews } = row;
+  const at = (moment) => (Date.parse(to) - Date.parse(moment)) / Math.max(Date.parse(to) - Date.parse(from), 1);
+  const mark = el("span", { class: "mark" });
+  mark.style.left = `${100 * Math.min(Math.max(at(renews), 0), 1)}%`;
+  const real = `expires ${absolute(Date.parse(to))}${renews ? `, renews ${absolute(Date.parse(renews))}` : ""}`;
+  const whole = { role: "meter", "aria-label": "Time left", "aria-valuemin": 0, "aria-valuemax": 100, title: real };
+  const made = el("div", { class: "bar", "data-from": from, "data-to": to, ...whole }, el("span", { class: "left" }), renews ? mark : null);
+  fill(made);
+  return made;
+}
+
+function fill(made) {
+  const [from, to] = [Date.parse(made.dataset.from), Date.parse(made.dataset.to)];
+  const left = Math.min(Math.max((to - agentNow()) / Math.max(to - from, 1), 0), 1) * 100;
+  made.firstChild.style.width = `${left.toFixed(2)}%`;
+  made.setAttribute("aria-valuenow", Math.round(left));
+  made.setAttribute("aria-valuetext", `${Math.round(left)} %, expires ${relative(to, agentNow())}`);
+}
+
+function tick() {
+  document.querySelectorAll("time[datetime]").forEach(tell);
+  document.querySelectorAll(".bar").forEach(fill);
+}

@@ -1,0 +1,92 @@
+"""The page for a person and the card for dashboards: each one document that needs nothing from anywhere else."""
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from importlib import resources
+from typing import Final
+
+from aiohttp import web
+
+from agent.web.answers import none_match
+
+_SHARED: Final = ("words.js", "draw.js")
+_PAGE: Final = (
+    "page.html",
+    "page.css",
+    (*_SHARED, "stream.js", "registries.js", "warnings.js", "timeline.js", "page.js"),
+)
+_CARD: Final = ("card.html", "page.css", (*_SHARED, "card.js"))
+_LOOPBACK: Final = ("http://localhost:*", "https://localhost:*", "http://127.0.0.1:*", "https://127.0.0.1:*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """HTML, and the policy under which only its own script and style are taken."""
+
+    html: bytes
+    policy: str
+
+
+class Pages:
+    """Both without anything of the status in them: what they show their scripts ask for, with the token if need be."""
+
+    def __init__(self, allow_origins: Callable[[], Iterable[str]]) -> None:
+        """`allow_origins`: whose pages may frame the card, beside the agent's own and loopback's."""
+        self._allow_origins: Final = allow_origins
+
+    async def page(self, request: web.Request) -> web.Response:
+        return await _answer(request, _PAGE, ("'none'",))
+
+    async def card(self, request: web.Request) -> web.Response:
+        return await _answer(request, _CARD, ("'self'", *_LOOPBACK, *self._allow_origins()))
+
+
+async def _answer(
+    request: web.Request, parts: tuple[str, str, tuple[str, ...]], ancestors: Iterable[str]
+) -> web.Response:
+    document = await asyncio.to_thread(_put_together, *parts)
+    policy = f"{document.policy}; frame-ancestors {' '.join(ancestors)}"
+    etag = f'"{_digest(document.html + policy.encode())}"'
+    headers = {
+        "ETag": etag,
+        "Content-Security-Policy": policy,
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
+    if none_match(request, etag):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return web.Response(body=document.html, headers=headers, content_type="text/html", charset="utf-8")
+
+
+@cache
+def _put_together(html: str, style: str, scripts: tuple[str, ...]) -> _Document:
+    """Read when it is first asked for, then kept: some 40 KB."""
+    css = _read(style)
+    code = "\n".join(_read(script) for script in scripts)
+    text = _read(html).replace("<style></style>", f"<style>{css}</style>")
+    text = text.replace('<script type="module"></script>', f'<script type="module">{code}</script>')
+    policy = (
+        "default-src 'none'",
+        f"script-src 'sha256-{_digest(code.encode())}'",
+        f"style-src 'sha256-{_digest(css.encode())}'",
+        "connect-src 'self'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+    return _Document(text.encode(), "; ".join(policy))
+
+
+def _read(name: str) -> str:
+    return resources.files("agent.web").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _digest(content: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(content).digest()).decode()

@@ -1,0 +1,62 @@
+"""What libraries log by themselves is an event, and passes the redaction."""
+
+import io
+import json
+import logging
+import sys
+
+import pytest
+
+from agent.observe.libraries import LibraryLog
+from agent.observe.log import Log
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Log:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    return Log("info", "json", lambda text: text.replace("open-sesame", "[redacted]"), {})
+
+
+def said(log: Log) -> dict[str, object]:
+    log.close()
+    event: dict[str, object] = json.loads(log.recent(1)[0])
+    return event
+
+
+def logger_to(log: Log) -> logging.Logger:
+    logger = logging.Logger("somebodys.library")  # noqa: LOG001 - outside the tree on purpose
+    logger.addHandler(LibraryLog(log.logger))
+    return logger
+
+
+def _fail() -> None:
+    raise ValueError("open-sesame is\nwrong \x1b[31m" + "x" * 9000)
+
+
+def test_a_warning_with_its_error(log: Log) -> None:
+    """Without the traceback, which is nobody's reading, but with the place; no secret, no escapes, on one line."""
+    try:
+        _fail()
+    except ValueError:
+        logger_to(log).warning("refreshing %s failed", "open-sesame", exc_info=True)
+    event = said(log)
+    assert (event["event"], event["level"], event["library"]) == ("library.warned", "info", "somebodys.library")
+    assert event["message"] == "refreshing [redacted] failed"
+    error = str(event["error"])
+    assert error.startswith("ValueError: [redacted] is wrong")
+    assert error.isprintable()
+    assert len(error) < 1000
+    assert str(event["where"]).startswith(__file__)
+
+
+def test_arguments_that_do_not_fit(log: Log) -> None:
+    """A fault of the library's own breaks nothing."""
+    logger_to(log).error("%d of %d", "none")
+    assert said(log)["message"] == "%d of %d"
+
+
+def test_what_is_no_warning_is_left_out(log: Log) -> None:
+    """Libraries say how they are doing all the time."""
+    logger_to(log).info("connected")
+    log.close()
+    assert not log.recent(1)

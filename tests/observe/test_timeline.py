@@ -1,0 +1,77 @@
+"""The last day: what changed is kept, whatever the log says and however often something is tried again."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from agent.observe.events import EVENTS
+from agent.observe.log import Log
+from agent.observe.redaction import Scrubber
+from agent.observe.timeline import _FIELDS, Timeline
+from tests.fakes import FakeClock
+
+
+def read(timeline: Timeline) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in timeline.recent()]
+
+
+def test_it_keeps_what_changed_and_only_that() -> None:
+    """An event with the fields that a person asks about, at the second; none of another name."""
+    clock = FakeClock()
+    timeline = Timeline(str, clock.now)
+    until = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    kept = {"registry": "ghcr.io", "stored_in": "config.json", "expires_at": until}
+    timeline.note("info", {"event": "login.succeeded", **kept, "attempt_id": "a1", "seconds": 0.4})
+    timeline.note("info", {"event": "login.failed", "registry": "ghcr.io"})
+    assert read(timeline) == [
+        {
+            "time": "2026-01-01T00:00:00Z",
+            "level": "info",
+            "event": "login.succeeded",
+            **kept,
+            "expires_at": "2026-01-01T12:00:00Z",
+        }
+    ]
+
+
+def test_it_is_a_day_long_and_bounded() -> None:
+    """What is older than 24 hours is not told; of a storm the last 500 are, in little memory."""
+    clock = FakeClock()
+    timeline = Timeline(str, clock.now)
+    jumped = {"event": "clock.jumped", "seconds": 3.0}
+    timeline.note("info", jumped)
+    clock.jump(timedelta(hours=23).total_seconds())
+    timeline.note("info", jumped)
+    assert len(read(timeline)) == 2
+    clock.jump(timedelta(hours=2).total_seconds())
+    assert [event["time"] for event in read(timeline)] == ["2026-01-01T23:00:00Z"]
+    many = {"event": "secrets.changed", "added": ["x" * 5000] * 1000, "removed": (), "changed": ["\x1b[31m"]}
+    for _ in range(600):
+        timeline.note("info", many)
+    lines = timeline.recent()
+    assert len(lines) == 500
+    assert max(map(len, lines)) < 5000
+    assert "\\u001b" not in lines[0]
+
+
+def test_the_log_feeds_it_at_every_level_and_without_secrets() -> None:
+    """log.level = error hides logins from the log, and not from the last day."""
+    scrubber = Scrubber()
+    scrubber.protect(["hunter2-secret"])
+    log = Log("error", "json", scrubber.scrub, os.environ)
+    try:
+        log.logger.info("login.succeeded", registry="ghcr.io", stored_in="config.json", expires_at=None)
+        log.logger.warning("warning.raised", code="x", subject="y", message="it said hunter2-secret", needs="user")
+        log.logger.info("login.started", registry="ghcr.io")
+    finally:
+        log.close()
+    assert log.recent(10) == []
+    first, second = read(log.timeline)
+    assert (first["event"], first["registry"]) == ("login.succeeded", "ghcr.io")
+    assert (second["level"], second["message"]) == ("warning", "it said [redacted]")
+
+
+def test_its_events_are_events_of_the_log() -> None:
+    """With the very names under which they are logged."""
+    assert _FIELDS.keys() <= EVENTS.keys()

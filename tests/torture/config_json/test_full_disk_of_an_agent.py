@@ -1,0 +1,150 @@
+"""Docker's directory on a disk that fills under a real agent: whatever room is left, nothing is lost by it.
+
+A disk gives room by the block, so every room that it can leave is tried; `test_full_disk` goes by the byte.
+"""
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from agent.demo.registries import BasicAuth
+from tests.codes.here import Here
+from tests.codes.world import Door, World
+from tests.rig.needs import need
+from tests.rig.waiting import until
+from tests.torture import campaign
+from tests.torture.config_json.documents import FOREIGN, MODE, faults_of, others, parse, temporary_files
+from tests.torture.config_json.fill import blocks_left
+
+BLOCK: Final = 4096
+SHORT_BLOCKS: Final = 28
+_SPARE: Final = 8
+_USERS: Final = {"odd": "password-of-odd", "even": "password-of-even"}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    need("docker", "unshare", "mount")
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a disk")
+    here = Here()
+    try:
+        world = World(here, tmp_path / "home")
+        try:
+            yield world
+        finally:
+            here.before = ()
+            world.close()
+    finally:
+        here.close()
+
+
+class Disk:
+    """A file system for config.json alone, which holds it twice and little more."""
+
+    def __init__(self, world: World, size: int) -> None:
+        """`size`: of config.json in bytes, about."""
+        self._world: Final = world
+        text = FOREIGN.replace("table", "table" + " " * max(0, size - len(FOREIGN.encode())))
+        seed = world.home / "seed.json"
+        seed.write_text(text)
+        seed.chmod(MODE)
+        self.foreign: Final = parse(text.encode())
+        blocks = 2 * (len(text.encode()) // BLOCK + 1) + _SPARE
+        path = world.agent.docker
+        mount = f"mount -t tmpfs -o size={blocks * BLOCK},mode=700 tmpfs {path}"
+        script = f'{mount} && cp -p {seed} {path}/config.json && exec "$@"'
+        world.here.before = (str(shutil.which("unshare")), "--mount", "sh", "-c", script, "sh")
+
+    @property
+    def _directory(self) -> Path:
+        return Path(f"/proc/{self._world.pid}/root{self._world.agent.docker}")
+
+    @property
+    def config(self) -> Path:
+        return self._directory / "config.json"
+
+    @property
+    def filler(self) -> Path:
+        return self._directory / "filler"
+
+    def entry(self, hostname: str) -> Any:
+        return json.loads(self.config.read_bytes())["auths"].get(hostname)
+
+    def is_as_it_was(self, ours: list[str]) -> None:
+        """JSON with all that is not ours, of the same mode and owner, and nothing beside it."""
+        assert faults_of(self.config, others(self.foreign, ours), ours, permissions=False) == []
+        held = self.config.stat()
+        assert (stat.S_IMODE(held.st_mode), held.st_uid, held.st_gid) == (MODE, os.getuid(), os.getgid())
+        until("no temporary file", lambda: not temporary_files(self._directory))
+
+
+def _round(world: World, disk: Disk, door: Door, room: int) -> bool:
+    """A new login while there is room for so many blocks; whether that was too little."""
+    user = "odd" if room % 2 else "even"
+    ours = [world.good.hostname, door.hostname]
+    until("no temporary file", lambda: not temporary_files(disk.config.parent))
+    before, old = disk.config.read_bytes(), disk.entry(door.hostname)
+
+    def unwritable(status: dict[str, Any]) -> bool:
+        return any(w["code"] == "config_unwritable" and w["subject"] == door.hostname for w in status["warnings"])
+
+    with blocks_left(disk.filler, BLOCK, room):
+        world.agent.give("kept", door.hostname, username=user, password=_USERS[user])
+        told = world.agent.wait_for("an outcome", lambda s: unwritable(s) or disk.entry(door.hostname) != old)
+        refused = unwritable(told)
+        if refused:
+            message = next(w["message"] for w in told["warnings"] if w["code"] == "config_unwritable")
+            assert "full" in message, message
+            assert disk.config.read_bytes() == before
+        disk.is_as_it_was(ours)
+    until("the login", lambda: disk.entry(door.hostname) != old)
+    world.agent.wait_for("the end of the warning", lambda s: not unwritable(s))
+    world.agent.wait_logged_in(*ours)
+    disk.is_as_it_was(ours)
+    return refused
+
+
+def _walk(world: World, size: int) -> str:
+    """All rooms from none to enough."""
+    disk = Disk(world, size)
+    door = world.registry("kept", BasicAuth(_USERS), {"username": "odd", "password": _USERS["odd"]})
+    world.start()
+    world.agent.wait_logged_in(world.good.hostname, door.hostname)
+    rooms = 0
+    while _round(world, disk, door, rooms):
+        rooms += 1
+    assert rooms >= size // BLOCK
+    assert not _round(world, disk, door, rooms + 1)
+    world.nothing_stopped()
+    return f"{rooms + 2} rooms beside {size} bytes, {rooms} of them too little"
+
+
+@pytest.mark.timeout(300)
+def test_every_room_beside_a_small_file(world: World) -> None:
+    """Told as full, the file untouched; with room again the login is there: at each of some 30 fillings."""
+    _walk(world, SHORT_BLOCKS * BLOCK - BLOCK // 2)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(0)
+def test_every_room(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As above, beside files of many sizes, each up to a quarter of a megabyte."""
+    chance, here = campaign.chance("the full disk of an agent"), Here()
+    try:
+        for number in range(campaign.times(20)):
+            world = World(here, tmp_path / f"home{number}")
+            try:
+                said = _walk(world, chance.randrange(BLOCK, 64 * BLOCK))
+                campaign.say(capsys, "an agent's full disk", said)
+            finally:
+                here.before = ()
+                world.close()
+    finally:
+        here.close()

@@ -1,0 +1,59 @@
+"""What file systems answer that cannot be had here: ext4's quotas are not in every kernel, and NFS needs a server."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from agent.edge import kept_file
+from agent.edge.docker_config import DockerConfigFile
+from agent.model.docker_auth import Document
+from agent.model.problems import ConfigUnwritable
+from tests.torture.config_json.documents import FOREIGN, lay, temporary_files
+
+ANSWERS: Final = {
+    errno.EDQUOT: "the disk quota is used up",
+    errno.ENOSPC: "the disk is full",
+    errno.EROFS: "the file system is read-only",
+    errno.ESTALE: "stale file handle",
+    errno.EIO: "input/output error",
+    errno.EACCES: "permission denied",
+}
+# The steps of a write, in order: making the file beside, filling it, bringing it to the disk, its mode, the exchange.
+STEPS: Final = ("open", "fsync", "fchmod", "exchange")
+
+
+def _refuse(patch: pytest.MonkeyPatch, step: str, number: int) -> None:
+    owner: Any = kept_file if step == "exchange" else os
+    real: Any = getattr(owner, step)
+
+    def answer(*args: Any, **named: Any) -> Any:
+        if step == "open" and not args[1] & os.O_CREAT:  # reading goes on
+            return real(*args, **named)
+        raise OSError(number, os.strerror(number))
+
+    patch.setattr(owner, step, answer)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("number", ANSWERS, ids=lambda number: errno.errorcode[number])
+async def test_a_write_that_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, step: str) -> None:
+    """Said in words, whichever step it meets; the old file is there to the byte, and nothing beside it."""
+    config = DockerConfigFile(tmp_path)
+    lay(config.path)
+
+    def changed(document: Document) -> Document:
+        return {**document, "auths": {}}
+
+    await config.read()
+    before = config.path.stat()
+    with monkeypatch.context() as patch:
+        _refuse(patch, step, number)
+        with pytest.raises(ConfigUnwritable, match=ANSWERS[number]):
+            await config.update(changed)
+    assert config.path.read_text() == FOREIGN
+    assert (config.path.stat().st_ino, config.path.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert temporary_files(tmp_path) == []
+    assert await config.update(changed) == changed(await config.read())
