@@ -1,6 +1,5 @@
 """Docker's credential helpers: the programs `docker-credential-NAME get | store | erase`."""
 
-import asyncio
 import base64
 import json
 import re
@@ -10,7 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from agent.edge.process import Finished, ProcessTimeout, child_environment, run
-from agent.edge.programs import find_program
+from agent.edge.programs import search
 from agent.model.docker_auth import TOKEN_USER, Entry, field
 from agent.model.problems import CredentialStoreFailed
 from agent.model.sandbox import opening
@@ -67,7 +66,11 @@ class CredentialHelpers:
         program = f"docker-credential-{name}"
         if not _NAME.fullmatch(name):
             raise CredentialStoreFailed(server, "config.json names a credential helper that is no program's name")
-        found = await asyncio.to_thread(find_program, program, self._path)
+        try:
+            found = await search(program, self._path, self._deadline_s)
+        except TimeoutError:
+            message = f"a directory of the agent's PATH hangs: {program} was not found in {self._deadline_s:g} s"
+            raise CredentialStoreFailed(server, message, hint="look for a dead network file system on PATH") from None
         if found is None:
             raise CredentialStoreFailed(
                 server,

@@ -1,5 +1,6 @@
 """Where a program is: PATH, without the directories in which somebody else could have put it."""
 
+import asyncio
 import grp
 import os
 import pwd
@@ -7,7 +8,21 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from agent.edge.threads import worker_threads
+
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# One search at a time: where a directory of PATH hangs, each would keep a thread for good.
+_SEARCHING: Final = worker_threads(1, "programs")
+
+
+async def search(name: str, path: str | None, timeout: float) -> Path | None:
+    """`find_program`, in a thread.
+
+    Raises:
+        TimeoutError: a directory of `path` hangs for longer than `timeout` seconds.
+    """
+    async with asyncio.timeout(timeout):
+        return await asyncio.get_running_loop().run_in_executor(_SEARCHING, find_program, name, path)
 
 
 def find_program(name: str, path: str | None) -> Path | None:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.edge.process import Finished, ProcessTimeout, child_environment, run
-from agent.edge.programs import find_program
+from agent.edge.process import Finished, child_environment, run
+from agent.edge.programs import search
 from agent.model.aws_failure import SUBJECT
 from agent.model.problems import AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
@@ -57,11 +57,12 @@ async def run_command(args: Sequence[str], environ: Mapping[str, str], timeout_s
 
     Raises:
         ProcessTimeout: it was still running after `timeout_s`.
+        TimeoutError: it was still searched for then.
         OSError: it is not there, or cannot be started.
     """
     program, *rest = args
     if "/" not in program:
-        found = await asyncio.to_thread(find_program, program, environ.get("PATH"))
+        found = await search(program, environ.get("PATH"), timeout_s)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, "not found on PATH", program)
         program = str(found)
@@ -73,7 +74,7 @@ async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], t
     name = f"aws.identity_token_command {args[0]}"
     try:
         finished = await run_command(args, environ, timeout_s)
-    except ProcessTimeout:
+    except TimeoutError:
         raise _unavailable(f"{name} had not ended after {timeout_s:g} s") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a command"

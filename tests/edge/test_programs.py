@@ -1,11 +1,12 @@
 """Programs are looked for only where nobody else could have put them."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from agent.edge.programs import find_program
+from agent.edge.programs import find_program, search
 
 
 @pytest.fixture
@@ -49,3 +50,22 @@ def test_relative_entries_and_unusable_files_are_passed_over(directory: Path, mo
     assert find_program("docker", ".:") is None
     (directory / "docker").chmod(0o644)
     assert find_program("docker", str(directory)) is None
+
+
+async def test_a_directory_that_hangs_keeps_one_thread(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each search ends at its deadline, and the next one works once the file system answers."""
+    answers = threading.Event()
+    access = os.access
+
+    def hang(path: Path, mode: int) -> bool:
+        answers.wait(30)
+        return access(path, mode)
+
+    monkeypatch.setattr(os, "access", hang)
+    before = threading.active_count()
+    for _ in range(5):
+        with pytest.raises(TimeoutError):
+            await search("docker", str(directory), 0.02)
+    assert threading.active_count() <= before + 1
+    answers.set()
+    assert await search("docker", str(directory), 30) == directory / "docker"
