@@ -72,9 +72,9 @@ class Guard:
                 f"the Host header says {named}, which is not loopback's name: "
                 "add it to status.allow_hosts, or send the token of status.token_file",
             )
-        if bearer is Bearer.NOT_CONFIGURED:
-            return _without_token(request)
-        return None if request.path in SHELL else _unauthorized(bearer)
+        if request.path in SHELL:
+            return None
+        return _without_token(request) if bearer is Bearer.NOT_CONFIGURED else _unauthorized(bearer)
 
     def _knows_host(self, request: web.Request) -> bool:
         given = [_host(value) for value in request.headers.getall("Host", ())]

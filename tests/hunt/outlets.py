@@ -14,7 +14,17 @@ from agent.cli.status import ANSWERED
 from tests.rig.agent import Agent
 
 _DEADLINE_S: Final = 5.0
-_TARGETS: Final = ("/v1/status", "/v1/logs", "/metrics", "/openapi.json", "/readyz", "/nowhere")
+_TARGETS: Final = (
+    "/",
+    "/card",
+    "/v1/status",
+    "/v1/timeline",
+    "/v1/logs",
+    "/metrics",
+    "/openapi.json",
+    "/readyz",
+    "/nowhere",
+)
 _COMMANDS: Final = (("status",), ("status", "--json"), ("check-config",))
 
 

@@ -18,7 +18,12 @@ pytestmark = pytest.mark.timeout(180)
 
 NOTHING: Final = re.compile(r"failed: (TypeError|SecurityError|Error)?[\w :',().]*|opaque 0 |loaded |true|[0-9]*")
 """What a browser says by itself; anything else came from the agent."""
-READABLE: Final = frozenset({"/v1/status", "/v1/events", "/v1/logs", "/metrics", "/openapi.json", "/livez", "/readyz"})
+READABLE: Final = frozenset(
+    {
+        *("/v1/status", "/v1/events", "/v1/logs", "/v1/timeline", "/v1/rights"),
+        *("/metrics", "/openapi.json", "/livez", "/readyz"),
+    }
+)
 REFUSAL: Final = re.compile(r'basic 403 {"error": {"code": "host_not_allowed", .*|loaded {"error": .*|{"error": .*')
 
 

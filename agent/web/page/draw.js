@@ -28,13 +28,19 @@ function svg(tag, attributes, ...children) {
 
 function dress(element, attributes) {
   for (const [name, value] of Object.entries(attributes ?? {}))
-    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+    if (value !== null && value !== undefined && value !== false)
+      element.setAttribute(name, value === true ? "" : value);
 }
 
 // Beside words that say the same.
 function icon(tone) {
   const shape = svg("path", { d: ICONS[tone] ?? ICONS.wait });
-  return svg("svg", { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("circle", { cx: 8, cy: 8, r: 7.25 }), shape);
+  return svg(
+    "svg",
+    { class: "icon", viewBox: "0 0 16 16", "aria-hidden": "true" },
+    svg("circle", { cx: 8, cy: 8, r: 7.25 }),
+    shape,
+  );
 }
 
 // Outside text, whose direction and length are its own business.

@@ -1,8 +1,13 @@
 // The page: what the stream brings is shown; what it does not bring is said.
 
+const FIRST_PAST_MS = 50;
 const PAST_EVERY_MS = 2000; // at most; and only when something changed
+const REDRAW_MS = 60_000;
 let agentAhead = 0; // how far the agent's clock is ahead of this browser's
 let latest = null;
+let past = [];
+let pastTimer = null;
+let pastWanted = false;
 
 const agentNow = () => Date.now() + agentAhead;
 const say = (words) => write(byId("said"), words);
@@ -59,8 +64,9 @@ function mode(name) {
 function head(tone, sentence, environment) {
   const colour = { well: "%231a7f37", warn: "%239a6700", bad: "%23cf222e" }[tone] ?? "%2357606a";
   document.title = environment ? `${sentence} (${environment})` : sentence;
-  document.querySelector("link[rel=icon]").href =
-    `data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="7" fill="${colour}"/></svg>`;
+  const dot = `<circle cx="8" cy="8" r="7" fill="${colour}"/>`;
+  const drawn = `<svg xmlns="${SVG}" viewBox="0 0 16 16">${dot}</svg>`;
+  document.querySelector("link[rel=icon]").href = `data:image/svg+xml,${drawn}`;
   write(byId("environment"), environment);
 }
 
@@ -68,7 +74,9 @@ function showFacts(doc) {
   const { docker, aws } = doc.tools;
   const facts = {
     Environment: `${doc.environment.id}, user ${doc.environment.user} on ${doc.environment.host}`,
-    Docker: docker.present ? `${docker.version ?? "unknown version"}, engine ${docker.engine}` : `no docker, engine ${docker.engine}`,
+    Docker: docker.present
+      ? `${docker.version ?? "unknown version"}, engine ${docker.engine}`
+      : `no docker, engine ${docker.engine}`,
     "AWS CLI": aws.present ? (aws.version ?? "unknown version") : "none",
     Agent: doc.version,
     Started: doc.started_at,
@@ -77,27 +85,41 @@ function showFacts(doc) {
   const shown = JSON.stringify([facts, doc.clock]);
   if (byId("facts").dataset.shown === shown) return;
   byId("facts").dataset.shown = shown;
-  const moments = { Started: time(doc.started_at), "Clock jumps": doc.clock.jumps ? [`${facts["Clock jumps"]} `, time(doc.clock.last_jump_at)] : facts["Clock jumps"] };
-  byId("facts").replaceChildren(...Object.entries(facts).map(([name, value]) =>
-    el("div", {}, el("dt", {}, name), el("dd", {}, ...[moments[name] ?? outside(value)].flat()))));
+  const moments = {
+    Started: time(doc.started_at),
+    "Clock jumps": doc.clock.jumps ? [`${facts["Clock jumps"]} `, time(doc.clock.last_jump_at)] : facts["Clock jumps"],
+  };
+  byId("facts").replaceChildren(
+    ...Object.entries(facts).map(([name, value]) =>
+      el("div", {}, el("dt", {}, name), el("dd", {}, ...[moments[name] ?? outside(value)].flat())),
+    ),
+  );
 }
 
 // A crowd of changes costs one question for the past.
-let pastTimer = null;
 function wantPast() {
-  pastTimer ??= setTimeout(async () => {
-    try {
-      const answer = await ask("/v1/timeline");
-      if (answer.ok) showPast((await answer.text()).split("\n").filter(Boolean).map((line) => JSON.parse(line)));
-    } catch {
-      // The stream tells when the agent is gone, and the past is asked for again with the next document.
-    }
-    pastTimer = setTimeout(() => (pastTimer = null, pastWanted && wantPast()), PAST_EVERY_MS);
-    pastWanted = false;
-  }, 50);
   pastWanted = true;
+  pastTimer ??= setTimeout(askForPast, FIRST_PAST_MS);
 }
-let pastWanted = false;
+
+async function askForPast() {
+  pastWanted = false;
+  try {
+    const answer = await ask("/v1/timeline");
+    if (answer.ok)
+      past = (await answer.text())
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => JSON.parse(line));
+    showPast(past);
+  } catch {
+    // The stream tells when the agent is gone, and the past is asked for again with the next document.
+  }
+  pastTimer = setTimeout(() => {
+    pastTimer = null;
+    if (pastWanted) wantPast();
+  }, PAST_EVERY_MS);
+}
 
 async function learnWhatIsAllowed() {
   try {
@@ -132,5 +154,6 @@ byId("forget").addEventListener("click", () => {
   location.reload();
 });
 setInterval(() => document.hidden || tick(), 1000);
+setInterval(() => document.hidden || (past.length && showPast(past)), REDRAW_MS);
 document.addEventListener("visibilitychange", () => document.hidden || tick());
 stream.follow();

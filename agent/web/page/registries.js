@@ -1,6 +1,7 @@
 // One row a registry: where its login stands, whom it is for, how long it lasts, what went wrong, and a button.
 
 const ORDER = ["bad", "warn", "wait", "well", "off"];
+const LONGEST_MS = 120_000;
 
 class Registries {
   constructor(list, onRenew) {
@@ -24,7 +25,8 @@ class Registries {
   // Rows that are the same stay the same elements, so that focus and selection do too.
   place(wanted) {
     const focused = document.activeElement?.closest("[data-host]")?.dataset.host;
-    const same = wanted.length === this.list.children.length && wanted.every((element, at) => this.list.children[at] === element);
+    const same =
+      wanted.length === this.list.children.length && wanted.every((element, at) => this.list.children[at] === element);
     if (same) return;
     this.list.replaceChildren(...wanted);
     if (focused !== undefined) this.rows.get(focused)?.element.querySelector("button")?.focus();
@@ -40,13 +42,20 @@ class Registries {
 
   element(row, warning, note, busy) {
     const { words, tone } = stateOf(row);
-    const head = el("div", { class: "head" },
+    const head = el(
+      "div",
+      { class: "head" },
       el("h3", {}, outside(row.hostname)),
       el("span", { class: "state" }, icon(tone), words),
       this.mayRenew && row.state !== "skipped" ? this.button(row, busy) : null,
     );
-    return el("li", { class: "registry", "data-tone": tone, "data-host": row.hostname },
-      head, this.who(row), this.life(row), ...this.fault(row, warning),
+    return el(
+      "li",
+      { class: "registry", "data-tone": tone, "data-host": row.hostname },
+      head,
+      this.who(row),
+      this.life(row),
+      ...this.fault(row, warning),
       busy || row.next_attempt_at ? el("p", { class: "next" }, ...this.next(row, busy)) : null,
       note ? el("p", { class: "note" }, outside(note)) : null,
     );
@@ -54,8 +63,11 @@ class Registries {
 
   button(row, busy) {
     // Not `disabled`, which would take the focus away from whoever has just pressed it.
-    const made = el("button", { type: "button", "aria-disabled": busy ? "true" : null, "aria-label": `Renew ${row.hostname} now` },
-      busy ? "Renewing …" : "Renew now");
+    const made = el(
+      "button",
+      { type: "button", "aria-disabled": busy ? "true" : null, "aria-label": `Renew ${row.hostname} now` },
+      busy ? "Renewing …" : "Renew now",
+    );
     made.addEventListener("click", () => busy || this.renew(row.hostname));
     return made;
   }
@@ -68,7 +80,8 @@ class Registries {
 
   life(row) {
     const told = (...words) => el("p", { class: "life" }, ...words);
-    if (!row.expires_at) return row.state === "logged_in" ? told("Does not expire, logged in ", time(row.logged_in_at)) : null;
+    if (!row.expires_at)
+      return row.state === "logged_in" ? told("Does not expire, logged in ", time(row.logged_in_at)) : null;
     if (row.state === "expired") return told("Expired ", time(row.expires_at));
     const late = row.renew_at && Date.parse(row.renew_at) < agentNow();
     const renews = row.renew_at ? [late ? " · renewal was due " : " · renews ", time(row.renew_at)] : [];
@@ -78,10 +91,7 @@ class Registries {
   fault(row, warning) {
     const message = row.last_error ?? warning?.message;
     if (!message) return [];
-    return [
-      el("p", { class: "error" }, outside(message)),
-      warning ? hint(warning) : null,
-    ];
+    return [el("p", { class: "error" }, outside(message)), warning ? hint(warning) : null];
   }
 
   next(row, busy) {
@@ -97,9 +107,19 @@ class Registries {
       this.renewing.delete(hostname);
       this.notes.set(hostname, `Not renewed: ${fault}`);
       say(`${hostname} was not renewed: ${fault}`);
-    } else this.renewing.set(hostname, attemptId);
+    } else {
+      this.renewing.set(hostname, attemptId);
+      setTimeout(() => this.giveUp(hostname, attemptId), LONGEST_MS);
+    }
     this.show(this.doc);
     for (const row of this.doc.registries) this.settle(row);
+    this.show(this.doc);
+  }
+
+  // A later attempt may have taken its place before this page saw its end.
+  giveUp(hostname, attemptId) {
+    if (this.renewing.get(hostname) !== attemptId) return;
+    this.renewing.delete(hostname);
     this.show(this.doc);
   }
 
@@ -108,7 +128,11 @@ class Registries {
     const attemptId = this.renewing.get(row.hostname);
     if (!attemptId || row.attempting || row.attempt_id !== attemptId) return;
     this.renewing.delete(row.hostname);
-    say(row.state === "logged_in" && !row.consecutive_failures ? `${row.hostname} is renewed` : `${row.hostname} was not renewed`);
+    say(
+      row.state === "logged_in" && !row.consecutive_failures
+        ? `${row.hostname} is renewed`
+        : `${row.hostname} was not renewed`,
+    );
   }
 }
 
@@ -131,7 +155,12 @@ function bar(row) {
   mark.style.left = `${100 * Math.min(Math.max(at(renews), 0), 1)}%`;
   const real = `expires ${absolute(Date.parse(to))}${renews ? `, renews ${absolute(Date.parse(renews))}` : ""}`;
   const whole = { role: "meter", "aria-label": "Time left", "aria-valuemin": 0, "aria-valuemax": 100, title: real };
-  const made = el("div", { class: "bar", "data-from": from, "data-to": to, ...whole }, el("span", { class: "left" }), renews ? mark : null);
+  const made = el(
+    "div",
+    { class: "bar", "data-from": from, "data-to": to, ...whole },
+    el("span", { class: "left" }),
+    renews ? mark : null,
+  );
   fill(made);
   return made;
 }

@@ -1,4 +1,5 @@
-// The status, live: one answer that does not end, asked for again when it does. Not an EventSource, which cannot send a token.
+// The status, live: one answer that does not end, asked for again when it does. Not an EventSource, which cannot send
+// a token.
 
 const SILENCE_MS = 45_000; // the agent says something every 15 s
 const FIRST_WORD_MS = 10_000;
@@ -11,11 +12,16 @@ const bearer = () => {
 };
 
 async function ask(path, options = {}) {
-  return fetch(path, { cache: "no-store", redirect: "error", ...options, headers: { ...options.headers, ...bearer() } });
+  return fetch(path, {
+    cache: "no-store",
+    redirect: "error",
+    ...options,
+    headers: { ...options.headers, ...bearer() },
+  });
 }
 
-// Hands each document to `onStatus`. `onGone(since, why)` when the agent went silent, or two attempts in a row came to nothing;
-// `onRefused()` when it wants another token, after which this ends.
+// Hands each document to `onStatus`. `onGone(since, why)` when the agent went silent, or two attempts in a row came to
+// nothing; `onRefused()` when it wants another token, after which this ends.
 class Stream {
   constructor({ onStatus, onGone, onRefused }) {
     Object.assign(this, { onStatus, onGone, onRefused });
@@ -72,7 +78,7 @@ class Stream {
   }
 
   async read(reader, heard) {
-    for (let rest = ""; ; ) {
+    for (let rest = ""; ;) {
       const { done, value } = await reader.read();
       if (done) return;
       heard();

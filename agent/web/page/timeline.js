@@ -6,19 +6,30 @@ const SHOWN = 8;
 const size = (list) => (Array.isArray(list) ? list.length : 0);
 const TELLS = {
   "agent.starting": (event) => ["wait", `the agent started, version ${event.version}`],
-  "login.succeeded": (event, past) => ["well", past.again ? `${event.registry} renewed` : `${event.registry} logged in`],
+  "login.succeeded": (event, past) => [
+    "well",
+    past.again ? `${event.registry} renewed` : `${event.registry} logged in`,
+  ],
   "login.expired": (event) => ["bad", `the login to ${event.registry} expired and was taken out`],
   "login.removed": (event) => ["off", `the login to ${event.registry} was taken out, its secret is gone`],
   "custody.restored": (event) => ["warn", `another program dropped the login to ${event.registry}, it was put back`],
-  "secrets.changed": (event) => ["wait",
-    `secrets changed: ${size(event.added)} new, ${size(event.changed)} changed, ${size(event.removed)} gone`],
-  "clock.jumped": (event) => ["warn", event.seconds < 0
-    ? `the clock was set back by ${duration(-event.seconds)}`
-    : `the clock jumped ahead by ${duration(event.seconds)}, the machine slept or its clock was set`],
+  "secrets.changed": (event) => [
+    "wait",
+    `secrets changed: ${size(event.added)} new, ${size(event.changed)} changed, ${size(event.removed)} gone`,
+  ],
+  "clock.jumped": (event) => [
+    "warn",
+    event.seconds < 0
+      ? `the clock was set back by ${duration(-event.seconds)}`
+      : `the clock jumped ahead by ${duration(event.seconds)}, the machine slept or its clock was set`,
+  ],
   "warning.raised": (event) => [TONES[event.level] ?? "off", event.message],
-  "warning.cleared": (event, past) => ["well", past.raised
-    ? `over after ${duration((Date.parse(event.time) - Date.parse(past.raised.time)) / 1000)}: ${past.raised.message}`
-    : `over: ${event.code} ${event.subject}`],
+  "warning.cleared": (event, past) => [
+    "well",
+    past.raised
+      ? `over after ${duration((Date.parse(event.time) - Date.parse(past.raised.time)) / 1000)}: ${past.raised.message}`
+      : `over: ${event.code} ${event.subject}`,
+  ],
 };
 
 // Events, oldest first, each with its words; and the faults as spans, whose end is null while they last.
@@ -28,9 +39,12 @@ function readPast(lines) {
     if (!Object.hasOwn(TELLS, event.event)) continue;
     const key = JSON.stringify([event.code, event.subject]);
     if (event.event === "agent.starting") loggedIn.clear();
-    const [tone, words] = TELLS[event.event](event, { again: loggedIn.has(event.registry), raised: open.get(key)?.event });
+    const [tone, words] = TELLS[event.event](event, {
+      again: loggedIn.has(event.registry),
+      raised: open.get(key)?.event,
+    });
     const at = Date.parse(event.time);
-    entries.push({ at, time: event.time, tone, words, name: event.event });
+    entries.push({ at, tone, words, name: event.event });
     if (event.event === "login.succeeded") loggedIn.add(event.registry);
     if (event.event === "warning.raised") {
       const former = open.get(key);
@@ -52,26 +66,52 @@ function showPast(lines) {
   const now = agentNow();
   const of = (...names) => entries.filter(({ name }) => names.includes(name));
   byId("lanes").replaceChildren(
-    lane("Logins", of("login.succeeded", "login.expired", "login.removed", "custody.restored").map((entry) => tickAt(entry, now))),
-    lane("Faults", spans.map((span) => spanAt(span, now))),
-    lane("Agent", of("agent.starting", "secrets.changed", "clock.jumped").map((entry) => tickAt(entry, now))),
-    el("div", { class: "hours" }, ...[24, 18, 12, 6].map((hours) => el("span", {}, clockTime(now - hours * 3_600_000))), el("span", {}, "now")),
+    lane(
+      "Logins",
+      of("login.succeeded", "login.expired", "login.removed", "custody.restored").map((entry) => tickAt(entry, now)),
+    ),
+    lane(
+      "Faults",
+      spans.map((span) => spanAt(span, now)),
+    ),
+    lane(
+      "Agent",
+      of("agent.starting", "secrets.changed", "clock.jumped").map((entry) => tickAt(entry, now)),
+    ),
+    el(
+      "div",
+      { class: "hours" },
+      ...[24, 18, 12, 6].map((hours) => el("span", {}, clockTime(now - hours * 3_600_000))),
+      el("span", {}, "now"),
+    ),
   );
   const items = entries.reverse().map(pastItem);
   const open = byId("past").querySelector("details")?.open;
-  const more = items.length > SHOWN
-    ? el("details", { open }, el("summary", {}, `${counted(items.length - SHOWN, "earlier event")}`), el("ol", { class: "past" }, ...items.slice(SHOWN)))
-    : null;
+  const more =
+    items.length > SHOWN
+      ? el(
+          "details",
+          { open },
+          el("summary", {}, `${counted(items.length - SHOWN, "earlier event")}`),
+          el("ol", { class: "past" }, ...items.slice(SHOWN)),
+        )
+      : null;
   byId("past").replaceChildren(
-    items.length ? el("ol", { class: "past" }, ...items.slice(0, SHOWN)) : el("p", { class: "aside" }, "Nothing has happened yet."),
+    items.length
+      ? el("ol", { class: "past" }, ...items.slice(0, SHOWN))
+      : el("p", { class: "aside" }, "Nothing has happened yet."),
     ...(more ? [more] : []),
   );
 }
 
-function pastItem({ at, time: iso, tone, words }) {
-  const shown = el("time", { title: absolute(at) }, clockTime(at));
-  shown.setAttribute("data-at", iso);
-  return el("li", { "data-tone": tone }, shown, icon(tone), outside(words));
+function pastItem({ at, tone, words }) {
+  return el(
+    "li",
+    { "data-tone": tone },
+    el("time", { title: absolute(at) }, clockTime(at)),
+    icon(tone),
+    outside(words),
+  );
 }
 
 const place = (at, now) => Math.min(Math.max(100 - ((now - at) / DAY_MS) * 100, 0), 100);
@@ -82,9 +122,8 @@ function lane(name, marks) {
 
 function tickAt({ at, tone, words, name }, now) {
   const x = `${place(at, now).toFixed(2)}%`;
-  const shape = name === "clock.jumped"
-    ? svg("circle", { cx: x, cy: 9, r: 4 })
-    : svg("line", { x1: x, x2: x, y1: 3, y2: 15 });
+  const shape =
+    name === "clock.jumped" ? svg("circle", { cx: x, cy: 9, r: 4 }) : svg("line", { x1: x, x2: x, y1: 3, y2: 15 });
   return titled(shape, tone, `${clockTime(at)} ${words}`);
 }
 

@@ -5,9 +5,21 @@ function showWarnings(section, notices, doc) {
   if (section.dataset.shown === shown) return;
   section.dataset.shown = shown;
   const weighty = doc.warnings.filter(weighs);
-  const groups = Object.entries(TURNS).map(([turn, { title, who }]) => group(title, who, weighty.filter((warning) => turnOf(warning) === turn)));
+  const groups = Object.entries(TURNS).map(([turn, { title, who }]) =>
+    group(
+      title,
+      who,
+      weighty.filter((warning) => turnOf(warning) === turn),
+    ),
+  );
   section.replaceChildren(...groups.flat());
-  notices.replaceChildren(...group("Good to know", "no login suffers from it", doc.warnings.filter((warning) => !weighs(warning))));
+  notices.replaceChildren(
+    ...group(
+      "Good to know",
+      "no login suffers from it",
+      doc.warnings.filter((warning) => !weighs(warning)),
+    ),
+  );
 }
 
 function group(title, who, warnings) {
@@ -19,11 +31,25 @@ function group(title, who, warnings) {
 function warningItem(warning) {
   const tone = TONES[warning.severity] ?? "bad";
   const often = warning.count > 1 ? ` · seen ${warning.count} times` : "";
-  return el("li", { "data-tone": tone }, icon(tone),
-    el("div", {},
+  return el(
+    "li",
+    { "data-tone": tone },
+    icon(tone),
+    el(
+      "div",
+      {},
       el("p", { class: "message" }, el("strong", {}, `${sentenceCase(warning.severity)}: `), outside(warning.message)),
       hint(warning),
-      el("p", { class: "aside" }, outside(warning.subject), " · ", el("code", {}, outside(warning.code)), " · for ", time(warning.first_seen, "for"), often),
+      el(
+        "p",
+        { class: "aside" },
+        outside(warning.subject),
+        " · ",
+        el("code", {}, outside(warning.code)),
+        " · for ",
+        time(warning.first_seen, "for"),
+        often,
+      ),
     ),
   );
 }

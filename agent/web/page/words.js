@@ -7,7 +7,11 @@ const TURNS = {
     title: "An admin's turn",
     who: "whoever runs the platform, the registry or the AWS account",
   },
-  nobody: { lead: "Nothing to do, the agent is trying again", title: "Nobody's turn", who: "the agent is trying again" },
+  nobody: {
+    lead: "Nothing to do, the agent is trying again",
+    title: "Nobody's turn",
+    who: "the agent is trying again",
+  },
 };
 const SEVERITIES = ["error", "warning", "notice"];
 const STATES = {
@@ -25,12 +29,19 @@ const weighs = (warning) => warning.severity !== "notice";
 const turnOf = (warning) => (Object.hasOwn(TURNS, warning.needs) ? warning.needs : "user");
 const gravity = (warning) => (SEVERITIES.indexOf(warning.severity) + SEVERITIES.length + 1) % (SEVERITIES.length + 1);
 const stateOf = (row) =>
-  Object.hasOwn(STATES, row.state) ? STATES[row.state] : { words: String(row.state).replaceAll("_", " "), tone: "wait" };
+  Object.hasOwn(STATES, row.state)
+    ? STATES[row.state]
+    : { words: String(row.state).replaceAll("_", " "), tone: "wait" };
 
 // Who can act comes first, then what is worst.
 function worstFirst(warnings) {
   const rank = (warning) => [turnOf(warning) === "nobody", gravity(warning), turnOf(warning) !== "user"];
-  return [...warnings].sort((a, b) => rank(a).map((value, at) => value - rank(b)[at]).find((value) => value) ?? 0);
+  return [...warnings].sort(
+    (a, b) =>
+      rank(a)
+        .map((value, at) => value - rank(b)[at])
+        .find((value) => value) ?? 0,
+  );
 }
 
 // {tone, sentence}: all is well, or what is not and whose turn it is.
@@ -44,7 +55,10 @@ function verdict(doc) {
   }
   if (doc.phase === "starting") {
     const tried = doc.registries.filter((row) => row.state !== "pending").length;
-    return { tone: "wait", sentence: `The agent is starting, ${tried} of ${counted(doc.registries.length, "registry")} tried.` };
+    return {
+      tone: "wait",
+      sentence: `The agent is starting, ${tried} of ${counted(doc.registries.length, "registry")} tried.`,
+    };
   }
   return { tone: "well", sentence: `All is well: ${allWell(doc.registries)}.` };
 }
@@ -78,7 +92,5 @@ function relative(then, now) {
   return seconds > 0 ? `in ${duration(seconds)}` : `${duration(-seconds)} ago`;
 }
 
-const absolute = (then) =>
-  new Date(then).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "long" });
-const clockTime = (then) =>
-  new Date(then).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+const absolute = (then) => new Date(then).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "long" });
+const clockTime = (then) => new Date(then).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });

@@ -1,0 +1,40 @@
+"""One Chromium for all tests of the page, and one event loop, in which the server runs too."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.page.documents import now
+from tests.web.serving import Serving, serving
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
+async def chromium() -> AsyncIterator[Browser]:
+    """It does not ask the person whether a site may reach this machine: who may frame the card is the agent's say."""
+    program = shutil.which("chromium")
+    if program is None or shutil.which("npm") is None:
+        pytest.skip("needs chromium and npm (packages chromium, npm)")
+    sandbox = os.geteuid() != 0  # Chromium's own refuses to be root's
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=program, chromium_sandbox=sandbox, args=["--disable-features=LocalNetworkAccessChecks"]
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def rig() -> AsyncIterator[Serving]:
+    """A real server with a real board, over TCP without a token."""
+    async with serving() as rig:
+        rig.clock.jump((now() - rig.clock.now()).total_seconds())
+        snapshot = rig.board.snapshot
+        began = replace(snapshot.process, started_at=now() - timedelta(hours=10), environment_id="ada-dev")
+        rig.board._snapshot = replace(snapshot, process=began)
+        yield rig

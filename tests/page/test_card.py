@@ -1,0 +1,145 @@
+"""The card in another page, and what the shells' headers allow."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import pytest
+from aiohttp import web
+from playwright.async_api import Browser, Page
+
+from agent.demo.listening import Listener
+from agent.settings import StatusSettings
+from tests.page import axe
+from tests.page.browser import watching
+from tests.page.documents import HOSTILE, healthy, row, worst_day
+from tests.web.serving import Serving, raw, serving
+
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(120)]
+
+_ELSEWHERE: Final = "dashboard.example"
+
+
+@asynccontextmanager
+async def dashboard(chromium: Browser, rig: Serving, name: str) -> AsyncIterator[tuple[Page, str]]:
+    """A page of that host with the card in a frame, and its origin."""
+    html = f'<title>x</title><iframe title="Registry logins" width="400" height="120" src="{rig.url}/card"></iframe>'
+
+    async def serve(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text=html, content_type="text/html")
+
+    door = Listener(serve)
+    await door.up()
+    context = await chromium.new_context()
+    page = await context.new_page()
+    try:
+        await page.route(
+            f"http://{_ELSEWHERE}:{door.port}/", lambda route: route.fulfill(body=html, content_type="text/html")
+        )
+        yield page, f"http://{name}:{door.port}"
+    finally:
+        await context.close()
+        await door.close()
+
+
+async def test_a_page_of_this_machine_may_frame_it(chromium: Browser, rig: Serving) -> None:
+    """The sentence and the count are the page's own, and follow the agent."""
+    healthy(rig)
+    async with dashboard(chromium, rig, "localhost") as (page, origin):
+        await page.goto(origin)
+        card = page.frame_locator("iframe")
+        await card.get_by_text("All is well: all 3 registries are logged in.").wait_for()
+        assert await card.locator("#count").inner_text() == "3 of 3 registries logged in"
+
+
+async def test_pages_of_elsewhere_may_only_where_they_are_allowed(chromium: Browser, rig: Serving) -> None:
+    """status.allow_origins names them."""
+    healthy(rig)
+    async with dashboard(chromium, rig, _ELSEWHERE) as (page, origin):
+        refusals: list[str] = []
+        page.on("console", lambda line: refusals.append(line.text))
+        await page.goto(origin)
+        async with asyncio.timeout(10):
+            while not any("frame-ancestors" in text for text in refusals):  # noqa: ASYNC110 - the browser tells in its own time
+                await asyncio.sleep(0.02)
+        assert await page.frame_locator("iframe").locator("#sentence").count() == 0
+        rig.status = StatusSettings(listen="127.0.0.1:0", allow_origins=(origin,))
+        await page.goto(origin)
+        await page.frame_locator("iframe").get_by_text("All is well").wait_for()
+
+
+async def test_it_follows_the_agent_and_tells_when_it_is_gone(chromium: Browser, rig: Serving) -> None:
+    """It looks every ten seconds, and what it shows is never older without saying so."""
+    worst_day(rig)
+    async with watching(chromium, rig.url) as seen:
+        await seen.page.clock.install()
+        await seen.open("/card")
+        await seen.says("Your turn: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
+        assert await axe.faults(seen.page) == []
+        rig.board.report("test")
+        await seen.page.clock.run_for(15_000)
+        await seen.says("All is well: 2 of 7 registries logged in, 5 left alone.")
+        await rig.server.close()
+        await seen.page.clock.run_for(15_000)
+        await seen.says("The agent has stopped answering since")
+        await rig.server.start()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_it_is_small(chromium: Browser, rig: Serving, scheme: str) -> None:
+    """320 by 120 pixels are enough for it, whatever a secret is called."""
+    healthy(rig)
+    options = {"viewport": {"width": 320, "height": 120}, "color_scheme": scheme}
+    async with watching(chromium, rig.url, **options) as seen:
+        await seen.open("/card")
+        await seen.says("All is well")
+        assert await axe.faults(seen.page) == []
+        assert await seen.overflow() == []
+        await seen.shoot(f"card-{scheme}")
+        rig.board.put_registry(row(HOSTILE))
+
+
+async def test_with_a_token_it_only_says_so(chromium: Browser) -> None:
+    """It asks for none: a person must not type one into what another page frames."""
+    async with serving() as rig, watching(chromium, rig.url) as seen:
+        rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token("s3cret"))
+        await seen.open("/card")
+        await seen.says("This agent asks for a token.")
+        assert await seen.page.locator("input").count() == 0
+        link = seen.page.get_by_role("link", name="Details")
+        assert (await link.get_attribute("href"), await link.get_attribute("target")) == ("/", "_blank")
+
+
+async def test_nobody_may_frame_the_page(chromium: Browser, rig: Serving) -> None:
+    """There is a button in it, and a field for a token."""
+    async with rig.on_tcp() as tcp:
+        policy = (await tcp.get("/")).headers["Content-Security-Policy"]
+    assert policy.endswith("frame-ancestors 'none'")
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert chromium.is_connected()
+
+
+@pytest.mark.parametrize("path", ["/", "/card"])
+async def test_a_shell_needs_no_token_but_a_host(path: str) -> None:
+    """It holds nothing of the status, comes again as 304, and is not for a name that is not ours."""
+    async with serving() as rig, rig.on_tcp() as tcp, rig.on_socket() as unix:
+        healthy(rig)
+        rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token("s3cret"))
+        shell = await tcp.get(path)
+        assert shell.status == 200
+        assert shell.headers["Cache-Control"] == "no-cache"
+        assert shell.headers["X-Content-Type-Options"] == "nosniff"
+        assert shell.headers["Referrer-Policy"] == "no-referrer"
+        text = await shell.text()
+        assert "ghcr.io" not in text
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), "an address of elsewhere"
+        again = await tcp.get(path, headers={"If-None-Match": shell.headers["ETag"]})
+        assert (again.status, await again.read()) == (304, b"")
+        assert await (await unix.get(path)).text() == text
+        assert (await tcp.head(path)).status == 200
+        assert (await tcp.post(path)).status == 405
+        refused = await raw(rig, f"GET {path} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".encode())
+        assert b"host_not_allowed" in refused

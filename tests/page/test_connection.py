@@ -1,0 +1,210 @@
+"""What the page says when the agent stops answering, asks for a token, or is told to renew: with a whole agent."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP
+from typing import Any
+
+import pytest
+from aiohttp import web
+from playwright.async_api import Browser
+
+from agent.settings import StatusSettings
+from tests.page import axe
+from tests.page.browser import Watched, watching
+from tests.page.documents import healthy
+from tests.rig.agent import Agent
+from tests.web.serving import Serving, serving, until
+from tests.web_attacks.target import TOKEN, Target
+
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def home() -> Any:
+    if shutil.which("docker") is None:
+        pytest.skip("needs docker (package docker-cli or docker.io)")
+    with tempfile.TemporaryDirectory(prefix="ra-") as directory:
+        yield Path(directory)
+
+
+@asynccontextmanager
+async def target(home: Path, *, token: bool) -> AsyncIterator[Target]:
+    """A whole agent and a registry; they block, and the browser's loop must go on."""
+    made = await asyncio.to_thread(Target, home, token=token)
+    try:
+        yield made
+    finally:
+        await asyncio.to_thread(made.close)
+
+
+def start_again(target: Target) -> Agent:
+    """At the same port, as systemd does."""
+    agent = target.world.prepare({"status": {"listen": f"127.0.0.1:{target.port}"}}).start()
+    if agent._watcher is not None:
+        agent._watcher.stop()
+    return agent
+
+
+async def test_an_agent_that_dies_is_told_and_its_return_seen(chromium: Browser, home: Path) -> None:
+    """Since when, with the last known state below; nobody has to load the page anew."""
+    async with target(home, token=False) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as seen:
+        await seen.open()
+        await seen.says(f"All is well: {agent.hostname} is logged in.")
+        await seen.says("the agent started", "#past")
+        await asyncio.to_thread(agent.agent.end, SIGKILL)
+        await seen.says("The agent has stopped answering since")
+        assert "last known state below" in await seen.text("#sentence")
+        assert await seen.text("#count") == "Before that: 1 of 1 registries logged in."
+        assert agent.hostname in await seen.text("#registries")
+        assert await axe.faults(seen.page) == []
+        await seen.shoot("page-gone-light")
+        await asyncio.to_thread(start_again, agent)
+        await seen.says("live", "#link", timeout_s=30)
+        await seen.says(f"All is well: {agent.hostname} is logged in.")
+        await seen.says("the agent started", "#past")
+
+
+async def test_an_agent_that_hangs_is_told(chromium: Browser, home: Path) -> None:
+    """Its connection stands, but nothing comes: after 45 seconds, three comments, that is silence."""
+    async with target(home, token=False) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as seen:
+        await seen.page.clock.install()
+        await seen.open()
+        await seen.says("All is well")
+        process = agent.agent._process
+        assert process is not None
+        process.send_signal(SIGSTOP)
+        try:
+            await seen.page.clock.run_for(40_000)
+            assert await seen.text("#link") == "live"
+            await seen.page.clock.run_for(6_000)
+            await seen.says("The agent has stopped answering since")
+        finally:
+            process.send_signal(SIGCONT)
+        await seen.page.clock.run_for(30_000)
+        await seen.says("All is well")
+
+
+async def test_comments_are_signs_of_life(chromium: Browser, rig: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing changes the page stays live: it is the comments that it listens for."""
+    healthy(rig)
+    stream, written = rig.routes._events, []
+    monkeypatch.setattr(stream, "_comment_every_s", 0.1)
+    write = stream._write
+
+    async def counted(response: web.StreamResponse, frame: bytes) -> None:
+        await write(response, frame)
+        written.append(frame)
+
+    monkeypatch.setattr(stream, "_write", counted)
+    async with watching(chromium, rig.url) as seen:
+        await seen.page.clock.install()
+        await seen.open()
+        await seen.says("All is well")
+        for _ in range(4):
+            enough = len(written) + 10
+            await until(lambda enough=enough: len(written) >= enough)  # type: ignore[misc] # its default is its argument
+            await seen.page.clock.run_for(30_000)
+        assert await seen.text("#link") == "live"
+        assert sum(frame.startswith(b"event") for frame in written) == 1, "it connected anew"
+
+
+async def test_the_token_is_asked_for(chromium: Browser) -> None:
+    """A wrong one is told, the right one shows the status; this tab alone keeps it, until it is told to forget."""
+    async with serving() as rig, watching(chromium, rig.url) as seen:
+        rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token(TOKEN))
+        healthy(rig)
+        await seen.open()
+        field = seen.page.get_by_label("Token", exact=True)
+        await field.wait_for()
+        assert await seen.page.locator("#content").is_hidden()
+        assert await axe.faults(seen.page) == []
+        await seen.shoot("page-token-light")
+        await field.fill("guess")
+        await field.press("Enter")
+        await seen.says("That is not the token.", "#wrong")
+        await field.fill(TOKEN)
+        await seen.page.get_by_role("button", name="Show the status").click()
+        await seen.says("All is well")
+        assert await seen.page.evaluate("[localStorage.length, document.cookie, location.href]") == [
+            0,
+            "",
+            rig.url + "/",
+        ]
+        await seen.page.reload()
+        await seen.says("All is well")
+        other = await seen.page.context.new_page()
+        await other.goto(rig.url)
+        await other.get_by_label("Token", exact=True).wait_for()
+        await other.close()
+        await seen.page.get_by_role("button", name="Forget the token").click()
+        await field.wait_for()
+
+
+async def test_a_changed_token_is_asked_for_again(chromium: Browser) -> None:
+    """What was shown by the former one is hidden."""
+    async with serving() as rig, watching(chromium, rig.url) as seen:
+        rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token(TOKEN))
+        healthy(rig)
+        await seen.open()
+        await seen.page.get_by_label("Token", exact=True).fill(TOKEN)
+        await seen.page.keyboard.press("Enter")
+        await seen.says("All is well")
+        rig.use_token("another")
+        await rig.server.close()
+        rig.status = StatusSettings(
+            listen=f"127.0.0.1:{seen.origin.rpartition(':')[2]}", token_file=rig.status.token_file
+        )
+        await rig.server.start()
+        await seen.says("That is not the token.", "#wrong")
+        assert await seen.page.locator("#content").is_hidden()
+
+
+async def test_renew_now(chromium: Browser, home: Path) -> None:
+    """With the token there is a button; it renews that registry, says so aloud, and keeps the focus."""
+    async with target(home, token=True) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as seen:
+        await signed_in(seen)
+        before = await asyncio.to_thread(agent.attempts)
+        button = seen.page.get_by_role("button", name=f"Renew {agent.hostname} now")
+        await button.wait_for()
+        await seen.shoot("page-renew-light")
+        await button.focus()
+        await seen.page.keyboard.press("Enter")
+        await seen.says(f"{agent.hostname} is renewed", "#said")
+        assert await asyncio.to_thread(agent.attempts) == before + 1
+        assert (
+            await seen.page.evaluate("document.activeElement.getAttribute('aria-label')")
+            == f"Renew {agent.hostname} now"
+        )
+        assert await button.inner_text() == "Renew now"
+
+
+async def test_a_renewal_that_is_refused_says_why(chromium: Browser) -> None:
+    """The agent's own words, beside the registry."""
+    async with serving() as rig, watching(chromium, rig.url) as seen:
+        rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token(TOKEN))
+        healthy(rig)
+        await seen.open()
+        await signed_in(seen)
+        await seen.page.get_by_role("button", name="Renew docker.io now").click()
+        await seen.says("Not renewed: no secret is known for docker.io", ".registry:has-text('docker.io')")
+
+
+async def signed_in(seen: Watched) -> None:
+    await seen.open()
+    await seen.page.get_by_label("Token", exact=True).fill(TOKEN)
+    await seen.page.keyboard.press("Enter")
+    await seen.says("All is well")
+
+
+async def test_without_a_token_there_is_no_button(chromium: Browser, rig: Serving) -> None:
+    """But how to do it."""
+    healthy(rig)
+    async with watching(chromium, rig.url) as seen:
+        await seen.open()
+        await seen.says("registry-agent renew HOST", "#how-to-renew")
+        assert await seen.page.get_by_role("button", name="Renew").count() == 0
