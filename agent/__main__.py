@@ -5,14 +5,17 @@ import sys
 from typing import Any, Final, NoReturn
 
 from agent import __version__
-from agent.cli import check_config, demo, renew, run, status
+from agent.cli import check_config, demo, doctor, logs, renew, run, status, support_bundle
 
 USAGE: Final = 64  # sysexits.h: EX_USAGE
 
 _COMMANDS: Final = (
     ("run", run, "keep this environment logged in (the daemon)"),
     ("status", status, "say what the agent says"),
+    ("doctor", doctor, "walk the chain link by link, and say which one is broken; changes nothing"),
     ("renew", renew, "log in anew now, and wait for the outcome"),
+    ("logs", logs, "show the agent's recent events"),
+    ("support-bundle", support_bundle, "pack what support needs to know, without secrets, into one file"),
     ("check-config", check_config, "check the settings"),
     ("demo", demo, "see the agent at work on a pretend cloud"),
 )

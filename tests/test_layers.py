@@ -21,7 +21,10 @@ ALLOWED = {
     "parts": MODEL | {"settings", "edge", "services", "observe", "web", ""},
     "app": MODEL | {"settings", "settings_loader", "parts", ""},
     "demo": MODEL | {"edge", ""},
-    "cli": MODEL | {"settings", "settings_loader", "edge", "app", "demo", ""},
+    "support": MODEL | {"settings", "settings_loader", "edge", "observe", ""},
+    # It tries the agent's own login, refusals and overrides without the agent, so it wires services as `parts` does.
+    "doctor": MODEL | {"settings", "settings_loader", "edge", "services", "observe", ""},
+    "cli": MODEL | {"settings", "settings_loader", "edge", "app", "demo", "doctor", "support", ""},
     "__main__": {"cli", ""},
     "__init__": set(),
 }

@@ -15,6 +15,7 @@ from typing import Any, Final
 from agent.cli.status_view import View, text
 from agent.edge.agent_socket import AgentSocket, NoAgent, NoAnswer
 from agent.edge.paths import socket_candidates
+from agent.model.text import CONTROL
 
 ANSWERED: Final = 0
 NO_AGENT: Final = 1
@@ -26,12 +27,13 @@ _FIRST_PASS_S: Final = 60.0
 _HOLD_S: Final = 30.0
 _PAUSE_S: Final = 0.25
 _GRACE_S: Final = 0.5
-_CLEAR: Final = "\x1b[H\x1b[2J\x1b[3J"
+_NAMED: Final = 3
+"""So many registries are named where many are waited for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the document itself; with --watch one a line")
-    parser.add_argument("--watch", action="store_true", help="again at each change, until Ctrl-C")
+    parser.add_argument("--watch", action="store_true", help="again at each change, until q or Ctrl-C")
     parser.add_argument("--wait", action="store_true", help="wait until every registry was attempted once")
     parser.add_argument("--strict", action="store_true", help="exit with 2 unless the condition is healthy")
     parser.add_argument(
@@ -52,6 +54,12 @@ def run(args: argparse.Namespace) -> int:
     show = _Screen(as_json=args.json, repeated=args.watch)
     try:
         document = _first(agent, args)
+        if show.redraws:
+            # Imported here: nobody else needs the terminal's part.
+            from agent.cli.status_watch import watch  # noqa: PLC0415
+
+            watch(agent, document)
+            return ANSWERED
         show(document)
         if args.watch:
             _watch(agent, document, show)
@@ -91,15 +99,18 @@ class _Screen:
 
     def __call__(self, document: dict[str, Any]) -> None:
         if self._as_json:
-            lines = [json.dumps(document, ensure_ascii=False, indent=None if self._repeated else 2)]
+            lines = [_escaped(json.dumps(document, ensure_ascii=False, indent=None if self._repeated else 2))]
         else:
             colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
             lines = View(shutil.get_terminal_size((80, 24)).columns, colours).lines(document)
-        if self.redraws:
-            lines[0] = _CLEAR + lines[0]
-        elif self._repeated and not self._as_json:
+        if self._repeated and not self._as_json:
             lines.append("")
         print("\n".join(lines), flush=True)
+
+
+def _escaped(document: str) -> str:
+    """The same JSON without what a terminal would obey: another user's agent may answer anything."""
+    return "".join(f"\\u{ord(c):04x}" if c != "\n" and CONTROL.match(c) else c for c in document)
 
 
 def _first(agent: AgentSocket, args: argparse.Namespace) -> dict[str, Any]:
@@ -130,18 +141,27 @@ def _first_pass(agent: AgentSocket, timeout: float) -> dict[str, Any]:
             continue
         if document.get("phase") == "running":
             return document
-        pending = [text(row["hostname"]) for row in document["registries"] if row["state"] == "pending"]
-        waited_for = ", ".join(pending) or "the sources of secrets"
+        waited_for = _waited_for(document)
         if time.monotonic() >= end:
             raise _Late(f"the first pass is not over after {timeout:g} s; it waits for {waited_for}")
         say(f"waiting for {waited_for}")
         since = document["revision"]
 
 
+def _waited_for(document: dict[str, Any]) -> str:
+    """The registries that were not attempted yet, and how many were."""
+    registries = document["registries"]
+    pending = [text(row["hostname"]) for row in registries if row["state"] == "pending"]
+    if not pending:
+        return "the sources of secrets"
+    more = f" and {len(pending) - _NAMED} more" if len(pending) > _NAMED else ""
+    done = f" ({len(registries) - len(pending)} of {len(registries)} tried)" if len(registries) > 1 else ""
+    return ", ".join(pending[:_NAMED]) + more + done
+
+
 def _watch(agent: AgentSocket, document: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> None:
     """Show each further document, for ever; a restart of the agent is waited out."""
     say = _Once()
-    redraws = isinstance(show, _Screen) and show.redraws
     since: int | None = document["revision"]
     while True:
         try:
@@ -152,7 +172,7 @@ def _watch(agent: AgentSocket, document: dict[str, Any], show: Callable[[dict[st
             since = None
             continue
         say = _Once()
-        if redraws or newer["revision"] != since:
+        if newer["revision"] != since:
             show(newer)
         since = newer["revision"]
 

@@ -11,13 +11,25 @@ from agent.model.text import printable
 Json = Mapping[str, Any]
 
 _STATE: Final = 10
-_ENDS: Final = 10
-_NEXT: Final = 16
+_ENDS: Final = 11
+_NEXT: Final = 17
 _GAP: Final = 2
 _NARROWEST: Final = 60
 _GRAVEST_FIRST: Final = ("error", "warning", "notice")
-_COLOURS: Final = {"error": 31, "rejected": 31, "expired": 31, "degraded": 33, "warning": 33, "retrying": 33}
-_COLOURS_WELL: Final = {"healthy": 32, "logged in": 32}
+_PAINT: Final = {
+    **dict.fromkeys(("error", "rejected", "expired"), 31),
+    **dict.fromkeys(("degraded", "warning", "retrying", "starting", "stopping"), 33),
+    **dict.fromkeys(("all is well", "logged in"), 32),
+}
+_BOLD: Final = 1
+_WELL: Final = "all is well"
+_TURNS: Final = {
+    "user": ("your turn", "YOUR TURN"),
+    "admin": ("an admin's turn", "AN ADMIN'S TURN (whoever runs the platform, the registry or the AWS account)"),
+    "nobody": ("the agent tries again", "NOBODY'S TURN: THE AGENT TRIES AGAIN"),
+}
+_NOTICES: Final = "GOOD TO KNOW"
+_NO_SECRETS: Final = "no secret for a registry was found: there is nothing to log in to, so pulls are anonymous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +45,35 @@ class View:
         parts = [self._head(document), self._table(document, now), self._warnings(document, now)]
         return [line for part in parts for line in part]
 
+    def alarm(self, words: str) -> str:
+        """One line in the colour of errors, cut where it does not fit."""
+        return self._code(_cut(text(words), self.width), _PAINT["error"])
+
     def _head(self, document: Json) -> Iterator[str]:
-        condition = text(document.get("condition"))
-        first, *more = self._wrapped(f"{condition}: {text(document.get('summary'))}", "")
-        yield first.replace(condition, self._painted(condition), 1)
+        verdict = _verdict(document)
+        first, *more = self._wrapped(f"{_told(document, verdict)}: {text(document.get('summary'))}", "")
+        yield first.replace(verdict, self._painted(verdict), 1)
         yield from more
         environment, docker = document.get("environment", {}), document.get("tools", {}).get("docker", {})
         engine = f"docker {text(docker.get('version') or '?')}, engine {text(docker.get('engine'))}"
-        facts = (
+        clock = document.get("clock", {})
+        facts = [
             f"environment {text(environment.get('id'))}",
             f"user {text(environment.get('user'))}",
             f"agent {text(document.get('version'))}, up {duration(timedelta(seconds=document.get('uptime_s', 0)))}",
             engine if docker.get("present") else "no docker",
-        )
+        ]
+        if clock.get("jumps"):
+            last = relative(clock.get("last_jump_at"), moment(document.get("now")))
+            facts.append(f"clock jumped {counted(clock['jumps'], 'time')}, last {last}")
         yield from self._wrapped(" · ".join(facts), "")
-        if document.get("phase") != "running":
-            yield f"{text(document.get('phase'))}: " + (
-                "the first pass is not over" if document.get("phase") == "starting" else "the agent is about to end"
-            )
 
     def _table(self, document: Json, now: datetime | None) -> Iterator[str]:
         rows: list[Json] = document.get("registries", [])
         if not rows:
+            if document.get("phase") == "running":
+                yield ""
+                yield from self._wrapped(_NO_SECRETS, "")
             return
         hosts = self._host_width(text(row.get("hostname")) for row in rows)
         yield ""
@@ -79,14 +98,24 @@ class View:
         return gap.join([host.ljust(hosts), painted, ends.ljust(_ENDS), following]).rstrip()
 
     def _warnings(self, document: Json, now: datetime | None) -> Iterator[str]:
-        for warning in sorted(document.get("warnings", []), key=_gravity):
+        warnings = document.get("warnings", [])
+        for turn, (_, title) in _TURNS.items():
+            yield from self._group(title, [w for w in warnings if _weighs(w) and _turn(w) == turn], now)
+        yield from self._group(_NOTICES, [w for w in warnings if not _weighs(w)], now)
+
+    def _group(self, title: str, warnings: list[Json], now: datetime | None) -> Iterator[str]:
+        if not warnings:
+            return
+        yield ""
+        for line in self._wrapped(title, ""):
+            yield self._code(line, _BOLD)
+        for warning in sorted(warnings, key=_gravity):
             severity = text(warning.get("severity"))
-            yield ""
-            first, *more = self._wrapped(f"{severity}: {text(warning.get('message'))}", "  ", first="")
+            first, *more = self._wrapped(f"{severity}: {text(warning.get('message'))}", "    ", first="  ")
             yield first.replace(severity, self._painted(severity), 1)
             yield from more
-            yield from self._wrapped(f"→ {text(warning.get('hint'))}", "    ", first="  ")
-            yield from self._wrapped(_history(warning, now), "  ")
+            yield from self._wrapped(f"→ {text(warning.get('hint'))}", "      ", first="    ")
+            yield from self._wrapped(_history(warning, now), "    ")
 
     def _wrapped(self, line: str, indent: str, *, first: str | None = None) -> list[str]:
         return wrap(
@@ -99,8 +128,10 @@ class View:
         ) or [""]
 
     def _painted(self, word: str) -> str:
-        code = _COLOURS.get(word) or _COLOURS_WELL.get(word)
-        return f"\x1b[{code}m{word}\x1b[0m" if self.colours and code else word
+        return self._code(word, _PAINT.get(word))
+
+    def _code(self, words: str, code: int | None) -> str:
+        return f"\x1b[{code}m{words}\x1b[0m" if self.colours and code else words
 
 
 def text(value: object) -> str:
@@ -132,6 +163,43 @@ def duration(span: timedelta) -> str:
     return f"{seconds:.0f} s"
 
 
+def counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _verdict(document: Json) -> str:
+    """The first words of all: what it comes down to."""
+    condition, phase = text(document.get("condition")), text(document.get("phase"))
+    if condition != "healthy":
+        return condition
+    return _WELL if phase == "running" else phase
+
+
+def _told(document: Json, verdict: str) -> str:
+    """The verdict, and whose turn it is, or what is under way."""
+    if document.get("phase") == "stopping":
+        return f"{verdict}, the agent is about to end"
+    turns = [_turn(warning) for warning in document.get("warnings", []) if _weighs(warning)]
+    whose = [words for turn, (words, _) in _TURNS.items() if turn in turns]
+    # Where somebody can act, that the rest mends itself is told beside the rest.
+    acting = [words for turn, (words, _) in _TURNS.items() if turn in turns and turn != "nobody"] or whose
+    parts = [verdict, *([" and ".join(acting)] if acting else [])]
+    if document.get("phase") == "starting":
+        parts.append("the first pass is not over")
+    return ", ".join(parts)
+
+
+def _weighs(warning: Json) -> bool:
+    """Whether it makes the condition worse than healthy."""
+    return warning.get("severity") != "notice"
+
+
+def _turn(warning: Json) -> str:
+    """Whose; a word that this version does not know is taken for the reader's."""
+    needs = warning.get("needs")
+    return needs if needs in _TURNS else "user"
+
+
 def _ends(row: Json, now: datetime | None) -> str:
     if row.get("expires_at"):
         return relative(row["expires_at"], now)
@@ -158,10 +226,10 @@ def _gravity(warning: Json) -> int:
 
 def _history(warning: Json, now: datetime | None) -> str:
     count = warning.get("count", 1)
-    times = f", seen {count} times" if count > 1 else ""
-    needs = warning.get("needs")
-    whose = f", needs {'you' if needs == 'user' else 'an admin'}" if needs in ("user", "admin") else ""
-    return f"({text(warning.get('code'))}, since {relative(warning.get('first_seen'), now)}{times}{whose})"
+    seen = f", seen {count} times" if count > 1 else ""
+    began = moment(warning.get("first_seen"))
+    lasts = f", for {duration(now - began)}" if now and began else ""
+    return f"({text(warning.get('code'))}{lasts}{seen})"
 
 
 def _cut(host: str, width: int) -> str:

@@ -174,7 +174,7 @@ class _Chain:
         return AwsCredentialsMissing(
             SUBJECT,
             f"{place} is set up but gives no AWS credentials: {reason}",
-            hint="mend that place or remove it: like every AWS tool, the agent looks no further",
+            hint="mend that place or take its setting away: like every AWS tool, the agent looks no further",
         )
 
     def _instance(self) -> str:

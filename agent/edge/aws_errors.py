@@ -20,14 +20,17 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from agent.edge.ecr_reply import server_time
-from agent.model.aws_failure import SUBJECT, AwsRefusal, problem_of
+from agent.model import hints
+from agent.model.aws_failure import SOMEBODY_ELSE, SUBJECT, AwsRefusal, problem_of
 from agent.model.problem import Problem
 from agent.model.problems import AwsError, AwsUnreachable
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
-_TLS_HINT: Final = "if a proxy with a CA of its own stands between, name that CA in AWS_CA_BUNDLE or SSL_CERT_FILE"
-_PROXY_HINT: Final = "check HTTPS_PROXY, its user name and password, and NO_PROXY"
+_TLS_HINT: Final = (
+    "a proxy with a CA of its own may stand between: get that CA's certificate from the network's administrator and "
+    "name the file in AWS_CA_BUNDLE or SSL_CERT_FILE"
+)
 
 _AS_LONG_AS_KEYS: Final = 16
 
@@ -57,7 +60,7 @@ def problem_from(error: Exception, question: Question, seen_at: datetime, timeou
     return AwsError(
         SUBJECT,
         f"the answer to {question.action} cannot be understood: {type(error).__name__}",
-        hint="something may stand between: a proxy, a gateway, a captive portal, or a wrong AWS_ENDPOINT_URL",
+        hint=SOMEBODY_ELSE,
     )
 
 
@@ -88,7 +91,7 @@ def _transport_problem(error: BotoCoreError, question: Question) -> Problem:
     hint = None
     match error:
         case ProxyConnectionError() | InvalidProxiesConfigError():
-            reason, hint = f"the proxy did not let it through{_inner(error)}", _PROXY_HINT
+            reason, hint = f"the proxy did not let it through{_inner(error)}", hints.PROXY
         case SSLError():
             reason, hint = f"its certificate was not accepted{_inner(error)}", _TLS_HINT
         case ConnectTimeoutError():

@@ -93,7 +93,11 @@ class AwsSdk:
                 )
         except TimeoutError:
             fault = f"~/.aws cannot be read: no end after {settings.call_timeout_s:g} s"
-            raise AwsCredentialsMissing(SUBJECT, fault, hint="check the file system that it lies on") from None
+            raise AwsCredentialsMissing(
+                SUBJECT,
+                fault,
+                hint="see whether `ls ~/.aws` ends; if it hangs, the file system that it lies on is down",
+            ) from None
 
     async def _sign_in(self, asking: "_Asking", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
         if identity.role_arn is not None and _uses_web_identity(identity, settings):

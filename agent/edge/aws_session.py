@@ -56,7 +56,9 @@ def open_session(
     except (ProfileNotFound, ConfigParseError) as error:
         if chain:
             raise AwsCredentialsMissing(
-                SUBJECT, f"no AWS credentials: {error}", hint="correct aws.profile or AWS_PROFILE, and ~/.aws"
+                SUBJECT,
+                f"no AWS credentials: {error}",
+                hint="correct aws.profile or AWS_PROFILE, or ~/.aws: `aws configure list` shows what they give",
             ) from error
         session = AioSession(session_vars={**_NO_PROFILE, "config_file": (None, None, "/dev/null", None)})
     session.register_component("data_loader", loader)

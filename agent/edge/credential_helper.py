@@ -27,9 +27,7 @@ class CredentialHelpers:
 
     def __init__(self, environ: Mapping[str, str], *, deadline_s: float = _DEADLINE_S, unit: str | None = None) -> None:
         """`unit` is the systemd service that the agent runs in, whose sandbox may be in a helper's way."""
-        self._hint: Final[Callable[[str], str | None]] = (
-            (lambda name: _sandboxed(name, unit, environ)) if unit else (lambda _: None)
-        )
+        self._hint: Final[Callable[[str], str]] = (lambda name: _sandboxed(name, unit, environ)) if unit else _named
         self._env: Final = child_environment(environ)
         self._path: Final = environ.get("PATH")
         self._deadline_s: Final = deadline_s
@@ -46,7 +44,9 @@ class CredentialHelpers:
         except (ValueError, AttributeError, TypeError, RecursionError):
             username = secret = None
         if not isinstance(username, str) or not isinstance(secret, str):
-            raise CredentialStoreFailed(server, f"docker-credential-{name} gave an answer that is no login")
+            raise CredentialStoreFailed(
+                server, f"docker-credential-{name} gave an answer that is no login", hint=_named(name)
+            )
         if not username and not secret:
             return None
         return Entry(username, Sensitive(secret), identity_token=username == TOKEN_USER)
@@ -75,7 +75,7 @@ class CredentialHelpers:
             raise CredentialStoreFailed(
                 server,
                 f"{program} is not on the PATH of the agent",
-                hint=f"install {program}, or take it out of Docker's config.json",
+                hint=f"install {program}, or take {name} out of credsStore and credHelpers in Docker's config.json",
             )
         try:
             return await run([found, action], env=self._env, stdin=stdin.encode(), timeout=self._deadline_s)
@@ -90,7 +90,12 @@ class CredentialHelpers:
             return
         program = f"docker-credential-{name}"
         if b"not implemented" in finished.stdout + finished.stderr:
-            raise CredentialStoreFailed(server, f"{program} cannot {action} logins (it says: not implemented)")
+            raise CredentialStoreFailed(
+                server,
+                f"{program} cannot {action} logins (it says: not implemented)",
+                hint=f"take HOST out of the care of {name} (credsStore, credHelpers) in Docker's config.json, "
+                "or name HOST in secrets.exclude",
+            )
         said = _quotable((finished.stdout + b"\n" + finished.stderr).decode(errors="replace"), entry)
         message = f"{program} {action} failed with exit code {finished.returncode}{said}"
         raise CredentialStoreFailed(server, message, hint=self._hint(name))
@@ -102,7 +107,11 @@ def _sandboxed(name: str, unit: str, environ: Mapping[str, str]) -> str:
     if name == "pass":
         places = {"PASSWORD_STORE_DIR": ".password-store", "GNUPGHOME": ".gnupg"}
         return opening(unit, [environ.get(variable) or home / place for variable, place in places.items()])
-    return f"{CredentialStoreFailed.hint}; if it keeps logins in files, {opening(unit, ['THEIR-DIRECTORY'])}"
+    return f"{_named(name)}; if it keeps logins in files, {opening(unit, ['THEIR-DIRECTORY'])}"
+
+
+def _named(name: str) -> str:
+    return CredentialStoreFailed.hint.replace("NAME", name)
 
 
 def _not_found(finished: Finished) -> bool:

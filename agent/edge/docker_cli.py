@@ -81,7 +81,7 @@ class DockerCli:
             raise ConfigUnwritable(
                 registry.hostname,
                 f"the agent's runtime directory {self._runtime} takes no file: {error.strerror}",
-                hint="free space on it, or set RUNTIME_DIRECTORY to a directory of the agent's user",
+                hint=f"make room there (`df -h {self._runtime}`), or set RUNTIME_DIRECTORY to a directory of this user",
             ) from error
         try:
             finished = await run(

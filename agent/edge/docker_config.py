@@ -78,16 +78,30 @@ class DockerConfigFile:
             async with asyncio.timeout(_DEADLINE_S):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except TimeoutError as error:
-            raise ConfigUnwritable(str(self.path), f"{self.path} hangs: its file system does not answer") from error
+            raise ConfigUnwritable(
+                str(self.path),
+                f"{self.path} hangs: its file system does not answer",
+                hint=f"see whether `ls {self.path.parent}` ends; if not, the file system (NFS?) is down",
+            ) from error
         except (ConfigError, UnreadableFileError) as fault:
-            raise ConfigInvalid(str(self.path), f"{self.path} is not valid: {fault}") from fault
+            raise ConfigInvalid(str(self.path), f"{self.path} is not what docker can read: {fault}") from fault
         except OSError as error:
             message = f"{self.path} cannot be written: {_reason(error)}"
             raise ConfigUnwritable(str(self.path), message, hint=self._hint(error)) from error
 
     def _hint(self, error: OSError) -> str | None:
-        if error.errno == errno.EROFS and self._unit:
-            return opening(self._unit, [self._target().parent])
+        directory = self._target().parent
+        match error.errno:
+            case errno.EROFS if self._unit:
+                return opening(self._unit, [directory])
+            case errno.EROFS:
+                return (
+                    f"name another directory in docker.config_dir and DOCKER_CONFIG: {directory} is mounted read-only"
+                )
+            case errno.ENOSPC | errno.EDQUOT:
+                return f"make room on the file system of {directory}: `df -h {directory}` shows how full it is"
+            case errno.EACCES | errno.EPERM:
+                return f"give it to the agent's user: `sudo chown -R {os.geteuid()} {directory}`"
         return None
 
     def _update(self, change: Callable[[Document], Document]) -> Document:

@@ -48,7 +48,11 @@ class SecretUrl:
             reply = await self._ask(url, await _headers(token_file, etag))
             return _answer(reply, source, etag)
         except TokenFileError as error:
-            raise SecretsUnavailable(source, str(error), hint="check secrets.token_file") from error
+            raise SecretsUnavailable(
+                source,
+                str(error),
+                hint="put the token there, or correct secrets.token_file; whoever runs the platform provides it",
+            ) from error
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise SecretsUnavailable(source, f"{source} {_why(error)}") from error
 

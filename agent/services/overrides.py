@@ -32,7 +32,8 @@ class Overrides:
             reasons.append(
                 (
                     f"docker uses another login for {hostname}, which somebody else put into {where}",
-                    f"`registry-agent renew {hostname}` takes it over; name it in secrets.exclude to keep it",
+                    f"`registry-agent renew {hostname}` puts the secret's login there; to keep the other, name {hostname} in "
+                    "secrets.exclude",
                 )
             )
         reasons += [

@@ -109,7 +109,9 @@ class ToolWatch:
             return
         if program is None:
             self._set(docker=Tool())
-            self._report("docker", [DockerCliMissing("docker", "there is no docker on PATH, so nothing can log in")])
+            self._report(
+                "docker", [DockerCliMissing("docker", "there is no docker on PATH, so no registry can log in")]
+            )
             self.docker_present.clear()
             return
         failure: list[Problem] = []
@@ -132,7 +134,9 @@ class ToolWatch:
         tool = Tool() if program is None else await self._tool("aws", program, self._probes.aws_version)
         self._set(aws=tool)
         missing = self._ecr_wanted and program is None
-        self._report("aws", [AwsCliMissing("aws", "there is no aws on PATH; ECR logins do not need it")] * missing)
+        self._report(
+            "aws", [AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")] * missing
+        )
 
     async def _find(self, name: str) -> Path | None:
         """The program on PATH. A search that hangs is the only one until it ends: each keeps a thread.
@@ -160,7 +164,11 @@ class ToolWatch:
             case Engine.UNREACHABLE:
                 return [EngineUnreachable("engine", f"no Docker engine answers at {self._engine_address}")]
             case Engine.UNRESPONSIVE:
-                return [EngineUnresponsive("engine", f"the Docker engine at {self._engine_address} stays silent")]
+                return [
+                    EngineUnresponsive(
+                        "engine", f"the Docker engine at {self._engine_address} takes connections and does not answer"
+                    )
+                ]
         return []
 
     async def _tool(self, name: str, program: Path, version: Callable[[Path], Awaitable[str | None]]) -> Tool:

@@ -50,8 +50,8 @@ function _shtab_registry_agent_using
   test "$_shtab_registry_agent_cmdpath" = "$argv"
 end
 
-set -g _shtab_registry_agent_commands run status renew check-config demo
-set -g _shtab_registry_agent_opts_with_value --config --for --set --socket --timeout --user
+set -g _shtab_registry_agent_commands run status doctor renew logs support-bundle check-config demo
+set -g _shtab_registry_agent_opts_with_value --attempt --config --for --level --lines --output --registry --set --since --socket --timeout --user -n -o
 
 complete -c registry-agent -e
 complete -c registry-agent -f
@@ -70,12 +70,20 @@ complete -c registry-agent -n '_shtab_registry_agent_using status' -s h -l help 
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the settings file'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l set -x -d 'one setting; beats environment and file; may be repeated'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l json -d 'the document itself; with --watch one a line'
-complete -c registry-agent -n '_shtab_registry_agent_using status' -l watch -d 'again at each change, until Ctrl-C'
+complete -c registry-agent -n '_shtab_registry_agent_using status' -l watch -d 'again at each change, until q or Ctrl-C'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l wait -d 'wait until every registry was attempted once'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l strict -d 'exit with 2 unless the condition is healthy'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l timeout -x -d 'give up after S seconds; without it 10, with --wait 60'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l socket -xka "(__fish_complete_path (commandline -ct))" -d 'the agent'"'"'s socket'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l user -xka "(command ls /run/registry-agent 2>/dev/null)" -d 'whose agent, where several run'
+complete -c registry-agent -n '_shtab_registry_agent_using; and test $_shtab_registry_agent_npos -eq 0' -a doctor -d 'Walk the chain link by link, and say which one is broken; changes nothing.'
+complete -c registry-agent -n '_shtab_registry_agent_using doctor' -s h -l help -d 'show this help message and exit'
+complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the settings file'
+complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l set -x -d 'one setting; beats environment and file; may be repeated'
+complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l json -d 'the same for machines'
+complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l try -d 'send a password that was refused again'
+complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l socket -xka "(__fish_complete_path (commandline -ct))" -d 'the agent'"'"'s socket'
+complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l user -xka "(command ls /run/registry-agent 2>/dev/null)" -d 'whose agent, where several run'
 complete -c registry-agent -n '_shtab_registry_agent_using; and test $_shtab_registry_agent_npos -eq 0' -a renew -d 'Log in anew now, and wait for the outcome.'
 complete -c registry-agent -n '_shtab_registry_agent_using renew' -s h -l help -d 'show this help message and exit'
 complete -c registry-agent -n '_shtab_registry_agent_using renew' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the settings file'
@@ -83,6 +91,27 @@ complete -c registry-agent -n '_shtab_registry_agent_using renew' -l set -x -d '
 complete -c registry-agent -n '_shtab_registry_agent_using renew' -l timeout -x -d 'give up after S seconds; without it 120'
 complete -c registry-agent -n '_shtab_registry_agent_using renew' -l socket -xka "(__fish_complete_path (commandline -ct))" -d 'the agent'"'"'s socket'
 complete -c registry-agent -n '_shtab_registry_agent_using renew' -l user -xka "(command ls /run/registry-agent 2>/dev/null)" -d 'whose agent, where several run'
+complete -c registry-agent -n '_shtab_registry_agent_using; and test $_shtab_registry_agent_npos -eq 0' -a logs -d 'Show the agent'"'"'s recent events.'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -s h -l help -d 'show this help message and exit'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the settings file'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l set -x -d 'one setting; beats environment and file; may be repeated'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -s f -l follow -d 'then each further event, until Ctrl-C'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -s n -l lines -x -d 'the last N; 100 where nothing else is asked for'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l since -x -d '10m, 2h, 3d ago, or 2026-01-31T08:00:00Z'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l level -xka "debug info warning error" -d 'this level and graver ones'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l registry -x -d 'what is about this registry'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l attempt -x -d 'the story of one login, by the attempt_id that its lines bear'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l json -d 'the events as they were logged, one a line'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l journal -d 'read the journal even where an agent answers'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l socket -xka "(__fish_complete_path (commandline -ct))" -d 'the agent'"'"'s socket'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l user -xka "(command ls /run/registry-agent 2>/dev/null)" -d 'whose agent, where several run'
+complete -c registry-agent -n '_shtab_registry_agent_using; and test $_shtab_registry_agent_npos -eq 0' -a support-bundle -d 'Pack what support needs to know, without secrets, into one file.'
+complete -c registry-agent -n '_shtab_registry_agent_using support-bundle' -s h -l help -d 'show this help message and exit'
+complete -c registry-agent -n '_shtab_registry_agent_using support-bundle' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the settings file'
+complete -c registry-agent -n '_shtab_registry_agent_using support-bundle' -l set -x -d 'one setting; beats environment and file; may be repeated'
+complete -c registry-agent -n '_shtab_registry_agent_using support-bundle' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where it goes, - for standard output; without it a new file in the current directory'
+complete -c registry-agent -n '_shtab_registry_agent_using support-bundle' -l socket -xka "(__fish_complete_path (commandline -ct))" -d 'the agent'"'"'s socket'
+complete -c registry-agent -n '_shtab_registry_agent_using support-bundle' -l user -xka "(command ls /run/registry-agent 2>/dev/null)" -d 'whose agent, where several run'
 complete -c registry-agent -n '_shtab_registry_agent_using; and test $_shtab_registry_agent_npos -eq 0' -a check-config -d 'Check the settings.'
 complete -c registry-agent -n '_shtab_registry_agent_using check-config' -s h -l help -d 'show this help message and exit'
 complete -c registry-agent -n '_shtab_registry_agent_using check-config' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the settings file'

@@ -46,14 +46,15 @@ async def test_a_person_reads_it_in_80_columns() -> None:
     assert (answer.code, answer.err) == (0, "")
     lines = answer.out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0] == "error: 1 of 3 registries logged in, 1 error"
+    assert lines[0] == "error, your turn: 1 of 3 registries logged in, 1 error"
     assert ECR in lines
     assert any(line.split() == ["logged", "in", "in", "11", "h", "renews", "in", "5", "h"] for line in lines)
     assert any(line.startswith("ghcr.io") and line.endswith("tries in 29 min") for line in lines)
     assert "  disabled in the secret" in lines
-    assert any(line.startswith("error: ghcr.io refused the user name") for line in lines)
-    assert any(line.startswith("  → update the secret's user name or password") for line in lines)
-    assert "  (login_rejected, since 0 s ago, needs you)" in lines
+    yours = lines[lines.index("YOUR TURN") :]
+    assert yours[1].startswith("  error: ghcr.io refused the user name")
+    assert any(line.startswith("    → update the secret's user name or password") for line in yours)
+    assert "    (login_rejected, for 0 s)" in yours
     assert "\x1b" not in answer.out
 
 
@@ -108,6 +109,17 @@ async def test_wait_ends_with_the_first_pass() -> None:
         assert (answer.code, json.loads(answer.out)["phase"]) == (0, "running")
 
 
+async def test_wait_names_some_of_many() -> None:
+    """Three, how many more, and how many are done."""
+    async with serving() as rig:
+        for number in range(5):
+            rig.log_in(f"{number}.example", State.PENDING)
+        rig.log_in("done.example")
+        answer = await command("status", "--wait", "--timeout", "0.3", socket=rig.socket)
+    words = "waiting for 0.example, 1.example, 2.example and 2 more (1 of 6 tried)"
+    assert words in answer.err
+
+
 async def test_wait_gives_up_after_its_timeout() -> None:
     """Exit 1, and the names of those that are missing."""
     async with serving() as rig:
@@ -160,6 +172,88 @@ def document(**row: object) -> dict[str, Any]:
         "registries": [{"hostname": "ghcr.io", "state": "rejected", **row}],
         "warnings": [],
     }
+
+
+WARNING = {
+    "code": "login_rejected",
+    "severity": "error",
+    "subject": "ghcr.io",
+    "message": "ghcr.io refused the user name or password of secret team-ghcr",
+    "hint": "update the secret's user name or password; an access token may have expired or lack the right to read",
+    "needs": "user",
+    "first_seen": "2025-12-31T23:55:00Z",
+    "last_seen": "2026-01-01T00:00:00Z",
+    "count": 3,
+}
+
+
+def with_warnings(*changes: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {**document(), "warnings": [{**WARNING, **change} for change in changes], **fields}
+
+
+@pytest.mark.parametrize(
+    ("shown", "first"),
+    [
+        (with_warnings(condition="healthy"), "all is well: x"),
+        (with_warnings({"severity": "notice"}, condition="healthy"), "all is well: x"),
+        (with_warnings({}), "error, your turn: x"),
+        (with_warnings({"needs": "admin"}), "error, an admin's turn: x"),
+        (with_warnings({"needs": "admin"}, {}), "error, your turn and an admin's turn: x"),
+        (with_warnings({"needs": "nobody"}, {}), "error, your turn: x"),
+        (
+            with_warnings({"needs": "nobody", "severity": "warning"}, condition="degraded"),
+            "degraded, the agent tries again: x",
+        ),
+        (with_warnings({"needs": "a robot"}), "error, your turn: x"),
+        (with_warnings(condition="healthy", phase="starting"), "starting, the first pass is not over: x"),
+        (with_warnings({}, phase="starting"), "error, your turn, the first pass is not over: x"),
+        (with_warnings(condition="healthy", phase="stopping"), "stopping, the agent is about to end: x"),
+    ],
+)
+def test_the_first_line_says_whether_all_is_well_and_whose_turn_it_is(shown: dict[str, Any], first: str) -> None:
+    """Whoever reads no more than that knows what it comes down to."""
+    assert View(80).lines(shown)[0] == first
+
+
+def test_warnings_stand_with_whose_turn_it_is() -> None:
+    """The reader's own first, notices last; within each the gravest first."""
+    shown = with_warnings(
+        {"severity": "notice", "message": "n"},
+        {"needs": "nobody", "message": "waits"},
+        {"severity": "warning", "message": "lesser"},
+        {"message": "graver"},
+        {"needs": "admin", "message": "other"},
+    )
+    lines = [line.strip() for line in View(80).lines(shown) if not line.lstrip().startswith(("→", "expired", "("))]
+    told = [line for line in lines[lines.index("YOUR TURN") :] if line]
+    assert told == [
+        "YOUR TURN",
+        "error: graver",
+        "warning: lesser",
+        "AN ADMIN'S TURN (whoever runs the platform, the registry or the AWS account)",
+        "error: other",
+        "NOBODY'S TURN: THE AGENT TRIES AGAIN",
+        "error: waits",
+        "GOOD TO KNOW",
+        "notice: n",
+    ]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("state", [state.value for state in State])
+@pytest.mark.parametrize("hours", ["01:59:59", "12:00:00"])
+def test_no_line_is_wider_than_the_terminal(width: int, state: str, hours: str) -> None:
+    """Whatever the state, the name and the times; the longest of each are such as ECR has."""
+    later = f"2026-01-01T{hours}Z"
+    row = {"hostname": ECR, "state": state, "expires_at": later, "renew_at": later}
+    for more in ({}, {"next_attempt_at": later}, {"expires_at": "2025-12-31T22:00:01Z"}, {"last_error": "no " * 50}):
+        shown = with_warnings({}, {"needs": "admin", "message": "why " * 50}, registries=[{**row, **more}])
+        assert max(map(len, View(width).lines(shown))) <= width
+
+
+def test_that_there_is_no_secret_is_said() -> None:
+    """A healthy agent that logs in nowhere is no answer to somebody whose pull fails."""
+    assert "pulls are anonymous" in " ".join(View(80).lines(with_warnings(registries=[])))
 
 
 def test_colours_only_where_they_are_wanted() -> None:

@@ -1,0 +1,96 @@
+"""`registry-agent doctor`: walks the chain from the settings to a pull, and says which link is broken."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from agent.cli.doctor_view import View
+from agent.cli.status import add_place
+from agent.edge.paths import runtime_directory, socket_candidates
+from agent.model.registry import HostnameError
+from agent.settings_loader import load_settings, parse_assignments
+
+if TYPE_CHECKING:
+    from agent.doctor.examination import Examination
+
+WELL: Final = 0
+BROKEN: Final = 2
+USAGE: Final = 64
+INTERRUPTED: Final = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "host", metavar="HOST", nargs="?", help="one registry, or an image such as ghcr.io/org/name:tag; else all"
+    )
+    parser.add_argument("--json", action="store_true", help="the same for machines")
+    parser.add_argument("--try", dest="try_refused", action="store_true", help="send a password that was refused again")
+    add_place(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report, or what is wrong with the arguments; the exit code of section 5."""
+    # Imported here: no other command needs these.
+    from agent.doctor.examination import Asked, Examination  # noqa: PLC0415
+    from agent.doctor.login import private_place  # noqa: PLC0415
+    from agent.doctor.target import parse_target  # noqa: PLC0415
+    from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
+
+    try:
+        flags = parse_assignments(args.set or [])
+        if args.host is not None:
+            parse_target(args.host)
+    except (ValueError, HostnameError) as error:
+        print(f"registry-agent doctor: {error}", file=sys.stderr)
+        return USAGE
+    keep_secrets_in()
+    loaded = load_settings(Path(args.config) if args.config else None, os.environ, flags)
+    runtime = runtime_directory(os.environ)
+    with private_place(runtime) as place:
+        sockets = [args.socket] if args.socket else socket_candidates(args.user)
+        asked = Asked(args.host, runtime, place, sockets, args.try_refused)
+        examination = Examination(loaded, os.environ, asked)
+        document = _run(examination)
+    if document is None:
+        return _leave(INTERRUPTED)
+    _print(document, as_json=args.json)
+    return _leave(BROKEN if document["broken"] else WELL)
+
+
+def _run(examination: "Examination") -> dict[str, Any] | None:
+    """The document; None where a signal came before. Either way nothing runs on but threads that hang."""
+    if sys.version_info < (3, 12):  # from then on it is the default: no thread for each child
+        asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    work = loop.create_task(examination.run())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, work.cancel)
+    try:
+        return loop.run_until_complete(work).as_json(examination.scrub)
+    except asyncio.CancelledError:
+        return None
+
+
+def _print(document: Mapping[str, Any], *, as_json: bool) -> None:
+    with contextlib.suppress(BrokenPipeError):  # whoever reads it has seen enough
+        if as_json:
+            print(json.dumps(document, indent=2))
+        else:
+            colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+            for line in View(shutil.get_terminal_size().columns, colours=colours).lines(document):
+                print(line)
+        sys.stdout.flush()
+
+
+def _leave(code: int) -> NoReturn:
+    """End now: a thread may still hang in a file system or a name server, and nobody may wait for it."""
+    os._exit(code)

@@ -1,0 +1,137 @@
+"""Which of the agent's events are shown: by time, level, registry, or as the story of one login."""
+
+import argparse
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from agent.edge.journal_line import JournalLine
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+_UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_DAY_S: Final = 86400
+_SPAN: Final = re.compile(r"(?:\d{1,9}(?:s|min|m|h|d|w))+")
+_PART: Final = re.compile(r"(\d+)([a-z]+)")
+_OF_PRIORITY: Final = {7: "debug", 6: "info", 5: "info", 4: "warning"}
+_SLACK: Final = timedelta(seconds=1)
+"""What belongs to an attempt is logged just before its first line, or just after its last."""
+_LONGEST_AGO: Final = timedelta(days=3650)
+_YEARS: Final = range(1971, 9999)
+"""Of an event; others cannot be told in every zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its line as it was logged, and what stands in it."""
+
+    line: str
+    time: datetime
+    fields: Mapping[str, Any]
+
+    def get(self, name: str) -> str | None:
+        value = self.fields.get(name)
+        return value if isinstance(value, str) else None
+
+    def about(self, registry: str) -> bool:
+        return registry in (self.get("registry"), self.get("subject"))
+
+
+def of_memory(lines: Iterable[str]) -> list[Event]:
+    """What the agent remembers; what is no event is left out."""
+    return [event for line in lines if (event := _event(line)) is not None]
+
+
+def of_journal(lines: Iterable[JournalLine]) -> list[Event]:
+    """What the journal has: the agent's events, and, as the event `journal`, what systemd and others say of it."""
+    return [_event(entry.message) or _foreign(entry) for entry in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What somebody asked for; what is None asks for nothing. `last` is how many, of those that are left."""
+
+    since: datetime | None = None
+    level: str | None = None
+    registry: str | None = None
+    attempt: str | None = None
+    last: int | None = None
+
+    def of(self, events: Iterable[Event]) -> list[Event]:
+        events = [*events]
+        chosen = self._story(events) if self.attempt else events
+        chosen = [event for event in chosen if self._wanted(event)]
+        return chosen[-self.last :] if self.last else chosen
+
+    def _wanted(self, event: Event) -> bool:
+        if self.since is not None and event.time < self.since:
+            return False
+        if self.level is not None and _rank(event.get("level")) < _rank(self.level):
+            return False
+        return self.registry is None or event.about(self.registry)
+
+    def _story(self, events: list[Event]) -> list[Event]:
+        """The lines that bear the id; and, from the first to the last of them, those about the same login without one.
+
+        These are the registry's warnings, what became of Docker's configuration, and ECR tokens of its region.
+        """
+        own = [event for event in events if event.get("attempt_id") == self.attempt]
+        if not own:
+            return []
+        registry = own[0].get("registry") or ""
+        begin = min(event.time - _took(event) for event in own) - _SLACK
+        end = max(event.time for event in own) + _SLACK
+
+        def belongs(event: Event) -> bool:
+            if event.get("attempt_id"):
+                return event.get("attempt_id") == self.attempt
+            return begin <= event.time <= end and (event.about(registry) or _serves(event, registry))
+
+        return [event for event in events if belongs(event)]
+
+
+def since(argument: str, now: datetime | None = None) -> datetime:
+    """`10m`, `2h`, `1d12h` ago; or a time of RFC 3339, the local one where it names no zone."""
+    wrong = argparse.ArgumentTypeError(f"{argument} is neither like 10m, 2h, 3d nor like 2026-01-31T08:00:00Z")
+    try:
+        if _SPAN.fullmatch(argument):
+            parts = _PART.findall(argument)
+            span = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
+            return (now or datetime.now(UTC)) - min(span, _LONGEST_AGO)
+        return datetime.fromisoformat(argument).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise wrong from None
+
+
+def _event(line: str) -> Event | None:
+    try:
+        fields = json.loads(line)
+        time = datetime.fromisoformat(fields["time"])
+        named = isinstance(fields["event"], str) and time.year in _YEARS
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return Event(line, time if time.tzinfo else time.replace(tzinfo=UTC), fields) if named else None
+
+
+def _foreign(entry: JournalLine) -> Event:
+    level = _OF_PRIORITY.get(entry.priority, "error")
+    time = entry.time.isoformat().replace("+00:00", "Z")
+    fields = {"time": time, "level": level, "event": "journal", "program": entry.program, "message": entry.message}
+    return Event(json.dumps(fields, ensure_ascii=False), entry.time, fields)
+
+
+def _rank(level: str | None) -> int:
+    return LEVELS.index(level) if level in LEVELS else 1
+
+
+def _took(event: Event) -> timedelta:
+    seconds = event.fields.get("seconds")
+    return timedelta(seconds=seconds) if isinstance(seconds, int | float) and 0 < seconds < _DAY_S else timedelta()
+
+
+def _serves(event: Event, registry: str) -> bool:
+    """Whether the ECR token that this event is about is one for that registry's region."""
+    region = event.get("region")
+    return (event.get("event") or "").startswith("token.") and bool(region) and f".{region}." in registry

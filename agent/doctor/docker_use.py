@@ -1,0 +1,194 @@
+"""Docker's configuration: the file, its disk, the store, and whose login Docker would really use for a registry."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent.doctor.link import Link, Walk, broken, from_problem, skipped, well, with_more
+from agent.edge.credential_helper import CredentialHelpers
+from agent.edge.docker_config import DockerConfigFile
+from agent.edge.ledger import Ledger
+from agent.edge.podman_auth import PodmanAuthFiles
+from agent.model.credential import Credential
+from agent.model.docker_auth import ConfigError, Document, Entry, entries, field, find, parse_config, store_of
+from agent.model.plan import Login
+from agent.model.problem import Problem
+from agent.model.problems import ConfigUnwritable, CredentialStoreFailed
+from agent.model.registry import Registry
+from agent.model.secret import ECR_USER
+from agent.model.sensitive import Sensitive
+from agent.model.text import printable
+from agent.services.overrides import Overrides
+from agent.services.placement import CONFIG_FILE, Order, Placed
+
+LINKS: Final = ("store", "in use")
+_FILE_S: Final = 4.0
+_HELPER_S: Final = 6.0
+_BLOCKS: Final = 2
+"""Free blocks beside the file's own size that a rewrite of the file takes: the new one, and the directory's entry."""
+# They answer `get` out of another source, and take nothing (their own `Add`).
+_CANNOT_STORE: Final = frozenset({"ecr-login"})
+
+
+_NOTHING: Final = Sensitive("")
+
+
+@dataclass(frozen=True, slots=True)
+class DockerFiles:
+    """All that tells what Docker would use. `auth_config` is the value of DOCKER_AUTH_CONFIG."""
+
+    config: DockerConfigFile
+    helpers: CredentialHelpers
+    podman: PodmanAuthFiles
+    ledger: Ledger
+    auth_config: str | None
+
+
+async def config_file(files: DockerFiles) -> tuple[Document | None, list[Link]]:
+    """The document, None where Docker could not read it; and whether a login could be written into it."""
+    path = files.config.path
+    try:
+        async with asyncio.timeout(_FILE_S):
+            document = await files.config.read()
+            refusal = await asyncio.to_thread(_refusal, path)
+            exists = await asyncio.to_thread(path.exists)
+    except TimeoutError:
+        hangs = ConfigUnwritable(str(path), f"{path} hangs: its file system does not answer")
+        return None, [from_problem("configuration", hangs)]
+    except Problem as problem:
+        return None, [from_problem("configuration", problem)]
+    if refusal is not None:
+        unwritable = ConfigUnwritable(str(path), f"{path} cannot be written: {refusal}")
+        return document, [from_problem("configuration", unwritable)]
+    there = f"{len(entries(document))} logins in it" if exists else "not there yet"
+    store = field(document, "credsStore")
+    helped = f", credsStore {printable(str(store), 100)}" if store else ""
+    return document, [well("configuration", f"{printable(str(path))}, {there}{helped}")]
+
+
+def _refusal(path: Path) -> str | None:
+    """Why nothing could be written there, as far as that can be told without writing. Blocking."""
+    target = Path(os.path.realpath(path))
+    directory = next(above for above in target.parents if above.exists())
+    system = os.statvfs(directory)
+    if system.f_flag & os.ST_RDONLY:
+        return "the file system is read-only"
+    if not os.access(directory, os.W_OK | os.X_OK):
+        return f"permission denied (for user {os.geteuid()}): {directory}"
+    size = target.stat().st_size if target.exists() else 0
+    free = system.f_bfree if os.geteuid() == 0 else system.f_bavail
+    needed = size // system.f_frsize + _BLOCKS
+    if system.f_blocks and free < needed:
+        return f"the disk is full ({free * system.f_frsize // 1024} KiB free)"
+    if system.f_files and not system.f_favail:
+        return "the disk is full (no file can be made any more)"
+    return None
+
+
+class InUse:
+    """Whose login Docker would use for one registry, by Docker's own order: variable, store, file."""
+
+    def __init__(self, files: DockerFiles, document: Document, registry: Registry, login: Login | None) -> None:
+        self._files: Final = files
+        self._document: Final = document
+        self._registry: Final = registry
+        self._login: Final = login
+
+    async def walk(self, walk: Walk) -> None:
+        key = self._registry.docker_key
+        helper = store_of(self._document, key)
+        found: Entry | None = None
+        where = CONFIG_FILE
+        if helper is None:
+            walk.add(well("store", f"the file itself, {printable(str(self._files.config.path))}"))
+            under = find(self._document, key)
+            if under is not None:
+                found = under[1]
+                where = CONFIG_FILE if under[0] == key else f"{CONFIG_FILE} (the older key {printable(under[0], 100)})"
+        else:
+            where = f"docker-credential-{printable(helper, 100)}"
+            try:
+                async with asyncio.timeout(_HELPER_S):
+                    found = await self._files.helpers.get(helper, key)
+                walk.add(self._store(helper))
+            except Problem as problem:
+                walk.add(from_problem("store", problem.about(self._registry.hostname)))
+                return
+            except TimeoutError:
+                fault = CredentialStoreFailed(
+                    self._registry.hostname, f"{where} get did not end within {_HELPER_S:g} s"
+                )
+                walk.add(from_problem("store", fault))
+                return
+        walk.add(self._use(found, where, helper, await self._podman()))
+
+    def _store(self, helper: str) -> Link:
+        """A helper that is known to take nothing cannot keep a login; whether others do only a login tells."""
+        name = f"docker-credential-{printable(helper, 100)}"
+        if helper in _CANNOT_STORE and self._login is not None:
+            fault = f"{name} cannot store logins (it says: not implemented)"
+            return from_problem("store", CredentialStoreFailed(self._registry.hostname, fault))
+        return well("store", f"{name}, which answers")
+
+    async def _podman(self) -> Mapping[str, Document]:
+        try:
+            async with asyncio.timeout(_FILE_S):
+                return await self._files.podman.read()
+        except TimeoutError:
+            return {}
+
+    def _use(self, found: Entry | None, where: str, helper: str | None, podman: Mapping[str, Document]) -> Link:
+        hostname = self._registry.hostname
+        variable = _in_variable(self._files.auth_config, self._registry)
+        seen = self._words(found, where)
+        if self._login is None:
+            return well("in use", seen) if found or variable else skipped("in use", seen)
+        ours = self._is_ours(found)
+        order = Order(self._registry, self._expected(found, ours=ours), None)
+        placed = Placed(helper or CONFIG_FILE, found, ours or found is None)
+        problems = Overrides(self._files.auth_config).of(order, placed, podman)
+        if problems:
+            return with_more(from_problem("in use", problems[0]), seen)
+        if found is None and variable is None:
+            fix = f"have the agent log in: start it, or `registry-agent renew {hostname}` where it runs"
+            return broken("in use", seen, fix)
+        return well("in use", seen)
+
+    def _words(self, found: Entry | None, where: str) -> str:
+        if found is None:
+            return f"docker has no login for {self._registry.hostname}: pulls are anonymous"
+        user = "an identity token" if found.identity_token else f"user {printable(found.username, 100)}"
+        return f"{user} from {where}"
+
+    def _is_ours(self, found: Entry | None) -> bool:
+        """By the hashes of what the agent wrote, else by the secret; of a token that nobody knows it cannot be told."""
+        if found is None or self._login is None:
+            return False
+        known = self._files.ledger.entries().get(self._registry.hostname)
+        if known is not None and self._files.ledger.digest(self._registry.docker_key, found) in known.digests:
+            return True
+        source = self._login.source
+        if isinstance(source, Credential):
+            return _entry(source).same_login(found) or (found.identity_token and known is None)
+        return known is None and found.username == ECR_USER
+
+    def _expected(self, found: Entry | None, *, ours: bool) -> Entry:
+        source = self._login.source if self._login else None
+        if found is not None and (ours or not isinstance(source, Credential)):
+            return found
+        return _entry(source) if isinstance(source, Credential) else Entry(ECR_USER, _NOTHING)
+
+
+def _entry(credential: Credential) -> Entry:
+    return Entry(credential.username, credential.password)
+
+
+def _in_variable(auth_config: str | None, registry: Registry) -> Entry | None:
+    try:
+        document = parse_config((auth_config or "").encode("utf-8", "surrogateescape"))
+    except ConfigError:
+        return None
+    return entries(document).get(registry.docker_key)

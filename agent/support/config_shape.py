@@ -1,0 +1,81 @@
+"""What stands in Docker's configuration, without any login: which registries, kept where, and which other keys."""
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from agent.edge.file_version import UnreadableFileError, read_version
+from agent.edge.programs import find_program
+from agent.model.docker_auth import ConfigError, Document, decode_entry, field, parse_config, store_of
+from agent.model.text import printable
+
+_MASKED: Final = "[masked]"
+_PUBLIC_USERS: Final = frozenset(
+    {"AWS", "<token>", "oauth2accesstoken", "_json_key", "_token", "00000000-0000-0000-0000-000000000000"}
+)
+"""User names that registries prescribe, so that they tell of nobody."""
+_MOST: Final = 500
+
+
+def shape(path: Path, search_path: str | None) -> dict[str, Any] | None:
+    """The shape of the file at `path`; None where there is none. `search_path` is where helpers are looked for.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        version = read_version(path)
+    except UnreadableFileError as fault:
+        return {"path": str(path), "fault": str(fault)}
+    if version is None:
+        return {"path": str(path), "fault": "a link that leads nowhere"} if path.is_symlink() else None
+    known = {
+        "path": str(path),
+        "links_to": str(path.resolve()) if path.is_symlink() else None,
+        "mounted_by_itself": path.is_mount(),
+        "mode": f"{version.mode & 0o7777:04o}",
+        "owner_is_me": version.uid == os.geteuid(),
+        "bytes": len(version.data),
+    }
+    try:
+        document = parse_config(version.data)
+    except ConfigError as fault:
+        return {**known, "fault": printable(str(fault))}
+    return {**known, **_content(document, search_path)}
+
+
+def _content(document: Document, search_path: str | None) -> dict[str, Any]:
+    auths = field(document, "auths") or {}
+    helpers = field(document, "credHelpers") or {}
+    names = {name for name in [field(document, "credsStore"), *helpers.values()] if name}
+    return {
+        "keys": [printable(key, 100) for key in document][:_MOST],
+        "credsStore": _name(field(document, "credsStore")),
+        "credHelpers": {printable(host, 300): _name(name) for host, name in [*helpers.items()][:_MOST]},
+        "helper_programs": {_name(name): _program(name, search_path) for name in sorted(names)[:_MOST]},
+        "auths": {printable(key, 300): _entry(document, key, fields) for key, fields in [*auths.items()][:_MOST]},
+    }
+
+
+def _entry(document: Document, key: str, fields: Any) -> dict[str, Any]:
+    entry = decode_entry(fields, key)
+    store = store_of(document, key)
+    kept = f"in the credential helper {_name(store)}" if store else "in this file"
+    if entry is None:
+        return {"holds": "no login", "docker_looks": kept}
+    return {
+        "holds": "an identity token" if entry.identity_token else "a password",
+        "user": entry.username if entry.username in _PUBLIC_USERS else _MASKED,
+        "docker_looks": kept,
+    }
+
+
+def _name(name: str | None) -> str | None:
+    return name and printable(name, 100)
+
+
+def _program(name: str, search_path: str | None) -> str:
+    if "/" in name or "\0" in name:
+        return "no program's name"
+    found = find_program(f"docker-credential-{name}", search_path)
+    return str(found) if found else "not on PATH"

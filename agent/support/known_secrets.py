@@ -1,0 +1,223 @@
+"""Every secret that this user's agent may know, read from where the agent has it from, only to be masked."""
+
+import base64
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from agent.edge.paths import home
+from agent.observe.redaction import secrets_of_environment
+from agent.settings import Settings
+
+_LARGEST: Final = 4 << 20
+_MOST_FILES: Final = 2000
+_SHORTEST: Final = 4
+_SECRET_NAME: Final = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_AUTH|AUTH_CONFIG|PRIVATE|API_?KEY", re.IGNORECASE)
+_PATH_NAME: Final = re.compile(r"_(?:FILE|DIRECTORY|DIR|URI|PATH)$")
+_PUBLIC: Final = frozenset(
+    {"name", "hostname", "username", "scope", "enabled", "kind", "region", "role_arn", "email", "serveraddress"}
+)
+"""Fields whose values are no secrets: masked they would only hide what support needs."""
+_VARIABLES: Final = Path("/etc/registry-agent/environment")
+"""What the unit gives the agent; beside it `environment.USER`."""
+_OWN: Final = "REGISTRY_AGENT_"
+_OF_DOCKER: Final = frozenset({"auths", "HttpHeaders"})
+_QUOTED: Final = re.compile(r'"(?:password|session_token|auth|identitytoken|registrytoken)"\s*:\s*"((?:\\.|[^"\\])*)')
+_AWS_LINE: Final = re.compile(r"^\s*aws_(?:secret_access_key|session_token)\s*=\s*(\S+)", re.MULTILINE)
+_VARIABLE: Final = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where secrets are, in words, and what reads them; it may block, and raises OSError where it cannot."""
+
+    name: str
+    read: Callable[[], Iterator[str]]
+
+
+def sources(settings: Settings, environ: Mapping[str, str], user: str) -> list[Source]:
+    """Those of the agent, but for `secrets.url`, which is asked; and Docker's, podman's and AWS's own files."""
+    given = [environ["CREDENTIALS_DIRECTORY"]] if environ.get("CREDENTIALS_DIRECTORY") else []
+    credentials = [*given, f"/run/credentials/registry-agent@{user}.service"]
+    directories = dict.fromkeys([*settings.secrets.directories, *map(Path, credentials)])
+    readers: list[tuple[str, Callable[[Path], Iterator[str]], Iterable[Path]]] = [
+        ("secrets in", _of_directory, directories),
+        ("token file", _of_token, _token_files(settings, environ)),
+        ("logins in", _of_docker, docker_files(settings, environ)),
+        ("AWS keys in", _of_aws, _aws_files(environ)),
+        ("variables in", _of_variables, [_VARIABLES, _VARIABLES.with_name(f"environment.{user}")]),
+    ]
+    found = [Source("environment", partial(of_environment, environ)), Source("addresses", partial(_of_urls, settings))]
+    found += [Source(f"{words} {path}", partial(read, path)) for words, read, paths in readers for path in paths]
+    return found
+
+
+def docker_files(settings: Settings, environ: Mapping[str, str]) -> list[Path]:
+    """Docker's configuration, then podman's login files (containers-auth.json(5))."""
+    session = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    config = environ.get("XDG_CONFIG_HOME") or home(environ) / ".config"
+    named = environ.get("REGISTRY_AUTH_FILE")
+    return [
+        settings.docker.config_dir / "config.json",
+        *([Path(named)] if named else []),
+        Path(session, "containers/auth.json"),
+        Path(f"/run/containers/{os.geteuid()}/auth.json"),
+        Path(config, "containers/auth.json"),
+    ]
+
+
+def of_environment(environ: Mapping[str, str]) -> Iterator[str]:
+    """Of every variable whose name sounds like a secret, whoever's it is; of proxies the passwords."""
+    yield from secrets_of_environment(environ)
+    for name, value in environ.items():
+        if name == "GITPOD_IMAGE_AUTH":
+            for item in value.split(","):
+                yield from _of_auth(item.rpartition(":")[2])
+        elif name.startswith(_OWN) and name != f"{_OWN}SECRETS":
+            yield from _of_url(value)  # a setting
+        elif value[:1] in ("{", "["):
+            yield from _of_document(value, everything=_SECRET_NAME.search(name) is not None)
+        elif _SECRET_NAME.search(name) and not _PATH_NAME.search(name) and not value.startswith("/"):
+            # A short one is a switch; what is a password for sure has its own ways above.
+            yield from [value] if len(value) >= 2 * _SHORTEST else []
+        elif "://" in value:
+            yield from _of_url(value)
+
+
+def _of_urls(settings: Settings) -> Iterator[str]:
+    """What is in an address beside its host may be a key; of a push's receiver (a webhook) the path too."""
+    for url in filter(None, (settings.secrets.url, settings.report.url)):
+        yield from _of_url(url)
+    path = urlsplit(settings.report.url or "").path
+    yield from (part for part in path.split("/") if len(part) >= 2 * _SHORTEST)
+
+
+def _of_url(url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+        yield unquote(parts.password or "")
+    except ValueError:
+        return
+    yield from (unquote(part.rpartition("=")[2]) for part in re.split("[&;]", parts.query))
+
+
+def _of_directory(directory: Path) -> Iterator[str]:
+    """As secrets lie there: a file each, or a subdirectory with a file for each field; what is faulty too."""
+    try:
+        paths = sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for path in islice(paths, _MOST_FILES):
+        if path.is_dir():
+            for name in ("password", "session_token", "external_id"):
+                yield content(path / name).rstrip("\r\n")
+        else:
+            text = content(path)
+            yield from _of_document(text, everything=True)
+            yield from [text.strip()] if _is_bare(text.strip()) else []
+
+
+def _is_bare(text: str) -> bool:
+    """Whether a file that should hold JSON holds a password alone."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return "{" not in text and "\n" not in text and len(text) >= _SHORTEST
+    return False
+
+
+def _of_token(path: Path) -> Iterator[str]:
+    yield content(path).strip()
+
+
+def _of_docker(path: Path) -> Iterator[str]:
+    yield from _of_document(content(path), everything=False)
+
+
+def _of_aws(path: Path) -> Iterator[str]:
+    yield from _AWS_LINE.findall(content(path))
+
+
+def _of_variables(path: Path) -> Iterator[str]:
+    pairs = _VARIABLE.findall(content(path))
+    yield from of_environment({name: value.strip().strip("\"'") for name, value in pairs})
+
+
+def _of_document(text: str, *, everything: bool) -> Iterator[str]:
+    """The secrets in a JSON text; `everything` where all of it is about secrets, else what Docker keeps logins in."""
+    try:
+        yield from _of_value(json.loads(text.removeprefix("\ufeff")), everything=everything)
+    except (ValueError, RecursionError):
+        for quoted in _QUOTED.findall(text):
+            yield quoted
+            yield from _of_auth(quoted)
+
+
+def _of_value(value: Any, *, everything: bool) -> Iterator[str]:
+    if isinstance(value, str):
+        if everything:
+            yield value
+        elif "://" in value:
+            yield from _of_url(value)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _of_value(item, everything=everything)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name == "auth" and isinstance(item, str):
+                yield from _of_auth(item)
+            if name.lower() not in _PUBLIC:
+                yield from _of_value(item, everything=everything or name in _OF_DOCKER)
+
+
+def _of_auth(auth: str) -> Iterator[str]:
+    """The base64 of `user:password`: itself, and the password in it."""
+    yield auth
+    packed = "".join(auth.split()).rstrip("=")
+    try:
+        yield base64.b64decode(packed + "=" * (-len(packed) % 4)).decode().partition(":")[2].rstrip("\0")
+    except ValueError:
+        return
+
+
+def _token_files(settings: Settings, environ: Mapping[str, str]) -> Iterable[Path]:
+    named = [environ.get(name) for name in ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")]
+    files = (
+        settings.secrets.token_file,
+        settings.status.token_file,
+        settings.report.token_file,
+        settings.aws.identity_token_file,
+        *(Path(name) for name in named if name),
+    )
+    return dict.fromkeys(path for path in files if path is not None)
+
+
+def _aws_files(environ: Mapping[str, str]) -> list[Path]:
+    own = home(environ) / ".aws"
+    return [
+        Path(environ.get("AWS_SHARED_CREDENTIALS_FILE") or own / "credentials"),
+        Path(environ.get("AWS_CONFIG_FILE") or own / "config"),
+    ]
+
+
+def content(path: Path) -> str:
+    """A regular file's text, 4 MiB at most, nothing where there is none. Never waits for a pipe's writer.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    try:
+        if not path.is_file():
+            return ""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(_LARGEST).decode(errors="replace")

@@ -1,0 +1,61 @@
+"""Takes secrets out of whatever goes into the bundle: those that are known, and what looks like one."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from agent.observe.redaction import Scrubber
+from agent.support.patterns import MASK, mask_patterns
+
+KNOWN: Final = "known secret"
+
+
+class Redactor:
+    """Counts what it masks, by kind: `found`. `already` is how often the agent itself had masked something before."""
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._scrubber: Final = Scrubber()
+        self._scrubber.protect(form for value in known for form in _quoted(value))
+        self.found: Final[Counter[str]] = Counter()
+        self.already = 0
+
+    def redact(self, text: str) -> str:
+        """`text` without secrets; JSON, and lines of JSON, stay so."""
+        before = text.count(MASK)
+        scrubbed = self._scrubber.scrub(self._decoded(text))
+        self.already += before
+        # A mask may have stood in the middle of what is masked now: fewer than before are no reason to count backwards.
+        self.found[KNOWN] += max(scrubbed.count(MASK) - before, 0)
+        masked, found = mask_patterns(scrubbed)
+        self.found.update(found)
+        return masked
+
+    def _decoded(self, text: str) -> str:
+        """JSON with its texts scrubbed as they are meant: as they are written each character may be an escape."""
+        try:
+            return json.dumps(self._scrubbed(json.loads(text)), ensure_ascii=False, indent=1) + "\n"
+        except (ValueError, RecursionError):
+            return "\n".join(self._decoded_line(line) if line.startswith("{") else line for line in text.split("\n"))
+
+    def _decoded_line(self, line: str) -> str:
+        try:
+            return json.dumps(self._scrubbed(json.loads(line)), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return line
+
+    def _scrubbed(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._scrubber.scrub(value)
+        if isinstance(value, list):
+            return [self._scrubbed(item) for item in value]
+        if isinstance(value, dict):
+            return {self._scrubber.scrub(name): self._scrubbed(item) for name, item in value.items()}
+        return value
+
+
+def _quoted(value: str) -> Iterator[str]:
+    """A secret as it is, and as it stands in JSON that stands in a text of JSON; one such step the scrubber knows."""
+    yield value
+    for plain in (True, False):
+        yield json.dumps(value, ensure_ascii=plain)[1:-1]

@@ -1,0 +1,62 @@
+"""The settings that hold, with where each comes from; no token, no key in an address."""
+
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from agent.model.problems import SettingsInvalid
+from agent.settings_loader import Loaded
+from agent.settings_loader.sources import given_by_file, given_by_flags, given_by_variables, read_document
+from agent.settings_loader.table import home, kinds
+
+
+def shown_settings(
+    loaded: Loaded, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
+) -> dict[str, Any]:
+    """Every key with its value and its source, and every fault. The arguments are those of `load_settings`."""
+    table = kinds(home(environ))
+    keys = table.keys()
+    document = read_document(file, environ)
+    given = chain(given_by_file(document, keys), given_by_variables(environ, keys), given_by_flags(flags, keys))
+    where = {each[0]: each[1].where for each in given if not isinstance(each, SettingsInvalid)}
+    refused = {problem.subject for problem in loaded.problems}
+    return {
+        "file": str(loaded.file) if loaded.file else None,
+        "faults": [problem.message for problem in loaded.problems],
+        "settings": {
+            key: {
+                "value": _shown(key, _value(loaded, key)),
+                "from": f"default, since {where[key]} is refused"
+                if key in refused & where.keys()
+                else where.get(key, "default"),
+            }
+            for key in table
+        },
+    }
+
+
+def _value(loaded: Loaded, key: str) -> Any:
+    section, _, name = key.partition(".")
+    return getattr(getattr(loaded.settings, section), name)
+
+
+def _shown(key: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if key == "aws.identity_token_command":
+        # An argument may be a secret; which program it is, is what support asks.
+        return [*value[:1], *([f"and {len(value) - 1} arguments"] if len(value) > 1 else [])]
+    if key.endswith(".url") and not value.startswith("unix:"):
+        return _address(value)
+    if isinstance(value, tuple):
+        return [str(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _address(url: str) -> str:
+    """Scheme, host and port: of a webhook even the path is a key."""
+    parts = urlsplit(url)
+    more = "/…" if parts.path.strip("/") or parts.query else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{more}"

@@ -1,0 +1,1 @@
+"""The doctor, run as people run it, among pretend servers."""

@@ -1,0 +1,101 @@
+"""Runs the doctor, and holds every report of its to what is promised of each."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.codes.world import World
+
+Link = dict[str, Any]
+
+CHAIN: Final = (
+    *("secret", "agent", "store", "in use", "dns", "tcp", "proxy", "tls", "clock", "/v2/"),
+    *("aws identity", "token", "token life", "login", "pull"),
+)
+COMMON: Final = ("settings", "secrets", "docker cli", "aws cli", "engine", "agent", "configuration")
+_OUTCOMES: Final = {"ok", "broken", "not reached", "skipped"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One report."""
+
+    code: int
+    document: dict[str, Any]
+
+    def links(self, name: str, hostname: str | None = None) -> list[Link]:
+        """Those of this name, of a registry's chain or of those that all share."""
+        return [link for link in self._chain(hostname) if link["name"] == name]
+
+    def link(self, name: str, hostname: str | None = None) -> Link:
+        (link,) = self.links(name, hostname)
+        return link
+
+    def outcomes(self, hostname: str | None = None) -> dict[str, str]:
+        return {link["name"]: link["outcome"] for link in self._chain(hostname)}
+
+    @property
+    def first(self) -> tuple[str | None, str] | None:
+        """Registry and link to begin with."""
+        first = self.document["first"]
+        return (first["hostname"], first["name"]) if first else None
+
+    def _chain(self, hostname: str | None) -> list[Link]:
+        if hostname is None:
+            chain: list[Link] = self.document["links"]
+            return chain
+        (links,) = (each["links"] for each in self.document["registries"] if each["hostname"] == hostname)
+        return list(links)
+
+    def all_links(self) -> Iterator[Link]:
+        yield from self.document["links"]
+        for registry in self.document["registries"]:
+            yield from registry["links"]
+
+
+class Doctor:
+    """The command, in a world whose agent may run or not."""
+
+    def __init__(self, world: World) -> None:
+        self._world: Final = world
+
+    def __call__(self, *args: str, timeout: float = 40.0) -> Told:
+        done = self._world.agent.command(
+            "doctor", "--config", str(self._world.settings_file), "--json", *args, timeout=timeout
+        )
+        assert done.stderr == "", done.stderr
+        told = Told(done.returncode, json.loads(done.stdout))
+        _hold(told)
+        return told
+
+    def words(self, *args: str, **env: str) -> str:
+        """What a person reads."""
+        self._world.agent.env.update({"COLUMNS": "80", **env})
+        return self._world.agent.command("doctor", "--config", str(self._world.settings_file), *args).stdout
+
+
+def _hold(told: Told) -> None:
+    """Every link in its place; what is broken has a fix; the exit code says it."""
+    document = told.document
+    assert document["schema"] == "registry-agent/doctor/v1"
+    assert tuple(dict.fromkeys(link["name"] for link in document["links"])) == COMMON
+    for registry in document["registries"]:
+        assert tuple(dict.fromkeys(link["name"] for link in registry["links"])) == CHAIN
+    links = list(told.all_links())
+    assert all(link["seen"] and link["outcome"] in _OUTCOMES for link in links), links
+    broken = [link for link in links if link["outcome"] == "broken"]
+    assert all(link["fix"] and link["needs"] for link in broken), broken
+    assert document["broken"] == len(broken)
+    assert document["outcome"] == ("broken" if broken else "ok")
+    assert told.code == (2 if broken else 0)
+
+
+def blamed(doctor: Doctor, host: str, name: str, code: str, *, common: bool = False) -> Link:
+    """The link, which must be broken for `code` and be the one that a person is sent to."""
+    told = doctor(host)
+    hostname = None if common else host.partition("/")[0]
+    (link,) = [each for each in told.links(name, hostname) if each["outcome"] == "broken"]
+    assert link["code"] == code, told.document
+    assert told.first == (hostname, name), told.document
+    return link

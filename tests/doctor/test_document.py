@@ -1,0 +1,39 @@
+"""`docs/doctor.md` lists what the doctor looks at, and what its document holds."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+from agent.doctor.link import Outcome, well
+from agent.doctor.report import SCHEMA, RegistryReport, Report
+from tests.doctor.patient import CHAIN, COMMON
+from tests.test_documents import blocks, read, rows, section
+
+DOCUMENT = "docs/doctor.md"
+
+
+def named(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def test_every_link_has_its_row_in_order() -> None:
+    """First those that all registries share."""
+    links = [name for cells in rows(section(read(DOCUMENT), "The links")) for name in named(cells[0])]
+    assert tuple(links) == (*COMMON, *CHAIN)
+
+
+def test_every_outcome_has_its_row() -> None:
+    """And no other."""
+    outcomes = [named(cells[0])[0] for cells in rows(section(read(DOCUMENT), "Reading it"))]
+    assert outcomes == list(Outcome)
+
+
+def test_every_field_is_told() -> None:
+    """Of the document, and of a link in it."""
+    text = section(read(DOCUMENT), "For machines")
+    registry = RegistryReport("ghcr.io", (well("dns", "x"),))
+    report = Report(datetime.now(UTC), 1.0, "e", "u", "h", "/d", (), (registry,)).as_json(str)
+    assert [name for cells in rows(text) for name in named(cells[0])] == list(report)
+    (example,) = blocks(text, "json")
+    assert json.loads(example).keys() == report["registries"][0]["links"][0].keys()
+    assert SCHEMA in text

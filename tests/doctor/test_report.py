@@ -1,0 +1,135 @@
+"""What the report says, beyond the faults that everybody has."""
+
+import json
+import time
+from typing import Final
+
+import pytest
+from aiohttp import web
+
+from agent.demo.faults import Broken
+from agent.demo.registries import BasicAuth, PretendRegistry, TokenAuth, errors
+from tests.codes.world import LOGIN, PERSON, USERS, World
+from tests.doctor.patient import Doctor
+
+TOTAL_S: Final = 30.0
+
+
+def images(*, there: str = "org/app", denied: str = "org/secret") -> PretendRegistry:
+    """A registry with one image that may be pulled and one that may not, and no other."""
+
+    class Images(PretendRegistry):
+        async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+            answer = await super().handle(request)
+            if answer.status != 404:
+                return answer
+            if request.path == f"/v2/{there}/manifests/1.0":
+                return web.Response(headers={"Docker-Content-Digest": "sha256:" + "a" * 64})
+            if request.path.startswith(f"/v2/{denied}/"):
+                why = "User: arn:aws:sts::1:assumed-role/dev/i is not authorized to perform: ecr:BatchGetImage on it"
+                return errors(403, "DENIED", why)
+            return errors(404, "MANIFEST_UNKNOWN", "manifest unknown")
+
+    return Images(TokenAuth(USERS))
+
+
+def test_all_is_well(world: World, doctor: Doctor) -> None:
+    """With an agent that has logged in: every link is ok or does not apply, and the words say so."""
+    world.start()
+    world.nothing_stopped()
+    told = doctor(world.good.hostname)
+    assert told.code == 0, told.document
+    assert told.first is None
+    skipped = {name for name, outcome in told.outcomes(world.good.hostname).items() if outcome == "skipped"}
+    assert skipped == {"proxy", "tls", "aws identity", "token", "token life", "pull"}
+    assert "says logged in" in told.link("agent", world.good.hostname)["seen"]
+    assert "user robot from config.json" in told.link("in use", world.good.hostname)["seen"]
+    assert "all is well" in doctor.words(world.good.hostname).splitlines()[-1]
+
+
+def test_what_docker_lacks_is_told_without_an_agent(world: World, doctor: Doctor) -> None:
+    """No agent ran yet: all but Docker's own entry is well, and the agent is what to begin with."""
+    world.prepare()
+    told = doctor(world.good.hostname)
+    assert told.first == (world.good.hostname, "in use")
+    assert told.link("login", world.good.hostname)["outcome"] == "ok"
+    assert "pulls are anonymous" in told.link("in use", world.good.hostname)["seen"]
+    assert told.link("agent")["outcome"] == "skipped"
+
+
+def test_a_persons_own_login(world: World, doctor: Doctor) -> None:
+    """The agent says that it is logged in; what Docker would use is told apart from that."""
+    door = world.registry("shared", BasicAuth({**USERS, **PERSON}))
+    world.start()
+    world.agent.wait_logged_in(door.hostname)
+    login = ("docker", "login", "--username", "a-person", "--password-stdin", door.hostname)
+    assert world.here.run(*login, env=world.agent.env, stdin=PERSON["a-person"]).returncode == 0
+    told = doctor(door.hostname)
+    link = told.link("in use", door.hostname)
+    assert (link["code"], link["outcome"]) == ("login_overridden", "broken")
+    assert "a-person" in link["seen"]
+    assert told.link("login", door.hostname)["outcome"] == "ok"
+
+
+def test_the_variable_that_docker_asks_first(world: World, doctor: Doctor) -> None:
+    """DOCKER_AUTH_CONFIG."""
+    theirs = {"auths": {world.good.hostname: {"auth": "b2xkOm9sZA=="}}}
+    world.prepare(DOCKER_AUTH_CONFIG=json.dumps(theirs))
+    link = doctor(world.good.hostname).link("in use", world.good.hostname)
+    assert link["code"] == "login_overridden"
+    assert "DOCKER_AUTH_CONFIG" in link["fix"]
+
+
+def test_an_older_key(world: World, doctor: Doctor) -> None:
+    """Docker finds a login under the key of old versions; it is named."""
+    auth = "cm9ib3Q6b2xk"
+    entry = {"auths": {f"https://{world.good.hostname}/v2/": {"auth": auth}}}
+    (world.agent.docker / "config.json").write_text(json.dumps(entry))
+    world.prepare()
+    assert "older key https://" in doctor(world.good.hostname).link("in use", world.good.hostname)["seen"]
+
+
+IMAGES: Final = {
+    "there": ("org/app:1.0", ("ok", None), "sha256:aaaa"),
+    "not there": ("org/app:2.0", ("broken", "registry_refused_request"), "404"),
+    "denied": ("org/secret:1.0", ("broken", "login_forbidden"), "does not let this login pull"),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image(world: World, doctor: Doctor, name: str) -> None:
+    """Whether it can be pulled, and if not, which right is missing."""
+    image, told, says = IMAGES[name]
+    registry = images()
+    listener = world.serve(registry.handle)
+    world.agent.give("images", listener.address, **LOGIN)
+    world.prepare()
+    link = doctor(f"{listener.address}/{image}").link("pull", listener.address)
+    assert (link["outcome"], link["code"]) == told, link
+    assert says in link["seen"]
+    if name == "denied":
+        assert "ecr:BatchGetImage" in link["fix"]
+
+
+def test_no_host_is_all_of_them(world: World, doctor: Doctor) -> None:
+    """Five registries, what they share once; one that hangs delays no other, and a fault of one is not another's."""
+    doors = [world.registry(f"number-{number}") for number in range(3)]
+    silent = world.registry("silent")
+    silent.registry.fault = Broken.SILENT
+    world.prepare()
+    begun = time.monotonic()
+    told = doctor()
+    assert time.monotonic() - begun < TOTAL_S
+    hostnames = [registry["hostname"] for registry in told.document["registries"]]
+    assert sorted(hostnames) == sorted(door.hostname for door in [world.good, silent, *doors])
+    assert {told.link("login", door.hostname)["outcome"] for door in [world.good, *doors]} == {"ok"}
+    assert told.link("/v2/", silent.hostname)["code"] == "registry_timeout"
+
+
+def test_a_registry_that_a_person_left_alone(world: World, doctor: Doctor) -> None:
+    """It is known, and no link is broken for want of a login."""
+    door = world.registry("off", secret={**LOGIN, "enabled": "false"})
+    world.prepare()
+    told = doctor(door.hostname)
+    assert told.link("secret", door.hostname)["outcome"] == "skipped"
+    assert (told.code, told.first) == (0, None)

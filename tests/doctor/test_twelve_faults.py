@@ -1,0 +1,186 @@
+"""The faults that people have: each is told at its link, with its code and its fix, and is the one to begin with."""
+
+import json
+import os
+import shutil
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from aiohttp import web
+
+from agent.demo.registries import Auth, BasicAuth, PretendRegistry, TokenAuth
+from tests.codes.programs import script
+from tests.codes.world import LOGIN, REGION, USER, USERS, World
+from tests.doctor.patient import Doctor, blamed
+from tests.rig.needs import need
+
+ELSEWHERE = "0.0.0.0"  # noqa: S104 - reaches this machine, and neither docker nor a proxy takes it for loopback
+TOKEN_CALL = "ecr:GetAuthorizationToken"
+
+
+def alone(world: World) -> None:
+    """Without the registry that is well in every world."""
+    (world.agent.secrets / "good.json").unlink()
+
+
+@pytest.mark.parametrize("auth", [BasicAuth(USERS), TokenAuth(USERS)], ids=["basic", "token"])
+def test_wrong_password(world: World, doctor: Doctor, auth: Auth) -> None:
+    """The secret is named, and what to do with it."""
+    door = world.registry("wrong", auth, {"username": USER, "password": "not-it"})
+    world.prepare()
+    link = blamed(doctor, door.hostname, "login", "login_rejected")
+    assert "wrong" in link["seen"]
+    # That Docker has no login follows from it, and is not one more fault.
+    assert doctor(door.hostname).outcomes(door.hostname)["in use"] == "not reached"
+    assert "secret" in link["fix"]
+
+
+def test_a_password_that_was_refused_is_not_sent_again(world: World, doctor: Doctor) -> None:
+    """Neither while the agent runs nor after, by what its state says; with --try it is, once."""
+    door = world.registry("wrong", BasicAuth(USERS), {"username": USER, "password": "not-it"})
+    world.start({"retry": {"rejected_wait_s": 600}})
+    world.raised("login_rejected", door.hostname)
+    assert door.registry.wrong == {USER: 1}
+    link = blamed(doctor, door.hostname, "login", "login_rejected")
+    assert "--try" in link["seen"]
+    world.agent.end()
+    assert "held back" in blamed(doctor, door.hostname, "login", "login_rejected")["seen"]
+    assert door.registry.wrong == {USER: 1}
+    tried = doctor(door.hostname, "--try").link("login", door.hostname)
+    assert tried["code"] == "login_rejected", tried
+    assert door.registry.wrong == {USER: 2}
+
+    world.agent.give("wrong", door.hostname, **LOGIN)
+    assert doctor(door.hostname).link("login", door.hostname)["outcome"] == "ok"
+
+
+def test_iam_action_missing(world: World, doctor: Doctor) -> None:
+    """The identity is known, with its source; the action that it may not do is named, with its ARN."""
+    aws = world.aws()
+    aws.fail(TOKEN_CALL, "access_denied")
+    door = world.ecr(aws)
+    world.prepare()
+    link = blamed(doctor, door.hostname, "token", "aws_access_denied")
+    assert TOKEN_CALL in link["seen"]
+    assert "assumed-role/dev-environment" in link["seen"]
+    identity = doctor(door.hostname).link("aws identity", door.hostname)
+    assert identity["outcome"] == "ok"
+    assert "instance metadata service" in identity["seen"]
+    assert "arn:aws:sts::123456789012:assumed-role/dev-environment" in identity["seen"]
+
+
+def test_wrong_region(world: World, doctor: Doctor) -> None:
+    """ECR's bare 400 is explained."""
+    door = world.ecr(world.aws(token_life_s=43200), region="us-east-1")
+    world.prepare()
+    assert "region" in blamed(doctor, door.hostname, "login", "registry_refused_request")["fix"]
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_clock_off_by_awss(world: World, doctor: Doctor, minutes: int) -> None:
+    """AWS refuses the signature, and by how much the clock is off is told."""
+    aws = world.aws()
+    aws.clock_offset = timedelta(minutes=minutes)
+    user = aws.add_user("ci")
+    door = world.ecr(aws, username=user.access_key_id, password=user.secret_access_key)
+    world.prepare()
+    assert "20 min" in blamed(doctor, door.hostname, "token", "clock_skew")["seen"]
+
+
+def test_clock_off_by_the_registrys(world: World, doctor: Doctor) -> None:
+    """The same by the Date of a registry's answer."""
+    registry = PretendRegistry(BasicAuth(USERS))
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        answer = await registry.handle(request)
+        answer.headers["Date"] = format_datetime(datetime.now(UTC) - timedelta(minutes=20), usegmt=True)
+        return answer
+
+    listener = world.serve(handle)
+    world.agent.give("late", listener.address, **LOGIN)
+    world.prepare()
+    link = blamed(doctor, listener.address, "clock", "clock_skew")
+    assert "20 min ahead" in link["seen"]
+    assert "clock" in link["fix"]
+
+
+def test_docker_cli_missing(world: World, doctor: Doctor) -> None:
+    """The registry itself is looked at all the same; only the login is not reached."""
+    programs = world.home / "bin"
+    programs.mkdir()
+    world.prepare(PATH=str(programs))
+    link = blamed(doctor, world.good.hostname, "docker cli", "docker_cli_missing", common=True)
+    assert "docker" in link["fix"]
+    outcomes = doctor(world.good.hostname).outcomes(world.good.hostname)
+    assert (outcomes["/v2/"], outcomes["login"]) == ("ok", "not reached")
+
+
+def test_ecr_login_as_store(world: World, doctor: Doctor) -> None:
+    """It takes no login; that is known without giving it one."""
+    programs = world.home / "bin"
+    programs.mkdir()
+    asked = world.home / "asked"
+    script(
+        programs / "docker-credential-ecr-login",
+        f"echo $1 >>{asked}",
+        "echo credentials not found in native keychain; exit 1",
+    )
+    (world.agent.docker / "config.json").write_text(json.dumps({"credsStore": "ecr-login"}))
+    world.prepare(PATH=f"{programs}:{os.environ['PATH']}")
+    link = blamed(doctor, world.good.hostname, "store", "credential_store_failed")
+    assert "docker-credential-ecr-login cannot store" in link["seen"]
+    assert asked.read_text() == "get\n"
+
+
+def test_podmans_stale_auth_json(world: World, doctor: Doctor) -> None:
+    """Docker is well, podman uses something else: the file and how to take the entry out of it."""
+    world.start()
+    world.nothing_stopped()
+    auth_json = world.home / ".config" / "containers" / "auth.json"
+    auth_json.parent.mkdir(parents=True)
+    auth_json.write_text(json.dumps({"auths": {world.good.hostname: {"auth": "b2xkOm9sZA=="}}}))
+    link = blamed(doctor, world.good.hostname, "in use", "login_overridden")
+    assert str(auth_json) in link["seen"]
+    assert "podman logout" in link["fix"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [('head -c 65536 /dev/zero >"$1/filler"', "the disk is full"), ('mount -o remount,ro "$1"', "read-only")],
+    ids=["full", "read-only"],
+)
+def test_full_disk(world: World, doctor: Doctor, spoil: str, says: str) -> None:
+    """Told without writing anything there."""
+    need("unshare", "mount")
+    path = world.home / ".docker"
+    mount = f'mount -t tmpfs -o size=64k,mode=700 tmpfs "$1" && {{ {spoil} 2>/dev/null; shift; exec "$@"; }}'
+    world.here.before = (str(shutil.which("unshare")), "--mount", "sh", "-c", mount, "sh", str(path))
+    world.prepare()
+    link = blamed(doctor, world.good.hostname, "configuration", "config_unwritable", common=True)
+    assert says in link["seen"]
+    assert link["fix"]
+
+
+def test_secrets_service_down(world: World, doctor: Doctor) -> None:
+    """The address is named, and that an administrator must look."""
+    alone(world)
+    listener = world.serve(PretendRegistry(None).handle)
+    world.down(listener)
+    world.prepare({"secrets": {"url": f"{listener.url}/v1/secrets?key=open-sesame"}})
+    link = blamed(doctor, world.good.hostname, "secrets", "secrets_unavailable", common=True)
+    assert listener.url in link["seen"]
+    assert link["needs"] == "admin"
+    assert "open-sesame" not in json.dumps(link)
+
+
+def test_a_token_of_ecr_is_lived_through(world: World, doctor: Doctor) -> None:
+    """Who got it, for how long, and that the registry takes it."""
+    aws = world.aws(token_life_s=43200)
+    door = world.ecr(aws)
+    world.prepare()
+    told = doctor(door.hostname)
+    outcomes = told.outcomes(door.hostname)
+    assert {outcomes[name] for name in ("aws identity", "token", "token life", "login")} == {"ok"}, told.document
+    assert "12.0 h" in told.link("token life", door.hostname)["seen"]
+    assert REGION in told.link("token", door.hostname)["seen"]

@@ -1,0 +1,54 @@
+"""An agent that answers whatever a test wants, and programs that say whatever it wants."""
+
+import http.server
+import socketserver
+import stat
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    answers: Mapping[str, bytes]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        body = self.server.answers.get(self.path.partition("?")[0])
+        self.send_response(404 if body is None else 200)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def answering(socket: Path, answers: Mapping[str, bytes]) -> Iterator[None]:
+    """Somebody at `socket` who answers these, by path."""
+    server = _Server(str(socket), _Handler)
+    server.answers = answers
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def program(directory: Path, name: str, *lines: str) -> None:
+    """A shell script for PATH."""
+    directory.mkdir(exist_ok=True)
+    path = directory / name
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)

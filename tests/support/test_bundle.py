@@ -1,0 +1,225 @@
+"""`registry-agent support-bundle`: what is in it, where it goes, and what it survives."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import stat
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.edge.agent_socket import AgentSocket
+from agent.settings_loader import load_settings
+from agent.support.bundle import make_bundle
+from agent.support.part import LARGEST, Ask, Missing, Part
+from agent.support.parts import PARTS
+from tests.support.conftest import Machine, unpacked
+from tests.support.stub import answering, program
+
+STATUS = {"schema": "registry-agent/status/v1", "revision": 3, "cleared": [{"code": "registry_dns"}]}
+EVENT = {"time": "2026-01-01T00:00:00Z", "level": "info", "event": "agent.ready"}
+ANSWERS = {
+    "/v1/status": json.dumps(STATUS).encode(),
+    "/v1/logs": json.dumps(EVENT).encode(),
+    "/v1/timeline": json.dumps(EVENT).encode(),
+    "/metrics": b"registry_agent_up 1\n",
+}
+EACH = {part.file for part in PARTS}
+
+
+async def test_it_holds_what_support_needs(machine: Machine) -> None:
+    """Versions, settings with their sources, what the agent says and remembers, the journal, Docker's configuration."""
+    entry = {"__REALTIME_TIMESTAMP": "1767225600000000", "PRIORITY": "4", "MESSAGE": json.dumps(EVENT)}
+    program(machine.bin, "journalctl", f"echo '{json.dumps(entry)}'")
+    machine.set({"log": {"level": "debug"}, "renewal": {"fraction": 7}})
+    machine.env |= {"REGISTRY_AGENT_AWS_REGION": "eu-west-1"}
+    (machine.docker / "config.json").write_text('{"auths": {}, "credsStore": "pass"}')
+    with answering(machine.socket, ANSWERS):
+        done = await machine.run("-o", "out.tar.gz", "--set", "docker.login_timeout_s=20")
+    assert done.code == 0
+    files = unpacked((machine.here / "out.tar.gz").read_bytes())
+    assert set(files) >= {"MANIFEST.txt", *EACH} - {"doctor.json"}
+    versions = json.loads(files["versions.json"])
+    assert (versions["docker"], versions["aws"]) == ("docker 1.2.3", "aws 1.2.3")
+    assert {"agent", "python", "kernel", "distribution", "systemd", "libraries"} <= versions.keys()
+    settings = json.loads(files["settings.json"])["settings"]
+    assert settings["log.level"] == {"value": "debug", "from": str(machine.settings)}
+    assert settings["aws.region"] == {"value": "eu-west-1", "from": "variable REGISTRY_AGENT_AWS_REGION"}
+    assert settings["docker.login_timeout_s"] == {"value": 20.0, "from": "flag --set"}
+    assert settings["renewal.fraction"] == {"value": 0.5, "from": f"default, since {machine.settings} is refused"}
+    assert settings["secrets.poll_interval_s"] == {"value": 60.0, "from": "default"}
+    assert json.loads(files["status.json"]) == STATUS
+    assert json.loads(files["events.jsonl"]) == json.loads(files["timeline.jsonl"]) == EVENT
+    line = {"time": "2026-01-01T00:00:00+00:00", "priority": 4, "program": "", "message": EVENT}
+    assert json.loads(files["journal.jsonl"]) == line
+    (config, *_) = json.loads(files["docker-config.json"])["files"]
+    assert (config["credsStore"], config["helper_programs"]) == ("pass", {"pass": "not on PATH"})
+    assert b"Max open files" in files["process.txt"]
+    assert f"of the agent, process {os.getpid()}".encode() in files["process.txt"]
+
+
+async def test_the_doctors_report_is_in_it(machine: Machine) -> None:
+    """Whole, as the command itself gives it."""
+    await machine.run("-o", "out.tar.gz")
+    files = unpacked((machine.here / "out.tar.gz").read_bytes())
+    assert json.loads(files["doctor.json"])["schema"] == "registry-agent/doctor/v1"
+
+
+async def test_without_an_agent_and_without_programs_it_works_too(machine: Machine) -> None:
+    """Each part that cannot be had is named with the reason; the exit code stays 0."""
+    for path in machine.bin.iterdir():
+        path.unlink()
+    machine.env["PATH"] = str(machine.bin)
+    done = await machine.run()
+    (made,) = machine.here.iterdir()
+    files = unpacked(made.read_bytes())
+    manifest = files["MANIFEST.txt"].decode()
+    assert done.code == 0
+    assert re.search(r"status\.json +no agent answers; looked at|status\.json +no agent answers", manifest)
+    assert re.search(r"journal\.jsonl +there is no journalctl", manifest)
+    assert re.search(r"unit\.txt +there is no systemctl on PATH", manifest)
+    assert json.loads(files["versions.json"])["docker"] == "there is no docker on PATH"
+    assert {"settings.json", "docker-config.json", "process.txt", "versions.json"} <= files.keys()
+    words = " ".join(done.out.split())
+    for what in (f"written to {made.name}", "without status.json", "It names registries", "MANIFEST.txt"):
+        assert what in words
+
+
+async def test_it_goes_where_it_is_wanted_and_nobody_else_can_read_it(machine: Machine) -> None:
+    """A new file in this directory, a named one, or standard output; for the user alone."""
+    machine.env["REGISTRY_AGENT_ENVIRONMENT_ID"] = "../../ada's dev"
+    await machine.run()
+    (made,) = machine.here.iterdir()
+    assert re.fullmatch(r"registry-agent-support-ada-s-dev-\d{8}T\d{6}Z\.tar\.gz", made.name)
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    process = await machine.start("-o", "-")
+    data, said = await process.communicate()
+    assert (process.returncode, b"written to standard output" in said) == (0, True)
+    assert "MANIFEST.txt" in unpacked(data)
+
+
+async def test_nothing_is_overwritten(machine: Machine) -> None:
+    """Neither a file nor what a link leads to."""
+    there = machine.here / "there"
+    there.write_text("mine")
+    (machine.here / "link").symlink_to("nowhere")
+    for name in ("there", "link"):
+        done = await machine.run("-o", name)
+        assert (done.code, "is there already" in done.err) == (1, True)
+    assert there.read_text() == "mine"
+    assert not (machine.here / "nowhere").exists()
+
+
+async def test_a_full_disk_leaves_no_half_of_it(machine: Machine) -> None:
+    """It says so, and exits 1; a limit on the size of files stands for the disk."""
+    done = await machine.run("-o", "out.tar.gz", before=("prlimit", "--fsize=100"))
+    assert (done.code, "cannot be written" in done.err) == (1, True)
+    assert [*machine.here.iterdir()] == []
+
+
+async def test_ctrl_c_ends_it_at_once(machine: Machine) -> None:
+    """Without a file, without a traceback."""
+    program(machine.bin, "docker", f"echo >{machine.home}/began", "sleep 60")
+    process = await machine.start()
+    while not (machine.home / "began").exists():  # noqa: ASYNC110 - another process makes it
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = await process.communicate()
+    assert (process.returncode, b"Traceback" in said) == (130, False)
+    assert [*machine.here.iterdir()] == []
+
+
+def ask(machine: Machine) -> Ask:
+    return Ask(
+        loaded=load_settings(machine.settings, machine.env, {}),
+        config=machine.settings,
+        flags={},
+        environ=machine.env,
+        user="ada",
+        agent=AgentSocket([machine.socket]),
+        now=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def part(name: str, collect: Callable[[Ask], Any], timeout: float = 5.0) -> Part:
+    return Part(name, "a test", collect, timeout)
+
+
+async def test_a_part_that_hangs_fails_or_is_huge_costs_nothing_but_itself(machine: Machine) -> None:
+    """The others are there; of the huge one the end, which is the newest."""
+
+    async def hangs(_: Ask) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    async def fails(_: Ask) -> str:
+        raise ZeroDivisionError("hunter2")
+
+    async def missing(_: Ask) -> str:
+        raise Missing("there is none")
+
+    async def huge(_: Ask) -> str:
+        return "".join(f"line {number}\n" for number in range(LARGEST // 8))
+
+    async def small(_: Ask) -> str:
+        return "lone \udc80 surrogate"
+
+    parts = [part("hangs", hangs, 0.1), *(part(f.__name__, f) for f in (fails, missing, huge, small))]
+    bundle = await make_bundle(ask(machine), parts=parts)
+    files = unpacked(bundle.data)
+    assert set(files) == {"MANIFEST.txt", "huge", "small"}
+    assert bundle.manifest.missing == {
+        "hangs": "it was not had within 0.1 s",
+        "fails": "a fault of this command: ZeroDivisionError",
+        "missing": "there is none",
+    }
+    assert len(files["huge"]) < LARGEST + 100
+    assert files["huge"].endswith(f"line {LARGEST // 8 - 1}\n".encode())
+    assert files["huge"].startswith("… the beginning was left out\nline ".encode())
+
+
+def test_all_of_it_takes_less_than_a_minute() -> None:
+    """Side by side, so that the longest deadline is that of all, with room for the packing."""
+    assert max(each.timeout for each in PARTS) <= 45
+
+
+@pytest.mark.timeout(120)
+async def test_a_dead_machine_is_described_within_a_minute(machine: Machine) -> None:
+    """An agent that accepts and stays silent, programs that hang, secrets behind a pipe that nobody writes to."""
+    for path in machine.bin.iterdir():
+        program(machine.bin, path.name, "trap '' TERM", "sleep 300")
+    os.mkfifo(machine.secrets / "pipe.json")
+    os.mkfifo(machine.docker / "config.json")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(machine.socket))
+        silent.listen()
+        began = asyncio.get_running_loop().time()
+        done = await machine.run("-o", "out.tar.gz")
+        assert asyncio.get_running_loop().time() - began < 60
+    files = unpacked((machine.here / "out.tar.gz").read_bytes())
+    manifest = files["MANIFEST.txt"].decode()
+    assert done.code == 0
+    assert re.search(r"status\.json +(the agent gives no answer|it was not had)", manifest)
+    assert re.search(r"journal\.jsonl +journalctl does not end", manifest)
+    assert json.loads(files["versions.json"])["docker"] == "docker does not end within 8 s"
+    assert json.loads(files["docker-config.json"])["files"][0]["fault"] == "it is not a regular file"
+
+
+async def test_huge_sources_are_bounded(machine: Machine, tmp_path: Path) -> None:
+    """A journal of long lines, a memory of millions of events, a secret file of many megabytes."""
+    entry = json.dumps({"__REALTIME_TIMESTAMP": "1767225600000000", "MESSAGE": "x" * 200_000})
+    (tmp_path / "journal").write_text(f"{entry}\n" * 200)
+    program(machine.bin, "journalctl", f"cat {tmp_path}/journal")
+    (machine.secrets / "huge.json").write_text('["' + "x" * (8 << 20) + '"]')
+    with answering(machine.socket, {"/v1/logs": json.dumps(EVENT).encode().ljust(100) * (40 << 10)}):
+        done = await machine.run("-o", "out.tar.gz")
+    assert done.code == 0
+    files = unpacked((machine.here / "out.tar.gz").read_bytes())
+    assert max(map(len, files.values())) <= LARGEST + 100
+    assert len(max(files["journal.jsonl"].splitlines(), key=len)) < 50_000

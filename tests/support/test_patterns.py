@@ -1,0 +1,126 @@
+"""What looks like a secret is masked, whoever's it is; what support needs stays."""
+
+import base64
+import json
+import time
+
+import pytest
+
+from agent.support.patterns import mask_patterns
+
+SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYzEXAMPLEKEY7"
+LOGIN = base64.b64encode(b"ada:correct horse battery").decode()
+
+
+def masked(text: str) -> str:
+    return mask_patterns(text)[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "secret"),
+    [
+        ("authorization header", f"Authorization: Basic {LOGIN}", LOGIN),
+        ("authorization header", f"> proxy-authorization: bearer {SECRET}", SECRET),
+        ("authorization header", "Authorization: AWS4-HMAC-SHA256 Credential=x, Signature=0f0f0f", "0f0f0f"),
+        ("authorization header", "sent Bearer abcdef012345 to it", "abcdef012345"),
+        ("secret field", '{"auth": "c2hvcnQ="}', "c2hvcnQ="),
+        ("secret field", json.dumps({"m": json.dumps({"password": 'with " and \\ in it'})}), "in it"),
+        ("secret field", json.dumps(json.dumps(json.dumps({"identitytoken": "abc"}))), "abc"),
+        ("secret field", '"password": "cut off in the mid', "cut off"),
+        ("secret field", '{"ServerURL":"x","Secret":"hunter2"}', "hunter2"),
+        ("secret field", "aws_secret_access_key = hunter2", "hunter2"),
+        ("secret field", "POST password=hunter2&user=ada", "hunter2"),
+        ("URL with a user name", "proxy http://ada:hunter2@proxy:3128", "hunter2"),
+        ("URL with a user name", "http://ada:hun/ter2@proxy:3128", "ter2"),
+        ("URL with a user name", "https://ghtoken@github.com/x", "ghtoken"),
+        ("query of a URL", "GET https://x.example/a?key=hunter2", "hunter2"),
+        ("AWS access key", "key ASIAIOSFODNN7EXAMPLE was", "ASIAIOSFODNN7EXAMPLE"),
+        ("AWS secret key", "secret wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY,", "K7MDENG"),
+        ("JWT or AWS token", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "c2ln"),
+        ("token with a known prefix", "ghp_abcdefabcdef", "abcdefabcdef"),
+        ("token with a known prefix", "github_pat_abcdef_abcdef", "abcdef"),
+        ("token with a known prefix", "glpat-abcdefabcdef", "abcdefabcdef"),
+        ("token with a known prefix", "dckr_pat_abc-defabcdef", "defabcdef"),
+        ("PEM block", "x -----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY----- y", "MIIE"),
+        ("PEM block", json.dumps("-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----"), "MIIE"),
+        ("PEM block", "-----BEGIN PRIVATE KEY----- MIIEcut", "MIIEcut"),
+        ("base64 of user:password", f"it said {LOGIN}.", LOGIN),
+        ("random-looking text", "it is x9Kp2QmL7vRt4WzB, no?", "x9Kp2QmL7vRt4WzB"),
+        ("e-mail address", "role session ada.l@example.com", "ada.l"),
+    ],
+)
+def test_each_kind_is_masked_and_counted(kind: str, text: str, secret: str) -> None:
+    """By its place or by its form; what is around it stays."""
+    shown, found = mask_patterns(text)
+    assert secret not in shown
+    assert "[redacted]" in shown
+    assert found[kind] >= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"hint": "update the secret\'s user name or password; an access token may have expired"',
+        '{"secret": "team-ecr", "auth": "", "password": null, "attempt_id": "71274221"}',
+        "no basic auth credentials",
+        "arn:aws:sts::123456789012:assumed-role/registry-agent/i-0abc1234def567890",
+        "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com/team/image:1.2.3",
+        "invocation 0123456789abcdef0123456789abcdef, sha256:" + "0a" * 32,
+        "/usr/local/lib/registry-agent/lib/python3.11/site-packages/agent/__main__.py",
+        "registry-agent@ada.service: Main process exited",
+        "unix:///var/run/docker.sock http://localhost:8719/v1/status",
+        "Debian GNU/Linux 12 (bookworm), docker 28.2.2, Linux 6.1.0-18-amd64 x86_64",
+        "AssumeRoleWithWebIdentity CredentialStoreFailed ThrottlingException",
+    ],
+)
+def test_what_support_needs_stays(text: str) -> None:
+    """Names, numbers, words, paths."""
+    assert mask_patterns(text) == (text, {})
+
+
+def test_a_mask_is_not_masked_again() -> None:
+    """Twice is as once, so that counts are true."""
+    once = masked(f'Authorization: Basic {LOGIN}\n{{"auth": "{LOGIN}"}} password={SECRET} http://a:b@c?d=e')
+    assert masked(once) == once
+
+
+def test_what_is_masked_in_json_leaves_json() -> None:
+    """A tool that reads the bundle can read all of it."""
+    value = {
+        "auth": SECRET,
+        "url": "http://ada:pw@x/?y=z",
+        "nested": json.dumps({"password": "a\\"}),
+        "PEM": "-----BEGIN X-----",
+    }
+    assert json.loads(masked(json.dumps(value))).keys() == value.keys()
+    assert json.loads(masked(json.dumps(value, indent=1))).keys() == value.keys()
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a",
+        "://",
+        "\\",
+        "eyJ",
+        "-----BEGIN A-----",
+        "a@",
+        "x://",
+        '"auth":"',
+        "a.",
+        "x://a:",
+        "Ab1",
+        '\\"',
+        "bearer ",
+        "x://?",
+        '"',
+    ],
+)
+@pytest.mark.parametrize("end", ["", "@", '"', "-----END"])
+def test_hostile_text_costs_no_time(piece: str, end: str) -> None:
+    """No pattern takes quadratic time: a line of 48 KB is done in far less than a second."""
+    piece = piece.replace("%", " ")
+    text = piece * (48_000 // len(piece)) + end
+    began = time.process_time()
+    mask_patterns(text)
+    assert time.process_time() - began < 3

@@ -1,0 +1,196 @@
+"""No secret is in a bundle: canaries are in every source, and everybody repeats them in every notation."""
+
+import base64
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from agent.support.parts import _doctor_environment
+from tests.hunt.canary import Canary, Hunt, nasty_texts
+from tests.support.conftest import Machine, unpacked
+from tests.support.stub import answering, program
+
+NO_QUOTES = "+/"
+
+
+def login(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+@contextmanager
+def control_plane(password: str) -> Iterator[str]:
+    """An address that gives a secret."""
+    secret = {"name": "remote", "hostname": "remote.example", "username": "ada", "password": password}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"secrets": [secret]}).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/secrets"
+        server.shutdown()
+
+
+class Sown:
+    """A canary in every place from which this user's agent, Docker, podman or AWS takes a secret."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.canaries: list[Canary] = []
+        self.machine = machine
+        self._secrets()
+        self._environment()
+        self._files()
+
+    def new(self, name: str, special: str | None = None) -> str:
+        canary = Canary.make(name) if special is None else Canary.make(name, special)
+        self.canaries.append(canary)
+        return canary.value
+
+    def _secrets(self) -> None:
+        good = {"name": "team", "hostname": "ghcr.io", "username": "ada", "password": self.new("secret file")}
+        bad = {"name": "bad", "hostname": "a b", "username": "ada", "password": self.new("faulty secret")}
+        aws = {"name": "aws", "hostname": "x.example", "username": "AWS", "session_token": self.new("session token")}
+        (self.machine.secrets / "a.json").write_text(json.dumps([good, bad, aws]))
+        (self.machine.secrets / "b.json").write_text('{"password": "' + self.new("no JSON", NO_QUOTES) + '", ')
+        docker = {"auths": {"quay.io": {"auth": login("ada", self.new("Docker's format"))}}}
+        (self.machine.secrets / ".dockerconfigjson").write_text(json.dumps(docker))
+        (self.machine.secrets / "empty.json").write_text("[]")
+        (self.machine.secrets / "plain.json").write_text(self.new("a file that is the password"))
+        fields = self.machine.secrets / "fields"
+        fields.mkdir()
+        (fields / "password").write_text(self.new("field file") + "\n")
+
+    def _environment(self) -> None:
+        secret = {"name": "env", "hostname": "env.example", "username": "ada", "password": self.new("variable")}
+        self.machine.env |= {
+            "REGISTRY_AGENT_SECRETS": json.dumps(secret),
+            "GITPOD_IMAGE_AUTH": f"a.example:{login('ada', self.new('gitpod'))}",
+            "X_CONTAINER_REGISTRY_PASSWORD": self.new("codespaces"),
+            "AWS_SECRET_ACCESS_KEY": self.new("AWS key", NO_QUOTES),
+            "HTTPS_PROXY": f"http://ada:{self.new('proxy', '-')}@127.0.0.1:9",
+            "DOCKER_AUTH_CONFIG": json.dumps(
+                {"auths": {"b.example": {"auth": login("ada", self.new("DOCKER_AUTH_CONFIG"))}}}
+            ),
+            "SOME_API_TOKEN": self.new("another variable"),
+        }
+
+    def _files(self) -> None:
+        home = self.machine.home
+        entry = {"auth": login("ada", self.new("config.json"))}
+        config = {
+            "auths": {"c.example": entry, "d.example": {"identitytoken": self.new("identity token")}},
+            "HttpHeaders": {"X-Key": self.new("header")},
+            "proxies": {"default": {"httpProxy": f"http://u:{self.new('proxy of docker', '-')}@p"}},
+        }
+        (self.machine.docker / "config.json").write_text(json.dumps(config))
+        podman = home / "session/containers"
+        podman.mkdir(parents=True)
+        auths = {"auths": {"e.example": {"auth": login("ada", self.new("podman"))}}}
+        (podman / "auth.json").write_text(json.dumps(auths))
+        (home / ".aws").mkdir()
+        (home / ".aws/credentials").write_text(f"[x]\naws_secret_access_key = {self.new('profile', NO_QUOTES)}\n")
+        for name in ("secrets", "status", "report"):
+            (home / f"{name}.token").write_text(self.new(f"{name}.token_file", NO_QUOTES) + "\n")
+
+    def sections(self, url: str) -> dict[str, dict[str, object]]:
+        home = self.machine.home
+        hook = f"https://hooks.example/{self.new('path of report.url', '-')}"
+        return {
+            "secrets": {"url": url, "token_file": f"{home}/secrets.token"},
+            "status": {"token_file": f"{home}/status.token"},
+            "report": {
+                "url": f"https://hooks.example/{hook}?key={self.new('query', '-')}",
+                "token_file": f"{home}/report.token",
+            },
+            "aws": {"identity_token_command": ["gp", "idp", self.new("argument", "-")]},
+        }
+
+    def nasty(self) -> list[str]:
+        """Each secret in each notation, as somebody may repeat it; also cut off."""
+        # The longest would leave room for few of them.
+        known = [canary for canary in self.canaries if canary.name != "argument"]
+        nasty = (text for canary in known for text in nasty_texts(canary, "ada").values())
+        return [*(text for text in nasty if len(text) < 4000), *(f"{canary.value[:12]}… so on" for canary in known)]
+
+
+async def test_no_secret_is_in_it_in_any_notation(machine: Machine) -> None:
+    """Whatever the agent, the journal, a program or a library's fault repeats; nor is one on the screen."""
+    sown = Sown(machine)
+    remote = sown.new("secrets.url")
+    with control_plane(remote) as url:
+        machine.set(sown.sections(url))
+        texts = sown.nasty()
+        status = {"message": texts, "sown": {text: text for text in texts}, "odd": "\n".join(texts)}
+        logs = "\n".join(json.dumps({"time": "2026-01-01T00:00:00Z", "none": [], "message": text}) for text in texts)
+        said = machine.home / "said"
+        plain = "\n".join(texts)
+        said.write_text(plain)
+        journal = machine.home / "journal"
+        journal.write_text(
+            "\n".join(json.dumps({"__REALTIME_TIMESTAMP": "1767225600000000", "MESSAGE": text}) for text in texts)
+        )
+        record = f"cat /proc/$$/environ /proc/$$/cmdline >>{machine.home}/recorded"
+        program(machine.bin, "journalctl", record, f"cat {journal}")
+        for name in ("docker", "aws", "systemctl"):
+            program(machine.bin, name, record, f"cat {said}")
+        answers = {
+            "/v1/status": json.dumps(status),
+            "/v1/logs": logs,
+            "/v1/timeline": logs,
+            "/metrics": "\n".join(texts),
+        }
+        with answering(machine.socket, {path: answer.encode() for path, answer in answers.items()}):
+            done = await machine.run("-o", "out.tar.gz")
+    files = unpacked((machine.here / "out.tar.gz").read_bytes())
+    assert {"status.json", "events.jsonl", "timeline.jsonl", "journal.jsonl", "metrics.txt", "unit.txt"} <= files.keys()
+    assert [json.loads(line)["none"] for line in files["events.jsonl"].splitlines()][:2] == [[], []]
+    hunt = Hunt(sown.canaries)
+    assert hunt.found({**files, "screen": (done.out + done.err).encode()}) == []
+    # What programs of others get to know.
+    children = Hunt(canary for canary in sown.canaries if canary.name not in ("proxy", "argument"))
+    assert children.found({"children": (machine.home / "recorded").read_bytes()}) == []
+    assert done.code == 0
+
+
+def test_the_doctor_gets_no_secret_in_its_environment(machine: Machine) -> None:
+    """Nor does any other child; a proxy's password alone goes along, since there is no other way to the proxy."""
+    sown = Sown(machine)
+    given = _doctor_environment(machine.env)
+    hunt = Hunt(canary for canary in sown.canaries if canary.name != "proxy")
+    assert hunt.found({"environment": "\n".join(given.values()).encode()}) == []
+    assert given["HOME"] == machine.env["HOME"]
+
+
+async def test_the_list_counts_what_was_redacted_and_names_no_value(machine: Machine) -> None:
+    """By kind, with where the secrets were read that were looked for."""
+    sown = Sown(machine)
+    secret = sown.canaries[0].value
+    unknown = "Authorization: Basic " + login("ada", "nobody knows this one")
+    logs = json.dumps({"message": f"{secret} and {secret}", "event": "[redacted] before"}) + "\n" + unknown
+    with answering(machine.socket, {"/v1/logs": logs.encode()}):
+        await machine.run("-o", "out.tar.gz")
+    files = unpacked((machine.here / "out.tar.gz").read_bytes())
+    manifest = files["MANIFEST.txt"].decode()
+    assert "     2 times  known secret" in manifest
+    assert "     1 times  authorization header" in manifest
+    assert "     1 times  it was there already" in manifest
+    assert f"values  secrets in {machine.secrets}" in manifest
+    assert f"values  logins in {machine.docker}/config.json" in manifest
+    assert Hunt(sown.canaries).found({"MANIFEST": files["MANIFEST.txt"]}) == []
+
+
+async def test_a_source_that_cannot_be_read_is_named(machine: Machine) -> None:
+    """Its secrets are then looked for by their form alone, and whoever posts the bundle is to know."""
+    machine.set({"secrets": {"url": "http://127.0.0.1:9/secrets"}})
+    done = await machine.run("-o", "out.tar.gz")
+    manifest = unpacked((machine.here / "out.tar.gz").read_bytes())["MANIFEST.txt"].decode()
+    assert "SECRETS THAT COULD NOT BE READ" in manifest
+    assert "not redacted by value, only by form: secrets.url" in " ".join(done.out.split())
