@@ -24,6 +24,9 @@ _VERSION_TIMEOUT_S: Final = 10.0
 # An entry of any kind keeps the CLI from choosing `pass` or `secretservice` by itself (cli/config: DetectDefaultStore).
 _PRIVATE_CONFIG: Final = '{"auths": {"registry-agent.invalid": {}}}'
 
+# Below a directory that never exists (Debian Policy 9.2.2); short, since the CLI fails at a long path as such.
+_NO_ENGINE: Final = "unix:///nonexistent/docker.sock"
+
 
 @dataclass(frozen=True, slots=True)
 class LoginResult:
@@ -44,7 +47,7 @@ class DockerCli:
         # By default the CLI logs in by itself: an engine that hangs would hang it, and its proxy and CAs are not ours.
         self._alone_env: Final = {
             **{name: value for name, value in self._engine_env.items() if not name.startswith("DOCKER_")},
-            "DOCKER_HOST": f"unix://{runtime / 'no-engine.sock'}",
+            "DOCKER_HOST": _NO_ENGINE,
         }
 
     def clean_up(self) -> None:

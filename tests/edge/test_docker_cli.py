@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from agent.model.credential import Credential
 from agent.model.problems import ConfigUnwritable
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
+from tests.rig.needs import need
 
 REGISTRY = parse_hostname("ghcr.io")
 BOB = Credential("--bob", Sensitive("hunter2-secret"))
@@ -92,3 +94,16 @@ async def test_a_runtime_directory_that_takes_nothing_is_told(tmp_path: Path) ->
     (tmp_path / "run").write_text("a file")
     with pytest.raises(ConfigUnwritable, match="runtime directory"):
         await cli(tmp_path).login(fake_docker(tmp_path), Registry("ghcr.io"), BOB, timeout=5, through_engine=False)
+
+
+async def test_a_long_runtime_directory_costs_no_login(tmp_path: Path) -> None:
+    """The real CLI gets as far as the registry, where nobody listens: only sockets have short paths."""
+    need("docker")
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
+    docker = Path(str(shutil.which("docker")))
+    nobody = parse_hostname("127.0.0.1:1")
+    result = await DockerCli({"PATH": os.environ["PATH"]}, deep).login(
+        docker, nobody, BOB, timeout=20, through_engine=False
+    )
+    assert b"connection refused" in result.finished.stderr
