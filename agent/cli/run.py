@@ -29,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     # Imported here: no other command needs the daemon's parts.
     from agent.app import Agent  # noqa: PLC0415
     from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
+    from agent.edge.memory import give_back_what_is_freed  # noqa: PLC0415
 
     try:
         flags = parse_assignments(args.set)
@@ -37,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
         return USAGE
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the agent can heed it: it would end it while it is loaded
     keep_secrets_in()
+    give_back_what_is_freed()
     # The loop's thread alone, and the signal goes to no other: to print threads that run meanwhile was seen to crash.
     faulthandler.enable(all_threads=False)
     if sys.version_info < (3, 12):  # from then on it is the default: no thread for each child

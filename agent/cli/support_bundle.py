@@ -60,10 +60,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, flags: dict[str, str]) -> int:
     # Imported here: no other command needs them.
+    from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
     from agent.support.bundle import make_bundle  # noqa: PLC0415
     from agent.support.part import Ask  # noqa: PLC0415
 
-    os.umask(0o077)
+    keep_secrets_in()
     config = Path(args.config) if args.config else None
     environ = _environment(args.user)
     ask = Ask(

@@ -1,0 +1,17 @@
+"""What keeps the process small through a long life."""
+
+import contextlib
+import ctypes
+from typing import Final
+
+# mallopt(3). One arena: each of glibc's own, up to eight a processor, keeps what its thread has freed, and the
+# interpreter's lock lets only one thread allocate at a time anyway. Fixed thresholds: they otherwise grow with the
+# largest block that was ever freed, and blocks below them are kept.
+_OPTIONS: Final = {-8: 1, -3: 128 << 10, -1: 128 << 10}  # M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+
+
+def give_back_what_is_freed() -> None:
+    """Has glibc hand memory back to the system; with another C library nothing changes."""
+    with contextlib.suppress(AttributeError, OSError):
+        for option, value in _OPTIONS.items():
+            ctypes.CDLL(None).mallopt(option, value)

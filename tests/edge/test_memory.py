@@ -1,0 +1,45 @@
+"""What keeps the process small."""
+
+import subprocess
+import sys
+
+_GROWN = """
+import ctypes, threading
+from agent.edge.memory import give_back_what_is_freed
+if {called}:
+    give_back_what_is_freed()
+def rss():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+before = rss()
+def work():
+    blocks = [libc.malloc(60000) for _ in range(200)]
+    for block in blocks:
+        ctypes.memset(block, 1, 60000)
+    kept = libc.malloc(64)
+    for block in blocks:
+        libc.free(ctypes.c_void_p(block))
+for _ in range(12):
+    thread = threading.Thread(target=work); thread.start(); thread.join()
+libc.free(ctypes.c_void_p(libc.malloc(20 << 20)))
+blocks = [libc.malloc(1 << 20) for _ in range(20)]
+for block in blocks:
+    ctypes.memset(block, 1, 1 << 20)
+for block in blocks:
+    libc.free(ctypes.c_void_p(block))
+print(rss() - before)
+"""
+
+
+def grown_kb(*, called: bool) -> int:
+    """By how much a process is larger after threads and large blocks have come and gone."""
+    done = subprocess.run(
+        [sys.executable, "-c", _GROWN.format(called=called)], capture_output=True, text=True, check=True, timeout=60
+    )
+    return int(done.stdout)
+
+
+def test_freed_memory_goes_back_to_the_system() -> None:
+    """After threads and large blocks the process is hardly larger than before them; by default it is much."""
+    assert grown_kb(called=True) < 4 << 10 < grown_kb(called=False)
