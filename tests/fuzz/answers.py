@@ -172,6 +172,7 @@ _AWS: Final = (
         b'e400|{"__type":"AccessDeniedException","message":"User: arn:aws:sts::1:assumed-role/a is not authorized to '
         b'perform: ecr:GetAuthorizationToken on resource: * because no identity-based policy allows it"}'
     ),
+    b"w400|<ErrorResponse><Error>text where members should be</Error></ErrorResponse>",
     (
         b'e400|{"__type":"com.amazonaws#InvalidSignatureException","message":"Signature expired: 20260101T000000Z is '
         b'now earlier than 20260101T001000Z (20260101T001500Z - 5 min.)"}'
@@ -241,11 +242,10 @@ def check_aws(data: bytes) -> None:
     reply = {"status_code": status, "headers": {"date": date, "x-amzn-errortype": date}, "body": body}
     try:
         parsed = parser.parse(reply, shape)
+        if status >= 300:
+            raise ClientError(parsed, operation)  # noqa: TRY301 - as the SDK does
     except Exception as error:  # noqa: BLE001 - as the agent takes whatever the SDK raises
         assert_tellable(problem_from(error, question, NOW, 10.0), CANARY)
-        return
-    if status >= 300:
-        assert_tellable(problem_from(ClientError(parsed, operation), question, NOW, 10.0), CANARY)
         return
     try:
         if service == "sts":
