@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test faults torture install uninstall image devcontainer-feature lint format lock completions clean
+.PHONY: help demo test faults words torture install uninstall image devcontainer-feature lint format lock completions clean
 
 help:
 	@echo "make demo  the agent against an embedded pretend cloud: no account, no network"
@@ -15,8 +15,9 @@ help:
 	@echo "make image                 the container image registry-agent"
 	@echo "make devcontainer-feature  the dev container feature, into dist/devcontainer-feature/registry-agent"
 	@echo
-	@echo "make torture      the long campaigns: an hour and more; TORTURE=0.01 shortens them"
+	@echo "make torture      the long campaigns: three hours; TORTURE=0.01 shortens them"
 	@echo "make faults       write docs/faults.md anew, from what the tests see"
+	@echo "make words        measure anew what others say of each fault, into docs/warnings.md"
 	@echo "make lint         ruff and mypy alone"
 	@echo "make format       rewrite the code as ruff formats it"
 	@echo "make lock         pin the dependencies anew, with hashes"
@@ -38,6 +39,9 @@ torture: $(VENV)/test.stamp
 
 faults: $(VENV)/test.stamp
 	@FAULTS_DOCUMENT=1 $(BIN)/pytest -q tests/codes --ignore tests/codes/test_faults_document.py
+
+words: $(VENV)/test.stamp
+	@WORDS_DOCUMENT=1 $(BIN)/pytest -q tests/words/test_words.py -k agents_words
 
 # Both read PREFIX and DESTDIR, and the first PYTHON, UNITDIR and SYSTEMD_VERSION too: make hands them on.
 install:

@@ -1,5 +1,8 @@
 """The AWS SDK's exceptions as problems: in our words, since its own may hold signed headers or a proxy's password."""
 
+import os
+import socket
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -128,10 +131,18 @@ def _inner(error: BotoCoreError) -> str:
     reason = (
         getattr(certificate, "verify_message", None)
         or getattr(system, "verify_message", None)
-        or getattr(system, "strerror", None)
+        or _system_word(system)
         or (f"status {status}" if status else None)
     )
     return f": {printable(str(reason), 200)}" if reason else ""
+
+
+def _system_word(error: object) -> str | None:
+    """By its number: asyncio puts an address in the place of the text."""
+    if not isinstance(error, OSError):
+        return None
+    others_number = isinstance(error, ssl.SSLError | socket.gaierror)
+    return error.strerror if others_number or not error.errno else os.strerror(error.errno)
 
 
 def clean(text: str, secrets: Iterable[Sensitive]) -> str:

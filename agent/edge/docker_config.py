@@ -84,7 +84,7 @@ class DockerConfigFile:
                 hint=f"see whether `ls {self.path.parent}` ends; if not, the file system (NFS?) is down",
             ) from error
         except (ConfigError, UnreadableFileError) as fault:
-            raise ConfigInvalid(str(self.path), f"{self.path} is not what docker can read: {fault}") from fault
+            raise ConfigInvalid(str(self.path), f"{self.path} is not valid: {fault}") from fault
         except OSError as error:
             message = f"{self.path} cannot be written: {_reason(error)}"
             raise ConfigUnwritable(str(self.path), message, hint=self._hint(error)) from error
@@ -162,5 +162,7 @@ def _emptied_just_now(path: Path) -> bool:
 
 def _reason(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{(error.strerror or 'permission denied').lower()} (for user {os.geteuid()}): {error.filename}"
+        place = Path(str(error.filename))
+        place = place.parent if place.name.startswith(TEMPORARY_PREFIX) else place
+        return f"{(error.strerror or 'permission denied').lower()} (for user {os.geteuid()}): {place}"
     return _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()

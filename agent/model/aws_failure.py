@@ -7,11 +7,15 @@ from typing import Final
 
 from agent.model.login_failure import CLOCK_TOLERANCE
 from agent.model.problem import Pace, Problem
-from agent.model.problems import AwsAccessDenied, AwsError, AwsIdentityRejected, AwsThrottled, ClockSkew
+from agent.model.problems import AwsAccessDenied, AwsError, AwsIdentityRejected, AwsKeysRefused, AwsThrottled, ClockSkew
 from agent.model.text import printable
 
 SUBJECT: Final = "aws"
 """Until a service says which registry it is about (`Problem.about`)."""
+SOMEBODY_ELSE: Final = (
+    "a proxy or another server answered in AWS's place: correct AWS_ENDPOINT_URL or HTTPS_PROXY, "
+    "or log in to the network's captive portal"
+)
 WEB_IDENTITY_ACTION: Final = "sts:AssumeRoleWithWebIdentity"
 
 _THROTTLED: Final = re.compile(r"(?:Request)?Throttl\w*|TooManyRequests\w*|RequestLimitExceeded|SlowDown")
@@ -36,10 +40,11 @@ _WHY: Final = re.compile(r"\b(?P<why>(?:because|with an explicit deny) .*)", re.
 
 # Errors of AssumeRoleWithWebIdentity that the next token may mend, each with what to do if it does not.
 _NEW_TOKEN_HELPS: Final = {
-    "InvalidIdentityToken": "check the token's audience (sts.amazonaws.com) and that the role's account has an "
-    "identity provider for its issuer; each try takes a new token",
-    "ExpiredTokenException": "each try takes a new token; if it lasts, the token's source hands out old ones",
-    "IDPCommunicationError": "AWS could not reach the token's issuer; the agent tries again",
+    "InvalidIdentityToken": "an AWS administrator must add the token's issuer as an identity provider of the "
+    "role's account (IAM, Identity providers), with the audience sts.amazonaws.com",
+    "ExpiredTokenException": "each try takes a new token; if it lasts, aws.identity_token_file or "
+    "aws.identity_token_command gives old ones, which whoever runs the platform must mend",
+    "IDPCommunicationError": "nothing to do at first: the agent tries again until AWS reaches the token's issuer",
 }
 
 
@@ -65,7 +70,7 @@ def problem_of(refusal: AwsRefusal) -> Problem:
     """The problem, about the subject "aws"."""
     code = refusal.code
     if _THROTTLED.fullmatch(code) or code == "429":
-        return AwsThrottled(SUBJECT, f"AWS throttles {refusal.action} ({code})")
+        return AwsThrottled(SUBJECT, f"AWS gets too many {refusal.action} calls ({code})")
     if not code or code.isdigit():
         return _not_from_aws(refusal)
     if refusal.action == WEB_IDENTITY_ACTION and (refusal.status < 500 or code in _NEW_TOKEN_HELPS):  # noqa: PLR2004 - HTTP's own limit
@@ -87,7 +92,7 @@ def _signed_request_refused(refusal: AwsRefusal) -> Problem:
     if _DENIED.fullmatch(code):
         return _denied(refusal)
     if code in _SIGNATURE and _WRONG_PLACE in refusal.message:
-        hint = "check the region (aws.region, the secret's) and AWS_ENDPOINT_URL: it was signed for another place"
+        hint = "correct the region (the secret's, or aws.region) or AWS_ENDPOINT_URL: this one belongs to another place"
         return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}", hint=hint)
     if code in _UNKNOWN_KEYS | _EXPIRED | _SIGNATURE:
         return _keys_refused(refusal)
@@ -99,7 +104,7 @@ def _not_from_aws(refusal: AwsRefusal) -> AwsError:
     return AwsError(
         SUBJECT,
         f"the answer to {refusal.action} is status {refusal.status} without an error of AWS",
-        hint="something may stand between: a proxy, a gateway, a captive portal, or a wrong AWS_ENDPOINT_URL",
+        hint=SOMEBODY_ELSE,
     )
 
 
@@ -119,7 +124,29 @@ def _denied(refusal: AwsRefusal) -> AwsAccessDenied:
     message = f"AWS denied {action} to {who}"
     message += f" on {on['resource'].rstrip('.,')}" if on else ""
     message += f" {printable(why['why'], 200)}" if why else "" if found else _words(refusal)
-    return AwsAccessDenied(SUBJECT, message)
+    return AwsAccessDenied(SUBJECT, message, hint=_permission(action, who, on["resource"] if on else None, message))
+
+
+def _permission(action: str, who: str, resource: str | None, message: str) -> str:
+    """The statement that the policy lacks, ready to be pasted. GetAuthorizationToken knows no other resource than *."""
+    if "explicit deny" in message:
+        return (
+            f"an AWS administrator must find the policy whose Deny covers {action} for {_holder(who)}, and take it out"
+        )
+    actions = f'["{action}", "sts:GetServiceBearerToken"]' if action.startswith("ecr-public:") else f'"{action}"'
+    on = (resource or "ROLE-ARN").rstrip(".,") if action.startswith("sts:Assume") else "*"
+    statement = f'{{"Effect": "Allow", "Action": {actions}, "Resource": "{on}"}}'
+    trust = "; the role's trust policy must name that identity too" if on != "*" else ""
+    return f"an AWS administrator must add {statement} to the IAM policy of {_holder(who)}{trust}"
+
+
+def _holder(who: str) -> str:
+    """Whom an IAM policy is attached to, of an ARN: the role of a session, else the user."""
+    kind, *names = who.rpartition(":")[2].split("/")
+    if not names or kind not in ("user", "role", "assumed-role"):
+        return "this identity"
+    # A session is role/session; the name of a user or a role stands after its path.
+    return f"role {names[0]}" if kind == "assumed-role" else f"{kind} {names[-1]}"
 
 
 def _keys_refused(refusal: AwsRefusal) -> AwsAccessDenied:
@@ -133,10 +160,12 @@ def _keys_refused(refusal: AwsRefusal) -> AwsAccessDenied:
         else "AWS does not know the access key"
     )
     where = "in the secret" if refusal.own_keys else "where the AWS chain found them"
-    return AwsAccessDenied(
+    kind = AwsKeysRefused if refusal.own_keys else AwsAccessDenied
+    return kind(
         SUBJECT,
         f"AWS refused {refusal.action} to {refusal.who}: {fault} ({refusal.code})",
-        hint=f"replace the AWS keys {where}",
+        hint=f"replace the AWS keys {where}: their owner makes new ones in the AWS console (IAM, Users, Security "
+        "credentials)",
         # What the chain finds may renew itself; the keys in a secret do not.
         pace=Pace.SOON if expired and not refusal.own_keys else None,
     )

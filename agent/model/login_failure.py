@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from agent.model import hints
 from agent.model.problem import Problem
 from agent.model.problems import (
     ClockSkew,
@@ -14,6 +15,7 @@ from agent.model.problems import (
     EcrTokenExpired,
     LoginForbidden,
     LoginRejected,
+    NotARegistry,
     RegistryDns,
     RegistryError,
     RegistryRateLimited,
@@ -28,7 +30,6 @@ CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """AWS refuses signatures whose time is further off than this."""
 _EXPIRED: Final = "authorization token has expired"
 _LONGEST_WAIT: Final = timedelta(hours=12)
-_SOMEBODY_ELSE: Final = "something stands between: a captive portal, a proxy's log-in page, or a wrong host name"
 
 
 class Fault(StrEnum):
@@ -101,7 +102,6 @@ _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
     # A request that failed in any other way: the CLI is well, the answer was not.
     (re.compile(r"^(?:Get|Head|Post) \"?https?://"), Fault.NONSENSE),
 )
-_PROXY_HINT: Final = "check HTTPS_PROXY: its address, its user name and password; NO_PROXY names who needs none"
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
 
 
@@ -161,16 +161,16 @@ def cli_failed(hostname: str, text: str) -> Problem:
         return ConfigUnwritable(
             hostname,
             f"docker login to {hostname} could not save its result in the agent's runtime directory: {text}",
-            hint="free space on the file system of the runtime directory",
+            hint="make room on the file system of the runtime directory: `df -h /run` shows how full it is",
         )
     return DockerCliFailed(hostname, f"docker login to {hostname} failed: {text or 'it printed nothing'}")
 
 
 def not_a_registry(hostname: str, seen: Seen) -> Problem:
-    return RegistryError(
+    return NotARegistry(
         hostname,
         f"{hostname} does not answer as a registry: status {seen.status} and a page or a redirect to elsewhere",
-        hint=_SOMEBODY_ELSE,
+        hint=hints.SOMEBODY_ELSE,
     )
 
 
@@ -205,9 +205,11 @@ def _of_status(status: int, hostname: str, secret: str, seen: Seen | None) -> Pr
     if status == 429:  # noqa: PLR2004
         wait = seen.retry_after if seen else None
         after = f"; it asks to wait {wait.total_seconds():.0f} s" if wait else ""
-        return RegistryRateLimited(hostname, f"{hostname} says that there were too many requests{after}", wait=wait)
+        return RegistryRateLimited(hostname, f"{hostname} was asked too often (status 429){after}", wait=wait)
     if 400 <= status < 500:  # noqa: PLR2004
-        return RegistryRefusedRequest(hostname, f"{hostname} refused the request with status {status}{body}")
+        return RegistryRefusedRequest(
+            hostname, f"{hostname} refused the login as a wrong request (status {status}){body}"
+        )
     wait = seen.retry_after if seen else None
     return RegistryError(hostname, f"{hostname} answered with status {status}{body}", wait=wait)
 
@@ -217,9 +219,9 @@ def _forbidden(hostname: str, secret: str, seen: Seen | None, body: str) -> Prob
         return EcrTokenExpired(
             hostname,
             f"{hostname} says that the token of secret {secret} has expired",
-            hint="give the secret a new token, or have it renewed: runner-native, a role, or AWS keys",
+            hint="put a new token into the secret, or use runner-native, a role or AWS keys, which the agent renews",
         )
-    return LoginForbidden(hostname, f"{hostname} forbids the login of secret {secret}{body}")
+    return LoginForbidden(hostname, f"{hostname} does not let the account of secret {secret} in (status 403){body}")
 
 
 def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
@@ -229,13 +231,20 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
             found = _LOOKED_UP.search(detail)
             elsewhere = found is not None and found[1] not in (hostname, hostname.partition(":")[0])
             name = f"the name {found[1]}, to which {hostname} sends," if found and elsewhere else f"the name {hostname}"
-            return RegistryDns(hostname, f"{name} does not resolve{cause}")
+            looked_up = found[1] if found and elsewhere else hostname.partition(":")[0]
+            hint = RegistryDns.hint.replace("HOST", looked_up)
+            return RegistryDns(hostname, f"{name} does not resolve to an address{cause}", hint=hint)
         case Fault.UNREACHABLE:
-            hint = _PROXY_HINT if "proxy" in detail.lower() else None
-            return RegistryUnreachable(hostname, f"no connection to {hostname}{cause}", hint=hint)
+            proxy = hints.PROXY if "proxy" in detail.lower() else None
+            return RegistryUnreachable(hostname, f"no connection to {hostname}{cause}", hint=proxy)
         case Fault.TLS:
-            return RegistryTls(hostname, f"no secure connection to {hostname}{cause}")
+            mend = hints.of_certificate(detail)
+            return RegistryTls(hostname, f"no secure connection to {hostname}{cause}", hint=mend)
         case Fault.TIMEOUT:
             return RegistryTimeout(hostname, f"{hostname} did not answer in time{cause}")
         case Fault.NONSENSE:
-            return RegistryError(hostname, f"{hostname} does not answer as a registry{cause}", hint=_SOMEBODY_ELSE)
+            return NotARegistry(
+                hostname,
+                f"{hostname} does not answer as a registry{cause}",
+                hint=hints.SOMEBODY_ELSE,
+            )

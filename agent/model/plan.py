@@ -111,7 +111,7 @@ def _first_usable(
             problems.append(
                 TokenNotRenewable(
                     secret.registry.hostname,
-                    f"secret {secret.name} is a ready ECR token: it is used as it is and cannot be renewed",
+                    f"secret {secret.name} holds a ready ECR token: it is used until it ends and cannot be renewed",
                 )
             )
         return login
@@ -124,7 +124,8 @@ def _login(secret: RegistrySecret, defaults: AwsDefaults) -> Login:
     registry = secret.registry
     if secret.native and kind is Kind.BASIC:
         raise NativeUnsupported(
-            registry.hostname, f"secret {secret.name} is runner-native, but {registry} is not an ECR registry"
+            registry.hostname,
+            f"secret {secret.name} is runner-native (the AWS identity here), but {registry} is not an ECR registry",
         )
     if kind is Kind.BASIC:
         return Login(registry, secret, kind, _given(secret))

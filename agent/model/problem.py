@@ -4,11 +4,15 @@ A `Problem` is raised where something fails, decides how soon it is tried again,
 what happened (`message`), what to do (`hint`), whose turn it is (`needs`).
 """
 
+import re
 from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar, Final
 
 from agent.model.text import printable
+
+_HOST: Final = re.compile(r"\bHOST\b")
+"""A word by itself: not the end of DOCKER_HOST."""
 
 
 class Severity(StrEnum):
@@ -42,7 +46,7 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
     Args:
         subject: the registry, `file#name` of a secret, the settings key, or else the source or the tool.
         message: what happened, where; lower case, no final period, never a secret.
-        hint: what to do next, where the class's own hint can be made more exact.
+        hint: what to do next, where the class's own hint can be made more exact; in both, HOST is the subject.
         wait: the registry's or AWS's own word on when to come back (`Retry-After`).
         pace: where this one failure differs from its class.
     """
@@ -67,8 +71,8 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
         self.subject: Final = printable(subject)
         self.message: Final = printable(message, limit=600)
         self.wait: Final = wait
-        if hint is not None:
-            self.hint = printable(hint, limit=1000)
+        told = self.hint if hint is None else hint
+        self.hint = printable(_HOST.sub(lambda _: self.subject, told), limit=1000)
         if pace is not None:
             self.pace = pace
         if severity is not None:

@@ -13,29 +13,32 @@ def codes() -> dict[str, type[Problem]]:
 
 class DockerCliMissing(Problem):
     code = "docker_cli_missing"
-    hint = "install the docker CLI (Debian: docker-cli or docker.io); the agent notices within a minute and logs in"
+    hint = (
+        "install the docker CLI (`sudo apt install docker.io` on Debian and Ubuntu); the agent notices "
+        "within a minute and logs in"
+    )
 
 
 class DockerCliFailed(Problem):
     code = "docker_cli_failed"
-    hint = "run `docker --version` in a terminal; reinstall the docker CLI if it fails there too"
+    hint = "run `docker --version` in a terminal; if it fails there too, reinstall the docker CLI"
 
 
 class AwsCliMissing(Problem):
     code = "aws_cli_missing"
     severity = Severity.NOTICE
-    hint = "nothing for docker pull; install the aws CLI if you want to run aws commands yourself"
+    hint = "nothing to do for docker pull; install the aws CLI only if you want to run aws commands yourself"
 
 
 class EngineUnreachable(Problem):
     code = "engine_unreachable"
     severity = Severity.NOTICE
-    hint = "logins work without an engine; start Docker (or set DOCKER_HOST) before you pull"
+    hint = "logins work without it; before you pull, start Docker (`sudo systemctl start docker`) or set DOCKER_HOST"
 
 
 class EngineUnresponsive(Problem):
     code = "engine_unresponsive"
-    hint = "restart the Docker engine; logins go on without it"
+    hint = "restart Docker (`sudo systemctl restart docker`); logins go on without it, pulls do not"
 
 
 # Settings and the status endpoint
@@ -44,12 +47,15 @@ class EngineUnresponsive(Problem):
 class SettingsInvalid(Problem):
     code = "settings_invalid"
     severity = Severity.ERROR
-    hint = "correct the setting and send SIGHUP; `registry-agent check-config` prints every fault"
+    hint = (
+        "correct it in the place that stands in brackets, then reload the agent (SIGHUP); `registry-agent "
+        "check-config` tests it"
+    )
 
 
 class StatusListenFailed(Problem):
     code = "status_listen_failed"
-    hint = "free the port, or choose another with status.listen; the Unix socket goes on"
+    hint = "see who has the port (`ss -ltnp`), or choose another with status.listen; the Unix socket goes on"
 
 
 # Secrets
@@ -57,31 +63,31 @@ class StatusListenFailed(Problem):
 
 class SecretInvalid(Problem):
     code = "secret_invalid"
-    hint = "correct the secret where it is kept; the others go on"
+    hint = "correct the secret in the place that the message names; the others are used meanwhile"
 
 
 class SecretShadowed(Problem):
     code = "secret_shadowed"
     severity = Severity.NOTICE
     needs = Needs.NOBODY
-    hint = "remove one of the two secrets if the other one was meant"
+    hint = "nothing to do if the right one is used; otherwise remove or disable the one that is"
 
 
 class SecretsUnavailable(Problem):
     code = "secrets_unavailable"
     needs = Needs.ADMIN
-    hint = "the secrets that it gave last are kept in use; check the source"
+    hint = "the secrets that it gave last stay in use; whoever runs the platform must mend this source"
 
 
 class NativeUnsupported(Problem):
     code = "native_unsupported"
-    hint = "runner-native works on AWS ECR only; give this registry a user name and a password"
+    hint = "put this registry's user name and password into the secret: only AWS ECR takes runner-native"
 
 
 class TokenNotRenewable(Problem):
     code = "token_not_renewable"
     severity = Severity.NOTICE
-    hint = "the token ends within 12 hours; use runner-native, a role or AWS keys to have it renewed"
+    hint = "put a new token into the secret every 12 hours, or use runner-native, a role or AWS keys, which are renewed"
 
 
 # What the registry said
@@ -99,53 +105,78 @@ class LoginForbidden(Problem):
     severity = Severity.ERROR
     needs = Needs.ADMIN
     pace = Pace.REJECTED
-    hint = "the registry knows the user but does not let it in; ask its administrator for the right to pull"
+    hint = (
+        "ask the registry's administrator to let this account pull; an address list or single sign-on may keep it out"
+    )
 
 
 class EcrTokenExpired(LoginForbidden):
-    """ECR's 403 for a token past its time, which a new token mends at once."""
+    """ECR's 403 for a token past its time, which a new token mends at once; a ready one only its owner replaces."""
+
+    needs = Needs.USER
 
 
 class RegistryRefusedRequest(Problem):
     code = "registry_refused_request"
     severity = Severity.ERROR
     pace = Pace.REJECTED
-    hint = "check the host name; on ECR this is most often a token of another region"
+    hint = (
+        "check the host name in the secret; on ECR this is most often a token of another region: correct the "
+        "secret's region"
+    )
 
 
 class RegistryRateLimited(Problem):
     code = "registry_rate_limited"
     needs = Needs.NOBODY
-    hint = "the agent waits as long as the registry asked and tries again"
+    hint = "nothing to do: the agent waits as long as the registry asked and tries again"
 
 
 class RegistryDns(Problem):
     code = "registry_dns"
-    hint = "check the host name for a typing error, then the environment's DNS"
+    hint = (
+        "check the host name in the secret for a typing error; if `getent hosts HOST` finds nothing either, "
+        "ask the network's administrator"
+    )
 
 
 class RegistryUnreachable(Problem):
     code = "registry_unreachable"
     needs = Needs.ADMIN
-    hint = "check that the registry is up and that no firewall or proxy is in the way"
+    hint = (
+        "see whether `curl https://HOST/v2/` connects; if not, ask the network's administrator about "
+        "firewall and proxy (HTTPS_PROXY)"
+    )
 
 
 class RegistryTls(Problem):
     code = "registry_tls"
     needs = Needs.ADMIN
-    hint = "if the registry has a private CA, put its certificate in /etc/docker/certs.d/HOST/ca.crt or SSL_CERT_FILE"
+    hint = (
+        "if the registry has a private CA, get the CA's certificate from its administrator and save it as "
+        "/etc/docker/certs.d/HOST/ca.crt"
+    )
 
 
 class RegistryTimeout(Problem):
     code = "registry_timeout"
     needs = Needs.NOBODY
-    hint = "the agent tries again; if it lasts, check the network, the proxy and the registry's health"
+    hint = (
+        "nothing to do at first: the agent tries again; if it lasts, see whether `curl https://HOST/v2/` "
+        "answers and tell the network's administrator"
+    )
 
 
 class RegistryError(Problem):
     code = "registry_error"
     needs = Needs.NOBODY
-    hint = "the agent tries again; if it lasts, ask whoever runs the registry"
+    hint = "nothing to do at first: the agent tries again; if it lasts, tell the registry's administrator"
+
+
+class NotARegistry(RegistryError):  # noqa: N818 - as Problem
+    """Somebody else answers under its name, and waiting mends nothing."""
+
+    needs = Needs.USER
 
 
 # What AWS said
@@ -156,8 +187,8 @@ class AwsCredentialsMissing(Problem):
     severity = Severity.ERROR
     needs = Needs.ADMIN
     hint = (
-        "give the environment an instance role; inside a container on the VM the metadata service's hop limit "
-        "must be 2 or more (1 makes the role unreachable)"
+        "an AWS administrator must give this machine a role, or you put AWS keys into the secret; in a "
+        "container on EC2 the metadata hop limit must be 2"
     )
 
 
@@ -166,7 +197,16 @@ class AwsAccessDenied(Problem):
     severity = Severity.ERROR
     needs = Needs.ADMIN
     pace = Pace.REJECTED
-    hint = "let this identity do the named action in its IAM policy (and the role's trust policy, for AssumeRole)"
+    hint = (
+        "an AWS administrator must allow the action that the message names, in the IAM policy of the "
+        "identity that it names"
+    )
+
+
+class AwsKeysRefused(AwsAccessDenied):
+    """Those in the secret, which whoever wrote it must replace."""
+
+    needs = Needs.USER
 
 
 class AwsIdentityRejected(Problem):
@@ -174,38 +214,47 @@ class AwsIdentityRejected(Problem):
     severity = Severity.ERROR
     needs = Needs.ADMIN
     pace = Pace.REJECTED
-    hint = "compare the role's trust policy with the token's issuer, audience and subject"
+    hint = (
+        "an AWS administrator must compare the role's trust policy (IAM, Roles, Trust relationships) with "
+        "the token's iss, aud and sub"
+    )
 
 
 class AwsIdentityUnavailable(Problem):
     code = "aws_identity_unavailable"
     needs = Needs.ADMIN
-    hint = "check aws.identity_token_file or aws.identity_token_command"
+    hint = "whoever runs the platform must see that the file or the command in the message gives a token to this user"
 
 
 class AwsThrottled(Problem):
     code = "aws_throttled"
     needs = Needs.NOBODY
-    hint = "the agent tries again; many environments of this account ask at the same time"
+    hint = "nothing to do: the agent tries again; many environments of this AWS account ask at the same time"
 
 
 class AwsUnreachable(Problem):
     code = "aws_unreachable"
     needs = Needs.ADMIN
-    hint = "check the route to AWS: proxy, firewall, or the VPC endpoint for ecr.api"
+    hint = (
+        "ask the network's administrator for a way to AWS: a firewall rule, HTTPS_PROXY, or VPC endpoints "
+        "for ecr.api and sts"
+    )
 
 
 class AwsError(Problem):
     code = "aws_error"
     needs = Needs.NOBODY
-    hint = "the agent tries again; if it lasts, look at the AWS health dashboard"
+    hint = "nothing to do at first: the agent tries again; if it lasts, look at https://health.aws.amazon.com"
 
 
 class ClockSkew(Problem):
     code = "clock_skew"
     severity = Severity.ERROR
     needs = Needs.ADMIN
-    hint = "set this machine's clock: start its time synchronisation (timedatectl set-ntp true)"
+    hint = (
+        "set this machine's clock: `sudo timedatectl set-ntp true`; in a container it is the host's, which "
+        "its administrator must set"
+    )
 
 
 # The life of a login
@@ -214,13 +263,16 @@ class ClockSkew(Problem):
 class RenewalFailing(Problem):
     code = "renewal_failing"
     needs = Needs.NOBODY
-    hint = "pulls still work; the cause stands beside this warning"
+    hint = "pulls still work until then; mend the other warning about this registry before"
 
 
 class TokenExpired(Problem):
     code = "token_expired"
     severity = Severity.ERROR
-    hint = "pulls from this registry fail until a renewal works; the cause stands beside this warning"
+    hint = (
+        "pulls from this registry fail until a renewal works: mend the other warning about it, then "
+        "`registry-agent renew HOST`"
+    )
 
 
 # Docker's configuration
@@ -229,38 +281,49 @@ class TokenExpired(Problem):
 class ConfigInvalid(Problem):
     code = "config_invalid"
     severity = Severity.ERROR
-    hint = "correct the JSON by hand or move the file away; the agent does not touch it as it is"
+    hint = "correct that place in the file, or move the file away; the agent does not touch it as it is"
 
 
 class ConfigUnwritable(Problem):
     code = "config_unwritable"
     severity = Severity.ERROR
-    hint = "make Docker's configuration directory writable for the agent's user"
+    hint = (
+        "make room on its disk, or make Docker's configuration directory writable for this user: `sudo chown "
+        "-R USER ~/.docker`"
+    )
 
 
 class CredentialStoreFailed(Problem):
     code = "credential_store_failed"
     severity = Severity.ERROR
-    hint = "mend the credential helper, or take it out of Docker's config.json"
+    hint = (
+        "see what `docker-credential-NAME list` says, or take NAME out of credsStore and credHelpers in "
+        "Docker's config.json"
+    )
 
 
 class LoginOverridden(Problem):
     code = "login_overridden"
-    hint = "if the injected secret should be used: `registry-agent renew HOST` takes over a person's entry"
+    hint = (
+        "to use the injected secret, `registry-agent renew HOST`; to keep the other login, name HOST in secrets.exclude"
+    )
 
 
 class LoginRestored(Problem):
     code = "login_restored"
     severity = Severity.NOTICE
     needs = Needs.NOBODY
-    hint = "nothing; to have the agent leave this registry alone, name it in secrets.exclude"
+    hint = "nothing to do; to have the agent leave this registry alone, name it in secrets.exclude"
 
 
 class ReportFailed(Problem):
     code = "report_failed"
     severity = Severity.NOTICE
     needs = Needs.ADMIN
-    hint = "check report.url and report.token_file; everything else goes on"
+    hint = (
+        "whoever runs the dashboard must check the receiver, report.url and report.token_file; nothing else "
+        "depends on it"
+    )
 
 
 class InternalError(Problem):
@@ -269,4 +332,6 @@ class InternalError(Problem):
     code = "internal_error"
     severity = Severity.ERROR
     needs = Needs.ADMIN
-    hint = "this is a fault of the agent itself: report it with the event login.crashed from the log"
+    hint = (
+        "nobody's mistake but the agent's: report it to whoever maintains it, with the event login.crashed from the log"
+    )

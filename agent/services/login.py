@@ -1,8 +1,8 @@
 """One registry's login: credential, `docker login`, Docker's configuration, report, wait, and again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.plan import Login
@@ -53,7 +53,7 @@ class RegistryLogin:
         self._take_over = False
         self._force = True
         self._credential: Credential | None = None
-        self._unsaid: Problem | None = None
+        self._unsaid: Mapping[str, Any] | None = None
 
     def ask(self) -> str:
         """Have it log in at once, over a person's own entry too; the id of the attempt that this brings."""
@@ -82,15 +82,16 @@ class RegistryLogin:
             Problem: it failed.
         """
         self._begin()
+        started = self._with.clock.monotonic()
         try:
-            await self._attempt(self._with.clock.monotonic())
+            await self._attempt(started)
         except Problem as problem:
-            await self._failed(problem)
+            await self._failed(problem, started)
             raise
         except Exception as error:
             self._with.log.exception("login.crashed", **self.row.names)
             fault = InternalError(self.row.now.hostname, f"a fault of the agent itself: {type(error).__name__}")
-            await self._failed(fault)
+            await self._failed(fault, started)
             raise fault from error
         finally:
             self.row.show(attempting=False)
@@ -106,13 +107,12 @@ class RegistryLogin:
 
     def say_failure(self, wait_s: float | None) -> None:
         """Log the last failure, once, with the seconds until the next attempt; None: there is none."""
-        problem, self._unsaid = self._unsaid, None
-        if problem is not None:
+        unsaid, self._unsaid = self._unsaid, None
+        if unsaid is not None:
             self._with.log.info(
                 "login.failed",
                 **self.row.names,
-                code=problem.code,
-                message=problem.message,
+                **unsaid,
                 failures=self.row.now.consecutive_failures,
                 wait_s=None if wait_s is None else round(wait_s, 1),
             )
@@ -182,14 +182,15 @@ class RegistryLogin:
         times = {"expires_at": credential.expires_at, "renew_at": credential.renew_at, "seconds": round(seconds, 3)}
         self._with.log.info("login.succeeded", **self.row.names, stored_in=kept.stored_in, **times)
 
-    async def _failed(self, problem: Problem) -> None:
+    async def _failed(self, problem: Problem, started: float) -> None:
+        seconds = self._with.clock.monotonic() - started
         failures = self.row.now.consecutive_failures + 1
         self.row.show(consecutive_failures=failures, last_error=problem.message)
         if problem.pace is Pace.REJECTED:
             wait = timedelta(seconds=self._with.settings().retry.rejected_wait_s)
             self._with.refusals.refused(self.login, problem, self._with.clock.now() + wait)
         await self._standing.fail(problem)
-        self._unsaid = problem
+        self._unsaid = {"code": problem.code, "message": problem.message, "seconds": round(seconds, 3)}
 
     async def held_back(self) -> float | None:
         """Show a refusal of this very secret from before a restart, and say for how many seconds it still holds."""

@@ -32,8 +32,7 @@ class Overrides:
             reasons.append(
                 (
                     f"docker uses another login for {hostname}, which somebody else put into {where}",
-                    f"`registry-agent renew {hostname}` puts the secret's login there; to keep the other, name {hostname} in "
-                    "secrets.exclude",
+                    f"`registry-agent renew {hostname}` takes it over; to keep it, name {hostname} in secrets.exclude",
                 )
             )
         reasons += [

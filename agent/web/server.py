@@ -127,7 +127,7 @@ class StatusServer:
             return StatusListenFailed(
                 str(self._socket_path),
                 f"the status socket {self._socket_path} cannot be opened: {_reason(fault)}",
-                hint=f"see who has that path (`ls -l {self._socket_path}`), and let the agent's user write in its directory",
+                hint=f"see who has it (`ls -l {self._socket_path}`), and let the agent's user write there",
             )
         self._log.info("status.listening", address=f"unix:{bound.getsockname()}")
         return None

@@ -28,6 +28,7 @@ def test_a_notice_breaks_nothing() -> None:
     link = from_problem("engine", EngineUnreachable("engine", "there is none"), notice=Outcome.SKIPPED)
     assert (link.outcome, link.code) == (Outcome.SKIPPED, "engine_unreachable")
     assert link.fix == EngineUnreachable.hint
+    assert "DOCKER_HOST" in str(link.fix)
 
 
 def test_a_cause_comes_before_its_consequence() -> None:

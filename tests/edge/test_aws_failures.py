@@ -89,7 +89,7 @@ async def test_a_refused_token_is_told_by_its_code(
     cloud.answers["GetAuthorizationToken"] = answer
     with pytest.raises(Problem) as caught:
         await fetch(identity())
-    assert type(caught.value) is expected
+    assert isinstance(caught.value, expected)
     assert all(word in caught.value.message for word in words), caught.value.message
 
 
@@ -113,7 +113,7 @@ async def test_a_refused_web_identity_is_told_from_a_missing_permission(
     token_file.write_text("eyJhbGciOi")
     with pytest.raises(Problem) as caught:
         await fetch(identity(keys=None, role_arn=ROLE), AwsSettings(identity_token_file=token_file))
-    assert type(caught.value) is expected
+    assert isinstance(caught.value, expected)
     assert caught.value.pace is pace
     assert "eyJhbGciOi" not in caught.value.message, "AWS's words may quote the token"
 
@@ -136,7 +136,7 @@ async def test_a_refused_role_is_told_by_its_code(
     keys = AwsKeys("ASIAOFTHESECRET00", Sensitive("k"), Sensitive("SESSION"))
     with pytest.raises(Problem) as caught:
         await fetch(identity(keys=keys, role_arn=ROLE))
-    assert type(caught.value) is expected
+    assert isinstance(caught.value, expected)
     assert word in caught.value.message
     assert "SESSION" not in caught.value.message
 

@@ -125,7 +125,7 @@ class CannedProbe(RegistryProbe):
         url: str,
         timeout: float,
         headers: Mapping[str, str] | None = None,
-        method: str = "GET",
+        method: str = "GET",  # noqa: ARG002 - as the probe has it
     ) -> Reply:
         assert registry.hostname == _HOST
         assert url.startswith(("https://", "http://")), url

@@ -1,0 +1,33 @@
+"""What to do about a registry, where that depends on what was seen: HOST stands for its name (`Problem`)."""
+
+import re
+from typing import Final
+
+SOMEBODY_ELSE: Final = (
+    "open https://HOST/v2/ in a browser: a captive portal or a proxy may ask you to log in; "
+    "else check the host name in the secret"
+)
+PROXY: Final = (
+    "correct HTTPS_PROXY (http://USER:PASSWORD@PROXY:PORT) and restart the agent; "
+    "a host that needs no proxy goes into NO_PROXY"
+)
+# The words of Python's ssl and of Go's crypto/x509.
+_OF_CERTIFICATES: Final = (
+    (
+        re.compile(r"expired|not yet valid", re.IGNORECASE),
+        "the registry's administrator must renew its certificate; if `date` shows a wrong time here, set the clock",
+    ),
+    (
+        re.compile(r"mismatch|certificate is (?:not )?valid for|doesn't contain any", re.IGNORECASE),
+        "check the host name in the secret; if it is right, the registry must get a certificate that names it",
+    ),
+    (
+        re.compile(r"HTTP response to HTTPS|wrong version number|record layer failure", re.IGNORECASE),
+        "this port speaks no TLS: check the port in the secret, or ask the registry's administrator for https",
+    ),
+)
+
+
+def of_certificate(fault: str) -> str | None:
+    """By the words of what checked it; None where only a missing authority is left."""
+    return next((hint for words, hint in _OF_CERTIFICATES if words.search(fault)), None)

@@ -1,0 +1,42 @@
+"""A world of its own for each test."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.codes.here import Here
+from tests.codes.world import World
+from tests.hostile.conftest import here
+from tests.rig.needs import need
+
+__all__ = ["here", "stack", "world"]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """What a fault takes back at its end, when the agent is gone."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def world(here: Here, tmp_path: Path, stack: ExitStack) -> World:
+    need("docker")
+    world = World(here, tmp_path / "home")
+    stack.callback(world.close)
+    return world
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    need("chromium")
+    sandbox = os.geteuid() != 0  # Chromium's own refuses to be root's
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), chromium_sandbox=sandbox)
+        yield browser
+        browser.close()

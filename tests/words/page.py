@@ -1,0 +1,79 @@
+"""What `docs/warnings.md` shows of each fault: our words, and what the others print."""
+
+import re
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+DOCUMENT: Final = Path(__file__).parents[2] / "docs/warnings.md"
+_BEGIN: Final = "<!-- written by make words -->"
+_END: Final = "<!-- end -->"
+_BLOCK: Final = re.compile(rf"\n{_BEGIN}\n.*?\n{_END}\n", re.DOTALL)
+_SECTION: Final = re.compile(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_TOLD: Final = re.compile(
+    r"^The same fault, told by each: ([^\n]+)\.\n\n```text\n(.*?)\n```$", re.MULTILINE | re.DOTALL
+)
+_OURS: Final = "registry-agent says:"
+_OTHERS: Final = re.compile(r"\n\n(?=\$ )")
+_WIDTH: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The agent's own, of one warning."""
+
+    message: str
+    hint: str
+    needs: str
+
+    @property
+    def text(self) -> str:
+        return "\n".join([_OURS, self.message, f"hint: {self.hint}", f"turn: {self.needs}"])
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One fault, by the agent and by the others, whose words are one text a command."""
+
+    about: str
+    agent: Words
+    others: tuple[str, ...]
+
+    @property
+    def markdown(self) -> str:
+        texts = "\n\n".join(map(_folded, [*self.others, self.agent.text]))
+        return f"The same fault, told by each: {self.about}.\n\n```text\n{texts}\n```"
+
+
+def shown() -> dict[str, dict[str, str]]:
+    """By code and heading, the text that the page shows."""
+    return {code: dict(_TOLD.findall(body)) for code, body in _SECTION.findall(DOCUMENT.read_text())}
+
+
+def agents_words(text: str) -> str:
+    """The agent's part of a text that `shown` gave, unfolded."""
+    return _unfolded(text[text.index(_OURS) :])
+
+
+def write(told: Mapping[str, Iterable[Told]]) -> None:
+    """Put each code's faults at the end of its section, in the place of those that stood there."""
+    text = _BLOCK.sub("", DOCUMENT.read_text())
+
+    def with_block(found: re.Match[str]) -> str:
+        of_code = [each.markdown for each in told.get(found[1], ())]
+        block = "\n\n".join([_BEGIN, *of_code, _END]) if of_code else ""
+        return found[0].rstrip("\n") + (f"\n\n{block}" if block else "") + "\n\n"
+
+    DOCUMENT.write_text(_SECTION.sub(with_block, text).rstrip("\n") + "\n")
+
+
+def _folded(text: str) -> str:
+    """Long lines go on in the next one, indented."""
+    fold = textwrap.TextWrapper(_WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(fold.fill(line) for line in text.splitlines())
+
+
+def _unfolded(text: str) -> str:
+    return text.replace("\n    ", " ")

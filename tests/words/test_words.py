@@ -1,0 +1,52 @@
+"""The page shows what docker, aws and the ECR credential helper say of a fault, beside what the agent says of it."""
+
+import re
+
+import pytest
+
+from tests.codes.section7 import SEVERITIES
+from tests.words.cases import CASES
+from tests.words.conftest import Measured
+from tests.words.page import agents_words, shown
+
+NOTHING_TO_COMPARE = frozenset(
+    {
+        "docker_cli_failed",  # it is docker that is broken
+        "settings_invalid",
+        "status_listen_failed",
+        "secret_invalid",
+        "secret_shadowed",
+        "secrets_unavailable",
+        "native_unsupported",
+        "token_not_renewable",
+        "renewal_failing",  # the others are silent until the token has ended
+        "login_restored",
+        "report_failed",
+    }
+)
+"""What only an agent can be wrong about: the others do not know of it, and say nothing."""
+
+
+def test_every_fault_that_others_can_tell_stands_on_the_page() -> None:
+    """Each case has its text below its code, and no other has one."""
+    cases = {(case.code, case.about) for case in CASES}
+    assert {code for code, _ in cases} == SEVERITIES.keys() - NOTHING_TO_COMPARE
+    assert {(code, about) for code, texts in shown().items() for about in texts} == cases, "run `make words`"
+
+
+def test_every_text_is_of_a_command_that_ran() -> None:
+    """What was typed, what came of it, and how it ended; and no secret among the arguments."""
+    texts = [text for texts in shown().values() for text in texts.values()]
+    for text in texts:
+        assert re.match(r"\$ (docker|aws|echo \S+ \| docker-credential-ecr-login) ", text), text
+        assert re.search(r"^\[(exit code \d+|no end within \d+ s)\]$", text, re.MULTILINE), text
+        assert "--password " not in text
+        assert "/home/ada" in text or "/words" not in text  # where the test ran
+
+
+@pytest.mark.timeout(900)  # where the page is written, the others are asked too, and some take their time
+def test_the_agents_words_on_the_page_are_what_it_says(told: Measured) -> None:
+    """Message, hint and whose turn it is, of the same fault in a real life of the agent."""
+    page = shown()
+    for (code, about), measured in told.items():
+        assert agents_words(page[code][about]) == measured.agent.text, f"{code}: run `make words`"
