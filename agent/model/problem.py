@@ -56,6 +56,8 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
     needs: Needs = Needs.USER
     hint: str = ""
     pace: Pace = Pace.SOON
+    drawn: bool = False
+    """Whether `wait` is all there is to wait: it was drawn before, for all who share the failure."""
 
     def __init__(
         self,
@@ -71,8 +73,8 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
         self.subject: Final = printable(subject)
         self.message: Final = printable(message, limit=600)
         self.wait: Final = wait
-        told = self.hint if hint is None else hint
-        self.hint = printable(_HOST.sub(lambda _: self.subject, told), limit=1000)
+        self._told: Final = self.hint if hint is None else hint
+        self.hint = printable(_HOST.sub(lambda _: self.subject, self._told), limit=1000)
         if pace is not None:
             self.pace = pace
         if severity is not None:
@@ -83,12 +85,14 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
         return (self.code, self.subject)
 
     def about(self, subject: str, *, wait: timedelta | None = None) -> "Problem":
-        """The same problem seen from another subject (one token serves many registries), `wait` set if given."""
-        return type(self)(
+        """The same problem seen from another subject (one token serves many registries), with their `wait` if given."""
+        seen = type(self)(
             subject,
             self.message,
-            hint=self.hint,
+            hint=self._told,
             wait=self.wait if wait is None else wait,
             pace=self.pace,
             severity=self.severity,
         )
+        seen.drawn = wait is not None
+        return seen

@@ -187,7 +187,8 @@ class RegistryLogin:
         failures = self.row.now.consecutive_failures + 1
         self.row.show(consecutive_failures=failures, last_error=problem.message)
         if problem.pace is Pace.REJECTED:
-            wait = timedelta(seconds=self._with.settings().retry.rejected_wait_s)
+            wait = problem.wait if problem.drawn else None
+            wait = wait or timedelta(seconds=self._with.settings().retry.rejected_wait_s)
             self._with.refusals.refused(self.login, problem, self._with.clock.now() + wait)
         await self._standing.fail(problem)
         self._unsaid = {"code": problem.code, "message": problem.message, "seconds": round(seconds, 3)}

@@ -18,8 +18,11 @@ def wait_after(problem: Problem, state: RetryCallState, settings: RetrySettings)
     """Seconds until the next attempt.
 
     A refusal waits `retry.rejected_wait_s`; the rest exponentially with full jitter. Where the other side said when
-    to come back (`Retry-After`), not before that.
+    to come back (`Retry-After`), not before that. Who shares a failure comes back with the others: to draw once more
+    would be to wait twice.
     """
+    if problem.drawn and problem.wait is not None:
+        return problem.wait.total_seconds()
     if problem.pace is Pace.REJECTED:
         return settings.rejected_wait_s
     jittered = wait_random_exponential(multiplier=settings.first_wait_s, max=settings.max_wait_s)(state)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gc
 import json
+import random
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -366,7 +367,9 @@ def assert_no_growth(figures: Figures) -> None:
 
 @contextmanager
 def life(seed: int) -> Iterator[tuple[Life, WarpLoop]]:
-    loop = WarpLoop()
+    """The agent's own draws repeat too."""
+    loop, state = WarpLoop(), random.getstate()
+    random.seed(seed)
     try:
         yield Life(seed, loop), loop
     finally:
@@ -376,3 +379,4 @@ def life(seed: int) -> Iterator[tuple[Life, WarpLoop]]:
             with suppress(asyncio.CancelledError, BaseExceptionGroup, AssertionError):
                 loop.run_until_complete(task)
         loop.close()
+        random.setstate(state)

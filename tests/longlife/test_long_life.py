@@ -4,6 +4,8 @@ import pytest
 
 from tests.longlife.life import assert_no_growth, life
 
+pytestmark = pytest.mark.timeout(900)  # it computes a quarter of a minute, and on a busy machine many times that
+
 
 def test_two_weeks_without_an_expired_login_and_without_growth() -> None:
     """Every night a suspend, an AWS outage, a rotated secret a day: no login is dead while one could be had.

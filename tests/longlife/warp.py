@@ -7,7 +7,7 @@ import asyncio
 import selectors
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from agent.edge.clock import Clock
 
@@ -16,8 +16,9 @@ EPOCH: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
 class WarpLoop(asyncio.SelectorEventLoop):
-    """Nothing outside may be waited for (no threads, no sockets): then it would leap while they work.
+    """Nothing outside may be waited for (no sockets): then it would leap while they work.
 
+    What is for a thread is done at once.
     `settled` is called each time when everything that could run without time has run.
     """
 
@@ -29,6 +30,14 @@ class WarpLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._elapsed
+
+    def run_in_executor(self, _executor: object, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override] # one that waits for nothing
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - it is the waiter's
+            done.set_exception(error)
+        return done
 
     def _leap(self, seconds: float | None) -> None:
         assert seconds is not None, "everybody waits, and nobody for a moment that will come"

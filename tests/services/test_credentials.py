@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from tenacity import AsyncRetrying, RetryCallState
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential, EcrToken
 from agent.model.problem import Problem
 from agent.model.problems import AwsAccessDenied, AwsThrottled
 from agent.model.sensitive import Sensitive
 from agent.services.credentials import Credentials
+from agent.services.retries import wait_after
 from agent.settings import AwsSettings, Settings
 from tests.fakes import EPOCH, FakeClock, FakeLog
 
@@ -196,6 +198,7 @@ async def test_who_comes_before_that_moment_gets_the_same_failure(world: World) 
     await world.clock.advance(800)
     late = await world.failure("late.example")
     assert (len(world.aws.asked), late.wait) == (1, timedelta(seconds=1000))
+    assert wait_after(late, RetryCallState(AsyncRetrying(), None, (), {}), world.settings.retry) == 1000
     await world.clock.advance(1000)
     world.aws.failure = None
     assert (await world.get()).username == "AWS"

@@ -525,4 +525,4 @@ async def test_a_failed_check_is_tried_again(machine: Machine) -> None:
     async with watching(agent) as until:
         await until(lambda: "credential_store_failed" in agent.warnings())
         away.rename(machine.bin / "docker-credential-late")
-        assert await until(lambda: not agent.warnings()) < 40
+        assert await until(lambda: not agent.warnings()) < 600  # as long as a busy machine runs the helper
