@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -30,7 +31,9 @@ def snapshot() -> Snapshot:
             state=State.LOGGED_IN,
             attempts=3,
             consecutive_failures=2,
+            logged_in_at=EPOCH,
             expires_at=EPOCH + timedelta(hours=12),
+            renew_at=EPOCH + timedelta(hours=6),
         )
     )
     board.report("a", [LoginRejected("ghcr.io", "no"), LoginRejected("docker.io", "no"), ReportFailed("x", "no")])
@@ -121,3 +124,15 @@ def test_promtool_has_nothing_to_say() -> None:
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False, timeout=30)
     assert checked.returncode == 0, checked.stderr
     assert (checked.stdout + checked.stderr).strip() == b""
+
+
+def test_the_documents_name_every_metric() -> None:
+    """With its type and its labels; none is named that is not there."""
+    rendered = text_string_to_metric_families(Metrics(tally(), lambda: 7).render(snapshot())[0].decode())
+    told = set()
+    for family in rendered:
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+        told.add((name, family.type, ", ".join(f"`{label}`" for label in sorted(labels))))
+    page = (Path(__file__).parents[2] / "docs/dashboard.md").read_text()
+    assert set(re.findall(r"^\| `(registry_agent_\w+)` \| (\w+) \| (.*?) ?\|", page, re.MULTILINE)) == told
