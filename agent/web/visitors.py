@@ -137,6 +137,9 @@ class Visitor(web.RequestHandler):
         """What is no HTTP: aiohttp's own answer would quote it, which may be a token."""
         if request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
+        if isinstance(exc, UnicodeError):
+            # aiohttp quotes an Expect that it does not know, and cannot write what is no text.
+            status = HTTPStatus.BAD_REQUEST
         fault = "bad_request" if status == HTTPStatus.BAD_REQUEST else "request_failed"
         answer = error(status, fault, HTTPStatus(status).phrase.lower(), {"X-Content-Type-Options": "nosniff"})
         answer.force_close()

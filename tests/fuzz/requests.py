@@ -41,6 +41,7 @@ _WITHOUT_TOKEN: Final = (
         b"Content-Length: 2\r\n\r\n{}"
     ),
     b"GET /livez HTTP/1.0\r\n\r\n",
+    b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nExpect: \x96\r\n\r\n",
     (
         b"OPTIONS /v1/renew HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n"
         b"Access-Control-Request-Method: POST\r\n\r\n"
