@@ -1,9 +1,15 @@
 """What holds for every test."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Ctrl-C ends what tests start, also where a shell runs them in its background: SIGINT is ignored there."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

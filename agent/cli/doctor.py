@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "host", metavar="HOST", nargs="?", help="one registry, or an image such as ghcr.io/org/name:tag; else all"
     )
     parser.add_argument("--json", action="store_true", help="the same for machines")
-    parser.add_argument("--try", dest="try_refused", action="store_true", help="send a password that was refused again")
+    parser.add_argument(
+        "--try", dest="try_refused", action="store_true", help="send a password although it was refused before"
+    )
     add_place(parser)
 
 
@@ -81,6 +83,8 @@ def _run(examination: "Examination") -> dict[str, Any] | None:
 
 
 def _print(document: Mapping[str, Any], *, as_json: bool) -> None:
+    with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
+        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
     with contextlib.suppress(BrokenPipeError):  # whoever reads it has seen enough
         if as_json:
             print(json.dumps(document, indent=2))

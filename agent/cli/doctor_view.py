@@ -79,7 +79,7 @@ class View:
     def _verdict(self, document: Document) -> Iterator[str]:
         first = document["first"]
         if first is None:
-            yield self._painted("all is well: no link is broken", _GREEN)
+            yield from self._no_link(document)
             return
         where = f"{text(first['hostname'])}: {text(first['name'])}" if first["hostname"] else text(first["name"])
         number = document["broken"]
@@ -89,6 +89,19 @@ class View:
         head, *more = self._wrapped(do, "")
         yield head.replace(begin, self._painted(begin, _RED), 1)
         yield from more
+
+    def _no_link(self, document: Document) -> Iterator[str]:
+        """That no link is broken is not yet all: somebody asks because something does not work."""
+        doubts = [each["hostname"] for each in document["registries"] for link in each["links"] if _doubted(link)]
+        if doubts:
+            hosts = ", ".join(map(text, doubts))
+            yield from self._wrapped(
+                f"no link is broken, but the agent says otherwise of {hosts}: see its link `agent` above", ""
+            )
+        elif not document["registries"]:
+            yield from self._wrapped("no link is broken, but there is no secret for a registry: nothing logs in", "")
+        else:
+            yield self._painted("all is well: no link is broken", _GREEN)
 
     def _wrapped(self, line: str, indent: str, *, first: str | None = None) -> list[str]:
         return wrap(
@@ -101,6 +114,11 @@ class View:
 
     def _painted(self, words: str, colour: int) -> str:
         return f"\x1b[{colour}m{words}\x1b[0m" if self._colours else words
+
+
+def _doubted(link: Document) -> bool:
+    """Whether it is what the agent says of a login that fails there, and not here."""
+    return bool(link["name"] == "agent" and link["outcome"] == "ok" and link["fix"])
 
 
 def _likeness(link: Document) -> object:

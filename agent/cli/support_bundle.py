@@ -75,6 +75,7 @@ def _run(args: argparse.Namespace, flags: dict[str, str]) -> int:
         user=args.user or user_name(),
         agent=AgentSocket([args.socket] if args.socket else socket_candidates(args.user)),
         now=datetime.now(UTC),
+        socket=args.socket,
     )
     # Not closed: that would wait for threads that hang in a dead file system.
     bundle = asyncio.Runner().run(make_bundle(ask, _secret_url(ask.loaded.settings)))
@@ -152,6 +153,8 @@ def _tell(bundle: "Bundle", where: str) -> None:
     lines += [f"not redacted by value, only by form: {source}: {why}" for source, why in manifest.unread.items()]
     lines += [f"redacted in {manifest.redacted} places; MANIFEST.txt in it says what", TELLS]
     out = sys.stderr if where == _STDOUT else sys.stdout
+    with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
+        out.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
     for line in lines:
         print(textwrap.fill(line, 80, subsequent_indent="  ", break_long_words=False), file=out, flush=True)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,9 +16,10 @@ from agent.edge.aws import Aws
 from agent.edge.registry_questions import RegistryQuestions
 from agent.model.credential import Credential
 from agent.model.plan import Login, Plan, Skipped
-from agent.model.problem import Problem
+from agent.model.problem import Needs, Problem, Severity
 from agent.model.problems import InternalError
 from agent.model.sensitive import Sensitive
+from agent.model.status import State
 from agent.model.text import printable
 from agent.services.refusals import Refusals
 from agent.settings import Settings
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from agent.model.docker_auth import Document
 
 _NAMES: Final = ("secret", "agent", *docker_use.LINKS, *network.LINKS, *registry.LINKS, *cloud.LINKS, "login", "pull")
+_FAILED: Final = (State.RETRYING, State.REJECTED, State.EXPIRED)
 Status = dict[str, Any]
 
 
@@ -96,7 +98,7 @@ class Chain:
         elif row is None:
             self._walk.add(skipped("agent", "the agent that runs does not know this registry"))
         else:
-            self._walk.add(_said(row, status))
+            self._walk.add(_said(row, status, examined=self._login is not None))
 
     def _served(self, row: Status | None) -> Link:
         login, skipped_one = self._login, self._skipped
@@ -123,8 +125,11 @@ class Chain:
 
     async def _in_use(self) -> None:
         document = await asyncio.shield(self._with.document)
+        row = _row(await asyncio.shield(self._with.status), self._name)
         if document is not None:
-            await InUse(self._with.files, document, self._target.registry, self._login).walk(self._walk)
+            said = row is not None and row.get("state") == State.LOGGED_IN
+            in_use = InUse(self._with.files, document, self._target.registry, self._login, agent_logged_in=said)
+            await in_use.walk(self._walk)
 
     async def _reach(self) -> bool:
         looked = network.Network(self._target.registry, self._with.questions, datetime.now(UTC))
@@ -181,7 +186,7 @@ class Chain:
 def _without_consequences(links: tuple[Link, ...]) -> tuple[Link, ...]:
     """Where the login itself fails, that Docker has none is no fault of its own, and would hide the cause."""
     login = next(link for link in links if link.name == "login")
-    if login.outcome is Outcome.OK:
+    if login.outcome in (Outcome.OK, Outcome.SKIPPED):
         return links
     return tuple(
         not_reached(link.name, link.seen) if link.name == "in use" and link.broken and link.code is None else link
@@ -197,15 +202,31 @@ def _row(status: Status | None, hostname: str) -> Status | None:
     return None
 
 
-def _said(row: Status, status: Status) -> Link:
-    """The agent's word, which decides nothing: the links beside it are the doctor's own looks."""
+def _said(row: Status, status: Status, *, examined: bool) -> Link:
+    """The agent's word. It decides nothing beside the doctor's own looks; of a login that only it can try, it does."""
     state = printable(str(row.get("state")).replace("_", " "), 40)
     error = f": {printable(str(row['last_error']), 400)}" if row.get("last_error") else ""
     warnings = status.get("warnings")
-    codes = [
-        printable(str(warning.get("code")), 60)
+    about = [
+        warning
         for warning in (warnings if isinstance(warnings, list) else ())
         if isinstance(warning, dict) and warning.get("subject") == row.get("hostname")
     ]
+    codes = [printable(str(warning.get("code")), 60) for warning in about]
     told = f" ({', '.join(codes)})" if codes else ""
-    return Link("agent", Outcome.OK, f"says {state}{told}{error}")
+    said = Link("agent", Outcome.OK, f"says {state}{told}{error}")
+    if row.get("state") not in _FAILED:
+        return said
+    worst = next(iter(sorted(about, key=lambda warning: warning.get("severity") != Severity.ERROR)), {})
+    fix = printable(str(worst.get("hint") or "see what `registry-agent status` says of it"), 700)
+    if examined:
+        return replace(said, fix=fix)
+    needs = str(worst.get("needs"))
+    return replace(
+        said,
+        outcome=Outcome.BROKEN,
+        code=codes[about.index(worst)] if worst else None,
+        severity=Severity.ERROR if worst.get("severity") == Severity.ERROR else Severity.WARNING,
+        fix=fix,
+        needs=Needs(needs) if needs in [*Needs] else Needs.USER,
+    )

@@ -33,6 +33,9 @@ _BLOCKS: Final = 2
 _CANNOT_STORE: Final = frozenset({"ecr-login"})
 
 
+_SAME_CONFIGURATION: Final = (
+    "see that DOCKER_CONFIG (docker.config_dir) is the same here as for the agent, and that the agent is this user's"
+)
 _NOTHING: Final = Sensitive("")
 
 
@@ -89,13 +92,25 @@ def _refusal(path: Path) -> str | None:
 
 
 class InUse:
-    """Whose login Docker would use for one registry, by Docker's own order: variable, store, file."""
+    """Whose login Docker would use for one registry, by Docker's own order: variable, store, file.
 
-    def __init__(self, files: DockerFiles, document: Document, registry: Registry, login: Login | None) -> None:
+    `agent_logged_in`: an agent that runs says that it keeps a login for it.
+    """
+
+    def __init__(
+        self,
+        files: DockerFiles,
+        document: Document,
+        registry: Registry,
+        login: Login | None,
+        *,
+        agent_logged_in: bool = False,
+    ) -> None:
         self._files: Final = files
         self._document: Final = document
         self._registry: Final = registry
         self._login: Final = login
+        self._agent_logged_in: Final = agent_logged_in
 
     async def walk(self, walk: Walk) -> None:
         key = self._registry.docker_key
@@ -144,6 +159,9 @@ class InUse:
         hostname = self._registry.hostname
         variable = _in_variable(self._files.auth_config, self._registry)
         seen = self._words(found, where)
+        if found is None and variable is None and self._agent_logged_in:
+            elsewhere = f"the agent says it logged in, so it keeps another configuration than {self._files.config.path}"
+            return broken("in use", f"{seen}; {printable(elsewhere, 600)}", _SAME_CONFIGURATION)
         if self._login is None:
             return well("in use", seen) if found or variable else skipped("in use", seen)
         ours = self._is_ours(found)

@@ -1,6 +1,7 @@
 """The whole examination: what all registries share once, then every registry's chain, all within one deadline."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -30,7 +31,9 @@ from agent.edge.secret_url import SecretUrl
 from agent.edge.tool_probes import ToolProbes
 from agent.model.docker_auth import Document
 from agent.model.plan import AwsDefaults, Login, Plan, make_plan
+from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.sensitive import Sensitive
+from agent.model.status import State
 from agent.model.text import printable
 from agent.observe.redaction import Scrubber, secrets_of_environment
 from agent.services.refusals import Refusals
@@ -38,6 +41,7 @@ from agent.settings_loader import Loaded
 
 TOTAL_S: Final = 26.0
 """All of it; the rest of half a minute is for starting and printing."""
+_MOST_UNREAD: Final = 20
 _COMMON: Final = (*machine.LINKS, "configuration")
 
 
@@ -168,6 +172,26 @@ class Examination:
             chains += [Chain(target, login, shared) for target, login in self._targets(plan)]
             for chain in chains:
                 group.create_task(chain.walk())
+            more = [Chain(Target(registry), None, shared) for registry in self._unread(plan, await status)]
+            chains += more
+            for chain in more:
+                group.create_task(chain.walk())
+
+    def _unread(self, plan: Plan, status: dict[str, Any] | None) -> list[Registry]:
+        """The registries of this user's agent whose secrets only the agent can read (a service's credentials).
+
+        Without them a doctor who was asked about no registry would call well what the agent calls broken.
+        """
+        rows = status.get("registries") if status else None
+        if status is None or self._asked.host is not None or status["environment"]["user"] != self._user:
+            return []
+        known = {*(login.registry for login in plan.logins), *(skipped.registry for skipped in plan.skipped)}
+        found: dict[Registry, None] = {}
+        for row in rows if isinstance(rows, list) else ():
+            with contextlib.suppress(HostnameError, AttributeError):
+                if row.get("state") != State.SKIPPED:
+                    found[parse_hostname(str(row.get("hostname")))] = None
+        return [registry for registry in found if registry not in known][:_MOST_UNREAD]
 
     def _targets(self, plan: Plan) -> list[tuple[Target, Login | None]]:
         """What is asked about, with the plan's login for it."""

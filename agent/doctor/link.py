@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from agent.model.problem import Needs, Problem, Severity
+from agent.model.problems import SecretInvalid
 
 
 class Outcome(StrEnum):
@@ -108,9 +109,18 @@ class Walk:
 
 
 def first_broken(links: Sequence[Link]) -> Link | None:
-    """The one to mend first: what has a code is a cause, what has none may be its consequence."""
-    all_broken = [link for link in links if link.broken]
-    return next((link for link in all_broken if link.code), all_broken[0] if all_broken else None)
+    """The one to mend first."""
+    return min((link for link in links if link.broken), key=rank, default=None)
+
+
+def rank(link: Link) -> int:
+    """Lower goes first: what has a code is a cause, what has none may be its consequence.
+
+    A secret that cannot be used costs its own registry alone, whose chain then has no secret, and no code for that.
+    """
+    if link.code is None:
+        return 2
+    return 1 if link.code == SecretInvalid.code else 0
 
 
 def with_more(link: Link, more: str) -> Link:

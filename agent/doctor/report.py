@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from agent import __version__
-from agent.doctor.link import Link, first_broken
+from agent.doctor.link import Link, first_broken, rank
 from agent.model.status import rfc3339
 
 SCHEMA: Final = "registry-agent/doctor/v1"
@@ -56,7 +56,7 @@ class Report:
         chains = [(None, self.links), *((registry.hostname, registry.links) for registry in self.registries)]
         found = [(hostname, link) for hostname, links in chains if (link := first_broken(links)) is not None]
         # What has no code may come of what another chain tells by its code.
-        return next((pair for pair in found if pair[1].code), found[0] if found else None)
+        return min(found, key=lambda pair: rank(pair[1]), default=None)
 
     def as_json(self, scrub: Callable[[str], str]) -> dict[str, Any]:
         """The document; `scrub` masks secrets that somebody repeated."""

@@ -13,6 +13,7 @@ _REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0
 _TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST: Final = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,256}")
 _LONGEST: Final = 255
+_LOWEST_PORT: Final = 80
 # What people paste after a host, and is no repository.
 _API: Final = frozenset({"v1", "v2"})
 
@@ -43,11 +44,11 @@ def parse_target(text: str, known: Collection[str] = ()) -> Target:
     rest = _SCHEME.sub("", text.strip())
     host, _, path = rest.partition("/")
     path = path.strip("/")
-    if not path and (_names_host(host) or host.lower() in known):
+    if not path and (host.lower() in known or (_names_host(host) and not _is_version(host))):
         return Target(parse_hostname(host))
     if path.lower() in _API:
         return Target(parse_hostname(host))
-    if not _names_host(host):
+    if not _names_host(host) or not path:
         host, path = DOCKER_HUB, rest
     registry = parse_hostname(host)
     image = _image(path)
@@ -60,6 +61,12 @@ def _names_host(text: str) -> bool:
     """Docker's own rule for the first part of an image's name; `app:tag` alone is an image, `host:5000` none."""
     name, colon, port = text.partition(":")
     return "." in name or name.lower() == "localhost" or text.startswith("[") or (bool(colon) and port.isdigit())
+
+
+def _is_version(text: str) -> bool:
+    """Whether it is as `nginx:1` and `postgres:16`; no registry listens below 80, whereas `host:5000` is one."""
+    name, _, port = text.partition(":")
+    return "." not in name and name.lower() != "localhost" and port.isdigit() and int(port[:6]) < _LOWEST_PORT
 
 
 def _image(path: str) -> Image:

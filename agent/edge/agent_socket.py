@@ -1,9 +1,11 @@
 """A running agent, asked by a command: HTTP over its Unix socket, with the standard library alone."""
 
+import contextlib
 import http.client
 import json
 import socket
 import struct
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,23 +93,30 @@ class AgentSocket:
         try:
             return Answer(status, json.loads(answer))
         except (ValueError, RecursionError) as fault:
-            raise NoAnswer(f"the agent broke off: {fault}") from fault
+            raise NoAnswer("its answer is not the JSON that an agent gives") from fault
 
     def _exchange(
         self, method: str, target: str, body: str | None, timeout: float, limit: int = _LARGEST
     ) -> tuple[int, bytes]:
         """Status and body of the answer."""
         connection = self._connect(timeout)
+        deadline = _Deadline(connection.sock, timeout)
+        late = f"the agent gives no answer within {timeout:.0f} s"
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
-            return response.status, response.read(limit)
+            answer = response.status, response.read(limit)
         except TimeoutError as fault:
-            raise NoAnswer(f"the agent gives no answer within {timeout:.0f} s") from fault
+            raise NoAnswer(late) from fault
         except (OSError, http.client.HTTPException, ValueError) as fault:
-            raise NoAnswer(f"the agent broke off: {printable(str(fault)) or type(fault).__name__}") from fault
+            words = f"the agent broke off: {printable(str(fault)) or type(fault).__name__}"
+            raise NoAnswer(late if deadline.passed else words) from fault
         finally:
+            deadline.cancel()
             connection.close()
+        if deadline.passed:
+            raise NoAnswer(late)
+        return answer
 
     def _connect(self, timeout: float) -> "_UnixConnection":
         looked = []
@@ -121,6 +130,22 @@ class AgentSocket:
                 continue
             return connection
         raise NoAgent("\n".join(["no agent answers; looked at", *looked, _START]))
+
+
+class _Deadline(threading.Timer):
+    """Ends the connection at the time; a socket's own timeout begins anew with each byte of an endless answer."""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        super().__init__(max(seconds, 0.001), self._end)
+        self.passed = False
+        self._connection: Final = connection
+        self.daemon = True
+        self.start()
+
+    def _end(self) -> None:
+        self.passed = True
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
 
 
 class _UnixConnection(http.client.HTTPConnection):

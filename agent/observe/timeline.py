@@ -46,19 +46,25 @@ class Timeline:
         if fields is None:
             return
         now = self._now()
-        kept = {field: _plain(event.get(field)) for field in fields}
+        kept = {field: self._plain(event.get(field)) for field in fields}
         line = json.dumps({"time": rfc3339(now), "level": level, "event": name, **kept}, ensure_ascii=False)
-        self._kept.append((now, self._scrub(line)))
+        self._kept.append((now, line))
 
     def recent(self) -> list[str]:
         """Those of the last 24 hours as JSON lines, oldest first."""
         since = self._now() - _DAY
         return [line for at, line in tuple(self._kept) if at >= since]
 
+    def _plain(self, value: object) -> object:
+        """Each text is scrubbed by itself: in the line, a secret such as `,` would take the JSON apart."""
+        match value:
+            case None | bool() | int() | float():
+                return value
+            case datetime():
+                return rfc3339(value)
+            case list() | tuple():
+                return [self._text(item) for item in value[:_ITEMS]]
+        return self._text(value)
 
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    if isinstance(value, list | tuple):
-        return [printable(str(item), _TEXT) for item in value[:_ITEMS]]
-    return printable(value, _TEXT) if isinstance(value, str) else value
+    def _text(self, value: object) -> str:
+        return self._scrub(printable(str(value), _TEXT))

@@ -82,6 +82,7 @@ def of_environment(environ: Mapping[str, str]) -> Iterator[str]:
                 yield from _of_auth(item.rpartition(":")[2])
         elif name.startswith(_OWN) and name != f"{_OWN}SECRETS":
             yield from _of_url(value)  # a setting
+            yield from _of_path(value) if name == f"{_OWN}REPORT_URL" else ()
         elif value[:1] in ("{", "["):
             yield from _of_document(value, everything=_SECRET_NAME.search(name) is not None)
         elif _SECRET_NAME.search(name) and not _PATH_NAME.search(name) and not value.startswith("/"):
@@ -95,7 +96,15 @@ def _of_urls(settings: Settings) -> Iterator[str]:
     """What is in an address beside its host may be a key; of a push's receiver (a webhook) the path too."""
     for url in filter(None, (settings.secrets.url, settings.report.url)):
         yield from _of_url(url)
-    path = urlsplit(settings.report.url or "").path
+    yield from _of_path(settings.report.url or "")
+
+
+def _of_path(url: str) -> Iterator[str]:
+    """Of a push's receiver: the agent's own words name its path, which does not say that it is a key."""
+    try:
+        path = urlsplit(url).path
+    except ValueError:
+        return
     yield from (part for part in path.split("/") if len(part) >= 2 * _SHORTEST)
 
 

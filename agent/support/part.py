@@ -33,6 +33,8 @@ class Ask:
     user: str
     agent: AgentSocket
     now: datetime
+    socket: Path | None = None
+    """Where somebody said that the agent listens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,9 @@ async def _doctor(ask: Ask) -> str:
     """The doctor of this very program, as a child: what hangs there hangs nothing here."""
     config = ["--config", str(ask.config)] if ask.config else []
     flags = [part for key, value in ask.flags.items() for part in ("--set", f"{key}={value}")]
+    socket = ["--socket", str(ask.socket.absolute())] if ask.socket else []
     # -I: neither the working directory nor PYTHON* variables may put something else in its place.
-    args = [sys.executable, "-I", "-m", "agent", "doctor", "--json", *config, *flags]
+    args = [sys.executable, "-I", "-m", "agent", "doctor", "--json", *socket, *config, *flags]
     if os.geteuid() == 0 and ask.user != user_name():
         # As root it would examine what root may do, and do it among that user's files.
         args = [await find(ask, "runuser"), "-u", ask.user, "--", *args]

@@ -35,6 +35,7 @@ def test_logs_go_on_where_the_agent_has_ended(machine: Booted) -> None:
     attempt = fail_once(machine)
     before = [event["event"] for event in events(machine, "--attempt", attempt)]
     machine.must("systemctl", "stop", SOCKET, SERVICE)
+    machine.must("journalctl", "--sync")  # journald takes what a service wrote in its own time
     done = machine.run("registry-agent", "logs", "--user", USER, "-n", "1000")
     assert done.returncode == 0
     assert f"no agent answers, so this is from the journal of {SERVICE}" in done.stderr

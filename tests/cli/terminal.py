@@ -10,6 +10,7 @@ import struct
 import sys
 import termios
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -76,6 +77,16 @@ class Terminal:
             self._read()
             await asyncio.sleep(0.01)
         return len(self.written)
+
+    async def stopped(self) -> None:
+        """Wait until it is stopped, as by Ctrl-Z; what it wrote before that is there then."""
+        deadline = time.monotonic() + _DEADLINE_S
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < deadline, f"it is not stopped: {self.written!r}"
+            self._read()
+            await asyncio.sleep(0.01)
+        self._read()
 
     async def ended(self) -> int:
         """Its exit code."""

@@ -70,6 +70,22 @@ def test_outside_text_cannot_drive_the_terminal() -> None:
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)
 
 
+def test_a_doubt_is_no_all_is_well() -> None:
+    """Where no link is broken, but there is nothing to log in with, or the agent fails by itself."""
+    assert list(View(80).lines(document(link("dns", "ok"))))[-1] == "all is well: no link is broken"
+    bare = list(View(80).lines(document(registries=[])))
+    assert bare[-1] == "no link is broken, but there is no secret for a registry: nothing logs in"
+    doubt = list(View(80).lines(document(link("agent", "ok", "says retrying", fix="mend it"))))
+    assert "but the agent says otherwise of ghcr.io" in " ".join(doubt[-2:])
+
+
+async def test_a_terminal_that_knows_few_letters() -> None:
+    """Costs no more than those letters; what was found is told."""
+    answer = await command("doctor", "--set", 'secrets.directories=["/nowhere"]', PYTHONIOENCODING="ascii")
+    assert "no link is broken" in answer.out or "Begin with" in answer.out
+    assert "Traceback" not in answer.err
+
+
 @pytest.mark.parametrize("arguments", [("--nonsense",), ("ghcr.io/UPPER",), ("a b",), ("one", "two"), ("--set", "x")])
 async def test_wrong_usage_is_64(arguments: tuple[str, ...]) -> None:
     """And says what is expected."""

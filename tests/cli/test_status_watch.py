@@ -1,6 +1,5 @@
 """`registry-agent status --watch` at a real terminal."""
 
-import asyncio
 import signal
 import time
 
@@ -125,10 +124,8 @@ async def test_it_can_be_put_aside() -> None:
         async with watching(rig) as terminal:
             seen = await terminal.shows("q ends")
             terminal.signal(signal.SIGTSTP)
-            while LEAVE not in terminal.written:
-                await terminal.shows("", after=seen)
-                terminal._read()
-                await asyncio.sleep(0.01)
+            await terminal.stopped()
+            assert LEAVE in terminal.written[seen:]
             assert terminal.modes_now() == terminal.modes
             seen = len(terminal.written)
             terminal.signal(signal.SIGCONT)

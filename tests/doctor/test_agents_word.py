@@ -1,15 +1,19 @@
 """Beside an agent that runs: its word is shown and compared, and decides nothing."""
 
 import asyncio
+import base64
+import json
 import os
 import socket
 from pathlib import Path
 from typing import Final
 
+import pytest
 from aiohttp import web
 
-from tests.codes.world import World
-from tests.doctor.patient import Doctor
+from agent.edge.paths import user_name
+from tests.codes.world import LOGIN, World
+from tests.doctor.patient import Doctor, Told
 
 EVIL: Final = "\x1b]0;owned\x07\u202e\u2028"
 
@@ -68,12 +72,83 @@ def test_another_users_agent(world: World, doctor: Doctor) -> None:
     assert not {"\x1b", "\x07", "\u202e"} & set(words)
 
 
+def _says(state: str, hostname: str, user: str) -> dict[str, object]:
+    """An agent with one registry in that state, and a warning that tells why."""
+    row = {"hostname": hostname, "secret": "theirs", "state": state, "last_error": "it was refused"}
+    why = {
+        "code": "login_rejected",
+        "severity": "error",
+        "message": "it was refused",
+        "hint": "mend it",
+        "needs": "user",
+    }
+    return {
+        "environment": {"user": user},
+        "condition": "error",
+        "summary": "0 of 1 registries logged in",
+        "registries": [row],
+        "warnings": [{**why, "subject": hostname}, {**why, "subject": "another.example", "hint": "no"}],
+    }
+
+
+def _beside(world: World, doctor: Doctor, document: object, *args: str) -> tuple[Told, str]:
+    agent = OtherAgent(document)
+    world.here.call(agent.start(world.agent.socket))
+    told, words = doctor(*args), doctor.words(*args)
+    world.here.call(agent.stop())
+    return told, words
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_login_that_only_the_agent_can_try(world: World, doctor: Doctor, *, asked: bool) -> None:
+    """Its secret is out of this user's reach: what fails there is broken here, whether it was asked about or not."""
+    world.prepare()
+    document = _says("rejected", "only-there.example", user_name())
+    told, words = _beside(world, doctor, document, *(["only-there.example"] if asked else []))
+    link = told.link("agent", "only-there.example")
+    assert (link["outcome"], link["code"], link["fix"]) == ("broken", "login_rejected", "mend it")
+    assert link["needs"] == "user"
+    assert told.code == 2
+    assert "all is well" not in words
+
+
+def test_an_agent_that_fails_where_the_doctor_does_not(world: World, doctor: Doctor) -> None:
+    """No link is broken; but nobody is told that all is well."""
+    world.prepare()
+    auth = base64.b64encode(f"{LOGIN['username']}:{LOGIN['password']}".encode()).decode()
+    (world.agent.docker / "config.json").write_text(json.dumps({"auths": {world.good.hostname: {"auth": auth}}}))
+    told, words = _beside(world, doctor, _says("retrying", world.good.hostname, user_name()), world.good.hostname)
+    assert (told.code, told.link("agent", world.good.hostname)["outcome"]) == (0, "ok")
+    assert "the agent says otherwise" in " ".join(words.splitlines()[-2:])
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_an_agent_that_keeps_another_configuration(world: World, doctor: Doctor, *, readable: bool) -> None:
+    """It is logged in, and Docker here is not: that a renewal would mend nothing is told."""
+    world.prepare()
+    hostname = world.good.hostname if readable else "only-there.example"
+    told, _ = _beside(world, doctor, _says("logged_in", hostname, user_name()), hostname)
+    link = told.link("in use", hostname)
+    assert link["outcome"] == "broken"
+    assert f"another configuration than {world.agent.docker}" in link["seen"]
+    assert "DOCKER_CONFIG" in link["fix"]
+
+
+def test_another_users_registries_are_not_looked_at(world: World, doctor: Doctor) -> None:
+    """Whoever else runs an agent here does not choose what this user's doctor asks."""
+    world.prepare()
+    told, _ = _beside(world, doctor, _says("rejected", "only-there.example", "somebody-else"))
+    assert "only-there.example" not in [each["hostname"] for each in told.document["registries"]]
+
+
 def test_an_agent_that_talks_nonsense(world: World, doctor: Doctor) -> None:
     """Whatever it says, the doctor goes on."""
     world.prepare()
     nothing: list[object] = []
     odd = {"environment": {"user": "x"}, "condition": 1, "summary": 2, "registries": 3}
-    for document in (nothing, {"environment": None}, odd):
+    rows: list[object] = [None, 3, {"state": []}, {"hostname": {}, "state": "rejected"}, {"hostname": "-", "state": {}}]
+    own = {**odd, "environment": {"user": user_name()}, "registries": rows, "warnings": [{"subject": {}, "needs": []}]}
+    for document in (nothing, {"environment": None}, odd, own):
         agent = OtherAgent(document)
         world.here.call(agent.start(world.agent.socket))
         told = doctor(world.good.hostname)

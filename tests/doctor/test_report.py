@@ -57,6 +57,17 @@ def test_what_docker_lacks_is_told_without_an_agent(world: World, doctor: Doctor
     assert told.link("agent")["outcome"] == "skipped"
 
 
+def test_a_bad_secret_of_another_registry_is_not_begun_with(world: World, doctor: Doctor) -> None:
+    """It is told; but whoever asks about a registry is sent to that one's own fault."""
+    door = world.registry("wrong", BasicAuth(USERS), {"username": "robot", "password": "not-it"})
+    (world.agent.secrets / "bad.json").write_text('{"name": "bad", "hostname": "elsewhere.example"}')
+    world.prepare()
+    told = doctor(door.hostname)
+    assert [link["code"] for link in told.links("secrets") if link["outcome"] == "broken"] == ["secret_invalid"]
+    assert told.first == (door.hostname, "login")
+    assert doctor("elsewhere.example").first in ((None, "secrets"), ("elsewhere.example", "dns"))
+
+
 def test_a_persons_own_login(world: World, doctor: Doctor) -> None:
     """The agent says that it is logged in; what Docker would use is told apart from that."""
     door = world.registry("shared", BasicAuth({**USERS, **PERSON}))

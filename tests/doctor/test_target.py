@@ -22,13 +22,17 @@ from agent.model.registry import HostnameError
         ("org/app:1.0", "docker.io", "org/app:1.0"),
         ("alpine", "docker.io", "library/alpine:latest"),
         ("alpine:3.20", "docker.io", "library/alpine:3.20"),
+        ("postgres:16", "docker.io", "library/postgres:16"),
+        ("registry:5000", "registry:5000", None),
+        ("registry:5/app", "registry:5", "app:latest"),
+        ("kept:1", "kept:1", None),
         ("docker.io/alpine", "docker.io", "library/alpine:latest"),
         ("ghcr.io/a/b:1@sha256:" + "a" * 64, "ghcr.io", "a/b@sha256:" + "a" * 64),
     ],
 )
 def test_a_registry_or_an_image(typed: str, hostname: str, image: str | None) -> None:
     """A host as section 2 has it, or an image by Docker's own rules."""
-    target = parse_target(typed, {"known"})
+    target = parse_target(typed, {"known", "kept:1"})
     assert (target.registry.hostname, str(target.image) if target.image else None) == (hostname, image)
 
 

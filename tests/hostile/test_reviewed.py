@@ -194,6 +194,7 @@ async def test_podmans_files_on_a_dead_file_system_stop_no_login(
         hanging = await podman.signature()
     finally:
         answers.set()
+    monkeypatch.setattr(podman_auth, "_DEADLINE_S", 30)
     for _ in range(1000):
         if await podman.read():
             break

@@ -72,6 +72,18 @@ def test_the_log_feeds_it_at_every_level_and_without_secrets() -> None:
     assert (second["level"], second["message"]) == ("warning", "it said [redacted]")
 
 
+def test_no_secret_takes_the_json_apart() -> None:
+    """A secret that is a piece of JSON itself is masked in the texts, and the lines stay JSON."""
+    scrubber = Scrubber()
+    scrubber.protect([",", '"', "n", "null", '", "code": "'])
+    timeline = Timeline(scrubber.scrub)
+    timeline.note("info", {"event": "secrets.changed", "added": ["a , b"], "removed": (), "changed": None})
+    timeline.note("info", {"event": "clock.jumped", "seconds": 3.5})
+    assert [event["event"] for event in read(timeline)] == ["secrets.changed", "clock.jumped"]
+    assert read(timeline)[0]["added"] == ["a [redacted] b"]
+    assert read(timeline)[0]["changed"] is None
+
+
 def test_its_events_are_events_of_the_log() -> None:
     """With the very names under which they are logged."""
     assert _FIELDS.keys() <= EVENTS.keys()

@@ -1,5 +1,6 @@
 """The rules of accessibility that a program can check, by axe-core."""
 
+import asyncio
 import atexit
 import shutil
 import subprocess
@@ -21,14 +22,14 @@ def _program() -> str:
     atexit.register(shutil.rmtree, directory)
     shutil.copytree(_PINNED, directory, dirs_exist_ok=True)
     install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(install, cwd=directory, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(install, cwd=directory, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == 0, done.stderr
     return (directory / "node_modules/axe-core/axe.min.js").read_text()
 
 
 async def faults(page: Page) -> list[str]:
     """Each rule that is broken, with where; contrast is one of them."""
-    await page.evaluate(_program())  # as the debugger does, past the page's own policy
+    await page.evaluate(await asyncio.to_thread(_program))  # as the debugger does, past the page's own policy
     found: dict[str, Any] = await page.evaluate("tags => axe.run(document, {runOnly: tags})", _TAGS)
     assert len(found["passes"]) > 10, "axe looked at nothing"
     return [

@@ -345,7 +345,7 @@ async def test_a_helper_that_fails_is_an_error_about_the_registry(
     if text is not None:
         script(machine.bin, "bad", text)
     with pytest.raises(CredentialStoreFailed, match=message) as caught:
-        await machine.start(helper_deadline_s=0.5).keep()
+        await machine.start(helper_deadline_s=2.5).keep()
     assert caught.value.subject == "ghcr.io"
     assert "docker-credential-bad" in caught.value.message
 

@@ -270,7 +270,7 @@ async def test_a_file_system_that_hangs_is_asked_once_and_delays_no_other(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told as unavailable, and taken again when it answers."""
-    monkeypatch.setattr(secret_sources, "_DEADLINE_S", 0.3)
+    monkeypatch.setattr(secret_sources, "_DEADLINE_S", 1)
     bench.files = files = HangingFiles()
     files.hanging = tmp_path / "nfs"
     bench.settings = Settings(secrets=SecretsSettings(directories=(files.hanging, bench.directory)))

@@ -71,6 +71,16 @@ async def test_the_doctors_report_is_in_it(machine: Machine) -> None:
     assert json.loads(files["doctor.json"])["schema"] == "registry-agent/doctor/v1"
 
 
+async def test_the_doctor_asks_the_agent_that_was_named(machine: Machine) -> None:
+    """With --socket it speaks of that agent, as every other part does."""
+    elsewhere = machine.runtime / "other.sock"
+    with answering(elsewhere, ANSWERS):
+        await machine.run("--socket", str(elsewhere), "-o", "out.tar.gz")
+    files = unpacked((machine.here / "out.tar.gz").read_bytes())
+    (agent,) = [link for link in json.loads(files["doctor.json"])["links"] if link["name"] == "agent"]
+    assert "none runs" not in agent["seen"]
+
+
 async def test_without_an_agent_and_without_programs_it_works_too(machine: Machine) -> None:
     """Each part that cannot be had is named with the reason; the exit code stays 0."""
     for path in machine.bin.iterdir():

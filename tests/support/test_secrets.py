@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from agent.support.known_secrets import of_environment
 from agent.support.parts import _doctor_environment
 from tests.hunt.canary import Canary, Hunt, nasty_texts
 from tests.support.conftest import Machine, unpacked
@@ -158,6 +159,13 @@ async def test_no_secret_is_in_it_in_any_notation(machine: Machine) -> None:
     children = Hunt(canary for canary in sown.canaries if canary.name not in ("proxy", "argument"))
     assert children.found({"children": (machine.home / "recorded").read_bytes()}) == []
     assert done.code == 0
+
+
+def test_the_key_of_a_receiver_that_the_service_alone_knows() -> None:
+    """Set in the unit's variables, it is in no setting of this command; its path is in the agent's own words."""
+    given = {"REGISTRY_AGENT_REPORT_URL": "https://hooks.example/in/0123456789abcdef?more=query-key"}
+    assert {"0123456789abcdef", "query-key"} <= set(of_environment(given))
+    assert "https:" not in set(of_environment({"REGISTRY_AGENT_REPORT_URL": "https://[broken/0123456789abcdef"}))
 
 
 def test_the_doctor_gets_no_secret_in_its_environment(machine: Machine) -> None:

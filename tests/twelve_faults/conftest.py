@@ -32,8 +32,9 @@ def world(here: Here, tmp_path: Path, stack: ExitStack) -> World:
     return world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
+    """Not for the session: as long as it is there its event loop runs, and no other test can run one."""
     need("chromium")
     sandbox = os.geteuid() != 0  # Chromium's own refuses to be root's
     with sync_playwright() as playwright:
