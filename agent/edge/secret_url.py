@@ -1,6 +1,7 @@
 """Secrets from an address: https, http to this machine, or a Unix socket."""
 
 import asyncio
+import os
 import re
 import ssl
 from pathlib import Path
@@ -115,8 +116,9 @@ def _why(error: Exception) -> str:
     words = next(
         (words for kind, words in _WORDS if isinstance(error, kind)), f"cannot be asked: {type(error).__name__}"
     )
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
-        return f"{words}: {error.os_error.strerror}"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        # asyncio puts an address in the place of strerror's text.
+        return f"{words}: {os.strerror(error.os_error.errno).lower()}"
     return words
 
 
