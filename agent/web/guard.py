@@ -11,7 +11,6 @@ from typing import Final
 from aiohttp import web
 
 from agent.model.loopback import is_loopback
-from agent.model.text import printable
 from agent.settings import StatusSettings
 from agent.web import answers
 from agent.web.token import Bearer, TokenFile
@@ -22,6 +21,8 @@ SHELL: Final = frozenset({"/", "/card"})
 """The static shells of page and card; the page asks the person for the token."""
 MAY_RENEW: Final = web.RequestKey("may_renew", bool)
 """What the guard notes in a request; on the Unix socket, which has none, everybody may."""
+_NAME: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+"""What a Host may look like and be told back: another text may hold what only its sender should read."""
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]@/ ]+)(?::[0-9]*)?")
 _CORS_REQUESTS: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
@@ -65,7 +66,8 @@ class Guard:
         if bearer is Bearer.RIGHT:
             return None
         if not self._knows_host(request):
-            named = printable(request.headers.get("Host", "nothing"), 100)
+            host = request.headers.get("Host", "nothing")
+            named = host if _NAME.fullmatch(host) else "what is no host name"
             return answers.error(
                 HTTPStatus.FORBIDDEN,
                 "host_not_allowed",

@@ -20,7 +20,7 @@ from tests.fuzz.target import CANARY, Target, heap, scratch
 
 _STATUS: Final = re.compile(rb"HTTP/[0-9]\.[0-9] ([0-9]{3}) ")
 _EXPECTED: Final = frozenset({100, 200, 202, 204, 304, 400, 401, 403, 404, 405, 408, 411, 413, 414, 417, 431, 501, 505})
-_TOKEN: Final = re.compile(rb"\r\nAuthorization: Bearer " + re.escape(CANARY.encode()), re.IGNORECASE)
+_TOKEN: Final = re.compile(rb"\r\n(?i:Authorization): (?i:Bearer) " + re.escape(CANARY.encode()))
 _TURNS: Final = 25
 _WITHOUT_TOKEN: Final = (
     b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer TOKEN\r\n\r\n",
