@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from agent.model.sensitive import Sensitive
 from agent.model.snapshot import Snapshot
+from agent.model.status import Phase
 from agent.observe.timeline import Timeline
 from agent.services.board import Board
 from agent.settings import Settings, StatusSettings
@@ -186,6 +187,7 @@ class _Endpoint:
     def _new_server(self) -> StatusServer:
         clock, renewals = FakeClock(), _Renewals()
         board = Board(process(), clock.now, FakeJournal())
+        board.set_phase(Phase.RUNNING)
         status = StatusSettings("127.0.0.1:0", Path("/token"), allow_origins=("https://a.example",))
         server = StatusServer(
             board=board,
