@@ -81,7 +81,7 @@ complete -c registry-agent -n '_shtab_registry_agent_using doctor' -s h -l help 
 complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the settings file'
 complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l set -x -d 'one setting; beats environment and file; may be repeated'
 complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l json -d 'the same for machines'
-complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l try -d 'send a password that was refused again'
+complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l try -d 'send a password although it was refused before'
 complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l socket -xka "(__fish_complete_path (commandline -ct))" -d 'the agent'"'"'s socket'
 complete -c registry-agent -n '_shtab_registry_agent_using doctor' -l user -xka "(command ls /run/registry-agent 2>/dev/null)" -d 'whose agent, where several run'
 complete -c registry-agent -n '_shtab_registry_agent_using; and test $_shtab_registry_agent_npos -eq 0' -a renew -d 'Log in anew now, and wait for the outcome.'
