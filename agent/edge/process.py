@@ -72,18 +72,7 @@ async def run(
         ProcessTimeout: it had not ended after `timeout` seconds.
         OSError: it cannot be started.
     """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *args,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=dict(env),
-            cwd="/",
-            start_new_session=True,
-        )
-    except RuntimeError as error:  # no thread for asyncio's watcher: a limit on processes
-        raise OSError(errno.EAGAIN, str(error)) from error
+    process = await _start(args, env)
     stdout, stderr = bytearray(), bytearray()
     pumps = [
         asyncio.create_task(_feed(process.stdin, stdin)),
@@ -104,6 +93,29 @@ async def run(
         for pump in pumps:
             pump.cancel()
         await _end(process)
+
+
+async def _start(args: Sequence[str | os.PathLike[str]], env: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """The program. Who is cancelled meanwhile has it ended; to cancel asyncio's own start may wait for ever."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *args,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=dict(env),
+            cwd="/",
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(RuntimeError, OSError):
+            await _end(await asyncio.shield(starting))
+        raise
+    except RuntimeError as error:  # no thread for asyncio's watcher: a limit on processes
+        raise OSError(errno.EAGAIN, str(error)) from error
 
 
 async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:

@@ -90,3 +90,26 @@ def test_children_get_what_they_need_and_no_secret() -> None:
     }
     kept = {"PATH", "HOME", "HTTPS_PROXY", "SSL_CERT_FILE", "AWS_PROFILE", "GITPOD_WORKSPACE_ID"}
     assert child_environment(environ).keys() == kept
+
+
+async def test_it_can_be_cancelled_at_any_moment_of_its_start(tmp_path: Path) -> None:
+    """It ends and its grandchild with it: asyncio's own start, cancelled, waits for pipes that nobody reads yet."""
+    program = tmp_path / "slow"
+    program.write_text("#!/bin/sh\nexec 2>&1; sleep 7654\n")
+    program.chmod(0o755)
+    for turns in range(30):
+        running = asyncio.create_task(run([program], env=PATH, timeout=30))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        ended, _ = await asyncio.wait({running}, timeout=15)
+        assert ended, f"it hangs where it is cancelled after {turns} turns"
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _says(path) == b"sleep\x007654\x00"]
+    assert left == []
+
+
+def _says(cmdline: Path) -> bytes:
+    try:
+        return cmdline.read_bytes()
+    except OSError:
+        return b""
