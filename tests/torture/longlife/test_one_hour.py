@@ -38,7 +38,7 @@ RSS_KB: Final = 6 * 1024
 """What the memory may differ by: an allocator gives back whole pages only."""
 
 BURST: Final = 8
-"""Threads that an hour may have over its first minute: a pool, bounded at 64, keeps as many as were ever busy at once."""
+"""Threads that an hour may add: the pool, bounded at 64, keeps as many as were ever busy at once."""
 
 
 @dataclass(frozen=True, slots=True)
