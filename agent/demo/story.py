@@ -134,6 +134,7 @@ def _cast(cloud: DemoCloud) -> Cast:
 
 def _ways_to_look(stage: Stage) -> list[str]:
     return [
+        f"{stage.status_url}/ in a browser",
         f"curl -s {stage.status_url}/v1/status",
         f"{_command()} status --socket {stage.socket}",
     ]
