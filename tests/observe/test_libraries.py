@@ -24,7 +24,7 @@ def said(log: Log) -> dict[str, object]:
 
 
 def logger_to(log: Log) -> logging.Logger:
-    logger = logging.Logger("somebodys.library")  # noqa: LOG001 - outside the tree on purpose
+    logger = logging.Logger("somebodys.package")  # noqa: LOG001 - outside the tree on purpose
     logger.addHandler(LibraryLog(log.logger))
     return logger
 
@@ -40,7 +40,7 @@ def test_a_warning_with_its_error(log: Log) -> None:
     except ValueError:
         logger_to(log).warning("refreshing %s failed", "open-sesame", exc_info=True)
     event = said(log)
-    assert (event["event"], event["level"], event["library"]) == ("library.warned", "info", "somebodys.library")
+    assert (event["event"], event["level"], event["library"]) == ("library.warned", "info", "somebodys.package")
     assert event["message"] == "refreshing [redacted] failed"
     error = str(event["error"])
     assert error.startswith("ValueError: [redacted] is wrong")
