@@ -25,7 +25,7 @@ from agent.edge.report_target import ReportTarget
 from agent.edge.sandbox import Sandbox
 from agent.edge.secret_url import SecretUrl
 from agent.edge.systemd import Systemd
-from agent.edge.threads import worker_threads
+from agent.edge.threads import WorkerThreads
 from agent.edge.tool_probes import ToolProbes
 from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.secret_environment import read_environment
@@ -90,7 +90,7 @@ class Parts:
         self.runtime = paths.runtime_directory(environ)
         self.clock = Clock()
         self.http = HttpClient()
-        self.workers = worker_threads(_THREADS, "worker")
+        self.workers = WorkerThreads(_THREADS, "worker")
         self._observers()
         self._logins()
         self._sources()

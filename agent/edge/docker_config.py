@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, signature
 from agent.edge.kept_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
-from agent.edge.threads import worker_threads
+from agent.edge.threads import WorkerThreads
 from agent.model.docker_auth import ConfigError, Document, format_config, parse_config
 from agent.model.problems import ConfigInvalid, ConfigUnwritable
 from agent.model.sandbox import opening
@@ -42,7 +42,7 @@ class DockerConfigFile:
         """`unit` is the systemd service that the agent runs in, whose sandbox may be in the way."""
         self.path: Final = directory / "config.json"
         self._unit: Final = unit
-        self._thread: Final = worker_threads(1, "docker-config")
+        self._thread: Final = WorkerThreads(1, "docker-config")
         self._parsed: tuple[bytes, Document] | None = None
 
     async def read(self) -> Document:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.edge.file_version import UnreadableFileError, read_version
-from agent.edge.threads import worker_threads
+from agent.edge.threads import WorkerThreads
 from agent.model.docker_auth import Entry
 from agent.model.ledger import LedgerEntry, Rejection
 from agent.model.registry import parse_hostname
@@ -47,7 +47,7 @@ class Ledger:
         self._key = secrets.token_hex(32)
         self._entries: dict[str, LedgerEntry] = {}
         self._rejections: dict[str, Rejection] = {}
-        self._thread: Final = worker_threads(1, "ledger")
+        self._thread: Final = WorkerThreads(1, "ledger")
         self._last_write: Future[None] | None = None
         self._next: dict[str, Any] | None = None
         self._handing_over: Final = threading.Lock()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from agent.edge.file_version import UnreadableFileError, read_version, signature
-from agent.edge.threads import worker_threads
+from agent.edge.threads import WorkerThreads
 from agent.model.docker_auth import ConfigError, Document, parse_config
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class PodmanAuthFiles:
             *([Path(session, "containers/auth.json")] if session else _of_session()),
             Path(config, "containers/auth.json"),
         )
-        self._thread: Final = worker_threads(1, "podman-auth")
+        self._thread: Final = WorkerThreads(1, "podman-auth")
         self._hanging: asyncio.Future[Any] | None = None
 
     async def read(self) -> dict[str, Document]:

@@ -8,11 +8,11 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from agent.edge.threads import worker_threads
+from agent.edge.threads import WorkerThreads
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # One search at a time: where a directory of PATH hangs, each would keep a thread for good.
-_SEARCHING: Final = worker_threads(1, "programs")
+_SEARCHING: Final = WorkerThreads(1, "programs")
 
 
 async def search(name: str, path: str | None, timeout: float) -> Path | None:
