@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test faults words torture install uninstall image devcontainer-feature lint format lock completions clean
+.PHONY: help demo test bench fleet faults words torture install uninstall image devcontainer-feature lint format lock completions clean
 
 help:
 	@echo "make demo  the agent against an embedded pretend cloud: no account, no network"
@@ -16,6 +16,8 @@ help:
 	@echo "make devcontainer-feature  the dev container feature, into dist/devcontainer-feature/registry-agent"
 	@echo
 	@echo "make torture      the long campaigns: three hours; TORTURE=0.01 shortens them"
+	@echo "make bench        the agent beside what people would use instead: an hour and a half"
+	@echo "make fleet        a week of a thousand to a million agents on one AWS account, simulated, with plots"
 	@echo "make faults       write docs/faults.md anew, from what the tests see"
 	@echo "make words        measure anew what others say of each fault, into docs/warnings.md"
 	@echo "make lint         ruff and mypy alone"
@@ -36,6 +38,14 @@ test: $(VENV)/test.stamp
 torture: $(VENV)/test.stamp
 	@scripts/system-packages.sh test
 	@$(BIN)/pytest -m torture --timeout 0
+
+# What is measured has what runs and nothing else: linters and tests bring packages that change what an import costs.
+bench: $(VENV)/test.stamp .bench/runtime.stamp
+	@scripts/system-packages.sh bench
+	@$(BIN)/python -m bench --python .bench/bin/python $(BENCH)
+
+fleet: $(VENV)/test.stamp
+	@$(BIN)/python -m bench.fleet
 
 faults: $(VENV)/test.stamp
 	@FAULTS_DOCUMENT=1 $(BIN)/pytest -q tests/codes --ignore tests/codes/test_faults_document.py
@@ -73,11 +83,16 @@ completions: $(VENV)/test.stamp
 	@$(BIN)/python scripts/completions.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf $(VENV) .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
 	find agent tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/runtime.stamp: requirements.lock requirements-build.lock
 	@scripts/setup-venv.sh $(VENV) requirements.lock requirements-build.lock
+	@touch $@
+
+.bench/runtime.stamp: requirements.lock requirements-build.lock
+	@scripts/setup-venv.sh .bench requirements.lock requirements-build.lock
+	@.bench/bin/python -m compileall -q agent .bench/lib || true
 	@touch $@
 
 $(VENV)/test.stamp: requirements-dev.lock

@@ -1,0 +1,59 @@
+"""`make bench`: takes every figure, prints the table, and writes it down."""
+
+import argparse
+import importlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from bench.bench import Bench
+from bench.figure import Figure
+from bench.machine import machine
+from bench.table import for_document, for_terminal, write_into
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_JSON: Final = _ROOT / "bench" / "last-run.json"
+_DOCUMENT: Final = _ROOT / "docs" / "performance.md"
+_HOUR_S: Final = 3600.0
+_THEMES: Final = ("hour", "start", "ecr", "distant", "tokens", "web", "streams", "thousand", "change")
+"""In the order of the table; `hour` first, since it goes on beside the others."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench", description="The agent beside what people would use instead.")
+    parser.add_argument(
+        "--python", type=Path, required=True, help="an interpreter with requirements.lock and the agent"
+    )
+    parser.add_argument("--runs", type=int, default=11, help="turns for each figure (11)")
+    parser.add_argument("--hour", type=float, default=_HOUR_S, help="seconds that the figures of an hour take (3600)")
+    parser.add_argument(
+        "--only", nargs="+", choices=_THEMES, default=_THEMES, help="some of the figures, not written down"
+    )
+    args = parser.parse_args()
+    bench = Bench(args.runs, args.python.absolute(), args.hour, _say)
+    where = machine(bench.python)
+    figures = [figure for theme in args.only for figure in _measured(theme, bench)]
+    print(for_terminal(figures))
+    if tuple(args.only) == _THEMES:
+        told = {"machine": where, "figures": [figure.as_json() for figure in figures]}
+        _JSON.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_into(_DOCUMENT, for_document(figures, where))
+        print(f"\nwritten to {_JSON.relative_to(_ROOT)} and {_DOCUMENT.relative_to(_ROOT)}")
+    return 0 if all(figure.reached for figure in figures) else 1
+
+
+def _measured(theme: str, bench: Bench) -> list[Figure]:
+    begun = time.monotonic()
+    figures: list[Figure] = importlib.import_module(f"bench.figures.{theme}").measure(bench)
+    bench.say(f"{theme}: {time.monotonic() - begun:.0f} s")
+    return figures
+
+
+def _say(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

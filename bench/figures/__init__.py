@@ -1,0 +1,1 @@
+"""One file a theme; each has `measure(bench)`, which gives its figures."""
