@@ -19,6 +19,7 @@ from agent.edge.docker_config import DockerConfigFile
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.http import HttpClient, read_token_file
 from agent.edge.ledger import Ledger
+from agent.edge.lookout import Lookout
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.registry_probe import RegistryProbe
 from agent.edge.report_target import ReportTarget
@@ -91,6 +92,7 @@ class Parts:
         self.clock = Clock()
         self.http = HttpClient()
         self.workers = WorkerThreads(_THREADS, "worker")
+        self.lookout = Lookout()
         self._observers()
         self._logins()
         self._sources()
@@ -114,7 +116,8 @@ class Parts:
 
     def sandbox_watch(self, on_lost: Callable[[], None]) -> SandboxWatch:
         """Runs beside `services` in a unit of systemd."""
-        return SandboxWatch(Sandbox(self.settings.value.docker.config_dir), self.clock, self.log.logger, on_lost)
+        sandbox = Sandbox(self.settings.value.docker.config_dir)
+        return SandboxWatch(sandbox, self.clock, self.lookout, self.log.logger, on_lost)
 
     def _observers(self) -> None:
         settings = self.settings.value
@@ -142,7 +145,9 @@ class Parts:
         self.docker_cli = DockerCli(environ, self.runtime)
         engine = DockerEngine(environ)
         probes = ToolProbes(environ, self.docker_cli, engine)
-        self.tools = ToolWatch(probes, clock, board, log, engine_address=engine.address, on_docker=self._wake_logins)
+        self.tools = ToolWatch(
+            probes, clock, board, log, self.lookout, engine_address=engine.address, on_docker=self._wake_logins
+        )
         self.custody = Custody(
             config=DockerConfigFile(config_dir, self.systemd.unit),
             helpers=CredentialHelpers(environ, unit=self.systemd.unit),
@@ -151,6 +156,7 @@ class Parts:
             board=board,
             clock=clock,
             log=log,
+            lookout=self.lookout,
             auth_config=environ.get("DOCKER_AUTH_CONFIG"),
         )
         learned = Learned(self.scrubber, "aws", _KEYS_KNOWN)
@@ -199,6 +205,7 @@ class Parts:
             environment=read_environment(environ),
             credentials_directory=Path(directory) if directory else None,
             draw=_draw,
+            lookout=self.lookout,
             on_change=self.planning.take,
         )
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import heapq
+from collections.abc import Callable, Hashable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 from agent.model.snapshot import Process
 from agent.model.status import OpenWarning
@@ -72,6 +74,22 @@ class FakeClock:
     def _move(self, seconds: float) -> None:
         self._monotonic += seconds
         self._wall += timedelta(seconds=seconds)
+
+
+class NoLookout:
+    """Everyone looks for themselves, at each tick of the clock."""
+
+    turning = False
+
+    def watch(
+        self,
+        look: Callable[[], Hashable],
+        changed: asyncio.Event,
+        *,
+        every: int = 1,
+        directories: Callable[[], Iterable[Path]] | None = None,
+    ) -> None:
+        pass
 
 
 class FakeJournal:

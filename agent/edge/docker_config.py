@@ -5,7 +5,10 @@ import contextlib
 import errno
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -32,6 +35,15 @@ _REASONS: Final = {
 }
 
 
+@dataclass(slots=True, eq=False)
+class _Order:
+    """A change that somebody waits for; `outcome` is the document with it, once it is on the disk."""
+
+    change: Callable[[Document], Document]
+    outcome: Document | None = None
+    given_up: bool = False
+
+
 class DockerConfigFile:
     """One user's config.json. All work on it is done in one thread of its own, one step at a time.
 
@@ -44,6 +56,7 @@ class DockerConfigFile:
         self._unit: Final = unit
         self._thread: Final = WorkerThreads(1, "docker-config")
         self._parsed: tuple[bytes, Document] | None = None
+        self._orders: Final[deque[_Order]] = deque()
 
     async def read(self) -> Document:
         """The document; an empty one where there is no file.
@@ -57,17 +70,27 @@ class DockerConfigFile:
     async def update(self, change: Callable[[Document], Document]) -> Document:
         """Write what `change` makes of the document, and return it; where it changes nothing, nothing is written.
 
-        `change` is pure, runs in the file's thread, and runs again on what somebody else wrote in between.
+        `change` is pure, runs in the file's thread, and runs again on what somebody else wrote in between. Changes that
+        wait for the thread at the same time are written together: a storm of logins costs a few writes.
 
         Raises:
             ConfigInvalid: Docker could not read it; it is left as it is.
             ConfigUnwritable: says why; it is left as it is.
         """
-        return await self._in_thread(lambda: self._update(change))
+        order = _Order(change)
+        self._orders.append(order)
+        try:
+            return await self._in_thread(lambda: self._carry_out(order))
+        finally:
+            order.given_up = order.outcome is None
 
     async def signature(self) -> Hashable:
         """Changes whenever the file does."""
-        return await self._in_thread(lambda: signature(self.path))
+        return await self._in_thread(self.signature_now)
+
+    def signature_now(self) -> Hashable:
+        """As `signature`; blocks."""
+        return signature(self.path)
 
     async def remove_leftovers(self) -> None:
         """Remove what an agent that was killed left beside the file. Only for the holder of the directory's lock."""
@@ -103,6 +126,18 @@ class DockerConfigFile:
             case errno.EACCES | errno.EPERM:
                 return f"give it to the agent's user: `sudo chown -R {os.geteuid()} {directory}`"
         return None
+
+    def _carry_out(self, order: _Order) -> Document:
+        """In the thread, where each order comes by; one that was carried out with another is done already."""
+        if order.outcome is None:
+            # Which fails leaves the others to their own turn, and to an error of their own.
+            waiting = [self._orders.popleft() for _ in range(len(self._orders))]
+            orders = [*([order] if order not in waiting else []), *(each for each in waiting if not each.given_up)]
+            document = self._update(lambda now: reduce(lambda held, each: each.change(held), orders, now))
+            for each in orders:
+                each.outcome = document
+            return document
+        return order.outcome
 
     def _update(self, change: Callable[[Document], Document]) -> Document:
         give_up, hurry = time.monotonic() + _PATIENCE_S, False

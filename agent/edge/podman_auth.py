@@ -42,7 +42,11 @@ class PodmanAuthFiles:
 
     async def signature(self) -> Hashable:
         """Changes whenever one of the files does."""
-        return await self._in_thread(lambda: tuple(signature(path) for path in self._paths), ())
+        return await self._in_thread(self.signature_now, ())
+
+    def signature_now(self) -> Hashable:
+        """As `signature`; blocks."""
+        return tuple(signature(path) for path in self._paths)
 
     async def _in_thread(self, work: Callable[[], T], otherwise: T) -> T:
         """`otherwise` where a file system hangs; it is asked no second time until it answers."""

@@ -44,6 +44,15 @@ def read(directory: Path) -> dict[str, Reading]:
     return readings
 
 
+def directories(directory: Path) -> list[Path]:
+    """Those in which something must happen when what `read` would read changes; links out of them lead elsewhere."""
+    try:
+        with os.scandir(directory) as entries:
+            return [directory, *(Path(entry.path) for entry in entries if entry.is_dir())]
+    except OSError:
+        return []
+
+
 def _read(path: Path, origin: str) -> Reading | None:
     """The reading of one entry; None for what is none of ours, or went since the directory was listed."""
     try:

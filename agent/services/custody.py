@@ -19,6 +19,7 @@ from agent.model.registry import Registry
 from agent.model.renewal import expired
 from agent.services.overrides import Overrides
 from agent.services.placement import CONFIG_FILE, ConfigFile, Helpers, Ledger, Order, Placement
+from agent.services.waiting import Clock, Lookout, wait_for_change
 
 _POLL_S: Final = 2.0
 # A helper's store cannot be watched, and each look starts a program; what failed is looked at sooner.
@@ -31,22 +32,22 @@ _RESTORED_FOR: Final = timedelta(minutes=10)
 
 class WatchedConfigFile(ConfigFile, Protocol):
     async def signature(self) -> Hashable: ...
+    def signature_now(self) -> Hashable:
+        """Blocks."""
+        ...
 
 
 class PodmanFiles(Protocol):
     async def read(self) -> dict[str, Document]: ...
     async def signature(self) -> Hashable: ...
+    def signature_now(self) -> Hashable:
+        """Blocks."""
+        ...
 
 
 class Reports(Protocol):
     def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
     def set_stored_in(self, hostname: str, stored_in: str | None) -> None: ...
-
-
-class Clock(Protocol):
-    def now(self) -> datetime: ...
-    def monotonic(self) -> float: ...
-    async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
 
 
 class Log(Protocol):
@@ -82,6 +83,11 @@ class _Charge:
     def hostname(self) -> str:
         return self.order.registry.hostname
 
+    @property
+    def rests(self) -> bool:
+        """Only a changed file brings the next look."""
+        return self.next_look == math.inf and self.restored_until is None
+
 
 class Custody:
     """Keeps what it is given until `release`; a registry waits for no other one."""
@@ -98,6 +104,7 @@ class Custody:
         board: Reports,
         clock: Clock,
         log: Log,
+        lookout: Lookout,
         auth_config: str | None = None,
     ) -> None:
         """`auth_config` is the value of `DOCKER_AUTH_CONFIG`, which Docker asks before any store."""
@@ -107,6 +114,7 @@ class Custody:
         self._board: Final = board
         self._clock: Final = clock
         self._log: Final = log
+        self._lookout: Final = lookout
         self._overrides: Final = Overrides(auth_config)
         self._charges: Final[dict[str, _Charge]] = {}
         self._turns: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
@@ -158,13 +166,21 @@ class Custody:
             self._board.set_stored_in(hostname, None)
 
     async def run(self) -> None:
-        never = asyncio.Event()
+        changed = asyncio.Event()
+        self._lookout.watch(self._signatures, changed)
         async with asyncio.TaskGroup() as checks:
             while True:
                 with contextlib.suppress(Problem):
                     await self._placement.begin()
                     await self._look(checks)
-                await self._clock.wait(never, _POLL_S)
+                if all(charge.rests for charge in self._charges.values()):
+                    await wait_for_change(self._clock, self._lookout, changed, _POLL_S)
+                else:
+                    await self._clock.wait(changed, _POLL_S)
+                    changed.clear()
+
+    def _signatures(self) -> Hashable:
+        return (self._config.signature_now(), self._podman.signature_now())
 
     async def _look(self, checks: asyncio.TaskGroup) -> None:
         """Start a check of each login whose files changed; a helper that hangs keeps only its own waiting."""

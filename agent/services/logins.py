@@ -13,7 +13,7 @@ from agent.model.registry import Registry, parse_hostname
 from agent.model.status import Phase, RegistryStatus, State
 from agent.services.login import RegistryLogin
 from agent.services.surroundings import Surroundings
-from agent.services.waiting import TICK_S
+from agent.services.waiting import TICK_S, until_beat
 
 _STUCK_S: Final = 3 * TICK_S
 
@@ -220,7 +220,7 @@ class Logins:
         """Take out logins whose secret is gone: when their token ends, or when taking them out has failed before."""
         never = asyncio.Event()
         while True:
-            await self._with.clock.wait(never, TICK_S)
+            await self._with.clock.wait(never, until_beat(self._with.clock, TICK_S))
             self._swept_at = self._with.clock.monotonic()
             now = self._with.clock.now()
             for hostname, entry in self._ledger.entries().items():

@@ -13,6 +13,7 @@ from agent.model.problem import Problem
 from agent.model.problems import ReportFailed
 from agent.model.snapshot import Snapshot
 from agent.services.retries import retrying
+from agent.services.waiting import Clock, until_beat
 from agent.settings import Settings
 
 _SPACING_S: Final = 1.0
@@ -35,11 +36,6 @@ class Target(Protocol):
 
 class Document(Protocol):
     def encode(self, snapshot: Snapshot) -> bytes: ...
-
-
-class Clock(Protocol):
-    def monotonic(self) -> float: ...
-    async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
 
 
 class Logger(Protocol):
@@ -101,7 +97,7 @@ class Reports:
                 await self._deliver()  # once more, so that the other side sees the notice gone
             await self._space()
             report = self._settings().report
-            pause = _IDLE_S if report.url is None else max(report.interval_s - _SPACING_S, 0)
+            pause = until_beat(self._clock, _IDLE_S) if report.url is None else max(report.interval_s - _SPACING_S, 0)
             await self._clock.wait(self._due, pause)
 
     async def _deliver(self) -> bool:

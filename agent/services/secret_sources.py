@@ -1,7 +1,7 @@
 """One source of secrets each: what it gave last, and what is wrong with it now."""
 
 import asyncio
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,14 +16,23 @@ _DEADLINE_S: Final = 5.0
 
 
 class Files(Protocol):
-    """Both raise `SecretsUnavailable` where the directory is there and cannot be listed."""
+    """All block; `signature` and `read` raise `SecretsUnavailable` where it is there and cannot be listed."""
 
     def signature(self, directory: Path) -> Hashable: ...
+    def directories(self, directory: Path) -> Iterable[Path]: ...
     def read(self, directory: Path) -> Mapping[str, Reading]: ...
 
 
 class Address(Protocol):
     async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> Answer: ...
+
+
+def signature_of(files: Files, directory: Path) -> Hashable:
+    """As `Files.signature`, but what cannot be listed has one too."""
+    try:
+        return files.signature(directory)
+    except SecretsUnavailable as problem:
+        return problem.message
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Follows every source of secrets, and says what all of them together give."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -11,7 +11,8 @@ from agent.model.problem import Problem
 from agent.model.secret import RegistrySecret
 from agent.model.secret_documents import Reading
 from agent.services.retries import retrying
-from agent.services.secret_sources import Address, AddressSource, DirectorySource, Files
+from agent.services.secret_sources import Address, AddressSource, DirectorySource, Files, signature_of
+from agent.services.waiting import Clock, Lookout, wait_for_change
 from agent.settings import RetrySettings, Settings
 
 _TICK_S: Final = 1.0
@@ -20,10 +21,6 @@ _FIRST_ANSWER_S: Final = 2.0
 _SPREAD: Final = 0.1
 _URL: Final = "secrets.url"
 _ENVIRONMENT: Final = "secrets.environment"
-
-
-class Clock(Protocol):
-    async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
 
 
 class Board(Protocol):
@@ -52,6 +49,7 @@ class Secrets:
         environment: what the variables gave at the start; nobody else keeps them.
         credentials_directory: systemd's $CREDENTIALS_DIRECTORY, read like those of the settings.
         draw: from -1 to 1, for the spread of `secrets.poll_interval_s`.
+        lookout: says when a directory may have changed.
         on_change: called in the event loop.
     """
 
@@ -70,6 +68,7 @@ class Secrets:
         environment: Reading,
         credentials_directory: Path | None,
         draw: Callable[[], float],
+        lookout: Lookout,
         on_change: Callable[[Found], None],
     ) -> None:
         self._settings: Final = settings
@@ -81,6 +80,7 @@ class Secrets:
         self._environment: Final = environment
         self._credentials_directory: Final = credentials_directory
         self._draw: Final = draw
+        self._lookout: Final = lookout
         self._on_change: Final = on_change
         self._directories: dict[Path, DirectorySource] = {}
         self._address: Final = AddressSource(address)
@@ -89,7 +89,8 @@ class Secrets:
         self._told = False
         self._told_all = False
         self._answered: Final = asyncio.Event()
-        self._wake_directories: Final = asyncio.Event()
+        self._directories_changed: Final = asyncio.Event()
+        self._afresh = False
         self._wake_address: Final = asyncio.Event()
 
     async def run(self) -> None:
@@ -99,7 +100,8 @@ class Secrets:
 
     def wake(self) -> None:
         """Read everything at once: the settings changed, or somebody asks."""
-        self._wake_directories.set()
+        self._afresh = True
+        self._directories_changed.set()
         self._wake_address.set()
 
     async def read_once(self) -> Found:
@@ -115,10 +117,11 @@ class Secrets:
         await self._look(afresh=True)
         await self._clock.wait(self._answered, _FIRST_ANSWER_S)
         self._tell(self._take())
+        self._lookout.watch(self._signatures, self._directories_changed, directories=self._to_watch)
         while True:
-            woken = await self._clock.wait(self._wake_directories, _TICK_S)
-            self._wake_directories.clear()
-            await self._look(afresh=woken)
+            await wait_for_change(self._clock, self._lookout, self._directories_changed, _TICK_S)
+            afresh, self._afresh = self._afresh, False
+            await self._look(afresh=afresh)
             self._tell(self._take())
 
     async def _follow_address(self) -> None:
@@ -129,13 +132,20 @@ class Secrets:
 
     async def _look(self, *, afresh: bool) -> None:
         """Look at every directory, side by side: one that hangs delays no other."""
-        settings = self._settings().secrets
-        extra = [self._credentials_directory] if self._credentials_directory is not None else []
-        paths = dict.fromkeys([*settings.directories, *extra])
-        sources = {path: self._directories.get(path) or DirectorySource(path, self._files) for path in paths}
+        sources = {path: self._directories.get(path) or DirectorySource(path, self._files) for path in self._paths()}
         await asyncio.gather(*(source.look(afresh=afresh) for source in sources.values()))
         # Not before: a new directory that was not read yet is not an empty one.
         self._directories = sources
+
+    def _paths(self) -> tuple[Path, ...]:
+        extra = [self._credentials_directory] if self._credentials_directory is not None else []
+        return tuple(dict.fromkeys([*self._settings().secrets.directories, *extra]))
+
+    def _signatures(self) -> Hashable:
+        return tuple(signature_of(self._files, path) for path in self._paths())
+
+    def _to_watch(self) -> list[Path]:
+        return [directory for path in self._paths() for directory in self._files.directories(path)]
 
     async def _ask(self) -> None:
         settings = self._settings().secrets

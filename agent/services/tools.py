@@ -1,16 +1,18 @@
 """Looks again and again at what the logins need: the docker CLI, the aws CLI, an engine."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable
 from pathlib import Path
 from typing import Final, Protocol
 
 from agent.model.problem import Problem
 from agent.model.problems import AwsCliMissing, DockerCliFailed, DockerCliMissing, EngineUnreachable, EngineUnresponsive
 from agent.model.status import Engine, Tool, Tools
-from agent.services.waiting import Clock
+from agent.services.waiting import Clock, Lookout, until_beat, wait_for_change
 
 _INTERVAL_S: Final = 15.0
+_EVERY: Final = 10
+"""In so many looks of the lookout, one at the programs: about as often."""
 _SEARCH_S: Final = 10.0
 """A directory on PATH whose file system hangs is given up for now after this, and the status says so."""
 _ENGINE_INTERVAL_S: Final = {Engine.REACHABLE: 300.0, Engine.UNRESPONSIVE: 60.0}
@@ -46,6 +48,7 @@ class ToolWatch:
         clock: Clock,
         board: ToolBoard,
         log: Log,
+        lookout: Lookout,
         *,
         engine_address: str,
         on_docker: Callable[[], None],
@@ -55,15 +58,16 @@ class ToolWatch:
         self._clock: Final = clock
         self._board: Final = board
         self._log: Final = log
+        self._lookout: Final = lookout
         self._engine_address: Final = engine_address
         self._on_docker: Final = on_docker
         self._tools = Tools()
         self._seen: dict[str, tuple[object, Tool]] = {}
         self._reported: dict[str, tuple[tuple[str, str], ...]] = {}
         self._ecr_wanted = False
-        self._engine_due = 0.0
         self._searches: Final[dict[str, asyncio.Task[Path | None]]] = {}
         self._wake: Final = asyncio.Event()
+        self._wake_engine: Final = asyncio.Event()
         self.looked: Final = asyncio.Event()
         self.docker_present: Final = asyncio.Event()
 
@@ -83,14 +87,33 @@ class ToolWatch:
 
     def wake(self) -> None:
         """Look at everything now, the engine too."""
-        self._engine_due = 0.0
         self._wake.set()
+        self._wake_engine.set()
 
     async def run(self) -> None:
+        self._lookout.watch(self._programs, self._wake, every=_EVERY)
+        await self.look()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_programs(), name="tools.programs")
+            group.create_task(self._follow_engine(), name="tools.engine")
+
+    async def _follow_programs(self) -> None:
         while True:
-            self._wake.clear()
-            await self.look()
-            await self._clock.wait(self._wake, _INTERVAL_S)
+            if self.docker is not None and self._tools.docker.version is None:
+                # It does not work, and may again without being another file.
+                await self._clock.wait(self._wake, _INTERVAL_S)
+                self._wake.clear()
+            else:
+                await wait_for_change(self._clock, self._lookout, self._wake, _INTERVAL_S)
+            await self._look_at_docker()
+            await self._look_at_aws()
+
+    async def _follow_engine(self) -> None:
+        while True:
+            rest_s = _ENGINE_INTERVAL_S.get(self._tools.engine)
+            await self._clock.wait(self._wake_engine, rest_s or until_beat(self._clock, _INTERVAL_S))
+            self._wake_engine.clear()
+            await self._look_at_engine()
 
     async def look(self) -> None:
         """One look at everything, docker first, since logins wait for it; the aws CLI and the engine are slower."""
@@ -138,6 +161,10 @@ class ToolWatch:
             "aws", [AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")] * missing
         )
 
+    def _programs(self) -> Hashable:
+        found = (self._probes.find(name) for name in ("docker", "aws"))
+        return tuple(program and _mark(program) for program in found)
+
     async def _find(self, name: str) -> Path | None:
         """The program on PATH. A search that hangs is the only one until it ends: each keeps a thread.
 
@@ -152,10 +179,7 @@ class ToolWatch:
         return self._searches.pop(name).result()
 
     async def _look_at_engine(self) -> None:
-        if self._clock.monotonic() < self._engine_due:
-            return
         engine = await self._probes.engine()
-        self._engine_due = self._clock.monotonic() + _ENGINE_INTERVAL_S.get(engine, 0.0)
         self._set(engine=engine)
         self._report("engine", self._engine_problems(engine))
 
@@ -199,10 +223,10 @@ class ToolWatch:
             self._log.info("tools.changed", **self._tools.as_json())
 
 
-def _mark(program: Path) -> Mapping[str, object]:
+def _mark(program: Path) -> Hashable:
     """What tells one program file from another."""
     try:
         found = program.stat()
     except OSError:
-        return {"path": program}
-    return {"path": program, "inode": found.st_ino, "size": found.st_size, "mtime": found.st_mtime_ns}
+        return program
+    return program, found.st_ino, found.st_size, found.st_mtime_ns

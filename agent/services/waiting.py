@@ -1,13 +1,16 @@
 """The one wait-until of the agent."""
 
 import asyncio
+from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Protocol
 
 from agent.model.deadline import Deadline
 
 TICK_S: Final = 30.0
 """A machine may sleep in the middle of a wait, and asyncio's clock with it: never wait longer without a look."""
+BEAT_S: Final = 10.0
 
 
 class Clock(Protocol):
@@ -22,5 +25,38 @@ async def wait_until(clock: Clock, deadline: Deadline, wake: asyncio.Event) -> b
         left = deadline.left(clock.now(), clock.monotonic())
         if left <= 0:
             return False
-        await clock.wait(wake, min(left, TICK_S))
+        await clock.wait(wake, min(left, until_beat(clock, TICK_S)))
     return True
+
+
+def until_beat(clock: Clock, seconds: float) -> float:
+    """Seconds until the next multiple of so many: who has time waits for the others, and the processor wakes once."""
+    return seconds - clock.monotonic() % seconds
+
+
+class Lookout(Protocol):
+    """Who looks at files for everybody."""
+
+    @property
+    def turning(self) -> bool:
+        """Whether it does; where it does not, everyone looks for themselves."""
+        ...
+
+    def watch(
+        self,
+        look: Callable[[], Hashable],
+        changed: asyncio.Event,
+        *,
+        every: int = 1,
+        directories: Callable[[], Iterable[Path]] | None = None,
+    ) -> None:
+        """Set `changed` when `look`, which blocks, gives something else than before."""
+        ...
+
+
+async def wait_for_change(clock: Clock, lookout: Lookout, changed: asyncio.Event, tick_s: float) -> None:
+    """Until `changed` is set, which it then no longer is; for one tick where the lookout does not turn."""
+    while not await clock.wait(changed, until_beat(clock, BEAT_S) if lookout.turning else tick_s):
+        if not lookout.turning:
+            return
+    changed.clear()

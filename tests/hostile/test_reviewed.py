@@ -24,7 +24,7 @@ from agent.services.tools import ToolWatch
 from agent.web.listening import bind_unix
 from agent.web.token import Bearer, TokenFile
 from tests.codes.world import LOGIN, World
-from tests.fakes import FakeClock, FakeJournal, FakeLog, process
+from tests.fakes import FakeClock, FakeJournal, FakeLog, NoLookout, process
 from tests.hostile.screens import ATTACK, RAW, Screens
 from tests.services.test_logins import GHCR, Stage
 
@@ -162,7 +162,7 @@ async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pyte
     monkeypatch.setattr(tools_service, "_SEARCH_S", 0.05)
     probes, clock = HangingPath(), FakeClock()
     board = Board(process(), clock.now, FakeJournal())
-    watch = ToolWatch(probes, clock, board, FakeLog(), engine_address="unix:///x", on_docker=lambda: None)
+    watch = ToolWatch(probes, clock, board, FakeLog(), NoLookout(), engine_address="unix:///x", on_docker=lambda: None)
     try:
         for _ in range(5):
             await watch.look()

@@ -21,7 +21,7 @@ from agent.services.refusals import Refusals
 from agent.services.sign_in import SignIn
 from agent.services.surroundings import Surroundings
 from agent.settings import Settings
-from tests.fakes import process
+from tests.fakes import NoLookout, process
 from tests.longlife.outside import Aws, Cli, DockerConfig, NoHelpers, NoPodman, RegistryServer
 from tests.longlife.warp import WarpClock
 from tests.services.login_parts import FakeDocker
@@ -81,6 +81,7 @@ class AgentInside:
             board=self.board,
             clock=clock,
             log=self.tally,
+            lookout=NoLookout(),
         )
         cli, numbers = Cli(servers), count(1)
         surroundings = Surroundings(

@@ -143,6 +143,7 @@ class Life:
 
     def _begin(self) -> asyncio.Task[None]:
         running = asyncio.create_task(self.agent.run(), name="agent")
+        running.add_done_callback(lambda task: task.cancelled() or task.exception())  # told by whoever asks, or not
         self._give()
         return running
 

@@ -326,6 +326,9 @@ class DockerConfig:
     async def signature(self) -> Hashable:
         return self._writes
 
+    def signature_now(self) -> Hashable:
+        return self._writes
+
     async def remove_leftovers(self) -> None:
         return
 
@@ -348,4 +351,7 @@ class NoPodman:
         return {}
 
     async def signature(self) -> Hashable:
+        return None
+
+    def signature_now(self) -> Hashable:
         return None

@@ -23,7 +23,7 @@ from agent.model.sensitive import Sensitive
 from agent.services.board import Board
 from agent.services.custody import Custody, Kept
 from tests.edge.helper_script import answer, good_helper, kept, script
-from tests.fakes import EPOCH, FakeClock, FakeJournal, FakeLog, process
+from tests.fakes import EPOCH, FakeClock, FakeJournal, FakeLog, NoLookout, process
 
 GHCR = Registry("ghcr.io")
 OURS = Entry("me", Sensitive("s3cret"))
@@ -99,6 +99,7 @@ class Machine:
             board=board,
             clock=clock,
             log=log,
+            lookout=NoLookout(),
             auth_config=self.auth_config,
         )
         return Agent(custody, board, clock, log, self.file, ledger)

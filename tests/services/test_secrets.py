@@ -20,7 +20,7 @@ from agent.model.secret_environment import read_environment
 from agent.services import secret_sources
 from agent.services.secrets import Secrets
 from agent.settings import SecretsSettings, Settings
-from tests.fakes import FakeClock, FakeLog
+from tests.fakes import FakeClock, FakeLog, NoLookout
 
 URL = "https://secrets.example.com/"
 
@@ -107,6 +107,7 @@ class Bench:
             environment=self.environment,
             credentials_directory=self.credentials,
             draw=lambda: 0.0,
+            lookout=NoLookout(),
             on_change=self.record.on_change,
         )
         return self.secrets
@@ -191,6 +192,9 @@ class CountingFiles:
 
     def signature(self, directory: Path) -> Hashable:
         return "same" if self.blind else secret_files.signature(directory)
+
+    def directories(self, directory: Path) -> Iterable[Path]:
+        return secret_files.directories(directory)
 
     def read(self, directory: Path) -> Mapping[str, Reading]:
         self.reads += 1

@@ -11,7 +11,7 @@ from agent.edge.tool_probes import ToolProbes
 from agent.model.status import Engine
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
-from tests.fakes import FakeClock, FakeJournal, FakeLog, process
+from tests.fakes import FakeClock, FakeJournal, FakeLog, NoLookout, process
 
 
 def program(path: Path, text: str) -> None:
@@ -34,6 +34,7 @@ class Stage:
             self.clock,
             self.board,
             FakeLog(),
+            NoLookout(),
             engine_address=self.engine.address,
             on_docker=self._note,
         )
