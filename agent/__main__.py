@@ -1,24 +1,26 @@
-"""The command line: arguments to a command; each imports what it needs when it runs."""
+"""The command line: arguments to a command; of the commands only the one that is named is loaded."""
 
 import argparse
+import importlib
 import sys
+from collections.abc import Collection
 from typing import Any, Final, NoReturn
 
 from agent import __version__
-from agent.cli import check_config, demo, doctor, logs, renew, run, status, support_bundle
 
 USAGE: Final = 64  # sysexits.h: EX_USAGE
 
-_COMMANDS: Final = (
-    ("run", run, "keep this environment logged in (the daemon)"),
-    ("status", status, "say what the agent says"),
-    ("doctor", doctor, "walk the chain link by link, and say which one is broken; changes nothing"),
-    ("renew", renew, "log in anew now, and wait for the outcome"),
-    ("logs", logs, "show the agent's recent events"),
-    ("support-bundle", support_bundle, "pack what support needs to know, without secrets, into one file"),
-    ("check-config", check_config, "check the settings"),
-    ("demo", demo, "see the agent at work on a pretend cloud"),
-)
+COMMANDS: Final = {
+    "run": "keep this environment logged in (the daemon)",
+    "status": "say what the agent says",
+    "doctor": "walk the chain link by link, and say which one is broken; changes nothing",
+    "renew": "log in anew now, and wait for the outcome",
+    "logs": "show the agent's recent events",
+    "support-bundle": "pack what support needs to know, without secrets, into one file",
+    "check-config": "check the settings",
+    "demo": "see the agent at work on a pretend cloud",
+}
+"""Name to summary; each is a module of `agent.cli`."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,24 +34,27 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
+    args = parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
     code: int = args.run(args)
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser(words: Collection[str]) -> argparse.ArgumentParser:
+    """Knows the arguments of each command that is among `words`, and of the others the name alone."""
+    known = _Parser(
         prog="registry-agent", description="Keeps a development environment logged in to its container registries."
     )
-    parser.add_argument("--version", action="version", version=f"registry-agent {__version__}")
-    _add_common(parser, config=None, assignments=[])
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for name, module, summary in _COMMANDS:
+    known.add_argument("--version", action="version", version=f"registry-agent {__version__}")
+    _add_common(known, config=None, assignments=[])
+    commands = known.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        _add_common(command, config=argparse.SUPPRESS, assignments=argparse.SUPPRESS)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    return parser
+        if name in words:
+            module = importlib.import_module(f"agent.cli.{name.replace('-', '_')}")
+            _add_common(command, config=argparse.SUPPRESS, assignments=argparse.SUPPRESS)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return known
 
 
 def _add_common(parser: argparse.ArgumentParser, *, config: str | None, assignments: list[str] | str) -> None:

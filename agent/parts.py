@@ -1,23 +1,19 @@
-"""The agent's parts, built and wired: the only file that knows everyone."""
+"""Everything behind the front, built and wired: the only file that knows everyone."""
 
 import random
 import secrets
-import socket
-from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from agent import __version__
 from agent.edge import paths, secret_files
 from agent.edge.aws import Aws
-from agent.edge.clock import Clock
 from agent.edge.config_lock import ConfigLock
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.docker_engine import DockerEngine
-from agent.edge.http import HttpClient, read_token_file
+from agent.edge.http import HttpClient
 from agent.edge.ledger import Ledger
 from agent.edge.lookout import Lookout
 from agent.edge.podman_auth import PodmanAuthFiles
@@ -25,18 +21,11 @@ from agent.edge.registry_probe import RegistryProbe
 from agent.edge.report_target import ReportTarget
 from agent.edge.sandbox import Sandbox
 from agent.edge.secret_url import SecretUrl
-from agent.edge.systemd import Systemd
-from agent.edge.threads import WorkerThreads
 from agent.edge.tool_probes import ToolProbes
+from agent.front import Front
 from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.secret_environment import read_environment
-from agent.model.snapshot import Process
-from agent.observe.journal import Journal
-from agent.observe.libraries import LibraryLog
-from agent.observe.log import Log
-from agent.observe.metrics import Metrics
-from agent.observe.redaction import Learned, Scrubber, secrets_of_environment
-from agent.services.board import Board
+from agent.observe.redaction import Learned
 from agent.services.clock_watch import ClockWatch
 from agent.services.credentials import Credentials
 from agent.services.custody import Custody
@@ -50,14 +39,8 @@ from agent.services.sign_in import SignIn
 from agent.services.surroundings import Surroundings
 from agent.services.tools import ToolWatch
 from agent.services.watchdog import Watchdog
-from agent.settings import AwsSettings, Settings
-from agent.web.document import StatusDocument
-from agent.web.pages import Pages
-from agent.web.routes import Routes
-from agent.web.server import StatusServer
+from agent.settings import AwsSettings
 
-_THREADS = 64
-"""Names and file systems that hang keep a thread each; there must be some left for what does not."""
 _TOKENS_KNOWN = 50
 _KEYS_KNOWN = 200
 """The tokens fetched last, and what AWS was asked with, which the log masks; an older one was replaced or has ended."""
@@ -71,40 +54,33 @@ class Service(Protocol):
     async def run(self) -> None: ...
 
 
-@dataclass(slots=True)
-class LiveSettings:
-    """The settings of the moment; everyone asks for them when they are needed, so a reload holds at once."""
-
-    value: Settings
-
-    def __call__(self) -> Settings:
-        return self.value
-
-
 class Parts:
-    """Everything, from the settings and the environment. Building it does no more than read the state directory."""
+    """Building it does no more than read the state directory."""
 
-    def __init__(self, settings: Settings, environ: MutableMapping[str, str]) -> None:
-        self.systemd = Systemd(environ)
-        self.settings = LiveSettings(settings)
-        self.environ: Mapping[str, str] = environ
-        self.runtime = paths.runtime_directory(environ)
-        self.clock = Clock()
-        self.http = HttpClient()
-        self.workers = WorkerThreads(_THREADS, "worker")
-        self.lookout = Lookout()
-        self._observers()
+    def __init__(self, front: Front) -> None:
+        self._front: Final = front
+        self._http: Final = HttpClient()
+        self.lookout: Final = Lookout()
         self._logins()
         self._sources()
-        self._status()
+        self.reports: Final = Reports(
+            front.board,
+            ReportTarget(self._http),
+            front.document,
+            front.settings,
+            clock=front.clock,
+            log=front.log.logger,
+        )
+        front.renewals.renewer = self.logins
 
     @property
     def services(self) -> tuple[Service, ...]:
         """What runs beside each other, the status first."""
-        watchdog = Watchdog(self.systemd, self.clock, self.board, lambda: self.logins.turning)
-        clock_watch = ClockWatch(self.clock, self.board, self.log.logger, self._look_at_clock)
+        front = self._front
+        watchdog = Watchdog(front.systemd, front.clock, front.board, lambda: self.logins.turning)
+        clock_watch = ClockWatch(front.clock, front.board, front.log.logger, self._look_at_clock)
         return (
-            self.server,
+            front.server,
             self.tools,
             self.secrets,
             self.logins,
@@ -116,41 +92,25 @@ class Parts:
 
     def sandbox_watch(self, on_lost: Callable[[], None]) -> SandboxWatch:
         """Runs beside `services` in a unit of systemd."""
-        sandbox = Sandbox(self.settings.value.docker.config_dir)
-        return SandboxWatch(sandbox, self.clock, self.lookout, self.log.logger, on_lost)
-
-    def _observers(self) -> None:
-        settings = self.settings.value
-        self.scrubber = Scrubber()
-        self.scrubber.protect(secrets_of_environment(self.environ), owner="environment")
-        self.log = Log(settings.log.level, settings.log.format, self.scrubber.scrub, self.environ)
-        self.log.context["environment"] = settings.environment.id
-        self.libraries = LibraryLog(self.log.logger)
-        process = Process(
-            version=__version__,
-            start_id=secrets.token_hex(8),
-            started_at=self.clock.now(),
-            invocation_id=self.environ.get("INVOCATION_ID"),
-            environment_id=settings.environment.id,
-            user=paths.user_name(),
-            host=socket.gethostname(),
-        )
-        self.board = Board(process, self.clock.now, Journal(self.log.logger), self.scrubber.scrub)
+        front = self._front
+        sandbox = Sandbox(front.settings.value.docker.config_dir)
+        return SandboxWatch(sandbox, front.clock, self.lookout, front.log.logger, on_lost)
 
     def _logins(self) -> None:
-        environ, board, clock, log = self.environ, self.board, self.clock, self.log.logger
-        config_dir = self.settings.value.docker.config_dir
+        front = self._front
+        environ, board, clock, log = front.environ, front.board, front.clock, front.log.logger
+        config_dir = front.settings.value.docker.config_dir
         self.lock = ConfigLock(config_dir)
         self.ledger = Ledger(paths.state_directory(environ), config_dir)
-        self.docker_cli = DockerCli(environ, self.runtime)
+        self.docker_cli = DockerCli(environ, front.runtime)
         engine = DockerEngine(environ)
         probes = ToolProbes(environ, self.docker_cli, engine)
         self.tools = ToolWatch(
             probes, clock, board, log, self.lookout, engine_address=engine.address, on_docker=self._wake_logins
         )
         self.custody = Custody(
-            config=DockerConfigFile(config_dir, self.systemd.unit),
-            helpers=CredentialHelpers(environ, unit=self.systemd.unit),
+            config=DockerConfigFile(config_dir, front.systemd.unit),
+            helpers=CredentialHelpers(environ, unit=front.systemd.unit),
             podman=PodmanAuthFiles(environ, paths.home(environ)),
             ledger=self.ledger,
             board=board,
@@ -159,23 +119,23 @@ class Parts:
             lookout=self.lookout,
             auth_config=environ.get("DOCKER_AUTH_CONFIG"),
         )
-        learned = Learned(self.scrubber, "aws", _KEYS_KNOWN)
+        learned = Learned(front.scrubber, "aws", _KEYS_KNOWN)
         aws = Aws(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
-        tokens = _ProtectedTokens(aws, Learned(self.scrubber, "ecr", _TOKENS_KNOWN))
+        tokens = _ProtectedTokens(aws, Learned(front.scrubber, "ecr", _TOKENS_KNOWN))
         self.credentials = Credentials(
-            tokens=tokens, clock=clock, settings=self.settings, board=board, log=log, draw=_draw
+            tokens=tokens, clock=clock, settings=front.settings, board=board, log=log, draw=_draw
         )
-        probe = RegistryProbe(self.http, clock.now)
+        probe = RegistryProbe(self._http, clock.now)
         surroundings = Surroundings(
             credentials=self.credentials,
-            sign_in=SignIn(self.docker_cli, probe, self.tools, lambda: self.settings.value.docker.login_timeout_s),
+            sign_in=SignIn(self.docker_cli, probe, self.tools, lambda: front.settings.value.docker.login_timeout_s),
             custody=self.custody,
-            refusals=Refusals(self.ledger, clock.now, self.scrubber.scrub),
+            refusals=Refusals(self.ledger, clock.now, front.scrubber.scrub),
             docker=self.tools,
             board=board,
             clock=clock,
             log=log,
-            settings=self.settings,
+            settings=front.settings,
             new_id=lambda: secrets.token_hex(4),
         )
         self.logins = Logins(
@@ -190,48 +150,23 @@ class Parts:
         self.logins.wake()
 
     def _sources(self) -> None:
-        environ = self.environ
+        front, environ = self._front, self._front.environ
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-        self.planning = Planning(self.settings, region, self.logins.follow)
+        self.planning = Planning(front.settings, region, self.logins.follow)
         directory = environ.get("CREDENTIALS_DIRECTORY")
         self.secrets = Secrets(
-            settings=self.settings,
-            clock=self.clock,
-            board=self.board,
-            log=self.log.logger,
-            scrubber=self.scrubber,
+            settings=front.settings,
+            clock=front.clock,
+            board=front.board,
+            log=front.log.logger,
+            scrubber=front.scrubber,
             files=secret_files,
-            address=SecretUrl(self.http),
+            address=SecretUrl(self._http),
             environment=read_environment(environ),
             credentials_directory=Path(directory) if directory else None,
             draw=_draw,
             lookout=self.lookout,
             on_change=self.planning.take,
-        )
-
-    def _status(self) -> None:
-        document = StatusDocument(self.clock)
-        metrics = Metrics(self.log.tally, lambda: self.log.dropped)
-        self.server = StatusServer(
-            board=self.board,
-            routes=Routes(
-                self.board,
-                document,
-                self.logins,
-                self.log,
-                metrics,
-                timeline=self.log.timeline,
-                pages=Pages(lambda: self.settings.value.status.allow_origins),
-            ),
-            settings=self.settings,
-            read_token=read_token_file,
-            clock=self.clock,
-            log=self.log.logger,
-            socket_path=self.runtime / paths.SOCKET_NAME,
-            inherited=self.systemd.inherited_socket(),
-        )
-        self.reports = Reports(
-            self.board, ReportTarget(self.http), document, self.settings, clock=self.clock, log=self.log.logger
         )
 
 

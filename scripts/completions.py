@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import shtab
 
-from agent.__main__ import _parser
+from agent.__main__ import COMMANDS, parser
 
 _ROOT: Final = Path(__file__).parent.parent
 # Under systemd each agent has a directory here that bears its user's name.
@@ -18,14 +18,14 @@ _NAMES: Final = {"bash": "registry-agent", "zsh": "_registry-agent", "fish": "re
 
 
 def main(directory: Path) -> None:
-    parser = _parser()
-    for action in _actions(parser):
+    known = parser(COMMANDS)
+    for action in _actions(known):
         # By what help calls the value; setattr because argparse's types do not know shtab's attribute.
         if isinstance(action.metavar, str) and action.metavar in _VALUES:
             setattr(action, "complete", _VALUES[action.metavar])  # noqa: B010
     for shell, name in _NAMES.items():
         (directory / shell).mkdir(parents=True, exist_ok=True)
-        (directory / shell / name).write_text(shtab.complete(parser, shell))
+        (directory / shell / name).write_text(shtab.complete(known, shell))
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from agent.__main__ import _parser
+from agent.__main__ import COMMANDS, parser
 from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problem import Needs, Pace, Severity
 from agent.model.problems import TokenNotRenewable, codes
@@ -158,7 +158,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_commands_and_files_that_are_named_exist(document: Path) -> None:
     """Targets of make, commands of the agent with their options, and files of the source tree."""
     targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
-    actions = _parser()._actions
+    actions = parser(COMMANDS)._actions
     (choices,) = (action.choices for action in actions if isinstance(action, argparse._SubParsersAction))
     for line in code(document.read_text()):
         assert set(re.findall(r"\bmake ([a-z-]+)", line)) <= targets, line

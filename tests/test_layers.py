@@ -18,8 +18,9 @@ ALLOWED = {
     "services": MODEL | {"settings"},
     "observe": MODEL | {"settings"},
     "web": MODEL | {"settings"},
-    "parts": MODEL | {"settings", "edge", "services", "observe", "web", ""},
-    "app": MODEL | {"settings", "settings_loader", "parts", ""},
+    "front": MODEL | {"settings", "edge", "services", "observe", "web", ""},
+    "parts": MODEL | {"settings", "edge", "services", "observe", "web", "front", ""},
+    "app": MODEL | {"settings", "settings_loader", "front", "parts", ""},
     "demo": MODEL | {"edge", ""},
     "support": MODEL | {"settings", "settings_loader", "edge", "observe", ""},
     # It tries the agent's own login, refusals and overrides without the agent, so it wires services as `parts` does.
@@ -89,3 +90,44 @@ def test_the_commands_that_ask_load_no_server() -> None:
     code = "import sys, agent.__main__\nprint(*(n for n in ('aiohttp', 'structlog', 'asyncio') if n in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("", "asyncio")
+
+
+def test_the_status_answers_before_the_rest_is_loaded() -> None:
+    """What only logins need is loaded while the status is up."""
+    code = "import sys, agent.app, agent.cli.run\nprint(*sorted(n for n in sys.modules if n.startswith('agent.')))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "agent.web.server" in loaded
+    services = {name for name in loaded if name.startswith("agent.services.")}
+    assert services == {"agent.services.board"}
+    assert "agent.parts" not in loaded
+
+
+def test_a_command_loads_no_other() -> None:
+    """Each start of the daemon would pay for the demo and the doctor."""
+    code = (
+        "import sys, agent.__main__ as m\nm.parser(['status'])\nprint(*(n for n in sys.modules if 'agent.cli.' in n))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"agent.cli.status", "agent.cli.status_view"}
+
+
+def test_no_authorities_are_read_before_somebody_speaks_tls(tmp_path: Path) -> None:
+    """The library reads the system's at its import, 30 ms and 2 MB, into a context that the agent never uses."""
+    code = (
+        "import agent.cli.run as run, agent.__main__ as m\n"
+        "def leave(code):\n"
+        "    import aiohttp.connector as c\n"
+        "    print('authorities', c._SSL_CONTEXT_VERIFIED.cert_store_stats()['x509_ca'])\n"
+        "run._leave = leave\n"
+        f"m.main(['run', '--once', '--set', 'secrets.directories=[\"{tmp_path}/none\"]'])\n"
+    )
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "RUNTIME_DIRECTORY": str(tmp_path),
+        "STATE_DIRECTORY": str(tmp_path),
+        "PYTHONPATH": str(AGENT.parent),
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "authorities 0", done.stdout

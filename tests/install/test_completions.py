@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from agent.__main__ import _parser
+from agent.__main__ import COMMANDS, parser
 from tests.install.terminal import Terminal
 from tests.rig.needs import need
 
@@ -49,7 +49,7 @@ def typing(shell: str, directory: Path) -> Iterator[Terminal]:
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    [chosen] = [action for action in _parser()._actions if isinstance(action.choices, dict)]
+    [chosen] = [action for action in parser(COMMANDS)._actions if isinstance(action.choices, dict)]
     assert isinstance(chosen.choices, dict)
     return chosen.choices
 
