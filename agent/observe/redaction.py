@@ -29,7 +29,8 @@ class Scrubber:
     def __init__(self) -> None:
         self._values: dict[str, frozenset[str]] = {}
         self._forms_of: dict[str, frozenset[str]] = {}
-        self._forms: tuple[str, ...] = ()
+        self._forms: dict[str, list[str]] = {}
+        self._longest = 0
         self._sorted: list[str] = []
         self._short: re.Pattern[str] | None = None
 
@@ -41,18 +42,25 @@ class Scrubber:
         forms = {form for these in self._forms_of.values() for form in these}
         short = sorted(re.escape(form) for form in forms if len(form) < _SHORT)
         self._short = re.compile(rf"(?<!\w)(?:{'|'.join(short)})(?!\w)") if short else None
-        # The longest first: one secret may hold another.
-        self._forms = tuple(sorted((form for form in forms if len(form) >= _SHORT), key=len, reverse=True))
-        self._sorted = sorted(self._forms)
+        self._sorted = sorted(form for form in forms if len(form) >= _SHORT)
+        self._longest = max(map(len, self._sorted), default=0)
+        self._forms = {}
+        for form in self._sorted:
+            self._forms.setdefault(form[:_SHORT], []).append(form)
 
     def scrub(self, text: str) -> str:
         """`text` with every known secret masked, also one that was cut off by `…`."""
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, MASK)
+        # The longest first: one secret may hold another.
+        for form in sorted(self._found(text), key=len, reverse=True):
+            text = text.replace(form, MASK)
         if self._short is not None:
             text = self._short.sub(MASK, text)
         return self._scrub_cut(text) if _CUT in text else text
+
+    def _found(self, text: str) -> set[str]:
+        """The forms in `text`, by how each begins: what a look costs does not grow with the number of secrets."""
+        begins = {text[place : place + _SHORT] for place in range(len(text) - _SHORT + 1)}
+        return {form for begin in begins & self._forms.keys() for form in self._forms[begin] if form in text}
 
     def _scrub_cut(self, text: str) -> str:
         *heads, tail = text.split(_CUT)
@@ -60,8 +68,7 @@ class Scrubber:
 
     def _scrub_end(self, text: str) -> str:
         """`text` without the beginning of a secret that it ends with."""
-        longest = len(self._forms[0]) if self._forms else 0
-        for length in range(min(len(text), longest), _SHORTEST_CUT - 1, -1):
+        for length in range(min(len(text), self._longest), _SHORTEST_CUT - 1, -1):
             piece = text[-length:]
             place = bisect_left(self._sorted, piece)
             if place < len(self._sorted) and self._sorted[place].startswith(piece):

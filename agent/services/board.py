@@ -1,7 +1,8 @@
 """The board: the only mutable state, and what everyone may know of it."""
 
 import asyncio
-from collections import deque
+from bisect import bisect_left, bisect_right
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -42,6 +43,7 @@ class Board:
         self._stored_in: Final[dict[str, str | None]] = {}
         self._warnings: Final[dict[tuple[str, str], OpenWarning]] = {}
         self._owned: Final[dict[str, dict[tuple[str, str], Problem]]] = {}
+        self._owners: Final[Counter[tuple[str, str]]] = Counter()
         self._cleared: Final[deque[ClearedWarning]] = deque(maxlen=CLEARED_KEPT)
         self._change: asyncio.Event = asyncio.Event()
 
@@ -61,6 +63,7 @@ class Board:
         now = self._now()
         for key in before.keys() - after.keys():
             self._clear(key, now)
+        self._owners.update(after.keys() - before.keys())
         for key, problem in after.items():
             former = self._warnings.get(key)
             self._warnings[key] = self._scrubbed(OpenWarning.of(problem, now, former))
@@ -79,7 +82,7 @@ class Board:
         if registry == former:
             return
         self._registries[registry.hostname] = registry
-        self._publish(registries=self._sorted())
+        self._publish_row(registry.hostname, registry)
 
     def set_stored_in(self, hostname: str, stored_in: str | None) -> None:
         """Where the agent's login for a registry is now; None: another's is there, or none."""
@@ -90,7 +93,7 @@ class Board:
 
     def remove_registry(self, hostname: str) -> None:
         if self._registries.pop(hostname, None) is not None:
-            self._publish(registries=self._sorted())
+            self._publish_row(hostname)
 
     def set_tools(self, tools: Tools) -> None:
         if tools != self._snapshot.tools:
@@ -114,12 +117,18 @@ class Board:
             await self._change.wait()
         return self._snapshot
 
-    def _sorted(self) -> tuple[RegistryStatus, ...]:
-        return tuple(self._registries[hostname] for hostname in sorted(self._registries))
+    def _publish_row(self, hostname: str, *row: RegistryStatus) -> None:
+        """Put the row in its place by host name, or take it out; the others are not looked at."""
+        rows = self._snapshot.registries
+        begin = bisect_left(rows, hostname, key=_hostname)
+        end = bisect_right(rows, hostname, lo=begin, key=_hostname)
+        self._publish(registries=(*rows[:begin], *row, *rows[end:]))
 
     def _clear(self, key: tuple[str, str], now: datetime) -> None:
-        if any(key in problems for problems in self._owned.values()):
+        self._owners[key] -= 1
+        if self._owners[key]:
             return
+        del self._owners[key]
         warning = self._warnings.pop(key)
         self._cleared.append(ClearedWarning(warning, now))
         self._journal.warning_cleared(warning)
@@ -131,3 +140,7 @@ class Board:
         self._snapshot = replace(self._snapshot, revision=self._snapshot.revision + 1, **changes)  # type: ignore[arg-type]
         self._change.set()
         self._change = asyncio.Event()
+
+
+def _hostname(registry: RegistryStatus) -> str:
+    return registry.hostname

@@ -12,6 +12,8 @@ from aiohttp import web
 from agent.model.text import printable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+DRESS: Final = {"Server": "registry-agent", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+"""What every answer carries: state of this moment, to be taken for what it says it is."""
 _ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -35,10 +37,7 @@ def bad_request(message: str) -> web.HTTPBadRequest:
 
 
 async def dress(_request: web.Request, response: web.StreamResponse) -> None:
-    """What every answer carries: state of this moment, to be taken for what it says it is."""
-    response.headers["Cache-Control"] = "no-cache"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Server"] = "registry-agent"
+    response.headers.update(DRESS)
 
 
 class Errors:

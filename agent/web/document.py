@@ -20,15 +20,25 @@ class StatusDocument:
         self._clock: Final = clock
         self._started: Final = clock.monotonic()
         self._of: Snapshot | None = None
-        self._lasting = ""
+        self._lasting = b""
+        self._moment: tuple[datetime, float] | None = None
+        self._encoded = b""
 
     def encode(self, snapshot: Snapshot) -> bytes:
-        """UTF-8 on one line. Only `now` and `uptime_s` are made anew each time."""
-        now, uptime_s = self._clock.now(), self._clock.monotonic() - self._started
+        """UTF-8 on one line. The very same object as long as nothing in it moves: `uptime_s` does ten times a second.
+
+        Only `now` and `uptime_s` are made anew where the revision is the same.
+        """
+        uptime_s = round(self._clock.monotonic() - self._started, 1)
+        moment = self._clock.now().replace(microsecond=0), uptime_s
+        if snapshot is self._of and moment == self._moment:
+            return self._encoded
         if snapshot is not self._of:
-            document = snapshot.as_json(now, uptime_s)
+            document = snapshot.as_json(moment[0], uptime_s)
             del document["now"], document["uptime_s"]
-            self._lasting = json.dumps(document, ensure_ascii=False)[1:]
+            self._lasting = json.dumps(document, ensure_ascii=False)[1:].encode(errors="replace")
             self._of = snapshot
-        moving = json.dumps({"now": rfc3339(now), "uptime_s": round(uptime_s, 1)})
-        return f"{moving[:-1]}, {self._lasting}".encode(errors="replace")
+        moving = json.dumps({"now": rfc3339(moment[0]), "uptime_s": uptime_s})
+        self._moment = moment
+        self._encoded = b"%b, %b" % (moving[:-1].encode(), self._lasting)
+        return self._encoded

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
+from agent.web.visitors import Visitor
 
 COMMENT_EVERY_S: Final = 15.0
 _PATIENCE_S: Final = 30.0
@@ -38,6 +39,8 @@ class EventStream:
         self._document: Final = document
         self._comment_every_s: Final = comment_every_s
         self._patience_s: Final = patience_s
+        self._written = b""
+        self._frame = b""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         # Proxies that forward ports would otherwise hold events back until a buffer is full.
@@ -45,6 +48,8 @@ class EventStream:
         await response.prepare(request)
         if request.method == "HEAD":
             return response
+        if isinstance(request.protocol, Visitor):
+            request.protocol.stays()
         try:
             await self._stream(response)
         except TimeoutError:
@@ -72,4 +77,9 @@ class EventStream:
             await response.write(frame)
 
     def _event(self, snapshot: Snapshot) -> bytes:
-        return b"event: status\nid: %d\ndata: %s\n\n" % (snapshot.revision, self._document.encode(snapshot))
+        """Put together once for each document, however many read."""
+        document = self._document.encode(snapshot)
+        if document is not self._written:
+            self._written = document
+            self._frame = b"event: status\nid: %d\ndata: %b\n\n" % (snapshot.revision, document)
+        return self._frame

@@ -36,6 +36,7 @@ class Guard:
     def __init__(self, settings: Callable[[], StatusSettings], token: TokenFile) -> None:
         self._settings: Final = settings
         self._token: Final = token
+        self._known: tuple[StatusSettings, str] | None = None
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: answers.Handler) -> web.StreamResponse:
@@ -46,6 +47,11 @@ class Guard:
         bearer = await self._token.check(request.headers.get("Authorization"))
         request[MAY_RENEW] = bearer is Bearer.RIGHT
         return self._refusal(request, bearer) or await handler(request)
+
+    def lets_pass(self, request: web.BaseRequest) -> bool:
+        """Whether there is nothing to look at but the `Host`, which is right, and nothing to add to the answer."""
+        settings = self._settings()
+        return settings.token_file is None and not settings.allow_origins and self._knows_host(request)
 
     async def dress(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let pages of the allowed origins read the answer, a refusal too."""
@@ -78,13 +84,24 @@ class Guard:
             return None
         return _without_token(request) if bearer is Bearer.NOT_CONFIGURED else _unauthorized(bearer)
 
-    def _knows_host(self, request: web.Request) -> bool:
-        given = [_host(value) for value in request.headers.getall("Host", ())]
-        if len(given) != 1 or given[0] is None:
+    def _knows_host(self, request: web.BaseRequest) -> bool:
+        given, settings = request.headers.getall("Host", ()), self._settings()
+        if len(given) != 1:
             return False
-        host, settings = given[0], self._settings()
-        listening = _host(settings.listen.lower())
-        return is_loopback(host) or host == listening or any(_matches(host, name) for name in settings.allow_hosts)
+        if self._known is not None and self._known[0] is settings and self._known[1] == given[0]:
+            return True
+        knows = _is_allowed(given[0], settings)
+        if knows:  # the last one alone: most ask by one and the same name, and no crowd of names is kept
+            self._known = settings, given[0]
+        return knows
+
+
+def _is_allowed(value: str, settings: StatusSettings) -> bool:
+    host = _host(value)
+    if host is None:
+        return False
+    listening = _host(settings.listen.lower())
+    return is_loopback(host) or host == listening or any(_matches(host, name) for name in settings.allow_hosts)
 
 
 def _host(value: str) -> str | None:

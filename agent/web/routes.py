@@ -16,6 +16,7 @@ from agent.web import answers
 from agent.web.events import Board, Document, EventStream
 from agent.web.guard import MAY_RENEW
 from agent.web.pages import Pages
+from agent.web.shortcut import StatusAnswer
 
 BODY_LIMIT: Final = 16 << 10
 LONGEST_WAIT_S: Final = 60.0
@@ -69,6 +70,7 @@ class Routes:
         self._timeline: Final = timeline
         self._pages: Final = pages
         self._events: Final = EventStream(board, document)
+        self.plain_status: Final = StatusAnswer(board, document)
 
     def table(self) -> list[web.RouteDef]:
         """Every route; `GET` answers `HEAD` too."""

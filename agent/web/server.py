@@ -18,6 +18,7 @@ from agent.settings import Settings
 from agent.web import answers, listening
 from agent.web.guard import Guard
 from agent.web.routes import BODY_LIMIT, Routes
+from agent.web.shortcut import Ordinary, Shortcut
 from agent.web.token import TokenFile
 from agent.web.visitors import AT_ONCE, BACKLOG, Visitor, Visitors
 
@@ -32,6 +33,7 @@ class Board(Protocol):
 
 class Clock(Protocol):
     def now(self) -> datetime: ...
+    def monotonic(self) -> float: ...
     async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
 
 
@@ -86,7 +88,8 @@ class StatusServer:
         """Try again every 5 seconds what is not open, or is open no longer."""
         never = asyncio.Event()
         while True:
-            await self._clock.wait(never, _RETRY_S)
+            # At its whole multiples, when others wake too: the processor sleeps meanwhile.
+            await self._clock.wait(never, _RETRY_S - self._clock.monotonic() % _RETRY_S)
             await self._open()
 
     async def rebind(self) -> None:
@@ -163,7 +166,11 @@ class StatusServer:
 
     async def _serve(self, sockets: Sequence[socket.socket], guard: Guard | None = None) -> "_Listener":
         visitors = Visitors()
-        return await _serve(sockets, self._application(visitors, guard), visitors)
+
+        def shortcut(ordinary: Ordinary) -> Ordinary:
+            return Shortcut(self._routes.plain_status, visitors, guard, ordinary).handle
+
+        return await _serve(sockets, self._application(visitors, guard), visitors, shortcut)
 
     def _application(self, visitors: Visitors, guard: Guard | None) -> web.Application:
         errors = answers.Errors(self._log)
@@ -201,7 +208,12 @@ class _Listener:
         await self._runner.cleanup()
 
 
-async def _serve(sockets: Sequence[socket.socket], application: web.Application, visitors: Visitors) -> _Listener:
+async def _serve(
+    sockets: Sequence[socket.socket],
+    application: web.Application,
+    visitors: Visitors,
+    shortcut: Callable[[Ordinary], Ordinary],
+) -> _Listener:
     # aiohttp logs broken requests with what they held, which may be a token: it gets a logger that says nothing.
     mute = logging.Logger("agent.web", level=logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree on purpose
     runner = web.AppRunner(application, shutdown_timeout=_GRACE_S, handler_cancellation=True)
@@ -210,6 +222,7 @@ async def _serve(sockets: Sequence[socket.socket], application: web.Application,
         await runner.setup()
         http = runner.server
         assert http is not None  # noqa: S101 - `setup` has just made it
+        http.request_handler = shortcut(http.request_handler)
 
         def visitor() -> asyncio.Protocol:
             return Visitor(visitors, http, mute)

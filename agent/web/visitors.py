@@ -19,6 +19,9 @@ AT_ONCE: Final = 4
 """How many are let in at a time: few beside the places, so that each gets to ask before others push it out."""
 _PLACES: Final = 128
 """For each of TCP and the socket: an environment has a handful of readers, and each could pin some 0.5 MB."""
+_STREAMS: Final = 224
+"""Event streams of each listener, beside the places: a dashboard of many people may hold 200. Each pins a quarter of
+what the others may, twice `_PIPELINED_BYTES`: behind its request, and while it is answered."""
 _SILENCE_S: Final = 75.0
 """Between two requests, and from a connection to the end of its first request's headers."""
 _PATIENCE_S: Final = 30.0
@@ -35,51 +38,76 @@ class Visitors:
     """The connections of one listener.
 
     When all places are taken a newcomer gets that of whoever came first and is not being answered. Those who wait for
-    an answer, such as event streams, keep theirs until they hold three quarters of all.
+    an answer keep theirs until they hold three quarters of all. Event streams have places of their own; when all of
+    those are taken the oldest stream goes.
     """
 
-    def __init__(self, places: int | None = None, *, patience_s: float = _PATIENCE_S) -> None:
-        self._places: Final = places or min(_PLACES, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+    def __init__(
+        self, places: int | None = None, streams: int | None = None, *, patience_s: float = _PATIENCE_S
+    ) -> None:
+        # Of the usual 1,024 descriptors both listeners leave a third to the agent's own work.
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._places: Final = places or min(_PLACES, descriptors // 8)
+        self._stream_places: Final = streams or min(_STREAMS, descriptors // 8 * 7 // 4)
         self._patience_s: Final = patience_s
         # In the order of their coming, and of their asking. Not by their last request: whoever asks without end would
         # always be the latest, and push out a newcomer before its first.
         self._here: Final[dict[web.RequestHandler, asyncio.Transport]] = {}
         self._asking: Final[dict[web.RequestHandler, None]] = {}
+        self._streams: Final[dict[web.RequestHandler, asyncio.Transport]] = {}
 
-    def came(self, visitor: "Visitor", transport: asyncio.Transport) -> None:
+    def came(self, visitor: web.RequestHandler, transport: asyncio.Transport) -> None:
         if len(self._here) >= self._places:
             self.send_away(self._least_in_need())
         self._here[visitor] = transport
 
+    def stays(self, visitor: "Visitor") -> None:
+        """Its answer is an event stream."""
+        if transport := self._here.pop(visitor, None):
+            self._asking.pop(visitor, None)
+            if len(self._streams) >= self._stream_places:
+                self.send_away(next(iter(self._streams)))
+            self._streams[visitor] = transport
+
     def send_away(self, visitor: web.RequestHandler) -> None:
         """At once: `close` would first wait until everything is read."""
-        if transport := self._here.get(visitor):
+        if transport := self._here.get(visitor) or self._streams.get(visitor):
             transport.abort()
         self.went(visitor)
 
     def went(self, visitor: web.RequestHandler) -> None:
-        self._here.pop(visitor, None)
-        self._asking.pop(visitor, None)
+        for those in (self._here, self._asking, self._streams):
+            those.pop(visitor, None)
 
     def answers(self, visitor: "Visitor") -> bool:
-        return visitor in self._asking
+        return visitor in self._asking or visitor in self._streams
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """A request lasts until its answer has been taken."""
         visitor = request.protocol
-        if visitor in self._here:
-            self._asking[visitor] = None
+        self._ask(visitor)
         if isinstance(visitor, Visitor):
             visitor.begin(request.content)
         try:
             response = await handler(request)
-            await self._deliver(request, response)
+            await self._hand_over(request, response)
         finally:
-            self._asking.pop(visitor, None)
+            self._heard(visitor)
         return response
 
-    async def _deliver(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def deliver(self, request: web.BaseRequest) -> None:
+        """Wait until what was written of an answer has been taken."""
+        self._ask(request.protocol)
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await request.writer.drain()
+        except TimeoutError:
+            self.send_away(request.protocol)
+        finally:
+            self._heard(request.protocol)
+
+    async def _hand_over(self, request: web.Request, response: web.StreamResponse) -> None:
         try:
             async with asyncio.timeout(self._patience_s):
                 await response.prepare(request)
@@ -87,6 +115,15 @@ class Visitors:
                 await request.writer.drain()
         except TimeoutError:
             self.send_away(request.protocol)
+
+    def _ask(self, visitor: web.RequestHandler) -> None:
+        if visitor in self._here:
+            self._asking[visitor] = None
+
+    def _heard(self, visitor: web.RequestHandler) -> None:
+        self._asking.pop(visitor, None)
+        if transport := self._streams.pop(visitor, None):
+            self.came(visitor, transport)
 
     def _least_in_need(self) -> web.RequestHandler:
         silent = [visitor for visitor in self._here if visitor not in self._asking]
@@ -103,7 +140,15 @@ class Visitor(web.RequestHandler):
         )
         self._visitors: Final = visitors
         self._unasked_bytes = 0
+        self._behind_bytes = 0
         self._body: aiohttp.StreamReader | None = None
+
+    def stays(self) -> None:
+        """What it is being answered is an event stream: nobody who wants one sends more with it."""
+        if self._behind_bytes > _PIPELINED_BYTES:
+            self._visitors.send_away(self)
+        else:
+            self._visitors.stays(self)
 
     def begin(self, body: aiohttp.StreamReader) -> None:
         """A request, whose headers are complete."""
@@ -125,7 +170,10 @@ class Visitor(web.RequestHandler):
         if self._unasked_bytes > (_PIPELINED_BYTES if self._visitors.answers(self) else _UNASKED_BYTES):
             self._visitors.send_away(self)
         else:
+            requests = self._request_count
             super().data_received(data)
+            # What has come behind the last whole request lies in the piece that ended it, and in those after it.
+            self._behind_bytes = len(data) + (self._behind_bytes if self._request_count == requests else 0)
 
     def handle_error(
         self,

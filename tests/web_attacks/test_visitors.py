@@ -11,14 +11,17 @@ from agent.web.visitors import Visitors
 from tests.web.serving import Serving, serving
 
 PLACES = 8
+STREAMS = 16
 STREAM = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ASK = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HELD = b"GET /v1/status?since=0&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+STATUS = b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LOGS = b"GET /v1/logs HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.fixture(autouse=True)
 def _few_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "Visitors", lambda: Visitors(PLACES, patience_s=0.3))
+    monkeypatch.setattr(server, "Visitors", lambda: Visitors(PLACES, STREAMS, patience_s=0.3))
 
 
 @pytest.fixture
@@ -63,20 +66,46 @@ async def test_the_silent_give_way_to_newcomers(connections: list[asyncio.Stream
         assert await hears(stream, b"quay.io")
 
 
-async def test_those_who_wait_leave_room(connections: list[asyncio.StreamWriter]) -> None:
-    """Of streams without end the oldest go; whoever asks now is answered."""
+@pytest.mark.parametrize("asked", [STREAM, HELD], ids=["streams", "held answers"])
+async def test_those_who_wait_leave_room(connections: list[asyncio.StreamWriter], asked: bytes) -> None:
+    """Of those who wait the oldest go; whoever asks now is answered."""
     async with serving() as rig:
-        streams = [await enter(rig, connections, STREAM) for _ in range(5 * PLACES)]
+        waiting = [await enter(rig, connections, asked) for _ in range(5 * PLACES)]
         assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
         rig.log_in("quay.io")
-        assert await hears(streams[-1], b"quay.io")
-        assert not await hears(streams[0], b"quay.io")
+        assert await hears(waiting[-1], b"quay.io")
+        assert not await hears(waiting[0], b"quay.io")
 
 
-async def test_whoever_takes_nothing_is_sent_away(connections: list[asyncio.StreamWriter]) -> None:
+async def test_streams_have_places_of_their_own(connections: list[asyncio.StreamWriter]) -> None:
+    """As many as there are of them, beside as many others, who push none of them out, and whom they push out not."""
+    async with serving() as rig:
+        held = [await enter(rig, connections, HELD) for _ in range(PLACES // 2)]
+        streams = []
+        for _ in range(STREAMS):
+            streams.append(await enter(rig, connections, STREAM))
+            assert await hears(streams[-1], b"event: status")
+        silent = [await enter(rig, connections, b"") for _ in range(5 * PLACES)]
+        assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
+        assert not await hears(silent[0], b"x")
+        rig.log_in("quay.io")
+        assert [await hears(each, b"quay.io") for each in (*held, *streams)] == [True] * (len(held) + STREAMS)
+
+
+async def test_a_stream_brings_nothing_with_it(connections: list[asyncio.StreamWriter]) -> None:
+    """Who sends more behind the request than is taken from others who are being answered is no reader of streams."""
+    async with serving() as rig:
+        behind = b"GET /livez HTTP/1.1\r\n" + b"X: %b\r\n" % (b"x" * 8000) * 10
+        reader = await enter(rig, connections, STREAM + behind)
+        assert not await hears(reader, b"never")
+        assert await hears(await enter(rig, connections, STREAM), b"event: status")
+
+
+@pytest.mark.parametrize("asked", [LOGS, STATUS], ids=["logs", "the plain status"])
+async def test_whoever_takes_nothing_is_sent_away(connections: list[asyncio.StreamWriter], asked: bytes) -> None:
     """An answer that lies there is not kept, nor are those behind it made."""
     async with serving() as rig:
-        await enter(rig, connections, LOGS * 500)
+        await enter(rig, connections, asked * 1000)
         writer = connections[-1]
         writer.transport.pause_reading()  # type: ignore[attr-defined]  # its transport is a full one
         async with asyncio.timeout(5):

@@ -1,0 +1,99 @@
+"""The request that dashboards make all day, past the framework: the plain `GET /v1/status`.
+
+aiohttp's way through middlewares, router and response costs more than all else that such a request takes. The answer
+is to the byte what that way would give; whatever is not quite that request takes it.
+"""
+
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Final
+
+from aiohttp import HttpVersion11, web
+
+from agent.web.answers import DRESS
+from agent.web.events import Board, Document
+from agent.web.guard import Guard
+from agent.web.visitors import Visitor, Visitors
+
+_PATH: Final = "/v1/status"
+_SPECIAL: Final = ("If-None-Match", "Expect", "Upgrade")
+"""What may ask for another answer, or another way of answering."""
+Ordinary = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class StatusAnswer:
+    """The plain answer's bytes, head and document: put together once for each document, whoever asks."""
+
+    def __init__(self, board: Board, document: Document) -> None:
+        self._board: Final = board
+        self._document: Final = document
+        self._body = b""
+        self._whole = b""
+
+    def __call__(self) -> bytes:
+        snapshot = self._board.snapshot
+        body = self._document.encode(snapshot)
+        if body is not self._body:
+            head = {
+                "ETag": snapshot.etag,
+                "Content-Type": "application/json; charset=utf-8",
+                "Content-Length": len(body),
+                "Date": formatdate(usegmt=True),
+                **DRESS,
+            }
+            lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+            self._body, self._whole = body, f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode() + body
+        return self._whole
+
+
+class Shortcut:
+    """Stands before the framework's handler; `guard` is None where the socket's file says who may ask."""
+
+    def __init__(self, answer: StatusAnswer, visitors: Visitors, guard: Guard | None, ordinary: Ordinary) -> None:
+        self._answer: Final = answer
+        self._visitors: Final = visitors
+        self._guard: Final = guard
+        self._ordinary: Final = ordinary
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        visitor, transport = request.protocol, request.transport
+        if (
+            request.raw_path != _PATH
+            or not isinstance(visitor, Visitor)
+            or transport is None
+            or transport.is_closing()
+            or not self._is_plain(request)
+        ):
+            return await self._ordinary(request)
+        visitor.begin(request.content)
+        transport.write(self._answer())
+        if visitor.writing_paused:
+            await self._visitors.deliver(request)
+        return _WRITTEN
+
+    def _is_plain(self, request: web.BaseRequest) -> bool:
+        return (
+            request.method == "GET"
+            and request.version == HttpVersion11
+            and request.keep_alive
+            and not request.body_exists
+            and not any(name in request.headers for name in _SPECIAL)
+            and (self._guard is None or self._guard.lets_pass(request))
+        )
+
+
+class _Written(web.StreamResponse):
+    """For aiohttp, which wants a response: all of it has been handed to the connection."""
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """It has been."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """The end is."""
+
+    @property
+    def keep_alive(self) -> bool:
+        return True
+
+
+_WRITTEN: Final = _Written()

@@ -1,0 +1,73 @@
+"""A pretend AWS in a process of its own, with ECR registries on loopback: what is measured does not pay for it.
+
+`python -m bench.aws_side COUNT` serves COUNT registries until its standard input ends.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from agent.demo.aws import PretendAws
+from agent.demo.listening import Listener
+from agent.demo.registries import EcrAuth, PretendRegistry
+
+REGION: Final = "eu-west-1"
+_LIFE_S: Final = 12 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSide:
+    """`url` is its API's, `registries` are `host:port`; both keys are of one user who may get tokens."""
+
+    url: str
+    registries: tuple[str, ...]
+    access_key_id: str
+    secret_access_key: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """By which the AWS SDKs ask it and nobody else."""
+        region = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}  # version 1 of the CLI knows the second alone
+        return {"AWS_ENDPOINT_URL_ECR": self.url, "AWS_ENDPOINT_URL_STS": self.url, **region}
+
+
+@contextmanager
+def aws_side(registries: int) -> Iterator[AwsSide]:
+    command = [sys.executable, "-m", "bench.aws_side", str(registries)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None  # noqa: S101 - it was asked for
+        told = json.loads(process.stdout.readline())
+        yield AwsSide(told["url"], tuple(told["registries"]), told["access_key_id"], told["secret_access_key"])
+        process.communicate()
+
+
+async def _serve(count: int) -> None:
+    aws = PretendAws(region=REGION, token_life_s=_LIFE_S)
+    user = aws.add_user("bench")
+    doors = [Listener(_registry(aws).handle) for _ in range(count)]
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(Listener(aws.handle))
+        for door in doors:
+            await stack.enter_async_context(door)
+        told = {
+            "url": api.url,
+            "registries": [door.address for door in doors],
+            "access_key_id": user.access_key_id,
+            "secret_access_key": user.secret_access_key,
+        }
+        print(json.dumps(told), flush=True)
+        await asyncio.to_thread(os.read, sys.stdin.fileno(), 1)
+
+
+def _registry(aws: PretendAws) -> PretendRegistry:
+    return PretendRegistry(EcrAuth(aws, REGION))
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(int(sys.argv[1])))

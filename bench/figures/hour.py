@@ -1,0 +1,153 @@
+"""What an agent costs that has nothing to do: memory after an hour, processor and wake-ups in it.
+
+As many agents and bare servers as there are runs wait together, beside whatever else is measured meanwhile.
+"""
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench import bare_server
+from bench.aws_side import REGION, AwsSide, aws_side
+from bench.bench import Bench, environment, free_port, scratch
+from bench.figure import Figure, Turn
+from bench.serving import Agent, Secret, agent, registries, settled
+
+_REGISTRIES: Final = 10
+_SETTLING_S: Final = 60.0
+_SHARE_OF_MINUTE: Final = 0.2
+"""Of a shorter hour, which is what is left out of it while logins and first looks are over."""
+_LOOK_S: Final = 0.02
+_PATIENCE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """So far."""
+
+    at: float
+    processor_s: float
+    wakeups: int
+
+
+class Hour:
+    def __init__(
+        self, bench: Bench, plain: Sequence[tuple[Agent, Agent]], with_ecr: Sequence[tuple[Agent, Agent]]
+    ) -> None:
+        self._plain: Final = plain
+        self._with_ecr: Final = with_ecr
+        self._begun: Final = time.monotonic()
+        self._bench: Final = bench
+        time.sleep(min(_SETTLING_S, _SHARE_OF_MINUTE * bench.hour_s))
+        self._settled: Final = [_use(ours) for ours, _ in plain]
+
+    def figures(self) -> list[Figure]:
+        """When the hour is over."""
+        time.sleep(max(0.0, self._begun + self._bench.hour_s - time.monotonic()))
+        spans = [(before, _use(ours)) for before, (ours, _) in zip(self._settled, self._plain, strict=True)]
+        length = f"{(time.monotonic() - self._begun) / 60:.0f} minutes"
+        idle = f"{_REGISTRIES} registries that are logged in, {length} less the first of them; children left out"
+        return [
+            _memory("resident memory after an hour, without ECR", "bare aiohttp server", 1.25, self._plain, length),
+            _memory(
+                "resident memory after an hour, with ECR",
+                "bare server with an aiobotocore ECR client",
+                1.15,
+                self._with_ecr,
+                length,
+            ),
+            Figure("processor when idle, 10 registries", "-", "% of a core", 0.05, _shares(spans), notes=(idle,)),
+            Figure("wake-ups a second when idle, 10 registries", "-", "1/s", 1.0, _wakeups(spans), notes=(idle,)),
+        ]
+
+
+@contextmanager
+def begun(bench: Bench) -> Iterator[Hour]:
+    """All of them started, logged in and settled; what is measured meanwhile is measured beside them."""
+    with registries(_REGISTRIES) as secrets, aws_side(1) as aws, ExitStack() as stack:
+        plain = [_pair(bench, stack, secrets) for _ in range(bench.runs)]
+        ecr = [_ecr_secret(aws)]
+        with_ecr = [_pair(bench, stack, ecr, aws) for _ in range(bench.runs)]
+        for ours, _ in (*plain, *with_ecr):
+            status = ours.wait_for(settled)
+            if status["condition"] == "error":
+                raise RuntimeError(f"not logged in: {status['summary']}\n{ours.log()}")
+        yield Hour(bench, plain, with_ecr)
+
+
+def _pair(bench: Bench, stack: ExitStack, secrets: Sequence[Secret], aws: AwsSide | None = None) -> tuple[Agent, Agent]:
+    ours = stack.enter_context(agent(bench, secrets, **(aws.environment if aws else {})))
+    return ours, stack.enter_context(_bare(bench, aws))
+
+
+@contextmanager
+def _bare(bench: Bench, aws: AwsSide | None) -> Iterator[Agent]:
+    with scratch() as root:
+        port = free_port()
+        command = [str(bench.python), str(Path(bare_server.__file__)), str(port)]
+        if aws is not None:
+            command += ["--ecr", aws.url, "--key", aws.access_key_id]
+        process = subprocess.Popen(
+            command, env=environment(root, AWS_SECRET_ACCESS_KEY=aws.secret_access_key if aws else "")
+        )
+        server = Agent(process, root, port, time.monotonic())
+        try:
+            _answering(server)
+            yield server
+        finally:
+            server.end()
+
+
+def _answering(server: Agent) -> None:
+    give_up = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < give_up:
+        with contextlib.suppress(OSError):
+            server.get("/v1/status")
+            return
+        time.sleep(_LOOK_S)
+    raise RuntimeError("the bare server does not answer")
+
+
+def _ecr_secret(aws: AwsSide) -> Secret:
+    return {
+        "name": "team-ecr",
+        "hostname": aws.registries[0],
+        "kind": "ecr",
+        "region": REGION,
+        "username": aws.access_key_id,
+        "password": aws.secret_access_key,
+    }
+
+
+def _memory(name: str, beside: str, reach: float, pairs: Sequence[tuple[Agent, Agent]], length: str) -> Figure:
+    turns = tuple(Turn(_resident_kb(ours), _resident_kb(theirs)) for ours, theirs in pairs)
+    return Figure(name, beside, "kB", reach, turns, notes=(f"after {length}; VmRSS, shared pages too",))
+
+
+def _resident_kb(process: Agent) -> int:
+    lines = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+def _use(process: Agent) -> _Use:
+    """A wake-up: a thread that had given up the processor of its own accord got it back."""
+    wakeups = 0
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        lines = (task / "status").read_text(encoding="utf-8").splitlines()
+        wakeups += next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
+    return _Use(time.monotonic(), process.processor_s(), wakeups)
+
+
+def _shares(spans: Sequence[tuple[_Use, _Use]]) -> tuple[Turn, ...]:
+    return tuple(
+        Turn(100 * (after.processor_s - before.processor_s) / (after.at - before.at)) for before, after in spans
+    )
+
+
+def _wakeups(spans: Sequence[tuple[_Use, _Use]]) -> tuple[Turn, ...]:
+    return tuple(Turn((after.wakeups - before.wakeups) / (after.at - before.at)) for before, after in spans)

@@ -1,0 +1,128 @@
+"""A thousand secrets beside a hundred: what is ten times as many may cost ten times as much, and not more."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final, TypeVar
+
+from bench.bench import Bench, scratch
+from bench.figure import Figure, Turn
+from bench.serving import Agent, Secret, agent, disabled, settled
+
+_MANY: Final = 1000
+_FEW: Final = 100
+_REACH: Final = _MANY / _FEW
+_PATIENCE_S: Final = 60.0
+_LOOK_S: Final = 0.05
+_CHANGED: Final = "changed-by-the-bench"
+_T = TypeVar("_T")
+_REFUSES: Final = """#!/bin/sh
+# Stands where the docker CLI would: what it says of a registry that refuses connections, at once.
+[ "$1" = --version ] && { echo 'Docker version 28.2.2, build e6534b4'; exit 0; }
+cat >/dev/null
+echo 'Error response from daemon: Get "https://registry/v2/": dial tcp 127.0.0.1:1: connect: connection refused' >&2
+exit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Of one agent with so many secrets that are known and left alone."""
+
+    start_s: float
+    memory_kb: float
+    change_s: float
+    processor_s: float
+
+
+def measure(bench: Bench) -> list[Figure]:
+    taken = _in_turns(bench, lambda number: _take(bench, number))
+    with scratch() as tools:
+        docker = tools / "docker"
+        docker.write_text(_REFUSES, encoding="utf-8")
+        docker.chmod(0o755)
+        attempts = _in_turns(bench, lambda number: _first_pass(bench, number, tools))
+    kilobytes = [(many.memory_kb - few.memory_kb) / (_MANY - _FEW) for many, few in taken]
+    return [
+        _figure("start", "s", [(many.start_s, few.start_s) for many, few in taken], "none of them enabled"),
+        _figure("first attempts", "s", attempts, "all refuse connections at once: a script in the docker CLI's place"),
+        _figure(
+            "memory",
+            "kB",
+            [(many.memory_kb, few.memory_kb) for many, few in taken],
+            f"the process's own; {median(kilobytes):.1f} kB for each secret more",
+        ),
+        _figure("one change", "s", [(many.change_s, few.change_s) for many, few in taken], "from the file to a status"),
+        _figure(
+            "processor of one change",
+            "s",
+            [(many.processor_s, few.processor_s) for many, few in taken],
+            "the status requests that looked for it included, one each 50 ms",
+        ),
+    ]
+
+
+def _figure(what: str, unit: str, turns: Sequence[tuple[float, float]], note: str) -> Figure:
+    name, beside = f"{_MANY:,} secrets: {what}", f"{_FEW} secrets"
+    return Figure(name, beside, unit, _REACH, tuple(Turn(many, few) for many, few in turns), notes=(note,))
+
+
+def _in_turns(bench: Bench, take: Callable[[int], _T]) -> list[tuple[_T, _T]]:
+    """Of many and of few, one right after the other; one of each before is not counted."""
+    return [(take(_MANY), take(_FEW)) for _ in range(bench.runs + 1)][1:]
+
+
+def _take(bench: Bench, number: int) -> _Taken:
+    secrets = disabled(number)
+    with agent(bench, secrets) as ours:
+        ours.wait_for(lambda status: settled(status) and len(status["registries"]) == number)
+        start_s = time.monotonic() - ours.begun
+        memory_kb = ours.memory_kb()
+        changed = {**secrets[number // 2], "name": _CHANGED}
+        ours.give([*secrets[: number // 2], changed, *secrets[number // 2 + 1 :]])
+        before = ours.processor_s()
+        change_s = _seen(ours, time.monotonic())
+        return _Taken(start_s, memory_kb, change_s, ours.processor_s() - before)
+
+
+def _seen(ours: Agent, since: float) -> float:
+    """Seconds until a status has what changed; it is searched and not parsed, or this end's work would count.
+
+    Raises:
+        TimeoutError: it never had.
+    """
+    while time.monotonic() - since < _PATIENCE_S:
+        if _CHANGED.encode() in ours.get("/v1/status"):
+            return time.monotonic() - since
+        time.sleep(_LOOK_S)
+    raise TimeoutError("the change never showed")
+
+
+def _first_pass(bench: Bench, number: int, tools: Path) -> float:
+    """Seconds from the start until each registry was tried once."""
+    secrets = [{**secret, "enabled": True, "hostname": f"127.0.0.1:{1 + index}"} for index, secret in _numbered(number)]
+    with agent(bench, secrets, PATH=f"{tools}:{os.environ['PATH']}") as ours:
+        while b'"phase": "running"' not in _head(ours):
+            time.sleep(_LOOK_S)
+        return time.monotonic() - ours.begun
+
+
+def _numbered(number: int) -> Iterable[tuple[int, Secret]]:
+    return enumerate(disabled(number))
+
+
+def _head(ours: Agent) -> bytes:
+    """Of `/readyz`, which says the phase and costs next to nothing.
+
+    Raises:
+        RuntimeError: it was asked for too long, or ended.
+    """
+    if time.monotonic() - ours.begun > _PATIENCE_S or not ours.running:
+        raise RuntimeError(f"the first attempts have no end:\n{ours.log()}")
+    with contextlib.suppress(OSError):
+        return ours.get("/readyz")
+    return b""

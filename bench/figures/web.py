@@ -1,0 +1,101 @@
+"""How many status requests a second are answered, beside a bare aiohttp server that answers the very same bytes."""
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from bench import bare_server
+from bench.bench import Bench, environment, free_port, scratch
+from bench.figure import Figure
+from bench.serving import Agent, agent, registries, settled
+
+_REGISTRIES: Final = 10
+_REACH: Final = 0.9
+_TURN_S: Final = 2
+_CONNECTIONS: Final = 4
+_LOOK_S: Final = 0.01
+_PATIENCE_S: Final = 15.0
+_RATE: Final = re.compile(r"^Requests/sec: +([0-9.]+)$", re.MULTILINE)
+
+
+def measure(bench: Bench) -> list[Figure]:
+    with registries(_REGISTRIES) as secrets, agent(bench, secrets) as ours:
+        ours.wait_for(settled)
+        body = ours.get("/v1/status")
+        with bare(bench, body) as theirs:
+            _keep_apart(ours.pid, theirs.pid)
+            turns = bench.turns(lambda: asked(ours.port), lambda: asked(theirs.port))
+    notes = (
+        f"the document has {len(body):,} bytes and {_REGISTRIES} registries that are logged in",
+        f"wrk, {_CONNECTIONS} connections that are kept, on a processor of its own where there are two",
+    )
+    return [
+        Figure(
+            "status requests a second, 10 registries",
+            "bare aiohttp server, the same bytes",
+            "requests/s",
+            _REACH,
+            turns,
+            at_least=True,
+            notes=notes,
+        )
+    ]
+
+
+def asked(port: int) -> float:
+    """Requests a second that wrk has answered.
+
+    Raises:
+        RuntimeError: an answer was not 200, or a connection failed.
+    """
+    url = f"http://127.0.0.1:{port}/v1/status"
+    wrk = subprocess.run(
+        ["taskset", "--cpu-list", str(_processors()[-1]), "wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{_TURN_S}s", url],  # noqa: S607 - Debian's own
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    rate = _RATE.search(wrk.stdout)
+    if rate is None or "Non-2xx" in wrk.stdout or "Socket errors" in wrk.stdout:
+        raise RuntimeError(f"wrk was not answered as it should be:\n{wrk.stdout}{wrk.stderr}")
+    return float(rate[1])
+
+
+@contextmanager
+def bare(bench: Bench, body: bytes) -> Iterator[Agent]:
+    """The bare server, answering."""
+    with scratch() as root:
+        answer, port = root / "answer", free_port()
+        answer.write_bytes(body)
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            [str(bench.python), str(Path(bare_server.__file__)), str(port), "--answer", str(answer)],
+            env=environment(root),
+        )
+        server = Agent(process, root, port, begun)
+        try:
+            while time.monotonic() - begun < _PATIENCE_S:
+                with contextlib.suppress(OSError):
+                    if server.get("/v1/status") == body:
+                        break
+                time.sleep(_LOOK_S)
+            yield server
+        finally:
+            server.end()
+
+
+def _keep_apart(*pids: int) -> None:
+    """Servers on the first processor, since the client has the last: neither takes turns with the other."""
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {_processors()[0]})
+
+
+def _processors() -> list[int]:
+    return sorted(os.sched_getaffinity(0))
