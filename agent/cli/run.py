@@ -27,7 +27,10 @@ def run(args: argparse.Namespace) -> int:
         args: with `config` (a path or None), `set` (a list of `SECTION.KEY=VALUE`) and `once`.
     """
     # Imported here: no other command needs the daemon's parts.
-    from agent.app import Agent  # noqa: PLC0415
+    from agent.edge.trust import roots_unread  # noqa: PLC0415
+
+    with roots_unread():
+        from agent.app import Agent  # noqa: PLC0415
     from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
     from agent.edge.memory import give_back_what_is_freed  # noqa: PLC0415
 

@@ -14,8 +14,9 @@ from botocore import UNSIGNED
 
 from agent.edge.aws_chain import find_keys
 from agent.edge.aws_errors import Question, problem_from
-from agent.edge.aws_session import open_session, primed_loader
+from agent.edge.aws_session import open_session, primed_loader, straight_http
 from agent.edge.ecr_reply import parse_token
+from agent.edge.trust import Authorities
 from agent.edge.web_identity import web_identity_token
 from agent.model.aws_failure import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
@@ -64,6 +65,7 @@ class AwsSdk:
         self._now: Final = now
         self._learned: Final = learned
         self._loader: Final = primed_loader()
+        self._http: Final = straight_http(Authorities())
         # By access key; None where STS could not tell.
         self._owners: Final[dict[str, str | None]] = {}
 
@@ -89,7 +91,7 @@ class AwsSdk:
         try:
             async with asyncio.timeout(settings.call_timeout_s):
                 return await asyncio.to_thread(
-                    open_session, self._loader, settings, self._environ, identity.region, chain=chain
+                    open_session, self._loader, self._http, settings, self._environ, identity.region, chain=chain
                 )
         except TimeoutError:
             fault = f"~/.aws cannot be read: no end after {settings.call_timeout_s:g} s"

@@ -10,8 +10,10 @@ from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 from botocore.exceptions import ConfigParseError, ProfileNotFound
+from botocore.httpsession import get_cert_path
 from botocore.loaders import Loader, create_loader
 
+from agent.edge.trust import Authorities
 from agent.model.aws_failure import SUBJECT
 from agent.model.problems import AwsCredentialsMissing
 from agent.settings import AwsSettings
@@ -36,12 +38,19 @@ def primed_loader() -> Loader:
 
 
 def open_session(
-    loader: Loader, settings: AwsSettings, environ: Mapping[str, str], region: str, *, chain: bool
+    loader: Loader,
+    http: type[AIOHTTPSession],
+    settings: AwsSettings,
+    environ: Mapping[str, str],
+    region: str,
+    *,
+    chain: bool,
 ) -> AioSession:
     """A fresh session, so that a changed ~/.aws or environment holds. Reads files: not for the event loop.
 
     Args:
         loader: shared; it holds only what ships with the SDK.
+        http: shared too; what `straight_http` gives.
         settings: profile and deadlines.
         environ: where a CA bundle may be named.
         region: for every client, those that the chain makes included.
@@ -68,17 +77,17 @@ def open_session(
     bundle = session.get_config_variable("ca_bundle") or _ca_bundle(environ)
     if bundle:
         session.set_config_variable("ca_bundle", bundle)
-    session.set_default_client_config(_client_config(settings.call_timeout_s))
+    session.set_default_client_config(_client_config(settings.call_timeout_s, http))
     return session
 
 
-def _client_config(timeout_s: float) -> AioConfig:
+def _client_config(timeout_s: float, http: type[AIOHTTPSession]) -> AioConfig:
     return AioConfig(
         # Shorter than the deadline of the call, so that a firewall's silence is told from a slow answer.
         connect_timeout=timeout_s / 2,
         read_timeout=timeout_s,
         retries={"total_max_attempts": 1, "mode": "standard"},
-        http_session_cls=_StraightHttp,
+        http_session_cls=http,
         # AWS_DEFAULTS_MODE=auto would have the SDK ask the metadata service by a session of its own.
         defaults_mode="legacy",
     )
@@ -94,6 +103,19 @@ def _ca_bundle(environ: Mapping[str, str]) -> str | None:
     named = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
     # Ubuntu's OpenSSL has a directory alone, and the SDK takes a file alone.
     return named or (str(_DEBIAN_BUNDLE) if _DEBIAN_BUNDLE.is_file() else None)
+
+
+def straight_http(authorities: Authorities) -> type[AIOHTTPSession]:
+    """The class of the SDK's HTTP that its clients are to use; `authorities` are read once for all of them."""
+
+    class Http(_StraightHttp):
+        def _build_verify_context(self) -> Any:
+            bundle = get_cert_path(self._verify)  # type: ignore[attr-defined]  # the stubs leave it out
+            if not bundle:
+                return super()._build_verify_context()  # type: ignore[misc]  # as above
+            return authorities.of_bundle(Path(bundle))
+
+    return Http
 
 
 class _StraightHttp(AIOHTTPSession):

@@ -95,7 +95,8 @@ class HttpClient:
             async with asyncio.timeout(timeout):
                 target = _parse(url, headers)
                 proxy = _proxy(target) if unix_socket is None else _DIRECT
-                connector = await self._connector(target, ca_files, unix_socket)
+                speaks_tls = target.scheme == "https" or (proxy.url is not None and proxy.url.scheme == "https")
+                connector = await self._connector(speaks_tls, ca_files, unix_socket)
                 # aiohttp sends `proxy_headers` with CONNECT alone; a plain request goes to the proxy itself.
                 to_proxy = proxy.headers if target.scheme == "http" else {}
                 async with (
@@ -116,11 +117,11 @@ class HttpClient:
             raise aiohttp.InvalidURL("the URL", "does not hold a host name") from error
 
     async def _connector(
-        self, target: URL, ca_files: Iterable[Path], unix_socket: Path | None
+        self, speaks_tls: bool, ca_files: Iterable[Path], unix_socket: Path | None
     ) -> aiohttp.TCPConnector | aiohttp.UnixConnector:
         if unix_socket is not None:
             return aiohttp.UnixConnector(str(unix_socket), force_close=True)
-        if target.scheme != "https":
+        if not speaks_tls:
             return aiohttp.TCPConnector(force_close=True)
         context = await asyncio.to_thread(self._authorities.context, tuple(ca_files))
         return aiohttp.TCPConnector(force_close=True, ssl=context)

@@ -4,7 +4,7 @@ import contextlib
 import os
 import ssl
 import threading
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -32,12 +32,22 @@ class Authorities:
         Raises:
             CaFileError: one of `ca_files`.
         """
-        marks = tuple(_mark(path) for path in (*_roots(), *ca_files))
+        return self._kept(tuple(_mark(path) for path in (*_roots(), *ca_files)), lambda: _new_context(ca_files))
+
+    def of_bundle(self, bundle: Path) -> ssl.SSLContext:
+        """The context that trusts those in this file and nobody else; reads from disk as well.
+
+        Raises:
+            OSError: it cannot be used.
+        """
+        return self._kept(_mark(bundle), lambda: ssl.create_default_context(cafile=bundle))
+
+    def _kept(self, marks: Hashable, read: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         with self._reading:
             if marks not in self._contexts:
                 if len(self._contexts) >= _KEPT:
                     self._contexts.clear()
-                self._contexts[marks] = _new_context(ca_files)
+                self._contexts[marks] = read()
             return self._contexts[marks]
 
 

@@ -11,6 +11,14 @@ SPREAD: Final = 0.1
 LATEST: Final = 0.95
 """The share of a token's life after which it is too late, wherever `renewal.fraction` and the spread put it."""
 
+RESERVE: Final = 0.25
+"""The share of a token's life, its last, in which a renewal that is due is not put off any more."""
+
+LEEWAY: Final = 1 / 6
+"""The share of what is left before that by which it may be put off: half an hour, where a 12-hour token is half used.
+
+AWS then serves those first who have no token."""
+
 
 def renew_at(
     obtained_at: datetime, expires_at: datetime, *, fraction: float, draw: float, floor: timedelta
@@ -26,6 +34,15 @@ def renew_at(
     """
     life = expires_at - obtained_at
     return obtained_at + max(life * min(fraction * (1 + SPREAD * draw), LATEST), floor)
+
+
+def leeway(obtained_at: datetime, expires_at: datetime, now: datetime) -> timedelta:
+    """How long a renewal that is due may be put off; zero in the token's last quarter and after its end.
+
+    A clock that was set back lends no token more life than it was given.
+    """
+    life = expires_at - obtained_at
+    return max(min(expires_at - now, life) - RESERVE * life, timedelta()) * LEEWAY
 
 
 def expired(expires_at: datetime | None, now: datetime) -> bool:

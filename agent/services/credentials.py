@@ -12,7 +12,7 @@ from agent.model.aws_failure import clock_skew
 from agent.model.credential import AwsIdentity, Credential, EcrToken
 from agent.model.deadline import Deadline
 from agent.model.problem import Problem
-from agent.model.renewal import expired, renew_at
+from agent.model.renewal import expired, leeway, renew_at
 from agent.services.retries import wait_after
 from agent.services.waiting import Clock, wait_until
 from agent.settings import AwsSettings, Settings
@@ -183,9 +183,17 @@ class Credentials:
         holding.failures += 1
         state = RetryCallState(AsyncRetrying(), None, (), {})
         state.attempt_number = holding.failures
-        wait = timedelta(seconds=wait_after(problem, state, self._settings().retry))
+        leeway_s = self._leeway_s(holding.credential)
+        wait = timedelta(seconds=wait_after(problem, state, self._settings().retry, leeway_s=leeway_s))
         holding.failure = _Failure(problem, Deadline.after(wait, self._clock.now(), self._clock.monotonic()))
         return holding.failure
+
+    def _leeway_s(self, held: Credential | None) -> float:
+        """How long the renewal of what is held may be put off; one that came early has a person who waits for it."""
+        now = self._clock.now()
+        if held is None or not (held.renew_at and held.obtained_at and held.expires_at) or now < held.renew_at:
+            return 0.0
+        return leeway(held.obtained_at, held.expires_at, now).total_seconds()
 
     def _tell(self, identity: AwsIdentity, holding: _Holding, outcome: Credential | _Failure, seconds: float) -> None:
         names = {"region": identity.region, "public": identity.public, "role": identity.role_arn}

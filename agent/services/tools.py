@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -137,6 +138,10 @@ class ToolWatch:
             )
             self.docker_present.clear()
             return
+        if not self.docker_present.is_set():
+            # Logins need not wait for its version.
+            self._tools = replace(self._tools, docker=Tool(str(program)))
+            self._appeared()
         failure: list[Problem] = []
         tool = await self._tool("docker", program, self._probes.docker_version)
         if tool.version is None:
@@ -145,9 +150,11 @@ class ToolWatch:
             )
         self._set(docker=tool)
         self._report("docker", failure)
-        if not self.docker_present.is_set():
-            self.docker_present.set()
-            self._on_docker()
+
+    def _appeared(self) -> None:
+        self.docker_present.set()
+        self.looked.set()
+        self._on_docker()
 
     async def _look_at_aws(self) -> None:
         try:

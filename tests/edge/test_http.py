@@ -166,6 +166,20 @@ async def test_a_unix_socket_is_spoken_to() -> None:
             assert reply.body == b"GET /v1/secrets "
 
 
+async def test_a_proxy_that_speaks_tls_is_trusted_like_any_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the authorities that are named, although what is asked for is plain."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    async with server(echo, tls=context) as port:
+        monkeypatch.setenv("HTTP_PROXY", f"https://127.0.0.1:{port}")
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        assert (await HttpClient().request("GET", f"{ELSEWHERE}/x", timeout=5)).status == 201
+
+
 async def test_the_environments_proxy_is_used_with_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain requests go to the proxy whole, TLS by CONNECT; both with the user name and password of its URL."""
     seen = []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.model.problem import Severity
-from agent.model.renewal import expired, renew_at, severity_of_failing
+from agent.model.renewal import expired, leeway, renew_at, severity_of_failing
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -33,6 +33,18 @@ def test_no_fraction_and_no_draw_put_the_renewal_after_the_end(fraction: float, 
     due = renew_at(T0, T0 + life, fraction=fraction, draw=draw, floor=FLOOR) - T0
     assert FLOOR <= due < life
     assert due == FLOOR or abs(due / life - fraction) <= 0.1 * fraction + 1e-6
+
+
+@pytest.mark.parametrize(("age_h", "minutes"), [(6, 30), (7, 20), (8.4, 6), (9, 0), (11, 0), (12, 0), (20, 0)])
+def test_a_good_token_can_spare_some_time(age_h: float, minutes: float) -> None:
+    """A sixth of what is left before the last quarter of its life, and in that nothing."""
+    assert leeway(T0, T0 + 12 * HOUR, T0 + age_h * HOUR) == timedelta(minutes=minutes)
+
+
+def test_a_clock_set_back_lends_a_token_no_life() -> None:
+    """A year before it was obtained it can spare what it could when it was new; born expired it can spare nothing."""
+    assert leeway(T0, T0 + 12 * HOUR, T0 - 8760 * HOUR) == 1.5 * HOUR
+    assert leeway(T0, T0 - HOUR, T0 - 2 * HOUR) == timedelta()
 
 
 def test_a_token_is_dead_at_its_end() -> None:

@@ -233,6 +233,34 @@ async def test_a_failed_renewal_leaves_the_valid_token(world: World) -> None:
     assert await world.get() == held
 
 
+async def longest_wait(world: World, held: Credential) -> timedelta:
+    """Of sixty after so many failures of the renewal of what is held."""
+    world.aws.failure = AwsThrottled("aws", "slow down")
+    waits = []
+    for _ in range(60):
+        with pytest.raises(AwsThrottled) as caught:
+            await world.get(held, force=True)
+        waits.append(caught.value.wait or timedelta())
+    return max(waits)
+
+
+@pytest.mark.parametrize(("age_h", "least_s", "most_s"), [(6, 300, 1800), (9.5, 100, 300), (13, 100, 300)])
+async def test_a_due_renewal_lets_those_go_first_who_have_no_token(
+    world: World, age_h: float, least_s: float, most_s: float
+) -> None:
+    """Half used it may wait half an hour; in the last quarter, and when it has ended, `retry.max_wait_s`."""
+    held = await world.get()
+    await world.clock.advance(age_h * 3600)
+    assert timedelta(seconds=least_s) < await longest_wait(world, held) <= timedelta(seconds=most_s)
+
+
+async def test_a_person_who_renews_early_does_not_wait_for_a_fleet(world: World) -> None:
+    """Before it is due, only somebody who asks brings a renewal."""
+    held = await world.get()
+    await world.clock.advance(5 * 3600)
+    assert await longest_wait(world, held) <= timedelta(seconds=300)
+
+
 async def test_failures_in_a_row_are_counted_and_forgotten(world: World) -> None:
     """They widen the waits; a token ends the row."""
     world.aws.failure = AwsThrottled("aws", "slow down")

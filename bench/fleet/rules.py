@@ -1,0 +1,78 @@
+"""What the agent decides, asked of the agent's own functions, for times in seconds."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.model.problem import Problem
+from agent.model.problems import AwsError, AwsThrottled, AwsUnreachable
+from agent.model.renewal import leeway, renew_at
+from agent.services.retries import longest_wait
+from agent.services.waiting import BEAT_S
+from agent.settings import Settings
+from bench.fleet.week import LIFE_S, Seconds
+
+Attempts = npt.NDArray[np.int64]
+
+MONDAY: Final = datetime(2026, 1, 5, tzinfo=UTC)
+_LIFE: Final = timedelta(seconds=LIFE_S)
+
+_MANY: Final = 64
+"""By then every wait has long reached its longest."""
+
+NOTICED_S: Final = BEAT_S
+"""A machine that wakes up is seen to have slept within so much."""
+
+THROTTLED: Final = AwsThrottled("aws", "too many")
+SILENT: Final = AwsUnreachable("aws", "no answer")
+BROKEN: Final = AwsError("aws", "500")
+
+
+def moment(seconds: float) -> datetime:
+    return MONDAY + timedelta(seconds=seconds)
+
+
+def _seconds(when: datetime) -> float:
+    return (when - MONDAY).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The agent's, by its default settings.
+
+    `plain` takes out what is there for the fleet's sake: a good token's renewal that failed is waited for as the first
+    login is. So the agent was before.
+    """
+
+    plain: bool = False
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def silence_s(self) -> float:
+        return self.settings.aws.call_timeout_s
+
+    def renewals(self, obtained: Seconds, draws: Seconds) -> Seconds:
+        """When tokens are due."""
+        renewal = self.settings.renewal
+        floor = timedelta(seconds=renewal.min_interval_s)
+        due = (
+            renew_at(now := moment(at), now + _LIFE, fraction=renewal.fraction, draw=draw, floor=floor)
+            for at, draw in zip(obtained.tolist(), draws.tolist(), strict=True)
+        )
+        return np.fromiter(map(_seconds, due), np.float64, len(obtained))
+
+    def longest_waits(self, problem: Problem, attempts: Attempts, now: Seconds, obtained: Seconds) -> Seconds:
+        """After failures number `attempts`; `obtained` is minus infinity for who holds no token."""
+        retry = self.settings.retry
+        # The same for all who hold no good token, and asked for a hundred million times.
+        known = np.array([longest_wait(problem, attempt, retry) for attempt in range(1, _MANY + 1)])
+        waits: Seconds = known[np.minimum(attempts, _MANY) - 1]
+        if not self.plain:
+            for row in np.flatnonzero(obtained + LIFE_S > now):
+                got = moment(float(obtained[row]))
+                spare = leeway(got, got + _LIFE, moment(float(now[row])))
+                waits[row] = longest_wait(problem, int(attempts[row]), retry, spare.total_seconds())
+        return waits

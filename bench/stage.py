@@ -1,0 +1,123 @@
+"""The agent and the docker CLI as they are measured: each in a directory of its own, with logins that can be seen."""
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.bench import Bench, environment, free_port, scratch
+
+_LOOK_S: Final = 0.001
+_PATIENCE_S: Final = 120.0
+_SETTINGS: Final = """\
+[secrets]
+directories = [{secrets}]
+environment = false
+
+[status]
+listen = "127.0.0.1:{port}"
+
+[log]
+format = "json"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    root: Path
+
+    @property
+    def log(self) -> Path:
+        return self.root / "agent.log"
+
+    def environment(self, more: Mapping[str, str]) -> Mapping[str, str]:
+        return environment(self.root, **more)
+
+    def put(self, secret: Mapping[str, Any]) -> None:
+        """The secret's file, in one step, as `kubectl`, `mv` and careful editors do it."""
+        written = self.root / "secret.new"
+        written.write_text(json.dumps(secret), encoding="utf-8")
+        written.rename(self.root / "secrets" / f"{secret['name']}.json")
+
+    def logins(self) -> Mapping[str, str]:
+        """Registry to what stands in config.json for it now (`user:password` in base64)."""
+        try:
+            document = json.loads((self.root / "docker" / "config.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return {host: entry.get("auth", "") for host, entry in document.get("auths", {}).items()}
+
+    def await_logins(self, hosts: Iterable[str], agent: "subprocess.Popen[bytes]", auth: str | None = None) -> float:
+        """The moment (`time.perf_counter`) at which all `hosts` have a login, or this very one.
+
+        Raises:
+            RuntimeError: not in time, or the agent ended; with the end of its log.
+        """
+        wanted, give_up = set(hosts), time.monotonic() + _PATIENCE_S
+        while True:
+            logins = self.logins()
+            if wanted <= logins.keys() and all(auth in (None, logins[host]) for host in wanted):
+                return time.perf_counter()
+            if agent.poll() is not None or time.monotonic() > give_up:
+                raise RuntimeError(f"logged in: {sorted(logins)}\n{self.log.read_text(encoding='utf-8')[-2000:]}")
+            time.sleep(_LOOK_S)
+
+
+@contextmanager
+def stage(secrets: Iterable[Mapping[str, Any]] = ()) -> Iterator[Stage]:
+    with scratch() as root:
+        for name in ("secrets", "docker", "run", "state"):
+            (root / name).mkdir(mode=0o700)
+        settings = _SETTINGS.format(secrets=json.dumps(str(root / "secrets")), port=free_port())
+        (root / "config.toml").write_text(settings, encoding="utf-8")
+        made = Stage(root)
+        for secret in secrets:
+            made.put(secret)
+        yield made
+
+
+@contextmanager
+def running_agent(
+    bench: Bench, on: Stage, more: Mapping[str, str], within: Sequence[str] = ()
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """`registry-agent run`; `within` is a command that runs it, as `nsenter` does."""
+    command = [*within, str(bench.python), "-m", "agent", "run", "--config", str(on.root / "config.toml")]
+    with on.log.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=on.environment(more), cwd=on.root)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def start_to_logins(bench: Bench, secrets: Sequence[Mapping[str, Any]], more: Mapping[str, str] | None = None) -> float:
+    """Seconds from the agent's start until config.json holds a login for every one of `secrets`."""
+    with stage(secrets) as own:
+        begun = time.perf_counter()
+        with running_agent(bench, own, more or {}) as agent:
+            return own.await_logins((secret["hostname"] for secret in secrets), agent) - begun
+
+
+def seconds_of(command: Sequence[str], env: Mapping[str, str], stdin: int = subprocess.DEVNULL) -> tuple[float, float]:
+    """How long a program takes, and how much of it the processor works for it and its children.
+
+    Raises:
+        RuntimeError: it failed, with what it said.
+    """
+    with tempfile.TemporaryFile() as said:
+        begun = time.perf_counter()
+        process = subprocess.Popen(command, env=env, stdin=stdin, stdout=said, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            raise RuntimeError(f"{command[0]} failed: {said.read().decode(errors='replace')}")
+    return seconds, used.ru_utime + used.ru_stime

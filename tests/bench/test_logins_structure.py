@@ -1,0 +1,108 @@
+"""Why logins are quick: what is not loaded, not asked and not written. Structure, not seconds."""
+
+import asyncio
+import base64
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from unittest.mock import patch
+
+from agent.edge.docker_config import DockerConfigFile
+from agent.edge.file_version import FileVersion
+from agent.edge.kept_file import replace_version
+from agent.model.docker_auth import Document, entries
+from agent.model.problems import ConfigUnwritable
+
+STORM = 50
+
+
+class TestConfigFile:
+    """How often config.json is written."""
+
+    async def test_a_storm_is_a_few_writes_and_loses_nothing(self, tmp_path: Path) -> None:
+        """What waits while one write goes on is written together."""
+        file = DockerConfigFile(tmp_path / "docker")
+        busy, go_on = threading.Event(), threading.Event()
+        with counted_writes() as writes:
+            first = asyncio.create_task(file.update(held_up("first.example", busy, go_on)))
+            await asyncio.to_thread(busy.wait, 20)
+            storm = [asyncio.create_task(file.update(adding(f"r{n}.example"))) for n in range(STORM)]
+            await asyncio.sleep(0)
+            go_on.set()
+            await asyncio.gather(first, *storm)
+        assert set(entries(await file.read())) == {"first.example", *(f"r{n}.example" for n in range(STORM))}
+        assert len(writes) == 2
+
+    async def test_nothing_new_is_no_write(self, tmp_path: Path) -> None:
+        file = DockerConfigFile(tmp_path / "docker")
+        await file.update(adding("r.example"))
+        with counted_writes() as writes:
+            await asyncio.gather(*(file.update(adding("r.example")) for _ in range(STORM)))
+        assert writes == []
+
+    async def test_a_write_that_fails_leaves_the_others_their_turn(self, tmp_path: Path) -> None:
+        """Each has its own error, or none where it was over by then."""
+        file = DockerConfigFile(tmp_path / "docker")
+        faults = iter([OSError(28, "No space left on device")])
+        with counted_writes(lambda: next(faults, None)):
+            told = await asyncio.gather(
+                *(file.update(adding(f"r{n}.example")) for n in range(3)), return_exceptions=True
+            )
+        assert [type(each) for each in told[:1]] == [ConfigUnwritable]
+        assert not any(isinstance(each, BaseException) for each in told[1:])
+        assert set(entries(await file.read())) == {"r1.example", "r2.example"}
+
+    async def test_who_waits_no_longer_gets_no_write(self, tmp_path: Path) -> None:
+        """A login that was ended while its entry waited for the file is not written after all."""
+        file = DockerConfigFile(tmp_path / "docker")
+        busy, go_on = threading.Event(), threading.Event()
+        first = asyncio.create_task(file.update(held_up("first.example", busy, go_on)))
+        await asyncio.to_thread(busy.wait, 20)
+        second = asyncio.create_task(file.update(adding("second.example")))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.wait({second})
+        third = asyncio.create_task(file.update(adding("third.example")))
+        await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.gather(first, third)
+        assert set(entries(await file.read())) == {"first.example", "third.example"}
+
+
+def adding(host: str) -> Callable[[Document], Document]:
+    auth = base64.b64encode(b"robot:secret").decode()
+    return lambda document: {**document, "auths": {**document.get("auths", {}), host: {"auth": auth}}}
+
+
+def held_up(host: str, busy: threading.Event, go_on: threading.Event) -> Callable[[Document], Document]:
+    """A change that says when the thread has come to it, and keeps it there."""
+
+    def change(document: Document) -> Document:
+        busy.set()
+        assert go_on.wait(20)
+        return adding(host)(document)
+
+    return change
+
+
+class counted_writes:  # noqa: N801 - used as a function
+    """The data of every write; `fault` may give an error to be raised in its place."""
+
+    def __init__(self, fault: Callable[[], OSError | None] = lambda: None) -> None:
+        self._fault = fault
+        self._writes: list[bytes] = []
+        self._patch = patch("agent.edge.docker_config.replace_version", self._replace)
+
+    def _replace(self, path: Path, former: FileVersion | None, data: bytes, *, hurry: bool = False) -> None:
+        error = self._fault()
+        if error is not None:
+            raise error
+        replace_version(path, former, data, hurry=hurry)
+        self._writes.append(data)
+
+    def __enter__(self) -> list[bytes]:
+        self._patch.start()
+        return self._writes
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.stop()
