@@ -20,8 +20,8 @@ from bench.stage import Stage, running_agent, seconds_of, stage
 _USERS: Final = {"robot": "made-up", "other-robot": "made-up-too"}
 _LOGIN: Final = "echo made-up | docker login --username robot --password-stdin {host}"
 _ROUND_TRIP_S: Final = 0.02
-_QUIET_S: Final = 0.3
-"""Between two changes, so that the agent has nothing else to do; no multiple of a poll's second."""
+_QUIET_S: Final = 1.7
+"""Between two changes: the agent heeds one hint of the kernel a second, and nobody changes a secret sooner."""
 
 
 def measure(bench: Bench) -> list[Figure]:

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -14,6 +15,15 @@ from bench.bench import Bench, scratch
 from bench.figure import Figure
 from bench.stage import seconds_of, stage, start_to_logins
 
+_LOGIN: Final = "docker login --username AWS --password-stdin {host} <{password}"
+_WEB: Final = "import asyncio, aiohttp.web\n"
+_SDK: Final = """
+from aiobotocore.session import get_session
+async def token():
+    async with get_session().create_client("ecr") as ecr:
+        await ecr.get_authorization_token()
+asyncio.run(token())
+"""
 _COMMANDS: Final = "{aws} ecr get-login-password | docker login --username AWS --password-stdin {host}"
 
 
@@ -32,18 +42,29 @@ def measure(bench: Bench) -> list[Figure]:
         turns = bench.turns(
             lambda: start_to_logins(bench, [secret], side.environment), lambda: _seconds(commands, side)
         )
-    notes = (_floor(bench), _helper(bench))
-    return [Figure("start to first ECR login", "aws | docker login", "s", 0.75, turns, notes=notes)]
+        floor = _floor(bench, side, host)
+    figure = Figure("start to first ECR login", "aws | docker login", "s", 0.75, turns, notes=(floor, _helper(bench)))
+    return [figure]
 
 
-def _floor(bench: Bench) -> str:
-    """What an agent with a status over HTTP cannot be without."""
+def _floor(bench: Bench, side: AwsSide, host: str) -> str:
+    """What an agent with a status by aiohttp and a token by aiobotocore cannot be without, each by itself."""
+    keys = {"AWS_ACCESS_KEY_ID": side.access_key_id, "AWS_SECRET_ACCESS_KEY": side.secret_access_key}
     with stage() as own:
-        plain, web = (
-            median(seconds_of([str(bench.python), "-c", program], own.environment({}))[0] for _ in range(bench.runs))
-            for program in ("pass", "import aiohttp.web")
-        )
-    return f"floor: the interpreter alone starts in {plain * 1000:.0f} ms, with aiohttp's server in {web * 1000:.0f} ms"
+        env = own.environment({**side.environment, **keys})
+        web, sdk = (_median(bench, [str(bench.python), "-c", program], env) for program in (_WEB, _WEB + _SDK))
+        token = subprocess.run([aws_program(), "ecr", "get-login-password"], env=env, check=True, capture_output=True)
+        password = own.root / "password"
+        password.write_bytes(token.stdout)
+        login = _median(bench, ["sh", "-c", _LOGIN.format(host=host, password=password)], env)
+    return (
+        f"floor: interpreter and aiohttp's server take {web * 1000:.0f} ms, a token by aiobotocore "
+        f"{(sdk - web) * 1000:.0f} more, one docker login {login * 1000:.0f}"
+    )
+
+
+def _median(bench: Bench, command: list[str], env: Mapping[str, str]) -> float:
+    return median(seconds_of(command, env)[0] for _ in range(bench.runs))
 
 
 def _helper(bench: Bench) -> str:
