@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from bench.fleet.outcome import Outcome, outcome_of
-from bench.fleet.record import Cause
-from bench.fleet.rules import BROKEN, NOTICED_S, SILENT, THROTTLED, Rules
-from bench.fleet.simulation import simulate
-from bench.fleet.week import BOOT, PAUSE, Awake, Week, at
+from bench.crowd.outcome import Outcome, outcome_of
+from bench.crowd.record import Cause
+from bench.crowd.rules import BROKEN, NOTICED_S, SILENT, THROTTLED, Rules
+from bench.crowd.simulation import simulate
+from bench.crowd.week import BOOT, PAUSE, Awake, Week, at
 
 NUMBER = 10_000
 QUOTA = 20.0

@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 
 from agent.model.problem import Problem
-from bench.fleet.record import Cause, Record, Who
-from bench.fleet.rules import BROKEN, NOTICED_S, SILENT, THROTTLED, Rules
-from bench.fleet.week import LIFE_S, MINUTE, Awake, Seconds, Week
+from bench.crowd.record import Cause, Record, Who
+from bench.crowd.rules import BROKEN, NOTICED_S, SILENT, THROTTLED, Rules
+from bench.crowd.week import LIFE_S, MINUTE, Awake, Seconds, Week
 
 QUOTA: Final = 200.0
 """Of GetAuthorizationToken, calls a second for an account and region."""

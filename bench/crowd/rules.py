@@ -13,7 +13,7 @@ from agent.model.renewal import leeway, renew_at
 from agent.services.retries import longest_wait
 from agent.services.waiting import BEAT_S
 from agent.settings import Settings
-from bench.fleet.week import LIFE_S, Seconds
+from bench.crowd.week import LIFE_S, Seconds
 
 Attempts = npt.NDArray[np.int64]
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 import matplotlib as mpl
 import numpy as np
 
-from bench.fleet.outcome import WINDOW_S, Outcome, series, smooth
-from bench.fleet.record import Record
-from bench.fleet.week import DAY, HOUR, MINUTE, Week, at
+from bench.crowd.outcome import WINDOW_S, Outcome, series, smooth
+from bench.crowd.record import Record
+from bench.crowd.week import DAY, HOUR, MINUTE, Week, at
 
 _BEFORE: Final = "#D55E00"
 _NOW: Final = "#0072B2"

@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 from typing import Final
 
-from bench.fleet.outcome import Outcome, outcome_of
-from bench.fleet.plots import draw
-from bench.fleet.record import Record
-from bench.fleet.simulation import QUOTA, simulate
-from bench.fleet.tables import said, table, write_into
-from bench.fleet.week import Week, office_week
+from bench.crowd.outcome import Outcome, outcome_of
+from bench.crowd.plots import draw
+from bench.crowd.record import Record
+from bench.crowd.simulation import QUOTA, simulate
+from bench.crowd.tables import said, table, write_into
+from bench.crowd.week import Week, office_week
 
-_ROOT: Final = Path(__file__).resolve().parent.parent.parent
+_ROOT: Final = Path(__file__).resolve().parent.parent
 _DOCUMENT: Final = _ROOT / "docs" / "fleet.md"
 _SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 _QUICK: Final = (1_000, 10_000)

@@ -6,7 +6,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from bench.fleet.week import Seconds
+from bench.crowd.week import Seconds
 
 Counts = npt.NDArray[np.int64]
 Who = npt.NDArray[np.int64]

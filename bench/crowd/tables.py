@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.fleet.outcome import Outcome, Storm
-from bench.fleet.record import Cause
-from bench.fleet.week import BOOT, PAUSE, RESUME
+from bench.crowd.outcome import Outcome, Storm
+from bench.crowd.record import Cause
+from bench.crowd.week import BOOT, PAUSE, RESUME
 
 _BEGIN: Final = "<!-- figures: written by make fleet -->"
 _END: Final = "<!-- end of figures -->"

@@ -5,8 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from bench.fleet.record import Cause, Counts, Record
-from bench.fleet.week import Seconds, Week
+from bench.crowd.record import Cause, Counts, Record
+from bench.crowd.week import Seconds, Week
 
 WINDOW_S: Final = 10
 _AFTER_S: Final = 3 * 3600
