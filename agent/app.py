@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agent import __version__
+from agent.edge.memory import keep_what_is_loaded
 from agent.front import Front
 from agent.model.problems import SettingsInvalid
 from agent.model.status import Phase
@@ -84,6 +85,7 @@ class Agent:
     async def _build(self) -> "Parts":
         """Load and build the rest, while the status answers already: a third of the way is spent in imports."""
         self._parts = parts = (await asyncio.to_thread(_load))(self._front)
+        keep_what_is_loaded()
         if parts.ledger.fault:
             self._log.warning("state.unusable", fault=parts.ledger.fault)
         return parts

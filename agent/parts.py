@@ -16,6 +16,7 @@ from agent.edge.docker_engine import DockerEngine
 from agent.edge.http import HttpClient
 from agent.edge.ledger import Ledger
 from agent.edge.lookout import Lookout
+from agent.edge.memory import collect
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.registry_probe import RegistryProbe
 from agent.edge.report_target import ReportTarget
@@ -37,6 +38,7 @@ from agent.services.sandbox_watch import SandboxWatch
 from agent.services.secrets import Secrets
 from agent.services.sign_in import SignIn
 from agent.services.surroundings import Surroundings
+from agent.services.tidying import Tidying
 from agent.services.tools import ToolWatch
 from agent.services.watchdog import Watchdog
 from agent.settings import AwsSettings
@@ -88,6 +90,7 @@ class Parts:
             self.reports,
             clock_watch,
             watchdog,
+            Tidying(front.clock, collect),
         )
 
     def sandbox_watch(self, on_lost: Callable[[], None]) -> SandboxWatch:

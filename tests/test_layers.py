@@ -20,7 +20,7 @@ ALLOWED = {
     "web": MODEL | {"settings"},
     "front": MODEL | {"settings", "edge", "services", "observe", "web", ""},
     "parts": MODEL | {"settings", "edge", "services", "observe", "web", "front", ""},
-    "app": MODEL | {"settings", "settings_loader", "front", "parts", ""},
+    "app": MODEL | {"settings", "settings_loader", "edge", "front", "parts", ""},
     "demo": MODEL | {"edge", ""},
     "support": MODEL | {"settings", "settings_loader", "edge", "observe", ""},
     # It tries the agent's own login, refusals and overrides without the agent, so it wires services as `parts` does.

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 from typing import Final
 
 # mallopt(3). One arena: each of glibc's own, up to eight a processor, keeps what its thread has freed, and the
@@ -15,3 +16,14 @@ def give_back_what_is_freed() -> None:
     with contextlib.suppress(AttributeError, OSError):
         for option, value in _OPTIONS.items():
             ctypes.CDLL(None).mallopt(option, value)
+
+
+def keep_what_is_loaded() -> None:
+    """What was made until now stays: the collector looks at it no more, and takes 2 ms instead of 20 from now on."""
+    gc.collect()
+    gc.freeze()
+
+
+def collect() -> None:
+    """Free what only holds itself: a failed TLS handshake leaves 256 KiB so, which else stays for hours at rest."""
+    gc.collect()

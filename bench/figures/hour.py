@@ -4,9 +4,10 @@ As many agents and bare servers as there are runs wait together, beside whatever
 """
 
 import contextlib
+import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,8 @@ class _Use:
 
     at: float
     processor_s: float
-    wakeups: int
+    wakeups: Mapping[str, int]
+    """Of each thread that lives."""
 
 
 class Hour:
@@ -135,12 +137,14 @@ def _resident_kb(process: Agent) -> int:
 
 
 def _use(process: Agent) -> _Use:
-    """A wake-up: a thread that had given up the processor of its own accord got it back."""
-    wakeups = 0
-    for task in Path(f"/proc/{process.pid}/task").iterdir():
+    """A wake-up: a thread that had given up the processor of its own accord got it back (proc(5))."""
+    directory, wakeups = Path(f"/proc/{process.pid}"), {}
+    for task in (directory / "task").iterdir():
         lines = (task / "status").read_text(encoding="utf-8").splitlines()
-        wakeups += next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
-    return _Use(time.monotonic(), process.processor_s(), wakeups)
+        wakeups[task.name] = next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
+    # Threads that have ended count too; the fields after the program's name, which may hold anything.
+    user, system = (directory / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+    return _Use(time.monotonic(), (int(user) + int(system)) / os.sysconf("SC_CLK_TCK"), wakeups)
 
 
 def _shares(spans: Sequence[tuple[_Use, _Use]]) -> tuple[Turn, ...]:
@@ -150,4 +154,10 @@ def _shares(spans: Sequence[tuple[_Use, _Use]]) -> tuple[Turn, ...]:
 
 
 def _wakeups(spans: Sequence[tuple[_Use, _Use]]) -> tuple[Turn, ...]:
-    return tuple(Turn((after.wakeups - before.wakeups) / (after.at - before.at)) for before, after in spans)
+    return tuple(
+        Turn(
+            sum(count - before.wakeups.get(thread, 0) for thread, count in after.wakeups.items())
+            / (after.at - before.at)
+        )
+        for before, after in spans
+    )
