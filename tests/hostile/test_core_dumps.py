@@ -51,6 +51,7 @@ def test_the_agent_itself(world: World) -> None:
     world.nothing_stopped()
     process = world.agent._process
     assert process is not None
+    world.agent.watch_no_longer()
     os.kill(process.pid, signal.SIGABRT)
     # Waited for without being reaped, since the agent's own rig wants to do that.
     ended = until("its end", lambda: os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))

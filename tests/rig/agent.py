@@ -33,6 +33,7 @@ class Agent:
         self._settings_file: Final = home / "config.toml"
         self._log: Final = home / "log"
         self._watcher: Watcher | None = None
+        self._silences: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._passwords: Final[set[str]] = set()
         self.secrets: Final = home / "secrets"
@@ -106,16 +107,20 @@ class Agent:
     def end(self, how: signal.Signals = signal.SIGTERM, within: float = 10.0) -> int:
         """Signal it, and wait for its exit code; fails if it left a request unanswered while it ran."""
         assert self._process is not None
-        silences = self._watcher.stop() if self._watcher else []
-        self._watcher = None
+        self.watch_no_longer()
         self._process.send_signal(how)
         try:
             return self._process.wait(within)
         finally:
             self._process.kill()
             self._process.wait()
-            assert not silences, f"the status endpoint did not answer: {silences}\n{self.log()}"
+            assert not self._silences, f"the status endpoint did not answer: {self._silences}\n{self.log()}"
             leaks(self._passwords, [self._log, *self.state.glob("*")])
+
+    def watch_no_longer(self) -> None:
+        """From now on it may fall silent; what it left unanswered until now is told by `end`."""
+        self._silences = self._watcher.stop() if self._watcher else self._silences
+        self._watcher = None
 
     @property
     def running(self) -> bool:
