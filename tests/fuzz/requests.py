@@ -178,6 +178,9 @@ class _Endpoint:
         self._log: Final = FakeLog()
         self._server: Final = self._new_server()
         self._now(self._server.start())
+        for listener in (self._server._unix, self._server._tcp):
+            for bound in listener.sockets if listener else ():
+                bound.close()  # nobody comes by them
         # The Unix socket comes first, which asks for no token.
         self._connect: Final = self._loop.factories[-1]
 
