@@ -92,6 +92,35 @@ class NoLookout:
         pass
 
 
+class ClockedLookout:
+    """As the real one, by the clock of the test; `turning` may be taken away."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.turning = True
+        self._clock = clock
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def watch(
+        self,
+        look: Callable[[], Hashable],
+        changed: asyncio.Event,
+        *,
+        every: int = 1,
+        directories: Callable[[], Iterable[Path]] | None = None,  # noqa: ARG002 - there is no kernel to give hints
+    ) -> None:
+        self._tasks.append(asyncio.create_task(self._turn(look, changed, 1.5 * every)))
+
+    async def _turn(self, look: Callable[[], Hashable], changed: asyncio.Event, seconds: float) -> None:
+        seen: Hashable = None
+        while True:
+            if self.turning:
+                found = look()
+                if found != seen:
+                    changed.set()
+                seen = found
+            await self._clock.wait(asyncio.Event(), seconds)
+
+
 class FakeJournal:
     """Remembers what the board said."""
 

@@ -13,7 +13,7 @@ from agent.edge.inotify import Inotify
 
 _TICK_S: Final = 1.5
 """A changed secret is to be used within two seconds."""
-_HANGS_S: Final = 5.0
+_HANGS_S: Final = 4.0
 _SPACING_S: Final = 1.0
 """Between two looks that a hint brings: whoever writes without end does not keep the agent at it."""
 
@@ -96,11 +96,11 @@ class Lookout:
     def _look(self, post: _Post, hints: Inotify | None) -> None:
         try:
             found = post.look()
+            if found != post.seen and hints is not None and post.directories is not None:
+                hints.watch(post.directories())
         except Exception as fault:  # noqa: BLE001 - who reacts looks themselves, and tells of it
             found = repr(type(fault))
         differs, post.seen = found != post.seen, found
-        if differs and hints is not None and post.directories is not None:
-            hints.watch(post.directories())
         if differs or post.again:
             post.changed()
         post.again = differs

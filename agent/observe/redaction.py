@@ -5,7 +5,8 @@ import html
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -19,8 +20,43 @@ _SHORT: Final = 6
 _SHORTEST_CUT: Final = 4
 _SHOWN: Final = 8192
 """No text that anybody is shown is longer; who gives keys may be hostile, and give endless ones."""
+_LONG_TEXT: Final = 16 << 10
+"""From here on each form is searched by itself: to look up every place of a text would cost more than that."""
 _CUT: Final = "…"
 _AWS_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """All forms of the secrets in use. Taken whole: a text is scrubbed in one thread while another brings a secret."""
+
+    forms: tuple[str, ...] = ()
+    """Sorted; without the short ones."""
+    by_beginning: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    longest: int = 0
+    short: re.Pattern[str] | None = None
+
+    @classmethod
+    def of(cls, forms: Iterable[str]) -> "_Known":
+        short: list[str] = []
+        long: list[str] = []
+        for form in sorted(forms):
+            (short if len(form) < _SHORT else long).append(form)
+        by_beginning: dict[str, list[str]] = {}
+        for form in long:
+            by_beginning.setdefault(form[:_SHORT], []).append(form)
+        words = "|".join(map(re.escape, short))
+        pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if short else None
+        return cls(tuple(long), by_beginning, max(map(len, long), default=0), pattern)
+
+    def found(self, text: str) -> set[str]:
+        """The forms in `text`, by how each begins: what a look costs does not grow with the number of secrets."""
+        if len(text) > _LONG_TEXT:
+            return {form for form in self.forms if form in text}
+        begins = {text[place : place + _SHORT] for place in range(len(text) - _SHORT + 1)}
+        return {
+            form for begin in begins & self.by_beginning.keys() for form in self.by_beginning[begin] if form in text
+        }
 
 
 class Scrubber:
@@ -29,51 +65,39 @@ class Scrubber:
     def __init__(self) -> None:
         self._values: dict[str, frozenset[str]] = {}
         self._forms_of: dict[str, frozenset[str]] = {}
-        self._forms: dict[str, list[str]] = {}
-        self._longest = 0
-        self._sorted: list[str] = []
-        self._short: re.Pattern[str] | None = None
+        self._known = _Known()
 
     def protect(self, values: Iterable[str], owner: str = "secrets") -> None:
         """Replace the secrets that `owner` uses. What is no secret by itself (`runner-native`) is left out."""
         self._values = {**self._values, owner: frozenset(values) - {"", RUNNER_NATIVE}}
         known = frozenset().union(*self._values.values())
         self._forms_of = {value: self._forms_of.get(value) or frozenset(_forms(value)) for value in known}
-        forms = {form for these in self._forms_of.values() for form in these}
-        short = sorted(re.escape(form) for form in forms if len(form) < _SHORT)
-        self._short = re.compile(rf"(?<!\w)(?:{'|'.join(short)})(?!\w)") if short else None
-        self._sorted = sorted(form for form in forms if len(form) >= _SHORT)
-        self._longest = max(map(len, self._sorted), default=0)
-        self._forms = {}
-        for form in self._sorted:
-            self._forms.setdefault(form[:_SHORT], []).append(form)
+        self._known = _Known.of({form for these in self._forms_of.values() for form in these})
 
     def scrub(self, text: str) -> str:
         """`text` with every known secret masked, also one that was cut off by `…`."""
+        known = self._known
         # The longest first: one secret may hold another.
-        for form in sorted(self._found(text), key=len, reverse=True):
+        for form in sorted(known.found(text), key=len, reverse=True):
             text = text.replace(form, MASK)
-        if self._short is not None:
-            text = self._short.sub(MASK, text)
-        return self._scrub_cut(text) if _CUT in text else text
+        if known.short is not None:
+            text = known.short.sub(MASK, text)
+        return _scrub_cut(text, known) if _CUT in text else text
 
-    def _found(self, text: str) -> set[str]:
-        """The forms in `text`, by how each begins: what a look costs does not grow with the number of secrets."""
-        begins = {text[place : place + _SHORT] for place in range(len(text) - _SHORT + 1)}
-        return {form for begin in begins & self._forms.keys() for form in self._forms[begin] if form in text}
 
-    def _scrub_cut(self, text: str) -> str:
-        *heads, tail = text.split(_CUT)
-        return _CUT.join([*map(self._scrub_end, heads), tail])
+def _scrub_cut(text: str, known: _Known) -> str:
+    *heads, tail = text.split(_CUT)
+    return _CUT.join([*(_scrub_end(head, known) for head in heads), tail])
 
-    def _scrub_end(self, text: str) -> str:
-        """`text` without the beginning of a secret that it ends with."""
-        for length in range(min(len(text), self._longest), _SHORTEST_CUT - 1, -1):
-            piece = text[-length:]
-            place = bisect_left(self._sorted, piece)
-            if place < len(self._sorted) and self._sorted[place].startswith(piece):
-                return text[:-length] + MASK
-        return text
+
+def _scrub_end(text: str, known: _Known) -> str:
+    """`text` without the beginning of a secret that it ends with."""
+    for length in range(min(len(text), known.longest), _SHORTEST_CUT - 1, -1):
+        piece = text[-length:]
+        place = bisect_left(known.forms, piece)
+        if place < len(known.forms) and known.forms[place].startswith(piece):
+            return text[:-length] + MASK
+    return text
 
 
 class Learned:

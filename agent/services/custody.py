@@ -75,6 +75,7 @@ class _Charge:
     look_s: float = 0.0
     next_look: float = 0.0
     seen: Hashable = None
+    checking: bool = False
     findings: tuple[Problem, ...] = ()
     restored_until: datetime | None = None
     shown: tuple[tuple[str, str], ...] = ()
@@ -86,7 +87,7 @@ class _Charge:
     @property
     def rests(self) -> bool:
         """Only a changed file brings the next look."""
-        return self.next_look == math.inf and self.restored_until is None
+        return not self.checking and self.next_look == math.inf and self.restored_until is None
 
 
 class Custody:
@@ -117,6 +118,7 @@ class Custody:
         self._lookout: Final = lookout
         self._overrides: Final = Overrides(auth_config)
         self._charges: Final[dict[str, _Charge]] = {}
+        self._changed: Final = asyncio.Event()
         self._turns: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
 
     async def keep(
@@ -137,6 +139,7 @@ class Custody:
             charge.restored_until = former.restored_until if former else None
             self._charges[registry.hostname] = charge
             self._report(charge)
+        self._changed.set()
         return Kept(charge.stored_in, charge.findings, charge.ours)
 
     async def leave(self, registry: Registry) -> None:
@@ -166,18 +169,17 @@ class Custody:
             self._board.set_stored_in(hostname, None)
 
     async def run(self) -> None:
-        changed = asyncio.Event()
-        self._lookout.watch(self._signatures, changed)
+        self._lookout.watch(self._signatures, self._changed)
         async with asyncio.TaskGroup() as checks:
             while True:
                 with contextlib.suppress(Problem):
                     await self._placement.begin()
                     await self._look(checks)
                 if all(charge.rests for charge in self._charges.values()):
-                    await wait_for_change(self._clock, self._lookout, changed, _POLL_S)
+                    await wait_for_change(self._clock, self._lookout, self._changed, _POLL_S)
                 else:
-                    await self._clock.wait(changed, _POLL_S)
-                    changed.clear()
+                    await self._clock.wait(self._changed, _POLL_S)
+                    self._changed.clear()
 
     def _signatures(self) -> Hashable:
         return (self._config.signature_now(), self._podman.signature_now())
@@ -188,8 +190,10 @@ class Custody:
         now = self._clock.monotonic()
         for charge in [*self._charges.values()]:
             due = files != charge.seen or now >= charge.next_look
-            if due and not self._turns[charge.hostname].locked():
-                charge.seen, charge.next_look = files, math.inf
+            if due and self._turns[charge.hostname].locked():
+                charge.next_look = now
+            elif due:
+                charge.seen, charge.next_look, charge.checking = files, math.inf, True
                 checks.create_task(self._check(charge), name=f"custody of {charge.hostname}")
             elif charge.restored_until is not None and charge.restored_until <= self._clock.now():
                 charge.restored_until = None
@@ -205,6 +209,12 @@ class Custody:
         return max(_HELPER_LOOK_S, sum(other.look_s for other in others) / _HELPER_SHARE)
 
     async def _check(self, charge: _Charge) -> None:
+        try:
+            await self._check_in_turn(charge)
+        finally:
+            charge.checking = False
+
+    async def _check_in_turn(self, charge: _Charge) -> None:
         async with self._turns[charge.hostname]:
             if self._charges.get(charge.hostname) is not charge or expired(charge.order.expires_at, self._clock.now()):
                 return

@@ -68,6 +68,11 @@ class DirectorySource:
         unavailable = (self._unavailable,) if self._unavailable is not None else ()
         return (*unavailable, *(problem for reading in self._readings.values() for problem in reading.problems))
 
+    @property
+    def settled(self) -> bool:
+        """Whether only a change brings the next look: what it gives was read twice, and nothing failed."""
+        return self._settled and self._pending is None
+
     async def look(self, *, afresh: bool = False) -> None:
         """Read the directory if it changed, or `afresh`. What cannot be read keeps what it gave last."""
         if self._pending is None:

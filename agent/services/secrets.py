@@ -119,7 +119,11 @@ class Secrets:
         self._tell(self._take())
         self._lookout.watch(self._signatures, self._directories_changed, directories=self._to_watch)
         while True:
-            await wait_for_change(self._clock, self._lookout, self._directories_changed, _TICK_S)
+            if all(source.settled for source in self._directories.values()):
+                await wait_for_change(self._clock, self._lookout, self._directories_changed, _TICK_S)
+            else:
+                await self._clock.wait(self._directories_changed, _TICK_S)
+                self._directories_changed.clear()
             afresh, self._afresh = self._afresh, False
             await self._look(afresh=afresh)
             self._tell(self._take())

@@ -11,6 +11,8 @@ from agent.model.deadline import Deadline
 TICK_S: Final = 30.0
 """A machine may sleep in the middle of a wait, and asyncio's clock with it: never wait longer without a look."""
 BEAT_S: Final = 10.0
+_LOOKOUT_S: Final = 5.0
+"""How soon it is noticed that the lookout hangs."""
 
 
 class Clock(Protocol):
@@ -55,8 +57,14 @@ class Lookout(Protocol):
 
 
 async def wait_for_change(clock: Clock, lookout: Lookout, changed: asyncio.Event, tick_s: float) -> None:
-    """Until `changed` is set, which it then no longer is; for one tick where the lookout does not turn."""
-    while not await clock.wait(changed, until_beat(clock, BEAT_S) if lookout.turning else tick_s):
-        if not lookout.turning:
+    """Until `changed` is set, which it then no longer is; for one tick where the lookout does not turn.
+
+    One tick more when it turns again: what was amiss while it did not may have left with the fault.
+    """
+    while True:
+        turned = lookout.turning
+        if await clock.wait(changed, until_beat(clock, _LOOKOUT_S) if turned else tick_s):
+            break
+        if not (turned and lookout.turning):
             return
     changed.clear()

@@ -65,8 +65,12 @@ class Shortcut:
             or not self._is_plain(request)
         ):
             return await self._ordinary(request)
+        try:
+            answer = self._answer()
+        except Exception:  # noqa: BLE001 - a fault of ours is told as on the ordinary way, which meets it too
+            return await self._ordinary(request)
         visitor.begin(request.content)
-        transport.write(self._answer())
+        transport.write(answer)
         if visitor.writing_paused:
             await self._visitors.deliver(request)
         return _WRITTEN

@@ -122,7 +122,8 @@ class Visitors:
 
     def _heard(self, visitor: web.RequestHandler) -> None:
         self._asking.pop(visitor, None)
-        if transport := self._streams.pop(visitor, None):
+        transport = self._streams.pop(visitor, None)
+        if transport is not None and not transport.is_closing():
             self.came(visitor, transport)
 
     def _least_in_need(self) -> web.RequestHandler:
@@ -173,7 +174,9 @@ class Visitor(web.RequestHandler):
             requests = self._request_count
             super().data_received(data)
             # What has come behind the last whole request lies in the piece that ended it, and in those after it.
-            self._behind_bytes = len(data) + (self._behind_bytes if self._request_count == requests else 0)
+            # With nothing at all aiohttp only goes on with what it has.
+            if data:
+                self._behind_bytes = len(data) + (self._behind_bytes if self._request_count == requests else 0)
 
     def handle_error(
         self,

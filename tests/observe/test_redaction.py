@@ -2,12 +2,14 @@
 
 import base64
 import json
+from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.observe import redaction
 from agent.observe.redaction import MASK, Scrubber, secrets_of_environment
 
 SECRET = 'p/w+ "ü&ß\\ =?'
@@ -83,3 +85,28 @@ def test_the_environments_own_secrets_are_known() -> None:
     """AWS keys, and the password in a proxy's URL."""
     environ = {"AWS_SECRET_ACCESS_KEY": "aws-key", "https_proxy": "http://me:pr%20xy@proxy:3128", "HOME": "/x"}
     assert {"aws-key", "pr xy"} <= set(secrets_of_environment(environ))
+
+
+def test_a_text_is_scrubbed_while_another_thread_brings_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known already is masked at every moment."""
+    scrubber = Scrubber()
+    seen: list[str] = []
+    scrubber.protect(["the-first-secret"])
+    gather = redaction._Known.of
+
+    def in_the_middle(forms: Iterable[str]) -> redaction._Known:
+        seen.append(scrubber.scrub("it is the-first-secret"))
+        known = gather(forms)
+        seen.append(scrubber.scrub("it is the-first-secret"))
+        return known
+
+    monkeypatch.setattr(redaction._Known, "of", in_the_middle)
+    scrubber.protect(["another-secret"], owner="aws")
+    assert seen == ["it is [redacted]"] * 2
+
+
+def test_a_long_text_is_searched_all_the_same() -> None:
+    """In another way, for the sake of time."""
+    scrubber = Scrubber()
+    scrubber.protect(["the-first-secret"])
+    assert scrubber.scrub("x" * 100_000 + "the-first-secret") == "x" * 100_000 + "[redacted]"

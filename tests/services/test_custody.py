@@ -23,7 +23,7 @@ from agent.model.sensitive import Sensitive
 from agent.services.board import Board
 from agent.services.custody import Custody, Kept
 from tests.edge.helper_script import answer, good_helper, kept, script
-from tests.fakes import EPOCH, FakeClock, FakeJournal, FakeLog, NoLookout, process
+from tests.fakes import EPOCH, ClockedLookout, FakeClock, FakeJournal, FakeLog, NoLookout, process
 
 GHCR = Registry("ghcr.io")
 OURS = Entry("me", Sensitive("s3cret"))
@@ -83,6 +83,7 @@ class Machine:
         self.podman = directory / "run/containers/auth.json"
         self.podman.parent.mkdir(parents=True)
         self.auth_config: str | None = None
+        self.lookout_turns = False
 
     def write(self, document: dict[str, Any]) -> None:
         self.file.write_text(json.dumps(document))
@@ -99,7 +100,7 @@ class Machine:
             board=board,
             clock=clock,
             log=log,
-            lookout=NoLookout(),
+            lookout=ClockedLookout(clock) if self.lookout_turns else NoLookout(),
             auth_config=self.auth_config,
         )
         return Agent(custody, board, clock, log, self.file, ledger)
@@ -110,9 +111,11 @@ class Machine:
         return self.start()
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
+@pytest.fixture(params=[False, True], ids=["everyone looks", "the lookout turns"])
+def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Machine:
+    machine = Machine(tmp_path)
+    machine.lookout_turns = request.param
+    return machine
 
 
 @contextlib.asynccontextmanager

@@ -20,7 +20,7 @@ from agent.model.secret_environment import read_environment
 from agent.services import secret_sources
 from agent.services.secrets import Secrets
 from agent.settings import SecretsSettings, Settings
-from tests.fakes import FakeClock, FakeLog, NoLookout
+from tests.fakes import ClockedLookout, FakeClock, FakeLog, NoLookout
 
 URL = "https://secrets.example.com/"
 
@@ -88,6 +88,7 @@ class Bench:
         self.log = FakeLog()
         self.address = FakeAddress()
         self.files: secret_sources.Files = secret_files
+        self.lookout: NoLookout | ClockedLookout = NoLookout()
         self.environment = Reading()
         self.credentials: Path | None = None
         self.secrets: Secrets
@@ -107,7 +108,7 @@ class Bench:
             environment=self.environment,
             credentials_directory=self.credentials,
             draw=lambda: 0.0,
-            lookout=NoLookout(),
+            lookout=self.lookout,
             on_change=self.record.on_change,
         )
         return self.secrets
@@ -289,6 +290,26 @@ async def test_a_file_system_that_hangs_is_asked_once_and_delays_no_other(
             assert (reads, bench.record.codes) == (2 + 1, [])
     finally:
         files.go_on.set()
+
+
+class FailingFiles(CountingFiles):
+    """There is nothing to see of what makes reading fail."""
+
+    def read(self, directory: Path) -> Mapping[str, Reading]:
+        self.reads += 1
+        if self.reads <= 2:
+            raise SecretsUnavailable(str(directory), "too many open files")
+        return secret_files.read(directory)
+
+
+async def test_what_failed_is_read_again_although_nothing_changes(bench: Bench) -> None:
+    """Also where somebody else looks whether anything does."""
+    bench.files, bench.lookout = FailingFiles(), ClockedLookout(bench.clock)
+    bench.write("a.json", item("one"))
+    async with bench.running():
+        assert bench.record.codes == ["secrets_unavailable"]
+        await bench.pass_seconds(3)
+        assert (bench.record.told[-1], bench.record.codes) == (["one"], [])
 
 
 class BrokenFiles(CountingFiles):

@@ -92,11 +92,12 @@ async def test_streams_have_places_of_their_own(connections: list[asyncio.Stream
         assert [await hears(each, b"quay.io") for each in (*held, *streams)] == [True] * (len(held) + STREAMS)
 
 
-async def test_a_stream_brings_nothing_with_it(connections: list[asyncio.StreamWriter]) -> None:
+@pytest.mark.parametrize("before", [0, 40], ids=["alone", "behind more than aiohttp queues"])
+async def test_a_stream_brings_nothing_with_it(connections: list[asyncio.StreamWriter], before: int) -> None:
     """Who sends more behind the request than is taken from others who are being answered is no reader of streams."""
     async with serving() as rig:
         behind = b"GET /livez HTTP/1.1\r\n" + b"X: %b\r\n" % (b"x" * 8000) * 10
-        reader = await enter(rig, connections, STREAM + behind)
+        reader = await enter(rig, connections, STATUS * before + STREAM + behind * 2)
         assert not await hears(reader, b"never")
         assert await hears(await enter(rig, connections, STREAM), b"event: status")
 
