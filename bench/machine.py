@@ -12,10 +12,10 @@ def machine(python: Path) -> dict[str, str]:
     return {
         "taken_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
         "processors": f"{len(os.sched_getaffinity(0))} of {_processor()}",
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": _said(str(python), "-c", "import platform; print(platform.python_version())"),
         "docker": _said("docker", "--version"),
-        "aws": _said("aws", "--version"),
+        "aws": _said("aws", "--version").partition(" ")[0],
         "load_before": " ".join(f"{load:.2f}" for load in os.getloadavg()),
     }
 

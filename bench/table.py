@@ -23,15 +23,16 @@ def for_terminal(figures: Iterable[Figure]) -> str:
 
 def for_document(figures: Iterable[Figure], machine: Mapping[str, str]) -> str:
     rows = [
-        "| figure | beside | median ratio | reach | agent | beside it | turns |",
+        "| figure | beside | median | reach | agent | beside it | turns |",
         "|---|---|---|---|---|---|---|",
     ]
     for figure in figures:
         value = number(figure.value) if figure.reached else f"**{number(figure.value)}**"
         theirs = "-" if figure.theirs is None else f"{number(figure.theirs)} {figure.unit}"
         ours = f"{number(figure.ours)} {figure.unit}"
+        beside = figure.beside.replace("|", r"\|")
         rows.append(
-            f"| {figure.name} | {figure.beside} | {value} | {figure.bound} | {ours} | {theirs} | {len(figure.turns)} |"
+            f"| {figure.name} | {beside} | {value} | {figure.bound} | {ours} | {theirs} | {len(figure.turns)} |"
         )
     told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
     return "\n".join([*rows, "", f"Machine: {told}.", "", *_notes(figures)])

@@ -18,6 +18,8 @@ _FEW: Final = 100
 _REACH: Final = _MANY / _FEW
 _PATIENCE_S: Final = 60.0
 _LOOK_S: Final = 0.05
+_QUIET_S: Final = 3.5
+"""After the start, while the agent looks a second time at what is new to it."""
 _CHANGED: Final = "changed-by-the-bench"
 _T = TypeVar("_T")
 _REFUSES: Final = """#!/bin/sh
@@ -82,6 +84,7 @@ def _take(bench: Bench, number: int) -> _Taken:
         ours.wait_for(lambda status: settled(status) and len(status["registries"]) == number)
         start_s = time.monotonic() - ours.begun
         memory_kb = ours.memory_kb()
+        time.sleep(_QUIET_S)
         changed = {**secrets[number // 2], "name": _CHANGED}
         ours.give([*secrets[: number // 2], changed, *secrets[number // 2 + 1 :]])
         before = ours.processor_s()
