@@ -16,7 +16,7 @@ help:
 	@echo "make devcontainer-feature  the dev container feature, into dist/devcontainer-feature/registry-agent"
 	@echo
 	@echo "make torture      the long campaigns: three hours; TORTURE=0.01 shortens them"
-	@echo "make bench        the agent beside what people would use instead: an hour and a half"
+	@echo "make bench        the agent beside what people would use instead: an hour and a quarter"
 	@echo "make fleet        a week of a thousand to a million agents on one AWS account, simulated, with plots"
 	@echo "make faults       write docs/faults.md anew, from what the tests see"
 	@echo "make words        measure anew what others say of each fault, into docs/warnings.md"
