@@ -4,7 +4,7 @@ import secrets
 import socket
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from agent import __version__
 from agent.edge import paths
@@ -22,7 +22,7 @@ from agent.services.board import Board
 from agent.settings import Settings
 from agent.web.document import StatusDocument
 from agent.web.pages import Pages
-from agent.web.routes import Routes
+from agent.web.routes import Renewer, Routes
 from agent.web.server import StatusServer
 
 _THREADS: Final = 64
@@ -90,17 +90,13 @@ class Front:
         )
 
 
-class _Renewer(Protocol):
-    def renew(self, hostname: str | None) -> list[str]: ...
-
-
 class Renewals:
     """Asks whoever renews; until there is someone, no registry is known."""
 
-    renewer: _Renewer | None = None
+    renewer: Renewer | None = None
 
     def renew(self, hostname: str | None) -> list[str]:
-        """As `Logins.renew`."""
+        """As whoever it asks."""
         if self.renewer is not None:
             return self.renewer.renew(hostname)
         if hostname is not None:

@@ -3,8 +3,11 @@
 import os
 import signal
 from collections.abc import Generator
+from typing import TypeVar
 
 import pytest
+
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_configure() -> None:
@@ -12,11 +15,20 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where CI is true nothing is skipped: what a test misses is its failure."""
-    report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+    """Where CI is true nothing is skipped, nor expected to fail: what a test misses is its failure."""
+    return _counted((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same of a whole file that is left out."""
+    return _counted((yield))
+
+
+def _counted(report: _Report) -> _Report:
+    if report.skipped and os.environ.get("CI") == "true":
         report.outcome = "failed"
         report.longrepr = f"nothing is skipped where CI is true: {report.longreprtext}"
     return report
