@@ -8,7 +8,6 @@ import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -17,16 +16,12 @@ from agent.model.problem import Problem
 from agent.model.problems import InternalError, LoginRestored
 from agent.model.registry import Registry
 from agent.model.renewal import expired
+from agent.services.charge import Charge, Kept, pause_s
 from agent.services.overrides import Overrides
-from agent.services.placement import CONFIG_FILE, ConfigFile, Helpers, Ledger, Order, Placement
+from agent.services.placement import ConfigFile, Helpers, Ledger, Order, Placement
 from agent.services.waiting import Clock, Lookout, wait_for_change
 
 _POLL_S: Final = 2.0
-# A helper's store cannot be watched, and each look starts a program; what failed is looked at sooner.
-_HELPER_LOOK_S: Final = 4.0
-_HELPER_SHARE: Final = 0.01
-"""The most of one processor that looking into helpers' stores may cost: one that is slow is asked less often."""
-_FAILED_LOOK_S: Final = 30.0
 _RESTORED_FOR: Final = timedelta(minutes=10)
 
 
@@ -53,41 +48,6 @@ class Reports(Protocol):
 class Log(Protocol):
     def info(self, event: str, **fields: object) -> None: ...
     def exception(self, event: str, **fields: object) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Where a login is now. Not `ours`: another one is there, and stays. `problems` are on the board already."""
-
-    stored_in: str
-    problems: tuple[Problem, ...]
-    ours: bool
-
-
-@dataclass(slots=True)
-class _Charge:
-    """A login in care, and what was last seen of it."""
-
-    order: Order
-    stored_in: str = CONFIG_FILE
-    ours: bool = False
-    failed: bool = False
-    look_s: float = 0.0
-    next_look: float = 0.0
-    seen: Hashable = None
-    checking: bool = False
-    findings: tuple[Problem, ...] = ()
-    restored_until: datetime | None = None
-    shown: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def hostname(self) -> str:
-        return self.order.registry.hostname
-
-    @property
-    def rests(self) -> bool:
-        """Only a changed file brings the next look."""
-        return not self.checking and self.next_look == math.inf and self.restored_until is None
 
 
 class Custody:
@@ -117,7 +77,7 @@ class Custody:
         self._log: Final = log
         self._lookout: Final = lookout
         self._overrides: Final = Overrides(auth_config)
-        self._charges: Final[dict[str, _Charge]] = {}
+        self._charges: Final[dict[str, Charge]] = {}
         self._changed: Final = asyncio.Event()
         self._turns: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
 
@@ -129,7 +89,7 @@ class Custody:
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry.
         """
-        charge = _Charge(Order(registry, entry, expires_at))
+        charge = Charge(Order(registry, entry, expires_at))
         async with self._turns[registry.hostname]:
             try:
                 await self._settle(charge, take_over=take_over)
@@ -199,22 +159,13 @@ class Custody:
                 charge.restored_until = None
                 self._report(charge, anew=False)
 
-    def _pause(self, charge: _Charge) -> float:
-        """Seconds until the login is looked at again although no file changed."""
-        if charge.failed:
-            return _FAILED_LOOK_S
-        if charge.stored_in == CONFIG_FILE:
-            return math.inf
-        others = (other for other in self._charges.values() if other.stored_in != CONFIG_FILE and not other.failed)
-        return max(_HELPER_LOOK_S, sum(other.look_s for other in others) / _HELPER_SHARE)
-
-    async def _check(self, charge: _Charge) -> None:
+    async def _check(self, charge: Charge) -> None:
         try:
             await self._check_in_turn(charge)
         finally:
             charge.checking = False
 
-    async def _check_in_turn(self, charge: _Charge) -> None:
+    async def _check_in_turn(self, charge: Charge) -> None:
         async with self._turns[charge.hostname]:
             if self._charges.get(charge.hostname) is not charge or expired(charge.order.expires_at, self._clock.now()):
                 return
@@ -231,13 +182,13 @@ class Custody:
                 message = f"a fault of the agent itself: {type(fault).__name__}"
                 charge.findings = (InternalError(charge.hostname, message),)
             charge.look_s = self._clock.monotonic() - begun
-            charge.next_look = self._clock.monotonic() + self._pause(charge)
+            charge.next_look = self._clock.monotonic() + pause_s(charge, self._charges.values())
             if restored:
                 charge.restored_until = self._clock.now() + _RESTORED_FOR
                 self._log.info("custody.restored", registry=charge.hostname, stored_in=charge.stored_in)
             self._report(charge, anew=restored)
 
-    async def _settle(self, charge: _Charge, *, take_over: bool = False) -> bool:
+    async def _settle(self, charge: Charge, *, take_over: bool = False) -> bool:
         """Bring the login where it belongs, and find out what will really be used; True: it had to be written."""
         await self._placement.begin()
         placed = await self._placement.put(charge.order, take_over=take_over)
@@ -248,7 +199,7 @@ class Custody:
             self._log.info("custody.stored", registry=charge.hostname, stored_in=placed.stored_in)
         return placed.wrote
 
-    def _report(self, charge: _Charge, *, anew: bool = True) -> None:
+    def _report(self, charge: Charge, *, anew: bool = True) -> None:
         """Tell the board; what it has already only where it was found `anew`."""
         self._board.set_stored_in(charge.hostname, charge.stored_in if charge.ours else None)
         problems = list(charge.findings)

@@ -16,7 +16,7 @@ from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
 from agent.model.status import Phase, RegistryStatus, State
 from agent.services.board import Board
-from agent.services.custody import Kept
+from agent.services.charge import Kept
 from agent.services.login import RegistryLogin
 from agent.services.sign_in import SignedIn
 from agent.services.surroundings import Surroundings

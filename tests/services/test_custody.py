@@ -21,7 +21,8 @@ from agent.model.problems import ConfigInvalid, ConfigUnwritable, CredentialStor
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.services.board import Board
-from agent.services.custody import Custody, Kept
+from agent.services.charge import Kept
+from agent.services.custody import Custody
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedLookout, FakeClock, FakeJournal, FakeLog, NoLookout, process
 
