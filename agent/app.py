@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent import __version__
 from agent.edge.memory import keep_what_is_loaded
 from agent.front import Front
-from agent.model.problems import SettingsInvalid
+from agent.model.problems.surroundings import SettingsInvalid
 from agent.model.status import Phase
 from agent.settings import Settings
 from agent.settings_loader import load_settings

@@ -14,7 +14,8 @@ import pytest
 from agent.__main__ import COMMANDS, parser
 from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problem import Needs, Pace, Severity
-from agent.model.problems import TokenNotRenewable, codes
+from agent.model.problems import codes
+from agent.model.problems.surroundings import TokenNotRenewable
 from agent.model.secret_documents import read_document
 from agent.model.snapshot import Process, Snapshot
 from agent.model.status import OpenWarning, RegistryStatus

@@ -61,7 +61,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 def test_model_needs_the_standard_library_only() -> None:
     """Values and decisions depend on nothing that is installed, and on no clock, loop or file."""
-    for path in (AGENT / "model").glob("*.py"):
+    for path in (AGENT / "model").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -103,7 +103,7 @@ def _secret_url(settings: "Settings") -> "Source | None":
     """The secrets that the address gives, asked for as the agent does."""
     from agent.edge.http import HttpClient  # noqa: PLC0415 - aiohttp, which no other part needs
     from agent.edge.secret_url import SecretUrl  # noqa: PLC0415
-    from agent.model.problems import SecretsUnavailable  # noqa: PLC0415
+    from agent.model.problems.surroundings import SecretsUnavailable  # noqa: PLC0415
     from agent.support.known_secrets import Source  # noqa: PLC0415
 
     url, token_file = settings.secrets.url, settings.secrets.token_file

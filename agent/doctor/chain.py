@@ -17,7 +17,7 @@ from agent.edge.registry_questions import RegistryQuestions
 from agent.model.credential import Credential
 from agent.model.plan import Login, Plan, Skipped
 from agent.model.problem import Needs, Problem, Severity
-from agent.model.problems import InternalError
+from agent.model.problems.keeping import InternalError
 from agent.model.sensitive import Sensitive
 from agent.model.status import State
 from agent.model.text import printable

@@ -11,7 +11,8 @@ from agent.model.aws_failure import clock_skew
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.plan import Login
 from agent.model.problem import Problem
-from agent.model.problems import TokenExpired, TokenNotRenewable
+from agent.model.problems.keeping import TokenExpired
+from agent.model.problems.surroundings import TokenNotRenewable
 from agent.model.renewal import expired
 from agent.model.secret import Kind
 from agent.model.status import rfc3339

@@ -16,7 +16,7 @@ from agent.model.credential import Credential
 from agent.model.docker_auth import ConfigError, Document, Entry, entries, field, find, parse_config, store_of
 from agent.model.plan import Login
 from agent.model.problem import Problem
-from agent.model.problems import ConfigUnwritable, CredentialStoreFailed
+from agent.model.problems.keeping import ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.model.secret import ECR_USER
 from agent.model.sensitive import Sensitive

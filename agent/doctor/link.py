@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from agent.model.problem import Needs, Problem, Severity
-from agent.model.problems import SecretInvalid
+from agent.model.problems.surroundings import SecretInvalid
 
 
 class Outcome(StrEnum):

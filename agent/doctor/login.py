@@ -13,7 +13,7 @@ from agent.edge.docker_cli import DockerCli
 from agent.edge.registry_probe import RegistryProbe
 from agent.model.credential import Credential
 from agent.model.plan import Login
-from agent.model.problems import LoginRejected
+from agent.model.problems.registry import LoginRejected
 from agent.model.status import State, rfc3339
 from agent.model.text import printable
 from agent.services.refusals import Refusals

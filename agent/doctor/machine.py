@@ -12,7 +12,7 @@ from agent.edge.agent_socket import AgentSocket, NoAgent, NoAnswer
 from agent.edge.secret_url import SecretUrl, shown
 from agent.edge.tool_probes import ToolProbes
 from agent.model.problem import Problem
-from agent.model.problems import (
+from agent.model.problems.surroundings import (
     AwsCliMissing,
     DockerCliFailed,
     DockerCliMissing,

@@ -10,7 +10,7 @@ from agent.edge.registry_questions import Asked, Question, RegistryQuestions
 from agent.model.credential import Credential
 from agent.model.login_failure import Said, clock_skew, explain
 from agent.model.problem import Problem
-from agent.model.problems import LoginForbidden, RegistryRefusedRequest
+from agent.model.problems.registry import LoginForbidden, RegistryRefusedRequest
 from agent.model.registry import Registry
 from agent.model.text import printable
 

@@ -19,7 +19,7 @@ from agent.edge.web_identity import run_command, token_from_file
 from agent.model.aws_failure import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsKeys
 from agent.model.problem import Problem
-from agent.model.problems import AwsCredentialsMissing, AwsIdentityUnavailable
+from agent.model.problems.aws import AwsCredentialsMissing, AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
 
 # The names that the SDK gives to the places of its chain; those left out are sections of a profile.

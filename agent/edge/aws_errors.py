@@ -26,7 +26,7 @@ from agent.edge.ecr_reply import server_time
 from agent.model import hints
 from agent.model.aws_failure import SOMEBODY_ELSE, SUBJECT, AwsRefusal, problem_of
 from agent.model.problem import Problem
-from agent.model.problems import AwsError, AwsUnreachable
+from agent.model.problems.aws import AwsError, AwsUnreachable
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 

@@ -21,7 +21,7 @@ from agent.edge.web_identity import web_identity_token
 from agent.model.aws_failure import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
 from agent.model.problem import Problem
-from agent.model.problems import AwsCredentialsMissing, AwsError
+from agent.model.problems.aws import AwsCredentialsMissing, AwsError
 from agent.model.registry import ECR_PUBLIC_REGION
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable

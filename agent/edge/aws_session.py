@@ -15,7 +15,7 @@ from botocore.loaders import Loader, create_loader
 
 from agent.edge.trust import Authorities
 from agent.model.aws_failure import SUBJECT
-from agent.model.problems import AwsCredentialsMissing
+from agent.model.problems.aws import AwsCredentialsMissing
 from agent.settings import AwsSettings
 
 SERVICES: Final = ("ecr", "ecr-public", "sts")

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import search
 from agent.model.docker_auth import TOKEN_USER, Entry, field
-from agent.model.problems import CredentialStoreFailed
+from agent.model.problems.keeping import CredentialStoreFailed
 from agent.model.sandbox import opening
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from agent.edge.process import Finished, child_environment, run
 from agent.model.credential import Credential
-from agent.model.problems import ConfigUnwritable
+from agent.model.problems.keeping import ConfigUnwritable
 from agent.model.registry import Registry
 
 _VERSION: Final = re.compile(r"Docker version (\d[\w.+~-]*)")

@@ -16,7 +16,7 @@ from agent.edge.file_version import FileVersion, UnreadableFileError, read_versi
 from agent.edge.kept_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
 from agent.edge.threads import WorkerThreads
 from agent.model.docker_auth import ConfigError, Document, format_config, parse_config
-from agent.model.problems import ConfigInvalid, ConfigUnwritable
+from agent.model.problems.keeping import ConfigInvalid, ConfigUnwritable
 from agent.model.sandbox import opening
 
 T = TypeVar("T")

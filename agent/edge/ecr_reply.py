@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from agent.model.aws_failure import SUBJECT
 from agent.model.credential import EcrToken
-from agent.model.problems import AwsError
+from agent.model.problems.aws import AwsError
 from agent.model.sensitive import Sensitive
 
 _USER_AND_PASSWORD: Final = re.compile(r"([!-9;-~]+):([!-~]+)")

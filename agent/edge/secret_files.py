@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Final
 
-from agent.model.problems import SecretsUnavailable
+from agent.model.problems.surroundings import SecretsUnavailable
 from agent.model.secret_documents import FIELDS, Reading, read_document, read_fields
 
 LARGEST: Final = 1024 * 1024

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, Reply, TokenFileError, read_token_file
-from agent.model.problems import SecretsUnavailable
+from agent.model.problems.surroundings import SecretsUnavailable
 from agent.model.secret_documents import Answer, DocumentError, read_answer
 
 _DEADLINE_S: Final = 10.0

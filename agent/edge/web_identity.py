@@ -12,7 +12,7 @@ from typing import Final
 from agent.edge.process import Finished, child_environment, run
 from agent.edge.programs import search
 from agent.model.aws_failure import SUBJECT
-from agent.model.problems import AwsIdentityUnavailable
+from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 from agent.settings import AwsSettings

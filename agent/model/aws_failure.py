@@ -7,7 +7,14 @@ from typing import Final
 
 from agent.model.login_failure import CLOCK_TOLERANCE
 from agent.model.problem import Pace, Problem
-from agent.model.problems import AwsAccessDenied, AwsError, AwsIdentityRejected, AwsKeysRefused, AwsThrottled, ClockSkew
+from agent.model.problems.aws import (
+    AwsAccessDenied,
+    AwsError,
+    AwsIdentityRejected,
+    AwsKeysRefused,
+    AwsThrottled,
+    ClockSkew,
+)
 from agent.model.text import printable
 
 SUBJECT: Final = "aws"

@@ -8,10 +8,9 @@ from typing import Final
 
 from agent.model import hints
 from agent.model.problem import Problem
-from agent.model.problems import (
-    ClockSkew,
-    ConfigUnwritable,
-    DockerCliFailed,
+from agent.model.problems.aws import ClockSkew
+from agent.model.problems.keeping import ConfigUnwritable
+from agent.model.problems.registry import (
     EcrTokenExpired,
     LoginForbidden,
     LoginRejected,
@@ -24,6 +23,7 @@ from agent.model.problems import (
     RegistryTls,
     RegistryUnreachable,
 )
+from agent.model.problems.surroundings import DockerCliFailed
 from agent.model.text import printable
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)

@@ -10,7 +10,7 @@ from typing import Final
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential
 from agent.model.problem import Problem
-from agent.model.problems import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
+from agent.model.problems.surroundings import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
 from agent.model.registry import ECR_PUBLIC_REGION, HostnameError, Registry, parse_hostname
 from agent.model.secret import ECR_USER, Kind, RegistrySecret, Scope
 from agent.model.sensitive import Sensitive

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from agent.model.problems import SecretInvalid
+from agent.model.problems.surroundings import SecretInvalid
 from agent.model.secret import RegistrySecret, parse_secret
 from agent.model.secret_documents import MOST_SECRETS, Reading, left_out, login_of, one, read_document
 

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from agent.model.docker_auth import Document, Entry
 from agent.model.problem import Problem
-from agent.model.problems import InternalError, LoginRestored
+from agent.model.problems.keeping import InternalError, LoginRestored
 from agent.model.registry import Registry
 from agent.model.renewal import expired
 from agent.services.charge import Charge, Kept, pause_s

@@ -7,7 +7,8 @@ from typing import Any, Final
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.plan import Login
 from agent.model.problem import Pace, Problem, Severity
-from agent.model.problems import EcrTokenExpired, InternalError
+from agent.model.problems.keeping import InternalError
+from agent.model.problems.registry import EcrTokenExpired
 from agent.model.status import State
 from agent.services.login_row import LoginRow
 from agent.services.next_attempt import NextAttempt

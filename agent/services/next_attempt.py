@@ -6,7 +6,7 @@ from typing import Final
 
 from agent.model.credential import Credential
 from agent.model.deadline import Deadline
-from agent.model.problems import DockerCliMissing
+from agent.model.problems.surroundings import DockerCliMissing
 from agent.model.renewal import expired
 from agent.services.login_row import LoginRow
 from agent.services.standing import Standing

@@ -5,7 +5,7 @@ from typing import Final
 
 from agent.model.docker_auth import ConfigError, Document, Entry, entries, entries_of, parse_config
 from agent.model.problem import Problem
-from agent.model.problems import LoginOverridden
+from agent.model.problems.keeping import LoginOverridden
 from agent.services.placement import CONFIG_FILE, Order, Placed
 
 

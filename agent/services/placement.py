@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from agent.model.docker_auth import Document, Entry, Ownership, entries, find, mark, place, remove, store_of
 from agent.model.ledger import LedgerEntry
-from agent.model.problems import ConfigUnwritable, CredentialStoreFailed
+from agent.model.problems.keeping import ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.services.turns import Turns
 

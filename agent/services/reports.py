@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from tenacity import RetryCallState
 
 from agent.model.problem import Problem
-from agent.model.problems import ReportFailed
+from agent.model.problems.keeping import ReportFailed
 from agent.model.snapshot import Snapshot
 from agent.services.retries import retrying
 from agent.services.waiting import Clock, until_beat

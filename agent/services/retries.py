@@ -9,7 +9,7 @@ from tenacity.stop import stop_never
 from tenacity.wait import wait_random
 
 from agent.model.problem import Pace, Problem
-from agent.model.problems import AwsError, AwsThrottled, AwsUnreachable
+from agent.model.problems.aws import AwsError, AwsThrottled, AwsUnreachable
 from agent.settings import RetrySettings
 
 _AFTER_MAX = timedelta(hours=12)

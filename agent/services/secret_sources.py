@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from agent.model.problem import Problem
-from agent.model.problems import SecretsUnavailable
+from agent.model.problems.surroundings import SecretsUnavailable
 from agent.model.secret import RegistrySecret
 from agent.model.secret_documents import Answer, Reading
 

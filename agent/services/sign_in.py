@@ -21,7 +21,8 @@ from agent.model.login_failure import (
 )
 from agent.model.plan import Login
 from agent.model.problem import Problem
-from agent.model.problems import DockerCliMissing, RegistryDns, RegistryTimeout, RegistryTls, RegistryUnreachable
+from agent.model.problems.registry import RegistryDns, RegistryTimeout, RegistryTls, RegistryUnreachable
+from agent.model.problems.surroundings import DockerCliMissing
 from agent.model.registry import Registry
 from agent.model.secret import Kind
 

@@ -6,7 +6,8 @@ from typing import Any, Final, Protocol
 
 from agent.model.deadline import Deadline
 from agent.model.problem import Pace, Problem
-from agent.model.problems import ClockSkew, RenewalFailing, TokenExpired
+from agent.model.problems.aws import ClockSkew
+from agent.model.problems.keeping import RenewalFailing, TokenExpired
 from agent.model.registry import Registry
 from agent.model.renewal import severity_of_failing
 from agent.model.status import State

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from agent.model.problem import Problem
-from agent.model.problems import AwsCliMissing, DockerCliFailed, DockerCliMissing, EngineUnreachable, EngineUnresponsive
+from agent.model.problems.surroundings import (
+    AwsCliMissing,
+    DockerCliFailed,
+    DockerCliMissing,
+    EngineUnreachable,
+    EngineUnresponsive,
+)
 from agent.model.status import Engine, Tool, Tools
 from agent.services.waiting import Clock, Lookout, until_beat, wait_for_change
 

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from agent.model.problem import Problem
-from agent.model.problems import SettingsInvalid, StatusListenFailed
+from agent.model.problems.surroundings import SettingsInvalid, StatusListenFailed
 from agent.model.sensitive import Sensitive
 from agent.settings import Settings
 from agent.web import answers, listening

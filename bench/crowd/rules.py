@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.model.problem import Problem
-from agent.model.problems import AwsError, AwsThrottled, AwsUnreachable
+from agent.model.problems.aws import AwsError, AwsThrottled, AwsUnreachable
 from agent.model.renewal import leeway, renew_at
 from agent.services.retries import longest_wait
 from agent.services.waiting import BEAT_S

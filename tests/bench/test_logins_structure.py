@@ -11,7 +11,7 @@ from agent.edge.docker_config import DockerConfigFile
 from agent.edge.file_version import FileVersion
 from agent.edge.kept_file import replace_version
 from agent.model.docker_auth import Document, entries
-from agent.model.problems import ConfigUnwritable
+from agent.model.problems.keeping import ConfigUnwritable
 
 STORM = 50
 

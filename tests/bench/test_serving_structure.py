@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from agent.model.problems import LoginRejected
+from agent.model.problems.registry import LoginRejected
 from agent.model.snapshot import Snapshot
 from agent.model.status import RegistryStatus, State
 from agent.observe import redaction

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from agent.model.problems import NativeUnsupported
+from agent.model.problems.surroundings import NativeUnsupported
 from agent.model.snapshot import Snapshot
 from agent.model.status import RegistryStatus, State, Tool, Tools
 from tests.cli.commands import Ended, command

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agent.cli.status_view import View, duration
-from agent.model.problems import LoginRejected, RegistryDns
+from agent.model.problems.registry import LoginRejected, RegistryDns
 from agent.model.status import Engine, Phase, RegistryStatus, State, Tool, Tools
 from tests.cli.commands import command, ended, start
 from tests.fakes import EPOCH

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from agent.model.problems import LoginRejected
+from agent.model.problems.registry import LoginRejected
 from agent.model.status import Phase, State
 from tests.cli.terminal import Terminal
 from tests.web.serving import Serving, serving

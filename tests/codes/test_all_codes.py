@@ -4,7 +4,8 @@ import importlib
 import pkgutil
 
 import tests.codes
-from agent.model.problems import InternalError, codes
+from agent.model.problems import codes
+from agent.model.problems.keeping import InternalError
 from tests.codes.causes import caused_by
 from tests.codes.section7 import SEVERITIES
 

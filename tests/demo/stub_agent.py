@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from agent.edge.clock import Clock
-from agent.model.problems import LoginRejected, RegistryUnreachable
+from agent.model.problems.registry import LoginRejected, RegistryUnreachable
 from agent.model.status import Phase, RegistryStatus, State
 from agent.services.board import Board
 from tests.fakes import FakeJournal, process

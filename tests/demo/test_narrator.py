@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from agent.demo.narrator import Cast, Narrator, Scene
 from agent.demo.telling import Remark, render
-from agent.model.problems import LoginRejected, RegistryUnreachable
+from agent.model.problems.registry import LoginRejected, RegistryUnreachable
 from agent.model.status import Phase, RegistryStatus, State
 from agent.services.board import Board
 from tests.fakes import FakeClock, FakeJournal, process

@@ -1,7 +1,8 @@
 """A walk along links, without any world."""
 
 from agent.doctor.link import Outcome, Walk, broken, first_broken, from_problem, well
-from agent.model.problems import EngineUnreachable, LoginRejected
+from agent.model.problems.registry import LoginRejected
+from agent.model.problems.surroundings import EngineUnreachable
 
 
 def test_what_nobody_reached_is_told_in_its_place() -> None:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from agent.edge.aws import Aws
 from agent.model.credential import AwsKeys
-from agent.model.problems import AwsError
+from agent.model.problems.aws import AwsError
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
 from tests.edge.aws_server import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.model.problems import AwsAccessDenied, AwsCredentialsMissing, AwsIdentityRejected, AwsIdentityUnavailable
+from agent.model.problems.aws import AwsAccessDenied, AwsCredentialsMissing, AwsIdentityRejected, AwsIdentityUnavailable
 from agent.settings import AwsSettings
 from tests.edge.aws_server import ROLE, AwsServer, clear_environment, ecr_error, fetch, identity, serve, sts_error
 

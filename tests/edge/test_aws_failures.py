@@ -17,7 +17,14 @@ from aiohttp.test_utils import TestServer
 
 from agent.model.credential import AwsKeys
 from agent.model.problem import Pace, Problem
-from agent.model.problems import AwsAccessDenied, AwsError, AwsIdentityRejected, AwsThrottled, AwsUnreachable, ClockSkew
+from agent.model.problems.aws import (
+    AwsAccessDenied,
+    AwsError,
+    AwsIdentityRejected,
+    AwsThrottled,
+    AwsUnreachable,
+    ClockSkew,
+)
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
 from tests.edge.aws_server import (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.edge.web_identity import web_identity_token
-from agent.model.problems import AwsIdentityUnavailable
+from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent.edge.credential_helper import CredentialHelpers
 from agent.model.docker_auth import Entry
-from agent.model.problems import CredentialStoreFailed
+from agent.model.problems.keeping import CredentialStoreFailed
 from agent.model.sensitive import Sensitive
 from tests.edge.helper_script import answer, good_helper, kept, script
 

@@ -22,7 +22,7 @@ from agent.edge import file_version, kept_file
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.exchange import exchange
 from agent.model.docker_auth import Document, Entry, encode_entry, find, place
-from agent.model.problems import ConfigInvalid, ConfigUnwritable
+from agent.model.problems.keeping import ConfigInvalid, ConfigUnwritable
 from agent.model.sensitive import Sensitive
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.edge.secret_files import LARGEST, read, signature
-from agent.model.problems import SecretsUnavailable
+from agent.model.problems.surroundings import SecretsUnavailable
 
 PASSWORD = "hunter2-hunter2"
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from agent.edge import secret_url
 from agent.edge.http import HttpClient
 from agent.edge.secret_url import SecretUrl, shown
-from agent.model.problems import SecretsUnavailable
+from agent.model.problems.surroundings import SecretsUnavailable
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 ONE = {"name": "one", "hostname": "ghcr.io", "username": "bot", "password": "hunter2-hunter2"}

@@ -23,7 +23,8 @@ from agent.edge.web_identity import _parse, how_it_failed
 from agent.model.credential import Credential
 from agent.model.login_failure import Fault, Seen, clock_skew, explain, read_stderr
 from agent.model.problem import Problem
-from agent.model.problems import AwsIdentityUnavailable, CredentialStoreFailed
+from agent.model.problems.aws import AwsIdentityUnavailable
+from agent.model.problems.keeping import CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from tests.fuzz.target import CANARY, Target, assert_printable, assert_tellable, heap, secret_in

@@ -8,7 +8,7 @@ from typing import Final
 
 from agent.edge import secret_files
 from agent.model.plan import AwsDefaults, make_plan
-from agent.model.problems import SecretsUnavailable
+from agent.model.problems.surroundings import SecretsUnavailable
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.secret import RegistrySecret
 from agent.model.secret_documents import FIELDS, DocumentError, Reading, read_answer, read_document

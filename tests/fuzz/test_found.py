@@ -18,7 +18,8 @@ from agent.edge.registry_probe import _token_url
 from agent.model.credential import Credential
 from agent.model.docker_auth import Entry, parse_config
 from agent.model.plan import AwsDefaults, make_plan
-from agent.model.problems import AwsAccessDenied, AwsError, LoginOverridden
+from agent.model.problems.aws import AwsAccessDenied, AwsError
+from agent.model.problems.keeping import LoginOverridden
 from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.secret_environment import read_environment

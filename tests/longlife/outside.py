@@ -15,7 +15,7 @@ from typing import Any, Final
 from agent.model.credential import AwsIdentity, Credential, EcrToken
 from agent.model.docker_auth import Document, Entry, encode_entry, entries
 from agent.model.login_failure import Fault, Seen
-from agent.model.problems import AwsAccessDenied, AwsThrottled, AwsUnreachable
+from agent.model.problems.aws import AwsAccessDenied, AwsThrottled, AwsUnreachable
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings, Settings

@@ -11,7 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from agent.edge.http import Reply
 from agent.model.credential import Credential
 from agent.model.login_failure import explain, read_stderr
-from agent.model.problems import EcrTokenExpired, LoginRejected, RegistryError
+from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryError
 from agent.model.registry import parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.status import State

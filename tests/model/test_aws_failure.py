@@ -6,7 +6,7 @@ import pytest
 
 from agent.model.aws_failure import WEB_IDENTITY_ACTION, AwsRefusal, clock_skew, problem_of
 from agent.model.problem import Pace, Problem
-from agent.model.problems import AwsAccessDenied, AwsError, AwsIdentityRejected, AwsThrottled, ClockSkew
+from agent.model.problems.aws import AwsAccessDenied, AwsError, AwsIdentityRejected, AwsThrottled, ClockSkew
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TOKEN = "ecr:GetAuthorizationToken"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model.problems import SecretInvalid
+from agent.model.problems.surroundings import SecretInvalid
 from agent.model.secret import RegistrySecret
 from agent.model.secret_documents import (
     FIELDS,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.model.problems import LoginRejected, ReportFailed
+from agent.model.problems.keeping import ReportFailed
+from agent.model.problems.registry import LoginRejected
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase, RegistryStatus, State
 from agent.observe.metrics import Metrics

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from agent.model.problem import Problem, Severity
-from agent.model.problems import LoginRejected, RegistryDns, RenewalFailing
+from agent.model.problems.keeping import RenewalFailing
+from agent.model.problems.registry import LoginRejected, RegistryDns
 from agent.model.status import CLEARED_KEPT, Condition, Phase
 from agent.services.board import Board
 from tests.fakes import FakeClock, FakeJournal, process

@@ -10,7 +10,7 @@ from tenacity import AsyncRetrying, RetryCallState
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential, EcrToken
 from agent.model.problem import Problem
-from agent.model.problems import AwsAccessDenied, AwsThrottled
+from agent.model.problems.aws import AwsAccessDenied, AwsThrottled
 from agent.model.sensitive import Sensitive
 from agent.services.credentials import Credentials
 from agent.services.retries import wait_after

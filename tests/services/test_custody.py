@@ -17,7 +17,7 @@ from agent.edge.docker_config import DockerConfigFile
 from agent.edge.ledger import Ledger
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.model.docker_auth import Entry, encode_entry
-from agent.model.problems import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
+from agent.model.problems.keeping import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.services.board import Board

@@ -10,15 +10,9 @@ import pytest
 
 from agent.model.plan import Login
 from agent.model.problem import Pace
-from agent.model.problems import (
-    AwsUnreachable,
-    ClockSkew,
-    ConfigUnwritable,
-    EcrTokenExpired,
-    LoginRejected,
-    RegistryRateLimited,
-    RegistryUnreachable,
-)
+from agent.model.problems.aws import AwsUnreachable, ClockSkew
+from agent.model.problems.keeping import ConfigUnwritable
+from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryRateLimited, RegistryUnreachable
 from agent.model.status import State
 from agent.services.login import RegistryLogin
 from tests.fakes import EPOCH

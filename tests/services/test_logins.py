@@ -9,7 +9,8 @@ import pytest
 
 from agent.model.credential import AwsIdentity
 from agent.model.ledger import LedgerEntry
-from agent.model.problems import CredentialStoreFailed, LoginRejected
+from agent.model.problems.keeping import CredentialStoreFailed
+from agent.model.problems.registry import LoginRejected
 from agent.model.status import Phase, State
 from agent.services.logins import Logins
 from tests.fakes import EPOCH

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from agent.edge.ledger import Ledger
 from agent.model.problem import Pace
-from agent.model.problems import LoginRejected
+from agent.model.problems.registry import LoginRejected
 from agent.services.refusals import Refusals
 from tests.fakes import EPOCH
 from tests.services.login_parts import native, plan

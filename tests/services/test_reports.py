@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.model.problems import LoginRejected, ReportFailed
+from agent.model.problems.keeping import ReportFailed
+from agent.model.problems.registry import LoginRejected
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
 from agent.services.board import Board

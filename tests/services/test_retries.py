@@ -6,14 +6,8 @@ import pytest
 from tenacity import AsyncRetrying, RetryCallState
 
 from agent.model.problem import Problem
-from agent.model.problems import (
-    AwsAccessDenied,
-    AwsError,
-    AwsIdentityUnavailable,
-    AwsThrottled,
-    AwsUnreachable,
-    RegistryUnreachable,
-)
+from agent.model.problems.aws import AwsAccessDenied, AwsError, AwsIdentityUnavailable, AwsThrottled, AwsUnreachable
+from agent.model.problems.registry import RegistryUnreachable
 from agent.services.retries import longest_wait, wait_after
 from agent.settings import RetrySettings
 

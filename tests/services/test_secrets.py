@@ -14,7 +14,7 @@ import pytest
 from agent.edge import secret_files
 from agent.model.plan import Found
 from agent.model.problem import Problem
-from agent.model.problems import SecretsUnavailable
+from agent.model.problems.surroundings import SecretsUnavailable
 from agent.model.secret_documents import Answer, Reading, read_answer
 from agent.model.secret_environment import read_environment
 from agent.services import secret_sources

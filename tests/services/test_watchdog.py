@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from agent.model.problems import LoginRejected
+from agent.model.problems.registry import LoginRejected
 from agent.services.board import Board
 from agent.services.watchdog import Watchdog
 from tests.fakes import FakeClock, FakeJournal, process

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]  # its stubs are a package of their own
 from openapi_spec_validator import validate
 
-from agent.model.problems import LoginRejected
+from agent.model.problems.registry import LoginRejected
 from agent.model.secret import Kind, Scope
 from agent.model.status import Engine, State, Tool, Tools
 from tests.web.serving import Serving, serving

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from agent.model.problems import LoginRejected
+from agent.model.problems.registry import LoginRejected
 from agent.model.status import Phase
 from tests.web.serving import serving
 

@@ -9,7 +9,9 @@ from agent.model import hints
 from agent.model.aws_failure import AwsRefusal, problem_of
 from agent.model.login_failure import Fault, Said, Seen, explain
 from agent.model.problem import Needs, Problem
-from agent.model.problems import AwsAccessDenied, AwsKeysRefused, NotARegistry, RegistryTls, codes
+from agent.model.problems import codes
+from agent.model.problems.aws import AwsAccessDenied, AwsKeysRefused
+from agent.model.problems.registry import NotARegistry, RegistryTls
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 HOST: Final = "registry.example.com"

@@ -10,7 +10,7 @@ import pytest
 from agent.edge import kept_file
 from agent.edge.docker_config import DockerConfigFile
 from agent.model.docker_auth import Document
-from agent.model.problems import ConfigUnwritable
+from agent.model.problems.keeping import ConfigUnwritable
 from tests.torture.config_json.documents import FOREIGN, lay, temporary_files
 
 ANSWERS: Final = {
