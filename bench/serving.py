@@ -4,7 +4,6 @@ import base64
 import contextlib
 import http.client
 import json
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +13,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Final
 
+from bench import bare_server
 from bench.bench import Bench, environment, free_port, scratch
+from bench.stage import ending, running_agent, stage
 
 _PATIENCE_S: Final = 180.0
 _LOOK_S: Final = 0.002
@@ -42,7 +43,7 @@ class Agent:
 
     def log(self) -> str:
         """Its end."""
-        return (self.root / "log").read_text()[-4000:]
+        return (self.root / "agent.log").read_text()[-4000:]
 
     @property
     def secrets(self) -> Path:
@@ -63,6 +64,19 @@ class Agent:
     def status(self) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(self.get("/v1/status"))
         return status
+
+    def first_answer(self, patience_s: float = _PATIENCE_S) -> None:
+        """Wait until there is one.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        while time.monotonic() - self.begun < patience_s and self.running:
+            with contextlib.suppress(OSError):
+                self.get("/v1/status")
+                return
+            time.sleep(_LOOK_S)
+        raise RuntimeError("no answer came")
 
     def wait_for(self, holds: Callable[[dict[str, Any]], object], patience_s: float = _PATIENCE_S) -> dict[str, Any]:
         """The first status that `holds`, asked for by long polls: a look costs the agent one document a change.
@@ -92,44 +106,37 @@ class Agent:
         lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
 
-    def end(self) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(15)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
 
 @contextmanager
 def agent(
-    bench: Bench, secrets: Sequence[Secret], *, command: Sequence[str] = ("-m", "agent"), **more: str
+    bench: Bench, secrets: Sequence[Secret], *, program: Sequence[str] = ("-m", "agent"), **more: str
 ) -> Iterator[Agent]:
     """Started with these secrets in one file; ended at the end.
 
-    `command`: what the interpreter gets before `run`. `more`: of its environment.
+    `program`: what the interpreter gets before `run`. `more`: of its environment.
+    """
+    with stage() as own:
+        write_whole(own.root / "secrets" / "all.json", json.dumps({"secrets": [*secrets]}))
+        begun = time.monotonic()
+        with running_agent(bench, own, more, program=program) as process:
+            yield Agent(process, own.root, own.port, begun)
+
+
+@contextmanager
+def bare(bench: Bench, *options: str, **more: str) -> Iterator[Agent]:
+    """The bare server, answering. `options` and `more` of its environment: as `bench/bare_server.py` has them.
+
+    Raises:
+        RuntimeError: it does not answer.
     """
     with scratch() as root:
-        port = free_port()
-        for name in ("secrets", "docker", "run", "state"):
-            (root / name).mkdir()
-        write_whole(root / "secrets" / "all.json", json.dumps({"secrets": [*secrets]}))
-        settings = ("secrets.directories", json.dumps([str(root / "secrets")])), ("status.listen", f"127.0.0.1:{port}")
-        flags = [part for name, value in settings for part in ("--set", f"{name}={value}")]
-        with (root / "log").open("wb") as log:
-            begun = time.monotonic()
-            process = subprocess.Popen(
-                [str(bench.python), *command, "run", *flags],
-                env=environment(root, PYTHONPATH=str(Path(__file__).resolve().parent.parent), **more),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        started = Agent(process, root, port, begun)
-        try:
-            yield started
-        finally:
-            started.end()
+        port, begun = free_port(), time.monotonic()
+        command = [str(bench.python), str(Path(bare_server.__file__)), str(port), *options]
+        process = subprocess.Popen(command, env=environment(root, **more), cwd=root)
+        server = Agent(process, root, port, begun)
+        with ending(process):
+            server.first_answer()
+            yield server
 
 
 def settled(status: Mapping[str, Any]) -> bool:

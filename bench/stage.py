@@ -15,6 +15,9 @@ from bench.bench import Bench, environment, free_port, scratch
 
 _LOOK_S: Final = 0.001
 _PATIENCE_S: Final = 120.0
+_END_S: Final = 15.0
+_ROOT: Final = Path(__file__).resolve().parent.parent
+"""The checkout that is measured."""
 _SETTINGS: Final = """\
 [secrets]
 directories = [{secrets}]
@@ -31,6 +34,7 @@ format = "json"
 @dataclass(frozen=True, slots=True)
 class Stage:
     root: Path
+    port: int
 
     @property
     def log(self) -> Path:
@@ -74,9 +78,9 @@ def stage(secrets: Iterable[Mapping[str, Any]] = ()) -> Iterator[Stage]:
     with scratch() as root:
         for name in ("secrets", "docker", "run", "state"):
             (root / name).mkdir(mode=0o700)
-        settings = _SETTINGS.format(secrets=json.dumps(str(root / "secrets")), port=free_port())
+        made = Stage(root, free_port())
+        settings = _SETTINGS.format(secrets=json.dumps(str(root / "secrets")), port=made.port)
         (root / "config.toml").write_text(settings, encoding="utf-8")
-        made = Stage(root)
         for secret in secrets:
             made.put(secret)
         yield made
@@ -84,17 +88,42 @@ def stage(secrets: Iterable[Mapping[str, Any]] = ()) -> Iterator[Stage]:
 
 @contextmanager
 def running_agent(
-    bench: Bench, on: Stage, more: Mapping[str, str], within: Sequence[str] = ()
+    bench: Bench,
+    on: Stage,
+    more: Mapping[str, str],
+    *,
+    within: Sequence[str] = (),
+    program: Sequence[str] = ("-m", "agent"),
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """`registry-agent run`; `within` is a command that runs it, as `nsenter` does."""
-    command = [*within, str(bench.python), "-m", "agent", "run", "--config", str(on.root / "config.toml")]
+    """`registry-agent run`, ended at the end.
+
+    Args:
+        bench: whose interpreter runs it.
+        on: where it lives.
+        more: of its environment.
+        within: a command that runs it, as `nsenter` does.
+        program: what the interpreter gets before `run`.
+    """
+    command = [*within, str(bench.python), *program, "run", "--config", str(on.root / "config.toml")]
+    environ = on.environment({"PYTHONPATH": str(_ROOT), **more})
     with on.log.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=on.environment(more), cwd=on.root)
-    try:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, cwd=on.root)
+    with ending(process):
         yield process
+
+
+@contextmanager
+def ending(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Asked to end afterwards, and killed where it does not."""
+    try:
+        yield
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def start_to_logins(bench: Bench, secrets: Sequence[Mapping[str, Any]], more: Mapping[str, str] | None = None) -> float:

@@ -3,9 +3,7 @@
 As many agents and bare servers as there are runs wait together, beside whatever else is measured meanwhile.
 """
 
-import contextlib
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,18 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import bare_server
 from bench.aws_side import REGION, AwsSide, aws_side
-from bench.bench import Bench, environment, free_port, scratch
+from bench.bench import Bench
 from bench.figure import Figure, Turn
-from bench.serving import Agent, Secret, agent, registries, settled
+from bench.serving import Agent, Secret, agent, bare, registries, settled
 
 _REGISTRIES: Final = 10
 _SETTLING_S: Final = 60.0
 _SHARE_OF_MINUTE: Final = 0.2
 """Of a shorter hour, which is what is left out of it while logins and first looks are over."""
-_LOOK_S: Final = 0.02
-_PATIENCE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,36 +78,10 @@ def begun(bench: Bench) -> Iterator[Hour]:
 
 
 def _pair(bench: Bench, stack: ExitStack, secrets: Sequence[Secret], aws: AwsSide | None = None) -> tuple[Agent, Agent]:
-    ours = stack.enter_context(agent(bench, secrets, **(aws.environment if aws else {})))
-    return ours, stack.enter_context(_bare(bench, aws))
-
-
-@contextmanager
-def _bare(bench: Bench, aws: AwsSide | None) -> Iterator[Agent]:
-    with scratch() as root:
-        port = free_port()
-        command = [str(bench.python), str(Path(bare_server.__file__)), str(port)]
-        if aws is not None:
-            command += ["--ecr", aws.url, "--key", aws.access_key_id]
-        process = subprocess.Popen(
-            command, env=environment(root, AWS_SECRET_ACCESS_KEY=aws.secret_access_key if aws else "")
-        )
-        server = Agent(process, root, port, time.monotonic())
-        try:
-            _answering(server)
-            yield server
-        finally:
-            server.end()
-
-
-def _answering(server: Agent) -> None:
-    give_up = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < give_up:
-        with contextlib.suppress(OSError):
-            server.get("/v1/status")
-            return
-        time.sleep(_LOOK_S)
-    raise RuntimeError("the bare server does not answer")
+    if aws is None:
+        return stack.enter_context(agent(bench, secrets)), stack.enter_context(bare(bench))
+    client = bare(bench, "--ecr", aws.url, "--key", aws.access_key_id, AWS_SECRET_ACCESS_KEY=aws.secret_access_key)
+    return stack.enter_context(agent(bench, secrets, **aws.environment)), stack.enter_context(client)
 
 
 def _ecr_secret(aws: AwsSide) -> Secret:

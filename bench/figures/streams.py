@@ -119,7 +119,7 @@ def _has(rows: int) -> Callable[[dict[str, Any]], bool]:
 
 @contextmanager
 def _observed(bench: Bench, secrets: list[Secret]) -> Iterator[Agent]:
-    with agent(bench, secrets, command=(str(Path(observed_agent.__file__)),)) as ours:
+    with agent(bench, secrets, program=(str(Path(observed_agent.__file__)),)) as ours:
         ours.wait_for(settled)
         yield ours
 

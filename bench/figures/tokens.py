@@ -28,6 +28,6 @@ def _calls(bench: Bench, machine: Machine, aws: PretendAws) -> float:
     before = aws.count(_ACTION)
     secrets = [{"name": f"ecr-{n}", "hostname": host, **_NATIVE} for n, host in enumerate(_HOSTS)]
     more = {**machine.trust, "AWS_EC2_METADATA_DISABLED": "false"}
-    with stage(secrets) as own, running_agent(bench, own, more, machine.namespace.args([])) as agent:
+    with stage(secrets) as own, running_agent(bench, own, more, within=machine.namespace.args([])) as agent:
         own.await_logins(_HOSTS, agent)
     return aws.count(_ACTION) - before

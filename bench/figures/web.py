@@ -1,26 +1,19 @@
 """How many status requests a second are answered, beside a bare aiohttp server that answers the very same bytes."""
 
-import contextlib
 import os
 import re
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench import bare_server
-from bench.bench import Bench, environment, free_port, scratch
+from bench.bench import Bench
 from bench.figure import Figure
-from bench.serving import Agent, agent, registries, settled
+from bench.serving import agent, bare, registries, settled
 
 _REGISTRIES: Final = 10
 _REACH: Final = 0.9
 _TURN_S: Final = 2
 _CONNECTIONS: Final = 4
-_LOOK_S: Final = 0.01
-_PATIENCE_S: Final = 15.0
 _RATE: Final = re.compile(r"^Requests/sec: +([0-9.]+)$", re.MULTILINE)
 
 
@@ -28,7 +21,9 @@ def measure(bench: Bench) -> list[Figure]:
     with registries(_REGISTRIES) as secrets, agent(bench, secrets) as ours:
         ours.wait_for(settled)
         body = ours.get("/v1/status")
-        with bare(bench, body) as theirs:
+        answer = ours.root / "answer"
+        answer.write_bytes(body)
+        with bare(bench, "--answer", str(answer)) as theirs:
             _keep_apart(ours.pid, theirs.pid)
             turns = bench.turns(lambda: asked(ours.port), lambda: asked(theirs.port))
     notes = (
@@ -65,29 +60,6 @@ def asked(port: int) -> float:
     if rate is None or "Non-2xx" in wrk.stdout or "Socket errors" in wrk.stdout:
         raise RuntimeError(f"wrk was not answered as it should be:\n{wrk.stdout}{wrk.stderr}")
     return float(rate[1])
-
-
-@contextmanager
-def bare(bench: Bench, body: bytes) -> Iterator[Agent]:
-    """The bare server, answering."""
-    with scratch() as root:
-        answer, port = root / "answer", free_port()
-        answer.write_bytes(body)
-        begun = time.monotonic()
-        process = subprocess.Popen(
-            [str(bench.python), str(Path(bare_server.__file__)), str(port), "--answer", str(answer)],
-            env=environment(root),
-        )
-        server = Agent(process, root, port, begun)
-        try:
-            while time.monotonic() - begun < _PATIENCE_S:
-                with contextlib.suppress(OSError):
-                    if server.get("/v1/status") == body:
-                        break
-                time.sleep(_LOOK_S)
-            yield server
-        finally:
-            server.end()
 
 
 def _keep_apart(*pids: int) -> None:
