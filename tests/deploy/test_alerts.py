@@ -7,15 +7,14 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from agent.model import problems
-from agent.model.problem import Problem
+from agent.model.problems import codes
 from tests.deploy.manifests import MONITORING, PROJECT
 from tests.deploy.promql import promtool, unknown
 
 RULES: Final = MONITORING / "rules.yaml"
 RESOURCE: Final = MONITORING / "prometheus-rule.yaml"
 CASES: Final = Path(__file__).with_name("alerts.yaml")
-CODES: Final = {kind.code for kind in Problem.__subclasses__() if kind.__module__ == problems.__name__}
+CODES: Final = codes().keys()
 
 Rule = dict[str, Any]
 
@@ -103,8 +102,8 @@ def test_the_codes_are_the_agents() -> None:
     named = {
         code
         for rule in rules()
-        for codes in re.findall(r'code(?:=|!=|=~|!~)"([^"]+)"', rule["expr"])
-        for code in codes.split("|")
+        for matched in re.findall(r'code(?:=|!=|=~|!~)"([^"]+)"', rule["expr"])
+        for code in matched.split("|")
     }
     assert named
     assert named <= CODES

@@ -168,7 +168,7 @@ AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from agent.edge.secret_files import read, signature
-from agent.model.problems import SecretsUnavailable
+from agent.model.problems.surroundings import SecretsUnavailable
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 for reading in read(Path(sys.argv[1])).values():
