@@ -15,6 +15,7 @@ from tests.hunt.canary import Canary, Hunt
 from tests.hunt.outlets import answered, files, printed
 from tests.hunt.sampler import NO_CORE, Sampler
 from tests.rig.agent import REGISTRY_AGENT
+from tests.rig.waiting import until
 
 _RUNS: Final = [bytes(REGISTRY_AGENT), b"run"]
 
@@ -63,6 +64,8 @@ class _Hunter:
     def listen(self) -> None:
         """Ask for all that can be asked for, if there is an agent to answer."""
         if self._world.agent.running:
+            # The status answers before the first of them is started.
+            until("a child to look at", lambda: bool(self.sampler.seen))
             socket = self._world.agent.socket
             # What lies there now, and is swept away at the agent's end. Where logins run, a secret may be.
             passing = {**self._allowed(), self._world.agent.docker: "Docker's own", self._world.agent.runtime: "logins"}
