@@ -1,5 +1,6 @@
 """The hunt for secrets that goes through every test of the matrix: no row has to do anything for it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,13 +43,15 @@ class _Hunter:
     def __init__(self, world: World) -> None:
         self._world: Final = world
         self._heard: dict[str, bytes] = {}
-        proxy = quote(world.sources.secret("the proxy's password"), safe="")
-        self._in_proxy: Final = f"HTTPS_PROXY=http://user:{proxy}@127.0.0.1:1".encode()
+        password = quote(world.sources.secret("the proxy's password"), safe="")
+        proxy = f"http://user:{password}@127.0.0.1:1"
+        # A shell that starts puts a NUL in the place of each `=` for a moment.
+        self._in_proxy: Final = re.compile(rb"HTTPS_PROXY[=\0]" + re.escape(proxy.encode()))
         scratch = world.home / "scratch"
         scratch.mkdir()
         world.env.update(
             # By section 3 every program knows the proxy; nothing that a test asks goes there.
-            HTTPS_PROXY=f"http://user:{proxy}@127.0.0.1:1",
+            HTTPS_PROXY=proxy,
             NO_PROXY="*",
             SOMEBODYS_TOKEN=world.sources.secret("somebody's variable"),
             AWS_CONTAINER_AUTHORIZATION_TOKEN=world.sources.secret("the container's token", PLAIN),
@@ -75,7 +78,7 @@ class _Hunter:
         """In what was heard, pushed, kept on disk, and seen of the children."""
         if self._world.agent._process is None:
             return
-        children = {place: content.replace(self._in_proxy, b"") for place, content in self.sampler.seen.items()}
+        children = {place: self._in_proxy.sub(b"", content) for place, content in self.sampler.seen.items()}
         assert children, "no child was seen"
         assert self.sampler.core_limits <= NO_CORE, self.sampler.core_limits
         pushed = (push for dashboard in self._world.dashboards for push in dashboard.bodies)
