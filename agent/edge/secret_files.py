@@ -33,7 +33,7 @@ def read(directory: Path) -> dict[str, Reading]:
     """What each file and subdirectory gave, by its path; nothing where the directory is not there.
 
     Raises:
-        SecretsUnavailable: the directory is there and cannot be listed.
+        SecretsUnavailable: the directory is there and cannot be listed or entered.
     """
     readings = {}
     for name in _names(directory):
@@ -62,10 +62,27 @@ def _read(path: Path, origin: str) -> Reading | None:
             return read_document(_content(path), origin, path.stem.lstrip("."))
     except OSError as error:
         ours = path.suffix in ("", ".json") or path.name == DOCKER_CONFIG
-        return Reading.failure(origin, _why(error)) if ours and os.path.lexists(path) else None
+        return Reading.failure(origin, _why(error)) if _is_there(path) and ours else None
     except UnicodeDecodeError as error:
         return Reading.failure(origin, f"is not UTF-8 (byte {error.start})")
     return None
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a listed entry, which cannot be read, has not just gone.
+
+    Raises:
+        SecretsUnavailable: its directory can be listed and not entered (r without x), so nobody can tell.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except PermissionError as error:
+        raise SecretsUnavailable(str(path.parent), f"{path.parent} cannot be entered: permission denied") from error
+    except OSError:
+        pass
+    return True
 
 
 def _read_subdirectory(path: Path, origin: str) -> Reading | None:

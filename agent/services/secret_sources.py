@@ -1,6 +1,7 @@
 """One source of secrets each: what it gave last, and what is wrong with it now."""
 
 import asyncio
+import time
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,8 +12,10 @@ from agent.model.problems.surroundings import SecretsUnavailable
 from agent.model.secret import RegistrySecret
 from agent.model.secret_documents import Answer, Reading
 
+_PATIENCE_S: Final = 0.3
+"""One that answers later is taken with the next look: the others wait no longer for it."""
 _DEADLINE_S: Final = 5.0
-"""A directory of a file system that hangs is given up for now after this, and asked no second time until it answers."""
+"""After this its file system is said to hang; it is asked no second time until it answers."""
 
 
 class Files(Protocol):
@@ -57,6 +60,9 @@ class DirectorySource:
         self._settled = False
         self._unavailable: SecretsUnavailable | None = None
         self._pending: asyncio.Task[_Look] | None = None
+        self._asked_at = 0.0
+        self.answered = False
+        """Whether it was read once, or is known to be unavailable."""
 
     @property
     def secrets(self) -> tuple[RegistrySecret, ...]:
@@ -74,13 +80,18 @@ class DirectorySource:
         return self._settled and self._pending is None
 
     async def look(self, *, afresh: bool = False) -> None:
-        """Read the directory if it changed, or `afresh`. What cannot be read keeps what it gave last."""
+        """Read the directory if it changed, or `afresh`; what does not answer is waited for in the next look too.
+
+        What cannot be read keeps what it gave last.
+        """
         if self._pending is None:
             known = None if afresh or not self._settled else self._signature
             self._pending = asyncio.create_task(asyncio.to_thread(self._look, known))
-        done, _ = await asyncio.wait({self._pending}, timeout=_DEADLINE_S)
+            self._asked_at = time.monotonic()
+        done, _ = await asyncio.wait({self._pending}, timeout=_PATIENCE_S)
         if not done:
-            self._fail(SecretsUnavailable(str(self._path), f"{self._path} does not answer: its file system hangs"))
+            if time.monotonic() - self._asked_at >= _DEADLINE_S:
+                self._fail(SecretsUnavailable(str(self._path), f"{self._path} does not answer: its file system hangs"))
             return
         task, self._pending = self._pending, None
         try:
@@ -97,7 +108,7 @@ class DirectorySource:
         return _Look(signature, None if signature == known else self._files.read(self._path))
 
     def _take(self, look: _Look) -> None:
-        self._unavailable = None
+        self.answered, self._unavailable = True, None
         self._settled = look.signature == self._signature
         self._signature = look.signature
         if look.readings is not None:
@@ -106,7 +117,7 @@ class DirectorySource:
             }
 
     def _fail(self, problem: SecretsUnavailable) -> None:
-        self._settled = False
+        self.answered, self._settled = True, False
         if self._unavailable is None or self._unavailable.message != problem.message:
             self._unavailable = problem
 

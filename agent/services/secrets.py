@@ -110,6 +110,8 @@ class Secrets:
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, Problem):
                 raise result
+        while not self._complete:
+            await self._look(afresh=False)
         self._take()
         return self._found()
 
@@ -136,10 +138,11 @@ class Secrets:
 
     async def _look(self, *, afresh: bool) -> None:
         """Look at every directory, side by side: one that hangs delays no other."""
-        sources = {path: self._directories.get(path) or DirectorySource(path, self._files) for path in self._paths()}
-        await asyncio.gather(*(source.look(afresh=afresh) for source in sources.values()))
-        # Not before: a new directory that was not read yet is not an empty one.
-        self._directories = sources
+        wanted = {path: self._directories.get(path) or DirectorySource(path, self._files) for path in self._paths()}
+        await asyncio.gather(*(source.look(afresh=afresh) for source in wanted.values()))
+        # A new directory that was not read yet is not an empty one: the former ones stay until all have answered.
+        former = {} if all(source.answered for source in wanted.values()) else self._directories
+        self._directories = {**former, **wanted}
 
     def _paths(self) -> tuple[Path, ...]:
         extra = [self._credentials_directory] if self._credentials_directory is not None else []
@@ -182,13 +185,17 @@ class Secrets:
         return changed
 
     def _tell(self, changed: bool) -> None:
-        complete = self._answered.is_set()
+        complete = self._complete
         if changed or not self._told or complete != self._told_all:
             self._told, self._told_all = True, complete
             self._on_change(self._found())
 
+    @property
+    def _complete(self) -> bool:
+        return self._answered.is_set() and all(source.answered for source in self._directories.values())
+
     def _found(self) -> Found:
-        return Found(self._secrets, complete=self._answered.is_set(), sound=not any(self._reported.values()))
+        return Found(self._secrets, complete=self._complete, sound=not any(self._reported.values()))
 
     def _merged(self) -> Iterator[RegistrySecret]:
         for source in self._directories.values():

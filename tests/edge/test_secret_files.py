@@ -173,36 +173,41 @@ if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 for reading in read(Path(sys.argv[1])).values():
     print(*(problem.message for problem in reading.problems))
-try:
-    signature(Path(sys.argv[2]))
-except SecretsUnavailable as problem:
-    print(problem.message)
+for look, directory in ((signature, sys.argv[2]), (read, sys.argv[3])):
+    try:
+        look(Path(directory))
+    except SecretsUnavailable as problem:
+        print(problem.message)
 """
 
 
 def test_what_may_not_be_read_is_told() -> None:
-    """A file is a bad secret, a directory an unavailable source."""
+    """A file is a bad secret; a directory that cannot be listed, or entered (r without x), an unavailable source."""
     # Root may read all, so another user tries.
     # Not in tmp_path, whose parents other users may not enter.
     directory = Path("/tmp") / f"registry-agent-test-{os.getpid()}"  # noqa: S108 - removed below
     closed, denied, hidden = directory / "closed", directory / "denied.json", directory / "hidden.dir"
+    listed = directory / ".listed"
     try:
-        for path in (directory, closed, hidden):
+        for path in (directory, closed, hidden, listed):
             path.mkdir(mode=0o755)
         denied.write_text(document("denied"))
+        (listed / "one.json").write_text(document("one"))
         for path in (denied, closed, hidden):
             path.chmod(0)
+        listed.chmod(0o644)
         child = subprocess.run(
-            [sys.executable, "-c", AS_NOBODY, directory, closed],
+            [sys.executable, "-c", AS_NOBODY, directory, closed, listed],
             env={"PYTHONPATH": str(Path(__file__).parents[2])},
             capture_output=True,
             text=True,
             check=True,
         )
     finally:
-        for path in (closed, hidden):
+        for path in (closed, hidden, listed):
             path.chmod(0o700)
         shutil.rmtree(directory)
     assert child.stdout.splitlines() == [
-        f"{path} cannot be read: permission denied" for path in (closed, denied, hidden, closed)
+        *(f"{path} cannot be read: permission denied" for path in (closed, denied, hidden, closed)),
+        f"{listed} cannot be entered: permission denied",
     ]

@@ -263,10 +263,11 @@ class HangingFiles(CountingFiles):
         super().__init__()
         self.go_on = threading.Event()
         self.hanging: Path | None = None
+        self.hung = 0
 
     def signature(self, directory: Path) -> Hashable:
         if directory == self.hanging:
-            self.reads += 1
+            self.hung += 1
             self.go_on.wait()
         return super().signature(directory)
 
@@ -274,20 +275,52 @@ class HangingFiles(CountingFiles):
 async def test_a_file_system_that_hangs_is_asked_once_and_delays_no_other(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told as unavailable, and taken again when it answers."""
-    monkeypatch.setattr(secret_sources, "_DEADLINE_S", 1)
+    """The others are used at once, also at the start and when they change; told as unavailable, it is taken again."""
+    monkeypatch.setattr(secret_sources, "_PATIENCE_S", 0.01)
     bench.files = files = HangingFiles()
     files.hanging = tmp_path / "nfs"
     bench.settings = Settings(secrets=SecretsSettings(directories=(files.hanging, bench.directory)))
     bench.write("a.json", item("one"))
     try:
         async with bench.running():
-            await bench.pass_seconds(3)
-            assert (bench.record.told, bench.record.codes) == ([["one"]], ["secrets_unavailable"])
-            reads, files.hanging = files.reads, None
+            assert (bench.record.told, bench.record.complete) == ([["one"]], [False])
+            bench.write("a.json", item("two"))
+            await bench.pass_seconds(1)
+            assert (bench.record.told, bench.record.complete) == ([["one"], ["two"]], [False, False])
+            assert bench.record.codes == []
+            monkeypatch.setattr(secret_sources, "_DEADLINE_S", 0)
+            await bench.pass_seconds(1)
+            assert (bench.record.complete[-1], bench.record.codes) == (True, ["secrets_unavailable"])
+            bench.write("a.json", item("three"))
+            await bench.pass_seconds(1)
+            assert bench.record.told[-1] == ["three"]
+            asked, files.hanging = files.hung, None
             files.go_on.set()
             await bench.pass_seconds(2)
-            assert (reads, bench.record.codes) == (2 + 1, [])
+            assert (asked, bench.record.codes) == (1, [])
+    finally:
+        files.go_on.set()
+
+
+async def test_new_directories_that_hang_take_nothing_away(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a reload the former ones stay until the new ones have answered."""
+    monkeypatch.setattr(secret_sources, "_PATIENCE_S", 0.01)
+    bench.files = files = HangingFiles()
+    files.hanging = tmp_path / "nfs"
+    files.hanging.mkdir()
+    (files.hanging / "b.json").write_text(json.dumps(item("two")))
+    bench.write("a.json", item("one"))
+    try:
+        async with bench.running():
+            bench.settings = Settings(secrets=SecretsSettings(directories=(files.hanging,)))
+            bench.secrets.wake()
+            await bench.pass_seconds(2)
+            assert bench.record.told[-1] == ["one"]
+            files.go_on.set()
+            await bench.pass_seconds(2)
+            assert bench.record.told[-1] == ["two"]
     finally:
         files.go_on.set()
 
