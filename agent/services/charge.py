@@ -14,6 +14,8 @@ _HELPER_LOOK_S: Final = 4.0
 _HELPER_SHARE: Final = 0.01
 """The most of one processor that looking into helpers' stores may cost: one that is slow is asked less often."""
 _FAILED_LOOK_S: Final = 30.0
+_WRITTEN_LOOK_S: Final = 2.0
+"""Whoever dropped a login may do it again before the file is seen: gone twice, it looks as if nothing had changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Charge:
     stored_in: str = CONFIG_FILE
     ours: bool = False
     failed: bool = False
+    wrote: bool = False
     look_s: float = 0.0
     next_look: float = 0.0
     seen: Hashable = None
@@ -56,6 +59,6 @@ def pause_s(charge: Charge, everyone: Iterable[Charge]) -> float:
     if charge.failed:
         return _FAILED_LOOK_S
     if charge.stored_in == CONFIG_FILE:
-        return math.inf
+        return _WRITTEN_LOOK_S if charge.wrote else math.inf
     others = (other for other in everyone if other.stored_in != CONFIG_FILE and not other.failed)
     return max(_HELPER_LOOK_S, sum(other.look_s for other in others) / _HELPER_SHARE)

@@ -192,7 +192,8 @@ class Custody:
         """Bring the login where it belongs, and find out what will really be used; True: it had to be written."""
         await self._placement.begin()
         placed = await self._placement.put(charge.order, take_over=take_over)
-        charge.stored_in, charge.ours, charge.failed = placed.stored_in, placed.ours, False
+        charge.stored_in, charge.ours = placed.stored_in, placed.ours
+        charge.failed, charge.wrote = False, placed.wrote
         refusals = [placed.refusal.about(charge.hostname)] if placed.refusal else []
         charge.findings = (*refusals, *self._overrides.of(charge.order, placed, await self._podman.read()))
         if placed.wrote:

@@ -424,6 +424,16 @@ async def test_a_login_that_vanished_is_back_within_five_seconds(machine: Machin
     assert agent.log.names().count("custody.restored") == 1
 
 
+async def test_a_file_that_is_removed_again_and_again_comes_back_each_time(machine: Machine) -> None:
+    """Gone, put back and gone between two looks, it looks as if nothing had changed."""
+    agent = machine.start()
+    await agent.keep()
+    async with watching(agent) as until:
+        for _ in range(4):
+            agent.file.unlink()
+            assert await until(agent.file.exists) < 5
+
+
 async def test_a_login_that_somebody_changes_is_theirs_until_it_goes(machine: Machine) -> None:
     agent = machine.start()
     await agent.keep()
