@@ -36,13 +36,13 @@ def renew_at(
     return obtained_at + max(life * min(fraction * (1 + SPREAD * draw), LATEST), floor)
 
 
-def leeway(obtained_at: datetime, expires_at: datetime, now: datetime) -> timedelta:
-    """How long a renewal that is due may be put off; zero in the token's last quarter and after its end.
+def leeway(obtained_at: datetime, expires_at: datetime, now: datetime, urgent_window: timedelta) -> timedelta:
+    """How long a renewal that is due may be put off; zero in the token's last quarter, in `urgent_window`, and later.
 
     A clock that was set back lends no token more life than it was given.
     """
     life = expires_at - obtained_at
-    return max(min(expires_at - now, life) - RESERVE * life, timedelta()) * LEEWAY
+    return max(min(expires_at - now, life) - max(RESERVE * life, urgent_window), timedelta()) * LEEWAY
 
 
 def expired(expires_at: datetime | None, now: datetime) -> bool:

@@ -193,7 +193,8 @@ class Credentials:
         now = self._clock.now()
         if held is None or not (held.renew_at and held.obtained_at and held.expires_at) or now < held.renew_at:
             return 0.0
-        return leeway(held.obtained_at, held.expires_at, now).total_seconds()
+        urgent_window = timedelta(seconds=self._settings().renewal.urgent_window_s)
+        return leeway(held.obtained_at, held.expires_at, now, urgent_window).total_seconds()
 
     def _tell(self, identity: AwsIdentity, holding: _Holding, outcome: Credential | _Failure, seconds: float) -> None:
         names = {"region": identity.region, "public": identity.public, "role": identity.role_arn}

@@ -1,4 +1,4 @@
-"""The sockets that the status is served on, bound but not yet listening."""
+"""The sockets that the status is served on."""
 
 import contextlib
 import errno
@@ -34,6 +34,7 @@ def bind_unix(path: Path) -> socket.socket:
         path.chmod(0o660)  # before listen(): until then nobody gets in
         with contextlib.suppress(KeyError, PermissionError):
             os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+        listener.listen()  # at once: who saw the file waits for an answer, and no other agent takes it for a stale one
     except BaseException:
         listener.close()
         raise

@@ -67,12 +67,13 @@ class Rules:
     def longest_waits(self, problem: Problem, attempts: Attempts, now: Seconds, obtained: Seconds) -> Seconds:
         """After failures number `attempts`; `obtained` is minus infinity for who holds no token."""
         retry = self.settings.retry
+        urgent_window = timedelta(seconds=self.settings.renewal.urgent_window_s)
         # The same for all who hold no good token, and asked for a hundred million times.
         known = np.array([longest_wait(problem, attempt, retry) for attempt in range(1, _MANY + 1)])
         waits: Seconds = known[np.minimum(attempts, _MANY) - 1]
         if not self.plain:
             for row in np.flatnonzero(obtained + LIFE_S > now):
                 got = moment(float(obtained[row]))
-                spare = leeway(got, got + _LIFE, moment(float(now[row])))
+                spare = leeway(got, got + _LIFE, moment(float(now[row])), urgent_window)
                 waits[row] = longest_wait(problem, int(attempts[row]), retry, spare.total_seconds())
         return waits

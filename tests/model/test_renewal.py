@@ -38,13 +38,19 @@ def test_no_fraction_and_no_draw_put_the_renewal_after_the_end(fraction: float, 
 @pytest.mark.parametrize(("age_h", "minutes"), [(6, 30), (7, 20), (8.4, 6), (9, 0), (11, 0), (12, 0), (20, 0)])
 def test_a_good_token_can_spare_some_time(age_h: float, minutes: float) -> None:
     """A sixth of what is left before the last quarter of its life, and in that nothing."""
-    assert leeway(T0, T0 + 12 * HOUR, T0 + age_h * HOUR) == timedelta(minutes=minutes)
+    assert leeway(T0, T0 + 12 * HOUR, T0 + age_h * HOUR, HOUR) == timedelta(minutes=minutes)
+
+
+def test_in_the_urgent_window_nothing_is_put_off() -> None:
+    """Where `renewal.urgent_window_s` is longer than the last quarter it counts in its stead."""
+    assert leeway(T0, T0 + 12 * HOUR, T0 + 6 * HOUR, 5 * HOUR) == timedelta(minutes=10)
+    assert leeway(T0, T0 + 12 * HOUR, T0 + 7 * HOUR, 5 * HOUR) == timedelta()
 
 
 def test_a_clock_set_back_lends_a_token_no_life() -> None:
     """A year before it was obtained it can spare what it could when it was new; born expired it can spare nothing."""
-    assert leeway(T0, T0 + 12 * HOUR, T0 - 8760 * HOUR) == 1.5 * HOUR
-    assert leeway(T0, T0 - HOUR, T0 - 2 * HOUR) == timedelta()
+    assert leeway(T0, T0 + 12 * HOUR, T0 - 8760 * HOUR, HOUR) == 1.5 * HOUR
+    assert leeway(T0, T0 - HOUR, T0 - 2 * HOUR, HOUR) == timedelta()
 
 
 def test_a_token_is_dead_at_its_end() -> None:

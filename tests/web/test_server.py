@@ -4,11 +4,13 @@ import asyncio
 import socket
 import stat
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from agent.settings import StatusSettings
+from agent.web.listening import bind_unix
 from tests.web.serving import Serving, serving, until
 
 
@@ -26,6 +28,12 @@ async def test_the_socket_is_for_its_group() -> None:
         ]
         path = rig.socket
     assert not path.exists()
+
+
+def test_who_sees_the_socket_file_gets_through(tmp_path: Path) -> None:
+    """From its first moment: a script may wait for the file and then ask, and another agent must not take it for dead."""
+    with closing(bind_unix(tmp_path / "agent.sock")), closing(socket.socket(socket.AF_UNIX)) as client:
+        client.connect(str(tmp_path / "agent.sock"))
 
 
 async def test_a_dead_agents_socket_is_replaced() -> None:
