@@ -86,6 +86,14 @@ async def test_what_was_not_seen_is_said_and_the_log_is_kept(house: House) -> No
     assert list(house.directory.glob("agent-demo-*/agent.log"))
 
 
+async def test_a_time_that_is_too_short_is_no_failure(house: House) -> None:
+    """Who asked for so many seconds had them; what would have come later is said."""
+    house.agent("fails")
+    assert await Story(Pace(limit_s=4, outage_s=0.1, stay=True), house.lines.append).play()
+    assert "not seen in this time: the renewal of the ECR login" in house.text
+    assert list(house.directory.iterdir()) == []
+
+
 async def test_an_agent_that_dies_ends_the_story_at_once_with_its_last_words(house: House) -> None:
     """Not after the whole limit."""
     house.agent("dies")

@@ -31,7 +31,7 @@ async def test_the_socket_is_for_its_group() -> None:
 
 
 def test_who_sees_the_socket_file_gets_through(tmp_path: Path) -> None:
-    """From its first moment: a script may wait for the file and then ask, and another agent must not take it for dead."""
+    """From its first moment: a script may wait for the file, and another agent must not take it for a dead one's."""
     with closing(bind_unix(tmp_path / "agent.sock")), closing(socket.socket(socket.AF_UNIX)) as client:
         client.connect(str(tmp_path / "agent.sock"))
 
