@@ -1,17 +1,16 @@
 """`registry-agent run`: the daemon, or one pass with `--once`."""
 
 import argparse
-import asyncio
 import faulthandler
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
-
-from agent.settings_loader import parse_assignments
+from typing import Final, NoReturn
 
 USAGE = 64
+_ENDED_EARLY: Final = 0
+_NOT_ALL: Final = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,20 +25,23 @@ def run(args: argparse.Namespace) -> int:
     Args:
         args: with `config` (a path or None), `set` (a list of `SECTION.KEY=VALUE`) and `once`.
     """
-    # Imported here: no other command needs the daemon's parts.
+    _heed_signals(_NOT_ALL if args.once else _ENDED_EARLY)
+    # Imported here: no signal waits for it, and no other command needs the daemon's parts.
+    import asyncio  # noqa: PLC0415
+
     from agent.edge.trust import roots_unread  # noqa: PLC0415
 
     with roots_unread():
         from agent.app import Agent  # noqa: PLC0415
     from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
     from agent.edge.memory import give_back_what_is_freed  # noqa: PLC0415
+    from agent.settings_loader import parse_assignments  # noqa: PLC0415
 
     try:
         flags = parse_assignments(args.set)
     except ValueError as error:
         print(f"registry-agent run: {error}", file=sys.stderr)
         return USAGE
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the agent can heed it: it would end it while it is loaded
     keep_secrets_in()
     give_back_what_is_freed()
     # The loop's thread alone, and the signal goes to no other: to print threads that run meanwhile was seen to crash.
@@ -51,6 +53,17 @@ def run(args: argparse.Namespace) -> int:
     code = runner.run(agent.once() if args.once else agent.run())
     agent.close()
     return _leave(code)
+
+
+def _heed_signals(code: int) -> None:
+    """Until the agent heeds them itself: SIGTERM and SIGINT end it with `code`, and SIGHUP does nothing."""
+
+    def end(*_: object) -> NoReturn:
+        os._exit(code)  # nothing was begun
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _leave(code: int) -> NoReturn:
