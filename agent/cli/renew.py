@@ -51,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
 def _follow(agent: AgentSocket, attempt_ids: list[str], timeout: float, *, everything: bool) -> int:
     """Print each outcome as it comes; the exit code once all have come, or when the time is over."""
     if not attempt_ids:
+        if agent.status(_ANSWER_S)["phase"] == "starting":
+            print("registry-agent renew: the agent has not read its secrets yet; ask again", file=sys.stderr)
+            return FAILED
         print("there is no registry to renew")
         return RENEWED
     attempts = _Attempts(attempt_ids)

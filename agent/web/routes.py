@@ -1,6 +1,7 @@
 """What is asked, and what is answered; `openapi.json` describes the same for others."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -22,6 +23,8 @@ BODY_LIMIT: Final = 16 << 10
 LONGEST_WAIT_S: Final = 60.0
 _LOG_LINES: Final = 1000
 _BODY_PATIENCE_S: Final = 10.0
+_FIRST_SECRETS_S: Final = 5.0
+"""How long who asks for a renewal waits for the secrets of an agent that has just started."""
 _REVISION: Final = re.compile(r"-?[0-9]{1,15}")
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?(?:e-[0-9]{1,3})?")
 
@@ -120,13 +123,26 @@ class Routes:
 
     async def _renew(self, request: web.Request) -> web.Response:
         hostname = _hostname(await _body(request))
+        snapshot = await self._read(hostname)
         try:
             attempt_ids = self._renewer.renew(hostname)
         except LookupError:
-            known = ", ".join(row.hostname for row in self._board.snapshot.registries) or "none"
-            message = f"no secret is known for {hostname}; known are: {known}"
+            known = ", ".join(row.hostname for row in snapshot.registries) or "none"
+            yet = "; not every source of secrets has answered yet" if snapshot.phase is Phase.STARTING else ""
+            message = f"no secret is known for {hostname}; known are: {known}{yet}"
             return answers.error(HTTPStatus.NOT_FOUND, "unknown_registry", message)
         return answers.answer({"attempt_ids": attempt_ids}, HTTPStatus.ACCEPTED)
+
+    async def _read(self, hostname: str | None) -> Snapshot:
+        """Once the registry, or any, is known; or else, but not for long, once all sources of secrets were read."""
+        snapshot = self._board.snapshot
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_SECRETS_S):
+                while snapshot.phase is Phase.STARTING and not any(
+                    hostname in (None, row.hostname) for row in snapshot.registries
+                ):
+                    snapshot = await self._board.changed(snapshot.revision)
+        return snapshot
 
     async def _livez(self, _request: web.Request) -> web.Response:
         return answers.answer({"live": True})

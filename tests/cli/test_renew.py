@@ -4,9 +4,11 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from agent.model.problems.surroundings import NativeUnsupported
 from agent.model.snapshot import Snapshot
-from agent.model.status import RegistryStatus, State, Tool, Tools
+from agent.model.status import Phase, RegistryStatus, State, Tool, Tools
 from tests.cli.commands import Ended, command
 from tests.fakes import EPOCH
 from tests.web.serving import Serving, serving
@@ -117,6 +119,7 @@ async def test_no_outcome_in_time_is_2() -> None:
 async def test_unknown_nothing_and_nobody() -> None:
     """An unknown registry is 2, none at all 0, no agent 1."""
     async with serving() as rig:
+        rig.board.set_phase(Phase.RUNNING)
         equip(rig)
         unknown = await command("renew", "quay.io", socket=rig.socket)
         assert (unknown.code, "no secret is known for quay.io" in unknown.err) == (2, True)
@@ -124,3 +127,12 @@ async def test_unknown_nothing_and_nobody() -> None:
         assert (nothing.code, nothing.out) == (0, "there is no registry to renew\n")
         socket = rig.socket
     assert (await command("renew", socket=socket)).code == 1
+
+
+async def test_secrets_that_nobody_has_read_yet_are_not_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that has just started, and whose sources do not answer, has renewed nothing."""
+    monkeypatch.setattr("agent.web.routes._FIRST_SECRETS_S", 0.01)
+    async with serving() as rig:
+        equip(rig)
+        answer = await command("renew", socket=rig.socket)
+        assert (answer.code, "has not read its secrets yet" in answer.err) == (2, True)

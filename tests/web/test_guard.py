@@ -89,6 +89,7 @@ async def test_a_token_file_that_gives_none_opens_nothing(content: bytes | None,
 async def test_renew_over_tcp_needs_a_configured_token() -> None:
     """None configured: 403; wrong: 401; right: 202."""
     async with serving() as rig, rig.on_tcp() as tcp:
+        rig.log_in()
         assert (await tcp.post("/v1/renew", headers=RIGHT)).status == 403
         rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token("s3cret"))
         assert (await tcp.post("/v1/renew", headers=WRONG)).status == 401
@@ -109,6 +110,7 @@ async def test_refused_before_the_body_is_read(token: str | None, status: bytes)
 async def test_continue_is_sent_to_whom_it_is_allowed() -> None:
     """With the right token a client that waits for 100 Continue gets it, and then its answer."""
     async with serving() as rig:
+        rig.log_in()
         rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token("s3cret"))
         answer = await raw(
             rig,
@@ -150,6 +152,7 @@ async def test_preflight_is_for_allowed_origins() -> None:
 async def test_a_foreign_page_cannot_renew() -> None:
     """A simple POST from another origin is refused; with the right token whoever sent it was allowed to."""
     async with serving() as rig, rig.on_tcp() as tcp:
+        rig.log_in()
         foreign = {"Origin": "https://evil.example", "Content-Type": "text/plain"}
         assert (await tcp.post("/v1/renew", headers=foreign)).status == 403
         rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token("s3cret"))

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from agent.model.problems.registry import LoginRejected
-from agent.model.status import Phase
+from agent.model.status import Phase, Tool, Tools
 from tests.web.serving import serving
 
 
@@ -93,6 +93,7 @@ async def test_logs_are_json_lines() -> None:
 async def test_renew_takes_names_as_people_type_them(body: bytes) -> None:
     """A host name is brought to its canonical form before it is looked up."""
     async with serving() as rig, rig.on_socket() as unix:
+        rig.log_in()
         answer = await unix.post("/v1/renew", data=body)
         assert (answer.status, await answer.json()) == (202, {"attempt_ids": ["a1"]})
         assert rig.renewals.asked == ["ghcr.io"]
@@ -102,8 +103,30 @@ async def test_renew_takes_names_as_people_type_them(body: bytes) -> None:
 async def test_renew_without_a_name_means_all(body: bytes) -> None:
     """No body, no hostname, or null."""
     async with serving() as rig, rig.on_socket() as unix:
+        rig.log_in()
         assert (await unix.post("/v1/renew", data=body)).status == 202
         assert rig.renewals.asked == [None]
+
+
+@pytest.mark.parametrize("body", [b"", b'{"hostname": "ghcr.io"}'])
+async def test_renew_waits_for_the_secrets_of_an_agent_that_has_just_started(body: bytes) -> None:
+    """Until then nobody knows of the registry, and that is no answer."""
+    async with serving() as rig, rig.on_socket() as unix:
+        asked = asyncio.create_task(unix.post("/v1/renew", data=body))
+        rig.log_in("quay.io") if body else rig.board.set_tools(Tools(Tool("/usr/bin/docker", "28.2.2")))
+        assert (await unix.get("/livez")).status == 200
+        assert (asked.done(), rig.renewals.asked) == (False, [])
+        rig.log_in("ghcr.io")
+        assert (await asked).status == 202
+
+
+async def test_renew_waits_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a source of secrets does not answer, that is said."""
+    monkeypatch.setattr("agent.web.routes._FIRST_SECRETS_S", 0.01)
+    async with serving() as rig, rig.on_socket() as unix:
+        answer = await unix.post("/v1/renew", data=b'{"hostname": "quay.io"}')
+        assert answer.status == 404
+        assert "not every source of secrets has answered yet" in (await answer.json())["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +145,7 @@ async def test_renew_without_a_name_means_all(body: bytes) -> None:
 async def test_renew_refuses_what_it_cannot_use(body: bytes, status: int, code: str) -> None:
     """Nothing is renewed, and the answer says why."""
     async with serving() as rig, rig.on_socket() as unix:
+        rig.board.set_phase(Phase.RUNNING)
         answer = await unix.post("/v1/renew", data=body)
         assert (answer.status, (await answer.json())["error"]["code"]) == (status, code)
         assert rig.renewals.asked == []
