@@ -32,6 +32,8 @@ be more than one read, 256 KiB, with which a body begins. Bodies themselves pass
 _PIPELINED_BYTES: Final = 64 << 10
 """What may come while a request is being answered."""
 _HEADERS: Final = 64
+_LISTENS_S: Final = 1.0
+"""How long whoever says no more may wait for its answer: `socat` and `nc -N` end their side at once. Most have gone."""
 
 
 class Visitors:
@@ -164,6 +166,13 @@ class Visitor(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._visitors.went(self)
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's gives None, which closes in any case
+        """Close now, or soon where something was asked."""
+        asked = self._waiter is None or self._waiter.done()
+        if asked and self.transport is not None:
+            self._loop.call_later(_LISTENS_S, self.transport.close)
+        return asked
 
     def data_received(self, data: bytes) -> None:
         if self._body is None or self._body.is_eof():

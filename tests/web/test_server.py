@@ -36,6 +36,19 @@ def test_who_sees_the_socket_file_gets_through(tmp_path: Path) -> None:
         client.connect(str(tmp_path / "agent.sock"))
 
 
+@pytest.mark.parametrize("path", ["/livez", "/v1/status"])
+async def test_who_says_no_more_still_gets_an_answer(path: str) -> None:
+    """As with `socat` and `nc -N`, which end their side behind the request; and then the connection is closed."""
+    async with serving() as rig:
+        reader, writer = await asyncio.open_unix_connection(rig.socket)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        writer.write_eof()
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.endswith(b"}")
+        writer.close()
+
+
 async def test_a_dead_agents_socket_is_replaced() -> None:
     """What a kill -9 left behind is in nobody's way."""
     with tempfile.TemporaryDirectory(prefix="ra-") as directory:
