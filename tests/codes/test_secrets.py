@@ -162,6 +162,12 @@ def _unreadable(directory: Path) -> Callable[[], object]:
     return lambda: directory.chmod(0o700)
 
 
+def _not_to_be_entered(directory: Path) -> Callable[[], object]:
+    """Names can be listed, and nothing behind them be seen: as `chmod -R 600` leaves it."""
+    directory.chmod(0o600)
+    return lambda: directory.chmod(0o700)
+
+
 def _a_file(directory: Path) -> Callable[[], object]:
     away = directory.with_name("away")
     directory.rename(away)
@@ -175,14 +181,14 @@ def _a_file(directory: Path) -> Callable[[], object]:
 
 
 @causes("secrets_unavailable")
-@pytest.mark.parametrize("spoil", [_unreadable, _a_file])
+@pytest.mark.parametrize("spoil", [_unreadable, _not_to_be_entered, _a_file])
 def test_a_directory_that_cannot_be_read(world: World, spoil: Callable[[Path], Callable[[], object]]) -> None:
-    """What it gave last stays in use."""
+    """What it gave last stays in use, also where secrets that went take their logins along."""
     directory = world.sources.directory / "more"
     directory.mkdir()
     door = world.registry("elsewhere")
     (world.agent.secrets / "elsewhere.json").rename(directory / "elsewhere.json")
-    world.start({"secrets": {"directories": [str(world.agent.secrets), str(directory)]}})
+    world.start({"secrets": {"directories": [str(world.agent.secrets), str(directory)], "removed": "logout"}})
     world.agent.wait_logged_in(door.hostname)
     mend = spoil(directory)
     try:
