@@ -8,19 +8,20 @@ from typing import Any, Final
 
 from aiobotocore.credentials import AioProcessProvider, AioProfileProviderBuilder
 from aiobotocore.session import AioSession
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
 from botocore.utils import get_environ_proxies
 
 from agent.edge.aws_errors import TRANSPORT_ERRORS, Question, clean, problem_from
 from agent.edge.aws_session import straighten
 from agent.edge.http import read_token_file
 from agent.edge.process import ProcessTimeout
-from agent.edge.web_identity import run_command, token_from_file
+from agent.edge.web_identity import how_it_failed, run_command, token_from_file
 from agent.model.aws_failure import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsKeys
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsCredentialsMissing, AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
+from agent.model.text import printable
 
 # The names that the SDK gives to the places of its chain; those left out are sections of a profile.
 _ROLE: Final = "assume-role"
@@ -167,6 +168,9 @@ class _Chain:
             return AwsIdentityUnavailable(SUBJECT, f"{place}: {error.strerror or 'cannot be read'}")
         if isinstance(error, TimeoutError | ProcessTimeout):
             reason = f"no answer within {self._timeout_s:g} s"
+        elif isinstance(error, CredentialRetrievalError) and error.kwargs.get("provider") == _PROGRAM:
+            # The SDK's own text quotes what the program printed, which may be the keys.
+            reason = "its credential_process must print JSON with Version 1, AccessKeyId and SecretAccessKey"
         elif isinstance(error, BotoCoreError | OSError | ClientError):
             reason = clean(str(error).strip().partition("\n")[0], secrets)
         else:
@@ -202,15 +206,19 @@ class _Profiles(AioProfileProviderBuilder):
 
     async def _start(self, *args: str, **_pipes: Any) -> "_Ended":
         finished = await run_command(args, self._environ, self._timeout_s)
-        return _Ended(finished.returncode, finished.stdout, finished.stderr)
+        if finished.returncode != 0:
+            # Instead of the SDK's error, which quotes all that the program wrote to stderr.
+            raise ChildProcessError(f"credential_process {printable(args[0], 200)} {how_it_failed(finished)}")
+        return _Ended(finished.stdout)
 
 
 class _Ended:
-    """A program that has ended, as the SDK asks about it."""
+    """A program that has ended well, as the SDK asks about it."""
 
-    def __init__(self, returncode: int, stdout: bytes, stderr: bytes) -> None:
-        self.returncode: Final = returncode
-        self._output: Final = (stdout, stderr)
+    returncode: Final = 0
+
+    def __init__(self, stdout: bytes) -> None:
+        self._stdout: Final = stdout
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        return self._output
+        return self._stdout, b""

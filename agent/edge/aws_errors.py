@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import aiohttp
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -23,6 +24,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from agent.edge.ecr_reply import server_time
+from agent.edge.http import ProxyUnusable, proxy_for
 from agent.model import hints
 from agent.model.aws_failure import SOMEBODY_ELSE, SUBJECT, AwsRefusal, problem_of
 from agent.model.problem import Problem
@@ -106,9 +108,23 @@ def _transport_problem(error: BotoCoreError, question: Question) -> Problem:
         case _ if isinstance(error.kwargs.get("error"), OSError):
             # A CA bundle that cannot be read.
             reason, hint = f"no connection could be set up{_inner(error)}", _TLS_HINT
+        case _ if (fault := _proxy_fault(error)) is not None:
+            reason, hint = fault, hints.PROXY
         case _:
             return AwsError(SUBJECT, f"the answer to {question.action} is not HTTP")
     return AwsUnreachable(SUBJECT, f"{question.action} did not reach {_host(error)}: {reason}", hint=hint)
+
+
+def _proxy_fault(error: BotoCoreError) -> str | None:
+    """Which variable names a proxy that cannot be used; the SDK trips over its value in many ways."""
+    if isinstance(error.kwargs.get("error"), aiohttp.ClientResponseError):
+        return None  # something did answer
+    for scheme in ("https", "http"):
+        try:
+            proxy_for(f"{scheme}://amazonaws.com")
+        except ProxyUnusable as unusable:
+            return str(unusable)
+    return None
 
 
 def _host(error: Exception) -> str:

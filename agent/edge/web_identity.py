@@ -14,7 +14,6 @@ from agent.edge.programs import search
 from agent.model.aws_failure import SUBJECT
 from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
-from agent.model.text import printable
 from agent.settings import AwsSettings
 
 # AssumeRoleWithWebIdentity takes 4 to 20,000 characters (STS API reference).
@@ -85,11 +84,10 @@ async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], t
 
 
 def how_it_failed(finished: Finished) -> str:
-    """In words, with the first line that the program wrote to stderr."""
+    """In words, none of them the program's own: what gives keys or tokens may print them in a complaint, too."""
     code = finished.returncode
     ended = f"ended with status {code}" if code > 0 else f"was killed by signal {-code}"
-    lines = finished.stderr.decode(errors="replace").strip().splitlines()
-    return f"{ended}: {printable(lines[0], 200)}" if lines else ended
+    return f"{ended}; run it by hand to read why: its own words may hold a secret"
 
 
 def _read_regular(path: Path) -> bytes:

@@ -194,17 +194,33 @@ class TestCredentialProcess:
     @pytest.mark.parametrize(
         ("script", "words"),
         [
-            ("echo sign in first >&2; echo 2nd >&2; exit 3", "sign in first"),
-            ("sleep 60", "no answer within 2.5 s"),
-            ("echo no json", "cannot be understood"),
+            ("echo c4n4ry >&2; exit 3", "/keys ended with status 3; run it by hand"),
+            ("printf '\\377c4n4ry' >&2; kill -9 $$", "/keys was killed by signal 9; run it by hand"),
+            ("echo c4n4ry", "cannot be understood"),
+            ("""echo '{"Version": "c4n4ry"}'""", "must print JSON with Version 1"),
+            ("""echo '{"Version": 1, "c4n4ry": ""}'""", "must print JSON with Version 1"),
+            (f'echo \'{KEYS[:-1]}, "Expiration": "c4n4ry"}}\'', "cannot be understood"),
         ],
     )
-    async def test_its_failure_is_said(self, cloud: AwsServer, tmp_path: Path, script: str, words: str) -> None:
-        """Within the deadline, with the first line that it wrote."""
-        aws_file(tmp_path, "config", f"[default]\ncredential_process = {program(tmp_path / 'keys', script)}\n")
+    @pytest.mark.parametrize("nested", [False, True])
+    async def test_its_failure_is_said_without_its_words(
+        self, cloud: AwsServer, tmp_path: Path, script: str, words: str, nested: bool
+    ) -> None:
+        """What it printed and its arguments may hold a secret; a role's source profile alike."""
+        process = f"credential_process = {program(tmp_path / 'keys', script)} c4n4ry\n"
+        role = f"role_arn = {ROLE}\nsource_profile = source\n[profile source]\n" if nested else ""
+        aws_file(tmp_path, "config", f"[default]\n{role}{process}")
         with pytest.raises(AwsCredentialsMissing, match=words) as caught:
+            await fetch(CHAIN)
+        assert "c4n4ry" not in caught.value.message + caught.value.hint
+        assert cloud.asked == []
+
+    async def test_one_that_hangs_ends_at_the_deadline(self, cloud: AwsServer, tmp_path: Path) -> None:
+        """And is said."""
+        path = program(tmp_path / "keys", "sleep 60")
+        aws_file(tmp_path, "config", f"[default]\ncredential_process = {path}\n")
+        with pytest.raises(AwsCredentialsMissing, match=r"no answer within 2.5 s"):
             await fetch(CHAIN, AwsSettings(call_timeout_s=2.5))
-        assert "2nd" not in caught.value.message
         assert cloud.asked == []
 
 

@@ -15,6 +15,7 @@ import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from agent.model import hints
 from agent.model.credential import AwsKeys
 from agent.model.problem import Pace, Problem
 from agent.model.problems.aws import (
@@ -295,6 +296,23 @@ class TestProxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.url)
         assert (await fetch(identity())).username == "AWS"
         assert seen == []
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    @pytest.mark.parametrize(
+        "value", ["http://user:p#ss@h:9", "user:p#ss@h:9", "http://user:pass@h:notaport", "http://"]
+    )
+    async def test_one_that_is_no_url_is_said(
+        self, cloud: AwsServer, monkeypatch: pytest.MonkeyPatch, scheme: str, value: str
+    ) -> None:
+        """By the variable's name, without its value, which holds a password; it is no fault of AWS."""
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"{scheme}://aws.example")
+        monkeypatch.setenv(f"{scheme}_proxy", value)
+        with pytest.raises(AwsUnreachable, match=f"{scheme.upper()}_PROXY is not (a|the) URL") as caught:
+            await fetch(identity())
+        assert caught.value.hint == hints.PROXY
+        for part in ("user", "p#ss", "pass@", "notaport"):
+            assert part not in caught.value.message
+        assert cloud.asked == []
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     async def test_a_refusal_shows_no_password(
