@@ -32,7 +32,7 @@ from agent.services.credentials import Credentials
 from agent.services.custody import Custody
 from agent.services.logins import Logins
 from agent.services.planning import Planning
-from agent.services.refusals import Refusals
+from agent.services.refusals import Refusals, chain_words
 from agent.services.reports import Reports
 from agent.services.sandbox_watch import SandboxWatch
 from agent.services.secrets import Secrets
@@ -126,14 +126,22 @@ class Parts:
         aws = Aws(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
         tokens = _ProtectedTokens(aws, Learned(front.scrubber, "ecr", _TOKENS_KNOWN))
         self.credentials = Credentials(
-            tokens=tokens, clock=clock, settings=front.settings, board=board, log=log, draw=_draw
+            tokens=tokens,
+            clock=clock,
+            settings=front.settings,
+            board=board,
+            log=log,
+            draw=_draw,
+            on_token=self._wake_logins,
         )
         probe = RegistryProbe(self._http, clock.now)
         surroundings = Surroundings(
             credentials=self.credentials,
             sign_in=SignIn(self.docker_cli, probe, self.tools, lambda: front.settings.value.docker.login_timeout_s),
             custody=self.custody,
-            refusals=Refusals(self.ledger, clock.now, front.scrubber.scrub),
+            refusals=Refusals(
+                self.ledger, clock.now, front.scrubber.scrub, lambda: chain_words(front.settings.value.aws, environ)
+            ),
             docker=self.tools,
             board=board,
             clock=clock,

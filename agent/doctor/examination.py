@@ -36,7 +36,7 @@ from agent.model.sensitive import Sensitive
 from agent.model.status import State
 from agent.model.text import printable
 from agent.observe.redaction import Scrubber, secrets_of_environment
-from agent.services.refusals import Refusals
+from agent.services.refusals import Refusals, chain_words
 from agent.settings_loader import Loaded
 
 TOTAL_S: Final = 26.0
@@ -162,7 +162,12 @@ class Examination:
                 questions=questions,
                 files=self._files,
                 aws=Aws(user=self._user, environ=self._environ, now=lambda: datetime.now(UTC), learned=self._learned),
-                refusals=Refusals(self._ledger, lambda: datetime.now(UTC), self.scrub),
+                refusals=Refusals(
+                    self._ledger,
+                    lambda: datetime.now(UTC),
+                    self.scrub,
+                    lambda: chain_words(settings.aws, self._environ),
+                ),
                 learned=self._learned,
                 login_parts=lambda: self._login_parts(tools, questions),
                 status=status,

@@ -68,13 +68,18 @@ class Plan:
     sound: bool = True
 
 
+def excluded_hosts(exclude: Iterable[str]) -> frozenset[str]:
+    """The registries that are to be left alone, by their canonical names."""
+    return frozenset(map(_canonical, exclude))
+
+
 def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defaults: AwsDefaults) -> Plan:
     """At most one login a registry, by scope, then by name.
 
     A disabled secret is shown only where no enabled one serves its registry; one that cannot be used gives way to
     the next. `exclude` holds host names as people type them.
     """
-    excluded = {_canonical(name) for name in exclude}
+    excluded = excluded_hosts(exclude)
     by_registry: dict[Registry, list[RegistrySecret]] = {}
     for secret in sorted(secrets, key=lambda s: (not s.enabled, _RANK[s.scope], s.name, s.origin)):
         by_registry.setdefault(secret.registry, []).append(secret)

@@ -70,6 +70,7 @@ class Credentials:
         board: gets `clock_skew` where AWS answers, but by a clock far from ours.
         log: gets `token.obtained` and `token.failed`.
         draw: from -1 to 1, for the spread of renewals.
+        on_token: called when AWS gave a token after it had failed to.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class Credentials:
         board: Reporter,
         log: Log,
         draw: Callable[[], float],
+        on_token: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_token: Final = on_token
         self._tokens: Final = tokens
         self._clock: Final = clock
         self._settings: Final = settings
@@ -114,6 +117,14 @@ class Credentials:
         if isinstance(outcome, _Failure):
             raise self._about(outcome, subject) from outcome.problem
         return outcome
+
+    def may_work(self, identity: AwsIdentity) -> bool:
+        """Whether a failure holds no longer: there is a token since, or the settings are others."""
+        holding = self._holdings.get(identity)
+        if holding is None:
+            return False
+        works = holding.failure is None and holding.credential is not None
+        return works or holding.settings != self._settings().aws
 
     def clock_jumped(self) -> None:
         """How far AWS's clock was from ours is no longer known; the next answer tells anew."""
@@ -173,10 +184,12 @@ class Credentials:
         floor = timedelta(seconds=settings.min_interval_s)
         due = renew_at(now, token.expires_at, fraction=settings.fraction, draw=self._draw(), floor=floor)
         holding.floor = Deadline.after(floor, now, self._clock.monotonic())
-        holding.failure, holding.failures = None, 0
+        failed, holding.failure, holding.failures = holding.failure is not None, None, 0
         holding.credential = Credential(token.username, token.password, now, token.expires_at, due, token.arn)
         skew = clock_skew(token.server_time, now)
         self._board.report(_OWNER, [skew] if skew else [])
+        if failed:
+            self._on_token()
         return holding.credential
 
     def _failed(self, holding: _Holding, problem: Problem) -> _Failure:

@@ -26,6 +26,7 @@ class RegistryLogin:
         parts: what it works with.
         ends_at: when the login that Docker holds already ends, if it is ours and does.
         on_first_outcome: hears once that it was attempted or skipped.
+        promised: the id that its first attempt is to have, for whoever asked the login before it.
     """
 
     def __init__(
@@ -35,10 +36,11 @@ class RegistryLogin:
         *,
         ends_at: datetime | None,
         on_first_outcome: Callable[[], None],
+        promised: str | None = None,
     ) -> None:
         self.login: Final = login
         self._with: Final = parts
-        self.row: Final = LoginRow(login, parts.clock.now(), parts.board, on_first_outcome)
+        self.row: Final = LoginRow(login, parts.clock.now(), parts.board, on_first_outcome, promised)
         self._standing: Final = Standing(
             login.registry,
             self.row,
@@ -49,7 +51,7 @@ class RegistryLogin:
         )
         self._standing.begin(ends_at)
         self.row.show(expires_at=ends_at)
-        self._next: Final = NextAttempt(self.row, self._standing, parts)
+        self._next: Final = NextAttempt(self.row, self._standing, parts, self._may_work, promised)
         self._id = parts.new_id()
         self._take_over = False
         self._force = True
@@ -60,8 +62,14 @@ class RegistryLogin:
         """Have it log in at once, over a person's own entry too; the id of the attempt that this brings."""
         return self._next.ask()
 
+    @property
+    def promised(self) -> str | None:
+        """The id of an attempt that somebody asked for and that is not over."""
+        under_way = self._id if self._take_over and self.row.now.attempting else None
+        return self._next.asked or under_way
+
     def wake(self) -> None:
-        """Have it look again at its clock and at its tools."""
+        """Have it look again at its clock, at its tools and at what AWS said to others."""
         self._next.wake()
 
     async def run(self) -> None:
@@ -88,15 +96,20 @@ class RegistryLogin:
             await self._attempt(started)
         except Problem as problem:
             await self._failed(problem, started)
+            self._over()
             raise
         except Exception as error:
             self._with.log.exception("login.crashed", **self.row.names)
             fault = InternalError(self.row.now.hostname, f"a fault of the agent itself: {type(error).__name__}")
             await self._failed(fault, started)
+            self._over()
             raise fault from error
-        finally:
-            self.row.show(attempting=False)
-            self.row.first_outcome()
+        self._over()
+
+    def _over(self) -> None:
+        """Not where it was cancelled: nothing came of it, and who waits for it is told by what takes its place."""
+        self.row.show(attempting=False)
+        self.row.first_outcome()
 
     def skip(self, reason: str) -> None:
         """Show that the registry is left alone for now; who asked for an attempt learns so too."""
@@ -143,6 +156,14 @@ class RegistryLogin:
         if isinstance(source, Credential):
             return source
         return await self._with.credentials.credential(source, self.row.now.hostname, stale=stale, force=force)
+
+    def _may_work(self) -> bool:
+        """Whether AWS's failure holds no longer: another registry got a token since, or `aws.*` was set otherwise."""
+        source, cause = self.login.source, self._standing.cause
+        if cause is None or not isinstance(source, AwsIdentity):
+            return False
+        failed_there = cause.drawn or cause.code.startswith("aws_")  # the second: a refusal from before a restart
+        return failed_there and self._with.credentials.may_work(source)
 
     async def _await_docker(self) -> None:
         """Wait for the CLI; a registry without a valid login is skipped meanwhile."""

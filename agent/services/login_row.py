@@ -16,9 +16,19 @@ class LoginBoard(Protocol):
 
 
 class LoginRow:
-    """What one login shows. `on_first_outcome` hears once that it was attempted or skipped."""
+    """What one login shows. `on_first_outcome` hears once that it was attempted or skipped.
 
-    def __init__(self, login: Login, now: datetime, board: LoginBoard, on_first_outcome: Callable[[], None]) -> None:
+    `attempt_id` is that of the attempt to come, where somebody waits for it.
+    """
+
+    def __init__(
+        self,
+        login: Login,
+        now: datetime,
+        board: LoginBoard,
+        on_first_outcome: Callable[[], None],
+        attempt_id: str | None = None,
+    ) -> None:
         self._board: Final = board
         self._on_first_outcome: Final = on_first_outcome
         self.over = False
@@ -28,6 +38,7 @@ class LoginRow:
             scope=login.secret.scope.value,
             kind=login.kind.value,
             changed_at=now,
+            attempt_id=attempt_id,
         )
         board.put_registry(self._row)
 

@@ -1,30 +1,18 @@
 """All logins: one task a registry, begun, ended and replaced as the plan says."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import suppress
-from datetime import datetime
 from typing import Final, Protocol
 
 from agent.model.credential import AwsIdentity
 from agent.model.plan import Login, Plan, Skipped
 from agent.model.problem import Problem
-from agent.model.registry import Registry, parse_hostname
+from agent.model.registry import parse_hostname
 from agent.model.status import Phase, RegistryStatus, State
+from agent.services.departures import Departures, Ledger
 from agent.services.login import RegistryLogin
 from agent.services.surroundings import Surroundings
-from agent.services.waiting import TICK_S, until_beat
-
-_STUCK_S: Final = 3 * TICK_S
-
-
-class LedgerEntry(Protocol):
-    @property
-    def expires_at(self) -> datetime | None: ...
-
-
-class Ledger(Protocol):
-    def entries(self) -> Mapping[str, LedgerEntry]: ...
 
 
 class Tokens(Protocol):
@@ -62,16 +50,16 @@ class Logins:
         self._skipped: Final[dict[str, RegistryStatus]] = {}
         self._plan: Plan | None = None
         self._planned: Final = asyncio.Event()
-        self._to_release: Final[dict[str, tuple[Registry, str]]] = {}
-        self._releasing: Final[set[str]] = set()
         self._running = False
         self._complete = False
-        self._swept_at = surroundings.clock.monotonic()
+        self._reckoned = False
+        self._taking = False
+        self._departures: Final = Departures(surroundings, board, ledger, self._logins.keys())
 
     @property
     def turning(self) -> bool:
         """Whether the loop that looks after expiries still ticks."""
-        return self._with.clock.monotonic() - self._swept_at < _STUCK_S
+        return self._departures.turning
 
     def follow(self, plan: Plan) -> None:
         """Take this plan in the place of the last one, as soon as `run` gets to it."""
@@ -96,12 +84,15 @@ class Logins:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._sweep(group), name="logins:sweep")
+            group.create_task(self._departures.sweep(group), name="logins:sweep")
             while True:
                 await self._planned.wait()
                 self._planned.clear()
                 assert self._plan is not None  # noqa: S101 - it is set before the event
+                self._taking = True
                 await self._take(self._plan, group)
+                self._taking = False
+                self._check_phase()
 
     async def once(self, plan: Plan) -> bool:
         """One attempt at each login of the plan; whether all that is wanted is logged in."""
@@ -127,31 +118,29 @@ class Logins:
     async def _take(self, plan: Plan, group: asyncio.TaskGroup) -> None:
         wanted = {login.registry.hostname: login for login in plan.logins}
         skipped = {entry.registry.hostname for entry in plan.skipped}
+        promised: dict[str, str | None] = {}
         for hostname, former in [*self._logins.items()]:
             if former.login != wanted.get(hostname):
+                promised[hostname] = former.promised
                 await self._end(hostname)
             if hostname not in wanted:
-                # Beside the rest: a credential helper that hangs must not hold up the other registries.
-                group.create_task(self._part_with(former.login.registry, disappeared=hostname not in skipped))
+                self._departures.part_with(former.login.registry, group, disappeared=hostname not in skipped)
+        for hostname in self._skipped.keys() - skipped - wanted.keys():
+            self._departures.part_with(parse_hostname(hostname), group)
         self._show(plan)
         self._tokens.retain({login.source for login in plan.logins if isinstance(login.source, AwsIdentity)})
         for hostname, login in wanted.items():
             if hostname not in self._logins:
-                fresh = self._new(login)
+                fresh = self._new(login, promised.get(hostname))
                 self._tasks[hostname] = group.create_task(fresh.run(), name=f"login:{hostname}")
         self._with.log.info(
             "plan.changed", logins=sorted(wanted), skipped=sorted(self._skipped), problems=len(plan.problems)
         )
-        if plan.complete and plan.sound and not self._complete:
-            self._part_with_missing({*wanted, *skipped}, group)
+        if plan.complete and plan.sound and not self._reckoned:
+            self._reckoned = True
+            self._departures.part_with_missing({*wanted, *skipped}, group)
         self._complete = self._complete or plan.complete
-        self._check_phase()
-
-    def _part_with_missing(self, served: Collection[str], group: asyncio.TaskGroup) -> None:
-        """Secrets that disappeared while the agent was down; only the state directory knows of their logins."""
-        if self._with.settings().secrets.removed == "logout":
-            for hostname in self._ledger.entries().keys() - set(served):
-                group.create_task(self._part_with(parse_hostname(hostname), disappeared=True))
+        self.wake()  # the settings may have changed with the plan
 
     def _show(self, plan: Plan) -> None:
         """Put the plan's skipped registries and its problems on the board."""
@@ -165,15 +154,15 @@ class Logins:
         for row in skipped.values():
             self._board.put_registry(row)
 
-    def _new(self, login: Login) -> RegistryLogin:
+    def _new(self, login: Login, promised: str | None = None) -> RegistryLogin:
         hostname = login.registry.hostname
-        ends = isinstance(login.source, AwsIdentity) or login.source.expires_at is not None
-        former = self._ledger.entries().get(hostname) if ends else None
+        former = self._ledger.entries().get(hostname)
         fresh = RegistryLogin(
             login,
             self._with,
             ends_at=former.expires_at if former else None,
             on_first_outcome=self._check_phase,
+            promised=promised,
         )
         self._logins[hostname] = fresh
         return fresh
@@ -186,53 +175,10 @@ class Logins:
         await asyncio.wait({task})
         self._board.report(f"login:{hostname}", ())
 
-    async def _part_with(self, registry: Registry, *, disappeared: bool) -> None:
-        """No secret serves the registry any more: leave its login alone, or take it out where that is wanted."""
-        if disappeared:
-            self._board.remove_registry(registry.hostname)
-        if disappeared and self._with.settings().secrets.removed == "logout":
-            await self._release(registry, "login.removed")
-        else:
-            await self._with.custody.leave(registry)
-
-    async def _release(self, registry: Registry, event: str) -> None:
-        """Take a login out; what fails is tried again by the sweep, unless a secret serves the registry by then."""
-        hostname, owner = registry.hostname, f"release:{registry}"
-        if hostname in self._logins:
-            self._to_release.pop(hostname, None)
-            self._board.report(owner, ())
-            return
-        self._to_release[hostname] = (registry, event)
-        self._releasing.add(hostname)
-        try:
-            released = await self._with.custody.release(registry)
-        except Problem as problem:
-            self._board.report(owner, (problem,))
-            return
-        finally:
-            self._releasing.discard(hostname)
-        self._to_release.pop(hostname, None)  # a secret that came and went meanwhile brought a second one
-        self._board.report(owner, ())
-        if released:
-            self._with.log.info(event, registry=hostname)
-
-    async def _sweep(self, group: asyncio.TaskGroup) -> None:
-        """Take out logins whose secret is gone: when their token ends, or when taking them out has failed before."""
-        never = asyncio.Event()
-        while True:
-            await self._with.clock.wait(never, until_beat(self._with.clock, TICK_S))
-            self._swept_at = self._with.clock.monotonic()
-            now = self._with.clock.now()
-            for hostname, entry in self._ledger.entries().items():
-                if hostname not in self._logins and entry.expires_at is not None and entry.expires_at <= now:
-                    self._to_release.setdefault(hostname, (parse_hostname(hostname), "login.expired"))
-            for hostname, (registry, event) in self._to_release.items():
-                if hostname not in self._releasing:
-                    # Beside each other: a credential helper that hangs holds up its own registry.
-                    group.create_task(self._release(registry, event), name=f"release:{hostname}")
-
     def _check_phase(self) -> None:
-        if not self._running and self._complete and all(login.row.over for login in self._logins.values()):
+        if self._running or self._taking or not self._complete:
+            return
+        if all(login.row.over for login in self._logins.values()):
             self._running = True
             self._board.set_phase(Phase.RUNNING)
 

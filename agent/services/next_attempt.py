@@ -1,6 +1,7 @@
 """When a login is tried again: its retry, its renewal, another look, or a person's word, whichever comes first."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -17,12 +18,21 @@ from agent.services.waiting import wait_until
 class NextAttempt:
     """Waits for one registry's login, and sees to it that an expiry meanwhile is noticed when it comes."""
 
-    def __init__(self, row: LoginRow, standing: Standing, parts: Surroundings) -> None:
+    def __init__(
+        self,
+        row: LoginRow,
+        standing: Standing,
+        parts: Surroundings,
+        may_work: Callable[[], bool] = lambda: False,
+        asked: str | None = None,
+    ) -> None:
+        """`may_work`: whether what failed may work now, for a reason that lies elsewhere; `asked` as by `ask`."""
         self._row: Final = row
         self._standing: Final = standing
         self._with: Final = parts
         self._wake: Final = asyncio.Event()
-        self._asked: str | None = None
+        self._may_work: Final = may_work
+        self._asked = asked
         self._held: Credential | None = None
         self._due: Deadline | None = None
         self._clock_is_off = False
@@ -31,6 +41,11 @@ class NextAttempt:
         """Have it come at once; the id that it is to have."""
         self._asked = self._asked or self._with.new_id()
         self._wake.set()
+        return self._asked
+
+    @property
+    def asked(self) -> str | None:
+        """The id that somebody was promised, while the attempt has not begun."""
         return self._asked
 
     def take_asked(self) -> str | None:
@@ -88,9 +103,10 @@ class NextAttempt:
 
     @property
     def _may_go_on(self) -> bool:
-        """Whether what the wait was for has come sooner: somebody asks, or docker is there."""
+        """Whether what the wait was for has come sooner: somebody asks, docker is there, or AWS gives tokens again."""
         without_docker = isinstance(self._standing.cause, DockerCliMissing)
-        return self._asked is not None or (without_docker and self._with.docker.docker_present.is_set())
+        docker_is_back = without_docker and self._with.docker.docker_present.is_set()
+        return self._asked is not None or docker_is_back or self._may_work()
 
     def _next_look_s(self) -> float | None:
         """Seconds to the next look where the clock is off, or a token that cannot be renewed works past its end."""

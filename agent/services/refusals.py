@@ -1,6 +1,6 @@
 """Who said no, to which secret, until when: kept in the state directory, so that a restart is no new try."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -9,6 +9,15 @@ from agent.model.ledger import Rejection
 from agent.model.plan import Login
 from agent.model.problem import Pace, Problem
 from agent.model.problems import codes
+from agent.settings import AwsSettings
+
+_CHAIN_VARIABLES: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
 
 
 class Ledger(Protocol):
@@ -20,13 +29,20 @@ class Ledger(Protocol):
 class Refusals:
     """A refusal holds for the very secret that was refused; another one is tried at once.
 
-    `scrub` takes known secrets out of a text, in case a registry repeated one.
+    `scrub` takes known secrets out of a text, in case a registry repeated one. `chain` gives what `chain_words` does.
     """
 
-    def __init__(self, ledger: Ledger, now: Callable[[], datetime], scrub: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        now: Callable[[], datetime],
+        scrub: Callable[[str], str] = str,
+        chain: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
         self._ledger: Final = ledger
         self._now: Final = now
         self._scrub: Final = scrub
+        self._chain: Final = chain
 
     def held_back(self, login: Login) -> tuple[Problem, datetime] | None:
         """The refusal of this very secret, and when it may be tried again; None where it is free to try."""
@@ -57,7 +73,19 @@ class Refusals:
             return self._ledger.fingerprint("given", source.username, source.password.reveal())
         keys = source.keys
         parts = [source.region, str(source.public), source.role_arn or "", source.external_id or ""]
-        if keys is not None:
-            session_token = keys.session_token.reveal() if keys.session_token else ""
-            parts += [keys.access_key_id, keys.secret_access_key.reveal(), session_token]
-        return self._ledger.fingerprint("aws", *parts)
+        if keys is None:
+            return self._ledger.fingerprint("aws chain", *parts, *self._chain())
+        session_token = keys.session_token.reveal() if keys.session_token else ""
+        return self._ledger.fingerprint(
+            "aws", *parts, keys.access_key_id, keys.secret_access_key.reveal(), session_token
+        )
+
+
+def chain_words(settings: AwsSettings, environ: Mapping[str, str]) -> Sequence[str]:
+    """What decides as whom the default AWS chain asks, beside the role; for a keyed hash, since it holds secrets."""
+    return (
+        settings.profile or "",
+        str(settings.identity_token_file or ""),
+        *(environ.get(name, "") for name in _CHAIN_VARIABLES),
+        *settings.identity_token_command,
+    )

@@ -21,6 +21,7 @@ class Credentials(Protocol):
     async def credential(
         self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
     ) -> Credential: ...
+    def may_work(self, identity: AwsIdentity) -> bool: ...
 
 
 class SigningIn(Protocol):

@@ -118,7 +118,7 @@ class AgentInside:
             "tasks": len(asyncio.all_tasks()),
             "tokens held": len(self.credentials._holdings),
             "logins": len(self.logins._logins) + len(self.logins._tasks) + len(self.logins._skipped),
-            "releases": len(self.logins._to_release) + len(self.logins._releasing),
+            "releases": self.logins._departures.open,
             "charges": len(self.custody._charges) + len(self.custody._turns),
             "ledger": len(self.ledger.entries()),
             "refusals": len(self.ledger._rejections),

@@ -51,6 +51,11 @@ class FakeCredentials:
         self.problem: Problem | None = None
         self.given: list[Credential] = []
         self.life = timedelta(hours=12)
+        self.works_again = False
+
+    def may_work(self, identity: AwsIdentity) -> bool:
+        assert identity.region
+        return self.works_again
 
     async def credential(
         self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
@@ -149,6 +154,9 @@ class LiveSettings:
 
     def removed(self, policy: str) -> None:
         self.value = replace(self.value, secrets=replace(self.value.secrets, removed=policy))
+
+    def excluded(self, *hosts: str) -> None:
+        self.value = replace(self.value, secrets=replace(self.value.secrets, exclude=hosts))
 
 
 class Bench:

@@ -10,7 +10,7 @@ from tenacity import AsyncRetrying, RetryCallState
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential, EcrToken
 from agent.model.problem import Problem
-from agent.model.problems.aws import AwsAccessDenied, AwsThrottled
+from agent.model.problems.aws import AwsAccessDenied, AwsThrottled, AwsUnreachable
 from agent.model.sensitive import Sensitive
 from agent.services.credentials import Credentials
 from agent.services.retries import wait_after
@@ -74,7 +74,9 @@ class World:
             board=self.board,
             log=self.log,
             draw=self._draw,
+            on_token=lambda: self.news.append(self.credentials.may_work(IDENTITY)),
         )
+        self.news: list[bool] = []
 
     def _draw(self) -> float:
         self.draws += 1
@@ -294,6 +296,21 @@ async def test_other_aws_settings_ask_anew(world: World) -> None:
     old = await world.get()
     world.settings = replace(world.settings, aws=AwsSettings(profile="other"))
     assert await world.get() != old
+
+
+async def test_who_failed_may_come_when_it_works_again(world: World) -> None:
+    """All who share the identity hear of its first token after a failure; other settings free them too."""
+    assert not world.credentials.may_work(IDENTITY)
+    world.aws.failure = AwsUnreachable("aws", "x")
+    await world.failure()
+    assert not world.credentials.may_work(IDENTITY)
+    world.settings = replace(world.settings, aws=AwsSettings(profile="other"))
+    assert world.credentials.may_work(IDENTITY)
+    await world.failure()
+    assert not world.credentials.may_work(IDENTITY)
+    world.aws.failure = None
+    await world.get(force=True)
+    assert world.news == [True]
 
 
 async def test_identities_no_longer_used_are_forgotten(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from agent.model.plan import Login
 from agent.model.problem import Pace
-from agent.model.problems.aws import AwsUnreachable, ClockSkew
+from agent.model.problems.aws import AwsAccessDenied, AwsUnreachable, ClockSkew
 from agent.model.problems.keeping import ConfigUnwritable
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryRateLimited, RegistryUnreachable
 from agent.model.status import State
@@ -100,6 +100,27 @@ async def test_retry_after_is_obeyed(bench: Bench, begin: Begin) -> None:
     assert len(bench.sign_in.tried) == 1
     await bench.clock.advance(2)
     assert len(bench.sign_in.tried) == 2
+
+
+async def test_a_refusal_by_aws_ends_when_aws_gives_somebody_a_token(bench: Bench, begin: Begin) -> None:
+    """A registry of the same identity was renewed, or `aws.*` was set otherwise; its own registry's refusal stays."""
+    bench.credentials.problem = AwsAccessDenied("aws", "no", pace=Pace.REJECTED)
+    login = await begin(native())
+    bench.credentials.problem = None
+    login.wake()
+    await bench.clock.settle()
+    assert bench.state() is State.REJECTED
+    bench.credentials.works_again = True
+    login.wake()
+    await bench.clock.settle()
+    assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
+    bench.sign_in.answer = lambda _: LoginRejected(ECR, "wrong")
+    login.ask()
+    await bench.clock.settle()
+    tried = len(bench.sign_in.tried)
+    login.wake()
+    await bench.clock.settle()
+    assert len(bench.sign_in.tried) == tried
 
 
 async def test_a_refusal_from_before_a_restart_holds(bench: Bench, begin: Begin) -> None:

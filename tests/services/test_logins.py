@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -104,6 +104,83 @@ async def test_a_secret_that_went_while_the_agent_was_down_is_logged_out(stage: 
     assert "docker.io" in stage.custody.kept
     await stage.follow(GHCR)
     assert "docker.io" not in stage.custody.kept
+
+
+async def test_a_source_that_is_mended_later_tells_what_went_meanwhile(stage: Stage) -> None:
+    """One that was broken at the first reading may have held the secret; once it is whole it is known."""
+    stage.settings.removed("logout")
+    stage.custody.kept["docker.io"] = "hub-password"
+    stage.ledger.known["docker.io"] = LedgerEntry(docker_key="docker.io", digests=())
+    stage.logins.follow(replace(plan(GHCR), sound=False))
+    await stage.clock.settle()
+    assert (stage.phase(), "docker.io" in stage.custody.kept) == (Phase.RUNNING, True)
+    await stage.follow(GHCR)
+    assert "docker.io" not in stage.custody.kept
+
+
+async def test_a_secret_that_was_disabled_and_then_removed_is_logged_out(stage: Stage) -> None:
+    """While it is disabled its login is left alone."""
+    stage.settings.removed("logout")
+    await stage.follow(GHCR, HUB)
+    await stage.follow(GHCR, {**HUB, "enabled": False})
+    assert "docker.io" in stage.custody.kept
+    await stage.follow(GHCR)
+    assert (stage.custody.kept, stage.states()) == ({"ghcr.io": "right"}, {"ghcr.io": State.LOGGED_IN})
+
+
+@pytest.mark.parametrize("expires_at", [None, EPOCH])
+async def test_an_excluded_registry_is_left_alone(stage: Stage, expires_at: datetime | None) -> None:
+    """Also where its secret went while the agent was down, or its token has ended: the person keeps it."""
+    stage.settings.removed("logout")
+    stage.settings.excluded("https://index.docker.io/v1/")
+    stage.custody.kept["docker.io"] = "hub-password"
+    stage.ledger.known["docker.io"] = LedgerEntry(docker_key="docker.io", digests=(), expires_at=expires_at)
+    await stage.follow(GHCR)
+    await stage.clock.advance(31)
+    assert "docker.io" in stage.custody.kept
+
+
+async def test_a_dead_token_goes_although_its_registry_has_another_secret_now(stage: Stage) -> None:
+    """A password that is refused leaves the token of before in its place, until that ends."""
+    stage.custody.kept["ghcr.io"] = "token-of-before"
+    stage.ledger.known["ghcr.io"] = LedgerEntry(docker_key="ghcr.io", digests=(), expires_at=EPOCH + timedelta(hours=1))
+    stage.sign_in.answer = lambda _: LoginRejected("ghcr.io", "wrong")
+    await stage.follow(GHCR)
+    assert "ghcr.io" in stage.custody.kept
+    await stage.clock.advance(HOURS + 1)
+    assert "ghcr.io" not in stage.custody.kept
+    assert stage.warnings.keys() == {"login_rejected", "token_expired"}
+
+
+async def test_a_secret_that_changes_during_its_first_attempt_was_not_attempted(stage: Stage) -> None:
+    """The phase waits for the login that takes its place."""
+    stage.sign_in.hanging = "ghcr.io"
+    await stage.follow(GHCR)
+    await stage.follow({**GHCR, "password": "new"})
+    assert stage.phase() is Phase.STARTING
+    stage.sign_in.hanging = ""
+    await stage.follow({**GHCR, "password": "newer"})
+    assert (stage.phase(), stage.states()) == (Phase.RUNNING, {"ghcr.io": State.LOGGED_IN})
+
+
+@pytest.mark.parametrize("hanging", ["ghcr.io", ""])
+async def test_who_asked_hears_of_the_login_that_takes_the_others_place(stage: Stage, hanging: str) -> None:
+    """Whether the attempt had begun or not: the secret's new login has the id that was promised, and takes over."""
+    stage.sign_in.hanging = "ghcr.io"
+    await stage.follow(GHCR)
+    if hanging:  # an attempt that was asked for, and has begun
+        stage.sign_in.hanging = ""
+        await stage.follow({**GHCR, "password": "other"})
+        stage.sign_in.hanging = hanging
+    (promised,) = stage.logins.renew("ghcr.io")
+    await stage.clock.settle()
+    (before,) = stage.board.snapshot.registries
+    assert (before.attempting, before.attempt_id == promised) == (True, bool(hanging))
+    stage.sign_in.hanging = ""
+    await stage.follow({**GHCR, "password": "new"})
+    (after,) = stage.board.snapshot.registries
+    assert (after.attempt_id, after.attempting, after.state) == (promised, False, State.LOGGED_IN)
+    assert stage.custody.taken_over[-1] is True
 
 
 async def test_a_logout_that_fails_is_tried_again_and_a_secret_that_returns_clears_it(stage: Stage) -> None:

@@ -1,12 +1,18 @@
 """A refusal outlives the agent, for the very secret that was refused."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from agent.edge.ledger import Ledger
 from agent.model.problem import Pace
+from agent.model.problems.aws import AwsAccessDenied
 from agent.model.problems.registry import LoginRejected
-from agent.services.refusals import Refusals
+from agent.services.refusals import Refusals, chain_words
+from agent.settings import AwsSettings
 from tests.fakes import EPOCH
 from tests.services.login_parts import native, plan
 
@@ -39,3 +45,33 @@ async def test_a_refusal_is_there_after_a_restart(tmp_path: Path) -> None:
     assert much_later.held_back(login) is None
     again.accepted(login)
     assert again.held_back(login) is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "variable"),
+    [
+        ({"profile": "other"}, None),
+        ({"identity_token_file": Path("/other")}, None),
+        ({"identity_token_command": ("other",)}, None),
+        ({"identity_token_command": ("gp", "other")}, None),
+        ({}, "AWS_ACCESS_KEY_ID"),
+        ({}, "AWS_SECRET_ACCESS_KEY"),
+        ({}, "AWS_PROFILE"),
+        ({}, "AWS_ROLE_ARN"),
+        ({}, "AWS_WEB_IDENTITY_TOKEN_FILE"),
+    ],
+)
+async def test_another_identity_of_the_chain_is_free_to_try(
+    tmp_path: Path, setting: dict[str, Any], variable: str | None
+) -> None:
+    """Settings that are read again, or an environment at the next start, may name somebody whom AWS never refused."""
+    settings, environ = AwsSettings(identity_token_command=("gp",)), {"AWS_PROFILE": "first"}
+    ledger, login = Ledger(tmp_path / "state", tmp_path / "docker"), native()
+    refusals = Refusals(ledger, lambda: EPOCH, chain=lambda: chain_words(settings, environ))
+    until = EPOCH + timedelta(minutes=30)
+    refusals.refused(login, AwsAccessDenied(login.registry.hostname, "AWS said no"), until)
+    before = settings, environ
+    settings, environ = replace(settings, **setting), environ | ({variable: "other"} if variable else {})
+    assert refusals.held_back(login) is None
+    settings, environ = before
+    assert refusals.held_back(login) is not None

@@ -1,0 +1,116 @@
+"""Logins that no secret serves any more: left alone, or taken out of Docker's configuration."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Final, Protocol
+
+from agent.model.plan import excluded_hosts
+from agent.model.problem import Problem
+from agent.model.registry import Registry, parse_hostname
+from agent.services.surroundings import Surroundings
+from agent.services.waiting import TICK_S, until_beat
+
+_STUCK_S: Final = 3 * TICK_S
+
+
+class LedgerEntry(Protocol):
+    @property
+    def expires_at(self) -> datetime | None: ...
+
+
+class Ledger(Protocol):
+    def entries(self) -> Mapping[str, LedgerEntry]: ...
+
+
+class Board(Protocol):
+    def report(self, owner: str, problems: tuple[Problem, ...] = ()) -> None: ...
+    def remove_registry(self, hostname: str) -> None: ...
+
+
+class Departures:
+    """Takes out what `secrets.removed` says, and what has ended; a registry that is excluded is left alone.
+
+    `served` are the registries that have a login just now: it changes while this looks on.
+    """
+
+    def __init__(self, surroundings: Surroundings, board: Board, ledger: Ledger, served: Collection[str]) -> None:
+        self._with: Final = surroundings
+        self._board: Final = board
+        self._ledger: Final = ledger
+        self._served: Final = served
+        self._to_release: Final[dict[str, tuple[Registry, str]]] = {}
+        self._releasing: Final[set[str]] = set()
+        self._swept_at = surroundings.clock.monotonic()
+
+    @property
+    def turning(self) -> bool:
+        """Whether the loop that looks after expiries still ticks."""
+        return self._with.clock.monotonic() - self._swept_at < _STUCK_S
+
+    @property
+    def open(self) -> int:
+        """How many are still to be taken out."""
+        return len(self._to_release)
+
+    def part_with_missing(self, known: Collection[str], group: asyncio.TaskGroup) -> None:
+        """Secrets that disappeared while the agent was down; only the state directory knows of their logins."""
+        if self._with.settings().secrets.removed == "logout":
+            for hostname in self._ledger.entries().keys() - set(known):
+                self.part_with(parse_hostname(hostname), group)
+
+    def part_with(self, registry: Registry, group: asyncio.TaskGroup, *, disappeared: bool = True) -> None:
+        """No secret serves the registry any more, or (not `disappeared`) one that is not to be used.
+
+        Beside the rest: a credential helper that hangs must not hold up the other registries.
+        """
+        group.create_task(self._part_with(registry, disappeared=disappeared), name=f"part with {registry}")
+
+    async def _part_with(self, registry: Registry, *, disappeared: bool) -> None:
+        if disappeared:
+            self._board.remove_registry(registry.hostname)
+        logout = self._with.settings().secrets.removed == "logout" and registry.hostname not in self._excluded
+        if disappeared and logout:
+            await self._release(registry, "login.removed")
+        else:
+            await self._with.custody.leave(registry)
+
+    async def _release(self, registry: Registry, event: str) -> None:
+        """Take a login out; what fails is tried again by the sweep, unless a secret serves the registry by then."""
+        hostname, owner = registry.hostname, f"release:{registry}"
+        if hostname in self._served:
+            self._to_release.pop(hostname, None)
+            self._board.report(owner, ())
+            return
+        self._to_release[hostname] = (registry, event)
+        self._releasing.add(hostname)
+        try:
+            released = await self._with.custody.release(registry)
+        except Problem as problem:
+            self._board.report(owner, (problem,))
+            return
+        finally:
+            self._releasing.discard(hostname)
+        self._to_release.pop(hostname, None)  # a secret that came and went meanwhile brought a second one
+        self._board.report(owner, ())
+        if released:
+            self._with.log.info(event, registry=hostname)
+
+    async def sweep(self, group: asyncio.TaskGroup) -> None:
+        """Take out logins whose secret is gone: when their token ends, or when taking them out has failed before."""
+        never = asyncio.Event()
+        while True:
+            await self._with.clock.wait(never, until_beat(self._with.clock, TICK_S))
+            self._swept_at = self._with.clock.monotonic()
+            now, left_alone = self._with.clock.now(), {*self._served, *self._excluded}
+            for hostname, entry in self._ledger.entries().items():
+                if hostname not in left_alone and entry.expires_at is not None and entry.expires_at <= now:
+                    self._to_release.setdefault(hostname, (parse_hostname(hostname), "login.expired"))
+            for hostname, (registry, event) in self._to_release.items():
+                if hostname not in self._releasing:
+                    # Beside each other, as above.
+                    group.create_task(self._release(registry, event), name=f"release:{hostname}")
+
+    @property
+    def _excluded(self) -> frozenset[str]:
+        return excluded_hosts(self._with.settings().secrets.exclude)
