@@ -25,6 +25,7 @@ LOCKED_OUT: Final = 75
 
 _LOCK_S: Final = 10.0
 _LAST_WORD_S: Final = 0.4
+_LOCK_LOST: Final = "lock.lost"
 _UNREAD: Final = frozenset({"secret_invalid", "secrets_unavailable"})
 
 
@@ -44,6 +45,7 @@ class Agent:
         self._log: Final = self._front.log.logger
         self._parts: Parts | None = None
         self._serving = False
+        self._at_next_start: tuple[SettingsInvalid, ...] = ()
 
     async def run(self) -> int:
         """The daemon, until SIGTERM or SIGINT; the exit code."""
@@ -101,7 +103,11 @@ class Agent:
             async with asyncio.TaskGroup() as group:
                 services = self._services(parts, stop)
                 tasks = [group.create_task(_endless(service), name=service.name) for service in services]
-                self._log.info("agent.stopping", signal=await stop)
+                signal_name = await stop
+                if signal_name == _LOCK_LOST:
+                    self._say_locked_out()
+                    code = LOCKED_OUT
+                self._log.info("agent.stopping", signal=signal_name)
                 self._front.board.set_phase(Phase.STOPPING)
                 self._front.systemd.notify(STOPPING="1")
                 for task in tasks:
@@ -113,11 +119,13 @@ class Agent:
         return code
 
     def _services(self, parts: "Parts", stop: "asyncio.Future[str]") -> list["Service"]:
-        def lost() -> None:
+        def lost(what: str) -> None:
             if not stop.done():
-                stop.set_result("sandbox.lost")
+                stop.set_result(what)
 
-        return [*parts.services, *([parts.sandbox_watch(lost)] if self._front.systemd.unit else [])]
+        lock = parts.lock_watch(lambda: lost(_LOCK_LOST))
+        sandbox = [parts.sandbox_watch(lambda: lost("sandbox.lost"))] if self._front.systemd.unit else []
+        return [*parts.services, lock, *sandbox]
 
     async def _pass(self, parts: "Parts") -> bool:
         complete = await parts.logins.once(parts.planning.plan(await parts.secrets.read_once()))
@@ -161,28 +169,32 @@ class Agent:
         except TimeoutError:
             # A home directory that hangs will be told by the logins; it does not keep the status away.
             return True
+        self._say_locked_out()
+        return False
+
+    def _say_locked_out(self) -> None:
         self._log.error(
             "agent.locked_out",
             docker_config=str(self._front.settings.value.docker.config_dir),
             message="another agent keeps this Docker configuration; two would undo each other's work",
         )
-        return False
 
     def _reload(self) -> None:
         loaded = load_settings(*self._sources)
-        taken = not loaded.problems
+        # What environment and flags have wrong cannot change while the agent runs, and each such key has fallen back.
+        taken = not loaded.file_faults
         self._log.info("settings.reloaded", taken=taken, faults=[problem.message for problem in loaded.problems])
-        self._front.board.report("settings", loaded.problems)
         if taken:
             self._take(loaded.settings)
+        self._front.board.report("settings", (*self._at_next_start, *loaded.problems))
 
     def _take(self, settings: Settings) -> None:
         front, parts = self._front, self._parts
         held = front.settings.value.docker
+        self._at_next_start = ()
         if settings.docker.config_dir != held.config_dir:
             message = f"docker.config_dir is taken at the next start; until then {held.config_dir} holds"
-            restart = SettingsInvalid("docker.config_dir", message, hint="restart the agent")
-            front.board.report("settings", [restart])
+            self._at_next_start = (SettingsInvalid("docker.config_dir", message, hint="restart the agent"),)
             settings = replace(settings, docker=replace(settings.docker, config_dir=held.config_dir))
         front.settings.value = settings
         front.log.configure(settings.log.level, settings.log.format)

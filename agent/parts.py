@@ -30,6 +30,7 @@ from agent.observe.redaction import Learned
 from agent.services.clock_watch import ClockWatch
 from agent.services.credentials import Credentials
 from agent.services.custody import Custody
+from agent.services.lock_watch import LockWatch
 from agent.services.logins import Logins
 from agent.services.planning import Planning
 from agent.services.refusals import Refusals, chain_words
@@ -92,6 +93,10 @@ class Parts:
             watchdog,
             Tidying(front.clock, collect),
         )
+
+    def lock_watch(self, on_lost: Callable[[], None]) -> LockWatch:
+        """Runs beside `services`."""
+        return LockWatch(self.lock.hold, self._front.clock, self.lookout, on_lost)
 
     def sandbox_watch(self, on_lost: Callable[[], None]) -> SandboxWatch:
         """Runs beside `services` in a unit of systemd."""

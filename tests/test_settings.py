@@ -310,6 +310,21 @@ def test_a_file_of_no_use_gives_all_defaults(tmp_path: Path, make: Callable[[Pat
     assert loaded.file_failed
 
 
+def test_a_fault_is_the_files_only_where_it_would_not_be_there_without_it(tmp_path: Path) -> None:
+    """A reload is refused for these alone: what environment and flags have wrong stands as long as the agent runs."""
+    wrong = {"REGISTRY_AGENT_RETRY_MAX_WAIT_S": "abc"}
+    assert not load(tmp_path, '[log]\nlevel = "debug"', wrong).file_faults
+    (fault,) = load(tmp_path, '[log]\nlevel = "loud"', wrong).file_faults
+    assert fault.subject == "log.level"
+    early = {"REGISTRY_AGENT_RETRY_FIRST_WAIT_S": "400"}
+    assert not load(tmp_path, "", early).problems
+    assert {fault.subject for fault in load(tmp_path, "[retry]\nmax_wait_s = 300", early).file_faults} == {
+        "retry.first_wait_s",
+        "retry.max_wait_s",
+    }
+    assert load(tmp_path, "[", wrong).file_faults[0].subject.endswith(".toml")
+
+
 def test_a_file_from_windows_is_read(tmp_path: Path) -> None:
     """A byte order mark and its line ends do no harm."""
     file = tmp_path / "config.toml"

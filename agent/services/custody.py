@@ -102,6 +102,14 @@ class Custody:
         self._changed.set()
         return Kept(charge.stored_in, charge.findings, charge.ours)
 
+    async def holds(self, registry: Registry) -> bool:
+        """Whether Docker has a login of ours, as far as the state directory knows.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nobody can tell.
+        """
+        return await self._placement.holds(registry)
+
     async def leave(self, registry: Registry) -> None:
         """Look after a login no longer, and leave it where it is."""
         async with self._turns[registry.hostname]:

@@ -1,6 +1,7 @@
 """One registry's login: credential, `docker login`, Docker's configuration, report, wait, and again."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -73,6 +74,7 @@ class RegistryLogin:
         self._next.wake()
 
     async def run(self) -> None:
+        await self.look()
         wait_s = await self.held_back()
         if wait_s is not None:
             await self._sleep(wait_s)
@@ -214,6 +216,14 @@ class RegistryLogin:
             self._with.refusals.refused(self.login, problem, self._with.clock.now() + wait)
         await self._standing.fail(problem)
         self._unsaid = {"code": problem.code, "message": problem.message, "seconds": round(seconds, 3)}
+
+    async def look(self) -> None:
+        """Believe the state directory only where Docker still has the login of which it tells."""
+        if self._standing.valid:
+            with suppress(Problem):  # the attempt meets it too, and tells of it
+                if not await self._with.custody.holds(self.login.registry):
+                    self._standing.begin(None)
+                    self.row.show(expires_at=None)
 
     async def held_back(self) -> float | None:
         """Show a refusal of this very secret from before a restart, and say for how many seconds it still holds."""

@@ -108,6 +108,7 @@ class Logins:
         if not self._with.docker.docker_present.is_set():
             login.skip("there is no docker on PATH")
             return
+        await login.look()
         held_s = await login.held_back()
         if held_s is not None and held_s > 0:
             return

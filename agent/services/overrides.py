@@ -27,7 +27,7 @@ class Overrides:
                     "unset DOCKER_AUTH_CONFIG, or take the registry out of it",
                 )
             )
-        if not placed.ours:
+        if not placed.ours and not placed.older:
             where = CONFIG_FILE if placed.stored_in == CONFIG_FILE else f"docker-credential-{placed.stored_in}"
             reasons.append(
                 (

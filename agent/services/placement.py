@@ -60,7 +60,7 @@ class Order:
 class Placed:
     """What Docker now finds in the store that it asks: `login`, whether it is `ours`, whether this call `wrote` it.
 
-    `refusal` is why a helper did not take ours while it gives another one.
+    `refusal` is why a helper did not take ours while it gives another one, which may be an `older` one of ours.
     """
 
     stored_in: str
@@ -68,6 +68,7 @@ class Placed:
     ours: bool
     wrote: bool = False
     refusal: CredentialStoreFailed | None = None
+    older: bool = False
 
 
 class Placement:
@@ -120,6 +121,18 @@ class Placement:
             placed = await self._put_into_file(order, document, may_replace)
             if placed is not None:
                 return placed
+
+    async def holds(self, registry: Registry) -> bool:
+        """Whether Docker finds a login of ours.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nobody can tell.
+        """
+        key = registry.docker_key
+        document = await self._config.read()
+        helper, found = store_of(document, key), find(document, key)
+        login = await self._get(helper, key) if helper is not None else found and found[1]
+        return login is not None and self._is_known(registry, login)
 
     async def take_out(self, registry: Registry) -> bool:
         """Take the login out if it is still ours, and forget it either way. True: it was, and is out.
@@ -179,7 +192,8 @@ class Placement:
             except CredentialStoreFailed as refusal:
                 if login is None:
                     raise
-                return Placed(helper, login, ours=False, refusal=refusal)
+                older = self._is_known(order.registry, login)
+                return Placed(helper, login, ours=False, refusal=refusal, older=older)
             login = await self._get(helper, key)
             if login is None:
                 raise CredentialStoreFailed(key, f"docker-credential-{helper} said that it stored, but has no login")
@@ -199,6 +213,10 @@ class Placement:
     async def _get(self, helper: str, key: str) -> Entry | None:
         async with self._helper_turns[helper].reading():
             return await self._helpers.get(helper, key)
+
+    def _is_known(self, registry: Registry, login: Entry) -> bool:
+        known = self._ledger.entries().get(registry.hostname)
+        return known is not None and self._ledger.digest(registry.docker_key, login) in known.digests
 
     def _ownership(self, registry: Registry, *, take_over: bool) -> Ownership:
         known = self._ledger.entries().get(registry.hostname)

@@ -132,7 +132,9 @@ class Reports:
         return round(self._clock.monotonic() - started, 3)
 
     async def _pause(self, seconds: float) -> None:
-        await self._clock.wait(self._reconfigured, max(seconds, _SPACING_S))
+        """However long it has failed: what changed meanwhile is told one interval after the other side is back."""
+        longest = self._settings().report.interval_s
+        await self._clock.wait(self._reconfigured, max(min(seconds, longest), _SPACING_S))
         self._reconfigured.clear()
 
     async def _space(self) -> None:

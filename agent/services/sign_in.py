@@ -62,6 +62,9 @@ class Tools(Protocol):
     def docker(self) -> Path | None: ...
     @property
     def engine_reachable(self) -> bool: ...
+    def lost(self, program: Path) -> None:
+        """It was to be started, and is not there any more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +110,11 @@ class SignIn:
     async def _sign_in(self, login: Login, credential: Credential, *, through_engine: bool) -> SignedIn:
         registry = login.registry
         timeout = self._timeout_s()
+        program = self._program()
         look = asyncio.create_task(self._probe.look(registry, None, min(timeout, _LOOK_S)))
         try:
             result = await self._cli.login(
-                self._program(), registry, credential, timeout=timeout, through_engine=through_engine
+                program, registry, credential, timeout=timeout, through_engine=through_engine
             )
             if result.finished.returncode == 0 and result.entry is not None:
                 return self._accepted(registry, result.entry, await _soon(look))
@@ -118,6 +122,10 @@ class SignIn:
         except TimeoutError as error:
             raise await self._overran(registry, timeout, await look) from error
         except OSError as error:
+            # A script whose interpreter is missing gives the same error, and is there.
+            if isinstance(error, FileNotFoundError) and not await asyncio.to_thread(program.exists):
+                self._tools.lost(program)
+                raise _no_docker() from error
             raise cli_failed(registry.hostname, f"it cannot be started: {error.strerror or error}") from error
         finally:
             look.cancel()
@@ -125,7 +133,7 @@ class SignIn:
     def _program(self) -> Path:
         program = self._tools.docker
         if program is None:
-            raise DockerCliMissing("docker", "there is no docker on PATH any more")
+            raise _no_docker()
         return program
 
     def _accepted(self, registry: Registry, saved: Mapping[str, Any], seen: Seen | None) -> SignedIn:
@@ -172,6 +180,10 @@ class SignIn:
             if not release.cancelled() and release.when() > asyncio.get_running_loop().time():
                 release.cancel()
                 self._starts.release()
+
+
+def _no_docker() -> Problem:
+    return DockerCliMissing("docker", "there is no docker on PATH any more")
 
 
 def _may_be_the_password(status: int, kind: Kind) -> bool:

@@ -70,7 +70,7 @@ class ToolWatch:
         self._on_docker: Final = on_docker
         self._tools = Tools()
         self._seen: dict[str, tuple[object, Tool]] = {}
-        self._reported: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._reported: dict[str, tuple[tuple[object, ...], ...]] = {}
         self._ecr_wanted = False
         self._searches: Final[dict[str, asyncio.Task[Path | None]]] = {}
         self._wake: Final = asyncio.Event()
@@ -97,6 +97,12 @@ class ToolWatch:
         self._wake.set()
         self._wake_engine.set()
 
+    def lost(self, program: Path) -> None:
+        """Who wanted to start this docker found it gone: look for one at once, which the logins wait for."""
+        if self.docker == program:
+            self._no_docker()
+            self._wake.set()
+
     async def run(self) -> None:
         self._lookout.watch(self._programs, self._wake, every=_EVERY)
         await self.look()
@@ -106,9 +112,9 @@ class ToolWatch:
 
     async def _follow_programs(self) -> None:
         while True:
-            if self.docker is not None and self._tools.docker.version is None:
-                # It does not work, and may again without being another file.
-                await self._clock.wait(self._wake, _INTERVAL_S)
+            if self._tools.docker.version is None:
+                # It does not work and may again, or comes back between two looks of the lookout: no other file.
+                await self._clock.wait(self._wake, until_beat(self._clock, _INTERVAL_S))
                 self._wake.clear()
             else:
                 await wait_for_change(self._clock, self._lookout, self._wake, _INTERVAL_S)
@@ -138,11 +144,7 @@ class ToolWatch:
             self._report("docker", [DockerCliFailed("docker", hangs)])
             return
         if program is None:
-            self._set(docker=Tool())
-            self._report(
-                "docker", [DockerCliMissing("docker", "there is no docker on PATH, so no registry can log in")]
-            )
-            self.docker_present.clear()
+            self._no_docker()
             return
         if not self.docker_present.is_set():
             # Logins need not wait for its version.
@@ -156,6 +158,11 @@ class ToolWatch:
             )
         self._set(docker=tool)
         self._report("docker", failure)
+
+    def _no_docker(self) -> None:
+        self._set(docker=Tool())
+        self._report("docker", [DockerCliMissing("docker", "there is no docker on PATH, so no registry can log in")])
+        self.docker_present.clear()
 
     def _appeared(self) -> None:
         self.docker_present.set()
@@ -223,9 +230,9 @@ class ToolWatch:
 
     def _report(self, tool: str, problems: list[Problem]) -> None:
         """Report what is new only: a look that finds the same again is no news."""
-        keys = tuple(problem.key for problem in problems)
-        if self._reported.get(tool, ()) != keys:
-            self._reported[tool] = keys
+        said = tuple((problem.key, problem.message) for problem in problems)
+        if self._reported.get(tool, ()) != said:
+            self._reported[tool] = said
             self._board.report(f"tools:{tool}", tuple(problems))
 
     def _set(self, *, docker: Tool | None = None, aws: Tool | None = None, engine: Engine | None = None) -> None:

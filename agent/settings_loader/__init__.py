@@ -11,6 +11,7 @@ from agent.model.loopback import is_loopback
 from agent.model.problems.surroundings import SettingsInvalid
 from agent.settings import Settings
 from agent.settings_loader.sources import (
+    Document,
     Given,
     given_by_file,
     given_by_flags,
@@ -28,12 +29,14 @@ class Loaded:
     """Settings that can be used, and everything that was wrong on the way to them.
 
     `file` is the settings file, None where there is none; `file_failed` where nothing of it could be used.
+    `file_faults` are those of the problems that would not be there without the file.
     """
 
     settings: Settings
     problems: tuple[SettingsInvalid, ...] = ()
     file: Path | None = None
     file_failed: bool = False
+    file_faults: tuple[SettingsInvalid, ...] = ()
 
 
 def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]) -> Loaded:
@@ -45,6 +48,19 @@ def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[
         flags: value by `section.key`, as `parse_assignments` gives them.
     """
     document = read_document(file, environ)
+    loading = _loaded(document, environ, flags)
+    problems = tuple(loading.problems)
+    standing = {problem.message for problem in _loaded(Document(), environ, flags).problems} if problems else set()
+    return Loaded(
+        loading.settings(),
+        problems,
+        document.path,
+        file_failed=document.problem is not None,
+        file_faults=tuple(problem for problem in problems if problem.message not in standing),
+    )
+
+
+def _loaded(document: Document, environ: Mapping[str, str], flags: Mapping[str, str]) -> "_Loading":
     table = kinds(home(environ))
     loading = _Loading(defaults(environ), table)
     if document.problem is not None:
@@ -57,7 +73,7 @@ def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[
         )
     )
     loading.check_together()
-    return Loaded(loading.settings(), tuple(loading.problems), document.path, file_failed=document.problem is not None)
+    return loading
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:

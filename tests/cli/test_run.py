@@ -3,10 +3,16 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from agent.app import LOCKED_OUT
+from agent.edge.config_lock import ConfigLock
+from tests.rig.waiting import until
 
 # Sends itself signals while it loads; whoever heeds them later than that is ended by them.
 _LOADING: Final = """
@@ -34,3 +40,39 @@ def test_a_signal_while_it_loads(tmp_path: Path, ending: signal.Signals, words: 
         command, env=environ, cwd=Path(__file__).parents[2], capture_output=True, timeout=30, check=False
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, b"", b"")
+
+
+@contextmanager
+def agent(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """One that keeps `home`'s Docker configuration and has locked it."""
+    environ = {"RUNTIME_DIRECTORY": f"{home}/run", "STATE_DIRECTORY": f"{home}/state", "HOME": str(home)}
+    environ["REGISTRY_AGENT_STATUS_LISTEN"] = ""
+    command = [sys.executable, "-m", "agent", "run"]
+    with subprocess.Popen(
+        command, env=environ, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as running:
+        assert running.stdout is not None
+        try:
+            assert any(b"agent.ready" in line for line in running.stdout)
+            yield running
+        finally:
+            running.kill()
+
+
+def test_a_docker_configuration_that_was_made_anew_still_has_one_agent(tmp_path: Path) -> None:
+    """The agent locks the new directory within seconds; where another one was sooner, it ends."""
+    directory = tmp_path / ".docker"
+    other = ConfigLock(directory)
+
+    def is_locked() -> bool:
+        taken = other.hold()
+        other.release()
+        return not taken
+
+    with agent(tmp_path) as running:
+        directory.rename(tmp_path / "away")
+        directory.mkdir()
+        until("the lock on the new directory", is_locked)
+        directory.rename(tmp_path / "away, too")
+        assert other.acquire()
+        assert running.wait(15) == LOCKED_OUT

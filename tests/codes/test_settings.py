@@ -96,6 +96,25 @@ def test_a_bad_file_at_sighup(world: World) -> None:
     world.cleared("settings_invalid", "retry")
 
 
+@causes("settings_invalid")
+def test_a_wrong_variable_keeps_no_good_file_away(world: World) -> None:
+    """It stands as it did at the start. What waits for the next start stays told beside a file that is not taken."""
+    world.start(REGISTRY_AGENT_RETRY_MAX_WAIT_S="abc")
+    world.raised("settings_invalid", "retry.max_wait_s")
+    good = world.settings_file.read_text()
+    world.settings_file.write_text(good.replace("[docker]", f'[docker]\nconfig_dir = "{world.home}/elsewhere"'))
+    world.reload()
+    world.raised("settings_invalid", "docker.config_dir", says="next start")
+    world.settings_file.write_text("retry = 7")
+    world.reload()
+    world.raised("settings_invalid", "retry")
+    world.raised("settings_invalid", "docker.config_dir", says="next start")
+    world.settings_file.write_text(good)
+    world.reload()
+    world.cleared("settings_invalid", "docker.config_dir")
+    world.raised("settings_invalid", "retry.max_wait_s")
+
+
 @causes("status_listen_failed")
 def test_a_status_port_that_is_taken(world: World) -> None:
     """The socket goes on; once the port is free, TCP answers too."""

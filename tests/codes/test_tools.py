@@ -11,6 +11,7 @@ from tests.codes.causes import causes
 from tests.codes.programs import script
 from tests.codes.servers import Engine
 from tests.codes.world import World
+from tests.rig.agent import Status
 
 REAL_DOCKER: Final = shutil.which("docker")
 
@@ -54,6 +55,25 @@ def test_nothing_is_installed(world: World, programs: Path) -> None:
         assert tools["aws"] == {"present": True, "path": str(programs / "aws"), "version": "2.31.0"}
     finally:
         world.here.call(engine.stop())
+
+
+@causes("docker_cli_missing")
+def test_docker_goes_and_comes_back_between_two_looks(world: World, programs: Path) -> None:
+    """A login that found it gone says that it is missing, waits for it, and works within the minute."""
+    install_docker(programs)
+    world.start({"retry": {"first_wait_s": 300, "max_wait_s": 300}})
+    world.well_again(world.good.hostname)
+    (programs / "docker").rename(programs / "away")
+    assert world.agent.command("renew", world.good.hostname).returncode == 2
+    world.raised("docker_cli_missing", "docker", timeout=5)
+    (programs / "away").rename(programs / "docker")
+    world.cleared("docker_cli_missing", "docker", timeout=30)
+
+    def is_well(status: Status) -> bool:
+        row = next(row for row in status["registries"] if row["hostname"] == world.good.hostname)
+        return row["last_error"] is None and row["attempts"] > 1
+
+    world.agent.wait_for("its login", is_well, 30)
 
 
 @causes("docker_cli_failed", "engine_unresponsive")

@@ -39,6 +39,26 @@ def test_two_agents_never_have_one_configuration(tmp_path: Path) -> None:
     assert ConfigLock(directory).acquire()
 
 
+def test_a_directory_that_was_made_anew_is_locked_again(tmp_path: Path) -> None:
+    """Also one that was moved away, and by whoever comes first; a directory that is not there is not made for it."""
+    directory = tmp_path / ".docker"
+    first, second = ConfigLock(directory), ConfigLock(directory)
+    assert first.acquire()
+    directory.rename(tmp_path / "away")
+    assert first.hold()
+    assert not directory.exists()
+    directory.mkdir()
+    assert first.hold()
+    assert not second.acquire()
+    assert ConfigLock(tmp_path / "away").acquire(), "what is another one's by now is let go"
+
+    directory.rename(tmp_path / "away too")
+    assert second.acquire()
+    assert not first.hold()
+    second.release()
+    assert first.hold()
+
+
 def test_where_no_directory_can_be_made_nothing_needs_a_lock(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert ConfigLock(tmp_path / "file" / ".docker").acquire()

@@ -262,6 +262,9 @@ class Cli:
     def __init__(self, servers: Mapping[str, RegistryServer]) -> None:
         self._servers: Final = servers
 
+    def lost(self, program: Path) -> None:
+        raise AssertionError(f"{program} does not go")
+
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
     ) -> Result:

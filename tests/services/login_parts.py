@@ -111,6 +111,9 @@ class FakeCustody:
         self.taken_over.append(take_over)
         return Kept("config.json", (), ours=True)
 
+    async def holds(self, registry: Registry) -> bool:
+        return registry.hostname in self.kept
+
     async def release(self, registry: Registry) -> bool:
         if self.problem is not None:
             raise self.problem

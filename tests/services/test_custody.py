@@ -369,6 +369,20 @@ async def test_a_helper_that_cannot_store_and_has_a_login_overrides_ours(machine
     assert set(agent.warnings()) == {"credential_store_failed", "login_overridden"}
 
 
+async def test_a_helper_that_cannot_store_and_has_an_older_one_of_ours_overrides_nothing(machine: Machine) -> None:
+    """Nobody else put it there; but where a person did, taking it over does not make it ours."""
+    good_helper(machine.bin, "good")
+    machine.write({"credsStore": "good"})
+    agent = await machine.second_start()
+    assert (await agent.keep()).ours
+    script(machine.bin, "good", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('me', 's3cret')}' && exit\nexit 1\n")
+    assert not (await agent.keep(NEWER)).ours
+    assert set(agent.warnings()) == {"credential_store_failed"}
+    script(machine.bin, "good", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('you', 'theirs')}' && exit\nexit 1\n")
+    assert not (await agent.keep(NEWER, take_over=True)).ours
+    assert set(agent.warnings()) == {"credential_store_failed", "login_overridden"}
+
+
 async def test_a_helper_that_lies_about_a_login_overrides_ours(machine: Machine) -> None:
     """It takes ours without a word and goes on to give another."""
     script(machine.bin, "stuck", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('you', 'theirs')}'\nexit 0\n")
@@ -527,6 +541,21 @@ async def test_what_is_released_or_expired_is_not_put_back(machine: Machine) -> 
         agent.write({"auths": {}})
         await until(lambda: agent.clock.monotonic() > 30)
         assert agent.auths() == {}
+
+
+async def test_what_docker_holds_is_ours_while_it_is_what_was_written(machine: Machine) -> None:
+    """In the file or in a helper; a person's login there, or none at all, is not."""
+    agent = machine.start()
+    assert not await agent.custody.holds(GHCR)
+    await agent.keep()
+    assert await machine.start().custody.holds(GHCR)
+    agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    assert not await machine.start().custody.holds(GHCR)
+    good_helper(machine.bin, "good")
+    agent.write({"auths": {}, "credsStore": "good"})
+    assert not await machine.start().custody.holds(GHCR)
+    await agent.keep()
+    assert await machine.start().custody.holds(GHCR)
 
 
 async def test_a_failed_check_is_tried_again(machine: Machine) -> None:

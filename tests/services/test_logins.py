@@ -9,6 +9,7 @@ import pytest
 
 from agent.model.credential import AwsIdentity
 from agent.model.ledger import LedgerEntry
+from agent.model.problems.aws import AwsUnreachable
 from agent.model.problems.keeping import CredentialStoreFailed
 from agent.model.problems.registry import LoginRejected
 from agent.model.status import Phase, State
@@ -138,6 +139,18 @@ async def test_an_excluded_registry_is_left_alone(stage: Stage, expires_at: date
     await stage.follow(GHCR)
     await stage.clock.advance(31)
     assert "docker.io" in stage.custody.kept
+
+
+@pytest.mark.parametrize(("there", "state"), [(True, State.LOGGED_IN), (False, State.RETRYING)])
+async def test_a_login_of_before_counts_only_while_docker_has_it(stage: Stage, *, there: bool, state: State) -> None:
+    """Somebody logged out while the agent was down, and AWS gives no token: nothing is logged in."""
+    stage.ledger.known[ECR] = LedgerEntry(docker_key=ECR, digests=(), expires_at=EPOCH + timedelta(hours=6))
+    if there:
+        stage.custody.kept[ECR] = "token-of-before"
+    stage.credentials.problem = AwsUnreachable("aws", "x")
+    await stage.follow(NATIVE)
+    assert stage.states() == {ECR: state}
+    assert ("renewal_failing" in stage.warnings) is there
 
 
 async def test_a_dead_token_goes_although_its_registry_has_another_secret_now(stage: Stage) -> None:

@@ -116,11 +116,24 @@ async def test_a_failing_push_is_not_its_own_cause() -> None:
     async with pushing(refusals=float("inf")) as rig:
         await rig.clock.advance(3600)
         tries = len(rig.receiver.tried_at)
-        # 8, 16, … 256 s at most, then 300 s: full jitter draws half of that on average.
-        assert 5 <= tries <= 60
+        # 8, 16, … 300 s at most, with full jitter, of which the interval cuts all that is above 60 s.
+        assert 3600 / 60 <= tries <= 100
         rig.board.set_phase(Phase.RUNNING)
         await rig.clock.settle()
         assert len(rig.receiver.tried_at) == tries
+
+
+async def test_who_comes_back_after_long_hears_within_the_interval() -> None:
+    """The waits after failures never grow past `report.interval_s`, so neither does what the other side misses."""
+    async with pushing(refusals=float("inf")) as rig:
+        await rig.clock.advance(3600)
+        waits = [later - earlier for earlier, later in itertools.pairwise(rig.receiver.tried_at)]
+        assert max(waits) <= 60 + 1e-6  # what floats make of it
+        rig.receiver.refusals = 0
+        rig.board.set_phase(Phase.RUNNING)
+        await rig.clock.advance(61)
+        assert rig.receiver.taken
+        assert rig.receiver.taken[0]["phase"] == "running"
 
 
 async def test_a_flapping_receiver_is_not_hammered() -> None:

@@ -1,6 +1,7 @@
 """The tools are looked at again and again, with real programs on PATH."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,21 +21,22 @@ def program(path: Path, text: str) -> None:
 
 
 class Stage:
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, lookout: NoLookout | None = None) -> None:
         self.bin = tmp_path / "bin"
         self.bin.mkdir(mode=0o755)
-        environ = {"PATH": f"{self.bin}", "DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}
+        environ = {"PATH": f"{tmp_path}/earlier:{self.bin}", "DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}
         self.clock = FakeClock()
         self.board = Board(process(), self.clock.now, FakeJournal())
         self.engine = DockerEngine(environ)
         cli = DockerCli(environ, tmp_path / "run")
         self.came = 0
+        self.probes = CountedProbes(environ, cli, self.engine)
         self.tools = ToolWatch(
-            ToolProbes(environ, cli, self.engine),
+            self.probes,
             self.clock,
             self.board,
             FakeLog(),
-            NoLookout(),
+            lookout or NoLookout(),
             engine_address=self.engine.address,
             on_docker=self._note,
         )
@@ -44,6 +46,32 @@ class Stage:
 
     def _note(self) -> None:
         self.came += 1
+
+    @property
+    def searches(self) -> int:
+        """How many looks for the aws CLI are over, which follow those for docker."""
+        return self.probes.searches
+
+
+class CountedProbes(ToolProbes):
+    searches = 0
+
+    def find(self, name: str) -> Path | None:
+        found = super().find(name)
+        self.searches += name == "aws"
+        return found
+
+
+class MissesIt(NoLookout):
+    """It turns, and sees no change."""
+
+    turning = True
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -64,6 +92,48 @@ async def test_a_docker_that_comes_later_is_found_and_told(stage: Stage) -> None
     (stage.bin / "docker").unlink()
     await stage.tools.look()
     assert stage.codes() == {"docker_cli_missing"}
+
+
+async def test_a_docker_that_was_found_gone_is_waited_for(tmp_path: Path) -> None:
+    """Even where it comes back as the same file before the lookout has missed it: within 15 s, and the logins hear."""
+    stage = Stage(tmp_path, MissesIt())
+    docker, away = stage.bin / "docker", stage.bin / "away"
+    program(docker, "echo Docker version 28.2.2, build e6534b4")
+    running = asyncio.create_task(stage.tools.run())
+    try:
+        await until(lambda: stage.came == 1 and stage.clock.waiting)
+        docker.rename(away)
+        searches = stage.searches
+        stage.tools.lost(docker)
+        assert (stage.tools.docker, stage.tools.docker_present.is_set()) == (None, False)
+        assert stage.codes() == {"docker_cli_missing"}
+        stage.tools.lost(docker)
+        await until(lambda: stage.searches > searches)
+        away.rename(docker)
+
+        def is_back() -> bool:
+            return stage.came == 2 and not stage.codes()
+
+        begun = stage.clock.monotonic()
+        while not is_back() and stage.clock.monotonic() - begun < 60:
+            await stage.clock.advance(1)
+            await asyncio.sleep(0.01)
+        assert is_back()
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_another_broken_docker_is_told_by_its_own_path(tmp_path: Path) -> None:
+    """The warning names the one that is found now, not the one that was found first."""
+    stage = Stage(tmp_path)
+    program(stage.bin / "docker", "exit 1")
+    await stage.tools.look()
+    (tmp_path / "earlier").mkdir(mode=0o755)
+    program(tmp_path / "earlier/docker", "exit 1")
+    await stage.tools.look()
+    (warning,) = [each for each in stage.board.snapshot.warnings if each.code == "docker_cli_failed"]
+    assert str(tmp_path / "earlier/docker") in warning.message
 
 
 @pytest.mark.parametrize("text", ["exit 1", "kill -9 $$", "echo podman version 4.9", "true"])
