@@ -94,7 +94,7 @@ class Agent:
 
     async def _stopped(self) -> None:
         if self._parts is not None:
-            await self._parts.ledger.flush()
+            await asyncio.gather(self._parts.ledger.flush(), self._parts.docker_config.finish())
         self._log.info("agent.stopped", summary=self._front.board.snapshot.summary)
 
     async def _serve(self, parts: "Parts", stop: "asyncio.Future[str]") -> int:

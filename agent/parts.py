@@ -116,8 +116,9 @@ class Parts:
         self.tools = ToolWatch(
             probes, clock, board, log, self.lookout, engine_address=engine.address, on_docker=self._wake_logins
         )
+        self.docker_config = DockerConfigFile(config_dir, front.systemd.unit)
         self.custody = Custody(
-            config=DockerConfigFile(config_dir, front.systemd.unit),
+            config=self.docker_config,
             helpers=CredentialHelpers(environ, unit=front.systemd.unit),
             podman=PodmanAuthFiles(environ, paths.home(environ)),
             ledger=self.ledger,

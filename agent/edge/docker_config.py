@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _DEADLINE_S: Final = 20.0
 _PATIENCE_S: Final = 10.0
+_FINISH_S: Final = 0.5
 _SETTLING_S: Final = 0.05
 _SETTLING_LOOKS: Final = 3
 _EMPTY_S: Final = 2.0
@@ -95,6 +96,12 @@ class DockerConfigFile:
     async def remove_leftovers(self) -> None:
         """Remove what an agent that was killed left beside the file. Only for the holder of the directory's lock."""
         await self._in_thread(self._remove_leftovers)
+
+    async def finish(self) -> None:
+        """Let a write that has begun end, if it does soon: in the middle of it a temporary file lies beside."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FINISH_S):
+                await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:

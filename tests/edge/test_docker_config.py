@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from agent.edge import file_version, kept_file
+from agent.edge import docker_config, file_version, kept_file
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.exchange import exchange
 from agent.model.docker_auth import Document, Entry, encode_entry, find, place
@@ -204,6 +204,36 @@ async def test_a_stranger_who_is_just_writing_in_place_is_waited_for(config: Doc
     await config.update(put("ghcr.io"))
     thread.join()
     assert logins(config.path) == {"their.example", "ghcr.io"}
+
+
+@pytest.mark.parametrize("soon", [True, False])
+async def test_the_end_waits_for_a_write_but_not_for_long(
+    config: DockerConfigFile, monkeypatch: pytest.MonkeyPatch, *, soon: bool
+) -> None:
+    """Whoever waited for it has gone; what it has begun is done, or its file system hangs."""
+    write(config.path)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*args: Path) -> None:
+        begun.set()
+        go_on.wait(10)
+        exchange(*args)
+
+    monkeypatch.setattr(kept_file, "exchange", slow)
+    if not soon:
+        monkeypatch.setattr(docker_config, "_FINISH_S", 0.01)
+    try:
+        writing = asyncio.create_task(config.update(put("ghcr.io")))
+        await asyncio.to_thread(begun.wait, 10)
+        writing.cancel()
+        assert leftovers(config.path.parent)
+        if soon:
+            asyncio.get_running_loop().call_later(0.05, go_on.set)
+        await config.finish()
+        assert bool(leftovers(config.path.parent)) is not soon
+    finally:
+        go_on.set()
+        await config.signature()
 
 
 async def test_a_file_system_without_renameat2_works(config: DockerConfigFile, monkeypatch: pytest.MonkeyPatch) -> None:
