@@ -66,6 +66,9 @@ class Listener:
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
+        # A connection that asyncio takes as the server ends would stay open: nobody more, and a turn for the last.
+        asyncio.get_running_loop().remove_reader(self._socket)
+        await asyncio.sleep(0)
         await runner.cleanup()
         self._socket = _bound(self.host, self.port)
 

@@ -135,7 +135,8 @@ class RegistryLogin:
 
     async def _attempt(self, started: float) -> None:
         login = self.login
-        stale = self._credential if self._next.renewal_is_due or self._force else None
+        # A renewal that was asked for is not over with a failure: its retries want another token too.
+        stale = self._credential if self._next.renewal_is_due or self._take_over else None
         credential = await self._obtain(stale, force=self._force)
         try:
             signed = await self._with.sign_in.sign_in(login, credential)

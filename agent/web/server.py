@@ -204,6 +204,11 @@ class _Listener:
         self.sockets: Final = sockets
 
     async def close(self) -> None:
+        # Nobody more, and a turn of the loop for whoever it has just let in: asyncio forgets a connection that it makes
+        # after the server's end, and the client waits until garbage is collected.
+        for bound in self.sockets:
+            asyncio.get_running_loop().remove_reader(bound)
+        await asyncio.sleep(0)
         self._servers.close()
         await self._runner.cleanup()
 

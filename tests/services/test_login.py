@@ -153,6 +153,18 @@ async def test_a_token_is_renewed_at_its_time(bench: Bench, begin: Begin) -> Non
     assert bench.row.identity == "arn:aws:test"
 
 
+async def test_a_renewal_that_was_asked_for_is_not_over_with_a_failure(bench: Bench, begin: Begin) -> None:
+    """While AWS gives no new token it keeps failing: that the old one still works is not what was asked."""
+    login = await begin(native())
+    bench.credentials.problem = AwsUnreachable("aws", "no route")
+    login.ask()
+    await bench.clock.settle()
+    bench.credentials.problem = None
+    await bench.clock.advance(301)
+    assert bench.sign_in.tried == ["token-0", "token-1"]
+    assert bench.warnings == {}
+
+
 async def test_after_a_suspend_what_is_due_is_renewed_at_once(bench: Bench, begin: Begin) -> None:
     """Ten hours of sleep pass on the wall clock only; the first look at it renews."""
     login = await begin(native())

@@ -1,6 +1,7 @@
 """Where the status is served."""
 
 import asyncio
+import contextlib
 import socket
 import stat
 import tempfile
@@ -47,6 +48,20 @@ async def test_who_says_no_more_still_gets_an_answer(path: str) -> None:
         assert answer.startswith(b"HTTP/1.1 200")
         assert answer.endswith(b"}")
         writer.close()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_who_comes_as_the_server_ends_is_not_left_waiting(turns: int) -> None:
+    """However far its connection has got."""
+    async with serving() as rig:
+        with closing(socket.socket(socket.AF_UNIX)) as client:
+            client.connect(str(rig.socket))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await rig.server.close()
+            client.setblocking(False)  # what is still open would now be waited for
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(1) == b""
 
 
 async def test_a_dead_agents_socket_is_replaced() -> None:
