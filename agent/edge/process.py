@@ -13,7 +13,7 @@ from typing import Final
 # What a child may know. Built, not copied: whatever else the agent's environment holds may be a secret.
 _ALLOWED: Final = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TERM|TMPDIR|LC_[A-Z]+|DISPLAY|WAYLAND_DISPLAY"
-    r"|DBUS_SESSION_BUS_ADDRESS|SSH_AUTH_SOCK|GNUPGHOME|PASSWORD_STORE_DIR|GPG_TTY"
+    r"|DBUS_SESSION_BUS_ADDRESS|SSH_AUTH_SOCK|GNUPGHOME|GPG_TTY"
     r"|XDG_(?:RUNTIME_DIR|CONFIG_HOME|DATA_HOME|STATE_HOME|CACHE_HOME|CONFIG_DIRS|DATA_DIRS)"
     r"|(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy|SSL_CERT_(?:FILE|DIR)"
     r"|DOCKER_(?:HOST|CONTEXT|TLS_VERIFY|CERT_PATH|API_VERSION)"
@@ -23,7 +23,10 @@ _ALLOWED: Final = re.compile(
     r"|(?:GITPOD|CODESPACE|CODESPACES|REMOTE_CONTAINERS|VSCODE|SUPERVISOR)(?:_\w+)?"
 )
 _SECRET_NAME: Final = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|IMAGE_AUTH|PRIVATE|API_?KEY", re.IGNORECASE)
-_SAFE_THOUGH_NAMED: Final = frozenset({"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"})
+# They hold paths.
+_SAFE_THOUGH_NAMED: Final = frozenset(
+    {"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "PASSWORD_STORE_DIR"}
+)
 _CHUNK: Final = 65536
 _CUT: Final = "…".encode()
 """Follows what is not whole, so that half a secret is known for one."""

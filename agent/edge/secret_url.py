@@ -25,6 +25,7 @@ _WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (BodyTooLarge, f"answered more than {_LARGEST // 1024 // 1024} MiB"),
     (aiohttp.ClientConnectorDNSError, "does not resolve"),
     (aiohttp.ClientSSLError, "does not speak TLS as it should"),
+    (aiohttp.ClientProxyConnectionError, "cannot be asked: no connection to the proxy"),
     (aiohttp.ClientConnectorError, "cannot be reached"),
     (aiohttp.ClientConnectionError, "closed the connection without an answer"),
     (aiohttp.ClientPayloadError, "broke off in the middle of its answer"),
@@ -113,6 +114,8 @@ def _why(error: Exception) -> str:
         return f"has a certificate that does not hold: {_certificate_fault(error.certificate_error)}"
     if isinstance(error, ProxyUnusable):
         return f"cannot be asked: {error}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"cannot be asked: the proxy answered with status {error.status}"
     words = next(
         (words for kind, words in _WORDS if isinstance(error, kind)), f"cannot be asked: {type(error).__name__}"
     )

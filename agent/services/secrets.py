@@ -88,6 +88,7 @@ class Secrets:
         self._secrets: tuple[RegistrySecret, ...] = ()
         self._told = False
         self._told_all = False
+        self._told_sound = False
         self._answered: Final = asyncio.Event()
         self._directories_changed: Final = asyncio.Event()
         self._afresh = False
@@ -185,10 +186,12 @@ class Secrets:
         return changed
 
     def _tell(self, changed: bool) -> None:
-        complete = self._complete
-        if changed or not self._told or complete != self._told_all:
-            self._told, self._told_all = True, complete
-            self._on_change(self._found())
+        found = self._found()
+        # A source that is whole again without a secret is news too: what it gave before this start has gone.
+        whole = found.complete != self._told_all or (found.sound and not self._told_sound)
+        if changed or not self._told or whole:
+            self._told, self._told_all, self._told_sound = True, found.complete, found.sound
+            self._on_change(found)
 
     @property
     def _complete(self) -> bool:

@@ -127,7 +127,7 @@ class _Loading:
             self._fall_back(
                 "status.listen",
                 "is refused: an address that is not loopback needs status.token_file",
-                "set status.token_file, or listen on 127.0.0.1; TCP is off until then, the socket goes on",
+                "set status.token_file, or listen on 127.0.0.1; the socket answers meanwhile",
             )
             self._values["status.listen"] = ""
         report = urlsplit(self._values["report.url"] or "")

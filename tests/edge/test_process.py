@@ -73,6 +73,7 @@ def test_children_get_what_they_need_and_no_secret() -> None:
         "HTTPS_PROXY": "http://proxy",
         "SSL_CERT_FILE": "/ca.pem",
         "AWS_PROFILE": "team",
+        "PASSWORD_STORE_DIR": "/p",
         "GITPOD_WORKSPACE_ID": "w",
         "DOCKER_CONFIG": "/d",
         "NOTIFY_SOCKET": "/n",
@@ -88,7 +89,7 @@ def test_children_get_what_they_need_and_no_secret() -> None:
         "GITHUB_TOKEN": "g",
         "MY_OWN": "m",
     }
-    kept = {"PATH", "HOME", "HTTPS_PROXY", "SSL_CERT_FILE", "AWS_PROFILE", "GITPOD_WORKSPACE_ID"}
+    kept = {"PATH", "HOME", "HTTPS_PROXY", "SSL_CERT_FILE", "AWS_PROFILE", "PASSWORD_STORE_DIR", "GITPOD_WORKSPACE_ID"}
     assert child_environment(environ).keys() == kept
 
 

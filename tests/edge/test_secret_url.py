@@ -135,6 +135,24 @@ async def test_a_hang_up_is_told() -> None:
     assert "closed the connection without an answer" in problem.message
 
 
+async def test_a_proxy_that_lets_nobody_through_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the proxy, with its status or the system's word, and without its password."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    proxy = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@127.0.0.1:{port}")
+        refused = (await fault("https://secrets.example/")).message
+    gone = (await fault("https://secrets.example/")).message
+    assert refused.endswith("cannot be asked: the proxy answered with status 407")
+    assert gone.endswith("cannot be asked: no connection to the proxy: connection refused")
+
+
 async def test_silence_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds, here shortened."""
     monkeypatch.setattr(secret_url, "_DEADLINE_S", 0.1)

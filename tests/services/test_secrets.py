@@ -56,6 +56,7 @@ class Record:
         self.protected: set[str] = set()
         self.told: list[list[str]] = []
         self.complete: list[bool] = []
+        self.sound: list[bool] = []
         self.order: list[str] = []
 
     def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
@@ -71,6 +72,7 @@ class Record:
         self.order.append("change")
         self.told.append([secret.name for secret in found.secrets])
         self.complete.append(found.complete)
+        self.sound.append(found.sound)
 
     @property
     def codes(self) -> list[str]:
@@ -450,6 +452,21 @@ async def test_an_address_that_fails_keeps_what_it_gave_and_is_asked_sooner(url_
         await url_bench.pass_seconds(61)
         assert url_bench.record.codes == ["secret_invalid"]
         assert url_bench.record.told == [["one"]]
+
+
+async def test_a_source_that_is_whole_again_without_a_secret_is_told(url_bench: Bench) -> None:
+    """What it gave before this start has gone; a failure that passes later is no news."""
+    url_bench.address.answer = SecretsUnavailable(URL, "down")
+    async with url_bench.running():
+        assert (url_bench.record.told, url_bench.record.sound) == ([[]], [False])
+        url_bench.address.answer = '{"secrets": []}'
+        await url_bench.pass_seconds(61)
+        assert (url_bench.record.told, url_bench.record.sound) == ([[], []], [False, True])
+        url_bench.address.answer = SecretsUnavailable(URL, "down")
+        await url_bench.pass_seconds(61)
+        url_bench.address.answer = '{"secrets": []}'
+        await url_bench.pass_seconds(61)
+        assert url_bench.record.sound == [False, True]
 
 
 async def test_a_wake_up_asks_at_once(url_bench: Bench) -> None:
