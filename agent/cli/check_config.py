@@ -3,9 +3,11 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.model.problems.surroundings import SettingsInvalid, unusable_status_token
 from agent.settings_loader import Loaded, load_settings, parse_assignments
 from agent.settings_loader.sources import DEFAULT_FILE
 
@@ -30,14 +32,28 @@ def run(args: argparse.Namespace) -> int:
         print(f"registry-agent check-config: {error}", file=sys.stderr)
         return USAGE
     loaded = load_settings(Path(args.config) if args.config else None, os.environ, flags)
-    for line in _lines(loaded):
+    problems = [*loaded.problems, *_token_problems(loaded.settings.status.token_file)]
+    for line in _lines(loaded, problems):
         print(line)
-    return FAULTY if loaded.problems else SOUND
+    return FAULTY if problems else SOUND
 
 
-def _lines(loaded: Loaded) -> list[str]:
-    if loaded.problems:
-        return [f"{problem.code} {problem.message}; {problem.hint}" for problem in loaded.problems]
+def _token_problems(path: Path | None) -> list[SettingsInvalid]:
+    """Without a token that can be read TCP refuses everybody, whatever the settings say."""
+    if path is None:
+        return []
+    from agent.edge.http import TokenFileError, read_token_file  # noqa: PLC0415 - loads aiohttp, seldom needed
+
+    try:
+        read_token_file(path)
+    except TokenFileError as error:
+        return [unusable_status_token(str(error))]
+    return []
+
+
+def _lines(loaded: Loaded, problems: Sequence[SettingsInvalid]) -> list[str]:
+    if problems:
+        return [f"{problem.code} {problem.message}; {problem.hint}" for problem in problems]
     if loaded.file is None:
         return [f"all is well: there is no {DEFAULT_FILE}, so defaults, variables and flags hold"]
     return [f"all is well: {loaded.file}"]

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from agent.model.problem import Problem
-from agent.model.problems.surroundings import SettingsInvalid, StatusListenFailed
+from agent.model.problems.surroundings import StatusListenFailed, unusable_status_token
 from agent.model.sensitive import Sensitive
 from agent.settings import Settings
 from agent.web import answers, listening
@@ -161,8 +161,7 @@ class StatusServer:
         fault = await self._token.fault()
         if fault is None:
             return None
-        hint = "write the token into the file, readable for the agent's user; TCP refuses requests until then"
-        return SettingsInvalid("status.token_file", f"status.token_file: {fault}", hint=hint)
+        return unusable_status_token(fault)
 
     async def _serve(self, sockets: Sequence[socket.socket], guard: Guard | None = None) -> "_Listener":
         visitors = Visitors()

@@ -37,6 +37,15 @@ def test_each_fault_has_a_line_with_its_hint_and_exits_78(tmp_path: Path, capsys
     assert fraction.endswith("(flag --set); write a plain number, such as 0.5")
 
 
+def test_a_status_token_that_cannot_be_read_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As the running agent says it: TCP would refuse everybody."""
+    file = tmp_path / "config.toml"
+    file.write_text(f'[status]\ntoken_file = "{tmp_path}"\n')
+    assert check_config.run(Namespace(config=str(file), set=[])) == 78
+    said = capsys.readouterr().out
+    assert said.startswith(f"settings_invalid status.token_file: token file {tmp_path} cannot be read: ")
+
+
 def test_a_flag_of_another_form_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     """It exits 64, and shows the form."""
     assert check_config.run(Namespace(config=None, set=["log.level"])) == 64

@@ -47,6 +47,12 @@ class SettingsInvalid(Problem):
     )
 
 
+def unusable_status_token(fault: str) -> SettingsInvalid:
+    """The settings name a token file, and `fault` keeps the token from being read."""
+    hint = "write the token into the file, readable for the agent's user; TCP refuses requests until then"
+    return SettingsInvalid("status.token_file", f"status.token_file: {fault}", hint=hint)
+
+
 class StatusListenFailed(Problem):
     code = "status_listen_failed"
     hint = "see who has the port (`ss -ltnp`), or choose another with status.listen; the Unix socket goes on"
