@@ -49,6 +49,10 @@ class DockerCli:
             **{name: value for name, value in self._engine_env.items() if not name.startswith("DOCKER_")},
             "DOCKER_HOST": _NO_ENGINE,
         }
+        # Go knows this name alone, and reads the system's directory of roots beside it (crypto/x509, root_unix.go).
+        bundle = environ.get("SSL_CERT_FILE") or environ.get("AWS_CA_BUNDLE")
+        if bundle:
+            self._alone_env["SSL_CERT_FILE"] = bundle
 
     def clean_up(self) -> None:
         """Remove what a killed agent left behind, its logins that still run first: they would write again. Blocking."""

@@ -58,6 +58,21 @@ async def test_the_result_comes_out_and_nothing_stays(tmp_path: Path) -> None:
     assert "registry-agent.invalid" in seen["before"]
 
 
+@pytest.mark.parametrize(
+    ("named", "trusted"),
+    [
+        ({"AWS_CA_BUNDLE": "/a.pem"}, "/a.pem"),
+        ({"AWS_CA_BUNDLE": "/a.pem", "SSL_CERT_FILE": "/s.pem"}, "/s.pem"),
+        ({}, None),
+    ],
+)
+async def test_both_names_of_a_bundle_hold(tmp_path: Path, named: dict[str, str], trusted: str | None) -> None:
+    """The docker CLI itself knows one of them; what it is given there, it trusts beside the system's roots."""
+    docker = DockerCli({"PATH": os.environ["PATH"], **named}, tmp_path / "run")
+    await docker.login(fake_docker(tmp_path), REGISTRY, BOB, timeout=20, through_engine=False)
+    assert json.loads((tmp_path / "seen.json").read_text())["environ"].get("SSL_CERT_FILE") == trusted
+
+
 async def test_the_engine_is_asked_where_that_is_wanted(tmp_path: Path) -> None:
     """Then the person's own DOCKER_HOST holds."""
     await cli(tmp_path).login(fake_docker(tmp_path), REGISTRY, BOB, timeout=20, through_engine=True)
