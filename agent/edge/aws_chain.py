@@ -171,6 +171,8 @@ class _Chain:
         elif isinstance(error, CredentialRetrievalError) and error.kwargs.get("provider") == _PROGRAM:
             # The SDK's own text quotes what the program printed, which may be the keys.
             reason = "its credential_process must print JSON with Version 1, AccessKeyId and SecretAccessKey"
+        elif method == _CONTAINER and isinstance(error, ValueError) and str(error).startswith("Unsupported host"):
+            reason = "the host of AWS_CONTAINER_CREDENTIALS_FULL_URI is not one that credentials are asked of over http"
         elif isinstance(error, BotoCoreError | OSError | ClientError):
             reason = clean(str(error).strip().partition("\n")[0], secrets)
         else:

@@ -94,7 +94,10 @@ def _refusal(error: ClientError, question: Question, seen_at: datetime) -> AwsRe
 
 def _transport_problem(error: BotoCoreError, question: Question) -> Problem:
     hint = None
+    proxy = _unreached_proxy(error)
     match error:
+        case _ if proxy is not None:
+            reason, hint = f"the proxy {proxy} cannot be reached{_inner(error)}", hints.PROXY
         case ProxyConnectionError() | InvalidProxiesConfigError():
             reason, hint = f"the proxy did not let it through{_inner(error)}", hints.PROXY
         case SSLError():
@@ -113,6 +116,20 @@ def _transport_problem(error: BotoCoreError, question: Question) -> Problem:
         case _:
             return AwsError(SUBJECT, f"the answer to {question.action} is not HTTP")
     return AwsUnreachable(SUBJECT, f"{question.action} did not reach {_host(error)}: {reason}", hint=hint)
+
+
+def _unreached_proxy(error: BotoCoreError) -> str | None:
+    """Host and port of a proxy to which there is no connection.
+
+    Where its name does not resolve the SDK says so as if it were of AWS's name; the error's host is the proxy's all the
+    same.
+    """
+    match error.kwargs.get("error"):
+        case aiohttp.ClientProxyConnectionError() as inner:
+            return f"{inner.host}:{inner.port}"
+        case aiohttp.ClientConnectorDNSError() as inner if inner.host != _host(error).partition(":")[0]:
+            return f"{inner.host}:{inner.port}"
+    return None
 
 
 def _proxy_fault(error: BotoCoreError) -> str | None:

@@ -18,7 +18,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from agent.edge.http import HttpClient, Reply
+from agent.edge.http import HttpClient, Reply, proxy_for
 from agent.edge.trust import CaFileError
 from agent.model.credential import Credential
 from agent.model.login_failure import Fault, Seen, parse_retry_after
@@ -34,6 +34,7 @@ _CHALLENGE: Final = re.compile(r'(?<![a-zA-Z_])([a-zA-Z_]+)="([^"]*)"')
 _PYTHONS_OWN: Final = re.compile(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)")
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _REDIRECTS: Final = range(300, 400)
+_FOLLOWED: Final = 5
 # Where clouds keep their metadata services, which tell whoever is on the machine its keys.
 _METADATA: Final = tuple(map(ip_network, ("169.254.0.0/16", "::ffff:169.254.0.0/112", "fe80::/10", "fd00:ec2::/32")))
 
@@ -43,6 +44,7 @@ class RegistryProbe:
 
     def __init__(self, http: HttpClient, now: Callable[[], datetime], certs: Path = _CERTS) -> None:
         self._http: Final = http
+        self._unverified: Final = _AnyCertificate()
         self._now: Final = now
         self._certs: Final = certs
 
@@ -68,6 +70,8 @@ class RegistryProbe:
 
     async def _look(self, registry: Registry, credential: Credential | None, timeout: float) -> Seen:
         url, reply = await self._ping(registry, timeout)
+        if reply.status in _REDIRECTS:
+            return await self._redirected(registry, url, reply, timeout)
         if credential is None or reply.status != 401:  # noqa: PLR2004
             return self._seen(reply, url)
         challenge = reply.headers.get("WWW-Authenticate", "")
@@ -82,10 +86,22 @@ class RegistryProbe:
         try:
             return url, await self._get(registry, url, timeout)
         except (aiohttp.ClientError, OSError):
-            if not await _on_loopback(registry):
+            if not await _on_loopback(registry.host, registry.port):
                 raise
         url = f"http://{registry.api_host}/v2/"
         return url, await self._get(registry, url, timeout)
+
+    async def _redirected(self, registry: Registry, url: str, reply: Reply, timeout: float) -> Seen:
+        """The last answer, as far as it is the same host's: Docker follows, and takes a page there for a yes.
+
+        No credential goes along.
+        """
+        for _ in range(_FOLLOWED):
+            onward = _onward(reply, url)
+            if onward is None:
+                break
+            url, reply = onward, await self._get(registry, onward, timeout)
+        return self._seen(reply, url)
 
     async def _get(
         self,
@@ -96,7 +112,19 @@ class RegistryProbe:
         method: str = "GET",
     ) -> Reply:
         ca_files = await asyncio.to_thread(self.ca_files, registry)
-        return await self._http.request(method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY)
+        try:
+            return await self._http.request(
+                method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY
+            )
+        except aiohttp.ClientConnectorDNSError as error:
+            # A proxy's name is told from the one that was asked for by nothing else.
+            if error.host == URL(url).raw_host:
+                raise
+            raise aiohttp.ClientProxyConnectionError(*error.args) from error
+        except aiohttp.ClientConnectorCertificateError:
+            if not await _certificate_may_be_any(registry, URL(url)):
+                raise
+        return await self._unverified.request(method, url, headers=headers, timeout=timeout, limit=_BODY)
 
     def _seen(self, reply: Reply, url: str) -> Seen:
         now = self._now()
@@ -109,7 +137,34 @@ class RegistryProbe:
                 reply.headers.get("Retry-After"), now, _date(reply.headers.get("Retry-After"))
             ),
             server_time=_date(reply.headers.get("Date")),
+            tls=url.startswith("https://"),
         )
+
+
+class _AnyCertificate(HttpClient):
+    async def _connector(self, *_: object) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(force_close=True, ssl=False)
+
+
+async def _certificate_may_be_any(registry: Registry, url: URL) -> bool:
+    """Whether Docker does not look at it either: on this machine, and here with no proxy in between."""
+    if proxy_for(str(url))[0] is not None or not await _on_loopback(registry.host, registry.port):
+        return False
+    return url.host == registry.host or await _on_loopback(url.host or "", url.port)
+
+
+def _onward(reply: Reply, url: str) -> str | None:
+    """Where a redirect leads on the same host; not from TLS to plain HTTP."""
+    location = reply.headers.get("Location")
+    if reply.status not in _REDIRECTS or location is None:
+        return None
+    here = URL(url)
+    try:
+        # Without a user name, which would be sent as a login.
+        there = here.join(URL(location)).with_user(None)
+    except ValueError:
+        return None
+    return str(there) if there.host == here.host and there.scheme in (here.scheme, "https") else None
 
 
 def _is_registry(reply: Reply, url: str) -> bool:
@@ -158,9 +213,9 @@ def _date(value: str | None) -> datetime | None:
     return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
-async def _on_loopback(registry: Registry) -> bool:
-    """Whether Docker takes the registry for one on this machine: a name that resolves to 127.0.0.0/8 or ::1."""
-    return any(map(is_loopback, await _addresses(registry.host, registry.port)))
+async def _on_loopback(host: str, port: int | None) -> bool:
+    """Whether Docker takes it for one on this machine: a name that resolves to 127.0.0.0/8 or ::1."""
+    return any(map(is_loopback, await _addresses(host, port)))
 
 
 async def _addresses(host: str, port: int | None) -> list[str]:
@@ -183,6 +238,10 @@ def _fault(error: Exception) -> tuple[Fault, str]:
             fault, detail = Fault.TLS, str(error.certificate_error)
         case ssl.SSLError() | aiohttp.ClientSSLError() | CaFileError():
             fault = Fault.TLS
+        case aiohttp.ClientProxyConnectionError():
+            unknown = isinstance(error.os_error, socket.gaierror)
+            why = "its name does not resolve" if unknown else _why(error.os_error)
+            detail = f"the proxy {error.host}:{error.port} cannot be reached: {why}"
         case aiohttp.ClientHttpProxyError():
             detail = f"the proxy answered with status {error.status}"
         case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes what came

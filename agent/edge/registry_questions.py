@@ -56,7 +56,8 @@ class RegistryQuestions(RegistryProbe):
         ping, reply = await self._ping(registry, timeout)
         challenge = printable(reply.headers.get("WWW-Authenticate", ""))
         if question.path == PING and question.credential is None:
-            return Asked(self._seen(reply, ping), challenge, ping, reply.headers)
+            seen = await self._redirected(registry, ping, reply, timeout)
+            return Asked(seen, challenge, ping, reply.headers)
         url, headers = ping.removesuffix(PING) + question.path, {"Accept": question.accept}
         reply = await self._get(registry, url, timeout, headers, method=question.method)
         if reply.status == _UNAUTHORIZED:

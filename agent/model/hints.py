@@ -11,6 +11,11 @@ PROXY: Final = (
     "correct HTTPS_PROXY (http://USER:PASSWORD@PROXY:PORT) and restart the agent; "
     "a host that needs no proxy goes into NO_PROXY"
 )
+BLANKS: Final = "correct the password in the secret: it begins or ends with a blank, and docker login cuts those off"
+OF_FETCHED: Final = (
+    "check the secret's host name and region: HOST takes none of the tokens that AWS gives for it; if both are right, "
+    "ask the registry's administrator who may pull"
+)
 # The words of Python's ssl and of Go's crypto/x509.
 _OF_CERTIFICATES: Final = (
     (

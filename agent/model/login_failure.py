@@ -60,6 +60,8 @@ class Seen:
     server_time: datetime | None = None
     refused: bool = False
     """Whether this is a 401 although the user name and the password were sent."""
+    tls: bool = False
+    """Whether the answer came over TLS."""
 
     @property
     def token_expired(self) -> bool:
@@ -102,6 +104,8 @@ _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
     # A request that failed in any other way: the CLI is well, the answer was not.
     (re.compile(r"^(?:Get|Head|Post) \"?https?://"), Fault.NONSENSE),
 )
+# Go tells a proxy's refusal by its reason phrase alone ("Forbidden"); with a registry's own word there stands more.
+_PROXYS_OWN: Final = re.compile(r"https?://[^\"\s]+\"?: [A-Z][^:\"]*$")
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
 
 
@@ -121,16 +125,21 @@ def read_stderr(stderr: bytes) -> Said:
         if pattern.search(text):
             if isinstance(sign, Fault):
                 return Said(printable(text), fault=sign)
+            if _PROXYS_OWN.search(text):
+                return Said(printable(f"the proxy did not let it through: {text}"), fault=Fault.UNREACHABLE)
             return Said(printable(text), status=sign)
     return Said(printable(text))
 
 
-def explain(said: Said, seen: Seen | None, hostname: str, secret: str) -> Problem:
-    """The problem behind a failed login: the agent's own look decides where the CLI was vague."""
+def explain(said: Said, seen: Seen | None, hostname: str, secret: str, *, fetched: bool = False) -> Problem:
+    """The problem behind a failed login: the agent's own look decides where the CLI was vague.
+
+    `fetched` is whether the password is a token that AWS has just given for the secret.
+    """
     skew = clock_skew(seen, hostname)
     status = _status(said, seen)
     if status is not None and not (said.status is None and seen is not None and not seen.registry):
-        problem = _of_status(status, hostname, secret, seen)
+        problem = _of_status(status, hostname, secret, seen, fetched=fetched)
     elif seen is not None and seen.fault is not None and said.about_network:
         problem = _of_fault(seen.fault, hostname, seen.detail)
     elif seen is not None and not seen.registry:
@@ -196,15 +205,21 @@ def _status(said: Said, seen: Seen | None) -> int | None:
     return None if said.fault is not None or seen is None or seen.status in (None, 200, 401) else seen.status
 
 
-def _of_status(status: int, hostname: str, secret: str, seen: Seen | None) -> Problem:
-    body = f": {seen.detail}" if seen is not None and seen.detail and seen.registry else ""
+def _of_status(status: int, hostname: str, secret: str, seen: Seen | None, *, fetched: bool) -> Problem:
+    # The look without the password may have got another answer.
+    body = f": {seen.detail}" if seen is not None and seen.detail and seen.registry and seen.status == status else ""
+    if status == 401 and fetched:  # noqa: PLR2004
+        return LoginRejected(
+            hostname, f"{hostname} refused the token that AWS gave for secret {secret}", hint=hints.OF_FETCHED
+        )
     if status == 401:  # noqa: PLR2004
         return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}")
     if status == 403:  # noqa: PLR2004
-        return _forbidden(hostname, secret, seen, body)
+        return _forbidden(hostname, secret, seen, body, fetched=fetched)
     if status == 429:  # noqa: PLR2004
         wait = seen.retry_after if seen else None
-        after = f"; it asks to wait {wait.total_seconds():.0f} s" if wait else ""
+        more = " or longer" if wait == _LONGEST_WAIT else ""
+        after = f"; it asks to wait {wait.total_seconds():.0f} s{more}" if wait else ""
         return RegistryRateLimited(hostname, f"{hostname} was asked too often (status 429){after}", wait=wait)
     if 400 <= status < 500:  # noqa: PLR2004
         return RegistryRefusedRequest(
@@ -214,8 +229,11 @@ def _of_status(status: int, hostname: str, secret: str, seen: Seen | None) -> Pr
     return RegistryError(hostname, f"{hostname} answered with status {status}{body}", wait=wait)
 
 
-def _forbidden(hostname: str, secret: str, seen: Seen | None, body: str) -> Problem:
+def _forbidden(hostname: str, secret: str, seen: Seen | None, body: str, *, fetched: bool) -> Problem:
     if seen is not None and seen.token_expired:
+        if fetched:
+            said = f"{hostname} says that the token that AWS gave for secret {secret} has expired"
+            return EcrTokenExpired(hostname, said, hint=hints.OF_FETCHED)
         return EcrTokenExpired(
             hostname,
             f"{hostname} says that the token of secret {secret} has expired",

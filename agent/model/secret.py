@@ -173,7 +173,7 @@ class _Fields:
         text = text.rstrip("\r\n")
         if _CONTROL.search(text):
             raise self.invalid(f"{field} holds a control character, such as a line break")
-        return Sensitive(text) if text else None
+        return Sensitive(text) if text.strip() else None
 
     def matching(self, field: str, pattern: re.Pattern[str], meaning: str) -> str | None:
         text = self.text(field)

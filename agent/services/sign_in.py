@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from agent.model.credential import Credential
+from agent.model import hints
+from agent.model.credential import AwsIdentity, Credential
 from agent.model.docker_auth import ConfigError, Entry, decode_entry
 from agent.model.login_failure import (
     Fault,
@@ -21,7 +22,13 @@ from agent.model.login_failure import (
 )
 from agent.model.plan import Login
 from agent.model.problem import Problem
-from agent.model.problems.registry import RegistryDns, RegistryTimeout, RegistryTls, RegistryUnreachable
+from agent.model.problems.registry import (
+    LoginRejected,
+    RegistryDns,
+    RegistryTimeout,
+    RegistryTls,
+    RegistryUnreachable,
+)
 from agent.model.problems.surroundings import DockerCliMissing
 from agent.model.registry import Registry
 from agent.model.secret import Kind
@@ -118,7 +125,7 @@ class SignIn:
             )
             if result.finished.returncode == 0 and result.entry is not None:
                 return self._accepted(registry, result.entry, await _soon(look))
-            raise await self._refused(login, credential, result, await look)
+            raise await self._refused(login, credential, result, await look, through_engine=through_engine)
         except TimeoutError as error:
             raise await self._overran(registry, timeout, await look) from error
         except OSError as error:
@@ -148,7 +155,9 @@ class SignIn:
         skew = clock_skew(seen, registry.hostname)
         return SignedIn(entry, (skew,) if skew else ())
 
-    async def _refused(self, login: Login, credential: Credential, result: CliResult, seen: Seen) -> Problem:
+    async def _refused(
+        self, login: Login, credential: Credential, result: CliResult, seen: Seen, *, through_engine: bool
+    ) -> Problem:
         hostname = login.registry.hostname
         code, stderr = result.finished.returncode, result.finished.stderr
         if code < 0:
@@ -158,10 +167,17 @@ class SignIn:
         said = read_stderr(stderr)
         if code != 1 or not said.text:
             return cli_failed(hostname, f"exit code {code}, {said.text or 'and it printed nothing'}")
-        if said.status is not None and not _may_be_the_password(said.status, login.kind):
+        hidden = not through_engine and _hides_an_answer(said, seen, login.registry)
+        if hidden or (said.status is not None and not _may_be_the_password(said.status, login.kind)):
             # The CLI keeps the body and Retry-After to itself.
             seen = await self._probe.look(login.registry, credential, min(self._timeout_s(), _LOOK_S))
-        return explain(said, seen, hostname, login.secret.name)
+        if hidden:
+            said = replace(said, status=None, fault=said.fault or Fault.UNREACHABLE)
+        problem = explain(said, seen, hostname, login.secret.name, fetched=isinstance(login.source, AwsIdentity))
+        password = credential.password.reveal()
+        if isinstance(problem, LoginRejected) and password != password.strip():
+            return LoginRejected(hostname, problem.message, hint=hints.BLANKS)
+        return problem
 
     async def _overran(self, registry: Registry, timeout: float, seen: Seen) -> Problem:
         if seen.fault is not None:
@@ -184,6 +200,14 @@ class SignIn:
 
 def _no_docker() -> Problem:
     return DockerCliMissing("docker", "there is no docker on PATH any more")
+
+
+def _hides_an_answer(said: Said, seen: Seen, registry: Registry) -> bool:
+    """Whether the CLI tells of plain HTTP although the registry speaks TLS.
+
+    By itself it does so on loopback alone: whatever is refused over TLS it tries over HTTP, and only that is told.
+    """
+    return seen.tls and said.status != 401 and f"http://{registry.api_host}/v2/" in said.text  # noqa: PLR2004
 
 
 def _may_be_the_password(status: int, kind: Kind) -> bool:

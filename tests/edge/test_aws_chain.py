@@ -107,6 +107,16 @@ async def test_the_container_endpoint(cloud: AwsServer, monkeypatch: pytest.Monk
     assert "container-token-not" not in caught.value.message
 
 
+async def test_a_container_endpoint_on_a_foreign_host_is_said(
+    cloud: AwsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK asks only this machine and AWS's own addresses over plain HTTP; nobody gave an answer."""
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://evil.example/creds")
+    with pytest.raises(AwsCredentialsMissing, match=r"host of AWS_CONTAINER_CREDENTIALS_FULL_URI is not one"):
+        await fetch(CHAIN)
+    assert cloud.asked == []
+
+
 async def test_the_instance_role_by_imds_v2(cloud: AwsServer) -> None:
     """A session token first, then the role's name, then its keys."""
     cloud.instance_role = "env"

@@ -315,6 +315,23 @@ class TestProxy:
         assert cloud.asked == []
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
+    @pytest.mark.parametrize(
+        ("address", "word"),
+        [("proxy.invalid:3128", "Name or service not known"), ("127.0.0.1:9", "Connection refused")],
+    )
+    async def test_one_that_cannot_be_reached_is_named(
+        self, cloud: AwsServer, monkeypatch: pytest.MonkeyPatch, scheme: str, address: str, word: str
+    ) -> None:
+        """Instead of AWS, whose name may be well; what the URL holds besides is a secret."""
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"{scheme}://aws.example")
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://user:pass@{address}")
+        with pytest.raises(AwsUnreachable, match=f"the proxy {address} cannot be reached: {word}") as caught:
+            await fetch(identity())
+        assert caught.value.hint == hints.PROXY
+        assert "pass" not in caught.value.message
+        assert cloud.asked == []
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
     async def test_a_refusal_shows_no_password(
         self, seen: list[str], monkeypatch: pytest.MonkeyPatch, scheme: str
     ) -> None:

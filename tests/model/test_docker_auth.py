@@ -17,7 +17,9 @@ from agent.model.docker_auth import (
     entries_of,
     find,
     format_config,
+    is_docker_key,
     mark,
+    named_helpers,
     parse_config,
     place,
     remove,
@@ -198,3 +200,32 @@ def test_a_login_put_in_and_taken_out_leaves_everything_else_as_it_was(
         assert {name: value for name, value in after["auths"].items() if name != key} == {
             name: value for name, value in document["auths"].items() if name != key
         }
+
+
+def test_the_helpers_that_a_file_names_and_what_it_says_they_keep() -> None:
+    document = {
+        "auths": {"ghcr.io": {}, "plain.example": {}, "quay.io": {}},
+        "credHelpers": {"quay.io": "exact", "gone.example": "exact", "plain.example": ""},
+        "credsStore": "general",
+    }
+    assert named_helpers(document) == {"general": ["ghcr.io"], "exact": ["quay.io", "gone.example"]}
+    assert named_helpers({"auths": {"ghcr.io": {}}, "credHelpers": None}) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [
+        ("ghcr.io", True),
+        ("127.0.0.1:5000", True),
+        ("https://index.docker.io/v1/", True),
+        ("docker.io", False),
+        ("GHCR.IO", False),
+        ("https://ghcr.io", False),
+        ("git:https://github.com", False),
+        ("", False),
+        ("\ud800.example", False),
+    ],
+)
+def test_which_keys_docker_asks_for(key: str, asked: bool) -> None:
+    """As it is spelt: under another spelling of the same registry Docker finds nothing in a helper."""
+    assert is_docker_key(key) is asked

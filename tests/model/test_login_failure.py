@@ -1,11 +1,13 @@
 """What the docker CLI printed, and what the agent saw at `/v2/`, become the right problem."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from agent.model import hints
 from agent.model.login_failure import Fault, Seen, clock_skew, explain, parse_retry_after, read_stderr
-from agent.model.problem import Problem
+from agent.model.problem import Pace, Problem
 from tests.fakes import EPOCH
 
 HOST = "registry.example.test"
@@ -33,6 +35,13 @@ TEXTS = {
         "registry_unreachable"
     ),
     f'Get "https://{HOST}/v2/": Proxy Authentication Required': "registry_unreachable",
+    f'Get "https://{HOST}/v2/": Unauthorized': "registry_unreachable",
+    f'Get "https://{HOST}/v2/": Forbidden': "registry_unreachable",
+    f'Get "https://{HOST}/v2/": Too Many Requests': "registry_unreachable",
+    f"Get https://{HOST}/v2/: Access Denied by policy": "registry_unreachable",
+    f'Error response from daemon: Get "https://{HOST}/v2/": Get "https://auth.example/token?service=x": Forbidden': (
+        "registry_unreachable"
+    ),
     f'Get "https://{HOST}/v2/": EOF': "registry_unreachable",
     f'Get "https://{HOST}/v2/": dial tcp: lookup {HOST} on 10.0.0.1:53: no such host': "registry_dns",
     f'Get "https://{HOST}/v2/": dial tcp: lookup {HOST}: i/o timeout': "registry_dns",
@@ -56,6 +65,18 @@ def told(text: str, seen: Seen | None = None) -> Problem:
 def test_each_text_has_its_code(text: str, code: str) -> None:
     """The last line decides; the CLI's own noise before it does not count."""
     assert told(text).code == code
+
+
+@pytest.mark.parametrize("reason", ["Unauthorized", "Forbidden", "Too Many Requests"])
+@pytest.mark.parametrize(
+    "seen", [Seen(EPOCH, fault=Fault.UNREACHABLE, detail="the proxy answered with status 403"), Seen(EPOCH, status=401)]
+)
+def test_a_proxys_refusal_is_not_the_registrys(reason: str, seen: Seen) -> None:
+    """Go tells it by the reason phrase alone, whether the agent's own look was refused too or went another way."""
+    problem = told(f'Get "https://{HOST}/v2/": {reason}', seen)
+    assert (problem.code, problem.pace) == ("registry_unreachable", Pace.SOON)
+    assert "the proxy" in problem.message
+    assert problem.hint == hints.PROXY
 
 
 @pytest.mark.parametrize(
@@ -95,12 +116,23 @@ def test_ecrs_expired_token_is_told_apart_from_forbidden() -> None:
     assert problem.code == "login_forbidden"
 
 
+@pytest.mark.parametrize(("status", "quoted"), [(403, True), (401, False)])
+def test_only_the_body_of_the_answer_that_is_told_is_quoted(status: int, quoted: bool) -> None:
+    """What the look without the password was told is about no password."""
+    seen = Seen(EPOCH, status=status, detail="its own words")
+    problem = told(f"login attempt to https://{HOST}/v2/ failed with status: 403 Forbidden", seen)
+    assert problem.code == "login_forbidden"
+    assert ("its own words" in problem.message) is quoted
+
+
 def test_retry_after_is_kept_and_shown() -> None:
     """What the CLI hides is in the message and in the wait."""
     seen = Seen(EPOCH, status=429, retry_after=timedelta(seconds=120))
     problem = told(f"login attempt to https://{HOST}/v2/ failed with status: 429 Too Many Requests", seen)
     assert problem.wait == timedelta(seconds=120)
-    assert "120 s" in problem.message
+    assert problem.message.endswith("120 s")
+    cut = told("unexpected status code 429", replace(seen, retry_after=timedelta(hours=12)))
+    assert cut.message.endswith("43200 s or longer")
 
 
 def test_a_clock_that_is_off_explains_a_certificate_that_is_not_valid_yet() -> None:

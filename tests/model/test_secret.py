@@ -86,6 +86,7 @@ def test_a_secret_never_prints() -> None:
         (secret(username=7), "username must be a text"),
         (secret(password=""), "password is missing or empty"),
         (secret(password="\r\n"), "password is missing or empty"),
+        (secret(password="   "), "password is missing or empty"),
         (secret(password=f"{PASSWORD}\nX: y"), "password holds a control character"),
         (secret(password=f"{PASSWORD}\ud800"), "not valid Unicode"),
         (secret(password=PASSWORD * 10_000), "longer than"),
