@@ -1,4 +1,4 @@
-"""Docker's credential helpers: the programs `docker-credential-NAME get | store | erase`."""
+"""Docker's credential helpers: the programs `docker-credential-NAME get | store | erase | list`."""
 
 import base64
 import json
@@ -50,6 +50,19 @@ class CredentialHelpers:
         if not username and not secret:
             return None
         return Entry(username, Sensitive(secret), identity_token=username == TOKEN_USER)
+
+    async def servers(self, name: str) -> list[str]:
+        """What the helper has logins for, be it a registry or not."""
+        program = f"docker-credential-{name}"
+        finished = await self._run(name, "list", program, "")
+        self._check(finished, name, "list", program, None)
+        try:
+            answer = json.loads(finished.stdout)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            raise CredentialStoreFailed(program, f"{program} gave an answer that is no list", hint=_named(name))
+        return list(answer)
 
     async def store(self, name: str, server: str, entry: Entry) -> None:
         username = TOKEN_USER if entry.identity_token else entry.username

@@ -31,8 +31,9 @@ _FLUSH_S: Final = 5.0
 class Ledger:
     """Read once at the start, written behind at each change; kept in memory only where it cannot be written.
 
-    `brought` maps the keys that were in Docker's file at the very first start to digests of their logins: None while
-    nobody has looked yet. After a file that cannot be read it is empty: every login then counts as a person's.
+    `brought` maps the keys that were in Docker's file at the very first start to digests of their logins, and so for
+    helpers, whose name stands before the key: None while nobody has looked yet. After a file that cannot be read it is
+    empty: every login then counts as a person's.
     """
 
     def __init__(self, directory: Path | None, docker_config: Path) -> None:

@@ -91,6 +91,24 @@ def store_of(document: Document, key: str) -> str | None:
     return name or None
 
 
+def named_helpers(document: Document) -> dict[str, list[str]]:
+    """Each credential helper that the configuration names, and the keys in the file that it is the store of."""
+    by_key = field(document, "credHelpers") or {}
+    names = (field(document, "credsStore"), *by_key.values())
+    helpers: dict[str, list[str]] = {name: [] for name in names if name}
+    for key in {**by_key, **_auths(document)}:
+        name = store_of(document, key)
+        if name is not None:
+            helpers[name].append(key)
+    return helpers
+
+
+def is_docker_key(key: str) -> bool:
+    """Whether Docker asks for a registry's login by this key; a keychain has much else."""
+    registry = _registry(key)
+    return registry is not None and registry.docker_key == key
+
+
 def find(document: Document, key: str) -> tuple[str, Entry] | None:
     """The login that Docker finds in the file for `key`, and the key that it stands under.
 

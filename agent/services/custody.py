@@ -70,7 +70,7 @@ class Custody:
     ) -> None:
         """`auth_config` is the value of `DOCKER_AUTH_CONFIG`, which Docker asks before any store."""
         self._config: Final = config
-        self._placement: Final = Placement(config, helpers, ledger, clock)
+        self._placement: Final = Placement(config, helpers, ledger)
         self._podman: Final = podman
         self._board: Final = board
         self._clock: Final = clock
@@ -139,6 +139,7 @@ class Custody:
     async def run(self) -> None:
         self._lookout.watch(self._signatures, self._changed)
         async with asyncio.TaskGroup() as checks:
+            checks.create_task(self._placement.look_into_helpers(), name="first look into the helpers")
             while True:
                 with contextlib.suppress(Problem):
                     await self._placement.begin()

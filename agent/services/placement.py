@@ -8,15 +8,29 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from agent.model.docker_auth import Document, Entry, Ownership, entries, find, mark, place, remove, store_of
+from agent.model.docker_auth import (
+    Document,
+    Entry,
+    Ownership,
+    entries,
+    find,
+    is_docker_key,
+    mark,
+    named_helpers,
+    place,
+    remove,
+    store_of,
+)
 from agent.model.ledger import LedgerEntry
 from agent.model.problems.keeping import ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.services.turns import Turns
 
 CONFIG_FILE: Final = "config.json"
-# What a helper has at the first start can only be seen registry by registry, as their first logins come.
-_FIRST_LOOK_S: Final = 60.0
+# As long as a helper may take for one answer.
+_FIRST_LOOK_S: Final = 10.0
+_LOOKED_AT: Final = 50
+"""Logins in one helper that are looked at, each by a program of its own; a keychain may hold hundreds."""
 _REMEMBERED: Final = 8
 """Logins of ours for one registry that are known again, the newest and some before it."""
 
@@ -28,6 +42,7 @@ class ConfigFile(Protocol):
 
 
 class Helpers(Protocol):
+    async def servers(self, name: str) -> list[str]: ...
     async def get(self, name: str, server: str) -> Entry | None: ...
     async def store(self, name: str, server: str, entry: Entry) -> None: ...
     async def erase(self, name: str, server: str) -> None: ...
@@ -43,10 +58,6 @@ class Ledger(Protocol):
     async def flush(self) -> None: ...
 
 
-class Monotonic(Protocol):
-    def monotonic(self) -> float: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Order:
     """A login to be kept; `expires_at` is aware and in UTC, None where it does not end."""
@@ -60,7 +71,8 @@ class Order:
 class Placed:
     """What Docker now finds in the store that it asks: `login`, whether it is `ours`, whether this call `wrote` it.
 
-    `refusal` is why a helper did not take ours while it gives another one, which may be an `older` one of ours.
+    `refusal` is why a helper did not take ours while it gives another one, which may be an `older` one of ours, or
+    what the helper made of this one.
     """
 
     stored_in: str
@@ -78,16 +90,19 @@ class Placement:
     anything else is a person's.
     """
 
-    def __init__(self, config: ConfigFile, helpers: Helpers, ledger: Ledger, clock: Monotonic) -> None:
+    def __init__(self, config: ConfigFile, helpers: Helpers, ledger: Ledger) -> None:
         self._config: Final = config
         self._helpers: Final = helpers
         self._ledger: Final = ledger
-        self._clock: Final = clock
         # Many helpers rewrite one file in place, without a lock.
         self._helper_turns: Final[defaultdict[str, Turns]] = defaultdict(Turns)
         self._beginning: Final = asyncio.Lock()
-        self._begun = False
-        self._first_look_until = clock.monotonic()
+        self._begun: Final = asyncio.Event()
+        # Helpers whose first look is not over, each with the keys that the file says it has.
+        self._unseen: Final[dict[str, list[str]]] = {}
+        self._looking: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
+        # What a helper made of the login that it was given, by the key.
+        self._altered: Final[dict[str, str]] = {}
 
     async def begin(self) -> None:
         """Once: clear up, and at the very first start note what the image brought.
@@ -96,14 +111,20 @@ class Placement:
             ConfigInvalid, ConfigUnwritable: about the file; the next call tries again.
         """
         async with self._beginning:
-            if self._begun:
+            if self._begun.is_set():
                 return
             await self._config.remove_leftovers()
             if self._ledger.brought is None:
-                found = entries(await self._config.read())
+                document = await self._config.read()
+                found = entries(document)
                 self._ledger.set_brought({key: self._ledger.digest(key, entry) for key, entry in found.items()})
-                self._first_look_until = self._clock.monotonic() + _FIRST_LOOK_S
-            self._begun = True
+                self._unseen.update(named_helpers(document))
+            self._begun.set()
+
+    async def look_into_helpers(self) -> None:
+        """Once, beside all else: at the very first start, note what the image brought in each helper too."""
+        await self._begun.wait()
+        await asyncio.gather(*(self._first_look(helper) for helper in [*self._unseen]))
 
     async def put(self, order: Order, *, take_over: bool) -> Placed:
         """Put the login where Docker will find it, unless a person's is there and `take_over` is False.
@@ -115,9 +136,9 @@ class Placement:
         while True:
             document = await self._config.read()
             helper = store_of(document, order.registry.docker_key)
-            may_replace = self._ownership(order.registry, take_over=take_over)
             if helper is not None:
-                return await self._put_into_helper(order, helper, may_replace)
+                return await self._put_into_helper(order, helper, take_over=take_over)
+            may_replace = self._ownership(order.registry, take_over=take_over)
             placed = await self._put_into_file(order, document, may_replace)
             if placed is not None:
                 return placed
@@ -180,12 +201,15 @@ class Placement:
             await self._confirm(order)
         return Placed(CONFIG_FILE, login, ours, wrote=ours and after is not document)
 
-    async def _put_into_helper(self, order: Order, helper: str, may_replace: Ownership) -> Placed:
+    async def _put_into_helper(self, order: Order, helper: str, *, take_over: bool) -> Placed:
         key, entry = order.registry.docker_key, order.entry
         login = await self._get(helper, key)
-        wrote = not entry.same_login(login) and (
-            login is None or self._may_replace_in_helper(order, login, may_replace)
-        )
+        if helper in self._unseen:
+            await self._first_look(helper)
+            login = await self._get(helper, key)  # somebody may have logged in meanwhile
+        before = login
+        may_replace = self._ownership(order.registry, take_over=take_over)
+        wrote = not entry.same_login(login) and (login is None or may_replace(key, login))
         if wrote:
             try:
                 await self._store(order, helper)
@@ -195,15 +219,61 @@ class Placement:
                 older = self._is_known(order.registry, login)
                 return Placed(helper, login, ours=False, refusal=refusal, older=older)
             login = await self._get(helper, key)
-            if login is None:
-                raise CredentialStoreFailed(key, f"docker-credential-{helper} said that it stored, but has no login")
-        ours = entry.same_login(login)
-        if ours:
-            await self._confirm(order)
-            # Docker finds the login without the marker; only `docker logout` looks for it.
-            with contextlib.suppress(ConfigUnwritable):
-                await self._config.update(lambda now: mark(now, key, may_replace) if store_of(now, key) else now)
-        return Placed(helper, login, ours, wrote=wrote and ours)
+        if login is None:
+            raise CredentialStoreFailed(key, f"docker-credential-{helper} said that it stored, but has no login")
+        if not entry.same_login(login):
+            return self._not_kept(order, helper, login, wrote=wrote, new=not login.same_login(before))
+        self._altered.pop(key, None)
+        await self._confirm(order)
+        # Docker finds the login without the marker; only `docker logout` looks for it.
+        with contextlib.suppress(ConfigUnwritable):
+            await self._config.update(lambda now: mark(now, key, may_replace) if store_of(now, key) else now)
+        return Placed(helper, login, ours=True, wrote=wrote)
+
+    def _not_kept(self, order: Order, helper: str, login: Entry, *, wrote: bool, new: bool) -> Placed:
+        """What the helper gives instead of ours: a person's login, or what it made of the one that it was given.
+
+        The second is not replaced unasked: whoever logs in just between the store and the look leaves the same trace.
+        """
+        key, hostname = order.registry.docker_key, order.registry.hostname
+        digest = self._ledger.digest(key, login)
+        if wrote and new:
+            self._altered[key] = digest
+        altered = self._altered.get(key) == digest
+        if not wrote and not altered:
+            return Placed(helper, login, ours=False)
+        refusal = CredentialStoreFailed(
+            key,
+            f"docker-credential-{helper} said that it stored, but gives another login",
+            hint=f"see what `docker-credential-{helper} list` says; `registry-agent renew {hostname}` stores the login "
+            f"again; or take {helper} out of credsStore and credHelpers in Docker's config.json",
+        )
+        older = altered or self._is_known(order.registry, login)
+        return Placed(helper, login, ours=False, refusal=refusal, older=older)
+
+    async def _first_look(self, helper: str) -> None:
+        """Only what is seen now is the image's: what a helper does not tell in time stays as a person's does."""
+        async with self._looking[helper]:
+            if helper not in self._unseen:
+                return
+            seen: dict[str, str] = {}
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_LOOK_S):
+                    for key in await self._keys_in(helper):
+                        with contextlib.suppress(CredentialStoreFailed):
+                            login = await self._get(helper, key)
+                            if login is not None:
+                                seen[f"{helper} {key}"] = self._ledger.digest(key, login)
+            self._ledger.set_brought({**(self._ledger.brought or {}), **seen})
+            del self._unseen[helper]
+
+    async def _keys_in(self, helper: str) -> list[str]:
+        """Keys that Docker may ask the helper for: those in the file first, then what it lists, if it can."""
+        listed: list[str] = []
+        with contextlib.suppress(CredentialStoreFailed):
+            async with self._helper_turns[helper].reading():
+                listed = await self._helpers.servers(helper)
+        return [key for key in dict.fromkeys([*self._unseen[helper], *listed]) if is_docker_key(key)][:_LOOKED_AT]
 
     async def _store(self, order: Order, helper: str) -> None:
         await self._note(order)
@@ -221,18 +291,13 @@ class Placement:
     def _ownership(self, registry: Registry, *, take_over: bool) -> Ownership:
         known = self._ledger.entries().get(registry.hostname)
         digests = known.digests if known else ()
-        brought = self._ledger.brought or {}
+        brought = frozenset((self._ledger.brought or {}).values())
 
         def may_replace(key: str, entry: Entry) -> bool:
             digest = self._ledger.digest(key, entry)
-            return take_over or digest in digests or digest == brought.get(key)
+            return take_over or digest in digests or digest in brought
 
         return may_replace
-
-    def _may_replace_in_helper(self, order: Order, login: Entry, may_replace: Ownership) -> bool:
-        first = self._clock.monotonic() < self._first_look_until
-        first = first and order.registry.hostname not in self._ledger.entries()
-        return first or may_replace(order.registry.docker_key, login)
 
     async def _note(self, order: Order) -> None:
         """Before a write: known as ours is what will be there, and what is there, whichever a kill leaves.
@@ -251,5 +316,6 @@ class Placement:
         """After it: what the image brought under this key is gone, so the same login again is a person's."""
         brought = self._ledger.brought or {}
         key = order.registry.docker_key
-        self._ledger.set_brought({other: digest for other, digest in brought.items() if other != key})
+        left = {other: digest for other, digest in brought.items() if other.rpartition(" ")[2] != key}
+        self._ledger.set_brought(left)
         await self._note(order)

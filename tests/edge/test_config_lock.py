@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from agent.edge.config_lock import ConfigLock
 
 HOLDER = """
@@ -57,6 +59,51 @@ def test_a_directory_that_was_made_anew_is_locked_again(tmp_path: Path) -> None:
     assert not first.hold()
     second.release()
     assert first.hold()
+
+
+def test_two_agents_never_have_one_file_by_a_link(tmp_path: Path) -> None:
+    """Also by a link that is made later, and only for as long as it is one."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    one, other = ConfigLock(tmp_path / "one"), ConfigLock(tmp_path / "other")
+    link = tmp_path / "other" / "config.json"
+    link.symlink_to("../one/config.json")
+    assert one.acquire()
+    assert not other.acquire()
+    link.unlink()
+    assert other.acquire()
+    link.symlink_to("../one/config.json")
+    assert not other.hold()
+    one.release()
+    assert other.hold()
+    assert not one.acquire()
+    link.unlink()
+    assert other.hold()
+    assert one.acquire(), "what is no longer needed is let go"
+
+
+def test_who_comes_second_leaves_nothing_locked(tmp_path: Path) -> None:
+    """It ends, but whoever it is asked by may go on for a while."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "other" / "config.json").symlink_to(tmp_path / "one" / "config.json")
+    one, second = ConfigLock(tmp_path / "one"), ConfigLock(tmp_path / "other")
+    assert one.acquire()
+    assert not second.acquire()
+    (tmp_path / "other" / "config.json").unlink()
+    assert ConfigLock(tmp_path / "other").acquire()
+
+
+@pytest.mark.parametrize("target", ["/proc/1/cwd/../nowhere/config.json", "config.json", "gone/config.json", "file/x"])
+def test_a_link_that_leads_nowhere_needs_no_lock(tmp_path: Path, target: str) -> None:
+    """Nor one that may not be followed; the directory that it is in is locked all the same."""
+    directory = tmp_path / ".docker"
+    directory.mkdir()
+    (directory / "file").touch()
+    (directory / "config.json").symlink_to(target)
+    first, second = ConfigLock(directory), ConfigLock(directory)
+    assert first.acquire()
+    assert not second.acquire()
 
 
 def test_where_no_directory_can_be_made_nothing_needs_a_lock(tmp_path: Path) -> None:

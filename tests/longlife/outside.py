@@ -339,6 +339,9 @@ class DockerConfig:
 class NoHelpers:
     """Nobody configured a credential helper."""
 
+    async def servers(self, name: str) -> list[str]:
+        raise AssertionError(name)
+
     async def get(self, name: str, server: str) -> Entry | None:
         raise AssertionError(name, server)
 

@@ -119,6 +119,23 @@ def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Machine:
     return machine
 
 
+def listing_helper(machine: Machine, *servers: str) -> Path:
+    """A helper that works and can list, with a login that somebody made for each of the servers."""
+    store = good_helper(machine.bin, "good")
+    program = machine.bin / "docker-credential-good"
+    listing = "elif action == 'list':\n    print(json.dumps({key: logins[key]['Username'] for key in logins}))\n"
+    program.write_text(program.read_text() + listing)
+    fill(store, *servers)
+    return store
+
+
+def fill(store: Path, *servers: str, login: Entry = THEIRS) -> None:
+    """As somebody logs in to them."""
+    fields = {"Username": login.username, "Secret": login.secret.reveal()}
+    logins = {server: {"ServerURL": server, **fields} for server in servers}
+    store.write_text(json.dumps(kept(store) | logins))
+
+
 @contextlib.asynccontextmanager
 async def watching(agent: Agent) -> AsyncIterator[Callable[[Callable[[], object]], Any]]:
     """While the watch runs; gives a function that lets its polls go by until something is so."""
@@ -297,18 +314,102 @@ async def test_a_login_goes_into_the_helper_with_a_marker_in_the_file(machine: M
 
 
 async def test_a_persons_login_in_a_helper_stays_but_for_the_first_start(machine: Machine) -> None:
-    store = good_helper(machine.bin, "good")
-    store.write_text(json.dumps({"ghcr.io": {"Username": "you", "Secret": "theirs"}}))
+    store = listing_helper(machine, "ghcr.io")
     machine.write({"credsStore": "good"})
     first = machine.start()
     assert (await first.keep()).ours
-    store.write_text(json.dumps({"ghcr.io": {"Username": "you", "Secret": "theirs"}}))
+    fill(store, "ghcr.io")
     agent = machine.start()
     assert not (await agent.keep()).ours
     assert "docker-credential-good" in agent.warnings()["login_overridden"]
     assert kept(store)["ghcr.io"]["Secret"] == "theirs"
     assert (await agent.keep(take_over=True)).ours
     assert kept(store)["ghcr.io"]["Secret"] == "s3cret"
+
+
+async def test_what_the_image_brought_in_a_helper_is_seen_when_the_agent_begins(machine: Machine) -> None:
+    """A secret may come for it later, also after a restart; what is made there since is a person's."""
+    store = listing_helper(machine, "ghcr.io", "quay.io", "https://index.docker.io/v1/")
+    machine.write({"credsStore": "good"})
+    first = machine.start()
+    async with watching(first) as until:
+        await until(lambda: len(first.ledger.brought or {}) == 3)
+        fill(store, "ghcr.io", "quay.io", "https://index.docker.io/v1/", "new.example")
+        assert not (await first.keep(registry=Registry("new.example"))).ours
+        assert set(first.warnings()) == {"login_overridden"}
+        assert (await first.keep()).ours
+    await first.ledger.flush()
+    second = machine.start()
+    assert (await second.keep(registry=parse_hostname("docker.io"))).ours
+    fill(store, "quay.io", login=NEWER)
+    assert not (await second.keep(registry=Registry("quay.io"))).ours
+
+
+@pytest.mark.parametrize("listing", ["exit 1", "echo not json", "echo '[1]'", "exec sleep 1000"])
+async def test_a_helper_without_a_list_is_asked_for_what_the_file_says_it_has(machine: Machine, listing: str) -> None:
+    """By Docker's marker, or in `credHelpers`; what is not known to be the image's stays, as a person's does."""
+    store = good_helper(machine.bin, "plain")
+    program = machine.bin / "docker-credential-plain"
+    program.rename(machine.bin / "works")
+    script(machine.bin, "plain", f"#!/bin/sh\n[ $1 = list ] && {listing}\nexec {machine.bin}/works $1\n")
+    store = machine.bin / "works.json"
+    fill(store, "ghcr.io", "quay.io", "made.example")
+    machine.write({"auths": {"ghcr.io": {}}, "credsStore": "plain", "credHelpers": {"quay.io": "plain"}})
+    agent = machine.start(helper_deadline_s=2.5)
+    kept_there = [(await agent.keep(registry=Registry(name))).ours for name in ("ghcr.io", "quay.io", "made.example")]
+    assert kept_there == [True, True, False]
+
+
+async def test_the_first_look_into_a_helper_that_hangs_keeps_no_other_login_waiting(machine: Machine) -> None:
+    """And it is asked once only, although two wait for its answer."""
+    script(machine.bin, "hung", f"#!/bin/sh\n[ $1 = list ] && echo >>{machine.bin}/asked && sleep 1000\nexit 1\n")
+    listing_helper(machine, "quay.io")
+    machine.write({"credHelpers": {"ghcr.io": "hung", "quay.io": "good"}})
+    agent = machine.start(helper_deadline_s=2.5)
+    async with watching(agent):
+        hanging = asyncio.create_task(agent.keep())
+        assert (await agent.keep(registry=Registry("quay.io"))).ours
+        assert (await agent.keep(registry=Registry("file.example"))).ours
+        with pytest.raises(CredentialStoreFailed):
+            await hanging
+        with pytest.raises(CredentialStoreFailed):
+            await agent.keep()
+    assert (machine.bin / "asked").read_text() == "\n"
+
+
+async def test_who_logs_in_during_the_first_look_is_not_overwritten(machine: Machine) -> None:
+    """The look may take seconds, and the login that is to be kept waits for its end."""
+    store = good_helper(machine.bin, "good")
+    program = machine.bin / "docker-credential-good"
+    login = json.dumps({"ghcr.io": {"Username": "you", "Secret": "theirs"}})
+    program.write_text(
+        f"{program.read_text()}elif action == 'list':\n    store.write_text('{login}')\n    print('{{}}')\n"
+    )
+    machine.write({"credsStore": "good"})
+    agent = machine.start()
+    assert not (await agent.keep()).ours
+    assert kept(store)["ghcr.io"]["Username"] == "you"
+
+
+async def test_a_keychain_is_not_asked_for_what_no_registry_is_called(machine: Machine) -> None:
+    """Nor for hundreds of registries: each answer is a program that runs."""
+    many = [f"r{number}.example" for number in range(200)]
+    listing_helper(machine, "https://github.com", "GHCR.IO", "index.docker.io", "a b", "", "\ud800", *many)
+    machine.write({"credsStore": "good"})
+    agent = machine.start()
+    assert (await agent.keep(registry=Registry("r0.example"))).ours
+    brought = agent.ledger.brought or {}
+    assert list(brought) == [f"good {name}" for name in many[1:50]]
+
+
+async def test_a_helper_that_is_named_later_brings_nothing(machine: Machine) -> None:
+    """What it has when the agent meets it may be a person's."""
+    store = listing_helper(machine)
+    agent = machine.start()
+    await agent.keep(registry=Registry("other.example"))
+    agent.write({**agent.document(), "credsStore": "good"})
+    fill(store, "ghcr.io")
+    assert not (await agent.keep()).ours
 
 
 async def test_a_file_that_cannot_be_written_does_not_matter_to_a_helper(
@@ -362,7 +463,7 @@ async def test_a_helper_that_cannot_store_and_has_a_login_overrides_ours(machine
         "computed",
         f"#!/bin/sh\n[ $1 = get ] && echo '{answer('you', 'theirs')}' && exit\necho not implemented; exit 1\n",
     )
-    machine.write({"credsStore": "computed"})
+    machine.write({"credHelpers": {"ghcr.io": "computed"}})
     agent = machine.start()
     outcome = await agent.keep()
     assert (outcome.ours, outcome.stored_in) == (False, "computed")
@@ -384,12 +485,35 @@ async def test_a_helper_that_cannot_store_and_has_an_older_one_of_ours_overrides
 
 
 async def test_a_helper_that_lies_about_a_login_overrides_ours(machine: Machine) -> None:
-    """It takes ours without a word and goes on to give another."""
+    """It takes ours without a word and goes on to give another: whoever asked for ours learns that it is not there."""
     script(machine.bin, "stuck", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('you', 'theirs')}'\nexit 0\n")
     machine.write({"credsStore": "stuck"})
     agent = machine.start()
     assert not (await agent.keep(take_over=True)).ours
     assert "docker-credential-stuck" in agent.warnings()["login_overridden"]
+    assert "gives another login" in agent.warnings()["credential_store_failed"]
+
+
+async def test_a_helper_that_alters_what_it_is_given_cannot_store(machine: Machine) -> None:
+    """Nobody logged in there. It is not stored again unasked, since somebody may have, just then."""
+    store = good_helper(machine.bin, "good")
+    program = machine.bin / "docker-credential-good"
+    honest = program.read_text()
+    program.write_text(honest.replace("] = login\n", "] = {**login, 'Username': 'mallory'}\n"))
+    machine.write({"credsStore": "good"})
+    agent = machine.start()
+    for take_over in (False, True, False):
+        outcome = await agent.keep(take_over=take_over)
+        assert (outcome.ours, [problem.code for problem in outcome.problems]) == (False, ["credential_store_failed"])
+    assert "registry-agent renew ghcr.io" in agent.hint("credential_store_failed")
+    program.write_text(honest)
+    assert not (await agent.keep()).ours
+    assert kept(store)["ghcr.io"]["Username"] == "mallory"
+    assert (await agent.keep(take_over=True)).ours
+    assert agent.warnings() == {}
+    fill(store, "ghcr.io", login=Entry("mallory", OURS.secret))
+    await agent.keep()
+    assert set(agent.warnings()) == {"login_overridden"}, "what it altered is gone, so the same again is a person's"
 
 
 # What is used before Docker's stores

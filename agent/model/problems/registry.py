@@ -23,7 +23,7 @@ class LoginForbidden(Problem):
 
 
 class EcrTokenExpired(LoginForbidden):
-    """ECR's 403 for a token past its time, which a new token mends at once; a ready one only its owner replaces."""
+    """ECR's 403 for a token past its time, which a new token mends at once; where it does not, its owner must act."""
 
     needs = Needs.USER
 
