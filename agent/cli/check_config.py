@@ -2,17 +2,16 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.cli import command, tell
 from agent.model.problems.surroundings import SettingsInvalid, unusable_status_token
 from agent.settings_loader import Loaded, load_settings, parse_assignments
 from agent.settings_loader.sources import DEFAULT_FILE
 
 SOUND: Final = 0
-USAGE: Final = 64
 FAULTY: Final = 78
 
 
@@ -20,21 +19,17 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
     """None of its own: `--config` and `--set` are every command's."""
 
 
+@command("check-config")
 def run(args: argparse.Namespace) -> int:
     """Print one line for each fault, or one that all is well.
 
     Args:
         args: with `config` (a path or None) and `set` (a list of `SECTION.KEY=VALUE`).
     """
-    try:
-        flags = parse_assignments(args.set or [])
-    except ValueError as error:
-        print(f"registry-agent check-config: {error}", file=sys.stderr)
-        return USAGE
+    flags = parse_assignments(args.set or [])
     loaded = load_settings(Path(args.config) if args.config else None, os.environ, flags)
     problems = [*loaded.problems, *_token_problems(loaded.settings.status.token_file)]
-    for line in _lines(loaded, problems):
-        print(line)
+    tell("\n".join(_lines(loaded, problems)))
     return FAULTY if problems else SOUND
 
 

@@ -6,9 +6,9 @@ import math
 import os
 import shutil
 import signal
-import sys
 from typing import Final
 
+from agent.cli import Unwritable, command, tell
 from agent.edge.programs import find_program
 
 SEEN: Final = 0
@@ -29,30 +29,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@command("demo")
 def run(args: argparse.Namespace) -> int:
     """Play the story; 0 when all of it was seen, or as much as there was time for."""
     # aiohttp is loaded here, not when the command line is read.
     from agent.demo.story import Pace, Story  # noqa: PLC0415
 
+    audience = _Audience()
     docker = find_program("docker", os.environ.get("PATH"))
     if docker is None:
-        print(_without_docker(debian=shutil.which("apt-get") is not None), flush=True)
+        audience.hear(_without_docker(debian=shutil.which("apt-get") is not None))
 
     pace = Pace() if args.seconds is None else Pace(limit_s=args.seconds, stay=True)
 
     async def play() -> bool:
-        return await Story(pace, _say).play()
+        return await Story(pace, audience.hear).play()
 
-    return SEEN if asyncio.run(play()) and docker else NOT_SEEN
+    seen = asyncio.run(play())
+    if audience.fault is not None:
+        raise audience.fault
+    return SEEN if (seen or audience.gone) and docker else NOT_SEEN
 
 
-def _say(lines: str) -> None:
-    """Print; once nobody reads any more (`| head`), end the demo in order."""
-    try:
-        print(lines, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        signal.raise_signal(signal.SIGTERM)
+class _Audience:
+    """Whoever reads the story; once nobody does any more (`| head`), the demo ends in order."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        self.fault: Unwritable | None = None
+
+    def hear(self, lines: str) -> None:
+        try:
+            left = not tell(lines)
+        except Unwritable as fault:
+            self.fault, left = fault, True
+        self.gone = self.gone or left
+        # Before and after the story nobody heeds the signal, and there is nothing to end.
+        if self.gone and signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            signal.raise_signal(signal.SIGTERM)
 
 
 def _without_docker(*, debian: bool) -> str:

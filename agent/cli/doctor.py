@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from agent.cli import USAGE, command, say, tell
 from agent.cli.doctor_view import View
 from agent.cli.status import add_place
 from agent.edge.paths import runtime_directory, socket_candidates
-from agent.model.registry import HostnameError
 from agent.settings_loader import load_settings, parse_assignments
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 WELL: Final = 0
 BROKEN: Final = 2
-USAGE: Final = 64
 INTERRUPTED: Final = 130
 
 
@@ -38,8 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Print the report, or what is wrong with the arguments; the exit code of section 5."""
+def run(args: argparse.Namespace) -> NoReturn:
+    """Print the report, or what is wrong with the arguments, and end the process with the exit code of section 5."""
+    _leave(_examine(args))
+
+
+@command("doctor")
+def _examine(args: argparse.Namespace) -> int:
     # Imported here: no other command needs these.
     from agent.doctor.examination import Asked, Examination  # noqa: PLC0415
     from agent.doctor.login import private_place  # noqa: PLC0415
@@ -47,14 +51,14 @@ def run(args: argparse.Namespace) -> int:
     from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
 
     try:
-        flags = parse_assignments(args.set or [])
         if args.host is not None:
             parse_target(args.host)
-    except (ValueError, HostnameError) as error:
-        print(f"registry-agent doctor: {error}", file=sys.stderr)
+    except ValueError as error:
+        say("doctor", str(error))
         return USAGE
     keep_secrets_in()
-    loaded = load_settings(Path(args.config) if args.config else None, os.environ, flags)
+    config = Path(args.config) if args.config else None
+    loaded = load_settings(config, os.environ, parse_assignments(args.set or []))
     runtime = runtime_directory(os.environ)
     with private_place(runtime) as place:
         sockets = [args.socket] if args.socket else socket_candidates(args.user)
@@ -62,9 +66,9 @@ def run(args: argparse.Namespace) -> int:
         examination = Examination(loaded, os.environ, asked)
         document = _run(examination)
     if document is None:
-        return _leave(INTERRUPTED)
+        return INTERRUPTED
     _print(document, as_json=args.json)
-    return _leave(BROKEN if document["broken"] else WELL)
+    return BROKEN if document["broken"] else WELL
 
 
 def _run(examination: "Examination") -> dict[str, Any] | None:
@@ -85,14 +89,11 @@ def _run(examination: "Examination") -> dict[str, Any] | None:
 def _print(document: Mapping[str, Any], *, as_json: bool) -> None:
     with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
-    with contextlib.suppress(BrokenPipeError):  # whoever reads it has seen enough
-        if as_json:
-            print(json.dumps(document, indent=2))
-        else:
-            colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-            for line in View(shutil.get_terminal_size().columns, colours=colours).lines(document):
-                print(line)
-        sys.stdout.flush()
+    if as_json:
+        tell(json.dumps(document, indent=2))
+        return
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    tell("\n".join(View(shutil.get_terminal_size().columns, colours=colours).lines(document)))
 
 
 def _leave(code: int) -> NoReturn:

@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Final
 
+from agent.cli import command, say, tell
 from agent.cli.logs_choice import LEVELS, Choice, Event, of_journal, of_memory, since
 from agent.cli.logs_view import LogView
 from agent.cli.status import add_place
@@ -50,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
 
 
+@command("logs")
 def run(args: argparse.Namespace) -> int:
     """Print events; the exit code of section 5."""
     chosen = any((args.since, args.level, args.registry, args.attempt))
@@ -58,28 +61,45 @@ def run(args: argparse.Namespace) -> int:
     reader = _Reader(args)
     printer = _Printer(as_json=args.json)
     try:
-        events = reader.first(choice.since)
-        printer.print(choice.of(events))
-        if not events:
-            _say("there are no events yet")
-        if args.follow:
+        events = _first(reader, choice.since, wait=args.follow and not args.journal)
+        reading = printer.print(choice.of(events))
+        if args.follow and reading:
             _follow(reader, Choice(args.since, args.level, args.registry, args.attempt), printer, events)
     except _Nothing as fault:
         _say(str(fault))
         return NOTHING_TO_READ
-    except BrokenPipeError:
-        # Whoever read it has seen enough; without this the interpreter complains once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         return SHOWN if args.follow else INTERRUPTED
     return SHOWN
 
 
+def _first(reader: "_Reader", begin: datetime | None, *, wait: bool) -> list[Event]:
+    """All there is to choose from, and a word where that is nothing.
+
+    Raises:
+        _Nothing: unless somebody waits for what comes.
+    """
+    try:
+        events = reader.first(begin)
+    except _Nothing as fault:
+        if not wait:
+            raise
+        _say(f"{fault}\nwaiting for an agent")
+        return []
+    if not events:
+        _say("there are no events yet")
+    return events
+
+
 def _follow(reader: "_Reader", choice: Choice, printer: "_Printer", events: Iterable[Event]) -> None:
-    """Print each further event, for ever; an agent that ends is waited for, and its last words are in the journal."""
+    """Print each further event, for as long as somebody reads; an agent that ends is waited for.
+
+    Its last words are in the journal: the socket closes before they could be asked for.
+    """
     known = deque(events, _KEPT * 2)
     done = deque((event.line for event in known), _KEPT * 2)
-    while True:
+    reading = True
+    while reading:
         time.sleep(_EVERY_S)
         seen = set(done)
         fresh = [event for event in reader.newer(seen, known[-1].time if known else None) if event.line not in seen]
@@ -88,7 +108,7 @@ def _follow(reader: "_Reader", choice: Choice, printer: "_Printer", events: Iter
         known.extend(fresh)
         done.extend(event.line for event in fresh)
         news = {event.line for event in fresh}
-        printer.print(event for event in choice.of(known) if event.line in news)
+        reading = printer.print(event for event in choice.of(known) if event.line in news)
 
 
 class _Nothing(Exception):  # noqa: N818 - as NoAgent
@@ -163,7 +183,7 @@ class _Reader:
     def _between(self, last: datetime | None) -> list[Event]:
         """What the journal has since; without one, nothing."""
         with contextlib.suppress(JournalUnreadable):
-            return [event for event in self._journal(last) if last and event.time > last]
+            return [event for event in self._journal(last) if event.time > last] if last else []
         return []
 
     def _tell_gap(self, events: list[Event], begin: datetime | None) -> None:
@@ -181,11 +201,11 @@ class _Printer:
         with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
             sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
 
-    def print(self, events: Iterable[Event]) -> None:
-        for event in events:
-            for line in [_safe(event.line)] if self._as_json else self._view.lines(event):
-                print(line)
-        sys.stdout.flush()
+    def print(self, events: Iterable[Event]) -> bool:
+        """Whether somebody still reads."""
+        shown = ([_safe(event.line)] if self._as_json else self._view.lines(event) for event in events)
+        lines = [*chain.from_iterable(shown)]
+        return tell("\n".join(lines)) if lines else True
 
 
 def _safe(line: str) -> str:
@@ -194,7 +214,7 @@ def _safe(line: str) -> str:
 
 
 def _say(words: str) -> None:
-    print(f"registry-agent logs: {words}", file=sys.stderr, flush=True)
+    say("logs", words)
 
 
 def _count(argument: str) -> int:

@@ -2,11 +2,11 @@
 
 import argparse
 import http.client
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from agent.cli import command, say, tell
 from agent.cli.status import add_place, seconds
 from agent.cli.status_view import moment, relative, text
 from agent.edge.agent_socket import AgentSocket, NoAgent, NoAnswer
@@ -20,6 +20,7 @@ INTERRUPTED: Final = 130
 _OUTCOME_S: Final = 120.0
 _ANSWER_S: Final = 10.0
 _HOLD_S: Final = 10.0
+_GRACE_S: Final = 0.5
 
 Document = Mapping[str, Any]
 
@@ -32,45 +33,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
 
 
+@command("renew")
 def run(args: argparse.Namespace) -> int:
     """Print one line for each registry; the exit code of section 5."""
     agent = AgentSocket([args.socket] if args.socket else socket_candidates(args.user))
+    end = time.monotonic() + args.timeout
+    asked = {"hostname": args.host} if args.host is not None else {}
     try:
-        answer = agent.post("/v1/renew", {"hostname": args.host} if args.host is not None else {}, _ANSWER_S)
+        answer = agent.post("/v1/renew", asked, min(args.timeout, _ANSWER_S))
         if answer.status != http.client.ACCEPTED:
-            print(f"registry-agent renew: {text(answer.fault)}", file=sys.stderr)
+            say("renew", text(answer.fault))
             return FAILED
-        return _follow(agent, answer.value["attempt_ids"], args.timeout, everything=args.host is None)
+        return _follow(agent, answer.value["attempt_ids"], args.timeout, end, everything=args.host is None)
     except (NoAgent, NoAnswer) as fault:
-        print(f"registry-agent renew: {fault}", file=sys.stderr)
+        say("renew", str(fault))
         return NO_AGENT
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _follow(agent: AgentSocket, attempt_ids: list[str], timeout: float, *, everything: bool) -> int:
-    """Print each outcome as it comes; the exit code once all have come, or when the time is over."""
+def _follow(agent: AgentSocket, attempt_ids: list[str], timeout: float, end: float, *, everything: bool) -> int:
+    """Print each outcome as it comes; the exit code once all have come, or at `end`, when `timeout` is over."""
     if not attempt_ids:
-        if agent.status(_ANSWER_S)["phase"] == "starting":
-            print("registry-agent renew: the agent has not read its secrets yet; ask again", file=sys.stderr)
+        if agent.status(_patience(end, _ANSWER_S))["phase"] == "starting":
+            say("renew", "the agent has not read its secrets yet; ask again")
             return FAILED
-        print("there is no registry to renew")
+        tell("there is no registry to renew")
         return RENEWED
     attempts = _Attempts(attempt_ids)
-    end = time.monotonic() + timeout
     code, since = RENEWED, None
     while attempts.open and (left := end - time.monotonic()) > 0:
-        document = agent.status(_HOLD_S + _ANSWER_S, since=since, wait_s=min(left, _HOLD_S))
+        patience = _patience(end, _HOLD_S + _ANSWER_S)
+        document = agent.status(patience, since=since, wait_s=min(left, _HOLD_S))
         since = document["revision"]
         for row in attempts.over(document):
-            print(_line(row, document), flush=True)
+            tell(_line(row, document))
             if not _well(row, document, everything=everything):
                 code = FAILED
     if attempts.open:
         waiting = ", ".join(attempts.hosts) or "the agent to begin"
-        print(f"registry-agent renew: no outcome after {timeout:g} s; still waiting for {waiting}", file=sys.stderr)
+        say("renew", f"no outcome after {timeout:g} s; still waiting for {waiting}")
         return FAILED
     return code
+
+
+def _patience(end: float, longest: float) -> float:
+    """How long an answer may take: an agent that hangs does not outlast the time that was given."""
+    return min(max(end - time.monotonic(), 0) + _GRACE_S, longest)
 
 
 class _Attempts:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final, NoReturn
 
-USAGE = 64
+from agent.cli import command
+
 _ENDED_EARLY: Final = 0
 _NOT_ALL: Final = 2
 
@@ -26,6 +27,11 @@ def run(args: argparse.Namespace) -> int:
         args: with `config` (a path or None), `set` (a list of `SECTION.KEY=VALUE`) and `once`.
     """
     _heed_signals(_NOT_ALL if args.once else _ENDED_EARLY)
+    return _run(args)
+
+
+@command("run")
+def _run(args: argparse.Namespace) -> int:
     # Imported here: no signal waits for it, and no other command needs the daemon's parts.
     import asyncio  # noqa: PLC0415
 
@@ -37,11 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from agent.edge.memory import give_back_what_is_freed  # noqa: PLC0415
     from agent.settings_loader import parse_assignments  # noqa: PLC0415
 
-    try:
-        flags = parse_assignments(args.set)
-    except ValueError as error:
-        print(f"registry-agent run: {error}", file=sys.stderr)
-        return USAGE
+    flags = parse_assignments(args.set)
     keep_secrets_in()
     give_back_what_is_freed()
     # The loop's thread alone, and the signal goes to no other: to print threads that run meanwhile was seen to crash.

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from agent.cli import command, say, tell
 from agent.cli.status_view import View, text
 from agent.edge.agent_socket import AgentSocket, NoAgent, NoAnswer
 from agent.edge.paths import socket_candidates
@@ -48,6 +49,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", metavar="USER", help="whose agent, where several run")
 
 
+@command("status")
 def run(args: argparse.Namespace) -> int:
     """Print the status; the exit code of section 5."""
     agent = AgentSocket([args.socket] if args.socket else socket_candidates(args.user))
@@ -60,16 +62,13 @@ def run(args: argparse.Namespace) -> int:
 
             watch(agent, document)
             return ANSWERED
-        show(document)
         if args.watch:
             _watch(agent, document, show)
+            return ANSWERED
+        show(document)
     except (NoAgent, NoAnswer, _Late) as fault:
-        print(f"registry-agent status: {fault}", file=sys.stderr)
+        say("status", str(fault))
         return NO_AGENT
-    except BrokenPipeError:
-        # Whoever read it has seen enough; without this the interpreter complains once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ANSWERED
     except KeyboardInterrupt:
         return ANSWERED if args.watch else INTERRUPTED
     return NOT_HEALTHY if args.strict and document.get("condition") != "healthy" else ANSWERED
@@ -97,7 +96,8 @@ class _Screen:
         with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
             sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
 
-    def __call__(self, document: dict[str, Any]) -> None:
+    def __call__(self, document: dict[str, Any]) -> bool:
+        """Whether somebody still reads."""
         if self._as_json:
             lines = [_escaped(json.dumps(document, ensure_ascii=False, indent=None if self._repeated else 2))]
         else:
@@ -105,7 +105,7 @@ class _Screen:
             lines = View(shutil.get_terminal_size((80, 24)).columns, colours).lines(document)
         if self._repeated and not self._as_json:
             lines.append("")
-        print("\n".join(lines), flush=True)
+        return tell("\n".join(lines))
 
 
 def _escaped(document: str) -> str:
@@ -126,7 +126,7 @@ def _first_pass(agent: AgentSocket, timeout: float) -> dict[str, Any]:
         NoAgent, NoAnswer, _Late: what was so when the time was over.
     """
     end = time.monotonic() + timeout
-    say = _Once()
+    say_news = _Once()
     since: int | None = None
     while True:
         left = max(end - time.monotonic(), 0)
@@ -135,7 +135,7 @@ def _first_pass(agent: AgentSocket, timeout: float) -> dict[str, Any]:
         except (NoAgent, NoAnswer) as fault:
             if time.monotonic() + _PAUSE_S >= end:
                 raise
-            say(f"waiting for the agent: {str(fault).partition(';')[0]}")
+            say_news(f"waiting for the agent: {str(fault).partition(';')[0]}")
             time.sleep(_PAUSE_S)
             since = None
             continue
@@ -144,7 +144,7 @@ def _first_pass(agent: AgentSocket, timeout: float) -> dict[str, Any]:
         waited_for = _waited_for(document)
         if time.monotonic() >= end:
             raise _Late(f"the first pass is not over after {timeout:g} s; it waits for {waited_for}")
-        say(f"waiting for {waited_for}")
+        say_news(f"waiting for {waited_for}")
         since = document["revision"]
 
 
@@ -159,21 +159,22 @@ def _waited_for(document: dict[str, Any]) -> str:
     return ", ".join(pending[:_NAMED]) + more + done
 
 
-def _watch(agent: AgentSocket, document: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> None:
-    """Show each further document, for ever; a restart of the agent is waited out."""
-    say = _Once()
+def _watch(agent: AgentSocket, document: dict[str, Any], show: Callable[[dict[str, Any]], bool]) -> None:
+    """Show this and each further document, for as long as somebody reads; a restart of the agent is waited out."""
+    say_news = _Once()
     since: int | None = document["revision"]
-    while True:
+    reading = show(document)
+    while reading:
         try:
             newer = agent.status(_HOLD_S + _ANSWER_S, since=since, wait_s=_HOLD_S)
         except (NoAgent, NoAnswer) as fault:
-            say(f"waiting for the agent: {str(fault).partition(';')[0]}")
+            say_news(f"waiting for the agent: {str(fault).partition(';')[0]}")
             time.sleep(_PAUSE_S)
             since = None
             continue
-        say = _Once()
+        say_news = _Once()
         if newer["revision"] != since:
-            show(newer)
+            reading = show(newer)
         since = newer["revision"]
 
 
@@ -186,4 +187,4 @@ class _Once:
     def __call__(self, line: str) -> None:
         if line != self._said:
             self._said = line
-            print(f"registry-agent status: {line}", file=sys.stderr, flush=True)
+            say("status", line)

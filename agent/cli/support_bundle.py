@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from agent.cli import USAGE, command, say, tell
 from agent.cli.status import add_place
 from agent.edge.agent_socket import AgentSocket
 from agent.edge.paths import socket_candidates, user_name
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 WRITTEN: Final = 0
 NOT_WRITTEN: Final = 1
-USAGE: Final = 64
 INTERRUPTED: Final = 130
 _STDOUT: Final = "-"
 _OWN: Final = ("XDG_", "AWS_", "DOCKER_", "REGISTRY_AUTH_FILE", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "LOGNAME")
@@ -40,31 +40,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Write the archive, and say what is in it; wrong usage alone returns, otherwise the process ends here."""
-    try:
-        flags = parse_assignments(args.set or [])
-    except ValueError as error:
-        return _refuse(str(error), USAGE)
+def run(args: argparse.Namespace) -> NoReturn:
+    """Write the archive, say what is in it, and end the process."""
+    _leave(_make(args))
+
+
+@command("support-bundle")
+def _make(args: argparse.Namespace) -> int:
     if args.output == _STDOUT and sys.stdout.isatty():
         return _refuse("an archive is nothing for a terminal: name a file with -o", USAGE)
     if args.output not in (None, _STDOUT) and os.path.lexists(args.output):
         return _refuse(f"{args.output} is there already, and nothing is overwritten", NOT_WRITTEN)
     _say("collecting; this takes up to a minute")
     try:
-        code = _run(args, flags)
+        return _run(args)
     except KeyboardInterrupt:
-        code = INTERRUPTED
-    return _leave(code)
+        return INTERRUPTED
 
 
-def _run(args: argparse.Namespace, flags: dict[str, str]) -> int:
+def _run(args: argparse.Namespace) -> int:
     # Imported here: no other command needs them.
     from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
     from agent.support.bundle import make_bundle  # noqa: PLC0415
     from agent.support.part import Ask  # noqa: PLC0415
 
     keep_secrets_in()
+    flags = parse_assignments(args.set or [])
     config = Path(args.config) if args.config else None
     environ = _environment(args.user)
     ask = Ask(
@@ -155,8 +156,8 @@ def _tell(bundle: "Bundle", where: str) -> None:
     out = sys.stderr if where == _STDOUT else sys.stdout
     with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
         out.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
-    for line in lines:
-        print(textwrap.fill(line, 80, subsequent_indent="  ", break_long_words=False), file=out, flush=True)
+    text = "\n".join(textwrap.fill(line, 80, subsequent_indent="  ", break_long_words=False) for line in lines)
+    tell(text, out)
 
 
 def _refuse(words: str, code: int) -> int:
@@ -165,7 +166,7 @@ def _refuse(words: str, code: int) -> int:
 
 
 def _say(words: str) -> None:
-    print(f"registry-agent support-bundle: {words}", file=sys.stderr, flush=True)
+    say("support-bundle", words)
 
 
 def _leave(code: int) -> NoReturn:

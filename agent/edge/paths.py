@@ -8,6 +8,8 @@ from typing import Final
 
 SOCKET_NAME: Final = "agent.sock"
 _SYSTEM_RUNTIME: Final = Path("/run/registry-agent")
+_SESSIONS: Final = Path("/run/user")
+_ROOT: Final = "root"
 
 
 def user_name() -> str:
@@ -57,13 +59,26 @@ def _of_unit(user: str) -> list[Path]:
 
 def socket_candidates(user: str | None, environ: Mapping[str, str] = os.environ) -> list[Path]:
     """Where an agent may listen, the likeliest first; `user` names whose agent is meant."""
-    if user is not None:
-        return _of_unit(user)
+    if user is not None and user != user_name():
+        return _of_another(user)
     places = [
         runtime_directory(environ),
         *(socket.parent for socket in _of_unit(user_name())),
-        _SYSTEM_RUNTIME,
+        *([_SYSTEM_RUNTIME] if user in (None, _ROOT) else []),
         *([Path(environ["XDG_RUNTIME_DIR"], "registry-agent")] if environ.get("XDG_RUNTIME_DIR") else []),
         state_directory(environ) / "run",
     ]
     return list(dict.fromkeys(place / SOCKET_NAME for place in places))
+
+
+def _of_another(user: str) -> list[Path]:
+    """By what is usual: that user's environment, which may say otherwise, cannot be known."""
+    if user == _ROOT:
+        return [*_of_unit(user), _SYSTEM_RUNTIME / SOCKET_NAME]
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        return _of_unit(user)
+    session = _SESSIONS / str(account.pw_uid) / "registry-agent"
+    without_session = Path(account.pw_dir, ".local/state/registry-agent/run")
+    return [*_of_unit(user), session / SOCKET_NAME, without_session / SOCKET_NAME]

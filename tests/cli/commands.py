@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ class Ended:
     err: str
 
 
-async def start(*args: str, **environ: str) -> asyncio.subprocess.Process:
+async def start(*args: str, out: int = PIPE, err: int = PIPE, **environ: str) -> asyncio.subprocess.Process:
     """`registry-agent ARGS` with a small terminal and no agent of this machine in reach."""
     kept = {
         name: os.environ[name]
@@ -27,18 +28,18 @@ async def start(*args: str, **environ: str) -> asyncio.subprocess.Process:
         "agent",
         *args,
         env={**kept, "RUNTIME_DIRECTORY": "/nonexistent", "COLUMNS": "80", **environ},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=out,
+        stderr=err,
     )
 
 
 async def ended(process: asyncio.subprocess.Process) -> Ended:
     out, err = await process.communicate()
     assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+    return Ended(process.returncode, (out or b"").decode(), (err or b"").decode())
 
 
-async def command(*args: str, socket: Path | None = None, **environ: str) -> Ended:
+async def command(*args: str, socket: Path | None = None, out: int = PIPE, err: int = PIPE, **environ: str) -> Ended:
     """The same, to its end; `socket` is passed as --socket."""
     place = ("--socket", str(socket)) if socket else ()
-    return await ended(await start(*args, *place, **environ))
+    return await ended(await start(*args, *place, out=out, err=err, **environ))

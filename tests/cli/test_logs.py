@@ -332,6 +332,28 @@ async def test_follow_outlives_the_agent(tmp_path: Path) -> None:
     assert "an agent answers" in answer.err
 
 
+async def test_follow_waits_for_an_agent_that_is_not_there_yet(tmp_path: Path) -> None:
+    """It says so, and why; the first events are the first of that agent."""
+    async with serving() as rig:
+        remember(rig, DAY[:2])
+        await rig.server.close()
+        following = await start("logs", "-f", "--json", "--socket", str(rig.socket), PATH=str(tmp_path))
+        assert following.stderr is not None
+        said = await following.stderr.readuntil(b"waiting for an agent\n")
+        assert b"no agent answers; looked at" in said
+        assert b"there is no journalctl here" in said
+        await rig.server.start()
+        assert [await next_line(following), await next_line(following)] == DAY[:2]
+        following.send_signal(2)
+        assert (await ended(following)).code == 0
+
+
+async def test_follow_of_a_journal_that_cannot_be_read_is_1(tmp_path: Path) -> None:
+    """Who asks for the journal by name waits for no agent."""
+    answer = await command("logs", "-f", "--journal", PATH=str(tmp_path))
+    assert (answer.code, "there is no journalctl here" in answer.err) == (1, True)
+
+
 async def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
     """`logs | head` ends quietly."""
     async with serving() as rig:

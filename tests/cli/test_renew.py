@@ -1,8 +1,10 @@
 """`registry-agent renew`."""
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -112,8 +114,31 @@ async def test_no_outcome_in_time_is_2() -> None:
     async with serving() as rig:
         rig.board.put_registry(replace(ROW, attempt_id="id-ghcr.io", attempting=True))
         equip(rig)
-        answer = await command("renew", "--timeout", "0.3", socket=rig.socket)
+        answer = await command("renew", "--timeout", "1", socket=rig.socket)
         assert (answer.code, "still waiting for ghcr.io" in answer.err) == (2, True)
+
+
+@pytest.mark.parametrize("answered", [0, 1], ids=["at once", "after it was asked"])
+async def test_an_agent_that_hangs_does_not_outlast_the_timeout(tmp_path: Path, answered: int) -> None:
+    """Neither one that never answers, nor one that takes the order and then says no more."""
+    begun = b'{"attempt_ids": ["a1"]}'
+    head = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(begun)
+    asked = 0
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        if asked <= answered:
+            writer.write(head + begun)
+        await reader.read()
+        writer.close()
+
+    place = tmp_path / "agent.sock"
+    async with await asyncio.start_unix_server(hang, place):
+        began = time.monotonic()
+        answer = await command("renew", "--timeout", "1", socket=place)
+        assert time.monotonic() - began < 8
+    assert (answer.code, "gives no answer within" in answer.err) == (1, True)
 
 
 async def test_unknown_nothing_and_nobody() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agent.cli.status_view import View, duration
+from agent.edge.paths import user_name
 from agent.model.problems.registry import LoginRejected, RegistryDns
 from agent.model.status import Engine, Phase, RegistryStatus, State, Tool, Tools
 from tests.cli.commands import command, ended, start
@@ -73,6 +74,13 @@ async def test_no_agent_is_1_and_says_where_it_looked(args: tuple[str, ...]) -> 
     assert (answer.code, answer.out) == (1, "")
     assert "/nonexistent/agent.sock: not there" in answer.err
     assert "registry-agent run" in answer.err
+
+
+async def test_ones_own_name_finds_ones_own_agent() -> None:
+    """Wherever it would be found without `--user`."""
+    async with serving() as rig:
+        answer = await command("status", "--user", user_name(), RUNTIME_DIRECTORY=str(rig.directory))
+    assert (answer.code, answer.err) == (0, "")
 
 
 async def test_a_dead_socket_and_a_silent_agent_are_1() -> None:
