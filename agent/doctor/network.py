@@ -89,6 +89,7 @@ class Network:
         except (OSError, UnicodeError, TimeoutError) as error:
             raise self._dns_problem(way, error) from error
         addresses = [*dict.fromkeys(str(address[0]) for *_, address in found)]
+        self._on_this_machine = way.proxy is None and any(map(is_loopback, addresses))
         shown = ", ".join(addresses[:_ADDRESSES_SHOWN])
         return well("dns", f"the proxy {way.host} is {shown}; it looks {self._name} up" if way.proxy else shown)
 
@@ -103,7 +104,6 @@ class Network:
         try:
             async with self._opened(way, _TCP_S) as (_, writer):
                 peer = writer.get_extra_info("peername") or ("?", 0)
-                self._on_this_machine = way.proxy is None and is_loopback(str(peer[0]))
         except (OSError, TimeoutError) as error:
             detail = _why(error, f"no answer within {_TCP_S:g} s")
             if way.proxy is not None:
@@ -137,10 +137,13 @@ class Network:
             fault, detail = error, printable(error.verify_message, 200)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
             fault, detail = error, _why(error, f"no end of the handshake within {_TLS_S:g} s")
-        if self._on_this_machine and not isinstance(fault, ssl.SSLCertVerificationError):
+        unverified = isinstance(fault, ssl.SSLCertVerificationError)
+        if self._on_this_machine and unverified:
+            return well("tls", f"{detail}; on this machine's own addresses Docker takes any certificate")
+        if self._on_this_machine:
             return skipped("tls", "none is spoken; on this machine's own addresses Docker then tries plain HTTP")
         found = from_problem("tls", self._problem(Fault.TLS, detail))
-        certificate = await self._presented(way) if isinstance(fault, ssl.SSLCertVerificationError) else None
+        certificate = await self._presented(way) if unverified else None
         return with_more(found, f"its certificate is {certificate}") if certificate else found
 
     async def _context(self) -> ssl.SSLContext:
