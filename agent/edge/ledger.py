@@ -18,6 +18,7 @@ from agent.edge.file_version import UnreadableFileError, read_version
 from agent.edge.threads import WorkerThreads
 from agent.model.docker_auth import Entry
 from agent.model.ledger import LedgerEntry, Rejection
+from agent.model.problem import Pace
 from agent.model.registry import parse_hostname
 
 if TYPE_CHECKING:
@@ -191,7 +192,8 @@ def _ledger_entry(fields: dict[str, Any]) -> LedgerEntry:
 
 def _rejection(fields: dict[str, Any]) -> Rejection:
     _check_texts(*fields.values())
-    return Rejection(**{**fields, "not_before": _moment(fields["not_before"])})
+    pace = Pace(fields.get("pace", Pace.REJECTED))
+    return Rejection(**{**fields, "not_before": _moment(fields["not_before"]), "pace": pace})
 
 
 def _moment(text: str) -> datetime:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from agent.model.problem import Pace
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
@@ -18,10 +20,11 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A login that was refused: with what (a fingerprint), why, and when it may be tried again (aware, UTC)."""
+    """A login that was refused or put off: with what (a fingerprint), why, and when it may be tried again (UTC)."""
 
     fingerprint: str
     code: str
     message: str
     hint: str
     not_before: datetime
+    pace: Pace = Pace.REJECTED

@@ -13,7 +13,7 @@ from agent.model.problems.registry import EcrTokenExpired
 from agent.model.status import State
 from agent.services.login_row import LoginRow
 from agent.services.next_attempt import NextAttempt
-from agent.services.retries import retrying
+from agent.services.retries import LONGEST_ASKED, retrying
 from agent.services.sign_in import SignedIn
 from agent.services.standing import Standing
 from agent.services.surroundings import Kept, Surroundings
@@ -211,12 +211,18 @@ class RegistryLogin:
         seconds = self._with.clock.monotonic() - started
         failures = self.row.now.consecutive_failures + 1
         self.row.show(consecutive_failures=failures, last_error=problem.message)
-        if problem.pace is Pace.REJECTED:
-            wait = problem.wait if problem.drawn else None
-            wait = wait or timedelta(seconds=self._with.settings().retry.rejected_wait_s)
+        wait = self._kept_wait(problem)
+        if wait is not None:
             self._with.refusals.refused(self.login, problem, self._with.clock.now() + wait)
         await self._standing.fail(problem)
         self._unsaid = {"code": problem.code, "message": problem.message, "seconds": round(seconds, 3)}
+
+    def _kept_wait(self, problem: Problem) -> timedelta | None:
+        """How long a restart is to wait too: after a refusal, and where the registry said when to come back."""
+        if problem.pace is Pace.REJECTED:
+            drawn = problem.wait if problem.drawn else None
+            return drawn or timedelta(seconds=self._with.settings().retry.rejected_wait_s)
+        return None if problem.drawn else problem.wait
 
     async def look(self) -> None:
         """Believe the state directory only where Docker still has the login of which it tells."""
@@ -236,7 +242,8 @@ class RegistryLogin:
         await self._standing.fail(problem)
         self._with.log.info("login.held_back", **self.row.names, code=problem.code, not_before=not_before)
         self.row.first_outcome()
-        longest = self._with.settings().retry.rejected_wait_s
+        refused = problem.pace is Pace.REJECTED
+        longest = self._with.settings().retry.rejected_wait_s if refused else LONGEST_ASKED.total_seconds()
         return min((not_before - self._with.clock.now()).total_seconds(), longest)
 
     async def _sleep(self, seconds: float) -> None:

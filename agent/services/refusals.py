@@ -1,4 +1,4 @@
-"""Who said no, to which secret, until when: kept in the state directory, so that a restart is no new try."""
+"""Who said no or "later", to which secret, until when: kept in the state directory, so that a restart is no new try."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from agent.model.credential import AwsIdentity
 from agent.model.ledger import Rejection
 from agent.model.plan import Login
-from agent.model.problem import Pace, Problem
+from agent.model.problem import Problem
 from agent.model.problems import codes
 from agent.settings import AwsSettings
 
@@ -54,12 +54,12 @@ class Refusals:
         kind = codes().get(rejection.code)
         if kind is None:
             return None
-        problem = kind(login.registry.hostname, rejection.message, hint=rejection.hint, pace=Pace.REJECTED)
+        problem = kind(login.registry.hostname, rejection.message, hint=rejection.hint, pace=rejection.pace)
         return problem, rejection.not_before
 
     def refused(self, login: Login, problem: Problem, not_before: datetime) -> None:
         message, hint = self._scrub(problem.message), self._scrub(problem.hint)
-        rejection = Rejection(self._fingerprint(login), problem.code, message, hint, not_before)
+        rejection = Rejection(self._fingerprint(login), problem.code, message, hint, not_before, problem.pace)
         self._ledger.set_rejection(login.registry.hostname, rejection)
 
     def accepted(self, login: Login) -> None:

@@ -12,7 +12,8 @@ from agent.model.problem import Pace, Problem
 from agent.model.problems.aws import AwsError, AwsThrottled, AwsUnreachable
 from agent.settings import RetrySettings
 
-_AFTER_MAX = timedelta(hours=12)
+LONGEST_ASKED: Final = timedelta(hours=12)
+"""However long the other side asks to be left alone."""
 _GROWTH: Final = 2
 _GROWTH_PATIENT: Final = 4
 _PATIENCE: Final = 6
@@ -47,7 +48,7 @@ def wait_after(problem: Problem, state: RetryCallState, settings: RetrySettings,
     if problem.pace is Pace.REJECTED:
         return settings.rejected_wait_s
     jittered = wait_random(max=longest_wait(problem, state.attempt_number, settings, leeway_s))(state)
-    asked = min(problem.wait, _AFTER_MAX).total_seconds() if problem.wait else 0.0
+    asked = min(problem.wait, LONGEST_ASKED).total_seconds() if problem.wait else 0.0
     return max(asked, jittered)
 
 

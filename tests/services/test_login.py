@@ -96,6 +96,8 @@ async def test_retry_after_is_obeyed(bench: Bench, begin: Begin) -> None:
     """A registry that says when to come back is not asked before."""
     bench.sign_in.answer = lambda _: RegistryRateLimited("ghcr.io", "slow down", wait=timedelta(seconds=900))
     await begin(basic())
+    assert bench.refusals.held is not None
+    assert bench.refusals.held[1] == EPOCH + timedelta(seconds=900)
     await bench.clock.advance(899)
     assert len(bench.sign_in.tried) == 1
     await bench.clock.advance(2)
@@ -131,6 +133,17 @@ async def test_a_refusal_from_before_a_restart_holds(bench: Bench, begin: Begin)
     assert bench.warnings == {"login_rejected": "error"}
     assert bench.outcomes == 1
     await bench.clock.advance(599)
+    assert bench.sign_in.tried == []
+    await bench.clock.advance(2)
+    assert bench.sign_in.tried == ["right"]
+
+
+async def test_a_wait_that_the_registry_asked_for_holds_across_a_restart(bench: Bench, begin: Begin) -> None:
+    """However much longer than a refusal's it is."""
+    bench.refusals.held = (RegistryRateLimited("ghcr.io", "slow down"), EPOCH + timedelta(hours=2))
+    await begin(basic())
+    assert (bench.state(), bench.warnings) == (State.RETRYING, {"registry_rate_limited": "warning"})
+    await bench.clock.advance(2 * HOURS - 1)
     assert bench.sign_in.tried == []
     await bench.clock.advance(2)
     assert bench.sign_in.tried == ["right"]

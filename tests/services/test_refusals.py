@@ -1,5 +1,6 @@
 """A refusal outlives the agent, for the very secret that was refused."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,11 +11,11 @@ import pytest
 from agent.edge.ledger import Ledger
 from agent.model.problem import Pace
 from agent.model.problems.aws import AwsAccessDenied
-from agent.model.problems.registry import LoginRejected
+from agent.model.problems.registry import LoginRejected, RegistryRateLimited
 from agent.services.refusals import Refusals, chain_words
 from agent.settings import AwsSettings
 from tests.fakes import EPOCH
-from tests.services.login_parts import native, plan
+from tests.services.login_parts import ECR, native, plan
 
 
 async def test_a_refusal_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -45,6 +46,26 @@ async def test_a_refusal_is_there_after_a_restart(tmp_path: Path) -> None:
     assert much_later.held_back(login) is None
     again.accepted(login)
     assert again.held_back(login) is None
+
+
+async def test_what_was_only_put_off_is_no_refusal_after_a_restart(tmp_path: Path) -> None:
+    """It is tried again soon once its time has come. A state of before, which did not tell, held refusals alone."""
+    ledger = Ledger(tmp_path, tmp_path)
+    refusals = Refusals(ledger, lambda: EPOCH)
+    refusals.refused(native(), RegistryRateLimited(ECR, "slow down"), EPOCH + timedelta(minutes=30))
+    await ledger.flush()
+    file = tmp_path / "state.json"
+    state = json.loads(file.read_text())
+    assert pace_after_a_restart(tmp_path) is Pace.SOON
+    del state["rejections"][ECR]["pace"]
+    file.write_text(json.dumps(state))
+    assert pace_after_a_restart(tmp_path) is Pace.REJECTED
+
+
+def pace_after_a_restart(state: Path) -> Pace:
+    held = Refusals(Ledger(state, state), lambda: EPOCH).held_back(native())
+    assert held is not None
+    return held[0].pace
 
 
 @pytest.mark.parametrize(
