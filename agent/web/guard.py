@@ -118,7 +118,8 @@ def _matches(host: str, pattern: str) -> bool:
 
 
 def _without_token(request: web.Request) -> web.Response | None:
-    if request.method != "POST":
+    nothing_takes_it = request.match_info.http_exception is not None  # which is told as such
+    if request.method != "POST" or nothing_takes_it:
         return None
     return answers.error(
         HTTPStatus.FORBIDDEN,

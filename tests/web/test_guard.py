@@ -97,6 +97,14 @@ async def test_renew_over_tcp_needs_a_configured_token() -> None:
         assert (await tcp.post("/v1/renew", headers=RIGHT)).status == 202
 
 
+async def test_what_nothing_takes_is_told_as_such() -> None:
+    """A token would not help; where one is configured, it comes first."""
+    async with serving() as rig, rig.on_tcp() as tcp:
+        assert [(await tcp.post(path)).status for path in ("/v1/status", "/nope")] == [405, 404]
+        rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token("s3cret"))
+        assert [(await tcp.post(path)).status for path in ("/v1/status", "/nope")] == [401, 401]
+
+
 @pytest.mark.parametrize(("token", "status"), [(None, b"403"), ("s3cret", b"401")])
 async def test_refused_before_the_body_is_read(token: str | None, status: bytes) -> None:
     """A body that never comes delays no refusal, and 100 Continue is not sent to whom it is refused."""
