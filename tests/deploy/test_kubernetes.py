@@ -42,6 +42,7 @@ from tests.rig.waiting import until
 Object = dict[str, Any]
 
 EXAMPLE: Final = KUBERNETES / "example"
+STATUS_TOKEN: Final = "REGISTRY_AGENT_STATUS_TOKEN_FILE"
 OLDEST, NEWEST = "1.29", "1.37"
 
 
@@ -144,9 +145,12 @@ def test_the_workspace_sees_neither_secrets_nor_an_aws_identity() -> None:
 
 
 @pytest.mark.parametrize("directory", [EXAMPLE, EKS])
-def test_the_settings_are_the_agents(directory: Path) -> None:
-    """The agent itself finds no fault in the variables that it is given."""
+def test_the_settings_are_the_agents(directory: Path, tmp_path: Path) -> None:
+    """The agent itself finds no fault in the variables that it is given, where the token is that they name."""
     env = environment_of(container(pod_spec(objects(directory)), "registry-agent"))
+    if STATUS_TOKEN in env:
+        (tmp_path / "token").write_text("t0ken")
+        env[STATUS_TOKEN] = str(tmp_path / "token")
     done = subprocess.run([REGISTRY_AGENT, "check-config"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
