@@ -105,7 +105,7 @@ _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
     (re.compile(r"^(?:Get|Head|Post) \"?https?://"), Fault.NONSENSE),
 )
 # Go tells a proxy's refusal by its reason phrase alone ("Forbidden"); with a registry's own word there stands more.
-_PROXYS_OWN: Final = re.compile(r"https?://[^\"\s]+\"?: [A-Z][^:\"]*$")
+_PROXYS_OWN: Final = re.compile(r"^(?:(?:Get|Head|Post) \"?https?://[^\"\s]+\"?: )+[A-Z][^:\"]*$")
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
 
 

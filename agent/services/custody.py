@@ -136,10 +136,14 @@ class Custody:
             self._board.report(_owner(hostname))
             self._board.set_stored_in(hostname, None)
 
+    async def meet(self, registries: Iterable[Registry]) -> None:
+        """With the first plan: at the very first start see what credential helpers hold, for these above all."""
+        with contextlib.suppress(Problem):  # the first login meets it too, and tells of it
+            await self._placement.look_into_helpers(registries)
+
     async def run(self) -> None:
         self._lookout.watch(self._signatures, self._changed)
         async with asyncio.TaskGroup() as checks:
-            checks.create_task(self._placement.look_into_helpers(), name="first look into the helpers")
             while True:
                 with contextlib.suppress(Problem):
                     await self._placement.begin()

@@ -53,6 +53,7 @@ class Logins:
         self._running = False
         self._complete = False
         self._reckoned = False
+        self._met = False
         self._taking = False
         self._departures: Final = Departures(surroundings, board, ledger, self._logins.keys())
 
@@ -99,10 +100,16 @@ class Logins:
         self._show(plan)
         logins = [self._new(login) for login in plan.logins]
         await self._with.docker.looked.wait()
+        meeting = asyncio.create_task(self._meet(plan))
         await asyncio.gather(*(self._try(login) for login in logins))
+        meeting.cancel()
         self._board.set_phase(Phase.RUNNING)
         missing = any(skipped.wanted for skipped in plan.skipped)
         return not missing and all(login.row.now.state is State.LOGGED_IN for login in logins)
+
+    async def _meet(self, plan: Plan) -> None:
+        """Before the first of them is kept anywhere."""
+        await self._with.custody.meet([login.registry for login in plan.logins])
 
     async def _try(self, login: RegistryLogin) -> None:
         if not self._with.docker.docker_present.is_set():
@@ -128,6 +135,9 @@ class Logins:
                 self._departures.part_with(former.login.registry, group, disappeared=hostname not in skipped)
         for hostname in self._skipped.keys() - skipped - wanted.keys():
             self._departures.part_with(parse_hostname(hostname), group)
+        if not self._met:
+            self._met = True
+            group.create_task(self._meet(plan), name="logins:meet")
         self._show(plan)
         self._tokens.retain({login.source for login in plan.logins if isinstance(login.source, AwsIdentity)})
         for hostname, login in wanted.items():

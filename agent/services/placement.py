@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -22,7 +22,7 @@ from agent.model.docker_auth import (
     store_of,
 )
 from agent.model.ledger import LedgerEntry
-from agent.model.problems.keeping import ConfigUnwritable, CredentialStoreFailed
+from agent.model.problems.keeping import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.services.turns import Turns
 
@@ -98,7 +98,7 @@ class Placement:
         self._helper_turns: Final[defaultdict[str, Turns]] = defaultdict(Turns)
         self._beginning: Final = asyncio.Lock()
         self._begun: Final = asyncio.Event()
-        # Helpers whose first look is not over, each with the keys that the file says it has.
+        # Helpers whose first look is not over, each with the keys that it is asked for whatever it lists.
         self._unseen: Final[dict[str, list[str]]] = {}
         self._looking: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
         # What a helper made of the login that it was given, by the key.
@@ -121,9 +121,22 @@ class Placement:
                 self._unseen.update(named_helpers(document))
             self._begun.set()
 
-    async def look_into_helpers(self) -> None:
-        """Once, beside all else: at the very first start, note what the image brought in each helper too."""
+    async def look_into_helpers(self, registries: Iterable[Registry]) -> None:
+        """At the very first start, note what the image brought in each helper too, for `registries` first.
+
+        Waits for a configuration that can be read, for which somebody else calls `begin`.
+
+        Raises:
+            ConfigInvalid: it can no longer be read.
+        """
+        with contextlib.suppress(ConfigInvalid, ConfigUnwritable):
+            await self.begin()
         await self._begun.wait()
+        document = await self._config.read()
+        for key in (registry.docker_key for registry in registries):
+            helper = store_of(document, key)
+            if helper in self._unseen:
+                self._unseen[helper].insert(0, key)
         await asyncio.gather(*(self._first_look(helper) for helper in [*self._unseen]))
 
     async def put(self, order: Order, *, take_over: bool) -> Placed:
@@ -259,7 +272,7 @@ class Placement:
             seen: dict[str, str] = {}
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_LOOK_S):
-                    for key in await self._keys_in(helper):
+                    async for key in self._keys_in(helper):
                         with contextlib.suppress(CredentialStoreFailed):
                             login = await self._get(helper, key)
                             if login is not None:
@@ -267,13 +280,20 @@ class Placement:
             self._ledger.set_brought({**(self._ledger.brought or {}), **seen})
             del self._unseen[helper]
 
-    async def _keys_in(self, helper: str) -> list[str]:
-        """Keys that Docker may ask the helper for: those in the file first, then what it lists, if it can."""
-        listed: list[str] = []
+    async def _keys_in(self, helper: str) -> AsyncIterator[str]:
+        """Keys that Docker may ask the helper for: those that are known first, then what it lists, if it can."""
+        asked: set[str] = set()
+        for known in (True, False):
+            for key in self._unseen[helper] if known else await self._listed(helper):
+                if key not in asked and is_docker_key(key) and len(asked) < _LOOKED_AT:
+                    asked.add(key)
+                    yield key
+
+    async def _listed(self, helper: str) -> list[str]:
         with contextlib.suppress(CredentialStoreFailed):
             async with self._helper_turns[helper].reading():
-                listed = await self._helpers.servers(helper)
-        return [key for key in dict.fromkeys([*self._unseen[helper], *listed]) if is_docker_key(key)][:_LOOKED_AT]
+                return await self._helpers.servers(helper)
+        return []
 
     async def _store(self, order: Order, helper: str) -> None:
         await self._note(order)

@@ -1,7 +1,7 @@
 """What a registry's login works with, by contract."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -41,6 +41,7 @@ class Custody(Protocol):
     async def keep(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
     ) -> Kept: ...
+    async def meet(self, registries: Iterable[Registry]) -> None: ...
     async def holds(self, registry: Registry) -> bool: ...
     async def release(self, registry: Registry) -> bool: ...
     async def leave(self, registry: Registry) -> None: ...

@@ -25,6 +25,7 @@ TEXTS = {
     f"login attempt to https://{HOST}/v2/ failed with status: 404 Not Found": "registry_refused_request",
     f"login attempt to https://{HOST}/v2/ failed with status: 429 Too Many Requests": "registry_rate_limited",
     f'Get "https://{HOST}/v2/": toomanyrequests: too many failed login attempts': "registry_rate_limited",
+    f'Get "https://{HOST}/v2/": unauthorized: locked, see https://{HOST}/help: Contact support': "login_rejected",
     f"login attempt to https://{HOST}/v2/ failed with status: 503 Service Unavailable": "registry_error",
     f'Get "https://{HOST}/v2/": received unexpected HTTP status: 502 Bad Gateway': "registry_error",
     f'Get "https://{HOST}/v2/": dial tcp 10.0.0.1:443: connect: connection refused': "registry_unreachable",

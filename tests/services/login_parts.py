@@ -1,7 +1,7 @@
 """What a login works with, as fakes that do what they are told and remember it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -98,6 +98,7 @@ class FakeCustody:
     def __init__(self) -> None:
         self.kept: dict[str, str] = {}
         self.taken_over: list[bool] = []
+        self.met: list[list[str]] = []
         self.left: list[str] = []
         self.problem: Problem | None = None
 
@@ -110,6 +111,9 @@ class FakeCustody:
         self.kept[registry.hostname] = entry.secret.reveal()
         self.taken_over.append(take_over)
         return Kept("config.json", (), ours=True)
+
+    async def meet(self, registries: Iterable[Registry]) -> None:
+        self.met.append([registry.hostname for registry in registries])
 
     async def holds(self, registry: Registry) -> bool:
         return registry.hostname in self.kept

@@ -332,8 +332,9 @@ async def test_what_the_image_brought_in_a_helper_is_seen_when_the_agent_begins(
     store = listing_helper(machine, "ghcr.io", "quay.io", "https://index.docker.io/v1/")
     machine.write({"credsStore": "good"})
     first = machine.start()
-    async with watching(first) as until:
-        await until(lambda: len(first.ledger.brought or {}) == 3)
+    async with watching(first):
+        await first.custody.meet([])
+        assert len(first.ledger.brought or {}) == 3
         fill(store, "ghcr.io", "quay.io", "https://index.docker.io/v1/", "new.example")
         assert not (await first.keep(registry=Registry("new.example"))).ours
         assert set(first.warnings()) == {"login_overridden"}
@@ -346,18 +347,21 @@ async def test_what_the_image_brought_in_a_helper_is_seen_when_the_agent_begins(
 
 
 @pytest.mark.parametrize("listing", ["exit 1", "echo not json", "echo '[1]'", "exec sleep 1000"])
-async def test_a_helper_without_a_list_is_asked_for_what_the_file_says_it_has(machine: Machine, listing: str) -> None:
-    """By Docker's marker, or in `credHelpers`; what is not known to be the image's stays, as a person's does."""
+async def test_a_helper_without_a_list_is_asked_for_what_is_known(machine: Machine, listing: str) -> None:
+    """By Docker's marker, or in `credHelpers`, and for what there are secrets at first; the rest stays a person's."""
     store = good_helper(machine.bin, "plain")
     program = machine.bin / "docker-credential-plain"
     program.rename(machine.bin / "works")
     script(machine.bin, "plain", f"#!/bin/sh\n[ $1 = list ] && {listing}\nexec {machine.bin}/works $1\n")
     store = machine.bin / "works.json"
-    fill(store, "ghcr.io", "quay.io", "made.example")
+    fill(store, "ghcr.io", "quay.io", "planned.example")
     machine.write({"auths": {"ghcr.io": {}}, "credsStore": "plain", "credHelpers": {"quay.io": "plain"}})
     agent = machine.start(helper_deadline_s=2.5)
-    kept_there = [(await agent.keep(registry=Registry(name))).ours for name in ("ghcr.io", "quay.io", "made.example")]
-    assert kept_there == [True, True, False]
+    async with watching(agent):
+        await agent.custody.meet([Registry("planned.example")])
+        fill(store, "made.example")
+        names = ("ghcr.io", "quay.io", "planned.example", "made.example")
+        assert [(await agent.keep(registry=Registry(name))).ours for name in names] == [True, True, True, False]
 
 
 async def test_the_first_look_into_a_helper_that_hangs_keeps_no_other_login_waiting(machine: Machine) -> None:
@@ -367,6 +371,7 @@ async def test_the_first_look_into_a_helper_that_hangs_keeps_no_other_login_wait
     machine.write({"credHelpers": {"ghcr.io": "hung", "quay.io": "good"}})
     agent = machine.start(helper_deadline_s=2.5)
     async with watching(agent):
+        looking = asyncio.create_task(agent.custody.meet([]))
         hanging = asyncio.create_task(agent.keep())
         assert (await agent.keep(registry=Registry("quay.io"))).ours
         assert (await agent.keep(registry=Registry("file.example"))).ours
@@ -374,6 +379,7 @@ async def test_the_first_look_into_a_helper_that_hangs_keeps_no_other_login_wait
             await hanging
         with pytest.raises(CredentialStoreFailed):
             await agent.keep()
+        await looking
     assert (machine.bin / "asked").read_text() == "\n"
 
 

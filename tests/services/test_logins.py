@@ -78,6 +78,16 @@ async def test_running_begins_when_each_was_attempted_whatever_came_of_it(stage:
     assert stage.states() == {"ghcr.io": State.REJECTED, "docker.io": State.LOGGED_IN}
 
 
+async def test_what_is_wanted_first_is_met_once(stage: Stage) -> None:
+    """Before any login is kept: only what was there at the start may be the image's. Also where there is one pass."""
+    await stage.follow(GHCR, HUB)
+    await stage.follow(GHCR)
+    assert list(map(sorted, stage.custody.met)) == [["docker.io", "ghcr.io"]]
+    once = Stage()
+    await once.logins.once(plan(GHCR))
+    assert once.custody.met == [["ghcr.io"]]
+
+
 async def test_without_secrets_running_begins_after_the_first_reading(stage: Stage) -> None:
     """Nothing to do is done at once, and not before the secrets were read."""
     assert stage.phase() is Phase.STARTING
