@@ -33,11 +33,12 @@ def test_another_user_is_looked_for_wherever_that_users_agent_can_be(me: str) ->
     """Its unit, its session, and where there is no session its home; nothing of who asks."""
     account = pwd.getpwnam("daemon")
     assert me != account.pw_name
-    assert [*map(str, socket_candidates("daemon", ENVIRON))] == [
-        "/run/registry-agent/daemon/agent.sock",
-        "/run/registry-agent/daemon/work/agent.sock",
-        f"/run/user/{account.pw_uid}/registry-agent/agent.sock",
-        f"{account.pw_dir}/.local/state/registry-agent/run/agent.sock",
+    unit = Path("/run/registry-agent/daemon")
+    assert socket_candidates("daemon", ENVIRON) == [
+        unit / "agent.sock",
+        unit / "work" / "agent.sock",
+        Path(f"/run/user/{account.pw_uid}/registry-agent/agent.sock"),
+        Path(account.pw_dir, ".local/state/registry-agent/run/agent.sock"),
     ]
 
 
