@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test bench fleet faults words torture install uninstall image devcontainer-feature lint format lock completions clean
+.PHONY: help demo test prepare coverage bench fleet faults words torture install uninstall image devcontainer-feature lint format lock completions clean
 
 help:
 	@echo "make demo  the agent against an embedded pretend cloud: no account, no network"
@@ -20,6 +20,8 @@ help:
 	@echo "make fleet        a week of a thousand to a million agents on one AWS account, simulated, with plots"
 	@echo "make faults       write docs/faults.md anew, from what the tests see"
 	@echo "make words        measure anew what others say of each fault, into docs/warnings.md"
+	@echo "make prepare      what the tests need: packages, Debian trees, images; kept between runs"
+	@echo "make coverage     the tests with their branch coverage"
 	@echo "make lint         ruff and mypy alone"
 	@echo "make format       rewrite the code as ruff formats it"
 	@echo "make lock         pin the dependencies anew, with hashes"
@@ -30,18 +32,28 @@ demo: $(VENV)/runtime.stamp
 	@scripts/system-packages.sh demo
 	@$(BIN)/registry-agent demo
 
-test: $(VENV)/test.stamp
-	@scripts/system-packages.sh test
-	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest --no-fold-skipped --cov --cov-report=term
+# Tests run side by side, since many of them wait; WORKERS=0 runs one after the other.
+WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
+PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
 
-torture: $(VENV)/test.stamp
+test: prepare lint
+	@$(PYTEST)
+
+# What the tests need and takes long to make, kept between runs: packages, Debian trees, images.
+prepare: $(VENV)/test.stamp
 	@scripts/system-packages.sh test
+	@$(BIN)/python -m tests.prepare
+
+coverage: prepare
+	@$(PYTEST) --cov --cov-report=term
+
+torture: prepare
 	@$(BIN)/pytest -m torture --timeout 0
 
 # What is measured has what runs and nothing else: linters and tests bring packages that change what an import costs.
 bench: $(VENV)/test.stamp .bench/runtime.stamp
 	@scripts/system-packages.sh bench
+	@$(BIN)/python -m tests.prepare debian-12-enabled
 	@$(BIN)/python -m bench --python .bench/bin/python $(BENCH)
 
 fleet: $(VENV)/test.stamp

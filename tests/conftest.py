@@ -3,10 +3,11 @@
 import os
 import signal
 from collections.abc import Generator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import pytest
 
+_SHARING: Final = frozenset({"image", "install", "page", "e2e"})
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
 
@@ -25,6 +26,16 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """The same of a whole file that is left out."""
     return _counted((yield))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what is dear to set up run in one worker: those of a file, of these directories all."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            directory = item.path.parent.name
+            group = directory if directory in _SHARING else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _counted(report: _Report) -> _Report:

@@ -1,18 +1,18 @@
-"""A Debian with the agent installed by `make install`, once a session; a booted machine of it for each test."""
+"""A Debian with the agent installed by `make install`, and booted machines of it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import pytest
 
-from tests.rig.booted import Booted
+from tests.prepare.steps import DEBIAN_12_AGENT, DEBIAN_12_ENABLED
+from tests.rig.booted import USER, Booted
 from tests.rig.distribution import Distribution
-from tests.rig.installed import USER, enabled_copy, installed_tree
 from tests.rig.machine import Machine
-from tests.rig.needs import need
+from tests.rig.needs import need, prepared
 
 PRIVATE: Final = "registry.example.test"
 SILENT: Final = "silent.example.test"
@@ -30,16 +30,17 @@ Boot: TypeAlias = Callable[..., Booted]
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed() -> Path:
     """The agent is there, but nobody has enabled it."""
-    need("debootstrap", "systemd-nspawn", "nsenter", "ip", "make")
-    return installed_tree(tmp_path_factory.mktemp("tree"))
+    need("systemd-nspawn", "nsenter", "ip")
+    return prepared(DEBIAN_12_AGENT)
 
 
 @pytest.fixture(scope="session")
-def enabled(installed: Path) -> Path:
+def enabled() -> Path:
     """The same tree after `systemctl enable`."""
-    return enabled_copy(installed, SERVICE)
+    need("systemd-nspawn", "nsenter", "ip")
+    return prepared(DEBIAN_12_ENABLED)
 
 
 @pytest.fixture(scope="session")
@@ -63,8 +64,8 @@ def registry(outside: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iter
     distribution.close()
 
 
-@pytest.fixture
-def boot(outside: Machine, tmp_path: Path) -> Iterator[Boot]:
+@contextmanager
+def booting(outside: Machine, scratch: Path) -> Iterator[Boot]:
     """Boots machines; each knows the host names of `outside` and trusts its authority."""
     with ExitStack() as ends:
 
@@ -73,12 +74,25 @@ def boot(outside: Machine, tmp_path: Path) -> Iterator[Boot]:
                 "/etc/hosts": Path("/etc/hosts"),  # these two as the namespace shows them
                 "/etc/ssl/certs/ca-certificates.crt": outside.authority.bundle,
             }
-            log = tmp_path / f"console{next(_NAMES)}"
+            log = scratch / f"console{next(_NAMES)}"
             booted = Booted(outside.namespace, tree, log, binds={**known, **(binds or {})}, options=options, **more)
             ends.callback(booted.close)
             return booted
 
         yield boot
+
+
+@pytest.fixture
+def boot(outside: Machine, tmp_path: Path) -> Iterator[Boot]:
+    with booting(outside, tmp_path) as boot:
+        yield boot
+
+
+@pytest.fixture(scope="session")
+def watched(outside: Machine, enabled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
+    """A machine whose agent has started with it, for the tests that only look."""
+    with booting(outside, tmp_path_factory.mktemp("watched")) as boot:
+        yield boot(enabled).wait_for_boot().wait_for(SERVICE)
 
 
 @pytest.fixture

@@ -1,20 +1,17 @@
 """`make install` and `make uninstall` where systemd runs and agents are at work."""
 
-import pytest
-
 from tests.boot.conftest import SERVICE, SOCKET, SOCKET_PATH, secret
 from tests.boot.test_work_under_systemd import give, status, wait_logged_in
-from tests.rig.booted import Booted
-from tests.rig.installed import USER
+from tests.rig.booted import USER, Booted
 
 _MAKE = ("make", "--no-print-directory", "-C", "/root/checkout")
 
 
-def test_installing_again_changes_nothing(machine: Booted) -> None:
+def test_installing_again_changes_nothing(watched: Booted) -> None:
     """The agent that runs goes on undisturbed."""
-    before = machine.property("MainPID", SERVICE)
-    assert "nothing changed" in machine.must(*_MAKE, "install")
-    assert machine.property("MainPID", SERVICE) == before
+    before = watched.property("MainPID", SERVICE)
+    assert "nothing changed" in watched.must(*_MAKE, "install")
+    assert watched.property("MainPID", SERVICE) == before
 
 
 def test_a_new_unit_is_taken_up(machine: Booted) -> None:
@@ -28,7 +25,6 @@ def test_a_new_unit_is_taken_up(machine: Booted) -> None:
     assert status(machine)["schema"]
 
 
-@pytest.mark.timeout(120)
 def test_uninstalling_stops_the_agents_and_keeps_the_logins(machine: Booted, registry: str) -> None:
     """What is the person's stays: logins, the agent's state, the settings."""
     machine.write("/etc/registry-agent/config.toml", "")

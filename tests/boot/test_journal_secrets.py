@@ -7,8 +7,7 @@ from tests.boot.conftest import PASSWORD, SERVICE, SILENT, SILENT_ECR, SOCKET, s
 from tests.boot.test_work_under_systemd import give, status, wait_logged_in
 from tests.hunt.canary import Canary, Hunt
 from tests.rig.agent import leaks, warnings
-from tests.rig.booted import Booted
-from tests.rig.installed import USER
+from tests.rig.booted import USER, Booted
 from tests.rig.waiting import until
 
 _EXPORTED: Final = "/run/journal.export"
@@ -35,7 +34,7 @@ def test_no_secret_in_the_journal(machine: Booted, registry: str, tmp_path: Path
     give(machine, secret(registry, wrong.value), aws)
     machine.must("systemctl", "restart", SERVICE)
     subjects = {registry, SILENT, SILENT_ECR, "http://127.0.0.1:9/status"}
-    until("a fault of each", lambda: subjects <= {subject for _, subject in warnings(status(machine))}, timeout=60)
+    until("a fault of each", lambda: subjects <= {subject for _, subject in warnings(status(machine))})
     give(machine, secret(registry), aws)
     wait_logged_in(machine, registry)
     machine.must("systemctl", "restart", SERVICE)

@@ -8,19 +8,19 @@ import pytest
 
 from tests.boot.conftest import DROP_INS, SERVICE, Boot, secret
 from tests.boot.test_work_under_systemd import give, wait_logged_in
-from tests.rig.installed import enabled_copy, installed_tree
+from tests.prepare.steps import DEBIAN_13_ENABLED
+from tests.rig.needs import need, prepared
 from tests.rig.waiting import until
 
 _STARTED: Final = f"{SERVICE}: Scheduled restart job"
 
 
 @pytest.fixture(scope="module")
-def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tree = installed_tree(tmp_path_factory.mktemp("newer"), "trixie")
-    return enabled_copy(tree, SERVICE)
+def newer() -> Path:
+    need("systemd-nspawn", "nsenter", "ip")
+    return prepared(DEBIAN_13_ENABLED)
 
 
-@pytest.mark.timeout(300)
 def test_the_agent_works_there_too(boot: Boot, newer: Path, registry: str) -> None:
     """Installed by the same command, started with the machine, and logged in; its units are without a fault."""
     machine = boot(newer).wait_for_boot().wait_for(SERVICE)
@@ -32,7 +32,6 @@ def test_the_agent_works_there_too(boot: Boot, newer: Path, registry: str) -> No
     assert float(exposure.rpartition(": ")[2].split()[0]) <= 1.5, exposure
 
 
-@pytest.mark.timeout(300)
 def test_pauses_between_restarts_grow(boot: Boot, newer: Path) -> None:
     """From systemd 254 on an agent that crashes again and again is started ever more rarely, and for ever."""
     machine = boot(newer).wait_for_boot().wait_for(SERVICE)

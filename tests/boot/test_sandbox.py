@@ -9,8 +9,7 @@ import pytest
 
 from tests.boot.conftest import DROP_INS, SERVICE, SOCKET, SOCKET_PATH, Boot, secret
 from tests.boot.test_work_under_systemd import give, status, wait_logged_in
-from tests.rig.booted import Booted
-from tests.rig.installed import USER
+from tests.rig.booted import USER, Booted
 from tests.rig.waiting import until
 
 _UNITS: Final = "/usr/local/lib/systemd/system"
@@ -28,44 +27,44 @@ _NEW_KEY: Final = (
 )
 
 
-def test_systemd_finds_no_fault_in_the_units(machine: Booted) -> None:
+def test_systemd_finds_no_fault_in_the_units(watched: Booted) -> None:
     """Of the template and of the user's instance."""
     for unit in (f"{_UNITS}/registry-agent@.service", f"{_UNITS}/registry-agent@.socket"):
-        found = machine.run("systemd-analyze", "verify", unit)
+        found = watched.run("systemd-analyze", "verify", unit)
         assert (found.returncode, found.stdout + found.stderr) == (0, "")
 
 
-def test_the_exposure_is_low(machine: Booted, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exposure_is_low(watched: Booted, capsys: pytest.CaptureFixture[str]) -> None:
     """By systemd's own measure, from 0 (nothing) to 10; a bare service has 9.2."""
-    answer = json.loads(machine.must("systemd-analyze", "security", "--json=short", SERVICE))
+    answer = json.loads(watched.must("systemd-analyze", "security", "--json=short", SERVICE))
     assert answer
-    overall = machine.must("systemd-analyze", "security", "--no-pager", SERVICE).splitlines()[-2:]
+    overall = watched.must("systemd-analyze", "security", "--no-pager", SERVICE).splitlines()[-2:]
     exposure = float(" ".join(overall).rpartition(": ")[2].split()[0])
     with capsys.disabled():
         print(f"\nexposure: {exposure}", end=" ")  # noqa: T201 - the figure is what it was run for
     assert exposure <= _EXPOSURE
 
 
-def test_the_process_has_no_privileges(machine: Booted) -> None:
+def test_the_process_has_no_privileges(watched: Booted) -> None:
     """It is the user, without capabilities, cannot gain any, and leaves no core dump."""
-    number = machine.property("MainPID", SERVICE)
-    fields = dict(line.split(":\t", 1) for line in machine.must("cat", f"/proc/{number}/status").splitlines())
-    assert fields["Uid"].split() == [machine.must("id", "-u", USER).strip()] * 4
+    number = watched.property("MainPID", SERVICE)
+    fields = dict(line.split(":\t", 1) for line in watched.must("cat", f"/proc/{number}/status").splitlines())
+    assert fields["Uid"].split() == [watched.must("id", "-u", USER).strip()] * 4
     assert {fields[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
     assert fields["NoNewPrivs"] == "1"
     assert fields["Seccomp"] == "2"
-    limits = machine.must("cat", f"/proc/{number}/limits").splitlines()
+    limits = watched.must("cat", f"/proc/{number}/limits").splitlines()
     assert next(line.split()[4:6] for line in limits if line.startswith("Max core file size")) == ["1", "1"]
 
 
-def test_it_writes_into_dockers_directory_and_nowhere_else_at_home(machine: Booted) -> None:
+def test_it_writes_into_dockers_directory_and_nowhere_else_at_home(watched: Booted) -> None:
     """Seen with the agent's own view of the files; the directory was made for the user, by the user."""
-    assert machine.must("stat", "--format=%U:%G %a", f"{_HOME}/.docker").split() == [f"{USER}:{USER}", "700"]
-    enter = ["nsenter", f"--target={machine.property('MainPID', SERVICE)}", "--mount", "setpriv"]
+    assert watched.must("stat", "--format=%U:%G %a", f"{_HOME}/.docker").split() == [f"{USER}:{USER}", "700"]
+    enter = ["nsenter", f"--target={watched.property('MainPID', SERVICE)}", "--mount", "setpriv"]
     enter += [f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "touch"]
-    machine.must(*enter, f"{_HOME}/.docker/mine")
+    watched.must(*enter, f"{_HOME}/.docker/mine")
     for place in (f"{_HOME}/mine", "/etc/mine", "/usr/mine", "/srv/mine"):
-        assert "Read-only file system" in machine.run(*enter, place).stderr
+        assert "Read-only file system" in watched.run(*enter, place).stderr
 
 
 def test_a_linked_configuration_is_told_with_what_opens_it(machine: Booted, registry: str) -> None:

@@ -7,14 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from tests.boot.conftest import DROP_INS, SERVICE, SOCKET_PATH, Boot
 from tests.rig.booted import Booted
 from tests.rig.status import get_status
 from tests.rig.waiting import until
 
-_PATIENCE_S: Final = 20.0
+_PATIENCE_S: Final = 120.0
 _KILLS: Final = 100
 _EARLY: Final = "/run/early.json"
 _DASHBOARD: Final = f"""
@@ -63,7 +61,6 @@ def test_it_answers_who_asked_when_the_sockets_were_reached(boot: Boot, enabled:
     assert early["status"]["schema"] == "registry-agent/status/v1"
 
 
-@pytest.mark.timeout(180)
 def test_a_hundred_kills_and_no_request_refused(machine: Booted) -> None:
     """Each time the agent comes back by itself; who asks meanwhile waits; only the pause of 2 s is shortened here."""
     _change(machine, "RestartSec=20ms")

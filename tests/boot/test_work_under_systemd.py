@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from tests.boot.conftest import PASSWORD, SECRETS, SERVICE, SOCKET_PATH, Boot, secret
 from tests.rig.agent import logged_in, warnings
-from tests.rig.booted import Booted
-from tests.rig.installed import USER
+from tests.rig.booted import USER, Booted
 from tests.rig.status import get_status
 from tests.rig.waiting import until
 

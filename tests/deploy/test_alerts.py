@@ -87,7 +87,6 @@ def test_widespread_is_more_than_a_tenth(tmp_path: Path, environments: int, fire
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.timeout(180)  # may be the first to start the registries and to install kubectl
 def test_the_rules_read_what_the_agent_says(metrics: str) -> None:
     """Every metric and label in them is in a real agent's metrics, or recorded by a rule before."""
     for rule in rules():

@@ -101,7 +101,6 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.timeout(180)  # may be the first to start the registries and to install kubectl
 def test_every_panel_shows_something(metrics: str, tmp_path: Path) -> None:
     """Fed with a real agent's metrics, each expression finds its metrics, its labels, and at least one sample."""
     for text in expressions():

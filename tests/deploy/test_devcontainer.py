@@ -15,15 +15,15 @@ import pytest
 from agent import __version__
 from agent.settings import SecretsSettings, StatusSettings
 from tests.deploy.dev_container import PARTS, START, Container, DevContainers, bind, docker_program, make_workspace
-from tests.rig.debian_tree import debian_tree
+from tests.prepare.steps import DEBIAN_11, DEBIAN_12, FEATURE
 from tests.rig.distribution import Distribution
 from tests.rig.engine import Engine
 from tests.rig.machine import Machine
 from tests.rig.namespace import environment
-from tests.rig.needs import need
+from tests.rig.needs import need, prepared
 from tests.rig.waiting import until
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.engine
 
 SOURCE: Final = Path(__file__).parents[2] / "deploy/devcontainer"
 REGISTRY: Final = "registry.example.test"
@@ -77,18 +77,13 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def feature(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def feature() -> Path:
     """The feature as `make devcontainer-feature` leaves it."""
-    need("patchelf")
-    packed = tmp_path_factory.mktemp("feature")
-    made = subprocess.run([SOURCE / "package.sh", packed], capture_output=True, text=True, timeout=200, check=False)
-    assert made.returncode == 0, made.stdout + made.stderr
-    return packed / "registry-agent"
+    return prepared(FEATURE) / "registry-agent"
 
 
-def make_base(engine: Engine, config: Path, directory: Path, image: str) -> str:
+def make_base(engine: Engine, config: Path, directory: Path, image: str, tree: Path) -> str:
     """A base image as people have: a Debian with a user of the usual name, and no Python."""
-    tree = debian_tree(image.partition(":")[2])
     archive = directory / "tree.tar"
     pack = ["tar", "-C", str(tree), "-cf", str(archive), "."]
     subprocess.run(pack, check=True)
@@ -104,7 +99,7 @@ def make_base(engine: Engine, config: Path, directory: Path, image: str) -> str:
 
 @pytest.fixture(scope="module")
 def base(engine: Engine, config: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_base(engine, config, tmp_path_factory.mktemp("base"), BASE)
+    return make_base(engine, config, tmp_path_factory.mktemp("base"), BASE, prepared(DEBIAN_12))
 
 
 @pytest.fixture(scope="module")
@@ -227,8 +222,8 @@ def test_killed_it_comes_back(up: Container) -> None:
     """After SIGKILL another agent is there, with the same logins."""
     before = up.the_agent()
     up.must(f"kill -KILL {before}")
-    until("another agent", lambda: set(up.agents()) - {before}, timeout=20)
-    until("its status", lambda: up.sh("registry-agent status").returncode == 0, timeout=20)
+    until("another agent", lambda: set(up.agents()) - {before})
+    until("its status", lambda: up.sh("registry-agent status").returncode == 0)
     assert up.registry(REGISTRY)["state"] == "logged_in"
 
 
@@ -254,7 +249,7 @@ def test_the_container_stops_at_once_and_starts_again(
 
     again = open_()
     assert again.name == up.name
-    until("its status", lambda: again.sh("registry-agent status").returncode == 0, timeout=20)
+    until("its status", lambda: again.sh("registry-agent status").returncode == 0)
     assert again.registry(REGISTRY)["state"] == "logged_in"
 
 
@@ -287,11 +282,11 @@ def test_an_old_base_without_python_will_do(
     run: Run, engine: Engine, config: Path, feature: Path, tmp_path: Path
 ) -> None:
     """On an older Debian, without network, Python or docker, it installs and runs for root; no docker is a warning."""
-    old = run(make_base(engine, config, tmp_path, OLD_BASE), lend(feature, "/feature"))
+    old = run(make_base(engine, config, tmp_path, OLD_BASE, prepared(DEBIAN_11)), lend(feature, "/feature"))
     old.must("/feature/install.sh")
     old.must(START)
 
-    until("its status", lambda: old.sh("registry-agent status").returncode == 0, timeout=20)
+    until("its status", lambda: old.sh("registry-agent status").returncode == 0)
     status = old.status()
     assert status["environment"]["user"] == "root"
     said = {warning["code"]: warning["severity"] for warning in status["warnings"]}
@@ -372,7 +367,7 @@ def test_the_log_is_bounded_and_private(supervised: Callable[..., Container]) ->
     container = supervised("seq -f '%099g' 50000; exec sleep infinity")
     container.must(START)
     log = "~/.local/state/registry-agent"
-    until("the last line", lambda: container.sh(f"tail -n 1 {log}/log").stdout.lstrip("0") == "50000\n", timeout=30)
+    until("the last line", lambda: container.sh(f"tail -n 1 {log}/log").stdout.lstrip("0") == "50000\n")
 
     sizes = container.must(f"stat --format='%a %s' {log}/log {log}/log.old").split()
     assert sizes[::2] == ["600", "600"]

@@ -1,4 +1,4 @@
-"""The image, built once a session, and a machine with registries on which it runs."""
+"""The image, and a machine with registries on which it runs."""
 
 import shutil
 import sys
@@ -9,13 +9,16 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from tests.image.container import IMAGE, Containers
+from tests.image.container import Containers
+from tests.prepare.image import ARCHIVE
+from tests.prepare.steps import DEBIAN_12
+from tests.prepare.steps import IMAGE as BUILT_IMAGE
 from tests.rig.cloud import API, ECR, Cloud, cloud_on
 from tests.rig.distribution import Distribution
 from tests.rig.engine import Engine
-from tests.rig.image import base_name, build, import_debian, outside_engine, what_builds_need
+from tests.rig.image import IMAGE, import_debian
 from tests.rig.machine import Machine
-from tests.rig.needs import need
+from tests.rig.needs import need, prepared
 
 PRIVATE: Final = "registry.example.test"
 OLDER: Final = "older-debian:1"
@@ -35,18 +38,6 @@ def say(capsys: pytest.CaptureFixture[str]) -> Say:
 
 
 @pytest.fixture(scope="session")
-def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine whose builds reach package indexes; it has the base image, and built the project's from it."""
-    need("docker", "dockerd", "debootstrap", "unshare")
-    scratch = tmp_path_factory.mktemp("builder")
-    with outside_engine(scratch / "run") as engine:
-        suite = base_name().partition(":")[2].partition("-")[0]
-        import_debian(engine, suite, base_name(), scratch, what_builds_need())
-        build(engine, IMAGE, scratch, buildkit=False)
-        yield engine
-
-
-@pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     need("ip", "nsenter", "docker")
     machine = Machine(tmp_path_factory.mktemp("machine"), [(PRIVATE,), API, (ECR,)])
@@ -55,14 +46,13 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="session")
-def engine(machine: Machine, builder: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine without a way outside, which has the image."""
+    need("dockerd")
+    archive = prepared(BUILT_IMAGE) / ARCHIVE
     scratch = tmp_path_factory.mktemp("engine")
-    archive = scratch / "image.tar"
-    builder.must("save", "--output", archive, IMAGE, config=scratch, timeout=120)
     engine = Engine(machine.namespace, scratch / "run")
-    engine.must("load", "--input", archive, config=scratch, timeout=120)
-    archive.unlink()
+    engine.must("load", "--input", archive, config=scratch, timeout=600)
     yield engine
     engine.close()
     shutil.rmtree(scratch)
@@ -113,5 +103,5 @@ def cloud(machine: Machine, tmp_path: Path) -> Iterator[Cloud]:
 @pytest.fixture(scope="session")
 def older_debian(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
     """An image of the Debian before the one that the tree is made from: an older C library, and no Python."""
-    import_debian(engine, "bookworm", OLDER, tmp_path_factory.mktemp("older"), {})
+    import_debian(engine, prepared(DEBIAN_12), OLDER, tmp_path_factory.mktemp("older"), {})
     return OLDER

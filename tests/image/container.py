@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.rig.engine import Engine
+from tests.rig.image import IMAGE
 from tests.rig.machine import Machine
 from tests.rig.waiting import until
 
-IMAGE: Final = "registry-agent"
 ANYBODY: Final = "12345:54321"
 """A user and a group that no image knows."""
 

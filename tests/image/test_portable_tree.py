@@ -6,11 +6,12 @@ from typing import Final
 import pytest
 
 from tests.image.conftest import PRIVATE
-from tests.image.container import IMAGE, Containers, Home
+from tests.image.container import Containers, Home
+from tests.rig.image import IMAGE
 from tests.rig.machine import Machine
 from tests.rig.waiting import until
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.engine
 
 AGENT: Final = "/opt/registry-agent/bin/registry-agent"
 PYTHON: Final = "/opt/registry-agent/libexec/python3"

@@ -12,7 +12,7 @@ from tests.rig.engine import Engine
 from tests.rig.machine import Machine
 from tests.rig.waiting import until
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.engine
 
 LOCKED_DOWN = (
     *("--read-only", "--tmpfs=/run/registry-agent", "--cap-drop=ALL", "--security-opt=no-new-privileges"),

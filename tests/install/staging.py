@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.rig.installed import copy_checkout
+from tests.prepare.debian import copy_checkout
 
 LIB: Final = "usr/local/lib/registry-agent"
-_INSTALL_S: Final = 240.0
+_INSTALL_S: Final = 900.0
 _OWN: Final = ("PYTHON", "PREFIX", "DESTDIR", "UNITDIR", "SYSTEMD_VERSION", "SUDO_USER", "MAKE", "MFLAGS")
 Listing = dict[str, tuple[object, ...]]
 

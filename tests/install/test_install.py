@@ -13,8 +13,6 @@ import pytest
 from agent import __version__
 from tests.install.staging import LIB, Checkout, Refused, copy, files, listing, version
 
-pytestmark = pytest.mark.timeout(300)
-
 ROOT: Final = Path(__file__).parents[2]
 UNITS: Final = "usr/local/lib/systemd/system"
 # A user like any other, but for reading what only root may: the checkout lies in a closed directory.

@@ -1,30 +1,20 @@
 """The rules of accessibility that a program can check, by axe-core."""
 
 import asyncio
-import atexit
-import shutil
-import subprocess
 from functools import cache
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
 from playwright.async_api import Page
 
-_PINNED: Final = Path(__file__).with_name("axe")
+from tests.prepare.steps import AXE
+from tests.rig.needs import prepared
+
 _TAGS: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 @cache
 def _program() -> str:
-    """What `axe/package-lock.json` pins, once a session, from wherever this machine's npm gets its packages."""
-    directory = Path(mkdtemp(prefix="axe-"))
-    atexit.register(shutil.rmtree, directory)
-    shutil.copytree(_PINNED, directory, dirs_exist_ok=True)
-    install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(install, cwd=directory, capture_output=True, text=True, timeout=90, check=False)
-    assert done.returncode == 0, done.stderr
-    return (directory / "node_modules/axe-core/axe.min.js").read_text()
+    return (prepared(AXE) / "node_modules/axe-core/axe.min.js").read_text()
 
 
 async def faults(page: Page) -> list[str]:

@@ -11,8 +11,10 @@ from typing import Final
 from tests.rig.namespace import Namespace
 from tests.rig.waiting import until
 
-_BOOT_S: Final = 60.0
-_COMMAND_S: Final = 60.0
+USER: Final = "ada"
+"""Whose agent runs on the machine."""
+_BOOT_S: Final = 300.0
+_COMMAND_S: Final = 300.0
 _NAMES: Final = count(1)
 # A control group of its own: nspawn calls the one of its payload the same each time, and two systemds would share it.
 # All that is in its process namespace ends with the session.

@@ -7,6 +7,8 @@ from typing import Final
 
 import pytest
 
+from tests.prepare.step import Step
+
 _TABLE: Final = Path(__file__).parents[2] / "scripts/system-packages.txt"
 
 
@@ -17,6 +19,15 @@ def need(*programs: str) -> None:
         missing.insert(0, "root (for a network namespace)")
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
+
+
+def prepared(step: Step) -> Path:
+    """What the set-up has made; where it has not, the running test is skipped, with the command that makes it."""
+    if not step.is_made:
+        missing = [_named(program) for program in step.missing()]
+        why = f" (needs {', '.join(dict.fromkeys(missing))})" if missing else ""
+        pytest.skip(f"needs what `python -m tests.prepare {step.name}` makes{why}")
+    return step.result
 
 
 def _named(program: str) -> str:

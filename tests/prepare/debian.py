@@ -1,0 +1,111 @@
+"""Debian in a directory: a minimal tree of each release, and copies of it with packages or with the agent."""
+
+import os
+import shutil
+import subprocess
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from tests.prepare.step import CHECKOUT, checkout_files, command
+from tests.rig.booted import USER
+
+_SOURCES: Final = ("apt-get", "indextargets", "--format", "$(CODENAME) $(RELEASE) $(COMPONENT) $(REPO_URI)")
+# Its mounts and children end with it, so an interrupted attempt leaves a directory that is safe to remove.
+_HELD: Final = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
+_NSPAWN: Final = (
+    *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit"),
+    *("--console=pipe", "--resolv-conf=off"),
+)
+# How this machine reaches Python's packages; the tree knows nothing of it by itself.
+_PIP: Final = ("/etc/pip.conf", "/root/.config/pip", "/root/.pip", "/etc/ssl/certs/ca-certificates.crt")
+_VARIABLES: Final = (
+    "PIP_",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+)
+_NUMBERS: Final = count(1)
+_APT: Final = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "--no-install-recommends")
+
+
+def bootstrap(directory: Path, suite: str) -> None:
+    """A minimal Debian of `suite`, such as "bookworm", with authorities and no Python."""
+    source = [found] if (found := mirror(suite)) else []
+    # dpkg need not wait for the disk: what a crash spoils is made again.
+    (directory / "etc/dpkg/dpkg.cfg.d").mkdir(parents=True)
+    (directory / "etc/dpkg/dpkg.cfg.d/fast").write_text("force-unsafe-io\n")
+    arguments = ("--variant=minbase", "--include=ca-certificates", suite, str(directory))
+    command(*_HELD, "debootstrap", *arguments, *source)
+    shutil.rmtree(directory / "var/cache/apt/archives")
+    (directory / "var/cache/apt/archives/partial").mkdir(parents=True)
+
+
+def mirror(suite: str) -> str | None:
+    """Where this machine's own apt finds `suite`; None leaves it to debootstrap."""
+    for line in subprocess.run(_SOURCES, capture_output=True, text=True, check=False).stdout.splitlines():
+        codename, release, component, uri = line.split(maxsplit=3)
+        if suite in {codename, release} and component == "main":
+            return uri
+    return None
+
+
+def machine(directory: Path, base: Path, packages: tuple[str, ...]) -> None:
+    """A copy of `base` with `packages` and the user `USER`, ready to be booted."""
+    copy(base, directory)
+    (directory / "etc/apt/apt.conf.d/99machine").write_text(command("apt-config", "dump", "Acquire"))
+    shutil.copy2("/etc/resolv.conf", directory / "etc/resolv.conf")
+    inside(directory, *_APT, "update")
+    inside(directory, *_APT, "install", *packages)
+    inside(directory, "apt-get", "clean")
+    inside(directory, "useradd", "--create-home", "--shell", "/bin/bash", USER)
+    # An engine that starts with the machine would take part in the race that the boot tests look at.
+    inside(directory, "systemctl", "mask", "docker.service", "docker.socket", "containerd.service")
+
+
+def with_agent(directory: Path, base: Path) -> None:
+    """A copy of `base` after `make install` from this checkout; nothing is enabled or started."""
+    copy(base, directory)
+    copy_checkout(directory / "root/checkout")
+    inside(directory, "make", "-C", "/root/checkout", "install")
+    for place in ("etc", "var"):
+        # A machine that was not just updated: no boot-time service makes up for what the install left out.
+        (directory / place / ".updated").touch()
+
+
+def enabled(directory: Path, base: Path, unit: str) -> None:
+    """`base` after `systemctl enable`; it shares its files with `base`."""
+    command("cp", "--archive", "--link", "--no-target-directory", base, directory)
+    command("systemctl", f"--root={directory}", "enable", unit)
+
+
+def copy(base: Path, directory: Path) -> None:
+    command("cp", "--archive", "--reflink=auto", "--no-target-directory", base, directory)
+
+
+def copy_checkout(target: Path) -> Path:
+    """This checkout as a fresh clone would have it."""
+    for name in checkout_files(["."]):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(CHECKOUT / name, target / name)
+    return target
+
+
+def inside(tree: Path, *args: str) -> str:
+    """Run a command in the tree, which is not booted, with this machine's network; what it printed.
+
+    Raises:
+        StepError: it failed.
+    """
+    given = [f"--setenv={name}={value}" for name, value in os.environ.items() if name.startswith(_VARIABLES)]
+    binds = [f"--bind-ro={path}" for path in _PIP if Path(path).exists()]
+    links = os.environ.get("PIP_FIND_LINKS", "")
+    binds += [f"--bind-ro={links}"] if Path(links or "-").is_dir() else []
+    name = f"prepare-{os.getpid()}-{next(_NUMBERS)}"
+    return command(*_NSPAWN, f"--directory={tree}", f"--machine={name}", *binds, *given, *args)

