@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 
 help:
 	@echo "make demo  the agent against an embedded pretend cloud: no account, no network"
-	@echo "make test  linters, types and every test"
+	@echo "make test  the set-up, linters, types and every test"
 	@echo
 	@echo "sudo make install          agent, systemd units and completions into PREFIX=/usr/local; DESTDIR= for packages"
 	@echo "sudo make uninstall        take them away again"

@@ -31,6 +31,7 @@ _VARIABLES: Final = (
     "NO_PROXY",
     "no_proxy",
 )
+VENV: Final = "/root/venv"
 _NUMBERS: Final = count(1)
 _APT: Final = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "--no-install-recommends")
 
@@ -79,6 +80,15 @@ def with_agent(directory: Path, base: Path) -> None:
         (directory / place / ".updated").touch()
 
 
+def with_test_environment(directory: Path, base: Path) -> None:
+    """A copy of `base` with the test environment of this checkout in `VENV`; the checkout itself is not there."""
+    copy(base, directory)
+    copy_checkout(directory / "root/checkout")
+    inside(directory, "make", "-C", "/root/checkout", f"VENV={VENV}", f"{VENV}/test.stamp")
+    shutil.rmtree(directory / "root/checkout")
+    (directory / "root/checkout").mkdir()
+
+
 def enabled(directory: Path, base: Path, unit: str) -> None:
     """`base` after `systemctl enable`; it shares its files with `base`."""
     command("cp", "--archive", "--link", "--no-target-directory", base, directory)
@@ -97,7 +107,7 @@ def copy_checkout(target: Path) -> Path:
     return target
 
 
-def inside(tree: Path, *args: str) -> str:
+def inside(tree: Path, *args: str, options: tuple[str, ...] = ()) -> str:
     """Run a command in the tree, which is not booted, with this machine's network; what it printed.
 
     Raises:
@@ -108,4 +118,4 @@ def inside(tree: Path, *args: str) -> str:
     links = os.environ.get("PIP_FIND_LINKS", "")
     binds += [f"--bind-ro={links}"] if Path(links or "-").is_dir() else []
     name = f"prepare-{os.getpid()}-{next(_NUMBERS)}"
-    return command(*_NSPAWN, f"--directory={tree}", f"--machine={name}", *binds, *given, *args)
+    return command(*_NSPAWN, f"--directory={tree}", f"--machine={name}", *binds, *given, *options, *args)

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +46,7 @@ class Step:
     @property
     def result(self) -> Path:
         """Where its result is, or will be."""
-        return KEPT / f"{self.name}-{self._key()}"
+        return KEPT / f"{self.name}-{_key(self)}"
 
     @property
     def is_made(self) -> bool:
@@ -77,14 +78,17 @@ class Step:
             unfinished.rename(result)
         return True
 
-    def _key(self) -> str:
-        known = hashlib.sha256(self.recipe.encode())
-        for step in self.after:
-            known.update(step.result.name.encode())
-        for path in checkout_files(self.made_from):
-            known.update(f"{path}\0".encode())
-            known.update((CHECKOUT / path).read_bytes())
-        return known.hexdigest()[:12]
+
+@cache
+def _key(step: Step) -> str:
+    """Of all that the result depends on, as it is when first asked for: a checkout may change meanwhile."""
+    known = hashlib.sha256(step.recipe.encode())
+    for before in step.after:
+        known.update(_key(before).encode())
+    for path in checkout_files(step.made_from):
+        known.update(f"{path}\0".encode())
+        known.update((CHECKOUT / path).read_bytes())
+    return known.hexdigest()[:12]
 
 
 def command(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:

@@ -71,6 +71,13 @@ DEBIAN_12_AGENT: Final = _agent(DEBIAN_12, DEBIAN_12_MACHINE)
 DEBIAN_13_AGENT: Final = _agent(DEBIAN_13, DEBIAN_13_MACHINE)
 DEBIAN_12_ENABLED: Final = _enabled(DEBIAN_12, DEBIAN_12_AGENT)
 DEBIAN_13_ENABLED: Final = _enabled(DEBIAN_13, DEBIAN_13_AGENT)
+DEBIAN_13_TESTS: Final = Step(
+    "debian-13-tests",
+    lambda directory: debian.with_test_environment(directory, DEBIAN_13_MACHINE.result),
+    root=True,
+    after=(DEBIAN_13_MACHINE,),
+    made_from=("Makefile", "pyproject.toml", "scripts/*venv*", "requirements*.lock"),
+)
 IMAGE: Final = Step(
     "image",
     lambda directory: image.save_image(directory, DEBIAN_13.result),
@@ -93,6 +100,6 @@ AXE: Final = npm_step("axe", "tests/page/axe")
 STEPS: Final = (
     *(DEBIAN_12, DEBIAN_13, DEBIAN_11),
     *(DEBIAN_12_MACHINE, DEBIAN_13_MACHINE, DEBIAN_12_AGENT, DEBIAN_13_AGENT),
-    *(DEBIAN_12_ENABLED, DEBIAN_13_ENABLED),
+    *(DEBIAN_12_ENABLED, DEBIAN_13_ENABLED, DEBIAN_13_TESTS),
     *(IMAGE, FEATURE, VALIDATORS, DEV_CONTAINER_CLI, AXE),
 )
