@@ -33,7 +33,7 @@ demo: $(VENV)/runtime.stamp
 test: $(VENV)/test.stamp
 	@scripts/system-packages.sh test
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest --no-fold-skipped --cov --cov-report=term
+	@$(BIN)/pytest --cov --cov-report=term
 
 torture: $(VENV)/test.stamp
 	@scripts/system-packages.sh test

@@ -15,6 +15,7 @@ from typing import Final
 
 from tests.rig.debian_tree import debian_tree
 from tests.rig.engine import Engine
+from tests.rig.waiting import PATIENCE_S
 
 PROJECT: Final = Path(__file__).parents[2]
 _BUILD_S: Final = 420.0
@@ -31,7 +32,9 @@ class Outside:
     def args(self, args: Sequence[str | Path]) -> list[str]:
         return [*map(str, args)]
 
-    def run(self, *args: str | Path, env: Mapping[str, str], timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *args: str | Path, env: Mapping[str, str], timeout: float = PATIENCE_S
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             args, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
         )

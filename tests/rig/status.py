@@ -1,15 +1,19 @@
-"""Asking the agent over its Unix socket, and asking it all the time."""
+"""Asking the agent over its Unix socket, once or all the time."""
 
 import http.client
 import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-_DEADLINE_S: Final = 1.0
-_EVERY_S: Final = 0.1
+from tests.rig.waiting import PATIENCE_S
+
+_EVERY_S: Final = 0.25
+_LATE_S: Final = 2.0
+"""No answer takes longer, not counting the time for which a busy machine lets the agent or the watcher wait."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -23,7 +27,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def get_status(path: Path, deadline_s: float = _DEADLINE_S) -> dict[str, Any]:
+def get_status(path: Path, deadline_s: float = PATIENCE_S) -> dict[str, Any]:
     """The status document.
 
     Raises:
@@ -44,10 +48,11 @@ def get_status(path: Path, deadline_s: float = _DEADLINE_S) -> dict[str, Any]:
 
 
 class Watcher:
-    """Asks for the status ten times a second until `stop`, and keeps what went wrong or took over a second."""
+    """Asks process `pid` for its status until `stop`, and keeps each request that failed or was answered late."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pid: int) -> None:
         self._path: Final = path
+        self._pid: Final = pid
         self._silences: Final[list[str]] = []
         self._stopped: Final = threading.Event()
         self._thread: Final = threading.Thread(target=self._watch, name="watcher", daemon=True)
@@ -60,11 +65,21 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._stopped.wait(_EVERY_S):
-            began = time.monotonic()
+            began, stalled_before = time.monotonic(), self._stalled_s()
             try:
                 get_status(self._path)
             except OSError as error:
                 self._silences.append(repr(error))
+                continue
             took = time.monotonic() - began
-            if took > _DEADLINE_S:
+            if took > _LATE_S and took - (self._stalled_s() - stalled_before) > _LATE_S:
                 self._silences.append(f"an answer after {took:.1f} s")
+
+    def _stalled_s(self) -> float:
+        """How long the agent's threads and this one were ready to run, but had no processor."""
+        files = [*Path(f"/proc/{self._pid}/task").glob("*/schedstat"), Path("/proc/thread-self/schedstat")]
+        waited_ns = 0
+        for file in files:
+            with suppress(OSError):  # a thread that ended
+                waited_ns += int(file.read_text().split()[1])
+        return waited_ns / 1e9
