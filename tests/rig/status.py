@@ -5,10 +5,10 @@ import json
 import socket
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from tests.rig.load import stalled_s
 from tests.rig.waiting import PATIENCE_S
 
 _EVERY_S: Final = 0.25
@@ -33,18 +33,23 @@ def get_status(path: Path, deadline_s: float = PATIENCE_S) -> dict[str, Any]:
     Raises:
         OSError: nobody listens, or there was no answer within `deadline_s`.
     """
+    status, body = ask(path, "GET", "/v1/status", deadline_s)
+    assert status == http.HTTPStatus.OK, (status, body)
+    document: dict[str, Any] = json.loads(body)
+    return document
+
+
+def ask(path: Path, method: str, target: str, deadline_s: float = PATIENCE_S) -> tuple[int, bytes]:
+    """One request on a connection of its own: the status code of the answer, and its body."""
     connection = _UnixConnection(path, deadline_s)
     try:
-        connection.request("GET", "/v1/status")
+        connection.request(method, target)
         answer = connection.getresponse()
-        body = answer.read()
+        return answer.status, answer.read()
     except http.client.HTTPException as error:
         raise ConnectionError(repr(error)) from error
     finally:
         connection.close()
-    assert answer.status == http.HTTPStatus.OK, (answer.status, body)
-    document: dict[str, Any] = json.loads(body)
-    return document
 
 
 class Watcher:
@@ -65,21 +70,12 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._stopped.wait(_EVERY_S):
-            began, stalled_before = time.monotonic(), self._stalled_s()
+            began, stalled_before = time.monotonic(), stalled_s(self._pid)
             try:
                 get_status(self._path)
             except OSError as error:
                 self._silences.append(repr(error))
                 continue
             took = time.monotonic() - began
-            if took > _LATE_S and took - (self._stalled_s() - stalled_before) > _LATE_S:
+            if took > _LATE_S and took - (stalled_s(self._pid) - stalled_before) > _LATE_S:
                 self._silences.append(f"an answer after {took:.1f} s")
-
-    def _stalled_s(self) -> float:
-        """How long the agent's threads and this one were ready to run, but had no processor."""
-        files = [*Path(f"/proc/{self._pid}/task").glob("*/schedstat"), Path("/proc/thread-self/schedstat")]
-        waited_ns = 0
-        for file in files:
-            with suppress(OSError):  # a thread that ended
-                waited_ns += int(file.read_text().split()[1])
-        return waited_ns / 1e9
