@@ -7,12 +7,15 @@ from typing import Final, TypeVar
 
 import pytest
 
+from tests.report import Report
+
 _SHARING: Final = frozenset({"image", "install", "page", "e2e"})
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Ctrl-C ends what tests start, also where a shell runs them in its background: SIGINT is ignored there."""
+    config.pluginmanager.register(Report())
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -10,9 +10,11 @@ from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from tests.rig.waiting import PATIENCE_S
+
 T = TypeVar("T")
 
-_CALL_S: Final = 10.0
+_CALL_S: Final = 120.0
 # Root without its capabilities is refused what an ordinary user is refused.
 _POWERLESS: Final = (shutil.which("setpriv") or "setpriv", "--bounding-set=-all") if os.geteuid() == 0 else ()
 
@@ -38,7 +40,7 @@ class Here:
         return [*self.before, *_POWERLESS, *map(str, args)]
 
     def run(
-        self, *args: str | Path, env: Mapping[str, str], stdin: str = "", timeout: float = 30.0
+        self, *args: str | Path, env: Mapping[str, str], stdin: str = "", timeout: float = PATIENCE_S
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.args(args), env=env, input=stdin, capture_output=True, text=True, timeout=timeout, check=False

@@ -20,6 +20,7 @@ from tests.codes.section7 import NEEDS, SEVERITIES, STAYS
 from tests.codes.servers import Dashboard
 from tests.codes.sources import LOGIN_CANARY, PERSON_CANARY, Sources
 from tests.rig.agent import Agent, Status, warnings
+from tests.rig.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
     from tests.rig.namespace import Namespace
@@ -155,7 +156,7 @@ class World:
         os.kill(self.pid, signal.SIGHUP)
 
     def raised(
-        self, code: str, subject: str, *, says: str = "", severity: str | None = None, timeout: float = 15.0
+        self, code: str, subject: str, *, says: str = "", severity: str | None = None, timeout: float = PATIENCE_S
     ) -> Warning_:
         """Wait for the warning, and hold it to what is promised of each."""
 
@@ -180,7 +181,7 @@ class World:
         self.nothing_stopped()
         return warning
 
-    def cleared(self, code: str, subject: str, *, timeout: float = 15.0) -> Status:
+    def cleared(self, code: str, subject: str, *, timeout: float = PATIENCE_S) -> Status:
         """Wait until the warning has gone, and see it among those that went."""
         key = (code, subject)
         status = self.agent.wait_for(f"the end of {code}", lambda s: key not in warnings(s), timeout)
@@ -192,7 +193,7 @@ class World:
         self.nothing_stopped()
         return status
 
-    def well_again(self, *hostnames: str, timeout: float = 15.0) -> Status:
+    def well_again(self, *hostnames: str, timeout: float = PATIENCE_S) -> Status:
         """Wait for these logins, and for a fault without a code note how long that took."""
         status = self.agent.wait_logged_in(*hostnames, timeout=timeout)
         self._saw("", "cleared_s")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tests.rig.namespace import Namespace, environment
 from tests.rig.status import Watcher, get_status
-from tests.rig.waiting import until
+from tests.rig.waiting import PATIENCE_S, until
 
 REGISTRY_AGENT: Final = Path(sys.executable).with_name("registry-agent")
 
@@ -66,7 +66,7 @@ class Agent:
                 stderr=log,
             )
         until("the agent's first answer", self._answers_or_died)
-        self._watcher = Watcher(self.socket)
+        self._watcher = Watcher(self.socket, self._process.pid)
         return self
 
     def status(self) -> Status:
@@ -75,7 +75,7 @@ class Agent:
     def registry(self, hostname: str) -> dict[str, Any] | None:
         return next((row for row in self.status()["registries"] if row["hostname"] == hostname), None)
 
-    def wait_for(self, what: str, condition: Callable[[Status], object], timeout: float = 15.0) -> Status:
+    def wait_for(self, what: str, condition: Callable[[Status], object], timeout: float = PATIENCE_S) -> Status:
         """The first status document that `condition` is true of."""
         latest: Status = {}
 
@@ -90,10 +90,10 @@ class Agent:
             raise AssertionError(f"{error}\n{json.dumps(latest, indent=1)}\n{self.log()}") from None
         return latest
 
-    def wait_logged_in(self, *hostnames: str, timeout: float = 15.0) -> Status:
+    def wait_logged_in(self, *hostnames: str, timeout: float = PATIENCE_S) -> Status:
         return self.wait_for(f"the login to {', '.join(hostnames)}", lambda s: logged_in(s, *hostnames), timeout)
 
-    def command(self, *args: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
+    def command(self, *args: str, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
         """Run another of the agent's commands beside it."""
         return self._namespace.run(REGISTRY_AGENT, *args, env=self.env, timeout=timeout)
 
@@ -104,7 +104,7 @@ class Agent:
     def log(self) -> str:
         return self._log.read_text()[-8000:]
 
-    def end(self, how: signal.Signals = signal.SIGTERM, within: float = 10.0) -> int:
+    def end(self, how: signal.Signals = signal.SIGTERM, within: float = PATIENCE_S) -> int:
         """Signal it, and wait for its exit code; fails if it left a request unanswered while it ran."""
         assert self._process is not None
         self.watch_no_longer()

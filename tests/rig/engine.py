@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import pytest
 
 from tests.rig.namespace import environment
-from tests.rig.waiting import until
+from tests.rig.waiting import PATIENCE_S, until
 
 _DRIVERS: Final = ("overlay2", "vfs")
 _START_S: Final = 180.0
@@ -52,7 +52,7 @@ class Engine:
         config: Path,
         program: str = "docker",
         env: Mapping[str, str] | None = None,
-        timeout: float = 300.0,
+        timeout: float = PATIENCE_S,
     ) -> subprocess.CompletedProcess[str]:
         """Run the docker CLI inside, with `config` as Docker's configuration directory."""
         own = {"DOCKER_CONFIG": str(config), "DOCKER_HOST": f"unix://{self._run}/docker.sock", **(env or {})}
@@ -64,7 +64,7 @@ class Engine:
         config: Path,
         program: str = "docker",
         env: Mapping[str, str] | None = None,
-        timeout: float = 300.0,
+        timeout: float = PATIENCE_S,
     ) -> str:
         """As `docker`; what it printed. Fails with all that it said unless it ends well."""
         done = self.docker(*args, config=config, program=program, env=env, timeout=timeout)

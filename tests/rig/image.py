@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.rig.engine import Engine
+from tests.rig.waiting import PATIENCE_S
 
 PROJECT: Final = Path(__file__).parents[2]
 IMAGE: Final = "registry-agent"
@@ -25,7 +26,7 @@ class Outside:
         return [*map(str, args)]
 
     def run(
-        self, *args: str | Path, env: Mapping[str, str], timeout: float = 300.0
+        self, *args: str | Path, env: Mapping[str, str], timeout: float = PATIENCE_S
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             args, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False

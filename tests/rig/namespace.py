@@ -12,6 +12,8 @@ from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from tests.rig.waiting import PATIENCE_S
+
 T = TypeVar("T")
 
 _CLONE_NEWNET: Final = 0x40000000
@@ -65,7 +67,7 @@ class Namespace:
         return ["nsenter", f"--target={self._pid}", "--net", "--mount", f"--wd={Path.cwd()}", *map(str, args)]
 
     def run(
-        self, *args: str | Path, env: Mapping[str, str], stdin: str = "", timeout: float = 300.0
+        self, *args: str | Path, env: Mapping[str, str], stdin: str = "", timeout: float = PATIENCE_S
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.args(args), env=env, input=stdin, capture_output=True, text=True, timeout=timeout, check=False

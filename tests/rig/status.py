@@ -1,4 +1,4 @@
-"""Asking the agent over its Unix socket, and asking it all the time."""
+"""Asking the agent over its Unix socket, once or all the time."""
 
 import http.client
 import json
@@ -8,8 +8,12 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-_DEADLINE_S: Final = 1.0
-_EVERY_S: Final = 0.1
+from tests.rig.load import stalled_s
+from tests.rig.waiting import PATIENCE_S
+
+_EVERY_S: Final = 0.25
+_LATE_S: Final = 2.0
+"""No answer takes longer, not counting the time for which a busy machine lets the agent or the watcher wait."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -23,31 +27,37 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def get_status(path: Path, deadline_s: float = _DEADLINE_S) -> dict[str, Any]:
+def get_status(path: Path, deadline_s: float = PATIENCE_S) -> dict[str, Any]:
     """The status document.
 
     Raises:
         OSError: nobody listens, or there was no answer within `deadline_s`.
     """
-    connection = _UnixConnection(path, deadline_s)
-    try:
-        connection.request("GET", "/v1/status")
-        answer = connection.getresponse()
-        body = answer.read()
-    except http.client.HTTPException as error:
-        raise ConnectionError(repr(error)) from error
-    finally:
-        connection.close()
-    assert answer.status == http.HTTPStatus.OK, (answer.status, body)
+    status, body = ask(path, "GET", "/v1/status", deadline_s)
+    assert status == http.HTTPStatus.OK, (status, body)
     document: dict[str, Any] = json.loads(body)
     return document
 
 
-class Watcher:
-    """Asks for the status ten times a second until `stop`, and keeps what went wrong or took over a second."""
+def ask(path: Path, method: str, target: str, deadline_s: float = PATIENCE_S) -> tuple[int, bytes]:
+    """One request on a connection of its own: the status code of the answer, and its body."""
+    connection = _UnixConnection(path, deadline_s)
+    try:
+        connection.request(method, target)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except http.client.HTTPException as error:
+        raise ConnectionError(repr(error)) from error
+    finally:
+        connection.close()
 
-    def __init__(self, path: Path) -> None:
+
+class Watcher:
+    """Asks process `pid` for its status until `stop`, and keeps each request that failed or was answered late."""
+
+    def __init__(self, path: Path, pid: int) -> None:
         self._path: Final = path
+        self._pid: Final = pid
         self._silences: Final[list[str]] = []
         self._stopped: Final = threading.Event()
         self._thread: Final = threading.Thread(target=self._watch, name="watcher", daemon=True)
@@ -60,11 +70,12 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._stopped.wait(_EVERY_S):
-            began = time.monotonic()
+            began, stalled_before = time.monotonic(), stalled_s(self._pid)
             try:
                 get_status(self._path)
             except OSError as error:
                 self._silences.append(repr(error))
+                continue
             took = time.monotonic() - began
-            if took > _DEADLINE_S:
+            if took > _LATE_S and took - (stalled_s(self._pid) - stalled_before) > _LATE_S:
                 self._silences.append(f"an answer after {took:.1f} s")

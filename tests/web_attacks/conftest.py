@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,29 @@ from tests.web_attacks.target import Target
 @pytest.fixture
 def home() -> Iterator[Path]:
     """Its name is short, as a socket's path must be."""
-    if shutil.which("docker") is None:
-        pytest.skip("needs docker (package docker-cli or docker.io)")
+    need_docker()
     with tempfile.TemporaryDirectory(prefix="ra-") as directory:
         yield Path(directory)
 
 
-@pytest.fixture
-def crowded(home: Path) -> Iterator[Target]:
-    """With the usual number of descriptors; the attackers have more, and know the token."""
-    crowds.may_open_many()
-    with Target(home, token=True, before=crowds.LIMIT) as target:
+@pytest.fixture(scope="module")
+def crowded() -> Iterator[Target]:
+    """One agent for all crowds, with few descriptors; the attackers may open more, and know the token."""
+    with crowded_target(crowds.FEW_DESCRIPTORS) as target:
         yield target
+
+
+@contextmanager
+def crowded_target(descriptors: int) -> Iterator[Target]:
+    need_docker()
+    crowds.may_open_many()
+    with (
+        tempfile.TemporaryDirectory(prefix="ra-") as directory,
+        Target(Path(directory), token=True, before=crowds.limit(descriptors)) as target,
+    ):
+        yield target
+
+
+def need_docker() -> None:
+    if shutil.which("docker") is None:
+        pytest.skip("needs docker (package docker-cli or docker.io)")

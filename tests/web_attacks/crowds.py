@@ -6,22 +6,25 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
-from tests.rig.waiting import throughout, until
+from tests.rig.status import ask
+from tests.rig.waiting import PATIENCE_S, throughout, until
 from tests.web_attacks.pulse import Heard, Pulse
 from tests.web_attacks.target import HOST, TOKEN, Target
 
-LIMIT: Final = ("prlimit", "--nofile=1024:1024")
-"""The agent's descriptors: what systemd, containers and shells give where nobody asks for more."""
+DESCRIPTORS: Final = 1024
+"""What systemd, containers and shells allow a process that does not ask for more."""
+FEW_DESCRIPTORS: Final = 256
+"""Fewer places, which a smaller crowd fills."""
 GIGABYTE: Final = 1 << 30
 LONGEST_MS: Final = 5000
-"""For whoever asks in the worst moment, on a machine that does other things too."""
+"""For a request in the worst moment. The time for which a busy machine lets the agent wait does not count."""
 GROWTH_MB: Final = 80
 """128 connections for each of TCP and the socket, 0.3 MB each. Without a bound it is gigabytes."""
 _OTHERS: Final = 10
 """Descriptors that the agent may just then have open for its own work."""
-_PATIENCE_S: Final = 30.0
 _CHUNK: Final = b"x" * (1 << 20)
 _HEAD: Final = f"Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
 
@@ -41,7 +44,7 @@ class Crowd:
         connection = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         self._held.enter_context(connection)
         if not unix:  # where a full queue makes only whoever has no timeout wait
-            connection.settimeout(_PATIENCE_S)
+            connection.settimeout(PATIENCE_S)
         connection.connect(str(self.target.socket) if unix else (HOST, self.target.port))
         connection.setblocking(False)
         return connection
@@ -185,7 +188,7 @@ def drop(target: Target, bomb: Iterator[bytes]) -> Dropped:
     """Send until the agent has had enough."""
     taken = 0
     answer = b""
-    with socket.create_connection((HOST, target.port), timeout=_PATIENCE_S) as connection:
+    with socket.create_connection((HOST, target.port), timeout=PATIENCE_S) as connection:
         with contextlib.suppress(ConnectionError):
             for piece in bomb:
                 connection.sendall(piece)
@@ -207,7 +210,7 @@ class Endured:
 
     def check(self) -> None:
         """Everybody else was served, and the agent did not grow."""
-        assert self.heard.silences == []
+        assert self.heard.silences == [], str(self.heard.silences)
         assert self.heard.longest_ms < LONGEST_MS, str(self)
         assert self.held_mb - self.before_mb < GROWTH_MB, str(self)
 
@@ -217,7 +220,7 @@ class Endured:
 
 
 def endure(target: Target, attack: Attack, number: int, hold_s: float) -> Endured:
-    """The crowd comes, stays for `hold_s`, in which a person renews, and goes; then nothing is left of it."""
+    """The crowd comes, stays for `hold_s`, in which a renewal is asked for, and goes; then nothing is left of it."""
     quiet = target.descriptors()
     crowd = Crowd(target)
     before = held = target.memory_mb()
@@ -227,13 +230,12 @@ def endure(target: Target, attack: Attack, number: int, hold_s: float) -> Endure
         held = max(held, target.memory_mb())
         return target.agent.running
 
-    with Pulse(target.port, target.socket) as pulse:
+    with Pulse(target.port, target.socket, target.pid) as pulse:
         try:
             attack(crowd, number)
             throughout(hold_s, looks_well)
             descriptors = target.descriptors()
-            renewed = target.agent.command("renew", target.hostname)
-            assert renewed.returncode == 0, renewed.stdout + renewed.stderr
+            renew(target)
             assert looks_well()
         finally:
             crowd.close()
@@ -242,6 +244,20 @@ def endure(target: Target, attack: Attack, number: int, hold_s: float) -> Endure
     endured = Endured(heard, before, held, target.memory_mb(), descriptors)
     endured.check()
     return endured
+
+
+def limit(descriptors: int) -> tuple[str, str]:
+    """What is put in front of the agent's command, so that it may open no more than these."""
+    return ("prlimit", f"--nofile={descriptors}:{descriptors}")
+
+
+def renew(target: Target) -> None:
+    """Ask for a renewal, and wait until it is done."""
+    before = target.attempts()
+    status, body = ask(target.socket, "POST", "/v1/renew")
+    assert status == HTTPStatus.ACCEPTED, body
+    until("the renewal", lambda: target.attempts() > before)
+    target.agent.wait_logged_in(target.hostname)
 
 
 def may_open_many() -> None:

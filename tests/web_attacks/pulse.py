@@ -1,6 +1,7 @@
-"""A program: somebody else, who asks on TCP and on the socket all the time. Prints each answer's time at SIGTERM.
+"""A program that asks on TCP and on the socket all the time. Prints how long each answer took at SIGTERM.
 
-Arguments: the port, the socket. A process of its own, so that what the attackers cost is not counted as the agent's.
+Arguments: the port, the socket, the agent's process. It is a process of its own, so that what the attackers cost is
+not counted as the agent's. Nor is the time for which a busy machine gives the agent no processor.
 """
 
 import json
@@ -14,8 +15,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, Self
 
-_EVERY_S: Final = 0.02
-_PATIENCE_S: Final = 10.0
+from tests.rig.load import stalled_s
+from tests.rig.waiting import PATIENCE_S
+
+_EVERY_S: Final = 0.05
 _LEAST: Final = 10
 _ASK: Final = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -42,8 +45,8 @@ class Heard:
 class Pulse:
     """Runs the program until `stop`."""
 
-    def __init__(self, port: int, path: Path) -> None:
-        command = [sys.executable, "-m", __name__, str(port), str(path)]
+    def __init__(self, port: int, path: Path, pid: int) -> None:
+        command = [sys.executable, "-m", __name__, str(port), str(path), str(pid)]
         self._process: Final = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "asking\n"
@@ -57,11 +60,11 @@ class Pulse:
 
     def stop(self) -> Heard:
         self._process.terminate()
-        said = json.loads(self._process.communicate(timeout=2 * _PATIENCE_S)[0])
+        said = json.loads(self._process.communicate(timeout=2 * PATIENCE_S)[0])
         return Heard(sorted(said["took_ms"]), said["silences"])
 
 
-def main(port: int, path: str) -> None:
+def main(port: int, path: str, pid: int) -> None:
     ended = False
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -75,12 +78,13 @@ def main(port: int, path: str) -> None:
     silences: list[str] = []
     while not ended or len(took_ms) < _LEAST:
         for family, address in ((socket.AF_INET, ("127.0.0.1", port)), (socket.AF_UNIX, path)):
-            began = time.monotonic()
+            began, stalled_before = time.monotonic(), stalled_s(pid)
             try:
                 _ask(family, address)
             except OSError as error:
                 silences.append(f"{family.name}: {error!r} after {time.monotonic() - began:.1f} s")
-            took_ms.append((time.monotonic() - began) * 1000)
+            took = time.monotonic() - began - (stalled_s(pid) - stalled_before)
+            took_ms.append(max(took, 0.0) * 1000)
         time.sleep(_EVERY_S)
     sys.stdout.write(json.dumps({"took_ms": took_ms, "silences": silences}))
 
@@ -88,7 +92,7 @@ def main(port: int, path: str) -> None:
 def _ask(family: socket.AddressFamily, address: tuple[str, int] | str) -> None:
     """One new connection, one question, one answer."""
     with socket.socket(family) as connection:
-        connection.settimeout(_PATIENCE_S)
+        connection.settimeout(PATIENCE_S)
         connection.connect(address)
         connection.sendall(_ASK)
         answer = b""
@@ -99,4 +103,4 @@ def _ask(family: socket.AddressFamily, address: tuple[str, int] | str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

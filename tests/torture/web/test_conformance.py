@@ -7,12 +7,12 @@ import pytest
 from tests.torture.campaign import say, seed, times
 from tests.web_attacks.conformance import ask
 from tests.web_attacks.target import Target
-from tests.web_attacks.test_conformance import ASKERS
+from tests.web_attacks.test_conformance import ADMITTED, OPEN, REFUSED
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(3600)]
 
 
-@ASKERS
+@pytest.mark.parametrize(("configured", "given"), [OPEN, ADMITTED, *REFUSED])
 def test_each_answer_is_as_described(
     home: Path, configured: bool, given: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
