@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from agent.demo.aws import PretendAws
 from agent.demo.listening import Listener
 from agent.demo.registries import BasicAuth, EcrAuth, PretendRegistry, TokenAuth
+from agent.demo.tls import server_context
 
 REGION: Final = "eu-west-1"
 
@@ -78,5 +79,5 @@ class DemoCloud:
 
 
 def _part(name: str, registry: PretendRegistry, login: Mapping[str, str], words: str) -> Part:
-    listener = Listener(registry.handle)
+    listener = Listener(registry.handle, tls=server_context())
     return Part({"name": name, "hostname": f"localhost:{listener.port}", **login}, registry, listener, words)

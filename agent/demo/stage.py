@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import agent
+from agent.demo.tls import AUTHORITY
 
 _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 _CONFIG: Final = """\
@@ -49,6 +50,11 @@ class Stage:
         return self.root / "docker" / "config.json"
 
     @property
+    def authority(self) -> Path:
+        """The certificate that the agent, and so docker, trusts."""
+        return self.root / "authority.pem"
+
+    @property
     def log(self) -> Path:
         return self.root / "agent.log"
 
@@ -77,6 +83,7 @@ class Stage:
             "STATE_DIRECTORY": str(self.root / "state"),
             "DOCKER_CONFIG": str(self.docker_config.parent),
             "DOCKER_HOST": f"unix://{self.root}/no-engine.sock",
+            "SSL_CERT_FILE": str(self.authority),
             "AWS_ENDPOINT_URL_ECR": aws_url,
             "AWS_ENDPOINT_URL_STS": aws_url,
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": aws_url,
@@ -111,6 +118,7 @@ def set_stage(secrets: Iterable[Mapping[str, Any]]) -> Stage:
         directory.mkdir(mode=0o700)
     for secret in secrets:
         _write(stage.secrets / f"{secret['name']}.json", json.dumps(secret))
+    _write(stage.authority, AUTHORITY)
     _write(stage.root / "config.toml", _CONFIG.format(secrets=json.dumps(str(stage.secrets)), port=stage.port))
     return stage
 

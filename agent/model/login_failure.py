@@ -107,16 +107,41 @@ _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
 # Go tells a proxy's refusal by its reason phrase alone ("Forbidden"); with a registry's own word there stands more.
 _PROXYS_OWN: Final = re.compile(r"^(?:(?:Get|Head|Post) \"?https?://[^\"\s]+\"?: )+[A-Z][^:\"]*$")
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
+_FALLBACK: Final = re.compile(r"http://([^/\"\s]+)/v2/")
+_LOGGED: Final = re.compile(r'msg="Error logging in to endpoint, trying next endpoint".* error="((?:[^"\\]|\\.)*)"$')
+_ESCAPED: Final = re.compile(r"\\(.)")
 
 
 def read_stderr(stderr: bytes) -> Said:
     """What the last line of `docker login`'s stderr says (the lines before it are the CLI's own noise).
 
-    The texts are those of docker CLI 20.10 to 28.2, with or without an engine in front.
+    The texts are those of docker CLI 20.10 to 29, with or without an engine in front (docs/docker-versions.md).
     """
     # Not `splitlines`: to Python more characters end a line, and half a quoted password would be left.
     lines = [line.strip() for line in stderr.decode(errors="replace").split("\n") if line.strip()]
-    text = lines[-1] if lines else ""
+    if not lines:
+        return Said("")
+    return _answer_over_tls(lines) or _read(lines[-1])
+
+
+def _answer_over_tls(lines: list[str]) -> Said | None:
+    """The registry's answer over TLS, if the CLI then fell back to plain HTTP and failed there too.
+
+    By itself the CLI falls back on loopback up to version 28.2, even after "401 Unauthorized". The answer is only in
+    its log lines.
+    """
+    fallback = _FALLBACK.search(lines[-1])
+    if fallback is None:
+        return None
+    for line in lines[:-1]:
+        logged = _LOGGED.search(line)
+        if logged is not None and f"https://{fallback[1]}/v2/" in logged[1]:
+            said = _read(_ESCAPED.sub(lambda escape: " " if escape[1] in "nrt" else escape[1], logged[1]))
+            return said if said.status is not None else None
+    return None
+
+
+def _read(text: str) -> Said:
     text = text.removeprefix("Error response from daemon:").removeprefix("Error:").strip()
     status = _STATUS.search(text)
     if status:

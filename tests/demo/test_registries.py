@@ -15,8 +15,10 @@ from agent.demo.aws import PretendAws
 from agent.demo.faults import CAPTIVE_PORTAL, Answer, Broken, Fault
 from agent.demo.listening import Listener
 from agent.demo.registries import ECR_EXPIRED, Auth, BasicAuth, EcrAuth, PretendRegistry, TokenAuth
+from agent.demo.tls import AUTHORITY, server_context
 from agent.demo.upstream import Upstream
 from agent.edge.programs import find_program
+from agent.model.login_failure import read_stderr
 
 DOCKER = find_program("docker", os.environ.get("PATH"))
 USERS = {"robot": "right"}
@@ -28,17 +30,19 @@ def basic(username: str, password: str) -> dict[str, str]:
 
 
 async def docker_login(directory: Path, address: str, username: str, password: str) -> str:
-    """The last line that the real docker CLI prints."""
+    """What the real docker CLI says of it."""
     assert DOCKER is not None
+    authority = directory / "authority.pem"
+    authority.write_text(AUTHORITY)
     child = await asyncio.create_subprocess_exec(
         *(str(DOCKER), "--config", str(directory), "login", "--username", username, "--password-stdin", address),
-        env={"DOCKER_HOST": f"unix://{directory}/none", "HOME": str(directory)},
+        env={"DOCKER_HOST": f"unix://{directory}/none", "HOME": str(directory), "SSL_CERT_FILE": str(authority)},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await child.communicate(password.encode())
-    return (out if child.returncode == 0 else err).decode().strip().splitlines()[-1]
+    return out.decode().strip() if child.returncode == 0 else read_stderr(err).text
 
 
 @pytest.mark.skipif(DOCKER is None, reason="there is no docker CLI")
@@ -54,7 +58,7 @@ async def test_docker_logs_in_and_reports_a_wrong_password_in_the_registrys_way(
 ) -> None:
     """One request with a password for each login, so that a count of wrong ones is exact."""
     registry = PretendRegistry(auth)
-    async with Listener(registry.handle) as door:
+    async with Listener(registry.handle, tls=server_context()) as door:
         assert await docker_login(tmp_path, f"localhost:{door.port}", "robot", "right") == "Login Succeeded"
         assert (await docker_login(tmp_path, f"localhost:{door.port}", "robot", "wrong")).endswith(refusal)
     assert registry.logins == {"robot": 1}

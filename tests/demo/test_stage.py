@@ -26,7 +26,7 @@ def test_nothing_of_the_persons_environment_reaches_the_agent() -> None:
     stage.remove()
     assert environment["PATH"] == "/bin"
     assert not environment.keys() & {"AWS_PROFILE", "HTTPS_PROXY", "REGISTRY_AGENT_LOG_LEVEL", "XDG_RUNTIME_DIR"}
-    own = ("HOME", "DOCKER_CONFIG", "RUNTIME_DIRECTORY", "STATE_DIRECTORY")
+    own = ("HOME", "DOCKER_CONFIG", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "SSL_CERT_FILE")
     assert all(environment[name].startswith(str(stage.root)) for name in own)
 
 

@@ -12,7 +12,7 @@ from tests.fakes import EPOCH
 
 HOST = "registry.example.test"
 
-# The last lines of `docker login`'s stderr, CLI 20.10.24 and 28.2.2, with and without an engine.
+# The last lines of `docker login`'s stderr, CLI 20.10 to 29, with and without an engine.
 TEXTS = {
     f'Get "https://{HOST}/v2/": unauthorized: incorrect username or password': "login_rejected",
     f'Error response from daemon: Get "https://{HOST}/v2/": unauthorized: incorrect username or password': (
@@ -66,6 +66,53 @@ def told(text: str, seen: Seen | None = None) -> Problem:
 def test_each_text_has_its_code(text: str, code: str) -> None:
     """The last line decides; the CLI's own noise before it does not count."""
     assert told(text).code == code
+
+
+# How 20.10, 26.1 and 28.2 log that they go on to plain HTTP; 20.10 does not after a 401.
+FALLBACKS = {
+    "20.10 and 26.1": "",
+    "28.2": ' endpoint="{false https://HOST false false false 0xc000320b40}"',
+}
+OVER_TLS = {
+    "login attempt to https://HOST/v2/ failed with status: 401 Unauthorized": "login_rejected",
+    r"Get \"https://HOST/v2/\": unauthorized: incorrect username or password": "login_rejected",
+    r"Get \"https://HOST/v2/\": unauthorized: locked,\nsay \"please\"": "login_rejected",
+    "login attempt to https://HOST/v2/ failed with status: 403 Forbidden": "login_forbidden",
+    "login attempt to https://HOST/v2/ failed with status: 429 Too Many Requests": "registry_rate_limited",
+    "login attempt to https://HOST/v2/ failed with status: 503 Service Unavailable": "registry_error",
+}
+
+
+def after_fallback(error: str, endpoint: str, last: str) -> bytes:
+    logged = (
+        f'time="2026-01-01T00:00:00Z" level=info msg="Error logging in to endpoint, trying next endpoint"{endpoint}'
+    )
+    quoted = last.replace('"', '\\"')
+    return "\n".join((f'{logged} error="{error}"', f'{logged} error="{quoted}"', last)).replace("HOST", HOST).encode()
+
+
+@pytest.mark.parametrize("endpoint", FALLBACKS.values(), ids=FALLBACKS)
+@pytest.mark.parametrize(("error", "code"), OVER_TLS.items())
+@pytest.mark.parametrize(
+    "last", ['Get "http://HOST/v2/": EOF', "login attempt to http://HOST/v2/ failed with status: 400 Bad Request"]
+)
+def test_an_answer_over_tls_beats_the_fallback_to_plain_http(error: str, code: str, endpoint: str, last: str) -> None:
+    """On loopback older CLIs try plain HTTP after any answer, and show only what came of that."""
+    assert explain(read_stderr(after_fallback(error, endpoint, last)), None, HOST, "team").code == code
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        r"Get \"https://HOST/v2/\": http: server gave HTTP response to HTTPS client",
+        r"Get \"https://HOST/v2/\": dial tcp 127.0.0.1:443: connect: connection refused",
+        "login attempt to https://elsewhere.example/v2/ failed with status: 401 Unauthorized",
+    ],
+)
+def test_without_an_answer_over_tls_the_fallback_decides(error: str) -> None:
+    """Only an HTTP status of this registry counts, so a registry that speaks plain HTTP is still understood."""
+    last = "login attempt to http://HOST/v2/ failed with status: 403 Forbidden"
+    assert explain(read_stderr(after_fallback(error, "", last)), None, HOST, "team").code == "login_forbidden"
 
 
 @pytest.mark.parametrize("reason", ["Unauthorized", "Forbidden", "Too Many Requests"])
