@@ -1,4 +1,4 @@
-"""Profiles that need a person: an MFA code, an SSO login, `aws login`. The agent reports what is missing, and never prompts."""
+"""Profiles that need a person: an MFA code, an SSO login, `aws login`. The agent reports it, and never prompts."""
 
 import json
 import shlex
@@ -61,7 +61,9 @@ class SignIn:
 
     def problem(self, error: Exception) -> AwsSignInNeeded | None:
         """What a person must do, if that is why the SDK has no credentials."""
-        if isinstance(error, SSOError) or (isinstance(error, TokenRetrievalError) and error.kwargs["provider"] == "sso"):
+        if isinstance(error, SSOError) or (
+            isinstance(error, TokenRetrievalError) and error.kwargs["provider"] == "sso"
+        ):
             setting = "sso_session" if self._owner("sso_session") else "sso_start_url"
             return self._login_needed("an SSO login", setting, "sso login")
         if isinstance(error, LoginError) and not isinstance(error, LoginInsufficientPermissions):
@@ -107,9 +109,10 @@ class SignIn:
 
 
 def cached_sessions() -> dict[str, Any]:
-    """The role sessions that the aws CLI keeps, by the SDK's cache key: one that took an MFA code is used until it ends.
+    """The role sessions that the aws CLI keeps, by the SDK's cache key.
 
-    Nothing is written there. Reads files: not for the event loop.
+    So the agent can use a session for which a person typed an MFA code, until it ends. Nothing is written there. Reads
+    files: not for the event loop.
     """
     found: dict[str, Any] = {}
     for path in sorted(Path("~/.aws/cli/cache").expanduser().glob("*.json"))[:_CACHED_AT_MOST]:

@@ -70,8 +70,8 @@ async def run(
 
     It gets a session of its own, so that at the deadline, or when the caller is cancelled, it is killed together
     with its children: a hanging grandchild would keep the pipes open for ever. A new session has no terminal either:
-    the program cannot open /dev/tty, and reads `stdin` and then the end of the file. Output past `limit` bytes a stream is
-    read and thrown away.
+    the program cannot open /dev/tty, and reads `stdin` and then the end of the file. Output past `limit` bytes a
+    stream is read and thrown away.
 
     Raises:
         ProcessTimeout: it had not ended after `timeout` seconds.

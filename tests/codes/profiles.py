@@ -27,7 +27,9 @@ class Profiles:
         self._home: Final = world.home / ".aws"
         self._home.mkdir()
         user = aws.add_user("ada")
-        self._keys: Final = f"aws_access_key_id = {user.access_key_id}\naws_secret_access_key = {user.secret_access_key}"
+        self._keys: Final = (
+            f"aws_access_key_id = {user.access_key_id}\naws_secret_access_key = {user.secret_access_key}"
+        )
 
     def keys(self) -> None:
         """Nothing is needed but the keys."""

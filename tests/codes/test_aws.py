@@ -55,7 +55,9 @@ def test_a_profile_that_needs_an_mfa_code(world: World, setup: Callable[[Profile
     setup(profiles)
     door = world.ecr(aws)
     world.start({"aws": {"profile": "team"}})
-    warning = world.raised("aws_credentials_missing", door.hostname, says=f"profile team needs an MFA code from {DEVICE}")
+    warning = world.raised(
+        "aws_credentials_missing", door.hostname, says=f"profile team needs an MFA code from {DEVICE}"
+    )
     assert warning["needs"] == "user"
     assert f"`aws sts get-caller-identity --region {REGION} --profile team`" in warning["hint"]
     assert f"`registry-agent renew {door.hostname}`" in warning["hint"]
