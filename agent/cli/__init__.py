@@ -17,13 +17,18 @@ class Unwritable(Exception):  # noqa: N818 - what it says is a fact: the disk is
     """Nothing can be written where the words go; `command` tells why and ends with 1."""
 
 
-def command(name: str) -> Callable[[Work], Work]:
-    """Put around the work of the command `name` what is the same for all of them."""
+def command(name: str, *, keyboard: bool = False) -> Callable[[Work], Work]:
+    """Put around the work of the command `name` what is the same for all of them.
+
+    Without `keyboard` nothing in the process, libraries included, reads what a person types: standard input is empty.
+    """
 
     def around(work: Work) -> Work:
         @functools.wraps(work)
         def run(args: argparse.Namespace) -> int:
             _open_what_is_closed()
+            if not keyboard:
+                _empty_stdin()
             try:
                 _check_assignments(args)
             except ValueError as error:
@@ -81,6 +86,12 @@ def _open_what_is_closed() -> None:
             os.set_inheritable(null, True)  # a child would find the same gap
             mode = "r" if stream == "stdin" else "w"
             setattr(sys, stream, os.fdopen(null, mode, errors="replace", closefd=False))
+
+
+def _empty_stdin() -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
 
 
 def _check_assignments(args: argparse.Namespace) -> None:

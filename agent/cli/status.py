@@ -49,7 +49,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", metavar="USER", help="whose agent, where several run")
 
 
-@command("status")
+@command("status", keyboard=True)
 def run(args: argparse.Namespace) -> int:
     """Print the status; the exit code of section 5."""
     agent = AgentSocket([args.socket] if args.socket else socket_candidates(args.user))

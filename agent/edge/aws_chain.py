@@ -1,6 +1,7 @@
 """The default AWS chain: where it looks for credentials, one place after the other, and what it found there."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from botocore.utils import get_environ_proxies
 
 from agent.edge.aws_errors import TRANSPORT_ERRORS, Question, clean, problem_from
 from agent.edge.aws_session import straighten
+from agent.edge.aws_sign_in import SignIn, cached_sessions
 from agent.edge.http import read_token_file
 from agent.edge.process import ProcessTimeout
 from agent.edge.web_identity import how_it_failed, run_command, token_from_file
@@ -60,6 +62,7 @@ async def find_keys(
             up and does not work (what comes after it is then not asked, as with every AWS tool).
     """
     chain = _Chain(session, environ, timeout_s, now, learned)
+    await chain.read_cached_sessions()
     for profile in session.full_config["profiles"].values():
         for name in _PROFILE_SECRETS & profile.keys():
             learned(Sensitive(profile[name]))
@@ -89,17 +92,32 @@ class _Chain:
         self._learned: Final = learned
         self._profile: Final = str(session.get_config_variable("profile") or "default")
         self._secrets: Final = [Sensitive(environ[name]) for name in _SECRETS if environ.get(name)]
+        self._sign_in: Final = SignIn(session, environ)
+        self._cached: dict[str, Any] = {}
+
+    async def read_cached_sessions(self) -> None:
+        """Only where an MFA code is needed: other roles are assumed anew, so that a change of their rights holds."""
+        if not self._sign_in.wants_mfa:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout_s):
+                self._cached = await asyncio.to_thread(cached_sessions)
+        for session in self._cached.values():
+            for name in ("SecretAccessKey", "SessionToken"):
+                self._learned(Sensitive(session["Credentials"][name]))
 
     def providers(self) -> list[Any]:
         """The SDK's, but that programs get the environment of children and are killed at their deadline.
 
-        And that metadata services can neither send the agent elsewhere nor fill its memory.
+        Nothing prompts, and metadata services can neither send the agent elsewhere nor fill its memory.
         """
         providers: list[Any] = self._session.get_component("credential_provider").providers
         builder = _Profiles(self._session, self._environ, self._timeout_s)
         for index, provider in enumerate(providers):
             if provider.METHOD == _ROLE:
                 provider._profile_provider_builder = builder  # noqa: SLF001 - the SDK builds its chain in one piece
+                provider._prompter = self._sign_in.refuse_prompt  # noqa: SLF001 - as above
+                provider.cache = self._cached
             if provider.METHOD == _PROGRAM:
                 providers[index] = builder._create_process_provider(self._profile)  # noqa: SLF001 - as above
             if provider.METHOD == _CONTAINER:
@@ -159,6 +177,9 @@ class _Chain:
         provider._environ = {**without, _CONTAINER_TOKEN: token.reveal()}  # noqa: SLF001 - as in `providers`
 
     def _problem(self, error: Exception, method: str) -> Problem:
+        needed = self._sign_in.problem(error)
+        if needed is not None:
+            return needed
         place = self.place(method)
         secrets = tuple(self._secrets)
         asked_sts = method in _ACTIONS and isinstance(error, (ClientError, TimeoutError, *TRANSPORT_ERRORS))

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-# What a child may know. Built, not copied: whatever else the agent's environment holds may be a secret.
+# What a child may know. Built, not copied: whatever else the agent's environment holds may be a secret. Nothing here
+# may lead to a prompt: no terminal (GPG_TTY, SSH_TTY), no screen (DISPLAY), no program that asks (SSH_ASKPASS).
 _ALLOWED: Final = re.compile(
-    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TERM|TMPDIR|LC_[A-Z]+|DISPLAY|WAYLAND_DISPLAY"
-    r"|DBUS_SESSION_BUS_ADDRESS|SSH_AUTH_SOCK|GNUPGHOME|GPG_TTY"
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TERM|TMPDIR|LC_[A-Z]+"
+    r"|DBUS_SESSION_BUS_ADDRESS|SSH_AUTH_SOCK|GNUPGHOME"
     r"|XDG_(?:RUNTIME_DIR|CONFIG_HOME|DATA_HOME|STATE_HOME|CACHE_HOME|CONFIG_DIRS|DATA_DIRS)"
     r"|(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy|SSL_CERT_(?:FILE|DIR)"
     r"|DOCKER_(?:HOST|CONTEXT|TLS_VERIFY|CERT_PATH|API_VERSION)"
@@ -68,8 +69,9 @@ async def run(
     """Run a program to its end, without a shell.
 
     It gets a session of its own, so that at the deadline, or when the caller is cancelled, it is killed together
-    with its children: a hanging grandchild would keep the pipes open for ever. Output past `limit` bytes a stream is
-    read and thrown away.
+    with its children: a hanging grandchild would keep the pipes open for ever. A new session has no terminal either:
+    the program cannot open /dev/tty, and reads `stdin` and then the end of the file. Output past `limit` bytes a
+    stream is read and thrown away.
 
     Raises:
         ProcessTimeout: it had not ended after `timeout` seconds.

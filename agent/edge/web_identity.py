@@ -42,7 +42,7 @@ async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensiti
     """
     try:
         async with asyncio.timeout(timeout_s):
-            content = await asyncio.to_thread(_read_regular, path)
+            content = await asyncio.to_thread(read_regular, path, _LONGEST + 2)
     except TimeoutError:
         raise _unavailable(f"{setting} {path} cannot be read: no end after {timeout_s:g} s") from None
     except (OSError, ValueError) as error:
@@ -90,12 +90,16 @@ def how_it_failed(finished: Finished) -> str:
     return f"{ended}; run it by hand to read why: its own words may hold a secret"
 
 
-def _read_regular(path: Path) -> bytes:
-    # Without O_NONBLOCK opening a FIFO would wait for its writer.
+def read_regular(path: Path, limit: int) -> bytes:
+    """At most `limit` bytes of a file. Blocking, but never for a FIFO's writer.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        return file.read(_LONGEST + 2)
+        return file.read(limit)
 
 
 def _parse(content: bytes, where: str) -> Sensitive:

@@ -91,6 +91,7 @@ class _Hunter:
             self._world.agent.docker / "config.json": "Docker's own store",
             self._world.agent.secrets: "the source",
             self._world.sources.directory: "other sources",
+            self._world.home / ".aws": "AWS's own files",
         }
 
     def _files(self, without: Mapping[Path, str]) -> dict[str, bytes]:

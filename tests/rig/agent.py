@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tests.rig.namespace import Namespace, environment
 from tests.rig.status import Watcher, get_status
+from tests.rig.terminal import ControllingTerminal
 from tests.rig.waiting import PATIENCE_S, until
 
 REGISTRY_AGENT: Final = Path(sys.executable).with_name("registry-agent")
@@ -56,14 +57,14 @@ class Agent:
         unfinished.write_text(json.dumps({"name": name, "hostname": hostname, **fields}))
         unfinished.replace(self.secrets / f"{name}.json")
 
-    def start(self) -> "Agent":
+    def start(self, terminal: ControllingTerminal | None = None) -> "Agent":
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._namespace.args([REGISTRY_AGENT, "run", "--config", self._settings_file]),
                 env=self.env,
-                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                **(terminal.popen if terminal else {"stdin": subprocess.DEVNULL}),
             )
         until("the agent's first answer", self._answers_or_died)
         self._watcher = Watcher(self.socket, self._process.pid)

@@ -15,6 +15,12 @@ class AwsCredentialsMissing(Problem):
     )
 
 
+class AwsSignInNeeded(AwsCredentialsMissing):
+    """The profile needs an MFA code or a login, which only a person can give; the hint has the command."""
+
+    needs = Needs.USER
+
+
 class AwsAccessDenied(Problem):
     code = "aws_access_denied"
     severity = Severity.ERROR

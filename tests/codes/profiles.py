@@ -1,0 +1,106 @@
+"""The `~/.aws` of a world, with profiles that need a person, and what such a person does."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from aiohttp import web
+
+from agent.demo.aws import PretendAws
+from tests.codes.sources import PLAIN
+from tests.codes.world import REGION, World
+
+ROLE: Final = "arn:aws:iam::123456789012:role/behind-mfa"
+OUTER_ROLE: Final = "arn:aws:iam::123456789012:role/pull"
+DEVICE: Final = "arn:aws:iam::123456789012:mfa/ada"
+START_URL: Final = "https://example.awsapps.com/start"
+SSO_SESSION: Final = "company"
+
+
+class Profiles:
+    """Profile `team` as each method sets it up; it ends at the keys of a user of the pretend AWS."""
+
+    def __init__(self, world: World, aws: PretendAws) -> None:
+        self._world: Final = world
+        self._aws: Final = aws
+        self._home: Final = world.home / ".aws"
+        self._home.mkdir()
+        user = aws.add_user("ada")
+        self._keys: Final = (
+            f"aws_access_key_id = {user.access_key_id}\naws_secret_access_key = {user.secret_access_key}"
+        )
+
+    def keys(self) -> None:
+        """Nothing is needed but the keys."""
+        self.write("[profile team]", self._keys)
+
+    def mfa(self) -> None:
+        """A role that wants an MFA code."""
+        self.write("[profile team]", *self._mfa_role(), "[profile ada]", self._keys)
+
+    def nested_mfa(self) -> None:
+        """A role that is assumed by the session of one that wants an MFA code."""
+        outer = (f"role_arn = {OUTER_ROLE}", "source_profile = base")
+        self.write("[profile team]", *outer, "[profile base]", *self._mfa_role(), "[profile ada]", self._keys)
+
+    def sso(self) -> None:
+        self.write("[profile team]", *self._account(), f"sso_session = {SSO_SESSION}", *self._sso_session())
+
+    def legacy_sso(self) -> None:
+        self.write("[profile team]", *self._account(), *self._start())
+
+    def nested_sso(self) -> None:
+        """A role that is assumed with what SSO gives."""
+        outer = (f"role_arn = {OUTER_ROLE}", "source_profile = base")
+        inner = (*self._account(), f"sso_session = {SSO_SESSION}")
+        self.write("[profile team]", *outer, "[profile base]", *inner, *self._sso_session())
+
+    def console_login(self) -> None:
+        """As `aws login` sets it up."""
+        self.write("[profile team]", "login_session = arn:aws:iam::123456789012:user/ada")
+
+    def write(self, *lines: str) -> None:
+        (self._home / "config").write_text("\n".join([*lines, ""]))
+
+    def portal(self) -> str:
+        """Serve where SSO gives keys; the token that it takes."""
+        token = self._world.sources.secret("the SSO token", PLAIN)
+        ends = datetime.now(UTC) + timedelta(hours=1)
+        session = self._aws.principals.session(ROLE, "ada", ends)
+        keys = {
+            "accessKeyId": session.access_key_id,
+            "secretAccessKey": session.secret_access_key,
+            "sessionToken": session.session_token,
+            "expiration": int(ends.timestamp() * 1000),
+        }
+
+        async def give(request: web.BaseRequest) -> web.StreamResponse:
+            if request.headers.get("x-amz-sso_bearer_token") != token:
+                headers = {"x-amzn-ErrorType": "UnauthorizedException"}
+                return web.json_response({"message": "Session token not found or invalid"}, status=401, headers=headers)
+            return web.json_response({"roleCredentials": keys})
+
+        self._world.env["AWS_ENDPOINT_URL_SSO"] = self._world.serve(give).url
+        return token
+
+    def keep_sso_token(self, token: str, life: timedelta = timedelta(hours=8)) -> None:
+        """What `aws sso login` leaves behind."""
+        document = {"accessToken": token, "expiresAt": f"{datetime.now(UTC) + life:%Y-%m-%dT%H:%M:%SZ}"}
+        cache = self._home / "sso/cache"
+        cache.mkdir(parents=True, exist_ok=True)
+        for name in (SSO_SESSION, START_URL):
+            key = hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()
+            (cache / f"{key}.json").write_text(json.dumps(document))
+
+    def _mfa_role(self) -> tuple[str, ...]:
+        return (f"role_arn = {ROLE}", f"mfa_serial = {DEVICE}", "source_profile = ada")
+
+    def _account(self) -> tuple[str, ...]:
+        return ("sso_account_id = 123456789012", "sso_role_name = dev")
+
+    def _start(self) -> tuple[str, ...]:
+        return (f"sso_start_url = {START_URL}", f"sso_region = {REGION}")
+
+    def _sso_session(self) -> tuple[str, ...]:
+        return (f"[sso-session {SSO_SESSION}]", *self._start())
