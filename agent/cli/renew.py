@@ -117,8 +117,10 @@ def _well(row: Document, document: Document, *, everything: bool) -> bool:
     """Logged in without an error; where all were asked for, one that a person chose to leave alone is well too."""
     if row["state"] == "logged_in" and row["last_error"] is None:
         return True
+    # A docker that is not Docker's own CLI is present, and has no version.
+    has_docker = document["tools"]["docker"]["version"] is not None
     blamed = any(warning["subject"] == row["hostname"] for warning in document["warnings"])
-    return everything and row["state"] == "skipped" and not blamed and bool(document["tools"]["docker"]["present"])
+    return everything and row["state"] == "skipped" and not blamed and has_docker
 
 
 def _line(row: Document, document: Document) -> str:

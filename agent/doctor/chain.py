@@ -161,7 +161,7 @@ class Chain:
             return False
         parts = await self._with.login_parts()
         if parts.tools.docker is None:
-            walk.add(not_reached("login", "there is no docker CLI"))
+            walk.add(not_reached("login", "there is no docker CLI that works"))
             return False
         # An engine may have a way to the registry that this machine's programs have not.
         if not reached and not parts.tools.engine_reachable:

@@ -1,7 +1,7 @@
 """What all registries share: the settings, the secrets, the programs, an engine, an agent that runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +15,10 @@ from agent.model.problem import Problem
 from agent.model.problems.surroundings import (
     AwsCliMissing,
     DockerCliFailed,
-    DockerCliMissing,
     EngineUnreachable,
     EngineUnresponsive,
     SecretsUnavailable,
+    no_docker,
 )
 from agent.model.secret import RegistrySecret
 from agent.model.secret_documents import Reading
@@ -44,8 +44,8 @@ class Tools:
     docker: Path | None
     engine_reachable: bool
 
-    def lost(self, program: Path) -> None:
-        """Nobody looks for another one."""
+    def lost(self, program: Path, problem: Problem) -> None:
+        """The doctor looks once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +116,18 @@ async def _address(url: str, token_file: Path | None, client: SecretUrl) -> Read
 
 
 async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Link]:
+    """Docker's own CLI, None where there is none that works: no login runs through another program."""
     program = await asyncio.to_thread(probes.find, "docker")
     if program is None:
-        missing = DockerCliMissing("docker", "there is no docker on PATH, so nothing can log in")
-        return None, from_problem("docker cli", missing)
-    version = await _version(program, probes.docker_version)
-    if version is None:
-        message = f"{program} --version fails or prints nothing that can be understood"
-        return program, from_problem("docker cli", DockerCliFailed("docker", message))
+        return None, from_problem("docker cli", no_docker())
+    try:
+        async with asyncio.timeout(_TOOL_S):
+            version = await probes.docker_version(program)
+    except TimeoutError:
+        silent = DockerCliFailed("docker", f"{program} --version did not end within {_TOOL_S:g} s")
+        return None, from_problem("docker cli", silent)
+    except Problem as problem:
+        return None, from_problem("docker cli", problem)
     return program, well("docker cli", printable(f"{program}, version {version}"))
 
 
@@ -131,7 +135,7 @@ async def aws_cli(probes: ToolProbes, *, wanted: bool) -> Link:
     """Needed by nobody here; worth a word where there are secrets of ECR."""
     program = await asyncio.to_thread(probes.find, "aws")
     if program is not None:
-        version = await _version(program, probes.aws_version) or "that it does not tell"
+        version = await _aws_version(program, probes) or "that it does not tell"
         return well("aws cli", printable(f"{program}, version {version}"))
     if not wanted:
         return skipped("aws cli", "there is none on PATH, and no registry of ECR")
@@ -158,11 +162,11 @@ async def engine(probes: ToolProbes, address: str) -> tuple[bool, Link]:
     return False, skipped("engine", "whether there is one cannot be told")
 
 
-async def _version(program: Path, ask: Callable[[Path], Awaitable[str | None]]) -> str | None:
+async def _aws_version(program: Path, probes: ToolProbes) -> str | None:
     try:
         async with asyncio.timeout(_TOOL_S):
-            return await ask(program)
-    except (OSError, TimeoutError):
+            return await probes.aws_version(program)
+    except TimeoutError:
         return None
 
 

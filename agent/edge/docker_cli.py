@@ -1,10 +1,9 @@
-"""The docker CLI: which version, and one `docker login` in a private configuration directory."""
+"""The docker CLI: one `docker login` in a private configuration directory."""
 
 import asyncio
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import stat
@@ -14,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent.edge.docker_verifier import DockerVerifier
 from agent.edge.process import Finished, child_environment, run
 from agent.model.credential import Credential
 from agent.model.problems.keeping import ConfigUnwritable
 from agent.model.registry import Registry
 
-_VERSION: Final = re.compile(r"Docker version (\d[\w.+~-]*)")
-_VERSION_TIMEOUT_S: Final = 10.0
 # An entry of any kind keeps the CLI from choosing `pass` or `secretservice` by itself (cli/config: DetectDefaultStore).
 _PRIVATE_CONFIG: Final = '{"auths": {"registry-agent.invalid": {}}}'
 
@@ -53,6 +51,7 @@ class DockerCli:
         bundle = environ.get("SSL_CERT_FILE") or environ.get("AWS_CA_BUNDLE")
         if bundle:
             self._alone_env["SSL_CERT_FILE"] = bundle
+        self._verifier: Final = DockerVerifier(self._alone_env)
 
     def clean_up(self) -> None:
         """Remove what a killed agent left behind, its logins that still run first: they would write again. Blocking."""
@@ -62,26 +61,29 @@ class DockerCli:
                     os.kill(pid, signal.SIGKILL)
             shutil.rmtree(place, ignore_errors=True)
 
-    async def version(self, program: Path) -> str | None:
-        """The version that `docker --version` tells, None where it is no docker's.
+    async def version(self, program: Path) -> str:
+        """The version of Docker's own CLI, asked once per program file.
 
         Raises:
-            ProcessTimeout, OSError: it does not run.
+            NotDockersCli: it is another program, or does not work.
         """
-        finished = await run([program, "--version"], env=self._alone_env, timeout=_VERSION_TIMEOUT_S)
-        found = _VERSION.match(finished.stdout.decode(errors="replace"))
-        return found[1] if found and finished.returncode == 0 else None
+        return await self._verifier.version(program)
 
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
     ) -> LoginResult:
         """One `docker login`, with the password on its standard input and a configuration directory of its own.
 
+        The password goes only to a program that proved to be Docker's own CLI.
+
         Raises:
+            NotDockersCli: it did not.
+            DockerCliFailed: it was replaced while it started.
             ProcessTimeout: no end within `timeout` seconds.
             OSError: the program cannot be started.
             ConfigUnwritable: the runtime directory takes no file.
         """
+        verified = await self._verifier.verify(program)
         try:
             directory = await asyncio.to_thread(self._prepare)
         except OSError as error:
@@ -101,9 +103,14 @@ class DockerCli:
                     "--password-stdin",
                     registry.docker_key,
                 ],
-                env=self._engine_env if through_engine else self._alone_env,
+                env={
+                    **(self._engine_env if through_engine else self._alone_env),
+                    # If a script starts podman after all, podman writes here and not into a person's auth.json.
+                    "REGISTRY_AUTH_FILE": str(directory / "config.json"),
+                },
                 stdin=credential.password.reveal().encode(),
                 timeout=timeout,
+                before_stdin=lambda: self._verifier.confirm(verified),
             )
             return LoginResult(finished, await asyncio.to_thread(_saved, directory, registry))
         finally:

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,13 +65,15 @@ async def run(
     stdin: bytes = b"",
     timeout: float,
     limit: int = 65536,
+    before_stdin: Callable[[], Awaitable[None]] | None = None,
 ) -> Finished:
     """Run a program to its end, without a shell.
 
     It gets a session of its own, so that at the deadline, or when the caller is cancelled, it is killed together
     with its children: a hanging grandchild would keep the pipes open for ever. A new session has no terminal either:
     the program cannot open /dev/tty, and reads `stdin` and then the end of the file. Output past `limit` bytes a
-    stream is read and thrown away.
+    stream is read and thrown away. `before_stdin` runs once the program has started; if it raises, the program is
+    killed without its input.
 
     Raises:
         ProcessTimeout: it had not ended after `timeout` seconds.
@@ -79,13 +81,16 @@ async def run(
     """
     process = await _start(args, env)
     stdout, stderr = bytearray(), bytearray()
-    pumps = [
-        asyncio.create_task(_feed(process.stdin, stdin)),
-        asyncio.create_task(_drain(process.stdout, stdout, limit)),
-        asyncio.create_task(_drain(process.stderr, stderr, limit)),
-    ]
+    pumps: list[asyncio.Task[None]] = []
     try:
         async with asyncio.timeout(timeout):
+            if before_stdin is not None:
+                await before_stdin()
+            pumps += [
+                asyncio.create_task(_feed(process.stdin, stdin)),
+                asyncio.create_task(_drain(process.stdout, stdout, limit)),
+                asyncio.create_task(_drain(process.stderr, stderr, limit)),
+            ]
             await _exit_of(process)
             # A grandchild may hold the pipes for ever; what the program itself printed is in them by now.
             _, held = await asyncio.wait(pumps, timeout=_GRACE_S)

@@ -21,7 +21,7 @@ class ToolProbes:
     def find(self, name: str) -> Path | None:
         return find_program(name, self._path)
 
-    async def docker_version(self, program: Path) -> str | None:
+    async def docker_version(self, program: Path) -> str:
         return await self._docker.version(program)
 
     async def aws_version(self, program: Path) -> str | None:

@@ -171,8 +171,8 @@ class RegistryLogin:
     async def _await_docker(self) -> None:
         """Wait for the CLI; a registry without a valid login is skipped meanwhile."""
         await self._with.docker.looked.wait()
-        while not self._with.docker.docker_present.is_set() and not self._standing.valid:
-            self.skip("there is no docker on PATH")
+        while not self._with.docker.docker_ready.is_set() and not self._standing.valid:
+            self.skip(self._with.docker.docker_problem)
             await self._next.woken()
 
     def _begin(self) -> None:

@@ -112,8 +112,8 @@ class Logins:
         await self._with.custody.meet([login.registry for login in plan.logins])
 
     async def _try(self, login: RegistryLogin) -> None:
-        if not self._with.docker.docker_present.is_set():
-            login.skip("there is no docker on PATH")
+        if not self._with.docker.docker_ready.is_set():
+            login.skip(self._with.docker.docker_problem)
             return
         await login.look()
         held_s = await login.held_back()

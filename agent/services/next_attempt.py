@@ -7,7 +7,7 @@ from typing import Final
 
 from agent.model.credential import Credential
 from agent.model.deadline import Deadline
-from agent.model.problems.surroundings import DockerCliMissing
+from agent.model.problems.surroundings import DockerCliMissing, NotDockersCli
 from agent.model.renewal import expired
 from agent.services.login_row import LoginRow
 from agent.services.standing import Standing
@@ -104,8 +104,8 @@ class NextAttempt:
     @property
     def _may_go_on(self) -> bool:
         """Whether what the wait was for has come sooner: somebody asks, docker is there, or AWS gives tokens again."""
-        without_docker = isinstance(self._standing.cause, DockerCliMissing)
-        docker_is_back = without_docker and self._with.docker.docker_present.is_set()
+        without_docker = isinstance(self._standing.cause, DockerCliMissing | NotDockersCli)
+        docker_is_back = without_docker and self._with.docker.docker_ready.is_set()
         return self._asked is not None or docker_is_back or self._may_work()
 
     def _next_look_s(self) -> float | None:

@@ -29,7 +29,7 @@ from agent.model.problems.registry import (
     RegistryTls,
     RegistryUnreachable,
 )
-from agent.model.problems.surroundings import DockerCliMissing
+from agent.model.problems.surroundings import NotDockersCli, no_docker
 from agent.model.registry import Registry
 from agent.model.secret import Kind
 
@@ -69,8 +69,8 @@ class Tools(Protocol):
     def docker(self) -> Path | None: ...
     @property
     def engine_reachable(self) -> bool: ...
-    def lost(self, program: Path) -> None:
-        """It was to be started, and is not there any more."""
+    def lost(self, program: Path, problem: Problem) -> None:
+        """It is gone, or is not Docker's own CLI any more."""
         ...
 
 
@@ -126,13 +126,17 @@ class SignIn:
             if result.finished.returncode == 0 and result.entry is not None:
                 return self._accepted(registry, result.entry, await _soon(look))
             raise await self._refused(login, credential, result, await look, through_engine=through_engine)
+        except NotDockersCli as problem:
+            self._tools.lost(program, problem)
+            raise
         except TimeoutError as error:
             raise await self._overran(registry, timeout, await look) from error
         except OSError as error:
             # A script whose interpreter is missing gives the same error, and is there.
             if isinstance(error, FileNotFoundError) and not await asyncio.to_thread(program.exists):
-                self._tools.lost(program)
-                raise _no_docker() from error
+                missing = no_docker()
+                self._tools.lost(program, missing)
+                raise missing from error
             raise cli_failed(registry.hostname, f"it cannot be started: {error.strerror or error}") from error
         finally:
             look.cancel()
@@ -140,7 +144,7 @@ class SignIn:
     def _program(self) -> Path:
         program = self._tools.docker
         if program is None:
-            raise _no_docker()
+            raise no_docker()
         return program
 
     def _accepted(self, registry: Registry, saved: Mapping[str, Any], seen: Seen | None) -> SignedIn:
@@ -196,10 +200,6 @@ class SignIn:
             if not release.cancelled() and release.when() > asyncio.get_running_loop().time():
                 release.cancel()
                 self._starts.release()
-
-
-def _no_docker() -> Problem:
-    return DockerCliMissing("docker", "there is no docker on PATH any more")
 
 
 def _hides_an_answer(said: Said, seen: Seen, registry: Registry) -> bool:

@@ -59,7 +59,14 @@ class Docker(Protocol):
     @property
     def looked(self) -> asyncio.Event: ...
     @property
-    def docker_present(self) -> asyncio.Event: ...
+    def docker_ready(self) -> asyncio.Event:
+        """Set while Docker's own CLI is there and works."""
+        ...
+
+    @property
+    def docker_problem(self) -> str:
+        """Why it is not set."""
+        ...
 
 
 class Log(Protocol):

@@ -1,8 +1,7 @@
 """Looks again and again at what the logins need: the docker CLI, the aws CLI, an engine."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import replace
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -13,6 +12,7 @@ from agent.model.problems.surroundings import (
     DockerCliMissing,
     EngineUnreachable,
     EngineUnresponsive,
+    no_docker,
 )
 from agent.model.status import Engine, Tool, Tools
 from agent.services.waiting import Clock, Lookout, until_beat, wait_for_change
@@ -36,16 +36,16 @@ class Log(Protocol):
 
 
 class Probes(Protocol):
-    """How the tools are looked at; nothing here raises, but `docker_version` may (OSError, an overrun deadline)."""
+    """How the tools are looked at. Only `docker_version` raises: a `Problem` where it is not Docker's own CLI."""
 
     def find(self, name: str) -> Path | None: ...
-    async def docker_version(self, program: Path) -> str | None: ...
+    async def docker_version(self, program: Path) -> str: ...
     async def aws_version(self, program: Path) -> str | None: ...
     async def engine(self) -> Engine: ...
 
 
 class ToolWatch:
-    """Keeps the board's tools true. `docker` is what logins wait for."""
+    """Keeps the board's tools true. Logins wait for `docker_ready`: Docker's own CLI is there and works."""
 
     name: Final = "tools"
 
@@ -60,7 +60,7 @@ class ToolWatch:
         engine_address: str,
         on_docker: Callable[[], None],
     ) -> None:
-        """`on_docker` hears when the docker CLI has come."""
+        """`on_docker` hears when the docker CLI has become ready."""
         self._probes: Final = probes
         self._clock: Final = clock
         self._board: Final = board
@@ -69,14 +69,15 @@ class ToolWatch:
         self._engine_address: Final = engine_address
         self._on_docker: Final = on_docker
         self._tools = Tools()
-        self._seen: dict[str, tuple[object, Tool]] = {}
+        self._aws_seen: tuple[object, Tool] | None = None
+        self._docker_problem: Problem | None = None
         self._reported: dict[str, tuple[tuple[object, ...], ...]] = {}
         self._ecr_wanted = False
         self._searches: Final[dict[str, asyncio.Task[Path | None]]] = {}
         self._wake: Final = asyncio.Event()
         self._wake_engine: Final = asyncio.Event()
         self.looked: Final = asyncio.Event()
-        self.docker_present: Final = asyncio.Event()
+        self.docker_ready: Final = asyncio.Event()
 
     @property
     def docker(self) -> Path | None:
@@ -97,10 +98,15 @@ class ToolWatch:
         self._wake.set()
         self._wake_engine.set()
 
-    def lost(self, program: Path) -> None:
-        """Who wanted to start this docker found it gone: look for one at once, which the logins wait for."""
+    @property
+    def docker_problem(self) -> str:
+        """Why `docker_ready` is not set."""
+        return self._docker_problem.message if self._docker_problem else "docker was not found yet"
+
+    def lost(self, program: Path, problem: Problem) -> None:
+        """A login met `problem` with this docker: no more logins until the next look, which is now."""
         if self.docker == program:
-            self._no_docker()
+            self._not_ready(problem, None if isinstance(problem, DockerCliMissing) else program)
             self._wake.set()
 
     async def run(self) -> None:
@@ -144,37 +150,32 @@ class ToolWatch:
             self._report("docker", [DockerCliFailed("docker", hangs)])
             return
         if program is None:
-            self._no_docker()
+            self._not_ready(no_docker(), None)
             return
-        if not self.docker_present.is_set():
-            # Logins need not wait for its version.
-            self._tools = replace(self._tools, docker=Tool(str(program)))
-            self._appeared()
-        failure: list[Problem] = []
-        tool = await self._tool("docker", program, self._probes.docker_version)
-        if tool.version is None:
-            failure.append(
-                DockerCliFailed("docker", f"{program} --version fails or prints nothing that can be understood")
-            )
-        self._set(docker=tool)
-        self._report("docker", failure)
+        try:
+            version = await self._probes.docker_version(program)
+        except Problem as problem:
+            self._not_ready(problem, program)
+            return
+        self._set(docker=Tool(str(program), version))
+        self._report("docker", [])
+        self._docker_problem = None
+        if not self.docker_ready.is_set():
+            self.docker_ready.set()
+            self._on_docker()
 
-    def _no_docker(self) -> None:
-        self._set(docker=Tool())
-        self._report("docker", [DockerCliMissing("docker", "there is no docker on PATH, so no registry can log in")])
-        self.docker_present.clear()
-
-    def _appeared(self) -> None:
-        self.docker_present.set()
-        self.looked.set()
-        self._on_docker()
+    def _not_ready(self, problem: Problem, program: Path | None) -> None:
+        self._docker_problem = problem
+        self.docker_ready.clear()
+        self._set(docker=Tool(str(program)) if program else Tool())
+        self._report("docker", [problem])
 
     async def _look_at_aws(self) -> None:
         try:
             program = await self._find("aws")
         except TimeoutError:
             return
-        tool = Tool() if program is None else await self._tool("aws", program, self._probes.aws_version)
+        tool = Tool() if program is None else await self._aws_tool(program)
         self._set(aws=tool)
         missing = self._ecr_wanted and program is None
         self._report(
@@ -215,18 +216,12 @@ class ToolWatch:
                 ]
         return []
 
-    async def _tool(self, name: str, program: Path, version: Callable[[Path], Awaitable[str | None]]) -> Tool:
-        """The tool, its version asked only when the program is another one than last time."""
+    async def _aws_tool(self, program: Path) -> Tool:
+        """The aws CLI, its version asked only when the program is another one than last time."""
         mark = await asyncio.to_thread(_mark, program)
-        former = self._seen.get(name)
-        if former is not None and former[0] == mark and (former[1].version is not None or name == "aws"):
-            return former[1]
-        try:
-            tool = Tool(str(program), await version(program))
-        except Exception:  # noqa: BLE001 - whatever a strange program causes, it is there and does not work
-            tool = Tool(str(program))
-        self._seen[name] = (mark, tool)
-        return tool
+        if self._aws_seen is None or self._aws_seen[0] != mark:
+            self._aws_seen = (mark, Tool(str(program), await self._probes.aws_version(program)))
+        return self._aws_seen[1]
 
     def _report(self, tool: str, problems: list[Problem]) -> None:
         """Report what is new only: a look that finds the same again is no news."""

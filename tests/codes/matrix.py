@@ -11,6 +11,7 @@ AREAS: Final[Mapping[str, str]] = {
     "test_secrets": "Secrets and their sources",
     "test_settings": "Settings and the status endpoint",
     "test_tools": "Programs and the engine",
+    "test_docker_is_podman": "Another program as docker",
     "test_registry": "Registries",
     "test_wire": "Registries, on the wire",
     "test_aws": "AWS",

@@ -24,6 +24,9 @@ BOB = Credential("--bob", Sensitive("hunter2-secret"))
 # Saves as the docker CLI does: with the password that came on stdin, after a while.
 SAVES = """#!{python}
 import json, os, sys, time
+if sys.argv[1:] == ["--version"]:
+    print("Docker version 28.2.2, build e6534b4")
+    sys.exit()
 config = sys.argv[sys.argv.index("--config") + 1]
 with open({seen!r}, "w") as seen:
     json.dump({{"argv": sys.argv, "environ": dict(os.environ), "before": open(config + "/config.json").read()}}, seen)

@@ -147,7 +147,7 @@ class HangingPath:
         self.answers.wait(20)
         return Path("/usr/bin", name)
 
-    async def docker_version(self, _program: Path) -> str | None:
+    async def docker_version(self, _program: Path) -> str:
         return "28.2.2"
 
     async def aws_version(self, _program: Path) -> str | None:
@@ -176,7 +176,7 @@ async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pyte
     async with asyncio.timeout(10):
         while board.snapshot.warnings:
             await watch.look()
-    assert (board.snapshot.warnings, watch.docker_present.is_set()) == ((), True)
+    assert (board.snapshot.warnings, watch.docker_ready.is_set()) == ((), True)
 
 
 async def test_podmans_files_on_a_dead_file_system_stop_no_login(

@@ -145,11 +145,13 @@ class FakeRefusals:
 
 
 class FakeDocker:
+    docker_problem = "there is no docker on PATH"
+
     def __init__(self) -> None:
         self.looked = asyncio.Event()
-        self.docker_present = asyncio.Event()
+        self.docker_ready = asyncio.Event()
         self.looked.set()
-        self.docker_present.set()
+        self.docker_ready.set()
 
 
 @dataclass

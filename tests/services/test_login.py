@@ -244,12 +244,12 @@ async def test_a_token_that_the_registry_calls_expired_is_replaced_at_once(bench
 
 async def test_without_docker_the_registry_is_skipped_until_it_comes(bench: Bench, begin: Begin) -> None:
     """No CLI is no failure: skipped, and logged in as soon as the CLI is there."""
-    bench.docker.docker_present.clear()
+    bench.docker.docker_ready.clear()
     login = await begin(basic())
     assert bench.state() is State.SKIPPED
     assert bench.row.attempts == 0
     assert bench.outcomes == 1
-    bench.docker.docker_present.set()
+    bench.docker.docker_ready.set()
     login.wake()
     await bench.clock.settle()
     assert bench.state() is State.LOGGED_IN

@@ -74,8 +74,8 @@ class Tools:
     docker: Path | None = Path("/usr/bin/docker")
     engine_reachable: bool = False
 
-    def lost(self, program: Path) -> None:
-        raise AssertionError(program)
+    def lost(self, program: Path, problem: Problem) -> None:
+        raise AssertionError(program) from problem
 
 
 def login(hostname: str = HERE) -> Login:

@@ -9,6 +9,7 @@ import pytest
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.tool_probes import ToolProbes
+from agent.model.problems.surroundings import no_docker
 from agent.model.status import Engine
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
@@ -104,10 +105,10 @@ async def test_a_docker_that_was_found_gone_is_waited_for(tmp_path: Path) -> Non
         await until(lambda: stage.came == 1 and stage.clock.waiting)
         docker.rename(away)
         searches = stage.searches
-        stage.tools.lost(docker)
-        assert (stage.tools.docker, stage.tools.docker_present.is_set()) == (None, False)
+        stage.tools.lost(docker, no_docker())
+        assert (stage.tools.docker, stage.tools.docker_ready.is_set()) == (None, False)
         assert stage.codes() == {"docker_cli_missing"}
-        stage.tools.lost(docker)
+        stage.tools.lost(docker, no_docker())
         await until(lambda: stage.searches > searches)
         away.rename(docker)
 

@@ -13,9 +13,30 @@ class DockerCliMissing(Problem):
     )
 
 
+def no_docker() -> DockerCliMissing:
+    return DockerCliMissing("docker", "there is no docker on PATH, so no registry can log in")
+
+
 class DockerCliFailed(Problem):
     code = "docker_cli_failed"
     hint = "run `docker --version` in a terminal; if it fails there too, reinstall the docker CLI"
+
+
+class NotDockersCli(DockerCliFailed):
+    """The program called docker did not prove to be Docker's own CLI. No login runs through it.
+
+    podman, for one, ignores `--config` and would write the password over a person's login in its own `auth.json`.
+    """
+
+    @classmethod
+    def instead(cls, program: object, found: str) -> "NotDockersCli":
+        """`program` is `found`, such as "podman 4.3.1"."""
+        return cls(
+            "docker",
+            f"{program} is {found}, not Docker's own CLI, so no registry can log in",
+            hint="install Docker's own CLI (`sudo apt install docker.io` on Debian and Ubuntu) and make it the first "
+            "docker on PATH; the agent notices within a minute and logs in",
+        )
 
 
 class AwsCliMissing(Problem):
