@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,13 @@ def need(*programs: str) -> None:
         missing.insert(0, "root (for a network namespace)")
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
+
+
+def docker_version() -> tuple[int, int]:
+    """The version of the docker CLI on PATH: what it does on loopback changed with 28.4 (docs/docker-versions.md)."""
+    told = subprocess.run(["docker", "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = told.removeprefix("Docker version ").split(".")[:2]
+    return int(major), int(minor)
 
 
 def _named(program: str) -> str:
