@@ -139,9 +139,9 @@ class Network:
             fault, detail = error, _why(error, f"no end of the handshake within {_TLS_S:g} s")
         unverified = isinstance(fault, ssl.SSLCertVerificationError)
         if self._on_this_machine and unverified:
-            return well("tls", f"{detail}; on this machine's own addresses Docker takes any certificate")
+            return well("tls", f"{detail}; on this machine's own addresses docker up to 28.3 takes any certificate")
         if self._on_this_machine:
-            return skipped("tls", "none is spoken; on this machine's own addresses Docker then tries plain HTTP")
+            return skipped("tls", "none is spoken; on this machine's own addresses docker up to 28.3 tries plain HTTP")
         found = from_problem("tls", self._problem(Fault.TLS, detail))
         certificate = await self._presented(way) if unverified else None
         return with_more(found, f"its certificate is {certificate}") if certificate else found

@@ -127,7 +127,7 @@ def read_stderr(stderr: bytes) -> Said:
 def _answer_over_tls(lines: list[str]) -> Said | None:
     """The registry's answer over TLS, if the CLI then fell back to plain HTTP and failed there too.
 
-    By itself the CLI falls back on loopback up to version 28.2, even after "401 Unauthorized". The answer is only in
+    By itself the CLI falls back on loopback up to version 28.3, even after "401 Unauthorized". The answer is only in
     its log lines.
     """
     fallback = _FALLBACK.search(lines[-1])

@@ -12,6 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from agent.demo.faults import Fault, act_out
+from agent.demo.tls import server_context
 
 _PATIENCE_S: Final = 2.0
 
@@ -75,7 +76,7 @@ class Engine:
 
 
 class Parrot:
-    """Answers every connection with the same bytes, whatever it is asked."""
+    """Answers every TLS connection with the same bytes, whatever it is asked."""
 
     def __init__(self, port: int, answer: bytes) -> None:
         self._answer: Final = answer
@@ -94,7 +95,11 @@ class Parrot:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection, contextlib.suppress(OSError):
-                connection.settimeout(_PATIENCE_S)
-                connection.recv(4096)
-                connection.sendall(self._answer)
+            connection.settimeout(_PATIENCE_S)
+            with (
+                connection,
+                contextlib.suppress(OSError),
+                server_context().wrap_socket(connection, server_side=True) as secure,
+            ):
+                secure.recv(4096)
+                secure.sendall(self._answer)

@@ -15,6 +15,7 @@ from aiohttp import web
 from agent.demo.aws import PretendAws
 from agent.demo.faults import CAPTIVE_PORTAL, Answer, Fault
 from agent.demo.registries import EcrAuth, PretendRegistry
+from agent.demo.tls import server_context
 from tests.codes.causes import causes
 from tests.codes.profiles import DEVICE, Profiles
 from tests.codes.programs import script
@@ -294,7 +295,7 @@ def test_a_registry_whose_clock_is_off(world: World) -> None:
         answer.headers["Date"] = format_datetime(datetime.now(UTC) + off, usegmt=True)
         return answer
 
-    listener = world.serve(handle)
+    listener = world.serve(handle, tls=server_context())
     world.agent.give("team-ecr", listener.address, **NATIVE)
     world.start()
     world.raised("clock_skew", listener.address, says="17 min")

@@ -16,9 +16,11 @@ from aiohttp import web
 
 from agent.demo.faults import CAPTIVE_PORTAL, Answer, Broken, Fault
 from agent.demo.registries import Auth, BasicAuth, PretendRegistry, TokenAuth
+from agent.demo.tls import server_context
 from tests.codes.causes import causes
 from tests.codes.servers import Parrot
 from tests.codes.world import LOGIN, NATIVE, PASSWORD, USER, USERS, Door, World
+from tests.rig.authority import Authority
 from tests.rig.distribution import Distribution
 from tests.rig.needs import need
 from tests.rig.waiting import until
@@ -64,10 +66,13 @@ def test_a_password_that_is_taken_later(world: World, tmp_path: Path) -> None:
     need("docker-registry", "htpasswd")
     hostname = f"localhost:{_free_port()}"
     world.agent.give("real", hostname, **LOGIN)
-    with _real_registry(world, tmp_path / "before", hostname, "another password"):
+    authority = Authority(tmp_path)
+    world.trust(authority.bundle.read_bytes())
+    tls = authority.files("localhost")
+    with _real_registry(world, tmp_path / "before", hostname, "another password", tls):
         world.start()
         world.raised("login_rejected", hostname)
-    with _real_registry(world, tmp_path / "after", hostname, PASSWORD):
+    with _real_registry(world, tmp_path / "after", hostname, PASSWORD, tls):
         world.agent.wait_logged_in(hostname)
         world.cleared("login_rejected", hostname)
 
@@ -127,7 +132,7 @@ def test_rate_limited(world: World) -> None:
         return await registry.handle(request)
 
     registry.fault = Answer(429, headers={"Retry-After": "2"})
-    listener = world.serve(handle)
+    listener = world.serve(handle, tls=server_context())
     door = Door(registry, listener, listener.address)
     world.agent.give("limited", door.hostname, **LOGIN)
     world.start()
@@ -171,10 +176,10 @@ def test_a_connection_that_is_cut(world: World) -> None:
 
 @causes("registry_tls")
 @pytest.mark.parametrize("fault", ["unknown-authority", "wrong-name", "expired"])
-def test_a_certificate_that_does_not_hold(world: World, tmp_path: Path, fault: str) -> None:
+def test_a_certificate_that_does_not_hold(world: World, fault: str) -> None:
     """The message says which fault it is."""
     trusted, unknown = trustme.CA(), trustme.CA()
-    trusted.cert_pem.write_to_path(tmp_path / "ca.pem")
+    world.trust(trusted.cert_pem.bytes())
     good = trusted.issue_cert(ELSEWHERE)
     bad, says = {
         "unknown-authority": (unknown.issue_cert(ELSEWHERE), "certificate"),
@@ -184,7 +189,7 @@ def test_a_certificate_that_does_not_hold(world: World, tmp_path: Path, fault: s
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     bad.configure_cert(context)
     door = world.registry("private-ca", host=ELSEWHERE, tls=context)
-    world.start(SSL_CERT_FILE=str(tmp_path / "ca.pem"))
+    world.start()
     world.raised("registry_tls", door.hostname, says=says)
     good.configure_cert(context)
     mend(world, door, "registry_tls")
@@ -293,11 +298,13 @@ def test_a_port_that_is_no_registrys(world: World, kind: str) -> None:
 
 
 @contextmanager
-def _real_registry(world: World, directory: Path, hostname: str, password: str) -> Iterator[None]:
+def _real_registry(
+    world: World, directory: Path, hostname: str, password: str, tls: tuple[Path, Path]
+) -> Iterator[None]:
     """Debian's; its one user is `USER`."""
     port = int(hostname.rpartition(":")[2])
     namespace = cast("Namespace", world.here)  # it asks for no more than `Here` has
-    registry = Distribution(namespace, directory, "127.0.0.1", port, users={USER: password})
+    registry = Distribution(namespace, directory, "127.0.0.1", port, tls=tls, users={USER: password})
     try:
         yield
     finally:

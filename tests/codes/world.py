@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from agent.demo.aws import PretendAws
 from agent.demo.listening import Handler, Listener
 from agent.demo.registries import Auth, BasicAuth, EcrAuth, PretendRegistry
+from agent.demo.tls import AUTHORITY, server_context
 from tests.codes.here import Here
 from tests.codes.matrix import Seen
 from tests.codes.section7 import NEEDS, SEVERITIES, STAYS
@@ -71,7 +72,13 @@ class World:
         self.cleared_codes: Final[set[str]] = set()
         self.seen: Final[dict[str, Seen]] = {}
         self._looked_at = time.monotonic()
-        self.env: Final[dict[str, str]] = {"DOCKER_HOST": f"unix://{home}/no-engine.sock"}
+        self._authorities: Final = home / "authorities.pem"
+        home.mkdir(parents=True)
+        self.trust(AUTHORITY.encode())
+        self.env: Final[dict[str, str]] = {
+            "DOCKER_HOST": f"unix://{home}/no-engine.sock",
+            "SSL_CERT_FILE": str(self._authorities),
+        }
         self.defaults: Final[dict[str, Mapping[str, Any]]] = dict(_SHORT)
         self.sources: Final = Sources(home / "sources")
         self.given: Final[set[str]] = set()
@@ -81,6 +88,11 @@ class World:
         self.good: Final = self.registry("good")
 
     # Before the agent starts
+
+    def trust(self, certificate: bytes) -> None:
+        """One more authority for the agent and docker."""
+        with self._authorities.open("ab") as file:
+            file.write(certificate)
 
     def dashboard(self) -> tuple[Dashboard, Listener]:
         """One more that the status may be pushed to."""
@@ -104,7 +116,7 @@ class World:
     ) -> Door:
         """A registry and its secret."""
         registry = PretendRegistry(auth or BasicAuth(USERS))
-        listener = self.serve(registry.handle, host=host, tls=tls)
+        listener = self.serve(registry.handle, host=host, tls=tls or server_context())
         self.agent.give(name, listener.address, **secret)
         return Door(registry, listener, listener.address)
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from agent.demo.faults import Broken
 from agent.demo.registries import BasicAuth, PretendRegistry, TokenAuth, errors
+from agent.demo.tls import server_context
 from tests.codes.world import LOGIN, PERSON, USERS, World
 from tests.doctor.patient import Doctor
 
@@ -41,7 +42,7 @@ def test_all_is_well(world: World, doctor: Doctor) -> None:
     assert told.code == 0, told.document
     assert told.first is None
     skipped = {name for name, outcome in told.outcomes(world.good.hostname).items() if outcome == "skipped"}
-    assert skipped == {"proxy", "tls", "aws identity", "token", "token life", "pull"}
+    assert skipped == {"proxy", "aws identity", "token", "token life", "pull"}
     assert "says logged in" in told.link("agent", world.good.hostname)["seen"]
     assert "user robot from config.json" in told.link("in use", world.good.hostname)["seen"]
     assert "all is well" in doctor.words(world.good.hostname).splitlines()[-1]
@@ -112,7 +113,7 @@ def test_an_image(world: World, doctor: Doctor, name: str) -> None:
     """Whether it can be pulled, and if not, which right is missing."""
     image, told, says = IMAGES[name]
     registry = images()
-    listener = world.serve(registry.handle)
+    listener = world.serve(registry.handle, tls=server_context())
     world.agent.give("images", listener.address, **LOGIN)
     world.prepare()
     link = doctor(f"{listener.address}/{image}").link("pull", listener.address)

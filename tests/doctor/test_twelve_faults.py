@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from agent.demo.registries import Auth, BasicAuth, PretendRegistry, TokenAuth
+from agent.demo.tls import server_context
 from tests.codes.programs import script
 from tests.codes.world import LOGIN, REGION, USER, USERS, World
 from tests.doctor.patient import Doctor, blamed
@@ -97,7 +98,7 @@ def test_clock_off_by_the_registrys(world: World, doctor: Doctor) -> None:
         answer.headers["Date"] = format_datetime(datetime.now(UTC) - timedelta(minutes=20), usegmt=True)
         return answer
 
-    listener = world.serve(handle)
+    listener = world.serve(handle, tls=server_context())
     world.agent.give("late", listener.address, **LOGIN)
     world.prepare()
     link = blamed(doctor, listener.address, "clock", "clock_skew")

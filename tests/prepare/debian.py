@@ -95,6 +95,11 @@ def enabled(directory: Path, base: Path, unit: str) -> None:
     command("systemctl", f"--root={directory}", "enable", unit)
 
 
+def fetch_docker_clis(directory: Path) -> None:
+    """The docker CLIs of several releases, as `SUITE/docker`."""
+    command(CHECKOUT / "scripts/docker-versions.sh", directory)
+
+
 def copy(base: Path, directory: Path) -> None:
     command("cp", "--archive", "--reflink=auto", "--no-target-directory", base, directory)
 

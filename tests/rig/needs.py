@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,13 @@ def prepared(step: Step) -> Path:
         why = f" (needs {', '.join(dict.fromkeys(missing))})" if missing else ""
         pytest.skip(f"needs what `python -m tests.prepare {step.name}` makes{why}")
     return step.result
+
+
+def docker_version() -> tuple[int, int]:
+    """The version of the docker CLI on PATH: what it does on loopback changed with 28.4 (docs/docker-versions.md)."""
+    told = subprocess.run(["docker", "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = told.removeprefix("Docker version ").split(".")[:2]
+    return int(major), int(minor)
 
 
 def _named(program: str) -> str:

@@ -1,0 +1,115 @@
+"""Every docker CLI that this machine has logs in to the demo's registries, and its errors are understood.
+
+The set-up fetches those of other Debian releases; docs/docker-versions.md lists what differs.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.demo.faults import Answer, Broken, Fault
+from agent.demo.listening import Listener
+from agent.demo.registries import Auth, BasicAuth, PretendRegistry, TokenAuth
+from agent.demo.tls import AUTHORITY, server_context
+from agent.edge.docker_cli import DockerCli
+from agent.edge.http import HttpClient
+from agent.edge.registry_probe import RegistryProbe
+from agent.model.credential import Credential
+from agent.model.problem import Problem
+from agent.model.sensitive import Sensitive
+from agent.services.sign_in import SignIn
+from tests.prepare.steps import DOCKER_CLIS
+from tests.rig.authority import Authority
+from tests.rig.needs import prepared
+from tests.services.login_parts import plan
+from tests.services.test_sign_in import Tools
+
+FETCHED: Final = DOCKER_CLIS.result
+RELEASES: Final = ("bookworm", "trixie")
+ELSEWHERE: Final = "0.0.0.0"  # noqa: S104 - this machine, but not loopback to docker
+USERS: Final = {"robot": "right"}
+FAULTS: Final[Mapping[str, Fault]] = {
+    "registry_refused_request": Answer(400),
+    "login_forbidden": Answer(403, "this account is suspended"),
+    "registry_rate_limited": Answer(429, headers={"Retry-After": "7"}),
+    "registry_error": Answer(503),
+    "registry_unreachable": Broken.RESET,
+}
+
+
+def clis() -> list[Path]:
+    """Those of PATH; of each release, even if it is not there; and of sid, if it is."""
+    found = [(Path(directory) / "docker").resolve() for directory in os.get_exec_path()]
+    fetched = [FETCHED / release / "docker" for release in (*RELEASES, "sid")]
+    return [path for path in dict.fromkeys((*found, *fetched)) if path.exists() or path.parent.name in RELEASES]
+
+
+class Site:
+    """Registries on one address, logins to them with one docker CLI, and what the logins ended with."""
+
+    def __init__(
+        self, docker: Path, directory: Path, address: str, authority: Authority, stack: AsyncExitStack
+    ) -> None:
+        environment = {"PATH": os.environ["PATH"], "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]}
+        cli = DockerCli(environment, directory / "run")
+        probe = RegistryProbe(HttpClient(), lambda: datetime.now(UTC))
+        self._sign_in: Final = SignIn(cli, probe, Tools(docker), lambda: 40.0)
+        self._address: Final = address
+        self._tls: Final = server_context() if address != ELSEWHERE else authority.context(address)
+        self._stack: Final = stack
+
+    async def login(
+        self, password: str, auth: Auth | None = None, fault: Fault | None = None, *, up: bool = True
+    ) -> tuple[str, int]:
+        """The warning code, or "logged in", and how often a password was sent."""
+        registry = PretendRegistry(auth or BasicAuth(USERS))
+        registry.fault = fault
+        door = await self._stack.enter_async_context(Listener(registry.handle, host=self._address, tls=self._tls))
+        if not up:
+            await door.down()
+        secret = {"name": "team", "hostname": door.address, "username": "robot", "password": password}
+        try:
+            await self._sign_in.sign_in(plan(secret).logins[0], Credential("robot", Sensitive(password)))
+        except Problem as problem:
+            return problem.code, registry.wrong.total()
+        return "logged in", registry.logins.total()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", ELSEWHERE], ids=["loopback", "elsewhere"])
+@pytest.mark.parametrize("docker", clis(), ids=str)
+async def test_logins_and_their_errors(
+    docker: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right and wrong passwords, HTTP errors and refused connections; each password is sent once."""
+    if docker.is_relative_to(FETCHED):
+        prepared(DOCKER_CLIS)
+    environment = {"PATH": os.environ["PATH"]}
+    if await DockerCli(environment, tmp_path).version(docker) is None:
+        pytest.skip(f"{docker} is not Docker's own CLI")
+    authority = Authority(tmp_path)
+    with authority.bundle.open("a") as file:
+        file.write(AUTHORITY)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.bundle))
+    async with AsyncExitStack() as stack:
+        site = Site(docker, tmp_path, address, authority, stack)
+        faults = await asyncio.gather(*(site.login("right", fault=fault) for fault in FAULTS.values()))
+        assert [code for code, _ in faults] == list(FAULTS)
+        assert await asyncio.gather(
+            site.login("right"),
+            site.login("right", TokenAuth(USERS)),
+            site.login("wrong"),
+            site.login("wrong", TokenAuth(USERS)),
+            site.login("right", up=False),
+        ) == [
+            ("logged in", 1),
+            ("logged in", 1),
+            ("login_rejected", 1),
+            ("login_rejected", 1),
+            ("registry_unreachable", 0),
+        ]
