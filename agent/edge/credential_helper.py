@@ -17,15 +17,19 @@ from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_DEADLINE_S: Final = 10.0
+DEADLINE_S: Final = 10.0
+_WRITES: Final = frozenset({"store", "erase"})
 # The protocol's own text (docker-credential-helpers, credentials/error.go).
 _NOT_FOUND: Final = b"credentials not found in native keychain"
 
 
 class CredentialHelpers:
-    """Runs them by name. Each failure is a `CredentialStoreFailed` about the server; none tells a secret."""
+    """Runs them by name. Each failure is a `CredentialStoreFailed` about the server; none contains a secret.
 
-    def __init__(self, environ: Mapping[str, str], *, deadline_s: float = _DEADLINE_S, unit: str | None = None) -> None:
+    Cancelling ends a `get` or `list` at once. A `store` or `erase` that has begun runs on to its end or its deadline.
+    """
+
+    def __init__(self, environ: Mapping[str, str], *, deadline_s: float = DEADLINE_S, unit: str | None = None) -> None:
         """`unit` is the systemd service that the agent runs in, whose sandbox may be in a helper's way."""
         self._hint: Final[Callable[[str], str]] = (lambda name: _sandboxed(name, unit, environ)) if unit else _named
         self._env: Final = child_environment(environ)
@@ -91,7 +95,13 @@ class CredentialHelpers:
                 hint=f"install {program}, or take {name} out of credsStore and credHelpers in Docker's config.json",
             )
         try:
-            return await run([found, action], env=self._env, stdin=stdin.encode(), timeout=self._deadline_s)
+            return await run(
+                [found, action],
+                env=self._env,
+                stdin=stdin.encode(),
+                timeout=self._deadline_s,
+                writes=action in _WRITES,
+            )
         except ProcessTimeout as error:
             message = f"{program} {action} did not end within {self._deadline_s:g} s"
             raise CredentialStoreFailed(server, message, hint=self._hint(name)) from error

@@ -6,9 +6,9 @@ import errno
 import os
 import re
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 # What a child may know. Built, not copied: whatever else the agent's environment holds may be a secret. Nothing here
 # may lead to a prompt: no terminal (GPG_TTY, SSH_TTY), no screen (DISPLAY), no program that asks (SSH_ASKPASS).
@@ -32,6 +32,9 @@ _CHUNK: Final = 65536
 _CUT: Final = "…".encode()
 """Follows what is not whole, so that half a secret is known for one."""
 _GRACE_S: Final = 1.0
+TERMINATION_S: Final = 2.0
+"""How long a program that writes has to put its store in order, from SIGTERM at its deadline to SIGKILL."""
+_POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Finished:
 
 
 class ProcessTimeout(TimeoutError):  # noqa: N818 - as the class that it is one of
-    """The program was still running at its deadline; its whole process group was killed."""
+    """The program was still running at its deadline, and was ended together with its process group."""
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -66,6 +69,7 @@ async def run(
     timeout: float,
     limit: int = 65536,
     before_stdin: Callable[[], Awaitable[None]] | None = None,
+    writes: bool = False,
 ) -> Finished:
     """Run a program to its end, without a shell.
 
@@ -75,13 +79,48 @@ async def run(
     stream is read and thrown away. `before_stdin` runs once the program has started; if it raises, the program is
     killed without its input.
 
+    A program that `writes` into a store of the user's must not be cut off in the middle: the file that it rewrites
+    would stay empty, the lock that it holds would stay locked. A cancellation waits for its end or its deadline. At
+    the deadline its group gets SIGTERM first. Background jobs that it leaves when it ends by itself go on.
+
     Raises:
         ProcessTimeout: it had not ended after `timeout` seconds.
         OSError: it cannot be started.
     """
+    work = _run(args, env, stdin, timeout, limit, before_stdin=before_stdin, writes=writes)
+    return await (_to_its_end(work) if writes else work)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, Finished]) -> Finished:
+    """Wait for `work` however often the caller is cancelled meanwhile; only then the cancellation takes effect."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        if not task.cancelled():
+            task.exception()  # else asyncio reports that nobody took it
+        raise asyncio.CancelledError
+    return task.result()
+
+
+async def _run(
+    args: Sequence[str | os.PathLike[str]],
+    env: Mapping[str, str],
+    stdin: bytes,
+    timeout: float,
+    limit: int,
+    *,
+    before_stdin: Callable[[], Awaitable[None]] | None,
+    writes: bool,
+) -> Finished:
     process = await _start(args, env)
     stdout, stderr = bytearray(), bytearray()
     pumps: list[asyncio.Task[None]] = []
+    leave_rest = False
     try:
         async with asyncio.timeout(timeout):
             if before_stdin is not None:
@@ -92,17 +131,20 @@ async def run(
                 asyncio.create_task(_drain(process.stderr, stderr, limit)),
             ]
             await _exit_of(process)
+            leave_rest = writes
             # A grandchild may hold the pipes for ever; what the program itself printed is in them by now.
             _, held = await asyncio.wait(pumps, timeout=_GRACE_S)
             if held:
                 _close(process)
             return Finished(await process.wait(), bytes(stdout), bytes(stderr))
     except TimeoutError as error:
+        if writes and not leave_rest:
+            await _terminate(process)
         raise ProcessTimeout(f"no end after {timeout:g} s") from error
     finally:
         for pump in pumps:
             pump.cancel()
-        await _end(process)
+        await _end(process, kill=not leave_rest)
 
 
 async def _start(args: Sequence[str | os.PathLike[str]], env: Mapping[str, str]) -> asyncio.subprocess.Process:
@@ -161,10 +203,21 @@ async def _exit_of(process: asyncio.subprocess.Process) -> None:
         os.close(descriptor)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def _terminate(process: asyncio.subprocess.Process) -> None:
+    """Ask the whole group to end: git, below a helper, then removes its locks. Waits until nothing is left of it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError, TimeoutError):
+        async with asyncio.timeout(TERMINATION_S):
+            os.killpg(process.pid, signal.SIGTERM)
+            while True:
+                await asyncio.sleep(_POLL_S)
+                os.killpg(process.pid, 0)  # raises once the group is empty
+
+
+async def _end(process: asyncio.subprocess.Process, *, kill: bool = True) -> None:
     """Kill what is left of the group, and close the pipes even where a stranger still holds their other end."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    if kill:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_GRACE_S):
             await process.wait()

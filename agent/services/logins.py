@@ -54,7 +54,6 @@ class Logins:
         self._complete = False
         self._reckoned = False
         self._met = False
-        self._taking = False
         self._departures: Final = Departures(surroundings, board, ledger, self._logins.keys())
 
     @property
@@ -90,9 +89,7 @@ class Logins:
                 await self._planned.wait()
                 self._planned.clear()
                 assert self._plan is not None  # noqa: S101 - it is set before the event
-                self._taking = True
-                await self._take(self._plan, group)
-                self._taking = False
+                self._take(self._plan, group)
                 self._check_phase()
 
     async def once(self, plan: Plan) -> bool:
@@ -100,9 +97,12 @@ class Logins:
         self._show(plan)
         logins = [self._new(login) for login in plan.logins]
         await self._with.docker.looked.wait()
-        meeting = asyncio.create_task(self._meet(plan))
-        await asyncio.gather(*(self._try(login) for login in logins))
-        meeting.cancel()
+        async with asyncio.TaskGroup() as group:
+            meeting = group.create_task(self._meet(plan), name="logins:meet")
+            async with asyncio.TaskGroup() as attempts:  # unlike `gather`, cancelled it waits until all have ended
+                for login in logins:
+                    attempts.create_task(self._try(login), name=f"login:{login.login.registry}")
+            meeting.cancel()
         self._board.set_phase(Phase.RUNNING)
         missing = any(skipped.wanted for skipped in plan.skipped)
         return not missing and all(login.row.now.state is State.LOGGED_IN for login in logins)
@@ -123,14 +123,14 @@ class Logins:
             await login.attempt()
         login.say_failure(None)
 
-    async def _take(self, plan: Plan, group: asyncio.TaskGroup) -> None:
+    def _take(self, plan: Plan, group: asyncio.TaskGroup) -> None:
         wanted = {login.registry.hostname: login for login in plan.logins}
         skipped = {entry.registry.hostname for entry in plan.skipped}
         promised: dict[str, str | None] = {}
         for hostname, former in [*self._logins.items()]:
             if former.login != wanted.get(hostname):
                 promised[hostname] = former.promised
-                await self._end(hostname)
+                self._end(hostname)
             if hostname not in wanted:
                 self._departures.part_with(former.login.registry, group, disappeared=hostname not in skipped)
         for hostname in self._skipped.keys() - skipped - wanted.keys():
@@ -178,16 +178,18 @@ class Logins:
         self._logins[hostname] = fresh
         return fresh
 
-    async def _end(self, hostname: str) -> None:
-        """End a login's task; what it left in Docker's configuration stays."""
+    def _end(self, hostname: str) -> None:
+        """End a login's task; what it left in Docker's configuration stays.
+
+        Not waited for: a credential helper in the middle of its write goes on until its end or its deadline, and holds
+        up only what else happens to this registry's entry. A cancelled task reports nothing more.
+        """
         del self._logins[hostname]
-        task = self._tasks.pop(hostname)
-        task.cancel()
-        await asyncio.wait({task})
+        self._tasks.pop(hostname).cancel()
         self._board.report(f"login:{hostname}", ())
 
     def _check_phase(self) -> None:
-        if self._running or self._taking or not self._complete:
+        if self._running or not self._complete:
             return
         if all(login.row.over for login in self._logins.values()):
             self._running = True

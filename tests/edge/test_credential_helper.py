@@ -2,25 +2,31 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from agent.edge.credential_helper import CredentialHelpers
+from agent.edge.credential_helper import DEADLINE_S, CredentialHelpers
+from agent.edge.process import TERMINATION_S
 from agent.model.docker_auth import Entry
 from agent.model.problems.keeping import CredentialStoreFailed
 from agent.model.sensitive import Sensitive
-from tests.edge.helper_script import answer, good_helper, kept, script
+from tests.edge.helper_script import PERSONS, RewritingHelper, answer, good_helper, kept, script
+from tests.rig.waiting import until
 
+T = TypeVar("T")
 LOGIN = Entry("me", Sensitive("s3cret é"))
 TOKEN = Entry("me", Sensitive("refresh"), identity_token=True)
 
 
 @pytest.fixture
 def helpers(tmp_path: Path) -> CredentialHelpers:
-    return CredentialHelpers({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, deadline_s=5)
+    return CredentialHelpers({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, deadline_s=30)
 
 
 async def test_a_login_is_stored_found_and_erased(helpers: CredentialHelpers, tmp_path: Path) -> None:
@@ -75,6 +81,82 @@ async def test_a_hanging_helper_is_killed_with_its_children(tmp_path: Path) -> N
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.parametrize("action", ["store", "erase"])
+async def test_a_write_that_has_begun_is_not_cut_off(helpers: CredentialHelpers, tmp_path: Path, action: str) -> None:
+    """However often the caller is cancelled: the helper writes to its end, then the cancellation takes effect."""
+    helper = RewritingHelper(tmp_path, "rewriting")
+    helper.hold()
+    work = helpers.store("rewriting", "ghcr.io", LOGIN) if action == "store" else helpers.erase("rewriting", "ghcr.io")
+    writing = asyncio.create_task(work)
+    await _until(lambda: helper.writing)
+    for _ in range(3):
+        writing.cancel()
+        await asyncio.sleep(0)
+    helper.let_go()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    expected = {PERSONS["ServerURL"], "ghcr.io"} if action == "store" else {PERSONS["ServerURL"]}
+    assert helper.logins.keys() == expected
+
+
+async def test_a_write_that_is_cancelled_still_has_its_deadline(tmp_path: Path) -> None:
+    """At the deadline the helper gets SIGTERM and the time to put its file in order."""
+    helper = RewritingHelper(tmp_path, "rewriting")
+    helper.hold()
+    helpers = CredentialHelpers({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, deadline_s=3)
+    writing = asyncio.create_task(helpers.store("rewriting", "ghcr.io", LOGIN))
+    await _until(lambda: helper.writing)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    assert helper.logins == {PERSONS["ServerURL"]: PERSONS}
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+async def test_a_write_that_hangs_ends_at_its_deadline(tmp_path: Path, *, deaf: bool) -> None:
+    """A helper that heeds SIGTERM leaves its file in order; one that ignores it is killed."""
+    helper = RewritingHelper(tmp_path, "rewriting", deaf=deaf)
+    helper.hold()
+    helpers = CredentialHelpers({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, deadline_s=3)
+    with pytest.raises(CredentialStoreFailed, match="store did not end within 3 s"):
+        await helpers.store("rewriting", "ghcr.io", LOGIN)
+    with pytest.raises(OSError, match="No such device"):  # nothing waits at the gate
+        helper.let_go()
+    assert helper.writing is deaf
+    assert deaf or helper.logins == {PERSONS["ServerURL"]: PERSONS}
+
+
+def test_the_unit_leaves_a_write_its_time() -> None:
+    """Systemd sends SIGTERM to the agent alone, and waits for longer than a helper's write can take."""
+    lines = (Path(__file__).parents[2] / "systemd/registry-agent@.service").read_text().splitlines()
+    unit = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    assert unit["KillMode"] == "mixed"
+    assert float(unit["TimeoutStopSec"].removesuffix("s")) >= DEADLINE_S + TERMINATION_S + 5
+
+
+@pytest.mark.parametrize("action", ["get", "list"])
+async def test_a_question_ends_when_it_is_cancelled(helpers: CredentialHelpers, tmp_path: Path, action: str) -> None:
+    """It is killed at once, and its deadline is not waited for: it changes nothing."""
+    script(tmp_path, "asked", f"#!/bin/sh\necho $$ >{tmp_path}/pid\ntrap '' TERM\nexec sleep 7653\n")
+    work = helpers.get("asked", "ghcr.io") if action == "get" else helpers.servers("asked")
+    asking = asyncio.create_task(work)
+    pid = await _until(lambda: _read(tmp_path / "pid"))
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await _until(lambda: not _read(Path(f"/proc/{pid}/cmdline")))
+
+
+async def test_what_a_helper_leaves_running_goes_on(helpers: CredentialHelpers, tmp_path: Path) -> None:
+    """A `git push` in the background of a hook writes too."""
+    os.mkfifo(tmp_path / "gate")
+    lines = ["#!/bin/sh", "cat >/dev/null", f"cd {tmp_path}", "{ cat gate; echo >pushed; } >/dev/null 2>&1 &", ""]
+    script(tmp_path, "pushing", "\n".join(lines))
+    await helpers.store("pushing", "ghcr.io", LOGIN)
+    await _until(lambda: _opened(tmp_path / "gate"))
+    await _until((tmp_path / "pushed").exists)
+
+
 async def test_a_helper_that_cannot_store_is_told_apart(helpers: CredentialHelpers, tmp_path: Path) -> None:
     """As amazon-ecr-credential-helper says it."""
     script(tmp_path, "computed", "#!/bin/sh\necho not implemented; exit 1\n")
@@ -125,3 +207,22 @@ async def test_in_a_unit_the_hint_names_what_its_sandbox_closes(tmp_path: Path) 
         await helpers.get("pass", "ghcr.io")
     assert "systemctl edit registry-agent@ada.service" in failure.value.hint
     assert "ReadWritePaths=-/home/ada/.password-store -/keys" in failure.value.hint
+
+
+async def _until(condition: Callable[[], T]) -> T:
+    return await asyncio.to_thread(until, "what the test waits for", condition)
+
+
+def _read(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text().strip()
+    return ""
+
+
+def _opened(gate: Path) -> bool:
+    """Whether somebody read from the FIFO; it is closed again."""
+    try:
+        os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True

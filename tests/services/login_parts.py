@@ -101,6 +101,8 @@ class FakeCustody:
         self.met: list[list[str]] = []
         self.left: list[str] = []
         self.problem: Problem | None = None
+        self.writing: dict[str, asyncio.Event] = {}
+        """Registries whose write goes on, whatever is cancelled, until the event."""
 
     async def keep(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
@@ -108,6 +110,8 @@ class FakeCustody:
         assert expires_at is None or expires_at.tzinfo is not None
         if self.problem is not None:
             raise self.problem
+        if registry.hostname in self.writing:
+            await _whatever_is_cancelled(self.writing[registry.hostname])
         self.kept[registry.hostname] = entry.secret.reveal()
         self.taken_over.append(take_over)
         return Kept("config.json", (), ours=True)
@@ -125,6 +129,17 @@ class FakeCustody:
 
     async def leave(self, registry: Registry) -> None:
         self.left.append(registry.hostname)
+
+
+async def _whatever_is_cancelled(over: asyncio.Event) -> None:
+    cancelled = False
+    while not over.is_set():
+        try:
+            await over.wait()
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 class FakeRefusals:

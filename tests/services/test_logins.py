@@ -274,6 +274,33 @@ async def test_a_hanging_registry_delays_no_other(stage: Stage) -> None:
     assert stage.phase() is Phase.STARTING
 
 
+async def test_a_write_that_goes_on_delays_no_other(stage: Stage) -> None:
+    """A credential helper finishes its write although the secret changed; a registry that is new logs in meanwhile."""
+    over = stage.custody.writing["ghcr.io"] = asyncio.Event()
+    await stage.follow(GHCR)
+    await stage.follow({**GHCR, "password": "new"}, HUB)
+    assert stage.states() == {"ghcr.io": State.PENDING, "docker.io": State.LOGGED_IN}
+    over.set()
+    await stage.clock.settle()
+    assert stage.states() == {"ghcr.io": State.LOGGED_IN, "docker.io": State.LOGGED_IN}
+    assert stage.custody.kept == {"ghcr.io": "new", "docker.io": "hub-password"}
+
+
+async def test_one_pass_that_is_cancelled_waits_for_a_write_that_goes_on() -> None:
+    """`run --once` ends only when no credential helper is in the middle of its write."""
+    once = Stage()
+    over = once.custody.writing["ghcr.io"] = asyncio.Event()
+    once.sign_in.hanging = "docker.io"
+    running = asyncio.create_task(once.logins.once(plan(GHCR, HUB)))
+    await once.clock.settle()
+    running.cancel()
+    await once.clock.settle()
+    assert not running.done()
+    over.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
 async def test_disabled_and_unsupported_registries_are_shown_as_skipped(stage: Stage) -> None:
     """Known and left alone, each with its reason; they do not keep the phase from running."""
     await stage.follow({**GHCR, "enabled": False}, {"name": "odd", "hostname": "quay.io", "username": "runner-native"})
