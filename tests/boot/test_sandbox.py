@@ -82,9 +82,9 @@ def test_a_linked_configuration_is_told_with_what_opens_it(machine: Booted, regi
     assert registry in machine.must("cat", "/srv/dotfiles/docker.json")
 
 
-def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, registry: str, tmp_path: Path) -> None:
+def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, registry: str) -> None:
     """The real `pass` with a real key: in the sandbox it fails, with the two directories open it keeps the login."""
-    helper = docker_credential_pass(tmp_path)
+    helper = docker_credential_pass()
     machine = boot(enabled, binds={"/usr/local/bin/docker-credential-pass": helper}).wait_for_boot().wait_for(SERVICE)
     machine.must(*_NEW_KEY, user=USER)
     machine.must("pass", "init", f"{USER}@example.test", user=USER)

@@ -17,8 +17,8 @@ from tests.rig.pass_store import PassStore, docker_credential_pass, pass_store
 
 
 @pytest.fixture(scope="module")
-def helper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return docker_credential_pass(tmp_path_factory.mktemp("helper"))
+def helper() -> Path:
+    return docker_credential_pass()
 
 
 @pytest.fixture

@@ -100,6 +100,13 @@ def fetch_docker_clis(directory: Path) -> None:
     command(CHECKOUT / "scripts/docker-versions.sh", directory)
 
 
+def fetch_pass_helper(directory: Path) -> None:
+    """Docker's own helper for `pass`, out of Debian's package, whose desktop dependencies are not needed."""
+    command("apt-get", "download", "golang-docker-credential-helpers", cwd=directory)
+    (package,) = directory.glob("*.deb")
+    command("dpkg-deb", "--extract", package, directory)
+
+
 def copy(base: Path, directory: Path) -> None:
     command("cp", "--archive", "--reflink=auto", "--no-target-directory", base, directory)
 

@@ -100,6 +100,7 @@ DOCKER_CLIS: Final = Step(
     root=True,
     made_from=("scripts/docker-versions.sh",),
 )
+PASS_HELPER: Final = Step("pass-helper", debian.fetch_pass_helper, programs=("apt-get", "dpkg-deb"))
 VALIDATORS: Final = npm_step("validators", "tests/deploy/validators", unpack_kubectl)
 DEV_CONTAINER_CLI: Final = npm_step("devcontainer-cli", "tests/deploy/devcontainer-cli")
 AXE: Final = npm_step("axe", "tests/page/axe")
@@ -108,5 +109,5 @@ STEPS: Final = (
     *(DEBIAN_12, DEBIAN_13, DEBIAN_11),
     *(DEBIAN_12_MACHINE, DEBIAN_13_MACHINE, DEBIAN_12_AGENT, DEBIAN_13_AGENT),
     *(DEBIAN_12_ENABLED, DEBIAN_13_ENABLED, DEBIAN_13_TESTS),
-    *(IMAGE, FEATURE, DOCKER_CLIS, VALIDATORS, DEV_CONTAINER_CLI, AXE),
+    *(IMAGE, FEATURE, DOCKER_CLIS, PASS_HELPER, VALIDATORS, DEV_CONTAINER_CLI, AXE),
 )

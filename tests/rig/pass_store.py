@@ -1,7 +1,6 @@
 """A person's real `pass` store, kept by git, and Docker's own helper for it."""
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -9,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.prepare.steps import PASS_HELPER
 from tests.rig.namespace import environment
-from tests.rig.needs import need
+from tests.rig.needs import need, prepared
 from tests.rig.waiting import until
 
 _PERSON: Final = "ada@example.test"
@@ -22,15 +22,9 @@ exec cat
 """
 
 
-def docker_credential_pass(directory: Path) -> Path:
-    """The helper of this machine, else out of Debian's package, whose desktop dependencies are not for us."""
-    if (found := shutil.which("docker-credential-pass")) is not None:
-        return Path(found)
-    fetch = ["apt-get", "download", "golang-docker-credential-helpers"]
-    subprocess.run(fetch, cwd=directory, check=True, capture_output=True)
-    package = next(directory.glob("golang-docker-credential-helpers_*.deb"))
-    subprocess.run(["dpkg-deb", "--extract", str(package), str(directory / "helpers")], check=True)
-    return directory / "helpers/usr/bin/docker-credential-pass"
+def docker_credential_pass() -> Path:
+    """Docker's own helper for `pass`. It is not on PATH, where docker would use it without being asked."""
+    return prepared(PASS_HELPER) / "usr/bin/docker-credential-pass"
 
 
 class PassStore:
