@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: help demo test prepare coverage bench fleet faults words torture install uninstall image devcontainer-feature lint format lock completions clean
+.PHONY: runtime-venv test-venv fleet-venv torture-venv bench-venv
 
 help:
 	@echo "make demo  the agent against an embedded pretend cloud: no account, no network"
@@ -28,7 +29,7 @@ help:
 	@echo "make completions  write what shells complete anew, from the command line's parser"
 	@echo "make clean        remove what the others made"
 
-demo: $(VENV)/runtime.stamp
+demo: runtime-venv
 	@scripts/system-packages.sh demo
 	@$(BIN)/registry-agent demo
 
@@ -40,29 +41,29 @@ test: prepare lint
 	@$(PYTEST)
 
 # What the tests need and takes long to make, kept between runs: packages, Debian trees, images.
-prepare: $(VENV)/test.stamp
+prepare: test-venv
 	@scripts/system-packages.sh test
 	@$(BIN)/python -m tests.prepare
 
 coverage: prepare
 	@$(PYTEST) --cov --cov-report=term
 
-torture: prepare
+torture: prepare torture-venv
 	@$(BIN)/pytest -m torture --timeout 0
 
 # What is measured has what runs and nothing else: linters and tests bring packages that change what an import costs.
-bench: $(VENV)/test.stamp .bench/runtime.stamp
+bench: test-venv bench-venv
 	@scripts/system-packages.sh bench
 	@$(BIN)/python -m tests.prepare debian-12-enabled
 	@$(BIN)/python -m bench --python .bench/bin/python $(BENCH)
 
-fleet: $(VENV)/test.stamp
+fleet: fleet-venv
 	@$(BIN)/python -m bench.fleet
 
-faults: $(VENV)/test.stamp
+faults: test-venv
 	@FAULTS_DOCUMENT=1 $(BIN)/pytest -q tests/codes --ignore tests/codes/test_faults_document.py
 
-words: $(VENV)/test.stamp
+words: test-venv
 	@WORDS_DOCUMENT=1 $(BIN)/pytest -q tests/words/test_words.py -k agents_words
 
 # Both read PREFIX and DESTDIR, and the first PYTHON, UNITDIR and SYSTEMD_VERSION too: make hands them on.
@@ -79,34 +80,41 @@ devcontainer-feature:
 	@scripts/system-packages.sh portable
 	@deploy/devcontainer/package.sh dist/devcontainer-feature
 
-lint: $(VENV)/test.stamp
+lint: test-venv
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 
-format: $(VENV)/test.stamp
+format: test-venv
 	@$(BIN)/ruff check --fix --select I
 	@$(BIN)/ruff format
 
 lock:
 	@scripts/lock.sh
 
-completions: $(VENV)/test.stamp
+completions: test-venv
 	@$(BIN)/python scripts/completions.py
 
 clean:
 	rm -rf $(VENV) .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
 	find agent tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/runtime.stamp: requirements.lock requirements-build.lock
-	@scripts/setup-venv.sh $(VENV) requirements.lock requirements-build.lock
-	@touch $@
+# Each does nothing where the environment has what the lock files list.
+RUNTIME_LOCKS := requirements.lock requirements-build.lock
+TEST_LOCKS := $(RUNTIME_LOCKS) requirements-dev.lock
 
-.bench/runtime.stamp: requirements.lock requirements-build.lock
-	@scripts/setup-venv.sh .bench requirements.lock requirements-build.lock
-	@.bench/bin/python -m compileall -q agent .bench/lib || true
-	@touch $@
+runtime-venv:
+	@scripts/setup-venv.sh $(VENV) $(RUNTIME_LOCKS)
 
-$(VENV)/test.stamp: requirements-dev.lock
-	@scripts/setup-venv.sh $(VENV) requirements-dev.lock
-	@touch $@ $(VENV)/runtime.stamp
+test-venv:
+	@scripts/setup-venv.sh $(VENV) $(TEST_LOCKS)
+
+fleet-venv:
+	@scripts/setup-venv.sh $(VENV) $(TEST_LOCKS) requirements-fleet.lock
+
+torture-venv:
+	@scripts/setup-venv.sh $(VENV) $(TEST_LOCKS) requirements-torture.lock
+
+bench-venv:
+	@scripts/setup-venv.sh .bench $(RUNTIME_LOCKS)
+	@.bench/bin/python -m compileall -q agent || true

@@ -3,10 +3,10 @@
 # SYSTEMD_VERSION. A second run changes nothing; one that fails leaves what was there.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/install-places.sh"
+. scripts/python-packages.sh
 asked_python=${PYTHON:-}
 # What changes where pip, venv and compileall look, or what they write.
-unset "${!PYTHON@}" "${!PIP_TARGET@}" "${!PIP_PREFIX@}" "${!PIP_ROOT@}"
-export PIP_USER=0 PIP_ROOT_USER_ACTION=ignore
+unset "${!PYTHON@}"
 # Bytecode is written once, by settle, which knows under which path it will run.
 export PYTHONDONTWRITEBYTECODE=1
 
@@ -101,7 +101,7 @@ fingerprint() {
     {
         echo "$prefix $python $abi"
         find agent -type f ! -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum
-        sha256sum pyproject.toml requirements.lock requirements-build.lock scripts/install.sh
+        sha256sum pyproject.toml requirements.lock requirements-build.lock scripts/install.sh scripts/python-packages.sh
     } | sha256sum | cut -c1-12
 }
 
@@ -121,14 +121,14 @@ build() {
     rm -rf "$unfinished"
     "$python" -m venv "$temporary/tools"
     "$python" -m venv --without-pip "$unfinished"
-    local pip=("$temporary/tools/bin/python" -m pip --disable-pip-version-check --no-input -qq)
-    local into=("${pip[@]}" --python "$unfinished/bin/python" install --no-compile)
-    local locked=(--require-hashes --only-binary :all: --requirement)
+    local into=$unfinished/bin/python
     {
-        "${pip[@]}" install "${locked[@]}" requirements-build.lock &&
-            "${pip[@]}" wheel --no-deps --no-build-isolation --no-index --wheel-dir "$temporary/wheel" . &&
-            "${into[@]}" "${locked[@]}" requirements.lock &&
-            "${into[@]}" --no-deps --no-index --find-links "$temporary/wheel" "registry-agent==$version" &&
+        use_pip "$temporary/tools/bin/python" && export PIP_NO_COMPILE=1 &&
+            install_locked "${pip[0]}" requirements-build.lock &&
+            "${pip[@]}" wheel -qq --no-deps --no-build-isolation --no-index --wheel-dir "$temporary/wheel" . &&
+            install_locked "$into" requirements.lock &&
+            into_environment "$into" install -qq --no-deps --no-index "$temporary"/wheel/*.whl &&
+            check_environment "$into" &&
             settle
     } || die "that did not work; what was installed before is as it was"
 }

@@ -3,10 +3,13 @@
 # An interpreter, its library, the pinned packages, every shared library down to the C library and its loader. At
 # /opt/registry-agent, and only there, it runs in any Linux of this architecture, in an empty one too.
 # Needs python3 with venv, patchelf, and a package index; $PYTHON names another interpreter than the system's.
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 tree=$(realpath -m "$1")
 cd "$(dirname "$0")/.."
+. scripts/python-packages.sh
 python=${PYTHON:-/usr/bin/python3}
+unset "${!PYTHON@}"
 prefix=/opt/registry-agent
 services='ecr ecr-public sts sso sso-oidc signin' # of AWS: tokens, and what a profile may need to get at credentials
 
@@ -59,14 +62,17 @@ venv
 END
 
 # The packages, as pinned; wheels alone, so that nothing is compiled and no package runs code here.
-"$python" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip --disable-pip-version-check --no-input -qq install --no-compile --no-cache-dir \
-    --require-hashes --only-binary :all: --requirement requirements.lock --target "$tree/$packages"
-cp -r agent "$tree/$packages"
+"$python" -m venv "$work/tools"
+"$python" -m venv --without-pip "$work/venv"
+use_pip "$work/tools/bin/python"
+export PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1
+install_locked "$work/venv/bin/python" requirements.lock
+check_environment "$work/venv/bin/python"
+mkdir -p "$tree/$packages"
+cp -r "$work/venv/lib/python$version/site-packages/." agent "$tree/$packages"
 cp LICENSE "$tree"
 (
     cd "$tree/$packages"
-    rm -rf bin
     find . -type d \( -name __pycache__ -o -name tests \) -prune -exec rm -rf {} +
     find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.c' -o -name '*.h' \) -delete
     for service in botocore/data/*/; do

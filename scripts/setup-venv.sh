@@ -1,20 +1,52 @@
 #!/bin/bash
-# A virtual environment with what the lock files pin, and the project itself: setup-venv.sh DIRECTORY LOCKFILE...
+# A virtual environment with exactly what the lock files list, and the project itself: setup-venv.sh DIRECTORY LOCKFILE...
+# Where it is complete, nothing happens. Another lock file is added to it. It is made from nothing when one of its lock
+# files has changed, when a run was interrupted, and when the checkout or its Python has moved.
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/python-packages.sh
 venv=$1
 shift
+record=$venv/made-from # written last
+unset "${!PYTHON@}"    # a PYTHONPATH with packages would count as installed
 
 say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 1; }
 
-command -v python3 >/dev/null || die "python3 is missing; Python 3.11 or newer is needed"
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    die "$(command -v python3) is $(python3 --version); Python 3.11 or newer is needed"
+main() {
+    local lock recorded=() missing=()
+    [[ ! -f $record ]] || mapfile -t recorded < <(awk 'length($1) == 64 { print $2 }' "$record")
+    if [[ ! -f $record || $(description "${recorded[@]}" 2>&1) != "$(<"$record")" ]]; then recorded=(); fi
+    for lock in "$@"; do
+        [[ " ${recorded[*]} " == *" $lock "* ]] || missing+=("$lock")
+    done
+    [[ ${#missing[@]} -gt 0 ]] || return 0
 
-if [[ ! -x $venv/bin/pip ]]; then
+    [[ ${#recorded[@]} -gt 0 ]] || make_venv
+    rm -f "$record"
+    say "installing what ${missing[*]} list"
+    use_pip "$venv/bin/python"
+    install_locked "$venv/bin/python" "${missing[@]}"
+    "${pip[@]}" install -qq --no-deps --no-build-isolation --no-index --editable .
+    check_environment "$venv/bin/python" || die "the packages in $venv do not fit together"
+    description "${recorded[@]}" "${missing[@]}" >"$record"
+}
+
+# What an environment with these lock files is made from.
+description() {
+    pwd
+    "$venv/bin/python" -IVV
+    sha256sum "$@"
+}
+
+make_venv() {
+    command -v python3 >/dev/null || die "python3 is missing; Python 3.11 or newer is needed"
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        die "$(command -v python3) is $(python3 --version); Python 3.11 or newer is needed"
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
         # Debian and Ubuntu keep these in a package of their own.
+        local package log
         package=python$(python3 -c 'import sys; print("{}.{}".format(*sys.version_info))')-venv
         [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null ||
             die "this python3 cannot make virtual environments; run: sudo apt-get install $package"
@@ -23,14 +55,7 @@ if [[ ! -x $venv/bin/pip ]]; then
             DEBIAN_FRONTEND=noninteractive apt-get -y -qq install --no-install-recommends "$package" 2>&1) || die "$log"
     fi
     say "making the virtual environment $venv"
-    python3 -m venv "$venv"
-fi
+    python3 -m venv --clear "$venv"
+}
 
-# -qq: errors alone; what pip warns of is the machine's own pip configuration.
-pip=("$venv/bin/python" -m pip --disable-pip-version-check --no-input -qq)
-export PIP_ROOT_USER_ACTION=ignore
-locks=()
-for lock in "$@"; do locks+=(--requirement "$lock"); done
-say "installing what $* pin"
-"${pip[@]}" install --require-hashes "${locks[@]}"
-"${pip[@]}" install --no-deps --no-build-isolation --no-index --editable .
+main "$@"

@@ -179,7 +179,7 @@ def test_the_architecture_names_every_room_and_every_dependency() -> None:
     assert named == {str(path.relative_to(ROOT)) for path in rooms}
 
     project = tomllib.loads(read("pyproject.toml"))
-    needed = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
-    needed += project["build-system"]["requires"]
-    reasons = {cells[0].strip("`") for cells in rows(section(document, "Dependencies"))}
+    needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    needed += [requirement for group in project["dependency-groups"].values() for requirement in group]
+    reasons = {name for cells in rows(section(document, "Dependencies")) for name in re.findall(r"`([^`]+)`", cells[0])}
     assert reasons == {re.split(r"[^\w-]", requirement)[0] for requirement in needed}

@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# Sourced by every script that installs Python packages. They install exactly what the lock files list: with --no-deps
+# pip resolves nothing, so a newer release in the index changes nothing.
+
+# Prints, for the shell, the settings of pip that say where packages are and how to reach them. All others are left out:
+# target, user, constraint, no-binary and more change what is installed, or where.
+pip_transport='
+import ast, re, shlex, sys
+kept = """cache-dir cert client-cert default-timeout extra-index-url find-links index-url keyring-provider no-cache-dir
+    no-index proxy pypi-url retries timeout trusted-host""".split()
+certificates = {"use-feature": "truststore", "use-deprecated": "legacy-certs"}
+listed = re.findall(r"^(global|install|:env:)\.([\w-]+)=(.+)$", sys.stdin.read(), re.MULTILINE)
+for section in "global", "install", ":env:":  # the last one wins
+    for name, value in ((name, ast.literal_eval(value)) for where, name, value in listed if where == section):
+        if name in kept or certificates.get(name, "-") in value.split():
+            variable = "PIP_" + name.upper().replace("-", "_")
+            print("export", shlex.quote(variable + "=" + certificates.get(name, value)))
+'
+
+# use_pip PYTHON: `pip` is the command from here on, run by an interpreter that has it.
+use_pip() {
+    local listed settings
+    pip=("$1" -I -m pip --disable-pip-version-check --no-input)
+    # -vvv outweighs a configured `quiet`.
+    listed=$(env -u PIP_PYTHON -u PIP_QUIET -u PIP_LOG "${pip[@]}" -vvv config list 2>&1) &&
+        settings=$("$1" -I -c "$pip_transport" <<<"$listed") || { echo "$listed" >&2; return 1; }
+    unset "${!PIP_@}"
+    export PIP_CONFIG_FILE=/dev/null PIP_ROOT_USER_ACTION=ignore
+    eval "$settings"
+}
+
+# into_environment PYTHON ARGUMENT...: pip, for the environment of that interpreter.
+into_environment() {
+    local environment=()
+    [[ $1 == "${pip[0]}" ]] || environment=(--python "$1")
+    "${pip[@]}" "${environment[@]}" "${@:2}"
+}
+
+# install_locked PYTHON LOCKFILE...
+install_locked() {
+    local python=$1 lock locks=()
+    for lock in "${@:2}"; do locks+=(--requirement "$lock"); done
+    into_environment "$python" install -qq --no-deps --require-hashes --only-binary :all: "${locks[@]}"
+}
+
+# check_environment PYTHON: all that its packages require is there, in a version that they accept.
+check_environment() {
+    local said
+    said=$(into_environment "$1" check 2>&1) || { echo "$said" >&2; return 1; }
+}
