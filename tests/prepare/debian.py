@@ -84,7 +84,7 @@ def with_test_environment(directory: Path, base: Path) -> None:
     """A copy of `base` with the test environment of this checkout in `VENV`; the checkout itself is not there."""
     copy(base, directory)
     copy_checkout(directory / "root/checkout")
-    inside(directory, "make", "-C", "/root/checkout", f"VENV={VENV}", f"{VENV}/test.stamp")
+    inside(directory, "make", "-C", "/root/checkout", f"VENV={VENV}", "test-venv")
     shutil.rmtree(directory / "root/checkout")
     (directory / "root/checkout").mkdir()
 

@@ -76,7 +76,7 @@ DEBIAN_13_TESTS: Final = Step(
     lambda directory: debian.with_test_environment(directory, DEBIAN_13_MACHINE.result),
     root=True,
     after=(DEBIAN_13_MACHINE,),
-    made_from=("Makefile", "pyproject.toml", "scripts/*venv*", "requirements*.lock"),
+    made_from=("scripts/setup-venv.sh", "scripts/python-packages.sh", *_LOCKS, "requirements-dev.lock"),
 )
 IMAGE: Final = Step(
     "image",
