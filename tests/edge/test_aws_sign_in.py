@@ -11,8 +11,20 @@ from typing import Any, Final
 import aiobotocore
 import botocore
 import pytest
+from aiobotocore.credentials import AioAssumeRoleCredentialFetcher
 from aiobotocore.session import AioSession
+from botocore.exceptions import (
+    LoginInsufficientPermissions,
+    LoginRefreshRequired,
+    LoginTokenLoadError,
+    MissingDependencyException,
+    SSOTokenLoadError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
 
+from agent.edge.aws_chain import _Chain
+from agent.edge.aws_sign_in import SignIn
 from agent.model.problem import Needs
 from agent.model.problems.aws import AwsCredentialsMissing
 from agent.settings import AwsSettings
@@ -87,6 +99,29 @@ async def test_what_a_profile_needs(cloud: AwsServer, tmp_path: Path, config: st
     assert cloud.asked == []
 
 
+@pytest.mark.parametrize(
+    ("error", "config", "says"),
+    [
+        (UnauthorizedSSOTokenError(), SSO, "`aws sso login --profile team`"),
+        (SSOTokenLoadError(error_msg="none"), SSO, "`aws sso login --profile team`"),
+        (TokenRetrievalError(provider="sso", error_msg="expired"), SSO, "`aws sso login --profile team`"),
+        (LoginRefreshRequired(), LOGIN, "`aws login --profile team`"),
+        (LoginTokenLoadError(error_msg="none"), LOGIN, "`aws login --profile team`"),
+        (LoginInsufficientPermissions(), LOGIN, None),
+        (MissingDependencyException(msg="of something else"), SSO, None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_which_errors_need_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, config: str, says: str | None
+) -> None:
+    """A login that is missing or over; a missing right or library is nothing that a login fixes."""
+    (tmp_path / "config").write_text(f"[profile team]\n{config}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    found = SignIn(AioSession(profile="team"), {}).problem(error)
+    assert (found and says in found.hint) if says else found is None
+
+
 async def test_the_command_reads_the_agents_files(
     cloud: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,10 +142,8 @@ def _session(life: timedelta = timedelta(hours=1), **changes: object) -> dict[st
 
 def _key(serial: str | None = DEVICE) -> str:
     """The SDK's own for the role, so that a change of it is noticed here."""
-    from aiobotocore.credentials import AioAssumeRoleCredentialFetcher  # noqa: PLC0415
-
-    more = {"SerialNumber": serial} if serial else {}
-    key: str = AioAssumeRoleCredentialFetcher(None, None, ROLE, more)._cache_key
+    fetcher: Any = AioAssumeRoleCredentialFetcher
+    key: str = fetcher(None, None, ROLE, {"SerialNumber": serial} if serial else {})._cache_key
     return key
 
 
@@ -181,8 +214,6 @@ def test_the_sdk_prompts_in_one_place() -> None:
 
 async def test_the_prompt_is_replaced_in_every_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each provider of the chain that has a prompter has the agent's."""
-    from agent.edge.aws_chain import _Chain  # noqa: PLC0415
-
     monkeypatch.setenv("HOME", str(tmp_path))
     learned: Callable[[object], object] = bool
     chain = _Chain(AioSession(), os.environ, 1, lambda: datetime.now(UTC), learned)

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 
+import agent
 from agent.edge.process import ProcessTimeout, child_environment, run
 
 PATH = {"PATH": os.environ["PATH"]}
@@ -66,7 +68,7 @@ async def test_a_program_that_is_not_there_is_an_oserror() -> None:
 
 
 def test_children_get_what_they_need_and_no_secret() -> None:
-    """Names on the list only, and of those none that is known to hold a secret."""
+    """Names on the list only: none that is known to hold a secret, none that leads to a prompt."""
     environ = {
         "PATH": "/bin",
         "HOME": "/home/x",
@@ -88,6 +90,11 @@ def test_children_get_what_they_need_and_no_secret() -> None:
         "DOCKER_AUTH_CONFIG": "{}",
         "GITHUB_TOKEN": "g",
         "MY_OWN": "m",
+        "GPG_TTY": "/dev/pts/0",
+        "SSH_TTY": "/dev/pts/0",
+        "SSH_ASKPASS": "/bin/a",
+        "DISPLAY": ":0",
+        "WAYLAND_DISPLAY": "wayland-0",
     }
     kept = {"PATH", "HOME", "HTTPS_PROXY", "SSL_CERT_FILE", "AWS_PROFILE", "PASSWORD_STORE_DIR", "GITPOD_WORKSPACE_ID"}
     assert child_environment(environ).keys() == kept
@@ -114,3 +121,13 @@ def _says(cmdline: Path) -> bytes:
         return cmdline.read_bytes()
     except OSError:
         return b""
+
+
+def test_programs_start_in_one_place() -> None:
+    """So that each of them has no terminal; only the demo, a program of its own, starts its agent itself."""
+    starts = re.compile(
+        r"create_subprocess|Popen|subprocess\.run|posix_spawn|os\.(?:system|popen|fork|exec|spawn)|multiprocessing"
+    )
+    package = Path(agent.__file__).parent
+    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if starts.search(path.read_text())}
+    assert found == {"edge/process.py", "demo/running.py"}
