@@ -315,14 +315,15 @@ in_use() {
 }
 
 say_next() {
-    local user=USER
-    [[ ! ${SUDO_USER:-root} =~ ^[a-z_][a-z0-9_.-]*$ || ${SUDO_USER:-root} == root ]] || user=$SUDO_USER
+    local start="${root:+on the machine that it is for, }this starts it, now and at each boot:"
     [[ -z $running ]] || return 0
     if [[ -z $root ]] && ! systemd_runs; then
         say "no systemd runs here; start it as the user who runs docker: $command run"
+    elif [[ ${SUDO_USER:-root} =~ ^[a-z_][a-z0-9_.-]*$ && ${SUDO_USER:-root} != root ]]; then
+        say "$start sudo systemctl enable --now registry-agent@$SUDO_USER.service"
     else
-        say "${root:+on the machine that it is for, }this starts it, now and at each boot:" \
-            "sudo systemctl enable --now registry-agent@$user.service"
+        say "${root:+on the machine that it is for, }enable the service of the user who runs docker;" \
+            "docs/systemd.md shows how"
     fi
 }
 

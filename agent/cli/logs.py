@@ -119,7 +119,7 @@ class _Reader:
     """Knows both places, and says on standard error which one it reads."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self._agent: Final = AgentSocket([args.socket] if args.socket else socket_candidates(args.user))
+        self._agent: Final = AgentSocket([args.socket] if args.socket else socket_candidates(args.user), args.user)
         self._unit: Final = unit_of(args.user or user_name())
         self._journal_wanted: Final = args.journal
         self._answering = False

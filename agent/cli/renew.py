@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @command("renew")
 def run(args: argparse.Namespace) -> int:
     """Print one line for each registry; the exit code of section 5."""
-    agent = AgentSocket([args.socket] if args.socket else socket_candidates(args.user))
+    agent = AgentSocket([args.socket] if args.socket else socket_candidates(args.user), args.user)
     end = time.monotonic() + args.timeout
     asked = {"hostname": args.host} if args.host is not None else {}
     try:

@@ -52,7 +52,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 @command("status", keyboard=True)
 def run(args: argparse.Namespace) -> int:
     """Print the status; the exit code of section 5."""
-    agent = AgentSocket([args.socket] if args.socket else socket_candidates(args.user))
+    agent = AgentSocket([args.socket] if args.socket else socket_candidates(args.user), args.user)
     show = _Screen(as_json=args.json, repeated=args.watch)
     try:
         document = _first(agent, args)

@@ -74,7 +74,7 @@ def _run(args: argparse.Namespace) -> int:
         flags=flags,
         environ=environ,
         user=args.user or user_name(),
-        agent=AgentSocket([args.socket] if args.socket else socket_candidates(args.user)),
+        agent=AgentSocket([args.socket] if args.socket else socket_candidates(args.user), args.user),
         now=datetime.now(UTC),
         socket=args.socket,
     )

@@ -1,6 +1,7 @@
 """Docker's configuration: the file, its disk, the store, and whose login Docker would really use for a registry."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.ledger import Ledger
 from agent.edge.podman_auth import PodmanAuthFiles
+from agent.edge.repairs import advice
 from agent.model.credential import Credential
 from agent.model.docker_auth import ConfigError, Document, Entry, entries, field, find, parse_config, store_of
 from agent.model.plan import Login
@@ -64,7 +66,8 @@ async def config_file(files: DockerFiles) -> tuple[Document | None, list[Link]]:
     except Problem as problem:
         return None, [from_problem("configuration", problem)]
     if refusal is not None:
-        unwritable = ConfigUnwritable(str(path), f"{path} cannot be written: {refusal}")
+        reason, hint = refusal
+        unwritable = ConfigUnwritable(str(path), f"{path} cannot be written: {reason}", hint=hint)
         return document, [from_problem("configuration", unwritable)]
     there = f"{len(entries(document))} logins in it" if exists else "not there yet"
     store = field(document, "credsStore")
@@ -72,22 +75,22 @@ async def config_file(files: DockerFiles) -> tuple[Document | None, list[Link]]:
     return document, [well("configuration", f"{printable(str(path))}, {there}{helped}")]
 
 
-def _refusal(path: Path) -> str | None:
-    """Why nothing could be written there, as far as that can be told without writing. Blocking."""
+def _refusal(path: Path) -> tuple[str, str | None] | None:
+    """Why nothing could be written there and what to do, as far as that can be told without writing. Blocking."""
     target = Path(os.path.realpath(path))
     directory = next(above for above in target.parents if above.exists())
     system = os.statvfs(directory)
     if system.f_flag & os.ST_RDONLY:
-        return "the file system is read-only"
+        return "the file system is read-only", advice(path, errno.EROFS, None)
     if not os.access(directory, os.W_OK | os.X_OK):
-        return f"permission denied (for user {os.geteuid()}): {directory}"
+        return f"permission denied (for user {os.geteuid()}): {directory}", advice(path, errno.EACCES, None)
     size = target.stat().st_size if target.exists() else 0
     free = system.f_bfree if os.geteuid() == 0 else system.f_bavail
     needed = size // system.f_frsize + _BLOCKS
     if system.f_blocks and free < needed:
-        return f"the disk is full ({free * system.f_frsize // 1024} KiB free)"
+        return f"the disk is full ({free * system.f_frsize // 1024} KiB free)", advice(path, errno.ENOSPC, None)
     if system.f_files and not system.f_favail:
-        return "the disk is full (no file can be made any more)"
+        return "the disk is full (no file can be made any more)", advice(path, errno.ENOSPC, None)
     return None
 
 

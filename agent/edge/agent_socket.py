@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent.edge.paths import user_name
+from agent.model.commands import command
 from agent.model.text import printable
-
-_START: Final = "start it: `registry-agent run`, or `sudo systemctl start registry-agent@USER`"
 
 _LARGEST: Final = 64 << 20
 _PEER: Final = struct.Struct("3i")
@@ -44,10 +44,11 @@ class Answer:
 
 
 class AgentSocket:
-    """Asks the first of `places` where somebody listens."""
+    """Asks the first of `places` where somebody listens; `user` is whose agent is meant, None: this user's."""
 
-    def __init__(self, places: Sequence[Path]) -> None:
+    def __init__(self, places: Sequence[Path], user: str | None = None) -> None:
         self._places: Final = places
+        self._user: Final = user
 
     def get(self, target: str, timeout: float) -> Answer:
         return self._ask("GET", target, None, timeout)
@@ -129,7 +130,11 @@ class AgentSocket:
                 looked.append(f"  {place}: {_reason(fault)}")
                 continue
             return connection
-        raise NoAgent("\n".join(["no agent answers; looked at", *looked, _START]))
+        raise NoAgent("\n".join(["no agent answers; looked at", *looked, self._start()]))
+
+    def _start(self) -> str:
+        service = command("sudo systemctl start", f"registry-agent@{self._user or user_name()}")
+        return "start it: `registry-agent run`" + (f", or {service}" if service else "")
 
 
 class _Deadline(threading.Timer):

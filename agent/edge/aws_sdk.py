@@ -98,7 +98,7 @@ class AwsSdk:
             raise AwsCredentialsMissing(
                 SUBJECT,
                 fault,
-                hint="see whether `ls ~/.aws` ends; if it hangs, the file system that it lies on is down",
+                hint="see whether the file system that it lies on (NFS?) is down",
             ) from None
 
     async def _sign_in(self, asking: "_Asking", identity: AwsIdentity, settings: AwsSettings) -> _Signer:

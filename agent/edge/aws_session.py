@@ -67,7 +67,7 @@ def open_session(
             raise AwsCredentialsMissing(
                 SUBJECT,
                 f"no AWS credentials: {error}",
-                hint="correct aws.profile or AWS_PROFILE, or ~/.aws: `aws configure list` shows what they give",
+                hint="correct aws.profile or AWS_PROFILE, or the profiles in ~/.aws",
             ) from error
         session = AioSession(session_vars={**_NO_PROFILE, "config_file": (None, None, "/dev/null", None)})
     session.register_component("data_loader", loader)

@@ -90,7 +90,7 @@ class DockerCli:
             raise ConfigUnwritable(
                 registry.hostname,
                 f"the agent's runtime directory {self._runtime} takes no file: {error.strerror}",
-                hint=f"make room there (`df -h {self._runtime}`), or set RUNTIME_DIRECTORY to a directory of this user",
+                hint="make room there, or set RUNTIME_DIRECTORY to a directory that the agent's user can write in",
             ) from error
         try:
             finished = await run(

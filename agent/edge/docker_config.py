@@ -14,10 +14,11 @@ from typing import Final, TypeVar
 
 from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, signature
 from agent.edge.kept_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
+from agent.edge.repairs import advice
 from agent.edge.threads import WorkerThreads
+from agent.model.commands import shown
 from agent.model.docker_auth import ConfigError, Document, format_config, parse_config
 from agent.model.problems.keeping import ConfigInvalid, ConfigUnwritable
-from agent.model.sandbox import opening
 
 T = TypeVar("T")
 
@@ -106,33 +107,24 @@ class DockerConfigFile:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+                return await asyncio.get_running_loop().run_in_executor(self._thread, self._explained, work)
         except TimeoutError as error:
             raise ConfigUnwritable(
                 str(self.path),
                 f"{self.path} hangs: its file system does not answer",
-                hint=f"see whether `ls {self.path.parent}` ends; if not, the file system (NFS?) is down",
+                hint=f"see whether the file system of {shown(self.path.parent)} (NFS?) is down",
             ) from error
+
+    def _explained(self, work: Callable[[], T]) -> T:
+        """In the thread, where looking for the cause may block too."""
+        try:
+            return work()
         except (ConfigError, UnreadableFileError) as fault:
             raise ConfigInvalid(str(self.path), f"{self.path} is not valid: {fault}") from fault
         except OSError as error:
             message = f"{self.path} cannot be written: {_reason(error)}"
-            raise ConfigUnwritable(str(self.path), message, hint=self._hint(error)) from error
-
-    def _hint(self, error: OSError) -> str | None:
-        directory = self._target().parent
-        match error.errno:
-            case errno.EROFS if self._unit:
-                return opening(self._unit, [directory])
-            case errno.EROFS:
-                return (
-                    f"name another directory in docker.config_dir and DOCKER_CONFIG: {directory} is mounted read-only"
-                )
-            case errno.ENOSPC | errno.EDQUOT:
-                return f"make room on the file system of {directory}: `df -h {directory}` shows how full it is"
-            case errno.EACCES | errno.EPERM:
-                return f"give it to the agent's user: `sudo chown -R {os.geteuid()} {directory}`"
-        return None
+            hint = advice(self.path, error.errno, self._unit)
+            raise ConfigUnwritable(str(self.path), message, hint=hint) from error
 
     def _carry_out(self, order: _Order) -> Document:
         """In the thread, where each order comes by; one that was carried out with another is done already."""

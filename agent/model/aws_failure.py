@@ -141,7 +141,9 @@ def _permission(action: str, who: str, resource: str | None, message: str) -> st
             f"an AWS administrator must find the policy whose Deny covers {action} for {_holder(who)}, and take it out"
         )
     actions = f'["{action}", "sts:GetServiceBearerToken"]' if action.startswith("ecr-public:") else f'"{action}"'
-    on = (resource or "ROLE-ARN").rstrip(".,") if action.startswith("sts:Assume") else "*"
+    if action.startswith("sts:Assume") and resource is None:
+        return f"an AWS administrator must let {_holder(who)} call {action} on the role that the secret names"
+    on = (resource or "").rstrip(".,") if action.startswith("sts:Assume") else "*"
     statement = f'{{"Effect": "Allow", "Action": {actions}, "Resource": "{on}"}}'
     trust = "; the role's trust policy must name that identity too" if on != "*" else ""
     return f"an AWS administrator must add {statement} to the IAM policy of {_holder(who)}{trust}"

@@ -3,19 +3,22 @@
 import re
 from typing import Final
 
+from agent.model.commands import command, shown
+
 SOMEBODY_ELSE: Final = (
     "open https://HOST/v2/ in a browser: a captive portal or a proxy may ask you to log in; "
     "else check the host name in the secret"
 )
 PROXY: Final = (
-    "correct HTTPS_PROXY (http://USER:PASSWORD@PROXY:PORT) and restart the agent; "
-    "a host that needs no proxy goes into NO_PROXY"
+    "correct the proxy's address in HTTPS_PROXY, and its user name and password if it wants them, then restart the "
+    "agent; a host that needs no proxy goes into NO_PROXY"
 )
 BLANKS: Final = "correct the password in the secret: it begins or ends with a blank, and docker login cuts those off"
 OF_FETCHED: Final = (
     "check the secret's host name and region: HOST takes none of the tokens that AWS gives for it; if both are right, "
     "ask the registry's administrator who may pull"
 )
+_HELPER: Final = re.compile(r"[A-Za-z0-9._-]+")
 # The words of Python's ssl and of Go's crypto/x509.
 _OF_CERTIFICATES: Final = (
     (
@@ -31,6 +34,21 @@ _OF_CERTIFICATES: Final = (
         "this port speaks no TLS: check the port in the secret, or ask the registry's administrator for https",
     ),
 )
+
+
+def of_name(lookup: str) -> str:
+    """About a name that does not resolve; `lookup` is the command that asks for it."""
+    return (
+        f"check the host name in the secret for a typing error; if {lookup} finds nothing either, "
+        "ask the network's administrator"
+    )
+
+
+def of_helper(name: str) -> str:
+    """About a credential helper that was started, by its name in Docker's configuration."""
+    listing = command(f"docker-credential-{name} list") if _HELPER.fullmatch(name) else None
+    look = f"see what {listing} says, or " if listing else ""
+    return f"{look}take {shown(name)} out of credsStore and credHelpers in Docker's config.json"
 
 
 def of_certificate(fault: str) -> str | None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from agent.model import hints
+from agent.model.commands import command
 from agent.model.problem import Problem
 from agent.model.problems.aws import ClockSkew
 from agent.model.problems.keeping import ConfigUnwritable
@@ -195,7 +196,7 @@ def cli_failed(hostname: str, text: str) -> Problem:
         return ConfigUnwritable(
             hostname,
             f"docker login to {hostname} could not save its result in the agent's runtime directory: {text}",
-            hint="make room on the file system of the runtime directory: `df -h /run` shows how full it is",
+            hint="make room on the file system of the agent's runtime directory",
         )
     return DockerCliFailed(hostname, f"docker login to {hostname} failed: {text or 'it printed nothing'}")
 
@@ -275,7 +276,8 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
             elsewhere = found is not None and found[1] not in (hostname, hostname.partition(":")[0])
             name = f"the name {found[1]}, to which {hostname} sends," if found and elsewhere else f"the name {hostname}"
             looked_up = found[1] if found and elsewhere else hostname.partition(":")[0]
-            hint = RegistryDns.hint.replace("HOST", looked_up)
+            lookup = command("getent hosts", looked_up)
+            hint = hints.of_name(lookup) if lookup else None
             return RegistryDns(hostname, f"{name} does not resolve to an address{cause}", hint=hint)
         case Fault.UNREACHABLE:
             proxy = hints.PROXY if "proxy" in detail.lower() else None

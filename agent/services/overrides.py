@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from agent.model.commands import command
 from agent.model.docker_auth import ConfigError, Document, Entry, entries, entries_of, parse_config
 from agent.model.problem import Problem
 from agent.model.problems.keeping import LoginOverridden
@@ -38,7 +39,7 @@ class Overrides:
         reasons += [
             (
                 f"{path} has another login for {key}, which podman and skopeo use first",
-                f"`podman logout --authfile {path} {key}` removes it",
+                _removal(path, key),
             )
             for path, key in _shadows(order, podman)
         ]
@@ -46,6 +47,11 @@ class Overrides:
             return []
         messages, hints = zip(*reasons, strict=True)
         return [LoginOverridden(hostname, "; ".join(messages), hint="; ".join(hints))]
+
+
+def _removal(path: str, key: str) -> str:
+    run = command("podman logout --authfile", path, key)
+    return f"{run} removes it" if run else "remove it from that file"
 
 
 def _logins_in(auth_config: str | None) -> dict[str, Entry]:

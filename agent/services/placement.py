@@ -21,6 +21,7 @@ from agent.model.docker_auth import (
     remove,
     store_of,
 )
+from agent.model.hints import of_helper
 from agent.model.ledger import LedgerEntry
 from agent.model.problems.keeping import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry
@@ -233,7 +234,9 @@ class Placement:
                 return Placed(helper, login, ours=False, refusal=refusal, older=older)
             login = await self._get(helper, key)
         if login is None:
-            raise CredentialStoreFailed(key, f"docker-credential-{helper} said that it stored, but has no login")
+            raise CredentialStoreFailed(
+                key, f"docker-credential-{helper} said that it stored, but has no login", hint=of_helper(helper)
+            )
         if not entry.same_login(login):
             return self._not_kept(order, helper, login, wrote=wrote, new=not login.same_login(before))
         self._altered.pop(key, None)
@@ -258,8 +261,8 @@ class Placement:
         refusal = CredentialStoreFailed(
             key,
             f"docker-credential-{helper} said that it stored, but gives another login",
-            hint=f"see what `docker-credential-{helper} list` says; `registry-agent renew {hostname}` stores the login "
-            f"again; or take {helper} out of credsStore and credHelpers in Docker's config.json",
+            hint=f"`registry-agent renew {hostname}` stores the login again; if that does not help, "
+            f"{of_helper(helper)}",
         )
         older = altered or self._is_known(order.registry, login)
         return Placed(helper, login, ours=False, refusal=refusal, older=older)

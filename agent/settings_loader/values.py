@@ -135,7 +135,11 @@ def many(item: Callable[[str], object], example: str) -> Kind:
 
 def url(*, plain: bool) -> Kind:
     """`https://…`, `unix:/path`, or `http://…`: to loopback, or anywhere where `plain` is allowed."""
-    hint = "write https://…, " + ("http://…" if plain else "http:// to loopback") + ", or unix:/path/to.sock"
+    hint = (
+        "write https://…, "
+        + ("http://…" if plain else "http:// to loopback")
+        + ", or unix: and the absolute path of a socket"
+    )
 
     def check(value: object) -> object:
         if value == "":

@@ -130,7 +130,7 @@ class StatusServer:
             return StatusListenFailed(
                 str(self._socket_path),
                 f"the status socket {self._socket_path} cannot be opened: {_reason(fault)}",
-                hint=f"see who has it (`ls -l {self._socket_path}`), and let the agent's user write there",
+                hint="see which program has the socket, and let the agent's user write in its directory",
             )
         self._log.info("status.listening", address=f"unix:{bound.getsockname()}")
         return None

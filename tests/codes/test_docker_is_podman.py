@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 import trustme
 
+from tests.codes import here
 from tests.codes.causes import causes
 from tests.codes.programs import script
 from tests.codes.world import USER, Door, World
@@ -22,8 +23,9 @@ PERSONS: Final = base64.b64encode(b"a-person:her-own-password").decode()
 
 
 @pytest.fixture
-def programs(world: World) -> Path:
-    """The first directory on PATH; nothing is in it yet."""
+def programs(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only directory on PATH; nothing is in it yet. Root keeps its capabilities, without which podman does not run."""
+    monkeypatch.setattr(here, "_POWERLESS", ())
     directory = world.home / "bin"
     directory.mkdir()
     world.env["PATH"] = str(directory)

@@ -32,19 +32,13 @@ class ConfigInvalid(Problem):
 class ConfigUnwritable(Problem):
     code = "config_unwritable"
     severity = Severity.ERROR
-    hint = (
-        "make room on its disk, or make Docker's configuration directory writable for this user: `sudo chown "
-        "-R USER ~/.docker`"
-    )
+    hint = "make room on its disk, or let the agent's user write in Docker's configuration directory"
 
 
 class CredentialStoreFailed(Problem):
     code = "credential_store_failed"
     severity = Severity.ERROR
-    hint = (
-        "see what `docker-credential-NAME list` says, or take NAME out of credsStore and credHelpers in "
-        "Docker's config.json"
-    )
+    hint = "repair the credential helper, or take it out of credsStore and credHelpers in Docker's config.json"
 
 
 class LoginOverridden(Problem):

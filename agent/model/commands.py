@@ -1,0 +1,35 @@
+"""Commands in hints, which a person can paste into a shell."""
+
+import re
+import shlex
+from typing import Final
+
+from agent.model.text import CONTROL, printable
+
+_LONGEST: Final = 400
+# A back quote ends the command in the hint's own text; the word HOST in a hint stands for its subject (`Problem`).
+_UNSAFE: Final = re.compile(rf"{CONTROL.pattern}|`|\bHOST\b")
+
+
+def command(program: str, *operands: object) -> str | None:
+    """`program` with `operands` in back quotes, quoted for a shell.
+
+    Args:
+        program: the command's own words, such as "sudo chown"; they are not quoted.
+        operands: names and paths from outside.
+
+    Returns:
+        None where no text that fits into a hint would run exactly this: an operand is empty, looks like an option,
+        is too long, or holds what a terminal does not show (control characters, bytes that are not UTF-8). Then the
+        hint says in words what to do.
+    """
+    words = [str(operand) for operand in operands]
+    if any(not word or word.startswith("-") or _UNSAFE.search(word) for word in words):
+        return None
+    text = " ".join([program, *map(shlex.quote, words)])
+    return f"`{text}`" if len(text) <= _LONGEST else None
+
+
+def shown(outside: object) -> str:
+    """A name or path from outside in a hint's own words, where a back quote would look like the start of a command."""
+    return printable(str(outside).replace("`", "'"), 300)
