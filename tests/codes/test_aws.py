@@ -17,7 +17,6 @@ from agent.demo.faults import CAPTIVE_PORTAL, Answer, Fault
 from agent.demo.registries import EcrAuth, PretendRegistry
 from agent.demo.tls import server_context
 from tests.codes.causes import causes
-from tests.codes.profiles import DEVICE, Profiles
 from tests.codes.programs import script
 from tests.codes.sources import PLAIN
 from tests.codes.world import NATIVE, REGION, Door, World
@@ -44,46 +43,6 @@ def test_no_instance_role(world: World, fault: str) -> None:
     world.start({"aws": {"call_timeout_s": 1}})
     warning = world.raised("aws_credentials_missing", door.hostname, says="metadata")
     assert "hop limit" in warning["hint"]
-    mend(world, aws, door, "aws_credentials_missing")
-
-
-@causes("aws_credentials_missing")
-@pytest.mark.parametrize("setup", [Profiles.mfa, Profiles.nested_mfa])
-def test_a_profile_that_needs_an_mfa_code(world: World, setup: Callable[[Profiles], None]) -> None:
-    """The profile and the device are named, and a command that helps; another profile is used at once."""
-    aws = world.aws()
-    profiles = Profiles(world, aws)
-    setup(profiles)
-    door = world.ecr(aws)
-    world.start({"aws": {"profile": "team"}})
-    warning = world.raised(
-        "aws_credentials_missing", door.hostname, says=f"profile team needs an MFA code from {DEVICE}"
-    )
-    assert warning["needs"] == "user"
-    assert f"`aws sts get-caller-identity --region {REGION} --profile team`" in warning["hint"]
-    assert f"`registry-agent renew {door.hostname}`" in warning["hint"]
-    profiles.keys()
-    mend(world, aws, door, "aws_credentials_missing")
-
-
-@causes("aws_credentials_missing")
-@pytest.mark.parametrize("setup", [Profiles.sso, Profiles.legacy_sso, Profiles.nested_sso])
-def test_a_profile_that_needs_an_sso_login(world: World, setup: Callable[[Profiles], None]) -> None:
-    """The login of `aws sso login` has expired; the agent uses the next one by itself."""
-    aws = world.aws()
-    profiles = Profiles(world, aws)
-    setup(profiles)
-    token = profiles.portal()
-    profiles.keep_sso_token(token, timedelta(hours=-1))
-    door = world.ecr(aws)
-    world.start({"aws": {"profile": "team"}})
-    warning = world.raised("aws_credentials_missing", door.hostname, says="profile team needs an SSO login")
-    assert warning["needs"] == "user"
-    profile = "base" if setup is Profiles.nested_sso else "team"
-    assert warning["hint"] == (
-        f"run `aws sso login --profile {profile}`, then run `registry-agent renew {door.hostname}`"
-    )
-    profiles.keep_sso_token(token)
     mend(world, aws, door, "aws_credentials_missing")
 
 

@@ -20,6 +20,7 @@ from tests.rig.needs import need
 from tests.rig.terminal import ControllingTerminal
 from tests.rig.waiting import until
 
+pytestmark = pytest.mark.timeout(300)  # each runs several commands to their end
 ROLE: Final = "arn:aws:iam::210987654321:role/pull"
 TEAM: Final = {"aws": {"profile": "team"}}
 
@@ -42,7 +43,7 @@ def command(world: World, *args: str) -> subprocess.CompletedProcess[str]:
             **terminal.popen,
         )
         try:
-            out, err = process.communicate(timeout=50)
+            out, err = process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{args} does not end; on the terminal: {terminal.written()!r}") from None
         finally:

@@ -1,5 +1,6 @@
 """Profiles that need a person: what the problem says, and that the SDK never asks."""
 
+import importlib.util
 import json
 import os
 import re
@@ -8,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import aiobotocore
-import botocore
 import pytest
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher
 from aiobotocore.session import AioSession
@@ -49,6 +48,10 @@ TYPE: Final = (
     "mfa_serial"
 )
 
+LIBRARIES: Final = (
+    *("aiobotocore", "botocore", "aiohttp", "dateutil", "jmespath", "prometheus_client", "structlog", "tenacity"),
+    "urllib3",
+)
 _READS_TERMINAL: Final = re.compile(r"getpass\.getpass(?!, etc)|(?<![\w.])input\(|sys\.stdin|/dev/tty")
 
 
@@ -203,9 +206,11 @@ def _asking(package: str) -> list[str]:
     return found
 
 
-def test_the_sdk_prompts_in_one_place() -> None:
+def test_libraries_prompt_in_one_place() -> None:
     """Only where a role wants an MFA code, by a function that the agent replaces; a new release may add others."""
-    packages = [module.__path__[0] for module in (botocore, aiobotocore)]
+    specs = [importlib.util.find_spec(name) for name in LIBRARIES]
+    packages = [place for spec in specs if spec for place in spec.submodule_search_locations or ()]
+    assert len(packages) == len(LIBRARIES)
     assert [line for package in packages for line in _asking(package)] == [
         "credentials.py: self._mfa_prompter = getpass.getpass",  # of a fetcher; the provider always passes its own
         "credentials.py: prompter=getpass.getpass,",

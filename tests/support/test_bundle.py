@@ -39,7 +39,8 @@ async def test_it_holds_what_support_needs(machine: Machine) -> None:
     program(machine.bin, "journalctl", f"echo '{json.dumps(entry)}'")
     machine.set({"log": {"level": "debug"}, "renewal": {"fraction": 7}})
     machine.env |= {"REGISTRY_AGENT_AWS_REGION": "eu-west-1"}
-    (machine.docker / "config.json").write_text('{"auths": {}, "credsStore": "pass"}')
+    program(machine.bin, "docker-credential-here", "exit 1")
+    (machine.docker / "config.json").write_text('{"credsStore": "here", "credHelpers": {"ghcr.io": "nowhere-on-path"}}')
     with answering(machine.socket, ANSWERS):
         done = await machine.run("-o", "out.tar.gz", "--set", "docker.login_timeout_s=20")
     assert done.code == 0
@@ -59,7 +60,9 @@ async def test_it_holds_what_support_needs(machine: Machine) -> None:
     line = {"time": "2026-01-01T00:00:00+00:00", "priority": 4, "program": "", "message": EVENT}
     assert json.loads(files["journal.jsonl"]) == line
     (config, *_) = json.loads(files["docker-config.json"])["files"]
-    assert (config["credsStore"], config["helper_programs"]) == ("pass", {"pass": "not on PATH"})
+    assert (config["credsStore"], config["credHelpers"]) == ("here", {"ghcr.io": "nowhere-on-path"})
+    helpers = {"here": f"{machine.bin}/docker-credential-here", "nowhere-on-path": "not on PATH"}
+    assert config["helper_programs"] == helpers
     assert b"Max open files" in files["process.txt"]
     assert f"of the agent, process {os.getpid()}".encode() in files["process.txt"]
 
