@@ -37,7 +37,7 @@ test: $(VENV)/test.stamp
 
 torture: $(VENV)/test.stamp
 	@scripts/system-packages.sh test
-	@$(BIN)/pytest -m torture --timeout 0
+	@$(BIN)/pytest -m "torture or hypothesis" --hypothesis-profile long --timeout 0
 
 # What is measured has what runs and nothing else: linters and tests bring packages that change what an import costs.
 bench: $(VENV)/test.stamp .bench/runtime.stamp

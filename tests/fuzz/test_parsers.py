@@ -10,7 +10,6 @@ from tests.fuzz.all_targets import NAMES, all_targets
 from tests.fuzz.mutation import mutated, pumped
 from tests.fuzz.target import SIZE, Target, TooSlowError, run
 
-_EXAMPLES = 20
 _INPUTS = 150
 
 
@@ -37,7 +36,7 @@ def test_nothing_crashes_a_parser(name: str) -> None:
         st.text(max_size=100).map(lambda text: text.encode("utf-8", "surrogatepass")),
     )
 
-    @settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(suppress_health_check=list(HealthCheck), database=None)
     @given(inputs)
     def check(data: bytes) -> None:
         run(target, data)

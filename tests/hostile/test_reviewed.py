@@ -26,6 +26,7 @@ from agent.web.token import Bearer, TokenFile
 from tests.codes.world import LOGIN, World
 from tests.fakes import FakeClock, FakeJournal, FakeLog, NoLookout, process
 from tests.hostile.screens import ATTACK, RAW, Screens
+from tests.rig.waiting import PATIENCE_S
 from tests.services.test_logins import GHCR, Stage
 
 ESCAPES: Final = ATTACK.replace("\0", "").replace("/", "")
@@ -173,7 +174,7 @@ async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pyte
         assert probes.searches == 2, "one for docker, one for aws"
     finally:
         probes.answers.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while board.snapshot.warnings:
             await watch.look()
     assert (board.snapshot.warnings, watch.docker_present.is_set()) == ((), True)

@@ -87,7 +87,7 @@ def test_a_hostile_control_plane(world: World, name: str) -> None:
         )
         assert _used(world) < MOST_MEMORY
         plane.speak = says(reply(b'{"secrets": [%s]}' % secret))
-        world.agent.wait_logged_in(door.hostname, timeout=25)
+        world.agent.wait_logged_in(door.hostname)
     assert _used(world) < MOST_MEMORY
 
 
@@ -133,7 +133,7 @@ def test_a_hostile_etag(world: World, name: str) -> None:
         until("a first answer", lambda: plane.requests)
         world.agent.wait_for("the first pass", lambda s: s["phase"] == "running")
         plane.speak = says(reply(b'{"secrets": [%s]}' % secret, b"ETag: " + etag + b"2"))
-        world.agent.wait_logged_in(door.hostname, timeout=10)
+        world.agent.wait_logged_in(door.hostname)
 
 
 def _challenge(realm: str) -> bytes:
@@ -168,7 +168,7 @@ def test_hostile_registries(world: World, metadata: Raw) -> None:
             return hostnames <= {warning["subject"] for warning in status["warnings"]}
 
         # A few take any password: what they say is not HTTP's affair.
-        world.agent.wait_for("the first pass", lambda s: s["phase"] == "running", timeout=40)
+        world.agent.wait_for("the first pass", lambda s: s["phase"] == "running")
         states = {row["hostname"]: row["state"] for row in world.agent.status()["registries"]}
         assert all_told(world.agent.status()) or set(states.values()) <= {"logged_in", "retrying", "rejected"}
         assert not any(password in request for request in metadata.requests)
@@ -190,7 +190,7 @@ def test_a_hostile_dashboard(world: World, name: str) -> None:
         if name not in ("zip-bomb", "10-gb", "raw-status"):  # which begin with 200
             world.raised("report_failed", server.url)
         server.speak = says(reply(b"", status=b"204 Taken"))
-        world.agent.wait_for("its end", lambda s: "report_failed" not in {w["code"] for w in s["warnings"]}, timeout=20)
+        world.agent.wait_for("its end", lambda s: "report_failed" not in {w["code"] for w in s["warnings"]})
     assert _used(world) < MOST_MEMORY
 
 
@@ -242,7 +242,7 @@ def test_a_hostile_aws(world: World, name: str, role: bool) -> None:
     with raw(AWS_REPLIES[name]) as server:
         world.env["AWS_ENDPOINT_URL_STS" if role else "AWS_ENDPOINT_URL_ECR"] = server.url
         world.start({"aws": {"call_timeout_s": 3}})
-        world.agent.wait_for("its fault", lambda s: door.hostname in {w["subject"] for w in s["warnings"]}, timeout=25)
+        world.agent.wait_for("its fault", lambda s: door.hostname in {w["subject"] for w in s["warnings"]})
         assert "root:" not in json.dumps(world.agent.status())
         assert _used(world) < MOST_MEMORY
 

@@ -21,6 +21,7 @@ from agent.services import secret_sources
 from agent.services.secrets import Secrets
 from agent.settings import SecretsSettings, Settings
 from tests.fakes import ClockedLookout, FakeClock, FakeLog, NoLookout
+from tests.rig.waiting import PATIENCE_S
 
 URL = "https://secrets.example.com/"
 
@@ -127,7 +128,7 @@ class Bench:
 
     async def quiet(self) -> None:
         """Until both loops wait for the clock (the readings happen in threads)."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while self.clock.waiting < 2:  # noqa: ASYNC110 - the fake clock counts who waits, and rings no bell
                 await asyncio.sleep(0.001)
 
@@ -343,7 +344,7 @@ async def test_what_failed_is_read_again_although_nothing_changes(bench: Bench) 
     bench.write("a.json", item("one"))
     async with bench.running():
         assert bench.record.codes == ["secrets_unavailable"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while bench.record.codes:
                 await bench.pass_seconds(1)
         assert bench.record.told[-1] == ["one"]
@@ -424,7 +425,7 @@ async def test_a_slow_address_delays_the_first_word_by_two_seconds_at_most(url_b
     url_bench.write("a.json", item("from-file"))
     url_bench.address.answer = None
     task = asyncio.create_task(url_bench.build().run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while url_bench.clock.waiting < 1:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.001)
     await url_bench.clock.advance(1.9)
