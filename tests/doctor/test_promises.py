@@ -87,18 +87,18 @@ def test_it_changes_nothing(world: World, doctor: Doctor) -> None:
     world.agent.end()
     assert (world.agent.state / "state.json").exists()
     before = _everything(world.home)
-    for arguments in ((), (door.hostname,), (f"{wrong.hostname}/org/app:1", "--try")):
+    for arguments in ((), (f"{wrong.hostname}/org/app:1", "--try")):
         doctor(*arguments)
         after = _everything(world.home)
         # The runtime directory had a login in it, and is empty again.
         runtime = str(world.agent.runtime)
         assert after.keys() == before.keys()
         assert {path for path in after if after[path] != before[path]} <= {runtime}
-    for directory in (world.agent.runtime, world.agent.state):
-        directory.rename(world.home / "away")
-        doctor(door.hostname)
-        assert not directory.exists()
-        (world.home / "away").rename(directory)
+    directories = (world.agent.runtime, world.agent.state)
+    for directory in directories:
+        directory.rename(world.home / f"away-{directory.name}")
+    doctor(door.hostname)
+    assert not any(directory.exists() for directory in directories)
 
 
 def test_no_secret_gets_out(world: World) -> None:
@@ -113,7 +113,7 @@ def test_no_secret_gets_out(world: World) -> None:
     process: subprocess.Popen[bytes] | None = None
     sampler = Sampler(lambda: process.pid if process else None)
     heard: dict[str, bytes] = {}
-    for number, arguments in enumerate((["--json"], [], ["--json", f"{door.hostname}/org/app:1"])):
+    for number, arguments in enumerate(([], ["--json", f"{door.hostname}/org/app:1"])):
         command = [str(REGISTRY_AGENT), "doctor", "--config", str(world.settings_file), *arguments]
         process = subprocess.Popen(
             world.here.args(command), env=world.agent.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
