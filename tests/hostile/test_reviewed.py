@@ -121,10 +121,10 @@ async def test_another_token_file_does_not_wait_for_one_that_hangs() -> None:
 
     def read(file: Path) -> Sensitive:
         if file == Path("/dead"):
-            release.wait(20)
+            release.wait(PATIENCE_S)
         return Sensitive(file.name)
 
-    token = TokenFile(lambda: path, read, patience_s=2)
+    token = TokenFile(lambda: path, read, patience_s=20)
     before = asyncio.create_task(token.check("Bearer dead"))
     await asyncio.sleep(0)
     try:
