@@ -49,7 +49,7 @@ coverage: prepare
 	@$(PYTEST) --cov --cov-report=term
 
 torture: prepare torture-venv
-	@$(BIN)/pytest -m torture --timeout 0
+	@$(BIN)/pytest -m "torture or hypothesis" --hypothesis-profile long --timeout 0
 
 # What is measured has what runs and nothing else: linters and tests bring packages that change what an import costs.
 bench: test-venv bench-venv

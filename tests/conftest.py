@@ -6,8 +6,14 @@ from collections.abc import Generator
 from typing import Final, TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.report import Report
+from tests.torture.campaign import times
+
+settings.register_profile("short", deadline=None, max_examples=20)
+settings.register_profile("long", deadline=None, max_examples=times(5000))
+settings.load_profile("short")  # `make torture` asks for the other
 
 _SHARING: Final = frozenset({"image", "install", "page", "e2e"})
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)

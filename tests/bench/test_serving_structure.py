@@ -17,6 +17,7 @@ from agent.observe.redaction import Scrubber
 from agent.services.board import Board
 from agent.web.events import EventStream
 from tests.fakes import EPOCH, FakeClock, FakeJournal, process
+from tests.rig.waiting import PATIENCE_S
 from tests.web.serving import serving
 
 READERS = 30
@@ -70,7 +71,7 @@ async def test_an_event_is_put_together_once_for_all_streams(
     async with serving() as rig, rig.on_tcp() as tcp:
         streams = [await tcp.get("/v1/events") for _ in range(READERS)]
         rig.log_in()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             for stream in streams:
                 await stream.content.readuntil(b"\n\n")
                 assert b"ghcr.io" in await stream.content.readuntil(b"\n\n")

@@ -137,7 +137,7 @@ async def test_an_agent_that_hangs_does_not_outlast_the_timeout(tmp_path: Path, 
     async with await asyncio.start_unix_server(hang, place):
         began = time.monotonic()
         answer = await command("renew", "--timeout", "1", socket=place)
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 60
     assert (answer.code, "gives no answer within" in answer.err) == (1, True)
 
 

@@ -97,7 +97,7 @@ async def test_each_change_of_size_is_drawn_at_once() -> None:
                 terminal.resize(columns, 24)
                 terminal.signal(signal.SIGWINCH)
                 seen = await terminal.shows("q ends", after=seen)
-            assert time.monotonic() - began < 6
+            assert time.monotonic() - began < 9
 
 
 async def test_an_agent_that_goes_is_said_and_one_that_comes_is_shown() -> None:

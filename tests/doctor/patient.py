@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.codes.world import World
+from tests.rig.waiting import PATIENCE_S
 
 Link = dict[str, Any]
 
@@ -60,7 +61,7 @@ class Doctor:
     def __init__(self, world: World) -> None:
         self._world: Final = world
 
-    def __call__(self, *args: str, timeout: float = 40.0) -> Told:
+    def __call__(self, *args: str, timeout: float = PATIENCE_S) -> Told:
         done = self._world.agent.command(
             "doctor", "--config", str(self._world.settings_file), "--json", *args, timeout=timeout
         )

@@ -20,9 +20,10 @@ from tests.hunt.canary import Canary, Hunt
 from tests.hunt.sampler import Sampler
 from tests.rig.agent import REGISTRY_AGENT
 from tests.rig.needs import need
-from tests.rig.waiting import until
+from tests.rig.waiting import PATIENCE_S, until
 
-TOTAL_S: Final = 30.0
+TOTAL_S: Final = 100.0
+"""It ends in half a minute, on a busy machine later; the kernel alone gives up on a connection after two minutes."""
 EVIL: Final = "\x1b]0;owned\x07\u202e\u2028"
 DEAD: Final = """
 import signal, socket
@@ -86,18 +87,18 @@ def test_it_changes_nothing(world: World, doctor: Doctor) -> None:
     world.agent.end()
     assert (world.agent.state / "state.json").exists()
     before = _everything(world.home)
-    for arguments in ((), (door.hostname,), (f"{wrong.hostname}/org/app:1", "--try")):
+    for arguments in ((), (f"{wrong.hostname}/org/app:1", "--try")):
         doctor(*arguments)
         after = _everything(world.home)
         # The runtime directory had a login in it, and is empty again.
         runtime = str(world.agent.runtime)
         assert after.keys() == before.keys()
         assert {path for path in after if after[path] != before[path]} <= {runtime}
-    for directory in (world.agent.runtime, world.agent.state):
-        directory.rename(world.home / "away")
-        doctor(door.hostname)
-        assert not directory.exists()
-        (world.home / "away").rename(directory)
+    directories = (world.agent.runtime, world.agent.state)
+    for directory in directories:
+        directory.rename(world.home / f"away-{directory.name}")
+    doctor(door.hostname)
+    assert not any(directory.exists() for directory in directories)
 
 
 def test_no_secret_gets_out(world: World) -> None:
@@ -112,7 +113,7 @@ def test_no_secret_gets_out(world: World) -> None:
     process: subprocess.Popen[bytes] | None = None
     sampler = Sampler(lambda: process.pid if process else None)
     heard: dict[str, bytes] = {}
-    for number, arguments in enumerate((["--json"], [], ["--json", f"{door.hostname}/org/app:1"])):
+    for number, arguments in enumerate(([], ["--json", f"{door.hostname}/org/app:1"])):
         command = [str(REGISTRY_AGENT), "doctor", "--config", str(world.settings_file), *arguments]
         process = subprocess.Popen(
             world.here.args(command), env=world.agent.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -157,5 +158,5 @@ def test_a_signal_leaves_nothing_behind(world: World, how: signal.Signals) -> No
     until("a login", began.exists)
     assert list(world.agent.runtime.glob("logins-doctor-*"))
     process.send_signal(how)
-    assert process.wait(20) == 130
+    assert process.wait(PATIENCE_S) == 130
     assert not list(world.agent.runtime.glob("logins*"))

@@ -55,14 +55,14 @@ def test_a_killed_agent_leaves_nothing_behind_and_loses_nothing(make_agent: Make
         agent.give("team-silent", SILENT, username="alice", password="secret-of-silent")
         for name in MANY:
             agent.give(name.partition(".")[0], name, username=name, password=password(name))
-        agent.start().wait_logged_in(*MANY, timeout=30)
+        agent.start().wait_logged_in(*MANY)
         left = until("a login in its private directory", lambda: _login_directories(agent))
         agent.end(signal.SIGKILL)
         assert set(left) <= set(_login_directories(agent))
         assert set(agent.docker_config()["auths"]) == set(MANY)
 
         (agent.secrets / "team-silent.json").unlink()
-        agent.start().wait_logged_in(*MANY, timeout=30)
+        agent.start().wait_logged_in(*MANY)
         until("the sweep", lambda: not _login_directories(agent))
         assert set(agent.docker_config()["auths"]) == set(MANY)
         assert agent.status()["condition"] == "healthy"

@@ -25,7 +25,7 @@ def test_twenty_registries_log_in_at_once_and_nothing_is_lost(make_agent: MakeAg
     for name in MANY:
         agent.give(name.partition(".")[0], name, username=name, password=password(name))
 
-    status = agent.start().wait_logged_in(*MANY, timeout=30)
+    status = agent.start().wait_logged_in(*MANY)
 
     auths = {name: {"auth": base64.b64encode(f"{name}:{password(name)}".encode()).decode()} for name in MANY}
     assert agent.docker_config() == {**before, "auths": {"other.example.test": FOREIGN, **auths}}

@@ -50,7 +50,7 @@ def test_what_docker_logout_drops_is_put_back(make_agent: MakeAgent, machine: Ma
     assert machine.namespace.run("docker", "logout", PRIVATE, env=agent.env).returncode == 0
     assert PRIVATE not in agent.docker_config()["auths"]
 
-    until("the entry's return", lambda: agent.docker_config()["auths"].get(PRIVATE) == entry("alice"), timeout=5)
+    until("the entry's return", lambda: agent.docker_config()["auths"].get(PRIVATE) == entry("alice"))
     status = agent.wait_for("the notice", lambda s: ("login_restored", PRIVATE) in warnings(s))
     assert status["condition"] == "healthy"
 
@@ -66,7 +66,7 @@ def test_logins_by_hand_at_the_same_moment_lose_nothing(make_agent: MakeAgent, m
     agent.wait_logged_in(*MANY)
 
     expected = {PRIVATE: entry("alice"), **{name: entry(name) for name in MANY}}
-    until("everything in config.json", lambda: agent.docker_config()["auths"] == expected, timeout=10)
+    until("everything in config.json", lambda: agent.docker_config()["auths"] == expected)
 
 
 @pytest.mark.usefixtures("cloud")

@@ -51,7 +51,6 @@ def test_a_dockerfile_that_starts_from_a_private_image_builds(
     engine.must("build", "--network=none", "--tag=built", context, config=agent.docker, program=program, env=variables)
 
 
-@pytest.mark.timeout(120)
 def test_no_pull_fails_while_tokens_come_and_go(
     make_agent: MakeAgent, engine: Engine, cloud: Cloud, ecr_image: str
 ) -> None:

@@ -53,7 +53,7 @@ def test_an_answer_that_never_ends(tmp_path: Path, begin: bytes, then: bytes) ->
         pytest.raises(NoAnswer, match="gives no answer within 1 s"),
     ):
         AgentSocket([tmp_path / "agent.sock"]).status(0.6)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_an_answer_that_is_no_agents(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,10 +158,14 @@ async def test_who_writes_in_the_last_microsecond_loses_nothing(
 
 
 async def test_a_stranger_who_writes_all_the_time_loses_nothing(config: DockerConfigFile) -> None:
-    """Docker's own way: read, add an entry, write a temporary file, rename, without any lock."""
+    """Docker's own way: read, add an entry, write a temporary file, rename, without any lock.
+
+    An update may give up after a while, but what it or the other program reports as written is there.
+    """
     write(config.path)
     stop = threading.Event()
     written: list[str] = []
+    ours: list[str] = []
 
     def stranger() -> None:
         while not stop.is_set():
@@ -171,18 +176,21 @@ async def test_a_stranger_who_writes_all_the_time_loses_nothing(config: DockerCo
             write(temporary, document)
             temporary.rename(config.path)
             written.append(name)
-            stop.wait(0.002)
+            stop.wait(0.01)
 
     thread = threading.Thread(target=stranger)
     thread.start()
     try:
-        for number in range(30):
-            await config.update(put(f"r{number}.example"))
+        for number in range(10):
+            with suppress(ConfigUnwritable):
+                await config.update(put(f"r{number}.example"))
+                ours.append(f"r{number}.example")
     finally:
         stop.set()
         thread.join()
-    assert set(written) <= logins(config.path)
+    assert {*written, *ours} <= logins(config.path)
     assert written
+    assert ours
 
 
 async def test_a_stranger_who_is_just_writing_in_place_is_waited_for(config: DockerConfigFile) -> None:
@@ -316,14 +324,13 @@ def test_kill_9_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
     """Valid JSON with every entry that is not ours, however often the writer is killed."""
     path = tmp_path / "config.json"
     write(path)
-    for round_ in range(6):
+    for round_ in range(3):
         before = path.stat().st_ino
         command = shlex.split(update_once(tmp_path, "ghcr.io", f"p{round_}", 100_000))
         with subprocess.Popen(command, cwd=ROOT) as writer:
-            deadline = time.monotonic() + 20
-            while path.stat().st_ino == before and time.monotonic() < deadline:
+            while path.stat().st_ino == before:
                 assert logins(path) >= {"their.example"}
-            for _ in range(round_ * 7):
+            for _ in range(round_ * 15):
                 assert logins(path) == {"their.example", "ghcr.io"}
             writer.send_signal(signal.SIGKILL)
         document = json.loads(path.read_text())

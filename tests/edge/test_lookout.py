@@ -13,6 +13,7 @@ from agent.edge import lookout as lookout_module
 from agent.edge import secret_files
 from agent.edge.inotify import Inotify
 from agent.edge.lookout import Lookout
+from tests.rig.waiting import PATIENCE_S
 
 NEVER_S = 3600.0
 
@@ -39,13 +40,13 @@ async def looking(tick_s: float, hangs_s: float = 30) -> AsyncIterator[Lookout]:
 
 
 async def heard(changed: asyncio.Event) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await changed.wait()
     changed.clear()
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - another thread makes it so
             await asyncio.sleep(0.005)
 

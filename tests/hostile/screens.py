@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tests.codes.servers import Dashboard
 from tests.codes.world import World
-from tests.hunt.outlets import Notifications, said
+from tests.hunt.outlets import Notifications, answered, printed
 
 # Written down apart from the agent's own list: C0 but for the line feed, DEL, C1, what is not seen, what turns the
 # direction, what ends a line elsewhere, and halves of characters.
@@ -29,7 +29,7 @@ class Screens:
         """No text holds what moves a cursor, turns the direction or forges a line; JSON holds none when decoded."""
         if not self._world.agent.running:
             return
-        outlets = said(self._world.agent)
+        outlets = self._outlets()
         texts = {name: [content.decode().replace("\r\n", "\n")] for name, content in outlets.items()}
         texts["systemd"] = [self._systemd.heard.decode()]
         texts["push"] = [*_texts(self.dashboard.documents)]
@@ -47,6 +47,15 @@ class Screens:
 
     def close(self) -> None:
         self._systemd.close()
+
+    def _outlets(self) -> dict[str, bytes]:
+        agent = self._world.agent
+        checked = agent.command("check-config")
+        outlets = {**answered(agent.socket), **printed(agent.socket)}
+        outlets["check-config"] = (checked.stdout + checked.stderr).encode()
+        # Last: a request may be logged.
+        outlets["log"] = agent._log.read_bytes()
+        return outlets
 
     def _log_lines_are_its_own(self, log: bytes) -> None:
         """Nobody forged one: each is an event of the agent's."""

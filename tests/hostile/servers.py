@@ -11,7 +11,7 @@ from typing import Final
 
 Speak = Callable[[socket.socket, bytes], None]
 
-_PATIENCE_S: Final = 15.0
+_PATIENCE_S: Final = 120.0
 
 
 class Raw:

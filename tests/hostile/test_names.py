@@ -59,7 +59,7 @@ def test_hostile_texts_in_every_field(world: World, screens: Screens, style: str
         },
         **in_variables,
     )
-    world.agent.wait_logged_in(door.hostname, timeout=30)
+    world.agent.wait_logged_in(door.hostname)
     world.agent.wait_for("the first pass", lambda s: s["phase"] == "running")
     assert {"secret_invalid", "secret_shadowed"} <= {w["code"] for w in world.agent.status()["warnings"]}
     assert not [path for path in (world.home, Path.cwd(), Path("/")) if (path / "owned").exists()]
@@ -75,7 +75,7 @@ def test_user_names_that_are_used(world: World) -> None:
     for door, text in zip(doors, names, strict=True):
         door.registry._auth.users = {text: PASSWORD}  # type: ignore[union-attr]  # each has its own
     world.start()
-    world.agent.wait_for("an outcome of each", lambda s: s["phase"] == "running", timeout=30)
+    world.agent.wait_for("an outcome of each", lambda s: s["phase"] == "running")
     world.agent.wait_logged_in(*(door.hostname for door, text in zip(doors, names, strict=True) if len(text) < 1000))
 
 

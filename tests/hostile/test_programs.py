@@ -52,7 +52,7 @@ def test_directories_that_others_can_write_to(world: World, stranger: Path, monk
     world.agent.give("helped", "registry.example", **LOGIN)
     world.start({"aws": {"identity_token_command": ["identity"]}})
     world.agent.wait_logged_in(world.good.hostname, door.hostname)
-    world.agent.wait_for("an outcome of each", lambda s: s["phase"] == "running", timeout=30)
+    world.agent.wait_for("an outcome of each", lambda s: s["phase"] == "running")
     assert not marker.exists(), marker.read_text()
 
 

@@ -124,8 +124,8 @@ def test_the_agent_leaves_it_to_docker(machine: Machine, everybody: Everybody, t
     agent.give("good", GOOD, **LOGIN)
     agent.start()
     try:
-        agent.wait_logged_in(GOOD, timeout=30)
-        agent.wait_for("its fault", lambda s: REGISTRY in {w["subject"] for w in s["warnings"]}, timeout=30)
+        agent.wait_logged_in(GOOD)
+        agent.wait_for("its fault", lambda s: REGISTRY in {w["subject"] for w in s["warnings"]})
     finally:
         assert agent.end() == 0, agent.log()
     assert everybody.by("aiohttp") == []

@@ -26,6 +26,7 @@ from agent.web.token import Bearer, TokenFile
 from tests.codes.world import LOGIN, World
 from tests.fakes import FakeClock, FakeJournal, FakeLog, NoLookout, process
 from tests.hostile.screens import ATTACK, RAW, Screens
+from tests.rig.waiting import PATIENCE_S
 from tests.services.test_logins import GHCR, Stage
 
 ESCAPES: Final = ATTACK.replace("\0", "").replace("/", "")
@@ -120,10 +121,10 @@ async def test_another_token_file_does_not_wait_for_one_that_hangs() -> None:
 
     def read(file: Path) -> Sensitive:
         if file == Path("/dead"):
-            release.wait(20)
+            release.wait(PATIENCE_S)
         return Sensitive(file.name)
 
-    token = TokenFile(lambda: path, read, patience_s=2)
+    token = TokenFile(lambda: path, read, patience_s=20)
     before = asyncio.create_task(token.check("Bearer dead"))
     await asyncio.sleep(0)
     try:
@@ -173,7 +174,7 @@ async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pyte
         assert probes.searches == 2, "one for docker, one for aws"
     finally:
         probes.answers.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while board.snapshot.warnings:
             await watch.look()
     assert (board.snapshot.warnings, watch.docker_ready.is_set()) == ((), True)

@@ -13,7 +13,7 @@ from agent.__main__ import main
 from agent.cli.status import ANSWERED
 from tests.rig.agent import Agent
 
-_DEADLINE_S: Final = 5.0
+_DEADLINE_S: Final = 120.0
 _TARGETS: Final = (
     "/",
     "/card",

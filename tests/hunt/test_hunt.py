@@ -187,13 +187,13 @@ def test_logins_that_work(chase: Chase, style: str) -> None:  # noqa: PLR0915 - 
             REGISTRY_AGENT_SECRETS_EXCLUDE='["ghcr.invalid"]',
         )
         chase.watch()
-        world.agent.wait_logged_in(*names, timeout=30)
+        world.agent.wait_logged_in(*names)
         for entry in world.agent.docker_config()["auths"].values():
             user, _, value = base64.b64decode(entry.get("auth", "")).decode().partition(":")
             if user == "AWS":
                 chase.canaries.append(Canary("ECR token", value))
         chase.listen()
-        assert world.agent.command("renew", timeout=60).returncode == 0
+        assert world.agent.command("renew").returncode == 0
         for door, name in ((basic, "basic"), (helped, "helped")):
             assert isinstance(door.registry._auth, BasicAuth)
             door.registry._auth.users = {USER: later}  # type: ignore[misc]
@@ -344,7 +344,7 @@ def test_servers_that_repeat_bearer_tokens(chase: Chase) -> None:
         for answer in answers:
             server.speak = says(answer.encode())
             before = len(server.requests)
-            until("both asked again", lambda: len({r[:4] for r in server.requests[before:]}) == 2, timeout=10)  # noqa: B023 - waited for here
+            until("both asked again", lambda: len({r[:4] for r in server.requests[before:]}) == 2)  # noqa: B023 - waited for here
             chase.listen()
         chase.nothing_found(logins=False)  # the login was over before anybody looked
     finally:

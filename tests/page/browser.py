@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Browser, Page, Request
 
+from tests.rig.waiting import PATIENCE_S
+
 SHOTS: Final = Path(__file__).parents[2] / "docs/images"
 _SHOOT: Final = "PAGE_SCREENSHOTS"
 
@@ -27,7 +29,7 @@ class Watched:
     async def open(self, path: str = "/") -> None:
         await self.page.goto(self.origin + path, wait_until="domcontentloaded")
 
-    async def says(self, words: str, selector: str = "#sentence", *, timeout_s: float = 15) -> None:
+    async def says(self, words: str, selector: str = "#sentence", *, timeout_s: float = PATIENCE_S) -> None:
         """Wait until these words stand there."""
         found = self.page.locator(selector).filter(has_text=words)
         await found.first.wait_for(timeout=timeout_s * 1000)
@@ -63,6 +65,7 @@ async def watching(browser: Browser, origin: str, **options: Any) -> AsyncIterat
     """A page of its own; at its end nothing must have gone wrong."""
     context = await browser.new_context(locale="en-GB", timezone_id="UTC", **options)
     try:
+        context.set_default_timeout(PATIENCE_S * 1000)
         watched = Watched(await context.new_page(), origin)
         yield watched
         assert watched.faults == []

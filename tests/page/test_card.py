@@ -15,9 +15,10 @@ from agent.settings import StatusSettings
 from tests.page import axe
 from tests.page.browser import watching
 from tests.page.documents import HOSTILE, healthy, row, worst_day
+from tests.rig.waiting import PATIENCE_S
 from tests.web.serving import Serving, raw, serving
 
-pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 _ELSEWHERE: Final = "dashboard.example"
 
@@ -61,7 +62,7 @@ async def test_pages_of_elsewhere_may_only_where_they_are_allowed(chromium: Brow
         refusals: list[str] = []
         page.on("console", lambda line: refusals.append(line.text))
         await page.goto(origin)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not any("frame-ancestors" in text for text in refusals):  # noqa: ASYNC110 - the browser tells in its own time
                 await asyncio.sleep(0.02)
         assert await page.frame_locator("iframe").locator("#sentence").count() == 0

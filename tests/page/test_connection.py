@@ -21,7 +21,7 @@ from tests.rig.agent import Agent
 from tests.web.serving import Serving, serving, until
 from tests.web_attacks.target import TOKEN, Target
 
-pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 @pytest.fixture

@@ -19,8 +19,6 @@ from tests.rig.namespace import environment
 from tests.rig.waiting import until
 from tests.web_attacks.target import TOKEN
 
-pytestmark = pytest.mark.timeout(120)
-
 DOCUMENT: Final = (Path(__file__).parents[2] / "docs/dashboard.md").read_text()
 _BLOCK: Final = re.compile(r"^## ([\w ]+)\n|^```js\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SHOW: Final = f"""
@@ -73,7 +71,7 @@ class Dashboard:
 
     def wait(self, what: str, registries: int) -> None:
         """Until the last that it showed has so many registries, each logged in."""
-        until(what, lambda: self.shown and _logged_in(self.shown[-1]) == registries, timeout=30)
+        until(what, lambda: self.shown and _logged_in(self.shown[-1]) == registries)
 
 
 def _logged_in(status: Any) -> int:

@@ -15,7 +15,7 @@ from tests.page.browser import Watched, watching
 from tests.page.documents import ECR, HOSTILE, LONG, ecr, healthy, now, put, row, worst_day
 from tests.web.serving import Serving
 
-pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 DESK: Final = {"viewport": {"width": 900, "height": 1100}}
 DARK: Final = {"color_scheme": "dark"}

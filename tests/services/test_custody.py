@@ -25,6 +25,7 @@ from agent.services.charge import Kept
 from agent.services.custody import Custody
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedLookout, FakeClock, FakeJournal, FakeLog, NoLookout, process
+from tests.rig.waiting import PATIENCE_S
 
 GHCR = Registry("ghcr.io")
 OURS = Entry("me", Sensitive("s3cret"))
@@ -143,7 +144,7 @@ async def watching(agent: Agent) -> AsyncIterator[Callable[[Callable[[], object]
 
     async def until(condition: Callable[[], object]) -> float:
         begun = agent.clock.monotonic()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 if agent.clock.waiting:
                     await agent.clock.advance(0.5)
@@ -656,7 +657,7 @@ async def test_a_helper_that_hangs_keeps_no_other_login_waiting(machine: Machine
     script(machine.bin, "slow", "#!/bin/sh\nsleep 1000\n")
     async with watching(agent) as until:
         agent.write({"credHelpers": {"slow.example": "slow"}})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await until(lambda: "ghcr.io" in agent.document().get("auths", {})) < 5
 
 

@@ -14,6 +14,7 @@ from agent.model.status import Engine
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
 from tests.fakes import FakeClock, FakeJournal, FakeLog, NoLookout, process
+from tests.rig.waiting import PATIENCE_S
 
 
 def program(path: Path, text: str) -> None:
@@ -70,7 +71,7 @@ class MissesIt(NoLookout):
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.01)
 

@@ -23,6 +23,7 @@ from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
 from tests.fakes import EPOCH, FakeClock, FakeJournal, FakeLog, process
+from tests.rig.waiting import PATIENCE_S
 
 
 class Renewals:
@@ -124,14 +125,20 @@ async def serving(
 
 
 async def raw(rig: Serving, request: bytes) -> bytes:
-    """What TCP answers to these very bytes, up to the end of the first JSON, of the connection, or of two seconds."""
+    """What TCP answers to these very bytes, up to the end of the first JSON or of the connection.
+
+    After the first bytes it waits two seconds at most for more.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
     writer.write(request)
     answer = bytearray()
     try:
-        async with asyncio.timeout(2):
-            while not answer.endswith(b"}") and (chunk := await reader.read(65536)):
-                answer += chunk
+        while not answer.endswith(b"}"):
+            async with asyncio.timeout(2 if answer else PATIENCE_S):
+                chunk = await reader.read(65536)
+            if not chunk:
+                break
+            answer += chunk
     except TimeoutError:
         pass
     finally:
@@ -140,7 +147,7 @@ async def raw(rig: Serving, request: bytes) -> bytes:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Threads take their own time; five seconds are enough."""
-    async with asyncio.timeout(5):
+    """Threads take their own time."""
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)

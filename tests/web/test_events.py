@@ -10,13 +10,14 @@ from aiohttp import web
 from agent.model.problems.registry import LoginRejected
 from agent.model.status import Phase
 from agent.web.events import EventStream
+from tests.rig.waiting import PATIENCE_S
 from tests.web.serving import Serving, serving
 
 
 async def event(answer: aiohttp.ClientResponse) -> dict[str, Any]:
     """The next event's fields, `data` as the document."""
     fields: dict[str, Any] = {}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while (line := (await answer.content.readline()).decode().rstrip("\n")) or not fields:
             name, _, value = line.partition(": ")
             fields[name] = json.loads(value) if name == "data" else value
@@ -41,7 +42,7 @@ async def test_the_stream_ends_when_the_agent_stops() -> None:
         await event(answer)
         rig.board.set_phase(Phase.STOPPING)
         assert (await event(answer))["data"]["phase"] == "stopping"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             assert await answer.content.read() == b""
 
 
@@ -61,7 +62,7 @@ async def test_a_quiet_stream_is_kept_alive() -> None:
         runner, port = await own_stream(rig, EventStream(rig.board, rig.document, comment_every_s=0.02))
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
             await event(answer)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 assert (await answer.content.readline()).startswith(b":")
         await runner.cleanup()
 
@@ -90,7 +91,7 @@ async def test_a_client_that_never_reads_is_dropped_and_delays_nobody() -> None:
                 await event(answer)
                 if ended.is_set():
                     break
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await ended.wait()
         deaf.close()
         await runner.cleanup()

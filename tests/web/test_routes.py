@@ -7,6 +7,7 @@ import pytest
 
 from agent.model.problems.registry import LoginRejected
 from agent.model.status import Phase, Tool, Tools
+from tests.rig.waiting import PATIENCE_S
 from tests.web.serving import serving
 
 
@@ -54,13 +55,13 @@ async def test_long_poll_answers_at_the_change() -> None:
         await tcp.get("/livez")
         assert not held.done()
         rig.log_in()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             assert (await (await held).json())["revision"] == 1
 
 
 async def test_long_poll_ends_with_its_wait() -> None:
     """Nothing changed within `wait`: the document as it is; another revision than `since`: at once."""
-    async with serving() as rig, rig.on_tcp() as tcp, asyncio.timeout(5):
+    async with serving() as rig, rig.on_tcp() as tcp, asyncio.timeout(PATIENCE_S):
         for query in ({"since": "0", "wait": "0.05"}, {"since": "7", "wait": "9999"}, {"since": "0"}):
             answer = await tcp.get("/v1/status", params=query)
             assert (answer.status, (await answer.json())["revision"]) == (200, 0)
@@ -174,7 +175,7 @@ async def test_errors_are_json_and_tell_nothing_of_the_inside() -> None:
 
 async def test_head_answers_where_get_does() -> None:
     """The same headers, no body, and no stream."""
-    async with serving() as rig, rig.on_tcp() as tcp, asyncio.timeout(5):
+    async with serving() as rig, rig.on_tcp() as tcp, asyncio.timeout(PATIENCE_S):
         for path in ("/v1/status", "/v1/events", "/v1/logs", "/livez", "/metrics", "/openapi.json"):
             answer = await tcp.head(path)
             assert (answer.status, await answer.read()) == (200, b""), path

@@ -1,7 +1,8 @@
-"""A person's browser, and the site of an attacker that it was lured to."""
+"""A browser, and the site of an attacker that it is lured to."""
 
 import json
 import subprocess
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,11 +14,10 @@ from aiohttp import web
 from agent.demo.listening import Listener
 from tests.codes.here import Here
 from tests.rig.namespace import environment
-from tests.rig.waiting import until
+from tests.rig.waiting import PATIENCE_S, until
 
 ATTACKER: Final = "attacker.example"
 _PAGE: Final = Path(__file__).with_name("attacker.html")
-_LOOT_S: Final = 60.0
 _FLAGS: Final = (
     "--headless",
     "--no-sandbox",
@@ -62,42 +62,58 @@ class Site:
         return web.Response(body=_PAGE.read_bytes(), content_type="text/html", headers=self._headers)
 
 
-@contextmanager
-def visiting(url: str, profile: Path) -> Iterator[None]:
-    """Chromium with `url` open."""
-    command = [
-        "chromium",
-        *_FLAGS,
-        f"--host-resolver-rules=MAP {ATTACKER} 127.0.0.1",
-        f"--user-data-dir={profile}",
-        url,
-    ]
-    profile.mkdir(exist_ok=True)
-    with (profile / "said").open("wb") as said:
-        browser = subprocess.Popen(
-            command, env=environment(HOME=str(profile)), stdin=subprocess.DEVNULL, stdout=said, stderr=said
-        )
+class Browser:
+    """Chromium with a profile of its own. Each page is a new tab, closed after its visit."""
+
+    def __init__(self, profile: Path) -> None:
+        self._output: Final = profile / "output"
+        flags = (*_FLAGS, f"--host-resolver-rules=MAP {ATTACKER} 127.0.0.1", f"--user-data-dir={profile}")
+        with self._output.open("wb") as output:
+            self._process: Final = subprocess.Popen(
+                ["chromium", *flags, "--remote-debugging-port=0", "about:blank"],
+                env=environment(HOME=str(profile)),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        port = until("the browser's port", lambda: _first_line(profile / "DevToolsActivePort"))
+        self._control: Final = f"http://127.0.0.1:{port}/json"
+
+    def close(self) -> None:
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self._process.kill()
+        self._process.wait()
+
+    @contextmanager
+    def visiting(self, url: str) -> Iterator[None]:
+        tab = json.loads(self._ask("PUT", f"new?{quote(url, safe='')}"))
         try:
             yield
         finally:
-            browser.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                browser.wait(10)
-            browser.kill()
-            browser.wait()
+            self._ask("GET", f"close/{tab['id']}")
+
+    def lure(self, site: Site, plan: Mapping[str, object], *, home: Site | None = None) -> Loot:
+        """Open the page of `site` by the attacker's name; what it reports, to the site itself or to `home`.
+
+        A page that was visited before comes out of the browser's cache.
+        """
+        home = home or site
+        home.loot = {}
+        plan = {**plan, "home": f"http://127.0.0.1:{home.port}/loot"}
+        with self.visiting(f"{site.origin}/?plan={quote(json.dumps(plan))}"):
+            try:
+                return until("the page's report", lambda: home.loot)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{self._output.read_text()[-4000:]}") from None
+
+    def _ask(self, method: str, what: str) -> bytes:
+        request = urllib.request.Request(f"{self._control}/{what}", method=method)  # noqa: S310 - the browser's
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - as above
+            body: bytes = answer.read()
+        return body
 
 
-def lure(site: Site, plan: Mapping[str, object], profile: Path, *, home: Site | None = None) -> Loot:
-    """Open the page of `site` by the attacker's name; what it brings home, to the site itself unless told otherwise.
-
-    A page that was there before comes out of the browser's cache.
-    """
-    home = home or site
-    home.loot = {}
-    plan = {**plan, "home": f"http://127.0.0.1:{home.port}/loot"}
-    url = f"{site.origin}/?plan={quote(json.dumps(plan))}"
-    with visiting(url, profile):
-        try:
-            return until("the page's report", lambda: home.loot, _LOOT_S)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{(profile / 'said').read_text()[-4000:]}") from None
+def _first_line(file: Path) -> str:
+    return file.read_text().partition("\n")[0] if file.exists() else ""

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,8 @@ from tests.rig.namespace import environment
 from tests.web_attacks.target import HOST, TOKEN, Target
 
 _PROGRAM: Final = Path(sys.executable).with_name("schemathesis")
+PHASES: Final = ("examples", "coverage", "fuzzing")
+ALL_PHASES: Final = (*PHASES, "stateful")
 _LONGEST_WAIT_S: Final = 65
 """More than the agent holds an answer."""
 _EXCEPTIONS: Final = """
@@ -35,14 +38,22 @@ class Asked:
     faults: str
 
 
-def ask(target: Target, token: str | None, home: Path, *, examples: int, seed: int) -> Asked:
-    """All its checks, with so many random requests for each operation beside those that it derives."""
+def ask(
+    target: Target, token: str | None, home: Path, *, examples: int, seed: int, phases: Sequence[str] = PHASES
+) -> Asked:
+    """All its checks, with `examples` random requests for each operation, and those that it derives."""
     address = f"http://{HOST}:{target.port}"
     description = home / "openapi.json"
     request = urllib.request.Request(f"{address}/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"})  # noqa: S310 - the agent's
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the agent's
         description.write_bytes(answer.read())
-    options = [f"--url={address}", "--checks=all", f"--max-examples={examples}", f"--seed={seed}"]
+    options = [
+        f"--url={address}",
+        "--checks=all",
+        f"--phases={','.join(phases)}",
+        f"--max-examples={examples}",
+        f"--seed={seed}",
+    ]
     options += [f"--request-timeout={_LONGEST_WAIT_S}", *([f"--header=Authorization: Bearer {token}"] if token else [])]
     return _run(home, [str(description), *options])
 

@@ -11,10 +11,8 @@ from typing import Final
 import pytest
 
 from tests.codes.here import Here
-from tests.web_attacks.browser import Loot, Site, lure
+from tests.web_attacks.browser import Browser, Loot, Site
 from tests.web_attacks.target import TOKEN, Target
-
-pytestmark = pytest.mark.timeout(180)
 
 NOTHING: Final = re.compile(r"failed: (TypeError|SecurityError|Error)?[\w :',().]*|opaque 0 |loaded |true|[0-9]*")
 """What a browser says by itself; anything else came from the agent."""
@@ -27,10 +25,17 @@ READABLE: Final = frozenset(
 REFUSAL: Final = re.compile(r'basic 403 {"error": {"code": "host_not_allowed", .*|loaded {"error": .*|{"error": .*')
 
 
-@pytest.fixture
-def here() -> Iterator[Here]:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if shutil.which("chromium") is None:
         pytest.skip("needs chromium (package chromium)")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def here() -> Iterator[Here]:
     here = Here()
     yield here
     here.close()
@@ -63,33 +68,33 @@ def plan(target: Target, **more: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("token", [False, True], ids=["without a token", "with a token"])
-def test_a_page_of_another_origin_gains_nothing(site: Site, home: Path, *, token: bool) -> None:
+def test_a_page_of_another_origin_gains_nothing(browser: Browser, site: Site, home: Path, *, token: bool) -> None:
     """It reads nothing, probes included, and renews nothing; that another origin is allowed does not help it."""
     with Target(home, token=token, allow_origins=("http://dashboard.example",)) as target, unmoved(target):
-        assert gained(lure(site, plan(target), home / "profile")) == {}
+        assert gained(browser.lure(site, plan(target))) == {}
 
 
-def test_a_page_without_an_origin_gains_nothing(here: Here, home: Path) -> None:
+def test_a_page_without_an_origin_gains_nothing(browser: Browser, here: Here, home: Path) -> None:
     """Nor one in a sandbox, whose origin is `null`."""
     site = Site(here, sandboxed=True)
     with Target(home, token=False, allow_origins=("http://dashboard.example",)) as target, unmoved(target):
-        assert gained(lure(site, plan(target), home / "profile")) == {}
+        assert gained(browser.lure(site, plan(target))) == {}
     site.close()
 
 
-def test_a_page_of_an_allowed_origin_reads(site: Site, home: Path) -> None:
+def test_a_page_of_an_allowed_origin_reads(browser: Browser, site: Site, home: Path) -> None:
     """So the attacks do reach the agent; but without a configured token it renews nothing."""
     with Target(home, token=False, allow_origins=(site.origin,)) as target, unmoved(target):
-        loot = gained(lure(site, plan(target), home / "profile"))
+        loot = gained(browser.lure(site, plan(target)))
     assert {f"fetch {path}" for path in READABLE} | {"xhr", "event source"} <= loot.keys()
     assert target.hostname in loot["fetch /v1/status"]
     assert all("token_not_configured" in loot[f"renew {how}"] for how in ("simple", "text", "preflighted", "xhr")), loot
 
 
-def test_a_page_of_an_allowed_origin_needs_the_token(site: Site, home: Path) -> None:
+def test_a_page_of_an_allowed_origin_needs_the_token(browser: Browser, site: Site, home: Path) -> None:
     """With it it reads and renews; where it leaves it out, or guesses, it gets a refusal."""
     with Target(home, token=True, allow_origins=(site.origin,)) as target:
-        loot = gained(lure(site, plan(target, token=TOKEN), home / "profile"))
+        loot = gained(browser.lure(site, plan(target, token=TOKEN)))
         assert target.attempts() == 2
     assert "attempt_ids" in loot["renew preflighted"]
     assert target.hostname in loot["fetch /v1/status"]
@@ -98,14 +103,14 @@ def test_a_page_of_an_allowed_origin_needs_the_token(site: Site, home: Path) -> 
 
 
 @pytest.mark.parametrize("token", [False, True], ids=["without a token", "with a token"])
-def test_a_name_that_turns_to_loopback_gains_nothing(here: Here, home: Path, *, token: bool) -> None:
+def test_a_name_that_turns_to_loopback_gains_nothing(browser: Browser, here: Here, home: Path, *, token: bool) -> None:
     """A site makes its own name the agent's, and the browser has its page still: it learns that an agent is there."""
     site, collector = Site(here), Site(here)
     own = {"agent": site.origin, "hostname": "ghcr.io"}
-    lure(site, own, home / "profile", home=collector)
+    browser.lure(site, own, home=collector)
     site.close()
     with Target(home, token=token, port=site.port) as target, unmoved(target):
-        loot = gained(lure(site, own, home / "profile", home=collector))
+        loot = gained(browser.lure(site, own, home=collector))
     collector.close()
     probes = {name: loot.pop(name) for name in list(loot) if name.endswith(("livez", "readyz"))}
     assert len(probes) == 6

@@ -8,6 +8,7 @@ import pytest
 
 from agent.web import server
 from agent.web.visitors import Visitors
+from tests.rig.waiting import PATIENCE_S
 from tests.web.serving import Serving, serving
 
 PLACES = 8
@@ -45,7 +46,7 @@ async def enter(rig: Serving, connections: list[asyncio.StreamWriter], says: byt
 async def hears(reader: asyncio.StreamReader, what: bytes) -> bool:
     """Whether `what` comes, before the end of the connection."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await reader.readuntil(what)
     except (asyncio.IncompleteReadError, ConnectionError):
         return False
@@ -109,7 +110,7 @@ async def test_whoever_takes_nothing_is_sent_away(connections: list[asyncio.Stre
         await enter(rig, connections, asked * 1000)
         writer = connections[-1]
         writer.transport.pause_reading()  # type: ignore[attr-defined]  # its transport is a full one
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not writer.transport.is_closing():
                 writer.write(b"GET")
                 await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Ten simulated weeks of an environment's life; the two weeks of `make test`, longer and with another seed."""
+"""Ten simulated weeks of an environment's life; the four days of `make test`, longer and with another seed."""
 
 import pytest
 
