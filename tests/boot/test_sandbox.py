@@ -1,7 +1,6 @@
 """What the unit lets the agent do, and what it says where that is in the way of a promise."""
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from tests.boot.conftest import DROP_INS, SERVICE, SOCKET, SOCKET_PATH, Boot, se
 from tests.boot.test_work_under_systemd import give, status, wait_logged_in
 from tests.rig.booted import Booted
 from tests.rig.installed import USER
+from tests.rig.pass_store import docker_credential_pass
 from tests.rig.waiting import until
 
 _UNITS: Final = "/usr/local/lib/systemd/system"
@@ -85,7 +85,7 @@ def test_a_linked_configuration_is_told_with_what_opens_it(machine: Booted, regi
 
 def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, registry: str, tmp_path: Path) -> None:
     """The real `pass` with a real key: in the sandbox it fails, with the two directories open it keeps the login."""
-    helper = _helper(tmp_path)
+    helper = docker_credential_pass(tmp_path)
     machine = boot(enabled, binds={"/usr/local/bin/docker-credential-pass": helper}).wait_for_boot().wait_for(SERVICE)
     machine.must(*_NEW_KEY, user=USER)
     machine.must("pass", "init", f"{USER}@example.test", user=USER)
@@ -161,12 +161,3 @@ def _open(machine: Booted, hint: str) -> None:
     machine.write(f"{DROP_INS}/override.conf", "\n".join([*lines, ""]))
     machine.must("systemctl", "daemon-reload")
     machine.must("systemctl", "restart", SERVICE)
-
-
-def _helper(directory: Path) -> Path:
-    """Docker's own helper for `pass`, out of Debian's package; its desktop dependencies are not for us."""
-    fetch = ["apt-get", "download", "golang-docker-credential-helpers"]
-    subprocess.run(fetch, cwd=directory, check=True, capture_output=True)
-    package = next(directory.glob("golang-docker-credential-helpers_*.deb"))
-    subprocess.run(["dpkg-deb", "--extract", str(package), str(directory / "helpers")], check=True)
-    return directory / "helpers/usr/bin/docker-credential-pass"

@@ -43,11 +43,16 @@ class Agent:
         self.state: Final = home / "state"
         for directory in (self.secrets, self.docker, self.runtime, self.state):
             directory.mkdir(parents=True, exist_ok=True)
-        own = {"secrets": {"directories": [str(self.secrets)]}}
-        sections = {name: {**own.get(name, {}), **settings.get(name, {})} for name in {*own, *settings}}
-        self._settings_file.write_text(_toml(sections))
+        self._settings: Settings = {"secrets": {"directories": [str(self.secrets)]}}
+        self.configure(settings)
         directories = {"RUNTIME_DIRECTORY": str(self.runtime), "STATE_DIRECTORY": str(self.state)}
         self.env: Final = environment(HOME=str(home), **directories, **env)
+
+    def configure(self, settings: Settings) -> None:
+        """Add to the settings file; a running agent reads it when it gets SIGHUP."""
+        names = {*self._settings, *settings}
+        self._settings = {name: {**self._settings.get(name, {}), **settings.get(name, {})} for name in names}
+        self._settings_file.write_text(_toml(self._settings))
 
     def give(self, name: str, hostname: str, **fields: str) -> None:
         """Write a secret file, as whoever provides secrets does: whole or not at all."""
@@ -57,17 +62,28 @@ class Agent:
         unfinished.replace(self.secrets / f"{name}.json")
 
     def start(self) -> "Agent":
+        self._process = self._run()
+        until("the agent's first answer", self._answers_or_died)
+        self._watcher = Watcher(self.socket)
+        return self
+
+    def once(self) -> subprocess.Popen[bytes]:
+        """`run --once`."""
+        return self._run("--once")
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _run(self, *args: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._namespace.args([REGISTRY_AGENT, "run", "--config", self._settings_file]),
+            return subprocess.Popen(
+                self._namespace.args([REGISTRY_AGENT, "run", *args, "--config", self._settings_file]),
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        until("the agent's first answer", self._answers_or_died)
-        self._watcher = Watcher(self.socket)
-        return self
 
     def status(self) -> Status:
         return get_status(self.socket)
