@@ -26,6 +26,15 @@ _NEW_KEY: Final = (
     "default",
 )
 
+# Its write begins, and goes on when somebody has opened the FIFO.
+_SLOW_HELPER: Final = f"""#!/bin/sh
+cd {_HOME}/.docker || exit 1
+case $1 in
+store) login=$(cat); : >begun; cat gate >/dev/null; printf %s "$login" >stored ;;
+get) cat stored 2>/dev/null || {{ echo credentials not found in native keychain; exit 1; }} ;;
+esac
+"""
+
 
 def test_systemd_finds_no_fault_in_the_units(watched: Booted) -> None:
     """Of the template and of the user's instance."""
@@ -96,6 +105,22 @@ def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, regi
     wait_logged_in(machine, registry)
     assert status(machine)["registries"][0]["stored_in"] == "pass"
     assert "docker-credential-helpers" in machine.must("pass", "ls", user=USER)
+
+
+def test_a_stop_lets_a_credential_helper_finish_its_write(machine: Booted, registry: str) -> None:
+    """`systemctl stop` reaches the agent alone, and waits until the helper has written."""
+    machine.write("/usr/local/bin/docker-credential-slow", _SLOW_HELPER, mode=0o755)
+    machine.must("mkfifo", f"{_HOME}/.docker/gate", user=USER)
+    machine.write(f"{_HOME}/.docker/config.json", '{"credsStore": "slow"}', mode=0o600, owner=USER)
+    give(machine, secret(registry))
+    until("the write", machine.path(f"{_HOME}/.docker/begun").exists)
+    machine.must("systemctl", "stop", "--no-block", SERVICE)
+    until("the stop", lambda: machine.property("ActiveState", SERVICE) == "deactivating")
+    until("the end of the agent's work", lambda: status(machine)["phase"] == "stopping")
+    machine.must("sh", "-c", f": >{_HOME}/.docker/gate", user=USER)
+    until("the end", lambda: machine.property("ActiveState", SERVICE) == "inactive")
+    assert registry in machine.path(f"{_HOME}/.docker/stored").read_text()
+    assert machine.property("Result", SERVICE) == "success"
 
 
 def test_where_no_namespaces_are_allowed_a_drop_in_helps(boot: Boot, enabled: Path) -> None:

@@ -127,8 +127,8 @@ def test_an_interrupted_renew_interrupts_no_write(agent: Agent, helper: Rewritin
     agent.start().wait_logged_in(PRIVATE)
     helper.log_in(PRIVATE, "ada")
     helper.hold()
-    args = [REGISTRY_AGENT, "renew", PRIVATE, "--socket", agent.socket]
-    with subprocess.Popen(machine.namespace.args(args), env=agent.env, stdin=subprocess.DEVNULL) as renew:
+    args = machine.namespace.args([REGISTRY_AGENT, "renew", PRIVATE, "--socket", agent.socket])
+    with subprocess.Popen(args, env=agent.env, stdin=subprocess.DEVNULL) as renew:
         until("the write", lambda: helper.writing)
         renew.send_signal(signal.SIGINT)
         assert renew.wait(30) == 130

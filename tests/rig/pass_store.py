@@ -76,9 +76,7 @@ class PassStore:
 
     def let_go(self) -> None:
         gate = self._filter / "gate"
-        writer = until("the write that waits", lambda: _opened(gate))
-        gate.unlink()
-        os.close(writer)
+        until("the write that waits", lambda: _let_through(gate))
 
     def no_longer_hold(self) -> None:
         """Where nothing waits any more."""
@@ -90,6 +88,9 @@ class PassStore:
 
     def show(self, name: str) -> str:
         return self._run("pass", "show", name)
+
+    def listed(self) -> str:
+        return self._run("pass", "ls")
 
     def committed(self) -> bool:
         """Whether git has all of it."""
@@ -114,8 +115,12 @@ def pass_store(helper: Path) -> Iterator[PassStore]:
         store.close()
 
 
-def _opened(gate: Path) -> int | None:
+def _let_through(gate: Path) -> bool:
+    """Let the reader that waits at this FIFO go on; False where none has come to it yet."""
     try:
-        return os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
+        writer = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
     except OSError:
-        return None
+        return False
+    gate.unlink()
+    os.close(writer)
+    return True
