@@ -12,7 +12,7 @@ certificates = {"use-feature": "truststore", "use-deprecated": "legacy-certs"}
 listed = re.findall(r"^(global|install|:env:)\.([\w-]+)=(.+)$", sys.stdin.read(), re.MULTILINE)
 for section in "global", "install", ":env:":  # the last one wins
     for name, value in ((name, ast.literal_eval(value)) for where, name, value in listed if where == section):
-        if name in kept or certificates.get(name, "-") in value.split():
+        if (value and name in kept) or certificates.get(name, "-") in value.split():
             variable = "PIP_" + name.upper().replace("-", "_")
             print("export", shlex.quote(variable + "=" + certificates.get(name, value)))
 '

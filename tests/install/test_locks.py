@@ -1,5 +1,6 @@
 """The lock files: complete, consistent, and without conflict for every supported Python."""
 
+import re
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -94,3 +95,11 @@ def test_the_test_environment_has_nothing_that_it_does_not_need() -> None:
     locked = pins(ROOT / "requirements-dev.lock", here())
     assert required(wanted(None) + wanted("dev"), locked, here()) == set(locked)
     assert not locked.keys() & {"matplotlib", "atheris"}, "these come with make fleet and make torture"
+
+
+def test_every_script_installs_packages_the_same_way() -> None:
+    """Only `python-packages.sh` runs pip; `lock.sh` gets the program that writes the lock files."""
+    files = [ROOT / "Makefile", ROOT / "Dockerfile", *ROOT.glob("scripts/*"), *ROOT.glob("deploy/**/*.sh")]
+    own_pip = re.compile(r"-m pip\b|/pip\b|\bpip3? install|--requirement\b")
+    found = {path.name for path in files if path.is_file() and own_pip.search(path.read_text())}
+    assert found == {"python-packages.sh", "lock.sh"}
