@@ -138,7 +138,7 @@ def _answer_over_tls(lines: list[str]) -> Said | None:
         logged = _LOGGED.search(line)
         if logged is not None and f"https://{fallback[1]}/v2/" in logged[1]:
             said = _read(_ESCAPED.sub(lambda escape: " " if escape[1] in "nrt" else escape[1], logged[1]))
-            return said if said.status is not None else None
+            return said if said.status is not None or said.fault is Fault.NONSENSE else None
     return None
 
 

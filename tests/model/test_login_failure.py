@@ -80,6 +80,7 @@ OVER_TLS = {
     "login attempt to https://HOST/v2/ failed with status: 403 Forbidden": "login_forbidden",
     "login attempt to https://HOST/v2/ failed with status: 429 Too Many Requests": "registry_rate_limited",
     "login attempt to https://HOST/v2/ failed with status: 503 Service Unavailable": "registry_error",
+    r"Get \"https://HOST/v2/\": unable to decode token response: unexpected EOF": "registry_error",
 }
 
 
@@ -110,7 +111,7 @@ def test_an_answer_over_tls_beats_the_fallback_to_plain_http(error: str, code: s
     ],
 )
 def test_without_an_answer_over_tls_the_fallback_decides(error: str) -> None:
-    """Only an HTTP status of this registry counts, so a registry that speaks plain HTTP is still understood."""
+    """Only an HTTP answer of this registry counts, so a registry that speaks plain HTTP is still understood."""
     last = "login attempt to http://HOST/v2/ failed with status: 403 Forbidden"
     assert explain(read_stderr(after_fallback(error, "", last)), None, HOST, "team").code == "login_forbidden"
 
