@@ -24,7 +24,7 @@ PERSONS: Final = base64.b64encode(b"a-person:her-own-password").decode()
 
 @pytest.fixture
 def programs(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only directory on PATH; nothing is in it yet. Root keeps its capabilities, without which podman does not run."""
+    """The only directory on PATH, still empty. Root keeps its capabilities: podman does not run without them."""
     monkeypatch.setattr(here, "_POWERLESS", ())
     directory = world.home / "bin"
     directory.mkdir()
