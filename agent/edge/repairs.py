@@ -64,13 +64,12 @@ def advice(path: Path, error: int | None, unit: str | None, account: Account | N
 
 def _permission(path: Path, directory: Path, account: Account) -> str:
     who, where = f"user {shown(account.name)}", shown(directory)
-    if path.is_symlink():
-        return (
-            f"{shown(path)} is a link to another place: let its owner allow {who} to write in {where}, "
-            "or replace the link by a file of your own"
-        )
+    ask = f"or ask the owner of {where} to let {who} write there"
+    for place, kind in ((path.parent, "directory"), (path, "file")):
+        if place.is_symlink():
+            return f"{shown(place)} is a link to another place: replace the link by a {kind} of your own, {ask}"
     if not _is_dockers_own(path.parent, account):
-        return f"let {who} write in {where}, or name a directory of your own in docker.config_dir and DOCKER_CONFIG"
+        return f"name a directory of your own in docker.config_dir and DOCKER_CONFIG, {ask}"
     return _take_back(path, account) or f"let {who} write in {where} and in the files there"
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from agent.model.credential import AwsIdentity, Credential, EcrToken
 from agent.model.docker_auth import Document, Entry, encode_entry, entries
 from agent.model.login_failure import Fault, Seen
+from agent.model.problem import Problem
 from agent.model.problems.aws import AwsAccessDenied, AwsThrottled, AwsUnreachable
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
@@ -262,8 +263,8 @@ class Cli:
     def __init__(self, servers: Mapping[str, RegistryServer]) -> None:
         self._servers: Final = servers
 
-    def lost(self, program: Path) -> None:
-        raise AssertionError(f"{program} does not go")
+    def lost(self, program: Path, problem: Problem) -> None:
+        raise AssertionError(f"{program} does not go") from problem
 
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool

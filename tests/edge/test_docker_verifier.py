@@ -1,0 +1,151 @@
+"""Docker's own CLI is told from other programs once per program file, and at the moment of the login."""
+
+import asyncio
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agent.edge import docker_verifier
+from agent.edge.docker_verifier import DockerVerifier
+from agent.edge.process import run
+from agent.model.docker_programs import foreign_program, own_version
+from agent.model.problems.surroundings import DockerCliFailed, NotDockersCli
+from tests.codes.programs import script
+from tests.rig.needs import need
+
+ENV: Final = {"PATH": "/usr/bin:/bin"}
+
+
+def claims_to_be_docker(program: Path, version: str = "28.2.2") -> None:
+    """Counts in a file how often it is asked."""
+    script(program, f"echo asked >>{program.with_name('asked')}", f"echo Docker version {version}, build e6534b4")
+
+
+def times_asked(program: Path) -> int:
+    return program.with_name("asked").read_text().count("asked")
+
+
+async def test_all_who_ask_at_once_share_one_answer(tmp_path: Path) -> None:
+    """A storm of logins and the tools' probe start one `docker --version`."""
+    program = tmp_path / "docker"
+    claims_to_be_docker(program)
+    verifier = DockerVerifier(ENV)
+    answers = await asyncio.gather(*(verifier.version(program) for _ in range(20)))
+    assert {*answers} == {"28.2.2"}
+    assert await verifier.version(program) == "28.2.2"
+    assert times_asked(program) == 1
+
+
+async def test_one_who_is_cancelled_leaves_the_answer_to_the_others(tmp_path: Path) -> None:
+    """A login that ends meanwhile does not fail the next one."""
+    program = tmp_path / "docker"
+    claims_to_be_docker(program)
+    verifier = DockerVerifier(ENV)
+    first, second = (asyncio.create_task(verifier.version(program)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == "28.2.2"
+
+
+@pytest.mark.parametrize("in_place", [True, False], ids=["written", "replaced"])
+async def test_another_file_is_asked_anew(tmp_path: Path, in_place: bool) -> None:
+    """A new inode under the same name, or new content under the same inode; the former proof no longer holds."""
+    program = tmp_path / "docker"
+    claims_to_be_docker(program)
+    verifier = DockerVerifier(ENV)
+    former = await verifier.verify(program)
+    await verifier.confirm(former)
+    if in_place:
+        program.write_text("#!/bin/sh\necho podman version 4.3.1\n")
+    else:
+        script(program, "echo podman version 4.3.1")
+    with pytest.raises(DockerCliFailed, match="replaced while a login started"):
+        await verifier.confirm(former)
+    with pytest.raises(NotDockersCli, match=r"docker is podman 4\.3\.1, not Docker's own CLI"):
+        await verifier.version(program)
+
+
+async def test_a_link_is_followed(tmp_path: Path) -> None:
+    """What a link leads to is the program: `docker` may be led to podman later."""
+    program = tmp_path / "docker"
+    claims_to_be_docker(tmp_path / "own")
+    script(tmp_path / "podman", "echo docker version 4.3.1")
+    program.symlink_to("own")
+    verifier = DockerVerifier(ENV)
+    assert await verifier.version(program) == "28.2.2"
+    program.unlink()
+    program.symlink_to("podman")
+    with pytest.raises(NotDockersCli, match="podman"):
+        await verifier.version(program)
+
+
+async def test_a_compiled_program_is_trusted_until_it_changes(tmp_path: Path) -> None:
+    """A script may start another program any time: it is asked again a few seconds later."""
+    need("docker")
+    claims_to_be_docker(tmp_path / "docker")
+    verifier = DockerVerifier(ENV)
+    assert (await verifier.verify(tmp_path / "docker")).until < math.inf
+    assert (await verifier.verify(Path(str(shutil.which("docker"))))).until == math.inf
+
+
+async def test_a_configuration_that_hangs_does_not_hang_the_question(tmp_path: Path) -> None:
+    """The real CLI reads config.json even to tell its version."""
+    need("docker")
+    (tmp_path / ".docker").mkdir()
+    os.mkfifo(tmp_path / ".docker/config.json")
+    verifier = DockerVerifier({**ENV, "HOME": str(tmp_path)})
+    assert await verifier.version(Path(str(shutil.which("docker"))))
+
+
+async def test_no_answer_is_no_proof_and_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CLI that hangs, crashes or is gone is asked again the next time."""
+    program = tmp_path / "docker"
+    verifier = DockerVerifier(ENV)
+    with pytest.raises(NotDockersCli, match="does not start"):
+        await verifier.version(program)
+    script(program, "kill -9 $$")
+    with pytest.raises(NotDockersCli, match="killed by signal 9"):
+        await verifier.version(program)
+    monkeypatch.setattr(docker_verifier, "_VERSION_TIMEOUT_S", 0.2)
+    script(program, "exec sleep 60")
+    with pytest.raises(NotDockersCli, match="did not end"):
+        await verifier.version(program)
+    monkeypatch.undo()
+    claims_to_be_docker(program)
+    assert await verifier.version(program) == "28.2.2"
+
+
+async def test_a_program_that_is_not_confirmed_gets_no_input(tmp_path: Path) -> None:
+    """It is killed, and what was to be its stdin was never written."""
+    given = tmp_path / "given"
+
+    async def refuse() -> None:
+        raise DockerCliFailed("docker", "replaced")
+
+    with pytest.raises(DockerCliFailed):
+        await run(["sh", "-c", f"cat >{given}"], env=ENV, stdin=b"password", timeout=20, before_stdin=refuse)
+    assert not given.exists() or given.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("output", "own", "foreign"),
+    [
+        (b"Docker version 28.2.2, build e6534b4\n", "28.2.2", None),
+        (b"Docker version 20.10.24+dfsg1, build 297e128\n", "20.10.24+dfsg1", None),
+        (b"Docker version unknown-version, build unknown-commit\n", "unknown-version", None),
+        (b"podman version 4.3.1\n", None, "podman 4.3.1"),
+        (b"docker version 5.4.2\n", None, "podman 5.4.2"),
+        (b"nerdctl version 1.7.6\n", None, "nerdctl 1.7.6"),
+        (b"warning\nDocker version 28.2.2\n", None, None),
+        (b"\x1b[2J evil version 1\n", None, None),
+        (b"\xff\xfe", None, None),
+        (b"", None, None),
+    ],
+)
+def test_the_version_line_tells_docker_from_others(output: bytes, own: str | None, foreign: str | None) -> None:
+    """Podman prints the name that it was started under, but in lower case."""
+    assert (own_version(output), foreign_program(output)) == (own, foreign)
