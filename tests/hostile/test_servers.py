@@ -266,7 +266,7 @@ def test_a_hostile_aws(world: World, names: Sequence[str]) -> None:
     aws = world.aws()
     doors = [world.ecr(aws), world.ecr(aws, "team-role", role_arn="arn:aws:iam::210987654321:role/pull")]
     with raw(AWS_REPLIES[names[0]]) as ecr, raw(AWS_REPLIES[names[0]]) as sts:
-        world.env |= {"AWS_ENDPOINT_URL_ECR": ecr.url, "AWS_ENDPOINT_URL_STS": sts.url}
+        world.env.update(AWS_ENDPOINT_URL_ECR=ecr.url, AWS_ENDPOINT_URL_STS=sts.url)
         world.start({"aws": {"call_timeout_s": 3}})
         for name in names:
             for server in (ecr, sts):
