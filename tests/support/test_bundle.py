@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agent.edge.agent_socket import AgentSocket
 from agent.settings_loader import load_settings
 from agent.support.bundle import make_bundle
