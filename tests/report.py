@@ -41,8 +41,7 @@ class Report:
 
     def _note_skip(self, directory: str, report: pytest.TestReport | pytest.CollectReport) -> None:
         if report.skipped and not hasattr(report, "wasxfail"):
-            said = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-            self._skipped[said.removeprefix("Skipped: ")][directory] += 1
+            self._skipped[reason(report)][directory] += 1
 
     def _skip_lines(self) -> Iterator[str]:
         """One entry for each reason, with the number of tests in each directory."""
@@ -55,6 +54,12 @@ class Report:
         for directory, seconds in sorted(self._seconds.items(), key=lambda item: -item[1]):
             yield f"{directory:40}{self._tests[directory]:>8}{seconds:>12.1f}"
         yield f"{'all':40}{self._tests.total():>8}{sum(self._seconds.values()):>12.1f}"
+
+
+def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why it was skipped."""
+    said = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
+    return said.removeprefix("Skipped: ")
 
 
 def _directory(nodeid: str) -> str:

@@ -160,12 +160,11 @@ async def test_who_writes_in_the_last_microsecond_loses_nothing(
 async def test_a_stranger_who_writes_all_the_time_loses_nothing(config: DockerConfigFile) -> None:
     """Docker's own way: read, add an entry, write a temporary file, rename, without any lock.
 
-    An update may give up after a while, but what it or the other program reports as written is there.
+    An update may give up after a while, and the other program may overwrite it; what the other wrote is never lost.
     """
     write(config.path)
     stop = threading.Event()
     written: list[str] = []
-    ours: list[str] = []
 
     def stranger() -> None:
         while not stop.is_set():
@@ -184,13 +183,11 @@ async def test_a_stranger_who_writes_all_the_time_loses_nothing(config: DockerCo
         for number in range(10):
             with suppress(ConfigUnwritable):
                 await config.update(put(f"r{number}.example"))
-                ours.append(f"r{number}.example")
     finally:
         stop.set()
         thread.join()
-    assert {*written, *ours} <= logins(config.path)
+    assert set(written) <= logins(config.path)
     assert written
-    assert ours
 
 
 async def test_a_stranger_who_is_just_writing_in_place_is_waited_for(config: DockerConfigFile) -> None:

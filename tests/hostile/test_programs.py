@@ -2,8 +2,10 @@
 
 import json
 import os
+import shlex
 import shutil
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,8 @@ from tests.codes.programs import script
 from tests.codes.world import LOGIN, World
 from tests.hostile.conftest import STRANGER
 from tests.hostile.screens import ATTACK
+from tests.hostile.test_servers import some
+from tests.rig.waiting import until
 
 pytestmark = pytest.mark.usefixtures("screens")
 
@@ -123,3 +127,29 @@ def test_a_program_that_never_ends_its_output(world: World) -> None:
     world.raised("docker_cli_failed", flood.hostname)
     world.raised("docker_cli_failed", holder.hostname, says="gibberish")
     assert threading.active_count() < 100
+
+
+COMMANDS: Final = {
+    "endless": ["sh", "-c", "sleep 60"],
+    "flood": ["yes", "x" * 1000],
+    "grandchild": ["sh", "-c", "setsid sleep 30 & echo; exit 0"],
+    "two-lines": ["printf", r"token-of-one\ntoken-of-two"],
+    "escapes": ["printf", "%s", ATTACK.replace("\0", "")],
+    "raw-stderr": ["sh", "-c", 'printf "%s" "$0" >&2; exit 1', ATTACK.replace("\0", "")],
+    "header": ["printf", r"token\r\nX-Injected: 1"],
+    "binary": ["head", "-c", "100000", "/dev/urandom"],
+}
+
+
+@pytest.mark.parametrize("names", some(COMMANDS, "endless", "flood", "grandchild", "escapes", "raw-stderr"))
+def test_a_hostile_identity_command(world: World, names: Sequence[str]) -> None:
+    """It costs the registries that need it, for as long as a call may take, and no other."""
+    door = world.ecr(world.aws(), role_arn="arn:aws:iam::210987654321:role/pull")
+    command, runs = world.home / "identity", world.home / "runs"
+    for number, name in enumerate(names):
+        runs.write_text("")
+        script(command, f"echo >>{runs}", f"exec {shlex.join(COMMANDS[name])}")
+        if number == 0:
+            world.start({"aws": {"identity_token_command": [str(command)], "call_timeout_s": 1}})
+        until(f"two runs of {name}", lambda: len(runs.read_text()) > 1)
+        world.raised("aws_identity_unavailable", door.hostname)

@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import re
-import shlex
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from agent.demo.tls import server_context
-from tests.codes.programs import script
 from tests.codes.world import LOGIN, World
 from tests.hostile.screens import ATTACK
 from tests.hostile.servers import Raw, Speak, endless, raw, reply, says, slow
@@ -269,7 +267,7 @@ def test_a_hostile_aws(world: World, names: Sequence[str]) -> None:
     aws = world.aws()
     doors = [world.ecr(aws), world.ecr(aws, "team-role", role_arn="arn:aws:iam::210987654321:role/pull")]
     with raw(AWS_REPLIES[names[0]]) as ecr, raw(AWS_REPLIES[names[0]]) as sts:
-        world.env |= {"AWS_ENDPOINT_URL_ECR": ecr.url, "AWS_ENDPOINT_URL_STS": sts.url}
+        world.env.update(AWS_ENDPOINT_URL_ECR=ecr.url, AWS_ENDPOINT_URL_STS=sts.url)
         world.start({"aws": {"call_timeout_s": 3}})
         for name in names:
             for server in (ecr, sts):
@@ -281,29 +279,3 @@ def test_a_hostile_aws(world: World, names: Sequence[str]) -> None:
                 world.agent.wait_for("its fault", lambda s, it=subject: it in {w["subject"] for w in s["warnings"]})  # type: ignore[misc] # as above
             assert "root:" not in json.dumps(world.agent.status()), name
             assert _used(world) < MOST_MEMORY, name
-
-
-COMMANDS: Final = {
-    "endless": ["sh", "-c", "sleep 60"],
-    "flood": ["yes", "x" * 1000],
-    "grandchild": ["sh", "-c", "setsid sleep 30 & echo; exit 0"],
-    "two-lines": ["printf", r"token-of-one\ntoken-of-two"],
-    "escapes": ["printf", "%s", ATTACK.replace("\0", "")],
-    "raw-stderr": ["sh", "-c", 'printf "%s" "$0" >&2; exit 1', ATTACK.replace("\0", "")],
-    "header": ["printf", r"token\r\nX-Injected: 1"],
-    "binary": ["head", "-c", "100000", "/dev/urandom"],
-}
-
-
-@pytest.mark.parametrize("names", some(COMMANDS, "endless", "flood", "grandchild", "escapes", "raw-stderr"))
-def test_a_hostile_identity_command(world: World, names: Sequence[str]) -> None:
-    """It costs the registries that need it, for as long as a call may take, and no other."""
-    door = world.ecr(world.aws(), role_arn="arn:aws:iam::210987654321:role/pull")
-    command, runs = world.home / "identity", world.home / "runs"
-    for number, name in enumerate(names):
-        runs.write_text("")
-        script(command, f"echo >>{runs}", f"exec {shlex.join(COMMANDS[name])}")
-        if number == 0:
-            world.start({"aws": {"identity_token_command": [str(command)], "call_timeout_s": 1}})
-        until(f"two runs of {name}", lambda: len(runs.read_text()) > 1)
-        world.raised("aws_identity_unavailable", door.hostname)

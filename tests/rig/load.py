@@ -1,12 +1,16 @@
 """How much of a wait is the machine's fault: time for which threads were ready to run, but had no processor."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
 
 def stalled_s(pid: int) -> float:
-    """Seconds for which the threads of process `pid`, and the calling thread, have waited for a processor so far."""
-    files = [*Path(f"/proc/{pid}/task").glob("*/schedstat"), Path("/proc/thread-self/schedstat")]
+    """Seconds for which the threads of process `pid`, and those of this one, have waited for a processor so far.
+
+    All threads count: one that waits for a processor may hold the interpreter's lock that the others wait for.
+    """
+    files = [file for each in (pid, os.getpid()) for file in Path(f"/proc/{each}/task").glob("*/schedstat")]
     waited_ns = 0
     for file in files:
         with suppress(OSError):  # a thread that has ended

@@ -398,8 +398,11 @@ async def test_who_logs_in_during_the_first_look_is_not_overwritten(machine: Mac
     assert kept(store)["ghcr.io"]["Username"] == "you"
 
 
-async def test_a_keychain_is_not_asked_for_what_no_registry_is_called(machine: Machine) -> None:
+async def test_a_keychain_is_not_asked_for_what_no_registry_is_called(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nor for hundreds of registries: each answer is a program that runs."""
+    monkeypatch.setattr("agent.services.placement._FIRST_LOOK_S", PATIENCE_S)
     many = [f"r{number}.example" for number in range(200)]
     listing_helper(machine, "https://github.com", "GHCR.IO", "index.docker.io", "a b", "", "\ud800", *many)
     machine.write({"credsStore": "good"})
