@@ -14,6 +14,7 @@ AREAS: Final[Mapping[str, str]] = {
     "test_registry": "Registries",
     "test_wire": "Registries, on the wire",
     "test_aws": "AWS",
+    "test_aws_identity": "AWS identities",
     "test_renewal": "Renewal",
     "test_docker_config": "Docker's configuration",
     "test_clock": "The clock",

@@ -85,7 +85,7 @@ def test_stopped_and_continued(world: World) -> None:
     unwatched(world)
     os.kill(world.pid, signal.SIGSTOP)
     with pytest.raises(OSError, match="timed out"):
-        get_status(world.agent.socket)
+        get_status(world.agent.socket, 1.0)
     door = world.registry("given-meanwhile")
     os.kill(world.pid, signal.SIGCONT)
     world.well_again(door.hostname)

@@ -16,10 +16,12 @@ from agent.demo.listening import Handler, Listener
 from agent.demo.registries import Auth, BasicAuth, EcrAuth, PretendRegistry
 from tests.codes.here import Here
 from tests.codes.matrix import Seen
+from tests.codes.programs import script
 from tests.codes.section7 import NEEDS, SEVERITIES, STAYS
 from tests.codes.servers import Dashboard
 from tests.codes.sources import LOGIN_CANARY, PERSON_CANARY, Sources
 from tests.rig.agent import Agent, Status, warnings
+from tests.rig.waiting import until
 
 if TYPE_CHECKING:
     from tests.rig.namespace import Namespace
@@ -42,6 +44,7 @@ _SHORT: Final[Sections] = {
     "retry": {"first_wait_s": 0.1, "max_wait_s": 0.5, "rejected_wait_s": 0.7},
     "status": {"listen": ""},
 }
+_RELOADED: Final = b"settings.reloaded"
 _FIELDS: Final = frozenset(
     {"code", "severity", "subject", "message", "hint", "needs", "first_seen", "last_seen", "count"}
 )
@@ -49,11 +52,12 @@ _FIELDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A registry of the pretend cloud, and the port that it listens on."""
+    """A registry of the pretend cloud, the port that it listens on, and the name of its secret."""
 
     registry: PretendRegistry
     listener: Listener
     hostname: str
+    secret: str = ""
 
 
 class World:
@@ -68,9 +72,12 @@ class World:
         self.steady_clock = True
         self.raised_codes: Final[set[str]] = set()
         self.cleared_codes: Final[set[str]] = set()
-        self.seen: Final[dict[str, Seen]] = {}
+        self.seen: dict[str, Seen] = {}
         self._looked_at = time.monotonic()
-        self.env: Final[dict[str, str]] = {"DOCKER_HOST": f"unix://{home}/no-engine.sock"}
+        self.env: Final[dict[str, str]] = {
+            "DOCKER_HOST": f"unix://{home}/no-engine.sock",
+            "PATH": f"{_quick_aws(home / 'programs')}:{os.environ['PATH']}",
+        }
         self.defaults: Final[dict[str, Mapping[str, Any]]] = dict(_SHORT)
         self.sources: Final = Sources(home / "sources")
         self.given: Final[set[str]] = set()
@@ -104,8 +111,14 @@ class World:
         """A registry and its secret."""
         registry = PretendRegistry(auth or BasicAuth(USERS))
         listener = self.serve(registry.handle, host=host, tls=tls)
+        name = self.new_name(name)
         self.agent.give(name, listener.address, **secret)
-        return Door(registry, listener, listener.address)
+        return Door(registry, listener, listener.address, name)
+
+    def new_name(self, name: str) -> str:
+        """For a secret: `name`, with a number if another one has it."""
+        numbers = ("", *(f"-{number}" for number in range(2, 1000)))
+        return next(name + number for number in numbers if not (self.agent.secrets / f"{name}{number}.json").exists())
 
     def aws(self, **arguments: Any) -> PretendAws:
         """A pretend AWS that the agent will take for the real one."""
@@ -114,7 +127,8 @@ class World:
         return aws
 
     def point_to_aws(self, aws: PretendAws, listener: Listener) -> None:
-        self.clouds.append(aws)
+        if aws not in self.clouds:
+            self.clouds.append(aws)
         names = ("AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_STS", "AWS_EC2_METADATA_SERVICE_ENDPOINT")
         self.env.update(dict.fromkeys(names, listener.url))
 
@@ -134,6 +148,21 @@ class World:
         return agent.start()
 
     # While it runs
+
+    def begin(self) -> None:
+        """From here on, another test looks at this world."""
+        self.raised_codes.clear()
+        self.cleared_codes.clear()
+        self.seen = {}
+        self._looked_at = time.monotonic()
+
+    def set(self, **sections: Mapping[str, Any]) -> None:
+        """Write the settings file anew, with these sections on top of the world's own, and have it read."""
+        log = self.home / "log"
+        before = log.read_bytes().count(_RELOADED)
+        self._new_agent(sections)
+        self.reload()
+        until("the new settings", lambda: log.read_bytes().count(_RELOADED) > before)
 
     def up(self, listener: Listener) -> None:
         self.here.call(listener.up())
@@ -155,7 +184,7 @@ class World:
         os.kill(self.pid, signal.SIGHUP)
 
     def raised(
-        self, code: str, subject: str, *, says: str = "", severity: str | None = None, timeout: float = 15.0
+        self, code: str, subject: str, *, says: str = "", severity: str | None = None, timeout: float = 45.0
     ) -> Warning_:
         """Wait for the warning, and hold it to what is promised of each."""
 
@@ -167,20 +196,12 @@ class World:
         self._saw(code, "raised_s")
         warning = found(status)
         assert warning is not None
-        assert warning.keys() >= _FIELDS, warning
-        assert warning["severity"] in SEVERITIES[code], warning
-        assert status["condition"] == _condition(status), status
-        assert warning["needs"] in NEEDS, warning
-        assert warning["message"], warning
-        assert warning["hint"], warning
-        assert says in warning["message"], warning
-        assert warning["first_seen"] <= warning["last_seen"], warning
-        assert warning["count"] >= 1, warning
+        holds(status, warning, says)
         self.raised_codes.add(code)
         self.nothing_stopped()
         return warning
 
-    def cleared(self, code: str, subject: str, *, timeout: float = 15.0) -> Status:
+    def cleared(self, code: str, subject: str, *, timeout: float = 45.0) -> Status:
         """Wait until the warning has gone, and see it among those that went."""
         key = (code, subject)
         status = self.agent.wait_for(f"the end of {code}", lambda s: key not in warnings(s), timeout)
@@ -192,7 +213,7 @@ class World:
         self.nothing_stopped()
         return status
 
-    def well_again(self, *hostnames: str, timeout: float = 15.0) -> Status:
+    def well_again(self, *hostnames: str, timeout: float = 45.0) -> Status:
         """Wait for these logins, and for a fault without a code note how long that took."""
         status = self.agent.wait_logged_in(*hostnames, timeout=timeout)
         self._saw("", "cleared_s")
@@ -240,6 +261,26 @@ class World:
         agent = Agent(cast("Namespace", self.here), self.home, sections, {**self.env, **env})
         agent._passwords = self.given  # type: ignore[misc] # those of its forerunners are its own too
         return agent
+
+
+def _quick_aws(directory: Path) -> Path:
+    """A directory with an aws that knows its version, as the real one does after a second of CPU time."""
+    directory.mkdir(parents=True)
+    script(directory / "aws", "echo aws-cli/2.31.0 Python/3.13 Linux/6.1")
+    return directory
+
+
+def holds(status: Status, warning: Warning_, says: str = "") -> None:
+    """What is promised of each warning."""
+    assert warning.keys() >= _FIELDS, warning
+    assert warning["severity"] in SEVERITIES[warning["code"]], warning
+    assert status["condition"] == _condition(status), status
+    assert warning["needs"] in NEEDS, warning
+    assert warning["message"], warning
+    assert warning["hint"], warning
+    assert says in warning["message"], warning
+    assert warning["first_seen"] <= warning["last_seen"], warning
+    assert warning["count"] >= 1, warning
 
 
 def _condition(status: Status) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.rig.namespace import Namespace, environment
-from tests.rig.status import Watcher, get_status
+from tests.rig.status import Watcher, get_status, next_status
 from tests.rig.waiting import until
 
 REGISTRY_AGENT: Final = Path(sys.executable).with_name("registry-agent")
@@ -72,16 +72,20 @@ class Agent:
     def status(self) -> Status:
         return get_status(self.socket)
 
+    def next_status(self, latest: Status) -> Status:
+        """A newer one than `latest`, or the same again after a moment: the agent is not asked all the time."""
+        return next_status(self.socket, latest.get("revision"))
+
     def registry(self, hostname: str) -> dict[str, Any] | None:
         return next((row for row in self.status()["registries"] if row["hostname"] == hostname), None)
 
-    def wait_for(self, what: str, condition: Callable[[Status], object], timeout: float = 15.0) -> Status:
+    def wait_for(self, what: str, condition: Callable[[Status], object], timeout: float = 45.0) -> Status:
         """The first status document that `condition` is true of."""
         latest: Status = {}
 
         def holds() -> bool:
             nonlocal latest
-            latest = self.status()
+            latest = self.next_status(latest)
             return bool(condition(latest))
 
         try:
@@ -90,7 +94,7 @@ class Agent:
             raise AssertionError(f"{error}\n{json.dumps(latest, indent=1)}\n{self.log()}") from None
         return latest
 
-    def wait_logged_in(self, *hostnames: str, timeout: float = 15.0) -> Status:
+    def wait_logged_in(self, *hostnames: str, timeout: float = 45.0) -> Status:
         return self.wait_for(f"the login to {', '.join(hostnames)}", lambda s: logged_in(s, *hostnames), timeout)
 
     def command(self, *args: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:

@@ -8,8 +8,11 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-_DEADLINE_S: Final = 1.0
+_DEADLINE_S: Final = 20.0
+"""An agent that takes longer hangs. It is not what a busy machine is measured by."""
 _EVERY_S: Final = 0.1
+_HOLD_S: Final = 0.2
+"""How long the agent holds an answer back while nothing changes. A condition may look at other things too."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -23,15 +26,15 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def get_status(path: Path, deadline_s: float = _DEADLINE_S) -> dict[str, Any]:
-    """The status document.
+def get_status(path: Path, deadline_s: float = _DEADLINE_S, *, query: str = "") -> dict[str, Any]:
+    """The status document; `query` is put behind its path.
 
     Raises:
         OSError: nobody listens, or there was no answer within `deadline_s`.
     """
     connection = _UnixConnection(path, deadline_s)
     try:
-        connection.request("GET", "/v1/status")
+        connection.request("GET", f"/v1/status{query}")
         answer = connection.getresponse()
         body = answer.read()
     except http.client.HTTPException as error:
@@ -43,8 +46,14 @@ def get_status(path: Path, deadline_s: float = _DEADLINE_S) -> dict[str, Any]:
     return document
 
 
+def next_status(path: Path, revision: int | None) -> dict[str, Any]:
+    """The first document that is not `revision`, or after a moment the same one again."""
+    query = "" if revision is None else f"?since={revision}&wait={_HOLD_S}"
+    return get_status(path, _DEADLINE_S + _HOLD_S, query=query)
+
+
 class Watcher:
-    """Asks for the status ten times a second until `stop`, and keeps what went wrong or took over a second."""
+    """Asks for the status ten times a second until `stop`, and keeps what went wrong or took too long."""
 
     def __init__(self, path: Path) -> None:
         self._path: Final = path

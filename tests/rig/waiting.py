@@ -9,7 +9,7 @@ T = TypeVar("T")
 _LOOK_EVERY_S: Final = 0.02
 
 
-def until(what: str, condition: Callable[[], T], timeout: float = 15.0) -> T:
+def until(what: str, condition: Callable[[], T], timeout: float = 45.0) -> T:
     """The first true value that `condition` gives; fails with `what` after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
