@@ -8,7 +8,6 @@ from typing import Final
 import pytest
 
 from agent.demo.aws import PretendAws
-from agent.demo.listening import Listener
 from tests.codes.causes import causes
 from tests.codes.programs import script
 from tests.codes.sources import PLAIN
@@ -25,7 +24,7 @@ class Cloud:
 
     def __init__(self, world: World) -> None:
         self.aws: Final = PretendAws(region=REGION, token_life_s=12 * 3600)
-        self.way: Final[Listener] = world.serve(self.aws.handle)
+        self.way: Final = world.serve(self.aws.handle)
         world.point_to_aws(self.aws, self.way)
         self._world: Final = world
 

@@ -1,6 +1,5 @@
 """Tokens that live seconds, and what is reported while they cannot be renewed."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Final
@@ -27,9 +26,9 @@ def clouds(shared: World) -> Clouds:
 
 
 @pytest.fixture
-def world(clouds: Clouds, turn: World) -> Iterator[World]:
+def world(clouds: Clouds, turn: World) -> World:
     assert clouds
-    yield turn
+    return turn
 
 
 @causes("renewal_failing", "aws_error")
