@@ -22,6 +22,11 @@ AREAS: Final[Mapping[str, str]] = {
     "test_process": "The process and its machine",
     "test_report": "The push",
 }
+_AREAS_OF: Final[Mapping[str, str]] = {
+    "test_aws_identity": "test_aws",
+    "test_secrets_start": "test_secrets",
+    "test_docker_disk": "test_docker_config",
+}
 _SHORTEST_S: Final = 0.1
 _TABLE: Final = "| fault | code | told after | well again after |\n|---|---|---|---|\n"
 _ROW: Final = re.compile(r"^\| ([^|`]+) \| ([^|]*) \| [^|]* \| [^|]* \|$", re.MULTILINE)
@@ -49,7 +54,8 @@ def fault_name(node_id: str) -> tuple[str, str]:
     path, _, test = node_id.partition("::")
     words, _, detail = test.removeprefix("test_").removesuffix("]").partition("[")
     name = words.replace("_", " ") + (f": {detail.strip('_').replace('_', ' ')}" if detail else "")
-    return Path(path).stem, name.replace("|", "/")
+    stem = Path(path).stem
+    return _AREAS_OF.get(stem, stem), name.replace("|", "/")
 
 
 def documented() -> list[tuple[str, str]]:

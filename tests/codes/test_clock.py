@@ -1,4 +1,4 @@
-"""Clocks that are set, and machines that sleep: the agent's own clock is moved by faketime."""
+"""Clocks that are set, and machines that sleep: the clock of one agent is moved by faketime, again and again."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,14 +16,17 @@ SetClock = Callable[[timedelta], None]
 CALL: Final = "ecr:GetAuthorizationToken"
 YEAR: Final = timedelta(days=365)
 _DAY: Final = timedelta(days=1)
-_TICK_S: Final = 40.0
+_TICK_S: Final = 60.0
 
 
-@pytest.fixture
-def set_clock(world: World, tmp_path: Path) -> SetClock:
-    """Sets the wall clock of the agent, and of nobody else; its monotonic clock goes on."""
+pytestmark = [pytest.mark.xdist_group("clock"), pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def set_clock(shared: World, tmp_path_factory: pytest.TempPathFactory) -> SetClock:
+    """Sets the wall clock of the agent, and no other; its monotonic clock goes on."""
     need("faketime")
-    offset = tmp_path / "offset"
+    offset = tmp_path_factory.mktemp("clock") / "offset"
 
     def set_to(by: timedelta) -> None:
         unfinished = offset.with_suffix(".new")
@@ -31,7 +34,7 @@ def set_clock(world: World, tmp_path: Path) -> SetClock:
         unfinished.replace(offset)
 
     set_to(timedelta())
-    world.env.update(
+    shared.env.update(
         LD_PRELOAD=str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))),
         FAKETIME_TIMESTAMP_FILE=str(offset),
         FAKETIME_NO_CACHE="1",
@@ -42,15 +45,27 @@ def set_clock(world: World, tmp_path: Path) -> SetClock:
     return set_to
 
 
-@pytest.fixture
-def aws(world: World) -> PretendAws:
-    return world.aws(token_life_s=12 * 3600)
+@pytest.fixture(scope="module")
+def aws(shared: World) -> PretendAws:
+    return shared.aws(token_life_s=12 * 3600)
 
 
-@pytest.fixture
-def door(world: World, aws: PretendAws) -> Door:
+@pytest.fixture(scope="module")
+def door(shared: World, aws: PretendAws, set_clock: SetClock) -> Door:
     user = aws.add_user("ci")
-    return world.ecr(aws, username=user.access_key_id, password=user.secret_access_key)
+    door = shared.ecr(aws, username=user.access_key_id, password=user.secret_access_key)
+    assert set_clock
+    shared.steady_clock = False
+    shared.start()
+    shared.agent.wait_logged_in(door.hostname)
+    shared.nothing_stopped()
+    return door
+
+
+@pytest.fixture
+def world(door: Door, turn: World) -> World:
+    assert door
+    return turn
 
 
 @causes("clock_skew")
@@ -61,10 +76,6 @@ def door(world: World, aws: PretendAws) -> Door:
 )
 def test_the_clock_is_set_wrong(world: World, door: Door, set_clock: SetClock, by: timedelta) -> None:
     """AWS refuses the next call, and by how much the clock is off is told; set right, the token is renewed."""
-    world.steady_clock = False
-    world.start()
-    world.agent.wait_logged_in(door.hostname)
-    world.nothing_stopped()
     set_clock(by)
     world.agent.command("renew", door.hostname)
     world.raised("clock_skew", door.hostname, timeout=_TICK_S)
@@ -76,12 +87,9 @@ def test_the_clock_is_set_wrong(world: World, door: Door, set_clock: SetClock, b
 @pytest.mark.parametrize("slept", [timedelta(hours=9), timedelta(days=9)], ids=["a night", "nine days"])
 def test_the_machine_sleeps(world: World, aws: PretendAws, door: Door, set_clock: SetClock, slept: timedelta) -> None:
     """Time has passed for everybody: the jump is counted, and the token that is past its time is renewed at once."""
-    world.start()
-    world.agent.wait_logged_in(door.hostname)
-    world.nothing_stopped()
-    before = aws.count(CALL)
-    aws.clock_offset = slept
-    set_clock(slept)
-    world.agent.wait_for("the jump's notice", lambda s: s["clock"]["jumps"] == 1, _TICK_S)
+    before, jumps = aws.count(CALL), world.agent.status()["clock"]["jumps"]
+    aws.clock_offset += slept
+    set_clock(aws.clock_offset)
+    world.agent.wait_for("the jump's notice", lambda s: s["clock"]["jumps"] > jumps, _TICK_S)
     world.agent.wait_for("a new token", lambda _: aws.count(CALL) > before, _TICK_S)
     world.well_again(door.hostname)

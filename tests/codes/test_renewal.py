@@ -1,19 +1,41 @@
-"""A token that lives seconds, and what is said while it cannot be renewed."""
+"""Tokens that live seconds, and what is reported while they cannot be renewed."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Final
 
+import pytest
+from aiohttp import web
+
+from agent.demo.registries import EcrAuth, PretendRegistry
 from tests.codes.causes import causes
-from tests.codes.world import World
+from tests.codes.world import NATIVE, REGION, World
+from tests.scenarios.clouds import Clouds, door_of
+
+pytestmark = [pytest.mark.xdist_group("renewal"), pytest.mark.timeout(180)]
 
 CALL: Final = "ecr:GetAuthorizationToken"
 
 
+@pytest.fixture(scope="module")
+def clouds(shared: World) -> Clouds:
+    """One agent for all tests; each has a cloud, and keys of its own."""
+    clouds = Clouds.of(shared)
+    shared.start({"renewal": {"min_interval_s": 0.5, "urgent_window_s": 2, "fraction": 0.25}})
+    return clouds
+
+
+@pytest.fixture
+def world(clouds: Clouds, turn: World) -> World:
+    assert clouds
+    return turn
+
+
 @causes("renewal_failing", "aws_error")
-def test_a_renewal_that_fails(world: World) -> None:
-    """A warning beside the cause, and an error in the urgent window; the login stays, and works all the while."""
-    aws = world.aws(token_life_s=8)
-    door = world.ecr(aws)
-    world.start({"renewal": {"min_interval_s": 0.5, "urgent_window_s": 2, "fraction": 0.25}})
+def test_a_renewal_that_fails(world: World, clouds: Clouds) -> None:
+    """A warning next to the cause, and an error in the urgent window; the login stays, and works all the while."""
+    aws, keys = clouds.with_keys(token_life_s=8)
+    door = door_of(world, aws, **keys)
     world.agent.wait_logged_in(door.hostname)
     aws.fail(CALL, "server_error")
     world.raised("renewal_failing", door.hostname, severity="warning")
@@ -27,35 +49,54 @@ def test_a_renewal_that_fails(world: World) -> None:
 
 
 @causes("token_expired", "renewal_failing")
-def test_a_login_that_has_expired(world: World) -> None:
-    """It is taken out of Docker's configuration, nobody else's is, and it is back once AWS gives a token again."""
-    aws = world.aws(token_life_s=3)
-    door = world.ecr(aws)
-    world.start()
+def test_a_login_that_has_expired(world: World, clouds: Clouds) -> None:
+    """It is taken out of Docker's configuration, no other is, and it is back once AWS gives a token again."""
+    before = set(world.agent.docker_config()["auths"])
+    aws, keys = clouds.with_keys(token_life_s=3)
+    door = door_of(world, aws, **keys)
     world.agent.wait_logged_in(door.hostname)
     aws.fail(CALL, "server_error")
     world.raised("renewal_failing", door.hostname, severity="error")
     world.raised("token_expired", door.hostname)
     expired = world.agent.wait_for("the state", lambda s: any(row["state"] == "expired" for row in s["registries"]))
     assert "renewal_failing" not in {warning["code"] for warning in expired["warnings"]}
-    world.agent.wait_for("its end", lambda _: set(world.agent.docker_config()["auths"]) == {world.good.hostname})
+    world.agent.wait_for("its end", lambda _: set(world.agent.docker_config()["auths"]) == before)
 
     aws.token_life_s = 600
     aws.heal()
     world.agent.wait_logged_in(door.hostname)
     world.cleared("token_expired", door.hostname)
     world.cleared("renewal_failing", door.hostname)
-    assert set(world.agent.docker_config()["auths"]) == {world.good.hostname, door.hostname}
+    assert set(world.agent.docker_config()["auths"]) == {*before, door.hostname}
 
 
-def test_a_token_that_dies_before_its_time(world: World) -> None:
+def test_a_token_that_dies_before_its_time(world: World, clouds: Clouds) -> None:
     """ECR's 403 "token has expired" fetches a new one at once, and is no `login_forbidden`."""
-    aws = world.aws(token_life_s=3600)
-    first = world.ecr(aws)
-    world.start()
+    aws, keys = clouds.with_keys(token_life_s=3600)
+    first = door_of(world, aws, **keys)
     world.agent.wait_logged_in(first.hostname)
     aws.tokens.end_all()
-    second = world.ecr(aws, "second-ecr")
+    second = door_of(world, aws, **keys)
     status = world.agent.wait_logged_in(second.hostname)
     assert aws.count(CALL) == 2
     assert "login_forbidden" not in {warning["code"] for warning in status["warnings"] + status["cleared"]}
+
+
+@causes("clock_skew")
+def test_a_registry_whose_clock_is_off(world: World, clouds: Clouds) -> None:
+    """The login works; the warning goes with the next one that sees the right time."""
+    off = timedelta(minutes=17)
+    aws, keys = clouds.with_keys(token_life_s=12)
+    registry = PretendRegistry(EcrAuth(aws, REGION))
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        answer = await registry.handle(request)
+        answer.headers["Date"] = format_datetime(datetime.now(UTC) + off, usegmt=True)
+        return answer
+
+    listener = world.serve(handle)
+    world.agent.give("off", listener.address, **{**NATIVE, **keys})
+    world.raised("clock_skew", listener.address, says="17 min")
+    world.agent.wait_logged_in(listener.address)
+    off = timedelta()
+    world.cleared("clock_skew", listener.address)

@@ -7,6 +7,21 @@ from tests.codes.causes import causes
 from tests.codes.world import World
 from tests.rig.waiting import until
 
+pytestmark = [pytest.mark.xdist_group("report"), pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def started(shared: World) -> World:
+    """One agent, which pushes to another receiver in each test."""
+    shared.start()
+    return shared
+
+
+@pytest.fixture
+def world(started: World, turn: World) -> World:
+    assert started
+    return turn
+
 
 @causes("report_failed")
 @pytest.mark.parametrize(
@@ -19,7 +34,7 @@ def test_a_receiver_that_does_not_take_it(world: World, fault: Fault) -> None:
     dashboard, listener = world.dashboard()
     dashboard.fault = fault
     url = f"{listener.url}/status"
-    world.start({"report": {"url": url, "interval_s": 1}})
+    world.set(report={"url": url, "interval_s": 1})
     world.raised("report_failed", url)
     dashboard.fault = None
     world.cleared("report_failed", url)
@@ -31,7 +46,7 @@ def test_a_receiver_that_is_not_there(world: World) -> None:
     """The agent goes on, and pushes once somebody listens."""
     _, listener = world.dashboard()
     world.down(listener)
-    world.start({"report": {"url": listener.url, "interval_s": 1}})
+    world.set(report={"url": listener.url, "interval_s": 1})
     world.raised("report_failed", listener.url, says="refused")
     world.up(listener)
     world.cleared("report_failed", listener.url)

@@ -99,29 +99,3 @@ def test_there_and_out_of_order(world: World, programs: Path) -> None:
         world.cleared("engine_unresponsive", "engine")
     finally:
         world.here.call(engine.stop())
-
-
-@causes("docker_cli_failed")
-@pytest.mark.parametrize(
-    ("does", "says"),
-    [
-        ("kill -SEGV $$", "signal 11"),
-        ("kill -KILL $$", "signal 9"),
-        ("exit 1", "printed nothing"),
-        ("echo gibberish >&2; exit 1", "gibberish"),
-        ("exit 0", "saved nothing"),
-        ("sleep 60", "did not end within 1 s"),
-    ],
-    ids=["crashes", "is killed for want of memory", "says-nothing", "gibberish", "saves-nothing", "hangs"],
-)
-def test_the_cli_fails_at_one_registry(world: World, programs: Path, does: str, says: str) -> None:
-    """However it ends, it costs this registry's login and no other's."""
-    door = world.registry("cursed")
-    script(programs / "docker", f'case "$*" in *{door.hostname}*) PATH=/usr/bin:/bin; {does};; esac')
-    with (programs / "docker").open("a") as file:
-        file.write(f'[ -n "${{PATH##/usr/bin*}}" ] && exec {REAL_DOCKER} "$@"\n')
-    world.start({"docker": {"login_timeout_s": 1}})
-    world.raised("docker_cli_failed", door.hostname, says=says)
-    install_docker(programs)
-    world.agent.wait_logged_in(door.hostname)
-    world.cleared("docker_cli_failed", door.hostname)

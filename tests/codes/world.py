@@ -22,7 +22,7 @@ from tests.codes.section7 import NEEDS, SEVERITIES, STAYS
 from tests.codes.servers import Dashboard
 from tests.codes.sources import LOGIN_CANARY, PERSON_CANARY, Sources
 from tests.rig.agent import Agent, Status, warnings
-from tests.rig.waiting import PATIENCE_S
+from tests.rig.waiting import PATIENCE_S, until
 
 if TYPE_CHECKING:
     from tests.rig.namespace import Namespace
@@ -45,6 +45,7 @@ _SHORT: Final[Sections] = {
     "retry": {"first_wait_s": 0.1, "max_wait_s": 0.5, "rejected_wait_s": 0.7},
     "status": {"listen": ""},
 }
+_RELOADED: Final = b"settings.reloaded"
 _FIELDS: Final = frozenset(
     {"code", "severity", "subject", "message", "hint", "needs", "first_seen", "last_seen", "count"}
 )
@@ -52,11 +53,12 @@ _FIELDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A registry of the pretend cloud, and the port that it listens on."""
+    """A registry of the pretend cloud, the port that it listens on, and the name of its secret."""
 
     registry: PretendRegistry
     listener: Listener
     hostname: str
+    secret: str = ""
 
 
 class World:
@@ -71,7 +73,7 @@ class World:
         self.steady_clock = True
         self.raised_codes: Final[set[str]] = set()
         self.cleared_codes: Final[set[str]] = set()
-        self.seen: Final[dict[str, Seen]] = {}
+        self.seen: dict[str, Seen] = {}
         self._looked_at = time.monotonic()
         self._authorities: Final = home / "authorities.pem"
         home.mkdir(parents=True)
@@ -119,8 +121,14 @@ class World:
         """A registry and its secret."""
         registry = PretendRegistry(auth or BasicAuth(USERS))
         listener = self.serve(registry.handle, host=host, tls=tls or server_context())
+        name = self.new_name(name)
         self.agent.give(name, listener.address, **secret)
-        return Door(registry, listener, listener.address)
+        return Door(registry, listener, listener.address, name)
+
+    def new_name(self, name: str) -> str:
+        """For a secret: `name`, with a number if another one has it."""
+        numbers = ("", *(f"-{number}" for number in range(2, 1000)))
+        return next(name + number for number in numbers if not (self.agent.secrets / f"{name}{number}.json").exists())
 
     def aws(self, **arguments: Any) -> PretendAws:
         """A pretend AWS that the agent will take for the real one."""
@@ -129,7 +137,8 @@ class World:
         return aws
 
     def point_to_aws(self, aws: PretendAws, listener: Listener) -> None:
-        self.clouds.append(aws)
+        if aws not in self.clouds:
+            self.clouds.append(aws)
         names = ("AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_STS", "AWS_EC2_METADATA_SERVICE_ENDPOINT")
         self.env.update(dict.fromkeys(names, listener.url))
 
@@ -149,6 +158,21 @@ class World:
         return agent.start()
 
     # While it runs
+
+    def begin(self) -> None:
+        """From here on, another test looks at this world."""
+        self.raised_codes.clear()
+        self.cleared_codes.clear()
+        self.seen = {}
+        self._looked_at = time.monotonic()
+
+    def set(self, **sections: Mapping[str, Any]) -> None:
+        """Write the settings file anew, with these sections on top of the world's own, and have it read."""
+        log = self.home / "log"
+        before = log.read_bytes().count(_RELOADED)
+        self._new_agent(sections)
+        self.reload()
+        until("the new settings", lambda: log.read_bytes().count(_RELOADED) > before)
 
     def up(self, listener: Listener) -> None:
         self.here.call(listener.up())
@@ -182,15 +206,7 @@ class World:
         self._saw(code, "raised_s")
         warning = found(status)
         assert warning is not None
-        assert warning.keys() >= _FIELDS, warning
-        assert warning["severity"] in SEVERITIES[code], warning
-        assert status["condition"] == _condition(status), status
-        assert warning["needs"] in NEEDS, warning
-        assert warning["message"], warning
-        assert warning["hint"], warning
-        assert says in warning["message"], warning
-        assert warning["first_seen"] <= warning["last_seen"], warning
-        assert warning["count"] >= 1, warning
+        holds(status, warning, says)
         self.raised_codes.add(code)
         self.nothing_stopped()
         return warning
@@ -262,6 +278,19 @@ def _quick_aws(directory: Path) -> Path:
     directory.mkdir(parents=True)
     script(directory / "aws", "echo aws-cli/2.31.0 Python/3.13 Linux/6.1")
     return directory
+
+
+def holds(status: Status, warning: Warning_, says: str = "") -> None:
+    """What is promised of each warning."""
+    assert warning.keys() >= _FIELDS, warning
+    assert warning["severity"] in SEVERITIES[warning["code"]], warning
+    assert status["condition"] == _condition(status), status
+    assert warning["needs"] in NEEDS, warning
+    assert warning["message"], warning
+    assert warning["hint"], warning
+    assert says in warning["message"], warning
+    assert warning["first_seen"] <= warning["last_seen"], warning
+    assert warning["count"] >= 1, warning
 
 
 def _condition(status: Status) -> str:

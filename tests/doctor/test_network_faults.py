@@ -1,4 +1,4 @@
-"""The faults on the way to a registry, told as those of `test_twelve_faults`."""
+"""The faults on the way to a registry, told as those of `test_faults`."""
 
 import json
 import shutil

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.rig.namespace import Namespace, environment
-from tests.rig.status import Watcher, get_status
+from tests.rig.status import Watcher, get_status, next_status
 from tests.rig.terminal import ControllingTerminal
 from tests.rig.waiting import PATIENCE_S, until
 
@@ -89,6 +89,10 @@ class Agent:
     def status(self) -> Status:
         return get_status(self.socket)
 
+    def next_status(self, latest: Status) -> Status:
+        """A newer one than `latest`, or the same again after a moment: the agent is not asked all the time."""
+        return next_status(self.socket, latest.get("revision"))
+
     def registry(self, hostname: str) -> dict[str, Any] | None:
         return next((row for row in self.status()["registries"] if row["hostname"] == hostname), None)
 
@@ -98,7 +102,7 @@ class Agent:
 
         def holds() -> bool:
             nonlocal latest
-            latest = self.status()
+            latest = self.next_status(latest)
             return bool(condition(latest))
 
         try:

@@ -12,6 +12,8 @@ from tests.rig.load import stalled_s
 from tests.rig.waiting import PATIENCE_S
 
 _EVERY_S: Final = 0.25
+_HOLD_S: Final = 0.2
+"""How long the agent holds an answer back while nothing changes. A condition may look at other things too."""
 _LATE_S: Final = 4.0
 """No answer takes longer, not counting the time for which a busy machine lets the agent or the watcher wait."""
 
@@ -27,13 +29,13 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def get_status(path: Path, deadline_s: float = PATIENCE_S) -> dict[str, Any]:
-    """The status document.
+def get_status(path: Path, deadline_s: float = PATIENCE_S, *, query: str = "") -> dict[str, Any]:
+    """The status document; `query` follows its path.
 
     Raises:
         OSError: nobody listens, or there was no answer within `deadline_s`.
     """
-    status, body = ask(path, "GET", "/v1/status", deadline_s)
+    status, body = ask(path, "GET", f"/v1/status{query}", deadline_s)
     assert status == http.HTTPStatus.OK, (status, body)
     document: dict[str, Any] = json.loads(body)
     return document
@@ -50,6 +52,12 @@ def ask(path: Path, method: str, target: str, deadline_s: float = PATIENCE_S) ->
         raise ConnectionError(repr(error)) from error
     finally:
         connection.close()
+
+
+def next_status(path: Path, revision: int | None) -> dict[str, Any]:
+    """The first document that is not `revision`, or after a moment the same one again."""
+    query = "" if revision is None else f"?since={revision}&wait={_HOLD_S}"
+    return get_status(path, query=query)
 
 
 class Watcher:

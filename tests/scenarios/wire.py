@@ -3,13 +3,12 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-import pytest
-
-from tests.codes.test_registry import ELSEWHERE, mend
 from tests.codes.world import LOGIN, World
+from tests.scenarios.fault import Caused, Fault
+from tests.scenarios.registries import ELSEWHERE
 
 Play = Callable[[socket.socket], None]
 
@@ -77,8 +76,8 @@ def _says_and_goes(answer: bytes) -> Play:
     return play
 
 
-# By name: where it listens, what it does, and the code that tells of it.
-PLAYS: Final[Mapping[str, tuple[str, Play | None, str]]] = {
+# By name: where it listens, what it does, and the code that it is reported with.
+_PLAYS: Final[Mapping[str, tuple[str, Play | None, str]]] = {
     "nobody takes the connection": ("127.0.0.1", None, "registry_timeout"),
     "silent in the TLS handshake": (ELSEWHERE, lambda _: None, "registry_timeout"),
     "no TLS where TLS is expected": (ELSEWHERE, _says_and_goes(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "registry_tls"),
@@ -90,27 +89,34 @@ PLAYS: Final[Mapping[str, tuple[str, Play | None, str]]] = {
 }
 
 
-@pytest.fixture
-def stages() -> Iterator[contextlib.ExitStack]:
-    with contextlib.ExitStack() as stack:
-        yield stack
+def _played(host: str, play: Play | None) -> Callable[[World], Caused]:
+    """When the registry is itself again, its secret has its own host name, and the login comes."""
+
+    def cause(world: World) -> Caused:
+        door = world.registry("stage")
+        world.down(door.listener)
+        stage = Stage(host, door.listener.port, play)
+        world._ends.callback(stage.close)
+        hostname = f"{host}:{door.listener.port}"
+        world.agent.give(door.secret, hostname, **LOGIN)
+
+        def fix() -> None:
+            stage.close()
+            world.up(door.listener)
+            world.agent.give(door.secret, door.hostname, **LOGIN)
+
+        return Caused(hostname, fix, (door.hostname,))
+
+    return cause
 
 
-@pytest.mark.parametrize("name", PLAYS)
-def test_the_connection(world: World, stages: contextlib.ExitStack, name: str) -> None:
-    """It costs its own login its time; when the registry is itself again, the login comes."""
-    host, play, code = PLAYS[name]
-    door = world.registry("stage")
-    world.down(door.listener)
-    stage = Stage(host, door.listener.port, play)
-    stages.callback(stage.close)
-    hostname = f"{host}:{door.listener.port}"
-    world.agent.give("stage", hostname, **LOGIN)
-    world.start({"docker": {"login_timeout_s": 1}})
-    world.raised(code, hostname)
-    stage.close()
-    world.up(door.listener)
-    world.agent.give("stage", door.hostname, **LOGIN)
-    world.agent.wait_logged_in(door.hostname)
-    world.cleared(code, hostname)
-    mend(world, door, code) if hostname == door.hostname else None
+def _faults(*, silent: bool) -> tuple[Fault, ...]:
+    return tuple(
+        Fault(f"the connection: {name}", code, _played(host, play))
+        for name, (host, play, code) in _PLAYS.items()
+        if silent == (code == "registry_timeout")
+    )
+
+
+WIRE: Final = _faults(silent=False)
+SILENT_WIRE: Final = _faults(silent=True)

@@ -1,4 +1,4 @@
-"""A world of its own for each test."""
+"""Where the agents of the table live, and the browser that looks at them."""
 
 import os
 import shutil
@@ -10,11 +10,12 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.codes.here import Here
+from tests.codes.hunted import hunted
 from tests.codes.world import World
 from tests.hostile.conftest import here
 from tests.rig.needs import need
 
-__all__ = ["here", "stack", "world"]
+__all__ = ["here"]
 
 
 @pytest.fixture
@@ -26,10 +27,9 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def world(here: Here, tmp_path: Path, stack: ExitStack) -> World:
+    """At its end no secret is found where none may be."""
     need("docker")
-    world = World(here, tmp_path / "home")
-    stack.callback(world.close)
-    return world
+    return stack.enter_context(hunted(here, tmp_path / "home"))
 
 
 @pytest.fixture(scope="package")

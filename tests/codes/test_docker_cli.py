@@ -1,0 +1,62 @@
+"""A docker CLI that fails at single registries."""
+
+import shutil
+from typing import Final
+
+import pytest
+
+from tests.codes.programs import script
+from tests.codes.world import World
+from tests.scenarios.fault import Cause, Caused, Fault, Group
+from tests.scenarios.life import Life
+
+pytestmark = [pytest.mark.xdist_group("docker_cli"), pytest.mark.timeout(300)]
+
+REAL_DOCKER: Final = shutil.which("docker")
+_DOES: Final = {
+    "crashes": ("kill -SEGV $$", "signal 11"),
+    "is killed for want of memory": ("kill -KILL $$", "signal 9"),
+    "says-nothing": ("exit 1", "printed nothing"),
+    "gibberish": ("echo gibberish >&2; exit 1", "gibberish"),
+    "saves-nothing": ("exit 0", "saved nothing"),
+    "hangs": ("sleep 60", "did not end within 3 s"),
+}
+
+
+def _fails(does: str) -> Cause:
+    """A file of the registry's name holds what docker does there; without it docker is itself."""
+
+    def cause(world: World) -> Caused:
+        programs, curses = world.home / "bin", world.home / "curses"
+        if not programs.exists():
+            programs.mkdir()
+            curses.mkdir()
+            script(
+                programs / "docker",
+                f'for last; do :; done; curse="{curses}/${{last:-none}}"; [ -f "$curse" ] && . "$curse"',
+                f'exec {REAL_DOCKER} "$@"',
+            )
+            world.env["PATH"] = f"{programs}:{world.env['PATH']}"
+        door = world.registry("cursed")
+        curse = curses / door.hostname
+        curse.write_text(f"{does}\n")
+        return Caused(door.hostname, curse.unlink, (door.hostname,))
+
+    return cause
+
+
+GROUP: Final = Group(
+    {
+        "test_tools": tuple(
+            Fault(f"the cli fails at one registry: {name}", "docker_cli_failed", _fails(does), says)
+            for name, (does, says) in _DOES.items()
+        )
+    },
+    {"docker": {"login_timeout_s": 3}, "retry": {"first_wait_s": 1, "max_wait_s": 2}},
+)
+
+
+@pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
+def test_the_cli_fails_at_one_registry(life: Life, fault: Fault) -> None:
+    """However it ends, it costs this registry's login and no other's."""
+    life.of(fault)

@@ -1,0 +1,124 @@
+"""Docker's configuration on a disk that takes nothing, in a variable, and with a helper of its own login."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.codes.causes import causes
+from tests.codes.programs import script
+from tests.codes.test_docker_config import THEIRS, write
+from tests.codes.world import PERSON, Door, World
+from tests.rig.needs import need
+
+
+class SmallDisk:
+    """Docker's directory on a file system of its own, which only the agent sees under its path."""
+
+    def __init__(self, world: World) -> None:
+        self._world: Final = world
+        self._path: Final = world.home / ".docker"
+        mount = f'mount -t tmpfs -o size=64k,mode=700 tmpfs {self._path} && exec "$@"'
+        self.before: Final = (str(shutil.which("unshare")), "--mount", "sh", "-c", mount, "sh")
+
+    def fill(self) -> None:
+        with suppress(OSError), self._filler.open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+
+    def empty(self) -> None:
+        self._filler.unlink()
+
+    def lock(self) -> None:
+        self._remount("ro")
+
+    def unlock(self) -> None:
+        self._remount("rw")
+
+    @property
+    def _filler(self) -> Path:
+        return Path(f"/proc/{self._world.pid}/root{self._path}/filler")
+
+    def _remount(self, how: str) -> None:
+        inside = ["nsenter", f"--target={self._world.pid}", "--mount"]
+        subprocess.run([*inside, "mount", "-o", f"remount,{how}", self._path], check=True)
+
+
+@pytest.fixture
+def disk(world: World) -> Iterator[SmallDisk]:
+    need("unshare", "nsenter")
+    disk = SmallDisk(world)
+    world.here.before = disk.before
+    yield disk
+    world.here.before = ()
+
+
+@causes("config_unwritable")
+@pytest.mark.parametrize(
+    ("break_it", "says", "mend_it"),
+    [(SmallDisk.fill, "full", SmallDisk.empty), (SmallDisk.lock, "read-only", SmallDisk.unlock)],
+    ids=["full", "read-only"],
+)
+def test_a_disk_that_takes_nothing(
+    world: World,
+    disk: SmallDisk,
+    break_it: Callable[[SmallDisk], None],
+    says: str,
+    mend_it: Callable[[SmallDisk], None],
+) -> None:
+    """Which of the two it is, is told."""
+    world.start()
+    world.nothing_stopped()
+    break_it(disk)
+    door = world.registry("later")
+    world.raised("config_unwritable", door.hostname, says=says)
+    mend_it(disk)
+    world.agent.wait_logged_in(door.hostname)
+    world.cleared("config_unwritable", door.hostname)
+
+
+@pytest.fixture
+def helper(world: World) -> Path:
+    """Where the program `docker-credential-theirs` would be; config.json names it for the registry of `helped`."""
+    programs = world.sources.directory / "bin"  # a helper may give a login, and keeps ours
+    programs.mkdir()
+    world.env["PATH"] = f"{programs}:{os.environ['PATH']}"
+    return programs / "docker-credential-theirs"
+
+
+@pytest.fixture
+def helped(world: World, helper: Path) -> Door:
+    door = world.registry("helped")
+    write(world, {"credHelpers": {door.hostname: helper.name.removeprefix("docker-credential-")}})
+    return door
+
+
+@causes("login_overridden", "credential_store_failed")
+def test_a_helper_with_a_login_of_its_own(world: World, helper: Path, helped: Door) -> None:
+    """As ecr-login: it gives another login, and takes none."""
+    [(person, password)] = PERSON.items()
+    own = json.dumps({"ServerURL": helped.hostname, "Username": person, "Secret": password})
+    script(helper, f"[ $1 = get ] && {{ echo '{own}'; exit; }}", "echo not implemented; exit 1")
+    world.start()
+    world.raised("login_overridden", helped.hostname, says="docker-credential-theirs")
+    world.raised("credential_store_failed", helped.hostname, says="not implemented")
+    write(world, {})
+    world.agent.wait_logged_in(helped.hostname)
+    world.cleared("login_overridden", helped.hostname)
+    world.cleared("credential_store_failed", helped.hostname)
+
+
+def test_another_login_in_a_variable(world: World) -> None:
+    """DOCKER_AUTH_CONFIG beats every file; a start without it is without the warning."""
+    world.start(DOCKER_AUTH_CONFIG=json.dumps({"auths": {world.good.hostname: THEIRS}}))
+    world.raised("login_overridden", world.good.hostname, says="DOCKER_AUTH_CONFIG")
+    assert world.agent.end() == 0
+    world.start()
+    world.nothing_stopped()
+    assert "login_overridden" not in {warning["code"] for warning in world.agent.status()["warnings"]}

@@ -1,0 +1,22 @@
+"""A password or key that is refused, and an agent that is started again meanwhile."""
+
+from typing import Final
+
+import pytest
+
+from tests.scenarios.aws import REJECTED_KEYS
+from tests.scenarios.fault import Fault, Group
+from tests.scenarios.life import Life
+from tests.scenarios.registries import REJECTED
+
+pytestmark = [pytest.mark.xdist_group("rejected"), pytest.mark.timeout(300)]
+
+GROUP: Final = Group(
+    {"test_registry": REJECTED, "test_aws": REJECTED_KEYS}, {"retry": {"rejected_wait_s": 600}}, restarted=True
+)
+
+
+@pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
+def test_a_refusal(life: Life, fault: Fault) -> None:
+    """It is not tried again before its time, nor after a restart; its correction is used at once."""
+    life.of(fault)

@@ -1,0 +1,28 @@
+"""Servers that take a connection and stay silent: each costs its own login its time, and no other login anything."""
+
+from typing import Final
+
+import pytest
+
+from tests.scenarios.aws import ALONE, SILENT_AWS
+from tests.scenarios.fault import Fault, Group
+from tests.scenarios.life import Life
+from tests.scenarios.registries import SILENT
+from tests.scenarios.wire import SILENT_WIRE
+
+pytestmark = [pytest.mark.xdist_group("silence"), pytest.mark.timeout(300)]
+
+GROUP: Final = Group(
+    {"test_registry": SILENT, "test_wire": SILENT_WIRE, "test_aws": (*SILENT_AWS, *ALONE)},
+    {
+        "docker": {"login_timeout_s": 2},
+        "aws": {"call_timeout_s": 2},
+        "retry": {"first_wait_s": 1, "max_wait_s": 2},
+    },
+)
+
+
+@pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
+def test_silence(life: Life, fault: Fault) -> None:
+    """It ends after the time that the settings give it; the login comes when somebody answers."""
+    life.of(fault)

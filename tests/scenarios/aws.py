@@ -1,0 +1,204 @@
+"""What AWS, and the way to it, can do to a login on ECR."""
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from agent.demo.faults import CAPTIVE_PORTAL, Answer
+from agent.demo.faults import Fault as Acted
+from tests.codes.sources import PLAIN
+from tests.codes.world import NATIVE, World
+from tests.scenarios.clouds import Clouds, door_of
+from tests.scenarios.fault import Cause, Caused, Fault
+
+TOKEN_CALL: Final = "ecr:GetAuthorizationToken"
+STS_CALL: Final = "sts:AssumeRole"
+WEB_CALL: Final = "sts:AssumeRoleWithWebIdentity"
+ROLE: Final = "arn:aws:iam::210987654321:role/pull"
+AMZ_JSON: Final = "application/x-amz-json-1.1"
+
+
+def _call_fails(action: str, fault: Acted | str) -> Cause:
+    """By keys of its own, with a role where the call is for one."""
+
+    def cause(world: World) -> Caused:
+        aws, keys = Clouds.of(world).with_keys()
+        aws.fail(action, fault)
+        door = door_of(world, aws, **keys, **({"role_arn": ROLE} if action == STS_CALL else {}))
+        return Caused(door.hostname, aws.heal, (door.hostname,))
+
+    return cause
+
+
+def policy(world: World) -> Caused:
+    """The missing action and the ARN of the instance's role are named; it is asked again after the wait."""
+    aws = Clouds.of(world).instance
+    aws.fail(TOKEN_CALL, "access_denied")
+    door = door_of(world, aws)
+    arn = "arn:aws:sts::123456789012:assumed-role/dev-environment"
+    return Caused(door.hostname, aws.heal, (door.hostname,), arn)
+
+
+def _role_denied(world: World) -> Caused:
+    """AssumeRole by the base identity is refused: named with the role."""
+    aws, keys = Clouds.of(world).with_keys()
+    aws.external_ids[ROLE] = "agreed"
+    door = door_of(world, aws, **keys, role_arn=ROLE)
+    return Caused(door.hostname, aws.external_ids.clear, (door.hostname,))
+
+
+def _web_identity(fault: str) -> Cause:
+    """Every refusal of AssumeRoleWithWebIdentity is this one, AccessDenied included."""
+
+    def cause(world: World) -> Caused:
+        clouds = Clouds.of(world)
+        aws = clouds.new()
+        role = f"{ROLE}-{fault}"
+        clouds.answers_for_role(role, aws)
+        aws.fail(WEB_CALL, fault)
+        aws.web_identities[_web_identity_token(world).read_text()] = "workspace"
+        door = door_of(world, aws, role_arn=role)
+        return Caused(door.hostname, aws.heal, (door.hostname,))
+
+    return cause
+
+
+def _web_identity_token(world: World) -> Path:
+    """The file that the agent's settings name."""
+    path = world.sources.directory / "web-identity"
+    if not path.exists():
+        world.sources.file(path.name)
+        world.defaults["aws"] = {**world.defaults.get("aws", {}), "identity_token_file": str(path)}
+    return path
+
+
+def clock_off(minutes: int) -> Cause:
+    """AWS refuses the signature's time; by how much the clock is off is reported."""
+
+    def cause(world: World) -> Caused:
+        aws, keys = Clouds.of(world).with_keys()
+        aws.clock_offset = timedelta(minutes=minutes)
+        door = door_of(world, aws, **keys)
+        return Caused(door.hostname, lambda: setattr(aws, "clock_offset", timedelta()), (door.hostname,))
+
+    return cause
+
+
+def _awss_clock(world: World) -> Caused:
+    """AWS gives the token all the same: the warning is about AWS, whichever registry asked."""
+    off = [timedelta(minutes=17)]
+    clouds = Clouds.of(world)
+    aws, keys = clouds.with_keys(token_life_s=12)
+    own = aws.handle
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        answer = await own(request)
+        answer.headers["Date"] = format_datetime(datetime.now(UTC) + off[0], usegmt=True)
+        return answer
+
+    aws.handle = handle  # type: ignore[method-assign] # the cloud's own clock is right, or it would refuse
+    door = door_of(world, aws, **keys)
+    return Caused("aws", lambda: off.__setitem__(0, timedelta()), (door.hostname,))
+
+
+def _token(text: str) -> Answer:
+    """An answer whose token is `text`, and else as it should be."""
+    data = {"authorizationToken": text, "expiresAt": time.time() + 3600}
+    return Answer(200, json.dumps({"authorizationData": [data]}), AMZ_JSON)
+
+
+_NONSENSE: Final[Mapping[str, Acted | str]] = {
+    "server-error": "server_error",
+    "unavailable": "unavailable",
+    "502-page": Answer(502, "<html>Bad gateway</html>", "text/html"),
+    "portal": CAPTIVE_PORTAL,
+    "redirect": Answer(307, headers={"Location": "http://localhost/"}),
+    "unfinished": Answer(200, '{"authorizationData": [{', AMZ_JSON),
+    "nothing": Answer(200, "{}", AMZ_JSON),
+    "no-data": Answer(200, '{"authorizationData": []}', AMZ_JSON),
+    "a-number": Answer(200, '{"authorizationData": 7}', AMZ_JSON),
+    "no-base64": _token("%%%"),
+    "no-colon": _token(base64.b64encode(b"nothing").decode()),
+    "no-end": Answer(200, '{"authorizationData": [{"authorizationToken": "QVdTOngK"}]}', AMZ_JSON),
+    "odd-end": Answer(200, '{"authorizationData": [{"authorizationToken": "QVdTOngK", "expiresAt": "?"}]}', AMZ_JSON),
+}
+# What each call can fail with, and the code that it is reported with.
+_SAID: Final[Mapping[str, tuple[str, str, str]]] = {
+    "AssumeRole is throttled": (STS_CALL, "throttled", "aws_throttled"),
+    "AssumeRole is denied": (STS_CALL, "access_denied", "aws_access_denied"),
+    "AssumeRole by a session that ended": (STS_CALL, "expired_credentials", "aws_access_denied"),
+    "AssumeRole by keys that AWS does not know": (STS_CALL, "unknown_key", "aws_access_denied"),
+    "AssumeRole by a wrong secret key": (STS_CALL, "bad_signature", "aws_access_denied"),
+    "AssumeRole at a wrong time": (STS_CALL, "signature_expired", "clock_skew"),
+    "AssumeRole too early": (STS_CALL, "signature_early", "clock_skew"),
+    "STS breaks down": (STS_CALL, "server_error", "aws_error"),
+    "STS is not available": (STS_CALL, "unavailable", "aws_error"),
+    "STS cuts the connection": (STS_CALL, "reset", "aws_unreachable"),
+    "STS talks nonsense": (STS_CALL, "garbage", "aws_error"),
+    "a 404 in the place of STS": (STS_CALL, "not_found", "aws_error"),
+    "GetAuthorizationToken by a session that ended": (TOKEN_CALL, "expired_credentials", "aws_access_denied"),
+    "GetAuthorizationToken unsigned": (TOKEN_CALL, "unsigned", "aws_error"),
+    "GetAuthorizationToken signed for elsewhere": (TOKEN_CALL, "wrong_scope", "aws_error"),
+    "GetAuthorizationToken at a wrong time": (TOKEN_CALL, "signature_expired", "clock_skew"),
+    "a 404 in the place of ECR": (TOKEN_CALL, "not_found", "aws_error"),
+}
+_WEB: Final = ("access_denied", "invalid_web_token", "expired_web_token", "idp_communication", "idp_rejected_claim")
+
+ALONE: Final = (
+    # Any other answer of AWS would show the right time.
+    Fault("aws answers by another clock", "clock_skew", _awss_clock, "17 min"),
+)
+SILENT_AWS: Final = (
+    Fault("no answer: silent", "aws_unreachable", _call_fails(TOKEN_CALL, "silent")),
+    Fault("what aws says: STS is silent", "aws_unreachable", _call_fails(STS_CALL, "silent")),
+)
+AWS: Final = (
+    Fault("a policy that does not allow it", "aws_access_denied", policy, TOKEN_CALL, TOKEN_CALL),
+    Fault("a role that may not be assumed", "aws_access_denied", _role_denied, STS_CALL),
+    *(
+        Fault(f"a web identity that aws refuses: {fault}", "aws_identity_rejected", _web_identity(fault))
+        for fault in _WEB
+    ),
+    Fault("throttled", "aws_throttled", _call_fails(TOKEN_CALL, "throttled")),
+    Fault("no answer: reset", "aws_unreachable", _call_fails(TOKEN_CALL, "reset")),
+    *(
+        Fault(f"not what aws says: {name}", "aws_error", _call_fails(TOKEN_CALL, nonsense))
+        for name, nonsense in _NONSENSE.items()
+    ),
+    *(
+        Fault(f"a clock by which aws refuses: {minutes}", "clock_skew", clock_off(minutes), "20 min")
+        for minutes in (-20, 20)
+    ),
+    *(
+        Fault(f"what aws says: {name}", code, _call_fails(action, fault))
+        for name, (action, fault, code) in _SAID.items()
+    ),
+)
+
+
+def _other_keys(**wrong: str) -> Cause:
+    """Keys in the secret are replaced there, and used at once."""
+
+    def cause(world: World) -> Caused:
+        clouds = Clouds.of(world)
+        aws, keys = clouds.with_keys()
+        given = {**keys, **(wrong or {"password": world.sources.secret("wrong key", PLAIN)})}
+        clouds.answers_for_key(given["username"], aws)
+        door = door_of(world, aws, **given)
+        right = {**NATIVE, **keys}
+        return Caused(door.hostname, lambda: world.agent.give(door.secret, door.hostname, **right), (door.hostname,))
+
+    return cause
+
+
+REJECTED_KEYS: Final = (
+    Fault("keys that aws does not take: unknown key", "aws_access_denied", _other_keys(username="AKIA" + "A" * 16)),
+    Fault("keys that aws does not take: bad signature", "aws_access_denied", _other_keys()),
+)

@@ -1,0 +1,67 @@
+"""All that a person may look at while a fault lasts: each must report it, and how it is fixed, in the same words."""
+
+import re
+from dataclasses import dataclass
+
+from playwright.sync_api import Browser
+
+from tests.codes.world import Warning_, World
+from tests.doctor.patient import Doctor, Link, Told
+from tests.scenarios.window import address_of
+
+_EXAMINED_S = 170.0
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """What `status` printed, what stood on the page and in its first sentence, and what doctor found."""
+
+    status: str
+    page: str
+    sentence: str
+    doctor: Told
+
+    def report(self, warning: Warning_, link: str) -> None:
+        """Fails unless each of them reports it."""
+        assert warning["message"] in self.status, self.status
+        assert warning["hint"] in self.status, self.status
+        assert "all is well" not in self.status
+        assert _words(warning["message"]).lower() in self.page, self.page
+        assert _words(warning["hint"]).lower() in self.page, self.page
+        assert warning["code"] in self.page
+        assert "all is well" not in self.sentence
+        found = found_by(self.doctor, link, warning["code"], warning["subject"])
+        assert found["needs"] == warning["needs"]
+
+
+def look(world: World, chromium: Browser) -> Readers:
+    """Once, at the agent as it runs now."""
+    shown = world.agent.command("status", "--socket", str(world.agent.socket), timeout=60)
+    assert shown.returncode == 0, shown.stderr
+    with address_of(world.agent.socket, world.here) as url, chromium.new_page() as page:
+        page.goto(url)
+        for warning in world.agent.status()["warnings"]:
+            page.get_by_text(warning["message"]).first.wait_for()
+        body, sentence = page.locator("body").inner_text(), page.locator("#sentence").inner_text()
+    told = Doctor(world)(timeout=_EXAMINED_S)
+    return Readers(_words(shown.stdout), _words(body).lower(), _words(sentence).lower(), told)
+
+
+def found_by(told: Told, name: str, code: str, subject: str) -> Link:
+    """The broken link of this name and code, in the chain of `subject` or among those that all registries share."""
+    chains = [told.document["links"]]
+    chains += [each["links"] for each in told.document["registries"] if each["hostname"] == subject]
+    links = [link for chain in chains for link in chain if (link["name"], link["code"]) == (name, code)]
+    assert links, (name, code, told.document)
+    assert links[0]["outcome"] == "broken"
+    return links[0]
+
+
+def first_of(told: Told, hostname: str) -> str:
+    """The link that somebody who asks about this registry alone is sent to: the first that has a code."""
+    (chain,) = (each["links"] for each in told.document["registries"] if each["hostname"] == hostname)
+    return next(str(link["name"]) for link in chain if link["outcome"] == "broken" and link["code"] is not None)
+
+
+def _words(text: str) -> str:
+    return re.sub(r"\s+", " ", text)

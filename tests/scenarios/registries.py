@@ -1,0 +1,276 @@
+"""What a registry, and the way to it, can do to a login."""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+import trustme
+from aiohttp import web
+
+from agent.demo.faults import CAPTIVE_PORTAL, Answer, Broken
+from agent.demo.faults import Fault as Acted
+from agent.demo.registries import BasicAuth, PretendRegistry, TokenAuth
+from agent.demo.tls import server_context
+from tests.codes.servers import Parrot
+from tests.codes.world import LOGIN, PASSWORD, USER, USERS, Door, World
+from tests.rig.authority import Authority
+from tests.rig.distribution import Distribution
+from tests.rig.waiting import until
+from tests.scenarios.fault import Cause, Caused, Fault
+
+if TYPE_CHECKING:
+    from tests.rig.namespace import Namespace
+
+ELSEWHERE: Final = "0.0.0.0"  # noqa: S104 - reaches this machine, and docker does not take it for loopback
+_YEAR: Final = timedelta(days=365)
+
+
+def fixed_by_itself(door: Door) -> Caused:
+    """Its registry answers as it should again, and nothing else is done."""
+
+    def fix() -> None:
+        door.registry.fault = None
+
+    return Caused(door.hostname, fix, (door.hostname,))
+
+
+def _has(fault: Acted) -> Cause:
+    def cause(world: World) -> Caused:
+        door = world.registry("ill")
+        door.registry.fault = fault
+        return fixed_by_itself(door)
+
+    return cause
+
+
+def _taken_later(world: World) -> Caused:
+    """A real registry with htpasswd: the same secret is tried again after `retry.rejected_wait_s`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    hostname = f"localhost:{port}"
+    world.agent.give(world.new_name("real"), hostname, **LOGIN)
+    authority = Authority(world.home)
+    world.trust(authority.bundle.read_bytes())
+    tls = authority.files("localhost")
+    running = world._ends.enter_context(ExitStack())
+    running.enter_context(_real_registry(world, world.home / "before", port, "another password", tls))
+
+    def fix() -> None:
+        running.close()
+        running.enter_context(_real_registry(world, world.home / "after", port, PASSWORD, tls))
+
+    return Caused(hostname, fix, (hostname,))
+
+
+@contextmanager
+def _real_registry(world: World, directory: Path, port: int, password: str, tls: tuple[Path, Path]) -> Iterator[None]:
+    """Debian's; its one user is `USER`."""
+    namespace = cast("Namespace", world.here)  # it asks for no more than `Here` has
+    registry = Distribution(namespace, directory, "127.0.0.1", port, tls=tls, users={USER: password})
+    try:
+        yield
+    finally:
+        registry.close()
+
+
+def _repeats_the_password(world: World) -> Caused:
+    """Nothing of it is reported or kept: the hunt at this world's end looks at everything."""
+    caused = _has(Answer(403, f"{USER}:{PASSWORD} may not come in"))(world)
+    state = world.agent.state / "state.json"
+
+    def check() -> None:
+        until("the note of it", lambda: caused.subject.encode() in state.read_bytes())
+
+    return Caused(caused.subject, caused.fix, caused.logins, check=check)
+
+
+def _rate_limited(world: World) -> Caused:
+    """429: nothing more is asked before `Retry-After` is over."""
+    asked: list[float] = []
+    registry = PretendRegistry(BasicAuth(USERS))
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(time.monotonic())
+        return await registry.handle(request)
+
+    registry.fault = Answer(429, headers={"Retry-After": "2"})
+    listener = world.serve(handle, tls=server_context())
+    caused = fixed_by_itself(Door(registry, listener, listener.address))
+    world.agent.give(world.new_name("limited"), caused.subject, **LOGIN)
+
+    def fixed() -> None:
+        assert max(later - sooner for sooner, later in pairwise(asked)) >= 1.9
+
+    return Caused(caused.subject, caused.fix, caused.logins, fixed=fixed)
+
+
+def _mistyped(world: World) -> Caused:
+    """A typing error in the host name: corrected in the secret, the right registry is logged in."""
+    door = world.registry("mistyped")
+    world.agent.give(door.secret, "registry.invalid", **LOGIN)
+    return Caused("registry.invalid", lambda: world.agent.give(door.secret, door.hostname, **LOGIN), (door.hostname,))
+
+
+def _nobody_listens(world: World) -> Caused:
+    door = world.registry("down")
+    world.down(door.listener)
+    return Caused(door.hostname, lambda: world.up(door.listener), (door.hostname,))
+
+
+@cache
+def _authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def trusted(world: World) -> trustme.CA:
+    """An authority that the agent and docker trust."""
+    world.trust(_authority().cert_pem.bytes())
+    return _authority()
+
+
+def _certificate(fault: str) -> Cause:
+    def cause(world: World) -> Caused:
+        ours = trusted(world)
+        good = ours.issue_cert(ELSEWHERE)
+        bad, says = {
+            "unknown-authority": (trustme.CA().issue_cert(ELSEWHERE), "certificate"),
+            "wrong-name": (ours.issue_cert("other.example"), ELSEWHERE),
+            "expired": (ours.issue_cert(ELSEWHERE, not_after=datetime.now(UTC) - _YEAR), "expired"),
+        }[fault]
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        bad.configure_cert(context)
+        door = world.registry("private-ca", host=ELSEWHERE, tls=context)
+        return Caused(door.hostname, lambda: good.configure_cert(context), (door.hostname,), says)
+
+    return cause
+
+
+def _portal_that_redirects(world: World) -> Caused:
+    """A hotel's redirect to its own page, which docker follows and takes for a yes."""
+
+    async def page(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="<html>Please sign in.</html>", content_type="text/html")
+
+    portal = world.serve(page)
+    return _has(Answer(302, headers={"Location": f"http://localhost:{portal.port}/sign-in"}))(world)
+
+
+class _Nonsense(TokenAuth):
+    """Points to a token server that answers with `body`, until that is None."""
+
+    def __init__(self, body: str) -> None:
+        super().__init__(USERS)
+        self.body: str | None = body
+
+    async def own_answer(self, request: web.BaseRequest) -> web.Response | None:
+        if self.body is not None and request.path == "/token":
+            return web.Response(text=self.body, content_type="application/json")
+        return await super().own_answer(request)
+
+
+def _token_server(body: str) -> Cause:
+    def cause(world: World) -> Caused:
+        auth = _Nonsense(body)
+        door = world.registry("nonsense", auth)
+        return Caused(door.hostname, lambda: setattr(auth, "body", None), (door.hostname,))
+
+    return cause
+
+
+def _another_answers(answer: bytes) -> Cause:
+    """Something else on the registry's port, or nothing that a registry would say."""
+
+    def cause(world: World) -> Caused:
+        door = world.registry("elsewhere")
+        world.down(door.listener)
+        parrot = Parrot(door.listener.port, answer)
+        running = world._ends.enter_context(ExitStack())
+        running.callback(parrot.close)
+
+        def fix() -> None:
+            running.close()
+            world.up(door.listener)
+
+        return Caused(door.hostname, fix, (door.hostname,))
+
+    return cause
+
+
+def _wrong_password(kind: type[BasicAuth] | type[TokenAuth]) -> Cause:
+    """It is tried once, and not again before its time, nor after a restart; its correction is used at once."""
+
+    def cause(world: World) -> Caused:
+        wrong = {"username": USER, "password": world.sources.secret("wrong password")}
+        door = world.registry("wrong", kind(USERS), wrong)
+
+        def check() -> None:
+            row = world.agent.registry(door.hostname)
+            assert row is not None
+            assert row["state"] == "rejected"
+            assert door.registry.wrong == {USER: 1}
+
+        fix = partial(world.agent.give, door.secret, door.hostname, **LOGIN)
+        return Caused(door.hostname, fix, (door.hostname,), check=check)
+
+    return cause
+
+
+_PORTAL_OFF: Final = b"HTTP/1.1 302 Found\r\nLocation: http://portal.invalid/\r\nContent-Length: 0\r\n\r\n"
+_ANSWERS: Final = {
+    "ssh": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "odd-status": b"HTTP/1.1 no\r\n\r\n",
+    "odd-length": b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+    "redirect-to-nowhere": b"HTTP/1.1 302 Found\r\nLocation: http://[portal\r\nContent-Length: 0\r\n\r\n",
+    "portal-off-the-net": _PORTAL_OFF,
+    "no-realm": b"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer service=x\r\nContent-Length: 0\r\n\r\n",
+    "odd-realm": b'HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm="ftp://x/"\r\nContent-Length: 0\r\n\r\n',
+    "large": b"HTTP/1.1 500 Oops\r\nContent-Length: 3000000\r\n\r\n" + bytes(3_000_000),
+}
+_PAGES: Final = {
+    **{str(status): Answer(status, "oops" if status == 500 else "") for status in (500, 501, 502, 503, 504)},
+    "301 to nowhere": Answer(301),
+    "portal-page": CAPTIVE_PORTAL,
+    "511": Answer(511, "<html>log in first</html>", "text/html"),
+}
+_BODIES: Final = {"unfinished": '{"token": ', "number": '{"token": 7}', "nothing": "{}"}
+
+REJECTED: Final = (
+    Fault("a wrong password: basic", "login_rejected", _wrong_password(BasicAuth), "wrong"),
+    Fault("a wrong password: token", "login_rejected", _wrong_password(TokenAuth), "wrong"),
+)
+SILENT: Final = (Fault("silence", "registry_timeout", _has(Broken.SILENT)),)
+REGISTRIES: Final = (
+    Fault("a password that is taken later", "login_rejected", _taken_later),
+    Fault("forbidden", "login_forbidden", _has(Answer(403, "this account is suspended")), "suspended"),
+    Fault("a registry that repeats the password", "login_forbidden", _repeats_the_password, "may not come in"),
+    *(
+        Fault(f"refused request: {status}", "registry_refused_request", _has(Answer(status)), str(status))
+        for status in (400, 402, 404, 405, 410, 418, 451)
+    ),
+    Fault("rate limited", "registry_rate_limited", _rate_limited, "2 s"),
+    Fault("a name that does not resolve", "registry_dns", _mistyped),
+    Fault("nobody listens", "registry_unreachable", _nobody_listens, "connection refused"),
+    Fault("a connection that is cut", "registry_unreachable", _has(Broken.RESET)),
+    *(
+        Fault(f"a certificate that does not hold: {fault}", "registry_tls", _certificate(fault))
+        for fault in ("unknown-authority", "wrong-name", "expired")
+    ),
+    *(Fault(f"not what a registry says: {name}", "registry_error", _has(page)) for name, page in _PAGES.items()),
+    Fault("a portal that redirects", "registry_error", _portal_that_redirects),
+    *(
+        Fault(f"a token server that talks nonsense: {name}", "registry_error", _token_server(body), "token")
+        for name, body in _BODIES.items()
+    ),
+    *(
+        Fault(f"a port that is no registrys: {name}", "registry_error", _another_answers(answer))
+        for name, answer in _ANSWERS.items()
+    ),
+)
