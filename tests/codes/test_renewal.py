@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from agent.demo.registries import EcrAuth, PretendRegistry
+from agent.demo.tls import server_context
 from tests.codes.causes import causes
 from tests.codes.world import NATIVE, REGION, World
 from tests.scenarios.clouds import Clouds, door_of
@@ -94,7 +95,7 @@ def test_a_registry_whose_clock_is_off(world: World, clouds: Clouds) -> None:
         answer.headers["Date"] = format_datetime(datetime.now(UTC) + off, usegmt=True)
         return answer
 
-    listener = world.serve(handle)
+    listener = world.serve(handle, tls=server_context())
     world.agent.give("off", listener.address, **{**NATIVE, **keys})
     world.raised("clock_skew", listener.address, says="17 min")
     world.agent.wait_logged_in(listener.address)
