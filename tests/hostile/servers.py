@@ -3,7 +3,6 @@
 import contextlib
 import select
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,13 +19,12 @@ class Raw:
     `speak` may be changed at any time. `requests` keeps what was asked, heads and the beginnings of bodies.
     """
 
-    def __init__(self, speak: Speak, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, speak: Speak, host: str = "127.0.0.1") -> None:
         self.speak = speak
-        self._tls: Final = tls
         self.requests: Final[list[bytes]] = []
         self._socket: Final = socket.create_server((host, 0))
         self.address: Final = f"{host}:{self._socket.getsockname()[1]}"
-        self.url: Final = f"{'https' if tls else 'http'}://{self.address}"
+        self.url: Final = f"http://{self.address}"
         self._thread: Final = threading.Thread(target=self._accept, name="raw", daemon=True)
         self._thread.start()
 
@@ -44,14 +42,11 @@ class Raw:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(_PATIENCE_S)
-        with connection, contextlib.suppress(OSError), self._secured(connection) as spoken:
-            request = spoken.recv(1 << 16)
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(_PATIENCE_S)
+            request = connection.recv(1 << 16)
             self.requests.append(request)
-            self.speak(spoken, request)
-
-    def _secured(self, connection: socket.socket) -> socket.socket:
-        return self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+            self.speak(connection, request)
 
 
 @contextmanager

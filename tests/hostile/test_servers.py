@@ -12,7 +12,6 @@ from typing import Final
 import pytest
 from _pytest.mark import ParameterSet
 
-from agent.demo.tls import server_context
 from tests.codes.world import LOGIN, World
 from tests.hostile.screens import ATTACK
 from tests.hostile.servers import Raw, Speak, endless, raw, reply, says, slow
@@ -182,7 +181,7 @@ def test_hostile_registries(world: World, metadata: Raw) -> None:
         "redirect": says(reply(b"{}", b"Location: " + metadata.url.encode(), status=b"307 Away")),
         "redirect-loop": says(reply(b"{}", b"Location: /v2/", status=b"302 Round")),
     }
-    servers = {name: Raw(speak, tls=server_context()) for name, speak in answers.items()}
+    servers = {name: Raw(speak) for name, speak in answers.items()}
     try:
         for name, server in servers.items():
             world.agent.give(name, server.address, **LOGIN)

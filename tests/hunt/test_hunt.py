@@ -13,7 +13,6 @@ from typing import Final
 import pytest
 
 from agent.demo.registries import BasicAuth, TokenAuth
-from agent.demo.tls import server_context
 from tests.codes.here import Here
 from tests.codes.programs import script
 from tests.codes.world import USER, World
@@ -241,8 +240,7 @@ def test_everything_that_repeats_a_secret(chase: Chase) -> None:
                         status=b"403 No",
                         kind=b"text/plain",
                     )
-                ),
-                tls=server_context(),
+                )
             )
             servers.append(server)
             hostnames.add(server.address)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from aiohttp import web
 
 from agent.demo.faults import Answer, Broken, Fault
 from agent.demo.listening import Listener
@@ -48,6 +49,15 @@ def clis() -> list[Path]:
     found = [(Path(directory) / "docker").resolve() for directory in os.get_exec_path()]
     fetched = [FETCHED / release / "docker" for release in (*RELEASES, "sid")]
     return [path for path in dict.fromkeys((*found, *fetched)) if path.exists() or path.parent.name in RELEASES]
+
+
+class NoToken(TokenAuth):
+    """Its token server answers with half of a document."""
+
+    async def own_answer(self, request: web.BaseRequest) -> web.Response | None:
+        if request.path == "/token":
+            return web.Response(text='{"token": ', content_type="application/json")
+        return await super().own_answer(request)
 
 
 class Site:
@@ -100,16 +110,19 @@ async def test_logins_and_their_errors(
         site = Site(docker, tmp_path, address, authority, stack)
         faults = await asyncio.gather(*(site.login("right", fault=fault) for fault in FAULTS.values()))
         assert [code for code, _ in faults] == list(FAULTS)
-        assert await asyncio.gather(
+        logins = await asyncio.gather(
             site.login("right"),
             site.login("right", TokenAuth(USERS)),
             site.login("wrong"),
             site.login("wrong", TokenAuth(USERS)),
             site.login("right", up=False),
-        ) == [
+            site.login("right", NoToken(USERS)),
+        )
+        assert list(logins) == [
             ("logged in", 1),
             ("logged in", 1),
             ("login_rejected", 1),
             ("login_rejected", 1),
             ("registry_unreachable", 0),
+            ("registry_error", 0),
         ]
