@@ -46,8 +46,7 @@ def cloud(shared: World) -> Cloud:
 
 
 @pytest.fixture
-def world(cloud: Cloud, turn: World) -> Iterator[World]:
-    assert cloud
+def world(cloud: Cloud, turn: World) -> Iterator[World]:  # noqa: ARG001 - which has started it
     yield turn
     turn.set()
 

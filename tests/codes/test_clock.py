@@ -51,10 +51,9 @@ def aws(shared: World) -> PretendAws:
 
 
 @pytest.fixture(scope="module")
-def door(shared: World, aws: PretendAws, set_clock: SetClock) -> Door:
+def door(shared: World, aws: PretendAws, set_clock: SetClock) -> Door:  # noqa: ARG001 - which is in its environment
     user = aws.add_user("ci")
     door = shared.ecr(aws, username=user.access_key_id, password=user.secret_access_key)
-    assert set_clock
     shared.steady_clock = False
     shared.start()
     shared.agent.wait_logged_in(door.hostname)
@@ -63,8 +62,7 @@ def door(shared: World, aws: PretendAws, set_clock: SetClock) -> Door:
 
 
 @pytest.fixture
-def world(door: Door, turn: World) -> World:
-    assert door
+def world(door: Door, turn: World) -> World:  # noqa: ARG001 - which has started it
     return turn
 
 

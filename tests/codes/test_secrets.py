@@ -61,8 +61,7 @@ def aws(shared: World) -> PretendAws:
 
 
 @pytest.fixture
-def world(aws: PretendAws, turn: World) -> Iterator[World]:
-    assert aws
+def world(aws: PretendAws, turn: World) -> Iterator[World]:  # noqa: ARG001 - which has started it
     yield turn
     turn.set()
 

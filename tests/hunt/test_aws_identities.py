@@ -66,12 +66,6 @@ def echo() -> Iterator[Echo]:
 Prepare = Callable[[World, Echo], dict[str, object]]
 
 
-def _token_file(world: World, echo: Echo) -> dict[str, object]:
-    path = world.sources.file("web identity")
-    echo.secrets = [path.read_text()]
-    return {"identity_token_file": str(path)}
-
-
 def _token_command(world: World, echo: Echo) -> dict[str, object]:
     """It works once; then it complains about the token that it gave."""
     token, used = world.sources.secret("web identity", PLAIN), world.sources.directory / "used"
@@ -85,35 +79,6 @@ def _variables(world: World, echo: Echo) -> dict[str, object]:
     path = world.sources.file("web identity")
     echo.secrets = [path.read_text()]
     world.env.update(AWS_WEB_IDENTITY_TOKEN_FILE=str(path), AWS_ROLE_ARN=ROLE)
-    return {}
-
-
-def _web_identity_of_a_profile(world: World, echo: Echo) -> dict[str, object]:
-    path = world.sources.file("web identity")
-    echo.secrets = [path.read_text()]
-    config = world.home / "aws-config"
-    config.write_text(f"[default]\nrole_arn = {ROLE}\nweb_identity_token_file = {path}\n")
-    world.env["AWS_CONFIG_FILE"] = str(config)
-    return {}
-
-
-def _keys_of_a_profile(world: World, echo: Echo) -> dict[str, object]:
-    key, session = world.sources.secret("key", PLAIN), world.sources.secret("session", PLAIN)
-    echo.secrets = [key, session]
-    shared = world.sources.directory / "credentials"
-    lines = (f"aws_access_key_id = {KEY_ID}", f"aws_secret_access_key = {key}", f"aws_session_token = {session}")
-    shared.write_text("\n".join(["[default]", *lines, ""]))
-    world.env["AWS_SHARED_CREDENTIALS_FILE"] = str(shared)
-    return {}
-
-
-def _source_of_a_profiles_role(world: World, echo: Echo) -> dict[str, object]:
-    key = world.sources.secret("key", PLAIN)
-    echo.secrets = [key]
-    config = world.sources.directory / "config"
-    keys = f"aws_access_key_id = {KEY_ID}\naws_secret_access_key = {key}"
-    config.write_text(f"[default]\nrole_arn = {ROLE}\nsource_profile = base\n[profile base]\n{keys}\n")
-    world.env["AWS_CONFIG_FILE"] = str(config)
     return {}
 
 
@@ -149,12 +114,8 @@ def _containers_token_file(world: World, echo: Echo) -> dict[str, object]:
 
 # The code that tells of it.
 PLACES: Final[Mapping[Prepare, str]] = {
-    _token_file: "aws_identity_rejected",
     _token_command: "aws_identity_unavailable",
     _variables: "aws_identity_rejected",
-    _web_identity_of_a_profile: "aws_identity_rejected",
-    _keys_of_a_profile: "aws_access_denied",
-    _source_of_a_profiles_role: "aws_access_denied",
     _instance_role: "aws_access_denied",
     _container: "aws_access_denied",
     _containers_token: "aws_credentials_missing",
@@ -174,3 +135,57 @@ def test_who_repeats_an_identity(here: Here, tmp_path: Path, echo: Echo, prepare
         world.start({"aws": settings})
         world.raised(PLACES[prepare], HOST)
         until("the debug log of it", lambda: PLACES[prepare] in world.agent.log())
+
+
+# The agent of these has one after the other by its settings: a profile, or a file; what it asks AWS for, and the code.
+SETTINGS: Final[Mapping[str, tuple[str, str]]] = {
+    "the web identity of a profile": ("profile", "aws_identity_rejected"),
+    "the keys of a profile": ("profile", "aws_access_denied"),
+    "the source of a profile's role": ("profile", "aws_access_denied"),
+    "a token file": ("identity_token_file", "aws_identity_rejected"),
+}
+
+
+@pytest.fixture(scope="module")
+def settled(here: Here, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Echo]]:
+    need("docker")
+    echo = Echo()
+    with hunted(here, tmp_path_factory.mktemp("settled") / "home") as world:
+        world.env["AWS_CONFIG_FILE"] = str(world.sources.directory / "config")
+        world.env.update(dict.fromkeys(("AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_STS"), echo.server.url))
+        _write_profiles(world, echo)
+        world.start()
+        yield world, echo
+    echo.server.close()
+
+
+def _write_profiles(world: World, echo: Echo) -> None:
+    """The echo repeats all of their secrets, whichever is asked for."""
+    token, key, session, base = (
+        world.sources.file("web-identity"),
+        *(world.sources.secret(name, PLAIN) for name in ("key", "session", "base key")),
+    )
+    echo.secrets = [token.read_text(), key, session, base]
+    keys = f"aws_access_key_id = {KEY_ID}\naws_secret_access_key"
+    profiles = {
+        "the web identity of a profile": f"role_arn = {ROLE}\nweb_identity_token_file = {token}",
+        "the keys of a profile": f"{keys} = {key}\naws_session_token = {session}",
+        "the source of a profile's role": f"role_arn = {ROLE}\nsource_profile = base",
+        "base": f"{keys} = {base}",
+    }
+    sections = (f"[profile {json.dumps(name)}]\n{lines}\n" for name, lines in profiles.items())
+    (world.sources.directory / "config").write_text("\n".join(sections))
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_who_repeats_an_identity_of_the_settings(settled: tuple[World, Echo], name: str) -> None:
+    """The same of an identity that an agent has by its settings, which are read again while it runs."""
+    world, _ = settled
+    setting, code = SETTINGS[name]
+    host = f"{name.replace(' ', '-').replace(chr(39), '')}.invalid"
+    value = name if setting == "profile" else str(world.sources.directory / "web-identity")
+    world.set(aws={setting: value})
+    role = {} if setting == "profile" else {"role_arn": ROLE}
+    world.agent.give(world.new_name("one"), host, username="runner-native", kind="ecr", region=REGION, **role)
+    world.raised(code, host)
+    until("the debug log of it", lambda: host in world.agent.log() and code in world.agent.log())

@@ -49,7 +49,7 @@ def look(world: World, chromium: Browser) -> Readers:
 
 def found_by(told: Told, name: str, code: str, subject: str) -> Link:
     """The broken link of this name and code, in the chain of `subject` or among those that all registries share."""
-    chains = [told.document["links"]]
+    chains: list[list[Link]] = [told.document["links"]]
     chains += [each["links"] for each in told.document["registries"] if each["hostname"] == subject]
     links = [link for chain in chains for link in chain if (link["name"], link["code"]) == (name, code)]
     assert links, (name, code, told.document)
