@@ -70,8 +70,8 @@ def test_a_killed_agent_leaves_nothing_behind_and_loses_nothing(make_agent: Make
 
 @pytest.mark.usefixtures("private")
 @pytest.mark.parametrize("hanging", [False, True], ids=["idle", "login-hangs"])
-def test_sigterm_ends_it_within_a_second(make_agent: MakeAgent, machine: Machine, hanging: bool) -> None:
-    """Exit code 0 in under a second, also while a login hangs; the logins stay."""
+def test_sigterm_ends_it_at_once(make_agent: MakeAgent, machine: Machine, hanging: bool) -> None:
+    """Exit code 0, long before a login that hangs would be given up; the logins stay."""
     agent = make_agent()
     with machine.silent(SILENT):
         agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
@@ -82,7 +82,7 @@ def test_sigterm_ends_it_within_a_second(make_agent: MakeAgent, machine: Machine
             until("a login in its private directory", lambda: _login_directories(agent))
         began = time.monotonic()
         assert agent.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10, "a login has 30 s"
     assert PRIVATE in agent.docker_config()["auths"]
     assert not _login_directories(agent)
 

@@ -1,10 +1,15 @@
 """Whatever shows what the agent says: terminals, log readers, dashboards, systemd."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from typing import Any, Final
+from unittest.mock import patch
 
+from agent.__main__ import main
 from tests.codes.servers import Dashboard
 from tests.codes.world import World
 from tests.hunt.outlets import Notifications, answered, printed
@@ -50,12 +55,20 @@ class Screens:
 
     def _outlets(self) -> dict[str, bytes]:
         agent = self._world.agent
-        checked = agent.command("check-config")
-        outlets = {**answered(agent.socket), **printed(agent.socket)}
-        outlets["check-config"] = (checked.stdout + checked.stderr).encode()
+        outlets = {**answered(agent.socket), **printed(agent.socket), "check-config": self._checked()}
         # Last: a request may be logged.
         outlets["log"] = agent._log.read_bytes()
         return outlets
+
+    def _checked(self) -> bytes:
+        """What `registry-agent check-config` prints; run in here, since a process takes long to start."""
+        with (
+            patch.dict(os.environ, self._world.agent.env, clear=True),
+            redirect_stdout(StringIO()) as out,
+            redirect_stderr(out),
+        ):
+            main(["check-config", "--config", str(self._world.settings_file)])
+        return out.getvalue().encode()
 
     def _log_lines_are_its_own(self, log: bytes) -> None:
         """Nobody forged one: each is an event of the agent's."""

@@ -126,8 +126,8 @@ class Stand:
         self.server.speak = _only(self.place.asked, hostile, self.well)
         Path(f"/proc/{self.world.pid}/clear_refs").write_text("5")  # the peak is measured from here
         before = _memory(self.world, "VmRSS")
-        done = self.world.agent.command("renew", self.door.hostname)
-        assert done.returncode == 2, (name, done.stdout, done.stderr)
+        renewed = self.world.agent.renew(self.door.hostname)
+        assert renewed["consecutive_failures"] > 0, (name, renewed)
         growth = _memory(self.world, "VmHWM") - before
         assert growth < MOST_GROWTH, f"{name}: {growth >> 20} MB"
         status = self.world.agent.wait_for(f"the code of {name}", self._codes)
@@ -142,10 +142,11 @@ class Stand:
 
     def recovers(self) -> None:
         self.server.speak = self.well
-        done = self.world.agent.command("renew", self.door.hostname)
-        assert done.returncode == 0, done.stdout + done.stderr
-        subjects = {w["subject"] for w in self.world.agent.status()["warnings"]}
-        assert self.door.hostname not in subjects
+        renewed = self.world.agent.renew(self.door.hostname)
+        assert renewed["consecutive_failures"] == 0, renewed
+        self.world.agent.wait_for(
+            "the end of its warnings", lambda s: self.door.hostname not in {w["subject"] for w in s["warnings"]}
+        )
 
 
 def _keys(aws: PretendAws) -> Mapping[str, Any]:

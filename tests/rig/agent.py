@@ -6,16 +6,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 from tests.rig.namespace import Namespace, environment
-from tests.rig.status import Watcher, get_status, next_status
+from tests.rig.status import Watcher, ask, get_status, next_status
 from tests.rig.terminal import ControllingTerminal
 from tests.rig.waiting import PATIENCE_S, until
 
 REGISTRY_AGENT: Final = Path(sys.executable).with_name("registry-agent")
 
+_FIRST_ANSWER_S: Final = 5.0
+"""Then it asks again: another program may listen where the agent is going to."""
 _SHORT: Final = 10
 """Below it a password of a test is a word that the log may well use."""
 
@@ -114,6 +117,19 @@ class Agent:
     def wait_logged_in(self, *hostnames: str, timeout: float = PATIENCE_S) -> Status:
         return self.wait_for(f"the login to {', '.join(hostnames)}", lambda s: logged_in(s, *hostnames), timeout)
 
+    def renew(self, hostname: str) -> dict[str, Any]:
+        """Ask for a renewal as `registry-agent renew` does, and wait for its outcome: the registry's row."""
+        before = self.registry(hostname)
+        assert before is not None
+        status, body = ask(self.socket, "POST", "/v1/renew", body={"hostname": hostname})
+        assert status == HTTPStatus.ACCEPTED, body
+
+        def outcome() -> dict[str, Any] | None:
+            row = self.registry(hostname)
+            return row if row and row["attempts"] > before["attempts"] and not row["attempting"] else None
+
+        return until(f"the renewal of {hostname}", outcome) or {}
+
     def command(self, *args: str, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
         """Run another of the agent's commands beside it."""
         return self._namespace.run(REGISTRY_AGENT, *args, env=self.env, timeout=timeout)
@@ -150,7 +166,7 @@ class Agent:
     def _answers_or_died(self) -> bool:
         assert self.running, f"the agent ended by itself:\n{self.log()}"
         try:
-            self.status()
+            get_status(self.socket, _FIRST_ANSWER_S)
         except OSError:
             return False
         return True

@@ -41,11 +41,14 @@ def get_status(path: Path, deadline_s: float = PATIENCE_S, *, query: str = "") -
     return document
 
 
-def ask(path: Path, method: str, target: str, deadline_s: float = PATIENCE_S) -> tuple[int, bytes]:
-    """One request on a connection of its own: the status code of the answer, and its body."""
+def ask(
+    path: Path, method: str, target: str, deadline_s: float = PATIENCE_S, *, body: object = None
+) -> tuple[int, bytes]:
+    """One request, with `body` as JSON, on a connection of its own: the status code of the answer, and its body."""
+    content = None if body is None else json.dumps(body)
     connection = _UnixConnection(path, deadline_s)
     try:
-        connection.request(method, target)
+        connection.request(method, target, content, {} if content is None else {"Content-Type": "application/json"})
         answer = connection.getresponse()
         return answer.status, answer.read()
     except http.client.HTTPException as error:

@@ -6,10 +6,8 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
 
-from tests.rig.status import ask
 from tests.rig.waiting import PATIENCE_S, throughout, until
 from tests.web_attacks.pulse import Heard, Pulse
 from tests.web_attacks.target import HOST, TOKEN, Target
@@ -235,7 +233,7 @@ def endure(target: Target, attack: Attack, number: int, hold_s: float) -> Endure
             attack(crowd, number)
             throughout(hold_s, looks_well)
             descriptors = target.descriptors()
-            renew(target)
+            assert target.agent.renew(target.hostname)["state"] == "logged_in"
             assert looks_well()
         finally:
             crowd.close()
@@ -249,15 +247,6 @@ def endure(target: Target, attack: Attack, number: int, hold_s: float) -> Endure
 def limit(descriptors: int) -> tuple[str, str]:
     """What is put in front of the agent's command, so that it may open no more than these."""
     return ("prlimit", f"--nofile={descriptors}:{descriptors}")
-
-
-def renew(target: Target) -> None:
-    """Ask for a renewal, and wait until it is done."""
-    before = target.attempts()
-    status, body = ask(target.socket, "POST", "/v1/renew")
-    assert status == HTTPStatus.ACCEPTED, body
-    until("the renewal", lambda: target.attempts() > before)
-    target.agent.wait_logged_in(target.hostname)
 
 
 def may_open_many() -> None:
