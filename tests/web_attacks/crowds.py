@@ -14,7 +14,7 @@ from tests.web_attacks.target import HOST, TOKEN, Target
 
 DESCRIPTORS: Final = 1024
 """What systemd, containers and shells allow a process that does not ask for more."""
-FEW_DESCRIPTORS: Final = 256
+FEW_DESCRIPTORS: Final = 512
 """Fewer places, which a smaller crowd fills."""
 GIGABYTE: Final = 1 << 30
 LONGEST_MS: Final = 5000

@@ -80,13 +80,21 @@ def main(port: int, path: str, pid: int) -> None:
         for family, address in ((socket.AF_INET, ("127.0.0.1", port)), (socket.AF_UNIX, path)):
             began, stalled_before = time.monotonic(), stalled_s(pid)
             try:
-                _ask(family, address)
+                _ask_twice(family, address)
             except OSError as error:
                 silences.append(f"{family.name}: {error!r} after {time.monotonic() - began:.1f} s")
             took = time.monotonic() - began - (stalled_s(pid) - stalled_before)
             took_ms.append(max(took, 0.0) * 1000)
         time.sleep(_EVERY_S)
     sys.stdout.write(json.dumps({"took_ms": took_ms, "silences": silences}))
+
+
+def _ask_twice(family: socket.AddressFamily, address: tuple[str, int] | str) -> None:
+    """A client that gets no processor to send its request in time gives way to newcomers; then it asks again."""
+    try:
+        _ask(family, address)
+    except ConnectionError:
+        _ask(family, address)
 
 
 def _ask(family: socket.AddressFamily, address: tuple[str, int] | str) -> None:
