@@ -14,6 +14,7 @@ import pytest
 
 from agent.demo.faults import Broken
 from tests.codes.world import World
+from tests.rig.agent import logged_in
 from tests.rig.needs import need
 from tests.rig.status import get_status
 from tests.rig.waiting import until
@@ -103,7 +104,9 @@ def test_somebody_takes_all_connections(world: World, around: list[str]) -> None
             greedy.settimeout(1)
             greedy.connect(str(world.agent.socket))
         door = world.registry("given-meanwhile")
-        world.well_again(door.hostname)
+        # A question that is held would be one of those that only wait.
+        until("the login", lambda: logged_in(world.agent.status(), door.hostname))
+    world.well_again(door.hostname)
 
 
 def test_no_file_descriptors_left(world: World) -> None:
