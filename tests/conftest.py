@@ -37,14 +37,11 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return _counted((yield))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests that share a costly set-up run in one worker: those of a file, and all of a directory in `_SHARING`."""
-    for item in items if config.pluginmanager.hasplugin("xdist") else ():
-        if item.get_closest_marker("xdist_group") is None:
-            directory = item.path.parent.name
-            group = directory if directory in _SHARING else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
+    if item.config.pluginmanager.hasplugin("xdist") and item.get_closest_marker("xdist_group") is None:
+        directory = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(directory if directory in _SHARING else str(item.path)))
 
 
 def _counted(report: _Report) -> _Report:
