@@ -35,7 +35,7 @@ demo: runtime-venv
 
 # Tests run side by side, since many of them wait; WORKERS=0 runs one after the other.
 WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
-PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadgroup
+PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --no-loadscope-reorder
 
 test: prepare lint
 	@$(PYTEST)

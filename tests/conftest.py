@@ -3,19 +3,20 @@
 import os
 import signal
 from collections.abc import Generator
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
 
 from tests.report import Report, reason
 from tests.torture.campaign import times
+from tests.workers import FileScheduling, slow_first
 
 settings.register_profile("short", deadline=None, max_examples=20)
 settings.register_profile("long", deadline=None, max_examples=times(5000))
 settings.load_profile("short")  # `make torture` asks for the other
 
-_SHARING: Final = frozenset({"image", "install", "page", "e2e"})
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
 
@@ -37,11 +38,13 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return _counted((yield))
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests that share a costly set-up run in one worker: those of a file, and all of a directory in `_SHARING`."""
-    if item.config.pluginmanager.hasplugin("xdist") and item.get_closest_marker("xdist_group") is None:
-        directory = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group(directory if directory in _SHARING else str(item.path)))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileScheduling:
+    return FileScheduling(config, log)
 
 
 def _counted(report: _Report) -> _Report:

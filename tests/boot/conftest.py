@@ -90,9 +90,12 @@ def boot(outside: Machine, tmp_path: Path) -> Iterator[Boot]:
 
 @pytest.fixture(scope="session")
 def watched(outside: Machine, enabled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
-    """A machine whose agent has started with it, for the tests that only look."""
+    """A machine whose agent has started with it, for the tests that only look.
+
+    Its network is its own: it runs next to other machines, whose agents listen on the same port.
+    """
     with booting(outside, tmp_path_factory.mktemp("watched")) as boot:
-        yield boot(enabled).wait_for_boot().wait_for(SERVICE)
+        yield boot(enabled, "--private-network").wait_for_boot().wait_for(SERVICE)
 
 
 @pytest.fixture

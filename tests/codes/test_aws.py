@@ -8,8 +8,6 @@ from tests.scenarios.aws import AWS
 from tests.scenarios.fault import Fault, Group
 from tests.scenarios.life import Life
 
-pytestmark = [pytest.mark.xdist_group("aws"), pytest.mark.timeout(300)]
-
 # Each question to AWS costs some CPU time: what fails is asked again only now and then.
 GROUP: Final = Group(
     {"test_aws": AWS},

@@ -14,8 +14,6 @@ from tests.codes.sources import PLAIN
 from tests.codes.world import REGION, Door, World
 from tests.scenarios.aws import ROLE
 
-pytestmark = [pytest.mark.xdist_group("aws_identity"), pytest.mark.timeout(180)]
-
 _CALL_S: Final = {"call_timeout_s": 2}
 
 

@@ -19,9 +19,6 @@ _DAY: Final = timedelta(days=1)
 _TICK_S: Final = 60.0
 
 
-pytestmark = [pytest.mark.xdist_group("clock"), pytest.mark.timeout(300)]
-
-
 @pytest.fixture(scope="module")
 def set_clock(shared: World, tmp_path_factory: pytest.TempPathFactory) -> SetClock:
     """Sets the wall clock of the agent, and no other; its monotonic clock goes on."""

@@ -10,8 +10,6 @@ from tests.codes.world import LOGIN, World
 from tests.scenarios.fault import Cause, Caused, Fault, Group
 from tests.scenarios.life import Life
 
-pytestmark = [pytest.mark.xdist_group("credential_helpers"), pytest.mark.timeout(300)]
-
 # As docker-credential-helpers' protocol has it: what is stored is what `get` gives.
 WORKING_HELPER: Final = (
     'file=$(dirname "$0")/stored',

@@ -10,8 +10,6 @@ from tests.codes.world import World
 from tests.scenarios.fault import Cause, Caused, Fault, Group
 from tests.scenarios.life import Life
 
-pytestmark = [pytest.mark.xdist_group("docker_cli"), pytest.mark.timeout(300)]
-
 REAL_DOCKER: Final = shutil.which("docker")
 _DOES: Final = {
     "crashes": ("kill -SEGV $$", "signal 11"),

@@ -26,9 +26,6 @@ def auths(world: World) -> dict[str, Any]:
     return entries
 
 
-pytestmark = [pytest.mark.xdist_group("docker_config"), pytest.mark.timeout(180)]
-
-
 @pytest.fixture(scope="module")
 def started(shared: World) -> World:
     """One agent, to whose configuration each test does something else."""

@@ -16,7 +16,8 @@ def test_each_fault_has_its_row() -> None:
     table = groups()
     tests = sorted(path for path in Path(__file__).parent.glob("test_*.py") if path.stem not in table)
     collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *map(str, tests)]
-    env = {**os.environ, "COLUMNS": "400"}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    env = {**own, "COLUMNS": "400"}
     done = subprocess.run(collect, capture_output=True, text=True, check=True, env=env)
     names = [fault_name(line) for line in done.stdout.splitlines() if "::" in line]
     tried = {name for area, name in names if area in AREAS}

@@ -9,8 +9,6 @@ from tests.scenarios.life import Life
 from tests.scenarios.registries import REGISTRIES
 from tests.scenarios.wire import WIRE
 
-pytestmark = [pytest.mark.xdist_group("registries"), pytest.mark.timeout(300)]
-
 GROUP: Final = Group(
     {"test_registry": REGISTRIES, "test_wire": WIRE},
     {"docker": {"login_timeout_s": 30}, "retry": {"first_wait_s": 2, "max_wait_s": 4, "rejected_wait_s": 4}},

@@ -9,8 +9,6 @@ from tests.scenarios.fault import Fault, Group
 from tests.scenarios.life import Life
 from tests.scenarios.registries import REJECTED
 
-pytestmark = [pytest.mark.xdist_group("rejected"), pytest.mark.timeout(300)]
-
 GROUP: Final = Group(
     {"test_registry": REJECTED, "test_aws": REJECTED_KEYS}, {"retry": {"rejected_wait_s": 600}}, restarted=True
 )

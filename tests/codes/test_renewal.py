@@ -13,8 +13,6 @@ from tests.codes.causes import causes
 from tests.codes.world import NATIVE, REGION, World
 from tests.scenarios.clouds import Clouds, door_of
 
-pytestmark = [pytest.mark.xdist_group("renewal"), pytest.mark.timeout(180)]
-
 CALL: Final = "ecr:GetAuthorizationToken"
 
 

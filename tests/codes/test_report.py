@@ -7,8 +7,6 @@ from tests.codes.causes import causes
 from tests.codes.world import World
 from tests.rig.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("report"), pytest.mark.timeout(180)]
-
 
 @pytest.fixture(scope="module")
 def started(shared: World) -> World:

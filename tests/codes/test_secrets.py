@@ -49,9 +49,6 @@ WRONG_FILES: Final[dict[str, tuple[object, str]]] = {
 }
 
 
-pytestmark = [pytest.mark.xdist_group("secrets"), pytest.mark.timeout(180)]
-
-
 @pytest.fixture(scope="module")
 def aws(shared: World) -> PretendAws:
     """The agent of all tests knows this AWS, and has a variable of which no secret can be read."""

@@ -10,8 +10,6 @@ from tests.scenarios.life import Life
 from tests.scenarios.registries import SILENT
 from tests.scenarios.wire import SILENT_WIRE
 
-pytestmark = [pytest.mark.xdist_group("silence"), pytest.mark.timeout(300)]
-
 GROUP: Final = Group(
     {"test_registry": SILENT, "test_wire": SILENT_WIRE, "test_aws": (*SILENT_AWS, *ALONE)},
     {

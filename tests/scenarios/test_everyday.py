@@ -21,8 +21,6 @@ from tests.scenarios.fault import Fault
 from tests.scenarios.life import Life
 from tests.scenarios.readers import Readers, first_of, found_by, look
 
-pytestmark = [pytest.mark.xdist_group("everyday"), pytest.mark.timeout(400)]
-
 HIDDEN: Final = "podman's stale auth.json"
 """What nobody meets before the agent has logged in."""
 
