@@ -117,4 +117,4 @@ torture-venv:
 
 bench-venv:
 	@scripts/setup-venv.sh .bench $(RUNTIME_LOCKS)
-	@.bench/bin/python -m compileall -q agent || true
+	@.bench/bin/python -m compileall -q agent .bench/lib || true

@@ -123,11 +123,11 @@ build() {
     "$python" -m venv --without-pip "$unfinished"
     local into=$unfinished/bin/python
     {
-        use_pip "$temporary/tools/bin/python" && export PIP_NO_COMPILE=1 &&
+        use_pip "$temporary/tools/bin/python" &&
             install_locked "${pip[0]}" requirements-build.lock &&
             "${pip[@]}" wheel -qq --no-deps --no-build-isolation --no-index --wheel-dir "$temporary/wheel" . &&
             install_locked "$into" requirements.lock &&
-            into_environment "$into" install -qq --no-deps --no-index "$temporary"/wheel/*.whl &&
+            into_environment "$into" install -qq --no-compile --no-deps --no-index "$temporary"/wheel/*.whl &&
             check_environment "$into" &&
             settle
     } || die "that did not work; what was installed before is as it was"

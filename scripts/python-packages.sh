@@ -36,11 +36,11 @@ into_environment() {
     "${pip[@]}" "${environment[@]}" "${@:2}"
 }
 
-# install_locked PYTHON LOCKFILE...
+# install_locked PYTHON LOCKFILE... Bytecode is for the caller, who knows under which path it will run.
 install_locked() {
     local python=$1 lock locks=()
     for lock in "${@:2}"; do locks+=(--requirement "$lock"); done
-    into_environment "$python" install -qq --no-deps --require-hashes --only-binary :all: "${locks[@]}"
+    into_environment "$python" install -qq --no-compile --no-deps --require-hashes --only-binary :all: "${locks[@]}"
 }
 
 # check_environment PYTHON: all that its packages require is there, in a version that they accept.

@@ -14,6 +14,9 @@ from typing import Final
 
 CHECKOUT: Final = Path(__file__).parents[2]
 KEPT: Final = Path(f"/var/tmp/registry-agent-tests-{os.geteuid()}")  # noqa: S108 - `_owned` checks whose it is
+_NOT_OURS: Final = frozenset(
+    {".venv", ".bench", "dist", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+)
 _UNFINISHED: Final = ".unfinished"
 
 
@@ -106,11 +109,24 @@ def command(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | No
 
 
 def checkout_files(places: Iterable[str] = ()) -> list[str]:
-    """The files below `places` (all: none given) that git has, or would be asked to add, sorted."""
-    if not (wanted := tuple(places)):
+    """The files below `places`, which may be patterns, that git has or would be asked to add; sorted.
+
+    In a copy without git: all of them.
+    """
+    wanted = tuple(places)
+    if not wanted:
         return []
+    if not (CHECKOUT / ".git").exists():
+        return sorted(_walk(wanted))
     listed = command("git", "-C", CHECKOUT, "ls-files", "-z", "-co", "--exclude-standard", "--", *wanted)
     return sorted(name for name in {*listed.split("\0")} if name and (CHECKOUT / name).is_file())
+
+
+def _walk(places: Iterable[str]) -> set[str]:
+    found = {path for place in places for path in (CHECKOUT.glob(place) if place != "." else CHECKOUT.iterdir())}
+    files = {file for path in found for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()}
+    names = {file.relative_to(CHECKOUT) for file in files}
+    return {str(name) for name in names if not _NOT_OURS.intersection(name.parts)}
 
 
 def _owned(directory: Path) -> Path:
