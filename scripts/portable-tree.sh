@@ -65,7 +65,7 @@ END
 "$python" -m venv "$work/tools"
 "$python" -m venv --without-pip "$work/venv"
 use_pip "$work/tools/bin/python"
-export PIP_NO_COMPILE=1 PIP_NO_CACHE_DIR=1
+export PIP_NO_CACHE_DIR=1
 install_locked "$work/venv/bin/python" requirements.lock
 check_environment "$work/venv/bin/python"
 mkdir -p "$tree/$packages"
