@@ -127,7 +127,8 @@ build() {
             install_locked "${pip[0]}" requirements-build.lock &&
             "${pip[@]}" wheel -qq --no-deps --no-build-isolation --no-index --wheel-dir "$temporary/wheel" . &&
             install_locked "$into" requirements.lock &&
-            into_environment "$into" install -qq --no-compile --no-deps --no-index "$temporary"/wheel/*.whl &&
+            into_environment "$into" install -qq --no-compile --no-deps --no-index --find-links "$temporary/wheel" \
+                "registry-agent==$version" && # by name: a path would be written into the environment
             check_environment "$into" &&
             settle
     } || die "that did not work; what was installed before is as it was"
