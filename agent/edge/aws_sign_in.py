@@ -18,6 +18,7 @@ from botocore.utils import parse_timestamp
 
 from agent.edge.web_identity import read_regular
 from agent.model.aws_failure import SUBJECT
+from agent.model.commands import command, shown
 from agent.model.problems.aws import AwsSignInNeeded
 
 # A command in a hint must read the same files as the agent does.
@@ -35,9 +36,7 @@ class SignIn:
         self._profile: Final = str(session.get_config_variable("profile") or "default")
         self._region: Final = str(session.get_config_variable("region"))
         self._profiles: Final[Mapping[str, Any]] = session.full_config["profiles"]
-        self._aws: Final = " ".join(
-            [*(f"{name}={shlex.quote(environ[name])}" for name in _FILES if environ.get(name)), "aws"]
-        )
+        self._files: Final = {name: environ[name] for name in _FILES if environ.get(name)}
 
     @property
     def wants_mfa(self) -> bool:
@@ -51,11 +50,11 @@ class SignIn:
         """
         owner = self._owner("mfa_serial", prompt) or self._profile
         device = self._profiles.get(owner, {}).get("mfa_serial")
-        command = f"{self._aws} sts get-caller-identity --region {self._region} --profile {shlex.quote(self._profile)}"
+        use = self._aws("sts get-caller-identity", self._profile, AWS_DEFAULT_REGION=self._region)
         raise AwsSignInNeeded(
             SUBJECT,
             f"profile {self._profile} needs an MFA code from {device}{self._because('mfa_serial', owner)}",
-            hint=f"run `{command}` and type the code, {_RENEW}; to need no code, set aws.profile to a profile without "
+            hint=f"run {use} and type the code, {_RENEW}; to need no code, set aws.profile to a profile without "
             "mfa_serial",
         )
 
@@ -72,25 +71,32 @@ class SignIn:
             return self._login_unsupported()
         return None
 
-    def _login_needed(self, what: str, setting: str, command: str) -> AwsSignInNeeded:
+    def _login_needed(self, what: str, setting: str, words: str) -> AwsSignInNeeded:
         owner = self._owner(setting) or self._profile
         return AwsSignInNeeded(
             SUBJECT,
             f"profile {self._profile} needs {what}{self._because(setting, owner)}",
-            hint=f"run `{self._aws} {command} --profile {shlex.quote(owner)}`, {_RENEW}",
+            hint=f"run {self._aws(words, owner)}, {_RENEW}",
         )
 
     def _login_unsupported(self) -> AwsSignInNeeded:
         """Its keys are bound to a private key that the SDK reads with a library that the agent does not bring."""
         owner = self._owner("login_session") or self._profile
-        export = shlex.quote(f"aws configure export-credentials --profile {shlex.quote(owner)}")
+        export = f"aws configure export-credentials --profile {shlex.quote(owner)}"
+        set_up = command("aws configure set --profile registry-agent credential_process", export, variables=self._files)
         return AwsSignInNeeded(
             SUBJECT,
             f"profile {self._profile} uses `aws login`{self._because('login_session', owner)}, which the agent cannot "
             "read by itself",
-            hint=f"run `{self._aws} configure set credential_process {export} --profile registry-agent`, and set "
-            "aws.profile to registry-agent",
+            hint=f"run {set_up}, and set aws.profile to registry-agent"
+            if set_up
+            else "give a profile of its own a credential_process, and set aws.profile to it",
         )
+
+    def _aws(self, words: str, profile: str, **variables: str) -> str:
+        """A command of the aws CLI to paste; in words where a name or path cannot be pasted."""
+        paste = command(f"aws {words} --profile", profile, variables={**self._files, **variables})
+        return paste or f"aws {words} with profile {shown(profile)}"
 
     def _because(self, setting: str, owner: str) -> str:
         return "" if owner == self._profile else f" ({setting} of profile {owner})"

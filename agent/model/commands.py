@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Final
 
 from agent.model.text import CONTROL, printable
@@ -11,22 +12,24 @@ _LONGEST: Final = 400
 _UNSAFE: Final = re.compile(rf"{CONTROL.pattern}|`|\bHOST\b")
 
 
-def command(program: str, *operands: object) -> str | None:
+def command(program: str, *operands: object, variables: Mapping[str, str] | None = None) -> str | None:
     """`program` with `operands` in back quotes, quoted for a shell.
 
     Args:
         program: the command's own words, such as "sudo chown"; they are not quoted.
         operands: names and paths from outside.
+        variables: what it needs in its environment; the values are from outside.
 
     Returns:
         None where no text that fits into a hint would run exactly this: an operand is empty, looks like an option,
         is too long, or holds what a terminal does not show (control characters, bytes that are not UTF-8). Then the
         hint says in words what to do.
     """
-    words = [str(operand) for operand in operands]
-    if any(not word or word.startswith("-") or _UNSAFE.search(word) for word in words):
+    words, values = [str(operand) for operand in operands], dict(variables or {})
+    if any(not word or word.startswith("-") or _UNSAFE.search(word) for word in (*words, *values.values())):
         return None
-    text = " ".join([program, *map(shlex.quote, words)])
+    assignments = (f"{name}={shlex.quote(value)}" for name, value in values.items())
+    text = " ".join([*assignments, program, *map(shlex.quote, words)])
     return f"`{text}`" if len(text) <= _LONGEST else None
 
 

@@ -23,7 +23,7 @@ def test_a_profile_that_needs_an_mfa_code(world: World, setup: Callable[[Profile
         "aws_credentials_missing", door.hostname, says=f"profile team needs an MFA code from {DEVICE}"
     )
     assert warning["needs"] == "user"
-    assert f"`aws sts get-caller-identity --region {REGION} --profile team`" in warning["hint"]
+    assert f"`AWS_DEFAULT_REGION={REGION} aws sts get-caller-identity --profile team`" in warning["hint"]
     assert f"`registry-agent renew {door.hostname}`" in warning["hint"]
     profiles.keys()
     world.agent.wait_logged_in(door.hostname)

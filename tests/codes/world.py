@@ -76,7 +76,7 @@ class World:
         self.seen: dict[str, Seen] = {}
         self._looked_at = time.monotonic()
         self._authorities: Final = home / "authorities.pem"
-        home.mkdir(parents=True)
+        home.mkdir(parents=True, exist_ok=True)
         self.trust(AUTHORITY.encode())
         self.env: Final[dict[str, str]] = {
             "DOCKER_HOST": f"unix://{home}/no-engine.sock",

@@ -38,10 +38,10 @@ START: Final = "sso_start_url = https://example.awsapps.com/start\nsso_region = 
 SSO: Final = f"sso_account_id = 123456789012\nsso_role_name = dev\nsso_session = s\n[sso-session s]\n{START}"
 OUTER: Final = "role_arn = arn:aws:iam::123456789012:role/pull\nsource_profile = base\n[profile base]"
 LOGIN: Final = "login_session = arn:aws:iam::123456789012:user/ada"
-CODE: Final = f"sts get-caller-identity --region {REGION} --profile"
+CODE: Final = f"AWS_DEFAULT_REGION={REGION} aws sts get-caller-identity --profile"
 BRIDGE: Final = (
-    "run `aws configure set credential_process 'aws configure export-credentials --profile team' --profile "
-    "registry-agent`, and set aws.profile to registry-agent"
+    "run `aws configure set --profile registry-agent credential_process 'aws configure export-credentials --profile "
+    "team'`, and set aws.profile to registry-agent"
 )
 TYPE: Final = (
     "and type the code, then run `registry-agent renew aws`; to need no code, set aws.profile to a profile without "
@@ -75,11 +75,11 @@ async def problem(home: Path, profile: str, config: str) -> AwsCredentialsMissin
 @pytest.mark.parametrize(
     ("config", "message", "hint"),
     [
-        (MFA, f"needs an MFA code from {DEVICE}", f"run `aws {CODE} team` {TYPE}"),
+        (MFA, f"needs an MFA code from {DEVICE}", f"run `{CODE} team` {TYPE}"),
         (
             f"{OUTER}\n{MFA}",
             f"needs an MFA code from {DEVICE} (mfa_serial of profile base)",
-            f"run `aws {CODE} team` {TYPE}",
+            f"run `{CODE} team` {TYPE}",
         ),
         (SSO, "needs an SSO login", "run `aws sso login --profile team`, then run `registry-agent renew aws`"),
         (
