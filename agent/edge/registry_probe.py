@@ -85,6 +85,8 @@ class RegistryProbe:
         url = f"https://{registry.api_host}/v2/"
         try:
             return url, await self._get(registry, url, timeout)
+        except aiohttp.ClientResponseError:
+            raise  # it speaks TLS: that its answer is no HTTP is what there is to say
         except (aiohttp.ClientError, OSError):
             if not await _on_loopback(registry.host, registry.port):
                 raise

@@ -1,6 +1,7 @@
 """In a terminal of its own no command and no child ever prompts or reads what is typed, and every command ends."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from tests.edge.helper_script import good_helper
 from tests.rig.agent import REGISTRY_AGENT
 from tests.rig.needs import need
 from tests.rig.terminal import ControllingTerminal
-from tests.rig.waiting import until
+from tests.rig.waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.timeout(300)  # each runs several commands to their end
 ROLE: Final = "arn:aws:iam::210987654321:role/pull"
@@ -85,13 +86,14 @@ def test_the_hint_about_mfa_helps(world: World) -> None:
     hint = world.raised("aws_credentials_missing", door.hostname)["hint"]
     given, renew = hint.split("`")[1:4:2]
     with ControllingTerminal() as terminal:
-        env = {**world.agent.env, "AWS_PAGER": ""}
+        # The agent has a stand-in that only knows its version; this is the real one.
+        env = {**world.agent.env, "AWS_PAGER": "", "PATH": os.environ["PATH"]}
         process = subprocess.Popen(
             ["sh", "-c", given], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **terminal.popen
         )
-        until("the prompt", lambda: "Enter MFA code" in terminal.written(), timeout=30)
+        until("the prompt", lambda: "Enter MFA code" in terminal.written())
         terminal.type("123456\n")
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, out
     _, *args = renew.split()
     assert command(world, *args).returncode == 0
