@@ -137,7 +137,8 @@ def test_nothing_that_it_makes_is_for_another_user(home: Path) -> None:
         until("the agent's own memory", (state / "state.json").exists)
         reached = run(sys.executable, "-I", "-c", _REACH, home)
         assert reached.returncode == 0, reached.stderr
-        rig = [home / name for name in ("bin/docker-credential-theirs", "log", "config.toml")]
+        own = ("bin/docker-credential-theirs", "programs/aws", "authorities.pem", "log", "config.toml")
+        rig = [home / name for name in own]
         theirs = [path for path in map(Path, json.loads(reached.stdout)) if path not in rig]
         assert [path for path in theirs if world.agent.secrets not in path.parents] == []
         for top in (home / "made", home / "kept", docker, state):
