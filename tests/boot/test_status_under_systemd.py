@@ -139,8 +139,8 @@ class _Asking:
             try:
                 get_status(self._path, _PATIENCE_S)
                 self._answered += 1
-            except ConnectionResetError:
-                continue
+            except (ConnectionResetError, BrokenPipeError):
+                continue  # killed after it had accepted the connection, before or after the request was sent
             except OSError as error:
                 if not isinstance(error.__cause__, http.client.RemoteDisconnected):
                     self._refused.append(repr(error))
