@@ -102,7 +102,7 @@ async def _to_its_end(work: Coroutine[Any, Any, Finished]) -> Finished:
             cancelled = True
     if cancelled:
         if not task.cancelled():
-            task.exception()  # else asyncio reports that nobody took it
+            task.exception()  # else asyncio logs it as never retrieved
         raise asyncio.CancelledError
     return task.result()
 
