@@ -15,13 +15,13 @@ _HEAD: Final = (
     "environments",
     "rules",
     "calls",
-    "of these throttled",
+    "throttled calls",
     "peak after the outage",
     "peak after the pause",
     "logins lost to throttling",
     "boot in 1 s: half · 99 % · last, floor",
     "resume in 1 s: half · 99 % · last, floor",
-    "without a token at the pause's end: half · 99 % · last, floor",
+    "no token at the end of the pause: half · 99 % · last, floor",
 )
 
 
