@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument(
         "--python", type=Path, required=True, help="an interpreter with requirements.lock and the agent"
     )
-    parser.add_argument("--runs", type=int, default=11, help="turns for each figure (11)")
+    parser.add_argument("--runs", type=int, default=11, help="runs for each figure (11)")
     parser.add_argument("--hour", type=float, default=_HOUR_S, help="seconds that the figures of an hour take (3600)")
     parser.add_argument(
         "--only", nargs="+", choices=_THEMES, default=_THEMES, help="some of the figures, not written down"
@@ -45,7 +45,7 @@ def main() -> int:
         write_into(_DOCUMENT, for_document(figures, where))
         print(f"\nwritten to {_JSON.relative_to(_ROOT)} and {_DOCUMENT.relative_to(_ROOT)}")
     missed = sum(not figure.reached for figure in figures)
-    print(f"\n{len(figures) - missed} of {len(figures)} figures reached")
+    print(f"\n{len(figures) - missed} of {len(figures)} figures met their target")
     return 0
 
 

@@ -12,10 +12,10 @@ _END: Final = "<!-- end of figures -->"
 
 
 def for_terminal(figures: Iterable[Figure]) -> str:
-    """At most 80 columns; what was not reached is marked."""
-    lines = [f"{'figure':<48} {'median':>9} {'reach':>9}", "-" * 68]
+    """At most 80 columns; missed targets are marked."""
+    lines = [f"{'figure':<48} {'median':>9} {'target':>9}", "-" * 68]
     for figure in figures:
-        mark = "" if figure.reached else "  NOT REACHED"
+        mark = "" if figure.reached else "  MISSED"
         lines.append(f"{figure.name:<48.48} {number(figure.value):>9} {figure.bound:>9}{mark}")
         lines.append(f"    {_sides(figure)}")
     return "\n".join(lines)
@@ -23,7 +23,7 @@ def for_terminal(figures: Iterable[Figure]) -> str:
 
 def for_document(figures: Iterable[Figure], machine: Mapping[str, str]) -> str:
     rows = [
-        "| figure | beside | median | reach | agent | beside it | turns |",
+        "| figure | compared with | median | target | agent | comparison | runs |",
         "|---|---|---|---|---|---|---|",
     ]
     for figure in figures:

@@ -80,7 +80,7 @@ def test_every_warning_code_has_its_section_in_order() -> None:
         assert list(fields) == ["Severity", "Needs", "Hint", "Shows as", "What to do", "Tried again", "Clears"], name
         said = (Severity(fields["Severity"]), Needs(fields["Needs"]), fields["Hint"])
         assert said == (problem.severity, problem.needs, problem.hint), name
-        assert fields["Tried again"].startswith("after a refusal") is (problem.pace is Pace.REJECTED), name
+        assert fields["Tried again"].startswith("after a rejection") is (problem.pace is Pace.REJECTED), name
 
 
 def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> None:

@@ -28,10 +28,10 @@ def measure(bench: Bench) -> list[Figure]:
     turns, attempt = _taken(bench, _ROUND_TRIP_S)
     near, near_attempt = _taken(bench, 0.0)
     beside = Figure("", "", "s", 0, near)
-    spent = f"of the agent's time, its attempt to log in takes {attempt * 1000:.0f} ms; the rest is the noticing"
+    spent = f"the agent's login attempt takes {attempt * 1000:.0f} ms; the rest is the time to notice the change"
     close = (
-        f"with no distance at all: agent {beside.ours * 1000:.0f} ms, {near_attempt * 1000:.0f} of it the attempt, "
-        f"beside {(beside.theirs or 0) * 1000:.0f} ms, ratio {beside.value:.2f}"
+        f"without network delay: agent {beside.ours * 1000:.0f} ms (attempt {near_attempt * 1000:.0f} ms), "
+        f"docker login {(beside.theirs or 0) * 1000:.0f} ms, ratio {beside.value:.2f}"
     )
     return [Figure("a changed secret file to the new login", "one docker login", "s", 1.5, turns, notes=(spent, close))]
 

@@ -59,8 +59,8 @@ def _kept_by_parallel_script(bench: Bench, hosts: Sequence[str]) -> str:
             seconds.append(_run(own, hosts, f"{_LOGIN} &"))
             kept.append(len(own.logins()))
     return (
-        f"the script with `&` after each line takes {median(seconds):.1f} s and keeps {median(kept):g} "
-        f"of {len(hosts)} logins (from {min(kept)} to {max(kept)}); the agent kept all of them in every turn"
+        f"with `&` after each line, the script takes {median(seconds):.1f} s and keeps {median(kept):g} "
+        f"of {len(hosts)} logins ({min(kept)} to {max(kept)}); the agent kept all of them in every run"
     )
 
 
@@ -73,6 +73,6 @@ def _floor(hosts: Sequence[str]) -> str:
     cores = len(os.sched_getaffinity(0))
     floor = wall + (len(hosts) - 1) * processor / cores
     return (
-        f"floor: one `docker login` takes {wall:.2f} s, {processor * 1000:.0f} ms of it on a processor; "
+        f"minimum: one `docker login` takes {wall:.2f} s, of which {processor * 1000:.0f} ms are processor time; "
         f"{len(hosts)} at once take {floor:.2f} s on {cores} processors"
     )

@@ -58,8 +58,8 @@ def _floor(bench: Bench, side: AwsSide, host: str) -> str:
         password.write_bytes(token.stdout)
         login = _median(bench, ["sh", "-c", _LOGIN.format(host=host, password=password)], env)
     return (
-        f"floor: interpreter and aiohttp's server take {web * 1000:.0f} ms, a token by aiobotocore "
-        f"{(sdk - web) * 1000:.0f} more, one docker login {login * 1000:.0f}"
+        f"minimum: interpreter and aiohttp's server take {web * 1000:.0f} ms, a token through aiobotocore "
+        f"{(sdk - web) * 1000:.0f} ms more, one docker login {login * 1000:.0f} ms"
     )
 
 
@@ -81,7 +81,7 @@ def _helper(bench: Bench) -> str:
                 taken.append(time.perf_counter() - begun)
                 if get.returncode:
                     raise RuntimeError(f"docker-credential-ecr-login: {get.stdout}{get.stderr}")
-    return f"docker-credential-ecr-login takes {median(taken) * 1000:.0f} ms to give Docker a token, at every pull"
+    return f"docker-credential-ecr-login takes {median(taken) * 1000:.0f} ms at every pull to give Docker a token"
 
 
 def aws_program() -> Path:

@@ -48,7 +48,7 @@ class Hour:
         time.sleep(max(0.0, self._begun + self._bench.hour_s - time.monotonic()))
         spans = [(before, _use(ours)) for before, (ours, _) in zip(self._settled, self._plain, strict=True)]
         length = f"{(time.monotonic() - self._begun) / 60:.0f} minutes"
-        idle = f"{_REGISTRIES} registries that are logged in, {length} less the first of them; children left out"
+        idle = f"{_REGISTRIES} logged-in registries; {length} without the first one; child processes not counted"
         return [
             _memory("resident memory after an hour, without ECR", "bare aiohttp server", 1.25, self._plain, length),
             _memory(
@@ -58,8 +58,8 @@ class Hour:
                 self._with_ecr,
                 length,
             ),
-            Figure("processor when idle, 10 registries", "-", "% of a core", 0.05, _shares(spans), notes=(idle,)),
-            Figure("wake-ups a second when idle, 10 registries", "-", "1/s", 1.0, _wakeups(spans), notes=(idle,)),
+            Figure("processor time when idle, 10 registries", "-", "% of a core", 0.05, _shares(spans), notes=(idle,)),
+            Figure("wake-ups per second when idle, 10 registries", "-", "1/s", 1.0, _wakeups(spans), notes=(idle,)),
         ]
 
 
@@ -97,7 +97,7 @@ def _ecr_secret(aws: AwsSide) -> Secret:
 
 def _memory(name: str, beside: str, reach: float, pairs: Sequence[tuple[Agent, Agent]], length: str) -> Figure:
     turns = tuple(Turn(_resident_kb(ours), _resident_kb(theirs)) for ours, theirs in pairs)
-    return Figure(name, beside, "kB", reach, turns, notes=(f"after {length}; VmRSS, shared pages too",))
+    return Figure(name, beside, "kB", reach, turns, notes=(f"after {length}; VmRSS, including shared pages",))
 
 
 def _resident_kb(process: Agent) -> int:

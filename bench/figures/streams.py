@@ -40,16 +40,16 @@ def measure(bench: Bench) -> list[Figure]:
         "ms",
         _REACH_MS,
         tuple(Turn(turn.p99_ms) for turn in seen),
-        notes=(f"{_EVENTS} changes a turn; the slowest reader of all had its document after {slowest:.1f} ms",),
+        notes=(f"{_EVENTS} changes per run; the slowest reader of all had its document after {slowest:.1f} ms",),
     )
     longest = max(turn.blocked_ms for turn in seen)
     blocked = Figure(
-        f"the loop's longest turn meanwhile, {_STREAMS} streams",
+        f"longest event-loop block during this, {_STREAMS} streams",
         "-",
         "ms",
         _REACH_BLOCKED_MS,
         tuple(Turn(turn.blocked_ms) for turn in seen),
-        notes=(f"the longest of all turns: {longest:.1f} ms, waits for the processor included",),
+        notes=(f"the longest of all runs: {longest:.1f} ms, including waits for the processor",),
     )
     return [p99, blocked]
 

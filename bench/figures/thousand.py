@@ -50,20 +50,30 @@ def measure(bench: Bench) -> list[Figure]:
         attempts = _in_turns(bench, lambda number: _first_pass(bench, number, tools))
     kilobytes = [(many.memory_kb - few.memory_kb) / (_MANY - _FEW) for many, few in taken]
     return [
-        _figure("start", "s", [(many.start_s, few.start_s) for many, few in taken], "none of them enabled"),
-        _figure("first attempts", "s", attempts, "all refuse connections at once: a script in the docker CLI's place"),
+        _figure("start", "s", [(many.start_s, few.start_s) for many, few in taken], "none of them is enabled"),
+        _figure(
+            "first attempts",
+            "s",
+            attempts,
+            "all registries refuse connections immediately: a script replaces the docker CLI",
+        ),
         _figure(
             "memory",
             "kB",
             [(many.memory_kb, few.memory_kb) for many, few in taken],
-            f"the process's own; {median(kilobytes):.1f} kB for each secret more",
+            f"private memory of the process; {median(kilobytes):.1f} kB for each additional secret",
         ),
-        _figure("one change", "s", [(many.change_s, few.change_s) for many, few in taken], "from the file to a status"),
         _figure(
-            "processor of one change",
+            "one change",
+            "s",
+            [(many.change_s, few.change_s) for many, few in taken],
+            "from the changed file to the status",
+        ),
+        _figure(
+            "processor time of one change",
             "s",
             [(many.processor_s, few.processor_s) for many, few in taken],
-            "the status requests that looked for it included, one each 50 ms",
+            "including the status requests that look for the change, one every 50 ms",
         ),
     ]
 

@@ -19,7 +19,7 @@ _ACTION: Final = "ecr:GetAuthorizationToken"
 def measure(bench: Bench) -> list[Figure]:
     with scratch() as directory, aws_names(directory, _PORTS) as (machine, aws):
         turns = bench.turns(lambda: _calls(bench, machine, aws))
-    note = "two accounts' registries in one region, ten ports each; identity: the instance role, by IMDSv2"
+    note = "registries of two accounts in one region, ten ports each; identity: the instance role, through IMDSv2"
     return [Figure("GetAuthorizationToken for 20 ECR hosts", "-", "calls", 1, turns, notes=(note,))]
 
 

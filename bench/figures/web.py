@@ -27,12 +27,12 @@ def measure(bench: Bench) -> list[Figure]:
             _keep_apart(ours.pid, theirs.pid)
             turns = bench.turns(lambda: asked(ours.port), lambda: asked(theirs.port))
     notes = (
-        f"the document has {len(body):,} bytes and {_REGISTRIES} registries that are logged in",
-        f"wrk, {_CONNECTIONS} connections that are kept, on a processor of its own where there are two",
+        f"the document has {len(body):,} bytes and {_REGISTRIES} logged-in registries",
+        f"wrk with {_CONNECTIONS} keep-alive connections, on its own processor if there are two",
     )
     return [
         Figure(
-            "status requests a second, 10 registries",
+            "status requests per second, 10 registries",
             "bare aiohttp server, the same bytes",
             "requests/s",
             _REACH,

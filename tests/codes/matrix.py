@@ -28,7 +28,7 @@ _AREAS_OF: Final[Mapping[str, str]] = {
     "test_docker_disk": "test_docker_config",
 }
 _SHORTEST_S: Final = 0.1
-_TABLE: Final = "| fault | code | told after | well again after |\n|---|---|---|---|\n"
+_TABLE: Final = "| fault | code | reported after | recovered after |\n|---|---|---|---|\n"
 _ROW: Final = re.compile(r"^\| ([^|`]+) \| ([^|]*) \| [^|]* \| [^|]* \|$", re.MULTILINE)
 
 

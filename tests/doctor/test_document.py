@@ -18,19 +18,19 @@ def named(cell: str) -> list[str]:
 
 def test_every_link_has_its_row_in_order() -> None:
     """First those that all registries share."""
-    links = [name for cells in rows(section(read(DOCUMENT), "The links")) for name in named(cells[0])]
+    links = [name for cells in rows(section(read(DOCUMENT), "Checks")) for name in named(cells[0])]
     assert tuple(links) == (*COMMON, *CHAIN)
 
 
 def test_every_outcome_has_its_row() -> None:
     """And no other."""
-    outcomes = [named(cells[0])[0] for cells in rows(section(read(DOCUMENT), "Reading it"))]
+    outcomes = [named(cells[0])[0] for cells in rows(section(read(DOCUMENT), "Read the output"))]
     assert outcomes == list(Outcome)
 
 
 def test_every_field_is_told() -> None:
     """Of the document, and of a link in it."""
-    text = section(read(DOCUMENT), "For machines")
+    text = section(read(DOCUMENT), "JSON output")
     registry = RegistryReport("ghcr.io", (well("dns", "x"),))
     report = Report(datetime.now(UTC), 1.0, "e", "u", "h", "/d", (), (registry,)).as_json(str)
     assert [name for cells in rows(text) for name in named(cells[0])] == list(report)

@@ -12,10 +12,8 @@ _BEGIN: Final = "<!-- written by make words -->"
 _END: Final = "<!-- end -->"
 _BLOCK: Final = re.compile(rf"\n{_BEGIN}\n.*?\n{_END}\n", re.DOTALL)
 _SECTION: Final = re.compile(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-_TOLD: Final = re.compile(
-    r"^The same fault, told by each: ([^\n]+)\.\n\n```text\n(.*?)\n```$", re.MULTILINE | re.DOTALL
-)
-_OURS: Final = "registry-agent says:"
+_TOLD: Final = re.compile(r"^What each tool prints: ([^\n]+)\.\n\n```text\n(.*?)\n```$", re.MULTILINE | re.DOTALL)
+_OURS: Final = "registry-agent reports:"
 _OTHERS: Final = re.compile(r"\n\n(?=\$ )")
 _WIDTH: Final = 120
 
@@ -30,7 +28,7 @@ class Words:
 
     @property
     def text(self) -> str:
-        return "\n".join([_OURS, self.message, f"hint: {self.hint}", f"turn: {self.needs}"])
+        return "\n".join([_OURS, self.message, f"hint: {self.hint}", f"needs: {self.needs}"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Told:
     @property
     def markdown(self) -> str:
         texts = "\n\n".join(map(_folded, [*self.others, self.agent.text]))
-        return f"The same fault, told by each: {self.about}.\n\n```text\n{texts}\n```"
+        return f"What each tool prints: {self.about}.\n\n```text\n{texts}\n```"
 
 
 def shown() -> dict[str, dict[str, str]]:
