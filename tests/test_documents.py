@@ -3,6 +3,9 @@
 import argparse
 import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -64,6 +67,16 @@ def section(text: str, heading: str) -> str:
     return text.partition(f"## {heading}\n")[2].partition("\n## ")[0]
 
 
+def example_secrets(name: str) -> list[str]:
+    """The JSON blocks of a document that hold one secret or several."""
+    return [text for text in blocks(read(name), "json") if json.loads(text).keys() & {"hostname", "secrets", "auths"}]
+
+
+def example_kinds(name: str) -> set[str]:
+    secrets = [secret for text in example_secrets(name) for secret in read_document(text, name, "example").secrets]
+    return {make_plan([secret], (), AwsDefaults()).logins[0].kind for secret in secrets}
+
+
 def anchors(text: str) -> set[str]:
     """The names under which GitHub links to the headings."""
     headings = (heading.lower() for heading in _HEADING.findall(prose(text)))
@@ -108,18 +121,24 @@ def test_the_log_document_asks_the_questions_of_the_list() -> None:
     assert {cells[0].strip("`"): cells[2] for cells in rows(read("docs/logs.md"))} == EVENTS
 
 
-def test_the_readmes_secrets_are_accepted() -> None:
-    """Each gives a login without a warning; only the ready token says that it cannot be renewed."""
-    examples = [text for text in blocks(read("README.md"), "json") if "hostname" in json.loads(text)]
+@pytest.mark.parametrize("name", ["README.md", "docs/secrets.md", "docs/aws-ecr.md"])
+def test_the_example_secrets_are_accepted(name: str) -> None:
+    """Each gives a login without a warning; only the ready token reports that it cannot be renewed."""
+    examples = example_secrets(name)
+    assert examples
     for text in examples:
-        reading = read_document(text, "README.md", "example")
+        reading = read_document(text, name, "example")
         plan = make_plan(reading.secrets, (), AwsDefaults())
-        assert (len(plan.logins), plan.skipped, reading.problems) == (1, (), ()), text
+        assert (len(plan.logins), plan.skipped, reading.problems) == (len(reading.secrets), (), ()), text
+        assert plan.logins, text
         assert all(isinstance(problem, TokenNotRenewable) for problem in plan.problems), text
-    assert {"basic", "ecr", "ecr-public"} == {
-        make_plan(read_document(text, "README.md", "example").secrets, (), AwsDefaults()).logins[0].kind
-        for text in examples
-    }
+
+
+def test_the_example_secrets_show_every_kind_of_login() -> None:
+    """The README shows the two usual ones."""
+    assert example_kinds("README.md") == {"basic", "ecr"}
+    assert example_kinds("docs/secrets.md") == {"basic"}
+    assert example_kinds("docs/aws-ecr.md") == {"ecr", "ecr-public"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -132,9 +151,9 @@ def test_examples_of_settings_are_sound(document: Path, tmp_path: Path) -> None:
         json.loads(text)
 
 
-def test_the_readmes_status_has_the_fields_of_the_real_one() -> None:
+def test_the_example_status_has_the_fields_of_the_real_one() -> None:
     """The excerpt leaves whole fields out, but invents none."""
-    (shown,) = (json.loads(text) for text in blocks(read("README.md"), "json") if '"schema"' in text)
+    (shown,) = (json.loads(text) for text in blocks(read("docs/status.md"), "json") if '"schema"' in text)
     row = RegistryStatus("ghcr.io", "team-ghcr", "project", "basic", NOW)
     warning = OpenWarning("x", Severity.ERROR, "x", "x", "x", Needs.USER, NOW, NOW, 1)
     process = Process("1", "x", NOW, None, "x", "x", "x")
@@ -169,6 +188,23 @@ def test_commands_and_files_that_are_named_exist(document: Path) -> None:
             assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, line
         for path in re.findall(r"^[\w/]+\.py$", line):
             assert (ROOT / path).exists() or (ROOT / "agent" / path).exists(), path
+
+
+def test_the_walk_in_contributing_goes_from_a_failing_test_to_a_passing_one(tmp_path: Path) -> None:
+    """The document, the failing test, the code, and the passing test, as a newcomer pastes them."""
+    for name in ("agent", "docs", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    document, test, code, again = blocks(section(read("CONTRIBUTING.md"), "Your first change"), "sh")[1:5]
+    assert test == again
+    script = "\n".join([document, f"if {test.strip()}; then exit 99; fi", code, test])
+    command = ["bash", "-euc", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 failed" in done.stdout
+    assert "1 passed" in done.stdout
 
 
 def test_the_architecture_names_every_room_and_every_dependency() -> None:

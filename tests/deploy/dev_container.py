@@ -98,7 +98,7 @@ class DevContainers:
 
 
 def make_workspace(directory: Path, feature: Path, properties: Mapping[str, Any], options: Mapping[str, str]) -> Path:
-    """A project whose .devcontainer holds a copy of `feature`, as README tells people to do."""
+    """A project whose .devcontainer holds a copy of `feature`, as the README shows."""
     settings = directory / ".devcontainer"
     shutil.copytree(feature, settings / feature.name)
     # The containers share the rig's network: the engine has none of its own.
