@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.demo.aws import PretendAws
-from agent.demo.listening import Listener
+from agent.demo.listener import Listener
 from agent.demo.registries import EcrAuth, PretendRegistry
 
 REGION: Final = "eu-west-1"

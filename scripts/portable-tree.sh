@@ -135,7 +135,7 @@ chmod 0755 "$tree/bin/registry-agent"
 # Nothing that is needed may have been left out above, and the interpreter must have survived its patching.
 "$tree/lib/$loader" --library-path "$tree/lib" "$tree/libexec/python3" -IB -c '
 import ctypes, docker, socket, ssl, agent.app, agent.demo.story, agent.web.server, prometheus_client
-from agent.edge.aws_session import primed_loader
+from agent.edge.aws.session import primed_loader
 primed_loader()
 ssl.create_default_context()
 '

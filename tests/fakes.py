@@ -76,10 +76,10 @@ class FakeClock:
         self._wall += timedelta(seconds=seconds)
 
 
-class NoLookout:
+class NoFileWatcher:
     """Everyone looks for themselves, at each tick of the clock."""
 
-    turning = False
+    alive = False
 
     def watch(
         self,
@@ -92,11 +92,11 @@ class NoLookout:
         pass
 
 
-class ClockedLookout:
+class ClockedFileWatcher:
     """As the real one, by the clock of the test; `turning` may be taken away."""
 
     def __init__(self, clock: FakeClock) -> None:
-        self.turning = True
+        self.alive = True
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -113,7 +113,7 @@ class ClockedLookout:
     async def _turn(self, look: Callable[[], Hashable], changed: asyncio.Event, seconds: float) -> None:
         seen: Hashable = None
         while True:
-            if self.turning:
+            if self.alive:
                 found = look()
                 if found != seen:
                     changed.set()
@@ -121,7 +121,7 @@ class ClockedLookout:
             await self._clock.wait(asyncio.Event(), seconds)
 
 
-class FakeJournal:
+class FakeWarningLog:
     """Remembers what the board said."""
 
     def __init__(self) -> None:

@@ -16,10 +16,10 @@ import pytest
 
 from agent.__main__ import COMMANDS, parser
 from agent.model.plan import AwsDefaults, make_plan
-from agent.model.problem import Needs, Pace, Severity
+from agent.model.problem import Needs, RetryClass, Severity
 from agent.model.problems import codes
-from agent.model.problems.surroundings import TokenNotRenewable
-from agent.model.secret_documents import read_document
+from agent.model.problems.environment import TokenNotRenewable
+from agent.model.secret_formats import read_document
 from agent.model.snapshot import Process, Snapshot
 from agent.model.status import OpenWarning, RegistryStatus
 from agent.observe.events import EVENTS
@@ -93,7 +93,9 @@ def test_every_warning_code_has_its_section_in_order() -> None:
         assert list(fields) == ["Severity", "Needs", "Hint", "Shows as", "What to do", "Tried again", "Clears"], name
         said = (Severity(fields["Severity"]), Needs(fields["Needs"]), fields["Hint"])
         assert said == (problem.severity, problem.needs, problem.hint), name
-        assert fields["Tried again"].startswith("after a rejection") is (problem.pace is Pace.REJECTED), name
+        assert fields["Tried again"].startswith("after a rejection") is (problem.retry_class is RetryClass.REJECTED), (
+            name
+        )
 
 
 def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> None:

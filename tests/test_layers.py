@@ -18,12 +18,12 @@ ALLOWED = {
     "services": MODEL | {"settings"},
     "observe": MODEL | {"settings"},
     "web": MODEL | {"settings"},
-    "front": MODEL | {"settings", "edge", "services", "observe", "web", ""},
-    "parts": MODEL | {"settings", "edge", "services", "observe", "web", "front", ""},
-    "app": MODEL | {"settings", "settings_loader", "edge", "front", "parts", ""},
+    "bootstrap": MODEL | {"settings", "edge", "services", "observe", "web", ""},
+    "wiring": MODEL | {"settings", "edge", "services", "observe", "web", "bootstrap", ""},
+    "app": MODEL | {"settings", "settings_loader", "edge", "bootstrap", "wiring", ""},
     "demo": MODEL | {"edge", ""},
     "support": MODEL | {"settings", "settings_loader", "edge", "observe", ""},
-    # It tries the agent's own login, refusals and overrides without the agent, so it wires services as `parts` does.
+    # It tries the agent's own login, refusals and overrides without the agent, so it wires services as `wiring` does.
     "doctor": MODEL | {"settings", "settings_loader", "edge", "services", "observe", ""},
     "cli": MODEL | {"settings", "settings_loader", "edge", "app", "demo", "doctor", "support", ""},
     "__main__": {"cli", ""},
@@ -80,7 +80,7 @@ def test_no_file_is_named_for_nothing(path: Path) -> None:
 def test_the_daemon_loads_no_sdk_before_it_is_needed() -> None:
     """An environment without ECR never loads botocore, and no agent loads the Docker SDK."""
     heavy = "aiobotocore botocore docker prometheus_client requests"
-    code = f"import sys, agent.parts, agent.app\nprint(*(name for name in {heavy.split()!r} if name in sys.modules))"
+    code = f"import sys, agent.wiring, agent.app\nprint(*(name for name in {heavy.split()!r} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
@@ -100,7 +100,7 @@ def test_the_status_answers_before_the_rest_is_loaded() -> None:
     assert "agent.web.server" in loaded
     services = {name for name in loaded if name.startswith("agent.services.")}
     assert services == {"agent.services.board"}
-    assert "agent.parts" not in loaded
+    assert "agent.wiring" not in loaded
 
 
 def test_a_command_loads_no_other() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model.problems.surroundings import SettingsInvalid
+from agent.model.problems.environment import SettingsInvalid
 from agent.settings import Settings
 from agent.settings_loader import Loaded, load_settings, parse_assignments
 from agent.settings_loader.sources import DEFAULT_FILE

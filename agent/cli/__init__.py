@@ -32,12 +32,12 @@ def command(name: str, *, keyboard: bool = False) -> Callable[[Work], Work]:
             try:
                 _check_assignments(args)
             except ValueError as error:
-                say(name, str(error))
+                write_error(name, str(error))
                 return USAGE
             try:
                 return work(args)
             except Unwritable as fault:
-                say(name, str(fault))
+                write_error(name, str(fault))
                 return UNWRITTEN
 
         return run
@@ -45,7 +45,7 @@ def command(name: str, *, keyboard: bool = False) -> Callable[[Work], Work]:
     return around
 
 
-def tell(words: str, to: TextIO | None = None) -> bool:
+def write(words: str, to: TextIO | None = None) -> bool:
     """Print one or more lines, on standard output or `to`; whether somebody reads on: to have seen enough is no fault.
 
     Raises:
@@ -63,7 +63,7 @@ def tell(words: str, to: TextIO | None = None) -> bool:
     return True
 
 
-def say(name: str, words: str) -> None:
+def write_error(name: str, words: str) -> None:
     """Print on standard error, in the name of a command; who does not hear it is told by the exit code."""
     try:
         print(f"registry-agent {name}: {words}", file=sys.stderr, flush=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.cli import command, tell
-from agent.model.problems.surroundings import SettingsInvalid, unusable_status_token
+from agent.cli import command, write
+from agent.model.problems.environment import SettingsInvalid, unusable_status_token
 from agent.settings_loader import Loaded, load_settings, parse_assignments
 from agent.settings_loader.sources import DEFAULT_FILE
 
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     flags = parse_assignments(args.set or [])
     loaded = load_settings(Path(args.config) if args.config else None, os.environ, flags)
     problems = [*loaded.problems, *_token_problems(loaded.settings.status.token_file)]
-    tell("\n".join(_lines(loaded, problems)))
+    write("\n".join(_lines(loaded, problems)))
     return FAULTY if problems else SOUND
 
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 from typing import Final
 
-from agent.cli import Unwritable, command, tell
+from agent.cli import Unwritable, command, write
 from agent.edge.programs import find_program
 
 SEEN: Final = 0
@@ -60,7 +60,7 @@ class _Audience:
 
     def hear(self, lines: str) -> None:
         try:
-            left = not tell(lines)
+            left = not write(lines)
         except Unwritable as fault:
             self.fault, left = fault, True
         self.gone = self.gone or left

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from agent.cli import USAGE, command, say, tell
+from agent.cli import USAGE, command, write, write_error
 from agent.cli.doctor_view import View
 from agent.cli.status import add_place
 from agent.edge.paths import runtime_directory, socket_candidates
 from agent.settings_loader import load_settings, parse_assignments
 
 if TYPE_CHECKING:
-    from agent.doctor.examination import Examination
+    from agent.doctor.doctor import Doctor
 
 WELL: Final = 0
 BROKEN: Final = 2
@@ -45,25 +45,25 @@ def run(args: argparse.Namespace) -> NoReturn:
 @command("doctor")
 def _examine(args: argparse.Namespace) -> int:
     # Imported here: no other command needs these.
-    from agent.doctor.examination import Asked, Examination  # noqa: PLC0415
+    from agent.doctor.doctor import Doctor, DoctorOptions  # noqa: PLC0415
     from agent.doctor.login import private_place  # noqa: PLC0415
     from agent.doctor.target import parse_target  # noqa: PLC0415
-    from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
+    from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
 
     try:
         if args.host is not None:
             parse_target(args.host)
     except ValueError as error:
-        say("doctor", str(error))
+        write_error("doctor", str(error))
         return USAGE
-    keep_secrets_in()
+    disable_core_dumps()
     config = Path(args.config) if args.config else None
     loaded = load_settings(config, os.environ, parse_assignments(args.set or []))
     runtime = runtime_directory(os.environ)
     with private_place(runtime) as place:
         sockets = [args.socket] if args.socket else socket_candidates(args.user)
-        asked = Asked(args.host, runtime, place, sockets, args.try_refused)
-        examination = Examination(loaded, os.environ, asked)
+        asked = DoctorOptions(args.host, runtime, place, sockets, args.try_refused)
+        examination = Doctor(loaded, os.environ, asked)
         document = _run(examination)
     if document is None:
         return INTERRUPTED
@@ -71,7 +71,7 @@ def _examine(args: argparse.Namespace) -> int:
     return BROKEN if document["broken"] else WELL
 
 
-def _run(examination: "Examination") -> dict[str, Any] | None:
+def _run(examination: "Doctor") -> dict[str, Any] | None:
     """The document; None where a signal came before. Either way nothing runs on but threads that hang."""
     if sys.version_info < (3, 12):  # from then on it is the default: no thread for each child
         asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
@@ -90,10 +90,10 @@ def _print(document: Mapping[str, Any], *, as_json: bool) -> None:
     with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
         sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
     if as_json:
-        tell(json.dumps(document, indent=2))
+        write(json.dumps(document, indent=2))
         return
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    tell("\n".join(View(shutil.get_terminal_size().columns, colours=colours).lines(document)))
+    write("\n".join(View(shutil.get_terminal_size().columns, colours=colours).lines(document)))
 
 
 def _leave(code: int) -> NoReturn:

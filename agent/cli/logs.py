@@ -13,11 +13,11 @@ from datetime import datetime
 from itertools import chain
 from typing import Final
 
-from agent.cli import command, say, tell
+from agent.cli import command, write, write_error
 from agent.cli.logs_choice import LEVELS, Choice, Event, of_journal, of_memory, since
 from agent.cli.logs_view import LogView
 from agent.cli.status import add_place
-from agent.edge.agent_socket import AgentSocket, NoAgent, NoAnswer
+from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
 from agent.edge.journal_line import JournalUnreadable, unit_of
 from agent.edge.paths import socket_candidates, user_name
 from agent.model.registry import HostnameError, parse_hostname
@@ -119,7 +119,7 @@ class _Reader:
     """Knows both places, and says on standard error which one it reads."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self._agent: Final = AgentSocket([args.socket] if args.socket else socket_candidates(args.user), args.user)
+        self._agent: Final = AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
         self._unit: Final = unit_of(args.user or user_name())
         self._journal_wanted: Final = args.journal
         self._answering = False
@@ -130,7 +130,7 @@ class _Reader:
         if not self._journal_wanted:
             try:
                 events = self._memory(_KEPT)
-            except (NoAgent, NoAnswer) as fault:
+            except (AgentNotRunning, AgentNotResponding) as fault:
                 why = str(fault)
             else:
                 self._answering = True
@@ -151,7 +151,7 @@ class _Reader:
             events = self._memory(_NEWEST)
             if events and events[0].line not in seen:
                 events = self._memory(_KEPT)
-        except (NoAgent, NoAnswer):
+        except (AgentNotRunning, AgentNotResponding):
             if not self._answering:
                 return []
             self._answering = False
@@ -205,7 +205,7 @@ class _Printer:
         """Whether somebody still reads."""
         shown = ([_safe(event.line)] if self._as_json else self._view.lines(event) for event in events)
         lines = [*chain.from_iterable(shown)]
-        return tell("\n".join(lines)) if lines else True
+        return write("\n".join(lines)) if lines else True
 
 
 def _safe(line: str) -> str:
@@ -214,7 +214,7 @@ def _safe(line: str) -> str:
 
 
 def _say(words: str) -> None:
-    say("logs", words)
+    write_error("logs", words)
 
 
 def _count(argument: str) -> int:

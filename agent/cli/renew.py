@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from agent.cli import command, say, tell
+from agent.cli import command, write, write_error
 from agent.cli.status import add_place, seconds
 from agent.cli.status_view import moment, relative, text
-from agent.edge.agent_socket import AgentSocket, NoAgent, NoAnswer
+from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
 from agent.edge.paths import socket_candidates
 
 RENEWED: Final = 0
@@ -36,29 +36,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @command("renew")
 def run(args: argparse.Namespace) -> int:
     """Print one line for each registry; the exit code of section 5."""
-    agent = AgentSocket([args.socket] if args.socket else socket_candidates(args.user), args.user)
+    agent = AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
     end = time.monotonic() + args.timeout
     asked = {"hostname": args.host} if args.host is not None else {}
     try:
         answer = agent.post("/v1/renew", asked, min(args.timeout, _ANSWER_S))
         if answer.status != http.client.ACCEPTED:
-            say("renew", text(answer.fault))
+            write_error("renew", text(answer.fault))
             return FAILED
         return _follow(agent, answer.value["attempt_ids"], args.timeout, end, everything=args.host is None)
-    except (NoAgent, NoAnswer) as fault:
-        say("renew", str(fault))
+    except (AgentNotRunning, AgentNotResponding) as fault:
+        write_error("renew", str(fault))
         return NO_AGENT
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _follow(agent: AgentSocket, attempt_ids: list[str], timeout: float, end: float, *, everything: bool) -> int:
+def _follow(agent: AgentClient, attempt_ids: list[str], timeout: float, end: float, *, everything: bool) -> int:
     """Print each outcome as it comes; the exit code once all have come, or at `end`, when `timeout` is over."""
     if not attempt_ids:
         if agent.status(_patience(end, _ANSWER_S))["phase"] == "starting":
-            say("renew", "the agent has not read its secrets yet; ask again")
+            write_error("renew", "the agent has not read its secrets yet; ask again")
             return FAILED
-        tell("there is no registry to renew")
+        write("there is no registry to renew")
         return RENEWED
     attempts = _Attempts(attempt_ids)
     code, since = RENEWED, None
@@ -67,12 +67,12 @@ def _follow(agent: AgentSocket, attempt_ids: list[str], timeout: float, end: flo
         document = agent.status(patience, since=since, wait_s=min(left, _HOLD_S))
         since = document["revision"]
         for row in attempts.over(document):
-            tell(_line(row, document))
+            write(_line(row, document))
             if not _well(row, document, everything=everything):
                 code = FAILED
     if attempts.open:
         waiting = ", ".join(attempts.hosts) or "the agent to begin"
-        say("renew", f"no outcome after {timeout:g} s; still waiting for {waiting}")
+        write_error("renew", f"no outcome after {timeout:g} s; still waiting for {waiting}")
         return FAILED
     return code
 

@@ -35,17 +35,17 @@ def _run(args: argparse.Namespace) -> int:
     # Imported here: no signal waits for it, and no other command needs the daemon's parts.
     import asyncio  # noqa: PLC0415
 
-    from agent.edge.trust import roots_unread  # noqa: PLC0415
+    from agent.edge.ca_certificates import roots_unread  # noqa: PLC0415
 
     with roots_unread():
         from agent.app import Agent  # noqa: PLC0415
-    from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
-    from agent.edge.memory import give_back_what_is_freed  # noqa: PLC0415
+    from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
+    from agent.edge.memory import return_freed_memory  # noqa: PLC0415
     from agent.settings_loader import parse_assignments  # noqa: PLC0415
 
     flags = parse_assignments(args.set)
-    keep_secrets_in()
-    give_back_what_is_freed()
+    disable_core_dumps()
+    return_freed_memory()
     # The loop's thread alone, and the signal goes to no other: to print threads that run meanwhile was seen to crash.
     faulthandler.enable(all_threads=False)
     if sys.version_info < (3, 12):  # from then on it is the default: no thread for each child

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from agent.cli import command, say, tell
+from agent.cli import command, write, write_error
 from agent.cli.status_view import View, text
-from agent.edge.agent_socket import AgentSocket, NoAgent, NoAnswer
+from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
 from agent.edge.paths import socket_candidates
 from agent.model.text import CONTROL
 
@@ -52,7 +52,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 @command("status", keyboard=True)
 def run(args: argparse.Namespace) -> int:
     """Print the status; the exit code of section 5."""
-    agent = AgentSocket([args.socket] if args.socket else socket_candidates(args.user), args.user)
+    agent = AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
     show = _Screen(as_json=args.json, repeated=args.watch)
     try:
         document = _first(agent, args)
@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> int:
             _watch(agent, document, show)
             return ANSWERED
         show(document)
-    except (NoAgent, NoAnswer, _Late) as fault:
-        say("status", str(fault))
+    except (AgentNotRunning, AgentNotResponding, _Late) as fault:
+        write_error("status", str(fault))
         return NO_AGENT
     except KeyboardInterrupt:
         return ANSWERED if args.watch else INTERRUPTED
@@ -105,7 +105,7 @@ class _Screen:
             lines = View(shutil.get_terminal_size((80, 24)).columns, colours).lines(document)
         if self._repeated and not self._as_json:
             lines.append("")
-        return tell("\n".join(lines))
+        return write("\n".join(lines))
 
 
 def _escaped(document: str) -> str:
@@ -113,13 +113,13 @@ def _escaped(document: str) -> str:
     return "".join(f"\\u{ord(c):04x}" if c != "\n" and CONTROL.match(c) else c for c in document)
 
 
-def _first(agent: AgentSocket, args: argparse.Namespace) -> dict[str, Any]:
+def _first(agent: AgentClient, args: argparse.Namespace) -> dict[str, Any]:
     if args.wait:
         return _first_pass(agent, args.timeout or _FIRST_PASS_S)
     return agent.status(args.timeout or _ANSWER_S)
 
 
-def _first_pass(agent: AgentSocket, timeout: float) -> dict[str, Any]:
+def _first_pass(agent: AgentClient, timeout: float) -> dict[str, Any]:
     """The first document of phase `running`; an agent that is not there yet is waited for too.
 
     Raises:
@@ -132,7 +132,7 @@ def _first_pass(agent: AgentSocket, timeout: float) -> dict[str, Any]:
         left = max(end - time.monotonic(), 0)
         try:
             document = agent.status(left + _GRACE_S, since=since, wait_s=min(left, _HOLD_S))
-        except (NoAgent, NoAnswer) as fault:
+        except (AgentNotRunning, AgentNotResponding) as fault:
             if time.monotonic() + _PAUSE_S >= end:
                 raise
             say_news(f"waiting for the agent: {str(fault).partition(';')[0]}")
@@ -159,7 +159,7 @@ def _waited_for(document: dict[str, Any]) -> str:
     return ", ".join(pending[:_NAMED]) + more + done
 
 
-def _watch(agent: AgentSocket, document: dict[str, Any], show: Callable[[dict[str, Any]], bool]) -> None:
+def _watch(agent: AgentClient, document: dict[str, Any], show: Callable[[dict[str, Any]], bool]) -> None:
     """Show this and each further document, for as long as somebody reads; a restart of the agent is waited out."""
     say_news = _Once()
     since: int | None = document["revision"]
@@ -167,7 +167,7 @@ def _watch(agent: AgentSocket, document: dict[str, Any], show: Callable[[dict[st
     while reading:
         try:
             newer = agent.status(_HOLD_S + _ANSWER_S, since=since, wait_s=_HOLD_S)
-        except (NoAgent, NoAnswer) as fault:
+        except (AgentNotRunning, AgentNotResponding) as fault:
             say_news(f"waiting for the agent: {str(fault).partition(';')[0]}")
             time.sleep(_PAUSE_S)
             since = None
@@ -187,4 +187,4 @@ class _Once:
     def __call__(self, line: str) -> None:
         if line != self._said:
             self._said = line
-            say("status", line)
+            write_error("status", line)

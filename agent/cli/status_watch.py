@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, Final
 
 from agent.cli.status_view import View, duration, moment
-from agent.edge.agent_socket import AgentSocket, NoAgent, NoAnswer
+from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
 from agent.model.status import rfc3339
 
 _HOLD_S: Final = 30.0
@@ -37,7 +37,7 @@ Document = dict[str, Any]
 class Latest:
     """The newest document, asked for in a thread, since the terminal must not wait for the agent."""
 
-    def __init__(self, agent: AgentSocket, document: Document) -> None:
+    def __init__(self, agent: AgentClient, document: Document) -> None:
         self._agent: Final = agent
         self._document = document
         self._heard = time.monotonic()
@@ -68,7 +68,7 @@ class Latest:
                 newer = self._agent.status(_HOLD_S + _ANSWER_S, since=since, wait_s=_HOLD_S)
                 self._document, self._heard, self._silence = newer, time.monotonic(), None
                 since = newer["revision"]
-            except (NoAgent, NoAnswer, LookupError) as fault:
+            except (AgentNotRunning, AgentNotResponding, LookupError) as fault:
                 why = str(fault).partition(";")[0]
                 self._silence = (self._silence[0] if self._silence else time.monotonic(), why)
                 since = None
@@ -77,7 +77,7 @@ class Latest:
                 os.write(self._writing, b"x")
 
 
-def watch(agent: AgentSocket, document: Document) -> None:
+def watch(agent: AgentClient, document: Document) -> None:
     """Draw until `q` or Ctrl-C. Standard output is a terminal; where standard input is none, only Ctrl-C ends it."""
     latest = Latest(agent, document)
     drawn = ""

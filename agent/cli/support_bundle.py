@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from agent.cli import USAGE, command, say, tell
+from agent.cli import USAGE, command, write, write_error
 from agent.cli.status import add_place
-from agent.edge.agent_socket import AgentSocket
+from agent.edge.agent_client import AgentClient
 from agent.edge.paths import socket_candidates, user_name
 from agent.settings_loader import load_settings, parse_assignments
 
@@ -60,21 +60,21 @@ def _make(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     # Imported here: no other command needs them.
-    from agent.edge.hardening import keep_secrets_in  # noqa: PLC0415
+    from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
     from agent.support.bundle import make_bundle  # noqa: PLC0415
-    from agent.support.part import Ask  # noqa: PLC0415
+    from agent.support.bundle_part import BundleContext  # noqa: PLC0415
 
-    keep_secrets_in()
+    disable_core_dumps()
     flags = parse_assignments(args.set or [])
     config = Path(args.config) if args.config else None
     environ = _environment(args.user)
-    ask = Ask(
+    ask = BundleContext(
         loaded=load_settings(config, environ, flags),
         config=config,
         flags=flags,
         environ=environ,
         user=args.user or user_name(),
-        agent=AgentSocket([args.socket] if args.socket else socket_candidates(args.user), args.user),
+        agent=AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user),
         now=datetime.now(UTC),
         socket=args.socket,
     )
@@ -104,7 +104,7 @@ def _secret_url(settings: "Settings") -> "Source | None":
     """The secrets that the address gives, asked for as the agent does."""
     from agent.edge.http import HttpClient  # noqa: PLC0415 - aiohttp, which no other part needs
     from agent.edge.secret_url import SecretUrl  # noqa: PLC0415
-    from agent.model.problems.surroundings import SecretsUnavailable  # noqa: PLC0415
+    from agent.model.problems.environment import SecretsUnavailable  # noqa: PLC0415
     from agent.support.known_secrets import Source  # noqa: PLC0415
 
     url, token_file = settings.secrets.url, settings.secrets.token_file
@@ -116,7 +116,7 @@ def _secret_url(settings: "Settings") -> "Source | None":
             answer = asyncio.run(SecretUrl(HttpClient()).fetch(url, token_file, None))
         except SecretsUnavailable as fault:
             raise OSError(None, fault.message) from fault
-        for secret in answer.reading.secrets if answer.reading else ():
+        for secret in answer.parsed.secrets if answer.parsed else ():
             yield from (value.reveal() for value in (secret.password, secret.session_token) if value)
 
     return Source("secrets.url", read)
@@ -145,19 +145,19 @@ def _write(bundle: "Bundle", output: str | None) -> str:
 
 
 def _tell(bundle: "Bundle", where: str) -> None:
-    from agent.support.manifest import TELLS  # noqa: PLC0415 - as above
+    from agent.support.manifest import PERSONAL_DATA  # noqa: PLC0415 - as above
 
     manifest = bundle.manifest
     place = "standard output" if where == _STDOUT else where
     lines = [f"written to {place} ({len(bundle.data):,} bytes, {len(manifest.sizes) + 1} files)"]
     lines += [f"without {file}: {why}" for file, why in manifest.missing.items()]
     lines += [f"not redacted by value, only by form: {source}: {why}" for source, why in manifest.unread.items()]
-    lines += [f"redacted in {manifest.redacted} places; MANIFEST.txt in it says what", TELLS]
+    lines += [f"redacted in {manifest.redacted} places; MANIFEST.txt in it says what", PERSONAL_DATA]
     out = sys.stderr if where == _STDOUT else sys.stdout
     with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
         out.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
     text = "\n".join(textwrap.fill(line, 80, subsequent_indent="  ", break_long_words=False) for line in lines)
-    tell(text, out)
+    write(text, out)
 
 
 def _refuse(words: str, code: int) -> int:
@@ -166,7 +166,7 @@ def _refuse(words: str, code: int) -> int:
 
 
 def _say(words: str) -> None:
-    say("support-bundle", words)
+    write_error("support-bundle", words)
 
 
 def _leave(code: int) -> NoReturn:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from agent.demo.aws import PretendAws
-from agent.demo.listening import Listener
+from agent.demo.listener import Listener
 from agent.demo.registries import BasicAuth, EcrAuth, PretendRegistry, TokenAuth
 from agent.demo.tls import server_context
 
@@ -18,7 +18,7 @@ _USER: Final = "robot"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class DemoRegistry:
     """One registry of the demo: its secret, where it listens, and what it is there for, in words."""
 
     secret: Mapping[str, Any]
@@ -62,7 +62,7 @@ class DemoCloud:
         self._stack: Final = AsyncExitStack()
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[DemoRegistry, ...]:
         return (self.basic, self.token, self.ecr, self.rejecting, self.outage)
 
     async def __aenter__(self) -> Self:
@@ -78,6 +78,6 @@ class DemoCloud:
         await self._stack.aclose()
 
 
-def _part(name: str, registry: PretendRegistry, login: Mapping[str, str], words: str) -> Part:
+def _part(name: str, registry: PretendRegistry, login: Mapping[str, str], words: str) -> DemoRegistry:
     listener = Listener(registry.handle, tls=server_context())
-    return Part({"name": name, "hostname": f"localhost:{listener.port}", **login}, registry, listener, words)
+    return DemoRegistry({"name": name, "hostname": f"localhost:{listener.port}", **login}, registry, listener, words)

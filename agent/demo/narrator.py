@@ -6,12 +6,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from agent.demo.telling import Remark
+from agent.demo.printer import Remark
 
 Row = Mapping[str, Any]
 
 
-class Scene(StrEnum):
+class Milestone(StrEnum):
     """What the demo sets out to show, in the order in which it comes."""
 
     BASIC = "a login with user name and password"
@@ -24,7 +24,7 @@ class Scene(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
+class Roles:
     """Which registry, by host name, plays which part."""
 
     basic: str
@@ -37,22 +37,22 @@ class Cast:
 class Narrator:
     """Keeps what the last document (INTERFACE, section 6) said; `seen` grows with each that is read."""
 
-    def __init__(self, cast: Cast) -> None:
+    def __init__(self, cast: Roles) -> None:
         self._cast: Final = cast
         self._phase = "starting"
         self._registries: dict[str, Row] = {}
         self._warnings: dict[tuple[str, str], Row] = {}
-        self.seen: Final[set[Scene]] = set()
+        self.seen: Final[set[Milestone]] = set()
 
     @property
-    def missing(self) -> list[Scene]:
-        return [scene for scene in Scene if scene not in self.seen]
+    def missing(self) -> list[Milestone]:
+        return [scene for scene in Milestone if scene not in self.seen]
 
     def read(self, document: Mapping[str, Any]) -> list[Remark]:
         """What is new in `document`."""
         remarks = [*self._logins(document), *self._changes(document), *self._first_pass(document)]
-        if Scene.OUTAGE in self.seen and self._is_well(self._cast.outage):
-            self.seen.add(Scene.RECOVERY)
+        if Milestone.OUTAGE in self.seen and self._is_well(self._cast.outage):
+            self.seen.add(Milestone.RECOVERY)
         return remarks
 
     def _logins(self, document: Mapping[str, Any]) -> list[Remark]:
@@ -68,13 +68,17 @@ class Narrator:
         hostname = row["hostname"]
         who = f"{hostname} ({row['secret']})"
         if former is None or former["state"] != "logged_in":
-            scenes = {self._cast.basic: Scene.BASIC, self._cast.token: Scene.TOKEN, self._cast.ecr: Scene.ECR}
+            scenes = {
+                self._cast.basic: Milestone.BASIC,
+                self._cast.token: Milestone.TOKEN,
+                self._cast.ecr: Milestone.ECR,
+            }
             self.seen.update({scenes[hostname]} if hostname in scenes else ())
             return Remark("logged in", who + _particulars(row, now))
         if former["expires_at"] is None or former["expires_at"] == row["expires_at"]:
             return Remark("logged in", f"{who} once more")
         if hostname == self._cast.ecr:
-            self.seen.add(Scene.RENEWAL)
+            self.seen.add(Milestone.RENEWAL)
         return Remark(
             "renewed", f"{who}, {_seconds(now, former['expires_at']):.0f} s before its token would have ended"
         )
@@ -96,9 +100,9 @@ class Narrator:
     def _raised(self, warning: Row) -> Remark:
         subject, code = warning["subject"], warning["code"]
         if subject == self._cast.rejecting and code == "login_rejected":
-            self.seen.add(Scene.WRONG_PASSWORD)
+            self.seen.add(Milestone.WRONG_PASSWORD)
         if subject == self._cast.outage and code.startswith("registry_"):
-            self.seen.add(Scene.OUTAGE)
+            self.seen.add(Milestone.OUTAGE)
         purpose = " (on purpose)" if subject in (self._cast.rejecting, self._cast.outage, "engine") else ""
         return Remark(warning["severity"], f"{code}: {warning['message']}{purpose}", warning["hint"])
 

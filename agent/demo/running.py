@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 
-from agent.demo.stage import Stage
+from agent.demo.workspace import Workspace
 
 _END_S: Final = 15.0
 _ASK_AGAIN_S: Final = 0.1
@@ -23,7 +23,7 @@ _PATIENCE: Final = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=6
 class RunningAgent:
     """`registry-agent run` on a stage, in a session of its own, so that a Ctrl-C reaches the demo alone."""
 
-    def __init__(self, stage: Stage, aws_url: str) -> None:
+    def __init__(self, stage: Workspace, aws_url: str) -> None:
         self._stage: Final = stage
         self._aws_url: Final = aws_url
         self._child: asyncio.subprocess.Process | None = None

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from agent.demo.cloud import DemoCloud
-from agent.demo.narrator import Cast, Narrator, Scene
+from agent.demo.narrator import Milestone, Narrator, Roles
+from agent.demo.printer import Printer
 from agent.demo.running import RunningAgent
-from agent.demo.stage import Stage, set_stage
-from agent.demo.telling import Teller
+from agent.demo.workspace import Workspace, make_workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +36,14 @@ class Story:
 
     def __init__(self, pace: Pace, say: Callable[[str], None]) -> None:
         self._pace: Final = pace
-        self._teller: Final = Teller(say)
+        self._teller: Final = Printer(say)
         self._stop: Final = asyncio.Event()
         self._outage_noticed: Final = asyncio.Event()
 
     async def play(self) -> bool:
         """Whether all of it was seen that there was time for. If not, its files stay for whoever asks why."""
         async with DemoCloud(self._pace.token_life_s) as cloud:
-            stage = await asyncio.to_thread(set_stage, [part.secret for part in cloud.parts])
+            stage = await asyncio.to_thread(make_workspace, [part.secret for part in cloud.parts])
             narrator = Narrator(_cast(cloud))
             with _signals(self._stop):
                 self._introduce(cloud, stage)
@@ -54,14 +54,14 @@ class Story:
         if complete or self._stop.is_set():
             await asyncio.to_thread(stage.remove)
         else:
-            self._teller.tell("demo", f"the agent's log is {stage.log}; its last lines:")
+            self._teller.print("demo", f"the agent's log is {stage.log}; its last lines:")
             self._teller.add(*stage.log_tail(5))
         return complete
 
-    async def _perform(self, cloud: DemoCloud, stage: Stage, narrator: Narrator) -> int:
+    async def _perform(self, cloud: DemoCloud, stage: Workspace, narrator: Narrator) -> int:
         """Run the agent until there is nothing more to show; its exit status."""
         async with RunningAgent(stage, cloud.aws_listener.url) as agent:
-            self._teller.tell("agent", f"it runs, as process {agent.pid}; its status, for you to look at:")
+            self._teller.print("agent", f"it runs, as process {agent.pid}; its status, for you to look at:")
             self._teller.add(*_ways_to_look(stage))
             watching = asyncio.create_task(self._watch(agent, narrator))
             mending = asyncio.create_task(self._end_outage(cloud))
@@ -84,47 +84,47 @@ class Story:
         async for document in agent.documents():
             for remark in narrator.read(document):
                 self._teller.remark(remark)
-            if Scene.OUTAGE in narrator.seen:
+            if Milestone.OUTAGE in narrator.seen:
                 self._outage_noticed.set()
             if complete or narrator.missing:
                 continue
             if not self._pace.stay:
                 return
             complete = True
-            self._teller.tell("demo", "that was all of it; it goes on for you to look around (Ctrl-C ends it)")
+            self._teller.print("demo", "that was all of it; it goes on for you to look around (Ctrl-C ends it)")
 
     async def _end_outage(self, cloud: DemoCloud) -> None:
         await self._outage_noticed.wait()
-        self._teller.tell("cloud", f"{cloud.outage.hostname} stays down for {self._pace.outage_s:.0f} s")
+        self._teller.print("cloud", f"{cloud.outage.hostname} stays down for {self._pace.outage_s:.0f} s")
         await asyncio.sleep(self._pace.outage_s)
         await cloud.outage.listener.up()
-        self._teller.tell("cloud", f"{cloud.outage.hostname} is up again; nobody tells the agent")
+        self._teller.print("cloud", f"{cloud.outage.hostname} is up again; nobody tells the agent")
 
-    def _introduce(self, cloud: DemoCloud, stage: Stage) -> None:
-        self._teller.tell("cloud", "a pretend AWS (ECR, STS, metadata service) and five registries on loopback:")
+    def _introduce(self, cloud: DemoCloud, stage: Workspace) -> None:
+        self._teller.print("cloud", "a pretend AWS (ECR, STS, metadata service) and five registries on loopback:")
         self._teller.add(*(f"{part.hostname:<17}{part.words}" for part in cloud.parts))
-        self._teller.tell("demo", f"no account, no network, no Docker engine; all its files are in {stage.root}")
+        self._teller.print("demo", f"no account, no network, no Docker engine; all its files are in {stage.root}")
 
-    def _conclude(self, cloud: DemoCloud, stage: Stage, code: int) -> None:
+    def _conclude(self, cloud: DemoCloud, stage: Workspace, code: int) -> None:
         hosts = ", ".join(stage.docker_hosts()) or "no registry"
         asked = _times(cloud.aws.count("ecr:GetAuthorizationToken"))
         wrong = _times(cloud.rejecting.registry.wrong.total())
-        self._teller.tell("agent", f"it ended with exit status {code}")
-        self._teller.tell("docker", f"its config.json now has logins for {hosts}")
-        self._teller.tell("cloud", f"AWS was asked for a token {asked}; the wrong password was sent {wrong}")
+        self._teller.print("agent", f"it ended with exit status {code}")
+        self._teller.print("docker", f"its config.json now has logins for {hosts}")
+        self._teller.print("cloud", f"AWS was asked for a token {asked}; the wrong password was sent {wrong}")
 
     def _judge(self, narrator: Narrator, *, complete: bool) -> None:
-        seen = [scene for scene in Scene if scene in narrator.seen]
-        self._teller.tell("demo", f"seen: {'; '.join(seen) or 'nothing'}")
+        seen = [scene for scene in Milestone if scene in narrator.seen]
+        self._teller.print("demo", f"seen: {'; '.join(seen) or 'nothing'}")
         if narrator.missing:
             lead = "not seen in this time" if complete else "NOT seen"
-            self._teller.tell("demo", f"{lead}: {'; '.join(narrator.missing)}")
+            self._teller.print("demo", f"{lead}: {'; '.join(narrator.missing)}")
         elif not complete:
-            self._teller.tell("demo", "the agent should have ended with exit status 0")
+            self._teller.print("demo", "the agent should have ended with exit status 0")
 
 
-def _cast(cloud: DemoCloud) -> Cast:
-    return Cast(
+def _cast(cloud: DemoCloud) -> Roles:
+    return Roles(
         basic=cloud.basic.hostname,
         token=cloud.token.hostname,
         ecr=cloud.ecr.hostname,
@@ -133,7 +133,7 @@ def _cast(cloud: DemoCloud) -> Cast:
     )
 
 
-def _ways_to_look(stage: Stage) -> list[str]:
+def _ways_to_look(stage: Workspace) -> list[str]:
     return [
         f"{stage.status_url}/ in a browser",
         f"curl -s {stage.status_url}/v1/status",

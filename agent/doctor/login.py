@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from agent.doctor.link import Link, from_problem, well, with_more
-from agent.doctor.machine import Tools
+from agent.doctor.check import Check, from_problem, passed, with_more
+from agent.doctor.environment import Tools
 from agent.edge.docker_cli import DockerCli
-from agent.edge.registry_probe import RegistryProbe
+from agent.edge.registry_client import RegistryClient
 from agent.model.credential import Credential
 from agent.model.plan import Login
 from agent.model.problems.registry import LoginRejected
 from agent.model.status import State, rfc3339
 from agent.model.text import printable
-from agent.services.refusals import Refusals
-from agent.services.sign_in import SignIn
+from agent.services.docker_login import DockerLogin
+from agent.services.rejections import Rejections
 
 _LONGEST_S: Final = 14.0
 _PREFIX: Final = "logins-doctor-"
@@ -25,14 +25,14 @@ _PREFIX: Final = "logins-doctor-"
 _TRY: Final = "it is not sent again, since accounts get locked; change the secret, or say --try to send it once more"
 
 
-def held_back(login: Login, refusals: Refusals, row: Mapping[str, Any] | None) -> Link | None:
+def active_rejection(login: Login, rejections: Rejections, row: Mapping[str, Any] | None) -> Check | None:
     """The refusal of this very password, if the state directory or the agent that runs knows of one.
 
     A token is fetched anew each time, and locks no account.
     """
     if not isinstance(login.source, Credential):
         return None
-    known = refusals.held_back(login)
+    known = rejections.active(login)
     if known is not None:
         problem, until = known
         return with_more(from_problem("login", problem), f"refused before, held back until {rfc3339(until)}: {_TRY}")
@@ -43,16 +43,16 @@ def held_back(login: Login, refusals: Refusals, row: Mapping[str, Any] | None) -
     return None
 
 
-async def try_login(login: Login, credential: Credential, parts: "LoginParts") -> Link:
+async def try_login(login: Login, credential: Credential, parts: "LoginParts") -> Check:
     """Log in as the agent does; nothing of it is kept.
 
     Raises:
         Problem: it failed, and why.
     """
     timeout_s = min(parts.timeout_s, _LONGEST_S)
-    sign_in = SignIn(parts.cli, parts.probe, parts.tools, lambda: timeout_s)
-    signed = await sign_in.sign_in(login, credential)
-    return well(
+    docker_login = DockerLogin(parts.cli, parts.probe, parts.tools, lambda: timeout_s)
+    signed = await docker_login.log_in(login, credential)
+    return passed(
         "login", f"{login.registry.hostname} takes user {printable(signed.entry.username or credential.username, 100)}"
     )
 
@@ -60,7 +60,7 @@ async def try_login(login: Login, credential: Credential, parts: "LoginParts") -
 class LoginParts:
     """What a login needs: the CLI with its private place, the agent's own look, the tools."""
 
-    def __init__(self, cli: DockerCli, probe: RegistryProbe, tools: Tools, timeout_s: float) -> None:
+    def __init__(self, cli: DockerCli, probe: RegistryClient, tools: Tools, timeout_s: float) -> None:
         self.cli: Final = cli
         self.probe: Final = probe
         self.tools: Final = tools

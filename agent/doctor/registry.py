@@ -4,11 +4,11 @@ import re
 from datetime import UTC
 from typing import Final
 
-from agent.doctor.link import Link, Walk, from_problem, skipped, well
+from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped
 from agent.doctor.target import Image
-from agent.edge.registry_questions import Asked, Question, RegistryQuestions
+from agent.edge.registry_requests import RegistryReply, RegistryRequest, RegistryRequests
 from agent.model.credential import Credential
-from agent.model.login_failure import Said, clock_skew, explain
+from agent.model.docker_errors import CliOutput, clock_skew, explain
 from agent.model.problem import Problem
 from agent.model.problems.registry import LoginForbidden, RegistryRefusedRequest
 from agent.model.registry import Registry
@@ -28,53 +28,53 @@ _ACCEPT: Final = (
 )
 
 
-async def ping(walk: Walk, registry: Registry, questions: RegistryQuestions) -> bool:
+async def ping(walk: CheckRun, registry: Registry, questions: RegistryRequests) -> bool:
     """Look at `/v2/` without a credential, and at the clock of whoever answers."""
-    asked = await questions.ask(registry, Question(), _PING_S)
+    asked = await questions.ask(registry, RegistryRequest(), _PING_S)
     walk.add(_clock(registry, asked))
     return walk.add(_answer(registry, asked))
 
 
-def _clock(registry: Registry, asked: Asked) -> Link:
-    seen = asked.seen
+def _clock(registry: Registry, asked: RegistryReply) -> Check:
+    seen = asked.probe
     skew = clock_skew(seen, registry.hostname)
     if skew is not None:
         return from_problem("clock", skew)
     if seen.server_time is None:
         return skipped("clock", "the registry told no time")
     off = round(abs(seen.seen_at - seen.server_time.astimezone(UTC)).total_seconds())
-    return well("clock", f"{off} s from the registry's")
+    return passed("clock", f"{off} s from the registry's")
 
 
-def _answer(registry: Registry, asked: Asked) -> Link:
-    seen = asked.seen
+def _answer(registry: Registry, asked: RegistryReply) -> Check:
+    seen = asked.probe
     if seen.registry and seen.status in (_OK, 401):
         challenge = f", challenge {printable(asked.challenge, 160)}" if asked.challenge else ", and wants no login"
-        return well("/v2/", f"status {seen.status}{challenge}")
-    return from_problem("/v2/", explain(Said("", fault=seen.fault), seen, registry.hostname, ""))
+        return passed("/v2/", f"status {seen.status}{challenge}")
+    return from_problem("/v2/", explain(CliOutput("", fault=seen.fault), seen, registry.hostname, ""))
 
 
 async def pull(
-    registry: Registry, image: Image, credential: Credential | None, questions: RegistryQuestions, who: str | None
-) -> Link:
+    registry: Registry, image: Image, credential: Credential | None, questions: RegistryRequests, who: str | None
+) -> Check:
     """Whether the image's manifest may be had; `who` is the ARN that ECR knows us by.
 
     Raises:
         Problem: it may not.
     """
     path = f"/v2/{image.repository}/manifests/{image.reference}"
-    asked = await questions.ask(registry, Question(path, credential, "HEAD", _ACCEPT), _PULL_S)
-    if asked.seen.status == _OK and asked.seen.registry:
+    asked = await questions.ask(registry, RegistryRequest(path, credential, "HEAD", _ACCEPT), _PULL_S)
+    if asked.probe.status == _OK and asked.probe.registry:
         digest = asked.headers.get("Docker-Content-Digest") or "a manifest"
-        return well("pull", f"{image} is there, and may be pulled: {printable(digest, 100)}")
-    if asked.seen.status in (*_DENIED, _NOT_FOUND, 400):
+        return passed("pull", f"{image} is there, and may be pulled: {printable(digest, 100)}")
+    if asked.probe.status in (*_DENIED, _NOT_FOUND, 400):
         # The answer to HEAD has no body to tell the reason.
-        asked = await questions.ask(registry, Question(path, credential, "GET", _ACCEPT), _PULL_S)
+        asked = await questions.ask(registry, RegistryRequest(path, credential, "GET", _ACCEPT), _PULL_S)
     raise _refusal(registry, image, asked, who, anonymous=credential is None)
 
 
-def _refusal(registry: Registry, image: Image, asked: Asked, who: str | None, *, anonymous: bool) -> Problem:
-    seen, hostname = asked.seen, registry.hostname
+def _refusal(registry: Registry, image: Image, asked: RegistryReply, who: str | None, *, anonymous: bool) -> Problem:
+    seen, hostname = asked.probe, registry.hostname
     said = f": {seen.detail}" if seen.detail else ""
     if seen.status in _DENIED:
         action = _ACTION.search(seen.detail)
@@ -88,7 +88,7 @@ def _refusal(registry: Registry, image: Image, asked: Asked, who: str | None, *,
             f"{hostname} has no {image} that this login may see (status 404){said}",
             hint="check repository and tag; many registries answer so too where the right to pull is missing",
         )
-    return explain(Said("", fault=seen.fault), seen, hostname, "")
+    return explain(CliOutput("", fault=seen.fault), seen, hostname, "")
 
 
 def _allow(registry: Registry, image: Image, action: str | None, who: str | None) -> str | None:

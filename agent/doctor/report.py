@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from agent import __version__
-from agent.doctor.link import Link, first_broken, rank
+from agent.doctor.check import Check, first_broken, rank
 from agent.model.status import rfc3339
 
 SCHEMA: Final = "registry-agent/doctor/v1"
@@ -17,7 +17,7 @@ class RegistryReport:
     """The chain of one registry; `image` is what was asked about, `secret` and `kind` those of the plan's login."""
 
     hostname: str
-    links: tuple[Link, ...]
+    checks: tuple[Check, ...]
     image: str | None = None
     secret: str | None = None
     kind: str | None = None
@@ -28,7 +28,7 @@ class RegistryReport:
             "image": self.image,
             "secret": self.secret,
             "kind": self.kind,
-            "links": [link.as_json(scrub) for link in self.links],
+            "links": [link.as_json(scrub) for link in self.checks],
         }
 
 
@@ -42,18 +42,18 @@ class Report:
     user: str
     host: str
     docker_config: str
-    links: tuple[Link, ...]
+    checks: tuple[Check, ...]
     registries: tuple[RegistryReport, ...]
 
     @property
     def broken(self) -> int:
-        chains = (self.links, *(registry.links for registry in self.registries))
+        chains = (self.checks, *(registry.checks for registry in self.registries))
         return sum(link.broken for links in chains for link in links)
 
     @property
-    def first(self) -> tuple[str | None, Link] | None:
+    def first(self) -> tuple[str | None, Check] | None:
         """The broken link to begin with, and the registry that it belongs to."""
-        chains = [(None, self.links), *((registry.hostname, registry.links) for registry in self.registries)]
+        chains = [(None, self.checks), *((registry.hostname, registry.checks) for registry in self.registries)]
         found = [(hostname, link) for hostname, links in chains if (link := first_broken(links)) is not None]
         # What has no code may come of what another chain tells by its code.
         return min(found, key=lambda pair: rank(pair[1]), default=None)
@@ -73,6 +73,6 @@ class Report:
             "first": None
             if first is None
             else {"hostname": first[0], "name": first[1].name, "fix": scrub(first[1].fix) if first[1].fix else None},
-            "links": [link.as_json(scrub) for link in self.links],
+            "links": [link.as_json(scrub) for link in self.checks],
             "registries": [registry.as_json(scrub) for registry in self.registries],
         }

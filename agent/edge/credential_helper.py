@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import search
-from agent.model.docker_auth import TOKEN_USER, Entry, field
-from agent.model.hints import of_helper
-from agent.model.problems.keeping import CredentialStoreFailed
+from agent.model.docker_config import TOKEN_USER, Entry, field
+from agent.model.hints import helper_hint
+from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.sandbox import opening
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
@@ -32,7 +32,9 @@ class CredentialHelpers:
 
     def __init__(self, environ: Mapping[str, str], *, deadline_s: float = DEADLINE_S, unit: str | None = None) -> None:
         """`unit` is the systemd service that the agent runs in, whose sandbox may be in a helper's way."""
-        self._hint: Final[Callable[[str], str]] = (lambda name: _sandboxed(name, unit, environ)) if unit else of_helper
+        self._hint: Final[Callable[[str], str]] = (
+            (lambda name: _sandboxed(name, unit, environ)) if unit else helper_hint
+        )
         self._env: Final = child_environment(environ)
         self._path: Final = environ.get("PATH")
         self._deadline_s: Final = deadline_s
@@ -50,7 +52,7 @@ class CredentialHelpers:
             username = secret = None
         if not isinstance(username, str) or not isinstance(secret, str):
             raise CredentialStoreFailed(
-                server, f"docker-credential-{name} gave an answer that is no login", hint=of_helper(name)
+                server, f"docker-credential-{name} gave an answer that is no login", hint=helper_hint(name)
             )
         if not username and not secret:
             return None
@@ -66,7 +68,7 @@ class CredentialHelpers:
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            raise CredentialStoreFailed(program, f"{program} gave an answer that is no list", hint=of_helper(name))
+            raise CredentialStoreFailed(program, f"{program} gave an answer that is no list", hint=helper_hint(name))
         return list(answer)
 
     async def store(self, name: str, server: str, entry: Entry) -> None:
@@ -131,7 +133,7 @@ def _sandboxed(name: str, unit: str, environ: Mapping[str, str]) -> str:
     if name == "pass":
         places = {"PASSWORD_STORE_DIR": ".password-store", "GNUPGHOME": ".gnupg"}
         return opening(unit, [environ.get(variable) or home / place for variable, place in places.items()])
-    return f"{of_helper(name)}; if it keeps logins in files, {opening(unit, [])}"
+    return f"{helper_hint(name)}; if it keeps logins in files, {opening(unit, [])}"
 
 
 def _not_found(finished: Finished) -> bool:

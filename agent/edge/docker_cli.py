@@ -16,7 +16,7 @@ from typing import Any, Final
 from agent.edge.docker_verifier import DockerVerifier
 from agent.edge.process import Finished, child_environment, run
 from agent.model.credential import Credential
-from agent.model.problems.keeping import ConfigUnwritable
+from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry
 
 # An entry of any kind keeps the CLI from choosing `pass` or `secretservice` by itself (cli/config: DetectDefaultStore).

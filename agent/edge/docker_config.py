@@ -12,13 +12,13 @@ from functools import reduce
 from pathlib import Path
 from typing import Final, TypeVar
 
+from agent.edge.atomic_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
 from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, signature
-from agent.edge.kept_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
-from agent.edge.repairs import advice
+from agent.edge.permission_hints import permission_hint
 from agent.edge.threads import WorkerThreads
 from agent.model.commands import shown
-from agent.model.docker_auth import ConfigError, Document, format_config, parse_config
-from agent.model.problems.keeping import ConfigInvalid, ConfigUnwritable
+from agent.model.docker_config import ConfigError, Document, format_config, parse_config
+from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ _REASONS: Final = {
 
 
 @dataclass(slots=True, eq=False)
-class _Order:
+class _Update:
     """A change that somebody waits for; `outcome` is the document with it, once it is on the disk."""
 
     change: Callable[[Document], Document]
@@ -58,7 +58,7 @@ class DockerConfigFile:
         self._unit: Final = unit
         self._thread: Final = WorkerThreads(1, "docker-config")
         self._parsed: tuple[bytes, Document] | None = None
-        self._orders: Final[deque[_Order]] = deque()
+        self._orders: Final[deque[_Update]] = deque()
 
     async def read(self) -> Document:
         """The document; an empty one where there is no file.
@@ -79,7 +79,7 @@ class DockerConfigFile:
             ConfigInvalid: Docker could not read it; it is left as it is.
             ConfigUnwritable: says why; it is left as it is.
         """
-        order = _Order(change)
+        order = _Update(change)
         self._orders.append(order)
         try:
             return await self._in_thread(lambda: self._carry_out(order))
@@ -123,10 +123,10 @@ class DockerConfigFile:
             raise ConfigInvalid(str(self.path), f"{self.path} is not valid: {fault}") from fault
         except OSError as error:
             message = f"{self.path} cannot be written: {_reason(error)}"
-            hint = advice(self.path, error.errno, self._unit)
+            hint = permission_hint(self.path, error.errno, self._unit)
             raise ConfigUnwritable(str(self.path), message, hint=hint) from error
 
-    def _carry_out(self, order: _Order) -> Document:
+    def _carry_out(self, order: _Update) -> Document:
         """In the thread, where each order comes by; one that was carried out with another is done already."""
         if order.outcome is None:
             # Which fails leaves the others to their own turn, and to an error of their own.
@@ -149,7 +149,7 @@ class DockerConfigFile:
             if former is None and target == self.path:
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                replace_version(target, former, format_config(changed), hurry=hurry)
+                replace_version(target, former, format_config(changed), sync_after=hurry)
             except FileChanged:
                 hurry = True
                 continue

@@ -12,7 +12,7 @@ from typing import Final
 from agent.edge.process import Finished, ProcessTimeout, run
 from agent.edge.threads import WorkerThreads
 from agent.model.docker_programs import foreign_program, own_version
-from agent.model.problems.surroundings import DockerCliFailed, NotDockersCli
+from agent.model.problems.environment import DockerCliFailed, NotDockersCli
 
 _VERSION_TIMEOUT_S: Final = 20.0
 _LOOK_TIMEOUT_S: Final = 10.0

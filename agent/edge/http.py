@@ -18,7 +18,7 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from agent.edge.trust import Authorities
+from agent.edge.ca_certificates import CertificateAuthorities
 from agent.model.loopback import is_loopback
 from agent.model.sensitive import Sensitive
 
@@ -58,7 +58,7 @@ class HttpClient:
     """Makes requests, each on a connection of its own, so that proxies and CA files are those of the moment."""
 
     def __init__(self) -> None:
-        self._authorities: Final = Authorities()
+        self._authorities: Final = CertificateAuthorities()
 
     async def request(
         self,

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from agent.edge.file_version import UnreadableFileError, read_version, signature
 from agent.edge.threads import WorkerThreads
-from agent.model.docker_auth import ConfigError, Document, parse_config
+from agent.model.docker_config import ConfigError, Document, parse_config
 
 T = TypeVar("T")
 

@@ -88,10 +88,10 @@ async def run(
         OSError: it cannot be started.
     """
     work = _run(args, env, stdin, timeout, limit, before_stdin=before_stdin, writes=writes)
-    return await (_to_its_end(work) if writes else work)
+    return await (_run_to_completion(work) if writes else work)
 
 
-async def _to_its_end(work: Coroutine[Any, Any, Finished]) -> Finished:
+async def _run_to_completion(work: Coroutine[Any, Any, Finished]) -> Finished:
     """Wait for `work` however often the caller is cancelled meanwhile; only then the cancellation takes effect."""
     task = asyncio.ensure_future(work)
     cancelled = False

@@ -11,7 +11,7 @@ import aiohttp
 
 from agent.edge.http import HttpClient, Reply, TokenFileError, read_token_file
 from agent.model.loopback import is_loopback
-from agent.model.problems.keeping import ReportFailed
+from agent.model.problems.stored_login import ReportFailed
 
 _TIMEOUT_S: Final = 10.0
 

@@ -7,8 +7,8 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Final
 
-from agent.model.problems.surroundings import SecretsUnavailable
-from agent.model.secret_documents import FIELDS, Reading, read_document, read_fields
+from agent.model.problems.environment import SecretsUnavailable
+from agent.model.secret_formats import FIELDS, ParseResult, read_document, read_fields
 
 LARGEST: Final = 1024 * 1024
 DOCKER_CONFIG: Final = ".dockerconfigjson"
@@ -29,7 +29,7 @@ def signature(directory: Path) -> Hashable:
     return tuple(_marks(directory, depth=1))
 
 
-def read(directory: Path) -> dict[str, Reading]:
+def read(directory: Path) -> dict[str, ParseResult]:
     """What each file and subdirectory gave, by its path; nothing where the directory is not there.
 
     Raises:
@@ -53,7 +53,7 @@ def directories(directory: Path) -> list[Path]:
         return []
 
 
-def _read(path: Path, origin: str) -> Reading | None:
+def _read(path: Path, origin: str) -> ParseResult | None:
     """The reading of one entry; None for what is none of ours, or went since the directory was listed."""
     try:
         if stat.S_ISDIR(path.stat().st_mode):
@@ -62,9 +62,9 @@ def _read(path: Path, origin: str) -> Reading | None:
             return read_document(_content(path), origin, path.stem.lstrip("."))
     except OSError as error:
         ours = path.suffix in ("", ".json") or path.name == DOCKER_CONFIG
-        return Reading.failure(origin, _why(error)) if _is_there(path) and ours else None
+        return ParseResult.failure(origin, _why(error)) if _is_there(path) and ours else None
     except UnicodeDecodeError as error:
-        return Reading.failure(origin, f"is not UTF-8 (byte {error.start})")
+        return ParseResult.failure(origin, f"is not UTF-8 (byte {error.start})")
     return None
 
 
@@ -85,20 +85,20 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _read_subdirectory(path: Path, origin: str) -> Reading | None:
+def _read_subdirectory(path: Path, origin: str) -> ParseResult | None:
     """A secret with a file for each field; a directory without any such file is none of ours."""
     try:
         names = sorted(FIELDS.intersection(os.listdir(path)))  # noqa: PTH208 - names alone are wanted
     except OSError as error:
-        return Reading.failure(origin, _why(error))
+        return ParseResult.failure(origin, _why(error))
     fields = {}
     for name in names:
         try:
             fields[name] = _content(path / name)
         except OSError as error:
-            return Reading.failure(origin, f"has a {name} that {_why(error)}")
+            return ParseResult.failure(origin, f"has a {name} that {_why(error)}")
         except UnicodeDecodeError:
-            return Reading.failure(origin, f"has a {name} that is not UTF-8")
+            return ParseResult.failure(origin, f"has a {name} that is not UTF-8")
     return read_fields(fields, origin, path.name) if fields else None
 
 

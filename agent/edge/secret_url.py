@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, Reply, TokenFileError, read_token_file
-from agent.model.problems.surroundings import SecretsUnavailable
-from agent.model.secret_documents import Answer, DocumentError, read_answer
+from agent.model.problems.environment import SecretsUnavailable
+from agent.model.secret_formats import DocumentError, FetchResult, read_answer
 
 _DEADLINE_S: Final = 10.0
 _LARGEST: Final = 4 * 1024 * 1024
@@ -39,13 +39,13 @@ class SecretUrl:
     def __init__(self, http: HttpClient) -> None:
         self._http: Final = http
 
-    async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> Answer:
+    async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> FetchResult:
         """The answer; its `reading` is None where nothing changed.
 
         Raises:
             SecretsUnavailable: why not; its subject is the address without user name and query.
         """
-        source = shown(url)
+        source = without_secrets(url)
         try:
             reply = await self._ask(url, await _headers(token_file, etag))
             return _answer(reply, source, etag)
@@ -70,7 +70,7 @@ class SecretUrl:
         )
 
 
-def shown(url: str) -> str:
+def without_secrets(url: str) -> str:
     """The address without user name, query and fragment, which may be secret."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
@@ -86,14 +86,16 @@ async def _headers(token_file: Path | None, etag: str | None) -> dict[str, str]:
     return headers
 
 
-def _answer(reply: Reply, source: str, etag: str | None) -> Answer:
+def _answer(reply: Reply, source: str, etag: str | None) -> FetchResult:
     if reply.status == _NOT_MODIFIED and etag is not None:
-        return Answer(None, etag)
+        return FetchResult(None, etag)
     if reply.status != _OK:
         raise SecretsUnavailable(source, f"{source} {_refusal(reply.status)}")
     given = reply.headers.get("ETag", "")
     try:
-        return Answer(read_answer(reply.body.decode("utf-8-sig"), source), given if _ETAG.fullmatch(given) else None)
+        return FetchResult(
+            read_answer(reply.body.decode("utf-8-sig"), source), given if _ETAG.fullmatch(given) else None
+        )
     except UnicodeDecodeError:
         raise SecretsUnavailable(source, f"{source} answered what is not UTF-8") from None
     except DocumentError as error:

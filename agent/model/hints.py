@@ -36,7 +36,7 @@ _OF_CERTIFICATES: Final = (
 )
 
 
-def of_name(lookup: str) -> str:
+def dns_hint(lookup: str) -> str:
     """About a name that does not resolve; `lookup` is the command that asks for it."""
     return (
         f"check the host name in the secret for a typing error; if {lookup} finds nothing either, "
@@ -44,13 +44,13 @@ def of_name(lookup: str) -> str:
     )
 
 
-def of_helper(name: str) -> str:
+def helper_hint(name: str) -> str:
     """About a credential helper that was started, by its name in Docker's configuration."""
     listing = command(f"docker-credential-{name} list") if _HELPER.fullmatch(name) else None
     look = f"see what {listing} says, or " if listing else ""
     return f"{look}take {shown(name)} out of credsStore and credHelpers in Docker's config.json"
 
 
-def of_certificate(fault: str) -> str | None:
+def certificate_hint(fault: str) -> str | None:
     """By the words of what checked it; None where only a missing authority is left."""
     return next((hint for words, hint in _OF_CERTIFICATES if words.search(fault)), None)

@@ -10,7 +10,7 @@ from typing import Final
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential
 from agent.model.problem import Problem
-from agent.model.problems.surroundings import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
+from agent.model.problems.environment import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
 from agent.model.registry import ECR_PUBLIC_REGION, HostnameError, Registry, parse_hostname
 from agent.model.secret import ECR_USER, Kind, RegistrySecret, Scope
 from agent.model.sensitive import Sensitive
@@ -19,12 +19,12 @@ _RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SecretSet:
     """The secrets of all sources. `complete`: every source was asked once. `sound`: nothing was wrong with any."""
 
     secrets: tuple[RegistrySecret, ...] = ()
     complete: bool = True
-    sound: bool = True
+    all_sources_ok: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Plan:
     skipped: tuple[Skipped, ...] = ()
     problems: tuple[Problem, ...] = ()
     complete: bool = True
-    sound: bool = True
+    all_sources_ok: bool = True
 
 
 def excluded_hosts(exclude: Iterable[str]) -> frozenset[str]:

@@ -31,7 +31,7 @@ class Needs(StrEnum):
     NOBODY = "nobody"
 
 
-class Pace(StrEnum):
+class RetryClass(StrEnum):
     """How soon a failed login is tried again."""
 
     SOON = "soon"
@@ -48,15 +48,15 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
         message: what happened, where; lower case, no final period, never a secret.
         hint: what to do next, where the class's own hint can be made more exact; in both, HOST is the subject.
         wait: the registry's or AWS's own word on when to come back (`Retry-After`).
-        pace: where this one failure differs from its class.
+        retry_class: where this one failure differs from its class.
     """
 
     code: ClassVar[str]
     severity: Severity = Severity.WARNING
     needs: Needs = Needs.USER
     hint: str = ""
-    pace: Pace = Pace.SOON
-    drawn: bool = False
+    retry_class: RetryClass = RetryClass.SOON
+    wait_is_final: bool = False
     """Whether `wait` is all there is to wait: it was drawn before, for all who share the failure."""
 
     def __init__(
@@ -66,17 +66,17 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
         *,
         hint: str | None = None,
         wait: timedelta | None = None,
-        pace: Pace | None = None,
+        retry_class: RetryClass | None = None,
         severity: Severity | None = None,
     ) -> None:
         super().__init__(message)
         self.subject: Final = printable(subject)
         self.message: Final = printable(message, limit=600)
         self.wait: Final = wait
-        self._told: Final = self.hint if hint is None else hint
-        self.hint = printable(_HOST.sub(lambda _: self.subject, self._told), limit=1000)
-        if pace is not None:
-            self.pace = pace
+        self._hint_template: Final = self.hint if hint is None else hint
+        self.hint = printable(_HOST.sub(lambda _: self.subject, self._hint_template), limit=1000)
+        if retry_class is not None:
+            self.retry_class = retry_class
         if severity is not None:
             self.severity = severity
 
@@ -89,10 +89,10 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
         seen = type(self)(
             subject,
             self.message,
-            hint=self._told,
+            hint=self._hint_template,
             wait=self.wait if wait is None else wait,
-            pace=self.pace,
+            retry_class=self.retry_class,
             severity=self.severity,
         )
-        seen.drawn = wait is not None
+        seen.wait_is_final = wait is not None
         return seen

@@ -21,7 +21,7 @@ AWS then serves those first who have no token."""
 
 
 def renew_at(
-    obtained_at: datetime, expires_at: datetime, *, fraction: float, draw: float, floor: timedelta
+    obtained_at: datetime, expires_at: datetime, *, fraction: float, jitter: float, floor: timedelta
 ) -> datetime:
     """The moment to renew a token.
 
@@ -29,14 +29,14 @@ def renew_at(
         obtained_at: when AWS gave it, by our clock.
         expires_at: when it ends, by AWS's word; may lie in the past (stand-ins, a wrong clock).
         fraction: the share of its life after which it is renewed.
-        draw: from -1 to 1, drawn once per token.
+        jitter: from -1 to 1, drawn once per token.
         floor: the least time between two renewals, so that a token born expired does not spin.
     """
     life = expires_at - obtained_at
-    return obtained_at + max(life * min(fraction * (1 + SPREAD * draw), LATEST), floor)
+    return obtained_at + max(life * min(fraction * (1 + SPREAD * jitter), LATEST), floor)
 
 
-def leeway(obtained_at: datetime, expires_at: datetime, now: datetime, urgent_window: timedelta) -> timedelta:
+def slack(obtained_at: datetime, expires_at: datetime, now: datetime, urgent_window: timedelta) -> timedelta:
     """How long a renewal that is due may be put off; zero in the token's last quarter, in `urgent_window`, and later.
 
     A clock that was set back lends no token more life than it was given.

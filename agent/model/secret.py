@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from agent.model.problems.surroundings import SecretInvalid
+from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable

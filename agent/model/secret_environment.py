@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from agent.model.problems.surroundings import SecretInvalid
+from agent.model.problems.environment import SecretInvalid
 from agent.model.secret import RegistrySecret, parse_secret
-from agent.model.secret_documents import MOST_SECRETS, Reading, left_out, login_of, one, read_document
+from agent.model.secret_formats import MOST_SECRETS, ParseResult, left_out, login_of, one, read_document
 
 SECRETS: Final = "REGISTRY_AGENT_SECRETS"
 GITPOD: Final = "GITPOD_IMAGE_AUTH"
@@ -15,12 +15,12 @@ _CODESPACES: Final = re.compile(r"(.+)_CONTAINER_REGISTRY_(?:SERVER|USER|PASSWOR
 _FIELDS: Final = {"SERVER": "hostname", "USER": "username", "PASSWORD": "password"}
 
 
-def read_environment(environ: Mapping[str, str]) -> Reading:
+def read_environment(environ: Mapping[str, str]) -> ParseResult:
     """Everything in REGISTRY_AGENT_SECRETS, `<NAME>_CONTAINER_REGISTRY_*` and GITPOD_IMAGE_AUTH."""
-    return Reading.joined(_readings(environ))
+    return ParseResult.joined(_readings(environ))
 
 
-def _readings(environ: Mapping[str, str]) -> Iterator[Reading]:
+def _readings(environ: Mapping[str, str]) -> Iterator[ParseResult]:
     if environ.get(SECRETS):
         yield read_document(environ[SECRETS], SECRETS, SECRETS)
     matches = (_CODESPACES.fullmatch(variable) for variable, value in environ.items() if value)

@@ -17,7 +17,7 @@ from structlog.typing import Processor, WrappedLogger
 
 from agent.model.status import rfc3339
 from agent.model.text import CONTROL, printable
-from agent.observe.tally import Tally
+from agent.observe.counters import Counters
 from agent.observe.timeline import Timeline
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -41,7 +41,7 @@ class Log:
         self._recent: Final[deque[str]] = deque(maxlen=KEPT)
         self._writer: Final = _Writer(self._say_dropped)
         self.context: Final[dict[str, str]] = {}
-        self.tally: Final = Tally()
+        self.counters: Final = Counters()
         self.timeline: Final = Timeline(scrub)
         self.configure(level, style)
         self.logger: Final = structlog.wrap_logger(
@@ -77,7 +77,7 @@ class Log:
         self.logger.warning("log.dropped", lines=lines)
 
     def _filter(self, _: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        self.tally.note(event)
+        self.counters.count(event)
         self.timeline.note(method, event)
         if LEVELS.get(method, 0) < self._level:
             raise structlog.DropEvent

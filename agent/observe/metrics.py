@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.model.snapshot import Snapshot
 from agent.model.status import Condition, Phase, RegistryStatus, State
-from agent.observe.tally import BOUNDS_S, Tally
+from agent.observe.counters import BOUNDS_S, Counters
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -20,24 +20,24 @@ _PREFIX: Final = "registry_agent_"
 class Metrics:
     """Renders snapshots, and what was counted. `dropped` gives the log lines lost so far."""
 
-    def __init__(self, tally: Tally, dropped: Callable[[], int]) -> None:
-        self._tally: Final = tally
+    def __init__(self, counters: Counters, dropped: Callable[[], int]) -> None:
+        self._counters: Final = counters
         self._dropped: Final = dropped
 
     def render(self, snapshot: Snapshot) -> tuple[bytes, str]:
         """Prometheus text and its content type. The first call loads the library, so call it in a thread."""
         from prometheus_client import exposition  # noqa: PLC0415 - an agent that nobody scrapes never loads it
 
-        collector = _Collector(snapshot, self._tally, self._dropped())
+        collector = _Collector(snapshot, self._counters, self._dropped())
         return exposition.generate_latest(collector), exposition.CONTENT_TYPE_PLAIN_0_0_4
 
 
 class _Collector:
     """One snapshot, and the counts up to now, in the library's terms."""
 
-    def __init__(self, snapshot: Snapshot, tally: Tally, dropped: int) -> None:
+    def __init__(self, snapshot: Snapshot, counters: Counters, dropped: int) -> None:
         self._snapshot: Final = snapshot
-        self._tally: Final = tally
+        self._counters: Final = counters
         self._dropped: Final = dropped
 
     def collect(self) -> "Iterator[Metric]":
@@ -87,10 +87,10 @@ class _Collector:
     def _outcomes(self) -> "Iterator[Metric]":
         """What is rendered in a thread was counted in the loop: a copy is taken in one step."""
         served = {row.hostname for row in self._snapshot.registries}
-        attempts = [(names, number) for names, number in dict(self._tally.attempts).items() if names[0] in served]
+        attempts = [(names, number) for names, number in dict(self._counters.attempts).items() if names[0] in served]
         labels = ("hostname", "outcome")
         yield _counter("registry_attempts", "Logins that ended, by warning code where they failed", labels, attempts)
-        outcomes = dict(self._tally.outcomes)
+        outcomes = dict(self._counters.outcomes)
         for what, name, meaning in (
             ("token", "token_requests", "ECR tokens asked for, by warning code where that failed"),
             ("report", "pushes", "Pushes of the status, by warning code where they failed"),
@@ -108,7 +108,7 @@ class _Collector:
         from prometheus_client.metrics_core import HistogramMetricFamily  # noqa: PLC0415 - as above
 
         family = HistogramMetricFamily(_PREFIX + name, meaning, labels=("outcome",))
-        for (kind, outcome), durations in self._tally.durations.items():
+        for (kind, outcome), durations in self._counters.durations.items():
             if kind == what:
                 numbers = list(accumulate(durations.counts))
                 bounds = [*map(str, BOUNDS_S), "+Inf"]

@@ -100,7 +100,7 @@ def _scrub_end(text: str, known: _Known) -> str:
     return text
 
 
-class Learned:
+class LearnedSecrets:
     """Has a scrubber know the secrets that come up while the agent works, each before it is used; the `most` newest."""
 
     def __init__(self, scrubber: Scrubber, owner: str, most: int) -> None:

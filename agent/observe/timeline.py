@@ -21,7 +21,7 @@ _FIELDS: Final[Mapping[str, Sequence[str]]] = {
     "login.succeeded": ("registry", "stored_in", "expires_at"),
     "login.expired": ("registry",),
     "login.removed": ("registry",),
-    "custody.restored": ("registry", "stored_in"),
+    "login.restored": ("registry", "stored_in"),
     "clock.jumped": ("seconds",),
 }
 """The events that are kept, whatever `log.level` is, and what is kept of each."""

@@ -13,7 +13,7 @@ from agent.model.snapshot import Process, Snapshot
 from agent.model.status import CLEARED_KEPT, ClearedWarning, ClockJumps, OpenWarning, Phase, RegistryStatus, Tools
 
 
-class Journal(Protocol):
+class WarningLog(Protocol):
     """Where the board says what changed."""
 
     def warning_raised(self, warning: OpenWarning) -> None: ...
@@ -31,12 +31,12 @@ class Board:
         self,
         process: Process,
         now: Callable[[], datetime],
-        journal: Journal,
+        warning_log: WarningLog,
         scrub: Callable[[str], str] = str,
     ) -> None:
         """`scrub` takes known secrets out of a text, in case an outside program or server repeated one."""
         self._now: Final = now
-        self._journal: Final = journal
+        self._warning_log: Final = warning_log
         self._scrub: Final = scrub
         self._snapshot = Snapshot(process=process)
         self._registries: Final[dict[str, RegistryStatus]] = {}
@@ -68,7 +68,7 @@ class Board:
             former = self._warnings.get(key)
             self._warnings[key] = self._scrubbed(OpenWarning.of(problem, now, former))
             if former is None or former.severity is not problem.severity:
-                self._journal.warning_raised(self._warnings[key])
+                self._warning_log.warning_raised(self._warnings[key])
         self._publish(warnings=tuple(self._warnings.values()), cleared=tuple(self._cleared))
 
     def put_registry(self, registry: RegistryStatus) -> None:
@@ -131,7 +131,7 @@ class Board:
         del self._owners[key]
         warning = self._warnings.pop(key)
         self._cleared.append(ClearedWarning(warning, now))
-        self._journal.warning_cleared(warning)
+        self._warning_log.warning_cleared(warning)
 
     def _scrubbed(self, warning: OpenWarning) -> OpenWarning:
         return replace(warning, message=self._scrub(warning.message), hint=self._scrub(warning.hint))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from agent.services.waiting import BEAT_S, Clock, until_beat
+from agent.services.waiting import BEAT_S, Clock, until_next_beat
 
 _TOLERANCE_S: Final = 2.0
 
@@ -32,7 +32,7 @@ class ClockWatch:
         never = asyncio.Event()
         wall, monotonic = self._clock.now(), self._clock.monotonic()
         while True:
-            await self._clock.wait(never, until_beat(self._clock, BEAT_S))
+            await self._clock.wait(never, until_next_beat(self._clock, BEAT_S))
             before, wall = wall, self._clock.now()
             elapsed, monotonic = self._clock.monotonic() - monotonic, self._clock.monotonic()
             jump = (wall - before).total_seconds() - elapsed

@@ -8,11 +8,11 @@ from typing import Final, Protocol
 
 from tenacity import AsyncRetrying, RetryCallState
 
-from agent.model.aws_failure import clock_skew
+from agent.model.aws_errors import clock_skew
 from agent.model.credential import AwsIdentity, Credential, EcrToken
 from agent.model.deadline import Deadline
 from agent.model.problem import Problem
-from agent.model.renewal import expired, leeway, renew_at
+from agent.model.renewal import expired, renew_at, slack
 from agent.services.retries import wait_after
 from agent.services.waiting import Clock, wait_until
 from agent.settings import AwsSettings, Settings
@@ -39,17 +39,17 @@ class _Failure:
     """Why the last flight failed, and when the next may start."""
 
     problem: Problem
-    over: Deadline
+    retry_at: Deadline
 
 
 @dataclass(slots=True)
-class _Flight:
+class _Fetch:
     task: "asyncio.Task[Credential | _Failure]"
     waiting: int = 0
 
 
 @dataclass(slots=True)
-class _Holding:
+class _Held:
     """What is held for one identity by the settings of the moment; `floor` is when a newer token may be asked for."""
 
     settings: AwsSettings
@@ -57,7 +57,7 @@ class _Holding:
     floor: Deadline | None = None
     failure: _Failure | None = None
     failures: int = 0
-    flight: _Flight | None = None
+    fetch: _Fetch | None = None
 
 
 class Credentials:
@@ -81,7 +81,7 @@ class Credentials:
         settings: Callable[[], Settings],
         board: Reporter,
         log: Log,
-        draw: Callable[[], float],
+        jitter: Callable[[], float],
         on_token: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_token: Final = on_token
@@ -90,8 +90,8 @@ class Credentials:
         self._settings: Final = settings
         self._board: Final = board
         self._log: Final = log
-        self._draw: Final = draw
-        self._holdings: Final[dict[AwsIdentity, _Holding]] = {}
+        self._jitter: Final = jitter
+        self._held: Final[dict[AwsIdentity, _Held]] = {}
 
     async def credential(
         self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
@@ -107,11 +107,11 @@ class Credentials:
         Raises:
             Problem: about `subject`, with `wait` until the moment at which all who share the identity come back.
         """
-        holding = self._holding(identity)
-        if holding.flight is None:
+        holding = self._held_for(identity)
+        if holding.fetch is None:
             if holding.credential is not None and self._is_news(holding, stale):
                 return holding.credential
-            if holding.failure is not None and not force and self._left(holding.failure.over) > 0:
+            if holding.failure is not None and not force and self._left(holding.failure.retry_at) > 0:
                 raise self._about(holding.failure, subject)
         outcome = await self._join(identity, holding)
         if isinstance(outcome, _Failure):
@@ -120,7 +120,7 @@ class Credentials:
 
     def may_work(self, identity: AwsIdentity) -> bool:
         """Whether a failure holds no longer: there is a token since, or the settings are others."""
-        holding = self._holdings.get(identity)
+        holding = self._held.get(identity)
         if holding is None:
             return False
         works = holding.failure is None and holding.credential is not None
@@ -132,29 +132,29 @@ class Credentials:
 
     def retain(self, identities: Collection[AwsIdentity]) -> None:
         """Forget the tokens and failures of all other identities."""
-        for identity in self._holdings.keys() - set(identities):
-            del self._holdings[identity]
+        for identity in self._held.keys() - set(identities):
+            del self._held[identity]
 
-    def _holding(self, identity: AwsIdentity) -> _Holding:
+    def _held_for(self, identity: AwsIdentity) -> _Held:
         """What is held; nothing, if the settings by which it came about have changed."""
         settings = self._settings().aws
-        holding = self._holdings.get(identity)
+        holding = self._held.get(identity)
         if holding is None or holding.settings != settings:
-            holding = self._holdings[identity] = _Holding(settings)
+            holding = self._held[identity] = _Held(settings)
         return holding
 
-    def _is_news(self, holding: _Holding, stale: Credential | None) -> bool:
+    def _is_news(self, holding: _Held, stale: Credential | None) -> bool:
         """Whether what is held helps the caller; a token born expired does, as long as no newer may be asked for."""
         held = holding.credential
         if held is None or held == stale:
             return False
         return not expired(held.expires_at, self._clock.now()) or self._left(holding.floor) > 0
 
-    async def _join(self, identity: AwsIdentity, holding: _Holding) -> Credential | _Failure:
+    async def _join(self, identity: AwsIdentity, holding: _Held) -> Credential | _Failure:
         """The outcome of the identity's flight, which ends early only if nobody waits for it any more."""
-        flight = holding.flight
+        flight = holding.fetch
         if flight is None:
-            flight = holding.flight = _Flight(asyncio.create_task(self._fly(identity, holding), name="ecr-token"))
+            flight = holding.fetch = _Fetch(asyncio.create_task(self._fetch(identity, holding), name="ecr-token"))
         flight.waiting += 1
         try:
             return await asyncio.shield(flight.task)
@@ -162,10 +162,10 @@ class Credentials:
             flight.waiting -= 1
             if not flight.waiting and not flight.task.done():
                 flight.task.cancel()
-            if holding.flight is flight and not flight.waiting:
-                holding.flight = None
+            if holding.fetch is flight and not flight.waiting:
+                holding.fetch = None
 
-    async def _fly(self, identity: AwsIdentity, holding: _Holding) -> Credential | _Failure:
+    async def _fetch(self, identity: AwsIdentity, holding: _Held) -> Credential | _Failure:
         if holding.floor is not None:
             await wait_until(self._clock, holding.floor, asyncio.Event())
         started = self._clock.monotonic()
@@ -175,14 +175,14 @@ class Credentials:
             outcome: Credential | _Failure = self._failed(holding, problem)
         else:
             outcome = self._obtained(holding, token)
-        holding.flight = None
-        self._tell(identity, holding, outcome, self._clock.monotonic() - started)
+        holding.fetch = None
+        self._log_outcome(identity, holding, outcome, self._clock.monotonic() - started)
         return outcome
 
-    def _obtained(self, holding: _Holding, token: EcrToken) -> Credential:
+    def _obtained(self, holding: _Held, token: EcrToken) -> Credential:
         settings, now = self._settings().renewal, self._clock.now()
         floor = timedelta(seconds=settings.min_interval_s)
-        due = renew_at(now, token.expires_at, fraction=settings.fraction, draw=self._draw(), floor=floor)
+        due = renew_at(now, token.expires_at, fraction=settings.fraction, jitter=self._jitter(), floor=floor)
         holding.floor = Deadline.after(floor, now, self._clock.monotonic())
         failed, holding.failure, holding.failures = holding.failure is not None, None, 0
         holding.credential = Credential(token.username, token.password, now, token.expires_at, due, token.arn)
@@ -192,36 +192,38 @@ class Credentials:
             self._on_token()
         return holding.credential
 
-    def _failed(self, holding: _Holding, problem: Problem) -> _Failure:
+    def _failed(self, holding: _Held, problem: Problem) -> _Failure:
         holding.failures += 1
         state = RetryCallState(AsyncRetrying(), None, (), {})
         state.attempt_number = holding.failures
-        leeway_s = self._leeway_s(holding.credential)
-        wait = timedelta(seconds=wait_after(problem, state, self._settings().retry, leeway_s=leeway_s))
+        leeway_s = self._slack_s(holding.credential)
+        wait = timedelta(seconds=wait_after(problem, state, self._settings().retry, slack_s=leeway_s))
         holding.failure = _Failure(problem, Deadline.after(wait, self._clock.now(), self._clock.monotonic()))
         return holding.failure
 
-    def _leeway_s(self, held: Credential | None) -> float:
+    def _slack_s(self, held: Credential | None) -> float:
         """How long the renewal of what is held may be put off; one that came early has a person who waits for it."""
         now = self._clock.now()
         if held is None or not (held.renew_at and held.obtained_at and held.expires_at) or now < held.renew_at:
             return 0.0
         urgent_window = timedelta(seconds=self._settings().renewal.urgent_window_s)
-        return leeway(held.obtained_at, held.expires_at, now, urgent_window).total_seconds()
+        return slack(held.obtained_at, held.expires_at, now, urgent_window).total_seconds()
 
-    def _tell(self, identity: AwsIdentity, holding: _Holding, outcome: Credential | _Failure, seconds: float) -> None:
+    def _log_outcome(
+        self, identity: AwsIdentity, holding: _Held, outcome: Credential | _Failure, seconds: float
+    ) -> None:
         names = {"region": identity.region, "public": identity.public, "role": identity.role_arn}
         took = round(seconds, 3)
         if isinstance(outcome, Credential):
             times = {"expires_at": outcome.expires_at, "renew_at": outcome.renew_at}
             self._log.info("token.obtained", **names, identity=outcome.identity, **times, seconds=took)
             return
-        problem, wait = outcome.problem, round(self._left(outcome.over), 1)
+        problem, wait = outcome.problem, round(self._left(outcome.retry_at), 1)
         said = {"code": problem.code, "message": problem.message, "failures": holding.failures, "wait_s": wait}
         self._log.info("token.failed", **names, **said, seconds=took)
 
     def _about(self, failure: _Failure, subject: str) -> Problem:
-        return failure.problem.about(subject, wait=timedelta(seconds=max(self._left(failure.over), 0.0)))
+        return failure.problem.about(subject, wait=timedelta(seconds=max(self._left(failure.retry_at), 0.0)))
 
     def _left(self, deadline: Deadline | None) -> float:
         return deadline.left(self._clock.now(), self._clock.monotonic()) if deadline else 0.0

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from agent.services.waiting import Clock, Lookout, wait_for_change
+from agent.services.waiting import Clock, FileWatcher, wait_for_change
 
 _TICK_S: Final = 10.0
 
@@ -15,22 +15,24 @@ class LockWatch:
     Args:
         hold: locks what is there now; False where another agent was sooner. Blocks.
         clock: for its waiting.
-        lookout: holds it again and again.
+        watcher: holds it again and again.
         on_lost: called once, where another agent has it.
     """
 
     name: Final = "lock"
 
-    def __init__(self, hold: Callable[[], bool], clock: Clock, lookout: Lookout, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, hold: Callable[[], bool], clock: Clock, watcher: FileWatcher, on_lost: Callable[[], None]
+    ) -> None:
         self._hold: Final = hold
         self._clock: Final = clock
-        self._lookout: Final = lookout
+        self._watcher: Final = watcher
         self._on_lost: Final = on_lost
 
     async def run(self) -> None:
         changed, never = asyncio.Event(), asyncio.Event()
-        self._lookout.watch(self._hold, changed)
+        self._watcher.watch(self._hold, changed)
         while await asyncio.to_thread(self._hold):
-            await wait_for_change(self._clock, self._lookout, changed, _TICK_S)
+            await wait_for_change(self._clock, self._watcher, changed, _TICK_S)
         self._on_lost()
         await never.wait()

@@ -10,9 +10,9 @@ from agent.model.plan import Login, Plan, Skipped
 from agent.model.problem import Problem
 from agent.model.registry import parse_hostname
 from agent.model.status import Phase, RegistryStatus, State
-from agent.services.departures import Departures, Ledger
+from agent.services.cleanup import LoginCleanup, StateFile
 from agent.services.login import RegistryLogin
-from agent.services.surroundings import Surroundings
+from agent.services.login_dependencies import LoginDependencies
 
 
 class Tokens(Protocol):
@@ -33,16 +33,16 @@ class Logins:
 
     def __init__(
         self,
-        surroundings: Surroundings,
+        dependencies: LoginDependencies,
         *,
         board: Board,
-        ledger: Ledger,
+        state_file: StateFile,
         tokens: Tokens,
         want_aws: Callable[[bool], None],
     ) -> None:
-        self._with: Final = surroundings
+        self._deps: Final = dependencies
         self._board: Final = board
-        self._ledger: Final = ledger
+        self._state_file: Final = state_file
         self._tokens: Final = tokens
         self._want_aws: Final = want_aws
         self._logins: Final[dict[str, RegistryLogin]] = {}
@@ -52,14 +52,14 @@ class Logins:
         self._planned: Final = asyncio.Event()
         self._running = False
         self._complete = False
-        self._reckoned = False
-        self._met = False
-        self._departures: Final = Departures(surroundings, board, ledger, self._logins.keys())
+        self._missing_retired = False
+        self._noted = False
+        self._cleanup: Final = LoginCleanup(dependencies, board, state_file, self._logins.keys())
 
     @property
-    def turning(self) -> bool:
+    def alive(self) -> bool:
         """Whether the loop that looks after expiries still ticks."""
-        return self._departures.turning
+        return self._cleanup.alive
 
     def follow(self, plan: Plan) -> None:
         """Take this plan in the place of the last one, as soon as `run` gets to it."""
@@ -75,7 +75,7 @@ class Logins:
         if hostname is not None and hostname not in self._logins and hostname not in self._skipped:
             raise LookupError(hostname)
         wanted = [hostname] if hostname is not None else [*self._logins, *self._skipped]
-        return [self._ask(name) for name in wanted]
+        return [self._request(name) for name in wanted]
 
     def wake(self) -> None:
         """Have every login look again at its clock and at its tools."""
@@ -84,72 +84,72 @@ class Logins:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._departures.sweep(group), name="logins:sweep")
+            group.create_task(self._cleanup.sweep(group), name="logins:sweep")
             while True:
                 await self._planned.wait()
                 self._planned.clear()
                 assert self._plan is not None  # noqa: S101 - it is set before the event
-                self._take(self._plan, group)
+                self._apply(self._plan, group)
                 self._check_phase()
 
     async def once(self, plan: Plan) -> bool:
         """One attempt at each login of the plan; whether all that is wanted is logged in."""
         self._show(plan)
         logins = [self._new(login) for login in plan.logins]
-        await self._with.docker.looked.wait()
+        await self._deps.docker.looked.wait()
         async with asyncio.TaskGroup() as group:
-            meeting = group.create_task(self._meet(plan), name="logins:meet")
+            meeting = group.create_task(self._note_preexisting(plan), name="logins:meet")
             async with asyncio.TaskGroup() as attempts:  # unlike `gather`, cancelled it waits until all have ended
                 for login in logins:
                     attempts.create_task(self._try(login), name=f"login:{login.login.registry}")
             meeting.cancel()
         self._board.set_phase(Phase.RUNNING)
         missing = any(skipped.wanted for skipped in plan.skipped)
-        return not missing and all(login.row.now.state is State.LOGGED_IN for login in logins)
+        return not missing and all(login.reporter.status.state is State.LOGGED_IN for login in logins)
 
-    async def _meet(self, plan: Plan) -> None:
+    async def _note_preexisting(self, plan: Plan) -> None:
         """Before the first of them is kept anywhere."""
-        await self._with.custody.meet([login.registry for login in plan.logins])
+        await self._deps.reconciler.note_preexisting([login.registry for login in plan.logins])
 
     async def _try(self, login: RegistryLogin) -> None:
-        if not self._with.docker.docker_ready.is_set():
-            login.skip(self._with.docker.docker_problem)
+        if not self._deps.docker.docker_ready.is_set():
+            login.skip(self._deps.docker.docker_problem)
             return
-        await login.look()
-        held_s = await login.held_back()
+        await login.verify_stored()
+        held_s = await login.rejection_wait_s()
         if held_s is not None and held_s > 0:
             return
         with suppress(Problem):
             await login.attempt()
-        login.say_failure(None)
+        login.log_failure(None)
 
-    def _take(self, plan: Plan, group: asyncio.TaskGroup) -> None:
+    def _apply(self, plan: Plan, group: asyncio.TaskGroup) -> None:
         wanted = {login.registry.hostname: login for login in plan.logins}
         skipped = {entry.registry.hostname for entry in plan.skipped}
         promised: dict[str, str | None] = {}
         for hostname, former in [*self._logins.items()]:
             if former.login != wanted.get(hostname):
-                promised[hostname] = former.promised
+                promised[hostname] = former.pending_id
                 self._end(hostname)
             if hostname not in wanted:
-                self._departures.part_with(former.login.registry, group, disappeared=hostname not in skipped)
+                self._cleanup.retire(former.login.registry, group, disappeared=hostname not in skipped)
         for hostname in self._skipped.keys() - skipped - wanted.keys():
-            self._departures.part_with(parse_hostname(hostname), group)
-        if not self._met:
-            self._met = True
-            group.create_task(self._meet(plan), name="logins:meet")
+            self._cleanup.retire(parse_hostname(hostname), group)
+        if not self._noted:
+            self._noted = True
+            group.create_task(self._note_preexisting(plan), name="logins:meet")
         self._show(plan)
         self._tokens.retain({login.source for login in plan.logins if isinstance(login.source, AwsIdentity)})
         for hostname, login in wanted.items():
             if hostname not in self._logins:
                 fresh = self._new(login, promised.get(hostname))
                 self._tasks[hostname] = group.create_task(fresh.run(), name=f"login:{hostname}")
-        self._with.log.info(
+        self._deps.log.info(
             "plan.changed", logins=sorted(wanted), skipped=sorted(self._skipped), problems=len(plan.problems)
         )
-        if plan.complete and plan.sound and not self._reckoned:
-            self._reckoned = True
-            self._departures.part_with_missing({*wanted, *skipped}, group)
+        if plan.complete and plan.all_sources_ok and not self._missing_retired:
+            self._missing_retired = True
+            self._cleanup.retire_missing({*wanted, *skipped}, group)
         self._complete = self._complete or plan.complete
         self.wake()  # the settings may have changed with the plan
 
@@ -165,15 +165,15 @@ class Logins:
         for row in skipped.values():
             self._board.put_registry(row)
 
-    def _new(self, login: Login, promised: str | None = None) -> RegistryLogin:
+    def _new(self, login: Login, pending_id: str | None = None) -> RegistryLogin:
         hostname = login.registry.hostname
-        former = self._ledger.entries().get(hostname)
+        former = self._state_file.entries().get(hostname)
         fresh = RegistryLogin(
             login,
-            self._with,
+            self._deps,
             ends_at=former.expires_at if former else None,
-            on_first_outcome=self._check_phase,
-            promised=promised,
+            on_first_attempt=self._check_phase,
+            pending_id=pending_id,
         )
         self._logins[hostname] = fresh
         return fresh
@@ -191,14 +191,14 @@ class Logins:
     def _check_phase(self) -> None:
         if self._running or not self._complete:
             return
-        if all(login.row.over for login in self._logins.values()):
+        if all(login.reporter.first_attempt_done for login in self._logins.values()):
             self._running = True
             self._board.set_phase(Phase.RUNNING)
 
-    def _ask(self, hostname: str) -> str:
+    def _request(self, hostname: str) -> str:
         login = self._logins.get(hostname)
         if login is not None:
-            return login.ask()
+            return login.request_now()
         return self._skipped[hostname].attempt_id or ""
 
     def _skipped_row(self, entry: Skipped) -> RegistryStatus:
@@ -207,8 +207,8 @@ class Logins:
             secret=entry.secret.name,
             scope=entry.secret.scope.value,
             kind=entry.kind.value,
-            changed_at=self._with.clock.now(),
+            changed_at=self._deps.clock.now(),
             state=State.SKIPPED,
             last_error=entry.reason,
-            attempt_id=self._with.new_id(),
+            attempt_id=self._deps.new_id(),
         )

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from agent.model.commands import command
-from agent.model.docker_auth import ConfigError, Document, Entry, entries, entries_of, parse_config
+from agent.model.docker_config import ConfigError, Document, Entry, entries, entries_of, parse_config
 from agent.model.problem import Problem
-from agent.model.problems.keeping import LoginOverridden
-from agent.services.placement import CONFIG_FILE, Order, Placed
+from agent.model.problems.stored_login import LoginOverridden
+from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 
 
 class Overrides:
@@ -16,20 +16,20 @@ class Overrides:
     def __init__(self, auth_config: str | None) -> None:
         self._variable: Final = _logins_in(auth_config)
 
-    def of(self, order: Order, placed: Placed, podman: Mapping[str, Document]) -> list[Problem]:
+    def of(self, desired: DesiredLogin, result: StoreResult, podman: Mapping[str, Document]) -> list[Problem]:
         """One problem for all that is used instead of the order: Docker's variable, its store, podman's files."""
-        hostname = order.registry.hostname
+        hostname = desired.registry.hostname
         reasons = []
-        variable = self._variable.get(order.registry.docker_key)
-        if variable is not None and not order.entry.same_login(variable):
+        variable = self._variable.get(desired.registry.docker_key)
+        if variable is not None and not desired.entry.same_login(variable):
             reasons.append(
                 (
                     f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which docker uses first",
                     "unset DOCKER_AUTH_CONFIG, or take the registry out of it",
                 )
             )
-        if not placed.ours and not placed.older:
-            where = CONFIG_FILE if placed.stored_in == CONFIG_FILE else f"docker-credential-{placed.stored_in}"
+        if not result.ours and not result.older:
+            where = CONFIG_FILE if result.stored_in == CONFIG_FILE else f"docker-credential-{result.stored_in}"
             reasons.append(
                 (
                     f"docker uses another login for {hostname}, which somebody else put into {where}",
@@ -41,7 +41,7 @@ class Overrides:
                 f"{path} has another login for {key}, which podman and skopeo use first",
                 _removal(path, key),
             )
-            for path, key in _shadows(order, podman)
+            for path, key in _shadows(desired, podman)
         ]
         if not reasons:
             return []
@@ -62,12 +62,12 @@ def _logins_in(auth_config: str | None) -> dict[str, Entry]:
         return {}
 
 
-def _shadows(order: Order, podman: Mapping[str, Document]) -> list[tuple[str, str]]:
+def _shadows(desired: DesiredLogin, podman: Mapping[str, Document]) -> list[tuple[str, str]]:
     """Path and key of each other login that podman finds before Docker's file."""
     shadows = []
     for path, document in podman.items():
-        found = entries_of(document, order.registry)
-        shadows += [(path, key) for key, entry in found.items() if not order.entry.same_login(entry)]
+        found = entries_of(document, desired.registry)
+        shadows += [(path, key) for key, entry in found.items() if not desired.entry.same_login(entry)]
         if any("/" not in key for key in found):
             break  # podman goes on to the next file only where this one has nothing for the host
     return shadows

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from agent.model.plan import AwsDefaults, Found, Plan, make_plan
+from agent.model.plan import AwsDefaults, Plan, SecretSet, make_plan
 from agent.settings import Settings
 
 
@@ -17,19 +17,19 @@ class Planning:
         self._settings: Final = settings
         self._default_region: Final = default_region
         self._follow: Final = follow
-        self._found: Found | None = None
+        self._found: SecretSet | None = None
 
-    def take(self, found: Found) -> None:
+    def take(self, found: SecretSet) -> None:
         self._found = found
-        self.again()
+        self.replan()
 
-    def again(self) -> None:
+    def replan(self) -> None:
         """After other settings; before the first reading of the secrets there is nothing to plan."""
         if self._found is not None:
             self._follow(self.plan(self._found))
 
-    def plan(self, found: Found) -> Plan:
+    def plan(self, found: SecretSet) -> Plan:
         settings = self._settings()
         defaults = AwsDefaults(settings.aws.region or self._default_region, settings.aws.role_arn)
         plan = make_plan(found.secrets, settings.secrets.exclude, defaults)
-        return replace(plan, complete=found.complete, sound=found.sound)
+        return replace(plan, complete=found.complete, all_sources_ok=found.all_sources_ok)

@@ -10,10 +10,10 @@ from typing import Any, Final, Protocol
 from tenacity import RetryCallState
 
 from agent.model.problem import Problem
-from agent.model.problems.keeping import ReportFailed
+from agent.model.problems.stored_login import ReportFailed
 from agent.model.snapshot import Snapshot
 from agent.services.retries import retrying
-from agent.services.waiting import Clock, until_beat
+from agent.services.waiting import Clock, until_next_beat
 from agent.settings import Settings
 
 _SPACING_S: Final = 1.0
@@ -74,7 +74,7 @@ class Reports:
             tasks.create_task(self._watch())
             tasks.create_task(self._push())
 
-    async def last_word(self, seconds: float) -> None:
+    async def send_final(self, seconds: float) -> None:
         """One more push as the agent ends, if it can be had within so many seconds."""
         with contextlib.suppress(Problem, TimeoutError):
             async with asyncio.timeout(seconds):
@@ -85,7 +85,7 @@ class Reports:
         snapshot = self._board.snapshot
         while True:
             newer = await self._board.changed(snapshot.revision)
-            if _without_ours(newer) != _without_ours(snapshot):
+            if _without_report_warnings(newer) != _without_report_warnings(snapshot):
                 self._due.set()
             snapshot = newer
 
@@ -97,7 +97,9 @@ class Reports:
                 await self._deliver()  # once more, so that the other side sees the notice gone
             await self._space()
             report = self._settings().report
-            pause = until_beat(self._clock, _IDLE_S) if report.url is None else max(report.interval_s - _SPACING_S, 0)
+            pause = (
+                until_next_beat(self._clock, _IDLE_S) if report.url is None else max(report.interval_s - _SPACING_S, 0)
+            )
             await self._clock.wait(self._due, pause)
 
     async def _deliver(self) -> bool:
@@ -141,7 +143,7 @@ class Reports:
         await self._clock.wait(asyncio.Event(), _SPACING_S)
 
 
-def _without_ours(snapshot: Snapshot) -> Snapshot:
+def _without_report_warnings(snapshot: Snapshot) -> Snapshot:
     """What a push is made for."""
     others = tuple(warning for warning in snapshot.warnings if warning.code != ReportFailed.code)
     return replace(snapshot, revision=0, warnings=others, cleared=())

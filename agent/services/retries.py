@@ -8,7 +8,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.stop import stop_never
 from tenacity.wait import wait_random
 
-from agent.model.problem import Pace, Problem
+from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import AwsError, AwsThrottled, AwsUnreachable
 from agent.settings import RetrySettings
 
@@ -18,36 +18,36 @@ _GROWTH: Final = 2
 _GROWTH_PATIENT: Final = 4
 _PATIENCE: Final = 6
 """So many times `retry.max_wait_s` may lie between two attempts while the token at hand is good for long."""
-_EVERYBODYS: Final = (AwsThrottled, AwsUnreachable, AwsError)
+_SHARED_BY_FLEET: Final = (AwsThrottled, AwsUnreachable, AwsError)
 """What a whole fleet meets at once, and comes back from at once."""
 _STEPS: Final = 100
 """By then every wait has reached its longest, and a power of more would overflow."""
 
 
-def longest_wait(problem: Problem, attempt: int, settings: RetrySettings, leeway_s: float = 0.0) -> float:
+def longest_wait(problem: Problem, attempt: int, settings: RetrySettings, slack_s: float = 0.0) -> float:
     """Seconds below which the wait after the failure number `attempt` (from 1) is drawn, evenly.
 
     Exponential, up to `retry.max_wait_s`. While a renewal can be put off (`leeway_s`), it grows faster and further:
     at an outage's end, and in a crowd, AWS hears first from those who have no token.
     """
     growth, ceiling = _GROWTH, settings.max_wait_s
-    if leeway_s and isinstance(problem, _EVERYBODYS):
-        growth, ceiling = _GROWTH_PATIENT, max(ceiling, min(leeway_s, _PATIENCE * ceiling))
+    if slack_s and isinstance(problem, _SHARED_BY_FLEET):
+        growth, ceiling = _GROWTH_PATIENT, max(ceiling, min(slack_s, _PATIENCE * ceiling))
     return float(min(settings.first_wait_s * growth ** min(attempt - 1, _STEPS), ceiling))
 
 
-def wait_after(problem: Problem, state: RetryCallState, settings: RetrySettings, *, leeway_s: float = 0.0) -> float:
+def wait_after(problem: Problem, state: RetryCallState, settings: RetrySettings, *, slack_s: float = 0.0) -> float:
     """Seconds until the next attempt.
 
     A refusal waits `retry.rejected_wait_s`; the rest exponentially with full jitter. Where the other side said when
     to come back (`Retry-After`), not before that. Who shares a failure comes back with the others: to draw once more
     would be to wait twice.
     """
-    if problem.drawn and problem.wait is not None:
+    if problem.wait_is_final and problem.wait is not None:
         return problem.wait.total_seconds()
-    if problem.pace is Pace.REJECTED:
+    if problem.retry_class is RetryClass.REJECTED:
         return settings.rejected_wait_s
-    jittered = wait_random(max=longest_wait(problem, state.attempt_number, settings, leeway_s))(state)
+    jittered = wait_random(max=longest_wait(problem, state.attempt_number, settings, slack_s))(state)
     asked = min(problem.wait, LONGEST_ASKED).total_seconds() if problem.wait else 0.0
     return max(asked, jittered)
 

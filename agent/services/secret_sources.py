@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from agent.model.problem import Problem
-from agent.model.problems.surroundings import SecretsUnavailable
+from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret import RegistrySecret
-from agent.model.secret_documents import Answer, Reading
+from agent.model.secret_formats import FetchResult, ParseResult
 
 _PATIENCE_S: Final = 0.3
 """One that answers later is taken with the next look: the others wait no longer for it."""
@@ -23,11 +23,11 @@ class Files(Protocol):
 
     def signature(self, directory: Path) -> Hashable: ...
     def directories(self, directory: Path) -> Iterable[Path]: ...
-    def read(self, directory: Path) -> Mapping[str, Reading]: ...
+    def read(self, directory: Path) -> Mapping[str, ParseResult]: ...
 
 
 class Address(Protocol):
-    async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> Answer: ...
+    async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> FetchResult: ...
 
 
 def signature_of(files: Files, directory: Path) -> Hashable:
@@ -43,7 +43,7 @@ class _Look:
     """`readings` None: the signature is the same as before, so nothing was opened."""
 
     signature: Hashable
-    readings: Mapping[str, Reading] | None
+    readings: Mapping[str, ParseResult] | None
 
 
 class DirectorySource:
@@ -55,7 +55,7 @@ class DirectorySource:
     def __init__(self, path: Path, files: Files) -> None:
         self._path: Final = path
         self._files: Final = files
-        self._readings: dict[str, Reading] = {}
+        self._readings: dict[str, ParseResult] = {}
         self._signature: Hashable = None
         self._settled = False
         self._unavailable: SecretsUnavailable | None = None
@@ -75,7 +75,7 @@ class DirectorySource:
         return (*unavailable, *(problem for reading in self._readings.values() for problem in reading.problems))
 
     @property
-    def settled(self) -> bool:
+    def is_stable(self) -> bool:
         """Whether only a change brings the next look: what it gives was read twice, and nothing failed."""
         return self._settled and self._pending is None
 
@@ -113,7 +113,7 @@ class DirectorySource:
         self._signature = look.signature
         if look.readings is not None:
             self._readings = {
-                origin: _kept(reading, self._readings.get(origin)) for origin, reading in look.readings.items()
+                origin: _with_former(reading, self._readings.get(origin)) for origin, reading in look.readings.items()
             }
 
     def _fail(self, problem: SecretsUnavailable) -> None:
@@ -128,7 +128,7 @@ class AddressSource:
 
     address: Address
     problems: tuple[Problem, ...] = ()
-    _reading: Reading = field(default_factory=Reading)
+    _reading: ParseResult = field(default_factory=ParseResult)
     _url: str | None = None
     _etag: str | None = None
 
@@ -145,7 +145,7 @@ class AddressSource:
         if url != self._url:
             self._url, self._etag = url, None
         if url is None:
-            self._reading, self.problems = Reading(), ()
+            self._reading, self.problems = ParseResult(), ()
             return
         try:
             answer = await self.address.fetch(url, token_file, self._etag)
@@ -153,11 +153,11 @@ class AddressSource:
             self.problems = (problem, *self._reading.problems)
             raise
         self._etag = answer.etag
-        self._reading = answer.reading or self._reading
+        self._reading = answer.parsed or self._reading
         self.problems = self._reading.problems
 
 
-def _kept(reading: Reading, former: Reading | None) -> Reading:
+def _with_former(reading: ParseResult, former: ParseResult | None) -> ParseResult:
     """The reading; with the former secrets where it failed, with the former problems where it found the same."""
     if former is None:
         return reading

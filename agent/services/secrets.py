@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.model.plan import Found
+from agent.model.plan import SecretSet
 from agent.model.problem import Problem
 from agent.model.secret import RegistrySecret
-from agent.model.secret_documents import Reading
+from agent.model.secret_formats import ParseResult
 from agent.services.retries import retrying
 from agent.services.secret_sources import Address, AddressSource, DirectorySource, Files, signature_of
-from agent.services.waiting import Clock, Lookout, wait_for_change
+from agent.services.waiting import Clock, FileWatcher, wait_for_change
 from agent.settings import RetrySettings, Settings
 
 _TICK_S: Final = 1.0
@@ -49,7 +49,7 @@ class Secrets:
         environment: what the variables gave at the start; nobody else keeps them.
         credentials_directory: systemd's $CREDENTIALS_DIRECTORY, read like those of the settings.
         draw: from -1 to 1, for the spread of `secrets.poll_interval_s`.
-        lookout: says when a directory may have changed.
+        watcher: says when a directory may have changed.
         on_change: called in the event loop.
     """
 
@@ -65,11 +65,11 @@ class Secrets:
         scrubber: Scrubber,
         files: Files,
         address: Address,
-        environment: Reading,
+        environment: ParseResult,
         credentials_directory: Path | None,
-        draw: Callable[[], float],
-        lookout: Lookout,
-        on_change: Callable[[Found], None],
+        jitter: Callable[[], float],
+        watcher: FileWatcher,
+        on_change: Callable[[SecretSet], None],
     ) -> None:
         self._settings: Final = settings
         self._clock: Final = clock
@@ -79,8 +79,8 @@ class Secrets:
         self._files: Final = files
         self._environment: Final = environment
         self._credentials_directory: Final = credentials_directory
-        self._draw: Final = draw
-        self._lookout: Final = lookout
+        self._jitter: Final = jitter
+        self._watcher: Final = watcher
         self._on_change: Final = on_change
         self._directories: dict[Path, DirectorySource] = {}
         self._address: Final = AddressSource(address)
@@ -105,7 +105,7 @@ class Secrets:
         self._directories_changed.set()
         self._wake_address.set()
 
-    async def read_once(self) -> Found:
+    async def read_once(self) -> SecretSet:
         """All secrets, every source asked once; what is wrong is reported."""
         results = await asyncio.gather(self._look(afresh=True), self._ask(), return_exceptions=True)
         for result in results:
@@ -119,23 +119,23 @@ class Secrets:
     async def _follow_directories(self) -> None:
         await self._look(afresh=True)
         await self._clock.wait(self._answered, _FIRST_ANSWER_S)
-        self._tell(self._take())
-        self._lookout.watch(self._signatures, self._directories_changed, directories=self._to_watch)
+        self._log_changes(self._take())
+        self._watcher.watch(self._signatures, self._directories_changed, directories=self._to_watch)
         while True:
-            if all(source.settled for source in self._directories.values()):
-                await wait_for_change(self._clock, self._lookout, self._directories_changed, _TICK_S)
+            if all(source.is_stable for source in self._directories.values()):
+                await wait_for_change(self._clock, self._watcher, self._directories_changed, _TICK_S)
             else:
                 await self._clock.wait(self._directories_changed, _TICK_S)
                 self._directories_changed.clear()
             afresh, self._afresh = self._afresh, False
             await self._look(afresh=afresh)
-            self._tell(self._take())
+            self._log_changes(self._take())
 
     async def _follow_address(self) -> None:
         keep_asking = retrying(self._address_pace, self._until_asked)
         while True:
             await keep_asking(self._ask)
-            await self._until_asked(self._settings().secrets.poll_interval_s * (1 + _SPREAD * self._draw()))
+            await self._until_asked(self._settings().secrets.poll_interval_s * (1 + _SPREAD * self._jitter()))
 
     async def _look(self, *, afresh: bool) -> None:
         """Look at every directory, side by side: one that hangs delays no other."""
@@ -162,7 +162,7 @@ class Secrets:
         finally:
             self._answered.set()
             if self._told:
-                self._tell(self._take())
+                self._log_changes(self._take())
 
     async def _until_asked(self, seconds: float) -> None:
         await self._clock.wait(self._wake_address, seconds)
@@ -185,20 +185,20 @@ class Secrets:
             self._log.info("secrets.changed", **_difference(before, merged))
         return changed
 
-    def _tell(self, changed: bool) -> None:
+    def _log_changes(self, changed: bool) -> None:
         found = self._found()
         # A source that is whole again without a secret is news too: what it gave before this start has gone.
-        whole = found.complete != self._told_all or (found.sound and not self._told_sound)
+        whole = found.complete != self._told_all or (found.all_sources_ok and not self._told_sound)
         if changed or not self._told or whole:
-            self._told, self._told_all, self._told_sound = True, found.complete, found.sound
+            self._told, self._told_all, self._told_sound = True, found.complete, found.all_sources_ok
             self._on_change(found)
 
     @property
     def _complete(self) -> bool:
         return self._answered.is_set() and all(source.answered for source in self._directories.values())
 
-    def _found(self) -> Found:
-        return Found(self._secrets, complete=self._complete, sound=not any(self._reported.values()))
+    def _found(self) -> SecretSet:
+        return SecretSet(self._secrets, complete=self._complete, all_sources_ok=not any(self._reported.values()))
 
     def _merged(self) -> Iterator[RegistrySecret]:
         for source in self._directories.values():

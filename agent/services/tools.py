@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from agent.model.problem import Problem
-from agent.model.problems.surroundings import (
+from agent.model.problems.environment import (
     AwsCliMissing,
     DockerCliFailed,
     DockerCliMissing,
@@ -15,11 +15,11 @@ from agent.model.problems.surroundings import (
     no_docker,
 )
 from agent.model.status import Engine, Tool, Tools
-from agent.services.waiting import Clock, Lookout, until_beat, wait_for_change
+from agent.services.waiting import Clock, FileWatcher, until_next_beat, wait_for_change
 
 _INTERVAL_S: Final = 15.0
 _EVERY: Final = 10
-"""In so many looks of the lookout, one at the programs: about as often."""
+"""In so many looks of the watcher, one at the programs: about as often."""
 _SEARCH_S: Final = 10.0
 """A directory on PATH whose file system hangs is given up for now after this, and the status says so."""
 _ENGINE_INTERVAL_S: Final = {Engine.REACHABLE: 300.0, Engine.UNRESPONSIVE: 60.0}
@@ -55,7 +55,7 @@ class ToolWatch:
         clock: Clock,
         board: ToolBoard,
         log: Log,
-        lookout: Lookout,
+        watcher: FileWatcher,
         *,
         engine_address: str,
         on_docker: Callable[[], None],
@@ -65,7 +65,7 @@ class ToolWatch:
         self._clock: Final = clock
         self._board: Final = board
         self._log: Final = log
-        self._lookout: Final = lookout
+        self._watcher: Final = watcher
         self._engine_address: Final = engine_address
         self._on_docker: Final = on_docker
         self._tools = Tools()
@@ -110,7 +110,7 @@ class ToolWatch:
             self._wake.set()
 
     async def run(self) -> None:
-        self._lookout.watch(self._programs, self._wake, every=_EVERY)
+        self._watcher.watch(self._programs, self._wake, every=_EVERY)
         await self.look()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_programs(), name="tools.programs")
@@ -119,18 +119,18 @@ class ToolWatch:
     async def _follow_programs(self) -> None:
         while True:
             if self._tools.docker.version is None:
-                # It does not work and may again, or comes back between two looks of the lookout: no other file.
-                await self._clock.wait(self._wake, until_beat(self._clock, _INTERVAL_S))
+                # It does not work and may again, or comes back between two looks of the watcher: no other file.
+                await self._clock.wait(self._wake, until_next_beat(self._clock, _INTERVAL_S))
                 self._wake.clear()
             else:
-                await wait_for_change(self._clock, self._lookout, self._wake, _INTERVAL_S)
+                await wait_for_change(self._clock, self._watcher, self._wake, _INTERVAL_S)
             await self._look_at_docker()
             await self._look_at_aws()
 
     async def _follow_engine(self) -> None:
         while True:
             rest_s = _ENGINE_INTERVAL_S.get(self._tools.engine)
-            await self._clock.wait(self._wake_engine, rest_s or until_beat(self._clock, _INTERVAL_S))
+            await self._clock.wait(self._wake_engine, rest_s or until_next_beat(self._clock, _INTERVAL_S))
             self._wake_engine.clear()
             await self._look_at_engine()
 

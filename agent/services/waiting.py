@@ -11,8 +11,8 @@ from agent.model.deadline import Deadline
 TICK_S: Final = 30.0
 """A machine may sleep in the middle of a wait, and asyncio's clock with it: never wait longer without a look."""
 BEAT_S: Final = 10.0
-_LOOKOUT_S: Final = 5.0
-"""How soon it is noticed that the lookout hangs."""
+_WATCHED_TICK_S: Final = 5.0
+"""How soon it is noticed that the watcher hangs."""
 
 
 class Clock(Protocol):
@@ -27,20 +27,20 @@ async def wait_until(clock: Clock, deadline: Deadline, wake: asyncio.Event) -> b
         left = deadline.left(clock.now(), clock.monotonic())
         if left <= 0:
             return False
-        await clock.wait(wake, min(left, until_beat(clock, TICK_S)))
+        await clock.wait(wake, min(left, until_next_beat(clock, TICK_S)))
     return True
 
 
-def until_beat(clock: Clock, seconds: float) -> float:
+def until_next_beat(clock: Clock, seconds: float) -> float:
     """Seconds until the next multiple of so many: who has time waits for the others, and the processor wakes once."""
     return seconds - clock.monotonic() % seconds
 
 
-class Lookout(Protocol):
+class FileWatcher(Protocol):
     """Who looks at files for everybody."""
 
     @property
-    def turning(self) -> bool:
+    def alive(self) -> bool:
         """Whether it does; where it does not, everyone looks for themselves."""
         ...
 
@@ -56,15 +56,15 @@ class Lookout(Protocol):
         ...
 
 
-async def wait_for_change(clock: Clock, lookout: Lookout, changed: asyncio.Event, tick_s: float) -> None:
-    """Until `changed` is set, which it then no longer is; for one tick where the lookout does not turn.
+async def wait_for_change(clock: Clock, watcher: FileWatcher, changed: asyncio.Event, tick_s: float) -> None:
+    """Until `changed` is set, which it then no longer is; for one tick where the watcher does not turn.
 
     One tick more when it turns again: what was amiss while it did not may have left with the fault.
     """
     while True:
-        turned = lookout.turning
-        if await clock.wait(changed, until_beat(clock, _LOOKOUT_S) if turned else tick_s):
+        turned = watcher.alive
+        if await clock.wait(changed, until_next_beat(clock, _WATCHED_TICK_S) if turned else tick_s):
             break
-        if not (turned and lookout.turning):
+        if not (turned and watcher.alive):
             return
     changed.clear()

@@ -32,26 +32,26 @@ class Watchdog:
 
     name: Final = "watchdog"
 
-    def __init__(self, notifier: Notifier, clock: Clock, board: Board, turning: Callable[[], bool]) -> None:
+    def __init__(self, notifier: Notifier, clock: Clock, board: Board, alive: Callable[[], bool]) -> None:
         self._notifier: Final = notifier
         self._clock: Final = clock
         self._board: Final = board
-        self._turning: Final = turning
+        self._alive: Final = alive
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._ping())
-            tasks.create_task(self._tell())
+            tasks.create_task(self._notify_status())
 
     async def _ping(self) -> None:
         never = asyncio.Event()
         while True:
             # Ready again each time: a notification is a datagram, and the one at the start may have been lost.
-            alive = {"WATCHDOG": "1"} if self._turning() else {}
+            alive = {"WATCHDOG": "1"} if self._alive() else {}
             self._notifier.notify(READY="1", STATUS=self._board.snapshot.summary, **alive)
             await self._clock.wait(never, min((self._notifier.watchdog_s or 2 * _IDLE_S) / 2, _IDLE_S))
 
-    async def _tell(self) -> None:
+    async def _notify_status(self) -> None:
         never = asyncio.Event()
         snapshot = self._board.snapshot
         while True:

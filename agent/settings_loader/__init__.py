@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent.model.loopback import is_loopback
-from agent.model.problems.surroundings import SettingsInvalid
+from agent.model.problems.environment import SettingsInvalid
 from agent.settings import Settings
 from agent.settings_loader.sources import (
     Document,

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
-from agent.model.problems.surroundings import SettingsInvalid
+from agent.model.problems.environment import SettingsInvalid
 from agent.settings_loader.table import SECTIONS
 
 DEFAULT_FILE: Final = Path("/etc/registry-agent/config.toml")

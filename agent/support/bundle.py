@@ -11,10 +11,10 @@ from typing import Final
 
 from agent.model.text import printable
 from agent.settings import Settings
+from agent.support.bundle_part import LARGEST, BundleContext, BundlePart, NotCollected
+from agent.support.bundle_parts import PARTS
 from agent.support.known_secrets import Source, sources
 from agent.support.manifest import Manifest
-from agent.support.part import LARGEST, Ask, Missing, Part
-from agent.support.parts import PARTS
 from agent.support.redactor import Redactor
 
 MANIFEST: Final = "MANIFEST.txt"
@@ -32,7 +32,7 @@ class Bundle:
     manifest: Manifest
 
 
-async def make_bundle(ask: Ask, of_url: Source | None = None, parts: Sequence[Part] = PARTS) -> Bundle:
+async def make_bundle(ask: BundleContext, of_url: Source | None = None, parts: Sequence[BundlePart] = PARTS) -> Bundle:
     """Everything that can be had within a minute; what cannot is said. Never raises for a part.
 
     Args:
@@ -52,7 +52,9 @@ async def make_bundle(ask: Ask, of_url: Source | None = None, parts: Sequence[Pa
         made_at=ask.now,
         sizes={part.file: len(text.encode(errors="replace")) for part, text in texts.items() if isinstance(text, str)},
         origins={part.file: part.origin for part in parts},
-        missing={part.file: redactor.redact(str(text)) for part, text in texts.items() if isinstance(text, Missing)},
+        missing={
+            part.file: redactor.redact(str(text)) for part, text in texts.items() if isinstance(text, NotCollected)
+        },
         known={source: len(values) for source, values in known.items() if values},
         unread={source: redactor.redact(why) for source, why in unread.items()},
         found=Counter({kind: count for kind, count in redactor.found.items() if count}),
@@ -62,32 +64,36 @@ async def make_bundle(ask: Ask, of_url: Source | None = None, parts: Sequence[Pa
     return Bundle(await asyncio.to_thread(_packed, name, files, ask.now.timestamp()), name, manifest)
 
 
-async def _collected(part: Part, ask: Ask) -> str | Missing:
+async def _collected(part: BundlePart, ask: BundleContext) -> str | NotCollected:
     try:
         async with asyncio.timeout(part.timeout):
             return await part.collect(ask)
-    except Missing as reason:
+    except NotCollected as reason:
         return reason
     except TimeoutError:
-        return Missing(f"it was not had within {part.timeout:g} s")
+        return NotCollected(f"it was not had within {part.timeout:g} s")
     except Exception as fault:  # noqa: BLE001 - a fault in one part must not cost the others; its text may hold a secret
-        return Missing(f"a fault of this command: {type(fault).__name__}")
+        return NotCollected(f"a fault of this command: {type(fault).__name__}")
 
 
-async def _redacted(redactor: Redactor, collected: Mapping[Part, str | Missing]) -> dict[Part, str | Missing]:
+async def _redacted(
+    redactor: Redactor, collected: Mapping[BundlePart, str | NotCollected]
+) -> dict[BundlePart, str | NotCollected]:
     """The parts without secrets; one for which there is no time left is not had at all."""
-    texts: dict[Part, str | Missing] = {}
+    texts: dict[BundlePart, str | NotCollected] = {}
     try:
         async with asyncio.timeout(_REDACTION_S):
             for part, text in collected.items():
                 texts[part] = text
-                if not isinstance(text, Missing):
-                    texts[part] = Missing("there was no time to redact it")
+                if not isinstance(text, NotCollected):
+                    texts[part] = NotCollected("there was no time to redact it")
                     texts[part] = await asyncio.to_thread(redactor.redact, _bounded(text))
     except TimeoutError:
-        late = Missing("there was no time to redact it")
+        late = NotCollected("there was no time to redact it")
         texts |= {
-            part: text if isinstance(text, Missing) else late for part, text in collected.items() if part not in texts
+            part: text if isinstance(text, NotCollected) else late
+            for part, text in collected.items()
+            if part not in texts
         }
     return texts
 
@@ -99,11 +105,13 @@ async def _known(
     found = [*sources(settings, environ, user), *([of_url] if of_url else [])]
     results = await asyncio.gather(*map(_values, found))
     known = {source.name: values for source, values in zip(found, results, strict=True) if isinstance(values, set)}
-    unread = {source.name: str(why) for source, why in zip(found, results, strict=True) if isinstance(why, Missing)}
+    unread = {
+        source.name: str(why) for source, why in zip(found, results, strict=True) if isinstance(why, NotCollected)
+    }
     return known, unread
 
 
-async def _values(source: Source) -> set[str] | Missing:
+async def _values(source: Source) -> set[str] | NotCollected:
     values: set[str] = set()
 
     def read() -> None:
@@ -114,11 +122,11 @@ async def _values(source: Source) -> set[str] | Missing:
         async with asyncio.timeout(_SECRETS_S):
             await asyncio.to_thread(read)
     except TimeoutError:
-        return Missing(f"it does not answer within {_SECRETS_S:g} s")
+        return NotCollected(f"it does not answer within {_SECRETS_S:g} s")
     except OSError as fault:
-        return Missing(printable(fault.strerror or type(fault).__name__))
+        return NotCollected(printable(fault.strerror or type(fault).__name__))
     except Exception as fault:  # noqa: BLE001 - as above
-        return Missing(f"a fault of this command: {type(fault).__name__}")
+        return NotCollected(f"a fault of this command: {type(fault).__name__}")
     return values - {""}
 
 
@@ -129,7 +137,7 @@ def _bounded(text: str) -> str:
     return _CUT + text[-LARGEST:].partition("\n")[2]
 
 
-def _name(environment: str, ask: Ask) -> str:
+def _name(environment: str, ask: BundleContext) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", environment).strip("-.")[:60] or "environment"
     return f"registry-agent-support-{safe}-{ask.now:%Y%m%dT%H%M%SZ}"
 

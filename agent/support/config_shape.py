@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from agent.edge.file_version import UnreadableFileError, read_version
 from agent.edge.programs import find_program
-from agent.model.docker_auth import ConfigError, Document, decode_entry, field, parse_config, store_of
+from agent.model.docker_config import ConfigError, Document, decode_entry, field, parse_config, store_of
 from agent.model.text import printable
 
 _MASKED: Final = "[masked]"

@@ -9,7 +9,7 @@ from agent import __version__
 from agent.model.status import rfc3339
 from agent.model.text import printable
 
-TELLS = (
+PERSONAL_DATA = (
     "It names registries, secrets (by their names, not their values), AWS accounts, roles and regions, the "
     "environment, this machine, its users, files and addresses: support needs them. Passwords, tokens, keys, user "
     "names in Docker's configuration and e-mail addresses are taken out, where this command knows them or their form "
@@ -66,6 +66,6 @@ class Manifest:
             "",
             "WHAT IT TELLS",
             "",
-            TELLS,
+            PERSONAL_DATA,
             "Look through it before you give it to somebody whom that is not for.",
         )

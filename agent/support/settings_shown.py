@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent.model.problems.surroundings import SettingsInvalid
+from agent.model.problems.environment import SettingsInvalid
 from agent.settings_loader import Loaded
 from agent.settings_loader.sources import given_by_file, given_by_flags, given_by_variables, read_document
 from agent.settings_loader.table import home, kinds

@@ -14,7 +14,7 @@ from agent import __version__
 from agent.edge.journal_line import unit_of
 from agent.edge.process import child_environment
 from agent.model.text import printable
-from agent.support.part import PROGRAM_S, Ask, Missing, as_json, find, run_program
+from agent.support.bundle_part import PROGRAM_S, BundleContext, NotCollected, as_json, find, run_program
 
 _LIBRARIES: Final = ("aiobotocore", "aiohttp", "botocore", "docker", "prometheus-client", "structlog", "tenacity")
 _PROPERTIES: Final = (
@@ -27,7 +27,7 @@ _PROPERTIES: Final = (
 _OF_PROCESS: Final = ("State", "Uid", "Gid", "Groups", "VmPeak", "VmRSS", "Threads", "NoNewPrivs", "Seccomp")
 
 
-async def versions(ask: Ask) -> str:
+async def versions(ask: BundleContext) -> str:
     programs = {
         "docker": ("docker", "--version"),
         "aws": ("aws", "--version"),
@@ -53,17 +53,17 @@ async def versions(ask: Ask) -> str:
     )
 
 
-async def unit(ask: Ask) -> str:
+async def unit(ask: BundleContext) -> str:
     service = unit_of(ask.user)
     socket_unit = service.replace(".service", ".socket")
     args = [await find(ask, "systemctl"), "show", "--no-pager", f"--property={_PROPERTIES}", service, socket_unit]
     done = await run_program(args, child_environment(ask.environ), PROGRAM_S)
     if done.returncode or not done.stdout:
-        raise Missing(f"systemctl says: {printable(done.stderr.decode(errors='replace'), 200)}")
+        raise NotCollected(f"systemctl says: {printable(done.stderr.decode(errors='replace'), 200)}")
     return done.stdout.decode(errors="replace")
 
 
-async def process(ask: Ask) -> str:
+async def process(ask: BundleContext) -> str:
     """The agent's limits and sizes by /proc, this command's own where no agent is found."""
     number = await asyncio.to_thread(ask.agent.process) or await _main_process(ask)
     proc = Path("/proc", str(number or "self"))
@@ -71,25 +71,25 @@ async def process(ask: Ask) -> str:
         limits = await asyncio.to_thread(Path(proc, "limits").read_text)
         status = await asyncio.to_thread(Path(proc, "status").read_text)
     except OSError as fault:
-        raise Missing(f"{proc} cannot be read: {fault.strerror}") from fault
+        raise NotCollected(f"{proc} cannot be read: {fault.strerror}") from fault
     lines = [line for line in status.splitlines() if line.partition(":")[0] in _OF_PROCESS]
     whose = f"the agent, process {number}" if number else "this command, since no agent's process was found"
     return "\n".join([f"of {whose}", f"host {socket.gethostname()}, user {os.geteuid()}", "", *lines, "", limits])
 
 
-async def _main_process(ask: Ask) -> int | None:
+async def _main_process(ask: BundleContext) -> int | None:
     try:
         args = [await find(ask, "systemctl"), "show", "--value", "--property=MainPID", unit_of(ask.user)]
         done = await run_program(args, child_environment(ask.environ), PROGRAM_S)
         return int(done.stdout) or None
-    except (Missing, ValueError):
+    except (NotCollected, ValueError):
         return None
 
 
-async def _first_line(ask: Ask, args: Sequence[str]) -> str | None:
+async def _first_line(ask: BundleContext, args: Sequence[str]) -> str | None:
     try:
         done = await run_program([await find(ask, args[0]), *args[1:]], child_environment(ask.environ), PROGRAM_S)
-    except Missing as fault:
+    except NotCollected as fault:
         return str(fault)
     said = (done.stdout or done.stderr).decode(errors="replace").strip()
     return printable(said.partition("\n")[0], 300)

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
-from agent.web.visitors import Visitor
+from agent.web.connections import Connection
 
 COMMENT_EVERY_S: Final = 15.0
 _PATIENCE_S: Final = 30.0
@@ -48,8 +48,8 @@ class EventStream:
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        if isinstance(request.protocol, Visitor):
-            request.protocol.stays()
+        if isinstance(request.protocol, Connection):
+            request.protocol.streaming()
         try:
             await self._stream(response)
         except TimeoutError:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from agent.model.loopback import is_loopback
 from agent.settings import StatusSettings
-from agent.web import answers
+from agent.web import responses
 from agent.web.token import Bearer, TokenFile
 
 HEALTH: Final = frozenset({"/livez", "/readyz"})
@@ -39,7 +39,7 @@ class Guard:
         self._known: tuple[StatusSettings, str] | None = None
 
     @web.middleware
-    async def middleware(self, request: web.Request, handler: answers.Handler) -> web.StreamResponse:
+    async def middleware(self, request: web.Request, handler: responses.Handler) -> web.StreamResponse:
         if request.path in HEALTH:
             return await handler(request)
         if self._is_preflight(request):
@@ -48,12 +48,12 @@ class Guard:
         request[MAY_RENEW] = bearer is Bearer.RIGHT
         return self._refusal(request, bearer) or await handler(request)
 
-    def lets_pass(self, request: web.BaseRequest) -> bool:
+    def allows(self, request: web.BaseRequest) -> bool:
         """Whether there is nothing to look at but the `Host`, which is right, and nothing to add to the answer."""
         settings = self._settings()
         return settings.token_file is None and not settings.allow_origins and self._knows_host(request)
 
-    async def dress(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let pages of the allowed origins read the answer, a refusal too."""
         allowed = self._settings().allow_origins
         if not allowed:
@@ -74,7 +74,7 @@ class Guard:
         if not self._knows_host(request):
             host = request.headers.get("Host", "nothing")
             named = host if _NAME.fullmatch(host) else "what is no host name"
-            return answers.error(
+            return responses.error_response(
                 HTTPStatus.FORBIDDEN,
                 "host_not_allowed",
                 f"the Host header says {named}, which is not loopback's name: "
@@ -121,7 +121,7 @@ def _without_token(request: web.Request) -> web.Response | None:
     nothing_takes_it = request.match_info.http_exception is not None  # which is told as such
     if request.method != "POST" or nothing_takes_it:
         return None
-    return answers.error(
+    return responses.error_response(
         HTTPStatus.FORBIDDEN,
         "token_not_configured",
         "over TCP this needs a token: set status.token_file, or ask on the Unix socket (`registry-agent renew`)",
@@ -130,10 +130,10 @@ def _without_token(request: web.Request) -> web.Response | None:
 
 def _unauthorized(bearer: Bearer) -> web.Response:
     if bearer is Bearer.UNREADABLE:
-        return answers.error(
+        return responses.error_response(
             HTTPStatus.SERVICE_UNAVAILABLE, "token_unreadable", "the agent cannot read status.token_file; see its owner"
         )
     wrong = bearer is Bearer.WRONG
     challenge = 'Bearer realm="registry-agent"' + (', error="invalid_token"' if wrong else "")
     message = "the token is not the one in status.token_file" if wrong else "send Authorization: Bearer and the token"
-    return answers.error(HTTPStatus.UNAUTHORIZED, "unauthorized", message, {"WWW-Authenticate": challenge})
+    return responses.error_response(HTTPStatus.UNAUTHORIZED, "unauthorized", message, {"WWW-Authenticate": challenge})

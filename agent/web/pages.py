@@ -12,7 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
-from agent.web.answers import none_match
+from agent.web.responses import none_match
 
 _SHARED: Final = ("words.js", "draw.js")
 _PAGE: Final = (
@@ -49,7 +49,7 @@ class Pages:
 async def _answer(
     request: web.Request, parts: tuple[str, str, tuple[str, ...]], ancestors: Iterable[str]
 ) -> web.Response:
-    document = await asyncio.to_thread(_put_together, *parts)
+    document = await asyncio.to_thread(_assemble, *parts)
     policy = f"{document.policy}; frame-ancestors {' '.join(ancestors)}"
     etag = f'"{_digest(document.html + policy.encode())}"'
     headers = {
@@ -64,7 +64,7 @@ async def _answer(
 
 
 @cache
-def _put_together(html: str, style: str, scripts: tuple[str, ...]) -> _Document:
+def _assemble(html: str, style: str, scripts: tuple[str, ...]) -> _Document:
     """Read when it is first asked for, then kept: some 40 KB."""
     css = _read(style)
     code = "\n".join(_read(script) for script in scripts)

@@ -13,7 +13,7 @@ from aiohttp import HttpVersion11, web
 from agent.model.registry import HostnameError, parse_hostname
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
-from agent.web import answers
+from agent.web import responses
 from agent.web.events import Board, Document, EventStream
 from agent.web.guard import MAY_RENEW
 from agent.web.pages import Pages
@@ -81,7 +81,7 @@ class Routes:
             web.get("/v1/status", self._status),
             web.get("/v1/events", self._events.answer),
             web.get("/v1/logs", self._logs),
-            web.get("/v1/timeline", self._past),
+            web.get("/v1/timeline", self._timeline_route),
             web.post("/v1/renew", self._renew, expect_handler=_continue_later),
             web.get("/v1/rights", _rights),
             web.get("/livez", self._livez),
@@ -93,15 +93,15 @@ class Routes:
         ]
 
     async def _status(self, request: web.Request) -> web.Response:
-        snapshot = await self._held(request)
+        snapshot = await self._wait_for_change(request)
         headers = {"ETag": snapshot.etag}
-        if answers.none_match(request, snapshot.etag):
+        if responses.none_match(request, snapshot.etag):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         return web.Response(
             body=self._document.encode(snapshot), headers=headers, content_type="application/json", charset="utf-8"
         )
 
-    async def _held(self, request: web.Request) -> Snapshot:
+    async def _wait_for_change(self, request: web.Request) -> Snapshot:
         """The snapshot of now, or with `since` and `wait` the first other one within that time."""
         since = _parameter(request, "since", _REVISION, "a revision, which is a whole number")
         wait = _parameter(request, "wait", _SECONDS, "a number of seconds")
@@ -118,7 +118,7 @@ class Routes:
         number = _LOG_LINES if lines is None else min(int(lines), _LOG_LINES)
         return _lines(self._recent_events.recent(number) if number else ())
 
-    async def _past(self, _request: web.Request) -> web.Response:
+    async def _timeline_route(self, _request: web.Request) -> web.Response:
         return _lines(self._timeline.recent())
 
     async def _renew(self, request: web.Request) -> web.Response:
@@ -130,8 +130,8 @@ class Routes:
             known = ", ".join(row.hostname for row in snapshot.registries) or "none"
             yet = "; not every source of secrets has answered yet" if snapshot.phase is Phase.STARTING else ""
             message = f"no secret is known for {hostname}; known are: {known}{yet}"
-            return answers.error(HTTPStatus.NOT_FOUND, "unknown_registry", message)
-        return answers.answer({"attempt_ids": attempt_ids}, HTTPStatus.ACCEPTED)
+            return responses.error_response(HTTPStatus.NOT_FOUND, "unknown_registry", message)
+        return responses.json_response({"attempt_ids": attempt_ids}, HTTPStatus.ACCEPTED)
 
     async def _read(self, hostname: str | None) -> Snapshot:
         """Once the registry, or any, is known; or else, but not for long, once all sources of secrets were read."""
@@ -145,13 +145,13 @@ class Routes:
         return snapshot
 
     async def _livez(self, _request: web.Request) -> web.Response:
-        return answers.answer({"live": True})
+        return responses.json_response({"live": True})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         phase = self._board.snapshot.phase
         ready = phase is Phase.RUNNING
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return answers.answer({"ready": ready, "phase": phase.value}, status)
+        return responses.json_response({"ready": ready, "phase": phase.value}, status)
 
     async def _prometheus(self, _request: web.Request) -> web.Response:
         body, content_type = await asyncio.to_thread(self._metrics.render, self._board.snapshot)
@@ -160,7 +160,7 @@ class Routes:
 
 async def _rights(request: web.Request) -> web.Response:
     """What whoever asks may do, so that a page knows before it offers a button."""
-    return answers.answer({"renew": request.get(MAY_RENEW, True)})
+    return responses.json_response({"renew": request.get(MAY_RENEW, True)})
 
 
 def _lines(lines: Sequence[str]) -> web.Response:
@@ -176,7 +176,7 @@ async def _openapi(_request: web.Request) -> web.Response:
 def _parameter(request: web.Request, name: str, pattern: re.Pattern[str], meaning: str) -> str | None:
     value = request.query.get(name)
     if value is not None and not pattern.fullmatch(value):
-        raise answers.bad_request(f"the parameter {name} must be {meaning}")
+        raise responses.bad_request(f"the parameter {name} must be {meaning}")
     return value
 
 
@@ -190,23 +190,23 @@ async def _body(request: web.Request) -> object:
         request.writer.output_size = 0  # or aiohttp takes the answer for begun
     try:
         async with asyncio.timeout(_BODY_PATIENCE_S):
-            return answers.reads_json(await request.read())
+            return responses.reads_json(await request.read())
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except web.RequestPayloadError:
-        raise answers.bad_request("the body is broken") from None
+        raise responses.bad_request("the body is broken") from None
 
 
 def _hostname(body: object) -> str | None:
     """The canonical name of the registry meant, None for all."""
     if not isinstance(body, dict):
-        raise answers.bad_request('the body must be an object, such as {} or {"hostname": "ghcr.io"}')
+        raise responses.bad_request('the body must be an object, such as {} or {"hostname": "ghcr.io"}')
     hostname = body.get("hostname")
     if hostname is None:
         return None
     if not isinstance(hostname, str):
-        raise answers.bad_request("hostname must be a text")
+        raise responses.bad_request("hostname must be a text")
     try:
         return parse_hostname(hostname).hostname
     except HostnameError as fault:
-        raise answers.bad_request(str(fault)) from fault
+        raise responses.bad_request(str(fault)) from fault

@@ -12,15 +12,15 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from agent.model.problem import Problem
-from agent.model.problems.surroundings import StatusListenFailed, unusable_status_token
+from agent.model.problems.environment import StatusListenFailed, unusable_status_token
 from agent.model.sensitive import Sensitive
 from agent.settings import Settings
-from agent.web import answers, listening
+from agent.web import responses, sockets
+from agent.web.connections import AT_ONCE, BACKLOG, Connection, ConnectionLimiter
 from agent.web.guard import Guard
 from agent.web.routes import BODY_LIMIT, Routes
 from agent.web.shortcut import Ordinary, Shortcut
 from agent.web.token import TokenFile
-from agent.web.visitors import AT_ONCE, BACKLOG, Visitor, Visitors
 
 _RETRY_S: Final = 5.0
 _GRACE_S: Final = 0.5
@@ -56,7 +56,7 @@ class StatusServer:
         settings: Callable[[], Settings],
         read_token: Callable[[Path], Sensitive],
         clock: Clock,
-        log: answers.Log,
+        log: responses.Log,
         socket_path: Path,
         inherited: socket.socket | None = None,
     ) -> None:
@@ -100,7 +100,7 @@ class StatusServer:
         async with self._opening:
             await asyncio.gather(*(listener.close() for listener in (self._unix, self._tcp) if listener))
             if self._unix is not None and self._inherited is None:
-                await asyncio.to_thread(listening.remove_socket_file, self._socket_path)
+                await asyncio.to_thread(sockets.remove_socket_file, self._socket_path)
             self._unix = self._tcp = None
 
     async def _open(self) -> None:
@@ -124,7 +124,7 @@ class StatusServer:
         try:
             bound = self._inherited
             if bound is None:
-                bound = await asyncio.to_thread(listening.bind_unix, self._socket_path)
+                bound = await asyncio.to_thread(sockets.bind_unix, self._socket_path)
             self._unix = await self._serve([bound])
         except OSError as fault:
             return StatusListenFailed(
@@ -145,7 +145,7 @@ class StatusServer:
         if not listen:
             return None
         try:
-            bound = await asyncio.to_thread(listening.bind_tcp, listen)
+            bound = await asyncio.to_thread(sockets.bind_tcp, listen)
             self._tcp = await self._serve(bound, self._guard)
         except OSError as fault:
             return StatusListenFailed(
@@ -163,21 +163,21 @@ class StatusServer:
             return None
         return unusable_status_token(fault)
 
-    async def _serve(self, sockets: Sequence[socket.socket], guard: Guard | None = None) -> "_Listener":
-        visitors = Visitors()
+    async def _serve(self, listeners: Sequence[socket.socket], guard: Guard | None = None) -> "_Listener":
+        limiter = ConnectionLimiter()
 
         def shortcut(ordinary: Ordinary) -> Ordinary:
-            return Shortcut(self._routes.plain_status, visitors, guard, ordinary).handle
+            return Shortcut(self._routes.plain_status, limiter, guard, ordinary).handle
 
-        return await _serve(sockets, self._application(visitors, guard), visitors, shortcut)
+        return await _serve(listeners, self._application(limiter, guard), limiter, shortcut)
 
-    def _application(self, visitors: Visitors, guard: Guard | None) -> web.Application:
-        errors = answers.Errors(self._log)
-        middlewares = [visitors.middleware, errors.middleware, *([guard.middleware] if guard else [])]
+    def _application(self, limiter: ConnectionLimiter, guard: Guard | None) -> web.Application:
+        errors = responses.Errors(self._log)
+        middlewares = [limiter.middleware, errors.middleware, *([guard.middleware] if guard else [])]
         application = web.Application(middlewares=middlewares, client_max_size=BODY_LIMIT)
-        application.on_response_prepare.append(answers.dress)
+        application.on_response_prepare.append(responses.add_headers)
         if guard:
-            application.on_response_prepare.append(guard.dress)
+            application.on_response_prepare.append(guard.add_headers)
         application.add_routes(self._routes.table())
         return application
 
@@ -213,9 +213,9 @@ class _Listener:
 
 
 async def _serve(
-    sockets: Sequence[socket.socket],
+    listeners: Sequence[socket.socket],
     application: web.Application,
-    visitors: Visitors,
+    limiter: ConnectionLimiter,
     shortcut: Callable[[Ordinary], Ordinary],
 ) -> _Listener:
     # aiohttp logs broken requests with what they held, which may be a token: it gets a logger that says nothing.
@@ -228,17 +228,17 @@ async def _serve(
         assert http is not None  # noqa: S101 - `setup` has just made it
         http.request_handler = shortcut(http.request_handler)
 
-        def visitor() -> asyncio.Protocol:
-            return Visitor(visitors, http, mute)
+        def connection() -> asyncio.Protocol:
+            return Connection(limiter, http, mute)
 
         loop = asyncio.get_running_loop()
-        for bound in sockets:
-            servers.callback((await loop.create_server(visitor, sock=bound, backlog=AT_ONCE)).close)
+        for bound in listeners:
+            servers.callback((await loop.create_server(connection, sock=bound, backlog=AT_ONCE)).close)
             bound.listen(BACKLOG)  # the queue is the kernel's; asyncio's `backlog` also says how many to take at once
     except BaseException:
         servers.close()
         with contextlib.suppress(Exception):
             await runner.cleanup()
-        listening.close_all(sockets)
+        sockets.close_all(listeners)
         raise
-    return _Listener(runner, sockets, servers)
+    return _Listener(runner, listeners, servers)

@@ -10,10 +10,10 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 
-from agent.web.answers import DRESS
+from agent.web.connections import Connection, ConnectionLimiter
 from agent.web.events import Board, Document
 from agent.web.guard import Guard
-from agent.web.visitors import Visitor, Visitors
+from agent.web.responses import SECURITY_HEADERS
 
 _PATH: Final = "/v1/status"
 _SPECIAL: Final = ("If-None-Match", "Expect", "Upgrade")
@@ -39,7 +39,7 @@ class StatusAnswer:
                 "Content-Type": "application/json; charset=utf-8",
                 "Content-Length": len(body),
                 "Date": formatdate(usegmt=True),
-                **DRESS,
+                **SECURITY_HEADERS,
             }
             lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
             self._body, self._whole = body, f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode() + body
@@ -49,17 +49,19 @@ class StatusAnswer:
 class Shortcut:
     """Stands before the framework's handler; `guard` is None where the socket's file says who may ask."""
 
-    def __init__(self, answer: StatusAnswer, visitors: Visitors, guard: Guard | None, ordinary: Ordinary) -> None:
+    def __init__(
+        self, answer: StatusAnswer, limiter: ConnectionLimiter, guard: Guard | None, ordinary: Ordinary
+    ) -> None:
         self._answer: Final = answer
-        self._visitors: Final = visitors
+        self._limiter: Final = limiter
         self._guard: Final = guard
         self._ordinary: Final = ordinary
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        visitor, transport = request.protocol, request.transport
+        connection, transport = request.protocol, request.transport
         if (
             request.raw_path != _PATH
-            or not isinstance(visitor, Visitor)
+            or not isinstance(connection, Connection)
             or transport is None
             or transport.is_closing()
             or not self._is_plain(request)
@@ -69,10 +71,10 @@ class Shortcut:
             answer = self._answer()
         except Exception:  # noqa: BLE001 - a fault of ours is told as on the ordinary way, which meets it too
             return await self._ordinary(request)
-        visitor.begin(request.content)
+        connection.begin(request.content)
         transport.write(answer)
-        if visitor.writing_paused:
-            await self._visitors.deliver(request)
+        if connection.writing_paused:
+            await self._limiter.deliver(request)
         return _WRITTEN
 
     def _is_plain(self, request: web.BaseRequest) -> bool:
@@ -82,7 +84,7 @@ class Shortcut:
             and request.keep_alive
             and not request.body_exists
             and not any(name in request.headers for name in _SPECIAL)
-            and (self._guard is None or self._guard.lets_pass(request))
+            and (self._guard is None or self._guard.allows(request))
         )
 
 

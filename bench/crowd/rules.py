@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsError, AwsThrottled, AwsUnreachable
-from agent.model.renewal import leeway, renew_at
+from agent.model.renewal import renew_at, slack
 from agent.services.retries import longest_wait
 from agent.services.waiting import BEAT_S
 from agent.settings import Settings
@@ -59,7 +59,7 @@ class Rules:
         renewal = self.settings.renewal
         floor = timedelta(seconds=renewal.min_interval_s)
         due = (
-            renew_at(now := moment(at), now + _LIFE, fraction=renewal.fraction, draw=draw, floor=floor)
+            renew_at(now := moment(at), now + _LIFE, fraction=renewal.fraction, jitter=draw, floor=floor)
             for at, draw in zip(obtained.tolist(), draws.tolist(), strict=True)
         )
         return np.fromiter(map(_seconds, due), np.float64, len(obtained))
@@ -74,6 +74,6 @@ class Rules:
         if not self.plain:
             for row in np.flatnonzero(obtained + LIFE_S > now):
                 got = moment(float(obtained[row]))
-                spare = leeway(got, got + _LIFE, moment(float(now[row])), urgent_window)
+                spare = slack(got, got + _LIFE, moment(float(now[row])), urgent_window)
                 waits[row] = longest_wait(problem, int(attempts[row]), retry, spare.total_seconds())
         return waits

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
+from agent.edge.atomic_file import replace_version
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.file_version import FileVersion
-from agent.edge.kept_file import replace_version
-from agent.model.docker_auth import Document, entries
-from agent.model.problems.keeping import ConfigUnwritable
+from agent.model.docker_config import Document, entries
+from agent.model.problems.stored_login import ConfigUnwritable
 
 STORM = 50
 
@@ -97,7 +97,7 @@ class counted_writes:  # noqa: N801 - used as a function
         error = self._fault()
         if error is not None:
             raise error
-        replace_version(path, former, data, hurry=hurry)
+        replace_version(path, former, data, sync_after=hurry)
         self._writes.append(data)
 
     def __enter__(self) -> list[bytes]:

@@ -16,7 +16,7 @@ from agent.observe import redaction
 from agent.observe.redaction import Scrubber
 from agent.services.board import Board
 from agent.web.events import EventStream
-from tests.fakes import EPOCH, FakeClock, FakeJournal, process
+from tests.fakes import EPOCH, FakeClock, FakeWarningLog, process
 from tests.rig.waiting import PATIENCE_S
 from tests.web.serving import serving
 
@@ -84,7 +84,7 @@ async def test_an_event_is_put_together_once_for_all_streams(
 
 def test_a_change_of_one_registry_does_not_look_at_the_others() -> None:
     """Of a thousand rows it finds its own by halving; they stay the same objects, in the order of their names."""
-    board = Board(process(), FakeClock().now, FakeJournal())
+    board = Board(process(), FakeClock().now, FakeWarningLog())
     names = [f"registry-{number:04}.example" for number in range(1000)]
     for name in reversed(names):
         board.put_registry(RegistryStatus(name, "team", "project", "basic", EPOCH))
@@ -122,7 +122,7 @@ def test_a_report_of_one_owner_does_not_look_at_the_others() -> None:
         scrubbed.append(text)
         return text
 
-    board = Board(process(), FakeClock().now, FakeJournal(), scrub)
+    board = Board(process(), FakeClock().now, FakeWarningLog(), scrub)
     for number in range(1000):
         board.report(f"login:{number}", [LoginRejected(f"r{number}.example", "no")])
     scrubbed.clear()

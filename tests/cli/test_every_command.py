@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import COMMANDS
-from agent.edge.agent_socket import AgentSocket, NoAgent
+from agent.edge.agent_client import AgentClient, AgentNotRunning
 from agent.model.problems.registry import RegistryDns
 from agent.model.status import Phase, RegistryStatus, State, Tool, Tools
 from tests.cli.commands import command, start
@@ -54,13 +54,13 @@ def closed(descriptors: str, *args: str, home: Path) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("descriptors", ["1", "2", "012"])
 def test_the_agent_runs_without_standard_descriptors(tmp_path: Path, descriptors: str) -> None:
     """And so do those who ask it; no file or socket of the agent takes their numbers, where it would hear the log."""
-    agent = AgentSocket([tmp_path / "run" / "agent.sock"])
+    agent = AgentClient([tmp_path / "run" / "agent.sock"])
 
     def answers() -> bool:
         assert running.poll() is None, f"the agent ended with {running.returncode}"
         try:
             return bool(agent.status(5)["phase"] == "running")
-        except NoAgent:
+        except AgentNotRunning:
             return False
 
     with closed(descriptors, "run", home=tmp_path) as running:

@@ -38,12 +38,12 @@ DAY = [
     line(2, "warning.raised", "error", code="login_rejected", subject="ghcr.io", message="ghcr.io said no", hint="x y"),
     line(3, "login.failed", **GHCR, code="login_rejected", message="ghcr.io said no", failures=1, wait_s=1800.0),
     line(4, "token.obtained", region="eu-west-1", identity="arn:x", seconds=0.4),
-    line(4.5, "custody.stored", registry=ECR, stored_in="config.json"),
+    line(4.5, "login.stored", registry=ECR, stored_in="config.json"),
     line(5, "login.succeeded", registry=ECR, secret="ecr", attempt_id="a1", stored_in="config.json", seconds=1.5),
     line(900, "warning.cleared", code="login_rejected", subject="ghcr.io"),
     line(901, "login.succeeded", **GHCR, stored_in="config.json", seconds=0.2),
-    line(902, "custody.restored", registry="ghcr.io", stored_in="config.json"),
-    line(5000, "custody.restored", registry="ghcr.io", stored_in="config.json"),
+    line(902, "login.restored", registry="ghcr.io", stored_in="config.json"),
+    line(5000, "login.restored", registry="ghcr.io", stored_in="config.json"),
 ]
 
 
@@ -88,9 +88,9 @@ def test_one_login_can_be_followed_through_all_its_lines() -> None:
     events = of_memory(DAY)
     story = Choice(attempt="71274221").of(events)
     raised, failed = "warning.raised", "login.failed"
-    cleared, succeeded, kept = "warning.cleared", "login.succeeded", "custody.restored"
+    cleared, succeeded, kept = "warning.cleared", "login.succeeded", "login.restored"
     assert names(story) == ["login.started", raised, failed, cleared, succeeded, kept]
-    assert names(Choice(attempt="a1").of(events)) == ["token.obtained", "custody.stored", "login.succeeded"]
+    assert names(Choice(attempt="a1").of(events)) == ["token.obtained", "login.stored", "login.succeeded"]
     assert Choice(attempt="nobody").of(events) == []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.model.problems.surroundings import NativeUnsupported
+from agent.model.problems.environment import NativeUnsupported
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase, RegistryStatus, State, Tool, Tools
 from tests.cli.commands import Ended, command

@@ -1,7 +1,7 @@
 """Nothing of section 7 is left out."""
 
 from agent.model.problems import codes
-from agent.model.problems.keeping import InternalError
+from agent.model.problems.stored_login import InternalError
 from tests.codes.causes import caused_by
 from tests.codes.groups import groups, modules
 from tests.codes.section7 import SEVERITIES

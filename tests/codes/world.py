@@ -12,7 +12,7 @@ from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from agent.demo.aws import PretendAws
-from agent.demo.listening import Handler, Listener
+from agent.demo.listener import Handler, Listener
 from agent.demo.registries import Auth, BasicAuth, EcrAuth, PretendRegistry
 from agent.demo.tls import AUTHORITY, server_context
 from tests.codes.here import Here

@@ -20,14 +20,14 @@ from agent.edge.clock import Clock
 from agent.model.problems.registry import LoginRejected, RegistryUnreachable
 from agent.model.status import Phase, RegistryStatus, State
 from agent.services.board import Board
-from tests.fakes import FakeJournal, process
+from tests.fakes import FakeWarningLog, process
 
 
 class Stub:
     def __init__(self, config: Path, *, renews: bool) -> None:
         self.settings: dict[str, Any] = tomllib.loads(config.read_text())
         self.clock = Clock()
-        self.board = Board(process(), self.clock.now, FakeJournal())
+        self.board = Board(process(), self.clock.now, FakeWarningLog())
         self.renews = renews
 
     async def run(self) -> None:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  #
 
 from agent.demo.aws import PretendAws
 from agent.demo.aws_faults import AWS_FAULTS, AwsFault
-from agent.demo.listening import Listener
+from agent.demo.listener import Listener
 from agent.demo.principals import Principal
 from agent.demo.tokens import Verdict
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import demo
-from agent.demo.stage import Stage
+from agent.demo.workspace import Workspace
 
 
 def parse(*arguments: str) -> argparse.Namespace:
@@ -21,7 +21,7 @@ def test_without_docker_it_names_the_one_command_and_shows_that_the_agent_waits(
 ) -> None:
     """And ends with 1, since nothing could log in."""
     stub = (sys.executable, "-m", "tests.demo.stub_agent")
-    monkeypatch.setattr(Stage, "command", property(lambda stage: [*stub, str(stage.root / "config.toml"), "dies"]))
+    monkeypatch.setattr(Workspace, "command", property(lambda stage: [*stub, str(stage.root / "config.toml"), "dies"]))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from agent.demo.narrator import Cast, Narrator, Scene
-from agent.demo.telling import Remark, render
+from agent.demo.narrator import Milestone, Narrator, Roles
+from agent.demo.printer import Remark, render
 from agent.model.problems.registry import LoginRejected, RegistryUnreachable
 from agent.model.status import Phase, RegistryStatus, State
 from agent.services.board import Board
-from tests.fakes import FakeClock, FakeJournal, process
+from tests.fakes import FakeClock, FakeWarningLog, process
 
-CAST = Cast(basic="localhost:1", token="localhost:2", ecr="localhost:3", rejecting="localhost:4", outage="localhost:5")
+CAST = Roles(basic="localhost:1", token="localhost:2", ecr="localhost:3", rejecting="localhost:4", outage="localhost:5")
 
 
 class Performance:
@@ -19,7 +19,7 @@ class Performance:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.board = Board(process(), self.clock.now, FakeJournal())
+        self.board = Board(process(), self.clock.now, FakeWarningLog())
         self.narrator = Narrator(CAST)
 
     def log_in(self, hostname: str, *, life_s: int | None = None) -> None:
@@ -42,7 +42,7 @@ async def test_logins_are_told_once_and_a_moved_end_is_a_renewal() -> None:
     await performance.clock.advance(31)
     performance.log_in(CAST.ecr, life_s=60)
     assert performance.read() == [Remark("renewed", "localhost:3 (name-3), 29 s before its token would have ended")]
-    assert performance.narrator.seen == {Scene.ECR, Scene.RENEWAL}
+    assert performance.narrator.seen == {Milestone.ECR, Milestone.RENEWAL}
 
 
 def test_a_warning_is_told_with_its_hint_and_again_when_it_is_mended() -> None:
@@ -56,7 +56,7 @@ def test_a_warning_is_told_with_its_hint_and_again_when_it_is_mended() -> None:
     assert performance.read() == []
     performance.board.report("login")
     assert performance.read() == [Remark("mended", "localhost:4: login_rejected is gone")]
-    assert performance.narrator.seen == {Scene.WRONG_PASSWORD}
+    assert performance.narrator.seen == {Milestone.WRONG_PASSWORD}
 
 
 def test_a_recovery_is_seen_only_when_the_warning_is_gone_too() -> None:
@@ -67,16 +67,16 @@ def test_a_recovery_is_seen_only_when_the_warning_is_gone_too() -> None:
     assert performance.narrator.seen == set()
     performance.board.report("login", [RegistryUnreachable(CAST.outage, "refused")])
     performance.read()
-    assert performance.narrator.seen == {Scene.OUTAGE}
+    assert performance.narrator.seen == {Milestone.OUTAGE}
     performance.board.report("login")
     performance.read()
-    assert performance.narrator.seen == {Scene.OUTAGE, Scene.RECOVERY}
+    assert performance.narrator.seen == {Milestone.OUTAGE, Milestone.RECOVERY}
     assert performance.narrator.missing == [
-        Scene.BASIC,
-        Scene.TOKEN,
-        Scene.ECR,
-        Scene.WRONG_PASSWORD,
-        Scene.RENEWAL,
+        Milestone.BASIC,
+        Milestone.TOKEN,
+        Milestone.ECR,
+        Milestone.WRONG_PASSWORD,
+        Milestone.RENEWAL,
     ]
 
 

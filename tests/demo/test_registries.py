@@ -13,12 +13,12 @@ from aiohttp import web
 
 from agent.demo.aws import PretendAws
 from agent.demo.faults import CAPTIVE_PORTAL, Answer, Broken, Fault
-from agent.demo.listening import Listener
+from agent.demo.listener import Listener
 from agent.demo.registries import ECR_EXPIRED, Auth, BasicAuth, EcrAuth, PretendRegistry, TokenAuth
 from agent.demo.tls import AUTHORITY, server_context
 from agent.demo.upstream import Upstream
 from agent.edge.programs import find_program
-from agent.model.login_failure import read_stderr
+from agent.model.docker_errors import read_stderr
 
 DOCKER = find_program("docker", os.environ.get("PATH"))
 USERS = {"robot": "right"}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.demo.stage import Stage
 from agent.demo.story import Pace, Story
+from agent.demo.workspace import Workspace
 from agent.edge.programs import find_program
 
 PACE = Pace(limit_s=30, outage_s=0.1)
@@ -22,20 +22,20 @@ class House:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
         self.lines: list[str] = []
         self._monkeypatch = monkeypatch
-        self._real = Stage.command
+        self._real = Workspace.command
         monkeypatch.setenv("TMPDIR", str(directory))
         monkeypatch.setattr("tempfile.tempdir", None)
         self.directory = directory
         self.agent()
 
     def agent(self, *arguments: str) -> None:
-        def command(stage: Stage) -> list[str]:
+        def command(stage: Workspace) -> list[str]:
             return [sys.executable, "-m", "tests.demo.stub_agent", str(stage.root / "config.toml"), *arguments]
 
-        self._monkeypatch.setattr(Stage, "command", property(command))
+        self._monkeypatch.setattr(Workspace, "command", property(command))
 
     def restore_agent(self) -> None:
-        self._monkeypatch.setattr(Stage, "command", self._real)
+        self._monkeypatch.setattr(Workspace, "command", self._real)
 
     @property
     def text(self) -> str:

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 from cryptography import x509
 
-from agent.demo.listening import Listener
+from agent.demo.listener import Listener
 from agent.demo.registries import PretendRegistry
 from agent.demo.tls import AUTHORITY, server_context
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.codes.here import Here
 from tests.codes.world import World
-from tests.doctor.patient import Doctor
+from tests.doctor.machine import Doctor
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from agent.edge.paths import user_name
 from tests.codes.world import LOGIN, World
-from tests.doctor.patient import Doctor, Told
+from tests.doctor.machine import Doctor, Told
 
 EVIL: Final = "\x1b]0;owned\x07\u202e\u2028"
 

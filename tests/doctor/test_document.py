@@ -4,9 +4,9 @@ import json
 import re
 from datetime import UTC, datetime
 
-from agent.doctor.link import Outcome, well
+from agent.doctor.check import Outcome, passed
 from agent.doctor.report import SCHEMA, RegistryReport, Report
-from tests.doctor.patient import CHAIN, COMMON
+from tests.doctor.machine import CHAIN, COMMON
 from tests.test_documents import blocks, read, rows, section
 
 DOCUMENT = "docs/doctor.md"
@@ -31,7 +31,7 @@ def test_every_outcome_has_its_row() -> None:
 def test_every_field_is_told() -> None:
     """Of the document, and of a link in it."""
     text = section(read(DOCUMENT), "JSON output")
-    registry = RegistryReport("ghcr.io", (well("dns", "x"),))
+    registry = RegistryReport("ghcr.io", (passed("dns", "x"),))
     report = Report(datetime.now(UTC), 1.0, "e", "u", "h", "/d", (), (registry,)).as_json(str)
     assert [name for cells in rows(text) for name in named(cells[0])] == list(report)
     (example,) = blocks(text, "json")

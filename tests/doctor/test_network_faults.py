@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from tests.codes.world import LOGIN, World
-from tests.doctor.patient import Doctor, blamed
+from tests.doctor.machine import Doctor, blamed
 from tests.doctor.proxy import Proxy
 from tests.rig.needs import docker_version, need
 

@@ -5,20 +5,20 @@ from datetime import UTC, datetime
 import pytest
 from aiohttp import web
 
-from agent.demo.listening import Listener
+from agent.demo.listener import Listener
 from agent.demo.registries import TokenAuth, errors
 from agent.edge.http import HttpClient
-from agent.edge.registry_questions import Question, RegistryQuestions
+from agent.edge.registry_requests import RegistryRequest, RegistryRequests
 from agent.model.credential import Credential
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 
 CREDENTIAL = Credential("robot", Sensitive("open-sesame"))
-MANIFEST = Question("/v2/org/app/manifests/1", CREDENTIAL, "HEAD")
+MANIFEST = RegistryRequest("/v2/org/app/manifests/1", CREDENTIAL, "HEAD")
 
 
-def questions() -> RegistryQuestions:
-    return RegistryQuestions(HttpClient(), lambda: datetime.now(UTC))
+def questions() -> RegistryRequests:
+    return RegistryRequests(HttpClient(), lambda: datetime.now(UTC))
 
 
 @pytest.mark.parametrize("realm", ["http://169.254.169.254/token", "http://registry.invalid/token", "ftp://x/"])
@@ -32,7 +32,7 @@ async def test_a_credential_goes_nowhere_unsafe(realm: str) -> None:
 
     async with Listener(handle) as door:
         answer = await questions().ask(Registry(door.address), MANIFEST, 5.0)
-    assert (answer.seen.status, answer.seen.refused) == (401, True)
+    assert (answer.probe.status, answer.probe.refused) == (401, True)
     assert set(asked) == {""}
 
 
@@ -56,7 +56,7 @@ async def test_a_token_is_asked_for_with_the_scope() -> None:
 
     async with Listener(handle) as door:
         answer = await questions().ask(Registry(door.address), MANIFEST, 5.0)
-    assert answer.seen.status == 200
+    assert answer.probe.status == 200
     assert seen[-3:] == [(MANIFEST.path, ""), ("/token", "Basic"), (MANIFEST.path, "Bearer")]
 
 
@@ -72,4 +72,4 @@ async def test_a_token_server_that_talks_nonsense(body: str) -> None:
 
     async with Listener(handle) as door:
         answer = await questions().ask(Registry(door.address), MANIFEST, 5.0)
-    assert answer.seen.refused
+    assert answer.probe.refused

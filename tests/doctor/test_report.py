@@ -11,7 +11,7 @@ from agent.demo.faults import Broken
 from agent.demo.registries import BasicAuth, PretendRegistry, TokenAuth, errors
 from agent.demo.tls import server_context
 from tests.codes.world import LOGIN, PERSON, USERS, World
-from tests.doctor.patient import Doctor
+from tests.doctor.machine import Doctor
 
 TOTAL_S: Final = 100.0
 """It ends in half a minute, on a busy machine later; the registry would stay silent for ever."""

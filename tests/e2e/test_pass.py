@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.edge.credential_helper import CredentialHelpers
-from agent.model.docker_auth import Entry
-from agent.model.problems.keeping import CredentialStoreFailed
+from agent.model.docker_config import Entry
+from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.sensitive import Sensitive
 from tests.e2e.conftest import PRIVATE, MakeAgent, password
 from tests.rig.agent import Agent

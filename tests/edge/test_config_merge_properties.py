@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent.edge import docker_config
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.file_version import UnreadableFileError
-from agent.model.docker_auth import (
+from agent.model.docker_config import (
     ConfigError,
     Document,
     Entry,

@@ -13,8 +13,8 @@ import pytest
 
 from agent.edge.credential_helper import DEADLINE_S, CredentialHelpers
 from agent.edge.process import TERMINATION_S
-from agent.model.docker_auth import Entry
-from agent.model.problems.keeping import CredentialStoreFailed
+from agent.model.docker_config import Entry
+from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.sensitive import Sensitive
 from tests.edge.helper_script import PERSONS, RewritingHelper, answer, good_helper, kept, script
 from tests.rig.waiting import until

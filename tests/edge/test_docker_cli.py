@@ -14,7 +14,7 @@ import pytest
 from agent.edge.docker_cli import DockerCli
 from agent.edge.process import ProcessTimeout
 from agent.model.credential import Credential
-from agent.model.problems.keeping import ConfigUnwritable
+from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from tests.rig.needs import need

@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from agent.edge import docker_config, file_version, kept_file
+from agent.edge import atomic_file, docker_config, file_version
 from agent.edge.docker_config import DockerConfigFile
-from agent.edge.exchange import exchange
-from agent.model.docker_auth import Document, Entry, encode_entry, find, place
-from agent.model.problems.keeping import ConfigInvalid, ConfigUnwritable
+from agent.edge.renameat2 import exchange
+from agent.model.docker_config import Document, Entry, encode_entry, find, place
+from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable
 from agent.model.sensitive import Sensitive
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +151,7 @@ async def test_who_writes_in_the_last_microsecond_loses_nothing(
             new.rename(config.path)
         exchange(one, other)
 
-    monkeypatch.setattr(kept_file, "exchange", exchange_after_somebody_wrote)
+    monkeypatch.setattr(atomic_file, "exchange", exchange_after_somebody_wrote)
     await config.update(put("ghcr.io"))
     assert logins(config.path) == {"their.example", "ghcr.io", "first.example", "second.example"}
     assert leftovers(config.path.parent) == []
@@ -224,7 +224,7 @@ async def test_the_end_waits_for_a_write_but_not_for_long(
         go_on.wait(10)
         exchange(*args)
 
-    monkeypatch.setattr(kept_file, "exchange", slow)
+    monkeypatch.setattr(atomic_file, "exchange", slow)
     if not soon:
         monkeypatch.setattr(docker_config, "_FINISH_S", 0.01)
     try:
@@ -247,8 +247,8 @@ async def test_a_file_system_without_renameat2_works(config: DockerConfigFile, m
     def unsupported(_one: Path, _other: Path) -> None:
         raise OSError(22, "Invalid argument")
 
-    monkeypatch.setattr(kept_file, "exchange", unsupported)
-    monkeypatch.setattr(kept_file, "rename_new", unsupported)
+    monkeypatch.setattr(atomic_file, "exchange", unsupported)
+    monkeypatch.setattr(atomic_file, "rename_new", unsupported)
     await config.update(put("ghcr.io"))
     await config.update(put("quay.io"))
     assert logins(config.path) == {"ghcr.io", "quay.io"}

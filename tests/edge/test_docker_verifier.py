@@ -13,7 +13,7 @@ from agent.edge import docker_verifier
 from agent.edge.docker_verifier import DockerVerifier
 from agent.edge.process import run
 from agent.model.docker_programs import foreign_program, own_version
-from agent.model.problems.surroundings import DockerCliFailed, NotDockersCli
+from agent.model.problems.environment import DockerCliFailed, NotDockersCli
 from tests.codes.programs import script
 from tests.rig.needs import need
 

@@ -14,8 +14,8 @@ import pytest
 import trustme
 from aiohttp import web
 
+from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, TokenFileError, read_token_file
-from agent.edge.trust import CaFileError
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 # A name that resolves without a DNS and is not loopback's: what the tests send through a proxy or a Unix socket.

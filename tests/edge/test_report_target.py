@@ -12,7 +12,7 @@ from aiohttp import web
 
 from agent.edge.http import HttpClient
 from agent.edge.report_target import ReportTarget
-from agent.model.problems.keeping import ReportFailed
+from agent.model.problems.stored_login import ReportFailed
 
 
 @dataclass

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.edge.secret_files import LARGEST, read, signature
-from agent.model.problems.surroundings import SecretsUnavailable
+from agent.model.problems.environment import SecretsUnavailable
 
 PASSWORD = "hunter2-hunter2"
 
@@ -168,7 +168,7 @@ AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from agent.edge.secret_files import read, signature
-from agent.model.problems.surroundings import SecretsUnavailable
+from agent.model.problems.environment import SecretsUnavailable
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 for reading in read(Path(sys.argv[1])).values():

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from agent.edge import secret_url
 from agent.edge.http import HttpClient
-from agent.edge.secret_url import SecretUrl, shown
-from agent.model.problems.surroundings import SecretsUnavailable
+from agent.edge.secret_url import SecretUrl, without_secrets
+from agent.model.problems.environment import SecretsUnavailable
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 ONE = {"name": "one", "hostname": "ghcr.io", "username": "bot", "password": "hunter2-hunter2"}
@@ -69,11 +69,11 @@ async def test_all_secrets_and_whether_they_changed(tmp_path: Path) -> None:
     async with server(answer) as url:
         first = await SecretUrl(HttpClient()).fetch(url, token_file, None)
         second = await SecretUrl(HttpClient()).fetch(url, token_file, first.etag)
-    assert first.reading is not None
+    assert first.parsed is not None
     source = url.removesuffix("?team=1")
-    assert [secret.subject for secret in first.reading.secrets] == [f"{source}#one"]
-    assert [problem.subject for problem in first.reading.problems] == [f"{source}#bad"]
-    assert (first.etag, second.reading, second.etag) == ('"7"', None, '"7"')
+    assert [secret.subject for secret in first.parsed.secrets] == [f"{source}#one"]
+    assert [problem.subject for problem in first.parsed.problems] == [f"{source}#bad"]
+    assert (first.etag, second.parsed, second.etag) == ('"7"', None, '"7"')
     assert asked == [("/secrets?team=1", "Bearer s3cret", etag) for etag in (None, '"7"')]
 
 
@@ -85,7 +85,7 @@ async def test_a_unix_socket_is_asked_for_v1_secrets(tmp_path: Path) -> None:
         return web.json_response({"secrets": [ONE]}, status=200 if right else 500)
 
     async with server(answer, unix=tmp_path / "s.sock") as url:
-        reading = (await SecretUrl(HttpClient()).fetch(url, None, None)).reading
+        reading = (await SecretUrl(HttpClient()).fetch(url, None, None)).parsed
     assert reading is not None
     assert [secret.subject for secret in reading.secrets] == [f"{url}#one"]
 
@@ -170,7 +170,7 @@ async def test_a_strange_certificate_is_told(monkeypatch: pytest.MonkeyPatch, tm
         assert "certificate that does not hold: unable to get local issuer" in (await fault(url)).message
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        assert (await SecretUrl(HttpClient()).fetch(url, None, None)).reading is not None
+        assert (await SecretUrl(HttpClient()).fetch(url, None, None)).parsed is not None
     async with server(says("")) as plain:
         assert "TLS" in (await fault(plain.replace("http:", "https:"))).message
 
@@ -184,5 +184,5 @@ async def test_a_token_file_of_no_use_is_told_before_anybody_is_asked(tmp_path: 
 
 def test_an_address_is_shown_without_what_may_be_secret() -> None:
     """User name, query and fragment go; a socket is shown as it is."""
-    assert shown("https://bob:hunter2@h.example:8/a?sig=hunter2#hunter2") == "https://h.example:8/a"
-    assert shown("unix:/run/s.sock") == "unix:/run/s.sock"
+    assert without_secrets("https://bob:hunter2@h.example:8/a?sig=hunter2#hunter2") == "https://h.example:8/a"
+    assert without_secrets("unix:/run/s.sock") == "unix:/run/s.sock"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.edge.docker_config import DockerConfigFile
-from agent.model.docker_auth import Document, Entry, place
+from agent.model.docker_config import Document, Entry, place
 from agent.model.problem import Problem
 from agent.model.sensitive import Sensitive
 

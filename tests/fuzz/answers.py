@@ -12,19 +12,19 @@ from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from agent.edge.aws_errors import Question, problem_from
-from agent.edge.aws_sdk import _role_session
+from agent.edge.aws.ecr_token import parse_token
+from agent.edge.aws.errors import AwsCall, problem_from
+from agent.edge.aws.sdk import _role_session
+from agent.edge.aws.web_identity import _parse, how_it_failed
 from agent.edge.credential_helper import CredentialHelpers
-from agent.edge.ecr_reply import parse_token
 from agent.edge.http import HttpClient, Reply
 from agent.edge.process import Finished
-from agent.edge.registry_probe import RegistryProbe
-from agent.edge.web_identity import _parse, how_it_failed
+from agent.edge.registry_client import RegistryClient
 from agent.model.credential import Credential
-from agent.model.login_failure import Fault, Seen, clock_skew, explain, read_stderr
+from agent.model.docker_errors import Fault, ProbeResult, clock_skew, explain, read_stderr
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsIdentityUnavailable
-from agent.model.problems.keeping import CredentialStoreFailed
+from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from tests.fuzz.target import CANARY, Target, assert_printable, assert_tellable, heap, secret_in
@@ -76,11 +76,11 @@ def check_stderr(data: bytes) -> None:
 
 _SEEN: Final = (
     None,
-    Seen(NOW, status=401),
-    Seen(NOW, status=403, detail="Your authorization token has expired. Reauthenticate and try again."),
-    Seen(NOW, status=200, registry=False),
-    Seen(NOW, fault=Fault.DNS, detail="lookup other.example: no such host"),
-    Seen(NOW, status=503, retry_after=timedelta(seconds=5), server_time=NOW - timedelta(hours=1)),
+    ProbeResult(NOW, status=401),
+    ProbeResult(NOW, status=403, detail="Your authorization token has expired. Reauthenticate and try again."),
+    ProbeResult(NOW, status=200, registry=False),
+    ProbeResult(NOW, fault=Fault.DNS, detail="lookup other.example: no such host"),
+    ProbeResult(NOW, status=503, retry_after=timedelta(seconds=5), server_time=NOW - timedelta(hours=1)),
 )
 
 _REPLIES: Final = (
@@ -113,7 +113,7 @@ _REPLY_WORDS: Final = (
 )
 
 
-class CannedProbe(RegistryProbe):
+class CannedProbe(RegistryClient):
     """The probe with an answer at hand instead of a connection."""
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ class _Probe:
             headers.add(name.decode("latin-1").strip(), value[:8190].decode("utf-8", "surrogateescape").strip())
         self._probe.reply = Reply(status, CIMultiDictProxy(headers), body)
         for credential in (None, self._credential):
-            seen = _now(self._probe.look(self._registry, credential, 5.0))
+            seen = _now(self._probe.probe(self._registry, credential, 5.0))
             assert_printable(seen.detail)
             assert seen.retry_after is None or timedelta() <= seen.retry_after <= _LONGEST_WAIT
             for said in (read_stderr(_STDERR[2]), read_stderr(b"")):
@@ -238,7 +238,7 @@ def check_aws(data: bytes) -> None:
     service, operation, action = _OPERATIONS.get(head[:1], _OPERATIONS[b"e"])
     status = int(head[1:4]) if head[1:4].isdigit() else 200
     parser, shape = _operation(service, operation)
-    question = Question(action, "arn:aws:sts::1:assumed-role/a", (Sensitive(CANARY),))
+    question = AwsCall(action, "arn:aws:sts::1:assumed-role/a", (Sensitive(CANARY),))
     date = body[-40:].decode("utf-8", "replace")
     reply = {"status_code": status, "headers": {"date": date, "x-amzn-errortype": date}, "body": body}
     try:

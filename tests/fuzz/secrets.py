@@ -8,11 +8,11 @@ from typing import Final
 
 from agent.edge import secret_files
 from agent.model.plan import AwsDefaults, make_plan
-from agent.model.problems.surroundings import SecretsUnavailable
+from agent.model.problems.environment import SecretsUnavailable
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.secret import RegistrySecret
-from agent.model.secret_documents import FIELDS, DocumentError, Reading, read_answer, read_document
 from agent.model.secret_environment import read_environment
+from agent.model.secret_formats import FIELDS, DocumentError, ParseResult, read_answer, read_document
 from tests.fuzz.target import CANARY, Target, assert_printable, assert_silent, assert_tellable, heap, scratch, secret_in
 
 SECRET_FIELDS: Final = frozenset({"password", "session_token", "auth", "identitytoken", "registrytoken"})
@@ -131,7 +131,7 @@ class _Directory:
             _assert_reading(reading, None if kind == b"d" else secret_in(_text(content), SECRET_FIELDS))
 
 
-def _assert_reading(reading: Reading, secret: str | None) -> None:
+def _assert_reading(reading: ParseResult, secret: str | None) -> None:
     for problem in reading.problems:
         assert_tellable(problem, secret)
     for each in reading.secrets:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from agent.edge.ledger import Ledger
 from agent.edge.podman_auth import PodmanAuthFiles
-from agent.model.docker_auth import (
+from agent.edge.state_file import StateFile
+from agent.model.docker_config import (
     ConfigError,
     Document,
     Entry,
@@ -21,19 +21,19 @@ from agent.model.docker_auth import (
     remove,
     store_of,
 )
-from agent.model.ledger import LedgerEntry
 from agent.model.plan import AwsDefaults, make_plan
 from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
+from agent.model.stored_state import StoredLogin
+from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
-from agent.services.placement import CONFIG_FILE, Order, Placed
-from agent.services.refusals import Refusals
+from agent.services.rejections import Rejections
 from tests.fuzz.target import CANARY, Target, assert_printable, assert_silent, assert_tellable, heap, scratch
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _OURS: Final = Entry("bob", Sensitive("ours"))
-_ORDER: Final = Order(parse_hostname("ghcr.io"), _OURS, None)
+_ORDER: Final = DesiredLogin(parse_hostname("ghcr.io"), _OURS, None)
 
 _CONFIGS: Final = (
     b'{"auths":{"ghcr.io":{"auth":"Ym9iOmM0bjRyeS1TM2NyZXQtMTY="},"https://index.docker.io/v1/":{}},"x":1.50}',
@@ -118,7 +118,7 @@ class _Podman:
         """What shadows our login is told, wherever it stands: podman's file, DOCKER_AUTH_CONFIG, Docker's own file."""
         self._path.write_bytes(data)
         documents: dict[str, Document] = self._files._read()
-        placed = Placed(CONFIG_FILE, _OURS, ours=True)
+        placed = StoreResult(CONFIG_FILE, _OURS, ours=True)
         variable = data.decode("utf-8", "surrogateescape")
         for problem in Overrides(variable).of(_ORDER, placed, documents):
             assert_tellable(problem)
@@ -161,34 +161,34 @@ class _State:
     def check(self, data: bytes) -> None:
         """Whatever is in it, the agent can work with what was read, and write it again."""
         (self._directory / "state.json").write_bytes(data)
-        ledger = Ledger(self._directory, Path("/root/.docker"))
-        if ledger.fault is not None:
-            assert_printable(ledger.fault)
-        for hostname, entry in ledger.entries().items():
+        state_file = StateFile(self._directory, Path("/root/.docker"))
+        if state_file.fault is not None:
+            assert_printable(state_file.fault)
+        for hostname, entry in state_file.entries().items():
             assert parse_hostname(hostname).hostname == hostname
             assert entry.expires_at is None or abs(entry.expires_at - NOW) < timedelta(days=365 * 9999)
             assert all(isinstance(digest, str) for digest in (entry.docker_key, *entry.digests))
-        digest = ledger.digest("ghcr.io", _OURS)
-        assert ledger.brought is None or digest != ledger.brought.get("ghcr.io")
-        refusals = Refusals(ledger, lambda: NOW)
-        held = refusals.held_back(self._login)
-        for rejection in ledger._rejections.values():
+        digest = state_file.digest("ghcr.io", _OURS)
+        assert state_file.preexisting is None or digest != state_file.preexisting.get("ghcr.io")
+        rejections = Rejections(state_file, lambda: NOW)
+        held = rejections.active(self._login)
+        for rejection in state_file._rejections.values():
             assert isinstance(rejection.not_before - NOW, timedelta)
         if held is not None:
             assert_tellable(held[0])
-        _write_again(ledger)
+        _write_again(state_file)
 
 
-def _write_again(ledger: Ledger) -> None:
+def _write_again(state_file: StateFile) -> None:
     """As the thread would do it."""
-    ledger._directory, directory = None, ledger._directory  # type: ignore[misc]
-    ledger.set_entry("docker.io", LedgerEntry("docker.io", ("a",)))
+    state_file._directory, directory = None, state_file._directory  # type: ignore[misc]
+    state_file.set_entry("docker.io", StoredLogin("docker.io", ("a",)))
     assert directory is not None
-    ledger._next = ledger._state()
-    ledger._write(directory)
-    again = Ledger(directory, Path("/root/.docker"))
+    state_file._next = state_file._state()
+    state_file._write(directory)
+    again = StateFile(directory, Path("/root/.docker"))
     assert again.fault is None, again.fault
-    assert again.entries() == ledger.entries()
+    assert again.entries() == state_file.entries()
     assert asyncio.iscoroutinefunction(again.flush)
 
 

@@ -10,23 +10,23 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from agent.edge.aws_errors import Question, problem_from
-from agent.edge.aws_sdk import AwsSdk
-from agent.edge.ecr_reply import parse_token
-from agent.edge.ledger import Ledger
-from agent.edge.registry_probe import _token_url
+from agent.edge.aws.ecr_token import parse_token
+from agent.edge.aws.errors import AwsCall, problem_from
+from agent.edge.aws.sdk import AwsSdk
+from agent.edge.registry_client import _token_url
+from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
-from agent.model.docker_auth import Entry, parse_config
+from agent.model.docker_config import Entry, parse_config
 from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problems.aws import AwsAccessDenied, AwsError
-from agent.model.problems.keeping import LoginOverridden
+from agent.model.problems.stored_login import LoginOverridden
 from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.secret_environment import read_environment
 from agent.model.sensitive import Sensitive
+from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
-from agent.services.placement import CONFIG_FILE, Order, Placed
-from agent.services.refusals import Refusals
+from agent.services.rejections import Rejections
 from agent.settings_loader import load_settings
 from tests.fuzz.all_targets import all_targets
 from tests.fuzz.target import CANARY, SIZE, assert_printable, run
@@ -57,7 +57,7 @@ def _quick(begun: float) -> bool:
 
 @pytest.mark.parametrize("text", ["docker.io:0443", "hub.docker.com:00443", "https://index.docker.io:0443/v1/"])
 def test_docker_hubs_port_may_have_zeros(text: str) -> None:
-    """A canonical name parses to itself: else the ledger and the status would know one registry by two names."""
+    """A canonical name parses to itself: else the state_file and the status would know one registry by two names."""
     assert parse_hostname(text).hostname == "docker.io"
 
 
@@ -79,24 +79,24 @@ def test_docker_hubs_port_may_have_zeros(text: str) -> None:
 def test_a_damaged_state_file_ends_nothing(tmp_path: Path, changes: Mapping[str, Any]) -> None:
     """It is damaged as a whole: what could not be worked with later would end the agent, again after each restart."""
     (tmp_path / "state.json").write_text(json.dumps({**_STATE, **changes}))
-    ledger = Ledger(tmp_path, Path("/root/.docker"))
-    assert ledger.fault is not None
-    assert "is damaged" in ledger.fault
-    assert ledger.entries() == {}
+    state_file = StateFile(tmp_path, Path("/root/.docker"))
+    assert state_file.fault is not None
+    assert "is damaged" in state_file.fault
+    assert state_file.entries() == {}
     secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
     (login,) = make_plan([parse_secret(secret, "test", "[0]")], (), AwsDefaults()).logins
-    assert Refusals(ledger, lambda: _NOW).held_back(login) is None
-    assert ledger.digest("ghcr.io", Entry("bob", Sensitive("right")))
+    assert Rejections(state_file, lambda: _NOW).active(login) is None
+    assert state_file.digest("ghcr.io", Entry("bob", Sensitive("right")))
 
 
 def test_a_whole_state_file_is_read(tmp_path: Path) -> None:
     """The checks refuse nothing that the agent itself wrote."""
     state = {**_STATE, "entries": {"ghcr.io": _ENTRY}, "rejections": {"ghcr.io": _REJECTION}}
     (tmp_path / "state.json").write_text(json.dumps(state))
-    ledger = Ledger(tmp_path, Path("/root/.docker"))
-    assert ledger.fault is None
-    assert ledger.entries()["ghcr.io"].expires_at == _NOW
-    assert ledger.rejection("ghcr.io") is not None
+    state_file = StateFile(tmp_path, Path("/root/.docker"))
+    assert state_file.fault is None
+    assert state_file.entries()["ghcr.io"].expires_at == _NOW
+    assert state_file.rejection("ghcr.io") is not None
 
 
 @pytest.mark.parametrize("hours", [14, -14])
@@ -111,8 +111,8 @@ def test_an_end_beyond_the_calendar_is_a_wrong_answer(hours: int) -> None:
 def test_a_hint_moves_no_cursor() -> None:
     """A key of podman's file may hold anything behind the host name, and stands in the command of the hint."""
     document = parse_config(json.dumps({"auths": {"ghcr.io/\x1b[2J\nrm": {"auth": "Ym9iOm90aGVy"}}}).encode())
-    order = Order(parse_hostname("ghcr.io"), Entry("bob", Sensitive("ours")), None)
-    (problem,) = Overrides(None).of(order, Placed(CONFIG_FILE, order.entry, ours=True), {"/auth.json": document})
+    order = DesiredLogin(parse_hostname("ghcr.io"), Entry("bob", Sensitive("ours")), None)
+    (problem,) = Overrides(None).of(order, StoreResult(CONFIG_FILE, order.entry, ours=True), {"/auth.json": document})
     assert_printable(problem.hint)
     assert isinstance(problem, LoginOverridden)
 
@@ -168,7 +168,7 @@ def test_an_error_code_is_no_place_for_a_secret() -> None:
     """Whoever stands between may send a key back in the header in which AWS names its error."""
     key = "wJalrXUtnFEMI/K7MDENG"
     reply: Any = {"ResponseMetadata": {"HTTPStatusCode": 400, "HTTPHeaders": {"x-amzn-errortype": key}}}
-    question = Question("ecr:GetAuthorizationToken", "the secret's access key", (Sensitive(key), Sensitive("Access")))
+    question = AwsCall("ecr:GetAuthorizationToken", "the secret's access key", (Sensitive(key), Sensitive("Access")))
     problem = problem_from(ClientError(reply, "GetAuthorizationToken"), question, _NOW, 10.0)
     assert key not in problem.message
     denied: Any = {"Error": {"Code": "AccessDeniedException"}}

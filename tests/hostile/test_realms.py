@@ -34,7 +34,7 @@ _LOOK: Final = """
 import asyncio, sys
 from datetime import UTC, datetime
 from agent.edge.http import HttpClient
-from agent.edge.registry_probe import RegistryProbe
+from agent.edge.registry_client import RegistryProbe
 from agent.model.credential import Credential
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive

@@ -21,10 +21,10 @@ from agent.observe.log import Log
 from agent.observe.redaction import Scrubber
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
-from agent.web.listening import bind_unix
+from agent.web.sockets import bind_unix
 from agent.web.token import Bearer, TokenFile
 from tests.codes.world import LOGIN, World
-from tests.fakes import FakeClock, FakeJournal, FakeLog, NoLookout, process
+from tests.fakes import FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
 from tests.hostile.screens import ATTACK, RAW, Screens
 from tests.rig.waiting import PATIENCE_S
 from tests.services.test_logins import GHCR, Stage
@@ -93,14 +93,14 @@ async def test_a_secret_that_comes_and_goes_while_its_logout_hangs() -> None:
     """Two logouts of one registry may be under way; the one that ends last finds nothing to do, and ends nobody."""
     stage = Stage()
     stage.settings.removed("logout")
-    answers, turns, taken_out = asyncio.Event(), asyncio.Lock(), stage.custody.release
+    answers, turns, taken_out = asyncio.Event(), asyncio.Lock(), stage.reconciler.remove
 
     async def hang(registry: Registry) -> bool:
         async with turns:
             await answers.wait()
             return await taken_out(registry)
 
-    stage.custody.release = hang  # type: ignore[method-assign]  # a credential helper that takes its time
+    stage.reconciler.remove = hang  # type: ignore[method-assign]  # a credential helper that takes its time
     running = asyncio.create_task(stage.logins.run())
     try:
         for secrets in ([GHCR], [], [GHCR], []):
@@ -109,7 +109,7 @@ async def test_a_secret_that_comes_and_goes_while_its_logout_hangs() -> None:
         await stage.clock.settle()
         assert not running.done()
         await stage.follow(GHCR)
-        assert stage.custody.kept == {"ghcr.io": "right"}
+        assert stage.reconciler.stored == {"ghcr.io": "right"}
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -162,8 +162,10 @@ async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pyte
     """The first pass goes on, the status says why, and all is well when the file system answers again."""
     monkeypatch.setattr(tools_service, "_SEARCH_S", 0.05)
     probes, clock = HangingPath(), FakeClock()
-    board = Board(process(), clock.now, FakeJournal())
-    watch = ToolWatch(probes, clock, board, FakeLog(), NoLookout(), engine_address="unix:///x", on_docker=lambda: None)
+    board = Board(process(), clock.now, FakeWarningLog())
+    watch = ToolWatch(
+        probes, clock, board, FakeLog(), NoFileWatcher(), engine_address="unix:///x", on_docker=lambda: None
+    )
     try:
         for _ in range(5):
             await watch.look()

@@ -1,4 +1,4 @@
-"""The agent's own services as `agent.parts` wires them, without those that read files or listen."""
+"""The agent's own services as `agent.wiring` wires them, without those that read files or listen."""
 
 import asyncio
 from collections import Counter
@@ -7,24 +7,24 @@ from itertools import count
 from random import Random
 from typing import Any, Final
 
-from agent.edge.ledger import Ledger
-from agent.model.plan import Found
+from agent.edge.state_file import StateFile
+from agent.model.plan import SecretSet
 from agent.model.secret import parse_secret
 from agent.model.status import OpenWarning
 from agent.services.board import Board
 from agent.services.clock_watch import ClockWatch
 from agent.services.credentials import Credentials
-from agent.services.custody import Custody
+from agent.services.docker_login import DockerLogin
+from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
 from agent.services.planning import Planning
-from agent.services.refusals import Refusals
-from agent.services.sign_in import SignIn
-from agent.services.surroundings import Surroundings
+from agent.services.reconciler import ConfigReconciler
+from agent.services.rejections import Rejections
 from agent.settings import Settings
-from tests.fakes import NoLookout, process
+from tests.fakes import NoFileWatcher, process
 from tests.longlife.outside import Aws, Cli, DockerConfig, NoHelpers, NoPodman, RegistryServer
 from tests.longlife.warp import WarpClock
-from tests.services.login_parts import FakeDocker
+from tests.services.login_fakes import FakeDocker
 
 
 class Tally:
@@ -59,11 +59,11 @@ class AgentInside:
         servers: Mapping[str, RegistryServer],
         *,
         config: DockerConfig,
-        ledger: Ledger,
+        state_file: StateFile,
     ) -> None:
         settings = Settings()
         self.tally: Final = Tally()
-        self.ledger: Final = ledger
+        self.state_file: Final = state_file
         self.board: Final = Board(process(), clock.now, self.tally)
         self.credentials: Final = Credentials(
             tokens=aws,
@@ -71,24 +71,24 @@ class AgentInside:
             settings=lambda: settings,
             board=self.board,
             log=self.tally,
-            draw=lambda: chance.uniform(-1, 1),
+            jitter=lambda: chance.uniform(-1, 1),
         )
-        self.custody: Final = Custody(
+        self.reconciler: Final = ConfigReconciler(
             config=config,
             helpers=NoHelpers(),
             podman=NoPodman(),
-            ledger=self.ledger,
+            state_file=self.state_file,
             board=self.board,
             clock=clock,
             log=self.tally,
-            lookout=NoLookout(),
+            watcher=NoFileWatcher(),
         )
         cli, numbers = Cli(servers), count(1)
-        surroundings = Surroundings(
+        dependencies = LoginDependencies(
             credentials=self.credentials,
-            sign_in=SignIn(cli, cli, cli, lambda: settings.docker.login_timeout_s),
-            custody=self.custody,
-            refusals=Refusals(self.ledger, clock.now),
+            docker_login=DockerLogin(cli, cli, cli, lambda: settings.docker.login_timeout_s),
+            reconciler=self.reconciler,
+            rejections=Rejections(self.state_file, clock.now),
             docker=FakeDocker(),
             board=self.board,
             clock=clock,
@@ -97,18 +97,18 @@ class AgentInside:
             new_id=lambda: f"{next(numbers):08x}",
         )
         self.logins: Final = Logins(
-            surroundings, board=self.board, ledger=self.ledger, tokens=self.credentials, want_aws=lambda _: None
+            dependencies, board=self.board, state_file=self.state_file, tokens=self.credentials, want_aws=lambda _: None
         )
         self._planning: Final = Planning(lambda: settings, None, self.logins.follow)
         self._clock_watch: Final = ClockWatch(clock, self.board, self.tally, self._look_at_clock)
 
     def give(self, secrets: Sequence[Mapping[str, object]]) -> None:
         parsed = tuple(parse_secret(fields, "life", f"[{index}]") for index, fields in enumerate(secrets))
-        self._planning.take(Found(parsed))
+        self._planning.take(SecretSet(parsed))
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for service in (self.logins, self.custody, self._clock_watch):
+            for service in (self.logins, self.reconciler, self._clock_watch):
                 group.create_task(service.run(), name=service.name)
 
     def sizes(self) -> dict[str, int]:
@@ -116,12 +116,12 @@ class AgentInside:
         snapshot = self.board.snapshot
         return {
             "tasks": len(asyncio.all_tasks()),
-            "tokens held": len(self.credentials._holdings),
+            "tokens held": len(self.credentials._held),
             "logins": len(self.logins._logins) + len(self.logins._tasks) + len(self.logins._skipped),
-            "releases": self.logins._departures.open,
-            "charges": len(self.custody._charges) + len(self.custody._turns),
-            "ledger": len(self.ledger.entries()),
-            "refusals": len(self.ledger._rejections),
+            "releases": self.logins._cleanup.pending,
+            "managed logins": len(self.reconciler._logins) + len(self.reconciler._locks),
+            "state_file": len(self.state_file.entries()),
+            "refusals": len(self.state_file._rejections),
             "rows": len(snapshot.registries) + len(self.board._stored_in),
             "warnings": len(snapshot.warnings) + len(self.board._owned),
             "cleared": len(snapshot.cleared),

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from agent.edge.ledger import Ledger
+from agent.edge.state_file import StateFile
 from agent.model.status import CLEARED_KEPT
 from tests.longlife.agent_inside import AgentInside
 from tests.longlife.outside import REJECTED, Aws, DockerConfig, RegistryServer
@@ -45,13 +45,13 @@ _TICKS_AN_HOUR: Final = 2 * 1800 + 360 + 120 + 150 * 9
 
 _REGISTRIES: Final = 9
 _MOST: Final = {
-    # The agent, three services, the sweep, the driver of this life; a login each, and a check of custody's each.
+    # The agent, three services, the sweep, the driver of this life; a login each, and a check of each stored login.
     "tasks": 6 + 2 * _REGISTRIES,
     "tokens held": 3,
     "logins": 2 * _REGISTRIES,
     "releases": 0,
-    "charges": 2 * _REGISTRIES,
-    "ledger": _REGISTRIES,
+    "managed logins": 2 * _REGISTRIES,
+    "state_file": _REGISTRIES,
     "refusals": _REGISTRIES,
     "rows": 2 * _REGISTRIES,
     "warnings": 5 * _REGISTRIES,
@@ -116,11 +116,11 @@ class Life:
         self._expired_since: Final[dict[str, float]] = {}
         self._out_since: Final[dict[str, float]] = {}
         self._checked_at = -_CHECK_EVERY_S
-        self._ledger: Final = Ledger(None, Path("/nowhere"))
+        self._state_file: Final = StateFile(None, Path("/nowhere"))
         self.agent = self._new_agent()
 
     async def live(self, days: int, *, restarts: bool = False) -> Figures:
-        """So many days; with `restarts` the agent begins anew after each new secret, with what its ledger knows."""
+        """So many days; with `restarts` the agent begins anew after each new secret, with what its state_file knows."""
         self._restarts = restarts
         self._running = self._begin()
         self._loop.settled = self._check_sometimes
@@ -139,7 +139,9 @@ class Life:
         return self.figures
 
     def _new_agent(self) -> AgentInside:
-        return AgentInside(self.clock, self._chance, self.aws, self.servers, config=self.config, ledger=self._ledger)
+        return AgentInside(
+            self.clock, self._chance, self.aws, self.servers, config=self.config, state_file=self._state_file
+        )
 
     def _begin(self) -> asyncio.Task[None]:
         running = asyncio.create_task(self.agent.run(), name="agent")
@@ -295,7 +297,7 @@ class Life:
     def _check(self) -> None:
         self._checked_at = now = self._loop.time()
         self.figures.checks += 1
-        ends = {hostname: entry.expires_at for hostname, entry in self.agent.ledger.entries().items()}
+        ends = {hostname: entry.expires_at for hostname, entry in self.agent.state_file.entries().items()}
         for hostname, server in self.servers.items():
             kept = self.config.password(hostname)
             possible = self._is_possible(hostname, server)

@@ -13,8 +13,8 @@ from random import Random
 from typing import Any, Final
 
 from agent.model.credential import AwsIdentity, Credential, EcrToken
-from agent.model.docker_auth import Document, Entry, encode_entry, entries
-from agent.model.login_failure import Fault, Seen
+from agent.model.docker_config import Document, Entry, encode_entry, entries
+from agent.model.docker_errors import Fault, ProbeResult
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsAccessDenied, AwsThrottled, AwsUnreachable
 from agent.model.registry import Registry, parse_hostname
@@ -199,7 +199,7 @@ class RegistryServer:
             self.refused = (password, self.clock.now())
         return 1, _WORDS[verdict].format(host=self.hostname)
 
-    def seen(self, password: str | None) -> Seen:
+    def seen(self, password: str | None) -> ProbeResult:
         """What `/v2/` answers, with this password or none."""
         now = self.clock.now()
         how = self.outages.how(now)
@@ -211,13 +211,13 @@ class RegistryServer:
             if status != 200 and password is not None:
                 self.refused = (password, now)
             detail = "Your authorization token has expired." if status == 403 else ""
-            return Seen(now, status=status, detail=detail, refused=status == 401 and password is not None)
+            return ProbeResult(now, status=status, detail=detail, refused=status == 401 and password is not None)
         wait = min(self.outages.end(now) - now, timedelta(minutes=2))
         return {
-            "refused": Seen(now, fault=Fault.UNREACHABLE, detail="connection refused"),
-            "silent": Seen(now, fault=Fault.TIMEOUT),
-            "busy": Seen(now, status=429, retry_after=wait),
-            "failing": Seen(now, status=503),
+            "refused": ProbeResult(now, fault=Fault.UNREACHABLE, detail="connection refused"),
+            "silent": ProbeResult(now, fault=Fault.TIMEOUT),
+            "busy": ProbeResult(now, status=429, retry_after=wait),
+            "failing": ProbeResult(now, status=503),
         }[how]
 
     def _verdict(self, password: str) -> str | None:
@@ -282,7 +282,7 @@ class Cli:
         entry = encode_entry(Entry(credential.username, credential.password)) if code == 0 else None
         return Result(Finished(code, stderr.encode()), entry)
 
-    async def look(self, registry: Registry, credential: Credential | None, timeout: float) -> Seen:
+    async def probe(self, registry: Registry, credential: Credential | None, timeout: float) -> ProbeResult:
         server = self._servers[registry.hostname]
         await asyncio.sleep(min(0.2, timeout))
         return server.seen(_password(credential) if credential else None)

@@ -10,14 +10,14 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from agent.edge.http import Reply
 from agent.model.credential import Credential
-from agent.model.login_failure import explain, read_stderr
+from agent.model.docker_errors import explain, read_stderr
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryError
 from agent.model.registry import parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.status import State
 from tests.fakes import EPOCH
 from tests.fuzz.answers import CannedProbe
-from tests.services.login_parts import ECR, Bench, plan
+from tests.services.login_fakes import ECR, Bench, plan
 
 
 async def test_a_ready_token_that_ends_by_the_registrys_clock_is_soon_out() -> None:
@@ -32,7 +32,7 @@ async def test_a_ready_token_that_ends_by_the_registrys_clock_is_soon_out() -> N
         over = bench.clock.now() >= ends + timedelta(seconds=2)
         return EcrTokenExpired(ECR, "expired") if over else None
 
-    bench.sign_in.answer = by_its_clock
+    bench.docker_login.answer = by_its_clock
     secret = {"name": "ready", "hostname": ECR, "username": "AWS", "password": token}
     running = asyncio.create_task(bench.login(plan(secret).logins[0]).run())
     await bench.clock.advance(3600)
@@ -41,7 +41,7 @@ async def test_a_ready_token_that_ends_by_the_registrys_clock_is_soon_out() -> N
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert bench.state() is State.EXPIRED
-    assert bench.custody.kept == {}
+    assert bench.reconciler.stored == {}
 
 
 @pytest.mark.parametrize("challenge", ["Basic realm=x", 'Bearer realm="https://auth.example/token"'])
@@ -51,7 +51,7 @@ async def test_a_password_that_the_agents_own_look_sent_in_vain_is_refused(chall
     probe = CannedProbe()
     probe.reply = Reply(401, CIMultiDictProxy(CIMultiDict({"WWW-Authenticate": challenge})), b"")
     said = read_stderr(b"login attempt to https://ghcr.io/v2/ failed with status: 503 Service Unavailable")
-    problem = explain(said, await probe.look(registry, credential, 5.0), "ghcr.io", "team")
+    problem = explain(said, await probe.probe(registry, credential, 5.0), "ghcr.io", "team")
     assert isinstance(problem, LoginRejected)
-    problem = explain(said, await probe.look(registry, None, 5.0), "ghcr.io", "team")
+    problem = explain(said, await probe.probe(registry, None, 5.0), "ghcr.io", "team")
     assert isinstance(problem, RegistryError), "without the password a 401 is no answer to it"

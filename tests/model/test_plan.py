@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential
 from agent.model.plan import AwsDefaults, Plan, make_plan
-from agent.model.problems.surroundings import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
+from agent.model.problems.environment import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
 from agent.model.secret import Kind, RegistrySecret, parse_secret
 from agent.model.sensitive import Sensitive
 

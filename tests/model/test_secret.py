@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model.problems.surroundings import SecretInvalid
+from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import Registry
 from agent.model.secret import Kind, RegistrySecret, Scope, parse_secret
 from agent.model.sensitive import Sensitive

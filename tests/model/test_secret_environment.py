@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model.secret_documents import Reading
 from agent.model.secret_environment import read_environment
+from agent.model.secret_formats import ParseResult
 
 PASSWORD = "hunter2-hunter2"
 
 
-def logins(reading: Reading) -> list[tuple[str, str, str | None]]:
+def logins(reading: ParseResult) -> list[tuple[str, str, str | None]]:
     return [(secret.name, secret.registry.hostname, secret.username) for secret in reading.secrets]
 
 
@@ -59,7 +59,7 @@ def test_an_incomplete_set_names_the_missing_variable(missing: str) -> None:
 def test_variables_that_are_all_empty_are_not_there() -> None:
     """Compose files pass such on."""
     empty = codespaces("A", SERVER="", USER="", PASSWORD="") | {"REGISTRY_AGENT_SECRETS": "", "GITPOD_IMAGE_AUTH": ""}
-    assert read_environment(empty) == Reading()
+    assert read_environment(empty) == ParseResult()
 
 
 def test_gitpod_s_list_is_read() -> None:
@@ -88,4 +88,4 @@ def test_a_bad_gitpod_item_costs_only_itself(item: str) -> None:
 @given(st.sampled_from(["REGISTRY_AGENT_SECRETS", "GITPOD_IMAGE_AUTH", "X_CONTAINER_REGISTRY_USER"]), st.text())
 def test_no_value_makes_it_fail(variable: str, value: str) -> None:
     """Whatever stands in a variable is a secret or a fault."""
-    assert isinstance(read_environment({variable: value}), Reading)
+    assert isinstance(read_environment({variable: value}), ParseResult)

@@ -100,7 +100,7 @@ def test_every_event_is_in_the_list_and_in_the_document() -> None:
             first = node.args[0]
             if node.func.attr in {"debug", "info", "warning", "error", "exception"} and isinstance(first, ast.Constant):
                 logged.add(first.value)
-            if node.func.attr == "_release" and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
+            if node.func.attr == "_remove" and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
                 logged.add(node.args[1].value)
     logged = {name for name in logged if isinstance(name, str) and re.fullmatch(r"[a-z_]+\.[a-z_]+", name)}
     said_by_a_variable = {"warning.raised", "log.dropped"}

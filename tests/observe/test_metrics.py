@@ -9,21 +9,21 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.model.problems.keeping import ReportFailed
 from agent.model.problems.registry import LoginRejected
+from agent.model.problems.stored_login import ReportFailed
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase, RegistryStatus, State
+from agent.observe.counters import Counters
 from agent.observe.metrics import Metrics
-from agent.observe.tally import Tally
 from agent.services.board import Board
-from tests.fakes import EPOCH, FakeClock, FakeJournal, process
+from tests.fakes import EPOCH, FakeClock, FakeWarningLog, process
 from tests.rig.needs import need
 
 ROW = RegistryStatus("ghcr.io", 'te"am', "project", "basic", EPOCH)
 
 
 def snapshot() -> Snapshot:
-    board = Board(process(), FakeClock().now, FakeJournal())
+    board = Board(process(), FakeClock().now, FakeWarningLog())
     board.put_registry(ROW)
     board.put_registry(
         replace(
@@ -43,9 +43,9 @@ def snapshot() -> Snapshot:
     return board.snapshot
 
 
-def tally() -> Tally:
+def counters() -> Counters:
     """Counted from events as the services log them."""
-    tally = Tally()
+    counters = Counters()
     for event in (
         {"event": "login.failed", "registry": "quay.io", "code": "registry_dns", "seconds": 2.5},
         {"event": "login.succeeded", "registry": "quay.io", "seconds": 0.3},
@@ -55,8 +55,8 @@ def tally() -> Tally:
         {"event": "report.sent", "seconds": 0.1},
         {"event": "secrets.changed"},
     ):
-        tally.note(event)
-    return tally
+        counters.count(event)
+    return counters
 
 
 def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -70,7 +70,7 @@ def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
 
 def test_what_prometheus_reads() -> None:
     """States, warnings, attempts, expiry and jumps, each under its own name."""
-    found = samples(Metrics(tally(), lambda: 7).render(snapshot())[0].decode())
+    found = samples(Metrics(counters(), lambda: 7).render(snapshot())[0].decode())
     expected = {
         ("registry_agent_build_info", ("1.0.0",)): 1,
         ("registry_agent_start_time_seconds", ()): EPOCH.timestamp(),
@@ -107,21 +107,23 @@ def test_what_prometheus_reads() -> None:
 
 def test_every_name_is_ours() -> None:
     """None of the library's own process_ and python_ metrics, and no secret's name."""
-    text = Metrics(tally(), lambda: 0).render(snapshot())[0].decode()
+    text = Metrics(counters(), lambda: 0).render(snapshot())[0].decode()
     assert [line for line in text.splitlines() if not re.match("(# (HELP|TYPE) )?registry_agent_", line)] == []
     assert 'te"am' not in text
 
 
 def test_the_library_is_loaded_by_the_first_scrape() -> None:
     """An agent that nobody scrapes never pays for it."""
-    code = "import sys, agent.observe.metrics as m, agent.observe.tally; sys.exit('prometheus_client' in sys.modules)"
+    code = (
+        "import sys, agent.observe.metrics as m, agent.observe.counters; sys.exit('prometheus_client' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
 
 
 def test_promtool_has_nothing_to_say() -> None:
     """Names, types, units and help texts are as Prometheus wants them."""
     need("promtool")
-    text = Metrics(tally(), lambda: 7).render(snapshot())[0]
+    text = Metrics(counters(), lambda: 7).render(snapshot())[0]
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False, timeout=30)
     assert checked.returncode == 0, checked.stderr
     assert (checked.stdout + checked.stderr).strip() == b""
@@ -129,7 +131,7 @@ def test_promtool_has_nothing_to_say() -> None:
 
 def test_the_documents_name_every_metric() -> None:
     """With its type and its labels; none is named that is not there."""
-    rendered = text_string_to_metric_families(Metrics(tally(), lambda: 7).render(snapshot())[0].decode())
+    rendered = text_string_to_metric_families(Metrics(counters(), lambda: 7).render(snapshot())[0].decode())
     told = set()
     for family in rendered:
         name = f"{family.name}_total" if family.type == "counter" else family.name

@@ -5,9 +5,9 @@ from typing import Final
 
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsAccessDenied
-from agent.model.problems.keeping import LoginRestored, RenewalFailing, TokenExpired
+from agent.model.problems.environment import AwsCliMissing, SecretInvalid
 from agent.model.problems.registry import LoginRejected, RegistryDns
-from agent.model.problems.surroundings import AwsCliMissing, SecretInvalid
+from agent.model.problems.stored_login import LoginRestored, RenewalFailing, TokenExpired
 from agent.model.status import Engine, Phase, RegistryStatus, State, Tool, Tools
 from tests.web.serving import Serving
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser, Page
 
-from agent.demo.listening import Listener
+from agent.demo.listener import Listener
 from agent.settings import StatusSettings
 from tests.page import axe
 from tests.page.browser import watching

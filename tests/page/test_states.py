@@ -7,8 +7,8 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser, Locator
 
-from agent.model.problems.keeping import RenewalFailing
 from agent.model.problems.registry import RegistryDns, RegistryTimeout
+from agent.model.problems.stored_login import RenewalFailing
 from agent.model.status import Phase, State
 from tests.page import axe
 from tests.page.browser import Watched, watching

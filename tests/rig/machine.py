@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from agent.demo.listening import Handler, Listener
+from agent.demo.listener import Handler, Listener
 from tests.rig.authority import Authority
 from tests.rig.namespace import Namespace
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from playwright.sync_api import Browser
 
 from tests.codes.world import Warning_, World
-from tests.doctor.patient import Doctor, Link, Told
+from tests.doctor.machine import Doctor, Link, Told
 from tests.scenarios.window import address_of
 
 _EXAMINED_S = 170.0

@@ -14,7 +14,7 @@ from tests.codes.here import Here
 from tests.codes.hunted import hunted
 from tests.codes.programs import script
 from tests.codes.world import World
-from tests.doctor.patient import Doctor, Told
+from tests.doctor.machine import Doctor, Told
 from tests.rig.needs import need
 from tests.scenarios.everyday import BASIC, EVERYDAY, TOKEN
 from tests.scenarios.fault import Fault

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from agent.model.problem import Problem, Severity
-from agent.model.problems.keeping import RenewalFailing
 from agent.model.problems.registry import LoginRejected, RegistryDns
+from agent.model.problems.stored_login import RenewalFailing
 from agent.model.status import CLEARED_KEPT, Condition, Phase
 from agent.services.board import Board
-from tests.fakes import FakeClock, FakeJournal, process
+from tests.fakes import FakeClock, FakeWarningLog, process
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def journal() -> FakeJournal:
-    return FakeJournal()
+def journal() -> FakeWarningLog:
+    return FakeWarningLog()
 
 
 @pytest.fixture
-def board(clock: FakeClock, journal: FakeJournal) -> Board:
+def board(clock: FakeClock, journal: FakeWarningLog) -> Board:
     return Board(process(), clock.now, journal, lambda text: text.replace("hunter2", "[redacted]"))
 
 
@@ -31,7 +31,7 @@ def dns(hostname: str = "ghcr.io") -> Problem:
     return RegistryDns(hostname, f"the name {hostname} does not resolve")
 
 
-def test_what_an_owner_no_longer_says_is_mended(board: Board, journal: FakeJournal) -> None:
+def test_what_an_owner_no_longer_says_is_mended(board: Board, journal: FakeWarningLog) -> None:
     """A report replaces the owner's last one; another owner's stays."""
     board.report("a", [dns(), LoginRejected("quay.io", "no")])
     board.report("b", [dns("gcr.io")])
@@ -44,7 +44,7 @@ def test_what_an_owner_no_longer_says_is_mended(board: Board, journal: FakeJourn
     assert [warning.code for warning in journal.cleared] == ["login_rejected"]
 
 
-def test_the_same_again_is_counted_and_logged_once(board: Board, clock: FakeClock, journal: FakeJournal) -> None:
+def test_the_same_again_is_counted_and_logged_once(board: Board, clock: FakeClock, journal: FakeWarningLog) -> None:
     """first_seen stays, last_seen and count move."""
     first = clock.now()
     board.report("a", [dns()])
@@ -65,7 +65,7 @@ def test_a_problem_that_two_owners_see_goes_with_the_last(board: Board) -> None:
     assert not board.snapshot.warnings
 
 
-def test_a_warning_that_becomes_an_error_is_logged_again(board: Board, journal: FakeJournal) -> None:
+def test_a_warning_that_becomes_an_error_is_logged_again(board: Board, journal: FakeWarningLog) -> None:
     """The urgent window is news."""
     board.report("a", [RenewalFailing("ghcr.io", "fails")])
     board.report("a", [RenewalFailing("ghcr.io", "fails", severity=Severity.ERROR)])

@@ -4,13 +4,13 @@ import asyncio
 
 from agent.services.board import Board
 from agent.services.clock_watch import ClockWatch
-from tests.fakes import FakeClock, FakeJournal, FakeLog, process
+from tests.fakes import FakeClock, FakeLog, FakeWarningLog, process
 
 
 async def test_jumps_are_counted_and_drift_is_not() -> None:
     """Ten hours of sleep and a clock set back are jumps; a second of correction is none."""
     clock, log, woken = FakeClock(), FakeLog(), []
-    board = Board(process(), clock.now, FakeJournal())
+    board = Board(process(), clock.now, FakeWarningLog())
     task = asyncio.create_task(ClockWatch(clock, board, log, lambda: woken.append(clock.now())).run())
     await clock.advance(60)
     clock.jump(1)

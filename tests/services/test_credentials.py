@@ -58,7 +58,7 @@ class FakeBoard:
 
 
 class World:
-    """The service with all its surroundings; `draw` is what the renewals' spread is drawn as."""
+    """The service with all its dependencies; `draw` is what the renewals' spread is drawn as."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -73,7 +73,7 @@ class World:
             settings=lambda: self.settings,
             board=self.board,
             log=self.log,
-            draw=self._draw,
+            jitter=self._draw,
             on_token=lambda: self.news.append(self.credentials.may_work(IDENTITY)),
         )
         self.news: list[bool] = []

@@ -15,21 +15,21 @@ import pytest
 from aiohttp import web
 
 from agent.demo.faults import Answer, Broken, Fault
-from agent.demo.listening import Listener
+from agent.demo.listener import Listener
 from agent.demo.registries import Auth, BasicAuth, PretendRegistry, TokenAuth
 from agent.demo.tls import AUTHORITY, server_context
 from agent.edge.docker_cli import DockerCli
 from agent.edge.http import HttpClient
-from agent.edge.registry_probe import RegistryProbe
+from agent.edge.registry_client import RegistryClient
 from agent.model.credential import Credential
 from agent.model.problem import Problem
 from agent.model.sensitive import Sensitive
-from agent.services.sign_in import SignIn
+from agent.services.docker_login import DockerLogin
 from tests.prepare.steps import DOCKER_CLIS
 from tests.rig.authority import Authority
 from tests.rig.needs import prepared
-from tests.services.login_parts import plan
-from tests.services.test_sign_in import Tools
+from tests.services.login_fakes import plan
+from tests.services.test_docker_login import Tools
 
 FETCHED: Final = DOCKER_CLIS.result
 RELEASES: Final = ("bookworm", "trixie")
@@ -68,8 +68,8 @@ class Site:
     ) -> None:
         environment = {"PATH": os.environ["PATH"], "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]}
         cli = DockerCli(environment, directory / "run")
-        probe = RegistryProbe(HttpClient(), lambda: datetime.now(UTC))
-        self._sign_in: Final = SignIn(cli, probe, Tools(docker), lambda: 40.0)
+        probe = RegistryClient(HttpClient(), lambda: datetime.now(UTC))
+        self._docker_login: Final = DockerLogin(cli, probe, Tools(docker), lambda: 40.0)
         self._address: Final = address
         self._tls: Final = server_context() if address != ELSEWHERE else authority.context(address)
         self._stack: Final = stack
@@ -85,7 +85,7 @@ class Site:
             await door.down()
         secret = {"name": "team", "hostname": door.address, "username": "robot", "password": password}
         try:
-            await self._sign_in.sign_in(plan(secret).logins[0], Credential("robot", Sensitive(password)))
+            await self._docker_login.log_in(plan(secret).logins[0], Credential("robot", Sensitive(password)))
         except Problem as problem:
             return problem.code, registry.wrong.total()
         return "logged in", registry.logins.total()

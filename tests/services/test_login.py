@@ -9,14 +9,14 @@ from datetime import timedelta
 import pytest
 
 from agent.model.plan import Login
-from agent.model.problem import Pace
+from agent.model.problem import RetryClass
 from agent.model.problems.aws import AwsAccessDenied, AwsUnreachable, ClockSkew
-from agent.model.problems.keeping import ConfigUnwritable
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryRateLimited, RegistryUnreachable
+from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.status import State
 from agent.services.login import RegistryLogin
 from tests.fakes import EPOCH
-from tests.services.login_parts import ECR, HOURS, Bench, basic, native, plan
+from tests.services.login_fakes import ECR, HOURS, Bench, basic, native, plan
 
 Begin = Callable[[Login], Awaitable[RegistryLogin]]
 
@@ -47,21 +47,21 @@ async def test_a_good_password_logs_in_once_and_rests(bench: Bench, begin: Begin
     """A password that works is used once; nothing happens for a week."""
     await begin(basic())
     await bench.clock.advance(7 * 24 * HOURS)
-    assert bench.sign_in.tried == ["right"]
+    assert bench.docker_login.tried == ["right"]
     assert bench.state() is State.LOGGED_IN
     assert bench.outcomes == 1
 
 
 async def test_a_passing_fault_is_tried_again_until_it_passes(bench: Bench, begin: Begin) -> None:
     """Waits grow to at most retry.max_wait_s; the warning goes with the fault."""
-    bench.sign_in.answer = lambda _: RegistryUnreachable("ghcr.io", "down")
+    bench.docker_login.answer = lambda _: RegistryUnreachable("ghcr.io", "down")
     await begin(basic())
     assert bench.state() is State.RETRYING
     await bench.clock.advance(2 * HOURS)
-    tries = len(bench.sign_in.tried)
+    tries = len(bench.docker_login.tried)
     assert 2 * 12 <= tries < 150
     assert bench.row.consecutive_failures == tries
-    bench.sign_in.answer = lambda _: None
+    bench.docker_login.answer = lambda _: None
     await bench.clock.advance(301)
     assert bench.state() is State.LOGGED_IN
     assert bench.warnings == {}
@@ -70,43 +70,43 @@ async def test_a_passing_fault_is_tried_again_until_it_passes(bench: Bench, begi
 
 async def test_a_wrong_password_is_not_tried_again_soon(bench: Bench, begin: Begin) -> None:
     """After a refusal nothing is tried for rejected_wait_s, since registries lock accounts."""
-    bench.sign_in.answer = lambda _: LoginRejected("ghcr.io", "wrong")
+    bench.docker_login.answer = lambda _: LoginRejected("ghcr.io", "wrong")
     await begin(basic())
     await bench.clock.advance(1799)
-    assert len(bench.sign_in.tried) == 1
+    assert len(bench.docker_login.tried) == 1
     assert bench.state() is State.REJECTED
     await bench.clock.advance(2)
-    assert len(bench.sign_in.tried) == 2
+    assert len(bench.docker_login.tried) == 2
 
 
 async def test_asking_goes_past_a_refusal(bench: Bench, begin: Begin) -> None:
     """`renew` tries at once, takes over a person's entry, and its id is the attempt's."""
-    bench.sign_in.answer = lambda _: LoginRejected("ghcr.io", "wrong")
+    bench.docker_login.answer = lambda _: LoginRejected("ghcr.io", "wrong")
     login = await begin(basic())
-    bench.sign_in.answer = lambda _: None
-    attempt_id = login.ask()
+    bench.docker_login.answer = lambda _: None
+    attempt_id = login.request_now()
     await bench.clock.settle()
     assert bench.state() is State.LOGGED_IN
     assert bench.row.attempt_id == attempt_id
     assert bench.row.attempting is False
-    assert bench.custody.taken_over == [True]
+    assert bench.reconciler.taken_over == [True]
 
 
 async def test_retry_after_is_obeyed(bench: Bench, begin: Begin) -> None:
     """A registry that says when to come back is not asked before."""
-    bench.sign_in.answer = lambda _: RegistryRateLimited("ghcr.io", "slow down", wait=timedelta(seconds=900))
+    bench.docker_login.answer = lambda _: RegistryRateLimited("ghcr.io", "slow down", wait=timedelta(seconds=900))
     await begin(basic())
-    assert bench.refusals.held is not None
-    assert bench.refusals.held[1] == EPOCH + timedelta(seconds=900)
+    assert bench.rejections.held is not None
+    assert bench.rejections.held[1] == EPOCH + timedelta(seconds=900)
     await bench.clock.advance(899)
-    assert len(bench.sign_in.tried) == 1
+    assert len(bench.docker_login.tried) == 1
     await bench.clock.advance(2)
-    assert len(bench.sign_in.tried) == 2
+    assert len(bench.docker_login.tried) == 2
 
 
 async def test_a_refusal_by_aws_ends_when_aws_gives_somebody_a_token(bench: Bench, begin: Begin) -> None:
     """A registry of the same identity was renewed, or `aws.*` was set otherwise; its own registry's refusal stays."""
-    bench.credentials.problem = AwsAccessDenied("aws", "no", pace=Pace.REJECTED)
+    bench.credentials.problem = AwsAccessDenied("aws", "no", retry_class=RetryClass.REJECTED)
     login = await begin(native())
     bench.credentials.problem = None
     login.wake()
@@ -116,52 +116,52 @@ async def test_a_refusal_by_aws_ends_when_aws_gives_somebody_a_token(bench: Benc
     login.wake()
     await bench.clock.settle()
     assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
-    bench.sign_in.answer = lambda _: LoginRejected(ECR, "wrong")
-    login.ask()
+    bench.docker_login.answer = lambda _: LoginRejected(ECR, "wrong")
+    login.request_now()
     await bench.clock.settle()
-    tried = len(bench.sign_in.tried)
+    tried = len(bench.docker_login.tried)
     login.wake()
     await bench.clock.settle()
-    assert len(bench.sign_in.tried) == tried
+    assert len(bench.docker_login.tried) == tried
 
 
 async def test_a_refusal_from_before_a_restart_holds(bench: Bench, begin: Begin) -> None:
     """A restart of the agent is no new try, and the status says why nothing is tried."""
-    bench.refusals.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(seconds=600))
+    bench.rejections.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(seconds=600))
     await begin(basic())
     assert bench.state() is State.REJECTED
     assert bench.warnings == {"login_rejected": "error"}
     assert bench.outcomes == 1
     await bench.clock.advance(599)
-    assert bench.sign_in.tried == []
+    assert bench.docker_login.tried == []
     await bench.clock.advance(2)
-    assert bench.sign_in.tried == ["right"]
+    assert bench.docker_login.tried == ["right"]
 
 
 async def test_a_wait_that_the_registry_asked_for_holds_across_a_restart(bench: Bench, begin: Begin) -> None:
     """However much longer than a refusal's it is."""
-    bench.refusals.held = (RegistryRateLimited("ghcr.io", "slow down"), EPOCH + timedelta(hours=2))
+    bench.rejections.held = (RegistryRateLimited("ghcr.io", "slow down"), EPOCH + timedelta(hours=2))
     await begin(basic())
     assert (bench.state(), bench.warnings) == (State.RETRYING, {"registry_rate_limited": "warning"})
     await bench.clock.advance(2 * HOURS - 1)
-    assert bench.sign_in.tried == []
+    assert bench.docker_login.tried == []
     await bench.clock.advance(2)
-    assert bench.sign_in.tried == ["right"]
+    assert bench.docker_login.tried == ["right"]
 
 
 async def test_a_refusal_kept_under_a_clock_far_ahead_is_no_life_sentence(bench: Bench, begin: Begin) -> None:
     """However far away the kept moment is, the wait is at most rejected_wait_s."""
-    bench.refusals.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(days=3650))
+    bench.rejections.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(days=3650))
     await begin(basic())
     await bench.clock.advance(1801)
-    assert bench.sign_in.tried == ["right"]
+    assert bench.docker_login.tried == ["right"]
 
 
 async def test_a_token_is_renewed_at_its_time(bench: Bench, begin: Begin) -> None:
     """A day of a 12-hour token, due at half of its life: a new login each six hours, each with a new token."""
     await begin(native())
     await bench.clock.advance(24 * HOURS + 1)
-    assert bench.sign_in.tried == [f"token-{n}" for n in range(5)]
+    assert bench.docker_login.tried == [f"token-{n}" for n in range(5)]
     assert bench.row.expires_at == EPOCH + timedelta(hours=36)
     assert bench.row.identity == "arn:aws:test"
 
@@ -170,11 +170,11 @@ async def test_a_renewal_that_was_asked_for_is_not_over_with_a_failure(bench: Be
     """While AWS gives no new token it keeps failing: that the old one still works is not what was asked."""
     login = await begin(native())
     bench.credentials.problem = AwsUnreachable("aws", "no route")
-    login.ask()
+    login.request_now()
     await bench.clock.settle()
     bench.credentials.problem = None
     await bench.clock.advance(301)
-    assert bench.sign_in.tried == ["token-0", "token-1"]
+    assert bench.docker_login.tried == ["token-0", "token-1"]
     assert bench.warnings == {}
 
 
@@ -184,7 +184,7 @@ async def test_after_a_suspend_what_is_due_is_renewed_at_once(bench: Bench, begi
     bench.clock.jump(10 * HOURS)
     login.wake()
     await bench.clock.settle()
-    assert bench.sign_in.tried == ["token-0", "token-1"]
+    assert bench.docker_login.tried == ["token-0", "token-1"]
 
 
 async def test_without_a_word_a_suspend_is_noticed_within_a_tick(bench: Bench, begin: Begin) -> None:
@@ -192,7 +192,7 @@ async def test_without_a_word_a_suspend_is_noticed_within_a_tick(bench: Bench, b
     await begin(native())
     bench.clock.jump(10 * HOURS)
     await bench.clock.advance(30)
-    assert bench.sign_in.tried == ["token-0", "token-1"]
+    assert bench.docker_login.tried == ["token-0", "token-1"]
 
 
 async def test_a_clock_set_back_does_not_put_the_renewal_off(bench: Bench, begin: Begin) -> None:
@@ -200,7 +200,7 @@ async def test_a_clock_set_back_does_not_put_the_renewal_off(bench: Bench, begin
     await begin(native())
     bench.clock.jump(-365 * 24 * HOURS)
     await bench.clock.advance(6 * HOURS + 1)
-    assert bench.sign_in.tried == ["token-0", "token-1"]
+    assert bench.docker_login.tried == ["token-0", "token-1"]
 
 
 async def test_a_failing_renewal_keeps_the_login_until_its_end(bench: Bench, begin: Begin) -> None:
@@ -212,11 +212,11 @@ async def test_a_failing_renewal_keeps_the_login_until_its_end(bench: Bench, beg
     assert bench.warnings == {"aws_unreachable": "warning", "renewal_failing": "warning"}
     await bench.clock.advance(5 * HOURS)
     assert bench.warnings == {"aws_unreachable": "warning", "renewal_failing": "error"}
-    assert bench.custody.kept == {ECR: "token-0"}
+    assert bench.reconciler.stored == {ECR: "token-0"}
     await bench.clock.advance(HOURS)
     assert bench.state() is State.EXPIRED
     assert bench.warnings == {"aws_unreachable": "warning", "token_expired": "error"}
-    assert bench.custody.kept == {}
+    assert bench.reconciler.stored == {}
     bench.credentials.problem = None
     await bench.clock.advance(301)
     assert bench.state() is State.LOGGED_IN
@@ -227,17 +227,17 @@ async def test_an_expiry_between_two_slow_tries_is_noticed_when_it_comes(bench: 
     """A refusal waits half an hour; the token ends meanwhile, and is taken out at its end, not at the next try."""
     bench.credentials.life = timedelta(minutes=20)
     await begin(native())
-    bench.credentials.problem = AwsUnreachable("aws", "refused", pace=Pace.REJECTED)
+    bench.credentials.problem = AwsUnreachable("aws", "refused", retry_class=RetryClass.REJECTED)
     await bench.clock.advance(20 * 60 + 1)
     assert bench.state() is State.EXPIRED
-    assert bench.custody.kept == {}
+    assert bench.reconciler.stored == {}
 
 
 async def test_a_token_that_the_registry_calls_expired_is_replaced_at_once(bench: Bench, begin: Begin) -> None:
     """ECR tokens can die early: its 403 brings a new token in the same attempt."""
-    bench.sign_in.answer = lambda password: EcrTokenExpired(ECR, "expired") if password == "token-0" else None
+    bench.docker_login.answer = lambda password: EcrTokenExpired(ECR, "expired") if password == "token-0" else None
     await begin(native())
-    assert bench.sign_in.tried == ["token-0", "token-1"]
+    assert bench.docker_login.tried == ["token-0", "token-1"]
     assert bench.state() is State.LOGGED_IN
     assert bench.row.attempts == 1
 
@@ -258,32 +258,32 @@ async def test_without_docker_the_registry_is_skipped_until_it_comes(bench: Benc
 
 async def test_a_configuration_that_cannot_be_written_is_told_and_tried_again(bench: Bench, begin: Begin) -> None:
     """The registry said yes, but nothing is stored: that is a failure, with its own code."""
-    bench.custody.problem = ConfigUnwritable("ghcr.io", "the disk is full")
+    bench.reconciler.problem = ConfigUnwritable("ghcr.io", "the disk is full")
     await begin(basic())
     assert bench.state() is State.RETRYING
     assert bench.warnings == {"config_unwritable": "error"}
-    bench.custody.problem = None
+    bench.reconciler.problem = None
     await bench.clock.advance(301)
     assert bench.state() is State.LOGGED_IN
 
 
 async def test_a_bug_costs_one_attempt_and_is_told(bench: Bench, begin: Begin) -> None:
     """A fault of the agent itself is a warning with its name, and is tried again like a passing one."""
-    bench.sign_in.answer = lambda _: KeyError("surprise")
+    bench.docker_login.answer = lambda _: KeyError("surprise")
     await begin(basic())
     assert bench.warnings == {"internal_error": "error"}
     assert "login.crashed" in bench.log.names()
-    bench.sign_in.answer = lambda _: None
+    bench.docker_login.answer = lambda _: None
     await bench.clock.advance(301)
     assert bench.state() is State.LOGGED_IN
 
 
 async def test_retries_of_one_login_share_its_id(bench: Bench, begin: Begin) -> None:
     """A support person follows one id through all tries to their outcome."""
-    bench.sign_in.answer = lambda _: RegistryUnreachable("ghcr.io", "down")
+    bench.docker_login.answer = lambda _: RegistryUnreachable("ghcr.io", "down")
     await begin(basic())
     await bench.clock.advance(60)
-    bench.sign_in.answer = lambda _: None
+    bench.docker_login.answer = lambda _: None
     await bench.clock.advance(301)
     ids = {fields["attempt_id"] for _, event, fields in bench.log.events if event.startswith("login.")}
     assert ids == {bench.row.attempt_id}
@@ -295,46 +295,46 @@ async def test_a_ready_token_past_its_end_is_looked_at_seldom(bench: Bench, begi
     secret = {"name": "ready", "hostname": ECR, "username": "AWS", "password": ended}
     await begin(plan(secret).logins[0])
     await bench.clock.advance(HOURS)
-    assert len(bench.sign_in.tried) == 1 + HOURS / 300
+    assert len(bench.docker_login.tried) == 1 + HOURS / 300
     assert bench.state() is State.LOGGED_IN
-    bench.sign_in.answer = lambda _: EcrTokenExpired(ECR, "expired")
+    bench.docker_login.answer = lambda _: EcrTokenExpired(ECR, "expired")
     await bench.clock.advance(301)
     assert bench.state() is State.EXPIRED
-    assert bench.custody.kept == {}
+    assert bench.reconciler.stored == {}
 
 
 async def test_a_clock_that_leaps_ahead_ends_no_token(bench: Bench, begin: Begin) -> None:
     """AWS says that our clock is wrong, so the token's end is told by the time that really went by."""
     await begin(native())
-    bench.credentials.problem = ClockSkew("aws", "780 min ahead", pace=Pace.SOON)
+    bench.credentials.problem = ClockSkew("aws", "780 min ahead", retry_class=RetryClass.SOON)
     bench.clock.jump(13 * HOURS)
     await bench.clock.advance(2 * HOURS)
     assert bench.state() is State.LOGGED_IN
-    assert bench.custody.kept == {ECR: "token-0"}
+    assert bench.reconciler.stored == {ECR: "token-0"}
     await bench.clock.advance(10 * HOURS + 301)
     assert bench.state() is State.EXPIRED
-    assert bench.custody.kept == {}
+    assert bench.reconciler.stored == {}
 
 
 async def test_a_clock_set_right_is_noticed_on_tokens_too(bench: Bench, begin: Begin) -> None:
     """The registry is looked at again, with the token that is there."""
-    bench.sign_in.amiss = (ClockSkew(ECR, "7 min ahead"),)
+    bench.docker_login.amiss = (ClockSkew(ECR, "7 min ahead"),)
     login = await begin(native())
-    bench.sign_in.amiss = ()
+    bench.docker_login.amiss = ()
     login.wake()
     await bench.clock.settle()
     assert bench.warnings == {}
-    assert bench.sign_in.tried == ["token-0", "token-0"]
+    assert bench.docker_login.tried == ["token-0", "token-0"]
 
 
 async def test_a_clock_that_was_set_right_is_noticed(bench: Bench, begin: Begin) -> None:
     """A password has no renewal to bring the next look at the registry's clock, so the warning brings one."""
-    bench.sign_in.amiss = (ClockSkew("ghcr.io", "20 min ahead"),)
+    bench.docker_login.amiss = (ClockSkew("ghcr.io", "20 min ahead"),)
     login = await begin(basic())
     assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {"clock_skew": "error"})
-    bench.sign_in.amiss = ()
+    bench.docker_login.amiss = ()
     login.wake()
     await bench.clock.settle()
     assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
     await bench.clock.advance(HOURS)
-    assert len(bench.sign_in.tried) == 2
+    assert len(bench.docker_login.tried) == 2

@@ -8,25 +8,25 @@ from datetime import datetime, timedelta
 import pytest
 
 from agent.model.credential import AwsIdentity
-from agent.model.ledger import LedgerEntry
 from agent.model.problems.aws import AwsUnreachable
-from agent.model.problems.keeping import CredentialStoreFailed
 from agent.model.problems.registry import LoginRejected
+from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.status import Phase, State
+from agent.model.stored_state import StoredLogin
 from agent.services.logins import Logins
 from tests.fakes import EPOCH
-from tests.services.login_parts import ECR, HOURS, Bench, plan
+from tests.services.login_fakes import ECR, HOURS, Bench, plan
 
 GHCR = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
 HUB = {"name": "hub", "hostname": "docker.io", "username": "bob", "password": "hub-password"}
 NATIVE = {"name": "team-ecr", "hostname": ECR, "username": "runner-native"}
 
 
-class FakeLedger:
+class FakeStateFile:
     def __init__(self) -> None:
-        self.known: dict[str, LedgerEntry] = {}
+        self.known: dict[str, StoredLogin] = {}
 
-    def entries(self) -> dict[str, LedgerEntry]:
+    def entries(self) -> dict[str, StoredLogin]:
         return self.known
 
 
@@ -41,12 +41,12 @@ class FakeTokens:
 class Stage(Bench):
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = FakeLedger()
+        self.state_file = FakeStateFile()
         self.aws_wanted: list[bool] = []
         self.logins = Logins(
-            self.surroundings,
+            self.dependencies,
             board=self.board,
-            ledger=self.ledger,
+            state_file=self.state_file,
             tokens=FakeTokens(),
             want_aws=self.aws_wanted.append,
         )
@@ -72,7 +72,7 @@ async def stage() -> AsyncIterator[Stage]:
 async def test_running_begins_when_each_was_attempted_whatever_came_of_it(stage: Stage) -> None:
     """A refusal counts as an attempt; the phase does not wait for success."""
     assert stage.phase() is Phase.STARTING
-    stage.sign_in.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
+    stage.docker_login.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
     await stage.follow(GHCR, HUB)
     assert stage.phase() is Phase.RUNNING
     assert stage.states() == {"ghcr.io": State.REJECTED, "docker.io": State.LOGGED_IN}
@@ -82,10 +82,10 @@ async def test_what_is_wanted_first_is_met_once(stage: Stage) -> None:
     """Before any login is kept: only what was there at the start may be the image's. Also where there is one pass."""
     await stage.follow(GHCR, HUB)
     await stage.follow(GHCR)
-    assert list(map(sorted, stage.custody.met)) == [["docker.io", "ghcr.io"]]
+    assert list(map(sorted, stage.reconciler.noted)) == [["docker.io", "ghcr.io"]]
     once = Stage()
     await once.logins.once(plan(GHCR))
-    assert once.custody.met == [["ghcr.io"]]
+    assert once.reconciler.noted == [["ghcr.io"]]
 
 
 async def test_without_secrets_running_begins_after_the_first_reading(stage: Stage) -> None:
@@ -108,25 +108,25 @@ async def test_running_waits_for_an_address_that_is_slow(stage: Stage) -> None:
 async def test_a_secret_that_went_while_the_agent_was_down_is_logged_out(stage: Stage) -> None:
     """Where the settings say logout, and only once every source was read without a fault."""
     stage.settings.removed("logout")
-    stage.custody.kept["docker.io"] = "hub-password"
-    stage.ledger.known["docker.io"] = LedgerEntry(docker_key="docker.io", digests=())
-    stage.logins.follow(replace(plan(GHCR), sound=False, complete=False))
+    stage.reconciler.stored["docker.io"] = "hub-password"
+    stage.state_file.known["docker.io"] = StoredLogin(docker_key="docker.io", digests=())
+    stage.logins.follow(replace(plan(GHCR), all_sources_ok=False, complete=False))
     await stage.clock.settle()
-    assert "docker.io" in stage.custody.kept
+    assert "docker.io" in stage.reconciler.stored
     await stage.follow(GHCR)
-    assert "docker.io" not in stage.custody.kept
+    assert "docker.io" not in stage.reconciler.stored
 
 
 async def test_a_source_that_is_mended_later_tells_what_went_meanwhile(stage: Stage) -> None:
     """One that was broken at the first reading may have held the secret; once it is whole it is known."""
     stage.settings.removed("logout")
-    stage.custody.kept["docker.io"] = "hub-password"
-    stage.ledger.known["docker.io"] = LedgerEntry(docker_key="docker.io", digests=())
-    stage.logins.follow(replace(plan(GHCR), sound=False))
+    stage.reconciler.stored["docker.io"] = "hub-password"
+    stage.state_file.known["docker.io"] = StoredLogin(docker_key="docker.io", digests=())
+    stage.logins.follow(replace(plan(GHCR), all_sources_ok=False))
     await stage.clock.settle()
-    assert (stage.phase(), "docker.io" in stage.custody.kept) == (Phase.RUNNING, True)
+    assert (stage.phase(), "docker.io" in stage.reconciler.stored) == (Phase.RUNNING, True)
     await stage.follow(GHCR)
-    assert "docker.io" not in stage.custody.kept
+    assert "docker.io" not in stage.reconciler.stored
 
 
 async def test_a_secret_that_was_disabled_and_then_removed_is_logged_out(stage: Stage) -> None:
@@ -134,9 +134,9 @@ async def test_a_secret_that_was_disabled_and_then_removed_is_logged_out(stage: 
     stage.settings.removed("logout")
     await stage.follow(GHCR, HUB)
     await stage.follow(GHCR, {**HUB, "enabled": False})
-    assert "docker.io" in stage.custody.kept
+    assert "docker.io" in stage.reconciler.stored
     await stage.follow(GHCR)
-    assert (stage.custody.kept, stage.states()) == ({"ghcr.io": "right"}, {"ghcr.io": State.LOGGED_IN})
+    assert (stage.reconciler.stored, stage.states()) == ({"ghcr.io": "right"}, {"ghcr.io": State.LOGGED_IN})
 
 
 @pytest.mark.parametrize("expires_at", [None, EPOCH])
@@ -144,19 +144,19 @@ async def test_an_excluded_registry_is_left_alone(stage: Stage, expires_at: date
     """Also where its secret went while the agent was down, or its token has ended: the person keeps it."""
     stage.settings.removed("logout")
     stage.settings.excluded("https://index.docker.io/v1/")
-    stage.custody.kept["docker.io"] = "hub-password"
-    stage.ledger.known["docker.io"] = LedgerEntry(docker_key="docker.io", digests=(), expires_at=expires_at)
+    stage.reconciler.stored["docker.io"] = "hub-password"
+    stage.state_file.known["docker.io"] = StoredLogin(docker_key="docker.io", digests=(), expires_at=expires_at)
     await stage.follow(GHCR)
     await stage.clock.advance(31)
-    assert "docker.io" in stage.custody.kept
+    assert "docker.io" in stage.reconciler.stored
 
 
 @pytest.mark.parametrize(("there", "state"), [(True, State.LOGGED_IN), (False, State.RETRYING)])
 async def test_a_login_of_before_counts_only_while_docker_has_it(stage: Stage, *, there: bool, state: State) -> None:
     """Somebody logged out while the agent was down, and AWS gives no token: nothing is logged in."""
-    stage.ledger.known[ECR] = LedgerEntry(docker_key=ECR, digests=(), expires_at=EPOCH + timedelta(hours=6))
+    stage.state_file.known[ECR] = StoredLogin(docker_key=ECR, digests=(), expires_at=EPOCH + timedelta(hours=6))
     if there:
-        stage.custody.kept[ECR] = "token-of-before"
+        stage.reconciler.stored[ECR] = "token-of-before"
     stage.credentials.problem = AwsUnreachable("aws", "x")
     await stage.follow(NATIVE)
     assert stage.states() == {ECR: state}
@@ -165,23 +165,25 @@ async def test_a_login_of_before_counts_only_while_docker_has_it(stage: Stage, *
 
 async def test_a_dead_token_goes_although_its_registry_has_another_secret_now(stage: Stage) -> None:
     """A password that is refused leaves the token of before in its place, until that ends."""
-    stage.custody.kept["ghcr.io"] = "token-of-before"
-    stage.ledger.known["ghcr.io"] = LedgerEntry(docker_key="ghcr.io", digests=(), expires_at=EPOCH + timedelta(hours=1))
-    stage.sign_in.answer = lambda _: LoginRejected("ghcr.io", "wrong")
+    stage.reconciler.stored["ghcr.io"] = "token-of-before"
+    stage.state_file.known["ghcr.io"] = StoredLogin(
+        docker_key="ghcr.io", digests=(), expires_at=EPOCH + timedelta(hours=1)
+    )
+    stage.docker_login.answer = lambda _: LoginRejected("ghcr.io", "wrong")
     await stage.follow(GHCR)
-    assert "ghcr.io" in stage.custody.kept
+    assert "ghcr.io" in stage.reconciler.stored
     await stage.clock.advance(HOURS + 1)
-    assert "ghcr.io" not in stage.custody.kept
+    assert "ghcr.io" not in stage.reconciler.stored
     assert stage.warnings.keys() == {"login_rejected", "token_expired"}
 
 
 async def test_a_secret_that_changes_during_its_first_attempt_was_not_attempted(stage: Stage) -> None:
     """The phase waits for the login that takes its place."""
-    stage.sign_in.hanging = "ghcr.io"
+    stage.docker_login.hanging = "ghcr.io"
     await stage.follow(GHCR)
     await stage.follow({**GHCR, "password": "new"})
     assert stage.phase() is Phase.STARTING
-    stage.sign_in.hanging = ""
+    stage.docker_login.hanging = ""
     await stage.follow({**GHCR, "password": "newer"})
     assert (stage.phase(), stage.states()) == (Phase.RUNNING, {"ghcr.io": State.LOGGED_IN})
 
@@ -189,49 +191,49 @@ async def test_a_secret_that_changes_during_its_first_attempt_was_not_attempted(
 @pytest.mark.parametrize("hanging", ["ghcr.io", ""])
 async def test_who_asked_hears_of_the_login_that_takes_the_others_place(stage: Stage, hanging: str) -> None:
     """Whether the attempt had begun or not: the secret's new login has the id that was promised, and takes over."""
-    stage.sign_in.hanging = "ghcr.io"
+    stage.docker_login.hanging = "ghcr.io"
     await stage.follow(GHCR)
     if hanging:  # an attempt that was asked for, and has begun
-        stage.sign_in.hanging = ""
+        stage.docker_login.hanging = ""
         await stage.follow({**GHCR, "password": "other"})
-        stage.sign_in.hanging = hanging
+        stage.docker_login.hanging = hanging
     (promised,) = stage.logins.renew("ghcr.io")
     await stage.clock.settle()
     (before,) = stage.board.snapshot.registries
     assert (before.attempting, before.attempt_id == promised) == (True, bool(hanging))
-    stage.sign_in.hanging = ""
+    stage.docker_login.hanging = ""
     await stage.follow({**GHCR, "password": "new"})
     (after,) = stage.board.snapshot.registries
     assert (after.attempt_id, after.attempting, after.state) == (promised, False, State.LOGGED_IN)
-    assert stage.custody.taken_over[-1] is True
+    assert stage.reconciler.taken_over[-1] is True
 
 
 async def test_a_logout_that_fails_is_tried_again_and_a_secret_that_returns_clears_it(stage: Stage) -> None:
     """The error stands as long as it is true, and no longer."""
     stage.settings.removed("logout")
     await stage.follow(GHCR)
-    stage.custody.problem = CredentialStoreFailed("ghcr.io", "it hangs")
+    stage.reconciler.problem = CredentialStoreFailed("ghcr.io", "it hangs")
     await stage.follow()
     assert stage.warnings == {"credential_store_failed": "error"}
-    stage.custody.problem = None
+    stage.reconciler.problem = None
     await stage.clock.advance(31)
-    assert (stage.warnings, stage.custody.kept) == ({}, {})
+    assert (stage.warnings, stage.reconciler.stored) == ({}, {})
     await stage.follow(GHCR)
-    stage.custody.problem = CredentialStoreFailed("ghcr.io", "it hangs")
+    stage.reconciler.problem = CredentialStoreFailed("ghcr.io", "it hangs")
     await stage.follow()
-    stage.custody.problem = None
+    stage.reconciler.problem = None
     await stage.follow(GHCR)
     await stage.clock.advance(31)
-    assert (stage.warnings, stage.custody.kept) == ({}, {"ghcr.io": "right"})
+    assert (stage.warnings, stage.reconciler.stored) == ({}, {"ghcr.io": "right"})
 
 
 async def test_a_changed_secret_is_used_at_once(stage: Stage) -> None:
     """Even after a refusal that would wait half an hour; the other registry is not touched."""
-    stage.sign_in.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
+    stage.docker_login.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
     await stage.follow(GHCR, HUB)
     await stage.follow({**GHCR, "password": "new"}, HUB)
     assert stage.states()["ghcr.io"] is State.LOGGED_IN
-    assert sorted(stage.sign_in.tried) == ["hub-password", "new", "right"]
+    assert sorted(stage.docker_login.tried) == ["hub-password", "new", "right"]
     assert stage.warnings == {}
 
 
@@ -241,18 +243,18 @@ async def test_a_secret_that_goes_leaves_its_login(stage: Stage) -> None:
     await stage.follow(GHCR)
     await stage.clock.advance(11 * HOURS)
     assert stage.states() == {"ghcr.io": State.LOGGED_IN}
-    assert stage.custody.kept[ECR] == "token-0"
-    assert stage.custody.left == [ECR]
-    assert "token-1" not in stage.sign_in.tried
+    assert stage.reconciler.stored[ECR] == "token-0"
+    assert stage.reconciler.forgotten == [ECR]
+    assert "token-1" not in stage.docker_login.tried
 
 
 async def test_a_kept_login_is_taken_out_when_its_token_ends(stage: Stage) -> None:
     """Also one that only the state directory knows of: a stale login is worse than none."""
-    stage.custody.kept[ECR] = "token-from-yesterday"
-    stage.ledger.known[ECR] = LedgerEntry(docker_key=ECR, digests=(), expires_at=EPOCH)
+    stage.reconciler.stored[ECR] = "token-from-yesterday"
+    stage.state_file.known[ECR] = StoredLogin(docker_key=ECR, digests=(), expires_at=EPOCH)
     await stage.follow(GHCR)
     await stage.clock.advance(31)
-    assert ECR not in stage.custody.kept
+    assert ECR not in stage.reconciler.stored
 
 
 async def test_a_secret_that_goes_is_logged_out_where_the_settings_say_so(stage: Stage) -> None:
@@ -260,12 +262,12 @@ async def test_a_secret_that_goes_is_logged_out_where_the_settings_say_so(stage:
     stage.settings.removed("logout")
     await stage.follow(GHCR, HUB)
     await stage.follow(HUB)
-    assert stage.custody.kept == {"docker.io": "hub-password"}
+    assert stage.reconciler.stored == {"docker.io": "hub-password"}
 
 
 async def test_a_hanging_registry_delays_no_other(stage: Stage) -> None:
     """One sign-in that never ends, nineteen that are done at once."""
-    stage.sign_in.hanging = "slow.example"
+    stage.docker_login.hanging = "slow.example"
     secrets = [{**GHCR, "name": f"team-{n}", "hostname": f"r{n}.example"} for n in range(19)]
     await stage.follow({**GHCR, "hostname": "slow.example"}, *secrets)
     states = stage.states()
@@ -276,21 +278,21 @@ async def test_a_hanging_registry_delays_no_other(stage: Stage) -> None:
 
 async def test_a_write_that_goes_on_delays_no_other(stage: Stage) -> None:
     """A credential helper finishes its write although the secret changed; a registry that is new logs in meanwhile."""
-    over = stage.custody.writing["ghcr.io"] = asyncio.Event()
+    over = stage.reconciler.writing["ghcr.io"] = asyncio.Event()
     await stage.follow(GHCR)
     await stage.follow({**GHCR, "password": "new"}, HUB)
     assert stage.states() == {"ghcr.io": State.PENDING, "docker.io": State.LOGGED_IN}
     over.set()
     await stage.clock.settle()
     assert stage.states() == {"ghcr.io": State.LOGGED_IN, "docker.io": State.LOGGED_IN}
-    assert stage.custody.kept == {"ghcr.io": "new", "docker.io": "hub-password"}
+    assert stage.reconciler.stored == {"ghcr.io": "new", "docker.io": "hub-password"}
 
 
 async def test_one_pass_that_is_cancelled_waits_for_a_write_that_goes_on() -> None:
     """`run --once` ends only when no credential helper is in the middle of its write."""
     once = Stage()
-    over = once.custody.writing["ghcr.io"] = asyncio.Event()
-    once.sign_in.hanging = "docker.io"
+    over = once.reconciler.writing["ghcr.io"] = asyncio.Event()
+    once.docker_login.hanging = "docker.io"
     running = asyncio.create_task(once.logins.once(plan(GHCR, HUB)))
     await once.clock.settle()
     running.cancel()
@@ -316,7 +318,7 @@ async def test_renew_gives_an_id_for_each_and_knows_no_strangers(stage: Stage) -
     ids = stage.logins.renew(None)
     await stage.clock.settle()
     assert sorted(ids) == sorted(row.attempt_id or "" for row in stage.board.snapshot.registries)
-    assert len(stage.sign_in.tried) == 4
+    assert len(stage.docker_login.tried) == 4
     with pytest.raises(LookupError):
         stage.logins.renew("quay.io")
 
@@ -326,15 +328,15 @@ async def test_one_pass_tells_whether_all_are_in() -> None:
     once = Stage()
     assert await once.logins.once(plan(GHCR, HUB)) is True
     once = Stage()
-    once.sign_in.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
+    once.docker_login.answer = lambda password: LoginRejected("ghcr.io", "wrong") if password == "right" else None
     assert await once.logins.once(plan(GHCR, HUB)) is False
-    assert sorted(once.sign_in.tried) == ["hub-password", "right"]
+    assert sorted(once.docker_login.tried) == ["hub-password", "right"]
 
 
 async def test_one_pass_respects_a_refusal_from_before() -> None:
     """A shell that calls `run --once` at each start does not lock an account."""
     once = Stage()
-    once.refusals.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(seconds=600))
+    once.rejections.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(seconds=600))
     assert await once.logins.once(plan(GHCR)) is False
-    assert once.sign_in.tried == []
+    assert once.docker_login.tried == []
     assert once.states() == {"ghcr.io": State.REJECTED}

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.model.problems.keeping import ReportFailed
 from agent.model.problems.registry import LoginRejected
+from agent.model.problems.stored_login import ReportFailed
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
 from agent.services.board import Board
 from agent.services.reports import Reports
 from agent.settings import ReportSettings, RetrySettings, Settings
-from tests.fakes import FakeClock, FakeJournal, FakeLog, process
+from tests.fakes import FakeClock, FakeLog, FakeWarningLog, process
 
 ON = Settings(
     report=ReportSettings(url="https://dash.example/in", interval_s=60),
@@ -54,7 +54,7 @@ class Pushing:
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
-        self.board = Board(process(), self.clock.now, FakeJournal())
+        self.board = Board(process(), self.clock.now, FakeWarningLog())
         self.receiver = Receiver(self.clock)
         self.reports = Reports(
             self.board, self.receiver, Encoder(), lambda: self.settings, clock=self.clock, log=FakeLog()

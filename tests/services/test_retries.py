@@ -43,7 +43,7 @@ def test_the_wait_is_drawn_evenly_below_the_longest() -> None:
     """Full jitter."""
     state = RetryCallState(AsyncRetrying(), None, (), {})
     state.attempt_number = 20
-    waits = [wait_after(AwsThrottled("aws", "x"), state, SETTINGS, leeway_s=HALF_AN_HOUR) for _ in range(2000)]
+    waits = [wait_after(AwsThrottled("aws", "x"), state, SETTINGS, slack_s=HALF_AN_HOUR) for _ in range(2000)]
     assert all(0 <= wait <= 1800 for wait in waits)
     assert 800 < sum(waits) / len(waits) < 1000
-    assert wait_after(AwsAccessDenied("aws", "x"), state, SETTINGS, leeway_s=HALF_AN_HOUR) == SETTINGS.rejected_wait_s
+    assert wait_after(AwsAccessDenied("aws", "x"), state, SETTINGS, slack_s=HALF_AN_HOUR) == SETTINGS.rejected_wait_s

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from agent.services.sandbox_watch import SandboxWatch
-from tests.fakes import FakeClock, FakeLog, NoLookout
+from tests.fakes import FakeClock, FakeLog, NoFileWatcher
 
 
 class FakeSandbox:
@@ -21,7 +21,7 @@ class FakeSandbox:
 async def test_a_lost_sandbox_is_told_once() -> None:
     """It asks every two seconds; the one who is told ends the agent."""
     sandbox, clock, log, told = FakeSandbox(), FakeClock(), FakeLog(), asyncio.Event()
-    task = asyncio.create_task(SandboxWatch(sandbox, clock, NoLookout(), log, told.set).run())
+    task = asyncio.create_task(SandboxWatch(sandbox, clock, NoFileWatcher(), log, told.set).run())
     while not clock.waiting:  # noqa: ASYNC110 - the look is in a thread
         await asyncio.sleep(0)
     sandbox.lost = True

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from agent.edge import secret_files
-from agent.model.plan import Found
+from agent.model.plan import SecretSet
 from agent.model.problem import Problem
-from agent.model.problems.surroundings import SecretsUnavailable
-from agent.model.secret_documents import Answer, Reading, read_answer
+from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_environment import read_environment
+from agent.model.secret_formats import FetchResult, ParseResult, read_answer
 from agent.services import secret_sources
 from agent.services.secrets import Secrets
 from agent.settings import SecretsSettings, Settings
-from tests.fakes import ClockedLookout, FakeClock, FakeLog, NoLookout
+from tests.fakes import ClockedFileWatcher, FakeClock, FakeLog, NoFileWatcher
 from tests.rig.waiting import PATIENCE_S
 
 URL = "https://secrets.example.com/"
@@ -39,7 +39,7 @@ class FakeAddress:
         self.answer: str | SecretsUnavailable | None = '{"secrets": []}'
         self.asked: list[tuple[str, str | None]] = []
 
-    async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> Answer:
+    async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> FetchResult:
         del token_file
         self.asked.append((url, etag))
         if self.answer is None:
@@ -47,7 +47,7 @@ class FakeAddress:
         if isinstance(self.answer, SecretsUnavailable):
             raise self.answer
         new = f'"{self.answer}"'
-        return Answer(None if etag == new else read_answer(str(self.answer), url), new)
+        return FetchResult(None if etag == new else read_answer(str(self.answer), url), new)
 
 
 class Record:
@@ -71,11 +71,11 @@ class Record:
         self.order.append("protect")
         self.protected = set(values)
 
-    def on_change(self, found: Found) -> None:
+    def on_change(self, found: SecretSet) -> None:
         self.order.append("change")
         self.told.append([secret.name for secret in found.secrets])
         self.complete.append(found.complete)
-        self.sound.append(found.sound)
+        self.sound.append(found.all_sources_ok)
 
     @property
     def codes(self) -> list[str]:
@@ -93,8 +93,8 @@ class Bench:
         self.log = FakeLog()
         self.address = FakeAddress()
         self.files: secret_sources.Files = secret_files
-        self.lookout: NoLookout | ClockedLookout = NoLookout()
-        self.environment = Reading()
+        self.watcher: NoFileWatcher | ClockedFileWatcher = NoFileWatcher()
+        self.environment = ParseResult()
         self.credentials: Path | None = None
         self.secrets: Secrets
 
@@ -112,8 +112,8 @@ class Bench:
             address=self.address,
             environment=self.environment,
             credentials_directory=self.credentials,
-            draw=lambda: 0.0,
-            lookout=self.lookout,
+            jitter=lambda: 0.0,
+            watcher=self.watcher,
             on_change=self.record.on_change,
         )
         return self.secrets
@@ -204,7 +204,7 @@ class CountingFiles:
     def directories(self, directory: Path) -> Iterable[Path]:
         return secret_files.directories(directory)
 
-    def read(self, directory: Path) -> Mapping[str, Reading]:
+    def read(self, directory: Path) -> Mapping[str, ParseResult]:
         self.reads += 1
         return secret_files.read(directory)
 
@@ -335,7 +335,7 @@ async def test_new_directories_that_hang_take_nothing_away(
 class FailingFiles(CountingFiles):
     """There is nothing to see of what makes reading fail."""
 
-    def read(self, directory: Path) -> Mapping[str, Reading]:
+    def read(self, directory: Path) -> Mapping[str, ParseResult]:
         self.reads += 1
         if self.reads <= 2:
             raise SecretsUnavailable(str(directory), "too many open files")
@@ -344,7 +344,7 @@ class FailingFiles(CountingFiles):
 
 async def test_what_failed_is_read_again_although_nothing_changes(bench: Bench) -> None:
     """Also where somebody else looks whether anything does."""
-    bench.files, bench.lookout = FailingFiles(), ClockedLookout(bench.clock)
+    bench.files, bench.watcher = FailingFiles(), ClockedFileWatcher(bench.clock)
     bench.write("a.json", item("one"))
     async with bench.running():
         assert bench.record.codes == ["secrets_unavailable"]
@@ -355,7 +355,7 @@ async def test_what_failed_is_read_again_although_nothing_changes(bench: Bench) 
 
 
 class BrokenFiles(CountingFiles):
-    def read(self, directory: Path) -> Mapping[str, Reading]:
+    def read(self, directory: Path) -> Mapping[str, ParseResult]:
         raise RuntimeError(f"hunter2 {directory}")
 
 
@@ -503,7 +503,7 @@ async def test_one_reading_for_run_once(url_bench: Bench) -> None:
     assert url_bench.record.protected == {"password-of-from-file", "password-of-one"}
     url_bench.address.answer = SecretsUnavailable(URL, "down")
     found = await url_bench.build().read_once()
-    assert not found.sound
+    assert not found.all_sources_ok
     assert [secret.name for secret in found.secrets] == ["from-file"]
     assert url_bench.record.codes == ["secret_invalid", "secrets_unavailable"]
     assert url_bench.record.told == []

@@ -9,11 +9,11 @@ import pytest
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.tool_probes import ToolProbes
-from agent.model.problems.surroundings import no_docker
+from agent.model.problems.environment import no_docker
 from agent.model.status import Engine
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
-from tests.fakes import FakeClock, FakeJournal, FakeLog, NoLookout, process
+from tests.fakes import FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
 from tests.rig.waiting import PATIENCE_S
 
 
@@ -23,12 +23,12 @@ def program(path: Path, text: str) -> None:
 
 
 class Stage:
-    def __init__(self, tmp_path: Path, lookout: NoLookout | None = None) -> None:
+    def __init__(self, tmp_path: Path, watcher: NoFileWatcher | None = None) -> None:
         self.bin = tmp_path / "bin"
         self.bin.mkdir(mode=0o755)
         environ = {"PATH": f"{tmp_path}/earlier:{self.bin}", "DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}
         self.clock = FakeClock()
-        self.board = Board(process(), self.clock.now, FakeJournal())
+        self.board = Board(process(), self.clock.now, FakeWarningLog())
         self.engine = DockerEngine(environ)
         cli = DockerCli(environ, tmp_path / "run")
         self.came = 0
@@ -38,7 +38,7 @@ class Stage:
             self.clock,
             self.board,
             FakeLog(),
-            lookout or NoLookout(),
+            watcher or NoFileWatcher(),
             engine_address=self.engine.address,
             on_docker=self._note,
         )
@@ -64,7 +64,7 @@ class CountedProbes(ToolProbes):
         return found
 
 
-class MissesIt(NoLookout):
+class MissesIt(NoFileWatcher):
     """It turns, and sees no change."""
 
     turning = True
@@ -97,7 +97,7 @@ async def test_a_docker_that_comes_later_is_found_and_told(stage: Stage) -> None
 
 
 async def test_a_docker_that_was_found_gone_is_waited_for(tmp_path: Path) -> None:
-    """Even where it comes back as the same file before the lookout has missed it: within 15 s, and the logins hear."""
+    """Even where it comes back as the same file before the watcher has missed it: within 15 s, and the logins hear."""
     stage = Stage(tmp_path, MissesIt())
     docker, away = stage.bin / "docker", stage.bin / "away"
     program(docker, "echo Docker version 28.2.2, build e6534b4")

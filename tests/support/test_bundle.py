@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from agent.edge.agent_socket import AgentSocket
+from agent.edge.agent_client import AgentClient
 from agent.settings_loader import load_settings
 from agent.support.bundle import make_bundle
-from agent.support.part import LARGEST, Ask, Missing, Part
-from agent.support.parts import PARTS
+from agent.support.bundle_part import LARGEST, BundleContext, BundlePart, NotCollected
+from agent.support.bundle_parts import PARTS
 from tests.rig.waiting import PATIENCE_S
 from tests.support.conftest import Machine, unpacked
 from tests.support.stub import answering, program
@@ -149,20 +149,20 @@ async def test_ctrl_c_ends_it_at_once(machine: Machine) -> None:
     assert [*machine.here.iterdir()] == []
 
 
-def ask(machine: Machine) -> Ask:
-    return Ask(
+def ask(machine: Machine) -> BundleContext:
+    return BundleContext(
         loaded=load_settings(machine.settings, machine.env, {}),
         config=machine.settings,
         flags={},
         environ=machine.env,
         user="ada",
-        agent=AgentSocket([machine.socket]),
+        agent=AgentClient([machine.socket]),
         now=datetime(2026, 1, 1, tzinfo=UTC),
     )
 
 
-def part(name: str, collect: Callable[[Ask], Any], timeout: float = PATIENCE_S) -> Part:
-    return Part(name, "a test", collect, timeout)
+def part(name: str, collect: Callable[[BundleContext], Any], timeout: float = PATIENCE_S) -> BundlePart:
+    return BundlePart(name, "a test", collect, timeout)
 
 
 async def test_a_part_that_hangs_fails_or_is_huge_costs_nothing_but_itself(
@@ -172,20 +172,20 @@ async def test_a_part_that_hangs_fails_or_is_huge_costs_nothing_but_itself(
     monkeypatch.setattr("agent.support.bundle._REDACTION_S", PATIENCE_S)
     monkeypatch.setattr("agent.support.bundle._SECRETS_S", PATIENCE_S)
 
-    async def hangs(_: Ask) -> str:
+    async def hangs(_: BundleContext) -> str:
         await asyncio.Event().wait()
         return ""
 
-    async def fails(_: Ask) -> str:
+    async def fails(_: BundleContext) -> str:
         raise ZeroDivisionError("hunter2")
 
-    async def missing(_: Ask) -> str:
-        raise Missing("there is none")
+    async def missing(_: BundleContext) -> str:
+        raise NotCollected("there is none")
 
-    async def huge(_: Ask) -> str:
+    async def huge(_: BundleContext) -> str:
         return "".join(f"line {number}\n" for number in range(LARGEST // 8))
 
-    async def small(_: Ask) -> str:
+    async def small(_: BundleContext) -> str:
         return "lone \udc80 surrogate"
 
     parts = [part("hangs", hangs, 0.1), *(part(f.__name__, f) for f in (fails, missing, huge, small))]

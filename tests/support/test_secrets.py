@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from agent.support.bundle_parts import _doctor_environment
 from agent.support.known_secrets import of_environment
-from agent.support.parts import _doctor_environment
 from tests.hunt.canary import Canary, Hunt, nasty_texts
 from tests.rig.waiting import PATIENCE_S
 from tests.support.conftest import Machine, unpacked

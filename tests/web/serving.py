@@ -13,8 +13,8 @@ import aiohttp
 from agent.edge.http import read_token_file
 from agent.model.snapshot import Snapshot
 from agent.model.status import RegistryStatus, State
+from agent.observe.counters import Counters
 from agent.observe.metrics import Metrics
-from agent.observe.tally import Tally
 from agent.observe.timeline import Timeline
 from agent.services.board import Board
 from agent.settings import Settings, StatusSettings
@@ -22,7 +22,7 @@ from agent.web.document import StatusDocument
 from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
-from tests.fakes import EPOCH, FakeClock, FakeJournal, FakeLog, process
+from tests.fakes import EPOCH, FakeClock, FakeLog, FakeWarningLog, process
 from tests.rig.waiting import PATIENCE_S
 
 
@@ -62,10 +62,10 @@ class Serving:
     inherited: socket.socket | None = None
 
     def __post_init__(self) -> None:
-        self.board = Board(process(), self.clock.now, FakeJournal())
+        self.board = Board(process(), self.clock.now, FakeWarningLog())
         self.document = StatusDocument(self.clock)
         self.socket = self.directory / "agent.sock"
-        metrics = BrokenMetrics() if self.broken else Metrics(Tally(), lambda: 0)
+        metrics = BrokenMetrics() if self.broken else Metrics(Counters(), lambda: 0)
         self.timeline = Timeline(str, self.clock.now)
         pages = Pages(lambda: self.status.allow_origins)
         self.routes = Routes(

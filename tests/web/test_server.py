@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.settings import StatusSettings
-from agent.web.listening import bind_unix
+from agent.web.sockets import bind_unix
 from tests.rig.waiting import PATIENCE_S
 from tests.web.serving import Serving, serving, until
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from agent.demo.listening import Listener
+from agent.demo.listener import Listener
 from tests.codes.here import Here
 from tests.rig.namespace import environment
 from tests.rig.waiting import PATIENCE_S, until

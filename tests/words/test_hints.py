@@ -6,8 +6,8 @@ from typing import Final
 import pytest
 
 from agent.model import hints
-from agent.model.aws_failure import AwsRefusal, problem_of
-from agent.model.login_failure import Fault, Said, Seen, explain
+from agent.model.aws_errors import AwsRefusal, problem_of
+from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
 from agent.model.problem import Needs, Problem
 from agent.model.problems import codes
 from agent.model.problems.aws import AwsAccessDenied, AwsKeysRefused
@@ -35,7 +35,7 @@ def test_a_hint_is_short_and_says_whose_turn_it_is(code: str) -> None:
 
 def test_a_hint_names_the_host() -> None:
     """HOST stands for it in what the classes say, and nobody has to put it in."""
-    problem = explain(Said("", fault=Fault.TIMEOUT), None, HOST, "team")
+    problem = explain(CliOutput("", fault=Fault.TIMEOUT), None, HOST, "team")
     assert f"https://{HOST}/v2/" in problem.hint
     assert "HOST" not in problem.hint
 
@@ -52,14 +52,14 @@ def test_a_hint_names_the_host() -> None:
 )
 def test_a_certificate_is_mended_by_its_fault(said: str, hint: str) -> None:
     """No file of a CA mends a certificate that has expired."""
-    problem = explain(Said(said, fault=Fault.TLS), None, HOST, "team")
+    problem = explain(CliOutput(said, fault=Fault.TLS), None, HOST, "team")
     assert type(problem) is RegistryTls
     assert hint in problem.hint
 
 
 def test_a_captive_portal_is_the_persons_turn() -> None:
     """Waiting mends nothing there: somebody must log in."""
-    problem = explain(Said("Login Succeeded"), Seen(NOW, status=200, registry=False), HOST, "team")
+    problem = explain(CliOutput("Login Succeeded"), ProbeResult(NOW, status=200, registry=False), HOST, "team")
     assert type(problem) is NotARegistry
     assert (problem.code, problem.needs) == ("registry_error", Needs.USER)
     assert problem.hint == hints.SOMEBODY_ELSE.replace("HOST", HOST)

@@ -18,21 +18,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import agent
-from agent.edge.agent_socket import AgentSocket, NoAgent
-from agent.edge.repairs import Account, advice
+from agent.edge.agent_client import AgentClient, AgentNotRunning
+from agent.edge.permission_hints import Account, permission_hint
 from agent.model import hints
-from agent.model.aws_failure import AwsRefusal, problem_of
+from agent.model.aws_errors import AwsRefusal, problem_of
 from agent.model.commands import command
-from agent.model.docker_auth import Entry
-from agent.model.login_failure import Fault, Said, explain
+from agent.model.docker_config import Entry
+from agent.model.docker_errors import CliOutput, Fault, explain
 from agent.model.problem import Problem
-from agent.model.problems.keeping import ConfigUnwritable, CredentialStoreFailed
-from agent.model.problems.surroundings import NotDockersCli
+from agent.model.problems.environment import NotDockersCli
+from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import parse_hostname
 from agent.model.sandbox import opening
 from agent.model.sensitive import Sensitive
+from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
-from agent.services.placement import CONFIG_FILE, Order, Placed
 from tests.words.nevers import PLACEHOLDER, RECURSIVE, assert_pasteable, commands_in, words_of
 
 PACKAGE: Final = Path(agent.__file__).parent
@@ -141,7 +141,7 @@ def test_no_advice_about_a_tree_harms(
             if config in ("file", "directory"):
                 (directory / "config.json").chmod(mode)
         path = directory / "config.json"
-        hint = advice(path, error, unit, Account(uid, user, home))
+        hint = permission_hint(path, error, unit, Account(uid, user, home))
         shown = ConfigUnwritable(str(path), "it cannot be written", hint=hint).hint
         (home / ".docker").is_dir()
         outside = [scratch, str(home), str(etc), str(path), home_name, other, user, str(unit), *ATTACKS]
@@ -155,7 +155,7 @@ def test_dockers_own_directory_is_given_back_by_name(tmp_path: Path, config: str
     make(tmp_path / ".docker/config.json", config, tmp_path)
     path = tmp_path / ".docker/config.json"
     places = [tmp_path / ".docker", *([path] if config == "file" else [])]
-    (run,) = commands_in(advice(path, errno.EACCES, None, Account(os.geteuid() + 1, "ada", tmp_path)) or "")
+    (run,) = commands_in(permission_hint(path, errno.EACCES, None, Account(os.geteuid() + 1, "ada", tmp_path)) or "")
     assert words_of(run) == ["sudo", "chown", "ada", *map(str, places)]
 
 
@@ -164,7 +164,7 @@ def test_a_link_into_etc_is_left_to_its_owner(tmp_path: Path) -> None:
     make(tmp_path / ".docker", "directory", tmp_path)
     path = tmp_path / ".docker/config.json"
     path.symlink_to("/etc/docker-of-a-test/config.json")
-    hint = advice(path, errno.EACCES, None, Account(4001, "ada", tmp_path)) or ""
+    hint = permission_hint(path, errno.EACCES, None, Account(4001, "ada", tmp_path)) or ""
     assert commands_in(hint) == []
     assert "/etc/docker-of-a-test" in hint
     assert "is a link" in hint
@@ -176,7 +176,7 @@ def test_a_login_of_podmans_is_removed_by_its_own_path_and_key(name: str, reposi
     """Both come from outside."""
     registry = parse_hostname("ghcr.io")
     mine, other = Entry("bob", Sensitive("mine")), base64.b64encode(b"eve:hers").decode()
-    order, placed = Order(registry, mine, None), Placed(CONFIG_FILE, mine, ours=True)
+    order, placed = DesiredLogin(registry, mine, None), StoreResult(CONFIG_FILE, mine, ours=True)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, name)
         path.write_text("{}")
@@ -192,15 +192,15 @@ def test_a_login_of_podmans_is_removed_by_its_own_path_and_key(name: str, reposi
 def test_names_from_outside_stay_names(name: str, other: str) -> None:
     """Of units, helpers, directories, users, programs, and names that did not resolve."""
     texts = [
-        hints.of_helper(name),
+        hints.helper_hint(name),
         opening(name, [f"/{other}"]),
         opening("registry-agent@ada.service", [f"/{name}", other]),
         opening(name, []),
         NotDockersCli.instead(f"/{name}/docker", "podman 4.3.1").hint,
-        explain(Said(f"dial tcp: lookup {name} on {other}", fault=Fault.DNS), None, HOST, name).hint,
+        explain(CliOutput(f"dial tcp: lookup {name} on {other}", fault=Fault.DNS), None, HOST, name).hint,
     ]
-    with pytest.raises(NoAgent) as nobody:
-        AgentSocket([], name).status(1)
+    with pytest.raises(AgentNotRunning) as nobody:
+        AgentClient([], name).status(1)
     texts += str(nobody.value).splitlines()[-1:]
     for text in texts:
         shown = CredentialStoreFailed(HOST, "what happened", hint=text).hint

@@ -1,6 +1,6 @@
 """What is wrong on the way to an ECR token."""
 
-from agent.model.problem import Needs, Pace, Problem, Severity
+from agent.model.problem import Needs, Problem, RetryClass, Severity
 
 # What AWS said
 
@@ -15,7 +15,7 @@ class AwsCredentialsMissing(Problem):
     )
 
 
-class AwsSignInNeeded(AwsCredentialsMissing):
+class AwsInteractiveLoginNeeded(AwsCredentialsMissing):
     """The profile needs an MFA code or a login, which only a person can give; the hint has the command."""
 
     needs = Needs.USER
@@ -25,7 +25,7 @@ class AwsAccessDenied(Problem):
     code = "aws_access_denied"
     severity = Severity.ERROR
     needs = Needs.ADMIN
-    pace = Pace.REJECTED
+    retry_class = RetryClass.REJECTED
     hint = (
         "an AWS administrator must allow the action that the message names, in the IAM policy of the "
         "identity that it names"
@@ -42,7 +42,7 @@ class AwsIdentityRejected(Problem):
     code = "aws_identity_rejected"
     severity = Severity.ERROR
     needs = Needs.ADMIN
-    pace = Pace.REJECTED
+    retry_class = RetryClass.REJECTED
     hint = (
         "an AWS administrator must compare the role's trust policy (IAM, Roles, Trust relationships) with "
         "the token's iss, aud and sub"

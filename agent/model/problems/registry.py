@@ -1,6 +1,6 @@
 """What a registry answers, or does not."""
 
-from agent.model.problem import Needs, Pace, Problem, Severity
+from agent.model.problem import Needs, Problem, RetryClass, Severity
 
 # What the registry said
 
@@ -8,7 +8,7 @@ from agent.model.problem import Needs, Pace, Problem, Severity
 class LoginRejected(Problem):
     code = "login_rejected"
     severity = Severity.ERROR
-    pace = Pace.REJECTED
+    retry_class = RetryClass.REJECTED
     hint = "update the secret's user name or password; an access token may have expired or lack the right to read"
 
 
@@ -16,7 +16,7 @@ class LoginForbidden(Problem):
     code = "login_forbidden"
     severity = Severity.ERROR
     needs = Needs.ADMIN
-    pace = Pace.REJECTED
+    retry_class = RetryClass.REJECTED
     hint = (
         "ask the registry's administrator to let this account pull; an address list or single sign-on may keep it out"
     )
@@ -31,7 +31,7 @@ class EcrTokenExpired(LoginForbidden):
 class RegistryRefusedRequest(Problem):
     code = "registry_refused_request"
     severity = Severity.ERROR
-    pace = Pace.REJECTED
+    retry_class = RetryClass.REJECTED
     hint = (
         "check the host name in the secret; on ECR this is most often a token of another region: correct the "
         "secret's region"

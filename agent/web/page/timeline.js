@@ -12,7 +12,7 @@ const TELLS = {
   ],
   "login.expired": (event) => ["bad", `the login to ${event.registry} expired and was taken out`],
   "login.removed": (event) => ["off", `the login to ${event.registry} was taken out, its secret is gone`],
-  "custody.restored": (event) => ["warn", `another program dropped the login to ${event.registry}, it was put back`],
+  "login.restored": (event) => ["warn", `another program dropped the login to ${event.registry}, it was put back`],
   "secrets.changed": (event) => [
     "wait",
     `secrets changed: ${size(event.added)} new, ${size(event.changed)} changed, ${size(event.removed)} gone`,
@@ -68,7 +68,7 @@ function showPast(lines) {
   byId("lanes").replaceChildren(
     lane(
       "Logins",
-      of("login.succeeded", "login.expired", "login.removed", "custody.restored").map((entry) => tickAt(entry, now)),
+      of("login.succeeded", "login.expired", "login.removed", "login.restored").map((entry) => tickAt(entry, now)),
     ),
     lane(
       "Faults",

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.edge.ledger import Ledger
-from agent.model.ledger import LedgerEntry
+from agent.edge.state_file import StateFile
+from agent.model.stored_state import StoredLogin
 from tests.torture.config_json.documents import FOREIGN
 from tests.torture.config_json.lines import Ran, Scene
 
@@ -54,8 +54,8 @@ class State:
 
     def __init__(self, directory: Path) -> None:
         self._directory: Final = directory / "state"
-        self._before: Final = {f"r{number}.example": LedgerEntry("r", ("0" * 64,)) for number in range(4)}
-        self._after: Final = {**self._before, "r1.example": LedgerEntry("r", ("1" * 64, "0" * 64))}
+        self._before: Final = {f"r{number}.example": StoredLogin("r", ("0" * 64,)) for number in range(4)}
+        self._after: Final = {**self._before, "r1.example": StoredLogin("r", ("1" * 64, "0" * 64))}
 
     def lay(self) -> None:
         self._set(self._before)
@@ -73,19 +73,22 @@ class State:
         self.write()
         yield from self._wrong(self._after)
 
-    def _set(self, entries: dict[str, LedgerEntry]) -> str | None:
-        ledger = Ledger(self._directory, Path("/home/me/.docker"))
+    def _set(self, entries: dict[str, StoredLogin]) -> str | None:
+        state_file = StateFile(self._directory, Path("/home/me/.docker"))
         for hostname, entry in entries.items():
-            ledger.set_entry(hostname, entry)
-        if ledger._last_write is not None:
-            ledger._last_write.result()
-        return ledger.fault
+            state_file.set_entry(hostname, entry)
+        if state_file._last_write is not None:
+            state_file._last_write.result()
+        return state_file.fault
 
-    def _wrong(self, entries: dict[str, LedgerEntry]) -> list[str]:
-        ledger = Ledger(self._directory, Path("/home/me/.docker"))
+    def _wrong(self, entries: dict[str, StoredLogin]) -> list[str]:
+        state_file = StateFile(self._directory, Path("/home/me/.docker"))
         files = sorted(path.name for path in self._directory.iterdir())
-        same = ledger.entries() == entries and ledger.fault is None
-        return [*([] if same else [f"{ledger.fault}, {ledger.entries()}"]), *([] if files == ["state.json"] else files)]
+        same = state_file.entries() == entries and state_file.fault is None
+        return [
+            *([] if same else [f"{state_file.fault}, {state_file.entries()}"]),
+            *([] if files == ["state.json"] else files),
+        ]
 
 
 @contextmanager

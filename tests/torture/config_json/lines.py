@@ -16,15 +16,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-from agent.edge import docker_config, exchange, file_version, kept_file
+from agent.edge import atomic_file, docker_config, file_version, renameat2
 from agent.edge.docker_config import DockerConfigFile
-from agent.model.docker_auth import Document, Entry, find, parse_config, place
+from agent.model.docker_config import Document, Entry, find, parse_config, place
 from agent.model.sensitive import Sensitive
 from tests.torture.config_json.documents import FOREIGN, faults_of, lay, parse, temporary_files
 
 KEY: Final = "ghcr.io"
 OURS: Final = Entry("me", Sensitive("s3cret" * 30))
-_WATCHED: Final = frozenset(str(module.__file__) for module in (docker_config, exchange, file_version, kept_file))
+_WATCHED: Final = frozenset(str(module.__file__) for module in (docker_config, renameat2, file_version, atomic_file))
 _STRANGER_CAME: Final = b"s"
 _NEVER: Final = 0
 _SOON: Final = 60

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from agent.demo.aws import PretendAws
 from agent.demo.registries import EcrAuth, PretendRegistry
-from agent.edge.ledger import Ledger
-from agent.model.docker_auth import entries, find, parse_config
+from agent.edge.state_file import StateFile
+from agent.model.docker_config import entries, find, parse_config
 from tests.rig.agent import Agent, Status, logged_in, warnings
 from tests.rig.cloud import API, NATIVE, REGION
 from tests.rig.machine import METADATA_ADDRESS, Machine
@@ -108,14 +108,14 @@ class Keeper:
     def faults(self) -> list[str]:
         """What is wrong with the file, and with what the agent knows of it, while no agent runs."""
         found = self.file_faults()
-        ledger = Ledger(self.agent.state, self.agent.docker)
-        if ledger.fault is not None:
-            found.append(f"state.json: {ledger.fault}")
+        state_file = StateFile(self.agent.state, self.agent.docker)
+        if state_file.fault is not None:
+            found.append(f"state.json: {state_file.fault}")
         if found:
             return found
         for hostname, entry in entries(parse_config(self.real.read_bytes())).items():
-            known = ledger.entries().get(hostname)
-            if hostname in KEPT and (known is None or ledger.digest(hostname, entry) not in known.digests):
+            known = state_file.entries().get(hostname)
+            if hostname in KEPT and (known is None or state_file.digest(hostname, entry) not in known.digests):
                 found.append(f"{hostname}: the agent does not know its own login")
         return found
 

@@ -75,7 +75,7 @@ def one_by_one(site: Site, layout: str, runs: int) -> str:
             both.do(chance.choice(_PROGRAMS[layout]), chance.choice(THEIRS))
             if number % _SETTLE_EVERY == 0 or number == runs:
                 keeper.settled()
-        restored, stored = keeper.log_count("custody.restored"), keeper.log_count("custody.stored")
+        restored, stored = keeper.log_count("login.restored"), keeper.log_count("login.stored")
     return (
         f"{runs} runs beside {stored} writes of the agent; {restored} times it put back what they dropped of its own; "
         "nothing of theirs lost"

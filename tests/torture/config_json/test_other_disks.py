@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import pytest
 
-from agent.edge import kept_file
+from agent.edge import atomic_file
 from agent.edge.docker_config import DockerConfigFile
-from agent.model.docker_auth import Document
-from agent.model.problems.keeping import ConfigUnwritable
+from agent.model.docker_config import Document
+from agent.model.problems.stored_login import ConfigUnwritable
 from tests.torture.config_json.documents import FOREIGN, lay, temporary_files
 
 ANSWERS: Final = {
@@ -26,7 +26,7 @@ STEPS: Final = ("open", "fsync", "fchmod", "exchange")
 
 
 def _refuse(patch: pytest.MonkeyPatch, step: str, number: int) -> None:
-    owner: Any = kept_file if step == "exchange" else os
+    owner: Any = atomic_file if step == "exchange" else os
     real: Any = getattr(owner, step)
 
     def answer(*args: Any, **named: Any) -> Any:

@@ -20,9 +20,9 @@ import pytest
 
 from agent.demo.cloud import DemoCloud
 from agent.demo.running import RunningAgent
-from agent.demo.stage import Stage, set_stage
 from agent.demo.tokens import Verdict
-from agent.model.docker_auth import entries, parse_config
+from agent.demo.workspace import Workspace, make_workspace
+from agent.model.docker_config import entries, parse_config
 from tests.rig.needs import need
 from tests.torture.campaign import chance, factor, say
 
@@ -58,7 +58,7 @@ class Footprint:
 class Hour:
     """The cloud, the agent in it, and the accidents."""
 
-    def __init__(self, cloud: DemoCloud, stage: Stage, agent: RunningAgent, random: Random) -> None:
+    def __init__(self, cloud: DemoCloud, stage: Workspace, agent: RunningAgent, random: Random) -> None:
         self._cloud: Final = cloud
         self._stage: Final = stage
         self._agent: Final = agent
@@ -199,15 +199,15 @@ async def hour(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hour]:
     observed = Path(__file__).with_name("observed_agent.py")
     async with DemoCloud(TOKEN_LIFE_S) as cloud:
         await cloud.outage.listener.up()
-        stage = set_stage([part.secret for part in cloud.parts])
+        stage = make_workspace([part.secret for part in cloud.parts])
         command = [sys.executable, str(observed), "run", "--config", str(stage.root / "config.toml")]
-        environment = Stage.environment
+        environment = Workspace.environment
 
-        def with_observed(self: Stage, aws_url: str, environ: Any) -> dict[str, str]:
+        def with_observed(self: Workspace, aws_url: str, environ: Any) -> dict[str, str]:
             return environment(self, aws_url, environ) | {"OBSERVED": str(stage.root / "observed")}
 
-        monkeypatch.setattr(Stage, "command", command)
-        monkeypatch.setattr(Stage, "environment", with_observed)
+        monkeypatch.setattr(Workspace, "command", command)
+        monkeypatch.setattr(Workspace, "environment", with_observed)
         try:
             async with RunningAgent(stage, cloud.aws_listener.url) as agent:
                 hour = Hour(cloud, stage, agent, chance("one hour"))

@@ -1,0 +1,247 @@
+"""The default AWS chain: where it looks for credentials, one place after the other, and what it found there."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from aiobotocore.credentials import AioProcessProvider, AioProfileProviderBuilder
+from aiobotocore.session import AioSession
+from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
+from botocore.utils import get_environ_proxies
+
+from agent.edge.aws.errors import TRANSPORT_ERRORS, AwsCall, clean, problem_from
+from agent.edge.aws.interactive_login import InteractiveLogin, cached_sessions
+from agent.edge.aws.session import refuse_redirects
+from agent.edge.aws.web_identity import how_it_failed, run_command, token_from_file
+from agent.edge.http import read_token_file
+from agent.edge.process import ProcessTimeout
+from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
+from agent.model.credential import AwsKeys
+from agent.model.problem import Problem
+from agent.model.problems.aws import AwsCredentialsMissing, AwsIdentityUnavailable
+from agent.model.sensitive import Sensitive
+from agent.model.text import printable
+
+# The names that the SDK gives to the places of its chain; those left out are sections of a profile.
+_ROLE: Final = "assume-role"
+_WEB_IDENTITY: Final = "assume-role-with-web-identity"
+_PROGRAM: Final = "custom-process"
+_CONTAINER: Final = "container-role"
+_INSTANCE: Final = "iam-role"
+_ELSEWHERE: Final = {
+    "env": "the environment (AWS_ACCESS_KEY_ID)",
+    _WEB_IDENTITY: "web identity (AWS_WEB_IDENTITY_TOKEN_FILE)",
+    _CONTAINER: "the container endpoint (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI)",
+}
+_ACTIONS: Final = {_ROLE: "sts:AssumeRole", _WEB_IDENTITY: WEB_IDENTITY_ACTION}
+_TOKEN_FILE: Final = "web_identity_token_file"  # noqa: S105 - a key of a profile
+_PROFILE_SECRETS: Final = frozenset({"aws_secret_access_key", "aws_session_token"})
+_CONTAINER_URLS: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
+_CONTAINER_TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - a variable's name
+_CONTAINER_TOKEN_FILE: Final = f"{_CONTAINER_TOKEN}_FILE"
+# What may come back in an error's text.
+_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", _CONTAINER_TOKEN)
+
+
+async def find_keys(
+    session: AioSession,
+    environ: Mapping[str, str],
+    timeout_s: float,
+    now: Callable[[], datetime],
+    learned: Callable[[Sensitive], object],
+) -> tuple[AwsKeys, str]:
+    """The first keys that the chain gives, and the place in words. Each place has `timeout_s`.
+
+    `learned` is told what the places themselves are asked with.
+
+    Raises:
+        Problem: AwsCredentialsMissing naming the places that were tried, or what is wrong with a place that is set
+            up and does not work (what comes after it is then not asked, as with every AWS tool).
+    """
+    chain = _Chain(session, environ, timeout_s, now, learned)
+    await chain.read_cached_sessions()
+    for profile in session.full_config["profiles"].values():
+        for name in _PROFILE_SECRETS & profile.keys():
+            learned(Sensitive(profile[name]))
+    tried: dict[str, None] = {}
+    for provider in chain.providers():
+        place = chain.place(provider.METHOD)
+        keys = await chain.ask(provider)
+        if keys is not None:
+            return keys, place
+        tried[place] = None
+    raise AwsCredentialsMissing(SUBJECT, f"no AWS credentials found; tried {', '.join(tried)}")
+
+
+class _Chain:
+    def __init__(
+        self,
+        session: AioSession,
+        environ: Mapping[str, str],
+        timeout_s: float,
+        now: Callable[[], datetime],
+        learned: Callable[[Sensitive], object],
+    ) -> None:
+        self._session: Final = session
+        self._environ: Final = environ
+        self._timeout_s: Final = timeout_s
+        self._now: Final = now
+        self._learned: Final = learned
+        self._profile: Final = str(session.get_config_variable("profile") or "default")
+        self._secrets: Final = [Sensitive(environ[name]) for name in _SECRETS if environ.get(name)]
+        self._interactive: Final = InteractiveLogin(session, environ)
+        self._cached: dict[str, Any] = {}
+
+    async def read_cached_sessions(self) -> None:
+        """Only where an MFA code is needed: other roles are assumed anew, so that a change of their rights holds."""
+        if not self._interactive.wants_mfa:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout_s):
+                self._cached = await asyncio.to_thread(cached_sessions)
+        for session in self._cached.values():
+            for name in ("SecretAccessKey", "SessionToken"):
+                self._learned(Sensitive(session["Credentials"][name]))
+
+    def providers(self) -> list[Any]:
+        """The SDK's, but that programs get the environment of children and are killed at their deadline.
+
+        Nothing prompts, and metadata services can neither send the agent elsewhere nor fill its memory.
+        """
+        providers: list[Any] = self._session.get_component("credential_provider").providers
+        builder = _Profiles(self._session, self._environ, self._timeout_s)
+        for index, provider in enumerate(providers):
+            if provider.METHOD == _ROLE:
+                provider._profile_provider_builder = builder  # noqa: SLF001 - the SDK builds its chain in one piece
+                provider._prompter = self._interactive.refuse_prompt  # noqa: SLF001 - as above
+                provider.cache = self._cached
+            if provider.METHOD == _PROGRAM:
+                providers[index] = builder._create_process_provider(self._profile)  # noqa: SLF001 - as above
+            if provider.METHOD == _CONTAINER:
+                refuse_redirects(provider._fetcher._session)  # noqa: SLF001 - as above
+            if provider.METHOD == _INSTANCE:
+                refuse_redirects(provider._role_fetcher._session)  # noqa: SLF001 - as above
+        return providers
+
+    def place(self, method: str) -> str:
+        if method == _INSTANCE:
+            return self._instance()
+        return _ELSEWHERE.get(method) or f"profile {self._profile} (~/.aws/config, ~/.aws/credentials)"
+
+    async def ask(self, provider: Any) -> AwsKeys | None:
+        """The keys of this place, None where it is not in use."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._load(provider)
+        except Problem:
+            raise
+        except Exception as error:  # noqa: BLE001 - a place may answer anything
+            if provider.METHOD == _INSTANCE and isinstance(error, TimeoutError):
+                return None
+            raise self._problem(error, provider.METHOD) from None
+
+    async def _load(self, provider: Any) -> AwsKeys | None:
+        if provider.METHOD == _WEB_IDENTITY:
+            await self._read_web_identity(provider)
+        if provider.METHOD == _CONTAINER and any(name in self._environ for name in _CONTAINER_URLS):
+            await self._read_container_token(provider)
+        credentials = await provider.load()
+        if credentials is None:
+            return None
+        frozen = await credentials.get_frozen_credentials()
+        # The SDK hands on whatever JSON a metadata service gives.
+        if not all(isinstance(part, str) for part in (frozen.access_key, frozen.secret_key, frozen.token or "")):
+            raise TypeError(f"keys that are no text, from {provider.METHOD}")
+        token = Sensitive(frozen.token) if frozen.token else None
+        return AwsKeys(frozen.access_key, Sensitive(frozen.secret_key), token)
+
+    async def _read_web_identity(self, provider: Any) -> None:
+        """See that it can be read: the SDK does so in the event loop, and would wait there for ever if it is a FIFO."""
+        token_file = provider._get_config(_TOKEN_FILE)  # noqa: SLF001 - as in `providers`
+        if token_file:
+            where = "AWS_WEB_IDENTITY_TOKEN_FILE" if self._environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") else _TOKEN_FILE
+            self._learned(await token_from_file(where, Path(token_file), self._timeout_s))
+
+    async def _read_container_token(self, provider: Any) -> None:
+        """Hand the token over as if a variable held it: the SDK reads the file in the event loop, as above."""
+        token_file = self._environ.get(_CONTAINER_TOKEN_FILE)
+        if token_file is None:
+            return
+        token = await asyncio.to_thread(read_token_file, Path(token_file))
+        self._secrets.append(token)
+        self._learned(token)
+        without = {name: value for name, value in self._environ.items() if name != _CONTAINER_TOKEN_FILE}
+        provider._environ = {**without, _CONTAINER_TOKEN: token.reveal()}  # noqa: SLF001 - as in `providers`
+
+    def _problem(self, error: Exception, method: str) -> Problem:
+        needed = self._interactive.problem(error)
+        if needed is not None:
+            return needed
+        place = self.place(method)
+        secrets = tuple(self._secrets)
+        asked_sts = method in _ACTIONS and isinstance(error, (ClientError, TimeoutError, *TRANSPORT_ERRORS))
+        if asked_sts:
+            return problem_from(error, AwsCall(_ACTIONS[method], place, secrets), self._now(), self._timeout_s)
+        if method == _WEB_IDENTITY and isinstance(error, OSError):
+            return AwsIdentityUnavailable(SUBJECT, f"{place}: {error.strerror or 'cannot be read'}")
+        if isinstance(error, TimeoutError | ProcessTimeout):
+            reason = f"no answer within {self._timeout_s:g} s"
+        elif isinstance(error, CredentialRetrievalError) and error.kwargs.get("provider") == _PROGRAM:
+            # The SDK's own text quotes what the program printed, which may be the keys.
+            reason = "its credential_process must print JSON with Version 1, AccessKeyId and SecretAccessKey"
+        elif method == _CONTAINER and isinstance(error, ValueError) and str(error).startswith("Unsupported host"):
+            reason = "the host of AWS_CONTAINER_CREDENTIALS_FULL_URI is not one that credentials are asked of over http"
+        elif isinstance(error, BotoCoreError | OSError | ClientError):
+            reason = clean(str(error).strip().partition("\n")[0], secrets)
+        else:
+            reason = "its answer cannot be understood"
+        return AwsCredentialsMissing(
+            SUBJECT,
+            f"{place} is set up but gives no AWS credentials: {reason}",
+            hint="mend that place or take its setting away: like every AWS tool, the agent looks no further",
+        )
+
+    def _instance(self) -> str:
+        address = self._session.get_config_variable("ec2_metadata_service_endpoint") or "http://169.254.169.254"
+        if self._environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+            remark = ", turned off by AWS_EC2_METADATA_DISABLED"
+        elif get_environ_proxies(address):
+            remark = ", through HTTP_PROXY: name it in NO_PROXY"
+        else:
+            remark = ""
+        return f"the instance metadata service ({address}{remark})"
+
+
+class _Profiles(AioProfileProviderBuilder):
+    """Runs a profile's `credential_process` as the agent runs every program."""
+
+    def __init__(self, session: AioSession, environ: Mapping[str, str], timeout_s: float) -> None:
+        super().__init__(session)
+        self._config: Final = lambda: session.full_config
+        self._environ: Final = environ
+        self._timeout_s: Final = timeout_s
+
+    def _create_process_provider(self, profile_name: str) -> AioProcessProvider:
+        return AioProcessProvider(profile_name=profile_name, load_config=self._config, popen=self._start)
+
+    async def _start(self, *args: str, **_pipes: Any) -> "_CompletedProcess":
+        finished = await run_command(args, self._environ, self._timeout_s)
+        if finished.returncode != 0:
+            # Instead of the SDK's error, which quotes all that the program wrote to stderr.
+            raise ChildProcessError(f"credential_process {printable(args[0], 200)} {how_it_failed(finished)}")
+        return _CompletedProcess(finished.stdout)
+
+
+class _CompletedProcess:
+    """A program that has ended well, as the SDK asks about it."""
+
+    returncode: Final = 0
+
+    def __init__(self, stdout: bytes) -> None:
+        self._stdout: Final = stdout
+
+    async def communicate(self) -> tuple[bytes, bytes]:
+        return self._stdout, b""

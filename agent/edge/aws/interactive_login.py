@@ -1,0 +1,133 @@
+"""Profiles that need a person: an MFA code, an SSO login, `aws login`. The agent reports it, and never prompts."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from aiobotocore.session import AioSession
+from botocore.exceptions import (
+    LoginError,
+    LoginInsufficientPermissions,
+    MissingDependencyException,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.utils import parse_timestamp
+
+from agent.edge.aws.web_identity import read_regular
+from agent.model.aws_errors import SUBJECT
+from agent.model.commands import command, shown
+from agent.model.problems.aws import AwsInteractiveLoginNeeded
+
+# A command in a hint must read the same files as the agent does.
+_FILES: Final = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+_RENEW: Final = "then run `registry-agent renew HOST`"
+_CACHED_AT_MOST: Final = 500
+_LARGEST: Final = 1 << 16
+_KEYS: Final = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
+
+
+class InteractiveLogin:
+    """What the session's profile, and the profiles that it takes its credentials from, need from a person."""
+
+    def __init__(self, session: AioSession, environ: Mapping[str, str]) -> None:
+        self._profile: Final = str(session.get_config_variable("profile") or "default")
+        self._region: Final = str(session.get_config_variable("region"))
+        self._profiles: Final[Mapping[str, Any]] = session.full_config["profiles"]
+        self._files: Final = {name: environ[name] for name in _FILES if environ.get(name)}
+
+    @property
+    def wants_mfa(self) -> bool:
+        return self._owner("mfa_serial") is not None
+
+    def refuse_prompt(self, prompt: str) -> NoReturn:
+        """Replaces the SDK's prompt for an MFA code, which would wait for the terminal in the event loop.
+
+        Raises:
+            AwsInteractiveLoginNeeded: always.
+        """
+        owner = self._owner("mfa_serial", prompt) or self._profile
+        device = self._profiles.get(owner, {}).get("mfa_serial")
+        use = self._aws("sts get-caller-identity", self._profile, AWS_DEFAULT_REGION=self._region)
+        raise AwsInteractiveLoginNeeded(
+            SUBJECT,
+            f"profile {self._profile} needs an MFA code from {device}{self._because('mfa_serial', owner)}",
+            hint=f"run {use} and type the code, {_RENEW}; to need no code, set aws.profile to a profile without "
+            "mfa_serial",
+        )
+
+    def problem(self, error: Exception) -> AwsInteractiveLoginNeeded | None:
+        """What a person must do, if that is why the SDK has no credentials."""
+        if isinstance(error, SSOError) or (
+            isinstance(error, TokenRetrievalError) and error.kwargs["provider"] == "sso"
+        ):
+            setting = "sso_session" if self._owner("sso_session") else "sso_start_url"
+            return self._login_needed("an SSO login", setting, "sso login")
+        if isinstance(error, LoginError) and not isinstance(error, LoginInsufficientPermissions):
+            return self._login_needed("a new `aws login`", "login_session", "login")
+        if isinstance(error, MissingDependencyException) and self._owner("login_session"):
+            return self._login_unsupported()
+        return None
+
+    def _login_needed(self, what: str, setting: str, words: str) -> AwsInteractiveLoginNeeded:
+        owner = self._owner(setting) or self._profile
+        return AwsInteractiveLoginNeeded(
+            SUBJECT,
+            f"profile {self._profile} needs {what}{self._because(setting, owner)}",
+            hint=f"run {self._aws(words, owner)}, {_RENEW}",
+        )
+
+    def _login_unsupported(self) -> AwsInteractiveLoginNeeded:
+        """Its keys are bound to a private key that the SDK reads with a library that the agent does not bring."""
+        owner = self._owner("login_session") or self._profile
+        export = f"aws configure export-credentials --profile {shlex.quote(owner)}"
+        set_up = command("aws configure set --profile registry-agent credential_process", export, variables=self._files)
+        return AwsInteractiveLoginNeeded(
+            SUBJECT,
+            f"profile {self._profile} uses `aws login`{self._because('login_session', owner)}, which the agent cannot "
+            "read by itself",
+            hint=f"run {set_up}, and set aws.profile to registry-agent"
+            if set_up
+            else "give a profile of its own a credential_process, and set aws.profile to it",
+        )
+
+    def _aws(self, words: str, profile: str, **variables: str) -> str:
+        """A command of the aws CLI to paste; in words where a name or path cannot be pasted."""
+        paste = command(f"aws {words} --profile", profile, variables={**self._files, **variables})
+        return paste or f"aws {words} with profile {shown(profile)}"
+
+    def _because(self, setting: str, owner: str) -> str:
+        return "" if owner == self._profile else f" ({setting} of profile {owner})"
+
+    def _owner(self, setting: str, named_in: str | None = None) -> str | None:
+        """The first profile with `setting`, whose value `named_in` contains, along `source_profile`."""
+        seen: set[str] = set()
+        name = self._profile
+        while name in self._profiles and name not in seen:
+            seen.add(name)
+            value = self._profiles[name].get(setting)
+            if value is not None and (named_in is None or str(value) in named_in):
+                return name
+            name = str(self._profiles[name].get("source_profile"))
+        return None
+
+
+def cached_sessions() -> dict[str, Any]:
+    """The role sessions that the aws CLI keeps, by the SDK's cache key.
+
+    So the agent can use a session for which a person typed an MFA code, until it ends. Nothing is written there. Reads
+    files: not for the event loop.
+    """
+    found: dict[str, Any] = {}
+    for path in sorted(Path("~/.aws/cli/cache").expanduser().glob("*.json"))[:_CACHED_AT_MOST]:
+        try:
+            document = json.loads(read_regular(path, _LARGEST))
+            keys = document["Credentials"]
+            if all(isinstance(keys[name], str) for name in _KEYS):
+                parse_timestamp(keys["Expiration"])
+                found[path.stem] = document
+        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
+            continue  # another program's file: what cannot be read is no session
+    return found

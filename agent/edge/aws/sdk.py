@@ -1,0 +1,244 @@
+"""The questions that end in an ECR token: who are we, may we be the role, and the token itself."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore import UNSIGNED
+
+from agent.edge.aws.credentials import find_keys
+from agent.edge.aws.ecr_token import parse_token
+from agent.edge.aws.errors import AwsCall, problem_from
+from agent.edge.aws.session import no_redirect_http, open_session, primed_loader
+from agent.edge.aws.web_identity import web_identity_token
+from agent.edge.ca_certificates import CertificateAuthorities
+from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
+from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
+from agent.model.problem import Problem
+from agent.model.problems.aws import AwsCredentialsMissing, AwsError
+from agent.model.registry import ECR_PUBLIC_REGION
+from agent.model.sensitive import Sensitive
+from agent.model.text import printable
+from agent.settings import AwsSettings
+
+_NAME_WAIT_S: Final = 2.0
+"""How much longer a token waits for the name of its owner, which is nice to know and nothing more."""
+_SESSION_NAME: Final = re.compile(r"[^\w+=,.@-]", re.ASCII)
+_OWNERS_KNOWN: Final = 50
+_LONGEST_SESSION_NAME: Final = 64
+_UNSIGNED: Final = AioConfig(signature_version=UNSIGNED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    """Keys to sign with, who that is in words, and the ARN where STS told it."""
+
+    keys: AwsKeys
+    who: str
+    arn: str | None = None
+    own_keys: bool = False
+
+    def call(self, action: str) -> AwsCall:
+        given = (self.keys.secret_access_key, self.keys.session_token)
+        return AwsCall(action, self.arn or self.who, tuple(s for s in given if s), self.own_keys)
+
+
+class AwsSdk:
+    """See `agent.edge.aws.client.Aws`. Making one reads the SDK's models from disk."""
+
+    def __init__(
+        self,
+        *,
+        user: str,
+        environ: Mapping[str, str],
+        now: Callable[[], datetime],
+        learned: Callable[[Sensitive], object] = bool,
+    ) -> None:
+        self._session_name: Final = _SESSION_NAME.sub("-", f"registry-agent-{user}")[:_LONGEST_SESSION_NAME]
+        self._environ: Final = environ
+        self._now: Final = now
+        self._learned: Final = learned
+        self._loader: Final = primed_loader()
+        self._http: Final = no_redirect_http(CertificateAuthorities())
+        # By access key; None where STS could not tell.
+        self._owners: Final[dict[str, str | None]] = {}
+
+    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
+        session = await self._open_session(identity, settings)
+        asking = _Caller(session, settings.call_timeout_s, self._translated)
+        signer = await self._sign_in(asking, identity, settings)
+        self._learn(signer.keys)
+        if signer.arn is not None:
+            return replace(await _ask_token(asking, identity, signer), arn=signer.arn)
+        return await self._token_and_owner(asking, identity, signer)
+
+    async def identify(self, identity: AwsIdentity, settings: AwsSettings) -> tuple[str, str | None]:
+        """Who would ask for the token, in words, and the ARN where STS tells it. Raises what `fetch_token` raises."""
+        session = await self._open_session(identity, settings)
+        asking = _Caller(session, settings.call_timeout_s, self._translated)
+        signer = await self._sign_in(asking, identity, settings)
+        self._learn(signer.keys)
+        return signer.who, signer.arn or await _owner(asking, signer)
+
+    async def _open_session(self, identity: AwsIdentity, settings: AwsSettings) -> AioSession:
+        chain = identity.keys is None and not _uses_web_identity(identity, settings)
+        try:
+            async with asyncio.timeout(settings.call_timeout_s):
+                return await asyncio.to_thread(
+                    open_session, self._loader, self._http, settings, self._environ, identity.region, chain=chain
+                )
+        except TimeoutError:
+            fault = f"~/.aws cannot be read: no end after {settings.call_timeout_s:g} s"
+            raise AwsCredentialsMissing(
+                SUBJECT,
+                fault,
+                hint="see whether the file system that it lies on (NFS?) is down",
+            ) from None
+
+    async def _sign_in(self, asking: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
+        if identity.role_arn is not None and _uses_web_identity(identity, settings):
+            token = await web_identity_token(settings, self._environ)
+            assert token is not None  # noqa: S101 - the settings name a source, and a source gives one or raises
+            self._learned(token)
+            return await _assume_with_web_identity(asking, identity.role_arn, self._session_name, token)
+        base = await self._base(asking, identity, settings)
+        if identity.role_arn is None:
+            return base
+        return await _assume(asking, base, identity.role_arn, self._session_name, identity.external_id)
+
+    async def _base(self, asking: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
+        if identity.keys is not None:
+            return _Signer(identity.keys, f"the secret's access key {_ending(identity.keys)}", own_keys=True)
+        keys, place = await find_keys(asking.session, self._environ, settings.call_timeout_s, self._now, self._learned)
+        self._learn(keys)
+        return _Signer(keys, f"access key {_ending(keys)} from {place}")
+
+    def _learn(self, keys: AwsKeys) -> None:
+        for secret in (keys.secret_access_key, keys.session_token):
+            if secret is not None:
+                self._learned(secret)
+
+    async def _token_and_owner(self, asking: "_Caller", identity: AwsIdentity, signer: _Signer) -> EcrToken:
+        """The token, with its owner's ARN if STS tells it hardly later: many networks let only ECR through."""
+        key = signer.keys.access_key_id
+        if key in self._owners:
+            return replace(await _ask_token(asking, identity, signer), arn=self._owners[key])
+        naming = asyncio.create_task(_owner(asking, signer))
+        try:
+            token = await _ask_token(asking, identity, signer)
+            done, _ = await asyncio.wait({naming}, timeout=_NAME_WAIT_S)
+        finally:
+            naming.cancel()
+            await asyncio.gather(naming, return_exceptions=True)
+        self._remember_owner(key, naming.result() if done else None)
+        return replace(token, arn=self._owners[key])
+
+    def _remember_owner(self, key: str, arn: str | None) -> None:
+        """A role's session gets other keys every few hours: the oldest are forgotten."""
+        self._owners[key] = arn
+        while len(self._owners) > _OWNERS_KNOWN:
+            del self._owners[next(iter(self._owners))]
+
+    @contextlib.asynccontextmanager
+    async def _translated(self, call: AwsCall, timeout_s: float) -> AsyncIterator[None]:
+        """A deadline, and problems instead of the SDK's exceptions."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except Problem:
+            raise
+        except Exception as error:  # noqa: BLE001 - the SDK parses hostile replies; what it trips over is not our end
+            # Not chained: the SDK's texts may hold signed headers.
+            raise problem_from(error, call, self._now(), timeout_s) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Asks one question at a time, each on a client of its own and within the deadline."""
+
+    session: AioSession
+    timeout_s: float
+    translated: Callable[[AwsCall, float], contextlib.AbstractAsyncContextManager[None]]
+
+    async def ask(
+        self, call: AwsCall, signer: _Signer | None, *, region: str | None = None, **parameters: Any
+    ) -> Mapping[str, Any]:
+        """The reply to `service:Operation`, unsigned without a `signer`."""
+        service, _, operation = call.action.partition(":")
+        async with self.translated(call, self.timeout_s):
+            client: Any = self.session.create_client(  # type: ignore[call-overload]
+                service, region_name=region, **(_signing(signer.keys) if signer else {"config": _UNSIGNED})
+            )
+            async with client as api:
+                reply: Mapping[str, Any] = await getattr(api, _snake(operation))(**parameters)
+                return reply
+
+
+async def _ask_token(asking: _Caller, identity: AwsIdentity, signer: _Signer) -> EcrToken:
+    service = "ecr-public" if identity.public else "ecr"
+    region = ECR_PUBLIC_REGION if identity.public else identity.region
+    question = signer.call(f"{service}:GetAuthorizationToken")
+    return parse_token(await asking.ask(question, signer, region=region))
+
+
+async def _owner(asking: _Caller, signer: _Signer) -> str | None:
+    try:
+        reply = await asking.ask(signer.call("sts:GetCallerIdentity"), signer)
+    except Problem:
+        return None
+    arn = reply.get("Arn")
+    return printable(arn) if isinstance(arn, str) and arn else None
+
+
+async def _assume(asking: _Caller, base: _Signer, role_arn: str, session_name: str, external_id: str | None) -> _Signer:
+    parameters = {"RoleArn": role_arn, "RoleSessionName": session_name}
+    if external_id is not None:
+        parameters["ExternalId"] = external_id
+    reply = await asking.ask(base.call("sts:AssumeRole"), base, **parameters)
+    return _role_session(reply, role_arn)
+
+
+async def _assume_with_web_identity(asking: _Caller, role_arn: str, session_name: str, token: Sensitive) -> _Signer:
+    question = AwsCall(WEB_IDENTITY_ACTION, f"the web identity token for {role_arn}", (token,))
+    reply = await asking.ask(
+        question, None, RoleArn=role_arn, RoleSessionName=session_name, WebIdentityToken=token.reveal()
+    )
+    return _role_session(reply, role_arn)
+
+
+def _role_session(reply: Mapping[str, Any], role_arn: str) -> _Signer:
+    try:
+        given = reply["Credentials"]
+        keys = AwsKeys(given["AccessKeyId"], Sensitive(given["SecretAccessKey"]), Sensitive(given["SessionToken"]))
+    except (KeyError, TypeError):
+        raise AwsError(SUBJECT, f"the answer to the assuming of {role_arn} holds no credentials") from None
+    arn = reply.get("AssumedRoleUser", {}).get("Arn")
+    return _Signer(keys, f"the session of {role_arn}", printable(arn) if arn else None)
+
+
+def _uses_web_identity(identity: AwsIdentity, settings: AwsSettings) -> bool:
+    """Keys in the secret come first: with them no other place is asked."""
+    source = settings.identity_token_file is not None or bool(settings.identity_token_command)
+    return identity.keys is None and identity.role_arn is not None and source
+
+
+def _signing(keys: AwsKeys) -> dict[str, str | None]:
+    return {
+        "aws_access_key_id": keys.access_key_id,
+        "aws_secret_access_key": keys.secret_access_key.reveal(),
+        "aws_session_token": keys.session_token.reveal() if keys.session_token else None,
+    }
+
+
+def _ending(keys: AwsKeys) -> str:
+    return f"…{keys.access_key_id[-4:]}"
+
+
+def _snake(operation: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()

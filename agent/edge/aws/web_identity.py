@@ -1,0 +1,117 @@
+"""The web identity token that stands for this environment: from a file, or from a command such as `gp idp token`."""
+
+import asyncio
+import errno
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from agent.edge.process import Finished, child_environment, run
+from agent.edge.programs import search
+from agent.model.aws_errors import SUBJECT
+from agent.model.problems.aws import AwsIdentityUnavailable
+from agent.model.sensitive import Sensitive
+from agent.settings import AwsSettings
+
+# AssumeRoleWithWebIdentity takes 4 to 20,000 characters (STS API reference).
+_LONGEST: Final = 20_000
+_TOKEN: Final = re.compile(rf"[!-~]{{4,{_LONGEST}}}")
+
+
+async def web_identity_token(settings: AwsSettings, environ: Mapping[str, str]) -> Sensitive | None:
+    """A token from `aws.identity_token_file`, else from `aws.identity_token_command`; None where neither is set.
+
+    Raises:
+        AwsIdentityUnavailable: which of them gave none, and why.
+    """
+    if settings.identity_token_file is not None:
+        return await token_from_file("aws.identity_token_file", settings.identity_token_file, settings.call_timeout_s)
+    if settings.identity_token_command:
+        return await _token_from_command(settings.identity_token_command, environ, settings.call_timeout_s)
+    return None
+
+
+async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensitive:
+    """The token in `path`; `setting` names who says so in the message.
+
+    Raises:
+        AwsIdentityUnavailable: missing, empty, too long, no regular file, or not readable in time.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            content = await asyncio.to_thread(read_regular, path, _LONGEST + 2)
+    except TimeoutError:
+        raise _unavailable(f"{setting} {path} cannot be read: no end after {timeout_s:g} s") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no such path"
+        raise _unavailable(f"{setting} {path} cannot be read: {reason.lower()}") from error
+    return _parse(content, f"{setting} {path}")
+
+
+async def run_command(args: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Finished:
+    """Run a program that gives AWS credentials; a bare name is searched on a PATH that only the user can write to.
+
+    Raises:
+        ProcessTimeout: it was still running after `timeout_s`.
+        TimeoutError: it was still searched for then.
+        OSError: it is not there, or cannot be started.
+    """
+    program, *rest = args
+    if "/" not in program:
+        found = await search(program, environ.get("PATH"), timeout_s)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "not found on PATH", program)
+        program = str(found)
+    return await run([program, *rest], env=child_environment(environ), timeout=timeout_s)
+
+
+async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Sensitive:
+    # Its arguments may hold a secret: only the program is named.
+    name = f"aws.identity_token_command {args[0]}"
+    try:
+        finished = await run_command(args, environ, timeout_s)
+    except TimeoutError:
+        raise _unavailable(f"{name} had not ended after {timeout_s:g} s") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a command"
+        raise _unavailable(f"{name} cannot be run: {reason.lower()}") from error
+    if finished.returncode != 0:
+        raise _unavailable(f"{name} {how_it_failed(finished)}")
+    return _parse(finished.stdout, f"the output of {name}")
+
+
+def how_it_failed(finished: Finished) -> str:
+    """In words, none of them the program's own: what gives keys or tokens may print them in a complaint, too."""
+    code = finished.returncode
+    ended = f"ended with status {code}" if code > 0 else f"was killed by signal {-code}"
+    return f"{ended}; run it by hand to read why: its own words may hold a secret"
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """At most `limit` bytes of a file. Blocking, but never for a FIFO's writer.
+
+    Raises:
+        OSError: it cannot be read, or is not a regular file.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read(limit)
+
+
+def _parse(content: bytes, where: str) -> Sensitive:
+    text = content.decode("ascii", errors="replace").strip()
+    if not text:
+        raise _unavailable(f"{where} is empty")
+    if len(text) > _LONGEST:
+        raise _unavailable(f"{where} is longer than the {_LONGEST} characters of a token")
+    if not _TOKEN.fullmatch(text):
+        raise _unavailable(f"{where} is not a token")
+    return Sensitive(text)
+
+
+def _unavailable(message: str) -> AwsIdentityUnavailable:
+    return AwsIdentityUnavailable(SUBJECT, message)

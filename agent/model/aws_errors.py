@@ -1,0 +1,217 @@
+"""What AWS's refusals mean: told by the error's code, since AWS throttles and denies with status 400 alike."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from agent.model.docker_errors import CLOCK_TOLERANCE
+from agent.model.problem import Problem, RetryClass
+from agent.model.problems.aws import (
+    AwsAccessDenied,
+    AwsError,
+    AwsIdentityRejected,
+    AwsKeysRefused,
+    AwsThrottled,
+    ClockSkew,
+)
+from agent.model.text import printable
+
+SUBJECT: Final = "aws"
+"""Until a service says which registry it is about (`Problem.about`)."""
+SOMEBODY_ELSE: Final = (
+    "a proxy or another server answered in AWS's place: correct AWS_ENDPOINT_URL or HTTPS_PROXY, "
+    "or log in to the network's captive portal"
+)
+WEB_IDENTITY_ACTION: Final = "sts:AssumeRoleWithWebIdentity"
+
+_THROTTLED: Final = re.compile(r"(?:Request)?Throttl\w*|TooManyRequests\w*|RequestLimitExceeded|SlowDown")
+_DENIED: Final = re.compile(r"AccessDenied\w*|Unauthorized\w*|NotAuthorized\w*")
+_UNKNOWN_KEYS: Final = frozenset(
+    {"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "AuthFailure"}
+)
+_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_SIGNATURE: Final = frozenset({"InvalidSignatureException", "InvalidSignature", "SignatureDoesNotMatch"})
+_TIME: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
+_MINUTE_S: Final = 60
+_WRONG_KEY: Final = "does not match"
+_WRONG_PLACE: Final = "should be scoped to"
+_ABOUT_TIME: Final = re.compile(r"expired|not yet current|too skewed|in the future", re.IGNORECASE)
+# AWS words it so, the last being its own time: Signature expired, 20260101T000000Z is now earlier than
+# 20260101T001000Z (20260101T001500Z - 5 min.)
+_MOMENT: Final = r"(\d{8}T\d{6}Z)"
+_SIGNED_AND_SERVER: Final = re.compile(rf"{_MOMENT}\D+{_MOMENT}\s*\({_MOMENT}")
+_WHO_AND_WHAT: Final = re.compile(r"User: (?P<arn>arn:\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)")
+_ON_WHAT: Final = re.compile(r"on resource: (?P<resource>arn:\S+)")
+_WHY: Final = re.compile(r"\b(?P<why>(?:because|with an explicit deny) .*)", re.DOTALL)
+
+# Errors of AssumeRoleWithWebIdentity that the next token may mend, each with what to do if it does not.
+_NEW_TOKEN_HELPS: Final = {
+    "InvalidIdentityToken": "an AWS administrator must add the token's issuer as an identity provider of the "
+    "role's account (IAM, Identity providers), with the audience sts.amazonaws.com",
+    "ExpiredTokenException": "each try takes a new token; if it lasts, aws.identity_token_file or "
+    "aws.identity_token_command gives old ones, which whoever runs the platform must mend",
+    "IDPCommunicationError": "nothing to do at first: the agent tries again until AWS reaches the token's issuer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AwsRefusal:
+    """An error that AWS answered with.
+
+    `message` is AWS's, without secrets; `who` the identity in words; `own_keys` whether the keys stand in the secret,
+    so that only a person can replace them; `server_time` the reply's Date, `seen_at` our clock then.
+    """
+
+    action: str
+    code: str
+    message: str
+    status: int
+    who: str
+    seen_at: datetime
+    own_keys: bool = False
+    server_time: datetime | None = None
+
+
+def problem_of(refusal: AwsRefusal) -> Problem:
+    """The problem, about the subject "aws"."""
+    code = refusal.code
+    if _THROTTLED.fullmatch(code) or code == "429":
+        return AwsThrottled(SUBJECT, f"AWS gets too many {refusal.action} calls ({code})")
+    if not code or code.isdigit():
+        return _not_from_aws(refusal)
+    if refusal.action == WEB_IDENTITY_ACTION and (refusal.status < 500 or code in _NEW_TOKEN_HELPS):  # noqa: PLR2004 - HTTP's own limit
+        return _web_identity_refused(refusal)
+    return _signed_request_refused(refusal)
+
+
+def clock_skew(server_time: datetime | None, seen_at: datetime) -> ClockSkew | None:
+    """The problem, if AWS's clock (a reply's Date) is further from ours than AWS bears."""
+    if server_time is None or abs(seen_at - server_time) <= CLOCK_TOLERANCE:
+        return None
+    return ClockSkew(SUBJECT, _distance(seen_at - server_time))
+
+
+def _signed_request_refused(refusal: AwsRefusal) -> Problem:
+    code = refusal.code
+    if code in _TIME or (code in _SIGNATURE and _is_about_time(refusal)):
+        return ClockSkew(SUBJECT, f"AWS refused {refusal.action} for the time of its signature: {_clock(refusal)}")
+    if _DENIED.fullmatch(code):
+        return _denied(refusal)
+    if code in _SIGNATURE and _WRONG_PLACE in refusal.message:
+        hint = "correct the region (the secret's, or aws.region) or AWS_ENDPOINT_URL: this one belongs to another place"
+        return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}", hint=hint)
+    if code in _UNKNOWN_KEYS | _EXPIRED | _SIGNATURE:
+        return _keys_refused(refusal)
+    return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}")
+
+
+def _not_from_aws(refusal: AwsRefusal) -> AwsError:
+    """A status without AWS's error document: a gateway's page, a redirect, a captive portal."""
+    return AwsError(
+        SUBJECT,
+        f"the answer to {refusal.action} is status {refusal.status} without an error of AWS",
+        hint=SOMEBODY_ELSE,
+    )
+
+
+def _web_identity_refused(refusal: AwsRefusal) -> AwsIdentityRejected:
+    return AwsIdentityRejected(
+        SUBJECT,
+        f"AWS refused {WEB_IDENTITY_ACTION} to {refusal.who}: {refusal.code}{_words(refusal)}",
+        hint=_NEW_TOKEN_HELPS.get(refusal.code),
+        retry_class=RetryClass.SOON if refusal.code in _NEW_TOKEN_HELPS else None,
+    )
+
+
+def _denied(refusal: AwsRefusal) -> AwsAccessDenied:
+    found = _WHO_AND_WHAT.search(refusal.message)
+    action, who = (found["action"], found["arn"]) if found else (refusal.action, refusal.who)
+    on, why = _ON_WHAT.search(refusal.message), _WHY.search(refusal.message)
+    message = f"AWS denied {action} to {who}"
+    message += f" on {on['resource'].rstrip('.,')}" if on else ""
+    message += f" {printable(why['why'], 200)}" if why else "" if found else _words(refusal)
+    return AwsAccessDenied(SUBJECT, message, hint=_permission(action, who, on["resource"] if on else None, message))
+
+
+def _permission(action: str, who: str, resource: str | None, message: str) -> str:
+    """The statement that the policy lacks, ready to be pasted. GetAuthorizationToken knows no other resource than *."""
+    if "explicit deny" in message:
+        return (
+            f"an AWS administrator must find the policy whose Deny covers {action} for {_holder(who)}, and take it out"
+        )
+    actions = f'["{action}", "sts:GetServiceBearerToken"]' if action.startswith("ecr-public:") else f'"{action}"'
+    if action.startswith("sts:Assume") and resource is None:
+        return f"an AWS administrator must let {_holder(who)} call {action} on the role that the secret names"
+    on = (resource or "").rstrip(".,") if action.startswith("sts:Assume") else "*"
+    statement = f'{{"Effect": "Allow", "Action": {actions}, "Resource": "{on}"}}'
+    trust = "; the role's trust policy must name that identity too" if on != "*" else ""
+    return f"an AWS administrator must add {statement} to the IAM policy of {_holder(who)}{trust}"
+
+
+def _holder(who: str) -> str:
+    """Whom an IAM policy is attached to, of an ARN: the role of a session, else the user."""
+    kind, *names = who.rpartition(":")[2].split("/")
+    if not names or kind not in ("user", "role", "assumed-role"):
+        return "this identity"
+    # A session is role/session; the name of a user or a role stands after its path.
+    return f"role {names[0]}" if kind == "assumed-role" else f"{kind} {names[-1]}"
+
+
+def _keys_refused(refusal: AwsRefusal) -> AwsAccessDenied:
+    """AWS does not know the keys, or no longer. Its words are left out: they may hold the signed headers."""
+    expired = refusal.code in _EXPIRED
+    fault = (
+        "the session of the keys has expired"
+        if expired
+        else "the secret access key is wrong"
+        if refusal.code in _SIGNATURE
+        else "AWS does not know the access key"
+    )
+    where = "in the secret" if refusal.own_keys else "where the AWS chain found them"
+    kind = AwsKeysRefused if refusal.own_keys else AwsAccessDenied
+    return kind(
+        SUBJECT,
+        f"AWS refused {refusal.action} to {refusal.who}: {fault} ({refusal.code})",
+        hint=f"replace the AWS keys {where}: their owner makes new ones in the AWS console (IAM, Users, Security "
+        "credentials)",
+        # What the chain finds may renew itself; the keys in a secret do not.
+        retry_class=RetryClass.SOON if expired and not refusal.own_keys else None,
+    )
+
+
+def _is_about_time(refusal: AwsRefusal) -> bool:
+    """Both a wrong clock and a wrong secret key give these codes; only the words and the clocks tell them apart."""
+    if _ABOUT_TIME.search(refusal.message) or clock_skew(refusal.server_time, refusal.seen_at):
+        return True
+    known = _WRONG_KEY in refusal.message or _WRONG_PLACE in refusal.message
+    return refusal.code == "InvalidSignatureException" and not known
+
+
+def _clock(refusal: AwsRefusal) -> str:
+    told = _SIGNED_AND_SERVER.search(refusal.message)
+    if told:
+        signed, server = (_moment(told[group]) for group in (1, 3))
+        if signed and server:
+            return _distance(signed - server)
+    if refusal.server_time is not None:
+        return _distance(refusal.seen_at - refusal.server_time)
+    return "this machine's clock is more than 5 min off"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _distance(off: timedelta) -> str:
+    seconds = round(abs(off).total_seconds())
+    amount = f"{seconds} s" if seconds < _MINUTE_S else f"{round(seconds / _MINUTE_S)} min"
+    return f"this machine's clock is {amount} {'ahead of' if off > timedelta() else 'behind'} AWS's"
+
+
+def _words(refusal: AwsRefusal) -> str:
+    words = printable(refusal.message, 200)
+    return f" ({words})" if words else ""

@@ -1,0 +1,35 @@
+"""The board's changes as log events: only a change is logged."""
+
+from typing import Any, Final, Protocol
+
+from agent.model.problem import Severity
+from agent.model.status import OpenWarning
+
+
+class Logger(Protocol):
+    def info(self, event: str, **fields: Any) -> None: ...
+    def warning(self, event: str, **fields: Any) -> None: ...
+    def error(self, event: str, **fields: Any) -> None: ...
+
+
+class WarningLog:
+    def __init__(self, log: Logger) -> None:
+        self._log: Final = log
+
+    def warning_raised(self, warning: OpenWarning) -> None:
+        say = {
+            Severity.NOTICE: self._log.info,
+            Severity.WARNING: self._log.warning,
+            Severity.ERROR: self._log.error,
+        }[warning.severity]
+        say(
+            "warning.raised",
+            code=warning.code,
+            subject=warning.subject,
+            message=warning.message,
+            hint=warning.hint,
+            needs=warning.needs.value,
+        )
+
+    def warning_cleared(self, warning: OpenWarning) -> None:
+        self._log.info("warning.cleared", code=warning.code, subject=warning.subject)

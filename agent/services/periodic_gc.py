@@ -1,0 +1,23 @@
+"""Frees memory now and then: at rest nothing is allocated, so the interpreter's own collector never comes by."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from agent.services.waiting import Clock, until_next_beat
+
+_INTERVAL_S: Final = 600.0
+
+
+class PeriodicGc:
+    name: Final = "tidying"
+
+    def __init__(self, clock: Clock, collect: Callable[[], None]) -> None:
+        self._clock: Final = clock
+        self._collect: Final = collect
+
+    async def run(self) -> None:
+        never = asyncio.Event()
+        while True:
+            await self._clock.wait(never, until_next_beat(self._clock, _INTERVAL_S))
+            self._collect()

@@ -1,0 +1,233 @@
+"""Custody: logins in the agent's care. What somebody drops is put back; what somebody made instead is reported.
+
+It alone reports `login_overridden` and `login_restored`, for each registry under an owner of its own on the board.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Iterable
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from agent.model.docker_config import Document, Entry
+from agent.model.problem import Problem
+from agent.model.problems.stored_login import InternalError, LoginRestored
+from agent.model.registry import Registry
+from agent.model.renewal import expired
+from agent.services.credential_store import ConfigFile, CredentialStore, DesiredLogin, Helpers, StateFile
+from agent.services.managed_login import AppliedLogin, ManagedLogin, next_check_s
+from agent.services.overrides import Overrides
+from agent.services.waiting import Clock, FileWatcher, wait_for_change
+
+_POLL_S: Final = 2.0
+_RESTORED_FOR: Final = timedelta(minutes=10)
+
+
+class WatchedConfigFile(ConfigFile, Protocol):
+    async def signature(self) -> Hashable: ...
+    def signature_now(self) -> Hashable:
+        """Blocks."""
+        ...
+
+
+class PodmanFiles(Protocol):
+    async def read(self) -> dict[str, Document]: ...
+    async def signature(self) -> Hashable: ...
+    def signature_now(self) -> Hashable:
+        """Blocks."""
+        ...
+
+
+class Board(Protocol):
+    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
+    def set_stored_in(self, hostname: str, stored_in: str | None) -> None: ...
+
+
+class Log(Protocol):
+    def info(self, event: str, **fields: object) -> None: ...
+    def exception(self, event: str, **fields: object) -> None: ...
+
+
+class ConfigReconciler:
+    """Keeps what it is given until `release`; a registry waits for no other one."""
+
+    name = "reconciler"
+
+    def __init__(
+        self,
+        *,
+        config: WatchedConfigFile,
+        helpers: Helpers,
+        podman: PodmanFiles,
+        state_file: StateFile,
+        board: Board,
+        clock: Clock,
+        log: Log,
+        watcher: FileWatcher,
+        auth_config: str | None = None,
+    ) -> None:
+        """`auth_config` is the value of `DOCKER_AUTH_CONFIG`, which Docker asks before any store."""
+        self._config: Final = config
+        self._store: Final = CredentialStore(config, helpers, state_file)
+        self._podman: Final = podman
+        self._board: Final = board
+        self._clock: Final = clock
+        self._log: Final = log
+        self._watcher: Final = watcher
+        self._overrides: Final = Overrides(auth_config)
+        self._logins: Final[dict[str, ManagedLogin]] = {}
+        self._changed: Final = asyncio.Event()
+        self._locks: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
+
+    async def apply(
+        self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
+    ) -> AppliedLogin:
+        """Put a login where Docker will find it, unless a person's is there and `take_over` is False.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry.
+        """
+        login = ManagedLogin(DesiredLogin(registry, entry, expires_at))
+        async with self._locks[registry.hostname]:
+            try:
+                await self._apply(login, take_over=take_over)
+            except Problem as problem:
+                raise problem.about(registry.hostname) from problem
+            former = self._logins.get(registry.hostname)
+            login.restored_until = former.restored_until if former else None
+            self._logins[registry.hostname] = login
+            self._report(login)
+        self._changed.set()
+        return AppliedLogin(login.stored_in, login.findings, login.ours)
+
+    async def holds(self, registry: Registry) -> bool:
+        """Whether Docker has a login of ours, as far as the state directory knows.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nobody can tell.
+        """
+        return await self._store.holds(registry)
+
+    async def forget(self, registry: Registry) -> None:
+        """Look after a login no longer, and leave it where it is."""
+        async with self._locks[registry.hostname]:
+            self._drop(registry.hostname)
+
+    async def remove(self, registry: Registry) -> bool:
+        """Take the login out of Docker's configuration if it is still ours, and forget it. True: it was ours.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry; a later call tries again.
+        """
+        async with self._locks[registry.hostname]:
+            self._drop(registry.hostname)
+            try:
+                taken = await self._store.remove(registry)
+            except Problem as problem:
+                raise problem.about(registry.hostname) from problem
+        return taken
+
+    def _drop(self, hostname: str) -> None:
+        if self._logins.pop(hostname, None) is not None:
+            self._board.report(_owner(hostname))
+            self._board.set_stored_in(hostname, None)
+
+    async def note_preexisting(self, registries: Iterable[Registry]) -> None:
+        """With the first plan: at the very first start see what credential helpers hold, for these above all."""
+        with contextlib.suppress(Problem):  # the first login meets it too, and tells of it
+            await self._store.note_helper_logins(registries)
+
+    async def run(self) -> None:
+        self._watcher.watch(self._signatures, self._changed)
+        async with asyncio.TaskGroup() as checks:
+            while True:
+                with contextlib.suppress(Problem):
+                    await self._store.prepare()
+                    await self._look(checks)
+                if all(login.idle for login in self._logins.values()):
+                    await wait_for_change(self._clock, self._watcher, self._changed, _POLL_S)
+                else:
+                    await self._clock.wait(self._changed, _POLL_S)
+                    self._changed.clear()
+
+    def _signatures(self) -> Hashable:
+        return (self._config.signature_now(), self._podman.signature_now())
+
+    async def _look(self, checks: asyncio.TaskGroup) -> None:
+        """Start a check of each login whose files changed; a helper that hangs keeps only its own waiting."""
+        files = (await self._config.signature(), await self._podman.signature())
+        now = self._clock.monotonic()
+        for login in [*self._logins.values()]:
+            due = files != login.seen or now >= login.next_check
+            if due and self._locks[login.hostname].locked():
+                login.next_check = now
+            elif due:
+                login.seen, login.next_check, login.checking = files, math.inf, True
+                checks.create_task(self._check(login), name=f"check:{login.hostname}")
+            elif login.restored_until is not None and login.restored_until <= self._clock.now():
+                login.restored_until = None
+                self._report(login, repeat=False)
+
+    async def _check(self, login: ManagedLogin) -> None:
+        try:
+            await self._check_locked(login)
+        finally:
+            login.checking = False
+
+    async def _check_locked(self, login: ManagedLogin) -> None:
+        async with self._locks[login.hostname]:
+            if self._logins.get(login.hostname) is not login or expired(login.desired.expires_at, self._clock.now()):
+                return
+            was_ours, restored, begun = login.ours, False, self._clock.monotonic()
+            try:
+                restored = await self._apply(login) and was_ours
+            except Problem as problem:
+                login.failed = True
+                login.findings = (problem.about(login.hostname),)
+            except Exception as fault:  # noqa: BLE001 - as the comment says
+                # A bug costs this login's look, not the agent.
+                self._log.exception("login.check_crashed", registry=login.hostname)
+                login.failed = True
+                message = f"a fault of the agent itself: {type(fault).__name__}"
+                login.findings = (InternalError(login.hostname, message),)
+            login.check_s = self._clock.monotonic() - begun
+            login.next_check = self._clock.monotonic() + next_check_s(login, self._logins.values())
+            if restored:
+                login.restored_until = self._clock.now() + _RESTORED_FOR
+                self._log.info("login.restored", registry=login.hostname, stored_in=login.stored_in)
+            self._report(login, repeat=restored)
+
+    async def _apply(self, login: ManagedLogin, *, take_over: bool = False) -> bool:
+        """Bring the login where it belongs, and find out what will really be used; True: it had to be written."""
+        await self._store.prepare()
+        placed = await self._store.store(login.desired, take_over=take_over)
+        login.stored_in, login.ours = placed.stored_in, placed.ours
+        login.failed, login.wrote = False, placed.wrote
+        refusals = [placed.failure.about(login.hostname)] if placed.failure else []
+        login.findings = (*refusals, *self._overrides.of(login.desired, placed, await self._podman.read()))
+        if placed.wrote:
+            self._log.info("login.stored", registry=login.hostname, stored_in=placed.stored_in)
+        return placed.wrote
+
+    def _report(self, login: ManagedLogin, *, repeat: bool = True) -> None:
+        """Tell the board; what it has already only where it was found `anew`."""
+        self._board.set_stored_in(login.hostname, login.stored_in if login.ours else None)
+        problems = list(login.findings)
+        if login.restored_until is not None:
+            where = login.stored_in
+            problems.append(
+                LoginRestored(
+                    login.hostname,
+                    f"another program dropped the login of {login.hostname} from {where}; it was put back",
+                )
+            )
+        shown = tuple((problem.code, problem.message) for problem in problems)
+        if repeat or shown != login.reported:
+            self._board.report(_owner(login.hostname), problems)
+        login.reported = shown
+
+
+def _owner(hostname: str) -> str:
+    return f"stored:{hostname}"

@@ -1,0 +1,140 @@
+"""What the bundle is made of: each part by its file's name, with where it is from and how long it may take."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from agent.edge.agent_client import AgentNotResponding, AgentNotRunning
+from agent.edge.journal_line import JournalLine, JournalUnreadable, unit_of
+from agent.edge.journalctl import read_journal
+from agent.edge.paths import user_name
+from agent.edge.process import child_environment
+from agent.model.text import printable
+from agent.support.bundle_part import PROGRAM_S, BundleContext, BundlePart, NotCollected, as_json, find, run_program
+from agent.support.config_shape import shape
+from agent.support.known_secrets import docker_files
+from agent.support.settings_shown import shown_settings
+from agent.support.system import process, unit, versions
+
+T = TypeVar("T")
+
+_ANSWER_S: Final = 8.0
+_JOURNAL_S: Final = 15.0
+_DOCTOR_S: Final = 42.0
+"""Its own limit is 30 s; the rest is for a machine that is out of breath."""
+_JOURNAL_LINES: Final = 5000
+_LONGEST_LINE: Final = 48_000
+_DAY: Final = timedelta(days=1)
+
+
+async def _settings(ask: BundleContext) -> str:
+    shown = await asyncio.to_thread(shown_settings, ask.loaded, ask.config, ask.environ, ask.flags)
+    return as_json({"note": "as this command reads them; a service may have other variables", **shown})
+
+
+async def _status(ask: BundleContext) -> str:
+    return as_json(await _of_agent(lambda: ask.agent.status(_ANSWER_S)))
+
+
+async def _events(ask: BundleContext) -> str:
+    return await _of_agent(lambda: ask.agent.text("/v1/logs", _ANSWER_S))
+
+
+async def _timeline(ask: BundleContext) -> str:
+    return await _of_agent(lambda: ask.agent.text("/v1/timeline", _ANSWER_S))
+
+
+async def _metrics(ask: BundleContext) -> str:
+    return await _of_agent(lambda: ask.agent.text("/metrics", _ANSWER_S))
+
+
+async def _journal(ask: BundleContext) -> str:
+    try:
+        lines = await read_journal(
+            unit_of(ask.user), ask.environ, since=ask.now - _DAY, lines=_JOURNAL_LINES, timeout=_JOURNAL_S - 2
+        )
+    except JournalUnreadable as fault:
+        raise NotCollected(str(fault)) from fault
+    if not lines:
+        raise NotCollected(f"the journal holds nothing of {unit_of(ask.user)}")
+    return "".join(_journal_line(line) for line in lines)
+
+
+def _journal_line(line: JournalLine) -> str:
+    """As JSON, with an event of the agent as the object that it is."""
+    message: Any = line.message[:_LONGEST_LINE]
+    with contextlib.suppress(ValueError, RecursionError):
+        message = json.loads(message)
+    fields = {"time": line.time.isoformat(), "priority": line.priority, "program": line.program, "message": message}
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+async def _doctor(ask: BundleContext) -> str:
+    """The doctor of this very program, as a child: what hangs there hangs nothing here."""
+    config = ["--config", str(ask.config)] if ask.config else []
+    flags = [part for key, value in ask.flags.items() for part in ("--set", f"{key}={value}")]
+    socket = ["--socket", str(ask.socket.absolute())] if ask.socket else []
+    # -I: neither the working directory nor PYTHON* variables may put something else in its place.
+    args = [sys.executable, "-I", "-m", "agent", "doctor", "--json", *socket, *config, *flags]
+    if os.geteuid() == 0 and ask.user != user_name():
+        # As root it would examine what root may do, and do it among that user's files.
+        args = [await find(ask, "runuser"), "-u", ask.user, "--", *args]
+    done = await run_program(args, _doctor_environment(ask.environ), _DOCTOR_S - 2)
+    if not done.stdout.strip():
+        raise NotCollected(f"it ended with {done.returncode}: {printable(done.stderr.decode(errors='replace')[-300:])}")
+    return done.stdout.decode(errors="replace")
+
+
+def _doctor_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """As every child gets it, with the settings; secrets that stand in variables do not go along."""
+    own = ("REGISTRY_AGENT_", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG")
+    more = {name: value for name, value in environ.items() if name.startswith(own) and name != "REGISTRY_AGENT_SECRETS"}
+    return {**child_environment(environ), **more}
+
+
+async def _docker_config(ask: BundleContext) -> str:
+    def shapes() -> list[Any]:
+        found = []
+        for path in docker_files(ask.loaded.settings, ask.environ):
+            try:
+                found.append(shape(path, ask.environ.get("PATH")) or {"path": str(path), "fault": "not there"})
+            except OSError as fault:
+                found.append({"path": str(path), "fault": fault.strerror})
+        return found
+
+    named = [name for name in ("DOCKER_AUTH_CONFIG", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE") if name in ask.environ]
+    return as_json({"files": await asyncio.to_thread(shapes), "variables_that_are_set": named})
+
+
+async def _of_agent(read: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(read)
+    except (AgentNotRunning, AgentNotResponding) as fault:
+        raise NotCollected(printable(str(fault).partition(";")[0], 1000)) from fault
+
+
+PARTS: Final = (
+    BundlePart("versions.json", "the agent, its libraries, programs on PATH, the system", versions, PROGRAM_S + 4),
+    BundlePart("settings.json", "the settings file, variables and flags", _settings, 5.0),
+    BundlePart("status.json", "the agent: GET /v1/status", _status, _ANSWER_S + 2),
+    BundlePart("timeline.jsonl", "the agent's last day: GET /v1/timeline", _timeline, _ANSWER_S + 2),
+    BundlePart("events.jsonl", "the agent's memory: GET /v1/logs", _events, _ANSWER_S + 2),
+    BundlePart("metrics.txt", "the agent: GET /metrics", _metrics, _ANSWER_S + 2),
+    BundlePart(
+        "journal.jsonl", f"journalctl: the unit's last day, at most {_JOURNAL_LINES} lines", _journal, _JOURNAL_S
+    ),
+    BundlePart("doctor.json", "registry-agent doctor --json", _doctor, _DOCTOR_S),
+    BundlePart(
+        "docker-config.json",
+        "the shape of Docker's and podman's files: no logins, user names masked",
+        _docker_config,
+        8.0,
+    ),
+    BundlePart("unit.txt", "systemctl show", unit, PROGRAM_S + 2),
+    BundlePart("process.txt", "/proc: limits and sizes of the agent's process", process, PROGRAM_S + 4),
+)

@@ -1,0 +1,100 @@
+"""The form of every answer: JSON, errors too, never cached, never sniffed."""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from agent.model.text import printable
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SECURITY_HEADERS: Final = {"Server": "registry-agent", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+"""What every answer carries: state of this moment, to be taken for what it says it is."""
+_ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
+
+
+class Log(Protocol):
+    def info(self, event: str, **fields: object) -> None: ...
+    def error(self, event: str, **fields: object) -> None: ...
+
+
+def json_response(value: Any, status: int = HTTPStatus.OK) -> web.Response:
+    return web.json_response(value, status=status)
+
+
+def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """`{"error": {"code", "message"}}`."""
+    return web.json_response({"error": {"code": code, "message": message}}, status=status, headers=headers)
+
+
+def bad_request(message: str) -> web.HTTPBadRequest:
+    """To be raised; the text becomes the error's message."""
+    return web.HTTPBadRequest(text=message)
+
+
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SECURITY_HEADERS)
+
+
+class Errors:
+    """The outermost middleware: whatever goes wrong becomes JSON, and of our own faults only that there was one."""
+
+    def __init__(self, log: Log) -> None:
+        self._log: Final = log
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as raised:
+            return _as_json(request, raised)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception as fault:  # noqa: BLE001 - one broken request must not cost more than its own answer
+            self._log.error(
+                "status.request_failed",
+                path=printable(request.path, 100),
+                error=type(fault).__name__,
+                message=printable(str(fault)),
+            )
+            return error_response(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "the agent failed to answer; see its log"
+            )
+
+
+def _as_json(request: web.Request, raised: web.HTTPException) -> web.Response:
+    """What aiohttp refuses by itself: no such path, wrong method, body too large; and `bad_request`."""
+    path = printable(request.path, 100)
+    match raised:
+        case web.HTTPNotFound():
+            return error_response(
+                raised.status, "not_found", f"there is nothing at {path}; GET /openapi.json lists what is"
+            )
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(raised.allowed_methods))
+            message = f"{path} does not take {printable(request.method, 20)}, but {allowed}"
+            return error_response(raised.status, "method_not_allowed", message, {"Allow": allowed})
+        case web.HTTPRequestEntityTooLarge():
+            return error_response(raised.status, "too_large", "the body is longer than 16 KiB")
+        case web.HTTPBadRequest():
+            return error_response(raised.status, "bad_request", raised.text or "the request makes no sense")
+    phrase = HTTPStatus(raised.status).phrase
+    return error_response(raised.status, phrase.lower().replace(" ", "_"), phrase.lower())
+
+
+def reads_json(body: bytes) -> Any:
+    """The body's value; an empty one is `{}`."""
+    try:
+        return json.loads(body) if body.strip() else {}
+    except (ValueError, RecursionError):
+        raise bad_request("the body is not JSON") from None
+
+
+def none_match(request: web.Request, etag: str) -> bool:
+    """Whether the asker has this already: weak comparison (RFC 9110, section 13.1.2)."""
+    given = ",".join(request.headers.getall("If-None-Match", ()))
+    return given.strip() == "*" or etag.removeprefix("W/") in _ETAG.findall(given)

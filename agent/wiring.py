@@ -1,0 +1,208 @@
+"""Everything behind the bootstrap, built and wired: the only file that knows everyone."""
+
+import random
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+from agent.bootstrap import Bootstrap
+from agent.edge import paths, secret_files
+from agent.edge.aws.client import AwsClient
+from agent.edge.config_lock import ConfigLock
+from agent.edge.credential_helper import CredentialHelpers
+from agent.edge.docker_cli import DockerCli
+from agent.edge.docker_config import DockerConfigFile
+from agent.edge.docker_engine import DockerEngine
+from agent.edge.file_watcher import FileWatcher
+from agent.edge.http import HttpClient
+from agent.edge.memory import collect
+from agent.edge.podman_auth import PodmanAuthFiles
+from agent.edge.registry_client import RegistryClient
+from agent.edge.report_target import ReportTarget
+from agent.edge.sandbox import Sandbox
+from agent.edge.secret_url import SecretUrl
+from agent.edge.state_file import StateFile
+from agent.edge.tool_probes import ToolProbes
+from agent.model.credential import AwsIdentity, EcrToken
+from agent.model.secret_environment import read_environment
+from agent.observe.redaction import LearnedSecrets
+from agent.services.clock_watch import ClockWatch
+from agent.services.credentials import Credentials
+from agent.services.docker_login import DockerLogin
+from agent.services.lock_watch import LockWatch
+from agent.services.login_dependencies import LoginDependencies
+from agent.services.logins import Logins
+from agent.services.periodic_gc import PeriodicGc
+from agent.services.planning import Planning
+from agent.services.reconciler import ConfigReconciler
+from agent.services.rejections import Rejections, chain_inputs
+from agent.services.reports import Reports
+from agent.services.sandbox_watch import SandboxWatch
+from agent.services.secrets import Secrets
+from agent.services.tools import ToolWatch
+from agent.services.watchdog import Watchdog
+from agent.settings import AwsSettings
+
+_TOKENS_KNOWN = 50
+_KEYS_KNOWN = 200
+"""The tokens fetched last, and what AWS was asked with, which the log masks; an older one was replaced or has ended."""
+
+
+class Service(Protocol):
+    """One thing that runs as long as the agent does."""
+
+    @property
+    def name(self) -> str: ...
+    async def run(self) -> None: ...
+
+
+class Components:
+    """Building it does no more than read the state directory."""
+
+    def __init__(self, bootstrap: Bootstrap) -> None:
+        self._bootstrap: Final = bootstrap
+        self._http: Final = HttpClient()
+        self.file_watcher: Final = FileWatcher()
+        self._logins()
+        self._sources()
+        self.reports: Final = Reports(
+            bootstrap.board,
+            ReportTarget(self._http),
+            bootstrap.document,
+            bootstrap.settings,
+            clock=bootstrap.clock,
+            log=bootstrap.log.logger,
+        )
+        bootstrap.renewals.renewer = self.logins
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """What runs beside each other, the status first."""
+        bootstrap = self._bootstrap
+        watchdog = Watchdog(bootstrap.systemd, bootstrap.clock, bootstrap.board, lambda: self.logins.alive)
+        clock_watch = ClockWatch(bootstrap.clock, bootstrap.board, bootstrap.log.logger, self._look_at_clock)
+        return (
+            bootstrap.server,
+            self.tools,
+            self.secrets,
+            self.logins,
+            self.reconciler,
+            self.reports,
+            clock_watch,
+            watchdog,
+            PeriodicGc(bootstrap.clock, collect),
+        )
+
+    def lock_watch(self, on_lost: Callable[[], None]) -> LockWatch:
+        """Runs beside `services`."""
+        return LockWatch(self.lock.hold, self._bootstrap.clock, self.file_watcher, on_lost)
+
+    def sandbox_watch(self, on_lost: Callable[[], None]) -> SandboxWatch:
+        """Runs beside `services` in a unit of systemd."""
+        bootstrap = self._bootstrap
+        sandbox = Sandbox(bootstrap.settings.value.docker.config_dir)
+        return SandboxWatch(sandbox, bootstrap.clock, self.file_watcher, bootstrap.log.logger, on_lost)
+
+    def _logins(self) -> None:
+        bootstrap = self._bootstrap
+        environ, board, clock, log = bootstrap.environ, bootstrap.board, bootstrap.clock, bootstrap.log.logger
+        config_dir = bootstrap.settings.value.docker.config_dir
+        self.lock = ConfigLock(config_dir)
+        self.state_file = StateFile(paths.state_directory(environ), config_dir)
+        self.docker_cli = DockerCli(environ, bootstrap.runtime)
+        engine = DockerEngine(environ)
+        probes = ToolProbes(environ, self.docker_cli, engine)
+        self.tools = ToolWatch(
+            probes, clock, board, log, self.file_watcher, engine_address=engine.address, on_docker=self._wake_logins
+        )
+        self.docker_config = DockerConfigFile(config_dir, bootstrap.systemd.unit)
+        self.reconciler = ConfigReconciler(
+            config=self.docker_config,
+            helpers=CredentialHelpers(environ, unit=bootstrap.systemd.unit),
+            podman=PodmanAuthFiles(environ, paths.home(environ)),
+            state_file=self.state_file,
+            board=board,
+            clock=clock,
+            log=log,
+            watcher=self.file_watcher,
+            auth_config=environ.get("DOCKER_AUTH_CONFIG"),
+        )
+        learned = LearnedSecrets(bootstrap.scrubber, "aws", _KEYS_KNOWN)
+        aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
+        tokens = _ProtectedTokens(aws, LearnedSecrets(bootstrap.scrubber, "ecr", _TOKENS_KNOWN))
+        self.credentials = Credentials(
+            tokens=tokens,
+            clock=clock,
+            settings=bootstrap.settings,
+            board=board,
+            log=log,
+            jitter=_jitter,
+            on_token=self._wake_logins,
+        )
+        probe = RegistryClient(self._http, clock.now)
+        dependencies = LoginDependencies(
+            credentials=self.credentials,
+            docker_login=DockerLogin(
+                self.docker_cli, probe, self.tools, lambda: bootstrap.settings.value.docker.login_timeout_s
+            ),
+            reconciler=self.reconciler,
+            rejections=Rejections(
+                self.state_file,
+                clock.now,
+                bootstrap.scrubber.scrub,
+                lambda: chain_inputs(bootstrap.settings.value.aws, environ),
+            ),
+            docker=self.tools,
+            board=board,
+            clock=clock,
+            log=log,
+            settings=bootstrap.settings,
+            new_id=lambda: secrets.token_hex(4),
+        )
+        self.logins = Logins(
+            dependencies, board=board, state_file=self.state_file, tokens=self.credentials, want_aws=self.tools.want_aws
+        )
+
+    def _look_at_clock(self) -> None:
+        self.credentials.clock_jumped()
+        self.logins.wake()
+
+    def _wake_logins(self) -> None:
+        self.logins.wake()
+
+    def _sources(self) -> None:
+        bootstrap, environ = self._bootstrap, self._bootstrap.environ
+        region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+        self.planning = Planning(bootstrap.settings, region, self.logins.follow)
+        directory = environ.get("CREDENTIALS_DIRECTORY")
+        self.secrets = Secrets(
+            settings=bootstrap.settings,
+            clock=bootstrap.clock,
+            board=bootstrap.board,
+            log=bootstrap.log.logger,
+            scrubber=bootstrap.scrubber,
+            files=secret_files,
+            address=SecretUrl(self._http),
+            environment=read_environment(environ),
+            credentials_directory=Path(directory) if directory else None,
+            jitter=_jitter,
+            watcher=self.file_watcher,
+            on_change=self.planning.take,
+        )
+
+
+class _ProtectedTokens:
+    def __init__(self, aws: AwsClient, learned: LearnedSecrets) -> None:
+        self._aws = aws
+        self._learned = learned
+
+    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
+        token = await self._aws.fetch_token(identity, settings)
+        self._learned(token.password)
+        return token
+
+
+def _jitter() -> float:
+    """From -1 to 1; it spreads load and guards nothing."""
+    return random.uniform(-1, 1)  # noqa: S311 - as said

@@ -1,0 +1,198 @@
+"""Whose identity asks AWS for a token, what it asks, and what becomes of the answer."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from agent.edge.aws.client import AwsClient
+from agent.model.credential import AwsKeys
+from agent.model.problems.aws import AwsError
+from agent.model.sensitive import Sensitive
+from agent.settings import AwsSettings
+from tests.edge.aws.aws_server import (
+    EXPIRES,
+    KEYS,
+    REGION,
+    ROLE,
+    AwsServer,
+    clear_environment,
+    ecr,
+    fetch,
+    identity,
+    serve,
+    sts_error,
+)
+
+
+@pytest.fixture
+async def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[AwsServer]:
+    async with serve() as server:
+        clear_environment(monkeypatch, tmp_path, server.url)
+        yield server
+
+
+def test_the_sdk_is_loaded_only_when_it_is_needed() -> None:
+    """An agent of an environment without ECR never loads botocore, though it imports these two."""
+    code = (
+        "import sys, agent.edge.aws.client, agent.services.credentials\n"
+        "sys.exit(any(m.partition('.')[0] in ('botocore', 'aiobotocore') for m in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_keys_in_the_secret_ask_as_themselves(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the environment offers other keys and a profile that is not there."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFSOMEBODYELSE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_PROFILE", "not-there")
+    token = await fetch(identity())
+    assert (token.username, token.password, token.expires_at) == ("AWS", Sensitive("the-token"), EXPIRES)
+    assert token.arn == "arn:aws:sts::123456789012:assumed-role/env/i-0abc"
+    asked = cloud.only("GetAuthorizationToken")
+    assert (asked.key, asked.region, asked.parameters) == (KEYS.access_key_id, REGION, {})
+    assert cloud.metadata == []
+
+
+async def test_temporary_keys_carry_their_session_token(cloud: AwsServer) -> None:
+    """`session_token` of the secret goes with the keys."""
+    keys = AwsKeys("ASIAOFTHESECRET00", Sensitive("k"), Sensitive("the-session"))
+    await fetch(identity(keys=keys))
+    asked = cloud.only("GetAuthorizationToken")
+    assert (asked.key, asked.session_token) == ("ASIAOFTHESECRET00", "the-session")
+
+
+async def test_keys_and_a_role_assume_the_role_with_these_keys(cloud: AwsServer, tmp_path: Path) -> None:
+    """Though a web identity token is there: with keys given, no other place is asked."""
+    token_file = tmp_path / "token"
+    token_file.write_text("web-token")
+    settings = AwsSettings(identity_token_file=token_file)
+    token = await fetch(identity(role_arn=ROLE, external_id="ext-1"), settings, user="änne b")
+    assume = cloud.only("AssumeRole")
+    assert assume.key == KEYS.access_key_id
+    assert assume.parameters["RoleArn"] == ROLE
+    assert assume.parameters["ExternalId"] == "ext-1"
+    assert assume.parameters["RoleSessionName"] == "registry-agent--nne-b"
+    asked = cloud.only("GetAuthorizationToken")
+    assert (asked.key, asked.session_token) == ("ASIAOFTHEROLE0000", "role-session")
+    assert token.arn == "arn:aws:sts::123456789012:assumed-role/pull/registry-agent-vscode"
+    assert cloud.actions() == ["AssumeRole", "GetAuthorizationToken"]
+    assert len(cloud.asked) == 2, "the role's own answer told the ARN"
+
+
+async def test_a_web_identity_token_assumes_the_role_unsigned(
+    cloud: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token is the proof; keys that lie about are neither needed nor sent."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFSOMEBODYELSE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    token_file = tmp_path / "token"
+    token_file.write_text("web-token\n")
+    await fetch(identity(keys=None, role_arn=ROLE), AwsSettings(identity_token_file=token_file))
+    assume = cloud.only("AssumeRoleWithWebIdentity")
+    assert assume.key is None
+    assert assume.parameters["WebIdentityToken"] == "web-token"
+    assert assume.parameters["RoleSessionName"] == "registry-agent-vscode"
+    assert cloud.only("GetAuthorizationToken").key == "ASIAOFTHEROLE0000"
+
+
+async def test_without_a_web_identity_the_default_chain_assumes_the_role(
+    cloud: AwsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role of the secret, the base identity of the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFTHEENV")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    await fetch(identity(keys=None, role_arn=ROLE))
+    assert cloud.only("AssumeRole").key == "AKIAOFTHEENV"
+    assert cloud.only("GetAuthorizationToken").key == "ASIAOFTHEROLE0000"
+
+
+async def test_ecr_public_is_asked_in_us_east_1(cloud: AwsServer) -> None:
+    """Its API is there only, and its authorizationData is an object."""
+    cloud.answers["GetAuthorizationToken"] = lambda: cloud.token(public=True)
+    token = await fetch(identity(public=True, region="us-east-1"))
+    assert token.password == Sensitive("the-token")
+    assert cloud.only("GetAuthorizationToken").region == "us-east-1"
+
+
+@pytest.mark.parametrize("fault", ["refused", "silent"])
+async def test_a_token_does_not_wait_for_its_owners_name(cloud: AwsServer, fault: str) -> None:
+    """Many networks let only ECR through: the ARN is then unknown, and is not asked for a second time."""
+    if fault == "silent":
+        cloud.silent.add("GetCallerIdentity")
+    else:
+        cloud.answers["GetCallerIdentity"] = sts_error("AccessDenied", "no", 403)
+    aws = AwsClient(user="vscode", environ={}, now=lambda: datetime.now(UTC))
+    for _ in range(2):
+        token = await aws.fetch_token(identity(), AwsSettings())
+        assert token.arn is None
+    assert [asked.action for asked in cloud.asked].count("GetCallerIdentity") == 1
+
+
+async def test_the_servers_time_is_told(cloud: AwsServer) -> None:
+    """So that a clock that is far away shows, even where AWS bears it."""
+    cloud.date = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
+    token = await fetch(identity())
+    assert token.server_time == cloud.date
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (lambda _: ecr(200, {}), "authorizationData is missing"),
+        (lambda _: ecr(200, {"authorizationData": []}), "authorizationData is missing"),
+        (lambda s: s.token(authorizationToken=None), "authorizationToken is missing"),
+        (lambda s: s.token(authorizationToken="no*base64"), "not base64"),
+        (lambda s: s.token(authorizationToken="bm9jb2xvbg=="), "a colon"),
+        (lambda s: s.token(authorizationToken="QVdTOmEKYg=="), "a colon"),
+        (lambda s: s.token(expiresAt=None), "expiresAt is missing"),
+        (lambda s: s.token(expiresAt="yesterday"), "GetAuthorizationToken cannot be understood"),
+        (lambda _: ecr(200, [1, 2]), "GetAuthorizationToken"),
+        (lambda _: web.Response(text="<html>sign in</html>", content_type="text/html"), "authorizationData is missing"),
+        (lambda _: web.Response(status=403, text="<html>blocked</html>"), "status 403"),
+        (lambda _: web.Response(status=502, text="<html>bad gateway</html>"), "status 502"),
+    ],
+)
+async def test_a_reply_that_is_not_a_token_says_what_is_wrong(cloud: AwsServer, answer: Any, fault: str) -> None:
+    """A captive portal, a gateway, a broken stand-in: an error of AWS, never a crash, never a quoted token."""
+    cloud.answers["GetAuthorizationToken"] = lambda: answer(cloud)
+    with pytest.raises(AwsError) as caught:
+        await fetch(identity())
+    assert fault in caught.value.message
+    assert "no*base64" not in caught.value.message
+
+
+async def test_a_redirect_is_not_followed(cloud: AwsServer, tmp_path: Path) -> None:
+    """A 307 would carry the web identity token to wherever it points."""
+    async with serve() as elsewhere:
+        cloud.answers["AssumeRoleWithWebIdentity"] = lambda: web.Response(
+            status=307, headers={"Location": elsewhere.url + "/"}
+        )
+        token_file = tmp_path / "token"
+        token_file.write_text("web-token")
+        with pytest.raises(AwsError, match="AssumeRoleWithWebIdentity"):
+            await fetch(identity(keys=None, role_arn=ROLE), AwsSettings(identity_token_file=token_file))
+        assert elsewhere.asked == []
+
+
+async def test_a_well_known_stand_in_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The moto server, whose tokens always ended in 2015."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - heavy, and for this test alone
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        clear_environment(monkeypatch, tmp_path, f"http://{host}:{port}")
+        token = await fetch(identity(role_arn=ROLE))
+    finally:
+        server.stop()
+    assert token.username == "AWS"
+    assert token.expires_at.year == 2015
+    assert token.arn is not None
+    assert token.arn.startswith("arn:aws:sts::123456789012:assumed-role/pull/registry-agent-vscode")

@@ -1,0 +1,226 @@
+"""Profiles that need a person: what the problem says, and that the SDK never asks."""
+
+import importlib.util
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from aiobotocore.credentials import AioAssumeRoleCredentialFetcher
+from aiobotocore.session import AioSession
+from botocore.exceptions import (
+    LoginInsufficientPermissions,
+    LoginRefreshRequired,
+    LoginTokenLoadError,
+    MissingDependencyException,
+    SSOTokenLoadError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+from agent.edge.aws.credentials import _Chain
+from agent.edge.aws.interactive_login import InteractiveLogin
+from agent.model.problem import Needs
+from agent.model.problems.aws import AwsCredentialsMissing
+from agent.settings import AwsSettings
+from tests.edge.aws.aws_server import REGION, AwsServer, clear_environment, fetch, identity, serve
+
+CHAIN: Final = identity(keys=None)
+DEVICE: Final = "arn:aws:iam::123456789012:mfa/ada"
+ROLE: Final = "arn:aws:iam::123456789012:role/behind-mfa"
+MFA: Final = f"role_arn = {ROLE}\nmfa_serial = {DEVICE}\nsource_profile = keys"
+KEYS: Final = "[profile keys]\naws_access_key_id = AKIAOFADA\naws_secret_access_key = x"
+START: Final = "sso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1"
+SSO: Final = f"sso_account_id = 123456789012\nsso_role_name = dev\nsso_session = s\n[sso-session s]\n{START}"
+OUTER: Final = "role_arn = arn:aws:iam::123456789012:role/pull\nsource_profile = base\n[profile base]"
+LOGIN: Final = "login_session = arn:aws:iam::123456789012:user/ada"
+CODE: Final = f"AWS_DEFAULT_REGION={REGION} aws sts get-caller-identity --profile"
+BRIDGE: Final = (
+    "run `aws configure set --profile registry-agent credential_process 'aws configure export-credentials --profile "
+    "team'`, and set aws.profile to registry-agent"
+)
+TYPE: Final = (
+    "and type the code, then run `registry-agent renew aws`; to need no code, set aws.profile to a profile without "
+    "mfa_serial"
+)
+
+LIBRARIES: Final = (
+    *("aiobotocore", "botocore", "aiohttp", "dateutil", "jmespath", "prometheus_client", "structlog", "tenacity"),
+    "urllib3",
+)
+_READS_TERMINAL: Final = re.compile(r"getpass\.getpass(?!, etc)|(?<![\w.])input\(|sys\.stdin|/dev/tty")
+
+
+@pytest.fixture
+async def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[AwsServer]:
+    async with serve() as server:
+        clear_environment(monkeypatch, tmp_path, server.url)
+        yield server
+
+
+async def problem(home: Path, profile: str, config: str) -> AwsCredentialsMissing:
+    """What is wrong with `profile` in such a `~/.aws/config`; "about" is still "aws" here."""
+    (home / ".aws").mkdir(exist_ok=True)
+    (home / ".aws/config").write_text(f"[profile '{profile}']\n{config}\n{KEYS}\n")
+    with pytest.raises(AwsCredentialsMissing) as caught:
+        await fetch(CHAIN, AwsSettings(profile=profile))
+    assert caught.value.needs is Needs.USER
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("config", "message", "hint"),
+    [
+        (MFA, f"needs an MFA code from {DEVICE}", f"run `{CODE} team` {TYPE}"),
+        (
+            f"{OUTER}\n{MFA}",
+            f"needs an MFA code from {DEVICE} (mfa_serial of profile base)",
+            f"run `{CODE} team` {TYPE}",
+        ),
+        (SSO, "needs an SSO login", "run `aws sso login --profile team`, then run `registry-agent renew aws`"),
+        (
+            f"{OUTER}\n{SSO}",
+            "needs an SSO login (sso_session of profile base)",
+            "run `aws sso login --profile base`, then run `registry-agent renew aws`",
+        ),
+        (
+            LOGIN,
+            "uses `aws login`, which the agent cannot read by itself",
+            BRIDGE,
+        ),
+    ],
+    ids=["mfa", "nested mfa", "sso", "nested sso", "aws login"],
+)
+async def test_what_a_profile_needs(cloud: AwsServer, tmp_path: Path, config: str, message: str, hint: str) -> None:
+    """The message names the profile and what it needs, the hint has the whole command; AWS is not asked."""
+    found = await problem(tmp_path, "team", config)
+    assert (found.message, found.about("aws").hint) == (f"profile team {message}", hint)
+    assert cloud.asked == []
+
+
+@pytest.mark.parametrize(
+    ("error", "config", "says"),
+    [
+        (UnauthorizedSSOTokenError(), SSO, "`aws sso login --profile team`"),
+        (SSOTokenLoadError(error_msg="none"), SSO, "`aws sso login --profile team`"),
+        (TokenRetrievalError(provider="sso", error_msg="expired"), SSO, "`aws sso login --profile team`"),
+        (LoginRefreshRequired(), LOGIN, "`aws login --profile team`"),
+        (LoginTokenLoadError(error_msg="none"), LOGIN, "`aws login --profile team`"),
+        (LoginInsufficientPermissions(), LOGIN, None),
+        (MissingDependencyException(msg="of something else"), SSO, None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_which_errors_need_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, config: str, says: str | None
+) -> None:
+    """A login that is missing or over; a missing right or library is nothing that a login fixes."""
+    (tmp_path / "config").write_text(f"[profile team]\n{config}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    found = InteractiveLogin(AioSession(profile="team"), {}).problem(error)
+    assert (found and says in found.hint) if says else found is None
+
+
+async def test_the_command_reads_the_agents_files(
+    cloud: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name with a blank is quoted, and files that a variable names stand in front."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "my aws"))
+    (tmp_path / "my aws").symlink_to(tmp_path / ".aws/config")
+    found = await problem(tmp_path, "the team", SSO)
+    assert f"`AWS_CONFIG_FILE='{tmp_path}/my aws' aws sso login --profile 'the team'`" in found.hint
+    assert cloud.asked == []
+
+
+def _session(life: timedelta = timedelta(hours=1), **changes: object) -> dict[str, Any]:
+    """As the aws CLI keeps one."""
+    end = f"{datetime.now(UTC) + life:%Y-%m-%dT%H:%M:%SUTC}"
+    keys = {"AccessKeyId": "ASIACACHED", "SecretAccessKey": "x", "SessionToken": "y", "Expiration": end}
+    return {"Credentials": {**keys, **changes}}
+
+
+def _key(serial: str | None = DEVICE) -> str:
+    """The SDK's own for the role, so that a change of it is noticed here."""
+    fetcher: Any = AioAssumeRoleCredentialFetcher
+    key: str = fetcher(None, None, ROLE, {"SerialNumber": serial} if serial else {})._cache_key
+    return key
+
+
+def _keep(home: Path, text: str, key: str) -> None:
+    cache = home / ".aws/cli/cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / f"{key}.json").write_text(text)
+
+
+async def test_a_session_that_the_aws_cli_keeps_is_used(cloud: AwsServer, tmp_path: Path) -> None:
+    """The code was typed there; the agent writes nothing back."""
+    await problem(tmp_path, "team", MFA)
+    _keep(tmp_path, json.dumps(_session()), _key())
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / ".aws").rglob("*")}
+    await fetch(CHAIN, AwsSettings(profile="team"))
+    assert cloud.only("GetAuthorizationToken").key == "ASIACACHED"
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / ".aws").rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{" * 5000,
+        '{"Credentials": 7}',
+        json.dumps(_session(timedelta(minutes=5))),
+        json.dumps(_session(Expiration="soon")),
+        json.dumps(_session(SecretAccessKey=None)),
+    ],
+    ids=["empty", "a list", "deep", "a number", "ends soon", "odd end", "no key"],
+)
+async def test_a_session_that_is_of_no_use_is_none(cloud: AwsServer, tmp_path: Path, text: str) -> None:
+    """The code is needed as before; a FIFO next to it holds nothing up."""
+    await problem(tmp_path, "team", MFA)
+    _keep(tmp_path, text, _key())
+    os.mkfifo(tmp_path / ".aws/cli/cache/fifo.json")
+    assert "MFA code" in (await problem(tmp_path, "team", MFA)).message
+    assert cloud.asked == []
+
+
+async def test_a_role_without_mfa_is_assumed_anew(cloud: AwsServer, tmp_path: Path) -> None:
+    """A kept session would have the role's former rights."""
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/config").write_text(f"[profile team]\nrole_arn = {ROLE}\nsource_profile = keys\n{KEYS}\n")
+    _keep(tmp_path, json.dumps(_session()), _key(None))
+    await fetch(CHAIN, AwsSettings(profile="team"))
+    assert cloud.only("GetAuthorizationToken").key == "ASIAOFTHEROLE0000"
+
+
+def _asking(package: str) -> list[str]:
+    """The lines of a package that read a terminal, by file."""
+    found = []
+    for path in sorted(Path(package).rglob("*.py")):
+        lines = path.read_text().splitlines()
+        found += [f"{path.name}: {line.strip()}" for line in lines if _READS_TERMINAL.search(line)]
+    return found
+
+
+def test_libraries_prompt_in_one_place() -> None:
+    """Only where a role wants an MFA code, by a function that the agent replaces; a new release may add others."""
+    specs = [importlib.util.find_spec(name) for name in LIBRARIES]
+    packages = [place for spec in specs if spec for place in spec.submodule_search_locations or ()]
+    assert len(packages) == len(LIBRARIES)
+    assert [line for package in packages for line in _asking(package)] == [
+        "credentials.py: self._mfa_prompter = getpass.getpass",  # of a fetcher; the provider always passes its own
+        "credentials.py: prompter=getpass.getpass,",
+    ]
+
+
+async def test_the_prompt_is_replaced_in_every_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each provider of the chain that has a prompter has the agent's."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    learned: Callable[[object], object] = bool
+    chain = _Chain(AioSession(), os.environ, 1, lambda: datetime.now(UTC), learned)
+    prompters = [provider._prompter for provider in chain.providers() if hasattr(provider, "_prompter")]
+    assert prompters == [chain._interactive.refuse_prompt]

@@ -1,0 +1,219 @@
+"""What the docker CLI printed, and what the agent saw at `/v2/`, become the right problem."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from agent.model import hints
+from agent.model.docker_errors import Fault, ProbeResult, clock_skew, explain, parse_retry_after, read_stderr
+from agent.model.problem import Problem, RetryClass
+from tests.fakes import EPOCH
+
+HOST = "registry.example.test"
+
+# The last lines of `docker login`'s stderr, CLI 20.10 to 29, with and without an engine.
+TEXTS = {
+    f'Get "https://{HOST}/v2/": unauthorized: incorrect username or password': "login_rejected",
+    f'Error response from daemon: Get "https://{HOST}/v2/": unauthorized: incorrect username or password': (
+        "login_rejected"
+    ),
+    f"login attempt to https://{HOST}/v2/ failed with status: 401 Unauthorized": "login_rejected",
+    f"login attempt to https://{HOST}/v2/ failed with status: 403 Forbidden": "login_forbidden",
+    f'Get "https://{HOST}/v2/": denied: denied': "login_forbidden",
+    f"login attempt to https://{HOST}/v2/ failed with status: 400 Bad Request": "registry_refused_request",
+    f"login attempt to https://{HOST}/v2/ failed with status: 404 Not Found": "registry_refused_request",
+    f"login attempt to https://{HOST}/v2/ failed with status: 429 Too Many Requests": "registry_rate_limited",
+    f'Get "https://{HOST}/v2/": toomanyrequests: too many failed login attempts': "registry_rate_limited",
+    f'Get "https://{HOST}/v2/": unauthorized: locked, see https://{HOST}/help: Contact support': "login_rejected",
+    f"login attempt to https://{HOST}/v2/ failed with status: 503 Service Unavailable": "registry_error",
+    f'Get "https://{HOST}/v2/": received unexpected HTTP status: 502 Bad Gateway': "registry_error",
+    f'Get "https://{HOST}/v2/": dial tcp 10.0.0.1:443: connect: connection refused': "registry_unreachable",
+    f'Get "https://{HOST}/v2/": read tcp 10.0.0.2:1->10.0.0.1:443: read: connection reset by peer': (
+        "registry_unreachable"
+    ),
+    f'Get "https://{HOST}/v2/": proxyconnect tcp: dial tcp: lookup proxy on 10.0.0.1:53: no such host': (
+        "registry_unreachable"
+    ),
+    f'Get "https://{HOST}/v2/": Proxy Authentication Required': "registry_unreachable",
+    f'Get "https://{HOST}/v2/": Unauthorized': "registry_unreachable",
+    f'Get "https://{HOST}/v2/": Forbidden': "registry_unreachable",
+    f'Get "https://{HOST}/v2/": Too Many Requests': "registry_unreachable",
+    f"Get https://{HOST}/v2/: Access Denied by policy": "registry_unreachable",
+    f'Error response from daemon: Get "https://{HOST}/v2/": Get "https://auth.example/token?service=x": Forbidden': (
+        "registry_unreachable"
+    ),
+    f'Get "https://{HOST}/v2/": EOF': "registry_unreachable",
+    f'Get "https://{HOST}/v2/": dial tcp: lookup {HOST} on 10.0.0.1:53: no such host': "registry_dns",
+    f'Get "https://{HOST}/v2/": dial tcp: lookup {HOST}: i/o timeout': "registry_dns",
+    f'Get "https://{HOST}/v2/": tls: failed to verify certificate: x509: certificate signed by unknown authority': (
+        "registry_tls"
+    ),
+    f'Get "https://{HOST}/v2/": http: server gave HTTP response to HTTPS client': "registry_tls",
+    f'Get "https://{HOST}/v2/": net/http: TLS handshake timeout': "registry_timeout",
+    f'Get "https://{HOST}/v2/": context deadline exceeded': "registry_timeout",
+    "panic: runtime error": "docker_cli_failed",
+    "": "docker_cli_failed",
+}
+
+
+def told(text: str, seen: ProbeResult | None = None) -> Problem:
+    noise = 'time="2026-01-01T00:00:00Z" level=info msg="Error logging in to endpoint, trying next endpoint"'
+    return explain(read_stderr(f"{noise}\n{text}\n".encode() if text else b""), seen, HOST, "team")
+
+
+@pytest.mark.parametrize(("text", "code"), TEXTS.items())
+def test_each_text_has_its_code(text: str, code: str) -> None:
+    """The last line decides; the CLI's own noise before it does not count."""
+    assert told(text).code == code
+
+
+# How 20.10, 26.1 and 28.2 log that they go on to plain HTTP; 20.10 does not after a 401.
+FALLBACKS = {
+    "20.10 and 26.1": "",
+    "28.2": ' endpoint="{false https://HOST false false false 0xc000320b40}"',
+}
+OVER_TLS = {
+    "login attempt to https://HOST/v2/ failed with status: 401 Unauthorized": "login_rejected",
+    r"Get \"https://HOST/v2/\": unauthorized: incorrect username or password": "login_rejected",
+    r"Get \"https://HOST/v2/\": unauthorized: locked,\nsay \"please\"": "login_rejected",
+    "login attempt to https://HOST/v2/ failed with status: 403 Forbidden": "login_forbidden",
+    "login attempt to https://HOST/v2/ failed with status: 429 Too Many Requests": "registry_rate_limited",
+    "login attempt to https://HOST/v2/ failed with status: 503 Service Unavailable": "registry_error",
+    r"Get \"https://HOST/v2/\": unable to decode token response: unexpected EOF": "registry_error",
+}
+
+
+def after_fallback(error: str, endpoint: str, last: str) -> bytes:
+    logged = (
+        f'time="2026-01-01T00:00:00Z" level=info msg="Error logging in to endpoint, trying next endpoint"{endpoint}'
+    )
+    quoted = last.replace('"', '\\"')
+    return "\n".join((f'{logged} error="{error}"', f'{logged} error="{quoted}"', last)).replace("HOST", HOST).encode()
+
+
+@pytest.mark.parametrize("endpoint", FALLBACKS.values(), ids=FALLBACKS)
+@pytest.mark.parametrize(("error", "code"), OVER_TLS.items())
+@pytest.mark.parametrize(
+    "last", ['Get "http://HOST/v2/": EOF', "login attempt to http://HOST/v2/ failed with status: 400 Bad Request"]
+)
+def test_an_answer_over_tls_beats_the_fallback_to_plain_http(error: str, code: str, endpoint: str, last: str) -> None:
+    """On loopback older CLIs try plain HTTP after any answer, and show only what came of that."""
+    assert explain(read_stderr(after_fallback(error, endpoint, last)), None, HOST, "team").code == code
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        r"Get \"https://HOST/v2/\": http: server gave HTTP response to HTTPS client",
+        r"Get \"https://HOST/v2/\": dial tcp 127.0.0.1:443: connect: connection refused",
+        "login attempt to https://elsewhere.example/v2/ failed with status: 401 Unauthorized",
+    ],
+)
+def test_without_an_answer_over_tls_the_fallback_decides(error: str) -> None:
+    """Only an HTTP answer of this registry counts, so a registry that speaks plain HTTP is still understood."""
+    last = "login attempt to http://HOST/v2/ failed with status: 403 Forbidden"
+    assert explain(read_stderr(after_fallback(error, "", last)), None, HOST, "team").code == "login_forbidden"
+
+
+@pytest.mark.parametrize("reason", ["Unauthorized", "Forbidden", "Too Many Requests"])
+@pytest.mark.parametrize(
+    "seen",
+    [
+        ProbeResult(EPOCH, fault=Fault.UNREACHABLE, detail="the proxy answered with status 403"),
+        ProbeResult(EPOCH, status=401),
+    ],
+)
+def test_a_proxys_refusal_is_not_the_registrys(reason: str, seen: ProbeResult) -> None:
+    """Go tells it by the reason phrase alone, whether the agent's own look was refused too or went another way."""
+    problem = told(f'Get "https://{HOST}/v2/": {reason}', seen)
+    assert (problem.code, problem.retry_class) == ("registry_unreachable", RetryClass.SOON)
+    assert "the proxy" in problem.message
+    assert problem.hint == hints.PROXY
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "registry_refused_request"),
+        (403, "login_forbidden"),
+        (429, "registry_rate_limited"),
+        (500, "registry_error"),
+    ],
+)
+def test_the_agents_own_look_decides_where_the_cli_is_vague(status: int, code: str) -> None:
+    """Words of a future CLI do not matter where the registry's own status was seen."""
+    seen = ProbeResult(EPOCH, status=status, detail="its own words")
+    assert told(f"https://{HOST} said something new", seen).code == code
+
+
+@pytest.mark.parametrize("status", [403, 404, 429, 503])
+def test_a_refused_password_is_refused_whatever_we_are_told_without_it(status: int) -> None:
+    """A firewall that answers our own client otherwise must not turn a wrong password into a short loop."""
+    text = f"login attempt to https://{HOST}/v2/ failed with status: 401 Unauthorized"
+    assert told(text, ProbeResult(EPOCH, status=status)).code == "login_rejected"
+
+
+def test_a_look_that_met_a_login_page_is_no_registry() -> None:
+    """A captive portal's page is told as such, with what stands between."""
+    problem = told(f"https://{HOST}/v2/ said something new", ProbeResult(EPOCH, status=200, registry=False))
+    assert problem.code == "registry_error"
+    assert "captive portal" in problem.hint
+
+
+def test_ecrs_expired_token_is_told_apart_from_forbidden() -> None:
+    """ECR's 403 for an old token is mended by a new one, so it must be recognisable."""
+    seen = ProbeResult(EPOCH, status=403, detail="Your Authorization Token has expired. Reauthenticate and try again.")
+    problem = told(f"login attempt to https://{HOST}/v2/ failed with status: 403 Forbidden", seen)
+    assert type(problem).__name__ == "EcrTokenExpired"
+    assert problem.code == "login_forbidden"
+
+
+@pytest.mark.parametrize(("status", "quoted"), [(403, True), (401, False)])
+def test_only_the_body_of_the_answer_that_is_told_is_quoted(status: int, quoted: bool) -> None:
+    """What the look without the password was told is about no password."""
+    seen = ProbeResult(EPOCH, status=status, detail="its own words")
+    problem = told(f"login attempt to https://{HOST}/v2/ failed with status: 403 Forbidden", seen)
+    assert problem.code == "login_forbidden"
+    assert ("its own words" in problem.message) is quoted
+
+
+def test_retry_after_is_kept_and_shown() -> None:
+    """What the CLI hides is in the message and in the wait."""
+    seen = ProbeResult(EPOCH, status=429, retry_after=timedelta(seconds=120))
+    problem = told(f"login attempt to https://{HOST}/v2/ failed with status: 429 Too Many Requests", seen)
+    assert problem.wait == timedelta(seconds=120)
+    assert problem.message.endswith("120 s")
+    cut = told("unexpected status code 429", replace(seen, retry_after=timedelta(hours=12)))
+    assert cut.message.endswith("43200 s or longer")
+
+
+def test_a_clock_that_is_off_explains_a_certificate_that_is_not_valid_yet() -> None:
+    """With the registry's clock far from ours, the clock is the cause and is told by how much."""
+    seen = ProbeResult(EPOCH, status=401, server_time=EPOCH - timedelta(minutes=20))
+    problem = told(f'Get "https://{HOST}/v2/": x509: certificate has expired or is not yet valid', seen)
+    assert problem.code == "clock_skew"
+    assert "20 min ahead" in problem.message
+
+
+def test_five_minutes_are_borne() -> None:
+    """AWS bears five minutes, so the agent says nothing below that."""
+    assert clock_skew(ProbeResult(EPOCH, server_time=EPOCH - timedelta(minutes=5)), HOST) is None
+    assert clock_skew(ProbeResult(EPOCH, server_time=EPOCH + timedelta(minutes=6)), HOST) is not None
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("120", 120), (" 7 ", 7), ("99999999999", 12 * 3600), ("-5", None), ("soon", None), (None, None)],
+)
+def test_retry_after_in_seconds(header: str | None, seconds: int | None) -> None:
+    """Seconds are taken up to 12 hours; what is no number is no wait."""
+    expected = None if seconds is None else timedelta(seconds=seconds)
+    assert parse_retry_after(header, EPOCH, None) == expected
+
+
+def test_a_fault_of_the_look_is_taken_only_for_words_about_the_network() -> None:
+    """A CLI that prints rubbish has failed itself, even where the registry cannot be reached either."""
+    seen = ProbeResult(EPOCH, fault=Fault.DNS)
+    assert told("lorem ipsum", seen).code == "docker_cli_failed"
+    assert told(f'Get "https://{HOST}/v2/": something new', seen).code == "registry_dns"

@@ -1,0 +1,235 @@
+"""What a login works with, as fakes that do what they are told and remember it."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING
+
+from agent.model.credential import AwsIdentity, Credential
+from agent.model.docker_config import Entry
+from agent.model.plan import AwsDefaults, Login, Plan, make_plan
+from agent.model.problem import Problem
+from agent.model.registry import Registry
+from agent.model.secret import parse_secret
+from agent.model.sensitive import Sensitive
+from agent.model.status import Phase, RegistryStatus, State
+from agent.services.board import Board
+from agent.services.docker_login import DockerLoginResult
+from agent.services.login import RegistryLogin
+from agent.services.login_dependencies import LoginDependencies
+from agent.services.managed_login import AppliedLogin
+from agent.settings import Settings
+from tests.fakes import FakeClock, FakeLog, FakeWarningLog, process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+HOURS = 3600.0
+
+
+def plan(*secrets: Mapping[str, object]) -> Plan:
+    return make_plan([parse_secret(fields, "test", "[0]") for fields in secrets], (), AwsDefaults())
+
+
+def basic() -> Login:
+    secret: dict[str, object] = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
+    return plan(secret).logins[0]
+
+
+def native() -> Login:
+    return plan({"name": "team-ecr", "hostname": ECR, "username": "runner-native"}).logins[0]
+
+
+class FakeCredentials:
+    """Gives tokens of 12 h, due at half of it, or fails while `problem` is set."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.problem: Problem | None = None
+        self.given: list[Credential] = []
+        self.life = timedelta(hours=12)
+        self.works_again = False
+
+    def may_work(self, identity: AwsIdentity) -> bool:
+        assert identity.region
+        return self.works_again
+
+    async def credential(
+        self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
+    ) -> Credential:
+        assert identity.region
+        assert isinstance(force, bool)
+        if self.problem is not None:
+            raise self.problem.about(subject)
+        if self.given and self.given[-1] != stale:
+            return self.given[-1]
+        now = self._clock.now()
+        token = Credential(
+            "AWS", Sensitive(f"token-{len(self.given)}"), now, now + self.life, now + self.life / 2, "arn:aws:test"
+        )
+        self.given.append(token)
+        return token
+
+
+class FakeDockerLogin:
+    """Does what `answer` says of a password."""
+
+    def __init__(self) -> None:
+        self.tried: list[str] = []
+        self.answer: Callable[[str], Exception | None] = lambda _: None
+        self.hanging = ""
+        self.amiss: tuple[Problem, ...] = ()
+
+    async def log_in(self, login: Login, credential: Credential) -> DockerLoginResult:
+        if login.registry.hostname == self.hanging:
+            await asyncio.Event().wait()
+        password = credential.password.reveal()
+        self.tried.append(password)
+        fault = self.answer(password)
+        if fault is not None:
+            raise fault
+        return DockerLoginResult(Entry(credential.username, credential.password), self.amiss)
+
+
+class FakeReconciler:
+    def __init__(self) -> None:
+        self.stored: dict[str, str] = {}
+        self.taken_over: list[bool] = []
+        self.noted: list[list[str]] = []
+        self.forgotten: list[str] = []
+        self.problem: Problem | None = None
+        self.writing: dict[str, asyncio.Event] = {}
+        """Registries whose write goes on, whatever is cancelled, until the event."""
+
+    async def apply(
+        self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
+    ) -> AppliedLogin:
+        assert expires_at is None or expires_at.tzinfo is not None
+        if self.problem is not None:
+            raise self.problem
+        if registry.hostname in self.writing:
+            await _whatever_is_cancelled(self.writing[registry.hostname])
+        self.stored[registry.hostname] = entry.secret.reveal()
+        self.taken_over.append(take_over)
+        return AppliedLogin("config.json", (), ours=True)
+
+    async def note_preexisting(self, registries: Iterable[Registry]) -> None:
+        self.noted.append([registry.hostname for registry in registries])
+
+    async def holds(self, registry: Registry) -> bool:
+        return registry.hostname in self.stored
+
+    async def remove(self, registry: Registry) -> bool:
+        if self.problem is not None:
+            raise self.problem
+        return self.stored.pop(registry.hostname, None) is not None
+
+    async def forget(self, registry: Registry) -> None:
+        self.forgotten.append(registry.hostname)
+
+
+async def _whatever_is_cancelled(over: asyncio.Event) -> None:
+    cancelled = False
+    while not over.is_set():
+        try:
+            await over.wait()
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+class FakeRejections:
+    """Remembers the last refusal, of the very login that was refused; `held` without a login is everyone's."""
+
+    def __init__(self) -> None:
+        self.held: tuple[Problem, datetime] | None = None
+        self._login: Login | None = None
+
+    def active(self, login: Login) -> tuple[Problem, datetime] | None:
+        return self.held if self._login in (None, login) else None
+
+    def record(self, login: Login, problem: Problem, not_before: datetime) -> None:
+        self._login, self.held = login, (problem, not_before)
+
+    def clear(self, login: Login) -> None:
+        self._login, self.held = login, None
+
+
+class FakeDocker:
+    docker_problem = "there is no docker on PATH"
+
+    def __init__(self) -> None:
+        self.looked = asyncio.Event()
+        self.docker_ready = asyncio.Event()
+        self.looked.set()
+        self.docker_ready.set()
+
+
+@dataclass
+class LiveSettings:
+    value: Settings = field(default_factory=Settings)
+
+    def __call__(self) -> Settings:
+        return self.value
+
+    def removed(self, policy: str) -> None:
+        self.value = replace(self.value, secrets=replace(self.value.secrets, removed=policy))
+
+    def excluded(self, *hosts: str) -> None:
+        self.value = replace(self.value, secrets=replace(self.value.secrets, exclude=hosts))
+
+
+class Bench:
+    """One of each, and the login on it."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.log = FakeLog()
+        self.journal = FakeWarningLog()
+        self.board = Board(process(), self.clock.now, self.journal)
+        self.credentials = FakeCredentials(self.clock)
+        self.docker_login = FakeDockerLogin()
+        self.reconciler = FakeReconciler()
+        self.rejections = FakeRejections()
+        self.docker = FakeDocker()
+        self.settings = LiveSettings()
+        self.outcomes = 0
+        numbers = count(1)
+        self.dependencies = LoginDependencies(
+            credentials=self.credentials,
+            docker_login=self.docker_login,
+            reconciler=self.reconciler,
+            rejections=self.rejections,
+            docker=self.docker,
+            board=self.board,
+            clock=self.clock,
+            log=self.log,
+            settings=self.settings,
+            new_id=lambda: f"id-{next(numbers)}",
+        )
+
+    def login(self, login: Login, ends_at: datetime | None = None) -> RegistryLogin:
+        return RegistryLogin(login, self.dependencies, ends_at=ends_at, on_first_attempt=self._count)
+
+    @property
+    def row(self) -> RegistryStatus:
+        (row,) = self.board.snapshot.registries
+        return row
+
+    def state(self) -> State:
+        return self.row.state
+
+    def phase(self) -> Phase:
+        return self.board.snapshot.phase
+
+    @property
+    def warnings(self) -> dict[str, str]:
+        """Code to severity."""
+        return {warning.code: warning.severity.value for warning in self.board.snapshot.warnings}
+
+    def _count(self) -> None:
+        self.outcomes += 1

@@ -1,0 +1,191 @@
+"""One `docker login` and the agent's own look beside it: what is told, and how often the password goes out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from agent.model.credential import Credential
+from agent.model.docker_errors import Fault, ProbeResult
+from agent.model.plan import Login
+from agent.model.problem import Problem
+from agent.model.registry import Registry
+from agent.model.sensitive import Sensitive
+from agent.services.docker_login import DockerLogin
+from tests.fakes import EPOCH
+from tests.services.login_fakes import ECR, plan
+
+HERE: Final = "127.0.0.1:5000"
+WRONG: Final = Sensitive("wrong")
+EOF: Final = f'Get "http://{HERE}/v2/": EOF'
+WRONG_SCHEME: Final = f"login attempt to http://{HERE}/v2/ failed with status: 400 Bad Request"
+
+
+@dataclass
+class Finished:
+    stderr: bytes
+    returncode: int = 1
+
+
+@dataclass
+class Result:
+    finished: Finished
+    entry: Mapping[str, Any] | None = None
+
+
+@dataclass
+class Cli:
+    """Fails with `text` on its own, and with `through` through an engine."""
+
+    text: str
+    through: str = ""
+
+    async def login(
+        self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
+    ) -> Result:
+        assert program.name == "docker"
+        assert str(registry)
+        assert credential.password
+        assert timeout
+        return Result(Finished((self.through if through_engine else self.text).encode()))
+
+
+@dataclass
+class Probe:
+    """Sees `without` without the password, and `with_it` with it."""
+
+    without: ProbeResult
+    with_it: ProbeResult = field(default_factory=lambda: ProbeResult(EPOCH, status=401, refused=True, tls=True))
+    sent: int = 0
+
+    async def probe(self, registry: Registry, credential: Credential | None, timeout: float) -> ProbeResult:
+        assert str(registry)
+        assert timeout
+        if credential is None:
+            return self.without
+        self.sent += 1
+        return self.with_it
+
+
+@dataclass
+class Tools:
+    docker: Path | None = Path("/usr/bin/docker")
+    engine_reachable: bool = False
+
+    def lost(self, program: Path, problem: Problem) -> None:
+        raise AssertionError(program) from problem
+
+
+def login(hostname: str = HERE) -> Login:
+    return plan({"name": "team", "hostname": hostname, "username": "bob", "password": "wrong"}).logins[0]
+
+
+async def problem_of(
+    cli: Cli, probe: Probe, tools: Tools | None = None, wanted: Login | None = None, given: Sensitive = WRONG
+) -> Problem:
+    docker_login = DockerLogin(cli, probe, tools or Tools(), lambda: 5.0)
+    with pytest.raises(Problem) as caught:
+        await docker_login.log_in(wanted or login(), Credential("bob", given))
+    return caught.value
+
+
+@pytest.mark.parametrize(("password", "told"), [("wrong", False), (" wrong", True), ("wrong\u00a0", True)])
+async def test_that_docker_cuts_a_password_is_told(password: str, told: bool) -> None:
+    """Once it was refused: without its blanks it may be right."""
+    cli = Cli("unauthorized: incorrect username or password")
+    problem = await problem_of(cli, Probe(ProbeResult(EPOCH)), given=Sensitive(password))
+    assert problem.code == "login_rejected"
+    assert ("begins or ends with a blank" in problem.hint) is told
+
+
+@pytest.mark.parametrize("text", [EOF, WRONG_SCHEME, f'Get "http://{HERE}/v2/": read: connection reset by peer'])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (401, "login_rejected"),
+        (403, "login_forbidden"),
+        (404, "registry_refused_request"),
+        (429, "registry_rate_limited"),
+        (503, "registry_error"),
+    ],
+)
+async def test_what_docker_was_told_over_tls_is_not_hidden_by_plain_http(text: str, status: int, code: str) -> None:
+    """On loopback docker goes on to HTTP whatever the TLS answer was: the agent asks for it once."""
+    answer = ProbeResult(EPOCH, status=status, refused=status == 401, tls=True)
+    probe = Probe(ProbeResult(EPOCH, status=401, tls=True), answer)
+    assert (await problem_of(Cli(text), probe)).code == code
+    assert probe.sent == 1
+
+
+@pytest.mark.parametrize("text", [EOF, WRONG_SCHEME])
+async def test_a_passing_fault_over_tls_is_tried_again_soon(text: str) -> None:
+    """The registry takes the password by now; what it said to plain HTTP is no word on the login."""
+    probe = Probe(ProbeResult(EPOCH, status=401, tls=True), ProbeResult(EPOCH, status=200, tls=True))
+    assert (await problem_of(Cli(text), probe)).code == "registry_unreachable"
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        (EOF, ProbeResult(EPOCH, status=401)),
+        (EOF, ProbeResult(EPOCH, fault=Fault.TLS)),
+        (f'Get "https://{HERE}/v2/": EOF', ProbeResult(EPOCH, status=401, tls=True)),
+        (
+            f"login attempt to https://{HERE}/v2/ failed with status: 401 Unauthorized",
+            ProbeResult(EPOCH, status=401, tls=True),
+        ),
+        (
+            f"login attempt to http://{HERE}/v2/ failed with status: 401 Unauthorized",
+            ProbeResult(EPOCH, status=401, tls=True),
+        ),
+        (f"login attempt to http://{HERE}/v2/ failed with status: 403 Forbidden", ProbeResult(EPOCH, status=401)),
+        ('Get "http://elsewhere.example/v2/": EOF', ProbeResult(EPOCH, status=401, tls=True)),
+    ],
+)
+async def test_otherwise_a_password_goes_out_once(text: str, seen: ProbeResult) -> None:
+    """Accounts get locked."""
+    probe = Probe(seen)
+    await problem_of(Cli(text), probe)
+    assert probe.sent == 0
+
+
+async def test_an_engine_may_speak_http_to_others(tmp_path: Path) -> None:
+    """To what its settings call insecure; that is no loopback, and no reason to send a password over TLS."""
+    probe = Probe(ProbeResult(EPOCH, status=401, tls=True))
+    cli = Cli(f'Get "https://{HERE}/v2/": connection refused', f"Error response from daemon: {EOF}")
+    await problem_of(cli, probe, Tools(tmp_path / "docker", engine_reachable=True))
+    assert probe.sent == 0
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"username": "runner-native", "password": "x"},
+        {"username": "AKIAOFTHESECRET00", "password": "key"},
+    ],
+)
+@pytest.mark.parametrize(
+    "seen",
+    [
+        ProbeResult(EPOCH, status=401, refused=True, tls=True),
+        ProbeResult(
+            EPOCH, status=403, detail="Your authorization token has expired. Reauthenticate and try again.", tls=True
+        ),
+    ],
+)
+async def test_a_token_that_the_agent_fetches_is_no_persons_to_replace(
+    secret: dict[str, str], seen: ProbeResult
+) -> None:
+    """A new password in the secret would change nothing; a ready token is replaced there."""
+    status = {401: "401 Unauthorized", 403: "403 Forbidden"}[seen.status or 0]
+    cli = Cli(f"login attempt to https://{ECR}/v2/ failed with status: {status}")
+    (fetching,) = plan({"name": "team", "hostname": ECR, **secret}).logins
+    (ready,) = plan({"name": "team", "hostname": ECR, "username": "AWS", "password": "token"}).logins
+    probe = Probe(replace(seen, status=401, refused=False, detail=""), seen)
+    hint = (await problem_of(cli, probe, wanted=fetching)).hint
+    assert "region" in hint
+    assert "put" not in hint.split()
+    assert "update" not in hint.split()
+    assert {"put", "update"} & set((await problem_of(cli, probe, wanted=ready)).hint.split())

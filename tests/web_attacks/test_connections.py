@@ -1,0 +1,126 @@
+"""Who has to go when all places are taken, and who because it takes nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+
+from agent.web import server
+from agent.web.connections import ConnectionLimiter
+from tests.rig.waiting import PATIENCE_S
+from tests.web.serving import Serving, serving
+
+PLACES = 8
+STREAMS = 16
+STREAM = b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+ASK = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HELD = b"GET /v1/status?since=0&wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+STATUS = b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LOGS = b"GET /v1/logs HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _few_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "ConnectionLimiter", lambda: ConnectionLimiter(PLACES, STREAMS, patience_s=0.3))
+
+
+@pytest.fixture
+async def connections() -> AsyncIterator[list[asyncio.StreamWriter]]:
+    """Closed at the end."""
+    opened: list[asyncio.StreamWriter] = []
+    yield opened
+    for writer in opened:
+        writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def enter(rig: Serving, connections: list[asyncio.StreamWriter], says: bytes) -> asyncio.StreamReader:
+    reader, writer = await asyncio.open_unix_connection(str(rig.socket))
+    connections.append(writer)
+    writer.write(says)
+    return reader
+
+
+async def hears(reader: asyncio.StreamReader, what: bytes) -> bool:
+    """Whether `what` comes, before the end of the connection."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await reader.readuntil(what)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return False
+    return True
+
+
+async def test_the_silent_give_way_to_newcomers(connections: list[asyncio.StreamWriter]) -> None:
+    """A stream keeps its place in a crowd that says nothing; of the crowd those stay who came last."""
+    async with serving() as rig:
+        stream = await enter(rig, connections, STREAM)
+        assert await hears(stream, b"event: status")
+        silent = [await enter(rig, connections, b"") for _ in range(5 * PLACES)]
+        assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
+        assert not await hears(silent[0], b"x")
+        connections[-2].write(ASK)
+        assert await hears(silent[-1], b'{"live": true}')
+        rig.log_in("quay.io")
+        assert await hears(stream, b"quay.io")
+
+
+@pytest.mark.parametrize("asked", [STREAM, HELD], ids=["streams", "held answers"])
+async def test_those_who_wait_leave_room(connections: list[asyncio.StreamWriter], asked: bytes) -> None:
+    """Of those who wait the oldest go; whoever asks now is answered."""
+    async with serving() as rig:
+        waiting = [await enter(rig, connections, asked) for _ in range(5 * PLACES)]
+        assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
+        rig.log_in("quay.io")
+        assert await hears(waiting[-1], b"quay.io")
+        assert not await hears(waiting[0], b"quay.io")
+
+
+async def test_streams_have_places_of_their_own(connections: list[asyncio.StreamWriter]) -> None:
+    """As many as there are of them, beside as many others, who push none of them out, and whom they push out not."""
+    async with serving() as rig:
+        held = [await enter(rig, connections, HELD) for _ in range(PLACES // 2)]
+        streams = []
+        for _ in range(STREAMS):
+            streams.append(await enter(rig, connections, STREAM))
+            assert await hears(streams[-1], b"event: status")
+        silent = [await enter(rig, connections, b"") for _ in range(5 * PLACES)]
+        assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
+        assert not await hears(silent[0], b"x")
+        rig.log_in("quay.io")
+        assert [await hears(each, b"quay.io") for each in (*held, *streams)] == [True] * (len(held) + STREAMS)
+
+
+@pytest.mark.parametrize("before", [0, 40], ids=["alone", "behind more than aiohttp queues"])
+async def test_a_stream_brings_nothing_with_it(connections: list[asyncio.StreamWriter], before: int) -> None:
+    """Who sends more behind the request than is taken from others who are being answered is no reader of streams."""
+    async with serving() as rig:
+        behind = b"GET /livez HTTP/1.1\r\n" + b"X: %b\r\n" % (b"x" * 8000) * 10
+        reader = await enter(rig, connections, STATUS * before + STREAM + behind * 2)
+        assert not await hears(reader, b"never")
+        assert await hears(await enter(rig, connections, STREAM), b"event: status")
+
+
+@pytest.mark.parametrize("asked", [LOGS, STATUS], ids=["logs", "the plain status"])
+async def test_whoever_takes_nothing_is_sent_away(connections: list[asyncio.StreamWriter], asked: bytes) -> None:
+    """An answer that lies there is not kept, nor are those behind it made."""
+    async with serving() as rig:
+        await enter(rig, connections, asked * 1000)
+        writer = connections[-1]
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # its transport is a full one
+        async with asyncio.timeout(PATIENCE_S):
+            while not writer.transport.is_closing():
+                writer.write(b"GET")
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("before", [b"", STREAM], ids=["at first", "behind a request"])
+async def test_headers_have_an_end(connections: list[asyncio.StreamWriter], before: bytes) -> None:
+    """However many, and however long each may be: half a megabyte of them is none."""
+    async with serving() as rig:
+        reader = await enter(rig, connections, before)
+        header = b"X: %b\r\n" % (b"x" * 8000)
+        connections[-1].write(b"GET /livez HTTP/1.1\r\n" + header * 60)
+        assert not await hears(reader, b"never")
