@@ -104,7 +104,7 @@ def _secret_url(settings: "Settings") -> "Source | None":
     """The secrets that the address gives, asked for as the agent does."""
     from agent.edge.http import HttpClient  # noqa: PLC0415 - aiohttp, which no other part needs
     from agent.edge.secret_url import SecretUrl  # noqa: PLC0415
-    from agent.model.problems.environment import SecretsUnavailable  # noqa: PLC0415
+    from agent.model.problem import ProblemError  # noqa: PLC0415
     from agent.support.known_secrets import Source  # noqa: PLC0415
 
     url, token_file = settings.secrets.url, settings.secrets.token_file
@@ -114,8 +114,8 @@ def _secret_url(settings: "Settings") -> "Source | None":
     def read() -> Iterator[str]:
         try:
             answer = asyncio.run(SecretUrl(HttpClient()).fetch(url, token_file, None))
-        except SecretsUnavailable as fault:
-            raise OSError(None, fault.message) from fault
+        except ProblemError as error:
+            raise OSError(None, error.problem.message) from None
         for secret in answer.parsed.secrets if answer.parsed else ():
             yield from (value.reveal() for value in (secret.password, secret.session_token) if value)
 

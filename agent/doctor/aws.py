@@ -10,7 +10,7 @@ from agent.edge.aws.client import AwsClient
 from agent.model.aws_errors import clock_skew
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.plan import Login
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import TokenNotRenewable
 from agent.model.problems.stored_login import TokenExpired
 from agent.model.renewal import expired
@@ -37,7 +37,8 @@ async def obtain(
     quick = replace(settings, call_timeout_s=min(settings.call_timeout_s, _CALL_S))
     try:
         who, arn = await aws.identify(source, quick)
-    except Problem as problem:
+    except ProblemError as error:
+        problem = error.problem
         walk.add(from_problem("aws identity", problem.about(login.registry.hostname)))
         return None
     walk.add(passed("aws identity", f"{who}, {arn or 'which STS gives no name'}"))
@@ -49,7 +50,8 @@ async def _token(
 ) -> Credential | None:
     try:
         token = await aws.fetch_token(identity, settings)
-    except Problem as problem:
+    except ProblemError as error:
+        problem = error.problem
         walk.add(from_problem("token", problem.about(login.registry.hostname)))
         return None
     now = datetime.now(UTC)

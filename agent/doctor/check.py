@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from agent.model.problem import Needs, Problem, Severity
+from agent.model.problem import Needs, Problem, ProblemError, Severity
 from agent.model.problems.environment import SecretInvalid
 
 
@@ -88,7 +88,8 @@ class CheckRun:
         """Wait for what `work` finds; a problem that it raises is what was found."""
         try:
             link = await work
-        except Problem as problem:
+        except ProblemError as error:
+            problem = error.problem
             link = from_problem(name, problem)
         return self.add(link)
 

@@ -17,7 +17,7 @@ from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
 from agent.model.docker_config import ConfigError, Document, Entry, entries, field, find, parse_config, store_of
 from agent.model.plan import Login
-from agent.model.problem import Problem
+from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.model.secret import ECR_USER
@@ -63,7 +63,8 @@ async def config_file(files: DockerFiles) -> tuple[Document | None, list[Check]]
     except TimeoutError:
         hangs = ConfigUnwritable(str(path), f"{path} hangs: its file system does not answer")
         return None, [from_problem("configuration", hangs)]
-    except Problem as problem:
+    except ProblemError as error:
+        problem = error.problem
         return None, [from_problem("configuration", problem)]
     if refusal is not None:
         reason, hint = refusal
@@ -134,7 +135,8 @@ class EffectiveLogin:
                 async with asyncio.timeout(_HELPER_S):
                     found = await self._files.helpers.get(helper, key)
                 walk.add(self._store(helper))
-            except Problem as problem:
+            except ProblemError as error:
+                problem = error.problem
                 walk.add(from_problem("store", problem.about(self._registry.hostname)))
                 return
             except TimeoutError:

@@ -11,7 +11,7 @@ from agent.edge import secret_files
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
 from agent.edge.secret_url import SecretUrl, without_secrets
 from agent.edge.tool_probes import ToolProbes
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
     AwsCliMissing,
     DockerCliFailed,
@@ -103,7 +103,7 @@ async def _directory(path: Path) -> ParseResult:
         async with asyncio.timeout(_DIRECTORY_S):
             return ParseResult.joined((await asyncio.to_thread(secret_files.read, path)).values())
     except TimeoutError as error:
-        raise SecretsUnavailable(str(path), f"{path} does not answer: its file system hangs") from error
+        raise ProblemError(SecretsUnavailable(str(path), f"{path} does not answer: its file system hangs")) from error
 
 
 async def _address(url: str, token_file: Path | None, client: SecretUrl) -> ParseResult:
@@ -112,7 +112,7 @@ async def _address(url: str, token_file: Path | None, client: SecretUrl) -> Pars
             return (await client.fetch(url, token_file, None)).parsed or ParseResult()
     except TimeoutError as error:
         name = without_secrets(url)
-        raise SecretsUnavailable(name, f"{name} did not answer within {_ADDRESS_S:g} s") from error
+        raise ProblemError(SecretsUnavailable(name, f"{name} did not answer within {_ADDRESS_S:g} s")) from error
 
 
 async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
@@ -126,7 +126,8 @@ async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     except TimeoutError:
         silent = DockerCliFailed("docker", f"{program} --version did not end within {_TOOL_S:g} s")
         return None, from_problem("docker cli", silent)
-    except Problem as problem:
+    except ProblemError as error:
+        problem = error.problem
         return None, from_problem("docker cli", problem)
     return program, passed("docker cli", printable(f"{program}, version {version}"))
 

@@ -47,7 +47,7 @@ async def try_login(login: Login, credential: Credential, parts: "LoginParts") -
     """Log in as the agent does; nothing of it is kept.
 
     Raises:
-        Problem: it failed, and why.
+        ProblemError: it failed, and why.
     """
     timeout_s = min(parts.timeout_s, _LONGEST_S)
     docker_login = DockerLogin(parts.cli, parts.probe, parts.tools, lambda: timeout_s)

@@ -19,7 +19,7 @@ from agent.edge.http import ProxyUnusable, proxy_for
 from agent.edge.registry_requests import RegistryRequests
 from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
 from agent.model.loopback import is_loopback
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.registry import Registry
 from agent.model.text import printable
 
@@ -87,7 +87,7 @@ class Network:
             async with asyncio.timeout(_DNS_S):
                 found = await asyncio.get_running_loop().getaddrinfo(way.host, way.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError, TimeoutError) as error:
-            raise self._dns_problem(way, error) from error
+            raise ProblemError(self._dns_problem(way, error)) from error
         addresses = [*dict.fromkeys(str(address[0]) for *_, address in found)]
         self._on_this_machine = way.proxy is None and any(map(is_loopback, addresses))
         shown = ", ".join(addresses[:_ADDRESSES_SHOWN])
@@ -107,11 +107,11 @@ class Network:
         except (OSError, TimeoutError) as error:
             detail = _why(error, f"no answer within {_TCP_S:g} s")
             if way.proxy is not None:
-                raise self._problem(
-                    Fault.UNREACHABLE, f"the proxy {way.host}:{way.port} cannot be reached: {detail}"
+                raise ProblemError(
+                    self._problem(Fault.UNREACHABLE, f"the proxy {way.host}:{way.port} cannot be reached: {detail}")
                 ) from error
-            raise self._problem(
-                Fault.TIMEOUT if isinstance(error, TimeoutError) else Fault.UNREACHABLE, detail
+            raise ProblemError(
+                self._problem(Fault.TIMEOUT if isinstance(error, TimeoutError) else Fault.UNREACHABLE, detail)
             ) from error
         whom = "the proxy at " if way.proxy else ""
         return passed("tcp", f"connected to {whom}{peer[0]} port {peer[1]}")
@@ -125,7 +125,9 @@ class Network:
                 await self._tunnel(way, streams)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
             detail = _why(error, f"no answer within {_PROXY_S:g} s")
-            raise self._problem(Fault.UNREACHABLE, f"the proxy {where} did not let it through: {detail}") from error
+            raise ProblemError(
+                self._problem(Fault.UNREACHABLE, f"the proxy {where} did not let it through: {detail}")
+            ) from error
         return passed("proxy", f"{where} lets it through")
 
     async def _secure(self, way: _Route) -> Check:
@@ -151,7 +153,7 @@ class Network:
             files = await asyncio.to_thread(self._questions.ca_files, self._registry)
             return await asyncio.to_thread(CertificateAuthorities().context, tuple(files))
         except CaFileError as error:
-            raise self._problem(Fault.TLS, str(error)) from error
+            raise ProblemError(self._problem(Fault.TLS, str(error))) from error
 
     async def _handshake(self, way: _Route, context: ssl.SSLContext) -> Certificate | None:
         async with self._opened(way, _TLS_S) as streams:

@@ -9,7 +9,7 @@ from agent.doctor.target import Image
 from agent.edge.registry_requests import RegistryReply, RegistryRequest, RegistryRequests
 from agent.model.credential import Credential
 from agent.model.docker_errors import CliOutput, clock_skew, explain
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.registry import LoginForbidden, RegistryRefusedRequest
 from agent.model.registry import Registry
 from agent.model.text import printable
@@ -60,7 +60,7 @@ async def pull(
     """Whether the image's manifest may be had; `who` is the ARN that ECR knows us by.
 
     Raises:
-        Problem: it may not.
+        ProblemError: it may not.
     """
     path = f"/v2/{image.repository}/manifests/{image.reference}"
     asked = await questions.ask(registry, RegistryRequest(path, credential, "HEAD", _ACCEPT), _PULL_S)
@@ -70,7 +70,7 @@ async def pull(
     if asked.probe.status in (*_DENIED, _NOT_FOUND, 400):
         # The answer to HEAD has no body to tell the reason.
         asked = await questions.ask(registry, RegistryRequest(path, credential, "GET", _ACCEPT), _PULL_S)
-    raise _refusal(registry, image, asked, who, anonymous=credential is None)
+    raise ProblemError(_refusal(registry, image, asked, who, anonymous=credential is None))
 
 
 def _refusal(registry: Registry, image: Image, asked: RegistryReply, who: str | None, *, anonymous: bool) -> Problem:

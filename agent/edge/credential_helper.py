@@ -12,6 +12,7 @@ from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import search
 from agent.model.docker_config import TOKEN_USER, Entry, field
 from agent.model.hints import helper_hint
+from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.sandbox import opening
 from agent.model.sensitive import Sensitive
@@ -51,8 +52,10 @@ class CredentialHelpers:
         except (ValueError, AttributeError, TypeError, RecursionError):
             username = secret = None
         if not isinstance(username, str) or not isinstance(secret, str):
-            raise CredentialStoreFailed(
-                server, f"docker-credential-{name} gave an answer that is no login", hint=helper_hint(name)
+            raise ProblemError(
+                CredentialStoreFailed(
+                    server, f"docker-credential-{name} gave an answer that is no login", hint=helper_hint(name)
+                )
             )
         if not username and not secret:
             return None
@@ -68,7 +71,9 @@ class CredentialHelpers:
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            raise CredentialStoreFailed(program, f"{program} gave an answer that is no list", hint=helper_hint(name))
+            raise ProblemError(
+                CredentialStoreFailed(program, f"{program} gave an answer that is no list", hint=helper_hint(name))
+            )
         return list(answer)
 
     async def store(self, name: str, server: str, entry: Entry) -> None:
@@ -85,17 +90,23 @@ class CredentialHelpers:
     async def _run(self, name: str, action: str, server: str, stdin: str) -> Finished:
         program = f"docker-credential-{name}"
         if not _NAME.fullmatch(name):
-            raise CredentialStoreFailed(server, "config.json names a credential helper that is no program's name")
+            raise ProblemError(
+                CredentialStoreFailed(server, "config.json names a credential helper that is no program's name")
+            )
         try:
             found = await search(program, self._path, self._deadline_s)
         except TimeoutError:
             message = f"a directory of the agent's PATH hangs: {program} was not found in {self._deadline_s:g} s"
-            raise CredentialStoreFailed(server, message, hint="look for a dead network file system on PATH") from None
+            raise ProblemError(
+                CredentialStoreFailed(server, message, hint="look for a dead network file system on PATH")
+            ) from None
         if found is None:
-            raise CredentialStoreFailed(
-                server,
-                f"{program} is not on the PATH of the agent",
-                hint=f"install {program}, or take {name} out of credsStore and credHelpers in Docker's config.json",
+            raise ProblemError(
+                CredentialStoreFailed(
+                    server,
+                    f"{program} is not on the PATH of the agent",
+                    hint=f"install {program}, or take {name} out of credsStore and credHelpers in Docker's config.json",
+                )
             )
         try:
             return await run(
@@ -107,24 +118,26 @@ class CredentialHelpers:
             )
         except ProcessTimeout as error:
             message = f"{program} {action} did not end within {self._deadline_s:g} s"
-            raise CredentialStoreFailed(server, message, hint=self._hint(name)) from error
+            raise ProblemError(CredentialStoreFailed(server, message, hint=self._hint(name))) from error
         except OSError as error:
-            raise CredentialStoreFailed(server, f"{program} does not start: {error.strerror}") from error
+            raise ProblemError(CredentialStoreFailed(server, f"{program} does not start: {error.strerror}")) from error
 
     def _check(self, finished: Finished, name: str, action: str, server: str, entry: Entry | None) -> None:
         if finished.returncode == 0:
             return
         program = f"docker-credential-{name}"
         if b"not implemented" in finished.stdout + finished.stderr:
-            raise CredentialStoreFailed(
-                server,
-                f"{program} cannot {action} logins (it says: not implemented)",
-                hint=f"take HOST out of the care of {name} (credsStore, credHelpers) in Docker's config.json, "
-                "or name HOST in secrets.exclude",
+            raise ProblemError(
+                CredentialStoreFailed(
+                    server,
+                    f"{program} cannot {action} logins (it says: not implemented)",
+                    hint=f"take HOST out of the care of {name} (credsStore, credHelpers) in Docker's config.json, "
+                    "or name HOST in secrets.exclude",
+                )
             )
         said = _quotable((finished.stdout + b"\n" + finished.stderr).decode(errors="replace"), entry)
         message = f"{program} {action} failed with exit code {finished.returncode}{said}"
-        raise CredentialStoreFailed(server, message, hint=self._hint(name))
+        raise ProblemError(CredentialStoreFailed(server, message, hint=self._hint(name)))
 
 
 def _sandboxed(name: str, unit: str, environ: Mapping[str, str]) -> str:

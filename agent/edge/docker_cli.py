@@ -16,6 +16,7 @@ from typing import Any, Final
 from agent.edge.docker_verifier import DockerVerifier
 from agent.edge.process import Finished, child_environment, run
 from agent.model.credential import Credential
+from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry
 
@@ -87,10 +88,12 @@ class DockerCli:
         try:
             directory = await asyncio.to_thread(self._prepare)
         except OSError as error:
-            raise ConfigUnwritable(
-                registry.hostname,
-                f"the agent's runtime directory {self._runtime} takes no file: {error.strerror}",
-                hint="make room there, or set RUNTIME_DIRECTORY to a directory that the agent's user can write in",
+            raise ProblemError(
+                ConfigUnwritable(
+                    registry.hostname,
+                    f"the agent's runtime directory {self._runtime} takes no file: {error.strerror}",
+                    hint="make room there, or set RUNTIME_DIRECTORY to a directory that the agent's user can write in",
+                )
             ) from error
         try:
             finished = await run(

@@ -18,6 +18,7 @@ from agent.edge.permission_hints import permission_hint
 from agent.edge.threads import WorkerThreads
 from agent.model.commands import shown
 from agent.model.docker_config import ConfigError, Document, format_config, parse_config
+from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable
 
 T = TypeVar("T")
@@ -109,10 +110,12 @@ class DockerConfigFile:
             async with asyncio.timeout(_DEADLINE_S):
                 return await asyncio.get_running_loop().run_in_executor(self._thread, self._explained, work)
         except TimeoutError as error:
-            raise ConfigUnwritable(
-                str(self.path),
-                f"{self.path} hangs: its file system does not answer",
-                hint=f"see whether the file system of {shown(self.path.parent)} (NFS?) is down",
+            raise ProblemError(
+                ConfigUnwritable(
+                    str(self.path),
+                    f"{self.path} hangs: its file system does not answer",
+                    hint=f"see whether the file system of {shown(self.path.parent)} (NFS?) is down",
+                )
             ) from error
 
     def _explained(self, work: Callable[[], T]) -> T:
@@ -120,11 +123,11 @@ class DockerConfigFile:
         try:
             return work()
         except (ConfigError, UnreadableFileError) as fault:
-            raise ConfigInvalid(str(self.path), f"{self.path} is not valid: {fault}") from fault
+            raise ProblemError(ConfigInvalid(str(self.path), f"{self.path} is not valid: {fault}")) from fault
         except OSError as error:
             message = f"{self.path} cannot be written: {_reason(error)}"
             hint = permission_hint(self.path, error.errno, self._unit)
-            raise ConfigUnwritable(str(self.path), message, hint=hint) from error
+            raise ProblemError(ConfigUnwritable(str(self.path), message, hint=hint)) from error
 
     def _carry_out(self, order: _Update) -> Document:
         """In the thread, where each order comes by; one that was carried out with another is done already."""

@@ -12,6 +12,7 @@ from typing import Final
 from agent.edge.process import Finished, ProcessTimeout, run
 from agent.edge.threads import WorkerThreads
 from agent.model.docker_programs import foreign_program, own_version
+from agent.model.problem import ProblemError
 from agent.model.problems.environment import DockerCliFailed, NotDockersCli
 
 _VERSION_TIMEOUT_S: Final = 20.0
@@ -62,7 +63,9 @@ class DockerVerifier:
         try:
             return (await self.verify(program)).version
         except OSError as error:
-            raise NotDockersCli("docker", f"{program} does not start: {error.strerror or error}") from error
+            raise ProblemError(
+                NotDockersCli("docker", f"{program} does not start: {error.strerror or error}")
+            ) from error
 
     async def verify(self, program: Path) -> Verified:
         """The proof that a login through `program` needs.
@@ -92,7 +95,7 @@ class DockerVerifier:
         identity, _ = await _look(verified.identity.program)
         if identity != verified.identity:
             message = f"{identity.program} was replaced while a login started; the password was not handed to it"
-            raise DockerCliFailed("docker", message, hint="no action needed: the agent tries again")
+            raise ProblemError(DockerCliFailed("docker", message, hint="no action needed: the agent tries again"))
 
     async def _ask(self, identity: _Identity, *, compiled: bool) -> Verified:
         program = identity.program
@@ -100,10 +103,10 @@ class DockerVerifier:
             finished = await run([program, "--version"], env=self._env, timeout=_VERSION_TIMEOUT_S)
         except ProcessTimeout as error:
             message = f"{program} --version did not end within {_VERSION_TIMEOUT_S:g} s"
-            raise NotDockersCli("docker", message) from error
+            raise ProblemError(NotDockersCli("docker", message)) from error
         version = own_version(finished.stdout) if finished.returncode == 0 else None
         if version is None:
-            raise _refusal(program, finished)
+            raise ProblemError(_refusal(program, finished))
         until = math.inf if compiled else time.monotonic() + _SCRIPT_TRUSTED_S
         verified = self._verified[program] = Verified(version, identity, until)
         return verified
@@ -128,7 +131,9 @@ async def _look(program: Path) -> tuple[_Identity, bool]:
         async with asyncio.timeout(_LOOK_TIMEOUT_S):
             return await asyncio.get_running_loop().run_in_executor(_LOOKING, _look_now, program)
     except TimeoutError as error:
-        raise NotDockersCli("docker", f"{program} cannot be read: its file system does not answer") from error
+        raise ProblemError(
+            NotDockersCli("docker", f"{program} cannot be read: its file system does not answer")
+        ) from error
     except RuntimeError as error:  # no thread: a limit on processes
         raise OSError(errno.EAGAIN, str(error)) from error
 

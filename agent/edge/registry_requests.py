@@ -41,7 +41,7 @@ class RegistryRequest:
 
 
 class RegistryRequests(RegistryClient):
-    """Asks over what `RegistryProbe` looks through, and sends a credential to nobody else."""
+    """Asks over what `RegistryClient` looks through, and sends a credential to nobody else."""
 
     async def ask(self, registry: Registry, question: RegistryRequest, timeout: float) -> RegistryReply:
         """The answer, or the fault that kept it away; never raises."""

@@ -11,6 +11,7 @@ import aiohttp
 
 from agent.edge.http import HttpClient, Reply, TokenFileError, read_token_file
 from agent.model.loopback import is_loopback
+from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ReportFailed
 
 _TIMEOUT_S: Final = 10.0
@@ -34,9 +35,13 @@ class ReportTarget:
             async with asyncio.timeout(self._timeout_s):
                 reply = await self._post(url, token_file, document)
         except (aiohttp.ClientError, OSError) as fault:  # TimeoutError and TokenFileError are OSErrors
-            raise ReportFailed(subject, f"the status cannot be pushed to {subject}: {_reason(fault)}") from fault
+            raise ProblemError(
+                ReportFailed(subject, f"the status cannot be pushed to {subject}: {_reason(fault)}")
+            ) from fault
         if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise ReportFailed(subject, f"the status was not taken: {subject} answered {_answer(reply.status)}")
+            raise ProblemError(
+                ReportFailed(subject, f"the status was not taken: {subject} answered {_answer(reply.status)}")
+            )
 
     async def _post(self, url: str, token_file: Path | None, document: bytes) -> Reply:
         headers = {"Content-Type": "application/json"}

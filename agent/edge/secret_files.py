@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Final
 
+from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_formats import FIELDS, ParseResult, read_document, read_fields
 
@@ -79,7 +80,9 @@ def _is_there(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError as error:
-        raise SecretsUnavailable(str(path.parent), f"{path.parent} cannot be entered: permission denied") from error
+        raise ProblemError(
+            SecretsUnavailable(str(path.parent), f"{path.parent} cannot be entered: permission denied")
+        ) from error
     except OSError:
         pass
     return True
@@ -125,7 +128,7 @@ def _names(directory: Path) -> list[str]:
         return []
     except OSError as error:
         why = "is not a directory" if error.errno == errno.ENOTDIR else _why(error)
-        raise SecretsUnavailable(str(directory), f"{directory} {why}") from error
+        raise ProblemError(SecretsUnavailable(str(directory), f"{directory} {why}")) from error
     return sorted(name for name in names if not name.startswith(".") or name == DOCKER_CONFIG)
 
 
@@ -140,8 +143,8 @@ def _marks(directory: Path, depth: int) -> Iterator[Hashable]:
         if depth and stat.S_ISDIR(found.st_mode):
             try:
                 yield tuple(_marks(directory / name, depth - 1))
-            except SecretsUnavailable as problem:
-                yield problem.message
+            except ProblemError as error:
+                yield error.problem.message
 
 
 def _why(error: OSError) -> str:

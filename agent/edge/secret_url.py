@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, Reply, TokenFileError, read_token_file
+from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_formats import DocumentError, FetchResult, read_answer
 
@@ -50,13 +51,15 @@ class SecretUrl:
             reply = await self._ask(url, await _headers(token_file, etag))
             return _answer(reply, source, etag)
         except TokenFileError as error:
-            raise SecretsUnavailable(
-                source,
-                str(error),
-                hint="put the token there, or correct secrets.token_file; whoever runs the platform provides it",
+            raise ProblemError(
+                SecretsUnavailable(
+                    source,
+                    str(error),
+                    hint="put the token there, or correct secrets.token_file; whoever runs the platform provides it",
+                )
             ) from error
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
-            raise SecretsUnavailable(source, f"{source} {_why(error)}") from error
+            raise ProblemError(SecretsUnavailable(source, f"{source} {_why(error)}")) from error
 
     async def _ask(self, url: str, headers: dict[str, str]) -> Reply:
         socket = Path(url.removeprefix("unix:")) if url.startswith("unix:") else None
@@ -90,16 +93,16 @@ def _answer(reply: Reply, source: str, etag: str | None) -> FetchResult:
     if reply.status == _NOT_MODIFIED and etag is not None:
         return FetchResult(None, etag)
     if reply.status != _OK:
-        raise SecretsUnavailable(source, f"{source} {_refusal(reply.status)}")
+        raise ProblemError(SecretsUnavailable(source, f"{source} {_refusal(reply.status)}"))
     given = reply.headers.get("ETag", "")
     try:
         return FetchResult(
             read_answer(reply.body.decode("utf-8-sig"), source), given if _ETAG.fullmatch(given) else None
         )
     except UnicodeDecodeError:
-        raise SecretsUnavailable(source, f"{source} answered what is not UTF-8") from None
+        raise ProblemError(SecretsUnavailable(source, f"{source} answered what is not UTF-8")) from None
     except DocumentError as error:
-        raise SecretsUnavailable(source, f"the answer of {source} {error}") from error
+        raise ProblemError(SecretsUnavailable(source, f"the answer of {source} {error}")) from error
 
 
 def _refusal(status: int) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
 from agent.model.registry import ECR_PUBLIC_REGION, HostnameError, Registry, parse_hostname
 from agent.model.secret import ECR_USER, Kind, RegistrySecret, Scope
@@ -108,9 +108,9 @@ def _first_usable(
             return refused or _skip(secret, "disabled in the secret", wanted=False)
         try:
             login = _login(secret, defaults)
-        except (NativeUnsupported, SecretInvalid) as problem:
-            problems.append(problem)
-            refused = refused or _skip(secret, problem.message, wanted=True)
+        except ProblemError as error:
+            problems.append(error.problem)
+            refused = refused or _skip(secret, error.problem.message, wanted=True)
             continue
         if login.kind is not Kind.BASIC and isinstance(login.source, Credential):
             problems.append(
@@ -128,9 +128,11 @@ def _login(secret: RegistrySecret, defaults: AwsDefaults) -> Login:
     kind = _kind(secret)
     registry = secret.registry
     if secret.native and kind is Kind.BASIC:
-        raise NativeUnsupported(
-            registry.hostname,
-            f"secret {secret.name} is runner-native (the AWS identity here), but {registry} is not an ECR registry",
+        raise ProblemError(
+            NativeUnsupported(
+                registry.hostname,
+                f"secret {secret.name} is runner-native (the AWS identity here), but {registry} is not an ECR registry",
+            )
         )
     if kind is Kind.BASIC:
         return Login(registry, secret, kind, _given(secret))
@@ -151,17 +153,19 @@ def _kind(secret: RegistrySecret) -> Kind:
     if ecr is not None and (aws or secret.role_arn is not None):
         return Kind.ECR_PUBLIC if ecr.public else Kind.ECR
     if secret.has_aws_keys:
-        raise _invalid(
-            secret,
-            f"AWS keys for {secret.registry}, which is not an ECR host name: set kind to ecr and give the region "
-            "(or to basic, to send the keys there as a password)",
+        raise ProblemError(
+            _invalid(
+                secret,
+                f"AWS keys for {secret.registry}, which is not an ECR host name: set kind to ecr and give the region "
+                "(or to basic, to send the keys there as a password)",
+            )
         )
     return Kind.BASIC
 
 
 def _given(secret: RegistrySecret) -> Credential:
     if secret.username is None or secret.password is None:
-        raise _invalid(secret, "username and password are required")
+        raise ProblemError(_invalid(secret, "username and password are required"))
     return Credential(secret.username, secret.password)
 
 
@@ -170,7 +174,9 @@ def _identity(secret: RegistrySecret, kind: Kind, defaults: AwsDefaults) -> AwsI
     public = kind is Kind.ECR_PUBLIC
     region = ECR_PUBLIC_REGION if public else ecr.region if ecr else secret.region or defaults.region
     if region is None:
-        raise _invalid(secret, f"region is missing: {secret.registry} does not tell it, nor does aws.region")
+        raise ProblemError(
+            _invalid(secret, f"region is missing: {secret.registry} does not tell it, nor does aws.region")
+        )
     role_arn = secret.role_arn or (defaults.role_arn if secret.native else None)
     return AwsIdentity(region, public, _keys(secret), role_arn, secret.external_id if role_arn else None)
 
@@ -179,8 +185,8 @@ def _keys(secret: RegistrySecret) -> AwsKeys | None:
     if secret.native or secret.username is None:
         return None
     if not secret.has_aws_keys or secret.password is None:
-        raise _invalid(
-            secret, "username must be runner-native, an AWS access key id (AKIA…, ASIA…), or AWS with a token"
+        raise ProblemError(
+            _invalid(secret, "username must be runner-native, an AWS access key id (AKIA…, ASIA…), or AWS with a token")
         )
     return AwsKeys(secret.username, secret.password, secret.session_token)
 
@@ -215,7 +221,7 @@ def _shadowed(chosen: RegistrySecret, candidates: Sequence[RegistrySecret]) -> l
 def _skip(secret: RegistrySecret, reason: str, *, wanted: bool) -> Skipped:
     try:
         kind = _kind(secret)
-    except SecretInvalid:
+    except ProblemError:
         kind = Kind.BASIC
     return Skipped(secret.registry, secret, kind, reason, wanted)
 

@@ -1,10 +1,11 @@
-"""What a problem is: the kind of value that is raised where something fails and shown until it is mended.
+"""Problems: frozen values that say what went wrong, what to do about it, and when to try again.
 
-A `Problem` is raised where something fails, decides how soon it is tried again, and is what the board shows:
-what happened (`message`), what to do (`hint`), whose turn it is (`needs`).
+A `ProblemError` carries one up the stack. The board shows it until it is fixed: what happened (`message`), what to do
+(`hint`), who must act (`needs`).
 """
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar, Final
@@ -40,24 +41,30 @@ class RetryClass(StrEnum):
     """Somebody said no: after `retry.rejected_wait_s`, or at once when the secret changes."""
 
 
-class Problem(Exception):  # noqa: N818 - the field's word, and most of these are warnings rather than errors
-    """One thing that is wrong, keyed by (code, subject).
+@dataclass(frozen=True, init=False)
+class Problem:
+    """One thing that is wrong, keyed by (code, subject). Each warning code is a subclass that sets the defaults.
 
     Args:
         subject: the registry, `file#name` of a secret, the settings key, or else the source or the tool.
         message: what happened, where; lower case, no final period, never a secret.
-        hint: what to do next, where the class's own hint can be made more exact; in both, HOST is the subject.
-        wait: the registry's or AWS's own word on when to come back (`Retry-After`).
-        retry_class: where this one failure differs from its class.
+        hint: what to do next, if it can be more exact than the hint of the class. HOST stands for the subject.
+        wait: when the registry or AWS asked us to come back (`Retry-After`).
+        retry_class: if this problem differs from its class.
+        severity: if this problem differs from its class.
     """
 
     code: ClassVar[str]
+    subject: str
+    message: str
+    hint: str = ""
     severity: Severity = Severity.WARNING
     needs: Needs = Needs.USER
-    hint: str = ""
     retry_class: RetryClass = RetryClass.SOON
+    wait: timedelta | None = None
     wait_is_final: bool = False
-    """Whether `wait` is all there is to wait: it was drawn before, for all who share the failure."""
+    """True if `wait` already includes the jitter, which everyone who shares the failure has in common."""
+    _hint_template: str = ""
 
     def __init__(
         self,
@@ -69,24 +76,25 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
         retry_class: RetryClass | None = None,
         severity: Severity | None = None,
     ) -> None:
-        super().__init__(message)
-        self.subject: Final = printable(subject)
-        self.message: Final = printable(message, limit=600)
-        self.wait: Final = wait
-        self._hint_template: Final = self.hint if hint is None else hint
-        self.hint = printable(_HOST.sub(lambda _: self.subject, self._hint_template), limit=1000)
-        if retry_class is not None:
-            self.retry_class = retry_class
-        if severity is not None:
-            self.severity = severity
+        template = self.hint if hint is None else hint
+        shown = printable(subject)
+        vars(self).update(
+            subject=shown,
+            message=printable(message, limit=600),
+            hint=printable(_HOST.sub(lambda _: shown, template), limit=1000),
+            wait=wait,
+            retry_class=retry_class or self.retry_class,
+            severity=severity or self.severity,
+            _hint_template=template,
+        )
 
     @property
     def key(self) -> tuple[str, str]:
         return (self.code, self.subject)
 
     def about(self, subject: str, *, wait: timedelta | None = None) -> "Problem":
-        """The same problem seen from another subject (one token serves many registries), with their `wait` if given."""
-        seen = type(self)(
+        """The same problem for another subject, because one token serves many registries; with `wait` if given."""
+        problem = type(self)(
             subject,
             self.message,
             hint=self._hint_template,
@@ -94,5 +102,16 @@ class Problem(Exception):  # noqa: N818 - the field's word, and most of these ar
             retry_class=self.retry_class,
             severity=self.severity,
         )
-        seen.wait_is_final = wait is not None
-        return seen
+        vars(problem).update(wait_is_final=wait is not None)
+        return problem
+
+
+class ProblemError(Exception):
+    """Carries a problem to where it is handled.
+
+    Keep the problem and drop the error there: its traceback holds the frames of the call, and they may hold a password.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem: Final = problem

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.sensitive import Sensitive
@@ -112,14 +113,14 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
 
 def _check_login(secret: RegistrySecret, fields: "_Fields") -> None:
     if secret.username is not None and ":" in secret.username:
-        raise fields.invalid("username holds a colon, which no registry login can carry")
+        raise ProblemError(fields.invalid("username holds a colon, which no registry login can carry"))
     ecr = secret.kind in (Kind.ECR, Kind.ECR_PUBLIC) or (secret.kind is Kind.AUTO and secret.registry.ecr is not None)
     if secret.username is None and secret.password is None and secret.role_arn is not None and ecr:
         return
     if secret.username is None:
-        raise fields.invalid("username is missing")
+        raise ProblemError(fields.invalid("username is missing"))
     if secret.password is None and not secret.native:
-        raise fields.invalid("password is missing or empty")
+        raise ProblemError(fields.invalid("password is missing or empty"))
 
 
 class _Fields:
@@ -129,7 +130,7 @@ class _Fields:
         self._origin = origin
         self._label = label
         if not isinstance(value, Mapping):
-            raise self.invalid("a secret must be a JSON object")
+            raise ProblemError(self.invalid("a secret must be a JSON object"))
         self._value: Mapping[str, Any] = value
         name = value.get("name")
         if isinstance(name, str) and name:
@@ -141,11 +142,11 @@ class _Fields:
     def registry(self) -> Registry:
         text = self.text("hostname")
         if text is None:
-            raise self.invalid("hostname is missing")
+            raise ProblemError(self.invalid("hostname is missing"))
         try:
             return parse_hostname(text)
         except HostnameError as error:
-            raise self.invalid(str(error)) from error
+            raise ProblemError(self.invalid(str(error))) from error
 
     def name(self, default: str | None) -> str:
         name = self.text("name")
@@ -153,16 +154,16 @@ class _Fields:
             self._label = printable(default)
             return self._label
         if name is None:
-            raise self.invalid("name is missing")
+            raise ProblemError(self.invalid("name is missing"))
         if not _NAME.fullmatch(name):
-            raise self.invalid("name must be 3 to 127 of the characters A-Z a-z 0-9 _ -")
+            raise ProblemError(self.invalid("name must be 3 to 127 of the characters A-Z a-z 0-9 _ -"))
         return name
 
     def text(self, field: str) -> str | None:
         """The field without control characters; None where it is missing, null or empty."""
         text = self._string(field)
         if text is not None and field != "hostname" and _CONTROL.search(text):
-            raise self.invalid(f"{field} holds a control character, such as a line break")
+            raise ProblemError(self.invalid(f"{field} holds a control character, such as a line break"))
         return text
 
     def sensitive(self, field: str) -> Sensitive | None:
@@ -172,13 +173,13 @@ class _Fields:
             return None
         text = text.rstrip("\r\n")
         if _CONTROL.search(text):
-            raise self.invalid(f"{field} holds a control character, such as a line break")
+            raise ProblemError(self.invalid(f"{field} holds a control character, such as a line break"))
         return Sensitive(text) if text.strip() else None
 
     def matching(self, field: str, pattern: re.Pattern[str], meaning: str) -> str | None:
         text = self.text(field)
         if text is not None and not pattern.fullmatch(text):
-            raise self.invalid(f"{field} must be {meaning}")
+            raise ProblemError(self.invalid(f"{field} must be {meaning}"))
         return text
 
     def choice(self, field: str, kind: type[E], default: E) -> E:
@@ -188,7 +189,7 @@ class _Fields:
         try:
             return kind(text)
         except ValueError:
-            raise self.invalid(f"{field} must be one of {', '.join(kind)}") from None
+            raise ProblemError(self.invalid(f"{field} must be one of {', '.join(kind)}")) from None
 
     def flag(self, field: str, *, default: bool) -> bool:
         value = self._value.get(field)
@@ -198,18 +199,18 @@ class _Fields:
             return value
         if isinstance(value, str) and value.strip().lower() in _TRUE | _FALSE:
             return value.strip().lower() in _TRUE
-        raise self.invalid(f"{field} must be true or false")
+        raise ProblemError(self.invalid(f"{field} must be true or false"))
 
     def _string(self, field: str) -> str | None:
         value = self._value.get(field)
         if value is None or value == "":
             return None
         if not isinstance(value, str):
-            raise self.invalid(f"{field} must be a text")
+            raise ProblemError(self.invalid(f"{field} must be a text"))
         if len(value) > _LONGEST:
-            raise self.invalid(f"{field} is longer than {_LONGEST} characters")
+            raise ProblemError(self.invalid(f"{field} is longer than {_LONGEST} characters"))
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise self.invalid(f"{field} is not valid Unicode") from None
+            raise ProblemError(self.invalid(f"{field} is not valid Unicode")) from None
         return value

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final
 
+from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.secret import RegistrySecret, parse_secret
 from agent.model.secret_formats import MOST_SECRETS, ParseResult, left_out, login_of, one, read_document
@@ -38,7 +39,9 @@ def _codespaces(name: str, environ: Mapping[str, str]) -> RegistrySecret:
     origin = next(iter(variables))
     missing = [variable for variable in variables if not environ.get(variable)]
     if missing:
-        raise SecretInvalid(f"{origin}#{name}", f"{' and '.join(missing)} must be set for secret {name} to be used")
+        raise ProblemError(
+            SecretInvalid(f"{origin}#{name}", f"{' and '.join(missing)} must be set for secret {name} to be used")
+        )
     return parse_secret({field: environ[variable] for variable, field in variables.items()}, origin, name, name)
 
 
@@ -48,5 +51,5 @@ def _gitpod(item: str, label: str) -> RegistrySecret:
         username, password = login_of(auth)
     except ValueError:
         fault = f"entry {label} of {GITPOD} is not host:base64(user:password)"
-        raise SecretInvalid(f"{GITPOD}#{label}", fault) from None
+        raise ProblemError(SecretInvalid(f"{GITPOD}#{label}", fault)) from None
     return parse_secret({"hostname": host, "username": username, "password": password}, GITPOD, label, "gitpod")

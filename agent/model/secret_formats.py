@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, parse_hostname
 from agent.model.secret import RegistrySecret, parse_secret
@@ -27,7 +28,7 @@ class ParseResult:
     """What one file, variable or answer gave. A bad item costs itself; `failed` says that all of it was unusable."""
 
     secrets: tuple[RegistrySecret, ...] = ()
-    problems: tuple[SecretInvalid, ...] = ()
+    problems: tuple[Problem, ...] = ()
     failed: bool = False
 
     @classmethod
@@ -107,8 +108,8 @@ def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> Par
 def one(parse: Callable[[], RegistrySecret]) -> ParseResult:
     try:
         return ParseResult((parse(),))
-    except SecretInvalid as problem:
-        return ParseResult(problems=(problem,))
+    except ProblemError as error:
+        return ParseResult(problems=(error.problem,))
 
 
 def decode(text: str) -> Any:
@@ -166,17 +167,21 @@ def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
     """One entry of Docker's `auths`: `auth` beats `username` and `password`, as it does in Docker."""
     label = _label(host, stem)
     if not isinstance(entry, Mapping):
-        raise _invalid(origin, label, "is not an object")
+        raise ProblemError(_invalid(origin, label, "is not an object"))
     username, password = entry.get("username"), entry.get("password")
     if isinstance(entry.get("auth"), str) and entry["auth"]:
         try:
             username, password = login_of(entry["auth"])
         except ValueError:
-            raise _invalid(origin, label, "has an auth that is not the base64 of user:password") from None
+            raise ProblemError(_invalid(origin, label, "has an auth that is not the base64 of user:password")) from None
     if not password and (entry.get("identitytoken") or entry.get("registrytoken")):
-        raise _invalid(origin, label, "holds only a token of Docker's own; give it a user name and a password")
+        raise ProblemError(
+            _invalid(origin, label, "holds only a token of Docker's own; give it a user name and a password")
+        )
     if not username and not password:
-        raise _invalid(origin, label, "holds no login; it may be in a credential helper, which does not come along")
+        raise ProblemError(
+            _invalid(origin, label, "holds no login; it may be in a credential helper, which does not come along")
+        )
     return parse_secret({"hostname": host, "username": username, "password": password}, origin, label, stem)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from agent.model.plan import excluded_hosts
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.registry import Registry, parse_hostname
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.waiting import TICK_S, until_next_beat
@@ -88,7 +88,8 @@ class LoginCleanup:
         self._removing.add(hostname)
         try:
             released = await self._deps.reconciler.remove(registry)
-        except Problem as problem:
+        except ProblemError as error:
+            problem = error.problem
             self._board.report(owner, (problem,))
             return
         finally:

@@ -22,7 +22,8 @@ from agent.model.docker_config import (
     store_of,
 )
 from agent.model.hints import helper_hint
-from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
+from agent.model.problem import Problem, ProblemError
+from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.model.stored_state import StoredLogin
 from agent.services.read_write_lock import ReadWriteLock
@@ -80,7 +81,7 @@ class StoreResult:
     login: Entry | None
     ours: bool
     wrote: bool = False
-    failure: CredentialStoreFailed | None = None
+    failure: Problem | None = None
     older: bool = False
 
 
@@ -132,7 +133,7 @@ class CredentialStore:
         Raises:
             ConfigInvalid: it can no longer be read.
         """
-        with contextlib.suppress(ConfigInvalid, ConfigUnwritable):
+        with contextlib.suppress(ProblemError):
             await self.prepare()
         await self._prepared.wait()
         document = await self._config.read()
@@ -231,22 +232,24 @@ class CredentialStore:
         if wrote:
             try:
                 await self._store_in_helper(desired, helper)
-            except CredentialStoreFailed as refusal:
+            except ProblemError as error:
                 if login is None:
                     raise
                 older = self._is_known(desired.registry, login)
-                return StoreResult(helper, login, ours=False, failure=refusal, older=older)
+                return StoreResult(helper, login, ours=False, failure=error.problem, older=older)
             login = await self._get(helper, key)
         if login is None:
-            raise CredentialStoreFailed(
-                key, f"docker-credential-{helper} said that it stored, but has no login", hint=helper_hint(helper)
+            raise ProblemError(
+                CredentialStoreFailed(
+                    key, f"docker-credential-{helper} said that it stored, but has no login", hint=helper_hint(helper)
+                )
             )
         if not entry.same_login(login):
             return self._stored_differently(desired, helper, login, wrote=wrote, new=not login.same_login(before))
         self._rewritten.pop(key, None)
         await self._record_after(desired)
         # Docker finds the login without the marker; only `docker logout` looks for it.
-        with contextlib.suppress(ConfigUnwritable):
+        with contextlib.suppress(ProblemError):
             await self._config.update(lambda now: mark(now, key, may_replace) if store_of(now, key) else now)
         return StoreResult(helper, login, ours=True, wrote=wrote)
 
@@ -282,7 +285,7 @@ class CredentialStore:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_NOTE_HELPER_S):
                     async for key in self._keys_in(helper):
-                        with contextlib.suppress(CredentialStoreFailed):
+                        with contextlib.suppress(ProblemError):
                             login = await self._get(helper, key)
                             if login is not None:
                                 seen[f"{helper} {key}"] = self._state_file.digest(key, login)
@@ -299,7 +302,7 @@ class CredentialStore:
                     yield key
 
     async def _listed(self, helper: str) -> list[str]:
-        with contextlib.suppress(CredentialStoreFailed):
+        with contextlib.suppress(ProblemError):
             async with self._helper_locks[helper].reading():
                 return await self._helpers.servers(helper)
         return []

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
-from tenacity import AsyncRetrying, RetryCallState
-
 from agent.model.aws_errors import clock_skew
 from agent.model.credential import AwsIdentity, Credential, EcrToken
 from agent.model.deadline import Deadline
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.renewal import expired, renew_at, slack
 from agent.services.retries import wait_after
 from agent.services.waiting import Clock, wait_until
@@ -22,7 +20,7 @@ _OWNER: Final = "aws.clock"
 
 class Tokens(Protocol):
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
-        """Asks AWS once; raises Problem."""
+        """Asks AWS once; raises ProblemError."""
         ...
 
 
@@ -105,17 +103,17 @@ class Credentials:
             force: a person asked: a failure's waiting time does not hold back.
 
         Raises:
-            Problem: about `subject`, with `wait` until the moment at which all who share the identity come back.
+            ProblemError: about `subject`, with `wait` until the moment at which all who share the identity come back.
         """
         holding = self._held_for(identity)
         if holding.fetch is None:
             if holding.credential is not None and self._is_news(holding, stale):
                 return holding.credential
             if holding.failure is not None and not force and self._left(holding.failure.retry_at) > 0:
-                raise self._about(holding.failure, subject)
+                raise ProblemError(self._about(holding.failure, subject))
         outcome = await self._join(identity, holding)
         if isinstance(outcome, _Failure):
-            raise self._about(outcome, subject) from outcome.problem
+            raise ProblemError(self._about(outcome, subject))
         return outcome
 
     def may_work(self, identity: AwsIdentity) -> bool:
@@ -171,7 +169,8 @@ class Credentials:
         started = self._clock.monotonic()
         try:
             token = await self._tokens.fetch_token(identity, holding.settings)
-        except Problem as problem:
+        except ProblemError as error:
+            problem = error.problem
             outcome: Credential | _Failure = self._failed(holding, problem)
         else:
             outcome = self._obtained(holding, token)
@@ -194,10 +193,8 @@ class Credentials:
 
     def _failed(self, holding: _Held, problem: Problem) -> _Failure:
         holding.failures += 1
-        state = RetryCallState(AsyncRetrying(), None, (), {})
-        state.attempt_number = holding.failures
         leeway_s = self._slack_s(holding.credential)
-        wait = timedelta(seconds=wait_after(problem, state, self._settings().retry, slack_s=leeway_s))
+        wait = timedelta(seconds=wait_after(problem, holding.failures, self._settings().retry, slack_s=leeway_s))
         holding.failure = _Failure(problem, Deadline.after(wait, self._clock.now(), self._clock.monotonic()))
         return holding.failure
 

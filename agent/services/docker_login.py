@@ -21,7 +21,7 @@ from agent.model.docker_errors import (
     read_stderr,
 )
 from agent.model.plan import Login
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import NotDockersCli, no_docker
 from agent.model.problems.registry import (
     LoginRejected,
@@ -100,51 +100,65 @@ class DockerLogin:
         """One attempt.
 
         Raises:
-            Problem: why it failed, by class.
+            ProblemError: why it failed, by class.
         """
         async with self._slot():
             try:
                 return await self._log_in(login, credential, through_engine=False)
-            except _NETWORK as problem:
-                if not self._tools.engine_reachable:
+            except ProblemError as error:
+                first = error.problem
+                if not isinstance(first, _NETWORK) or not self._tools.engine_reachable:
                     raise
-                try:
-                    return await self._log_in(login, credential, through_engine=True)
-                except Problem as second:
-                    # A registry's own answer tells more than a network that only the CLI could not pass.
-                    raise problem if isinstance(second, _NETWORK) else second from problem
+            try:
+                return await self._log_in(login, credential, through_engine=True)
+            except ProblemError as error:
+                second = error.problem
+                # A registry's own answer tells more than a network that only the CLI could not pass.
+                raise ProblemError(first if isinstance(second, _NETWORK) else second) from None
 
     async def _log_in(self, login: Login, credential: Credential, *, through_engine: bool) -> DockerLoginResult:
-        registry = login.registry
-        timeout = self._timeout_s()
-        program = self._program()
+        registry, timeout = login.registry, self._timeout_s()
         look = asyncio.create_task(self._probe.probe(registry, None, min(timeout, _LOOK_S)))
         try:
-            result = await self._cli.login(
-                program, registry, credential, timeout=timeout, through_engine=through_engine
-            )
+            result = await self._run_cli(registry, credential, look, timeout, through_engine=through_engine)
             if result.finished.returncode == 0 and result.entry is not None:
                 return self._accepted(registry, result.entry, await _result_soon(look))
-            raise await self._refused(login, credential, result, await look, through_engine=through_engine)
-        except NotDockersCli as problem:
-            self._tools.lost(program, problem)
+            problem = await self._refused(login, credential, result, await look, through_engine=through_engine)
+            raise ProblemError(problem)
+        finally:
+            look.cancel()
+
+    async def _run_cli(
+        self,
+        registry: Registry,
+        credential: Credential,
+        look: asyncio.Task[ProbeResult],
+        timeout: float,
+        *,
+        through_engine: bool,
+    ) -> CliResult:
+        program = self._program()
+        try:
+            return await self._cli.login(program, registry, credential, timeout=timeout, through_engine=through_engine)
+        except ProblemError as error:
+            if isinstance(error.problem, NotDockersCli):
+                self._tools.lost(program, error.problem)
             raise
-        except TimeoutError as error:
-            raise await self._timed_out(registry, timeout, await look) from error
+        except TimeoutError:
+            raise ProblemError(await self._timed_out(registry, timeout, await look)) from None
         except OSError as error:
             # A script whose interpreter is missing gives the same error, and is there.
             if isinstance(error, FileNotFoundError) and not await asyncio.to_thread(program.exists):
                 missing = no_docker()
                 self._tools.lost(program, missing)
-                raise missing from error
-            raise cli_failed(registry.hostname, f"it cannot be started: {error.strerror or error}") from error
-        finally:
-            look.cancel()
+                raise ProblemError(missing) from None
+            message = f"it cannot be started: {error.strerror or error}"
+            raise ProblemError(cli_failed(registry.hostname, message)) from None
 
     def _program(self) -> Path:
         program = self._tools.docker
         if program is None:
-            raise no_docker()
+            raise ProblemError(no_docker())
         return program
 
     def _accepted(self, registry: Registry, saved: Mapping[str, Any], probe: ProbeResult | None) -> DockerLoginResult:
@@ -153,9 +167,9 @@ class DockerLogin:
         except ConfigError:
             entry = None
         if entry is None:
-            raise cli_failed(registry.hostname, "it saved nothing that can be read")
+            raise ProblemError(cli_failed(registry.hostname, "it saved nothing that can be read"))
         if probe is not None and not probe.registry:
-            raise not_a_registry(registry.hostname, probe)
+            raise ProblemError(not_a_registry(registry.hostname, probe))
         skew = clock_skew(probe, registry.hostname)
         return DockerLoginResult(entry, (skew,) if skew else ())
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.plan import Login
-from agent.model.problem import Problem, RetryClass, Severity
+from agent.model.problem import Problem, ProblemError, RetryClass, Severity
 from agent.model.problems.registry import EcrTokenExpired
 from agent.model.problems.stored_login import InternalError
 from agent.model.status import State
@@ -82,33 +82,30 @@ class RegistryLogin:
             await self._sleep(wait_s)
         while True:
             self._id = self._deps.new_id()
-            async for attempt in retrying(lambda: self._deps.settings().retry, self._sleep):
-                with attempt:
-                    await self._await_docker()
-                    await self.attempt()
+            await retrying(lambda: self._deps.settings().retry, self._sleep)(self._attempt_with_docker)
             await self._schedule.when_due()
 
-    async def attempt(self) -> None:
-        """One attempt, reported.
+    async def _attempt_with_docker(self) -> Problem | None:
+        await self._await_docker()
+        return await self.attempt()
 
-        Raises:
-            Problem: it failed.
-        """
+    async def attempt(self) -> Problem | None:
+        """One attempt, reported; why it failed."""
         self._begin()
         started = self._deps.clock.monotonic()
+        problem: Problem | None = None
         try:
             await self._attempt(started)
-        except Problem as problem:
-            await self._failed(problem, started)
-            self._finish()
-            raise
+        except ProblemError as error:
+            problem = error.problem
         except Exception as error:
             self._deps.log.exception("login.crashed", **self.reporter.log_fields)
-            fault = InternalError(self.reporter.status.hostname, f"a fault of the agent itself: {type(error).__name__}")
-            await self._failed(fault, started)
-            self._finish()
-            raise fault from error
+            message = f"a fault of the agent itself: {type(error).__name__}"
+            problem = InternalError(self.reporter.status.hostname, message)
+        if problem is not None:
+            await self._failed(problem, started)
         self._finish()
+        return problem
 
     def _finish(self) -> None:
         """Not where it was cancelled: nothing came of it, and who waits for it is told by what takes its place."""
@@ -142,8 +139,8 @@ class RegistryLogin:
         credential = await self._obtain(stale, force=self._force)
         try:
             signed = await self._deps.docker_login.log_in(login, credential)
-        except EcrTokenExpired:
-            if not isinstance(login.source, AwsIdentity):
+        except ProblemError as error:
+            if not isinstance(error.problem, EcrTokenExpired) or not isinstance(login.source, AwsIdentity):
                 raise
             credential = await self._obtain(credential, force=True)
             signed = await self._deps.docker_login.log_in(login, credential)
@@ -152,7 +149,7 @@ class RegistryLogin:
         )
         for problem in kept.problems:
             if problem.severity is Severity.ERROR:
-                raise problem
+                raise ProblemError(problem)
         self._succeeded(credential, signed, kept, self._deps.clock.monotonic() - started)
 
     async def _obtain(self, stale: Credential | None, *, force: bool) -> Credential:
@@ -231,7 +228,7 @@ class RegistryLogin:
     async def verify_stored(self) -> None:
         """Believe the state directory only where Docker still has the login of which it tells."""
         if self._state.valid:
-            with suppress(Problem):  # the attempt meets it too, and tells of it
+            with suppress(ProblemError):  # the attempt meets it too, and tells of it
                 if not await self._deps.reconciler.holds(self.login.registry):
                     self._state.begin(None)
                     self.reporter.update(expires_at=None)

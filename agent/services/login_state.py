@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from agent.model.deadline import Deadline
-from agent.model.problem import Problem, RetryClass
+from agent.model.problem import Problem, ProblemError, RetryClass
 from agent.model.problems.aws import ClockSkew
 from agent.model.problems.stored_login import RenewalFailing, TokenExpired
 from agent.model.registry import Registry
@@ -122,7 +122,8 @@ class LoginState:
             return
         try:
             released = await self._reconciler.remove(self._registry)
-        except Problem as problem:
+        except ProblemError as error:
+            problem = error.problem
             self._reporter.report(cause, TokenExpired(hostname, message), problem, state=State.EXPIRED)
             return
         self._taken_out = True

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from typing import Final, Protocol
 
 from agent.model.credential import AwsIdentity
@@ -119,8 +118,7 @@ class Logins:
         held_s = await login.rejection_wait_s()
         if held_s is not None and held_s > 0:
             return
-        with suppress(Problem):
-            await login.attempt()
+        await login.attempt()
         login.log_failure(None)
 
     def _apply(self, plan: Plan, group: asyncio.TaskGroup) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from agent.model.docker_config import Document, Entry
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import InternalError, LoginRestored
 from agent.model.registry import Registry
 from agent.model.renewal import expired
@@ -93,8 +93,8 @@ class ConfigReconciler:
         async with self._locks[registry.hostname]:
             try:
                 await self._apply(login, take_over=take_over)
-            except Problem as problem:
-                raise problem.about(registry.hostname) from problem
+            except ProblemError as error:
+                raise ProblemError(error.problem.about(registry.hostname)) from None
             former = self._logins.get(registry.hostname)
             login.restored_until = former.restored_until if former else None
             self._logins[registry.hostname] = login
@@ -125,8 +125,8 @@ class ConfigReconciler:
             self._drop(registry.hostname)
             try:
                 taken = await self._store.remove(registry)
-            except Problem as problem:
-                raise problem.about(registry.hostname) from problem
+            except ProblemError as error:
+                raise ProblemError(error.problem.about(registry.hostname)) from None
         return taken
 
     def _drop(self, hostname: str) -> None:
@@ -136,14 +136,14 @@ class ConfigReconciler:
 
     async def note_preexisting(self, registries: Iterable[Registry]) -> None:
         """With the first plan: at the very first start see what credential helpers hold, for these above all."""
-        with contextlib.suppress(Problem):  # the first login meets it too, and tells of it
+        with contextlib.suppress(ProblemError):  # the first login meets it too, and tells of it
             await self._store.note_helper_logins(registries)
 
     async def run(self) -> None:
         self._watcher.watch(self._signatures, self._changed)
         async with asyncio.TaskGroup() as checks:
             while True:
-                with contextlib.suppress(Problem):
+                with contextlib.suppress(ProblemError):
                     await self._store.prepare()
                     await self._look(checks)
                 if all(login.idle for login in self._logins.values()):
@@ -183,7 +183,8 @@ class ConfigReconciler:
             was_ours, restored, begun = login.ours, False, self._clock.monotonic()
             try:
                 restored = await self._apply(login) and was_ours
-            except Problem as problem:
+            except ProblemError as error:
+                problem = error.problem
                 login.failed = True
                 login.findings = (problem.about(login.hostname),)
             except Exception as fault:  # noqa: BLE001 - as the comment says

@@ -29,7 +29,7 @@ class StateFile(Protocol):
 class Rejections:
     """A refusal holds for the very secret that was refused; another one is tried at once.
 
-    `scrub` takes known secrets out of a text, in case a registry repeated one. `chain` gives what `chain_words` does.
+    `scrub` takes known secrets out of a text, in case a registry repeated one. `chain` gives what `chain_inputs` does.
     """
 
     def __init__(

@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from tenacity import RetryCallState
-
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import ReportFailed
 from agent.model.snapshot import Snapshot
 from agent.services.retries import retrying
@@ -76,7 +74,7 @@ class Reports:
 
     async def send_final(self, seconds: float) -> None:
         """One more push as the agent ends, if it can be had within so many seconds."""
-        with contextlib.suppress(Problem, TimeoutError):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._send()
 
@@ -107,28 +105,30 @@ class Reports:
         self._reconfigured.clear()
         failed = False
 
-        def note(state: RetryCallState) -> None:
+        def note(problem: Problem) -> None:
             nonlocal failed
             failed = True
-            problem = state.outcome.exception() if state.outcome else None
-            self._board.report(self.name, [problem] if isinstance(problem, Problem) else [])
+            self._board.report(self.name, [problem])
 
         await retrying(lambda: self._settings().retry, self._pause, note)(self._send)
         self._board.report(self.name)
         return failed
 
-    async def _send(self) -> None:
+    async def _send(self) -> Problem | None:
+        """Send the status once, if there is a URL; why it was not taken."""
         report = self._settings().report
         if report.url is None:
-            return
+            return None
         started, revision = self._clock.monotonic(), self._board.snapshot.revision
         try:
             await self._target.send(report.url, report.token_file, self._document.encode(self._board.snapshot))
-        except ReportFailed as problem:
+        except ProblemError as error:
+            problem = error.problem
             said = {"code": problem.code, "message": problem.message, "seconds": self._since(started)}
             self._log.debug("report.failed", revision=revision, **said)
-            raise
+            return problem
         self._log.debug("report.sent", revision=revision, seconds=self._since(started))
+        return None
 
     def _since(self, started: float) -> float:
         return round(self._clock.monotonic() - started, 3)

@@ -1,12 +1,12 @@
 """The one retry policy: how long to wait after a problem, by its class."""
 
+import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from tenacity.stop import stop_never
-from tenacity.wait import wait_random
 
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import AwsError, AwsThrottled, AwsUnreachable
@@ -36,8 +36,8 @@ def longest_wait(problem: Problem, attempt: int, settings: RetrySettings, slack_
     return float(min(settings.first_wait_s * growth ** min(attempt - 1, _STEPS), ceiling))
 
 
-def wait_after(problem: Problem, state: RetryCallState, settings: RetrySettings, *, slack_s: float = 0.0) -> float:
-    """Seconds until the next attempt.
+def wait_after(problem: Problem, attempt: int, settings: RetrySettings, *, slack_s: float = 0.0) -> float:
+    """Seconds until the next attempt, after the failure number `attempt` (from 1).
 
     A refusal waits `retry.rejected_wait_s`; the rest exponentially with full jitter. Where the other side said when
     to come back (`Retry-After`), not before that. Who shares a failure comes back with the others: to draw once more
@@ -47,7 +47,7 @@ def wait_after(problem: Problem, state: RetryCallState, settings: RetrySettings,
         return problem.wait.total_seconds()
     if problem.retry_class is RetryClass.REJECTED:
         return settings.rejected_wait_s
-    jittered = wait_random(max=longest_wait(problem, state.attempt_number, settings, slack_s))(state)
+    jittered = random.uniform(0, longest_wait(problem, attempt, settings, slack_s))  # noqa: S311 - it spreads load
     asked = min(problem.wait, LONGEST_ASKED).total_seconds() if problem.wait else 0.0
     return max(asked, jittered)
 
@@ -55,19 +55,23 @@ def wait_after(problem: Problem, state: RetryCallState, settings: RetrySettings,
 def retrying(
     settings: Callable[[], RetrySettings],
     sleep: Callable[[float], Awaitable[Any]],
-    before_sleep: Callable[[RetryCallState], None] | None = None,
+    before_sleep: Callable[[Problem], None] | None = None,
 ) -> AsyncRetrying:
-    """Tries again for ever, and only after a `Problem`: a cancellation or a bug ends it."""
+    """Calls a function again for as long as it returns a problem; any exception ends it.
 
-    def wait(state: RetryCallState) -> float:
-        problem = state.outcome.exception() if state.outcome else None
+    The function returns the problem instead of raising it: an error would keep its frames, and the password in them,
+    alive for the whole wait.
+    """
+
+    def problem_of(state: RetryCallState) -> Problem:
+        problem = state.outcome.result() if state.outcome else None
         assert isinstance(problem, Problem)  # noqa: S101 - nothing else is tried again
-        return wait_after(problem, state, settings())
+        return problem
 
     return AsyncRetrying(
-        retry=retry_if_exception_type(Problem),
+        retry=retry_if_result(lambda result: isinstance(result, Problem)),
         stop=stop_never,
-        wait=wait,
+        wait=lambda state: wait_after(problem_of(state), state.attempt_number, settings()),
         sleep=sleep,
-        before_sleep=before_sleep,
+        before_sleep=(lambda state: before_sleep(problem_of(state))) if before_sleep else None,
     )

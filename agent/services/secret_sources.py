@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret import RegistrySecret
 from agent.model.secret_formats import FetchResult, ParseResult
@@ -34,8 +34,8 @@ def signature_of(files: Files, directory: Path) -> Hashable:
     """As `Files.signature`, but what cannot be listed has one too."""
     try:
         return files.signature(directory)
-    except SecretsUnavailable as problem:
-        return problem.message
+    except ProblemError as error:
+        return error.problem.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class DirectorySource:
         self._readings: dict[str, ParseResult] = {}
         self._signature: Hashable = None
         self._settled = False
-        self._unavailable: SecretsUnavailable | None = None
+        self._unavailable: Problem | None = None
         self._pending: asyncio.Task[_Look] | None = None
         self._asked_at = 0.0
         self.answered = False
@@ -96,8 +96,8 @@ class DirectorySource:
         task, self._pending = self._pending, None
         try:
             self._take(task.result())
-        except SecretsUnavailable as problem:
-            self._fail(problem)
+        except ProblemError as error:
+            self._fail(error.problem)
         except Exception as error:  # noqa: BLE001 - one odd file must not end the agent; its type alone holds no secret
             fault = f"{self._path} cannot be read: a fault of the agent ({type(error).__name__})"
             self._fail(SecretsUnavailable(str(self._path), fault))
@@ -116,7 +116,7 @@ class DirectorySource:
                 origin: _with_former(reading, self._readings.get(origin)) for origin, reading in look.readings.items()
             }
 
-    def _fail(self, problem: SecretsUnavailable) -> None:
+    def _fail(self, problem: Problem) -> None:
         self.answered, self._settled = True, False
         if self._unavailable is None or self._unavailable.message != problem.message:
             self._unavailable = problem
@@ -136,25 +136,25 @@ class AddressSource:
     def secrets(self) -> tuple[RegistrySecret, ...]:
         return self._reading.secrets
 
-    async def ask(self, url: str | None, token_file: Path | None) -> None:
-        """Take what the address gives now; nothing where there is none.
+    async def ask(self, url: str | None, token_file: Path | None) -> Problem | None:
+        """Take what the URL gives now, or nothing if there is no URL. Returns why it gave nothing.
 
-        Raises:
-            SecretsUnavailable: it gives nothing; what it gave last is kept.
+        After a problem, what it gave last is kept.
         """
         if url != self._url:
             self._url, self._etag = url, None
         if url is None:
             self._reading, self.problems = ParseResult(), ()
-            return
+            return None
         try:
             answer = await self.address.fetch(url, token_file, self._etag)
-        except SecretsUnavailable as problem:
-            self.problems = (problem, *self._reading.problems)
-            raise
+        except ProblemError as error:
+            self.problems = (error.problem, *self._reading.problems)
+            return error.problem
         self._etag = answer.etag
         self._reading = answer.parsed or self._reading
         self.problems = self._reading.problems
+        return None
 
 
 def _with_former(reading: ParseResult, former: ParseResult | None) -> ParseResult:

@@ -107,10 +107,7 @@ class Secrets:
 
     async def read_once(self) -> SecretSet:
         """All secrets, every source asked once; what is wrong is reported."""
-        results = await asyncio.gather(self._look(afresh=True), self._ask(), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, Problem):
-                raise result
+        await asyncio.gather(self._look(afresh=True), self._ask())
         while not self._complete:
             await self._look(afresh=False)
         self._take()
@@ -155,10 +152,10 @@ class Secrets:
     def _to_watch(self) -> list[Path]:
         return [directory for path in self._paths() for directory in self._files.directories(path)]
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> Problem | None:
         settings = self._settings().secrets
         try:
-            await self._address.ask(settings.url, settings.token_file)
+            return await self._address.ask(settings.url, settings.token_file)
         finally:
             self._answered.set()
             if self._told:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
     AwsCliMissing,
     DockerCliFailed,
@@ -154,7 +154,8 @@ class ToolWatch:
             return
         try:
             version = await self._probes.docker_version(program)
-        except Problem as problem:
+        except ProblemError as error:
+            problem = error.problem
             self._not_ready(problem, program)
             return
         self._set(docker=Tool(str(program), version))

@@ -11,6 +11,7 @@ from agent.edge.atomic_file import replace_version
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.file_version import FileVersion
 from agent.model.docker_config import Document, entries
+from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable
 
 STORM = 50
@@ -48,7 +49,8 @@ class TestConfigFile:
             told = await asyncio.gather(
                 *(file.update(adding(f"r{n}.example")) for n in range(3)), return_exceptions=True
             )
-        assert [type(each) for each in told[:1]] == [ConfigUnwritable]
+        assert isinstance(told[0], ProblemError)
+        assert isinstance(told[0].problem, ConfigUnwritable)
         assert not any(isinstance(each, BaseException) for each in told[1:])
         assert set(entries(await file.read())) == {"r1.example", "r2.example"}
 
@@ -93,11 +95,11 @@ class counted_writes:  # noqa: N801 - used as a function
         self._writes: list[bytes] = []
         self._patch = patch("agent.edge.docker_config.replace_version", self._replace)
 
-    def _replace(self, path: Path, former: FileVersion | None, data: bytes, *, hurry: bool = False) -> None:
+    def _replace(self, path: Path, former: FileVersion | None, data: bytes, *, sync_after: bool = False) -> None:
         error = self._fault()
         if error is not None:
             raise error
-        replace_version(path, former, data, sync_after=hurry)
+        replace_version(path, former, data, sync_after=sync_after)
         self._writes.append(data)
 
     def __enter__(self) -> list[bytes]:

@@ -12,6 +12,7 @@ from agent.model.docker_config import Entry
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.sensitive import Sensitive
 from tests.e2e.conftest import PRIVATE, MakeAgent, password
+from tests.problems import raises_problem
 from tests.rig.agent import Agent
 from tests.rig.pass_store import PassStore, docker_credential_pass, pass_store
 
@@ -64,7 +65,7 @@ async def test_a_store_that_hangs_leaves_no_lock(store: PassStore) -> None:
     store.hold()
     for deadline_s in (3, 10, 30):  # a slow machine needs longer until git has its lock
         helpers = CredentialHelpers(store.env, deadline_s=deadline_s)
-        with pytest.raises(CredentialStoreFailed, match="docker-credential-pass store did not end within"):
+        with raises_problem(CredentialStoreFailed, match="docker-credential-pass store did not end within"):
             await helpers.store("pass", PRIVATE, Entry("alice", Sensitive("secret")))
         if store.waited:
             break

@@ -19,11 +19,11 @@ PATTERN: Final = Path("/proc/sys/kernel/core_pattern").read_text().strip()
 # Arguments: whether the agent hardens itself, and whether the limit is left as it was.
 _PARENT: Final = """
 import json, os, resource, subprocess, sys
-from agent.edge.core_dumps import keep_secrets_in
+from agent.edge.core_dumps import disable_core_dumps
 if sys.argv[2] == "unlimited":
     resource.setrlimit = lambda *_: None
 if sys.argv[1] == "hardened":
-    keep_secrets_in()
+    disable_core_dumps()
 child = '''
 import os, signal, sys
 secret = bytearray(sys.stdin.buffer.read())

@@ -17,6 +17,7 @@ from agent.model.docker_config import Entry
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.sensitive import Sensitive
 from tests.edge.helper_script import PERSONS, RewritingHelper, answer, good_helper, kept, script
+from tests.problems import raises_problem
 from tests.rig.waiting import until
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ async def test_what_is_not_there_is_no_failure(helpers: CredentialHelpers, tmp_p
 
 
 async def test_a_missing_helper_is_named(helpers: CredentialHelpers) -> None:
-    with pytest.raises(CredentialStoreFailed, match="docker-credential-absent is not on the PATH") as caught:
+    with raises_problem(CredentialStoreFailed, match="docker-credential-absent is not on the PATH") as caught:
         await helpers.get("absent", "ghcr.io")
     assert caught.value.subject == "ghcr.io"
 
@@ -59,7 +60,7 @@ async def test_a_directory_that_others_write_to_is_not_searched(tmp_path: Path) 
     (tmp_path / "shared").mkdir()
     good_helper(tmp_path / "shared", "planted")
     await asyncio.to_thread((tmp_path / "shared").chmod, 0o777)
-    with pytest.raises(CredentialStoreFailed, match="not on the PATH"):
+    with raises_problem(CredentialStoreFailed, match="not on the PATH"):
         await CredentialHelpers({"PATH": str(tmp_path / "shared")}).get("planted", "ghcr.io")
 
 
@@ -68,7 +69,7 @@ async def test_only_plain_names_are_run(helpers: CredentialHelpers, tmp_path: Pa
     """The name comes from config.json, which anybody may have written."""
     (tmp_path / "docker-credential-..").mkdir()
     good_helper(tmp_path, "../evil")
-    with pytest.raises(CredentialStoreFailed, match="no program's name"):
+    with raises_problem(CredentialStoreFailed, match="no program's name"):
         await helpers.get(name, "ghcr.io")
 
 
@@ -76,7 +77,7 @@ async def test_a_hanging_helper_is_killed_with_its_children(tmp_path: Path) -> N
     script(tmp_path, "hung", "#!/bin/sh\nsleep 1000 & wait\n")
     helpers = CredentialHelpers({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, deadline_s=0.2)
     begun = time.monotonic()
-    with pytest.raises(CredentialStoreFailed, match=r"store did not end within 0\.2 s"):
+    with raises_problem(CredentialStoreFailed, match=r"store did not end within 0\.2 s"):
         await helpers.store("hung", "ghcr.io", LOGIN)
     assert time.monotonic() - begun < 100
 
@@ -118,7 +119,7 @@ async def test_a_write_that_hangs_ends_at_its_deadline(tmp_path: Path, *, deaf: 
     helper = RewritingHelper(tmp_path, "rewriting", deaf=deaf)
     helper.hold()
     helpers = CredentialHelpers({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, deadline_s=3)
-    with pytest.raises(CredentialStoreFailed, match="store did not end within 3 s"):
+    with raises_problem(CredentialStoreFailed, match="store did not end within 3 s"):
         await helpers.store("rewriting", "ghcr.io", LOGIN)
     with pytest.raises(OSError, match="No such device"):  # nothing waits at the gate
         helper.let_go()
@@ -160,13 +161,13 @@ async def test_what_a_helper_leaves_running_goes_on(helpers: CredentialHelpers, 
 async def test_a_helper_that_cannot_store_is_told_apart(helpers: CredentialHelpers, tmp_path: Path) -> None:
     """As amazon-ecr-credential-helper says it."""
     script(tmp_path, "computed", "#!/bin/sh\necho not implemented; exit 1\n")
-    with pytest.raises(CredentialStoreFailed, match="docker-credential-computed cannot store"):
+    with raises_problem(CredentialStoreFailed, match="docker-credential-computed cannot store"):
         await helpers.store("computed", "ghcr.io", LOGIN)
 
 
 async def test_a_failure_is_quoted(helpers: CredentialHelpers, tmp_path: Path) -> None:
     script(tmp_path, "locked", "#!/bin/sh\necho noise >&2\nprintf 'the keychain is \\033[31mlocked\\n' >&2; exit 3\n")
-    with pytest.raises(CredentialStoreFailed, match=r"store failed with exit code 3: the keychain is  \[31mlocked"):
+    with raises_problem(CredentialStoreFailed, match=r"store failed with exit code 3: the keychain is  \[31mlocked"):
         await helpers.store("locked", "ghcr.io", LOGIN)
 
 
@@ -174,7 +175,7 @@ async def test_a_failure_is_quoted(helpers: CredentialHelpers, tmp_path: Path) -
 async def test_a_failure_never_quotes_a_secret(helpers: CredentialHelpers, tmp_path: Path, prints: str) -> None:
     """Some helpers print what they were given."""
     script(tmp_path, "chatty", f"#!/bin/sh\n{prints}\nexit 1\n")
-    with pytest.raises(CredentialStoreFailed) as caught:
+    with raises_problem(CredentialStoreFailed) as caught:
         await helpers.store("chatty", "ghcr.io", LOGIN)
     forms = [
         "s3cret",
@@ -188,7 +189,7 @@ async def test_a_failure_never_quotes_a_secret(helpers: CredentialHelpers, tmp_p
 async def test_an_answer_that_is_no_login_is_a_failure(helpers: CredentialHelpers, tmp_path: Path, output: str) -> None:
     (tmp_path / "answer").write_text(output)
     script(tmp_path, "odd", f"#!/bin/sh\ncat {tmp_path}/answer\n")
-    with pytest.raises(CredentialStoreFailed, match="an answer that is no login"):
+    with raises_problem(CredentialStoreFailed, match="an answer that is no login"):
         await helpers.get("odd", "ghcr.io")
 
 
@@ -203,7 +204,7 @@ async def test_in_a_unit_the_hint_names_what_its_sandbox_closes(tmp_path: Path) 
     (tmp_path / "docker-credential-pass").chmod(0o755)
     environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": "/home/ada", "GNUPGHOME": "/keys"}
     helpers = CredentialHelpers(environ, unit="registry-agent@ada.service")
-    with pytest.raises(CredentialStoreFailed) as failure:
+    with raises_problem(CredentialStoreFailed) as failure:
         await helpers.get("pass", "ghcr.io")
     assert "systemctl edit registry-agent@ada.service" in failure.value.hint
     assert "ReadWritePaths=-/home/ada/.password-store -/keys" in failure.value.hint

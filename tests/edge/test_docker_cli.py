@@ -17,6 +17,7 @@ from agent.model.credential import Credential
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
+from tests.problems import raises_problem
 from tests.rig.needs import need
 
 REGISTRY = parse_hostname("ghcr.io")
@@ -110,7 +111,7 @@ async def test_a_login_that_outlived_its_agent_is_ended_at_the_next_start(tmp_pa
 async def test_a_runtime_directory_that_takes_nothing_is_told(tmp_path: Path) -> None:
     """It is the agent's own directory, so the message names it and the way out."""
     (tmp_path / "run").write_text("a file")
-    with pytest.raises(ConfigUnwritable, match="runtime directory"):
+    with raises_problem(ConfigUnwritable, match="runtime directory"):
         await cli(tmp_path).login(fake_docker(tmp_path), Registry("ghcr.io"), BOB, timeout=5, through_engine=False)
 
 

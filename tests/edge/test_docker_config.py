@@ -23,8 +23,10 @@ from agent.edge import atomic_file, docker_config, file_version
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.renameat2 import exchange
 from agent.model.docker_config import Document, Entry, encode_entry, find, place
+from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable
 from agent.model.sensitive import Sensitive
+from tests.problems import raises_problem
 
 ROOT = Path(__file__).parents[2]
 OURS = Entry("me", Sensitive("s3cret"))
@@ -181,7 +183,7 @@ async def test_a_stranger_who_writes_all_the_time_loses_nothing(config: DockerCo
     thread.start()
     try:
         for number in range(10):
-            with suppress(ConfigUnwritable):
+            with suppress(ProblemError):
                 await config.update(put(f"r{number}.example"))
     finally:
         stop.set()
@@ -274,7 +276,7 @@ async def test_a_link_stays_one(tmp_path: Path) -> None:
 
 async def test_a_link_into_a_missing_directory_is_named(config: DockerConfigFile) -> None:
     config.path.symlink_to("missing/config.json")
-    with pytest.raises(ConfigUnwritable, match="directory that its link points to is not there"):
+    with raises_problem(ConfigUnwritable, match="directory that its link points to is not there"):
         await config.update(put("ghcr.io"))
     assert config.path.is_symlink()
 
@@ -283,7 +285,7 @@ async def test_a_link_into_a_missing_directory_is_named(config: DockerConfigFile
 async def test_a_broken_file_is_not_touched(config: DockerConfigFile, text: str) -> None:
     config.path.write_text(text)
     before = await config.signature()
-    with pytest.raises(ConfigInvalid, match=str(config.path)):
+    with raises_problem(ConfigInvalid, match=str(config.path)):
         await config.update(put("ghcr.io"))
     assert config.path.read_text() == text
     assert await config.signature() == before
@@ -299,7 +301,7 @@ async def test_what_is_no_such_file_is_refused_at_once(config: DockerConfigFile,
     else:
         with config.path.open("wb") as file:
             file.truncate(file_version.SIZE_LIMIT + 1)
-    with pytest.raises(ConfigInvalid, match=r"regular file|16 MiB"):
+    with raises_problem(ConfigInvalid, match=r"regular file|16 MiB"):
         await config.update(put("ghcr.io"))
 
 

@@ -13,8 +13,10 @@ from agent.edge import docker_verifier
 from agent.edge.docker_verifier import DockerVerifier
 from agent.edge.process import run
 from agent.model.docker_programs import foreign_program, own_version
+from agent.model.problem import ProblemError
 from agent.model.problems.environment import DockerCliFailed, NotDockersCli
 from tests.codes.programs import script
+from tests.problems import raises_problem
 from tests.rig.needs import need
 
 ENV: Final = {"PATH": "/usr/bin:/bin"}
@@ -63,9 +65,9 @@ async def test_another_file_is_asked_anew(tmp_path: Path, in_place: bool) -> Non
         program.write_text("#!/bin/sh\necho podman version 4.3.1\n")
     else:
         script(program, "echo podman version 4.3.1")
-    with pytest.raises(DockerCliFailed, match="replaced while a login started"):
+    with raises_problem(DockerCliFailed, match="replaced while a login started"):
         await verifier.confirm(former)
-    with pytest.raises(NotDockersCli, match=r"docker is podman 4\.3\.1, not Docker's own CLI"):
+    with raises_problem(NotDockersCli, match=r"docker is podman 4\.3\.1, not Docker's own CLI"):
         await verifier.version(program)
 
 
@@ -79,7 +81,7 @@ async def test_a_link_is_followed(tmp_path: Path) -> None:
     assert await verifier.version(program) == "28.2.2"
     program.unlink()
     program.symlink_to("podman")
-    with pytest.raises(NotDockersCli, match="podman"):
+    with raises_problem(NotDockersCli, match="podman"):
         await verifier.version(program)
 
 
@@ -105,14 +107,14 @@ async def test_no_answer_is_no_proof_and_is_not_kept(tmp_path: Path, monkeypatch
     """A CLI that hangs, crashes or is gone is asked again the next time."""
     program = tmp_path / "docker"
     verifier = DockerVerifier(ENV)
-    with pytest.raises(NotDockersCli, match="does not start"):
+    with raises_problem(NotDockersCli, match="does not start"):
         await verifier.version(program)
     script(program, "kill -9 $$")
-    with pytest.raises(NotDockersCli, match="killed by signal 9"):
+    with raises_problem(NotDockersCli, match="killed by signal 9"):
         await verifier.version(program)
     monkeypatch.setattr(docker_verifier, "_VERSION_TIMEOUT_S", 0.2)
     script(program, "exec sleep 60")
-    with pytest.raises(NotDockersCli, match="did not end"):
+    with raises_problem(NotDockersCli, match="did not end"):
         await verifier.version(program)
     monkeypatch.undo()
     claims_to_be_docker(program)
@@ -124,9 +126,9 @@ async def test_a_program_that_is_not_confirmed_gets_no_input(tmp_path: Path) -> 
     given = tmp_path / "given"
 
     async def refuse() -> None:
-        raise DockerCliFailed("docker", "replaced")
+        raise ProblemError(DockerCliFailed("docker", "replaced"))
 
-    with pytest.raises(DockerCliFailed):
+    with raises_problem(DockerCliFailed):
         await run(["sh", "-c", f"cat >{given}"], env=ENV, stdin=b"password", timeout=20, before_stdin=refuse)
     assert not given.exists() or given.read_bytes() == b""
 

@@ -5,9 +5,9 @@ import sys
 
 _GROWN = """
 import ctypes, threading
-from agent.edge.memory import give_back_what_is_freed
+from agent.edge.memory import return_freed_memory
 if {called}:
-    give_back_what_is_freed()
+    return_freed_memory()
 def rss():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
 libc = ctypes.CDLL(None)
@@ -49,9 +49,9 @@ def test_the_collector_has_little_to_look_at_and_frees_what_holds_itself() -> No
     """What was loaded at the start is left out; a cycle that came later is freed."""
     program = """
 import gc, weakref
-from agent.edge.memory import collect, keep_what_is_loaded
+from agent.edge.memory import collect, freeze_loaded_objects
 class Held: pass
-keep_what_is_loaded()
+freeze_loaded_objects()
 gc.disable()
 one = Held(); one.itself = one
 seen = weakref.ref(one)

@@ -13,6 +13,7 @@ from aiohttp import web
 from agent.edge.http import HttpClient
 from agent.edge.report_target import ReportTarget
 from agent.model.problems.stored_login import ReportFailed
+from tests.problems import raises_problem
 
 
 @dataclass
@@ -71,7 +72,7 @@ async def test_the_document_goes_out_with_the_token(tmp_path: Path) -> None:
 async def test_anything_but_2xx_is_a_failure(status: int | None, words: str) -> None:
     """The message says what came, once; a redirect is not followed."""
     async with dashboard(status) as board:
-        with pytest.raises(ReportFailed, match=words):
+        with raises_problem(ReportFailed, match=words):
             await target().send(board.url, None, b"{}")
         assert len(board.seen) == 1
 
@@ -80,9 +81,9 @@ async def test_an_unreachable_address_is_told_by_its_fault() -> None:
     """Refused, and a name that does not resolve."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with pytest.raises(ReportFailed, match="connection refused"):
+    with raises_problem(ReportFailed, match="connection refused"):
         await target().send(f"http://127.0.0.1:{port}/", None, b"{}")
-    with pytest.raises(ReportFailed, match="does not resolve"):
+    with raises_problem(ReportFailed, match="does not resolve"):
         await ReportTarget(HttpClient()).send("https://no-such-host.invalid/", None, b"{}")
 
 
@@ -90,7 +91,7 @@ async def test_no_secret_of_the_url_is_told() -> None:
     """Subject and message bear neither its user name nor its query."""
     async with dashboard(500) as board:
         url = f"http://me:hunter2@127.0.0.1:{board.port}/in?key=hunter3"
-        with pytest.raises(ReportFailed) as failed:
+        with raises_problem(ReportFailed) as failed:
             await target().send(url, None, b"{}")
         assert failed.value.subject == board.url
         assert "hunter" not in failed.value.message
@@ -99,9 +100,9 @@ async def test_no_secret_of_the_url_is_told() -> None:
 async def test_a_token_goes_nowhere_in_the_clear(tmp_path: Path) -> None:
     """Plain http to another machine is refused before anything is sent; so is a token that cannot be read."""
     (tmp_path / "token").write_text("s3cret\n")
-    with pytest.raises(ReportFailed, match="not sent over plain http"):
+    with raises_problem(ReportFailed, match="not sent over plain http"):
         await target().send("http://192.0.2.1/in", tmp_path / "token", b"{}")
     async with dashboard() as board:
-        with pytest.raises(ReportFailed, match=r"token file .*missing cannot be read"):
+        with raises_problem(ReportFailed, match=r"token file .*missing cannot be read"):
             await target().send(board.url, tmp_path / "missing", b"{}")
         assert board.seen == []

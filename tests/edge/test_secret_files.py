@@ -13,6 +13,7 @@ import pytest
 
 from agent.edge.secret_files import LARGEST, read, signature
 from agent.model.problems.environment import SecretsUnavailable
+from tests.problems import raises_problem
 
 PASSWORD = "hunter2-hunter2"
 
@@ -159,7 +160,7 @@ def test_what_is_no_directory_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for name, words in {"file": "is not a directory", "loop": "is a loop of links"}.items():
         for look in (read, signature):
-            with pytest.raises(SecretsUnavailable, match=words) as caught:
+            with raises_problem(SecretsUnavailable, match=words) as caught:
                 look(tmp_path / name)
             assert caught.value.subject == str(tmp_path / name)
 
@@ -168,7 +169,7 @@ AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from agent.edge.secret_files import read, signature
-from agent.model.problems.environment import SecretsUnavailable
+from agent.model.problem import ProblemError
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 for reading in read(Path(sys.argv[1])).values():
@@ -176,8 +177,8 @@ for reading in read(Path(sys.argv[1])).values():
 for look, directory in ((signature, sys.argv[2]), (read, sys.argv[3])):
     try:
         look(Path(directory))
-    except SecretsUnavailable as problem:
-        print(problem.message)
+    except ProblemError as error:
+        print(error.problem.message)
 """
 
 

@@ -17,6 +17,7 @@ from agent.edge import secret_url
 from agent.edge.http import HttpClient
 from agent.edge.secret_url import SecretUrl, without_secrets
 from agent.model.problems.environment import SecretsUnavailable
+from tests.problems import raises_problem
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 ONE = {"name": "one", "hostname": "ghcr.io", "username": "bot", "password": "hunter2-hunter2"}
@@ -48,7 +49,7 @@ def says(body: str | bytes, status: int = 200, **headers: str) -> Answer:
 
 
 async def fault(url: str, token_file: Path | None = None) -> SecretsUnavailable:
-    with pytest.raises(SecretsUnavailable) as caught:
+    with raises_problem(SecretsUnavailable) as caught:
         await SecretUrl(HttpClient()).fetch(url, token_file, None)
     return caught.value
 

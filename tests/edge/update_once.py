@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.edge.docker_config import DockerConfigFile
 from agent.model.docker_config import Document, Entry, place
-from agent.model.problem import Problem
+from agent.model.problem import ProblemError
 from agent.model.sensitive import Sensitive
 
 
@@ -21,7 +21,8 @@ async def main(directory: str, key: str, password: str, times: str = "1") -> Non
     try:
         for number in range(int(times)):
             await config.update(_put(key, Entry("me", Sensitive(password + "x" * (number % 100)))))
-    except Problem as problem:
+    except ProblemError as error:
+        problem = error.problem
         sys.stdout.write(f"{problem.code}: {problem.message}\n")
     else:
         sys.stdout.write("written\n")

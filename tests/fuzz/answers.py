@@ -22,7 +22,7 @@ from agent.edge.process import Finished
 from agent.edge.registry_client import RegistryClient
 from agent.model.credential import Credential
 from agent.model.docker_errors import Fault, ProbeResult, clock_skew, explain, read_stderr
-from agent.model.problem import Problem
+from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
@@ -255,7 +255,8 @@ def check_aws(data: bytes) -> None:
             assert isinstance(signer.keys.access_key_id, str)
             return
         token = parse_token(parsed)
-    except Problem as problem:
+    except ProblemError as error:
+        problem = error.problem
         assert_tellable(problem, CANARY)
         return
     assert CANARY not in repr(token)
@@ -294,8 +295,9 @@ class _Helper(CredentialHelpers):
         secret = secret_in(text, frozenset({"secret"})) if "{" in text else None
         try:
             entry = _now(self.get("x", _HOST))
-        except CredentialStoreFailed as problem:
-            assert_tellable(problem, secret)
+        except ProblemError as error:
+            assert isinstance(error.problem, CredentialStoreFailed)  # noqa: PT017 - any other outcome is fine
+            assert_tellable(error.problem, secret)
             return
         assert entry is None or (entry.username or entry.secret)
         assert secret is None or secret not in repr(entry)
@@ -308,8 +310,9 @@ def check_web_identity(data: bytes) -> None:
     assert how_it_failed(Finished(1, b"", data)) == how_it_failed(Finished(1, data, b""))
     try:
         token = _parse(data, "aws.identity_token_file /run/token")
-    except AwsIdentityUnavailable as problem:
-        assert_tellable(problem, CANARY)
+    except ProblemError as error:
+        assert isinstance(error.problem, AwsIdentityUnavailable)  # noqa: PT017 - any other outcome is fine
+        assert_tellable(error.problem, CANARY)
         return
     text = token.reveal()
     assert 4 <= len(text) <= 20_000

@@ -8,6 +8,7 @@ from typing import Final
 
 from agent.edge import secret_files
 from agent.model.plan import AwsDefaults, make_plan
+from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.secret import RegistrySecret
@@ -124,8 +125,9 @@ class _Directory:
         try:
             secret_files.signature(self._root)
             readings = secret_files.read(self._root)
-        except SecretsUnavailable as problem:
-            assert_tellable(problem)
+        except ProblemError as error:
+            assert isinstance(error.problem, SecretsUnavailable)  # noqa: PT017 - any other outcome is fine
+            assert_tellable(error.problem)
             return
         for reading in readings.values():
             _assert_reading(reading, None if kind == b"d" else secret_in(_text(content), SECRET_FIELDS))

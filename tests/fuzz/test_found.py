@@ -30,6 +30,7 @@ from agent.services.rejections import Rejections
 from agent.settings_loader import load_settings
 from tests.fuzz.all_targets import all_targets
 from tests.fuzz.target import CANARY, SIZE, assert_printable, run
+from tests.problems import raises_problem
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _STATE: dict[str, Any] = {
@@ -104,7 +105,7 @@ def test_an_end_beyond_the_calendar_is_a_wrong_answer(hours: int) -> None:
     """In UTC such a moment lies before the year 1, or after 9999."""
     naive = datetime.min if hours > 0 else datetime.max  # noqa: DTZ901 - the zone comes next
     ends = naive.replace(tzinfo=timezone(timedelta(hours=hours)))
-    with pytest.raises(AwsError, match="expiresAt"):
+    with raises_problem(AwsError, match="expiresAt"):
         parse_token({"authorizationData": [{"authorizationToken": "QVdTOmFiY2Q=", "expiresAt": ends}]})
 
 

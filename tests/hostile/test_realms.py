@@ -34,13 +34,13 @@ _LOOK: Final = """
 import asyncio, sys
 from datetime import UTC, datetime
 from agent.edge.http import HttpClient
-from agent.edge.registry_client import RegistryProbe
+from agent.edge.registry_client import RegistryClient
 from agent.model.credential import Credential
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
-probe = RegistryProbe(HttpClient(), lambda: datetime.now(UTC))
+probe = RegistryClient(HttpClient(), lambda: datetime.now(UTC))
 credential = Credential(sys.argv[2], Sensitive(sys.argv[3]))
-seen = asyncio.run(probe.look(Registry(sys.argv[1]), credential, 10))
+seen = asyncio.run(probe.probe(Registry(sys.argv[1]), credential, 10))
 print(seen.status, seen.fault)
 """
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from agent.model.credential import AwsIdentity, Credential, EcrToken
 from agent.model.docker_config import Document, Entry, encode_entry, entries
 from agent.model.docker_errors import Fault, ProbeResult
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.aws import AwsAccessDenied, AwsThrottled, AwsUnreachable
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
@@ -143,12 +143,14 @@ class Aws:
             self.failed += 1
             if how == "silent":
                 await asyncio.sleep(settings.call_timeout_s)
-            raise AwsThrottled("aws", "throttled") if how == "throttled" else AwsUnreachable("aws", f"it is {how}")
+            raise ProblemError(
+                AwsThrottled("aws", "throttled") if how == "throttled" else AwsUnreachable("aws", f"it is {how}")
+            )
         key = identity.keys.access_key_id if identity.keys else ""
         if key and key not in self.active_keys:
             self.failed += 1
             self.refused_at[key] = self._clock.now()
-            raise AwsAccessDenied("aws", "aws does not know the access key")
+            raise ProblemError(AwsAccessDenied("aws", "aws does not know the access key"))
         self.granted += 1
         password, expires_at = self.issue(identity.region if not identity.public else "public")
         asked.obtained_at, asked.dies_at = self._clock.now(), self.dies_at(password)
@@ -264,7 +266,7 @@ class Cli:
         self._servers: Final = servers
 
     def lost(self, program: Path, problem: Problem) -> None:
-        raise AssertionError(f"{program} does not go") from problem
+        raise AssertionError(f"{program} does not go: {problem.message}")
 
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool

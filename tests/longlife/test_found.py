@@ -11,6 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from agent.edge.http import Reply
 from agent.model.credential import Credential
 from agent.model.docker_errors import explain, read_stderr
+from agent.model.problem import Problem
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryError
 from agent.model.registry import parse_hostname
 from agent.model.sensitive import Sensitive
@@ -28,7 +29,7 @@ async def test_a_ready_token_that_ends_by_the_registrys_clock_is_soon_out() -> N
     bench, ends = Bench(), EPOCH + timedelta(hours=1)
     token = base64.b64encode(json.dumps({"expiration": ends.timestamp()}).encode()).decode()
 
-    def by_its_clock(_: str) -> Exception | None:
+    def by_its_clock(_: str) -> Problem | None:
         over = bench.clock.now() >= ends + timedelta(seconds=2)
         return EcrTokenExpired(ECR, "expired") if over else None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.docker_config import Entry
 from agent.model.plan import AwsDefaults, Login, Plan, make_plan
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.registry import Registry
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
@@ -63,7 +63,7 @@ class FakeCredentials:
         assert identity.region
         assert isinstance(force, bool)
         if self.problem is not None:
-            raise self.problem.about(subject)
+            raise ProblemError(self.problem.about(subject))
         if self.given and self.given[-1] != stale:
             return self.given[-1]
         now = self._clock.now()
@@ -79,7 +79,7 @@ class FakeDockerLogin:
 
     def __init__(self) -> None:
         self.tried: list[str] = []
-        self.answer: Callable[[str], Exception | None] = lambda _: None
+        self.answer: Callable[[str], Problem | Exception | None] = lambda _: None
         self.hanging = ""
         self.amiss: tuple[Problem, ...] = ()
 
@@ -89,6 +89,8 @@ class FakeDockerLogin:
         password = credential.password.reveal()
         self.tried.append(password)
         fault = self.answer(password)
+        if isinstance(fault, Problem):
+            raise ProblemError(fault)
         if fault is not None:
             raise fault
         return DockerLoginResult(Entry(credential.username, credential.password), self.amiss)
@@ -109,7 +111,7 @@ class FakeReconciler:
     ) -> AppliedLogin:
         assert expires_at is None or expires_at.tzinfo is not None
         if self.problem is not None:
-            raise self.problem
+            raise ProblemError(self.problem)
         if registry.hostname in self.writing:
             await _whatever_is_cancelled(self.writing[registry.hostname])
         self.stored[registry.hostname] = entry.secret.reveal()
@@ -124,7 +126,7 @@ class FakeReconciler:
 
     async def remove(self, registry: Registry) -> bool:
         if self.problem is not None:
-            raise self.problem
+            raise ProblemError(self.problem)
         return self.stored.pop(registry.hostname, None) is not None
 
     async def forget(self, registry: Registry) -> None:

@@ -6,16 +6,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from tenacity import AsyncRetrying, RetryCallState
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential, EcrToken
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.aws import AwsAccessDenied, AwsThrottled, AwsUnreachable
 from agent.model.sensitive import Sensitive
 from agent.services.credentials import Credentials
 from agent.services.retries import wait_after
 from agent.settings import AwsSettings, Settings
 from tests.fakes import EPOCH, FakeClock, FakeLog
+from tests.problems import raises_problem
 
 IDENTITY = AwsIdentity("eu-west-1")
 LIFE = timedelta(hours=12)
@@ -43,7 +43,7 @@ class FakeAws:
             self.cancelled += 1
             raise
         if self.failure is not None:
-            raise self.failure
+            raise ProblemError(self.failure)
         password = Sensitive(f"token-{len(self.asked)}")
         return EcrToken("AWS", password, self._clock.now() + self.life, "arn:aws:x", self.server_time)
 
@@ -93,7 +93,7 @@ class World:
         return await self.credentials.credential(identity, subject, stale=stale, force=force)
 
     async def failure(self, subject: str = "a.example", *, force: bool = False) -> Problem:
-        with pytest.raises(Problem) as caught:
+        with raises_problem(Problem) as caught:
             await self.get(subject=subject, force=force)
         return caught.value
 
@@ -200,7 +200,7 @@ async def test_who_comes_before_that_moment_gets_the_same_failure(world: World) 
     await world.clock.advance(800)
     late = await world.failure("late.example")
     assert (len(world.aws.asked), late.wait) == (1, timedelta(seconds=1000))
-    assert wait_after(late, RetryCallState(AsyncRetrying(), None, (), {}), world.settings.retry) == 1000
+    assert wait_after(late, 1, world.settings.retry) == 1000
     await world.clock.advance(1000)
     world.aws.failure = None
     assert (await world.get()).username == "AWS"
@@ -230,7 +230,7 @@ async def test_a_failed_renewal_leaves_the_valid_token(world: World) -> None:
     held = await world.get()
     await world.clock.advance(6 * 3600)
     world.aws.failure = AwsThrottled("aws", "slow down")
-    with pytest.raises(AwsThrottled):
+    with raises_problem(AwsThrottled):
         await world.get(held)
     assert await world.get() == held
 
@@ -240,7 +240,7 @@ async def longest_wait(world: World, held: Credential) -> timedelta:
     world.aws.failure = AwsThrottled("aws", "slow down")
     waits = []
     for _ in range(60):
-        with pytest.raises(AwsThrottled) as caught:
+        with raises_problem(AwsThrottled) as caught:
             await world.get(held, force=True)
         waits.append(caught.value.wait or timedelta())
     return max(waits)
@@ -272,7 +272,7 @@ async def test_failures_in_a_row_are_counted_and_forgotten(world: World) -> None
     held = await world.get(force=True)
     world.aws.failure = AwsThrottled("aws", "slow down")
     await world.clock.advance(5)
-    with pytest.raises(AwsThrottled):
+    with raises_problem(AwsThrottled):
         await world.get(held)
     failures = [fields["failures"] for _, event, fields in world.log.events if event == "token.failed"]
     assert failures == [1, 2, 3, 1]

@@ -15,6 +15,7 @@ from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 from agent.services.docker_login import DockerLogin
 from tests.fakes import EPOCH
+from tests.problems import raises_problem
 from tests.services.login_fakes import ECR, plan
 
 HERE: Final = "127.0.0.1:5000"
@@ -75,7 +76,7 @@ class Tools:
     engine_reachable: bool = False
 
     def lost(self, program: Path, problem: Problem) -> None:
-        raise AssertionError(program) from problem
+        raise AssertionError(program, problem)
 
 
 def login(hostname: str = HERE) -> Login:
@@ -86,7 +87,7 @@ async def problem_of(
     cli: Cli, probe: Probe, tools: Tools | None = None, wanted: Login | None = None, given: Sensitive = WRONG
 ) -> Problem:
     docker_login = DockerLogin(cli, probe, tools or Tools(), lambda: 5.0)
-    with pytest.raises(Problem) as caught:
+    with raises_problem(Problem) as caught:
         await docker_login.log_in(wanted or login(), Credential("bob", given))
     return caught.value
 

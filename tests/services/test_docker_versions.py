@@ -22,7 +22,7 @@ from agent.edge.docker_cli import DockerCli
 from agent.edge.http import HttpClient
 from agent.edge.registry_client import RegistryClient
 from agent.model.credential import Credential
-from agent.model.problem import Problem
+from agent.model.problem import ProblemError
 from agent.model.sensitive import Sensitive
 from agent.services.docker_login import DockerLogin
 from tests.prepare.steps import DOCKER_CLIS
@@ -86,7 +86,8 @@ class Site:
         secret = {"name": "team", "hostname": door.address, "username": "robot", "password": password}
         try:
             await self._docker_login.log_in(plan(secret).logins[0], Credential("robot", Sensitive(password)))
-        except Problem as problem:
+        except ProblemError as error:
+            problem = error.problem
             return problem.code, registry.wrong.total()
         return "logged in", registry.logins.total()
 

@@ -25,6 +25,7 @@ from agent.services.managed_login import AppliedLogin
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
+from tests.problems import raises_problem
 from tests.rig.waiting import PATIENCE_S
 
 GHCR = Registry("ghcr.io")
@@ -247,7 +248,7 @@ async def test_our_own_login_is_known_after_a_write_that_did_not_end(machine: Ma
     await machine.start().keep()
     machine.file.unlink()
     machine.file.symlink_to("missing/config.json")
-    with pytest.raises(ConfigUnwritable):
+    with raises_problem(ConfigUnwritable):
         await machine.start().keep(NEWER)
     machine.file.unlink()
     machine.write({"auths": {"ghcr.io": encode_entry(there)}})
@@ -264,7 +265,7 @@ async def test_after_a_damaged_state_everything_is_a_persons(machine: Machine) -
 
 async def test_a_broken_file_is_reported_about_the_registry_and_left(machine: Machine) -> None:
     machine.file.write_text("{")
-    with pytest.raises(ConfigInvalid, match=r"config\.json is not valid") as caught:
+    with raises_problem(ConfigInvalid, match=r"config\.json is not valid") as caught:
         await machine.start().keep()
     assert caught.value.subject == "ghcr.io"
     assert machine.file.read_text() == "{"
@@ -287,7 +288,7 @@ async def test_a_release_that_fails_can_be_tried_again(machine: Machine) -> None
     await agent.keep()
     text = agent.file.read_text()
     agent.file.write_text("{")
-    with pytest.raises(ConfigInvalid) as caught:
+    with raises_problem(ConfigInvalid) as caught:
         await agent.reconciler.remove(GHCR)
     assert caught.value.subject == "ghcr.io"
     agent.file.write_text(text)
@@ -376,9 +377,9 @@ async def test_the_first_look_into_a_helper_that_hangs_keeps_no_other_login_wait
         hanging = asyncio.create_task(agent.keep())
         assert (await agent.keep(registry=Registry("quay.io"))).ours
         assert (await agent.keep(registry=Registry("file.example"))).ours
-        with pytest.raises(CredentialStoreFailed):
+        with raises_problem(CredentialStoreFailed):
             await hanging
-        with pytest.raises(CredentialStoreFailed):
+        with raises_problem(CredentialStoreFailed):
             await agent.keep()
         await looking
     assert (machine.bin / "asked").read_text() == "\n"
@@ -460,7 +461,7 @@ async def test_a_helper_that_fails_is_an_error_about_the_registry(
     machine.write({"credHelpers": {"ghcr.io": "bad"}})
     if text is not None:
         script(machine.bin, "bad", text)
-    with pytest.raises(CredentialStoreFailed, match=message) as caught:
+    with raises_problem(CredentialStoreFailed, match=message) as caught:
         await machine.start(helper_deadline_s=2.5).keep()
     assert caught.value.subject == "ghcr.io"
     assert "docker-credential-bad" in caught.value.message

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.model.problem import ProblemError
 from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import ReportFailed
 from agent.model.snapshot import Snapshot
@@ -44,7 +45,7 @@ class Receiver:
         self.tried_at.append(self.clock.monotonic())
         if self.refusals > 0:
             self.refusals -= 1
-            raise ReportFailed(url, "no")
+            raise ProblemError(ReportFailed(url, "no"))
         self.taken.append(json.loads(document))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from agent.edge import secret_files
 from agent.model.plan import SecretSet
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_environment import read_environment
 from agent.model.secret_formats import FetchResult, ParseResult, read_answer
@@ -45,7 +45,7 @@ class FakeAddress:
         if self.answer is None:
             await asyncio.Event().wait()
         if isinstance(self.answer, SecretsUnavailable):
-            raise self.answer
+            raise ProblemError(self.answer)
         new = f'"{self.answer}"'
         return FetchResult(None if etag == new else read_answer(str(self.answer), url), new)
 
@@ -338,7 +338,7 @@ class FailingFiles(CountingFiles):
     def read(self, directory: Path) -> Mapping[str, ParseResult]:
         self.reads += 1
         if self.reads <= 2:
-            raise SecretsUnavailable(str(directory), "too many open files")
+            raise ProblemError(SecretsUnavailable(str(directory), "too many open files"))
         return secret_files.read(directory)
 
 

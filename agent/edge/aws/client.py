@@ -42,7 +42,7 @@ class AwsClient:
         """A token for `identity`, asked for as INTERFACE section 3 says. Each step has `call_timeout_s`.
 
         Raises:
-            Problem: AwsCredentialsMissing, AwsAccessDenied, AwsIdentityRejected, AwsIdentityUnavailable,
+            ProblemError: AwsCredentialsMissing, AwsAccessDenied, AwsIdentityRejected, AwsIdentityUnavailable,
                 AwsThrottled, AwsUnreachable, AwsError or ClockSkew, about the subject "aws".
         """
         return await (await self._loaded()).fetch_token(identity, settings)
@@ -51,7 +51,7 @@ class AwsClient:
         """Who would ask: the keys and where they are from in words, and the ARN where STS tells it.
 
         Raises:
-            Problem: as `fetch_token`.
+            ProblemError: as `fetch_token`.
         """
         return await (await self._loaded()).identify(identity, settings)
 

@@ -20,7 +20,7 @@ from agent.edge.http import read_token_file
 from agent.edge.process import ProcessTimeout
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsKeys
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.aws import AwsCredentialsMissing, AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
@@ -58,7 +58,7 @@ async def find_keys(
     `learned` is told what the places themselves are asked with.
 
     Raises:
-        Problem: AwsCredentialsMissing naming the places that were tried, or what is wrong with a place that is set
+        ProblemError: AwsCredentialsMissing naming the places that were tried, or what is wrong with a place that is set
             up and does not work (what comes after it is then not asked, as with every AWS tool).
     """
     chain = _Chain(session, environ, timeout_s, now, learned)
@@ -73,7 +73,7 @@ async def find_keys(
         if keys is not None:
             return keys, place
         tried[place] = None
-    raise AwsCredentialsMissing(SUBJECT, f"no AWS credentials found; tried {', '.join(tried)}")
+    raise ProblemError(AwsCredentialsMissing(SUBJECT, f"no AWS credentials found; tried {', '.join(tried)}"))
 
 
 class _Chain:
@@ -136,12 +136,12 @@ class _Chain:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._load(provider)
-        except Problem:
+        except ProblemError:
             raise
         except Exception as error:  # noqa: BLE001 - a place may answer anything
             if provider.METHOD == _INSTANCE and isinstance(error, TimeoutError):
                 return None
-            raise self._problem(error, provider.METHOD) from None
+            raise ProblemError(self._problem(error, provider.METHOD)) from None
 
     async def _load(self, provider: Any) -> AwsKeys | None:
         if provider.METHOD == _WEB_IDENTITY:

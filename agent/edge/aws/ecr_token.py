@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from agent.model.aws_errors import SUBJECT
 from agent.model.credential import EcrToken
+from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsError
 from agent.model.sensitive import Sensitive
 
@@ -28,15 +29,15 @@ def parse_token(reply: Mapping[str, Any]) -> EcrToken:
     if isinstance(data, list):
         data = data[0] if data else None
     if not isinstance(data, Mapping):
-        raise _wrong("authorizationData is missing")
+        raise ProblemError(_wrong("authorizationData is missing"))
     username, password = _user_and_password(data.get("authorizationToken"))
     expires_at = data.get("expiresAt")
     if not isinstance(expires_at, datetime):
-        raise _wrong("expiresAt is missing")
+        raise ProblemError(_wrong("expiresAt is missing"))
     try:
         ends = _utc(expires_at)
     except OverflowError:
-        raise _wrong("expiresAt is beyond the calendar") from None
+        raise ProblemError(_wrong("expiresAt is beyond the calendar")) from None
     return EcrToken(username, password, ends, server_time=server_time(reply))
 
 
@@ -50,15 +51,15 @@ def server_time(reply: Mapping[str, Any]) -> datetime | None:
 
 def _user_and_password(token: object) -> tuple[str, Sensitive]:
     if not isinstance(token, str) or not token:
-        raise _wrong("authorizationToken is missing")
+        raise ProblemError(_wrong("authorizationToken is missing"))
     try:
         decoded = base64.b64decode(token, validate=True).decode("ascii")
     except (ValueError, binascii.Error):
         # The error quotes what it could not decode, which is most of a password.
-        raise _wrong("authorizationToken is not base64 of a text") from None
+        raise ProblemError(_wrong("authorizationToken is not base64 of a text")) from None
     match = _USER_AND_PASSWORD.fullmatch(decoded)
     if match is None:
-        raise _wrong("authorizationToken is not a user name, a colon and a password")
+        raise ProblemError(_wrong("authorizationToken is not a user name, a colon and a password"))
     return match[1], Sensitive(match[2])
 
 

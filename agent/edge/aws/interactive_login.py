@@ -19,6 +19,7 @@ from botocore.utils import parse_timestamp
 from agent.edge.aws.web_identity import read_regular
 from agent.model.aws_errors import SUBJECT
 from agent.model.commands import command, shown
+from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsInteractiveLoginNeeded
 
 # A command in a hint must read the same files as the agent does.
@@ -51,11 +52,13 @@ class InteractiveLogin:
         owner = self._owner("mfa_serial", prompt) or self._profile
         device = self._profiles.get(owner, {}).get("mfa_serial")
         use = self._aws("sts get-caller-identity", self._profile, AWS_DEFAULT_REGION=self._region)
-        raise AwsInteractiveLoginNeeded(
-            SUBJECT,
-            f"profile {self._profile} needs an MFA code from {device}{self._because('mfa_serial', owner)}",
-            hint=f"run {use} and type the code, {_RENEW}; to need no code, set aws.profile to a profile without "
-            "mfa_serial",
+        raise ProblemError(
+            AwsInteractiveLoginNeeded(
+                SUBJECT,
+                f"profile {self._profile} needs an MFA code from {device}{self._because('mfa_serial', owner)}",
+                hint=f"run {use} and type the code, {_RENEW}; to need no code, set aws.profile to a profile without "
+                "mfa_serial",
+            )
         )
 
     def problem(self, error: Exception) -> AwsInteractiveLoginNeeded | None:

@@ -20,7 +20,7 @@ from agent.edge.aws.web_identity import web_identity_token
 from agent.edge.ca_certificates import CertificateAuthorities
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
-from agent.model.problem import Problem
+from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsCredentialsMissing, AwsError
 from agent.model.registry import ECR_PUBLIC_REGION
 from agent.model.sensitive import Sensitive
@@ -95,10 +95,12 @@ class AwsSdk:
                 )
         except TimeoutError:
             fault = f"~/.aws cannot be read: no end after {settings.call_timeout_s:g} s"
-            raise AwsCredentialsMissing(
-                SUBJECT,
-                fault,
-                hint="see whether the file system that it lies on (NFS?) is down",
+            raise ProblemError(
+                AwsCredentialsMissing(
+                    SUBJECT,
+                    fault,
+                    hint="see whether the file system that it lies on (NFS?) is down",
+                )
             ) from None
 
     async def _sign_in(self, asking: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
@@ -151,11 +153,11 @@ class AwsSdk:
         try:
             async with asyncio.timeout(timeout_s):
                 yield
-        except Problem:
+        except ProblemError:
             raise
         except Exception as error:  # noqa: BLE001 - the SDK parses hostile replies; what it trips over is not our end
             # Not chained: the SDK's texts may hold signed headers.
-            raise problem_from(error, call, self._now(), timeout_s) from None
+            raise ProblemError(problem_from(error, call, self._now(), timeout_s)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ async def _ask_token(asking: _Caller, identity: AwsIdentity, signer: _Signer) ->
 async def _owner(asking: _Caller, signer: _Signer) -> str | None:
     try:
         reply = await asking.ask(signer.call("sts:GetCallerIdentity"), signer)
-    except Problem:
+    except ProblemError:
         return None
     arn = reply.get("Arn")
     return printable(arn) if isinstance(arn, str) and arn else None
@@ -217,7 +219,9 @@ def _role_session(reply: Mapping[str, Any], role_arn: str) -> _Signer:
         given = reply["Credentials"]
         keys = AwsKeys(given["AccessKeyId"], Sensitive(given["SecretAccessKey"]), Sensitive(given["SessionToken"]))
     except (KeyError, TypeError):
-        raise AwsError(SUBJECT, f"the answer to the assuming of {role_arn} holds no credentials") from None
+        raise ProblemError(
+            AwsError(SUBJECT, f"the answer to the assuming of {role_arn} holds no credentials")
+        ) from None
     arn = reply.get("AssumedRoleUser", {}).get("Arn")
     return _Signer(keys, f"the session of {role_arn}", printable(arn) if arn else None)
 

@@ -15,6 +15,7 @@ from botocore.loaders import Loader, create_loader
 
 from agent.edge.ca_certificates import CertificateAuthorities
 from agent.model.aws_errors import SUBJECT
+from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsCredentialsMissing
 from agent.settings import AwsSettings
 
@@ -50,7 +51,7 @@ def open_session(
 
     Args:
         loader: shared; it holds only what ships with the SDK.
-        http: shared too; what `straight_http` gives.
+        http: shared too; what `no_redirect_http` gives.
         settings: profile and deadlines.
         environ: where a CA bundle may be named.
         region: for every client, those that the chain makes included.
@@ -64,10 +65,12 @@ def open_session(
         session.get_scoped_config()
     except (ProfileNotFound, ConfigParseError) as error:
         if chain:
-            raise AwsCredentialsMissing(
-                SUBJECT,
-                f"no AWS credentials: {error}",
-                hint="correct aws.profile or AWS_PROFILE, or the profiles in ~/.aws",
+            raise ProblemError(
+                AwsCredentialsMissing(
+                    SUBJECT,
+                    f"no AWS credentials: {error}",
+                    hint="correct aws.profile or AWS_PROFILE, or the profiles in ~/.aws",
+                )
             ) from error
         session = AioSession(session_vars={**_NO_PROFILE, "config_file": (None, None, "/dev/null", None)})
     session.register_component("data_loader", loader)

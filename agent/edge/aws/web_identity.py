@@ -12,6 +12,7 @@ from typing import Final
 from agent.edge.process import Finished, child_environment, run
 from agent.edge.programs import search
 from agent.model.aws_errors import SUBJECT
+from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
@@ -44,10 +45,10 @@ async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensiti
         async with asyncio.timeout(timeout_s):
             content = await asyncio.to_thread(read_regular, path, _LONGEST + 2)
     except TimeoutError:
-        raise _unavailable(f"{setting} {path} cannot be read: no end after {timeout_s:g} s") from None
+        raise ProblemError(_unavailable(f"{setting} {path} cannot be read: no end after {timeout_s:g} s")) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no such path"
-        raise _unavailable(f"{setting} {path} cannot be read: {reason.lower()}") from error
+        raise ProblemError(_unavailable(f"{setting} {path} cannot be read: {reason.lower()}")) from error
     return _parse(content, f"{setting} {path}")
 
 
@@ -74,12 +75,12 @@ async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], t
     try:
         finished = await run_command(args, environ, timeout_s)
     except TimeoutError:
-        raise _unavailable(f"{name} had not ended after {timeout_s:g} s") from None
+        raise ProblemError(_unavailable(f"{name} had not ended after {timeout_s:g} s")) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a command"
-        raise _unavailable(f"{name} cannot be run: {reason.lower()}") from error
+        raise ProblemError(_unavailable(f"{name} cannot be run: {reason.lower()}")) from error
     if finished.returncode != 0:
-        raise _unavailable(f"{name} {how_it_failed(finished)}")
+        raise ProblemError(_unavailable(f"{name} {how_it_failed(finished)}"))
     return _parse(finished.stdout, f"the output of {name}")
 
 
@@ -105,11 +106,11 @@ def read_regular(path: Path, limit: int) -> bytes:
 def _parse(content: bytes, where: str) -> Sensitive:
     text = content.decode("ascii", errors="replace").strip()
     if not text:
-        raise _unavailable(f"{where} is empty")
+        raise ProblemError(_unavailable(f"{where} is empty"))
     if len(text) > _LONGEST:
-        raise _unavailable(f"{where} is longer than the {_LONGEST} characters of a token")
+        raise ProblemError(_unavailable(f"{where} is longer than the {_LONGEST} characters of a token"))
     if not _TOKEN.fullmatch(text):
-        raise _unavailable(f"{where} is not a token")
+        raise ProblemError(_unavailable(f"{where} is not a token"))
     return Sensitive(text)
 
 

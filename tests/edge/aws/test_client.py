@@ -28,6 +28,7 @@ from tests.edge.aws.aws_server import (
     serve,
     sts_error,
 )
+from tests.problems import raises_problem
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ async def test_the_servers_time_is_told(cloud: AwsServer) -> None:
 async def test_a_reply_that_is_not_a_token_says_what_is_wrong(cloud: AwsServer, answer: Any, fault: str) -> None:
     """A captive portal, a gateway, a broken stand-in: an error of AWS, never a crash, never a quoted token."""
     cloud.answers["GetAuthorizationToken"] = lambda: answer(cloud)
-    with pytest.raises(AwsError) as caught:
+    with raises_problem(AwsError) as caught:
         await fetch(identity())
     assert fault in caught.value.message
     assert "no*base64" not in caught.value.message
@@ -175,7 +176,7 @@ async def test_a_redirect_is_not_followed(cloud: AwsServer, tmp_path: Path) -> N
         )
         token_file = tmp_path / "token"
         token_file.write_text("web-token")
-        with pytest.raises(AwsError, match="AssumeRoleWithWebIdentity"):
+        with raises_problem(AwsError, match="AssumeRoleWithWebIdentity"):
             await fetch(identity(keys=None, role_arn=ROLE), AwsSettings(identity_token_file=token_file))
         assert elsewhere.asked == []
 

@@ -10,6 +10,7 @@ import pytest
 from agent.model.problems.aws import AwsAccessDenied, AwsCredentialsMissing, AwsIdentityRejected, AwsIdentityUnavailable
 from agent.settings import AwsSettings
 from tests.edge.aws.aws_server import ROLE, AwsServer, clear_environment, ecr_error, fetch, identity, serve, sts_error
+from tests.problems import raises_problem
 
 CHAIN = identity(keys=None)
 
@@ -54,7 +55,7 @@ async def test_the_profile_of_the_settings_is_used(cloud: AwsServer, tmp_path: P
 
 async def test_a_profile_that_is_not_there_is_named(cloud: AwsServer) -> None:
     """Instead of another identity being taken in its place."""
-    with pytest.raises(AwsCredentialsMissing, match="not-there"):
+    with raises_problem(AwsCredentialsMissing, match="not-there"):
         await fetch(CHAIN, AwsSettings(profile="not-there"))
     assert cloud.asked == []
 
@@ -79,7 +80,7 @@ async def test_its_refusal_is_an_identity_rejected(
     (tmp_path / "token").write_text("web-token")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
-    with pytest.raises(AwsIdentityRejected, match="AccessDenied"):
+    with raises_problem(AwsIdentityRejected, match="AccessDenied"):
         await fetch(CHAIN)
 
 
@@ -90,7 +91,7 @@ async def test_its_missing_token_is_an_identity_unavailable(
     os.mkfifo(tmp_path / "token")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
-    with pytest.raises(AwsIdentityUnavailable, match="not a regular file"):
+    with raises_problem(AwsIdentityUnavailable, match="not a regular file"):
         await fetch(CHAIN)
     assert cloud.asked == []
 
@@ -102,7 +103,7 @@ async def test_the_container_endpoint(cloud: AwsServer, monkeypatch: pytest.Monk
     await fetch(CHAIN)
     assert cloud.only("GetAuthorizationToken").key == "ASIAOFTHECONTAINER"
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "container-token-not")
-    with pytest.raises(AwsCredentialsMissing, match=r"container endpoint.*403") as caught:
+    with raises_problem(AwsCredentialsMissing, match=r"container endpoint.*403") as caught:
         await fetch(CHAIN)
     assert "container-token-not" not in caught.value.message
 
@@ -112,7 +113,7 @@ async def test_a_container_endpoint_on_a_foreign_host_is_said(
 ) -> None:
     """The SDK asks only this machine and AWS's own addresses over plain HTTP; nobody gave an answer."""
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://evil.example/creds")
-    with pytest.raises(AwsCredentialsMissing, match=r"host of AWS_CONTAINER_CREDENTIALS_FULL_URI is not one"):
+    with raises_problem(AwsCredentialsMissing, match=r"host of AWS_CONTAINER_CREDENTIALS_FULL_URI is not one"):
         await fetch(CHAIN)
     assert cloud.asked == []
 
@@ -132,7 +133,7 @@ async def test_a_denied_instance_role_is_named(cloud: AwsServer) -> None:
     """Where AWS names nobody, the place where the keys were found tells whose they are."""
     cloud.instance_role = "env"
     cloud.answers["GetAuthorizationToken"] = ecr_error("AccessDeniedException")
-    with pytest.raises(AwsAccessDenied, match=r"ecr:GetAuthorizationToken to .* from the instance metadata service"):
+    with raises_problem(AwsAccessDenied, match=r"ecr:GetAuthorizationToken to .* from the instance metadata service"):
         await fetch(CHAIN)
 
 
@@ -142,7 +143,7 @@ async def test_no_credentials_names_the_places(cloud: AwsServer, silent: bool) -
     if silent:
         cloud.silent.add("metadata")
     started = asyncio.get_running_loop().time()
-    with pytest.raises(AwsCredentialsMissing) as caught:
+    with raises_problem(AwsCredentialsMissing) as caught:
         await fetch(CHAIN, AwsSettings(call_timeout_s=2.5))
     assert asyncio.get_running_loop().time() - started < 10
     for place in ("AWS_ACCESS_KEY_ID", "profile default", "AWS_WEB_IDENTITY", "container endpoint", cloud.url):
@@ -153,7 +154,7 @@ async def test_no_credentials_names_the_places(cloud: AwsServer, silent: bool) -
 async def test_a_metadata_service_turned_off_is_said(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """And it is left alone."""
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(AwsCredentialsMissing, match="turned off by AWS_EC2_METADATA_DISABLED"):
+    with raises_problem(AwsCredentialsMissing, match="turned off by AWS_EC2_METADATA_DISABLED"):
         await fetch(CHAIN)
     assert cloud.metadata == []
 
@@ -165,14 +166,14 @@ async def test_a_proxy_in_the_way_of_the_metadata_service_is_said(
     monkeypatch.setenv("HTTP_PROXY", f"http://user:pw@{cloud.url.removeprefix('http://')}")
     monkeypatch.setenv("http_proxy", os.environ["HTTP_PROXY"])
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.1.1")
-    with pytest.raises(AwsCredentialsMissing, match=r"http://169.254.1.1, through HTTP_PROXY: name it in NO_PROXY"):
+    with raises_problem(AwsCredentialsMissing, match=r"http://169.254.1.1, through HTTP_PROXY: name it in NO_PROXY"):
         await fetch(CHAIN)
 
 
 async def test_half_a_pair_of_keys_is_said(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody forgot the other half."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFTHEENV")
-    with pytest.raises(AwsCredentialsMissing, match="AWS_SECRET_ACCESS_KEY"):
+    with raises_problem(AwsCredentialsMissing, match="AWS_SECRET_ACCESS_KEY"):
         await fetch(CHAIN)
     assert cloud.asked == []
 
@@ -220,7 +221,7 @@ class TestCredentialProcess:
         process = f"credential_process = {program(tmp_path / 'keys', script)} c4n4ry\n"
         role = f"role_arn = {ROLE}\nsource_profile = source\n[profile source]\n" if nested else ""
         aws_file(tmp_path, "config", f"[default]\n{role}{process}")
-        with pytest.raises(AwsCredentialsMissing, match=words) as caught:
+        with raises_problem(AwsCredentialsMissing, match=words) as caught:
             await fetch(CHAIN)
         assert "c4n4ry" not in caught.value.message + caught.value.hint
         assert cloud.asked == []
@@ -229,7 +230,7 @@ class TestCredentialProcess:
         """And is said."""
         path = program(tmp_path / "keys", "sleep 60")
         aws_file(tmp_path, "config", f"[default]\ncredential_process = {path}\n")
-        with pytest.raises(AwsCredentialsMissing, match=r"no answer within 2.5 s"):
+        with raises_problem(AwsCredentialsMissing, match=r"no answer within 2.5 s"):
             await fetch(CHAIN, AwsSettings(call_timeout_s=2.5))
         assert cloud.asked == []
 
@@ -239,5 +240,5 @@ async def test_a_profiles_role_that_says_no_is_access_denied(cloud: AwsServer, t
     cloud.answers["AssumeRole"] = sts_error("AccessDenied", "no", 403)
     aws_file(tmp_path, "credentials", "[base]\naws_access_key_id=AKIAOFTHEBASE\naws_secret_access_key=x\n")
     aws_file(tmp_path, "config", f"[default]\nrole_arn = {ROLE}\nsource_profile = base\n")
-    with pytest.raises(AwsAccessDenied, match="sts:AssumeRole"):
+    with raises_problem(AwsAccessDenied, match="sts:AssumeRole"):
         await fetch(CHAIN)

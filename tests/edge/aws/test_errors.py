@@ -40,6 +40,7 @@ from tests.edge.aws.aws_server import (
     serve,
     sts_error,
 )
+from tests.problems import raises_problem
 
 ARN = "arn:aws:iam::123456789012:user/puller"
 SOON = AwsSettings(call_timeout_s=2.5)
@@ -96,7 +97,7 @@ async def test_a_refused_token_is_told_by_its_code(
 ) -> None:
     """Not by its status: AWS throttles and denies with 400 alike."""
     cloud.answers["GetAuthorizationToken"] = answer
-    with pytest.raises(Problem) as caught:
+    with raises_problem(Problem) as caught:
         await fetch(identity())
     assert isinstance(caught.value, expected)
     assert all(word in caught.value.message for word in words), caught.value.message
@@ -120,7 +121,7 @@ async def test_a_refused_web_identity_is_told_from_a_missing_permission(
     cloud.answers["AssumeRoleWithWebIdentity"] = sts_error(code, "it says eyJhbGciOi", 403)
     token_file = tmp_path / "token"
     token_file.write_text("eyJhbGciOi")
-    with pytest.raises(Problem) as caught:
+    with raises_problem(Problem) as caught:
         await fetch(identity(keys=None, role_arn=ROLE), AwsSettings(identity_token_file=token_file))
     assert isinstance(caught.value, expected)
     assert caught.value.retry_class is retry_class
@@ -143,7 +144,7 @@ async def test_a_refused_role_is_told_by_its_code(
     """What STS says when the base identity may not be the role, or is none; it may quote the signed headers."""
     cloud.answers["AssumeRole"] = sts_error(code, message, 403)
     keys = AwsKeys("ASIAOFTHESECRET00", Sensitive("k"), Sensitive("SESSION"))
-    with pytest.raises(Problem) as caught:
+    with raises_problem(Problem) as caught:
         await fetch(identity(keys=keys, role_arn=ROLE))
     assert isinstance(caught.value, expected)
     assert word in caught.value.message
@@ -154,14 +155,14 @@ async def test_a_wrong_clock_is_told_by_how_much(cloud: AwsServer) -> None:
     """Where AWS's words do not tell it, the Date of its reply does."""
     cloud.answers["GetAuthorizationToken"] = ecr_error("InvalidSignatureException", "Signature expired")
     cloud.date = datetime.now(UTC) + timedelta(hours=3)
-    with pytest.raises(ClockSkew, match="180 min behind"):
+    with raises_problem(ClockSkew, match="180 min behind"):
         await fetch(identity())
 
 
 async def test_a_silent_aws_ends_at_the_deadline(cloud: AwsServer) -> None:
     """`aws.call_timeout_s` bounds each call."""
     cloud.silent.add("GetAuthorizationToken")
-    with pytest.raises(AwsUnreachable, match=r"did not answer ecr:GetAuthorizationToken within 2.5 s"):
+    with raises_problem(AwsUnreachable, match=r"did not answer ecr:GetAuthorizationToken within 2.5 s"):
         await fetch(identity(), SOON)
 
 
@@ -179,7 +180,7 @@ async def test_a_connection_that_is_never_made_names_the_address(
             one = stack.enter_context(socket.socket())
             one.setblocking(False)
             one.connect_ex(full.getsockname())
-        with pytest.raises(AwsUnreachable, match=f"did not reach {address}: no connection in time"):
+        with raises_problem(AwsUnreachable, match=f"did not reach {address}: no connection in time"):
             await fetch(identity(), SOON)
 
 
@@ -189,7 +190,7 @@ async def test_a_refused_connection_names_the_address(cloud: AwsServer, monkeypa
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        with pytest.raises(AwsUnreachable, match=rf"127.0.0.1:{port}: no connection: Connect"):
+        with raises_problem(AwsUnreachable, match=rf"127.0.0.1:{port}: no connection: Connect"):
             await fetch(identity())
     assert cloud.asked == []
 
@@ -197,7 +198,7 @@ async def test_a_refused_connection_names_the_address(cloud: AwsServer, monkeypa
 async def test_a_name_that_does_not_resolve_is_said(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A VPC without the endpoint, most often."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://ecr.invalid")
-    with pytest.raises(AwsUnreachable, match=r"did not reach ecr.invalid: no connection"):
+    with raises_problem(AwsUnreachable, match=r"did not reach ecr.invalid: no connection"):
         await fetch(identity())
     assert cloud.asked == []
 
@@ -216,7 +217,7 @@ async def test_something_that_is_not_http_is_no_crash(
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         clear_environment(monkeypatch, tmp_path, f"http://127.0.0.1:{port}")
-        with pytest.raises((AwsError, AwsUnreachable), match="GetAuthorizationToken"):
+        with raises_problem(AwsError, AwsUnreachable, match="GetAuthorizationToken"):
             await fetch(identity())
 
 
@@ -249,7 +250,7 @@ class TestTls:
 
     async def test_an_unknown_ca_is_named_with_what_to_do(self, authority: tuple[AwsServer, Path]) -> None:
         """A proxy that opens TLS is the usual cause."""
-        with pytest.raises(AwsUnreachable, match=r"certificate was not accepted: .*certificate") as caught:
+        with raises_problem(AwsUnreachable, match=r"certificate was not accepted: .*certificate") as caught:
             await fetch(identity())
         assert "SSL_CERT_FILE" in caught.value.hint
         assert authority[0].asked == []
@@ -259,7 +260,7 @@ class TestTls:
     ) -> None:
         """Not taken for a fault of AWS."""
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority[1]) + ".gone")
-        with pytest.raises(AwsUnreachable, match="No such file"):
+        with raises_problem(AwsUnreachable, match="No such file"):
             await fetch(identity())
 
 
@@ -307,7 +308,7 @@ class TestProxy:
         """By the variable's name, without its value, which holds a password; it is no fault of AWS."""
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"{scheme}://aws.example")
         monkeypatch.setenv(f"{scheme}_proxy", value)
-        with pytest.raises(AwsUnreachable, match=f"{scheme.upper()}_PROXY is not (a|the) URL") as caught:
+        with raises_problem(AwsUnreachable, match=f"{scheme.upper()}_PROXY is not (a|the) URL") as caught:
             await fetch(identity())
         assert caught.value.hint == hints.PROXY
         for part in ("user", "p#ss", "pass@", "notaport"):
@@ -325,7 +326,7 @@ class TestProxy:
         """Instead of AWS, whose name may be well; what the URL holds besides is a secret."""
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"{scheme}://aws.example")
         monkeypatch.setenv(f"{scheme}_proxy", f"http://user:pass@{address}")
-        with pytest.raises(AwsUnreachable, match=f"the proxy {address} cannot be reached: {word}") as caught:
+        with raises_problem(AwsUnreachable, match=f"the proxy {address} cannot be reached: {word}") as caught:
             await fetch(identity())
         assert caught.value.hint == hints.PROXY
         assert "pass" not in caught.value.message
@@ -340,7 +341,7 @@ class TestProxy:
         for variable in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(variable, f"http://user:wrong%21pass@{address}")
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"{scheme}://aws.example")
-        with pytest.raises((AwsError, AwsUnreachable)) as caught:
+        with raises_problem(AwsError, AwsUnreachable) as caught:
             await fetch(identity())
         header = base64.b64encode(b"user:wrong!pass").decode()
         assert f"Basic {header}" in seen or scheme == "https"

@@ -28,6 +28,7 @@ from agent.model.problem import Needs
 from agent.model.problems.aws import AwsCredentialsMissing
 from agent.settings import AwsSettings
 from tests.edge.aws.aws_server import REGION, AwsServer, clear_environment, fetch, identity, serve
+from tests.problems import raises_problem
 
 CHAIN: Final = identity(keys=None)
 DEVICE: Final = "arn:aws:iam::123456789012:mfa/ada"
@@ -66,7 +67,7 @@ async def problem(home: Path, profile: str, config: str) -> AwsCredentialsMissin
     """What is wrong with `profile` in such a `~/.aws/config`; "about" is still "aws" here."""
     (home / ".aws").mkdir(exist_ok=True)
     (home / ".aws/config").write_text(f"[profile '{profile}']\n{config}\n{KEYS}\n")
-    with pytest.raises(AwsCredentialsMissing) as caught:
+    with raises_problem(AwsCredentialsMissing) as caught:
         await fetch(CHAIN, AwsSettings(profile=profile))
     assert caught.value.needs is Needs.USER
     return caught.value

@@ -9,6 +9,7 @@ from agent.edge.aws.web_identity import web_identity_token
 from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
+from tests.problems import raises_problem
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln"
 
@@ -44,7 +45,7 @@ async def test_a_file_without_a_token_says_why(tmp_path: Path, content: bytes | 
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(AwsIdentityUnavailable, match=fault) as caught:
+    with raises_problem(AwsIdentityUnavailable, match=fault) as caught:
         await from_file(path)
     assert f"aws.identity_token_file {path}" in caught.value.message
     assert "two words" not in caught.value.message
@@ -54,7 +55,7 @@ async def test_a_fifo_and_a_directory_hold_nothing_up(tmp_path: Path) -> None:
     """Reading either would hang or fail without a reason."""
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", tmp_path):
-        with pytest.raises(AwsIdentityUnavailable, match=r"not a regular file|is a directory"):
+        with raises_problem(AwsIdentityUnavailable, match=r"not a regular file|is a directory"):
             await from_file(path)
 
 
@@ -80,7 +81,7 @@ async def test_a_command_gives_the_token_and_sees_no_secret(tmp_path: Path) -> N
 )
 async def test_a_command_without_a_token_says_why(script: str, fault: str) -> None:
     """What it prints, on stderr too, is in no message, nor are its arguments: all may hold a secret."""
-    with pytest.raises(AwsIdentityUnavailable, match=fault) as caught:
+    with raises_problem(AwsIdentityUnavailable, match=fault) as caught:
         await from_command("/bin/sh", "-c", script, "an-argument", timeout=0.5)
     assert "aws.identity_token_command /bin/sh" in caught.value.message
     assert "two words" not in caught.value.message
@@ -90,5 +91,5 @@ async def test_a_command_without_a_token_says_why(script: str, fault: str) -> No
 @pytest.mark.parametrize("name", ["no-such-program", "/no/such/program", "/etc/passwd"])
 async def test_a_command_that_cannot_be_run_says_why(name: str) -> None:
     """Not there, not executable."""
-    with pytest.raises(AwsIdentityUnavailable, match=r"cannot be run: (not found on path|no such file|permission)"):
+    with raises_problem(AwsIdentityUnavailable, match=r"cannot be run: (not found on path|no such file|permission)"):
         await from_command(name)

@@ -11,6 +11,7 @@ from agent.edge import atomic_file
 from agent.edge.docker_config import DockerConfigFile
 from agent.model.docker_config import Document
 from agent.model.problems.stored_login import ConfigUnwritable
+from tests.problems import raises_problem
 from tests.torture.config_json.documents import FOREIGN, lay, temporary_files
 
 ANSWERS: Final = {
@@ -51,7 +52,7 @@ async def test_a_write_that_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     before = config.path.stat()
     with monkeypatch.context() as patch:
         _refuse(patch, step, number)
-        with pytest.raises(ConfigUnwritable, match=ANSWERS[number]):
+        with raises_problem(ConfigUnwritable, match=ANSWERS[number]):
             await config.update(changed)
     assert config.path.read_text() == FOREIGN
     assert (config.path.stat().st_ino, config.path.stat().st_mode) == (before.st_ino, before.st_mode)
