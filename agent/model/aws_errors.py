@@ -1,4 +1,7 @@
-"""What AWS's refusals mean: told by the error's code, since AWS throttles and denies with status 400 alike."""
+"""Turns the errors that AWS returns into problems.
+
+The error code decides, not the HTTP status: AWS uses status 400 both for throttling and for denied permissions.
+"""
 
 import re
 from dataclasses import dataclass
@@ -18,10 +21,10 @@ from agent.model.problems.aws import (
 from agent.model.text import printable
 
 SUBJECT: Final = "aws"
-"""Until a service says which registry it is about (`Problem.about`)."""
+"""The subject until a service adds the registry (`Problem.about`)."""
 SOMEBODY_ELSE: Final = (
-    "a proxy or another server answered in AWS's place: correct AWS_ENDPOINT_URL or HTTPS_PROXY, "
-    "or log in to the network's captive portal"
+    "fix AWS_ENDPOINT_URL or HTTPS_PROXY, or log in to the network's captive portal: a proxy or another server "
+    "answered instead of AWS"
 )
 WEB_IDENTITY_ACTION: Final = "sts:AssumeRoleWithWebIdentity"
 
@@ -37,7 +40,7 @@ _MINUTE_S: Final = 60
 _WRONG_KEY: Final = "does not match"
 _WRONG_PLACE: Final = "should be scoped to"
 _ABOUT_TIME: Final = re.compile(r"expired|not yet current|too skewed|in the future", re.IGNORECASE)
-# AWS words it so, the last being its own time: Signature expired, 20260101T000000Z is now earlier than
+# Example of AWS's text, where the last time is AWS's own: Signature expired: 20260101T000000Z is now earlier than
 # 20260101T001000Z (20260101T001500Z - 5 min.)
 _MOMENT: Final = r"(\d{8}T\d{6}Z)"
 _SIGNED_AND_SERVER: Final = re.compile(rf"{_MOMENT}\D+{_MOMENT}\s*\({_MOMENT}")
@@ -45,22 +48,23 @@ _WHO_AND_WHAT: Final = re.compile(r"User: (?P<arn>arn:\S+) is not authorized to 
 _ON_WHAT: Final = re.compile(r"on resource: (?P<resource>arn:\S+)")
 _WHY: Final = re.compile(r"\b(?P<why>(?:because|with an explicit deny) .*)", re.DOTALL)
 
-# Errors of AssumeRoleWithWebIdentity that the next token may mend, each with what to do if it does not.
+# Errors of AssumeRoleWithWebIdentity that a new token may fix. The hint is for the case that it does not.
 _NEW_TOKEN_HELPS: Final = {
-    "InvalidIdentityToken": "an AWS administrator must add the token's issuer as an identity provider of the "
+    "InvalidIdentityToken": "ask your AWS administrator to add the token's issuer as an identity provider of the "
     "role's account (IAM, Identity providers), with the audience sts.amazonaws.com",
-    "ExpiredTokenException": "each try takes a new token; if it lasts, aws.identity_token_file or "
-    "aws.identity_token_command gives old ones, which whoever runs the platform must mend",
-    "IDPCommunicationError": "nothing to do at first: the agent tries again until AWS reaches the token's issuer",
+    "ExpiredTokenException": "wait: each attempt uses a new token; if the problem persists, ask your platform team why "
+    "aws.identity_token_file or aws.identity_token_command provides expired tokens",
+    "IDPCommunicationError": "wait: the agent tries again until AWS reaches the token's issuer",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class AwsRefusal:
-    """An error that AWS answered with.
+    """An error that AWS returned.
 
-    `message` is AWS's, without secrets; `who` the identity in words; `own_keys` whether the keys stand in the secret,
-    so that only a person can replace them; `server_time` the reply's Date, `seen_at` our clock then.
+    `message` is AWS's text, without secrets. `who` describes the identity. `own_keys` is True if the keys come from the
+    secret: then only a person can replace them. `server_time` is the Date header of the reply, and `seen_at` is the
+    time of our clock at that moment.
     """
 
     action: str
@@ -74,10 +78,10 @@ class AwsRefusal:
 
 
 def problem_of(refusal: AwsRefusal) -> Problem:
-    """The problem, about the subject "aws"."""
+    """Return the problem behind a refusal; its subject is "aws"."""
     code = refusal.code
     if _THROTTLED.fullmatch(code) or code == "429":
-        return AwsThrottled(SUBJECT, f"AWS gets too many {refusal.action} calls ({code})")
+        return AwsThrottled(SUBJECT, f"AWS throttled {refusal.action} ({code})")
     if not code or code.isdigit():
         return _not_from_aws(refusal)
     if refusal.action == WEB_IDENTITY_ACTION and (refusal.status < 500 or code in _NEW_TOKEN_HELPS):  # noqa: PLR2004 - HTTP's own limit
@@ -86,7 +90,7 @@ def problem_of(refusal: AwsRefusal) -> Problem:
 
 
 def clock_skew(server_time: datetime | None, seen_at: datetime) -> ClockSkew | None:
-    """The problem, if AWS's clock (a reply's Date) is further from ours than AWS bears."""
+    """Return a problem if our clock differs from AWS's (the Date of a reply) by more than AWS accepts."""
     if server_time is None or abs(seen_at - server_time) <= CLOCK_TOLERANCE:
         return None
     return ClockSkew(SUBJECT, _distance(seen_at - server_time))
@@ -95,11 +99,11 @@ def clock_skew(server_time: datetime | None, seen_at: datetime) -> ClockSkew | N
 def _signed_request_refused(refusal: AwsRefusal) -> Problem:
     code = refusal.code
     if code in _TIME or (code in _SIGNATURE and _is_about_time(refusal)):
-        return ClockSkew(SUBJECT, f"AWS refused {refusal.action} for the time of its signature: {_clock(refusal)}")
+        return ClockSkew(SUBJECT, f"AWS refused {refusal.action} because of the signature's time: {_clock(refusal)}")
     if _DENIED.fullmatch(code):
         return _denied(refusal)
     if code in _SIGNATURE and _WRONG_PLACE in refusal.message:
-        hint = "correct the region (the secret's, or aws.region) or AWS_ENDPOINT_URL: this one belongs to another place"
+        hint = "fix the region (in the secret, or aws.region) or AWS_ENDPOINT_URL: the endpoint is in another region"
         return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}", hint=hint)
     if code in _UNKNOWN_KEYS | _EXPIRED | _SIGNATURE:
         return _keys_refused(refusal)
@@ -107,10 +111,10 @@ def _signed_request_refused(refusal: AwsRefusal) -> Problem:
 
 
 def _not_from_aws(refusal: AwsRefusal) -> AwsError:
-    """A status without AWS's error document: a gateway's page, a redirect, a captive portal."""
+    """Handle a status without AWS's error document, such as a gateway's page, a redirect or a captive portal."""
     return AwsError(
         SUBJECT,
-        f"the answer to {refusal.action} is status {refusal.status} without an error of AWS",
+        f"{refusal.action} was answered with status {refusal.status} and without an AWS error",
         hint=SOMEBODY_ELSE,
     )
 
@@ -135,31 +139,29 @@ def _denied(refusal: AwsRefusal) -> AwsAccessDenied:
 
 
 def _permission(action: str, who: str, resource: str | None, message: str) -> str:
-    """The statement that the policy lacks, ready to be pasted. GetAuthorizationToken knows no other resource than *."""
+    """Return the hint with the missing policy statement, ready to paste. GetAuthorizationToken only accepts "*"."""
     if "explicit deny" in message:
-        return (
-            f"an AWS administrator must find the policy whose Deny covers {action} for {_holder(who)}, and take it out"
-        )
+        return f"ask your AWS administrator to remove the Deny statement that covers {action} for {_holder(who)}"
     actions = f'["{action}", "sts:GetServiceBearerToken"]' if action.startswith("ecr-public:") else f'"{action}"'
     if action.startswith("sts:Assume") and resource is None:
-        return f"an AWS administrator must let {_holder(who)} call {action} on the role that the secret names"
+        return f"ask your AWS administrator to let {_holder(who)} call {action} on the role in the secret"
     on = (resource or "").rstrip(".,") if action.startswith("sts:Assume") else "*"
     statement = f'{{"Effect": "Allow", "Action": {actions}, "Resource": "{on}"}}'
-    trust = "; the role's trust policy must name that identity too" if on != "*" else ""
-    return f"an AWS administrator must add {statement} to the IAM policy of {_holder(who)}{trust}"
+    trust = "; the role's trust policy must also allow that identity" if on != "*" else ""
+    return f"ask your AWS administrator to add {statement} to the IAM policy of {_holder(who)}{trust}"
 
 
 def _holder(who: str) -> str:
-    """Whom an IAM policy is attached to, of an ARN: the role of a session, else the user."""
+    """Return what an ARN's IAM policy is attached to: the role of a session, else the user."""
     kind, *names = who.rpartition(":")[2].split("/")
     if not names or kind not in ("user", "role", "assumed-role"):
         return "this identity"
-    # A session is role/session; the name of a user or a role stands after its path.
+    # A session's ARN ends with role/session. In the ARN of a user or a role, the name comes after the path.
     return f"role {names[0]}" if kind == "assumed-role" else f"{kind} {names[-1]}"
 
 
 def _keys_refused(refusal: AwsRefusal) -> AwsAccessDenied:
-    """AWS does not know the keys, or no longer. Its words are left out: they may hold the signed headers."""
+    """AWS does not know the keys, or they have expired. AWS's text is left out: it may quote the signed headers."""
     expired = refusal.code in _EXPIRED
     fault = (
         "the session of the keys has expired"
@@ -173,15 +175,15 @@ def _keys_refused(refusal: AwsRefusal) -> AwsAccessDenied:
     return kind(
         SUBJECT,
         f"AWS refused {refusal.action} to {refusal.who}: {fault} ({refusal.code})",
-        hint=f"replace the AWS keys {where}: their owner makes new ones in the AWS console (IAM, Users, Security "
-        "credentials)",
-        # What the chain finds may renew itself; the keys in a secret do not.
+        hint=f"replace the AWS keys {where}: their owner can create new ones in the AWS console (IAM, Users, "
+        "Security credentials)",
+        # Keys from the credential chain may renew themselves. Keys in a secret do not.
         retry_class=RetryClass.SOON if expired and not refusal.own_keys else None,
     )
 
 
 def _is_about_time(refusal: AwsRefusal) -> bool:
-    """Both a wrong clock and a wrong secret key give these codes; only the words and the clocks tell them apart."""
+    """Whether the clock is wrong, not the secret key. Both give these codes: only AWS's text and the clocks differ."""
     if _ABOUT_TIME.search(refusal.message) or clock_skew(refusal.server_time, refusal.seen_at):
         return True
     known = _WRONG_KEY in refusal.message or _WRONG_PLACE in refusal.message
@@ -189,9 +191,9 @@ def _is_about_time(refusal: AwsRefusal) -> bool:
 
 
 def _clock(refusal: AwsRefusal) -> str:
-    told = _SIGNED_AND_SERVER.search(refusal.message)
-    if told:
-        signed, server = (_moment(told[group]) for group in (1, 3))
+    times = _SIGNED_AND_SERVER.search(refusal.message)
+    if times:
+        signed, server = (_parse_time(times[group]) for group in (1, 3))
         if signed and server:
             return _distance(signed - server)
     if refusal.server_time is not None:
@@ -199,7 +201,7 @@ def _clock(refusal: AwsRefusal) -> str:
     return "this machine's clock is more than 5 min off"
 
 
-def _moment(text: str) -> datetime | None:
+def _parse_time(text: str) -> datetime | None:
     try:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:

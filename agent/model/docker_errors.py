@@ -1,4 +1,4 @@
-"""Why a `docker login` failed: from what the CLI printed, and from what the agent itself saw at `/v2/`."""
+"""Finds out why a `docker login` failed, from the CLI's output and from the agent's own request to `/v2/`."""
 
 import re
 from dataclasses import dataclass
@@ -28,28 +28,28 @@ from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.text import printable
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-"""AWS refuses signatures whose time is further off than this."""
+"""AWS rejects signatures whose time is further off than this."""
 _EXPIRED: Final = "authorization token has expired"
 _LONGEST_WAIT: Final = timedelta(hours=12)
 
 
 class Fault(StrEnum):
-    """What kept a registry's answer away."""
+    """Why there is no usable answer from a registry."""
 
     DNS = "dns"
     UNREACHABLE = "unreachable"
     TLS = "tls"
     TIMEOUT = "timeout"
     NONSENSE = "nonsense"
-    """There was an answer, but not in HTTP, or not the token that was asked for."""
+    """There was an answer, but it was not HTTP, or did not contain the requested token."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What the agent saw when it asked `/v2/` itself.
+    """The result of the agent's own request to `/v2/`.
 
-    Either a `fault` (with its `detail`) or an answer. `detail` is the body's beginning, printable. `registry` is
-    whether the answer looked like a registry's at all. `server_time` is the Date header, `seen_at` our clock then.
+    It is a `fault` with its `detail`, or an answer. Then `detail` is the beginning of the body, made printable, and
+    `registry` is whether the answer looks like a registry's. `server_time` is its Date header, `seen_at` our own time.
     """
 
     seen_at: datetime
@@ -60,19 +60,19 @@ class ProbeResult:
     retry_after: timedelta | None = None
     server_time: datetime | None = None
     refused: bool = False
-    """Whether this is a 401 although the user name and the password were sent."""
+    """Whether this is a 401 to a request that carried the user name and the password."""
     tls: bool = False
     """Whether the answer came over TLS."""
 
     @property
     def token_expired(self) -> bool:
-        """Whether this is ECR's word for a token past its time (403, and this text)."""
+        """Whether ECR reports that the token has expired (403 with this text)."""
         return _EXPIRED in self.detail.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class CliOutput:
-    """What the docker CLI said: a `fault`, or a `status` from the registry, or neither where it is not understood."""
+    """What the docker CLI printed: a `fault`, a `status` from the registry, or neither if it is not understood."""
 
     text: str
     fault: Fault | None = None
@@ -80,15 +80,15 @@ class CliOutput:
 
     @property
     def about_network(self) -> bool:
-        """Whether it tells of a request at all, so that what the agent saw may stand in for words not understood."""
+        """Whether the output is about a request. If it is not understood, the agent's own result then replaces it."""
         return self.fault is not None or "://" in self.text or "dial " in self.text
 
 
 _STATUS: Final = re.compile(
     r"(?:failed with status|unexpected HTTP status|unexpected status(?: code)?)[^0-9]{0,80}(\d{3})"
 )
-# In this order: a lookup that timed out is a DNS fault, a handshake that timed out is a timeout, and nonsense may
-# be quoted.
+# The first match wins, so the order matters. A lookup that timed out is a DNS fault, a handshake that timed out is a
+# timeout, and a malformed answer may quote any of the other words.
 _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
     (re.compile(r"proxyconnect|proxy authentication required", re.IGNORECASE), Fault.UNREACHABLE),
     (re.compile(r"malformed (?:HTTP|MIME)|unable to decode token|did not include a token"), Fault.NONSENSE),
@@ -102,23 +102,23 @@ _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
         re.compile(r"connection re(?:fused|set)|no route to host|network is unreachable|\bEOF$|broken pipe"),
         Fault.UNREACHABLE,
     ),
-    # A request that failed in any other way: the CLI is well, the answer was not.
+    # The request failed in another way: the CLI works, but the answer was unusable.
     (re.compile(r"^(?:Get|Head|Post) \"?https?://"), Fault.NONSENSE),
 )
-# Go tells a proxy's refusal by its reason phrase alone ("Forbidden"); with a registry's own word there stands more.
-_PROXYS_OWN: Final = re.compile(r"^(?:(?:Get|Head|Post) \"?https?://[^\"\s]+\"?: )+[A-Z][^:\"]*$")
+# If a proxy refuses, Go prints only the reason phrase ("Forbidden"). If a registry refuses, more text follows.
+_PROXY_REFUSAL: Final = re.compile(r"^(?:(?:Get|Head|Post) \"?https?://[^\"\s]+\"?: )+[A-Z][^:\"]*$")
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
 _FALLBACK: Final = re.compile(r"http://([^/\"\s]+)/v2/")
-_LOGGED: Final = re.compile(r'msg="Error logging in to endpoint, trying next endpoint".* error="((?:[^"\\]|\\.)*)"$')
+_LOG_LINE: Final = re.compile(r'msg="Error logging in to endpoint, trying next endpoint".* error="((?:[^"\\]|\\.)*)"$')
 _ESCAPED: Final = re.compile(r"\\(.)")
 
 
 def read_stderr(stderr: bytes) -> CliOutput:
-    """What the last line of `docker login`'s stderr says (the lines before it are the CLI's own noise).
+    """Parse the last line of `docker login`'s stderr. The lines before it are the CLI's own log.
 
     The texts are those of docker CLI 20.10 to 29, with or without an engine in front (docs/docker-versions.md).
     """
-    # Not `splitlines`: to Python more characters end a line, and half a quoted password would be left.
+    # Not `splitlines`: Python splits at more characters than \n, and the last line could be half a quoted password.
     lines = [line.strip() for line in stderr.decode(errors="replace").split("\n") if line.strip()]
     if not lines:
         return CliOutput("")
@@ -126,19 +126,19 @@ def read_stderr(stderr: bytes) -> CliOutput:
 
 
 def _answer_over_tls(lines: list[str]) -> CliOutput | None:
-    """The registry's answer over TLS, if the CLI then fell back to plain HTTP and failed there too.
+    """Return the registry's answer over TLS, if the CLI then fell back to plain HTTP and failed there too.
 
-    By itself the CLI falls back on loopback up to version 28.3, even after "401 Unauthorized". The answer is only in
-    its log lines.
+    Up to version 28.3, the CLI falls back on loopback addresses, even after "401 Unauthorized". Then only its log lines
+    contain the answer over TLS.
     """
     fallback = _FALLBACK.search(lines[-1])
     if fallback is None:
         return None
     for line in lines[:-1]:
-        logged = _LOGGED.search(line)
+        logged = _LOG_LINE.search(line)
         if logged is not None and f"https://{fallback[1]}/v2/" in logged[1]:
-            said = _read(_ESCAPED.sub(lambda escape: " " if escape[1] in "nrt" else escape[1], logged[1]))
-            return said if said.status is not None or said.fault is Fault.NONSENSE else None
+            output = _read(_ESCAPED.sub(lambda escape: " " if escape[1] in "nrt" else escape[1], logged[1]))
+            return output if output.status is not None or output.fault is Fault.NONSENSE else None
     return None
 
 
@@ -151,8 +151,8 @@ def _read(text: str) -> CliOutput:
         if pattern.search(text):
             if isinstance(sign, Fault):
                 return CliOutput(printable(text), fault=sign)
-            if _PROXYS_OWN.search(text):
-                return CliOutput(printable(f"the proxy did not let it through: {text}"), fault=Fault.UNREACHABLE)
+            if _PROXY_REFUSAL.search(text):
+                return CliOutput(printable(f"the proxy refused the request: {text}"), fault=Fault.UNREACHABLE)
             return CliOutput(printable(text), status=sign)
     return CliOutput(printable(text))
 
@@ -160,9 +160,9 @@ def _read(text: str) -> CliOutput:
 def explain(
     output: CliOutput, probe: ProbeResult | None, hostname: str, secret: str, *, fetched: bool = False
 ) -> Problem:
-    """The problem behind a failed login: the agent's own look decides where the CLI was vague.
+    """Return the problem behind a failed login. The agent's own probe decides if the CLI's output is vague.
 
-    `fetched` is whether the password is a token that AWS has just given for the secret.
+    `fetched` is whether the password is a token that AWS has just issued for the secret.
     """
     skew = clock_skew(probe, hostname)
     status = _status(output, probe)
@@ -171,7 +171,7 @@ def explain(
     elif probe is not None and probe.fault is not None and output.about_network:
         problem = _of_fault(probe.fault, hostname, probe.detail)
     elif probe is not None and not probe.registry:
-        # Before the CLI's own fault, which is about wherever it was sent to.
+        # This comes before the CLI's own fault, which may be about another host: the one of the redirect.
         problem = not_a_registry(hostname, probe)
     elif output.fault is not None:
         problem = _of_fault(output.fault, hostname, output.text)
@@ -181,7 +181,7 @@ def explain(
 
 
 def clock_skew(probe: ProbeResult | None, hostname: str) -> ClockSkew | None:
-    """The problem, if the registry's clock is further from ours than AWS bears."""
+    """Return a problem if the registry's clock differs from ours by more than AWS accepts."""
     if probe is None or probe.server_time is None:
         return None
     off = probe.seen_at - probe.server_time
@@ -193,12 +193,12 @@ def clock_skew(probe: ProbeResult | None, hostname: str) -> ClockSkew | None:
 
 
 def cli_failed(hostname: str, text: str) -> Problem:
-    """The problem, if it is the CLI's own and not the registry's."""
+    """Return the problem for a failure of the CLI itself, not of the registry."""
     if "no space left" in text or "read-only file system" in text or "quota exceeded" in text:
         return ConfigUnwritable(
             hostname,
             f"docker login to {hostname} could not save its result in the agent's runtime directory: {text}",
-            hint="make room on the file system of the agent's runtime directory",
+            hint="free space on the file system of the agent's runtime directory",
         )
     return DockerCliFailed(hostname, f"docker login to {hostname} failed: {text or 'it printed nothing'}")
 
@@ -206,13 +206,13 @@ def cli_failed(hostname: str, text: str) -> Problem:
 def not_a_registry(hostname: str, probe: ProbeResult) -> Problem:
     return NotARegistry(
         hostname,
-        f"{hostname} does not answer as a registry: status {probe.status} and a page or a redirect to elsewhere",
+        f"{hostname} does not answer like a registry: status {probe.status} with a page or a redirect to another host",
         hint=hints.SOMEBODY_ELSE,
     )
 
 
 def parse_retry_after(value: str | None, now: datetime, parsed_date: datetime | None) -> timedelta | None:
-    """`Retry-After` as seconds or as a date (`parsed_date`, by the caller); at most 12 hours, never negative."""
+    """Return the wait that `Retry-After` asks for, 0 to 12 hours. The caller parses a date (`parsed_date`)."""
     if value is not None and value.strip().isascii() and value.strip().isdigit():
         wait = timedelta(seconds=min(int(value.strip()[:9]), int(_LONGEST_WAIT.total_seconds())))
     elif parsed_date is not None:
@@ -223,7 +223,7 @@ def parse_retry_after(value: str | None, now: datetime, parsed_date: datetime | 
 
 
 def _status(output: CliOutput, probe: ProbeResult | None) -> int | None:
-    """The agent's own look is taken where it saw a refusal too; the CLI's where only it got that far."""
+    """Return the HTTP status to explain: the probe's if the probe was refused too, otherwise the CLI's."""
     if output.status == 401 or (probe is not None and probe.refused):  # noqa: PLR2004 - with the password, the answer was no
         return 401
     if probe is not None and probe.status is not None and probe.status >= 400 and probe.status != 401:  # noqa: PLR2004
@@ -234,13 +234,13 @@ def _status(output: CliOutput, probe: ProbeResult | None) -> int | None:
 
 
 def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult | None, *, fetched: bool) -> Problem:
-    # The look without the password may have got another answer.
+    # A probe without the password may get another answer than the CLI. Then its body does not explain this status.
     body = (
         f": {probe.detail}" if probe is not None and probe.detail and probe.registry and probe.status == status else ""
     )
     if status == 401 and fetched:  # noqa: PLR2004
         return LoginRejected(
-            hostname, f"{hostname} refused the token that AWS gave for secret {secret}", hint=hints.OF_FETCHED
+            hostname, f"{hostname} refused the token that AWS issued for secret {secret}", hint=hints.OF_FETCHED
         )
     if status == 401:  # noqa: PLR2004
         return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}")
@@ -250,10 +250,10 @@ def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult | Non
         wait = probe.retry_after if probe else None
         more = " or longer" if wait == _LONGEST_WAIT else ""
         after = f"; it asks to wait {wait.total_seconds():.0f} s{more}" if wait else ""
-        return RegistryRateLimited(hostname, f"{hostname} was asked too often (status 429){after}", wait=wait)
+        return RegistryRateLimited(hostname, f"{hostname} limits the request rate (status 429){after}", wait=wait)
     if 400 <= status < 500:  # noqa: PLR2004
         return RegistryRefusedRequest(
-            hostname, f"{hostname} refused the login as a wrong request (status {status}){body}"
+            hostname, f"{hostname} rejected the login as a bad request (status {status}){body}"
         )
     wait = probe.retry_after if probe else None
     return RegistryError(hostname, f"{hostname} answered with status {status}{body}", wait=wait)
@@ -262,14 +262,14 @@ def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult | Non
 def _forbidden(hostname: str, secret: str, probe: ProbeResult | None, body: str, *, fetched: bool) -> Problem:
     if probe is not None and probe.token_expired:
         if fetched:
-            said = f"{hostname} says that the token that AWS gave for secret {secret} has expired"
-            return EcrTokenExpired(hostname, said, hint=hints.OF_FETCHED)
+            message = f"{hostname} reports that the token that AWS issued for secret {secret} has expired"
+            return EcrTokenExpired(hostname, message, hint=hints.OF_FETCHED)
         return EcrTokenExpired(
             hostname,
-            f"{hostname} says that the token of secret {secret} has expired",
+            f"{hostname} reports that the token of secret {secret} has expired",
             hint="put a new token into the secret, or use runner-native, a role or AWS keys, which the agent renews",
         )
-    return LoginForbidden(hostname, f"{hostname} does not let the account of secret {secret} in (status 403){body}")
+    return LoginForbidden(hostname, f"{hostname} denies access to the account of secret {secret} (status 403){body}")
 
 
 def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
@@ -277,23 +277,21 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
     match fault:
         case Fault.DNS:
             found = _LOOKED_UP.search(detail)
-            elsewhere = found is not None and found[1] not in (hostname, hostname.partition(":")[0])
-            name = f"the name {found[1]}, to which {hostname} sends," if found and elsewhere else f"the name {hostname}"
-            looked_up = found[1] if found and elsewhere else hostname.partition(":")[0]
+            own_name = hostname.partition(":")[0]
+            looked_up = found[1] if found else own_name
+            # A registry may refer to another host for the token, and that name may be the wrong one.
+            name = hostname if looked_up == own_name else f"{looked_up}, to which {hostname} redirects,"
             lookup = command("getent hosts", looked_up)
             hint = hints.dns_hint(lookup) if lookup else None
-            return RegistryDns(hostname, f"{name} does not resolve to an address{cause}", hint=hint)
+            return RegistryDns(hostname, f"the name {name} does not resolve to an address{cause}", hint=hint)
         case Fault.UNREACHABLE:
             proxy = hints.PROXY if "proxy" in detail.lower() else None
             return RegistryUnreachable(hostname, f"no connection to {hostname}{cause}", hint=proxy)
         case Fault.TLS:
-            mend = hints.certificate_hint(detail)
-            return RegistryTls(hostname, f"no secure connection to {hostname}{cause}", hint=mend)
+            hint = hints.certificate_hint(detail)
+            return RegistryTls(hostname, f"no secure connection to {hostname}{cause}", hint=hint)
         case Fault.TIMEOUT:
             return RegistryTimeout(hostname, f"{hostname} did not answer in time{cause}")
         case Fault.NONSENSE:
-            return NotARegistry(
-                hostname,
-                f"{hostname} does not answer as a registry{cause}",
-                hint=hints.SOMEBODY_ELSE,
-            )
+            message = f"{hostname} does not answer like a registry{cause}"
+            return NotARegistry(hostname, message, hint=hints.SOMEBODY_ELSE)

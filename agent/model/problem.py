@@ -13,11 +13,11 @@ from typing import ClassVar, Final
 from agent.model.text import printable
 
 _HOST: Final = re.compile(r"\bHOST\b")
-"""A word by itself: not the end of DOCKER_HOST."""
+"""HOST as a word of its own. The end of DOCKER_HOST does not match."""
 
 
 class Severity(StrEnum):
-    """What a warning takes: an error needs a person, a warning is retried or costs some function."""
+    """An error needs a person. A warning is being retried, or costs some function. A notice only informs."""
 
     NOTICE = "notice"
     WARNING = "warning"
@@ -25,7 +25,7 @@ class Severity(StrEnum):
 
 
 class Needs(StrEnum):
-    """Whose turn it is."""
+    """Who needs to act."""
 
     USER = "user"
     ADMIN = "admin"
@@ -38,7 +38,7 @@ class RetryClass(StrEnum):
     SOON = "soon"
     """Exponential with full jitter, `retry.first_wait_s` to `retry.max_wait_s`."""
     REJECTED = "rejected"
-    """Somebody said no: after `retry.rejected_wait_s`, or at once when the secret changes."""
+    """The other side refused. Retry after `retry.rejected_wait_s`, or at once when the secret changes."""
 
 
 @dataclass(frozen=True, init=False)
@@ -47,11 +47,11 @@ class Problem:
 
     Args:
         subject: the registry, `file#name` of a secret, the settings key, or else the source or the tool.
-        message: what happened, where; lower case, no final period, never a secret.
-        hint: what to do next, if it can be more exact than the hint of the class. HOST stands for the subject.
-        wait: when the registry or AWS asked us to come back (`Retry-After`).
-        retry_class: if this problem differs from its class.
-        severity: if this problem differs from its class.
+        message: what happened, and where; lower case, no final period, never a secret.
+        hint: what to do next, if this can be more specific than the hint of the class. The subject replaces HOST.
+        wait: how long the registry or AWS asked us to wait (`Retry-After`).
+        retry_class: only if this problem differs from its class.
+        severity: only if this problem differs from its class.
     """
 
     code: ClassVar[str]
@@ -63,7 +63,7 @@ class Problem:
     retry_class: RetryClass = RetryClass.SOON
     wait: timedelta | None = None
     wait_is_final: bool = False
-    """True if `wait` already includes the jitter, which everyone who shares the failure has in common."""
+    """True if `wait` already includes the jitter: all registries that share the failure then wait equally long."""
     _hint_template: str = ""
 
     def __init__(
@@ -78,6 +78,7 @@ class Problem:
     ) -> None:
         template = self.hint if hint is None else hint
         shown = printable(subject)
+        # The dataclass is frozen, so its own __setattr__ refuses assignments.
         vars(self).update(
             subject=shown,
             message=printable(message, limit=600),
@@ -93,7 +94,7 @@ class Problem:
         return (self.code, self.subject)
 
     def about(self, subject: str, *, wait: timedelta | None = None) -> "Problem":
-        """The same problem for another subject, because one token serves many registries; with `wait` if given."""
+        """Return the same problem for another subject, with `wait` if given. One token can serve many registries."""
         problem = type(self)(
             subject,
             self.message,
@@ -109,7 +110,8 @@ class Problem:
 class ProblemError(Exception):
     """Carries a problem to where it is handled.
 
-    Keep the problem and drop the error there: its traceback holds the frames of the call, and they may hold a password.
+    Keep only the problem there, not the error. The error's traceback holds the frames of the call, and they may hold a
+    password.
     """
 
     def __init__(self, problem: Problem) -> None:

@@ -1,4 +1,4 @@
-"""The sandbox that the systemd unit puts around the agent, and how a person opens what it closes."""
+"""Hints for directories that the sandbox of the agent's systemd unit does not let it write to."""
 
 import re
 from collections.abc import Sequence
@@ -8,28 +8,34 @@ from agent.model.commands import command
 from agent.model.text import CONTROL
 
 _LONGEST: Final = 200
-# The word HOST in a hint stands for its subject (`Problem`).
+# `Problem` replaces the word HOST in a hint with its subject.
 _UNSAFE: Final = re.compile(rf"{CONTROL.pattern}|`|\bHOST\b")
 
 
 def opening(unit: str, directories: Sequence[object]) -> str:
-    """What to do so that the agent run by `unit` may write in `directories`; none: where its credential helper does."""
+    """Return the hint to let the agent, run by `unit`, write to `directories`.
+
+    Without directories, the hint is about the directory of the credential helper, which the agent does not know.
+    """
     edit, restart = command("sudo systemctl edit", unit), command("sudo systemctl restart", unit)
     if edit is None or restart is None:
-        return "the sandbox of the agent's systemd service must let the agent write there"
+        return "allow the agent to write there in the sandbox of its systemd service"
     paths = [_setting(str(directory)) for directory in directories]
     if paths and all(paths):
         lines = f"the lines `[Service]` and `ReadWritePaths={' '.join(filter(None, paths))}`"
     else:
         lines = "the line `[Service]` and one with `ReadWritePaths=` and that directory"
     return (
-        f"the sandbox of {unit} must let the agent write there: run {edit}, add {lines}, see that the directory is "
-        f"there, then {restart}"
+        f"allow the agent to write there in the sandbox of {unit}: run {edit}, add {lines}, make sure that the "
+        f"directory exists, then run {restart}"
     )
 
 
 def _setting(directory: str) -> str | None:
-    """The directory as systemd reads it; the minus lets the agent start without it. None: not to be shown."""
+    """Return the directory in systemd's notation, or None if it cannot be shown safely.
+
+    With the leading minus, the agent also starts if the directory does not exist.
+    """
     if not directory.startswith("/") or len(directory) > _LONGEST or _UNSAFE.search(directory):
         return None
     escaped = directory.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""What AWS's refusals mean."""
+"""The errors that AWS returns become the right problems."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -45,18 +45,18 @@ def refusal(
         ("SomethingNew", AwsError, RetryClass.SOON),
     ],
 )
-def test_the_code_decides_and_not_the_status(
+def test_the_error_code_decides_and_not_the_status(
     code: str, status: int, expected: type[Problem], retry_class: RetryClass
 ) -> None:
-    """AWS throttles and denies with 400 alike."""
+    """AWS uses status 400 for throttling and for denied permissions."""
     problem = refusal(code, status=status)
     assert type(problem) is expected
     assert problem.retry_class is retry_class
 
 
 @pytest.mark.parametrize("status", [301, 403, 404, 502])
-def test_an_answer_that_is_not_aws_s_is_no_refusal(status: int) -> None:
-    """A proxy's 403 must not send anybody to the IAM policies."""
+def test_an_answer_that_is_not_from_aws_is_not_a_denial(status: int) -> None:
+    """A proxy's 403 must not make people search their IAM policies."""
     problem = refusal(str(status), status=status)
     assert type(problem) is AwsError
     assert f"status {status}" in problem.message
@@ -64,7 +64,7 @@ def test_an_answer_that_is_not_aws_s_is_no_refusal(status: int) -> None:
 
 
 def test_a_denial_names_the_action_that_is_missing_and_the_arn() -> None:
-    """As AWS tells them, which for ECR Public may be another action than the one that was asked."""
+    """Both come from AWS's text. For ECR Public, the action may differ from the one that the agent called."""
     message = (
         "User: arn:aws:iam::1:user/a is not authorized to perform: sts:GetServiceBearerToken on resource: "
         "arn:aws:sts::1:self with an explicit deny in a service control policy"
@@ -76,38 +76,38 @@ def test_a_denial_names_the_action_that_is_missing_and_the_arn() -> None:
     )
 
 
-def test_a_denial_without_names_tells_what_is_known() -> None:
-    """The action that was asked, and who asked."""
+def test_a_denial_without_details_names_the_call_and_the_identity() -> None:
+    """The agent knows both itself."""
     assert refusal("AccessDenied").message == f"AWS denied {TOKEN} to the env's role"
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "IDPRejectedClaim", "MalformedPolicyDocument"])
-def test_any_refusal_of_a_web_identity_needs_a_person(code: str) -> None:
-    """Unless a new token may help."""
+def test_a_refused_web_identity_needs_a_person(code: str) -> None:
+    """Unless a new token may help, as in the next test."""
     problem = refusal(code, action=WEB_IDENTITY_ACTION, status=403)
     assert type(problem) is AwsIdentityRejected
     assert problem.retry_class is RetryClass.REJECTED
 
 
 @pytest.mark.parametrize("code", ["InvalidIdentityToken", "ExpiredTokenException", "IDPCommunicationError"])
-def test_a_web_identity_that_a_new_token_may_mend_is_tried_soon(code: str) -> None:
-    """With a hint of its own each."""
+def test_a_web_identity_error_that_a_new_token_may_fix_is_retried_soon(code: str) -> None:
+    """Each of these errors has its own hint."""
     problem = refusal(code, action=WEB_IDENTITY_ACTION)
     assert type(problem) is AwsIdentityRejected
     assert problem.retry_class is RetryClass.SOON
     assert problem.hint != AwsIdentityRejected.hint
 
 
-def test_expired_keys_of_the_chain_may_renew_themselves() -> None:
-    """Those in the secret cannot: a person must replace them."""
+def test_expired_keys_from_the_credential_chain_are_retried_soon() -> None:
+    """They may renew themselves. Keys in a secret cannot: a person must replace them."""
     assert refusal("ExpiredTokenException").retry_class is RetryClass.SOON
     own = refusal("ExpiredTokenException", own_keys=True)
     assert own.retry_class is RetryClass.REJECTED
     assert "in the secret" in own.hint
 
 
-def test_refused_keys_never_quote_aws() -> None:
-    """SignatureDoesNotMatch quotes the signed headers, the session token among them."""
+def test_a_message_about_refused_keys_does_not_quote_aws() -> None:
+    """AWS's text for SignatureDoesNotMatch contains the signed headers, including the session token."""
     message = "The Canonical String should have been x-amz-security-token:FwoGSECRET; does not match"
     assert "FwoGSECRET" not in refusal("SignatureDoesNotMatch", message).message
 
@@ -129,15 +129,15 @@ def test_refused_keys_never_quote_aws() -> None:
         ("Signature expired", None, "more than 5 min off"),
     ],
 )
-def test_a_wrong_clock_is_told_by_how_much(message: str, server_time: datetime | None, words: str) -> None:
-    """By AWS's own figures, else by the Date of its reply."""
+def test_the_message_shows_how_wrong_the_clock_is(message: str, server_time: datetime | None, words: str) -> None:
+    """The difference comes from AWS's text, else from the Date of its reply."""
     problem = refusal("InvalidSignatureException", message, server_time=server_time)
     assert type(problem) is ClockSkew
     assert words in problem.message
 
 
 def test_a_wrong_secret_key_is_not_a_wrong_clock() -> None:
-    """Both give the same code; the words, and else the clocks, tell them apart."""
+    """Both give the same code. AWS's text distinguishes them, and otherwise the clocks do."""
     message = "The request signature we calculated does not match the signature you provided"
     assert type(refusal("InvalidSignatureException", message)) is AwsAccessDenied
     skewed = refusal("SignatureDoesNotMatch", message, server_time=NOW + timedelta(hours=1))
@@ -145,12 +145,12 @@ def test_a_wrong_secret_key_is_not_a_wrong_clock() -> None:
 
 
 @pytest.mark.parametrize(("off_s", "skewed"), [(0, False), (300, False), (-300, False), (301, True), (-301, True)])
-def test_a_clock_is_skewed_from_five_minutes_on(off_s: int, skewed: bool) -> None:
-    """What AWS bears is no warning."""
+def test_a_clock_that_is_off_by_more_than_five_minutes_is_reported(off_s: int, skewed: bool) -> None:
+    """AWS accepts smaller differences, so they cause no warning."""
     assert (clock_skew(NOW + timedelta(seconds=off_s), NOW) is not None) is skewed
     assert clock_skew(None, NOW) is None
 
 
 def test_control_characters_do_not_reach_a_message() -> None:
-    """AWS's words are outside text."""
+    """AWS's text comes from outside."""
     assert "\x1b" not in refusal("SomethingNew", "a\x1b[31mb").message

@@ -1,4 +1,4 @@
-"""What the docker CLI printed, and what the agent saw at `/v2/`, become the right problem."""
+"""The CLI's output and the agent's own probe of `/v2/` become the right problem."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -57,18 +57,18 @@ TEXTS = {
 }
 
 
-def told(text: str, seen: ProbeResult | None = None) -> Problem:
-    noise = 'time="2026-01-01T00:00:00Z" level=info msg="Error logging in to endpoint, trying next endpoint"'
-    return explain(read_stderr(f"{noise}\n{text}\n".encode() if text else b""), seen, HOST, "team")
+def problem_for(text: str, probe: ProbeResult | None = None) -> Problem:
+    log = 'time="2026-01-01T00:00:00Z" level=info msg="Error logging in to endpoint, trying next endpoint"'
+    return explain(read_stderr(f"{log}\n{text}\n".encode() if text else b""), probe, HOST, "team")
 
 
 @pytest.mark.parametrize(("text", "code"), TEXTS.items())
 def test_each_text_has_its_code(text: str, code: str) -> None:
-    """The last line decides; the CLI's own noise before it does not count."""
-    assert told(text).code == code
+    """The last line decides. The CLI's log lines before it do not count."""
+    assert problem_for(text).code == code
 
 
-# How 20.10, 26.1 and 28.2 log that they go on to plain HTTP; 20.10 does not after a 401.
+# How the CLI versions 20.10, 26.1 and 28.2 log that they fall back to plain HTTP. 20.10 does not do this after a 401.
 FALLBACKS = {
     "20.10 and 26.1": "",
     "28.2": ' endpoint="{false https://HOST false false false 0xc000320b40}"',
@@ -97,8 +97,8 @@ def after_fallback(error: str, endpoint: str, last: str) -> bytes:
 @pytest.mark.parametrize(
     "last", ['Get "http://HOST/v2/": EOF', "login attempt to http://HOST/v2/ failed with status: 400 Bad Request"]
 )
-def test_an_answer_over_tls_beats_the_fallback_to_plain_http(error: str, code: str, endpoint: str, last: str) -> None:
-    """On loopback older CLIs try plain HTTP after any answer, and show only what came of that."""
+def test_an_answer_over_tls_overrides_the_plain_http_fallback(error: str, code: str, endpoint: str, last: str) -> None:
+    """On loopback, older CLIs try plain HTTP after any answer, and report only the result of that."""
     assert explain(read_stderr(after_fallback(error, endpoint, last)), None, HOST, "team").code == code
 
 
@@ -111,22 +111,22 @@ def test_an_answer_over_tls_beats_the_fallback_to_plain_http(error: str, code: s
     ],
 )
 def test_without_an_answer_over_tls_the_fallback_decides(error: str) -> None:
-    """Only an HTTP answer of this registry counts, so a registry that speaks plain HTTP is still understood."""
+    """Only an HTTP answer of this registry counts, so a registry with plain HTTP is still understood."""
     last = "login attempt to http://HOST/v2/ failed with status: 403 Forbidden"
     assert explain(read_stderr(after_fallback(error, "", last)), None, HOST, "team").code == "login_forbidden"
 
 
 @pytest.mark.parametrize("reason", ["Unauthorized", "Forbidden", "Too Many Requests"])
 @pytest.mark.parametrize(
-    "seen",
+    "probe",
     [
         ProbeResult(EPOCH, fault=Fault.UNREACHABLE, detail="the proxy answered with status 403"),
         ProbeResult(EPOCH, status=401),
     ],
 )
-def test_a_proxys_refusal_is_not_the_registrys(reason: str, seen: ProbeResult) -> None:
-    """Go tells it by the reason phrase alone, whether the agent's own look was refused too or went another way."""
-    problem = told(f'Get "https://{HOST}/v2/": {reason}', seen)
+def test_a_refusal_by_a_proxy_is_not_one_by_the_registry(reason: str, probe: ProbeResult) -> None:
+    """Go prints only the reason phrase. It does not matter whether the agent's own probe was refused too."""
+    problem = problem_for(f'Get "https://{HOST}/v2/": {reason}', probe)
     assert (problem.code, problem.retry_class) == ("registry_unreachable", RetryClass.SOON)
     assert "the proxy" in problem.message
     assert problem.hint == hints.PROXY
@@ -141,63 +141,63 @@ def test_a_proxys_refusal_is_not_the_registrys(reason: str, seen: ProbeResult) -
         (500, "registry_error"),
     ],
 )
-def test_the_agents_own_look_decides_where_the_cli_is_vague(status: int, code: str) -> None:
-    """Words of a future CLI do not matter where the registry's own status was seen."""
-    seen = ProbeResult(EPOCH, status=status, detail="its own words")
-    assert told(f"https://{HOST} said something new", seen).code == code
+def test_the_agents_own_probe_decides_if_the_cli_is_vague(status: int, code: str) -> None:
+    """The text of a future CLI does not matter if the agent got the registry's status itself."""
+    probe = ProbeResult(EPOCH, status=status, detail="its own words")
+    assert problem_for(f"https://{HOST} said something new", probe).code == code
 
 
 @pytest.mark.parametrize("status", [403, 404, 429, 503])
-def test_a_refused_password_is_refused_whatever_we_are_told_without_it(status: int) -> None:
-    """A firewall that answers our own client otherwise must not turn a wrong password into a short loop."""
+def test_a_refused_password_counts_whatever_the_probe_without_it_got(status: int) -> None:
+    """A firewall that treats the agent's own client differently must not cause fast retries of a wrong password."""
     text = f"login attempt to https://{HOST}/v2/ failed with status: 401 Unauthorized"
-    assert told(text, ProbeResult(EPOCH, status=status)).code == "login_rejected"
+    assert problem_for(text, ProbeResult(EPOCH, status=status)).code == "login_rejected"
 
 
-def test_a_look_that_met_a_login_page_is_no_registry() -> None:
-    """A captive portal's page is told as such, with what stands between."""
-    problem = told(f"https://{HOST}/v2/ said something new", ProbeResult(EPOCH, status=200, registry=False))
+def test_a_login_page_is_not_a_registry() -> None:
+    """The hint mentions the captive portal."""
+    problem = problem_for(f"https://{HOST}/v2/ said something new", ProbeResult(EPOCH, status=200, registry=False))
     assert problem.code == "registry_error"
     assert "captive portal" in problem.hint
 
 
-def test_ecrs_expired_token_is_told_apart_from_forbidden() -> None:
-    """ECR's 403 for an old token is mended by a new one, so it must be recognisable."""
-    seen = ProbeResult(EPOCH, status=403, detail="Your Authorization Token has expired. Reauthenticate and try again.")
-    problem = told(f"login attempt to https://{HOST}/v2/ failed with status: 403 Forbidden", seen)
+def test_an_expired_ecr_token_has_its_own_problem() -> None:
+    """A new token fixes ECR's 403 for an old one, so the agent must recognize this case."""
+    probe = ProbeResult(EPOCH, status=403, detail="Your Authorization Token has expired. Reauthenticate and try again.")
+    problem = problem_for(f"login attempt to https://{HOST}/v2/ failed with status: 403 Forbidden", probe)
     assert type(problem).__name__ == "EcrTokenExpired"
     assert problem.code == "login_forbidden"
 
 
 @pytest.mark.parametrize(("status", "quoted"), [(403, True), (401, False)])
-def test_only_the_body_of_the_answer_that_is_told_is_quoted(status: int, quoted: bool) -> None:
-    """What the look without the password was told is about no password."""
-    seen = ProbeResult(EPOCH, status=status, detail="its own words")
-    problem = told(f"login attempt to https://{HOST}/v2/ failed with status: 403 Forbidden", seen)
+def test_the_probes_body_is_quoted_only_for_the_same_status(status: int, quoted: bool) -> None:
+    """A probe without the password may get another answer, which is not about the password."""
+    probe = ProbeResult(EPOCH, status=status, detail="its own words")
+    problem = problem_for(f"login attempt to https://{HOST}/v2/ failed with status: 403 Forbidden", probe)
     assert problem.code == "login_forbidden"
     assert ("its own words" in problem.message) is quoted
 
 
-def test_retry_after_is_kept_and_shown() -> None:
-    """What the CLI hides is in the message and in the wait."""
-    seen = ProbeResult(EPOCH, status=429, retry_after=timedelta(seconds=120))
-    problem = told(f"login attempt to https://{HOST}/v2/ failed with status: 429 Too Many Requests", seen)
+def test_retry_after_is_obeyed_and_shown() -> None:
+    """The CLI hides it. The probe's value is in the message and in the wait."""
+    probe = ProbeResult(EPOCH, status=429, retry_after=timedelta(seconds=120))
+    problem = problem_for(f"login attempt to https://{HOST}/v2/ failed with status: 429 Too Many Requests", probe)
     assert problem.wait == timedelta(seconds=120)
     assert problem.message.endswith("120 s")
-    cut = told("unexpected status code 429", replace(seen, retry_after=timedelta(hours=12)))
-    assert cut.message.endswith("43200 s or longer")
+    longest = problem_for("unexpected status code 429", replace(probe, retry_after=timedelta(hours=12)))
+    assert longest.message.endswith("43200 s or longer")
 
 
-def test_a_clock_that_is_off_explains_a_certificate_that_is_not_valid_yet() -> None:
-    """With the registry's clock far from ours, the clock is the cause and is told by how much."""
-    seen = ProbeResult(EPOCH, status=401, server_time=EPOCH - timedelta(minutes=20))
-    problem = told(f'Get "https://{HOST}/v2/": x509: certificate has expired or is not yet valid', seen)
+def test_a_wrong_clock_explains_an_invalid_certificate() -> None:
+    """If the clocks differ a lot, the clock is the cause, and the message shows the difference."""
+    probe = ProbeResult(EPOCH, status=401, server_time=EPOCH - timedelta(minutes=20))
+    problem = problem_for(f'Get "https://{HOST}/v2/": x509: certificate has expired or is not yet valid', probe)
     assert problem.code == "clock_skew"
     assert "20 min ahead" in problem.message
 
 
-def test_five_minutes_are_borne() -> None:
-    """AWS bears five minutes, so the agent says nothing below that."""
+def test_a_clock_may_be_off_by_five_minutes() -> None:
+    """AWS accepts five minutes, so the agent does not warn about less."""
     assert clock_skew(ProbeResult(EPOCH, server_time=EPOCH - timedelta(minutes=5)), HOST) is None
     assert clock_skew(ProbeResult(EPOCH, server_time=EPOCH + timedelta(minutes=6)), HOST) is not None
 
@@ -207,13 +207,13 @@ def test_five_minutes_are_borne() -> None:
     [("120", 120), (" 7 ", 7), ("99999999999", 12 * 3600), ("-5", None), ("soon", None), (None, None)],
 )
 def test_retry_after_in_seconds(header: str | None, seconds: int | None) -> None:
-    """Seconds are taken up to 12 hours; what is no number is no wait."""
+    """The wait is at most 12 hours. A value that is not a number is ignored."""
     expected = None if seconds is None else timedelta(seconds=seconds)
     assert parse_retry_after(header, EPOCH, None) == expected
 
 
-def test_a_fault_of_the_look_is_taken_only_for_words_about_the_network() -> None:
-    """A CLI that prints rubbish has failed itself, even where the registry cannot be reached either."""
-    seen = ProbeResult(EPOCH, fault=Fault.DNS)
-    assert told("lorem ipsum", seen).code == "docker_cli_failed"
-    assert told(f'Get "https://{HOST}/v2/": something new', seen).code == "registry_dns"
+def test_a_fault_of_the_probe_counts_only_for_output_about_the_network() -> None:
+    """A CLI that prints garbage has failed itself, even if the registry cannot be reached either."""
+    probe = ProbeResult(EPOCH, fault=Fault.DNS)
+    assert problem_for("lorem ipsum", probe).code == "docker_cli_failed"
+    assert problem_for(f'Get "https://{HOST}/v2/": something new', probe).code == "registry_dns"

@@ -98,7 +98,7 @@ async def test_that_docker_cuts_a_password_is_told(password: str, told: bool) ->
     cli = Cli("unauthorized: incorrect username or password")
     problem = await problem_of(cli, Probe(ProbeResult(EPOCH)), given=Sensitive(password))
     assert problem.code == "login_rejected"
-    assert ("begins or ends with a blank" in problem.hint) is told
+    assert ("begins or ends with whitespace" in problem.hint) is told
 
 
 @pytest.mark.parametrize("text", [EOF, WRONG_SCHEME, f'Get "http://{HERE}/v2/": read: connection reset by peer'])

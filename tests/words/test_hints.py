@@ -1,4 +1,4 @@
-"""What a hint must tell, whichever code it belongs to: what to do, and who can do it."""
+"""Every hint shows what to do and who can do it, whichever code it belongs to."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -21,27 +21,27 @@ LONGEST: Final = 165
 
 
 @pytest.mark.parametrize("code", codes())
-def test_a_hint_is_short_and_says_whose_turn_it_is(code: str) -> None:
-    """At most two sentences; an administrator is named as one, and who need not act is told so."""
+def test_a_hint_is_short_and_shows_who_must_act(code: str) -> None:
+    """It has at most two sentences. It names the administrator to ask, or shows that you only need to wait."""
     kind = codes()[code]
     assert kind.hint.count("; ") <= 1
     assert ". " not in kind.hint
     assert len(kind.hint) <= LONGEST
     if kind.needs is Needs.ADMIN:
-        assert "administrator" in kind.hint or "whoever" in kind.hint, kind.hint
+        assert "administrator" in kind.hint or "ask your platform team" in kind.hint, kind.hint
     if kind.needs is Needs.NOBODY:
-        assert kind.hint.startswith(("nothing to do", "pulls still work")), kind.hint
+        assert kind.hint.startswith(("wait: ", "no action needed", "fix the other warning")), kind.hint
 
 
 def test_a_hint_names_the_host() -> None:
-    """HOST stands for it in what the classes say, and nobody has to put it in."""
+    """The registry replaces HOST, so a person can paste the command."""
     problem = explain(CliOutput("", fault=Fault.TIMEOUT), None, HOST, "team")
     assert f"https://{HOST}/v2/" in problem.hint
     assert "HOST" not in problem.hint
 
 
 @pytest.mark.parametrize(
-    ("said", "hint"),
+    ("error", "hint"),
     [
         ("x509: certificate signed by unknown authority", f"/etc/docker/certs.d/{HOST}/ca.crt"),
         ("certificate verify failed: unable to get local issuer certificate", f"/etc/docker/certs.d/{HOST}/ca.crt"),
@@ -50,15 +50,15 @@ def test_a_hint_names_the_host() -> None:
         ("http: server gave HTTP response to HTTPS client", "no TLS"),
     ],
 )
-def test_a_certificate_is_mended_by_its_fault(said: str, hint: str) -> None:
-    """No file of a CA mends a certificate that has expired."""
-    problem = explain(CliOutput(said, fault=Fault.TLS), None, HOST, "team")
+def test_the_hint_about_a_certificate_depends_on_its_fault(error: str, hint: str) -> None:
+    """For example, a CA file does not fix a certificate that has expired."""
+    problem = explain(CliOutput(error, fault=Fault.TLS), None, HOST, "team")
     assert type(problem) is RegistryTls
     assert hint in problem.hint
 
 
-def test_a_captive_portal_is_the_persons_turn() -> None:
-    """Waiting mends nothing there: somebody must log in."""
+def test_a_captive_portal_needs_the_user() -> None:
+    """Waiting does not help: a person must log in to the portal."""
     problem = explain(CliOutput("Login Succeeded"), ProbeResult(NOW, status=200, registry=False), HOST, "team")
     assert type(problem) is NotARegistry
     assert (problem.code, problem.needs) == ("registry_error", Needs.USER)
@@ -79,35 +79,35 @@ def denied(who: str, action: str, rest: str = "", *, asked: str = TOKEN) -> Prob
         ("arn:aws:iam::123456789012:root", "this identity"),
     ],
 )
-def test_a_denial_gives_the_statement_and_whose_policy_it_goes_into(who: str, holder: str) -> None:
-    """A developer hands it on as it is."""
+def test_a_denial_shows_the_missing_statement_and_the_policy_it_belongs_to(who: str, holder: str) -> None:
+    """A developer can forward the hint as it is."""
     problem = denied(who, TOKEN)
     assert '{"Effect": "Allow", "Action": "ecr:GetAuthorizationToken", "Resource": "*"}' in problem.hint
     assert f"the IAM policy of {holder}" in problem.hint
 
 
 def test_ecr_public_needs_two_actions() -> None:
-    """AWS names one at a time."""
+    """AWS names only one of them at a time, so the hint names both."""
     assert "sts:GetServiceBearerToken" in denied("arn:aws:iam::1:user/ci", "ecr-public:GetAuthorizationToken").hint
 
 
-def test_a_role_that_may_not_be_assumed_has_two_policies() -> None:
-    """The caller's own, and the role's trust policy."""
+def test_a_role_that_cannot_be_assumed_needs_two_policies() -> None:
+    """The hint names the caller's own policy and the role's trust policy."""
     role = "arn:aws:iam::123456789012:role/pull"
     hint = denied("arn:aws:iam::123456789012:user/ci", "sts:AssumeRole", role, asked="sts:AssumeRole").hint
     assert f'"Resource": "{role}"' in hint
     assert "trust policy" in hint
 
 
-def test_an_explicit_deny_is_not_mended_by_an_allow() -> None:
-    """It wins over all that allows."""
+def test_an_explicit_deny_needs_no_allow_statement() -> None:
+    """A Deny overrides every Allow, so the hint is to remove the Deny."""
     hint = denied("arn:aws:iam::1:user/ci", TOKEN, "* with an explicit deny in a service control policy").hint
     assert "Deny" in hint
     assert "Allow" not in hint
 
 
-def test_keys_in_a_secret_are_its_owners_turn() -> None:
-    """Those that the AWS chain found are the administrator's."""
+def test_refused_keys_in_a_secret_need_the_user() -> None:
+    """Keys from the AWS credential chain need the administrator."""
     refusals = [AwsRefusal(TOKEN, "InvalidClientTokenId", "", 403, "x", NOW, own_keys=own) for own in (True, False)]
     problems = [problem_of(refusal) for refusal in refusals]
     assert [type(problem) for problem in problems] == [AwsKeysRefused, AwsAccessDenied]

@@ -1,4 +1,4 @@
-"""Everything that can go wrong, one class per warning code, in the order of docs/warnings.md."""
+"""All warning codes, one problem class per code, in the order of docs/warnings.md."""
 
 from typing import Final
 
@@ -9,7 +9,8 @@ _MODULES: Final = (environment, registry, aws, stored_login)
 
 
 def codes() -> dict[str, type[Problem]]:
-    """Every warning code and its class."""
-    named = (each for room in _MODULES for each in vars(room).values())
-    found = (each for each in named if isinstance(each, type) and issubclass(each, Problem))
-    return {cls.code: cls for cls in found if Problem in cls.__bases__}
+    """Return each warning code with its class."""
+    members = (each for module in _MODULES for each in vars(module).values())
+    classes = (each for each in members if isinstance(each, type) and issubclass(each, Problem))
+    # Only direct subclasses define a code. The others (such as NotARegistry) refine one, and share its code.
+    return {cls.code: cls for cls in classes if Problem in cls.__bases__}

@@ -1,8 +1,6 @@
-"""What is wrong on the way to an ECR token."""
+"""Problems on the way to an ECR token: credentials, permissions, AWS itself, the clock."""
 
 from agent.model.problem import Needs, Problem, RetryClass, Severity
-
-# What AWS said
 
 
 class AwsCredentialsMissing(Problem):
@@ -10,13 +8,13 @@ class AwsCredentialsMissing(Problem):
     severity = Severity.ERROR
     needs = Needs.ADMIN
     hint = (
-        "an AWS administrator must give this machine a role, or you put AWS keys into the secret; in a "
-        "container on EC2 the metadata hop limit must be 2"
+        "ask your AWS administrator to give this machine a role, or put AWS keys into the secret; in a container on "
+        "EC2, set the metadata hop limit to 2"
     )
 
 
 class AwsInteractiveLoginNeeded(AwsCredentialsMissing):
-    """The profile needs an MFA code or a login, which only a person can give; the hint has the command."""
+    """The profile needs an MFA code or an SSO login. Only the user can provide it, so the hint holds the command."""
 
     needs = Needs.USER
 
@@ -27,13 +25,13 @@ class AwsAccessDenied(Problem):
     needs = Needs.ADMIN
     retry_class = RetryClass.REJECTED
     hint = (
-        "an AWS administrator must allow the action that the message names, in the IAM policy of the "
-        "identity that it names"
+        "ask your AWS administrator to allow the action shown in the message, in the IAM policy of the identity "
+        "shown there"
     )
 
 
 class AwsKeysRefused(AwsAccessDenied):
-    """Those in the secret, which whoever wrote it must replace."""
+    """AWS refused keys that come from the secret. The owner of the secret must replace them."""
 
     needs = Needs.USER
 
@@ -44,36 +42,36 @@ class AwsIdentityRejected(Problem):
     needs = Needs.ADMIN
     retry_class = RetryClass.REJECTED
     hint = (
-        "an AWS administrator must compare the role's trust policy (IAM, Roles, Trust relationships) with "
-        "the token's iss, aud and sub"
+        "ask your AWS administrator to compare the role's trust policy (IAM, Roles, Trust relationships) with the "
+        "token's iss, aud and sub"
     )
 
 
 class AwsIdentityUnavailable(Problem):
     code = "aws_identity_unavailable"
     needs = Needs.ADMIN
-    hint = "whoever runs the platform must see that the file or the command in the message gives a token to this user"
+    hint = "ask your platform team to make sure that the file or command in the message provides a token for this user"
 
 
 class AwsThrottled(Problem):
     code = "aws_throttled"
     needs = Needs.NOBODY
-    hint = "nothing to do: the agent tries again; many environments of this AWS account ask at the same time"
+    hint = "wait: the agent tries again; many environments of this AWS account send requests at the same time"
 
 
 class AwsUnreachable(Problem):
     code = "aws_unreachable"
     needs = Needs.ADMIN
     hint = (
-        "ask the network's administrator for a way to AWS: a firewall rule, HTTPS_PROXY, or VPC endpoints "
-        "for ecr.api and sts"
+        "ask your network administrator for access to AWS: a firewall rule, HTTPS_PROXY, or VPC endpoints for "
+        "ecr.api and sts"
     )
 
 
 class AwsError(Problem):
     code = "aws_error"
     needs = Needs.NOBODY
-    hint = "nothing to do at first: the agent tries again; if it lasts, look at https://health.aws.amazon.com"
+    hint = "wait: the agent tries again; if the problem persists, check https://health.aws.amazon.com"
 
 
 class ClockSkew(Problem):
@@ -81,6 +79,6 @@ class ClockSkew(Problem):
     severity = Severity.ERROR
     needs = Needs.ADMIN
     hint = (
-        "set this machine's clock: `sudo timedatectl set-ntp true`; in a container it is the host's, which "
-        "its administrator must set"
+        "set this machine's clock: `sudo timedatectl set-ntp true`; in a container, ask the host's administrator to "
+        "set the host's clock"
     )

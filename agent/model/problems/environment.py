@@ -1,4 +1,4 @@
-"""What is wrong with what logins need: tools, settings, the status endpoint, the secrets."""
+"""Problems with what logins need: tools, settings, the status endpoint, the secrets."""
 
 from agent.model.problem import Needs, Problem, Severity
 
@@ -14,7 +14,7 @@ class DockerCliMissing(Problem):
 
 
 def no_docker() -> DockerCliMissing:
-    return DockerCliMissing("docker", "there is no docker on PATH, so no registry can log in")
+    return DockerCliMissing("docker", "there is no docker on PATH, so the agent cannot log in to any registry")
 
 
 class DockerCliFailed(Problem):
@@ -23,17 +23,17 @@ class DockerCliFailed(Problem):
 
 
 class NotDockersCli(DockerCliFailed):
-    """The program called docker did not prove to be Docker's own CLI. No login runs through it.
+    """The program called docker is not Docker's own CLI, as far as the agent can tell. No login runs through it.
 
-    podman, for one, ignores `--config` and would write the password over a person's login in its own `auth.json`.
+    For example, podman ignores `--config`. It would overwrite a person's login in its own `auth.json`.
     """
 
     @classmethod
     def instead(cls, program: object, found: str) -> "NotDockersCli":
-        """`program` is `found`, such as "podman 4.3.1"."""
+        """Report that `program` is really `found`, such as "podman 4.3.1"."""
         return cls(
             "docker",
-            f"{program} is {found}, not Docker's own CLI, so no registry can log in",
+            f"{program} is {found}, not Docker's own CLI, so the agent cannot log in to any registry",
             hint="install Docker's own CLI (`sudo apt install docker.io` on Debian and Ubuntu) and make it the first "
             "docker on PATH; the agent notices within a minute and logs in",
         )
@@ -42,18 +42,18 @@ class NotDockersCli(DockerCliFailed):
 class AwsCliMissing(Problem):
     code = "aws_cli_missing"
     severity = Severity.NOTICE
-    hint = "nothing to do for docker pull; install the aws CLI only if you want to run aws commands yourself"
+    hint = "install the aws CLI only if you want to run aws commands yourself; docker pull works without it"
 
 
 class EngineUnreachable(Problem):
     code = "engine_unreachable"
     severity = Severity.NOTICE
-    hint = "logins work without it; before you pull, start Docker (`sudo systemctl start docker`) or set DOCKER_HOST"
+    hint = "start Docker (`sudo systemctl start docker`) or set DOCKER_HOST before you pull; logins work without it"
 
 
 class EngineUnresponsive(Problem):
     code = "engine_unresponsive"
-    hint = "restart Docker (`sudo systemctl restart docker`); logins go on without it, pulls do not"
+    hint = "restart Docker (`sudo systemctl restart docker`); logins work without it, but pulls do not"
 
 
 # Settings and the status endpoint
@@ -63,20 +63,20 @@ class SettingsInvalid(Problem):
     code = "settings_invalid"
     severity = Severity.ERROR
     hint = (
-        "correct it in the place that stands in brackets, then reload the agent (SIGHUP); `registry-agent "
-        "check-config` tests it"
+        "fix it at the location shown in parentheses, then reload the agent (SIGHUP); run `registry-agent "
+        "check-config` to test it"
     )
 
 
 def unusable_status_token(fault: str) -> SettingsInvalid:
-    """The settings name a token file, and `fault` keeps the token from being read."""
-    hint = "write the token into the file, readable for the agent's user; TCP refuses requests until then"
+    """Report that the agent cannot read the token file in the settings; `fault` is the reason."""
+    hint = "write the token into the file, and make it readable for the agent's user; TCP is refused until then"
     return SettingsInvalid("status.token_file", f"status.token_file: {fault}", hint=hint)
 
 
 class StatusListenFailed(Problem):
     code = "status_listen_failed"
-    hint = "see who has the port (`ss -ltnp`), or choose another with status.listen; the Unix socket goes on"
+    hint = "find the program on that port (`ss -ltnp`), or choose another in status.listen; the Unix socket still works"
 
 
 # Secrets
@@ -84,28 +84,31 @@ class StatusListenFailed(Problem):
 
 class SecretInvalid(Problem):
     code = "secret_invalid"
-    hint = "correct the secret in the place that the message names; the others are used meanwhile"
+    hint = "fix the secret at the location shown in the message; the agent still uses the other secrets"
 
 
 class SecretShadowed(Problem):
     code = "secret_shadowed"
     severity = Severity.NOTICE
     needs = Needs.NOBODY
-    hint = "nothing to do if the right one is used; otherwise remove or disable the one that is"
+    hint = "no action needed if this is intended; otherwise, remove or disable the secret that is used"
 
 
 class SecretsUnavailable(Problem):
     code = "secrets_unavailable"
     needs = Needs.ADMIN
-    hint = "the secrets that it gave last stay in use; whoever runs the platform must mend this source"
+    hint = "ask your platform team to fix this source; until then, the agent uses the secrets that it got last"
 
 
 class NativeUnsupported(Problem):
     code = "native_unsupported"
-    hint = "put this registry's user name and password into the secret: only AWS ECR takes runner-native"
+    hint = "put this registry's user name and password into the secret: runner-native works only with AWS ECR"
 
 
 class TokenNotRenewable(Problem):
     code = "token_not_renewable"
     severity = Severity.NOTICE
-    hint = "put a new token into the secret every 12 hours, or use runner-native, a role or AWS keys, which are renewed"
+    hint = (
+        "put a new token into the secret every 12 hours, or use runner-native, a role or AWS keys, which the agent "
+        "renews"
+    )

@@ -1,8 +1,6 @@
-"""What a registry answers, or does not."""
+"""Problems with a registry: what it answers, or that it does not answer."""
 
 from agent.model.problem import Needs, Problem, RetryClass, Severity
-
-# What the registry said
 
 
 class LoginRejected(Problem):
@@ -18,12 +16,15 @@ class LoginForbidden(Problem):
     needs = Needs.ADMIN
     retry_class = RetryClass.REJECTED
     hint = (
-        "ask the registry's administrator to let this account pull; an address list or single sign-on may keep it out"
+        "ask the registry's administrator to let this account pull; an address allowlist or single sign-on may block it"
     )
 
 
 class EcrTokenExpired(LoginForbidden):
-    """ECR's 403 for a token past its time, which a new token mends at once; where it does not, its owner must act."""
+    """ECR answered 403 because the token has expired.
+
+    A new token fixes this at once. If the agent cannot get one, the owner of the secret must act.
+    """
 
     needs = Needs.USER
 
@@ -32,23 +33,20 @@ class RegistryRefusedRequest(Problem):
     code = "registry_refused_request"
     severity = Severity.ERROR
     retry_class = RetryClass.REJECTED
-    hint = (
-        "check the host name in the secret; on ECR this is most often a token of another region: correct the "
-        "secret's region"
-    )
+    hint = "check the host name in the secret; on ECR the token is usually from another region: fix the secret's region"
 
 
 class RegistryRateLimited(Problem):
     code = "registry_rate_limited"
     needs = Needs.NOBODY
-    hint = "nothing to do: the agent waits as long as the registry asked and tries again"
+    hint = "wait: the agent tries again after the time that the registry asks for"
 
 
 class RegistryDns(Problem):
     code = "registry_dns"
     hint = (
-        "check the host name in the secret for a typing error; if `getent hosts HOST` finds nothing either, "
-        "ask the network's administrator"
+        "check the host name in the secret for a typo; if `getent hosts HOST` finds nothing either, ask your network "
+        "administrator"
     )
 
 
@@ -56,8 +54,8 @@ class RegistryUnreachable(Problem):
     code = "registry_unreachable"
     needs = Needs.ADMIN
     hint = (
-        "see whether `curl https://HOST/v2/` connects; if not, ask the network's administrator about "
-        "firewall and proxy (HTTPS_PROXY)"
+        "run `curl https://HOST/v2/`; if it does not connect, ask your network administrator about the firewall and "
+        "the proxy (HTTPS_PROXY)"
     )
 
 
@@ -65,8 +63,8 @@ class RegistryTls(Problem):
     code = "registry_tls"
     needs = Needs.ADMIN
     hint = (
-        "if the registry has a private CA, get the CA's certificate from its administrator and save it as "
-        "/etc/docker/certs.d/HOST/ca.crt"
+        "save the CA certificate as /etc/docker/certs.d/HOST/ca.crt if the registry uses a private CA; ask the "
+        "registry's administrator for it"
     )
 
 
@@ -74,18 +72,18 @@ class RegistryTimeout(Problem):
     code = "registry_timeout"
     needs = Needs.NOBODY
     hint = (
-        "nothing to do at first: the agent tries again; if it lasts, see whether `curl https://HOST/v2/` "
-        "answers and tell the network's administrator"
+        "wait: the agent tries again; if the problem persists, run `curl https://HOST/v2/` and send the result to "
+        "your network administrator"
     )
 
 
 class RegistryError(Problem):
     code = "registry_error"
     needs = Needs.NOBODY
-    hint = "nothing to do at first: the agent tries again; if it lasts, tell the registry's administrator"
+    hint = "wait: the agent tries again; if the problem persists, contact the registry's administrator"
 
 
 class NotARegistry(RegistryError):  # noqa: N818 - as Problem
-    """Somebody else answers under its name, and waiting mends nothing."""
+    """Something else answers under the registry's name, such as a captive portal. Waiting does not fix that."""
 
     needs = Needs.USER

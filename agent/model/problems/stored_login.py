@@ -1,22 +1,22 @@
-"""What is wrong with a login that there is, with where it is kept, and with telling of it."""
+"""Problems with an existing login, with the place where it is stored, and with reports about it."""
 
 from agent.model.problem import Needs, Problem, Severity
 
-# The life of a login
+# Renewal and expiry
 
 
 class RenewalFailing(Problem):
     code = "renewal_failing"
     needs = Needs.NOBODY
-    hint = "pulls still work until then; mend the other warning about this registry before"
+    hint = "fix the other warning about this registry before the login expires; pulls still work until then"
 
 
 class TokenExpired(Problem):
     code = "token_expired"
     severity = Severity.ERROR
     hint = (
-        "pulls from this registry fail until a renewal works: mend the other warning about it, then "
-        "`registry-agent renew HOST`"
+        "fix the other warning about this registry, then run `registry-agent renew HOST`; pulls from it fail until a "
+        "renewal works"
     )
 
 
@@ -26,25 +26,26 @@ class TokenExpired(Problem):
 class ConfigInvalid(Problem):
     code = "config_invalid"
     severity = Severity.ERROR
-    hint = "correct that place in the file, or move the file away; the agent does not touch it as it is"
+    hint = "fix the file at the location shown in the message, or move it away; the agent does not touch it as it is"
 
 
 class ConfigUnwritable(Problem):
     code = "config_unwritable"
     severity = Severity.ERROR
-    hint = "make room on its disk, or let the agent's user write in Docker's configuration directory"
+    hint = "free space on its disk, or let the agent's user write to Docker's configuration directory"
 
 
 class CredentialStoreFailed(Problem):
     code = "credential_store_failed"
     severity = Severity.ERROR
-    hint = "repair the credential helper, or take it out of credsStore and credHelpers in Docker's config.json"
+    hint = "fix the credential helper, or remove it from credsStore and credHelpers in Docker's config.json"
 
 
 class LoginOverridden(Problem):
     code = "login_overridden"
     hint = (
-        "to use the injected secret, `registry-agent renew HOST`; to keep the other login, name HOST in secrets.exclude"
+        "run `registry-agent renew HOST` to use the injected secret, or add HOST to secrets.exclude to keep the "
+        "other login"
     )
 
 
@@ -52,7 +53,7 @@ class LoginRestored(Problem):
     code = "login_restored"
     severity = Severity.NOTICE
     needs = Needs.NOBODY
-    hint = "nothing to do; to have the agent leave this registry alone, name it in secrets.exclude"
+    hint = "no action needed; add HOST to secrets.exclude if the agent should leave this registry alone"
 
 
 class ReportFailed(Problem):
@@ -60,17 +61,18 @@ class ReportFailed(Problem):
     severity = Severity.NOTICE
     needs = Needs.ADMIN
     hint = (
-        "whoever runs the dashboard must check the receiver, report.url and report.token_file; nothing else "
-        "depends on it"
+        "ask the dashboard's administrator to check the receiver, report.url and report.token_file; nothing else is "
+        "affected"
     )
 
 
 class InternalError(Problem):
-    """Beside the interface's own codes: a bug must be told, and must cost one registry at most."""
+    """A bug in the agent. The interface does not list this code, but a bug must be visible too.
+
+    It affects one registry at most.
+    """
 
     code = "internal_error"
     severity = Severity.ERROR
     needs = Needs.ADMIN
-    hint = (
-        "nobody's mistake but the agent's: report it to whoever maintains it, with the event login.crashed from the log"
-    )
+    hint = "ask your platform team to report this bug in registry-agent, with the event login.crashed from the log"
