@@ -1,4 +1,4 @@
-"""What a registry login is made with, and who AWS is asked as."""
+"""The credentials of registry logins, and the identities that get tokens from AWS."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +10,8 @@ from agent.model.sensitive import Sensitive
 class Credential:
     """A user name and a password for `docker login`. Times are aware and in UTC.
 
-    An ECR token carries when it was obtained, when it ends, when it is to be renewed (drawn once, so that all
-    registries which share the token renew together) and whose it is.
+    An ECR token also has the times when it was obtained, when it expires and when to renew it, and its identity. The
+    renewal time is randomized once per token. So all registries that share the token renew together.
     """
 
     username: str
@@ -24,7 +24,7 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class AwsKeys:
-    """AWS keys that a secret carries; with them no other place is asked."""
+    """AWS keys from a secret. If a secret has keys, the agent does not use the AWS credential chain."""
 
     access_key_id: str
     secret_access_key: Sensitive
@@ -33,9 +33,9 @@ class AwsKeys:
 
 @dataclass(frozen=True, slots=True)
 class AwsIdentity:
-    """Who asks for an ECR token, and where: equal identities share one token.
+    """Who requests an ECR token, and in which region. Equal identities share one token.
 
-    `keys` None is the default AWS chain.
+    If `keys` is None, the default AWS credential chain provides the keys.
     """
 
     region: str
@@ -47,10 +47,10 @@ class AwsIdentity:
 
 @dataclass(frozen=True, slots=True)
 class EcrToken:
-    """What AWS gave for `docker login`. Times are aware and in UTC.
+    """A token that AWS issued for `docker login`. Times are aware and in UTC.
 
-    `expires_at` may lie in the past (stand-ins); `arn` is who was given it, None where that could not be told;
-    `server_time` is the reply's Date.
+    `expires_at` may lie in the past (AWS emulators do that). `arn` is the identity that got the token, or None if it is
+    not known. `server_time` is the Date header of the reply.
     """
 
     username: str

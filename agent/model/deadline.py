@@ -1,4 +1,4 @@
-"""A moment told by two clocks, so that neither a sleep nor a clock that is set back makes us miss it."""
+"""A deadline on two clocks. Neither a suspend nor a clock that is set back makes the agent miss it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """Reached when the wall clock shows `at`, or when as much monotonic time (seconds) has gone by.
+    """Reached when the wall clock shows `at`, or when the monotonic clock (in seconds) shows `monotonic`.
 
-    The wall clock moves while the machine sleeps, the monotonic one does not move when the wall clock is set back.
+    The wall clock moves on while the machine is suspended. The monotonic clock is not affected if the wall clock is set
+    back.
     """
 
     at: datetime
@@ -23,5 +24,5 @@ class Deadline:
         return cls(at, monotonic + (at - now).total_seconds())
 
     def left(self, now: datetime, monotonic: float) -> float:
-        """Seconds; zero or less when it is reached."""
+        """Return the seconds that are left; zero or less if the deadline is reached."""
         return min((self.at - now).total_seconds(), self.monotonic - monotonic)

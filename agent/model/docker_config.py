@@ -1,6 +1,6 @@
-"""Docker's config.json: which login Docker finds in it, and the same document with one login put in or taken out.
+"""Docker's config.json: finds the login that Docker would use, and adds or removes one login.
 
-The rules are docker/cli's (cli/config: configfile/file.go, credentials/file_store.go and native_store.go).
+The rules are those of docker/cli (cli/config: configfile/file.go, credentials/file_store.go and native_store.go).
 """
 
 import base64
@@ -15,9 +15,9 @@ from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
 Document = dict[str, Any]
-"""A config.json, parsed and checked."""
+"""A parsed and checked config.json."""
 
-TOKEN_USER: Final = "<token>"  # noqa: S105 - the field's own word for "no user name", no password
+TOKEN_USER: Final = "<token>"  # noqa: S105 - Docker's marker for "no user name", not a password
 """The user name under which a credential helper keeps an identity token."""
 
 _CREDENTIAL_FIELDS: Final = frozenset(
@@ -26,33 +26,33 @@ _CREDENTIAL_FIELDS: Final = frozenset(
 
 
 class ConfigError(ValueError):
-    """Docker could not use the file; the text says why and holds no value of it."""
+    """Docker cannot use the file. The message gives the reason and contains no value from the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One stored login; `secret` is a password or, with `identity_token`, a token that stands for the login."""
+    """One stored login. `secret` is a password or, with `identity_token`, a token that replaces the password."""
 
     username: str
     secret: Sensitive
     identity_token: bool = False
 
     def same_login(self, other: "Entry | None") -> bool:
-        """Whether a registry cannot tell them apart; a helper keeps no user name beside an identity token."""
+        """Whether both are the same login to a registry. Helpers store no user name with an identity token."""
         if other is None or self.identity_token is not other.identity_token or self.secret != other.secret:
             return False
         return self.identity_token or self.username == other.username
 
 
 Ownership = Callable[[str, Entry], bool]
-"""Of a key and the entry found under it: whether the agent may replace it."""
+"""Takes a key and the entry stored under it, and returns whether the agent may replace the entry."""
 
 
 def parse_config(data: bytes) -> Document:
-    """The document in `data`, read as strictly as Docker reads it; an empty file is an empty document.
+    """Parse `data` as strictly as Docker does. An empty file is an empty document.
 
     Raises:
-        ConfigError: what is wrong, and where.
+        ConfigError: the message says what is wrong, and where.
     """
     if not data.strip():
         return {}
@@ -65,18 +65,18 @@ def parse_config(data: bytes) -> Document:
     for key, fields in _auths(document).items():
         decode_entry(fields, key)
     if not isinstance(field(document, "credsStore"), str | None):
-        raise ConfigError("credsStore is not a text")
+        raise ConfigError("credsStore is not a string")
     helpers = field(document, "credHelpers")
     if not isinstance(helpers, dict | None) or not all(isinstance(n, str | None) for n in (helpers or {}).values()):
-        raise ConfigError("credHelpers is not an object of texts")
+        raise ConfigError("credHelpers is not an object of strings")
     return document
 
 
 def format_config(document: Document) -> bytes:
-    """The document as Docker writes it.
+    """Format the document as Docker does.
 
     Raises:
-        ConfigError: nested too deeply.
+        ConfigError: the document is nested too deeply.
     """
     try:
         return format_json(document)
@@ -85,14 +85,14 @@ def format_config(document: Document) -> bytes:
 
 
 def store_of(document: Document, key: str) -> str | None:
-    """The credential helper that keeps the login of `key`; None where the file itself does."""
+    """Return the credential helper that stores the login of `key`, or None if the file itself does."""
     helpers = field(document, "credHelpers") or {}
     name = helpers[key] if key in helpers else field(document, "credsStore")
     return name or None
 
 
 def named_helpers(document: Document) -> dict[str, list[str]]:
-    """Each credential helper that the configuration names, and the keys in the file that it is the store of."""
+    """Return each credential helper in the configuration, with the keys in the file that it stores logins for."""
     by_key = field(document, "credHelpers") or {}
     names = (field(document, "credsStore"), *by_key.values())
     helpers: dict[str, list[str]] = {name: [] for name in names if name}
@@ -104,15 +104,15 @@ def named_helpers(document: Document) -> dict[str, list[str]]:
 
 
 def is_docker_key(key: str) -> bool:
-    """Whether Docker asks for a registry's login by this key; a keychain has much else."""
+    """Whether Docker would look up a registry's login by this key. A keychain also holds other entries."""
     registry = _registry(key)
     return registry is not None and registry.docker_key == key
 
 
 def find(document: Document, key: str) -> tuple[str, Entry] | None:
-    """The login that Docker finds in the file for `key`, and the key that it stands under.
+    """Return the login that Docker finds in the file for `key`, and the key under which it is stored.
 
-    An exact key wins; else one that old versions wrote, such as `https://HOST/v2/`.
+    An exact key takes precedence. Otherwise, a key that old versions wrote counts, such as `https://HOST/v2/`.
     """
     auths = _auths(document)
     keys = [key] if key in auths else [other for other in auths if _hostname(other) == key]
@@ -124,18 +124,21 @@ def find(document: Document, key: str) -> tuple[str, Entry] | None:
 
 
 def entries(document: Document) -> dict[str, Entry]:
-    """All logins in the file by their keys; markers, which only say that a helper has the login, are left out."""
+    """Return all logins in the file by key, without the markers. A marker only shows that a helper has the login."""
     decoded = {key: decode_entry(fields, key) for key, fields in _auths(document).items()}
     return {key: entry for key, entry in decoded.items() if entry is not None}
 
 
 def entries_of(document: Document, registry: Registry) -> dict[str, Entry]:
-    """The logins for a registry in a file of podman's, whose keys may name a repository after the host."""
+    """Return the logins for a registry in one of podman's files. Their keys may contain a repository after the host."""
     return {key: entry for key, entry in entries(document).items() if _registry(key) == registry}
 
 
 def place(document: Document, key: str, entry: Entry, may_replace: Ownership) -> Document:
-    """The document with `entry` under `key`; itself where it is there already, or is somebody else's."""
+    """Return the document with `entry` under `key`.
+
+    Returns the same document if the login is already there, or if the entry is not ours to replace.
+    """
     found = find(document, key)
     if found is not None and (entry.same_login(found[1]) or not may_replace(*found)):
         return document
@@ -143,7 +146,7 @@ def place(document: Document, key: str, entry: Entry, may_replace: Ownership) ->
 
 
 def mark(document: Document, key: str, may_replace: Ownership) -> Document:
-    """The document with the empty entry that Docker keeps beside a helper's login."""
+    """Return the document with an empty entry. Docker keeps one in the file for each login in a helper."""
     auths = _auths(document)
     entry = decode_entry(auths.get(key), key)
     if (entry is None and key in auths) or (entry is not None and not may_replace(key, entry)):
@@ -152,7 +155,10 @@ def mark(document: Document, key: str, may_replace: Ownership) -> Document:
 
 
 def remove(document: Document, key: str, may_remove: Ownership) -> Document:
-    """The document without the entry of `key`; itself where there is none, or it is somebody else's."""
+    """Return the document without the entry of `key`.
+
+    Returns the same document if there is no entry, or if it is not ours to remove.
+    """
     auths = _auths(document)
     entry = decode_entry(auths.get(key), key)
     if key not in auths or (entry is not None and not may_remove(key, entry)):
@@ -161,7 +167,7 @@ def remove(document: Document, key: str, may_remove: Ownership) -> Document:
 
 
 def encode_entry(entry: Entry) -> dict[str, str]:
-    """What stands under the key in `auths`."""
+    """Return the value for the entry's key in `auths`."""
     password = "" if entry.identity_token else entry.secret.reveal()
     pair = f"{entry.username}:{password}".encode("utf-8", "surrogateescape")
     fields = {"auth": base64.b64encode(pair).decode()}
@@ -169,17 +175,17 @@ def encode_entry(entry: Entry) -> dict[str, str]:
 
 
 def decode_entry(fields: Any, key: str) -> Entry | None:
-    """The login in what stands under `key`; None where there is none in it.
+    """Return the login in the value of a key in `auths`, or None if the value contains no login.
 
     Raises:
-        ConfigError: Docker could not read it.
+        ConfigError: Docker cannot read the value.
     """
     where = printable(f"auths: {key}", 120)
     if not isinstance(fields, dict | None):
         raise ConfigError(f"{where} is not an object")
     values = {name: field(fields or {}, name) for name in _CREDENTIAL_FIELDS}
     if not all(isinstance(value, str | None) for value in values.values()):
-        raise ConfigError(f"{where} has a field that is not a text")
+        raise ConfigError(f"{where} has a field that is not a string")
     texts = {name: value or "" for name, value in values.items()}
     username, password = texts["username"], texts["password"]
     if texts["auth"]:
@@ -191,7 +197,7 @@ def decode_entry(fields: Any, key: str) -> Entry | None:
 
 
 def field(fields: Mapping[str, Any], name: str) -> Any:
-    """A field by its name in any case, as Go reads JSON; None where it is missing."""
+    """Return a field, or None if it is missing. Go ignores the case of names when it reads JSON, so we do too."""
     return fields.get(_name(fields, name))
 
 
@@ -222,6 +228,7 @@ def _decode_auth(text: str, where: str) -> tuple[str, str]:
     username, colon, password = decoded.decode("utf-8", "surrogateescape").partition(":")
     if not colon or not username:
         raise ConfigError(f"{where} has an auth that is not user:password")
+    # docker/cli strips NULs from the password too.
     return username, password.strip("\0")
 
 

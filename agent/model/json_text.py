@@ -1,4 +1,4 @@
-"""JSON that comes out as it went in: numbers keep their digits, keys their order, texts every code point."""
+"""Reads and writes JSON without loss: numbers keep their digits, keys their order, strings every code point."""
 
 import json
 from dataclasses import dataclass
@@ -6,30 +6,30 @@ from typing import Any
 
 
 class JsonError(ValueError):
-    """The text is not JSON; says where, and quotes nothing of it."""
+    """The text is not JSON. The message shows where, and quotes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as it is written: a float would lose digits, an int is limited in length."""
+    """A number as it is written. A float would lose digits, and Python limits the length of an int."""
 
     text: str
 
 
 def parse_json(data: bytes) -> Any:
-    """The value that `data` holds, with each number as a `Number`.
+    """Parse `data`; each number becomes a `Number`.
 
     Raises:
-        JsonError: not UTF-8, not JSON, NaN or Infinity, something after the value, or nested too deeply.
+        JsonError: not UTF-8, not JSON, NaN or Infinity, extra text after the value, or nested too deeply.
     """
-    # `from None`: the causes carry the whole text, and with it the passwords in it.
+    # `from None` drops the causes, because they hold the whole text and the passwords in it.
     try:
         return json.loads(
             data.decode(),
             parse_int=Number,
             parse_float=Number,
             parse_constant=_refuse,
-            object_pairs_hook=_merged,
+            object_pairs_hook=_merge_duplicates,
         )
     except UnicodeDecodeError as error:
         raise JsonError(f"byte {error.start} is not UTF-8") from None
@@ -40,32 +40,32 @@ def parse_json(data: bytes) -> Any:
 
 
 def format_json(value: Any) -> bytes:
-    """`value` as Docker writes its files: indented with tabs, no line end at the end.
+    """Format `value` as Docker formats its files: indented with tabs, without a line end at the end.
 
     Raises:
-        JsonError: nested too deeply.
+        JsonError: the value is nested too deeply.
     """
     try:
-        # Only lone surrogates cannot be encoded, and their backslash form is JSON's own.
-        return _written(value, "\n").encode("utf-8", "backslashreplace")
+        # Only lone surrogates cannot be encoded. `backslashreplace` writes them as \\udc80, which is valid JSON.
+        return _format(value, "\n").encode("utf-8", "backslashreplace")
     except RecursionError:
         raise JsonError("it is nested too deeply") from None
 
 
-def _written(value: Any, line: str) -> str:
+def _format(value: Any, line: str) -> str:
     if isinstance(value, Number):
         return value.text
     inner = line + "\t"
     if isinstance(value, dict) and value:
-        members = (f"{inner}{_written(key, inner)}: {_written(member, inner)}" for key, member in value.items())
+        members = (f"{inner}{_format(key, inner)}: {_format(member, inner)}" for key, member in value.items())
         return "{" + ",".join(members) + line + "}"
     if isinstance(value, list) and value:
-        return "[" + ",".join(inner + _written(member, inner) for member in value) + line + "]"
+        return "[" + ",".join(inner + _format(member, inner) for member in value) + line + "]"
     return json.dumps(value, ensure_ascii=False)
 
 
-def _merged(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A key that stands twice: the last one counts, and two objects are one, as Docker's decoder reads its maps."""
+def _merge_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Handle duplicate keys as Docker's decoder does: objects are merged, for other values the last one counts."""
     merged: dict[str, Any] = {}
     for key, value in pairs:
         former = merged.get(key)
@@ -77,4 +77,4 @@ def _merged(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> Any:
-    raise JsonError(f"{constant} is no JSON number")
+    raise JsonError(f"{constant} is not a JSON number")

@@ -1,4 +1,4 @@
-"""From secrets to logins: which secret serves a registry, how its password comes about, and what is left out."""
+"""Turns secrets into a plan: which secret serves a registry, how the agent gets its password, what is skipped."""
 
 import base64
 import binascii
@@ -20,7 +20,10 @@ _RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
 
 @dataclass(frozen=True, slots=True)
 class SecretSet:
-    """The secrets of all sources. `complete`: every source was asked once. `sound`: nothing was wrong with any."""
+    """The secrets of all sources.
+
+    `complete`: every source was read at least once. `all_sources_ok`: no source reported a fault.
+    """
 
     secrets: tuple[RegistrySecret, ...] = ()
     complete: bool = True
@@ -29,7 +32,7 @@ class SecretSet:
 
 @dataclass(frozen=True, slots=True)
 class AwsDefaults:
-    """What the settings say where a secret does not."""
+    """The AWS settings for secrets that do not set these values themselves."""
 
     region: str | None = None
     role_arn: str | None = None
@@ -37,7 +40,7 @@ class AwsDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """One registry to be logged in to: with the credential at hand, or with a token that AWS gives `source`."""
+    """One registry to log in to. `source` is the credential itself, or the identity that gets a token from AWS."""
 
     registry: Registry
     secret: RegistrySecret
@@ -47,19 +50,19 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A registry that is known and left alone, and the reason in words."""
+    """A registry that the agent knows but does not log in to, and the reason."""
 
     registry: Registry
     secret: RegistrySecret
     kind: Kind
     reason: str
     wanted: bool
-    """False where a person chose to leave it alone (disabled, excluded), so nothing is missing."""
+    """False if a person chose this (disabled, excluded). Then nothing is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do, and whether more may still come (`complete`, `sound`: as of the secrets that it was made from)."""
+    """What to do. `complete` and `all_sources_ok` are those of the `SecretSet` that the plan was made from."""
 
     logins: tuple[Login, ...] = ()
     skipped: tuple[Skipped, ...] = ()
@@ -69,15 +72,15 @@ class Plan:
 
 
 def excluded_hosts(exclude: Iterable[str]) -> frozenset[str]:
-    """The registries that are to be left alone, by their canonical names."""
+    """Return the canonical names of the excluded registries."""
     return frozenset(map(_canonical, exclude))
 
 
 def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defaults: AwsDefaults) -> Plan:
-    """At most one login a registry, by scope, then by name.
+    """Choose at most one login per registry, by scope and then by name.
 
-    A disabled secret is shown only where no enabled one serves its registry; one that cannot be used gives way to
-    the next. `exclude` holds host names as people type them.
+    A disabled secret appears in the plan only if no enabled secret serves its registry. If a secret cannot be used, the
+    next one is tried. `exclude` holds host names as people type them.
     """
     excluded = excluded_hosts(exclude)
     by_registry: dict[Registry, list[RegistrySecret]] = {}
@@ -88,7 +91,7 @@ def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defau
     problems: list[Problem] = []
     for registry, candidates in by_registry.items():
         if registry.hostname in excluded:
-            skipped.append(_skip(candidates[0], "named in secrets.exclude", wanted=False))
+            skipped.append(_skip(candidates[0], "listed in secrets.exclude", wanted=False))
             continue
         chosen = _first_usable(candidates, defaults, problems)
         if isinstance(chosen, Skipped):
@@ -102,26 +105,28 @@ def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defau
 def _first_usable(
     candidates: Sequence[RegistrySecret], defaults: AwsDefaults, problems: list[Problem]
 ) -> Login | Skipped:
-    refused: Skipped | None = None
+    first_failure: Skipped | None = None
     for secret in candidates:
         if not secret.enabled:
-            return refused or _skip(secret, "disabled in the secret", wanted=False)
+            # Disabled secrets sort last, so every enabled one was tried before.
+            return first_failure or _skip(secret, "disabled in the secret", wanted=False)
         try:
             login = _login(secret, defaults)
         except ProblemError as error:
             problems.append(error.problem)
-            refused = refused or _skip(secret, error.problem.message, wanted=True)
+            first_failure = first_failure or _skip(secret, error.problem.message, wanted=True)
             continue
         if login.kind is not Kind.BASIC and isinstance(login.source, Credential):
             problems.append(
                 TokenNotRenewable(
                     secret.registry.hostname,
-                    f"secret {secret.name} holds a ready ECR token: it is used until it ends and cannot be renewed",
+                    f"secret {secret.name} contains a ready ECR token, which works until it expires and cannot be "
+                    "renewed",
                 )
             )
         return login
-    assert refused is not None  # noqa: S101 - there is no registry without a candidate
-    return refused
+    assert first_failure is not None  # noqa: S101 - there is no registry without a candidate
+    return first_failure
 
 
 def _login(secret: RegistrySecret, defaults: AwsDefaults) -> Login:
@@ -131,21 +136,25 @@ def _login(secret: RegistrySecret, defaults: AwsDefaults) -> Login:
         raise ProblemError(
             NativeUnsupported(
                 registry.hostname,
-                f"secret {secret.name} is runner-native (the AWS identity here), but {registry} is not an ECR registry",
+                f"secret {secret.name} is runner-native (this environment's AWS identity), but {registry} is not an "
+                "ECR registry",
             )
         )
     if kind is Kind.BASIC:
-        return Login(registry, secret, kind, _given(secret))
+        return Login(registry, secret, kind, _user_and_password(secret))
     if secret.username == ECR_USER and secret.password is not None:
         return Login(registry, secret, kind, _ready_token(secret))
     return Login(registry, secret, kind, _identity(secret, kind, defaults))
 
 
 def _kind(secret: RegistrySecret) -> Kind:
-    """Only an explicit kind sends an ECR token to a host that is not ECR's; AWS keys go nowhere else either."""
+    """Return how the secret's password is obtained.
+
+    Security: an ECR token or AWS keys go to a host that is not ECR only if the secret sets the kind explicitly.
+    """
     ecr = secret.registry.ecr
     if secret.kind in (Kind.ECR, Kind.ECR_PUBLIC) and ecr is not None:
-        # The host name knows better which of ECR's two tokens it takes.
+        # ECR and ECR Public take different tokens. The host name decides which, even against the secret's kind.
         return Kind.ECR_PUBLIC if ecr.public else Kind.ECR
     if secret.kind is not Kind.AUTO:
         return secret.kind
@@ -156,14 +165,14 @@ def _kind(secret: RegistrySecret) -> Kind:
         raise ProblemError(
             _invalid(
                 secret,
-                f"AWS keys for {secret.registry}, which is not an ECR host name: set kind to ecr and give the region "
+                f"AWS keys for {secret.registry}, which is not an ECR host name: set kind to ecr and set the region "
                 "(or to basic, to send the keys there as a password)",
             )
         )
     return Kind.BASIC
 
 
-def _given(secret: RegistrySecret) -> Credential:
+def _user_and_password(secret: RegistrySecret) -> Credential:
     if secret.username is None or secret.password is None:
         raise ProblemError(_invalid(secret, "username and password are required"))
     return Credential(secret.username, secret.password)
@@ -175,8 +184,9 @@ def _identity(secret: RegistrySecret, kind: Kind, defaults: AwsDefaults) -> AwsI
     region = ECR_PUBLIC_REGION if public else ecr.region if ecr else secret.region or defaults.region
     if region is None:
         raise ProblemError(
-            _invalid(secret, f"region is missing: {secret.registry} does not tell it, nor does aws.region")
+            _invalid(secret, f"region is missing: {secret.registry} does not contain it, and aws.region is not set")
         )
+    # aws.role_arn is for the environment's own identity. A secret's own keys may not be allowed to assume it.
     role_arn = secret.role_arn or (defaults.role_arn if secret.native else None)
     return AwsIdentity(region, public, _keys(secret), role_arn, secret.external_id if role_arn else None)
 
@@ -192,12 +202,12 @@ def _keys(secret: RegistrySecret) -> AwsKeys | None:
 
 
 def _ready_token(secret: RegistrySecret) -> Credential:
-    assert secret.password is not None  # noqa: S101 - the caller looked
+    assert secret.password is not None  # noqa: S101 - the caller has checked this
     return Credential(ECR_USER, secret.password, expires_at=_expiry(secret.password))
 
 
 def _expiry(token: Sensitive) -> datetime | None:
-    """When an ECR token ends, as it tells itself: it is base64 of JSON with the epoch second in `expiration`."""
+    """Read the expiry from an ECR token: it is base64 of JSON, with epoch seconds in `expiration`."""
     try:
         expiration = json.loads(base64.b64decode(token.reveal(), validate=True))["expiration"]
         return datetime.fromtimestamp(int(expiration), UTC)
@@ -206,12 +216,12 @@ def _expiry(token: Sensitive) -> datetime | None:
 
 
 def _shadowed(chosen: RegistrySecret, candidates: Sequence[RegistrySecret]) -> list[Problem]:
-    """A notice for each enabled secret after the chosen one; those before it have a problem of their own."""
+    """Return a notice for each enabled secret after the chosen one. Those before it have a problem already."""
     return [
         SecretShadowed(
             other.subject,
-            f"secret {other.name} ({other.scope}) is not used: {chosen.name} ({chosen.scope}) serves "
-            f"{other.registry} too and comes first",
+            f"secret {other.name} ({other.scope}) is not used: {chosen.name} ({chosen.scope}) also serves "
+            f"{other.registry} and takes precedence",
         )
         for other in candidates[candidates.index(chosen) + 1 :]
         if other.enabled

@@ -1,4 +1,4 @@
-"""Registry host names: what people type, what Docker keys its logins by, and which of them are ECR."""
+"""Registry host names: what people type, which key Docker uses for the login, and which hosts belong to ECR."""
 
 import re
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Final
 
 DOCKER_HUB: Final = "docker.io"
 _HUB_ALIASES: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
-# The one key under which Docker looks up its own registry (docker/cli, registry/config.go: IndexServer).
+# The only key under which Docker looks up the login for Docker Hub (docker/cli, registry/config.go: IndexServer).
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 _HUB_API: Final = "registry-1.docker.io"
 _HTTPS: Final = 443
 
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-# One slash of two is a slip that would else leave a host named `https`.
+# `https:/` with one slash is a common typo. Without this pattern, the host would be `https`.
 _SCHEME: Final = re.compile(r"https?:/+|(?:[a-z][a-z0-9+.-]*:)?//")
 _BRACKETED: Final = re.compile(r"(\[[0-9a-f:.]*\])(?::(.*))?")
 
@@ -31,12 +31,12 @@ ECR_PUBLIC_REGION: Final = "us-east-1"
 
 
 class HostnameError(ValueError):
-    """A registry host name that Docker could not use; the text says why."""
+    """The text is not a registry host name that Docker can use. The message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class EcrHost:
-    """What an ECR host name tells: whose registry it is, and which region's token it takes."""
+    """The parts of an ECR host name: the owner's account, and the region that issues the registry's tokens."""
 
     account: str | None
     region: str
@@ -45,18 +45,18 @@ class EcrHost:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """One registry by its canonical name: lower case, no scheme, no path, the port kept."""
+    """One registry, by its canonical name: in lower case, without scheme and path, with the port if there is one."""
 
     hostname: str
 
     @property
     def docker_key(self) -> str:
-        """The key under which Docker looks up this registry's login, and what `docker login` takes."""
+        """The key under which Docker looks up this registry's login, and the argument for `docker login`."""
         return _HUB_KEY if self.hostname == DOCKER_HUB else self.hostname
 
     @property
     def api_host(self) -> str:
-        """Host and port that answer `/v2/` for this registry."""
+        """The host and port that serve `/v2/` for this registry."""
         return _HUB_API if self.hostname == DOCKER_HUB else self.hostname
 
     @property
@@ -71,7 +71,7 @@ class Registry:
 
     @property
     def ecr(self) -> EcrHost | None:
-        """What the name says if it is an ECR host name (a port does not make it another registry)."""
+        """The parts of the name, if it is an ECR host name with or without a port."""
         host = self.host
         if host in _ECR_PUBLIC:
             return EcrHost(account=None, region=ECR_PUBLIC_REGION, public=True)
@@ -85,13 +85,13 @@ class Registry:
 
 
 def parse_hostname(text: str) -> Registry:
-    """The registry that a person meant by `text`.
+    """Parse a registry as people type it.
 
-    Spaces around it, a scheme, a path and one trailing dot are cut, the case is lowered, a port is kept, and the
-    names under which people know Docker Hub become `docker.io`.
+    Removes surrounding spaces, a scheme, a path and one trailing dot. Converts to lower case and keeps a port. All
+    common names of Docker Hub become `docker.io`.
 
     Raises:
-        HostnameError: what is left is no host name.
+        HostnameError: the rest is not a host name.
     """
     rest = text.strip().lower()
     scheme = _SCHEME.match(rest)
@@ -101,7 +101,7 @@ def parse_hostname(text: str) -> Registry:
     if not rest:
         raise HostnameError("hostname is empty")
     if "@" in rest:
-        raise HostnameError("hostname holds a user name; give it in the field username")
+        raise HostnameError("hostname contains a user name; put it into the field username")
     host, port = _split_port(rest)
     host = host.removesuffix(".")
     _check(host, port)
@@ -125,6 +125,6 @@ def _check(host: str, port: str) -> None:
         except AddressValueError:
             raise HostnameError("hostname has brackets, but no IPv6 address in them") from None
     elif len(host) > 253 or not _HOST.fullmatch(host):  # noqa: PLR2004 - the DNS's own limit
-        raise HostnameError("hostname is not a host name: letters, digits, dots and hyphens, and a port if any")
+        raise HostnameError("hostname is not a host name: use letters, digits, dots and hyphens, and optionally a port")
     if port and not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65535):  # noqa: PLR2004 - TCP's own limits
         raise HostnameError("hostname has a port that is not a number from 1 to 65535")

@@ -1,4 +1,4 @@
-"""When a token is due, and how late it is: pure functions of the token's times and `now`."""
+"""Decides when to renew a token, and how urgent that is. Pure functions of the token's times and `now`."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -6,43 +6,41 @@ from typing import Final
 from agent.model.problem import Severity
 
 SPREAD: Final = 0.1
-"""The share by which `renewal.fraction` is moved at most, so that a fleet does not renew in one moment."""
+"""The maximum jitter, as a share of `renewal.fraction`. It keeps a fleet from renewing at the same moment."""
 
 LATEST: Final = 0.95
-"""The share of a token's life after which it is too late, wherever `renewal.fraction` and the spread put it."""
+"""A token is renewed before this share of its life has passed, whatever `renewal.fraction` and the jitter are."""
 
 RESERVE: Final = 0.25
-"""The share of a token's life, its last, in which a renewal that is due is not put off any more."""
+"""The last share of a token's life. In it, a due renewal is not deferred any more."""
 
-LEEWAY: Final = 1 / 6
-"""The share of what is left before that by which it may be put off: half an hour, where a 12-hour token is half used.
+SLACK_SHARE: Final = 1 / 6
+"""The share of the time until then by which a due renewal may be deferred.
 
-AWS then serves those first who have no token."""
+For a 12-hour token that is half used, this is half an hour. Environments without a token are then served first."""
 
 
 def renew_at(
     obtained_at: datetime, expires_at: datetime, *, fraction: float, jitter: float, floor: timedelta
 ) -> datetime:
-    """The moment to renew a token.
+    """Return the time to renew a token.
 
     Args:
-        obtained_at: when AWS gave it, by our clock.
-        expires_at: when it ends, by AWS's word; may lie in the past (stand-ins, a wrong clock).
+        obtained_at: when AWS issued it, by our clock.
+        expires_at: when it expires, as AWS reports it; may lie in the past (AWS emulators, a wrong clock).
         fraction: the share of its life after which it is renewed.
-        jitter: from -1 to 1, drawn once per token.
-        floor: the least time between two renewals, so that a token born expired does not spin.
+        jitter: from -1 to 1, chosen at random once per token.
+        floor: the minimum time between two renewals. Without it, a token that is expired from the start would loop.
     """
     life = expires_at - obtained_at
     return obtained_at + max(life * min(fraction * (1 + SPREAD * jitter), LATEST), floor)
 
 
 def slack(obtained_at: datetime, expires_at: datetime, now: datetime, urgent_window: timedelta) -> timedelta:
-    """How long a renewal that is due may be put off; zero in the token's last quarter, in `urgent_window`, and later.
-
-    A clock that was set back lends no token more life than it was given.
-    """
+    """Return how long a due renewal may be deferred: zero in the token's last quarter and in `urgent_window`."""
     life = expires_at - obtained_at
-    return max(min(expires_at - now, life) - max(RESERVE * life, urgent_window), timedelta()) * LEEWAY
+    # `min`: if the clock was set back, the token still does not live longer than it was issued for.
+    return max(min(expires_at - now, life) - max(RESERVE * life, urgent_window), timedelta()) * SLACK_SHARE
 
 
 def expired(expires_at: datetime | None, now: datetime) -> bool:
@@ -50,5 +48,5 @@ def expired(expires_at: datetime | None, now: datetime) -> bool:
 
 
 def severity_of_failing(expires_at: datetime, now: datetime, urgent_window: timedelta) -> Severity:
-    """A failing renewal is an error in the last `urgent_window` of the token's life, before it a warning."""
+    """Return the severity of a failing renewal: error in the last `urgent_window` of the token's life, else warning."""
     return Severity.ERROR if expires_at - now <= urgent_window else Severity.WARNING

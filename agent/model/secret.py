@@ -1,4 +1,4 @@
-"""A registry secret: parsed once, at the border, and never printed."""
+"""A registry secret. It is parsed and checked once, when it enters the agent, and never printed."""
 
 import re
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _FALSE: Final = frozenset({"false", "0", "no", "off"})
 
 
 class Scope(StrEnum):
-    """Who gave the secret; the first named wins where two are for one registry."""
+    """The level that the secret was defined at. If two secrets serve one registry, the earlier member wins."""
 
     USER = "user"
     PROJECT = "project"
@@ -36,7 +36,7 @@ class Scope(StrEnum):
 
 
 class Kind(StrEnum):
-    """How the password for `docker login` comes about."""
+    """How the agent gets the password for `docker login`."""
 
     AUTO = "auto"
     BASIC = "basic"
@@ -46,9 +46,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RegistrySecret:
-    """One secret as its source gave it, checked.
+    """One checked secret.
 
-    `origin` is the file, variable or address it came from; with the name it is the subject of its warnings.
+    `origin` is the file, variable or address that it comes from. Origin and name form the subject of its warnings.
     """
 
     name: str
@@ -70,7 +70,7 @@ class RegistrySecret:
 
     @property
     def native(self) -> bool:
-        """Whether the platform's own AWS identity is meant."""
+        """Whether the login uses the platform's own AWS identity."""
         return self.username == RUNNER_NATIVE
 
     @property
@@ -79,16 +79,16 @@ class RegistrySecret:
 
 
 def parse_secret(value: object, origin: str, label: str, default_name: str | None = None) -> RegistrySecret:
-    """The secret in one JSON object.
+    """Parse the secret in one JSON object.
 
     Args:
-        value: the object, as decoded from JSON; any shape.
-        origin: file, variable or address, without anything secret.
-        label: what stands for the name in a warning while the name is not known, such as `[2]`.
-        default_name: followed by `-<host>` the name of a secret whose format has none.
+        value: the decoded JSON; it may have any shape.
+        origin: the file, variable or address, without anything secret.
+        label: what warnings show instead of the name while it is not known, such as `[2]`.
+        default_name: if the format has no names, the name is `default_name`, followed by `-<host>`.
 
     Raises:
-        SecretInvalid: what is wrong, by field; never a value of one.
+        SecretInvalid: which field is wrong and how, never its value.
     """
     fields = _Fields(value, origin, label)
     registry = fields.registry()
@@ -113,7 +113,8 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
 
 def _check_login(secret: RegistrySecret, fields: "_Fields") -> None:
     if secret.username is not None and ":" in secret.username:
-        raise ProblemError(fields.invalid("username holds a colon, which no registry login can carry"))
+        raise ProblemError(fields.invalid("username contains a colon, which a registry login cannot have"))
+    # On ECR, a role or the platform's identity replaces the password.
     ecr = secret.kind in (Kind.ECR, Kind.ECR_PUBLIC) or (secret.kind is Kind.AUTO and secret.registry.ecr is not None)
     if secret.username is None and secret.password is None and secret.role_arn is not None and ecr:
         return
@@ -124,7 +125,7 @@ def _check_login(secret: RegistrySecret, fields: "_Fields") -> None:
 
 
 class _Fields:
-    """The fields of one object, each read as what it must be."""
+    """Reads the fields of one object, each with the type that it must have."""
 
     def __init__(self, value: object, origin: str, label: str) -> None:
         self._origin = origin
@@ -160,20 +161,20 @@ class _Fields:
         return name
 
     def text(self, field: str) -> str | None:
-        """The field without control characters; None where it is missing, null or empty."""
+        """Return a field without control characters. A field that is missing, null or empty is None."""
         text = self._string(field)
         if text is not None and field != "hostname" and _CONTROL.search(text):
-            raise ProblemError(self.invalid(f"{field} holds a control character, such as a line break"))
+            raise ProblemError(self.invalid(f"{field} contains a control character, such as a line break"))
         return text
 
     def sensitive(self, field: str) -> Sensitive | None:
-        """The field as a secret; line ends after it are cut, as `docker login --password-stdin` does."""
+        """Return a field as a secret, without line ends after it. `docker login --password-stdin` cuts them too."""
         text = self._string(field)
         if text is None:
             return None
         text = text.rstrip("\r\n")
         if _CONTROL.search(text):
-            raise ProblemError(self.invalid(f"{field} holds a control character, such as a line break"))
+            raise ProblemError(self.invalid(f"{field} contains a control character, such as a line break"))
         return Sensitive(text) if text.strip() else None
 
     def matching(self, field: str, pattern: re.Pattern[str], meaning: str) -> str | None:
@@ -206,10 +207,11 @@ class _Fields:
         if value is None or value == "":
             return None
         if not isinstance(value, str):
-            raise ProblemError(self.invalid(f"{field} must be a text"))
+            raise ProblemError(self.invalid(f"{field} must be a string"))
         if len(value) > _LONGEST:
             raise ProblemError(self.invalid(f"{field} is longer than {_LONGEST} characters"))
         try:
+            # JSON can hold lone surrogates, which nothing can write to a pipe or a file.
             value.encode()
         except UnicodeEncodeError:
             raise ProblemError(self.invalid(f"{field} is not valid Unicode")) from None

@@ -1,4 +1,4 @@
-"""Secrets that platforms give in the environment."""
+"""Reads secrets from environment variables: the agent's own, and those of Codespaces and Gitpod."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,13 +17,14 @@ _FIELDS: Final = {"SERVER": "hostname", "USER": "username", "PASSWORD": "passwor
 
 
 def read_environment(environ: Mapping[str, str]) -> ParseResult:
-    """Everything in REGISTRY_AGENT_SECRETS, `<NAME>_CONTAINER_REGISTRY_*` and GITPOD_IMAGE_AUTH."""
-    return ParseResult.joined(_readings(environ))
+    """Parse REGISTRY_AGENT_SECRETS, `<NAME>_CONTAINER_REGISTRY_*` and GITPOD_IMAGE_AUTH."""
+    return ParseResult.joined(_results(environ))
 
 
-def _readings(environ: Mapping[str, str]) -> Iterator[ParseResult]:
+def _results(environ: Mapping[str, str]) -> Iterator[ParseResult]:
     if environ.get(SECRETS):
         yield read_document(environ[SECRETS], SECRETS, SECRETS)
+    # Compose files pass on variables that nobody set, with an empty value. Those do not count.
     matches = (_CODESPACES.fullmatch(variable) for variable, value in environ.items() if value)
     for name in sorted({match[1] for match in matches if match}):
         yield one(partial(_codespaces, name, environ))

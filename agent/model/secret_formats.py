@@ -1,4 +1,4 @@
-"""The formats in which secrets are written down, each read into `RegistrySecret`s; no fault quotes a content."""
+"""Reads secrets in all supported formats. No error message quotes the content."""
 
 import base64
 import json
@@ -14,18 +14,18 @@ from agent.model.registry import HostnameError, parse_hostname
 from agent.model.secret import RegistrySecret, parse_secret
 
 FIELDS: Final = frozenset({field.name for field in fields(RegistrySecret)} - {"registry", "origin"} | {"hostname"})
-"""What a secret's JSON object may hold, and the files in a secret's subdirectory."""
+"""The keys of a secret's JSON object. They are also the file names in a secret's subdirectory."""
 
 MOST_SECRETS: Final = 1000
-"""Of one document; more are a mistake, or somebody's attempt to keep the agent busy."""
+"""The limit for one document. More secrets are a mistake, or an attempt to overload the agent."""
 
-# Docker keeps the two halves of a browser login to its Hub beside the real entry; neither is a password.
+# For a browser login to Docker Hub, Docker keeps two tokens next to the real entry. Neither is a password.
 _HUB_TOKENS: Final = ("/access-token", "/refresh-token")
 
 
 @dataclass(frozen=True, slots=True)
 class ParseResult:
-    """What one file, variable or answer gave. A bad item costs itself; `failed` says that all of it was unusable."""
+    """The secrets of one file, variable or answer. Bad items only become problems; `failed`: nothing is usable."""
 
     secrets: tuple[RegistrySecret, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -36,8 +36,8 @@ class ParseResult:
         return cls(problems=(SecretInvalid(origin, f"{origin} {fault}"),), failed=True)
 
     @classmethod
-    def joined(cls, readings: Iterable["ParseResult"]) -> "ParseResult":
-        parts = tuple(readings)
+    def joined(cls, results: Iterable["ParseResult"]) -> "ParseResult":
+        parts = tuple(results)
         return cls(
             tuple(secret for part in parts for secret in part.secrets),
             tuple(problem for part in parts for problem in part.problems),
@@ -47,23 +47,23 @@ class ParseResult:
 
 @dataclass(frozen=True, slots=True)
 class FetchResult:
-    """What an address answered: `reading` None where nothing changed since `etag`."""
+    """The answer of `secrets.url`. `parsed` is None if nothing changed since `etag`."""
 
     parsed: ParseResult | None
     etag: str | None
 
 
 class DocumentError(ValueError):
-    """A text that is not JSON of the wanted form; says where, and quotes nothing."""
+    """The text is not JSON of the expected form. The message shows where, and quotes nothing."""
 
 
 def read_document(text: str, origin: str, stem: str) -> ParseResult:
-    """One secret, a list of them, `{"secrets": [...]}`, or Docker's `{"auths": {...}}`.
+    """Parse one secret, a list of secrets, `{"secrets": [...]}`, or Docker's `{"auths": {...}}`.
 
     Args:
-        text: JSON.
+        text: the JSON text.
         origin: the file, variable or address.
-        stem: followed by `-<host>` the name of a secret in Docker's format, which has none.
+        stem: Docker's format has no names. There the name is `stem`, followed by `-<host>`.
     """
     try:
         value = decode(text)
@@ -74,23 +74,23 @@ def read_document(text: str, origin: str, stem: str) -> ParseResult:
     if not isinstance(value, dict) or not value.keys() & {"secrets", "auths"}:
         return one(partial(parse_secret, value, origin, stem))
     if not isinstance(value.get("secrets", []), list):
-        return ParseResult.failure(origin, "has secrets that are not a list")
+        return ParseResult.failure(origin, "has a key secrets that is not a list")
     if not isinstance(value.get("auths", {}), dict):
-        return ParseResult.failure(origin, "has auths that are not an object")
+        return ParseResult.failure(origin, "has a key auths that is not an object")
     docker = [
         one(partial(_docker, host, entry, origin, stem))
         for host, entry in islice(value.get("auths", {}).items(), MOST_SECRETS)
         if not host.endswith(_HUB_TOKENS)
     ]
-    beyond = left_out(len(value.get("auths", {})), origin)
-    return ParseResult.joined([_items(value.get("secrets", []), origin), *docker, *beyond])
+    excess = left_out(len(value.get("auths", {})), origin)
+    return ParseResult.joined([_items(value.get("secrets", []), origin), *docker, *excess])
 
 
 def read_answer(text: str, origin: str) -> ParseResult:
-    """`{"secrets": [...]}` and nothing else.
+    """Parse `{"secrets": [...]}`, the only form that `secrets.url` may return.
 
     Raises:
-        DocumentError: another form.
+        DocumentError: the text has another form.
     """
     value = decode(text)
     if not isinstance(value, dict) or not isinstance(value.get("secrets"), list):
@@ -99,10 +99,13 @@ def read_answer(text: str, origin: str) -> ParseResult:
 
 
 def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> ParseResult:
-    """A subdirectory's files, content by name: one secret, whose name is `directory-<host>` if it gives none."""
+    """Parse the files of a subdirectory (content by name) as one secret. Its default name is `directory-<host>`.
+
+    A faulty subdirectory counts as failed, because a program may still be writing it.
+    """
     values = {name: content.removesuffix("\n").removesuffix("\r") for name, content in contents.items()}
-    reading = one(partial(parse_secret, values, origin, directory, directory))
-    return ParseResult(problems=reading.problems, failed=True) if reading.problems else reading
+    result = one(partial(parse_secret, values, origin, directory, directory))
+    return ParseResult(problems=result.problems, failed=True) if result.problems else result
 
 
 def one(parse: Callable[[], RegistrySecret]) -> ParseResult:
@@ -113,34 +116,34 @@ def one(parse: Callable[[], RegistrySecret]) -> ParseResult:
 
 
 def decode(text: str) -> Any:
-    """The value of a JSON text.
+    """Decode a JSON text.
 
     Raises:
-        DocumentError: not JSON, or JSON that two readers would understand differently.
+        DocumentError: it is not JSON, or two parsers could understand it differently.
     """
     if not text.strip():
         raise DocumentError("is empty")
     try:
         return json.loads(text, object_pairs_hook=_no_repetition, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        # Its message may quote the text.
+        # The message of the cause may quote the text, so it is dropped.
         raise DocumentError(f"is not JSON (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
         raise DocumentError("is nested too deeply") from None
     except DocumentError:
         raise
     except ValueError:
-        raise DocumentError("holds a number that is too long") from None
+        raise DocumentError("contains a number that is too long") from None
 
 
 def login_of(auth: str) -> tuple[str, str]:
-    """User name and password in the base64 of `user:password`.
+    """Return user name and password from the base64 of `user:password`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: `auth` is something else.
     """
     packed = "".join(auth.split())
-    # Padding is often lost on the way through a variable.
+    # Padding is often lost when the text passes through a variable.
     user, colon, password = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).decode().partition(":")
     if not colon:
         raise ValueError("no colon")
@@ -148,23 +151,23 @@ def login_of(auth: str) -> tuple[str, str]:
 
 
 def _items(values: list[Any], origin: str) -> ParseResult:
-    readings = [
+    results = [
         one(partial(parse_secret, value, origin, f"[{index}]")) for index, value in enumerate(values[:MOST_SECRETS])
     ]
-    return ParseResult.joined([*readings, *left_out(len(values), origin)])
+    return ParseResult.joined([*results, *left_out(len(values), origin)])
 
 
 def left_out(number: int, origin: str) -> list[ParseResult]:
-    """A warning for each of a million would be the agent's whole work."""
+    """Return one warning for all secrets over the limit. One warning for each could overload the agent."""
     if number <= MOST_SECRETS:
         return []
     subject = f"{origin}#[{MOST_SECRETS}]"
-    message = f"{origin} holds {number} secrets: those after the first {MOST_SECRETS} are left out"
+    message = f"{origin} contains {number} secrets; the agent uses only the first {MOST_SECRETS}"
     return [ParseResult(problems=(SecretInvalid(subject, message),))]
 
 
 def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
-    """One entry of Docker's `auths`: `auth` beats `username` and `password`, as it does in Docker."""
+    """Parse one entry of Docker's `auths`. `auth` takes precedence over `username` and `password`, as in Docker."""
     label = _label(host, stem)
     if not isinstance(entry, Mapping):
         raise ProblemError(_invalid(origin, label, "is not an object"))
@@ -176,11 +179,15 @@ def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
             raise ProblemError(_invalid(origin, label, "has an auth that is not the base64 of user:password")) from None
     if not password and (entry.get("identitytoken") or entry.get("registrytoken")):
         raise ProblemError(
-            _invalid(origin, label, "holds only a token of Docker's own; give it a user name and a password")
+            _invalid(origin, label, "contains only a token for Docker itself; add a user name and a password")
         )
     if not username and not password:
         raise ProblemError(
-            _invalid(origin, label, "holds no login; it may be in a credential helper, which does not come along")
+            _invalid(
+                origin,
+                label,
+                "contains no login; a credential helper may hold it, which the agent cannot read",
+            )
         )
     return parse_secret({"hostname": host, "username": username, "password": password}, origin, label, stem)
 
@@ -189,7 +196,7 @@ def _label(host: str, stem: str) -> str:
     try:
         return f"{stem}-{parse_hostname(host)}"
     except HostnameError:
-        # What is not a host name may hold anything, a password before an @ too.
+        # A key that is not a host name may contain anything, even a password before an @.
         return stem
 
 
@@ -205,4 +212,4 @@ def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(_name: str) -> Any:
-    raise DocumentError("holds a number that JSON does not know (NaN or Infinity)")
+    raise DocumentError("contains a number that is not JSON (NaN or Infinity)")

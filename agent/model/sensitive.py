@@ -1,4 +1,4 @@
-"""A value that must never print."""
+"""A secret value that cannot be printed by accident."""
 
 import hmac
 from typing import Final, final
@@ -6,7 +6,7 @@ from typing import Final, final
 
 @final
 class Sensitive:
-    """A secret text. `str`, `repr`, `format`, logging and JSON show nothing of it; only `reveal()` does."""
+    """A secret string. Only `reveal()` returns it. `str`, `repr`, `format`, logging and JSON show nothing of it."""
 
     __slots__ = ("_value",)
 
@@ -25,6 +25,7 @@ class Sensitive:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sensitive):
             return NotImplemented
+        # Constant time, so the duration of a comparison reveals nothing.
         ours, theirs = (v.encode("utf-8", "surrogatepass") for v in (self._value, other._value))
         return hmac.compare_digest(ours, theirs)
 
@@ -32,4 +33,4 @@ class Sensitive:
         return hash(self._value)
 
     def __reduce__(self) -> str:
-        raise TypeError("a Sensitive value is not pickled")
+        raise TypeError("a Sensitive value cannot be pickled")

@@ -1,4 +1,4 @@
-"""The status document (schema `registry-agent/status/v1`) at one revision, and the words that sum it up."""
+"""The status document (schema `registry-agent/status/v1`) at one revision, and its one-line summary."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ SCHEMA: Final = "registry-agent/status/v1"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What stays the same as long as the process lives."""
+    """Facts about the process that never change while it runs."""
 
     version: str
     start_id: str
@@ -36,7 +36,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything that the status document says, at one revision."""
+    """The content of the status document at one revision."""
 
     process: Process
     revision: int = 0
@@ -49,7 +49,7 @@ class Snapshot:
 
     @property
     def etag(self) -> str:
-        """Weak, since `now` and `uptime_s` move without a new revision."""
+        """The ETag. It is weak, because `now` and `uptime_s` change without a new revision."""
         return f'W/"{self.process.start_id}-{self.revision}"'
 
     @property
@@ -61,7 +61,7 @@ class Snapshot:
         return summary(self.registries, self.warnings)
 
     def as_json(self, now: datetime, uptime_s: float) -> dict[str, Any]:
-        """The status document; `now` aware, `uptime_s` in seconds."""
+        """Return the status document. `now` must be aware; `uptime_s` is in seconds."""
         process = self.process
         return {
             "schema": SCHEMA,
@@ -91,12 +91,12 @@ def condition(warnings: Iterable[OpenWarning]) -> Condition:
 
 
 def summary(registries: Iterable[RegistryStatus], warnings: Iterable[OpenWarning]) -> str:
-    """One line, such as `2 of 3 registries logged in, 1 warning`."""
+    """Return a summary on one line, such as `2 of 3 registries logged in, 1 warning`."""
     states = [registry.state for registry in registries]
     if not states:
         parts = ["no registry secrets"]
     else:
-        # Always in the plural: people's scripts read this line, too.
+        # Always plural, because scripts read this line too.
         parts = [f"{states.count(State.LOGGED_IN)} of {len(states)} registries logged in"]
     severities = [warning.severity for warning in warnings]
     for severity in (Severity.ERROR, Severity.WARNING):

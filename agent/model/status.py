@@ -1,4 +1,4 @@
-"""What the status document is made of: frozen values for phase, tools, registries, warnings."""
+"""The parts of the status document, as frozen values: phase, tools, registries, warnings."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ CLEARED_KEPT: Final = 50
 
 
 class Phase(StrEnum):
-    """`running` begins when every registry was attempted once or skipped."""
+    """The phase of the agent. `running` begins when every registry was attempted once or skipped."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -26,7 +26,7 @@ class Condition(StrEnum):
 
 
 class State(StrEnum):
-    """Where a registry's login stands."""
+    """The state of a registry's login."""
 
     PENDING = "pending"
     LOGGED_IN = "logged_in"
@@ -45,7 +45,7 @@ class Engine(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program on PATH: where, and which version it says it is. Both None: it is not there."""
+    """A program on PATH: its path, and the version that it prints. Both are None if it is not there."""
 
     path: str | None = None
     version: str | None = None
@@ -65,7 +65,7 @@ class Tools:
         docker, aws = (
             {
                 "present": tool.present,
-                # The name of a directory on PATH may hold anything.
+                # The name of a directory on PATH may contain control characters.
                 "path": tool.path and printable(tool.path, 4096),
                 "version": tool.version,
             }
@@ -76,7 +76,7 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class RegistryStatus:
-    """One registry's row. Times are aware and in UTC; None is null."""
+    """One registry in the status document. Times are aware and in UTC. None becomes null."""
 
     hostname: str
     secret: str
@@ -120,7 +120,7 @@ class RegistryStatus:
 
 @dataclass(frozen=True, slots=True)
 class OpenWarning:
-    """A problem that is true now, since when, and how often it was seen."""
+    """A problem that exists now, since when, and how often it was reported."""
 
     code: str
     severity: Severity
@@ -183,7 +183,7 @@ class ClockJumps:
 
 
 def rfc3339(moment: datetime | None) -> str | None:
-    """UTC with a Z, to the second; None stays None."""
+    """Format a time in UTC with a Z, to the second. None stays None."""
     if moment is None:
         return None
     return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

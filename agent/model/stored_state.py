@@ -1,4 +1,4 @@
-"""What must outlive a restart of the agent: which stored logins are its own, and who said no until when."""
+"""The state that survives a restart of the agent: which stored logins are its own, and which were refused."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,9 +8,9 @@ from agent.model.problem import RetryClass
 
 @dataclass(frozen=True, slots=True)
 class StoredLogin:
-    """The login that the agent keeps for one registry.
+    """The login that the agent stored for one registry.
 
-    `digests` are keyed hashes of it, the newest first, and of those that it kept there before.
+    `digests` are keyed hashes of this login and of the logins that the agent stored there before, the newest first.
     """
 
     docker_key: str
@@ -20,7 +20,7 @@ class StoredLogin:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A login that was refused or put off: with what (a fingerprint), why, and when it may be tried again (UTC)."""
+    """A login that was refused or deferred: the fingerprint of its credential, the reason, the next attempt (UTC)."""
 
     fingerprint: str
     code: str

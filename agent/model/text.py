@@ -1,4 +1,4 @@
-"""Outside text made fit for a message: one line, printable, short."""
+"""Makes text from outside safe for messages: on one line, printable, short."""
 
 import re
 from typing import Final
@@ -7,7 +7,8 @@ CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202
 
 
 def printable(text: str, limit: int = 300) -> str:
-    """`text` on one line, without control characters, terminal escapes or direction marks, cut at `limit`."""
+    """Return `text` on one line, without control characters, escapes and direction marks, cut off at `limit`."""
+    # The slice keeps the cost of a huge text low.
     line = CONTROL.sub(" ", text[: limit * 4]).strip()
-    # Also where the rest was let go first: half a secret is known for one by the cut.
+    # Always mark the cut, also after the slice above: the redaction recognizes a cut secret by the mark.
     return line if len(line) <= limit and len(text) <= limit * 4 else line[: limit - 1] + "…"

@@ -1,4 +1,4 @@
-"""Which login Docker finds in a config.json, and one login put in or taken out."""
+"""Which login Docker finds in a config.json, and how one login is added or removed."""
 
 import base64
 import json
@@ -46,12 +46,12 @@ def auth(text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("entry", [OURS, THEIRS, TOKEN, Entry("u", Sensitive(""))])
-def test_an_entry_survives_the_file(entry: Entry) -> None:
+def test_an_encoded_entry_decodes_to_itself(entry: Entry) -> None:
     assert decode_entry(encode_entry(entry), "k") == entry
 
 
-def test_a_token_stands_in_the_file_as_docker_writes_it() -> None:
-    """docker/cli keeps the user name with an empty password, and the token beside it."""
+def test_an_identity_token_is_written_as_docker_writes_it() -> None:
+    """docker/cli stores the user name with an empty password, and the token in its own field."""
     assert encode_entry(TOKEN) == {**auth("me:"), "identitytoken": "refresh"}
 
 
@@ -66,7 +66,7 @@ def test_a_helpers_token_is_the_same_login_without_its_user_name() -> None:
     "data", [b"", b" \n", b"{}", b'{"auths": null}', b'{"auths": {"a": null}, "credsStore": null}']
 )
 def test_an_empty_file_is_an_empty_document(data: bytes) -> None:
-    """Docker reads a file of no bytes as one without logins."""
+    """Docker treats an empty file as one without logins."""
     assert entries(parse_config(data)) == {}
 
 
@@ -87,8 +87,8 @@ def test_an_empty_file_is_an_empty_document(data: bytes) -> None:
         ('{"auths": {}} {"auths": {}}', "line 1"),
     ],
 )
-def test_a_file_that_docker_could_not_use_is_refused_with_what_is_wrong(text: str, names: str) -> None:
-    """The fault names the place, never a value."""
+def test_a_file_that_docker_cannot_use_is_refused_with_the_reason(text: str, names: str) -> None:
+    """The message shows the location, never a value."""
     with pytest.raises(ConfigError, match=names) as caught:
         parse_config(text.encode())
     assert "hunter2" not in str(caught.value)
@@ -102,7 +102,7 @@ def test_the_store_is_the_exact_helper_then_the_general_one_then_the_file() -> N
     assert store_of({}, "ghcr.io") is None
 
 
-def test_docker_finds_the_exact_key_before_an_old_one() -> None:
+def test_an_exact_key_takes_precedence_over_an_old_one() -> None:
     document = {"auths": {"https://ghcr.io/v2/": encode_entry(THEIRS)}}
     assert find(document, "ghcr.io") == ("https://ghcr.io/v2/", THEIRS)
     placed = place(document, "ghcr.io", OURS, always)
@@ -111,8 +111,8 @@ def test_docker_finds_the_exact_key_before_an_old_one() -> None:
     assert find(document, "io") is None
 
 
-def test_a_marker_is_no_login() -> None:
-    """With a helper Docker keeps an empty entry, and then looks under no other key."""
+def test_a_marker_is_not_a_login() -> None:
+    """If a helper has the login, Docker keeps an empty entry in the file. Then it looks under no other key."""
     document = {"auths": {"ghcr.io": {}, "https://ghcr.io": encode_entry(THEIRS)}}
     assert find(document, "ghcr.io") is None
 
@@ -123,19 +123,19 @@ def test_plain_fields_are_read_as_docker_reads_them() -> None:
     assert find(place(document, "b.example", OURS, always), "a.example") is not None
 
 
-def test_somebody_elses_entry_is_left_as_it_is() -> None:
+def test_an_entry_that_is_not_ours_does_not_change() -> None:
     document = {"auths": {"ghcr.io": encode_entry(THEIRS)}}
     assert place(document, "ghcr.io", OURS, never) is document
     assert mark(document, "ghcr.io", never) is document
     assert remove(document, "ghcr.io", never) is document
 
 
-def test_a_login_that_is_there_changes_nothing() -> None:
+def test_storing_a_login_that_is_already_there_changes_nothing() -> None:
     document = {"auths": {"ghcr.io": {"username": "me", "password": "s3cret:é"}}}
     assert place(document, "ghcr.io", OURS, always) is document
 
 
-def test_a_marker_replaces_our_own_plain_login_only() -> None:
+def test_a_marker_replaces_only_our_own_login() -> None:
     document = {"auths": {"ghcr.io": {**encode_entry(OURS), "email": "a@b"}}}
     marked = mark(document, "ghcr.io", always)
     assert marked == {"auths": {"ghcr.io": {"email": "a@b"}}}
@@ -182,10 +182,8 @@ DOCUMENTS = st.builds(
 
 
 @given(DOCUMENTS, KEYS, ENTRIES)
-def test_a_login_put_in_and_taken_out_leaves_everything_else_as_it_was(
-    written: dict[str, Any], key: str, entry: Entry
-) -> None:
-    """Every key that is not ours keeps its value and its place; ours is what Docker then finds."""
+def test_adding_and_removing_a_login_changes_nothing_else(written: dict[str, Any], key: str, entry: Entry) -> None:
+    """Every key that is not ours keeps its value and its position. Docker then finds our login."""
     document = parse_config(json.dumps(written).encode())
     placed = parse_config(format_config(place(document, key, entry, always)))
     found = find(placed, key)
@@ -202,7 +200,7 @@ def test_a_login_put_in_and_taken_out_leaves_everything_else_as_it_was(
         }
 
 
-def test_the_helpers_that_a_file_names_and_what_it_says_they_keep() -> None:
+def test_the_helpers_in_a_file_and_the_keys_that_they_store() -> None:
     document = {
         "auths": {"ghcr.io": {}, "plain.example": {}, "quay.io": {}},
         "credHelpers": {"quay.io": "exact", "gone.example": "exact", "plain.example": ""},
@@ -213,7 +211,7 @@ def test_the_helpers_that_a_file_names_and_what_it_says_they_keep() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "asked"),
+    ("key", "is_looked_up"),
     [
         ("ghcr.io", True),
         ("127.0.0.1:5000", True),
@@ -226,6 +224,6 @@ def test_the_helpers_that_a_file_names_and_what_it_says_they_keep() -> None:
         ("\ud800.example", False),
     ],
 )
-def test_which_keys_docker_asks_for(key: str, asked: bool) -> None:
-    """As it is spelt: under another spelling of the same registry Docker finds nothing in a helper."""
-    assert is_docker_key(key) is asked
+def test_which_keys_docker_looks_up(key: str, is_looked_up: bool) -> None:
+    """The exact spelling counts. A helper finds nothing under another spelling of the same registry."""
+    assert is_docker_key(key) is is_looked_up

@@ -1,4 +1,4 @@
-"""JSON that comes out as it went in."""
+"""JSON is read and written without loss."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @given(VALUES)
 def test_any_json_survives_a_round_trip(value: Any) -> None:
-    """What is not ours in a configuration file is written back with the same meaning, in the same order."""
+    """Everything in a configuration file that is not ours keeps its meaning and its order."""
     written = format_json(parse_json(json.dumps(value).encode()))
     again = json.loads(written)
     assert again == value
@@ -28,12 +28,12 @@ def test_any_json_survives_a_round_trip(value: Any) -> None:
 
 @pytest.mark.parametrize("number", ["1" * 5000, "1.10", "0.1000000000000000055511151231257827", "-0", "1E400"])
 def test_a_number_keeps_its_digits(number: str) -> None:
-    """No number passes through a float, nor through an int of limited length."""
+    """Numbers are not converted to a float, or to an int of limited length."""
     assert format_json(parse_json(number.encode())) == number.encode()
 
 
-def test_it_is_written_as_docker_writes_it() -> None:
-    """Tabs, a space after the colon, empty objects closed at once, no line end at the end."""
+def test_the_format_is_the_one_of_docker() -> None:
+    """Tabs, a space after the colon, empty objects on one line, no line end at the end."""
     assert (
         format_json({"auths": {"a": {"auth": "é"}, "b": {}}, "l": [True, None, []]})
         == (
@@ -43,8 +43,8 @@ def test_it_is_written_as_docker_writes_it() -> None:
     )
 
 
-def test_objects_under_a_key_that_stands_twice_are_one() -> None:
-    """Docker's decoder reads both `auths` into one map, so neither may be dropped."""
+def test_objects_under_a_duplicate_key_are_merged() -> None:
+    """Docker's decoder reads both `auths` into one map, so neither may be lost."""
     assert parse_json(b'{"a": {"x": "1"}, "a": {"y": "2"}, "b": "1", "b": "2"}') == {
         "a": {"x": "1", "y": "2"},
         "b": "2",
@@ -54,8 +54,8 @@ def test_objects_under_a_key_that_stands_twice_are_one() -> None:
 @pytest.mark.parametrize(
     "data", [b"{", b"{} x", b'{"a": NaN}', b"[-Infinity]", b'"\xff"', b"\xef\xbb\xbf{}", b"[" * 100_000, b"\0"]
 )
-def test_what_is_not_json_is_refused_without_being_quoted(data: bytes) -> None:
-    """The fault tells where, and carries nothing of the file, which holds passwords."""
+def test_invalid_json_is_refused_and_not_quoted(data: bytes) -> None:
+    """The message shows the location. It contains nothing from the file, which may hold passwords."""
     with pytest.raises(JsonError) as caught:
         parse_json(b'{"hunter2": "hunter2", "x": ' + data)
     assert "hunter2" not in str(caught.value)
@@ -64,8 +64,8 @@ def test_what_is_not_json_is_refused_without_being_quoted(data: bytes) -> None:
         parse_json(data)
 
 
-def test_what_is_nested_too_deeply_to_be_written_is_refused() -> None:
-    """A file that can be read but not written is a fault, not a crash."""
+def test_a_value_that_is_nested_too_deeply_is_refused() -> None:
+    """A file that can be read but not written causes an error, not a crash."""
     deep: list[Any] = []
     for _ in range(10_000):
         deep = [deep]

@@ -1,4 +1,4 @@
-"""From secrets to logins: which secret serves a registry, and how its password comes about."""
+"""The plan: which secret serves a registry, and how the agent gets its password."""
 
 import base64
 import json
@@ -26,68 +26,68 @@ def secret(name: str = "one", hostname: str = "ghcr.io", **fields: Any) -> Regis
     return parse_secret(value, "team.json", "[0]")
 
 
-def plan(*secrets: RegistrySecret, exclude: tuple[str, ...] = (), **defaults: str) -> Plan:
+def plan_for(*secrets: RegistrySecret, exclude: tuple[str, ...] = (), **defaults: str) -> Plan:
     return make_plan(secrets, exclude, AwsDefaults(**defaults))
 
 
-def served(given: Plan) -> list[tuple[str, str]]:
-    return [(login.registry.hostname, login.secret.name) for login in given.logins]
+def served(plan: Plan) -> list[tuple[str, str]]:
+    return [(login.registry.hostname, login.secret.name) for login in plan.logins]
 
 
 def test_each_registry_is_served_once() -> None:
-    """Names that mean one registry are one registry."""
-    given = plan(secret("hub-a", "docker.io"), secret("hub-b", "https://index.docker.io/v1/"), secret("ghcr"))
-    assert sorted(served(given)) == [("docker.io", "hub-a"), ("ghcr.io", "ghcr")]
+    """Different names of one registry count as one registry."""
+    plan = plan_for(secret("hub-a", "docker.io"), secret("hub-b", "https://index.docker.io/v1/"), secret("ghcr"))
+    assert sorted(served(plan)) == [("docker.io", "hub-a"), ("ghcr.io", "ghcr")]
 
 
 @given(st.permutations(["zzz:user", "bbb:project", "aaa:project", "aaa:organization"]))
 def test_user_beats_project_beats_organization_then_the_lower_name(order: list[str]) -> None:
-    """In whatever order they come; each of the others gets a notice of its own."""
-    given = plan(*(secret(name, scope=scope) for name, scope in (each.split(":") for each in order)))
-    assert served(given) == [("ghcr.io", "zzz")]
-    assert [type(problem) for problem in given.problems] == [SecretShadowed] * 3
-    without_user = plan(
+    """The order of the secrets does not matter. Each secret that is not used gets its own notice."""
+    plan = plan_for(*(secret(name, scope=scope) for name, scope in (each.split(":") for each in order)))
+    assert served(plan) == [("ghcr.io", "zzz")]
+    assert [type(problem) for problem in plan.problems] == [SecretShadowed] * 3
+    without_user = plan_for(
         *(secret(*each.split(":")[:1], scope=each.split(":")[1]) for each in order if "user" not in each)
     )
     assert [login.secret.scope for login in without_user.logins] == ["project"]
     assert served(without_user) == [("ghcr.io", "aaa")]
 
 
-def test_a_disabled_secret_is_shown_and_hides_no_other() -> None:
-    """It is skipped on a person's wish; an enabled one of lower rank serves, without a notice."""
+def test_a_disabled_secret_is_shown_but_does_not_hide_another() -> None:
+    """It is skipped because a person chose so. An enabled secret of lower rank is used, without a notice."""
     off = secret("off", scope="user", enabled=False)
-    (skipped,) = plan(off).skipped
+    (skipped,) = plan_for(off).skipped
     assert (skipped.secret.name, skipped.wanted) == ("off", False)
-    both = plan(off, secret("low", scope="organization"))
+    both = plan_for(off, secret("low", scope="organization"))
     assert (served(both), both.skipped, both.problems) == ([("ghcr.io", "low")], (), ())
 
 
-def test_an_excluded_registry_is_left_alone() -> None:
-    """By any of its names, and without a complaint about its secrets."""
-    given = plan(secret("aaa", "docker.io"), secret("bbb", "docker.io"), exclude=("https://Hub.Docker.com/",))
-    assert (given.logins, given.problems) == ((), ())
-    assert [skip.wanted for skip in given.skipped] == [False]
+def test_an_excluded_registry_is_skipped() -> None:
+    """Any of its names works in the list, and its secrets get no warnings."""
+    plan = plan_for(secret("aaa", "docker.io"), secret("bbb", "docker.io"), exclude=("https://Hub.Docker.com/",))
+    assert (plan.logins, plan.problems) == ((), ())
+    assert [skip.wanted for skip in plan.skipped] == [False]
 
 
-def test_a_secret_that_cannot_be_used_gives_way_to_the_next() -> None:
-    """It is told why, and is not called shadowed beside."""
+def test_if_a_secret_cannot_be_used_the_next_one_is() -> None:
+    """The first one gets a problem with the reason, and no notice that it is shadowed."""
     native = secret("native", scope="user", username="runner-native")
-    given = plan(native, secret("low", scope="organization"))
-    assert served(given) == [("ghcr.io", "low")]
-    assert [type(problem) for problem in given.problems] == [NativeUnsupported]
+    plan = plan_for(native, secret("low", scope="organization"))
+    assert served(plan) == [("ghcr.io", "low")]
+    assert [type(problem) for problem in plan.problems] == [NativeUnsupported]
 
 
-def test_secrets_that_all_cannot_be_used_are_one_skipped_registry() -> None:
-    """Each has its own problem, none is called shadowed."""
-    given = plan(secret("aaa", username="runner-native"), secret("bbb", username=KEY_ID))
-    assert (given.logins, [skip.secret.name for skip in given.skipped]) == ((), ["aaa"])
-    assert [type(problem) for problem in given.problems] == [NativeUnsupported, SecretInvalid]
+def test_if_no_secret_can_be_used_the_registry_is_skipped() -> None:
+    """Each secret has its own problem, and none is reported as shadowed."""
+    plan = plan_for(secret("aaa", username="runner-native"), secret("bbb", username=KEY_ID))
+    assert (plan.logins, [skip.secret.name for skip in plan.skipped]) == ((), ["aaa"])
+    assert [type(problem) for problem in plan.problems] == [NativeUnsupported, SecretInvalid]
 
 
 def test_a_password_is_used_as_it_is() -> None:
-    """On ECR too, where the user name is none of AWS's."""
+    """Also on ECR, if the user name is not one that AWS uses."""
     for hostname in ("ghcr.io", ECR):
-        (login,) = plan(secret(hostname=hostname)).logins
+        (login,) = plan_for(secret(hostname=hostname)).logins
         assert (login.kind, login.source) == (Kind.BASIC, Credential("bot", Sensitive("hunter2")))
 
 
@@ -135,11 +135,11 @@ NO_LOGIN: dict[str, Any] = {"username": None, "password": None}
         ),
     ],
 )
-def test_whose_identity_asks_for_the_token(fields: dict[str, Any], kind: Kind, identity: AwsIdentity) -> None:
-    """The host name tells the region, else the secret, else aws.region; aws.role_arn is for runner-native alone."""
-    given = plan(secret(**{"hostname": ECR, **fields}), region="eu-north-1", role_arn=DEFAULT_ROLE)
-    (login,) = given.logins
-    assert (login.kind, login.source, given.problems) == (kind, identity, ())
+def test_which_identity_requests_the_token(fields: dict[str, Any], kind: Kind, identity: AwsIdentity) -> None:
+    """The region comes from the host name, else the secret, else aws.region. aws.role_arn is only for runner-native."""
+    plan = plan_for(secret(**{"hostname": ECR, **fields}), region="eu-north-1", role_arn=DEFAULT_ROLE)
+    (login,) = plan.logins
+    assert (login.kind, login.source, plan.problems) == (kind, identity, ())
 
 
 @pytest.mark.parametrize(
@@ -152,19 +152,19 @@ def test_whose_identity_asks_for_the_token(fields: dict[str, Any], kind: Kind, i
         ({"hostname": ECR, "role_arn": ROLE}, "username must be runner-native"),
     ],
 )
-def test_an_aws_secret_that_cannot_work_is_told_why(fields: dict[str, Any], words: str) -> None:
-    """It is skipped, and nothing of it goes to that registry."""
-    given = plan(secret(**fields))
-    (problem,) = given.problems
+def test_an_aws_secret_that_cannot_work_gets_a_reason(fields: dict[str, Any], words: str) -> None:
+    """It is skipped, and nothing from it is sent to that registry."""
+    plan = plan_for(secret(**fields))
+    (problem,) = plan.problems
     assert isinstance(problem, SecretInvalid)
     assert words in problem.message
     assert "hunter2" not in problem.message
-    assert (given.logins, [skip.wanted for skip in given.skipped]) == ((), [True])
+    assert (plan.logins, [skip.wanted for skip in plan.skipped]) == ((), [True])
 
 
-def test_runner_native_elsewhere_is_not_supported() -> None:
-    """Its subject is the registry."""
-    (problem,) = plan(secret(username="runner-native")).problems
+def test_runner_native_is_supported_only_on_ecr() -> None:
+    """The subject of the warning is the registry."""
+    (problem,) = plan_for(secret(username="runner-native")).problems
     assert problem.key == ("native_unsupported", "ghcr.io")
 
 
@@ -174,22 +174,22 @@ def ecr_token(**fields: Any) -> str:
 
 @pytest.mark.parametrize("fields", [{"hostname": ECR}, {"hostname": "public.ecr.aws"}, {"kind": "ecr"}])
 def test_a_ready_token_is_used_with_a_notice(fields: dict[str, Any]) -> None:
-    """When it ends is read from the token itself."""
-    given = plan(secret(username="AWS", password=ecr_token(expiration=1767225600), **fields))
-    (login,) = given.logins
+    """The expiry is read from the token itself."""
+    plan = plan_for(secret(username="AWS", password=ecr_token(expiration=1767225600), **fields))
+    (login,) = plan.logins
     assert isinstance(login.source, Credential)
     assert login.source.username == "AWS"
     assert login.source.expires_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert login.source.renew_at is None
-    assert [type(problem) for problem in given.problems] == [TokenNotRenewable]
+    assert [type(problem) for problem in plan.problems] == [TokenNotRenewable]
 
 
 @pytest.mark.parametrize(
     "token",
     ["opaque", "=", ecr_token(), ecr_token(expiration="soon"), ecr_token(expiration=10**30), "bnVsbA==", "W10="],
 )
-def test_a_ready_token_that_tells_no_end_has_none(token: str) -> None:
-    """It is used all the same."""
-    (login,) = plan(secret(hostname=ECR, username="AWS", password=token)).logins
+def test_a_ready_token_without_an_expiry_is_used(token: str) -> None:
+    """The agent then does not know when it expires."""
+    (login,) = plan_for(secret(hostname=ECR, username="AWS", password=token)).logins
     assert isinstance(login.source, Credential)
     assert login.source.expires_at is None

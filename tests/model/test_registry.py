@@ -1,4 +1,4 @@
-"""Host names as people type them, and which of them are ECR's."""
+"""Host names as people type them, and which of them belong to ECR."""
 
 import pytest
 from hypothesis import example, given
@@ -40,8 +40,8 @@ HUB_KEY = "https://index.docker.io/v1/"
         ("Docker.IO:443", "docker.io"),
     ],
 )
-def test_what_people_type_becomes_one_name(typed: str, canonical: str) -> None:
-    """Spaces, scheme and path are cut, the case is lowered, the port is kept, Docker Hub has one name."""
+def test_typed_names_become_canonical(typed: str, canonical: str) -> None:
+    """Spaces, scheme and path are removed, the case is lowered, the port is kept, and Docker Hub has one name."""
     assert parse_hostname(typed).hostname == canonical
 
 
@@ -53,14 +53,14 @@ def test_what_people_type_becomes_one_name(typed: str, canonical: str) -> None:
         *("ünï.example", f"{'a' * 64}.io", ".".join(["a" * 60] * 5), "ghcr.io\\v2", "$HOST"),
     ],
 )
-def test_what_is_no_host_name_is_refused(typed: str) -> None:
-    """Docker could not use it."""
+def test_an_invalid_host_name_is_refused(typed: str) -> None:
+    """Docker cannot use it."""
     with pytest.raises(HostnameError):
         parse_hostname(typed)
 
 
-def test_a_login_in_the_host_name_is_refused_unseen() -> None:
-    """The reason does not repeat it."""
+def test_a_login_in_the_host_name_is_refused_and_not_shown() -> None:
+    """The error message does not repeat it."""
     with pytest.raises(HostnameError, match="user name") as caught:
         parse_hostname("https://bob:hunter2@ghcr.io")
     assert "hunter2" not in str(caught.value)
@@ -69,8 +69,8 @@ def test_a_login_in_the_host_name_is_refused_unseen() -> None:
 @given(st.text(max_size=80))
 @example("[::1%hunter2]:1")
 @example("https://https://a")
-def test_any_text_is_a_stable_name_or_a_fault_of_ours(text: str) -> None:
-    """A canonical name means itself, and nothing but a HostnameError is raised."""
+def test_any_text_is_a_stable_name_or_a_hostname_error(text: str) -> None:
+    """Parsing a canonical name returns the same name. No other exception is raised."""
     try:
         registry = parse_hostname(text)
     except HostnameError:
@@ -80,8 +80,8 @@ def test_any_text_is_a_stable_name_or_a_fault_of_ours(text: str) -> None:
     assert registry.port is None or registry.hostname.endswith(f":{registry.port}")
 
 
-def test_docker_really_uses_a_hub_login() -> None:
-    """Only under this key does Docker look for it; its API answers elsewhere."""
+def test_docker_hub_has_the_key_that_docker_looks_up() -> None:
+    """Docker finds a Docker Hub login only under this key. The API is on another host."""
     hub = parse_hostname("docker.io")
     assert (hub.docker_key, hub.api_host, hub.host, hub.port) == (
         HUB_KEY,
@@ -113,14 +113,14 @@ ACCOUNT = "123456789012"
         (f"{ACCOUNT}.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", "cn-north-1"),
     ],
 )
-def test_ecr_is_known_in_every_partition(hostname: str, region: str) -> None:
-    """FIPS and dual-stack names too."""
+def test_ecr_hosts_of_all_partitions_are_recognized(hostname: str, region: str) -> None:
+    """Also FIPS and dual-stack names."""
     assert parse_hostname(f"https://{hostname.upper()}/").ecr == EcrHost(ACCOUNT, region, public=False)
 
 
 @pytest.mark.parametrize("hostname", ["public.ecr.aws", "ecr-public.aws.com"])
-def test_ecr_public_is_known_by_both_names(hostname: str) -> None:
-    """Both take the token of us-east-1."""
+def test_ecr_public_is_recognized_by_both_names(hostname: str) -> None:
+    """Both need a token from us-east-1."""
     assert parse_hostname(hostname).ecr == EcrHost(None, "us-east-1", public=True)
 
 
@@ -140,11 +140,11 @@ def test_ecr_public_is_known_by_both_names(hostname: str) -> None:
         "ghcr.io",
     ],
 )
-def test_a_look_alike_is_not_ecr(hostname: str) -> None:
-    """No token goes there."""
+def test_a_similar_host_name_is_not_ecr(hostname: str) -> None:
+    """So no token is sent there."""
     assert parse_hostname(hostname).ecr is None
 
 
 def test_a_registry_prints_as_its_name() -> None:
-    """Messages name it."""
+    """Messages rely on this."""
     assert f"{Registry('ghcr.io')}" == "ghcr.io"

@@ -1,4 +1,4 @@
-"""A registry secret: checked at the border, never printed."""
+"""A registry secret is checked when it is parsed, and never printed."""
 
 import json
 import pickle
@@ -31,7 +31,7 @@ def fault(value: object) -> SecretInvalid:
 
 
 def test_every_field_is_read() -> None:
-    """And the defaults hold where there is none."""
+    """Missing fields get their defaults."""
     full = secret(
         hostname=ECR,
         username="ASIAIOSFODNN7EXAMPLE",
@@ -62,7 +62,7 @@ def test_every_field_is_read() -> None:
 
 
 def test_a_secret_never_prints() -> None:
-    """Not by repr, format or JSON, and it is not pickled."""
+    """Not by repr, format or JSON. It cannot be pickled either."""
     parsed = parse_secret(secret(session_token=PASSWORD), "team.json", "[2]")
     assert PASSWORD not in f"{parsed} {parsed!r} {parsed.password}"
     with pytest.raises(TypeError):
@@ -77,7 +77,7 @@ def test_a_secret_never_prints() -> None:
         ("text", "must be a JSON object"),
         (secret(hostname=None), "hostname is missing"),
         (secret(hostname=f"https://bot:{PASSWORD}@ghcr.io"), "user name"),
-        (secret(hostname=["ghcr.io"]), "hostname must be a text"),
+        (secret(hostname=["ghcr.io"]), "hostname must be a string"),
         (secret(name=""), "name is missing"),
         (secret(name="ab"), "3 to 127"),
         (secret(name="a" * 128), "3 to 127"),
@@ -85,11 +85,11 @@ def test_a_secret_never_prints() -> None:
         (secret(name="abc\n"), "control character"),
         (secret(username=None), "username is missing"),
         (secret(username="bob:x"), "colon"),
-        (secret(username=7), "username must be a text"),
+        (secret(username=7), "username must be a string"),
         (secret(password=""), "password is missing or empty"),
         (secret(password="\r\n"), "password is missing or empty"),
         (secret(password="   "), "password is missing or empty"),
-        (secret(password=f"{PASSWORD}\nX: y"), "password holds a control character"),
+        (secret(password=f"{PASSWORD}\nX: y"), "password contains a control character"),
         (secret(password=f"{PASSWORD}\ud800"), "not valid Unicode"),
         (secret(password=PASSWORD * 10_000), "longer than"),
         (secret(scope="team"), "scope must be one of user, project, organization"),
@@ -100,8 +100,8 @@ def test_a_secret_never_prints() -> None:
         (secret(username=None, password=None, role_arn=ROLE), "username is missing"),
     ],
 )
-def test_a_fault_is_told_by_file_and_name_without_a_value(value: object, words: str) -> None:
-    """Whatever is wrong, no password stands in the words."""
+def test_a_problem_shows_the_file_and_the_name_but_no_value(value: object, words: str) -> None:
+    """Whatever is wrong, the message contains no password."""
     problem = fault(value)
     assert words in problem.message
     assert "team.json" in problem.message
@@ -109,22 +109,22 @@ def test_a_fault_is_told_by_file_and_name_without_a_value(value: object, words: 
     assert PASSWORD not in f"{problem.message} {problem.subject} {problem!r}"
 
 
-def test_where_the_name_is_not_known_the_place_stands_for_it() -> None:
-    """`[2]` is the third of a list."""
+def test_without_a_name_the_problem_shows_the_position() -> None:
+    """`[2]` is the third item of a list."""
     assert fault({"hostname": "ghcr.io"}).subject == "team.json#[2]"
     assert fault(secret(hostname="")).subject == "team.json#team-ghcr"
 
 
-def test_a_format_without_names_gets_one() -> None:
-    """Its own name still comes first, and a strange file name is made printable."""
+def test_a_secret_without_a_name_gets_a_default_name() -> None:
+    """A name in the secret takes precedence. A file name with control characters is made printable."""
     nameless = secret(name=None, hostname="https://index.docker.io/v1/")
     assert parse_secret(nameless, "f", "x", "gitpod").name == "gitpod-docker.io"
     assert parse_secret(nameless, "f", "x", "a\x1b\udc80b").name == "a b-docker.io"
     assert parse_secret(secret(), "f", "x", "gitpod").name == "team-ghcr"
 
 
-def test_a_password_file_s_line_end_is_no_part_of_it() -> None:
-    """Editors put it there; spaces stay."""
+def test_the_line_end_of_a_password_file_is_removed() -> None:
+    """Editors add it. Spaces stay."""
     assert parse_secret(secret(password=" pass word \r\n"), "f", "x").password == Sensitive(" pass word ")
 
 
@@ -137,14 +137,14 @@ def test_a_password_file_s_line_end_is_no_part_of_it() -> None:
         {"hostname": "ghcr.io", "username": "runner-native", "password": "ignored"},
     ],
 )
-def test_ecr_needs_no_password_where_a_role_or_the_platform_stands_for_it(fields: dict[str, Any]) -> None:
-    """Everything else needs user name and password."""
+def test_ecr_needs_no_password_with_a_role_or_the_platforms_identity(fields: dict[str, Any]) -> None:
+    """All other logins need a user name and a password."""
     assert parse_secret(secret(**fields), "f", "x").registry.hostname == fields["hostname"]
 
 
 @pytest.mark.parametrize(("text", "enabled"), [("true", True), (" No ", False), ("", True), (None, True), ("0", False)])
-def test_a_flag_may_be_a_text(text: str | None, enabled: bool) -> None:
-    """In a subdirectory every field is a file."""
+def test_a_flag_may_be_a_string(text: str | None, enabled: bool) -> None:
+    """In a subdirectory, every field is a file with text."""
     assert parse_secret(secret(enabled=text), "f", "x").enabled is enabled
 
 
@@ -160,8 +160,8 @@ any_secret = st.fixed_dictionaries(
 
 
 @given(any_json | any_secret, st.none() | st.text(max_size=10))
-def test_any_object_is_a_secret_or_a_fault_of_ours(value: object, default_name: str | None) -> None:
-    """Nothing but SecretInvalid is raised, and what is accepted can be shown."""
+def test_any_object_is_a_secret_or_a_problem(value: object, default_name: str | None) -> None:
+    """Only SecretInvalid is raised, and every accepted value can be encoded."""
     try:
         parsed = parse_secret(value, "f", "x", default_name)
     except ProblemError as error:

@@ -1,4 +1,4 @@
-"""Secrets that platforms give in the environment."""
+"""Secrets in environment variables: the agent's own, and those of Codespaces and Gitpod."""
 
 import base64
 import json
@@ -13,8 +13,8 @@ from agent.model.secret_formats import ParseResult
 PASSWORD = "hunter2-hunter2"
 
 
-def logins(reading: ParseResult) -> list[tuple[str, str, str | None]]:
-    return [(secret.name, secret.registry.hostname, secret.username) for secret in reading.secrets]
+def logins(result: ParseResult) -> list[tuple[str, str, str | None]]:
+    return [(secret.name, secret.registry.hostname, secret.username) for secret in result.secrets]
 
 
 def auth(text: str) -> str:
@@ -26,18 +26,18 @@ def codespaces(name: str, **values: str) -> dict[str, str]:
     return {f"{name}_CONTAINER_REGISTRY_{part}": value for part, value in values.items()}
 
 
-def test_our_own_variable_holds_json() -> None:
-    """In any of the forms that a file may have."""
+def test_the_agents_own_variable_contains_json() -> None:
+    """In any form that a secret file may have."""
     secret = {"name": "one", "hostname": "ghcr.io", "username": "bot", "password": PASSWORD}
     for value in (secret, [secret], {"secrets": [secret]}):
         assert logins(read_environment({"REGISTRY_AGENT_SECRETS": json.dumps(value)})) == [("one", "ghcr.io", "bot")]
     docker = {"auths": {"ghcr.io": {"auth": auth(f"bot:{PASSWORD}")}}}
-    reading = read_environment({"REGISTRY_AGENT_SECRETS": json.dumps(docker)})
-    assert logins(reading) == [("REGISTRY_AGENT_SECRETS-ghcr.io", "ghcr.io", "bot")]
+    result = read_environment({"REGISTRY_AGENT_SECRETS": json.dumps(docker)})
+    assert logins(result) == [("REGISTRY_AGENT_SECRETS-ghcr.io", "ghcr.io", "bot")]
 
 
-def test_codespaces_sets_of_three_are_secrets() -> None:
-    """Each named after its prefix and host."""
+def test_three_codespaces_variables_are_one_secret() -> None:
+    """Its name is made of the prefix and the host."""
     environ = codespaces("TEAM") | codespaces("MY_HUB", SERVER="https://index.docker.io/v1/")
     assert logins(read_environment(environ)) == [
         ("MY_HUB-docker.io", "docker.io", "bot"),
@@ -47,45 +47,45 @@ def test_codespaces_sets_of_three_are_secrets() -> None:
 
 @pytest.mark.parametrize("missing", ["SERVER", "USER", "PASSWORD"])
 def test_an_incomplete_set_names_the_missing_variable(missing: str) -> None:
-    """Empty counts as missing; the complete set beside it works."""
-    reading = read_environment(codespaces("A_B", **{missing: ""}) | codespaces("C"))
-    (problem,) = reading.problems
+    """An empty variable counts as missing. A complete set next to it works."""
+    result = read_environment(codespaces("A_B", **{missing: ""}) | codespaces("C"))
+    (problem,) = result.problems
     assert f"A_B_CONTAINER_REGISTRY_{missing}" in problem.message
     assert problem.subject == "A_B_CONTAINER_REGISTRY_SERVER#A_B"
     assert PASSWORD not in problem.message
-    assert [name for name, *_ in logins(reading)] == ["C-ghcr.io"]
+    assert [name for name, *_ in logins(result)] == ["C-ghcr.io"]
 
 
-def test_variables_that_are_all_empty_are_not_there() -> None:
-    """Compose files pass such on."""
+def test_empty_variables_are_ignored() -> None:
+    """Compose files pass on unset variables with an empty value."""
     empty = codespaces("A", SERVER="", USER="", PASSWORD="") | {"REGISTRY_AGENT_SECRETS": "", "GITPOD_IMAGE_AUTH": ""}
     assert read_environment(empty) == ParseResult()
 
 
-def test_gitpod_s_list_is_read() -> None:
-    """With ports, spaces and empty items."""
+def test_gitpods_list_is_read() -> None:
+    """Items may have ports and spaces, and may be empty."""
     value = f"docker.io:{auth('a:x')}, registry.example.com:5000:{auth('b:y:z')},,[::1]:5000:{auth('c:z')}"
-    reading = read_environment({"GITPOD_IMAGE_AUTH": value})
-    assert logins(reading) == [
+    result = read_environment({"GITPOD_IMAGE_AUTH": value})
+    assert logins(result) == [
         ("gitpod-docker.io", "docker.io", "a"),
         ("gitpod-registry.example.com:5000", "registry.example.com:5000", "b"),
         ("gitpod-[::1]:5000", "[::1]:5000", "c"),
     ]
-    assert reading.problems == ()
+    assert result.problems == ()
 
 
 @pytest.mark.parametrize("item", [f"ghcr.io:{PASSWORD}", "ghcr.io", auth(f"bot:{PASSWORD}"), f"ghcr.io:{auth('bot:')}"])
-def test_a_bad_gitpod_item_costs_only_itself(item: str) -> None:
-    """And is told without its content."""
-    reading = read_environment({"GITPOD_IMAGE_AUTH": f"{item},quay.io:{auth('a:x')}"})
-    (problem,) = reading.problems
+def test_a_bad_gitpod_item_affects_no_other_item(item: str) -> None:
+    """The problem does not show its content."""
+    result = read_environment({"GITPOD_IMAGE_AUTH": f"{item},quay.io:{auth('a:x')}"})
+    (problem,) = result.problems
     assert problem.subject.startswith("GITPOD_IMAGE_AUTH#")
     assert PASSWORD not in problem.message
     assert item not in problem.message
-    assert [host for _, host, _ in logins(reading)] == ["quay.io"]
+    assert [host for _, host, _ in logins(result)] == ["quay.io"]
 
 
 @given(st.sampled_from(["REGISTRY_AGENT_SECRETS", "GITPOD_IMAGE_AUTH", "X_CONTAINER_REGISTRY_USER"]), st.text())
-def test_no_value_makes_it_fail(variable: str, value: str) -> None:
-    """Whatever stands in a variable is a secret or a fault."""
+def test_no_value_raises(variable: str, value: str) -> None:
+    """Any value of a variable becomes a secret or a problem."""
     assert isinstance(read_environment({variable: value}), ParseResult)

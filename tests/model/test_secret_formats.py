@@ -1,4 +1,4 @@
-"""The formats in which secrets are written down."""
+"""The formats of secrets."""
 
 import base64
 import json
@@ -39,31 +39,31 @@ def auth(text: str) -> str:
 
 
 @pytest.mark.parametrize("value", [[ONE, TWO], {"secrets": [ONE, TWO]}, {"secrets": [ONE, TWO], "version": 1}])
-def test_a_list_may_stand_alone_or_under_secrets(value: object) -> None:
-    """Both give the same."""
+def test_a_list_may_be_the_document_or_under_the_key_secrets(value: object) -> None:
+    """Both have the same result."""
     assert [login(secret)[:2] for secret in read(value).secrets] == [("one", "ghcr.io"), ("two", "quay.io")]
     assert read(value).problems == ()
 
 
-def test_one_secret_may_stand_alone() -> None:
-    """It comes from its file."""
+def test_a_document_may_be_a_single_secret() -> None:
+    """Its origin is the file."""
     (secret,) = read(ONE).secrets
     assert login(secret) == ("one", "ghcr.io", "bot", PASSWORD)
     assert secret.subject == "/s/team.json#one"
 
 
-def test_nothing_is_not_a_fault() -> None:
-    """An empty list, and Docker's file without logins."""
+def test_a_document_without_secrets_is_valid() -> None:
+    """For example an empty list, or Docker's file without logins."""
     for text in ("[]", '{"secrets": []}', '{"auths": {}}'):
         assert read(text) == ParseResult()
 
 
-def test_a_bad_item_costs_only_itself() -> None:
-    """Its place in the list stands for the name that it does not tell."""
-    reading = read([ONE, {"hostname": "x.io"}, 7, TWO])
-    assert [secret.name for secret in reading.secrets] == ["one", "two"]
-    assert [problem.subject for problem in reading.problems] == ["/s/team.json#[1]", "/s/team.json#[2]"]
-    assert not reading.failed
+def test_a_bad_item_affects_no_other_item() -> None:
+    """If it has no name, the problem shows its position in the list."""
+    result = read([ONE, {"hostname": "x.io"}, 7, TWO])
+    assert [secret.name for secret in result.secrets] == ["one", "two"]
+    assert [problem.subject for problem in result.problems] == ["/s/team.json#[1]", "/s/team.json#[2]"]
+    assert not result.failed
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_a_bad_item_costs_only_itself() -> None:
         ({"auth": auth("bot:p"), "identitytoken": "t"}, ("bot", "p")),
     ],
 )
-def test_docker_s_own_format_is_read(entry: object, expected: tuple[str, str]) -> None:
-    """`auth` beats the rest, as it does in Docker; the name is made of file and host."""
+def test_dockers_own_format_is_read(entry: object, expected: tuple[str, str]) -> None:
+    """`auth` takes precedence over the other fields, as in Docker. The name is made of the file and the host."""
     (secret,) = read({"auths": {"https://Registry.example.com:5000/v2/": entry}}).secrets
     assert login(secret) == ("team-registry.example.com:5000", "registry.example.com:5000", *expected)
 
 
 def test_a_docker_hub_login_keeps_only_its_real_entry() -> None:
-    """The two tokens that a browser login leaves beside it are no passwords."""
+    """A browser login leaves two tokens next to it, which are not passwords."""
     entries = {f"https://index.docker.io/v1/{end}": {"auth": auth(f"bot:{end}x")} for end in ("", "access-token")}
     (secret,) = read({"auths": entries}).secrets
     assert login(secret) == ("team-docker.io", "docker.io", "bot", "x")
@@ -99,22 +99,22 @@ def test_a_docker_hub_login_keeps_only_its_real_entry() -> None:
         ({"auth": auth(PASSWORD)}, "base64 of user:password"),
         ({"auth": base64.b64encode(b"\xff:\xff").decode()}, "base64 of user:password"),
         ({"username": "bot"}, "password is missing"),
-        ({"username": 1, "password": PASSWORD}, "username must be a text"),
+        ({"username": 1, "password": PASSWORD}, "username must be a string"),
         (PASSWORD, "not an object"),
     ],
 )
-def test_a_docker_entry_without_a_login_is_told(entry: object, words: str) -> None:
-    """The good ones beside it work."""
-    reading = read({"auths": {"ghcr.io": entry, "quay.io": {"auth": auth("bot:p")}}})
-    (problem,) = reading.problems
-    assert [secret.registry.hostname for secret in reading.secrets] == ["quay.io"]
+def test_a_docker_entry_without_a_login_is_reported(entry: object, words: str) -> None:
+    """Valid entries next to it work."""
+    result = read({"auths": {"ghcr.io": entry, "quay.io": {"auth": auth("bot:p")}}})
+    (problem,) = result.problems
+    assert [secret.registry.hostname for secret in result.secrets] == ["quay.io"]
     assert problem.subject == "/s/team.json#team-ghcr.io"
     assert words in problem.message
     assert PASSWORD not in problem.message
 
 
-def test_a_docker_key_with_a_password_in_it_is_not_repeated() -> None:
-    """What is not a host name may be anything."""
+def test_a_docker_key_that_contains_a_password_is_not_shown() -> None:
+    """A key that is not a host name may contain anything."""
     (problem,) = read({"auths": {f"https://bot:{PASSWORD}@ghcr.io": {"auth": auth("bot:p")}}}).problems
     assert PASSWORD not in problem.message + problem.subject
 
@@ -131,29 +131,29 @@ def test_a_docker_key_with_a_password_in_it_is_not_repeated() -> None:
         ("[" + "9" * 5000 + "]", "too long"),
         ("[NaN]", "NaN"),
         (f'{{"password": "{PASSWORD}", "password": "other"}}', "same key twice"),
-        (f'{{"secrets": "{PASSWORD}"}}', "secrets that are not a list"),
-        (f'{{"auths": ["{PASSWORD}"]}}', "auths that are not an object"),
+        (f'{{"secrets": "{PASSWORD}"}}', "secrets that is not a list"),
+        (f'{{"auths": ["{PASSWORD}"]}}', "auths that is not an object"),
     ],
 )
-def test_a_document_of_no_use_is_one_fault_that_quotes_nothing(text: str, words: str) -> None:
-    """Its subject is the file."""
-    reading = read(text)
-    (problem,) = reading.problems
-    assert (reading.failed, reading.secrets, problem.subject) == (True, (), "/s/team.json")
+def test_an_unusable_document_is_one_problem_that_quotes_nothing(text: str, words: str) -> None:
+    """The subject of the problem is the file."""
+    result = read(text)
+    (problem,) = result.problems
+    assert (result.failed, result.secrets, problem.subject) == (True, (), "/s/team.json")
     assert words in problem.message
     assert PASSWORD not in f"{problem!r}"
 
 
 @pytest.mark.parametrize("text", [f'"{PASSWORD}"', "null", "{}", '{"hostname": 1}'])
-def test_json_that_is_no_secret_is_a_fault_of_the_secret(text: str) -> None:
-    """With the file's stem for its name."""
+def test_json_that_is_not_a_secret_is_a_problem_of_the_secret(text: str) -> None:
+    """The secret's name is then the stem of the file."""
     (problem,) = read(text).problems
     assert problem.subject == "/s/team.json#team"
     assert PASSWORD not in problem.message
 
 
-def test_a_subdirectory_s_files_are_one_secret() -> None:
-    """One trailing newline is cut; its name is its own, or made of directory and host."""
+def test_the_files_of_a_subdirectory_are_one_secret() -> None:
+    """One trailing newline is removed. The name is in a file, or made of the directory and the host."""
     contents = {"hostname": "ghcr.io\n", "username": "bot\r\n", "password": f"{PASSWORD}\n", "enabled": "true\n"}
     (secret,) = read_fields(contents, "/s/team", "team").secrets
     assert login(secret) == ("team-ghcr.io", "ghcr.io", "bot", PASSWORD)
@@ -161,15 +161,15 @@ def test_a_subdirectory_s_files_are_one_secret() -> None:
     assert named.name == "mine"
 
 
-def test_a_subdirectory_without_a_password_failed() -> None:
-    """It may be half written."""
-    reading = read_fields({"hostname": "ghcr.io", "username": "bot", "password": ""}, "/s/team", "team")
-    assert reading.failed
-    assert [problem.subject for problem in reading.problems] == ["/s/team#team-ghcr.io"]
+def test_a_subdirectory_without_a_password_has_failed() -> None:
+    """A program may still be writing it."""
+    result = read_fields({"hostname": "ghcr.io", "username": "bot", "password": ""}, "/s/team", "team")
+    assert result.failed
+    assert [problem.subject for problem in result.problems] == ["/s/team#team-ghcr.io"]
 
 
 def test_an_answer_has_one_form() -> None:
-    """Anything but `{"secrets": [...]}` is the source's fault, not a secret's."""
+    """Anything but `{"secrets": [...]}` is a fault of the source, not of a secret."""
     assert [secret.name for secret in read_answer(json.dumps({"secrets": [ONE]}), "https://s").secrets] == ["one"]
     for text in ("[]", "{}", '{"secrets": {}}', "null", "<html>"):
         with pytest.raises(DocumentError):
@@ -177,7 +177,7 @@ def test_an_answer_has_one_form() -> None:
 
 
 def test_every_field_may_be_a_file() -> None:
-    """The interface's table."""
+    """The fields are those of the interface."""
     assert {
         *("name", "hostname", "username", "password", "scope", "enabled", "kind", "region"),
         *("role_arn", "external_id", "session_token"),
@@ -185,8 +185,8 @@ def test_every_field_may_be_a_file() -> None:
 
 
 @given(st.text(max_size=80) | st.text(alphabet='{}[]":,\\ \nabc019-', max_size=80))
-def test_any_text_is_read_or_refused(text: str) -> None:
-    """Nothing is raised."""
-    reading = read(text)
-    assert all(isinstance(problem, SecretInvalid) for problem in reading.problems)
-    assert all(isinstance(secret.password, Sensitive | None) for secret in reading.secrets)
+def test_any_text_becomes_secrets_or_problems(text: str) -> None:
+    """No exception is raised."""
+    result = read(text)
+    assert all(isinstance(problem, SecretInvalid) for problem in result.problems)
+    assert all(isinstance(secret.password, Sensitive | None) for secret in result.secrets)
