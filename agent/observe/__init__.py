@@ -1,1 +1,1 @@
-"""What people and machines read: the log, what is kept out of it, the metrics."""
+"""The log, the redaction of secrets, the timeline and the metrics."""

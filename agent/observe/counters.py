@@ -1,6 +1,6 @@
-"""What the log's events come to in numbers, for Prometheus: how often something came out how, and how long it took.
+"""Counts the log's events for Prometheus: outcomes, and how long they took.
 
-The log is the one place that hears of every outcome; so nobody counts beside it, and both cannot disagree.
+The log receives every outcome. Nothing else counts, so the log and the metrics cannot disagree.
 """
 
 from bisect import bisect_left
@@ -12,9 +12,9 @@ from typing import Any, Final
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 BOUNDS_S: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Of the durations: a local registry takes 0.1 s, a distant one a few, the longest deadline by default is 30 s."""
+"""Histogram bounds. A local registry takes 0.1 s, a distant one a few seconds; the longest default deadline is 30 s."""
 _REGISTRIES: Final = 2000
-"""More than are ever served at a time; of those that went long ago the counts are forgotten."""
+"""More registries than an agent ever serves. Beyond this number, the counts of the oldest ones are dropped."""
 _ENDS: Final[Mapping[str, tuple[str, str]]] = {
     "login.succeeded": ("login", SUCCEEDED),
     "login.failed": ("login", FAILED),
@@ -27,7 +27,7 @@ _ENDS: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(slots=True)
 class Durations:
-    """A histogram; `counts` has one more member than there are bounds, for what took longer."""
+    """A histogram. `counts` has one more item than `BOUNDS_S`, for everything above the last bound."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
     total_s: float = 0.0
@@ -38,7 +38,7 @@ class Durations:
 
 
 class Counters:
-    """Filled by the log before any level filters, so it counts the same whatever `log.level` is."""
+    """The counts. The log fills them before it filters by level, so `log.level` does not change them."""
 
     def __init__(self) -> None:
         self.attempts: Final[Counter[tuple[str, str]]] = Counter()
@@ -50,7 +50,7 @@ class Counters:
         }
 
     def count(self, event: MutableMapping[str, Any]) -> None:
-        """One event; most are of no account here."""
+        """Count one event. Most events do not matter here."""
         what, how = _ENDS.get(event.get("event", ""), (None, ""))
         if what is None:
             return
@@ -58,6 +58,7 @@ class Counters:
         if what == "login":
             self.attempts[event.get("registry", ""), outcome] += 1
             if len(self.attempts) > _REGISTRIES:
+                # A dict keeps the order of insertion, so the first key is the oldest.
                 del self.attempts[next(iter(self.attempts))]
         else:
             self.outcomes[what, outcome] += 1

@@ -1,4 +1,4 @@
-"""Every event that the agent logs, and the question that it answers. A test compares this list with docs/logs.md."""
+"""All events that the agent logs, with the question that each answers. A test compares them with docs/logs.md."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,7 @@
-"""What libraries log by themselves. Left alone it goes to stderr raw, with whatever an outside text in it quotes."""
+"""Turns the log records of libraries into events.
+
+Without this, they would go to stderr as they are, and the text from outside in them could contain a secret.
+"""
 
 import logging
 import traceback
@@ -14,20 +17,20 @@ class Log(Protocol):
 
 
 class LibraryLog(logging.Handler):
-    """Makes an event of each warning of a library; what it means for a registry is said elsewhere."""
+    """Logs one event per warning of a library. What it means for a registry is reported elsewhere."""
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
         self._log: Final = log
 
     def take(self) -> None:
-        """Be the one who is told, unless somebody else is already, as where tests run."""
+        """Become the root logger's handler, unless it has one already, as under pytest."""
         logging.basicConfig(handlers=[self], level=logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             message = record.getMessage()
-        except (TypeError, ValueError):  # arguments that do not fit: a fault of the library's own
+        except (TypeError, ValueError):  # the arguments do not match the format: a bug in the library
             message = str(record.msg)
         error = record.exc_info[1] if record.exc_info else None
         self._log.info(

@@ -1,4 +1,4 @@
-"""The log: structlog in front, a queue and a writer thread behind, so that a stalled reader never stops the loop."""
+"""The log: structlog, then a queue and a writer thread. A reader that stalls never blocks the event loop."""
 
 import contextlib
 import json
@@ -31,15 +31,15 @@ _TRACEBACK: Final = "exception"
 
 
 class Log:
-    """Owns the sink. `logger` is what the rest of the agent writes to; `recent` is what /v1/logs shows."""
+    """Owns the sink. The rest of the agent writes to `logger`, and /v1/logs shows `recent`."""
 
     def __init__(self, level: str, style: str, scrub: Callable[[str], str], environ: Mapping[str, str]) -> None:
-        with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
+        with contextlib.suppress(AttributeError):  # stdout may be another kind of stream, as in tests
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a text stream has it
         self._scrub: Final = scrub
         self._environ: Final = environ
         self._recent: Final[deque[str]] = deque(maxlen=KEPT)
-        self._writer: Final = _Writer(self._say_dropped)
+        self._writer: Final = _Writer(self._log_dropped)
         self.context: Final[dict[str, str]] = {}
         self.counters: Final = Counters()
         self.timeline: Final = Timeline(scrub)
@@ -53,11 +53,11 @@ class Log:
 
     @property
     def dropped(self) -> int:
-        """Lines lost since the start because stdout did not take them."""
+        """The number of lines lost since the start because stdout did not accept them."""
         return self._writer.dropped
 
     def configure(self, level: str, style: str) -> None:
-        """Take another level (`debug` to `error`) or style (`json`, `console`, `auto`)."""
+        """Set the level (`debug` to `error`) and the style (`json`, `console`, `auto`)."""
         self._level = LEVELS[level]
         terminal = sys.stdout.isatty()
         console = style == "console" or (style == "auto" and terminal)
@@ -66,17 +66,18 @@ class Log:
         self._prefixed = not console and _to_journal(self._environ)
 
     def recent(self, lines: int) -> list[str]:
-        """The last events, oldest first, as JSON lines; of every level from `log.level` up."""
+        """Return the last events as JSON lines, oldest first, at `log.level` and above."""
         return list(self._recent)[-lines:] if lines > 0 else []
 
     def close(self) -> None:
-        """Write what is queued, as far as stdout takes it within half a second."""
+        """Write the queued lines that stdout accepts within half a second."""
         self._writer.close()
 
-    def _say_dropped(self, lines: int) -> None:
+    def _log_dropped(self, lines: int) -> None:
         self.logger.warning("log.dropped", lines=lines)
 
     def _filter(self, _: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        # Before the level filter: metrics and the timeline need every event.
         self.counters.count(event)
         self.timeline.note(method, event)
         if LEVELS.get(method, 0) < self._level:
@@ -98,7 +99,7 @@ class Log:
         return _PRIORITY[method] + line if self._prefixed else line
 
     def _clean(self, value: object) -> object:
-        """Each text by itself: in the line that they make, a secret such as `,` would take the JSON apart."""
+        """Redact each string on its own. In the finished line, redacting a secret such as `,` would break the JSON."""
         match value:
             case None | bool() | int() | float():
                 return value
@@ -113,7 +114,7 @@ class Log:
 
 
 def _lines(traceback: str) -> str:
-    """Its end, which tells most, without what a terminal would obey."""
+    """Return the end of a traceback, its most useful part, without terminal control characters."""
     return "\n".join(CONTROL.sub(" ", line) for line in traceback[-_LINE // 4 :].split("\n"))
 
 
@@ -121,6 +122,7 @@ def _as_json(event: Mapping[str, object]) -> str:
     line = json.dumps(event, ensure_ascii=False)
     if len(line.encode()) <= _LINE:
         return line
+    # Too long for journald: shorten the fields that take more than an equal share.
     room = _LINE // len(event)
     texts = {name: json.dumps(value, ensure_ascii=False) for name, value in event.items()}
     # A character may take four bytes.
@@ -138,7 +140,7 @@ _COMMON: Final[tuple[Processor, ...]] = (
 
 
 def _to_journal(environ: Mapping[str, str]) -> bool:
-    """Whether stdout is the journal itself (systemd.exec(5), JOURNAL_STREAM): only it reads `<4>` prefixes."""
+    """Whether stdout is the journal (systemd.exec(5), JOURNAL_STREAM). Only the journal understands `<4>` prefixes."""
     try:
         found = os.fstat(sys.stdout.fileno())
     except (OSError, ValueError):
@@ -147,10 +149,10 @@ def _to_journal(environ: Mapping[str, str]) -> bool:
 
 
 class _Writer:
-    """Takes lines without ever waiting; a thread of its own writes them."""
+    """Accepts lines without waiting. Its own thread writes them."""
 
     def __init__(self, on_dropped: Callable[[int], None]) -> None:
-        """`on_dropped` hears of the lines lost so far, in the writer's thread, once there is room again."""
+        """The writer thread calls `on_dropped` with the number of lost lines, once there is room again."""
         self.dropped = 0
         self._on_dropped: Final = on_dropped
         self._queue: Final[queue.Queue[str | None]] = queue.Queue(_QUEUED)
@@ -171,15 +173,15 @@ class _Writer:
         self._thread.join(_FLUSH_S)
 
     def _write(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})  # it is for the loop's thread (cli/run.py)
-        told = 0
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})  # the loop's thread handles it (cli/run.py)
+        reported = 0
         while (line := self._queue.get()) is not None:
-            if self._print(line) and self.dropped > told and self._queue.empty():
-                told = self.dropped
-                self._on_dropped(told)
+            if self._print(line) and self.dropped > reported and self._queue.empty():
+                reported = self.dropped
+                self._on_dropped(reported)
 
     def _print(self, line: str) -> bool:
-        """Whether it was written; a full disk or a reader that went must not end the thread."""
+        """Write a line and return whether that worked. A full disk or a closed pipe must not end the thread."""
         try:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()

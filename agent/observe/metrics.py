@@ -1,4 +1,4 @@
-"""What Prometheus reads: the board's snapshot as metrics, made when they are asked for."""
+"""Renders the board's snapshot as Prometheus metrics, on each scrape."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -18,22 +18,22 @@ _PREFIX: Final = "registry_agent_"
 
 
 class Metrics:
-    """Renders snapshots, and what was counted. `dropped` gives the log lines lost so far."""
+    """Renders snapshots and counters. `dropped` returns the number of log lines lost so far."""
 
     def __init__(self, counters: Counters, dropped: Callable[[], int]) -> None:
         self._counters: Final = counters
         self._dropped: Final = dropped
 
     def render(self, snapshot: Snapshot) -> tuple[bytes, str]:
-        """Prometheus text and its content type. The first call loads the library, so call it in a thread."""
-        from prometheus_client import exposition  # noqa: PLC0415 - an agent that nobody scrapes never loads it
+        """Return the Prometheus text and its content type. The first call loads the library, so call it in a thread."""
+        from prometheus_client import exposition  # noqa: PLC0415 - without scrapes, the agent never loads it
 
         collector = _Collector(snapshot, self._counters, self._dropped())
         return exposition.generate_latest(collector), exposition.CONTENT_TYPE_PLAIN_0_0_4
 
 
 class _Collector:
-    """One snapshot, and the counts up to now, in the library's terms."""
+    """Converts one snapshot and the counts so far into the library's metrics."""
 
     def __init__(self, snapshot: Snapshot, counters: Counters, dropped: int) -> None:
         self._snapshot: Final = snapshot
@@ -49,17 +49,17 @@ class _Collector:
     def _agent(self) -> "Iterator[Metric]":
         snapshot = self._snapshot
         process = snapshot.process
-        yield _gauge("build_info", "The version that runs", ("version",), [((process.version,), 1)])
+        yield _gauge("build_info", "The version of the agent", ("version",), [((process.version,), 1)])
         yield _gauge("start_time_seconds", "When the agent started", (), [((), process.started_at.timestamp())])
         yield _one_of("phase", "1 for the phase that the agent is in", Phase, snapshot.phase)
         yield _one_of("condition", "1 for the condition that the agent is in", Condition, snapshot.condition)
         tools = snapshot.tools
         present = [(("docker",), float(tools.docker.present)), (("aws",), float(tools.aws.present))]
-        yield _gauge("tool_present", "1 where the program is on PATH", ("tool",), present)
+        yield _gauge("tool_present", "1 if the program is on PATH", ("tool",), present)
         yield _counter(
-            "clock_jumps", "How often the clock jumped, or the machine slept", (), [((), snapshot.clock.jumps)]
+            "clock_jumps", "How often the clock jumped or the machine was suspended", (), [((), snapshot.clock.jumps)]
         )
-        yield _counter("log_dropped", "Log lines lost because nobody read them", (), [((), self._dropped)])
+        yield _counter("log_dropped", "Log lines lost because nothing read them", (), [((), self._dropped)])
 
     def _warnings(self) -> "Iterator[Metric]":
         counts = Counter((warning.code, warning.severity.value) for warning in self._snapshot.warnings)
@@ -70,36 +70,36 @@ class _Collector:
         states = Counter(row.state for row in rows)
         yield _gauge("registries", "Registries in each state", ("state",), [((s.value,), states[s]) for s in State])
         by_row: list[tuple[str, str, Callable[[RegistryStatus], float | None]]] = [
-            ("logged_in", "1 while the login is good", lambda row: row.state is State.LOGGED_IN),
+            ("logged_in", "1 while the login is valid", lambda row: row.state is State.LOGGED_IN),
             (
                 "consecutive_failures",
                 "Attempts that failed since the last success",
                 lambda row: row.consecutive_failures,
             ),
             ("logged_in_timestamp_seconds", "When the last login worked", lambda row: _seconds(row.logged_in_at)),
-            ("expires_timestamp_seconds", "When the login ends", lambda row: _seconds(row.expires_at)),
-            ("renew_timestamp_seconds", "When the login is to be renewed", lambda row: _seconds(row.renew_at)),
+            ("expires_timestamp_seconds", "When the login expires", lambda row: _seconds(row.expires_at)),
+            ("renew_timestamp_seconds", "When the agent plans to renew the login", lambda row: _seconds(row.renew_at)),
         ]
         for name, meaning, value in by_row:
             samples = [((row.hostname,), number) for row in rows if (number := value(row)) is not None]
             yield _gauge(f"registry_{name}", meaning, ("hostname",), samples)
 
     def _outcomes(self) -> "Iterator[Metric]":
-        """What is rendered in a thread was counted in the loop: a copy is taken in one step."""
+        """Counters change in the event loop while a thread renders. `dict(...)` copies them in one step."""
         served = {row.hostname for row in self._snapshot.registries}
         attempts = [(names, number) for names, number in dict(self._counters.attempts).items() if names[0] in served]
         labels = ("hostname", "outcome")
-        yield _counter("registry_attempts", "Logins that ended, by warning code where they failed", labels, attempts)
+        yield _counter("registry_attempts", "Finished logins, by warning code if they failed", labels, attempts)
         outcomes = dict(self._counters.outcomes)
         for what, name, meaning in (
-            ("token", "token_requests", "ECR tokens asked for, by warning code where that failed"),
-            ("report", "pushes", "Pushes of the status, by warning code where they failed"),
+            ("token", "token_requests", "Requests for ECR tokens, by warning code if they failed"),
+            ("report", "pushes", "Pushes of the status, by warning code if they failed"),
         ):
             of_these = [((outcome,), number) for (kind, outcome), number in outcomes.items() if kind == what]
             yield _counter(name, meaning, ("outcome",), of_these)
         for what, name, meaning in (
-            ("login", "login_duration_seconds", "How long logins took, tokens and waiting for a place included"),
-            ("token", "token_duration_seconds", "How long AWS took to give an ECR token"),
+            ("login", "login_duration_seconds", "How long logins took, including tokens and waiting for a slot"),
+            ("token", "token_duration_seconds", "How long AWS took to issue an ECR token"),
             ("report", "push_duration_seconds", "How long the pushes of the status took"),
         ):
             yield self._histogram(what, name, meaning)
@@ -129,7 +129,7 @@ def _gauge(name: str, meaning: str, labels: tuple[str, ...], samples: _Samples) 
 
 
 def _counter(name: str, meaning: str, labels: tuple[str, ...], samples: _Samples) -> "Metric":
-    """The library adds `_total`."""
+    """Return a counter. The library adds `_total` to its name."""
     from prometheus_client.metrics_core import CounterMetricFamily  # noqa: PLC0415 - as above
 
     family = CounterMetricFamily(_PREFIX + name, meaning, labels=labels)

@@ -1,4 +1,4 @@
-"""The last wall between a secret and a reader: known secrets are taken out of every line, in the forms they take."""
+"""Masks known secrets in every line, in all encodings in which they can appear. This is the last line of defense."""
 
 import base64
 import html
@@ -16,22 +16,22 @@ from agent.model.text import CONTROL
 
 MASK: Final = "[redacted]"
 _SHORT: Final = 6
-"""Below this length a secret is masked only where it stands alone, or half of all words would go."""
+"""A shorter secret is masked only as a separate word. Otherwise, parts of many ordinary words would be masked."""
 _SHORTEST_CUT: Final = 4
 _SHOWN: Final = 8192
-"""No text that anybody is shown is longer; who gives keys may be hostile, and give endless ones."""
+"""No displayed text is longer. A hostile source could return endless keys, so learned secrets are cut here."""
 _LONG_TEXT: Final = 16 << 10
-"""From here on each form is searched by itself: to look up every place of a text would cost more than that."""
+"""In texts from this length on, each form is searched separately. Looking up each position would cost more there."""
 _CUT: Final = "…"
 _AWS_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """All forms of the secrets in use. Taken whole: a text is scrubbed in one thread while another brings a secret."""
+    """All forms of the known secrets. It is replaced as a whole: another thread may be scrubbing a text meanwhile."""
 
     forms: tuple[str, ...] = ()
-    """Sorted; without the short ones."""
+    """Sorted, without the short forms."""
     by_beginning: Mapping[str, Sequence[str]] = field(default_factory=dict)
     longest: int = 0
     short: re.Pattern[str] | None = None
@@ -50,17 +50,20 @@ class _Known:
         return cls(tuple(long), by_beginning, max(map(len, long), default=0), pattern)
 
     def found(self, text: str) -> set[str]:
-        """The forms in `text`, by how each begins: what a look costs does not grow with the number of secrets."""
+        """Return the forms in `text`.
+
+        Looks them up by their first characters, so the cost does not grow with the number of secrets.
+        """
         if len(text) > _LONG_TEXT:
             return {form for form in self.forms if form in text}
-        begins = {text[place : place + _SHORT] for place in range(len(text) - _SHORT + 1)}
+        begins = {text[start : start + _SHORT] for start in range(len(text) - _SHORT + 1)}
         return {
             form for begin in begins & self.by_beginning.keys() for form in self.by_beginning[begin] if form in text
         }
 
 
 class Scrubber:
-    """Knows the secrets in use, by who uses them, and masks them: raw, JSON-escaped, URL-encoded, in base64."""
+    """Masks the known secrets of all owners: raw, JSON-escaped, HTML-escaped, URL-encoded and in base64."""
 
     def __init__(self) -> None:
         self._values: dict[str, frozenset[str]] = {}
@@ -68,16 +71,16 @@ class Scrubber:
         self._known = _Known()
 
     def protect(self, values: Iterable[str], owner: str = "secrets") -> None:
-        """Replace the secrets that `owner` uses. What is no secret by itself (`runner-native`) is left out."""
+        """Replace the known secrets of `owner`. Values that are not secret (`runner-native`) are left out."""
         self._values = {**self._values, owner: frozenset(values) - {"", RUNNER_NATIVE}}
         known = frozenset().union(*self._values.values())
         self._forms_of = {value: self._forms_of.get(value) or frozenset(_forms(value)) for value in known}
         self._known = _Known.of({form for these in self._forms_of.values() for form in these})
 
     def scrub(self, text: str) -> str:
-        """`text` with every known secret masked, also one that was cut off by `…`."""
+        """Return `text` with every known secret masked, even one that was cut off with `…`."""
         known = self._known
-        # The longest first: one secret may hold another.
+        # The longest first, because one secret may contain another.
         for form in sorted(known.found(text), key=len, reverse=True):
             text = text.replace(form, MASK)
         if known.short is not None:
@@ -91,17 +94,17 @@ def _scrub_cut(text: str, known: _Known) -> str:
 
 
 def _scrub_end(text: str, known: _Known) -> str:
-    """`text` without the beginning of a secret that it ends with."""
+    """Mask the beginning of a secret at the end of `text`."""
     for length in range(min(len(text), known.longest), _SHORTEST_CUT - 1, -1):
         piece = text[-length:]
-        place = bisect_left(known.forms, piece)
-        if place < len(known.forms) and known.forms[place].startswith(piece):
+        index = bisect_left(known.forms, piece)
+        if index < len(known.forms) and known.forms[index].startswith(piece):
             return text[:-length] + MASK
     return text
 
 
 class LearnedSecrets:
-    """Has a scrubber know the secrets that come up while the agent works, each before it is used; the `most` newest."""
+    """Adds secrets that appear at run time to a scrubber, each before its first use. Keeps the `most` newest."""
 
     def __init__(self, scrubber: Scrubber, owner: str, most: int) -> None:
         self._scrubber: Final = scrubber
@@ -110,17 +113,17 @@ class LearnedSecrets:
         self._values: dict[str, None] = {}
 
     def __call__(self, secret: Sensitive) -> None:
-        value = secret.reveal()[:_SHOWN]  # a cut secret is known by its beginning
+        value = secret.reveal()[:_SHOWN]  # the beginning is enough to recognize a cut secret
         known = value in self._values
         self._values.pop(value, None)
-        self._values[value] = None  # the last is the newest
+        self._values[value] = None  # a dict keeps the order of insertion: the last is the newest
         if not known:
             self._values = dict.fromkeys([*self._values][-self._most :])
             self._scrubber.protect(self._values, owner=self._owner)
 
 
 def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
-    """What is secret in the process's own environment: what AWS knows it by, and passwords of proxies."""
+    """Return the secrets in the process's environment: AWS credentials and proxy passwords."""
     found = [environ.get(name, "") for name in _AWS_SECRETS]
     for name, value in environ.items():
         if name.lower().endswith("_proxy"):
@@ -134,7 +137,7 @@ def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
 def _forms(value: str) -> Iterator[str]:
     raw = value.encode("utf-8", "surrogatepass")
     yield value
-    yield CONTROL.sub(" ", value)  # as a message has it
+    yield CONTROL.sub(" ", value)  # as `printable` shows it in a message
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     yield html.escape(value)
@@ -145,10 +148,10 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:
-    """How `raw` looks inside any base64 text, such as that of `user:password`: one form for each alignment."""
+    """Return how `raw` looks inside a base64 text, such as that of `user:password`: one form for each alignment."""
     for shift in range(3):
         encoded = base64.b64encode(bytes(shift) + raw).decode()
-        # Characters that also carry bits of a neighbour differ from text to text.
+        # The first and the last character may also encode bits of the neighbors, so they differ from text to text.
         start = (shift * 8 + 5) // 6
         end = (shift + len(raw)) * 8 // 6
         if end - start >= _SHORT:

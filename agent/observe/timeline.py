@@ -1,4 +1,4 @@
-"""What became of the logins in the last day: only what changed, so that retries do not push it out."""
+"""The history of the logins in the last day. It holds only changes, so retries do not push them out."""
 
 import json
 from collections import deque
@@ -24,7 +24,7 @@ _FIELDS: Final[Mapping[str, Sequence[str]]] = {
     "login.restored": ("registry", "stored_in"),
     "clock.jumped": ("seconds",),
 }
-"""The events that are kept, whatever `log.level` is, and what is kept of each."""
+"""The events that are kept, and the fields of each. `log.level` does not matter."""
 
 
 def _utc_now() -> datetime:
@@ -32,7 +32,7 @@ def _utc_now() -> datetime:
 
 
 class Timeline:
-    """The last 500 such events; some 150 KB at most."""
+    """The last 500 such events, at most about 150 KB."""
 
     def __init__(self, scrub: Callable[[str], str], now: Callable[[], datetime] = _utc_now) -> None:
         self._scrub: Final = scrub
@@ -40,7 +40,7 @@ class Timeline:
         self._kept: Final[deque[tuple[datetime, str]]] = deque(maxlen=_KEPT)
 
     def note(self, level: str, event: Mapping[str, Any]) -> None:
-        """Keep the event if it belongs here. Any thread may call it."""
+        """Keep the event if it is one of `_FIELDS`. Any thread may call this."""
         name = event.get("event", "")
         fields = _FIELDS.get(name)
         if fields is None:
@@ -51,12 +51,12 @@ class Timeline:
         self._kept.append((now, line))
 
     def recent(self) -> list[str]:
-        """Those of the last 24 hours as JSON lines, oldest first."""
+        """Return the events of the last 24 hours as JSON lines, oldest first."""
         since = self._now() - _DAY
         return [line for at, line in tuple(self._kept) if at >= since]
 
     def _plain(self, value: object) -> object:
-        """Each text is scrubbed by itself: in the line, a secret such as `,` would take the JSON apart."""
+        """Redact each string on its own. In the finished line, redacting a secret such as `,` would break the JSON."""
         match value:
             case None | bool() | int() | float():
                 return value

@@ -1,4 +1,4 @@
-"""The board's changes as log events: only a change is logged."""
+"""Logs the warnings that the board raises and clears. Only a change is logged."""
 
 from typing import Any, Final, Protocol
 
@@ -17,12 +17,12 @@ class WarningLog:
         self._log: Final = log
 
     def warning_raised(self, warning: OpenWarning) -> None:
-        say = {
+        log = {
             Severity.NOTICE: self._log.info,
             Severity.WARNING: self._log.warning,
             Severity.ERROR: self._log.error,
         }[warning.severity]
-        say(
+        log(
             "warning.raised",
             code=warning.code,
             subject=warning.subject,

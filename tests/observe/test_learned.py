@@ -1,11 +1,11 @@
-"""Secrets that come up while the agent works are masked from then on."""
+"""Secrets that appear at run time are masked from then on."""
 
 from agent.model.sensitive import Sensitive
 from agent.observe.redaction import MASK, LearnedSecrets, Scrubber
 
 
-def test_what_was_learned_is_masked_beside_what_others_use() -> None:
-    """The newest so many; who turns up again is new again."""
+def test_learned_secrets_are_masked_as_well_as_those_of_other_owners() -> None:
+    """Only the newest ones are kept. A secret that appears again counts as new."""
     scrubber = Scrubber()
     scrubber.protect(["of-a-secret-file"])
     learned = LearnedSecrets(scrubber, "aws", 2)
@@ -15,8 +15,8 @@ def test_what_was_learned_is_masked_beside_what_others_use() -> None:
     assert scrubber.scrub("second-token") == "second-token"
 
 
-def test_an_endless_secret() -> None:
-    """It costs no more than the longest text that is shown, and no message shows its beginning."""
+def test_an_endless_secret_is_cut_and_still_masked() -> None:
+    """It costs no more memory than the longest displayed text, and no message shows its beginning."""
     scrubber = Scrubber()
     LearnedSecrets(scrubber, "aws", 2)(Sensitive("key" * 1_000_000))
     assert max(map(len, scrubber._known.forms)) < 30_000

@@ -1,4 +1,4 @@
-"""What libraries log by themselves is an event, and passes the redaction."""
+"""Log records of libraries become events, and are redacted."""
 
 import io
 import json
@@ -17,7 +17,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     return Log("info", "json", lambda text: text.replace("open-sesame", "[redacted]"), {})
 
 
-def said(log: Log) -> dict[str, object]:
+def last_event(log: Log) -> dict[str, object]:
     log.close()
     event: dict[str, object] = json.loads(log.recent(1)[0])
     return event
@@ -34,12 +34,12 @@ def _fail() -> None:
 
 
 def test_a_warning_with_its_error(log: Log) -> None:
-    """Without the traceback, which is nobody's reading, but with the place; no secret, no escapes, on one line."""
+    """It has the location instead of the traceback, no secret and no escapes, and is on one line."""
     try:
         _fail()
     except ValueError:
         logger_to(log).warning("refreshing %s failed", "open-sesame", exc_info=True)
-    event = said(log)
+    event = last_event(log)
     assert (event["event"], event["level"], event["library"]) == ("library.warned", "info", "somebodys.package")
     assert event["message"] == "refreshing [redacted] failed"
     error = str(event["error"])
@@ -49,14 +49,14 @@ def test_a_warning_with_its_error(log: Log) -> None:
     assert str(event["where"]).startswith(__file__)
 
 
-def test_arguments_that_do_not_fit(log: Log) -> None:
-    """A fault of the library's own breaks nothing."""
+def test_arguments_that_do_not_match_the_format_do_not_raise(log: Log) -> None:
+    """A bug in a library does not break the log."""
     logger_to(log).error("%d of %d", "none")
-    assert said(log)["message"] == "%d of %d"
+    assert last_event(log)["message"] == "%d of %d"
 
 
-def test_what_is_no_warning_is_left_out(log: Log) -> None:
-    """Libraries say how they are doing all the time."""
+def test_records_below_warning_are_left_out(log: Log) -> None:
+    """Libraries log a lot at the lower levels."""
     logger_to(log).info("connected")
     log.close()
     assert not log.recent(1)

@@ -1,4 +1,4 @@
-"""The log: one line an event, readable by machine and person, never in the loop's way."""
+"""The log: one line per event, readable by programs and people. It never blocks the event loop."""
 
 import ast
 import json
@@ -40,27 +40,27 @@ def lines(style: str, **environ: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_json_is_one_object_a_line_with_the_traceback_inside() -> None:
-    """A support person's tools read it; secrets and terminal escapes are out of it, debug lines too."""
+def test_json_is_one_object_per_line_including_the_traceback() -> None:
+    """It contains no secrets, no terminal escapes, and at this level no debug lines."""
     first, second = (json.loads(line) for line in lines("json"))
     assert (first["event"], first["level"], first["registry"]) == ("login.succeeded", "info", "ghcr.io")
     assert "\x1b" not in first["note"]
     assert "ValueError: [redacted]" in second["exception"]
 
 
-def test_auto_is_json_where_no_terminal_reads() -> None:
-    """Pipes and files get JSON, without a journal's prefixes."""
+def test_auto_is_json_without_a_terminal() -> None:
+    """Pipes and files get JSON, without the prefixes for the journal."""
     assert json.loads(lines("auto")[0])["event"] == "login.succeeded"
 
 
 def test_a_terminal_gets_readable_lines() -> None:
-    """The console style names event and fields in words."""
+    """The console style shows the event and its fields as text."""
     assert "login.succeeded" in lines("console")[0]
     assert "registry=ghcr.io" in lines("console")[0]
 
 
 def test_the_journal_gets_its_level_prefixes(tmp_path: Path) -> None:
-    """Only where stdout is the journal's own stream, as JOURNAL_STREAM tells by device and inode."""
+    """Only if stdout is the stream of the journal. JOURNAL_STREAM contains its device and inode."""
     path = tmp_path / "journal"
     with path.open("w") as stream:
         found = os.fstat(stream.fileno())
@@ -69,8 +69,8 @@ def test_the_journal_gets_its_level_prefixes(tmp_path: Path) -> None:
     assert [line[:3] for line in path.read_text().splitlines()] == ["<6>", "<3>"]
 
 
-def test_a_reader_that_stalls_stops_nobody() -> None:
-    """With a full pipe and nobody reading it, logging a flood returns at once, and what is lost is counted."""
+def test_a_reader_that_stalls_does_not_block_the_agent() -> None:
+    """If a pipe is full and nothing reads it, logging returns at once, and the lost lines are counted."""
     program = """
 import os, sys
 from agent.observe.log import Log
@@ -81,7 +81,7 @@ print(log.dropped, file=sys.stderr)
 os._exit(0)
 """
     reading, writing = os.pipe()
-    # The pipe is full until the end: a program that waited for it would wait for ever.
+    # The pipe stays full until the end, so a program that waits for it would wait forever.
     done = subprocess.run(
         [sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True, check=True, timeout=500
     )
@@ -91,7 +91,7 @@ os._exit(0)
 
 
 def test_every_event_is_in_the_list_and_in_the_document() -> None:
-    """Whoever reads a log finds each event's meaning; nothing is logged under a name that is not listed."""
+    """The document explains each event, and nothing is logged under an unlisted name."""
     logged = set()
     for path in (ROOT / "agent").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -103,7 +103,7 @@ def test_every_event_is_in_the_list_and_in_the_document() -> None:
             if node.func.attr == "_remove" and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
                 logged.add(node.args[1].value)
     logged = {name for name in logged if isinstance(name, str) and re.fullmatch(r"[a-z_]+\.[a-z_]+", name)}
-    said_by_a_variable = {"warning.raised", "log.dropped"}
-    assert logged | said_by_a_variable == set(EVENTS)
+    not_found_by_the_search = {"warning.raised", "log.dropped"}
+    assert logged | not_found_by_the_search == set(EVENTS)
     document = (ROOT / "docs" / "logs.md").read_text()
     assert set(re.findall(r"^\| `([a-z_.]+)`", document, re.MULTILINE)) == set(EVENTS)

@@ -1,4 +1,4 @@
-"""Prometheus' view of the board."""
+"""The metrics that Prometheus scrapes."""
 
 import re
 import subprocess
@@ -44,7 +44,7 @@ def snapshot() -> Snapshot:
 
 
 def counters() -> Counters:
-    """Counted from events as the services log them."""
+    """Counters, filled from events as the services log them."""
     counters = Counters()
     for event in (
         {"event": "login.failed", "registry": "quay.io", "code": "registry_dns", "seconds": 2.5},
@@ -60,7 +60,7 @@ def counters() -> Counters:
 
 
 def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
-    """By name, and the labels' values in the order of their names."""
+    """Values by metric name and by the values of the labels, in the order of the labels' names."""
     return {
         (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -68,8 +68,8 @@ def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def test_what_prometheus_reads() -> None:
-    """States, warnings, attempts, expiry and jumps, each under its own name."""
+def test_the_metrics_of_a_snapshot() -> None:
+    """States, warnings, attempts, expiry and clock jumps, each under its own name."""
     found = samples(Metrics(counters(), lambda: 7).render(snapshot())[0].decode())
     expected = {
         ("registry_agent_build_info", ("1.0.0",)): 1,
@@ -105,23 +105,23 @@ def test_what_prometheus_reads() -> None:
     assert ("registry_agent_registry_expires_timestamp_seconds", ("ghcr.io",)) not in found
 
 
-def test_every_name_is_ours() -> None:
-    """None of the library's own process_ and python_ metrics, and no secret's name."""
+def test_every_metric_has_the_agents_prefix() -> None:
+    """The output contains no process_ and python_ metrics of the library, and no name of a secret."""
     text = Metrics(counters(), lambda: 0).render(snapshot())[0].decode()
     assert [line for line in text.splitlines() if not re.match("(# (HELP|TYPE) )?registry_agent_", line)] == []
     assert 'te"am' not in text
 
 
 def test_the_library_is_loaded_by_the_first_scrape() -> None:
-    """An agent that nobody scrapes never pays for it."""
+    """Without scrapes, the agent does not need the memory for it."""
     code = (
         "import sys, agent.observe.metrics as m, agent.observe.counters; sys.exit('prometheus_client' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
 
 
-def test_promtool_has_nothing_to_say() -> None:
-    """Names, types, units and help texts are as Prometheus wants them."""
+def test_promtool_finds_no_fault() -> None:
+    """Names, types, units and help texts follow the rules of Prometheus."""
     need("promtool")
     text = Metrics(counters(), lambda: 7).render(snapshot())[0]
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False, timeout=30)
@@ -130,12 +130,12 @@ def test_promtool_has_nothing_to_say() -> None:
 
 
 def test_the_documents_name_every_metric() -> None:
-    """With its type and its labels; none is named that is not there."""
+    """With its type and its labels, and no other metric."""
     rendered = text_string_to_metric_families(Metrics(counters(), lambda: 7).render(snapshot())[0].decode())
-    told = set()
+    exposed = set()
     for family in rendered:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = {label for sample in family.samples for label in sample.labels} - {"le"}
-        told.add((name, family.type, ", ".join(f"`{label}`" for label in sorted(labels))))
+        exposed.add((name, family.type, ", ".join(f"`{label}`" for label in sorted(labels))))
     page = (Path(__file__).parents[2] / "docs/dashboard.md").read_text()
-    assert set(re.findall(r"^\| `(registry_agent_\w+)` \| (\w+) \| (.*?) ?\|", page, re.MULTILINE)) == told
+    assert set(re.findall(r"^\| `(registry_agent_\w+)` \| (\w+) \| (.*?) ?\|", page, re.MULTILINE)) == exposed

@@ -1,4 +1,4 @@
-"""Known secrets never reach a reader, in none of the forms that they take."""
+"""Known secrets are never shown, in any encoding."""
 
 import base64
 import json
@@ -36,14 +36,14 @@ def scrubber() -> Scrubber:
     ],
 )
 def test_every_form_is_masked(scrubber: Scrubber, form: str) -> None:
-    """Raw, escaped, encoded: nothing of it is left but at most a base64 digit that it shares with its neighbour."""
+    """Raw, escaped or encoded. At most one base64 digit is left, shared with the next character."""
     left = scrubber.scrub(f"before {form} after").replace(MASK, "").replace("before", "").replace("after", "")
     assert len(left.replace("=", "").strip()) <= 1
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters=":"), max_size=20))
 def test_a_password_inside_a_basic_header_is_masked(username: str) -> None:
-    """base64 of user:password keeps the user name's digits and at most one that is shared at each end."""
+    """In base64 of user:password, only the digits of the user name stay, and at most one shared digit at each end."""
     scrubber = Scrubber()
     scrubber.protect(["correct-horse-battery"])
     header = base64.b64encode(f"{username}:correct-horse-battery".encode()).decode()
@@ -54,19 +54,19 @@ def test_a_password_inside_a_basic_header_is_masked(username: str) -> None:
 
 
 def test_a_secret_cut_off_is_masked_too(scrubber: Scrubber) -> None:
-    """A message that was cut shows no first half of a secret."""
+    """A message that was cut off does not show the first half of a secret."""
     assert SECRET[:6] not in scrubber.scrub(f"it said {SECRET[:6]}…")
 
 
-def test_short_secrets_are_masked_where_they_stand_alone() -> None:
-    """A password of three letters does not eat the words around it."""
+def test_short_secrets_are_masked_only_as_separate_words() -> None:
+    """A password of three letters does not mask parts of other words."""
     scrubber = Scrubber()
     scrubber.protect(["abc"])
     assert scrubber.scrub("password abc, alphabcdef") == f"password {MASK}, alphabcdef"
 
 
-def test_each_owner_replaces_only_its_own() -> None:
-    """New secrets of one source do not uncover another's."""
+def test_each_owner_replaces_only_its_own_secrets() -> None:
+    """New secrets of one owner do not reveal those of another."""
     scrubber = Scrubber()
     scrubber.protect(["first-secret"], owner="a")
     scrubber.protect(["second-secret"], owner="b")
@@ -74,39 +74,39 @@ def test_each_owner_replaces_only_its_own() -> None:
     assert scrubber.scrub("first-secret second-secret third-secret") == f"first-secret {MASK} {MASK}"
 
 
-def test_runner_native_is_no_secret() -> None:
-    """A word of the interface stays readable although it stands in the password's place."""
+def test_runner_native_is_not_secret() -> None:
+    """This word of the interface stays readable, even if it is used as a password."""
     scrubber = Scrubber()
     scrubber.protect(["runner-native"])
     assert scrubber.scrub("runner-native") == "runner-native"
 
 
 def test_the_environments_own_secrets_are_known() -> None:
-    """AWS keys, and the password in a proxy's URL."""
+    """AWS keys, and the password in the URL of a proxy."""
     environ = {"AWS_SECRET_ACCESS_KEY": "aws-key", "https_proxy": "http://me:pr%20xy@proxy:3128", "HOME": "/x"}
     assert {"aws-key", "pr xy"} <= set(secrets_of_environment(environ))
 
 
-def test_a_text_is_scrubbed_while_another_thread_brings_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is known already is masked at every moment."""
+def test_a_text_is_scrubbed_while_another_thread_adds_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secrets that are already known are masked at any time."""
     scrubber = Scrubber()
-    seen: list[str] = []
+    scrubbed: list[str] = []
     scrubber.protect(["the-first-secret"])
     gather = redaction._Known.of
 
     def in_the_middle(forms: Iterable[str]) -> redaction._Known:
-        seen.append(scrubber.scrub("it is the-first-secret"))
+        scrubbed.append(scrubber.scrub("it is the-first-secret"))
         known = gather(forms)
-        seen.append(scrubber.scrub("it is the-first-secret"))
+        scrubbed.append(scrubber.scrub("it is the-first-secret"))
         return known
 
     monkeypatch.setattr(redaction._Known, "of", in_the_middle)
     scrubber.protect(["another-secret"], owner="aws")
-    assert seen == ["it is [redacted]"] * 2
+    assert scrubbed == ["it is [redacted]"] * 2
 
 
-def test_a_long_text_is_searched_all_the_same() -> None:
-    """In another way, for the sake of time."""
+def test_a_long_text_is_scrubbed_too() -> None:
+    """It is searched in another way, which is faster for long texts."""
     scrubber = Scrubber()
     scrubber.protect(["the-first-secret"])
     assert scrubber.scrub("x" * 100_000 + "the-first-secret") == "x" * 100_000 + "[redacted]"

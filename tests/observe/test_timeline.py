@@ -1,4 +1,4 @@
-"""The last day: what changed is kept, whatever the log says and however often something is tried again."""
+"""The timeline: it keeps the changes of the last day, whatever `log.level` is and however many retries there are."""
 
 import json
 import os
@@ -16,8 +16,8 @@ def read(timeline: Timeline) -> list[dict[str, Any]]:
     return [json.loads(line) for line in timeline.recent()]
 
 
-def test_it_keeps_what_changed_and_only_that() -> None:
-    """An event with the fields that a person asks about, at the second; none of another name."""
+def test_it_keeps_only_changes() -> None:
+    """It keeps the useful fields of such events, with the time to the second, and no other events."""
     clock = FakeClock()
     timeline = Timeline(str, clock.now)
     until = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -35,8 +35,8 @@ def test_it_keeps_what_changed_and_only_that() -> None:
     ]
 
 
-def test_it_is_a_day_long_and_bounded() -> None:
-    """What is older than 24 hours is not told; of a storm the last 500 are, in little memory."""
+def test_it_covers_one_day_and_is_bounded() -> None:
+    """Events older than 24 hours are left out. Of very many events, it keeps the last 500, in little memory."""
     clock = FakeClock()
     timeline = Timeline(str, clock.now)
     jumped = {"event": "clock.jumped", "seconds": 3.0}
@@ -55,8 +55,8 @@ def test_it_is_a_day_long_and_bounded() -> None:
     assert "\\u001b" not in lines[0]
 
 
-def test_the_log_feeds_it_at_every_level_and_without_secrets() -> None:
-    """log.level = error hides logins from the log, and not from the last day."""
+def test_the_log_fills_it_at_every_level_and_without_secrets() -> None:
+    """With log.level = error, logins are not in the log, but they are in the timeline."""
     scrubber = Scrubber()
     scrubber.protect(["hunter2-secret"])
     log = Log("error", "json", scrubber.scrub, os.environ)
@@ -72,8 +72,8 @@ def test_the_log_feeds_it_at_every_level_and_without_secrets() -> None:
     assert (second["level"], second["message"]) == ("warning", "it said [redacted]")
 
 
-def test_no_secret_takes_the_json_apart() -> None:
-    """A secret that is a piece of JSON itself is masked in the texts, and the lines stay JSON."""
+def test_no_secret_breaks_the_json() -> None:
+    """A secret that looks like JSON is masked only inside strings, so the lines stay valid JSON."""
     scrubber = Scrubber()
     scrubber.protect([",", '"', "n", "null", '", "code": "'])
     timeline = Timeline(scrubber.scrub)
@@ -85,5 +85,5 @@ def test_no_secret_takes_the_json_apart() -> None:
 
 
 def test_its_events_are_events_of_the_log() -> None:
-    """With the very names under which they are logged."""
+    """They have the same names as in the log."""
     assert _FIELDS.keys() <= EVENTS.keys()
