@@ -1,4 +1,4 @@
-"""The settings: every key of the file, its default, and why it is so. Times are in seconds."""
+"""The settings: every key of the file, its default, and the reason for the default. Times are in seconds."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,90 +6,90 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSettings:
-    # Empty only here: the loader takes the platform's own name for the environment, else the host's.
+    # The loader replaces this with the platform's name for the environment, or else the host name.
     id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SecretsSettings:
-    # Where container platforms mount secrets; not there is an empty source, so the default costs nothing.
+    # Container platforms mount secrets here. A missing directory counts as empty, so the default is harmless.
     directories: tuple[Path, ...] = (Path("/run/secrets/registries"),)
-    # Codespaces and Gitpod give secrets this way, and nobody there edits a settings file.
+    # Codespaces and Gitpod provide secrets this way, and people there rarely edit a settings file.
     environment: bool = True
-    # Most environments have no secret service to ask.
+    # Most environments have no secret service.
     url: str | None = None
     token_file: Path | None = None
-    # A changed secret is in use after a minute; ten thousand environments make 170 cheap requests a second.
+    # A changed secret is used within a minute. Ten thousand environments send 170 cheap requests per second.
     poll_interval_s: float = 60.0
-    # A login that still works is not taken from somebody in the middle of a build.
+    # Removing a login that still works could break a running build.
     removed: str = "keep"
     exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DockerSettings:
-    # The loader takes $DOCKER_CONFIG, else ~/.docker: where the docker CLI itself looks.
+    # The loader uses $DOCKER_CONFIG, or else ~/.docker, as the docker CLI does.
     config_dir: Path = field(default_factory=Path)
-    # The CLI's own limit on a silent registry is 15 s; twice that leaves room for a slow credential helper.
+    # The CLI gives up on a silent registry after 15 s. Twice that leaves time for a slow credential helper.
     login_timeout_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class AwsSettings:
-    # None leaves each to the default AWS chain and to what host names and secrets tell.
+    # None: the value comes from the secret, the host name or the default AWS credential chain.
     region: str | None = None
     profile: str | None = None
     role_arn: str | None = None
     identity_token_file: Path | None = None
     identity_token_command: tuple[str, ...] = ()
-    # AWS answers in well under a second; a metadata service out of reach never does.
+    # AWS answers in well under a second. A metadata service that cannot be reached never answers.
     call_timeout_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class RenewalSettings:
-    # Half of a 12-hour token leaves six hours to mend a failing renewal; SPIRE and the ECR helper do the same.
+    # Half of a 12-hour token leaves six hours to fix a failing renewal. SPIRE and the ECR helper do the same.
     fraction: float = 0.5
-    # A token that is born expired (stand-ins, a wrong clock) is fetched at most twelve times a minute.
+    # A token that is expired when issued (emulators, a wrong clock) is fetched at most twelve times per minute.
     min_interval_s: float = 5.0
-    # Long enough for a person to act, short enough to be woken only when it matters.
+    # Long enough for a person to act, and short enough to wake people only when it matters.
     urgent_window_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class RetrySettings:
-    # A boot-time hiccup is over in a second or two.
+    # Short failures during boot are over in a second or two.
     first_wait_s: float = 1.0
-    # After an outage the fleet is back within five minutes, spread evenly by full jitter.
+    # After an outage, the fleet is back within five minutes. Full jitter spreads the attempts evenly.
     max_wait_s: float = 300.0
-    # Docker Hub locks an account after repeated wrong passwords: a "no" is not asked again soon.
+    # Docker Hub locks an account after repeated wrong passwords, so a rejected login is not tried again soon.
     rejected_wait_s: float = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
 class StatusSettings:
-    # Loopback only: the page works out of the box, and nobody else on the network sees it.
+    # Loopback only: the page works without configuration, and is not visible on the network.
     listen: str = "127.0.0.1:8719"
     token_file: Path | None = None
-    # Loopback's own names are always allowed; any other could be a rebound DNS name.
+    # The names of loopback are always allowed. Any other name could be a DNS rebinding attack.
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    # Nothing leaves the environment unless somebody asks for it.
+    # Nothing leaves the environment unless it is configured.
     url: str | None = None
     token_file: Path | None = None
-    # A dashboard takes an environment for lost after two or three silent minutes.
+    # Dashboards usually treat an environment as lost after two or three minutes without a report.
     interval_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    # One line an outcome; debug adds each step.
+    # One line per outcome. Debug adds every step.
     level: str = "info"
-    # A terminal gets text, a collector gets JSON.
+    # Text for a terminal, JSON for a log collector.
     format: str = "auto"
 
 

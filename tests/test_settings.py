@@ -1,4 +1,4 @@
-"""The settings: defaults, precedence, and every way in which people get one wrong."""
+"""The settings: defaults, precedence, and common mistakes."""
 
 import os
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from agent.settings_loader.table import kinds
 ENVIRON = {"HOME": "/home/vscode"}
 KEYS = sorted(kinds(Path("/")))
 
-# The table of the interface's section 4, where a default does not hang on the environment.
+# The table in section 4 of the interface, without the defaults that depend on the environment.
 DEFAULTS = {
     "secrets.directories": (Path("/run/secrets/registries"),),
     "secrets.environment": True,
@@ -69,18 +69,18 @@ def only_problem(loaded: Loaded) -> SettingsInvalid:
     return problem
 
 
-def test_defaults_are_those_of_the_interface_and_no_key_is_missing(tmp_path: Path) -> None:
-    """Every key of the table is there with its default, and no other is."""
+def test_keys_and_defaults_are_those_of_the_interface(tmp_path: Path) -> None:
+    """Every key of the table exists with its default, and there is no other key."""
     loaded = load(tmp_path)
     assert {key: value(loaded.settings, key) for key in DEFAULTS} == DEFAULTS
-    held = {f"{s.name}.{f.name}" for s in fields(Settings) for f in fields(getattr(loaded.settings, s.name))}
-    assert held == set(KEYS) == {*DEFAULTS, "environment.id"}
+    keys = {f"{s.name}.{f.name}" for s in fields(Settings) for f in fields(getattr(loaded.settings, s.name))}
+    assert keys == set(KEYS) == {*DEFAULTS, "environment.id"}
     assert loaded.problems == ()
 
 
-@pytest.mark.skipif(DEFAULT_FILE.exists(), reason="this machine has a settings file of its own")
+@pytest.mark.skipif(DEFAULT_FILE.exists(), reason="this machine has a settings file")
 def test_the_default_file_may_be_missing() -> None:
-    """Without a file, variable and flag there are defaults and no complaint."""
+    """Without a file, variables and flags, the defaults apply, and there is no problem."""
     loaded = load_settings(None, ENVIRON, {})
     assert (loaded.problems, loaded.file, loaded.file_failed) == ((), None, False)
 
@@ -95,27 +95,27 @@ def test_the_default_file_may_be_missing() -> None:
     ],
 )
 def test_the_environment_has_a_name(tmp_path: Path, environ: dict[str, str], expected: str) -> None:
-    """The platform's name for it, else the host's; a setting beats both."""
+    """It is the platform's name, or else the host name. A setting overrides both."""
     assert load(tmp_path, "", environ).settings.environment.id == expected
 
 
-def test_docker_config_is_where_docker_looks(tmp_path: Path) -> None:
-    """$DOCKER_CONFIG is the default, and a setting beats it."""
+def test_the_config_directory_is_the_one_that_docker_uses(tmp_path: Path) -> None:
+    """$DOCKER_CONFIG is the default, and a setting overrides it."""
     environ = {"DOCKER_CONFIG": "/elsewhere"}
     assert load(tmp_path, "", environ).settings.docker.config_dir == Path("/elsewhere")
     assert load(tmp_path, '[docker]\nconfig_dir="~/x"', environ).settings.docker.config_dir == Path("/home/vscode/x")
 
 
-def test_flags_beat_environment_beats_file_beats_default(tmp_path: Path) -> None:
-    """Each key by itself."""
+def test_flags_override_the_environment_which_overrides_the_file(tmp_path: Path) -> None:
+    """This holds for each key separately."""
     toml = '[log]\nlevel="warning"\nformat="json"\n[retry]\nfirst_wait_s=2\n'
     environ = {"REGISTRY_AGENT_LOG_LEVEL": "error", "REGISTRY_AGENT_LOG_FORMAT": "console"}
     settings = load(tmp_path, toml, environ, **{"log.level": "debug"}).settings
     assert (settings.log.level, settings.log.format, settings.retry.first_wait_s) == ("debug", "console", 2)
 
 
-def test_the_file_is_the_given_one_else_the_named_one(tmp_path: Path) -> None:
-    """A path given beats $REGISTRY_AGENT_CONFIG."""
+def test_a_path_argument_overrides_the_variable_for_the_file(tmp_path: Path) -> None:
+    """Without the argument, $REGISTRY_AGENT_CONFIG names the file."""
     given, named = tmp_path / "given.toml", tmp_path / "named.toml"
     given.write_text('log.level="debug"')
     named.write_text('log.level="error"')
@@ -146,7 +146,7 @@ def test_the_file_is_the_given_one_else_the_named_one(tmp_path: Path) -> None:
     ],
 )
 def test_a_variable_sets_any_key(tmp_path: Path, key: str, text: str, expected: object) -> None:
-    """Numbers and words as text, lists as JSON."""
+    """Numbers and words are plain text, lists are JSON."""
     variable = "REGISTRY_AGENT_" + key.upper().replace(".", "_")
     loaded = load(tmp_path, "", {variable: text})
     assert (value(loaded.settings, key), loaded.problems) == (expected, ())
@@ -192,8 +192,8 @@ def test_a_variable_sets_any_key(tmp_path: Path, key: str, text: str, expected: 
         ("log.format", "[]"),
     ],
 )
-def test_a_wrong_value_leaves_its_key_at_the_default(tmp_path: Path, key: str, toml: str) -> None:
-    """The fault names key and file and says what to write; every other key is as it was set."""
+def test_a_key_with_a_wrong_value_keeps_its_default(tmp_path: Path, key: str, toml: str) -> None:
+    """The message shows the key and the file, and the hint what to write. All other keys keep their settings."""
     section, _, name = key.partition(".")
     other = "[report]\ninterval_s = 7\n"
     loaded = load(tmp_path, f"{other}[{section}]\n{name} = {toml}\n")
@@ -206,8 +206,8 @@ def test_a_wrong_value_leaves_its_key_at_the_default(tmp_path: Path, key: str, t
     assert problem.hint != SettingsInvalid.hint
 
 
-def test_one_of_the_two_waits_makes_room_for_itself(tmp_path: Path) -> None:
-    """Who sets only one of them means it; both, and the wrong way round, is a fault of both."""
+def test_one_of_the_two_waits_adjusts_the_default_of_the_other(tmp_path: Path) -> None:
+    """If both are set and contradict each other, both are reported."""
     short = load(tmp_path, "[retry]\nmax_wait_s = 0.5\n").settings.retry
     assert (short.first_wait_s, short.max_wait_s) == (0.5, 0.5)
     long = load(tmp_path, "[retry]\nfirst_wait_s = 301\n").settings.retry
@@ -218,7 +218,7 @@ def test_one_of_the_two_waits_makes_room_for_itself(tmp_path: Path) -> None:
 
 
 def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
-    """Compose files pass on what nobody set; only status.listen has a meaning for it: off."""
+    """Compose files pass on unset variables with an empty value. Only for status.listen, empty has a meaning: off."""
     names = ("SECRETS_EXCLUDE", "SECRETS_ENVIRONMENT", "LOG_LEVEL", "AWS_REGION", "RETRY_MAX_WAIT_S", "STATUS_LISTEN")
     loaded = load(tmp_path, "", {f"REGISTRY_AGENT_{name}": "" for name in names})
     assert loaded.problems == ()
@@ -227,23 +227,23 @@ def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
 
 
 def test_a_comma_list_in_a_variable_is_refused_with_a_hint(tmp_path: Path) -> None:
-    """The hint shows a JSON list, the message the variable."""
+    """The hint shows a JSON list, and the message shows the variable."""
     problem = only_problem(load(tmp_path, "", {"REGISTRY_AGENT_SECRETS_EXCLUDE": "a.io,b.io"}))
     assert "REGISTRY_AGENT_SECRETS_EXCLUDE" in problem.message
     assert '["ghcr.io"]' in problem.hint
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:8719", "[::]:8719", "10.0.0.1:80", "box.example.com:80"])
-def test_a_status_address_for_everyone_needs_a_token(tmp_path: Path, listen: str) -> None:
-    """Without status.token_file TCP is off, and only then."""
+def test_a_status_address_that_is_not_loopback_needs_a_token(tmp_path: Path, listen: str) -> None:
+    """Without status.token_file, TCP is off."""
     refused = load(tmp_path, f'[status]\nlisten="{listen}"')
     assert (refused.settings.status.listen, only_problem(refused).subject) == ("", "status.listen")
     allowed = load(tmp_path, f'[status]\nlisten="{listen}"\ntoken_file="/t"')
     assert (allowed.settings.status.listen, allowed.problems) == (listen, ())
 
 
-def test_a_report_over_http_carries_its_token_to_loopback_only(tmp_path: Path) -> None:
-    """A bearer token does not cross the network in plain text."""
+def test_a_report_over_http_sends_its_token_only_to_loopback(tmp_path: Path) -> None:
+    """A bearer token is never sent over the network in plain text."""
     far = load(tmp_path, '[report]\nurl="http://c.example.com/"\ntoken_file="/t"')
     assert (far.settings.report.url, only_problem(far).subject) == (None, "report.url")
     near = load(tmp_path, '[report]\nurl="http://127.0.0.1:1/"\ntoken_file="/t"')
@@ -252,7 +252,7 @@ def test_a_report_over_http_carries_its_token_to_loopback_only(tmp_path: Path) -
 
 @pytest.mark.parametrize("key", ["secrets.url", "report.url"])
 def test_a_password_in_an_address_is_refused_and_never_shown(tmp_path: Path, key: str) -> None:
-    """Neither the settings nor the fault hold it."""
+    """Neither the settings nor the problem contain it."""
     loaded = load(tmp_path, "", {}, **{key: "https://user:hunter2@example.com/"})
     problem = only_problem(loaded)
     assert problem.subject == key
@@ -267,19 +267,19 @@ def test_a_password_in_an_address_is_refused_and_never_shown(tmp_path: Path, key
         ("listen='x:1'", {}, "", "listen", "did you mean status.listen?"),
         ("", {"REGISTRY_AGENT_LOG_LEVELL": "x"}, "", "log.levell", "did you mean log.level?"),
         ("", {}, "renewal.fractoin", "renewal.fractoin", "did you mean renewal.fraction?"),
-        ("status=1", {}, "", "status", "write [status] on a line of its own"),
+        ("status=1", {}, "", "status", "write [status] on a separate line"),
     ],
 )
-def test_what_is_no_setting_is_named(  # noqa: PLR0917 - one column of the table each
+def test_an_unknown_setting_is_reported(  # noqa: PLR0917 - one column of the table each
     tmp_path: Path, toml: str, environ: dict[str, str], flag: str, subject: str, hint: str
 ) -> None:
-    """A typing error is not silently ignored, in the file, a variable or a flag."""
+    """A typo is never ignored silently, whether it is in the file, a variable or a flag."""
     problem = only_problem(load(tmp_path, toml, environ, **({flag: "1"} if flag else {})))
     assert (problem.subject, problem.hint) == (subject, hint)
 
 
-def test_other_variables_are_not_ours_to_judge(tmp_path: Path) -> None:
-    """The secrets' own variable, the file's, and other programs' names."""
+def test_variables_that_are_not_settings_are_ignored(tmp_path: Path) -> None:
+    """These are the variable for secrets, the one for the file, and those of other programs."""
     names = ("REGISTRY_AGENT_SECRETS", "REGISTRY_AGENT_CONFIG", "REGISTRY_AGENT_FOO", "REGISTRY_AGENTS_LOG_LEVEL")
     assert load(tmp_path, "", dict.fromkeys(names, "x")).problems == ()
 
@@ -298,8 +298,8 @@ def test_other_variables_are_not_ours_to_judge(tmp_path: Path) -> None:
         (lambda path: path.symlink_to(path), "symbolic links"),
     ],
 )
-def test_a_file_of_no_use_gives_all_defaults(tmp_path: Path, make: Callable[[Path], object], fault: str) -> None:
-    """Its subject is the file; variables and flags still hold."""
+def test_an_unusable_file_results_in_the_defaults(tmp_path: Path, make: Callable[[Path], object], fault: str) -> None:
+    """The subject of the problem is the file. Variables and flags still count."""
     file = tmp_path / "config.toml"
     make(file)
     loaded = load_settings(file, ENVIRON | {"REGISTRY_AGENT_LOG_LEVEL": "debug"}, {})
@@ -310,8 +310,8 @@ def test_a_file_of_no_use_gives_all_defaults(tmp_path: Path, make: Callable[[Pat
     assert loaded.file_failed
 
 
-def test_a_fault_is_the_files_only_where_it_would_not_be_there_without_it(tmp_path: Path) -> None:
-    """A reload is refused for these alone: what environment and flags have wrong stands as long as the agent runs."""
+def test_the_faults_of_the_file_are_those_that_do_not_exist_without_it(tmp_path: Path) -> None:
+    """Only these make a reload fail. Faults in the environment and in flags stay as long as the agent runs."""
     wrong = {"REGISTRY_AGENT_RETRY_MAX_WAIT_S": "abc"}
     assert not load(tmp_path, '[log]\nlevel = "debug"', wrong).file_faults
     (fault,) = load(tmp_path, '[log]\nlevel = "loud"', wrong).file_faults
@@ -326,7 +326,7 @@ def test_a_fault_is_the_files_only_where_it_would_not_be_there_without_it(tmp_pa
 
 
 def test_a_file_from_windows_is_read(tmp_path: Path) -> None:
-    """A byte order mark and its line ends do no harm."""
+    """It may have a byte order mark and Windows line ends."""
     file = tmp_path / "config.toml"
     file.write_bytes(b'\xef\xbb\xbf[log]\r\nlevel = "debug"\r\n')
     loaded = load_settings(file, ENVIRON, {})
@@ -335,7 +335,7 @@ def test_a_file_from_windows_is_read(tmp_path: Path) -> None:
 
 @given(content=st.binary(max_size=200), key=st.sampled_from(KEYS), text=st.text(max_size=60))
 def test_loading_never_raises(tmp_path_factory: pytest.TempPathFactory, content: bytes, key: str, text: str) -> None:
-    """Whatever stands in the file or in a variable, there are settings of the right types."""
+    """Whatever is in the file or in a variable, the result is settings of the right types."""
     file = tmp_path_factory.getbasetemp() / "any.toml"
     file.write_bytes(content)
     variable = "REGISTRY_AGENT_" + key.upper().replace(".", "_")
@@ -345,7 +345,7 @@ def test_loading_never_raises(tmp_path_factory: pytest.TempPathFactory, content:
 
 
 def test_assignments_are_split_at_the_first_equals_sign() -> None:
-    """The last one of a key counts, and a wrong form is told without its value."""
+    """For a repeated key, the last one counts. The error about a wrong form does not show the value."""
     assert parse_assignments(["log.level=info", "LOG.level=debug", "report.url=https://a/?b=c"]) == {
         "log.level": "debug",
         "report.url": "https://a/?b=c",

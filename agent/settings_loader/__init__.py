@@ -1,4 +1,4 @@
-"""From a file, variables and flags to `Settings`: never raises, and names every fault."""
+"""Loads `Settings` from a file, variables and flags. Never raises: each fault becomes a problem."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,10 +26,10 @@ __all__ = ["Loaded", "load_settings", "parse_assignments"]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings that can be used, and everything that was wrong on the way to them.
+    """Usable settings, and all faults that were found while loading them.
 
-    `file` is the settings file, None where there is none; `file_failed` where nothing of it could be used.
-    `file_faults` are those of the problems that would not be there without the file.
+    `file` is the settings file, or None if there is none. `file_failed` is True if nothing in the file could be used.
+    `file_faults` are the problems that would not exist without the file.
     """
 
     settings: Settings
@@ -40,23 +40,26 @@ class Loaded:
 
 
 def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]) -> Loaded:
-    """Flags beat environment beats file beats default; a wrong value leaves its key at the default.
+    """Load the settings. Flags override the environment, which overrides the file, which overrides the defaults.
+
+    A key with a wrong value keeps its default.
 
     Args:
-        file: the settings file; None for $REGISTRY_AGENT_CONFIG, else the default one, which may be missing.
+        file: the settings file; None for $REGISTRY_AGENT_CONFIG, or else the default file, which may be missing.
         environ: the process's environment; lists in it are JSON.
-        flags: value by `section.key`, as `parse_assignments` gives them.
+        flags: values by `section.key`, as returned by `parse_assignments`.
     """
     document = read_document(file, environ)
     loading = _loaded(document, environ, flags)
     problems = tuple(loading.problems)
-    standing = {problem.message for problem in _loaded(Document(), environ, flags).problems} if problems else set()
+    # Load again without the file to find out which faults the file causes.
+    other_faults = {problem.message for problem in _loaded(Document(), environ, flags).problems} if problems else set()
     return Loaded(
         loading.settings(),
         problems,
         document.path,
         file_failed=document.problem is not None,
-        file_faults=tuple(problem for problem in problems if problem.message not in standing),
+        file_faults=tuple(problem for problem in problems if problem.message not in other_faults),
     )
 
 
@@ -77,10 +80,10 @@ def _loaded(document: Document, environ: Mapping[str, str], flags: Mapping[str, 
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
-    """Value by key, from `SECTION.KEY=VALUE` texts; the last one counts.
+    """Return values by key from `SECTION.KEY=VALUE` arguments. For a repeated key, the last one counts.
 
     Raises:
-        ValueError: one has another form; the text says which form is wanted, and not its value.
+        ValueError: an argument has another form. The message shows the right form, and not the value.
     """
     flags: dict[str, str] = {}
     for assignment in assignments:
@@ -92,7 +95,7 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
 
 
 class _Loading:
-    """The values so far, by `section.key`."""
+    """Collects the values by `section.key`, and checks them."""
 
     def __init__(self, default: Settings, table: Mapping[str, Kind]) -> None:
         self._default = default
@@ -102,7 +105,7 @@ class _Loading:
         self.problems: list[SettingsInvalid] = []
 
     def take(self, found: Iterable[tuple[str, Given] | SettingsInvalid]) -> None:
-        """Keep the last that was given for each key, then check those."""
+        """Keep the last value for each key, then check these values. The caller passes the strongest source last."""
         for each in found:
             if isinstance(each, SettingsInvalid):
                 self.problems.append(each)
@@ -119,7 +122,7 @@ class _Loading:
                 self._values[key] = self._default_of(key) if value is None else value
 
     def check_together(self) -> None:
-        """What is wrong only beside another key's value."""
+        """Check values that are wrong only in combination with another key."""
         if self._values["retry.first_wait_s"] > self._values["retry.max_wait_s"]:
             self._reconcile_waits("retry.first_wait_s", "retry.max_wait_s")
         listen = self._values["status.listen"]
@@ -127,26 +130,26 @@ class _Loading:
             self._fall_back(
                 "status.listen",
                 "is refused: an address that is not loopback needs status.token_file",
-                "set status.token_file, or listen on 127.0.0.1; the socket answers meanwhile",
+                "set status.token_file, or listen on 127.0.0.1; the Unix socket still works",
             )
             self._values["status.listen"] = ""
         report = urlsplit(self._values["report.url"] or "")
         if report.scheme == "http" and self._values["report.token_file"] and not is_loopback(report.hostname or ""):
             self._fall_back(
                 "report.url",
-                "must be https (http only to loopback), since report.token_file's token goes there",
+                "must be https (http only to loopback), because the token in report.token_file is sent there",
                 "write https://…",
             )
 
     def _reconcile_waits(self, first: str, longest: str) -> None:
-        """Where only one of them was set, the other's default makes room for it."""
+        """If only one of the two is set, adjust the other's default to it. If both are set, report both."""
         if first not in self._given:
             self._values[first] = self._values[longest]
         elif longest not in self._given:
             self._values[longest] = self._values[first]
         else:
             for key, fault in ((first, f"is greater than {longest}"), (longest, f"is less than {first}")):
-                self._fall_back(key, fault, f"make {longest} the greater one")
+                self._fall_back(key, fault, f"set {longest} to a greater value")
 
     def settings(self) -> Settings:
         sections = {}

@@ -1,4 +1,4 @@
-"""Where settings come from: a TOML file, variables, flags; and what in them is no setting at all."""
+"""Reads settings from a TOML file, variables and flags, and reports unknown keys."""
 
 import errno
 import os
@@ -19,13 +19,13 @@ _NO_SETTINGS: Final = frozenset({"REGISTRY_AGENT_CONFIG", "REGISTRY_AGENT_SECRET
 _MAY_BE_EMPTY: Final = "REGISTRY_AGENT_STATUS_LISTEN"
 _LARGEST: Final = 1024 * 1024
 _MOST_KEYS: Final = 500
-# For a key of many parts (a.a.a) Python's parser takes quadratic time.
+# Python's parser takes quadratic time for a key of many parts (a.a.a).
 _MOST_DOTS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value that somebody set: `where` in words, `typed` where TOML gave it its type."""
+    """A value that was set. `where` describes the source. `typed` is True for TOML, whose values have types."""
 
     value: object
     where: str
@@ -34,7 +34,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The settings file: `path` is None where there is none, `problem` set where it is of no use."""
+    """The settings file. `path` is None if there is no file. `problem` is set if the file cannot be used."""
 
     path: Path | None = None
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -42,16 +42,16 @@ class Document:
 
 
 def read_document(file: Path | None, environ: Mapping[str, str]) -> Document:
-    """The settings file that `file`, else $REGISTRY_AGENT_CONFIG names; only the default one may be missing."""
+    """Read `file`, else the file in $REGISTRY_AGENT_CONFIG, else the default one. Only the default may be missing."""
     named = file or (Path(environ["REGISTRY_AGENT_CONFIG"]) if environ.get("REGISTRY_AGENT_CONFIG") else None)
     path = named or DEFAULT_FILE
     try:
         text = _read(path).decode("utf-8-sig")
         if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
-            return _refused(path, "has a line with too many dots", "break the line")
+            return _refused(path, "has a line with too many dots", "split the line")
         content = tomllib.loads(text)
         if len(content) + sum(len(section) for section in content.values() if isinstance(section, dict)) > _MOST_KEYS:
-            return _refused(path, f"has more than {_MOST_KEYS} keys", "keep to section.key = value")
+            return _refused(path, f"has more than {_MOST_KEYS} keys", "use only lines of the form section.key = value")
         return Document(path, content)
     except (FileNotFoundError, NotADirectoryError):
         if named is None:
@@ -62,18 +62,18 @@ def read_document(file: Path | None, environ: Mapping[str, str]) -> Document:
     except UnicodeDecodeError as error:
         fault, hint = f"is not UTF-8 (byte {error.start})", "save the file as UTF-8"
     except tomllib.TOMLDecodeError as error:
-        fault, hint = f"is not TOML: {error}", "correct the line; texts stand in quotes"
+        fault, hint = f"is not TOML: {error}", "fix the line; put strings in quotes"
     except (ValueError, RecursionError):
-        fault, hint = "is not TOML: nested too deeply, or a number too long", "keep to section.key = value"
+        fault, hint = "is not TOML: nested too deeply, or a number too long", "use only section.key = value"
     return _refused(path, fault, hint)
 
 
 def _refused(path: Path, fault: str, hint: str) -> Document:
-    return Document(path, problem=SettingsInvalid(str(path), f"{path}: {fault}; nothing of it is used", hint=hint))
+    return Document(path, problem=SettingsInvalid(str(path), f"{path}: {fault}; the whole file is ignored", hint=hint))
 
 
 def _read(path: Path) -> bytes:
-    """The content of a regular file; never waits for a FIFO's writer."""
+    """Return the content of a regular file. Never waits for the writer of a FIFO."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -90,7 +90,7 @@ def given_by_file(document: Document, keys: Collection[str]) -> Iterator[tuple[s
             yield unknown(section, where, [*SECTIONS, *(key for key in keys if key.endswith(f".{section}"))])
         elif not isinstance(content, dict):
             yield SettingsInvalid(
-                section, f"{section} must be a section ({where})", hint=f"write [{section}] on a line of its own"
+                section, f"{section} must be a section ({where})", hint=f"write [{section}] on a separate line"
             )
         else:
             for key, value in content.items():
@@ -103,7 +103,7 @@ def given_by_variables(
     for variable, value in environ.items():
         section, _, key = variable.removeprefix(VARIABLE_PREFIX).lower().partition("_")
         if not value and variable != _MAY_BE_EMPTY:
-            continue  # as compose files pass on what is not set
+            continue  # compose files pass on unset variables with an empty value
         if variable.startswith(VARIABLE_PREFIX) and section in SECTIONS and variable not in _NO_SETTINGS:
             yield _known(f"{section}.{key}".rstrip("."), Given(value, f"variable {variable}"), keys)
 
@@ -115,8 +115,8 @@ def given_by_flags(flags: Mapping[str, str], keys: Collection[str]) -> Iterator[
 
 def unknown(key: str, where: str, candidates: Collection[str]) -> SettingsInvalid:
     near = get_close_matches(key, candidates, n=1, cutoff=0.5) or [c for c in candidates if c.endswith(f".{key}")]
-    hint = f"did you mean {near[0]}?" if near else "take it out; docs/settings.md lists every key"
-    return SettingsInvalid(key, f"{key} is no setting ({where})", hint=hint)
+    hint = f"did you mean {near[0]}?" if near else "remove it; docs/settings.md lists all keys"
+    return SettingsInvalid(key, f"{key} is not a setting ({where})", hint=hint)
 
 
 def _known(key: str, given: Given, keys: Collection[str]) -> tuple[str, Given] | SettingsInvalid:

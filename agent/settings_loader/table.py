@@ -1,4 +1,4 @@
-"""The table of all keys: what each must be, and the defaults that hang on the environment."""
+"""The table of all keys with their types, and the defaults that depend on the environment."""
 
 import os
 import pwd
@@ -25,7 +25,7 @@ _ORIGIN: Final = re.compile(
 
 
 def kinds(home: Path) -> dict[str, Kind]:
-    """Every key, as `section.key`, and what its value must be."""
+    """Return every key, as `section.key`, with the type of its value."""
     return {
         "environment.id": text(),
         "secrets.directories": paths(home),
@@ -71,11 +71,11 @@ def home(environ: Mapping[str, str]) -> Path:
 
 
 def defaults(environ: Mapping[str, str]) -> Settings:
-    """The settings where nobody set anything."""
-    named = environ.get("GITPOD_WORKSPACE_ID") or environ.get("CODESPACE_NAME") or os.uname().nodename
+    """Return the default settings for this environment."""
+    platform_name = environ.get("GITPOD_WORKSPACE_ID") or environ.get("CODESPACE_NAME") or os.uname().nodename
     config = environ.get("DOCKER_CONFIG")
     return Settings(
-        environment=EnvironmentSettings(id=printable(named)),
+        environment=EnvironmentSettings(id=printable(platform_name)),
         docker=DockerSettings(config_dir=Path(config).absolute() if config else home(environ) / ".docker"),
     )
 
@@ -84,12 +84,12 @@ def _registry(value: str) -> str:
     try:
         return parse_hostname(value).hostname
     except HostnameError:
-        raise Fault("must hold registry host names", "write host names, such as ghcr.io") from None
+        raise Fault("must contain registry host names", "write host names, such as ghcr.io") from None
 
 
 def _argument(value: str) -> str:
     if not value or "\0" in value:
-        raise Fault("must hold a program and its arguments", 'write ["program", "argument"]; no item is empty')
+        raise Fault("must contain a program and its arguments", 'write ["program", "argument"], without empty items')
     return value
 
 

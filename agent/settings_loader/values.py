@@ -1,4 +1,4 @@
-"""What a setting's value must be: from TOML it comes typed, from a variable or a flag as text."""
+"""The types of settings. A value from TOML has a type already; a variable or a flag is a string."""
 
 import json
 import re
@@ -28,8 +28,8 @@ _FLAGS: Final = {
 _MOST_PORT: Final = 65535
 
 
-class Fault(ValueError):  # noqa: N818 - what it says is the fault, not an error of ours
-    """What is wrong with a value, as words that follow the key, and what to write instead; never the value."""
+class Fault(ValueError):  # noqa: N818 - a mistake in the settings, not an error in the code
+    """What is wrong with a value, as words that follow the key, and what to write instead. Never contains the value."""
 
     def __init__(self, fault: str, hint: str) -> None:
         super().__init__(fault)
@@ -38,14 +38,14 @@ class Fault(ValueError):  # noqa: N818 - what it says is the fault, not an error
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a text becomes a value, and how any value is checked. Both raise `Fault`."""
+    """How to convert a string to a value, and how to check any value. Both functions raise `Fault`."""
 
     from_text: Callable[[str], object]
     check: Callable[[object], object]
 
 
 def number(most: float, *, below: bool = False) -> Kind:
-    """A number over 0, and up to `most` (with `below`: under it)."""
+    """A number greater than 0 and at most `most`; with `below`, less than `most`."""
 
     def fault() -> Fault:
         return Fault(
@@ -82,14 +82,14 @@ def flag() -> Kind:
     return Kind(from_text, check)
 
 
-def text(pattern: re.Pattern[str] | None = None, meaning: str = "a text on one line") -> Kind:
-    """A text on one line that matches `pattern` wholly; an empty one is none."""
+def text(pattern: re.Pattern[str] | None = None, meaning: str = "a string on one line") -> Kind:
+    """A string on one line. If there is a `pattern`, the whole string must match. An empty string is None."""
 
     def check(value: object) -> object:
         if not isinstance(value, str) or CONTROL.search(value) or len(value) > _LONGEST:
             raise Fault(f"must be {meaning}", "write it in quotes, on one line")
         if value.strip() and pattern is not None and not pattern.fullmatch(value.strip()):
-            raise Fault(f"must be {meaning}", "correct it, or leave the key out")
+            raise Fault(f"must be {meaning}", "fix it, or remove the key")
         return value.strip() or None
 
     return Kind(_same, check)
@@ -107,7 +107,7 @@ def choice(*words: str) -> Kind:
 
 
 def path(home: Path) -> Kind:
-    """An absolute path, or one that begins with `~/`; an empty one is none."""
+    """An absolute path, or one that begins with `~/`. An empty string is None."""
     return Kind(_same, lambda value: None if value == "" else _path(value, home))
 
 
@@ -116,25 +116,25 @@ def paths(home: Path) -> Kind:
 
 
 def many(item: Callable[[str], object], example: str) -> Kind:
-    """A list of texts, each checked by `item`; in a variable or a flag a JSON list."""
+    """A list of strings, each checked by `item`. In a variable or a flag, it is a JSON list."""
     hint = f'write a list, such as ["{example}"]'
 
     def from_text(text: str) -> object:
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
-            raise Fault("must be a JSON list of texts", f"{hint} (a comma between two of them is not enough)") from None
+            raise Fault("must be a JSON list of strings", f"{hint} (commas alone are not enough)") from None
 
     def check(value: object) -> object:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            raise Fault("must be a list of texts", hint)
+            raise Fault("must be a list of strings", hint)
         return tuple(item(each) for each in value)
 
     return Kind(from_text, check)
 
 
 def url(*, plain: bool) -> Kind:
-    """`https://…`, `unix:/path`, or `http://…`: to loopback, or anywhere where `plain` is allowed."""
+    """`https://…`, `unix:/path`, or `http://…`. Without `plain`, http is allowed only to loopback."""
     hint = (
         "write https://…, "
         + ("http://…" if plain else "http:// to loopback")
@@ -152,12 +152,12 @@ def url(*, plain: bool) -> Kind:
 
 
 def listen() -> Kind:
-    """`host:port` or `[v6]:port`; empty is off."""
+    """`host:port` or `[v6]:port`. An empty string turns TCP off."""
     hint = 'write host:port or [address]:port, such as 127.0.0.1:8719, or "" to turn TCP off'
 
     def check(value: object) -> object:
         if not isinstance(value, str):
-            raise Fault("must be a text", hint)
+            raise Fault("must be a string", hint)
         host, colon, port = value.strip().rpartition(":")
         if not value.strip():
             return ""
@@ -169,12 +169,12 @@ def listen() -> Kind:
 
 
 def word(pattern: re.Pattern[str], meaning: str, example: str) -> Callable[[str], str]:
-    """One item of a list: lower case, and of this form."""
+    """Return a check for one item of a list. It converts the item to lower case, and it must match `pattern`."""
 
     def check(value: str) -> str:
         value = value.strip().lower()
         if not pattern.fullmatch(value):
-            raise Fault(f"must hold {meaning}", f"write {meaning}, such as {example}")
+            raise Fault(f"must contain {meaning}", f"write {meaning}, such as {example}")
         return value
 
     return check
@@ -207,13 +207,13 @@ def _url(value: str, hint: str, *, plain: bool) -> str:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise Fault("must be an address with a host name, and a port if any", hint) from None
+        raise Fault("must be an address with a host name and a valid port", hint) from None
     if scheme not in ("https", "http") or not host or not rest.startswith("//"):
         raise Fault("must be an address with a scheme and a host name", hint)
     if "@" in parts.netloc:
-        raise Fault("must not hold a user name or a password", "keep the token in a file, and name it in token_file")
+        raise Fault("must not contain a user name or a password", "put the token into a file, and set token_file to it")
     if scheme == "http" and not plain and not is_loopback(host):
-        raise Fault("must be https (http only to loopback), since it carries secrets", hint)
+        raise Fault("must be https (http only to loopback), because it carries secrets", hint)
     return parts._replace(fragment="").geturl()
 
 
