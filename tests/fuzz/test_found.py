@@ -136,12 +136,12 @@ def test_a_challenge_without_an_end_is_read_in_linear_time() -> None:
 
 
 def test_a_variable_of_a_hundred_thousand_entries_is_cut() -> None:
-    """As in a file: so many are a mistake, and a warning for each would be the agent's whole work."""
+    """As in a file: so many are a mistake, and one warning for each could overload the agent."""
     begun = time.process_time()
     reading = read_environment({"GITPOD_IMAGE_AUTH": "1," * 50_000})
     assert _quick(begun)
     assert len(reading.problems) <= 1001
-    assert "left out" in reading.problems[-1].message
+    assert "uses only the first 1000" in reading.problems[-1].message
 
 
 @pytest.mark.parametrize(
