@@ -82,8 +82,10 @@ def problem_of(refusal: AwsRefusal) -> Problem:
     code = refusal.code
     if _THROTTLED.fullmatch(code) or code == "429":
         return AwsThrottled(SUBJECT, f"AWS throttled {refusal.action} ({code})")
+    # If a reply has no AWS error document, the SDK uses the HTTP status as the code.
     if not code or code.isdigit():
         return _not_from_aws(refusal)
+    # A 5xx is a failure of STS and not a refusal, except for the codes that a new token may fix.
     if refusal.action == WEB_IDENTITY_ACTION and (refusal.status < 500 or code in _NEW_TOKEN_HELPS):  # noqa: PLR2004 - HTTP's own limit
         return _web_identity_refused(refusal)
     return _signed_request_refused(refusal)
@@ -140,11 +142,14 @@ def _denied(refusal: AwsRefusal) -> AwsAccessDenied:
 
 def _permission(action: str, who: str, resource: str | None, message: str) -> str:
     """Return the hint with the missing policy statement, ready to paste. GetAuthorizationToken only accepts "*"."""
+    # An Allow statement cannot override an explicit Deny.
     if "explicit deny" in message:
         return f"ask your AWS administrator to remove the Deny statement that covers {action} for {_holder(who)}"
+    # ECR Public needs both actions, but AWS names only one of them at a time.
     actions = f'["{action}", "sts:GetServiceBearerToken"]' if action.startswith("ecr-public:") else f'"{action}"'
     if action.startswith("sts:Assume") and resource is None:
         return f"ask your AWS administrator to let {_holder(who)} call {action} on the role in the secret"
+    # In AWS's text, punctuation may follow the ARN.
     on = (resource or "").rstrip(".,") if action.startswith("sts:Assume") else "*"
     statement = f'{{"Effect": "Allow", "Action": {actions}, "Resource": "{on}"}}'
     trust = "; the role's trust policy must also allow that identity" if on != "*" else ""
@@ -186,11 +191,13 @@ def _is_about_time(refusal: AwsRefusal) -> bool:
     """Whether the clock is wrong, not the secret key. Both give these codes: only AWS's text and the clocks differ."""
     if _ABOUT_TIME.search(refusal.message) or clock_skew(refusal.server_time, refusal.seen_at):
         return True
+    # Without one of the known texts, a wrong clock is the most likely cause.
     known = _WRONG_KEY in refusal.message or _WRONG_PLACE in refusal.message
     return refusal.code == "InvalidSignatureException" and not known
 
 
 def _clock(refusal: AwsRefusal) -> str:
+    # The times in AWS's text are more exact than the Date header.
     times = _SIGNED_AND_SERVER.search(refusal.message)
     if times:
         signed, server = (_parse_time(times[group]) for group in (1, 3))

@@ -62,6 +62,7 @@ def parse_config(data: bytes) -> Document:
         raise ConfigError(str(error)) from error
     if not isinstance(document, dict):
         raise ConfigError("it is not a JSON object")
+    # Docker refuses the whole file if one entry is invalid, so every entry is decoded here.
     for key, fields in _auths(document).items():
         decode_entry(fields, key)
     if not isinstance(field(document, "credsStore"), str | None):
@@ -88,6 +89,7 @@ def store_of(document: Document, key: str) -> str | None:
     """Return the credential helper that stores the login of `key`, or None if the file itself does."""
     helpers = field(document, "credHelpers") or {}
     name = helpers[key] if key in helpers else field(document, "credsStore")
+    # docker/cli treats an empty helper name as the file.
     return name or None
 
 
@@ -115,6 +117,7 @@ def find(document: Document, key: str) -> tuple[str, Entry] | None:
     An exact key takes precedence. Otherwise, a key that old versions wrote counts, such as `https://HOST/v2/`.
     """
     auths = _auths(document)
+    # As in docker/cli, an exact key ends the search, even if its entry is empty.
     keys = [key] if key in auths else [other for other in auths if _hostname(other) == key]
     for candidate in keys:
         entry = decode_entry(auths[candidate], candidate)
@@ -169,6 +172,7 @@ def remove(document: Document, key: str, may_remove: Ownership) -> Document:
 def encode_entry(entry: Entry) -> dict[str, str]:
     """Return the value for the entry's key in `auths`."""
     password = "" if entry.identity_token else entry.secret.reveal()
+    # A login may contain bytes that are not UTF-8.
     pair = f"{entry.username}:{password}".encode("utf-8", "surrogateescape")
     fields = {"auth": base64.b64encode(pair).decode()}
     return fields | {"identitytoken": entry.secret.reveal()} if entry.identity_token else fields
@@ -216,6 +220,7 @@ def _auths(document: Document) -> dict[str, Any]:
 
 def _with(document: Document, key: str, credential: dict[str, str]) -> Document:
     auths = _auths(document)
+    # Fields that are not part of the login, such as email, stay.
     others = {name: value for name, value in (auths.get(key) or {}).items() if name.lower() not in _CREDENTIAL_FIELDS}
     return {**document, _name(document, "auths"): {**auths, key: {**credential, **others}}}
 

@@ -207,7 +207,7 @@ def not_a_registry(hostname: str, probe: ProbeResult) -> Problem:
     return NotARegistry(
         hostname,
         f"{hostname} does not answer like a registry: status {probe.status} with a page or a redirect to another host",
-        hint=hints.SOMEBODY_ELSE,
+        hint=hints.NOT_A_REGISTRY,
     )
 
 
@@ -240,7 +240,7 @@ def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult | Non
     )
     if status == 401 and fetched:  # noqa: PLR2004
         return LoginRejected(
-            hostname, f"{hostname} refused the token that AWS issued for secret {secret}", hint=hints.OF_FETCHED
+            hostname, f"{hostname} refused the token that AWS issued for secret {secret}", hint=hints.AWS_LOGIN_REJECTED
         )
     if status == 401:  # noqa: PLR2004
         return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}")
@@ -263,7 +263,7 @@ def _forbidden(hostname: str, secret: str, probe: ProbeResult | None, body: str,
     if probe is not None and probe.token_expired:
         if fetched:
             message = f"{hostname} reports that the token that AWS issued for secret {secret} has expired"
-            return EcrTokenExpired(hostname, message, hint=hints.OF_FETCHED)
+            return EcrTokenExpired(hostname, message, hint=hints.AWS_LOGIN_REJECTED)
         return EcrTokenExpired(
             hostname,
             f"{hostname} reports that the token of secret {secret} has expired",
@@ -294,4 +294,4 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
             return RegistryTimeout(hostname, f"{hostname} did not answer in time{cause}")
         case Fault.NONSENSE:
             message = f"{hostname} does not answer like a registry{cause}"
-            return NotARegistry(hostname, message, hint=hints.SOMEBODY_ELSE)
+            return NotARegistry(hostname, message, hint=hints.NOT_A_REGISTRY)

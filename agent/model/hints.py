@@ -5,7 +5,7 @@ from typing import Final
 
 from agent.model.commands import command, shown
 
-SOMEBODY_ELSE: Final = (
+NOT_A_REGISTRY: Final = (
     "open https://HOST/v2/ in a browser: a captive portal or a proxy may ask you to log in; "
     "otherwise, check the host name in the secret"
 )
@@ -14,7 +14,7 @@ PROXY: Final = (
     "agent; add hosts that need no proxy to NO_PROXY"
 )
 BLANKS: Final = "fix the password in the secret: it begins or ends with whitespace, which docker login removes"
-OF_FETCHED: Final = (
+AWS_LOGIN_REJECTED: Final = (
     "check the host name and the region in the secret: HOST rejects the tokens that AWS issues for it; if both are "
     "right, ask the registry's administrator who may pull"
 )

@@ -84,6 +84,7 @@ def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defau
     """
     excluded = excluded_hosts(exclude)
     by_registry: dict[Registry, list[RegistrySecret]] = {}
+    # Enabled secrets come first, then scope and name decide. The origin makes the order the same in every run.
     for secret in sorted(secrets, key=lambda s: (not s.enabled, _RANK[s.scope], s.name, s.origin)):
         by_registry.setdefault(secret.registry, []).append(secret)
     logins: list[Login] = []
@@ -181,6 +182,7 @@ def _user_and_password(secret: RegistrySecret) -> Credential:
 def _identity(secret: RegistrySecret, kind: Kind, defaults: AwsDefaults) -> AwsIdentity:
     ecr = secret.registry.ecr
     public = kind is Kind.ECR_PUBLIC
+    # The region in an ECR host name is always right, so it takes precedence over the secret and the settings.
     region = ECR_PUBLIC_REGION if public else ecr.region if ecr else secret.region or defaults.region
     if region is None:
         raise ProblemError(
@@ -211,6 +213,7 @@ def _expiry(token: Sensitive) -> datetime | None:
     try:
         expiration = json.loads(base64.b64decode(token.reveal(), validate=True))["expiration"]
         return datetime.fromtimestamp(int(expiration), UTC)
+    # The token comes from outside. If its expiry cannot be read, the agent uses it without one.
     except (ValueError, binascii.Error, KeyError, TypeError, OverflowError, OSError, RecursionError):
         return None
 

@@ -77,6 +77,7 @@ class Problem:
         severity: Severity | None = None,
     ) -> None:
         template = self.hint if hint is None else hint
+        # All three contain text from outside, so they are made printable and cut off.
         shown = printable(subject)
         # The dataclass is frozen, so its own __setattr__ refuses assignments.
         vars(self).update(

@@ -103,8 +103,10 @@ def parse_hostname(text: str) -> Registry:
     if "@" in rest:
         raise HostnameError("hostname contains a user name; put it into the field username")
     host, port = _split_port(rest)
+    # A trailing dot marks a fully qualified name. It does not make it another registry.
     host = host.removesuffix(".")
     _check(host, port)
+    # 443 is the default port, so docker.io:443 is Docker Hub too.
     if host in _HUB_ALIASES and int(port or _HTTPS) == _HTTPS:
         return Registry(DOCKER_HUB)
     return Registry(f"{host}:{int(port)}" if port else host)

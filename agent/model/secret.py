@@ -22,6 +22,7 @@ REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}")
 ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}")
 _AWS_KEY_ID: Final = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,124}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+# Far more than any real password or token needs.
 _LONGEST: Final = 64 * 1024
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
@@ -112,6 +113,7 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
 
 
 def _check_login(secret: RegistrySecret, fields: "_Fields") -> None:
+    # HTTP basic authentication ends the user name at the first colon.
     if secret.username is not None and ":" in secret.username:
         raise ProblemError(fields.invalid("username contains a colon, which a registry login cannot have"))
     # On ECR, a role or the platform's identity replaces the password.
@@ -163,6 +165,7 @@ class _Fields:
     def text(self, field: str) -> str | None:
         """Return a field without control characters. A field that is missing, null or empty is None."""
         text = self._string(field)
+        # People paste host names with a line break, and parse_hostname removes it.
         if text is not None and field != "hostname" and _CONTROL.search(text):
             raise ProblemError(self.invalid(f"{field} contains a control character, such as a line break"))
         return text
@@ -198,6 +201,7 @@ class _Fields:
             return default
         if isinstance(value, bool):
             return value
+        # In a subdirectory every field is a file, so a flag is a string there.
         if isinstance(value, str) and value.strip().lower() in _TRUE | _FALSE:
             return value.strip().lower() in _TRUE
         raise ProblemError(self.invalid(f"{field} must be true or false"))

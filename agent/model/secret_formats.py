@@ -71,6 +71,7 @@ def read_document(text: str, origin: str, stem: str) -> ParseResult:
         return ParseResult.failure(origin, str(error))
     if isinstance(value, list):
         return _items(value, origin)
+    # Everything else must be a single secret. `parse_secret` reports what is wrong with it.
     if not isinstance(value, dict) or not value.keys() & {"secrets", "auths"}:
         return one(partial(parse_secret, value, origin, stem))
     if not isinstance(value.get("secrets", []), list):
@@ -177,6 +178,7 @@ def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
             username, password = login_of(entry["auth"])
         except ValueError:
             raise ProblemError(_invalid(origin, label, "has an auth that is not the base64 of user:password")) from None
+    # These tokens are for the registry's token server. They do not work as a password.
     if not password and (entry.get("identitytoken") or entry.get("registrytoken")):
         raise ProblemError(
             _invalid(origin, label, "contains only a token for Docker itself; add a user name and a password")
@@ -205,6 +207,7 @@ def _invalid(origin: str, label: str, fault: str) -> SecretInvalid:
 
 
 def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # JSON parsers disagree on which of two equal keys counts.
     value = dict(pairs)
     if len(value) != len(pairs):
         raise DocumentError("has the same key twice in one object")

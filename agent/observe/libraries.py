@@ -25,6 +25,7 @@ class LibraryLog(logging.Handler):
 
     def take(self) -> None:
         """Become the root logger's handler, unless it has one already, as under pytest."""
+        # basicConfig does nothing if the root logger has a handler.
         logging.basicConfig(handlers=[self], level=logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:

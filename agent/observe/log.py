@@ -34,6 +34,7 @@ class Log:
     """Owns the sink. The rest of the agent writes to `logger`, and /v1/logs shows `recent`."""
 
     def __init__(self, level: str, style: str, scrub: Callable[[str], str], environ: Mapping[str, str]) -> None:
+        # With an ASCII locale, other characters must not raise an error.
         with contextlib.suppress(AttributeError):  # stdout may be another kind of stream, as in tests
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a text stream has it
         self._scrub: Final = scrub
@@ -47,6 +48,7 @@ class Log:
         self.logger: Final = structlog.wrap_logger(
             self._writer,
             processors=[self._filter, *_COMMON, self._add_context, self._render],
+            # 0 passes every level: `_filter` also needs the events below `log.level`.
             wrapper_class=structlog.make_filtering_bound_logger(0),
             cache_logger_on_first_use=True,
         )
@@ -90,6 +92,7 @@ class Log:
     def _render(self, logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> str:
         ordered = {name: event.pop(name) for name in ("time", "level", "event")} | dict(event)
         clean = {name: self._clean(value) for name, value in ordered.items()}
+        # A traceback keeps its line breaks, so it is cleaned line by line.
         if isinstance(ordered.get(_TRACEBACK), str):
             clean[_TRACEBACK] = self._scrub(_lines(ordered[_TRACEBACK]))
         line = _as_json(clean)
@@ -156,6 +159,7 @@ class _Writer:
         self.dropped = 0
         self._on_dropped: Final = on_dropped
         self._queue: Final[queue.Queue[str | None]] = queue.Queue(_QUEUED)
+        # A daemon thread, because a blocked stdout must not keep the process from ending.
         self._thread: Final = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 

@@ -86,6 +86,7 @@ class _Collector:
 
     def _outcomes(self) -> "Iterator[Metric]":
         """Counters change in the event loop while a thread renders. `dict(...)` copies them in one step."""
+        # Registries that are gone are left out, so the number of time series stays small.
         served = {row.hostname for row in self._snapshot.registries}
         attempts = [(names, number) for names, number in dict(self._counters.attempts).items() if names[0] in served]
         labels = ("hostname", "outcome")

@@ -74,6 +74,7 @@ class Scrubber:
         """Replace the known secrets of `owner`. Values that are not secret (`runner-native`) are left out."""
         self._values = {**self._values, owner: frozenset(values) - {"", RUNNER_NATIVE}}
         known = frozenset().union(*self._values.values())
+        # Values that stay keep their forms, because computing them is expensive.
         self._forms_of = {value: self._forms_of.get(value) or frozenset(_forms(value)) for value in known}
         self._known = _Known.of({form for these in self._forms_of.values() for form in these})
 
@@ -129,7 +130,7 @@ def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
         if name.lower().endswith("_proxy"):
             try:
                 found.append(unquote(urlsplit(value).password or ""))
-            except ValueError:
+            except ValueError:  # not a valid URL
                 continue
     return found
 
@@ -143,12 +144,14 @@ def _forms(value: str) -> Iterator[str]:
     yield html.escape(value)
     for encoded in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
         yield encoded
+        # Some programs write %2f instead of %2F.
         yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), encoded)
     yield from _base64_forms(raw)
 
 
 def _base64_forms(raw: bytes) -> Iterator[str]:
     """Return how `raw` looks inside a base64 text, such as that of `user:password`: one form for each alignment."""
+    # Base64 encodes three bytes at a time, so the secret can begin at three different offsets.
     for shift in range(3):
         encoded = base64.b64encode(bytes(shift) + raw).decode()
         # The first and the last character may also encode bits of the neighbors, so they differ from text to text.
@@ -156,4 +159,5 @@ def _base64_forms(raw: bytes) -> Iterator[str]:
         end = (shift + len(raw)) * 8 // 6
         if end - start >= _SHORT:
             yield encoded[start:end]
+            # The URL-safe alphabet
             yield encoded[start:end].replace("+", "-").replace("/", "_")

@@ -70,6 +70,7 @@ def _loaded(document: Document, environ: Mapping[str, str], flags: Mapping[str, 
         loading.problems.append(document.problem)
     loading.take(
         chain(
+            # The strongest source comes last.
             given_by_file(document, table.keys()),
             given_by_variables(environ, table.keys()),
             given_by_flags(flags, table.keys()),
@@ -111,6 +112,7 @@ class _Loading:
                 self.problems.append(each)
             else:
                 self._given[each[0]] = each[1]
+        # A wrong value does no harm if a stronger source overrides it.
         for key, given in self._given.items():
             kind = self._table[key]
             try:
@@ -132,6 +134,7 @@ class _Loading:
                 "is refused: an address that is not loopback needs status.token_file",
                 "set status.token_file, or listen on 127.0.0.1; the Unix socket still works",
             )
+            # Not the default either: an address that nobody asked for would be confusing.
             self._values["status.listen"] = ""
         report = urlsplit(self._values["report.url"] or "")
         if report.scheme == "http" and self._values["report.token_file"] and not is_loopback(report.hostname or ""):

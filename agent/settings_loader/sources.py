@@ -46,6 +46,7 @@ def read_document(file: Path | None, environ: Mapping[str, str]) -> Document:
     named = file or (Path(environ["REGISTRY_AGENT_CONFIG"]) if environ.get("REGISTRY_AGENT_CONFIG") else None)
     path = named or DEFAULT_FILE
     try:
+        # Editors on Windows add a byte order mark, which `utf-8-sig` removes.
         text = _read(path).decode("utf-8-sig")
         if any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
             return _refused(path, "has a line with too many dots", "split the line")
@@ -76,6 +77,7 @@ def _read(path: Path) -> bytes:
     """Return the content of a regular file. Never waits for the writer of a FIFO."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
+    # O_NONBLOCK: a FIFO could replace the file after the check, and opening it would wait for a writer.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         content = file.read(_LARGEST + 1)
     if len(content) > _LARGEST:
@@ -105,6 +107,7 @@ def given_by_variables(
         if not value and variable != _MAY_BE_EMPTY:
             continue  # compose files pass on unset variables with an empty value
         if variable.startswith(VARIABLE_PREFIX) and section in SECTIONS and variable not in _NO_SETTINGS:
+            # Without `rstrip`, a variable that only names a section would be reported as "log.".
             yield _known(f"{section}.{key}".rstrip("."), Given(value, f"variable {variable}"), keys)
 
 
@@ -114,6 +117,7 @@ def given_by_flags(flags: Mapping[str, str], keys: Collection[str]) -> Iterator[
 
 
 def unknown(key: str, where: str, candidates: Collection[str]) -> SettingsInvalid:
+    # First a similar name, otherwise the same key in another section.
     near = get_close_matches(key, candidates, n=1, cutoff=0.5) or [c for c in candidates if c.endswith(f".{key}")]
     hint = f"did you mean {near[0]}?" if near else "remove it; docs/settings.md lists all keys"
     return SettingsInvalid(key, f"{key} is not a setting ({where})", hint=hint)

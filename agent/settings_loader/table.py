@@ -94,4 +94,5 @@ def _argument(value: str) -> str:
 
 
 def _origin(value: str) -> str:
+    # Browsers send an origin without a slash at the end.
     return word(_ORIGIN, "origins", "https://dashboard.example.com")(value.strip().removesuffix("/"))

@@ -60,8 +60,10 @@ def number(most: float, *, below: bool = False) -> Kind:
             raise fault() from None
 
     def check(value: object) -> object:
+        # In Python, a bool is an int too.
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise fault()
+        # Written this way, the comparison also refuses NaN.
         if not 0 < value <= most or (below and value == most):
             raise fault()
         return float(value)
@@ -161,6 +163,7 @@ def listen() -> Kind:
         host, colon, port = value.strip().rpartition(":")
         if not value.strip():
             return ""
+        # The slice keeps `int` fast for a very long text.
         if not colon or not _is_host(host) or not (port.isascii() and port.isdigit() and int(port[:6]) <= _MOST_PORT):
             raise Fault("must be host:port", hint)
         return f"{host}:{int(port)}"
@@ -214,6 +217,7 @@ def _url(value: str, hint: str, *, plain: bool) -> str:
         raise Fault("must not contain a user name or a password", "put the token into a file, and set token_file to it")
     if scheme == "http" and not plain and not is_loopback(host):
         raise Fault("must be https (http only to loopback), because it carries secrets", hint)
+    # A fragment is never sent to a server.
     return parts._replace(fragment="").geturl()
 
 

@@ -62,7 +62,7 @@ def test_a_captive_portal_needs_the_user() -> None:
     problem = explain(CliOutput("Login Succeeded"), ProbeResult(NOW, status=200, registry=False), HOST, "team")
     assert type(problem) is NotARegistry
     assert (problem.code, problem.needs) == ("registry_error", Needs.USER)
-    assert problem.hint == hints.SOMEBODY_ELSE.replace("HOST", HOST)
+    assert problem.hint == hints.NOT_A_REGISTRY.replace("HOST", HOST)
 
 
 def denied(who: str, action: str, rest: str = "", *, asked: str = TOKEN) -> Problem:
