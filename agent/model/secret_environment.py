@@ -8,7 +8,7 @@ from typing import Final
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.secret import RegistrySecret, parse_secret
-from agent.model.secret_formats import MOST_SECRETS, ParseResult, left_out, login_of, one, read_document
+from agent.model.secret_formats import MOST_SECRETS, ParseResult, login_of, over_limit, parse_one, read_document
 
 SECRETS: Final = "REGISTRY_AGENT_SECRETS"
 GITPOD: Final = "GITPOD_IMAGE_AUTH"
@@ -27,12 +27,12 @@ def _results(environ: Mapping[str, str]) -> Iterator[ParseResult]:
     # Compose files pass on variables that nobody set, with an empty value. Those do not count.
     matches = (_CODESPACES.fullmatch(variable) for variable, value in environ.items() if value)
     for name in sorted({match[1] for match in matches if match}):
-        yield one(partial(_codespaces, name, environ))
+        yield parse_one(partial(_codespaces, name, environ))
     items = environ.get(GITPOD, "").split(",")
     for index, item in enumerate(items[:MOST_SECRETS]):
         if item.strip():
-            yield one(partial(_gitpod, item.strip(), f"[{index}]"))
-    yield from left_out(len(items), GITPOD)
+            yield parse_one(partial(_gitpod, item.strip(), f"[{index}]"))
+    yield from over_limit(len(items), GITPOD)
 
 
 def _codespaces(name: str, environ: Mapping[str, str]) -> RegistrySecret:

@@ -73,17 +73,17 @@ def read_document(text: str, origin: str, stem: str) -> ParseResult:
         return _items(value, origin)
     # Everything else must be a single secret. `parse_secret` reports what is wrong with it.
     if not isinstance(value, dict) or not value.keys() & {"secrets", "auths"}:
-        return one(partial(parse_secret, value, origin, stem))
+        return parse_one(partial(parse_secret, value, origin, stem))
     if not isinstance(value.get("secrets", []), list):
         return ParseResult.failure(origin, "has a key secrets that is not a list")
     if not isinstance(value.get("auths", {}), dict):
         return ParseResult.failure(origin, "has a key auths that is not an object")
     docker = [
-        one(partial(_docker, host, entry, origin, stem))
+        parse_one(partial(_docker, host, entry, origin, stem))
         for host, entry in islice(value.get("auths", {}).items(), MOST_SECRETS)
         if not host.endswith(_HUB_TOKENS)
     ]
-    excess = left_out(len(value.get("auths", {})), origin)
+    excess = over_limit(len(value.get("auths", {})), origin)
     return ParseResult.joined([_items(value.get("secrets", []), origin), *docker, *excess])
 
 
@@ -105,11 +105,12 @@ def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> Par
     A faulty subdirectory counts as failed, because a program may still be writing it.
     """
     values = {name: content.removesuffix("\n").removesuffix("\r") for name, content in contents.items()}
-    result = one(partial(parse_secret, values, origin, directory, directory))
+    result = parse_one(partial(parse_secret, values, origin, directory, directory))
     return ParseResult(problems=result.problems, failed=True) if result.problems else result
 
 
-def one(parse: Callable[[], RegistrySecret]) -> ParseResult:
+def parse_one(parse: Callable[[], RegistrySecret]) -> ParseResult:
+    """Call `parse` and return its secret, or the problem that it raises."""
     try:
         return ParseResult((parse(),))
     except ProblemError as error:
@@ -153,12 +154,13 @@ def login_of(auth: str) -> tuple[str, str]:
 
 def _items(values: list[Any], origin: str) -> ParseResult:
     results = [
-        one(partial(parse_secret, value, origin, f"[{index}]")) for index, value in enumerate(values[:MOST_SECRETS])
+        parse_one(partial(parse_secret, value, origin, f"[{index}]"))
+        for index, value in enumerate(values[:MOST_SECRETS])
     ]
-    return ParseResult.joined([*results, *left_out(len(values), origin)])
+    return ParseResult.joined([*results, *over_limit(len(values), origin)])
 
 
-def left_out(number: int, origin: str) -> list[ParseResult]:
+def over_limit(number: int, origin: str) -> list[ParseResult]:
     """Return one warning for all secrets over the limit. One warning for each could overload the agent."""
     if number <= MOST_SECRETS:
         return []
