@@ -451,7 +451,7 @@ async def test_a_file_that_cannot_be_written_does_not_matter_to_a_helper(
             "#!/bin/sh\n[ $1 = store ] && exit 0\necho credentials not found in native keychain; exit 1\n",
             "said that it stored, but has no login",
         ),
-        ("#!/bin/sh\necho gibberish\n", "an answer that is no login"),
+        ("#!/bin/sh\necho gibberish\n", "something that is not a login"),
     ],
     ids=["missing", "hanging", "cannot store", "lying", "garbage"],
 )
