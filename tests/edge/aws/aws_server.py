@@ -1,4 +1,4 @@
-"""A small AWS on loopback: answers as ECR, STS, the metadata service and the container endpoint do, and remembers."""
+"""A small fake AWS on loopback: ECR, STS, the metadata service and the container endpoint. It records all calls."""
 
 import asyncio
 import base64
@@ -34,7 +34,7 @@ Answer = Callable[[], web.StreamResponse]
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: which operation, by whose access key (None: unsigned), in which region, with what."""
+    """One recorded call: action, access key id (None if unsigned), region and parameters."""
 
     action: str
     key: str | None
@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass
 class AwsServer:
-    """`answers` replaces the good answer of an action; `date` is what its clock says."""
+    """A fake AWS. `answers` replaces the normal answer of an action. `date` is the time of its clock."""
 
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
@@ -175,7 +175,7 @@ async def serve() -> AsyncIterator[AwsServer]:
 
 
 def clear_environment(monkeypatch: pytest.MonkeyPatch, home: Path, url: str) -> None:
-    """Leave nothing of this machine's own AWS, and no way to a real metadata service."""
+    """Remove this machine's AWS settings from the environment, and every way to a real metadata service."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "SSL_CERT_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
