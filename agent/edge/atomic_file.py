@@ -168,7 +168,7 @@ def _take_over_permissions(descriptor: int, path: Path, former: FileVersion) -> 
 def _write_in_place(path: Path, former: FileVersion, data: bytes) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        # Not atomic: a write by another program between this check and ours would be lost.
+        # Not atomic: a write by another program between this check and our write would be lost.
         if version_of(descriptor, file.readall()) != former:
             raise FileChanged
         try:

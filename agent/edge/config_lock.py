@@ -20,7 +20,7 @@ class ConfigLock:
     def __init__(self, directory: Path) -> None:
         self._directory: Final = directory
         self._mutex: Final = threading.Lock()
-        self._held: Final[dict[_Identity, int]] = {}
+        self._locked: Final[dict[_Identity, int]] = {}
 
     def acquire(self) -> bool:
         """Create and lock the directory. Return False if another agent holds the lock. Blocks.
@@ -37,12 +37,12 @@ class ConfigLock:
         Call it again and again: if the directory is removed and created again, the new one is not locked yet.
         """
         with self._mutex:
-            former = {*self._held}
+            former = {*self._locked}
             try:
                 own = self._lock(self._directory)
                 real = self._lock(self._real_directory())
             except BlockingIOError:
-                self._unlock({*self._held} - former)
+                self._unlock({*self._locked} - former)
                 return False
             if own is not None:
                 self._unlock(former - {own, real})
@@ -51,7 +51,7 @@ class ConfigLock:
     def release(self) -> None:
         """Give up all locks."""
         with self._mutex:
-            self._unlock([*self._held])
+            self._unlock([*self._locked])
 
     def _real_directory(self) -> Path:
         try:
@@ -71,7 +71,7 @@ class ConfigLock:
             return None
         status = os.fstat(descriptor)
         found = (status.st_dev, status.st_ino)
-        if found in self._held:
+        if found in self._locked:
             os.close(descriptor)
             return found
         try:
@@ -81,9 +81,9 @@ class ConfigLock:
             if isinstance(fault, BlockingIOError):
                 raise
             return None
-        self._held[found] = descriptor
+        self._locked[found] = descriptor
         return found
 
     def _unlock(self, directories: Iterable[_Identity]) -> None:
         for directory in directories:
-            os.close(self._held.pop(directory))
+            os.close(self._locked.pop(directory))

@@ -49,7 +49,7 @@ class PodmanAuthFiles:
         return tuple(signature(path) for path in self._paths)
 
     async def _in_thread(self, work: Callable[[], T], default: T) -> T:
-        """Run `work` in the thread. Return `default` while a file system hangs, and do not try again until it answers."""
+        """Run `work` in the thread. While a file system hangs, return `default` and do not try again."""
         if self._hanging is not None and not self._hanging.done():
             return default
         work_done = asyncio.get_running_loop().run_in_executor(self._thread, work)
