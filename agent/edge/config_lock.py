@@ -69,6 +69,7 @@ class ConfigLock:
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
             return None
+        # Device and inode identify the directory, whatever path leads to it.
         status = os.fstat(descriptor)
         found = (status.st_dev, status.st_ino)
         if found in self._locked:
@@ -80,6 +81,7 @@ class ConfigLock:
             os.close(descriptor)
             if isinstance(fault, BlockingIOError):
                 raise
+            # Some network file systems have no locks. The agent then works without one.
             return None
         self._locked[found] = descriptor
         return found

@@ -20,6 +20,7 @@ from agent.model.text import printable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 DEADLINE_S: Final = 10.0
+# These change the store of the user, so they must not be interrupted.
 _WRITES: Final = frozenset({"store", "erase"})
 # The protocol's own text (docker-credential-helpers, credentials/error.go).
 _NOT_FOUND: Final = b"credentials not found in native keychain"
@@ -134,6 +135,7 @@ class CredentialHelpers:
         if finished.returncode == 0:
             return
         program = f"docker-credential-{name}"
+        # The answer of helpers that only compute logins, such as amazon-ecr-credential-helper.
         if b"not implemented" in finished.stdout + finished.stderr:
             raise ProblemError(
                 CredentialStoreFailed(

@@ -120,6 +120,7 @@ class DockerCli:
             shutil.rmtree(directory, ignore_errors=True)
 
     def _prepare(self) -> Path:
+        # mkdtemp creates a directory with mode 0700 and a random name.
         directory = Path(tempfile.mkdtemp(dir=self._login_directory()))
         descriptor = os.open(directory / "config.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:

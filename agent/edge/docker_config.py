@@ -23,11 +23,16 @@ from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable
 
 T = TypeVar("T")
 
+# One call, including its wait for the thread. A file system that hangs must not block the agent for longer.
 _DEADLINE_S: Final = 20.0
+# How long an update tries to win against a program that keeps writing the file.
 _PATIENCE_S: Final = 10.0
+# How long the shutdown waits for a write that has started.
 _FINISH_S: Final = 0.5
+# A file that does not parse is read again: another program may be in the middle of its write.
 _SETTLING_S: Final = 0.05
 _SETTLING_LOOKS: Final = 3
+# For this long after its last change, an empty file counts as one that is being written.
 _EMPTY_S: Final = 2.0
 _REASONS: Final = {
     errno.EROFS: "the file system is read-only",

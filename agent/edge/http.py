@@ -103,6 +103,7 @@ class HttpClient:
                 connector = await self._connector(speaks_tls, ca_files, unix_socket)
                 # aiohttp sends `proxy_headers` only with CONNECT. A plain HTTP request goes to the proxy itself.
                 to_proxy = proxy.headers if target.scheme == "http" else {}
+                # No compression ("identity"): a small answer must not expand to gigabytes in memory.
                 async with (
                     aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
                     session.request(

@@ -154,7 +154,7 @@ async def _start(args: Sequence[str | os.PathLike[str]], env: Mapping[str, str])
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=dict(env),
-            cwd="/",
+            cwd="/",  # always exists and never hangs, unlike a directory of the user
             start_new_session=True,
         )
     )

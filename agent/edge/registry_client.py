@@ -88,6 +88,7 @@ class RegistryClient:
         except aiohttp.ClientResponseError:
             raise  # TLS works, and the answer is not HTTP: report that instead of trying plain HTTP
         except (aiohttp.ClientError, OSError):
+            # Docker falls back to plain HTTP only for registries on this machine.
             if not await _on_loopback(registry.host, registry.port):
                 raise
         url = f"http://{registry.api_host}/v2/"

@@ -46,6 +46,7 @@ class ReportTarget:
     async def _post(self, url: str, token_file: Path | None, document: bytes) -> Reply:
         headers = {"Content-Type": "application/json"}
         if token_file is not None:
+            # Plain http would show the token to every machine on the way.
             if not _is_private(url):
                 raise TokenFileError("the token is not sent over plain http to another machine; use https")
             token = await asyncio.to_thread(read_token_file, token_file)

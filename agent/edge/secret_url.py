@@ -90,6 +90,7 @@ async def _headers(token_file: Path | None, etag: str | None) -> dict[str, str]:
 
 
 def _answer(reply: Reply, source: str, etag: str | None) -> FetchResult:
+    # A 304 is valid only as the answer to a conditional request.
     if reply.status == _NOT_MODIFIED and etag is not None:
         return FetchResult(None, etag)
     if reply.status != _OK:

@@ -170,6 +170,7 @@ class StateFile:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary.unlink(missing_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            # Sync before the rename. Otherwise a power failure could leave an empty file.
             with os.fdopen(descriptor, "wb") as file:
                 file.write(state)
                 file.flush()

@@ -21,6 +21,7 @@ class Systemd:
         given = {name: environ.pop(name, "") for name in _NAMES}
         address = given["NOTIFY_SOCKET"]
         self._address: Final = "\0" + address[1:] if address.startswith("@") else address
+        # The variables are inherited. They count only if the pid in them is ours.
         mine = str(os.getpid())
         watched = given["WATCHDOG_USEC"].isdigit() and given["WATCHDOG_PID"] in ("", mine)
         self.watchdog_s: Final = int(given["WATCHDOG_USEC"]) / 1_000_000 if watched else None

@@ -54,12 +54,12 @@ async def test_returns_the_result_and_leaves_nothing(tmp_path: Path) -> None:
     result = await cli(tmp_path).login(fake_docker(tmp_path), REGISTRY, BOB, timeout=20, through_engine=False)
     assert result.entry == {"auth": "Ym9i", "password": "hunter2-secret"}
     assert list((tmp_path / "run" / "logins").iterdir()) == []
-    seen = json.loads((tmp_path / "seen.json").read_text())
-    assert "hunter2" not in str(seen)
-    assert "--username=--bob" in seen["argv"]
-    assert seen["environ"]["DOCKER_HOST"].startswith("unix://")
-    assert "SECRET_TOKEN" not in seen["environ"]
-    assert "registry-agent.invalid" in seen["before"]
+    recorded = json.loads((tmp_path / "seen.json").read_text())
+    assert "hunter2" not in str(recorded)
+    assert "--username=--bob" in recorded["argv"]
+    assert recorded["environ"]["DOCKER_HOST"].startswith("unix://")
+    assert "SECRET_TOKEN" not in recorded["environ"]
+    assert "registry-agent.invalid" in recorded["before"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The agent tells Docker's own CLI from other programs, once per program file and again at each login."""
+"""Tests that only Docker's own CLI gets a password: it is checked once per file, and again at each login."""
 
 import asyncio
 import math

@@ -21,12 +21,12 @@ class Dashboard:
     """Answers each push with `status`, or never if it is None."""
 
     status: int | None = 204
-    seen: list[tuple[str, str, str | None, bytes]] = field(default_factory=list)
+    received: list[tuple[str, str, str | None, bytes]] = field(default_factory=list)
     port: int = 0
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         token = request.headers.get("Authorization")
-        self.seen.append((request.method, request.path_qs, token, await request.read()))
+        self.received.append((request.method, request.path_qs, token, await request.read()))
         if self.status is None:
             await asyncio.Event().wait()
         return web.Response(status=self.status or 0, headers={"Location": "/elsewhere"})
@@ -57,7 +57,7 @@ async def test_sends_the_document_with_the_token(tmp_path: Path) -> None:
     for status in (200, 202, 204):
         async with dashboard(status) as board:
             await target().send(f"{board.url}?key=1", tmp_path / "token", b"{}")
-            assert board.seen == [("POST", "/in?key=1", "Bearer s3cret", b"{}")]
+            assert board.received == [("POST", "/in?key=1", "Bearer s3cret", b"{}")]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ async def test_anything_but_2xx_is_a_failure(status: int | None, words: str) -> 
     async with dashboard(status) as board:
         with raises_problem(ReportFailed, match=words):
             await target().send(board.url, None, b"{}")
-        assert len(board.seen) == 1
+        assert len(board.received) == 1
 
 
 async def test_reports_why_a_target_is_unreachable() -> None:
@@ -105,4 +105,4 @@ async def test_never_sends_a_token_in_plain_text(tmp_path: Path) -> None:
     async with dashboard() as board:
         with raises_problem(ReportFailed, match=r"token file .*missing cannot be read"):
             await target().send(board.url, tmp_path / "missing", b"{}")
-        assert board.seen == []
+        assert board.received == []

@@ -41,7 +41,7 @@ async def server(answer: Answer, tls: ssl.SSLContext | None = None, unix: Path |
     await runner.cleanup()
 
 
-def says(body: str | bytes, status: int = 200, **headers: str) -> Answer:
+def replying(body: str | bytes, status: int = 200, **headers: str) -> Answer:
     async def answer(_request: web.BaseRequest) -> web.Response:
         return web.Response(status=status, body=body, headers=headers)
 
@@ -95,20 +95,20 @@ async def test_requests_v1_secrets_on_a_unix_socket(tmp_path: Path) -> None:
     ("answer", "words"),
     [
         (
-            says("", 302, Location="http://localhost:1/"),
+            replying("", 302, Location="http://localhost:1/"),
             "answered with a redirect (status 302), and redirects are not followed",
         ),
-        (says("", 401), "rejected the token in secrets.token_file (status 401)"),
-        (says("", 403), "rejected the token in secrets.token_file (status 403)"),
-        (says("", 404), "answered with status 404"),
-        (says("", 304), "answered with status 304"),
-        (says("hunter2", 503), "answered with status 503"),
-        (says("<html>hunter2"), "is not JSON (line 1, column 1)"),
-        (says(""), "is empty"),
-        (says(b"\xff"), "not UTF-8"),
-        (says("[]"), 'not of the form {"secrets": [...]}'),
-        (says('{"secrets": {"a": "hunter2"}}'), 'not of the form {"secrets": [...]}'),
-        (says(b" " * (4 * 1024 * 1024 + 1)), "sent more than 4 MiB"),
+        (replying("", 401), "rejected the token in secrets.token_file (status 401)"),
+        (replying("", 403), "rejected the token in secrets.token_file (status 403)"),
+        (replying("", 404), "answered with status 404"),
+        (replying("", 304), "answered with status 304"),
+        (replying("hunter2", 503), "answered with status 503"),
+        (replying("<html>hunter2"), "is not JSON (line 1, column 1)"),
+        (replying(""), "is empty"),
+        (replying(b"\xff"), "not UTF-8"),
+        (replying("[]"), 'not of the form {"secrets": [...]}'),
+        (replying('{"secrets": {"a": "hunter2"}}'), 'not of the form {"secrets": [...]}'),
+        (replying(b" " * (4 * 1024 * 1024 + 1)), "sent more than 4 MiB"),
     ],
 )
 async def test_reports_an_unusable_answer(answer: Answer, words: str) -> None:
@@ -170,12 +170,12 @@ async def test_reports_an_untrusted_certificate(monkeypatch: pytest.MonkeyPatch,
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
-    async with server(says(json.dumps({"secrets": [ONE]})), tls=context) as url:
+    async with server(replying(json.dumps({"secrets": [ONE]})), tls=context) as url:
         assert "invalid certificate: unable to get local issuer" in (await fault(url)).message
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
         assert (await SecretUrl(HttpClient()).fetch(url, None, None)).parsed is not None
-    async with server(says("")) as plain:
+    async with server(replying("")) as plain:
         assert "TLS" in (await fault(plain.replace("http:", "https:"))).message
 
 

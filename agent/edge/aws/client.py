@@ -56,6 +56,7 @@ class AwsClient:
         return await (await self._loaded()).identify(identity, settings)
 
     async def _loaded(self) -> "AwsSdk":
+        # The first request loads the SDK. Requests at the same time wait for it.
         async with self._loading:
             if self._sdk is None:
                 self._sdk = await asyncio.to_thread(self._load)

@@ -33,7 +33,7 @@ Answer = Callable[[], web.StreamResponse]
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordedCall:
     """One recorded call: action, access key id (None if unsigned), region and parameters."""
 
     action: str
@@ -48,7 +48,7 @@ class AwsServer:
     """A fake AWS. `answers` replaces the normal answer of an action. `date` is the time of its clock."""
 
     url: str = ""
-    asked: list[Asked] = field(default_factory=list)
+    calls: list[RecordedCall] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     metadata: list[str] = field(default_factory=list)
@@ -57,11 +57,11 @@ class AwsServer:
     password: str = "the-token"
 
     def actions(self) -> list[str]:
-        return [asked.action for asked in self.asked if asked.action != "GetCallerIdentity"]
+        return [call.action for call in self.calls if call.action != "GetCallerIdentity"]
 
-    def only(self, action: str) -> Asked:
-        [asked] = [asked for asked in self.asked if asked.action == action]
-        return asked
+    def only(self, action: str) -> RecordedCall:
+        [call] = [call for call in self.calls if call.action == action]
+        return call
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
@@ -69,8 +69,8 @@ class AwsServer:
         parameters = json.loads(body or "{}") if target else dict(parse_qsl(body))
         action = target.rpartition(".")[2] or parameters.get("Action", "")
         signed = re.search(r"Credential=(\w+)/\d+/([\w-]+)/", request.headers.get("Authorization", ""))
-        self.asked.append(
-            Asked(
+        self.calls.append(
+            RecordedCall(
                 action,
                 signed[1] if signed else None,
                 signed[2] if signed else None,

@@ -55,8 +55,8 @@ async def test_uses_the_keys_in_the_secret(cloud: AwsServer, monkeypatch: pytest
     token = await fetch(identity())
     assert (token.username, token.password, token.expires_at) == ("AWS", Sensitive("the-token"), EXPIRES)
     assert token.arn == "arn:aws:sts::123456789012:assumed-role/env/i-0abc"
-    asked = cloud.only("GetAuthorizationToken")
-    assert (asked.key, asked.region, asked.parameters) == (KEYS.access_key_id, REGION, {})
+    call = cloud.only("GetAuthorizationToken")
+    assert (call.key, call.region, call.parameters) == (KEYS.access_key_id, REGION, {})
     assert cloud.metadata == []
 
 
@@ -64,8 +64,8 @@ async def test_temporary_keys_carry_their_session_token(cloud: AwsServer) -> Non
     """The `session_token` of the secret is sent with the keys."""
     keys = AwsKeys("ASIAOFTHESECRET00", Sensitive("k"), Sensitive("the-session"))
     await fetch(identity(keys=keys))
-    asked = cloud.only("GetAuthorizationToken")
-    assert (asked.key, asked.session_token) == ("ASIAOFTHESECRET00", "the-session")
+    call = cloud.only("GetAuthorizationToken")
+    assert (call.key, call.session_token) == ("ASIAOFTHESECRET00", "the-session")
 
 
 async def test_assumes_the_role_with_the_keys_in_the_secret(cloud: AwsServer, tmp_path: Path) -> None:
@@ -79,11 +79,11 @@ async def test_assumes_the_role_with_the_keys_in_the_secret(cloud: AwsServer, tm
     assert assume.parameters["RoleArn"] == ROLE
     assert assume.parameters["ExternalId"] == "ext-1"
     assert assume.parameters["RoleSessionName"] == "registry-agent--nne-b"
-    asked = cloud.only("GetAuthorizationToken")
-    assert (asked.key, asked.session_token) == ("ASIAOFTHEROLE0000", "role-session")
+    call = cloud.only("GetAuthorizationToken")
+    assert (call.key, call.session_token) == ("ASIAOFTHEROLE0000", "role-session")
     assert token.arn == "arn:aws:sts::123456789012:assumed-role/pull/registry-agent-vscode"
     assert cloud.actions() == ["AssumeRole", "GetAuthorizationToken"]
-    assert len(cloud.asked) == 2, "the answer for the role contains the ARN"
+    assert len(cloud.calls) == 2, "the answer for the role contains the ARN"
 
 
 async def test_a_web_identity_token_assumes_the_role_unsigned(
@@ -132,7 +132,7 @@ async def test_a_token_does_not_wait_for_the_arn_of_its_owner(cloud: AwsServer, 
     for _ in range(2):
         token = await aws.fetch_token(identity(), AwsSettings())
         assert token.arn is None
-    assert [asked.action for asked in cloud.asked].count("GetCallerIdentity") == 1
+    assert [call.action for call in cloud.calls].count("GetCallerIdentity") == 1
 
 
 async def test_returns_the_time_of_the_server(cloud: AwsServer) -> None:
@@ -178,7 +178,7 @@ async def test_does_not_follow_a_redirect(cloud: AwsServer, tmp_path: Path) -> N
         token_file.write_text("web-token")
         with raises_problem(AwsError, match="AssumeRoleWithWebIdentity"):
             await fetch(identity(keys=None, role_arn=ROLE), AwsSettings(identity_token_file=token_file))
-        assert elsewhere.asked == []
+        assert elsewhere.calls == []
 
 
 async def test_works_with_the_moto_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ async def test_the_environment_comes_first(cloud: AwsServer, monkeypatch: pytest
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "env-session")
     await fetch(CHAIN)
-    asked = cloud.only("GetAuthorizationToken")
-    assert (asked.key, asked.session_token, cloud.metadata) == ("AKIAOFTHEENV", "env-session", [])
+    call = cloud.only("GetAuthorizationToken")
+    assert (call.key, call.session_token, cloud.metadata) == ("AKIAOFTHEENV", "env-session", [])
 
 
 async def test_uses_the_profile_in_the_settings(cloud: AwsServer, tmp_path: Path) -> None:
@@ -49,15 +49,15 @@ async def test_uses_the_profile_in_the_settings(cloud: AwsServer, tmp_path: Path
     for key in ("AKIAOFTHEPROFILE", "AKIAROTATED"):
         aws_file(tmp_path, "credentials", f"[team]\naws_access_key_id={key}\naws_secret_access_key=x\n")
         await fetch(CHAIN, AwsSettings(profile="team"))
-        assert cloud.asked.pop().key == key
-        cloud.asked.clear()
+        assert cloud.calls.pop().key == key
+        cloud.calls.clear()
 
 
 async def test_names_a_missing_profile(cloud: AwsServer) -> None:
     """The agent does not use another identity instead."""
     with raises_problem(AwsCredentialsMissing, match="not-there"):
         await fetch(CHAIN, AwsSettings(profile="not-there"))
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 async def test_uses_the_web_identity_of_the_environment(
@@ -93,7 +93,7 @@ async def test_a_missing_web_identity_token_is_aws_identity_unavailable(
     monkeypatch.setenv("AWS_ROLE_ARN", ROLE)
     with raises_problem(AwsIdentityUnavailable, match="not a regular file"):
         await fetch(CHAIN)
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 async def test_uses_the_container_endpoint(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,15 +115,15 @@ async def test_reports_a_container_endpoint_on_a_foreign_host(
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://evil.example/creds")
     with raises_problem(AwsCredentialsMissing, match=r"host in AWS_CONTAINER_CREDENTIALS_FULL_URI is not allowed"):
         await fetch(CHAIN)
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 async def test_uses_the_instance_role_with_imds_v2(cloud: AwsServer) -> None:
     """It requests a session token, then the name of the role, then the keys."""
     cloud.instance_role = "env"
     token = await fetch(CHAIN)
-    asked = cloud.only("GetAuthorizationToken")
-    assert (asked.key, asked.session_token) == ("ASIAOFTHEINSTANCE", "instance-session")
+    call = cloud.only("GetAuthorizationToken")
+    assert (call.key, call.session_token) == ("ASIAOFTHEINSTANCE", "instance-session")
     role = "/latest/meta-data/iam/security-credentials/"
     assert cloud.metadata == ["PUT /latest/api/token", f"GET {role}", f"GET {role}env"]
     assert token.arn == "arn:aws:sts::123456789012:assumed-role/env/i-0abc"
@@ -175,7 +175,7 @@ async def test_reports_an_incomplete_pair_of_keys(cloud: AwsServer, monkeypatch:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFTHEENV")
     with raises_problem(AwsCredentialsMissing, match="AWS_SECRET_ACCESS_KEY"):
         await fetch(CHAIN)
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 class TestCredentialProcess:
@@ -224,7 +224,7 @@ class TestCredentialProcess:
         with raises_problem(AwsCredentialsMissing, match=words) as caught:
             await fetch(CHAIN)
         assert "c4n4ry" not in caught.value.message + caught.value.hint
-        assert cloud.asked == []
+        assert cloud.calls == []
 
     async def test_a_hanging_program_ends_at_the_deadline(self, cloud: AwsServer, tmp_path: Path) -> None:
         """The message reports the timeout."""
@@ -232,7 +232,7 @@ class TestCredentialProcess:
         aws_file(tmp_path, "config", f"[default]\ncredential_process = {path}\n")
         with raises_problem(AwsCredentialsMissing, match=r"no answer within 2.5 s"):
             await fetch(CHAIN, AwsSettings(call_timeout_s=2.5))
-        assert cloud.asked == []
+        assert cloud.calls == []
 
 
 async def test_a_refused_role_of_a_profile_is_access_denied(cloud: AwsServer, tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ async def test_a_refused_connection_names_the_address(cloud: AwsServer, monkeypa
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         with raises_problem(AwsUnreachable, match=rf"127.0.0.1:{port}: no connection: Connect"):
             await fetch(identity())
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 async def test_reports_a_name_that_does_not_resolve(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ async def test_reports_a_name_that_does_not_resolve(cloud: AwsServer, monkeypatc
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://ecr.invalid")
     with raises_problem(AwsUnreachable, match=r"did not reach ecr.invalid: no connection"):
         await fetch(identity())
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 @pytest.mark.parametrize("reply", [b"SSH-2.0-OpenSSH\r\n\r\n", b""])
@@ -251,7 +251,7 @@ class TestTls:
         with raises_problem(AwsUnreachable, match=r"certificate was not accepted: .*certificate") as caught:
             await fetch(identity())
         assert "SSL_CERT_FILE" in caught.value.hint
-        assert authority[0].asked == []
+        assert authority[0].calls == []
 
     async def test_reports_a_missing_ca_bundle(
         self, authority: tuple[AwsServer, Path], monkeypatch: pytest.MonkeyPatch
@@ -311,7 +311,7 @@ class TestProxy:
         assert caught.value.hint == hints.PROXY
         for part in ("user", "p#ss", "pass@", "notaport"):
             assert part not in caught.value.message
-        assert cloud.asked == []
+        assert cloud.calls == []
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ class TestProxy:
             await fetch(identity())
         assert caught.value.hint == hints.PROXY
         assert "pass" not in caught.value.message
-        assert cloud.asked == []
+        assert cloud.calls == []
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     async def test_a_refusal_shows_no_password(

@@ -102,7 +102,7 @@ async def test_reports_what_a_profile_needs(
     """The message names the profile and what it needs. The hint has the full command. AWS gets no request."""
     found = await problem(tmp_path, "team", config)
     assert (found.message, found.about("aws").hint) == (f"profile team {message}", hint)
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ async def test_the_command_reads_the_same_files_as_the_agent(
     (tmp_path / "my aws").symlink_to(tmp_path / ".aws/config")
     found = await problem(tmp_path, "the team", SSO)
     assert f"`AWS_CONFIG_FILE='{tmp_path}/my aws' aws sso login --profile 'the team'`" in found.hint
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 def _session(life: timedelta = timedelta(hours=1), **changes: object) -> dict[str, Any]:
@@ -188,7 +188,7 @@ async def test_ignores_an_unusable_cached_session(cloud: AwsServer, tmp_path: Pa
     _keep(tmp_path, text, _key())
     os.mkfifo(tmp_path / ".aws/cli/cache/fifo.json")
     assert "MFA code" in (await problem(tmp_path, "team", MFA)).message
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 async def test_assumes_a_role_without_mfa_again(cloud: AwsServer, tmp_path: Path) -> None:
