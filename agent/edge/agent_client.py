@@ -1,4 +1,4 @@
-"""A running agent, asked by a command: HTTP over its Unix socket, with the standard library alone."""
+"""The client of a running agent, for the commands: HTTP over its Unix socket, with the standard library only."""
 
 import contextlib
 import http.client
@@ -20,23 +20,24 @@ _PEER: Final = struct.Struct("3i")
 """Process, user and group of the other end (unix(7), SO_PEERCRED)."""
 
 
-class AgentNotRunning(Exception):  # noqa: N818 - what it says is a fact, and for `status --wait` none to end with
-    """Nobody answers; the text names the places that were looked at, and what to do."""
+class AgentNotRunning(Exception):  # noqa: N818 - it states a fact, and `status --wait` does not treat it as an error
+    """No agent answers. The text lists the sockets that were tried, and how to start an agent."""
 
 
 class AgentNotResponding(Exception):  # noqa: N818 - as above
-    """An agent is there, and gives no answer, or one that makes no sense."""
+    """An agent is running, but it does not answer, or its answer is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
+    """An answer of the agent. `value` is the JSON of its body."""
+
     status: int
     value: Any
-    """The body's JSON."""
 
     @property
     def fault(self) -> str:
-        """The agent's own word for what is wrong."""
+        """The error message that the agent sent."""
         try:
             return printable(str(self.value["error"]["message"]), 600)
         except (KeyError, TypeError):
@@ -44,7 +45,10 @@ class Reply:
 
 
 class AgentClient:
-    """Asks the first of `places` where somebody listens; `user` is whose agent is meant, None: this user's."""
+    """Talks to the first socket in `places` that accepts a connection.
+
+    `user` is the user whose agent is meant, for the hint. None means the current user.
+    """
 
     def __init__(self, places: Sequence[Path], user: str | None = None) -> None:
         self._places: Final = places
@@ -57,10 +61,10 @@ class AgentClient:
         return self._ask("POST", target, json.dumps(value), timeout)
 
     def status(self, timeout: float, *, since: int | None = None, wait_s: float = 0.0) -> dict[str, Any]:
-        """The status document; with `since` the first other than that revision, or this one after `wait_s` seconds.
+        """Return the status document. With `since`, wait up to `wait_s` seconds for another revision.
 
         Raises:
-            NoAgent, NoAnswer: after `timeout` seconds at the latest, which `wait_s` counts towards.
+            AgentNotRunning, AgentNotResponding: after at most `timeout` seconds, which include `wait_s`.
         """
         query = "" if since is None else f"?since={since}&wait={wait_s:.3f}"
         answer = self.get(f"/v1/status{query}", timeout)
@@ -69,10 +73,10 @@ class AgentClient:
         return answer.value
 
     def text(self, target: str, timeout: float, limit: int = _LARGEST) -> str:
-        """A body that is not one JSON value, such as that of `/v1/logs` or `/metrics`, up to `limit` bytes.
+        """Return up to `limit` bytes of a body that is not a JSON value, such as that of `/v1/logs` or `/metrics`.
 
         Raises:
-            NoAgent, NoAnswer.
+            AgentNotRunning, AgentNotResponding.
         """
         status, body = self._exchange("GET", target, None, timeout, limit)
         if status != http.client.OK:
@@ -80,7 +84,7 @@ class AgentClient:
         return body.decode(errors="replace")
 
     def process(self, timeout: float = 2.0) -> int | None:
-        """The number of the process that listens; None where nobody does, or systemd does in the agent's place."""
+        """Return the id of the process that listens, or None if none does, or if systemd listens for the agent."""
         try:
             connection = self._connect(timeout)
         except AgentNotRunning:
@@ -94,15 +98,15 @@ class AgentClient:
         try:
             return Reply(status, json.loads(answer))
         except (ValueError, RecursionError) as fault:
-            raise AgentNotResponding("its answer is not the JSON that an agent gives") from fault
+            raise AgentNotResponding("its answer is not valid JSON") from fault
 
     def _exchange(
         self, method: str, target: str, body: str | None, timeout: float, limit: int = _LARGEST
     ) -> tuple[int, bytes]:
-        """Status and body of the answer."""
+        """Return the status and the body of the answer."""
         connection = self._connect(timeout)
         deadline = _Deadline(connection.sock, timeout)
-        late = f"the agent gives no answer within {timeout:.0f} s"
+        late = f"the agent did not answer within {timeout:.0f} s"
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
@@ -110,8 +114,9 @@ class AgentClient:
         except TimeoutError as fault:
             raise AgentNotResponding(late) from fault
         except (OSError, http.client.HTTPException, ValueError) as fault:
-            words = f"the agent broke off: {printable(str(fault)) or type(fault).__name__}"
-            raise AgentNotResponding(late if deadline.passed else words) from fault
+            broken = f"the connection to the agent failed: {printable(str(fault)) or type(fault).__name__}"
+            # The deadline shuts the socket down, and that looks like a failed connection too.
+            raise AgentNotResponding(late if deadline.passed else broken) from fault
         finally:
             deadline.cancel()
             connection.close()
@@ -120,25 +125,25 @@ class AgentClient:
         return answer
 
     def _connect(self, timeout: float) -> "_UnixConnection":
-        looked = []
+        tried = []
         for place in self._places:
             connection = _UnixConnection(place, timeout)
             try:
                 connection.connect()
             except OSError as fault:
                 connection.close()
-                looked.append(f"  {place}: {_reason(fault)}")
+                tried.append(f"  {place}: {_reason(fault)}")
                 continue
             return connection
-        raise AgentNotRunning("\n".join(["no agent answers; looked at", *looked, self._start()]))
+        raise AgentNotRunning("\n".join(["no agent answers; looked at", *tried, self._start_hint()]))
 
-    def _start(self) -> str:
+    def _start_hint(self) -> str:
         service = command("sudo systemctl start", f"registry-agent@{self._user or user_name()}")
         return "start it: `registry-agent run`" + (f", or {service}" if service else "")
 
 
 class _Deadline(threading.Timer):
-    """Ends the connection at the time; a socket's own timeout begins anew with each byte of an endless answer."""
+    """Shuts the connection down at the deadline. The timeout of a socket would start again with every byte received."""
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
         super().__init__(max(seconds, 0.001), self._end)
@@ -154,6 +159,8 @@ class _Deadline(threading.Timer):
 
 
 class _UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection over a Unix socket."""
+
     def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("localhost", timeout=max(timeout, 0.001))
         self._path: Final = path
@@ -167,11 +174,11 @@ class _UnixConnection(http.client.HTTPConnection):
 def _reason(fault: OSError) -> str:
     match fault:
         case FileNotFoundError():
-            return "not there"
+            return "does not exist"
         case ConnectionRefusedError():
-            return "nobody listens"
+            return "nothing is listening"
         case PermissionError():
-            return "not for this user (it is for its owner and the group registry-agent)"
+            return "permission denied (only its owner and the group registry-agent may connect)"
         case TimeoutError():
             return "no answer in time"
     return (fault.strerror or str(fault)).lower()

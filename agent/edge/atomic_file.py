@@ -1,4 +1,4 @@
-"""Replacing a file that other programs write too: whole or not at all, and nothing that they wrote is lost."""
+"""Replaces a file that other programs also write: completely or not at all, and without losing their changes."""
 
 import contextlib
 import errno
@@ -17,20 +17,22 @@ _ATTEMPTS: Final = 64
 _NO_RENAMEAT2: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 
 
-class FileChanged(Exception):  # noqa: N818 - what happened, and no error
-    """Somebody wrote in between. What they wrote is in place, ours is not: read again."""
+class FileChanged(Exception):  # noqa: N818 - it states a fact, and the caller tries again
+    """Another program wrote the file in the meantime. Its version is in place and ours is not: read again."""
 
 
 def replace_version(path: Path, former: FileVersion | None, data: bytes, *, sync_after: bool = False) -> None:
-    """Put `data` in the place of `former`, which was read from `path` (no link); None: where nothing was.
+    """Replace `former`, which was read from `path`, with `data`. None means that there was no file.
 
-    Owner, mode and access lists stay. A bind-mounted single file cannot be renamed over and is written in place.
-    In a `hurry`, against somebody who writes all the time, the data is brought to the disk after it is in place: before
-    is safer against a power cut, but takes longer than such a writer leaves us.
+    `path` must not be a link. Owner, mode and access lists stay the same. A bind-mounted file cannot be replaced by a
+    rename, so it is written in place.
+
+    Normally the data is synced to disk before the rename, which is safer against a power failure. With `sync_after`
+    it is synced after the rename. That is faster, and wins the race against a program that keeps writing the file.
 
     Raises:
         FileChanged: `path` was no longer `former`.
-        OSError: and nothing is changed.
+        OSError: the write failed, and nothing has changed.
     """
     if former is not None and _is_mount_point(path):
         _write_in_place(path, former, data)
@@ -49,23 +51,25 @@ def replace_version(path: Path, former: FileVersion | None, data: bytes, *, sync
 
 
 def clear_leftover(leftover: Path, path: Path) -> None:
-    """Remove what a killed writer left of its work on `path`.
+    """Remove a temporary file that a killed writer left next to `path`.
 
-    If that is what somebody else wrote in the last microsecond, taken out and not put back in time, it goes back first.
+    The temporary file may hold the version of another program, which the writer had swapped out and could not put back
+    before it was killed. If so, that version goes back first.
     """
-    came = _read_what_came(leftover)
+    found = _read_swapped_out(leftover)
     with contextlib.suppress(OSError, UnreadableFileError, FileChanged):
         now = read_version(path)
-        if came is not None and now is not None:
-            marks = leftover.name.split("-")[-2:]
-            if _content_id(now) == marks[-1] and _content_id(came) not in marks:
+        if found is not None and now is not None:
+            # The name holds the ids of the former and the new version. Anything else came from another program.
+            ids = leftover.name.split("-")[-2:]
+            if _content_id(now) == ids[-1] and _content_id(found) not in ids:
                 _publish(leftover, path, now)
     with contextlib.suppress(OSError):
         leftover.unlink()
 
 
 def _publish(temporary: Path, path: Path, former: FileVersion) -> None:
-    """Let the two change places; what comes out and is not what was expected is newer, so it goes back in."""
+    """Exchange the two files. If the file that comes out is not the expected one, it is newer and goes back in."""
     ours = put = read_version(temporary)
     expected: FileVersion | None = former
     if read_version(path) != former:
@@ -79,23 +83,25 @@ def _publish(temporary: Path, path: Path, former: FileVersion) -> None:
             if error.errno not in _NO_RENAMEAT2:
                 raise
             return _publish_by_rename(temporary, path, former)
-        came = _read_what_came(temporary)
-        if came == expected:
+        swapped_out = _read_swapped_out(temporary)
+        if swapped_out == expected:
             break
-        expected, put = put, came
+        # Another program wrote the file just before the exchange. Exchange again, to put its version back.
+        expected, put = put, swapped_out
     if put is not ours:
         raise FileChanged
     return None
 
 
 def _publish_by_rename(temporary: Path, path: Path, former: FileVersion | None) -> None:
-    """For file systems without renameat2 (NFS, FUSE): a writer in the microseconds between the two steps is lost."""
+    """Replace the file without renameat2 (NFS, FUSE). A write between the check and the rename is lost."""
     if read_version(path) != former:
         raise FileChanged
     temporary.rename(path)
 
 
 def _publish_new(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`, if no file exists there yet."""
     try:
         rename_new(temporary, path)
     except FileExistsError as error:
@@ -106,8 +112,8 @@ def _publish_new(temporary: Path, path: Path) -> None:
         _publish_by_rename(temporary, path, None)
 
 
-def _read_what_came(temporary: Path) -> FileVersion | None:
-    """None for what is no file that we can read, and so is not ours."""
+def _read_swapped_out(temporary: Path) -> FileVersion | None:
+    """Read the file that an exchange took out. None if it is not a readable regular file, and therefore not ours."""
     if temporary.is_symlink():
         return None
     try:
@@ -117,8 +123,9 @@ def _read_what_came(temporary: Path) -> FileVersion | None:
 
 
 def _write_temporary(path: Path, former: FileVersion | None, data: bytes, *, sync: bool) -> Path:
-    marks = [_content_id(former), _content_id(former and replace(former, data=data))]
-    temporary = path.with_name(TEMPORARY_PREFIX + "-".join([secrets.token_hex(8), *marks]))
+    # `clear_leftover` reads these ids from the name if this process is killed.
+    ids = [_content_id(former), _content_id(former and replace(former, data=data))]
+    temporary = path.with_name(TEMPORARY_PREFIX + "-".join([secrets.token_hex(8), *ids]))
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -135,11 +142,11 @@ def _write_temporary(path: Path, former: FileVersion | None, data: bytes, *, syn
 
 
 def _content_id(version: FileVersion | None) -> str:
-    """Tells versions apart in a temporary file's name; too short to tell anything of what is in them."""
+    """Return an id that distinguishes versions in a file name. It is too short to reveal anything about the content."""
     if version is None:
         return "new"
-    held = b"%o %d %d " % (version.mode, version.uid, version.gid)
-    return hashlib.sha256(held + version.data).hexdigest()[:4]
+    attributes = b"%o %d %d " % (version.mode, version.uid, version.gid)
+    return hashlib.sha256(attributes + version.data).hexdigest()[:4]
 
 
 def _take_over_permissions(descriptor: int, path: Path, former: FileVersion) -> None:
@@ -150,7 +157,7 @@ def _take_over_permissions(descriptor: int, path: Path, former: FileVersion) -> 
         except PermissionError as error:
             reason = f"it belongs to user {former.uid}, group {former.gid}, and that owner could not be kept"
             raise PermissionError(errno.EPERM, reason, str(path)) from error
-    # An access list makes the group's bits a mask: the bits without the list would let the whole group in.
+    # With an access list, the group bits of the mode are a mask. Without the list, they would admit the whole group.
     with contextlib.suppress(OSError):
         for name in os.listxattr(path):
             with contextlib.suppress(OSError):
@@ -161,6 +168,7 @@ def _take_over_permissions(descriptor: int, path: Path, former: FileVersion) -> 
 def _write_in_place(path: Path, former: FileVersion, data: bytes) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
+        # Not atomic: a write by another program between this check and our write would be lost.
         if version_of(descriptor, file.readall()) != former:
             raise FileChanged
         try:
@@ -172,14 +180,14 @@ def _write_in_place(path: Path, former: FileVersion, data: bytes) -> None:
 
 
 def _reserve(descriptor: int, size: int, wanted: int) -> None:
-    """Take the room first, so that a full disk is known before the old content is gone; spaces at the end are JSON."""
+    """Reserve space first, to notice a full disk before the old content is gone. Trailing spaces are valid JSON."""
     if wanted > size:
         _write_all(descriptor, b" " * (wanted - size), size)
         os.fsync(descriptor)
 
 
 def _overwrite(descriptor: int, data: bytes) -> None:
-    """With spaces to the file's end, so that who is killed before it is cut off leaves nothing of the old behind."""
+    """Write `data` and pad it with spaces, so that a kill before the truncation leaves nothing of the old content."""
     _write_all(descriptor, data.ljust(os.fstat(descriptor).st_size), 0)
     os.ftruncate(descriptor, len(data))
     os.fsync(descriptor)
@@ -192,7 +200,8 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
 
 
 def _is_mount_point(path: Path) -> bool:
-    """Whether something is mounted on this very file, by proc(5)'s mountinfo: `os.path.ismount` misses that."""
+    """Return whether something is mounted on this file, from proc(5) mountinfo. `os.path.ismount` misses that."""
+    # mountinfo escapes these characters in paths as octal numbers.
     escaped = os.fsencode(path)
     for character in b"\\ \t\n":
         escaped = escaped.replace(bytes([character]), b"\\%03o" % character)
@@ -204,7 +213,7 @@ def _is_mount_point(path: Path) -> bool:
 
 
 def _sync(path: Path) -> None:
-    """The file is in place by now: what cannot be synced may be late after a power cut."""
+    """Sync the path, but ignore errors: the file is already in place, and only a power failure could undo it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:

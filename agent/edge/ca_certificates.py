@@ -1,4 +1,4 @@
-"""Whom the agent's own calls trust: the system's authorities, and those that the environment or a caller names."""
+"""The certificates that the agent's own calls trust: those of the system, of the environment and of the caller."""
 
 import contextlib
 import os
@@ -8,18 +8,18 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-_KEPT: Final = 16
+_MAX_CACHED: Final = 16
 _BUNDLE: Final = "SSL_CERT_FILE"
 
 
 class CaFileError(OSError):
-    """A CA file that was asked for cannot be read or holds no certificate; the text names it."""
+    """A requested CA file cannot be read or contains no certificate. The text names the file."""
 
 
 class CertificateAuthorities:
-    """TLS contexts, one for each set of files, as long as these are the same.
+    """Caches one TLS context for each set of files, until the files change.
 
-    Reading the system's roots costs some 20 ms and half a megabyte each time.
+    Reading the system's roots costs about 20 ms and half a megabyte each time.
     """
 
     def __init__(self) -> None:
@@ -27,50 +27,51 @@ class CertificateAuthorities:
         self._reading: Final = threading.Lock()
 
     def context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
-        """The context that trusts `ca_files` too; reads from disk: not for the event loop.
+        """Return a context that also trusts `ca_files`. Reads from disk, so do not call it in the event loop.
 
         Raises:
-            CaFileError: one of `ca_files`.
+            CaFileError: one of `ca_files` cannot be used.
         """
-        return self._kept(tuple(_mark(path) for path in (*_roots(), *ca_files)), lambda: _new_context(ca_files))
+        return self._cached(tuple(_signature(path) for path in (*_roots(), *ca_files)), lambda: _new_context(ca_files))
 
     def of_bundle(self, bundle: Path) -> ssl.SSLContext:
-        """The context that trusts those in this file and nobody else; reads from disk as well.
+        """Return a context that trusts only the certificates in this file. Reads from disk too.
 
         Raises:
-            OSError: it cannot be used.
+            OSError: the file cannot be used.
         """
-        return self._kept(_mark(bundle), lambda: ssl.create_default_context(cafile=bundle))
+        return self._cached(_signature(bundle), lambda: ssl.create_default_context(cafile=bundle))
 
-    def _kept(self, marks: Hashable, read: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    def _cached(self, key: Hashable, read: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         with self._reading:
-            if marks not in self._contexts:
-                if len(self._contexts) >= _KEPT:
+            if key not in self._contexts:
+                # Files change rarely: it is enough to start over when the cache is full.
+                if len(self._contexts) >= _MAX_CACHED:
                     self._contexts.clear()
-                self._contexts[marks] = read()
-            return self._contexts[marks]
+                self._contexts[key] = read()
+            return self._contexts[key]
 
 
 @contextlib.contextmanager
 def roots_unread() -> Iterator[None]:
-    """Keep an import from reading the system's bundle: aiohttp's own context, which nobody here uses, costs 30 ms."""
-    named = os.environ.get(_BUNDLE)
+    """Keep `import aiohttp` from reading the system's bundle for a context that is never used. It saves 30 ms."""
+    former = os.environ.get(_BUNDLE)
     os.environ[_BUNDLE] = os.devnull
     try:
         yield
     finally:
-        if named is None:
+        if former is None:
             del os.environ[_BUNDLE]
         else:
-            os.environ[_BUNDLE] = named
+            os.environ[_BUNDLE] = former
 
 
 def _new_context(ca_files: Iterable[Path]) -> ssl.SSLContext:
-    """The system's roots (or those of `SSL_CERT_FILE`), `AWS_CA_BUNDLE` where it can be read, and `ca_files`."""
+    """Trust the system's roots (or `SSL_CERT_FILE`), `AWS_CA_BUNDLE` if it can be read, and `ca_files`."""
     context = ssl.create_default_context()
     bundle = os.environ.get("AWS_CA_BUNDLE")
     if bundle:
-        # Where it cannot be read, what it would have vouched for fails by its certificate, and the rest goes on.
+        # If it cannot be read, only the servers that need it fail, with a certificate error.
         with contextlib.suppress(CaFileError):
             _trust(context, Path(bundle))
     for path in ca_files:
@@ -79,14 +80,14 @@ def _new_context(ca_files: Iterable[Path]) -> ssl.SSLContext:
 
 
 def _roots() -> list[Path]:
-    """The files that decide whom the system trusts, by environment or by default."""
+    """Return the files that decide what the system trusts, from the environment and the defaults."""
     default = ssl.get_default_verify_paths()
     named = [os.environ.get(_BUNDLE), os.environ.get("SSL_CERT_DIR"), os.environ.get("AWS_CA_BUNDLE")]
     return [Path(path) for path in (*named, default.openssl_cafile, default.openssl_capath) if path]
 
 
-def _mark(path: Path) -> Hashable:
-    """What changes when the file does."""
+def _signature(path: Path) -> Hashable:
+    """Return a value that differs once the file has changed."""
     try:
         found = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The clocks: the wall's, which AWS's times are told by, and the one that only goes forward."""
+"""The wall clock, which AWS's times refer to, and the monotonic clock."""
 
 import asyncio
 import time
@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """What the services know of time; tests hand in another."""
+    """The source of time for the services. Tests use a fake one."""
 
     def now(self) -> datetime:
+        """Return the time of the wall clock, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds; stands still while the machine is suspended, as asyncio's own clock does."""
+        """Return seconds. Like asyncio's own clock, it stops while the machine is suspended."""
         return time.monotonic()
 
     async def wait(self, event: asyncio.Event, timeout: float) -> bool:
-        """True once `event` is set, False after `timeout` seconds."""
+        """Return True once `event` is set, or False after `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
                 await event.wait()

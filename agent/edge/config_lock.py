@@ -1,4 +1,4 @@
-"""The agent's lifetime lock on a Docker configuration: two agents never work on one."""
+"""The lock on a Docker configuration that the agent holds while it runs: two agents never share a configuration."""
 
 import fcntl
 import os
@@ -12,65 +12,67 @@ _Identity = tuple[int, int]
 
 
 class ConfigLock:
-    """A lock on the configuration directory itself: it needs no file, and ends with the process.
+    """A lock on the configuration directory itself. It needs no file and ends with the process.
 
-    Where config.json is a link, the directory of the real file is locked too: it may be another agent's own.
+    If config.json is a link, the directory of the real file is locked too, because another agent may manage it.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory: Final = directory
-        self._turn: Final = threading.Lock()
-        self._held: Final[dict[_Identity, int]] = {}
+        self._mutex: Final = threading.Lock()
+        self._locked: Final[dict[_Identity, int]] = {}
 
     def acquire(self) -> bool:
-        """False while another agent has it. True without a lock where there is nothing yet to be locked; blocking.
+        """Create and lock the directory. Return False if another agent holds the lock. Blocks.
 
-        May be called again: what is held is kept.
+        Return True without a lock if there is no directory to lock. Calling it again keeps the locks that are held.
         """
         with suppress(OSError):
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self.hold()
 
     def hold(self) -> bool:
-        """As `acquire`, of the directories that are there now, from any thread.
+        """Lock the directories that exist now, and return the same as `acquire`. May be called from any thread.
 
-        Who removed or moved one that is locked, so that it was made anew, left the new one to the next agent.
+        Call it again and again: if the directory is removed and created again, the new one is not locked yet.
         """
-        with self._turn:
-            former = {*self._held}
+        with self._mutex:
+            former = {*self._locked}
             try:
                 own = self._lock(self._directory)
                 real = self._lock(self._real_directory())
             except BlockingIOError:
-                self._let_go({*self._held} - former)
+                self._unlock({*self._locked} - former)
                 return False
             if own is not None:
-                self._let_go(former - {own, real})
+                self._unlock(former - {own, real})
             return True
 
     def release(self) -> None:
-        with self._turn:
-            self._let_go([*self._held])
+        """Give up all locks."""
+        with self._mutex:
+            self._unlock([*self._locked])
 
     def _real_directory(self) -> Path:
         try:
             return Path(os.path.realpath(self._directory / "config.json")).parent
-        except OSError:  # a link that may not be followed
+        except OSError:  # the link cannot be followed
             return self._directory
 
     def _lock(self, directory: Path) -> _Identity | None:
-        """Which one it is; None where it cannot be locked.
+        """Lock the directory and return its identity, or None if it cannot be locked.
 
         Raises:
-            BlockingIOError: another agent has it.
+            BlockingIOError: another agent holds the lock.
         """
         try:
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
             return None
+        # Device and inode identify the directory, whatever path leads to it.
         status = os.fstat(descriptor)
         found = (status.st_dev, status.st_ino)
-        if found in self._held:
+        if found in self._locked:
             os.close(descriptor)
             return found
         try:
@@ -79,10 +81,11 @@ class ConfigLock:
             os.close(descriptor)
             if isinstance(fault, BlockingIOError):
                 raise
+            # Some network file systems have no locks. The agent then works without one.
             return None
-        self._held[found] = descriptor
+        self._locked[found] = descriptor
         return found
 
-    def _let_go(self, directories: Iterable[_Identity]) -> None:
+    def _unlock(self, directories: Iterable[_Identity]) -> None:
         for directory in directories:
-            os.close(self._held.pop(directory))
+            os.close(self._locked.pop(directory))

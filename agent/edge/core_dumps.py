@@ -1,4 +1,4 @@
-"""What keeps secrets in memory from reaching a disk."""
+"""Keeps secrets in memory from reaching the disk in a core dump."""
 
 import contextlib
 import ctypes
@@ -9,21 +9,23 @@ from typing import Final
 
 _PR_SET_DUMPABLE: Final = 4  # prctl(2)
 _FILTER: Final = Path("/proc/self/coredump_filter")
-# Too small for a file, and the one limit that also keeps the kernel from piping a dump to a collector (Linux's
-# fs/coredump.c): 0 does not, and what runs under systemd-coredump or apport is piped.
+# Too small for a file. With a limit of 1, the kernel also does not pipe a dump to a collector such as systemd-coredump
+# or apport (fs/coredump.c in Linux). With a limit of 0, it does.
 _NO_CORE: Final = 1
 
 
 def disable_core_dumps() -> None:
-    """No core dumps, neither of this process nor of its children; and files for the user alone.
+    """Disable core dumps of this process and its children, and make new files private.
 
-    Children hold passwords too. They inherit the limit, and the choice of what a dump would hold: nothing (core(5)).
-    That no dump may be made at all is this process's alone, since a program that is started can be dumped again.
+    Children hold passwords too. They inherit the limit, and the filter for the content of a dump: nothing (core(5)).
+    The "not dumpable" flag is only for this process, because starting a program resets it.
     """
-    # Where somebody set a hard limit of 0 it stays.
+    # A hard limit of 0 cannot be raised, and stays.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (_NO_CORE, _NO_CORE))
-    with contextlib.suppress(OSError):  # a kernel without core dumps; once not dumpable, the file is root's
+    with contextlib.suppress(
+        OSError
+    ):  # a kernel without core dumps, or a process that is not dumpable: the file then belongs to root
         _FILTER.write_text("0")
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     os.umask(0o077)

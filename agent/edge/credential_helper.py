@@ -1,4 +1,4 @@
-"""Docker's credential helpers: the programs `docker-credential-NAME get | store | erase | list`."""
+"""Runs Docker's credential helpers: the programs `docker-credential-NAME get | store | erase | list`."""
 
 import base64
 import json
@@ -20,19 +20,21 @@ from agent.model.text import printable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 DEADLINE_S: Final = 10.0
+# These change the store of the user, so they must not be interrupted.
 _WRITES: Final = frozenset({"store", "erase"})
 # The protocol's own text (docker-credential-helpers, credentials/error.go).
 _NOT_FOUND: Final = b"credentials not found in native keychain"
 
 
 class CredentialHelpers:
-    """Runs them by name. Each failure is a `CredentialStoreFailed` about the server; none contains a secret.
+    """Runs helpers by name. Each failure is a `CredentialStoreFailed` about the server, and never contains a secret.
 
-    Cancelling ends a `get` or `list` at once. A `store` or `erase` that has begun runs on to its end or its deadline.
+    A cancellation ends a `get` or `list` at once. A `store` or `erase` that has started runs until it exits or reaches
+    its deadline.
     """
 
     def __init__(self, environ: Mapping[str, str], *, deadline_s: float = DEADLINE_S, unit: str | None = None) -> None:
-        """`unit` is the systemd service that the agent runs in, whose sandbox may be in a helper's way."""
+        """`unit` is the systemd service that the agent runs in. Its sandbox may block a helper."""
         self._hint: Final[Callable[[str], str]] = (
             (lambda name: _sandboxed(name, unit, environ)) if unit else helper_hint
         )
@@ -41,7 +43,7 @@ class CredentialHelpers:
         self._deadline_s: Final = deadline_s
 
     async def get(self, name: str, server: str) -> Entry | None:
-        """The login that the helper gives Docker for `server`; None where it has none."""
+        """Return the login that the helper gives Docker for `server`, or None if it has none."""
         finished = await self._run(name, "get", server, server)
         if _not_found(finished):
             return None
@@ -54,15 +56,16 @@ class CredentialHelpers:
         if not isinstance(username, str) or not isinstance(secret, str):
             raise ProblemError(
                 CredentialStoreFailed(
-                    server, f"docker-credential-{name} gave an answer that is no login", hint=helper_hint(name)
+                    server, f"docker-credential-{name} printed something that is not a login", hint=helper_hint(name)
                 )
             )
+        # Some helpers answer with an empty login instead of "not found".
         if not username and not secret:
             return None
         return Entry(username, Sensitive(secret), identity_token=username == TOKEN_USER)
 
     async def servers(self, name: str) -> list[str]:
-        """What the helper has logins for, be it a registry or not."""
+        """Return every server that the helper has a login for. Some of them may not be registries."""
         program = f"docker-credential-{name}"
         finished = await self._run(name, "list", program, "")
         self._check(finished, name, "list", program, None)
@@ -72,40 +75,46 @@ class CredentialHelpers:
             answer = None
         if not isinstance(answer, dict):
             raise ProblemError(
-                CredentialStoreFailed(program, f"{program} gave an answer that is no list", hint=helper_hint(name))
+                CredentialStoreFailed(
+                    program, f"{program} printed something that is not a list", hint=helper_hint(name)
+                )
             )
         return list(answer)
 
     async def store(self, name: str, server: str, entry: Entry) -> None:
+        """Give the helper the login in `entry` to keep for `server`."""
         username = TOKEN_USER if entry.identity_token else entry.username
         login = json.dumps({"ServerURL": server, "Username": username, "Secret": entry.secret.reveal()})
         self._check(await self._run(name, "store", server, login), name, "store", server, entry)
 
     async def erase(self, name: str, server: str) -> None:
-        """What is not there is erased too."""
+        """Remove the login for `server`. A login that does not exist counts as removed."""
         finished = await self._run(name, "erase", server, server)
         if not _not_found(finished):
             self._check(finished, name, "erase", server, None)
 
     async def _run(self, name: str, action: str, server: str, stdin: str) -> Finished:
         program = f"docker-credential-{name}"
+        # The name comes from config.json, and anything could have written it there.
         if not _NAME.fullmatch(name):
             raise ProblemError(
-                CredentialStoreFailed(server, "config.json names a credential helper that is no program's name")
+                CredentialStoreFailed(
+                    server, "config.json names a credential helper whose name is not a valid program name"
+                )
             )
         try:
             found = await search(program, self._path, self._deadline_s)
         except TimeoutError:
-            message = f"a directory of the agent's PATH hangs: {program} was not found in {self._deadline_s:g} s"
+            message = f"a directory on the agent's PATH hangs: {program} was not found in {self._deadline_s:g} s"
             raise ProblemError(
-                CredentialStoreFailed(server, message, hint="look for a dead network file system on PATH")
+                CredentialStoreFailed(server, message, hint="check PATH for a network file system that is down")
             ) from None
         if found is None:
             raise ProblemError(
                 CredentialStoreFailed(
                     server,
-                    f"{program} is not on the PATH of the agent",
-                    hint=f"install {program}, or take {name} out of credsStore and credHelpers in Docker's config.json",
+                    f"{program} is not on the agent's PATH",
+                    hint=f"install {program}, or remove {name} from credsStore and credHelpers in Docker's config.json",
                 )
             )
         try:
@@ -126,26 +135,30 @@ class CredentialHelpers:
         if finished.returncode == 0:
             return
         program = f"docker-credential-{name}"
+        # The answer of helpers that only compute logins, such as amazon-ecr-credential-helper.
         if b"not implemented" in finished.stdout + finished.stderr:
             raise ProblemError(
                 CredentialStoreFailed(
                     server,
-                    f"{program} cannot {action} logins (it says: not implemented)",
-                    hint=f"take HOST out of the care of {name} (credsStore, credHelpers) in Docker's config.json, "
-                    "or name HOST in secrets.exclude",
+                    f"{program} cannot {action} logins (it reports: not implemented)",
+                    hint=f"stop using {name} for HOST (credsStore, credHelpers) in Docker's config.json, "
+                    "or add HOST to secrets.exclude",
                 )
             )
-        said = _quotable((finished.stdout + b"\n" + finished.stderr).decode(errors="replace"), entry)
-        message = f"{program} {action} failed with exit code {finished.returncode}{said}"
+        quoted = _quotable((finished.stdout + b"\n" + finished.stderr).decode(errors="replace"), entry)
+        message = f"{program} {action} failed with exit code {finished.returncode}{quoted}"
         raise ProblemError(CredentialStoreFailed(server, message, hint=self._hint(name)))
 
 
 def _sandboxed(name: str, unit: str, environ: Mapping[str, str]) -> str:
-    """The hint where the home directory can only be read: `pass` writes there even to read, others may."""
+    """Return the hint for a sandbox that makes the home directory read-only.
+
+    `pass` writes to its directories even for a `get`. Other helpers may do the same.
+    """
     home = Path(environ.get("HOME", "~"))
     if name == "pass":
-        places = {"PASSWORD_STORE_DIR": ".password-store", "GNUPGHOME": ".gnupg"}
-        return opening(unit, [environ.get(variable) or home / place for variable, place in places.items()])
+        defaults = {"PASSWORD_STORE_DIR": ".password-store", "GNUPGHOME": ".gnupg"}
+        return opening(unit, [environ.get(variable) or home / default for variable, default in defaults.items()])
     return f"{helper_hint(name)}; if it keeps logins in files, {opening(unit, [])}"
 
 
@@ -154,14 +167,16 @@ def _not_found(finished: Finished) -> bool:
 
 
 def _quotable(output: str, entry: Entry | None) -> str:
-    """The last line that a helper printed, unless some form of a secret may be in it."""
+    """Return the last line that a helper printed, or nothing if the output may contain a secret in any form."""
     lines = [line for line in output.split("\n") if line.strip()]
+    # A brace suggests JSON, which may be the login itself.
     if not lines or "{" in output or (entry is not None and any(form in output for form in _forms(entry))):
         return ""
     return f": {printable(lines[-1], 160)}"
 
 
 def _forms(entry: Entry) -> list[str]:
+    """Return the forms in which a helper could print the secret: plain, URL-encoded, JSON and base64."""
     secret = entry.secret.reveal()
     encoded = [
         base64.b64encode(text.encode("utf-8", "backslashreplace")).decode()

@@ -1,4 +1,4 @@
-"""The docker CLI: one `docker login` in a private configuration directory."""
+"""Runs the docker CLI: each `docker login` in a private configuration directory."""
 
 import asyncio
 import contextlib
@@ -20,42 +20,42 @@ from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry
 
-# An entry of any kind keeps the CLI from choosing `pass` or `secretservice` by itself (cli/config: DetectDefaultStore).
+# With any entry, the CLI does not choose `pass` or `secretservice` by itself (cli/config: DetectDefaultStore).
 _PRIVATE_CONFIG: Final = '{"auths": {"registry-agent.invalid": {}}}'
 
-# Below a directory that never exists (Debian Policy 9.2.2); short, since the CLI fails at a long path as such.
+# In a directory that never exists (Debian Policy 9.2.2). Short, because the CLI fails on any long socket path.
 _NO_ENGINE: Final = "unix:///nonexistent/docker.sock"
 
 
 @dataclass(frozen=True, slots=True)
 class LoginResult:
-    """How `docker login` ended; `entry` is what it saved for the registry, as it stands in its config.json."""
+    """How `docker login` ended. `entry` is what it saved for the registry in its config.json."""
 
     finished: Finished
     entry: Mapping[str, Any] | None
 
 
 class DockerCli:
-    """Runs the CLI with a built environment. Logins leave nothing behind but their result."""
+    """Runs the CLI with a restricted environment. A login leaves nothing behind except its result."""
 
     def __init__(self, environ: Mapping[str, str], runtime: Path, logins: Path | None = None) -> None:
-        """`logins` is where they run; None: in the directory of that name in `runtime`."""
+        """`logins` is the directory in which logins run. None means the directory `logins` in `runtime`."""
         self._engine_env: Final = child_environment(environ)
         self._runtime: Final = runtime
         self._logins = logins or runtime / "logins"
-        # By default the CLI logs in by itself: an engine that hangs would hang it, and its proxy and CAs are not ours.
+        # Without an engine, the CLI logs in by itself. An engine may hang, and has its own proxy and CAs.
         self._alone_env: Final = {
             **{name: value for name, value in self._engine_env.items() if not name.startswith("DOCKER_")},
             "DOCKER_HOST": _NO_ENGINE,
         }
-        # Go knows this name alone, and reads the system's directory of roots beside it (crypto/x509, root_unix.go).
+        # Go knows only this variable, and also reads the system's directory of roots (crypto/x509, root_unix.go).
         bundle = environ.get("SSL_CERT_FILE") or environ.get("AWS_CA_BUNDLE")
         if bundle:
             self._alone_env["SSL_CERT_FILE"] = bundle
         self._verifier: Final = DockerVerifier(self._alone_env)
 
     def clean_up(self) -> None:
-        """Remove what a killed agent left behind, its logins that still run first: they would write again. Blocking."""
+        """Remove what a killed agent left behind. Kill its running logins first: they would write again. Blocks."""
         for place in filter(_is_ours, self._runtime.glob("logins*")):
             for pid in _running_in(place):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -63,26 +63,25 @@ class DockerCli:
             shutil.rmtree(place, ignore_errors=True)
 
     async def version(self, program: Path) -> str:
-        """The version of Docker's own CLI, asked once per program file.
+        """Return the version of Docker's own CLI. Runs the program only once per program file.
 
         Raises:
-            NotDockersCli: it is another program, or does not work.
+            ProblemError: with NotDockersCli if it is another program or does not work.
         """
         return await self._verifier.version(program)
 
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
     ) -> LoginResult:
-        """One `docker login`, with the password on its standard input and a configuration directory of its own.
+        """Run one `docker login` with a private configuration directory and the password on standard input.
 
-        The password goes only to a program that proved to be Docker's own CLI.
+        Only Docker's own CLI gets the password: the program is verified before it starts and after.
 
         Raises:
-            NotDockersCli: it did not.
-            DockerCliFailed: it was replaced while it started.
-            ProcessTimeout: no end within `timeout` seconds.
+            ProblemError: with NotDockersCli if it is another program, DockerCliFailed if it was replaced while it
+                started, or ConfigUnwritable if the runtime directory is not writable.
+            ProcessTimeout: it did not end within `timeout` seconds.
             OSError: the program cannot be started.
-            ConfigUnwritable: the runtime directory takes no file.
         """
         verified = await self._verifier.verify(program)
         try:
@@ -91,8 +90,8 @@ class DockerCli:
             raise ProblemError(
                 ConfigUnwritable(
                     registry.hostname,
-                    f"the agent's runtime directory {self._runtime} takes no file: {error.strerror}",
-                    hint="make room there, or set RUNTIME_DIRECTORY to a directory that the agent's user can write in",
+                    f"the agent's runtime directory {self._runtime} cannot be written: {error.strerror}",
+                    hint="free up space there, or set RUNTIME_DIRECTORY to a directory that the agent can write to",
                 )
             ) from error
         try:
@@ -108,7 +107,7 @@ class DockerCli:
                 ],
                 env={
                     **(self._engine_env if through_engine else self._alone_env),
-                    # If a script starts podman after all, podman writes here and not into a person's auth.json.
+                    # If a script starts podman after all, podman must write here and not to the person's auth.json.
                     "REGISTRY_AUTH_FILE": str(directory / "config.json"),
                 },
                 stdin=credential.password.reveal().encode(),
@@ -117,18 +116,19 @@ class DockerCli:
             )
             return LoginResult(finished, await asyncio.to_thread(_saved, directory, registry))
         finally:
-            # Not awaited in a thread: it must happen even while the agent is being cancelled, and it is one small file.
+            # Not in a thread: it must happen even if this task is cancelled, and it is only one small file.
             shutil.rmtree(directory, ignore_errors=True)
 
     def _prepare(self) -> Path:
-        directory = Path(tempfile.mkdtemp(dir=self._place()))
+        # mkdtemp creates a directory with mode 0700 and a random name.
+        directory = Path(tempfile.mkdtemp(dir=self._login_directory()))
         descriptor = os.open(directory / "config.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(_PRIVATE_CONFIG)
         return directory
 
-    def _place(self) -> Path:
-        """Where logins run; a name that nobody can foresee where somebody else planted something at the usual one."""
+    def _login_directory(self) -> Path:
+        """Return the directory for logins. Use a random name if another user owns the usual one."""
         with contextlib.suppress(FileExistsError):
             self._logins.mkdir(mode=0o700, parents=True)
         if not _is_ours(self._logins):
@@ -137,7 +137,7 @@ class DockerCli:
 
 
 def _is_ours(place: Path) -> bool:
-    """A directory, no link to one, that only this user can write to: the runtime directory may be as open as /tmp."""
+    """Return whether it is a real directory that only this user can write to. The runtime directory may be /tmp."""
     try:
         found = place.lstat()
     except OSError:
@@ -146,7 +146,7 @@ def _is_ours(place: Path) -> bool:
 
 
 def _running_in(directory: Path) -> Iterator[int]:
-    """Processes with an argument that lies in `directory`; nobody else's lie there."""
+    """Return the processes with a path in `directory` among their arguments. These are always logins of the agent."""
     prefix = f"{directory}/".encode()
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
@@ -157,6 +157,7 @@ def _running_in(directory: Path) -> Iterator[int]:
 
 
 def _saved(directory: Path, registry: Registry) -> Mapping[str, Any] | None:
+    """Return the entry that `docker login` saved, or None."""
     try:
         entry = json.loads((directory / "config.json").read_bytes())["auths"].get(registry.docker_key)
     except (OSError, ValueError, KeyError, AttributeError, TypeError):

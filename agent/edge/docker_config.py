@@ -1,4 +1,4 @@
-"""Docker's config.json: read, changed and watched, however it lies on the disk."""
+"""Reads, changes and watches Docker's config.json: a plain file, a symbolic link or a bind mount."""
 
 import asyncio
 import contextlib
@@ -23,24 +23,29 @@ from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable
 
 T = TypeVar("T")
 
+# One call, including its wait for the thread. A file system that hangs must not block the agent for longer.
 _DEADLINE_S: Final = 20.0
+# How long an update tries to win against a program that keeps writing the file.
 _PATIENCE_S: Final = 10.0
+# How long the shutdown waits for a write that has started.
 _FINISH_S: Final = 0.5
+# A file that does not parse is read again: another program may be in the middle of its write.
 _SETTLING_S: Final = 0.05
 _SETTLING_LOOKS: Final = 3
+# For this long after its last change, an empty file counts as one that is being written.
 _EMPTY_S: Final = 2.0
 _REASONS: Final = {
     errno.EROFS: "the file system is read-only",
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
-    errno.ENOENT: "the directory that its link points to is not there",
-    errno.ELOOP: "its links go round in a circle",
+    errno.ENOENT: "the directory that its link points to does not exist",
+    errno.ELOOP: "its symbolic links form a loop",
 }
 
 
 @dataclass(slots=True, eq=False)
 class _Update:
-    """A change that somebody waits for; `outcome` is the document with it, once it is on the disk."""
+    """A change that a caller waits for. `outcome` is the changed document, once it is on disk."""
 
     change: Callable[[Document], Document]
     outcome: Document | None = None
@@ -48,59 +53,61 @@ class _Update:
 
 
 class DockerConfigFile:
-    """One user's config.json. All work on it is done in one thread of its own, one step at a time.
+    """One user's config.json. A dedicated thread does all work on it, one step at a time.
 
-    The subject of what it raises is the file's path.
+    The subject of each problem is the path of the file.
     """
 
     def __init__(self, directory: Path, unit: str | None = None) -> None:
-        """`unit` is the systemd service that the agent runs in, whose sandbox may be in the way."""
+        """`unit` is the systemd service that the agent runs in. Its sandbox may prevent writes."""
         self.path: Final = directory / "config.json"
         self._unit: Final = unit
         self._thread: Final = WorkerThreads(1, "docker-config")
         self._parsed: tuple[bytes, Document] | None = None
-        self._orders: Final[deque[_Update]] = deque()
+        self._pending: Final[deque[_Update]] = deque()
 
     async def read(self) -> Document:
-        """The document; an empty one where there is no file.
+        """Return the document, or an empty one if the file does not exist.
 
         Raises:
-            ConfigInvalid: Docker could not read it.
-            ConfigUnwritable: it cannot be reached.
+            ProblemError: with ConfigInvalid if Docker could not read the file, or ConfigUnwritable if the agent cannot
+                access it.
         """
         return await self._in_thread(lambda: self._settled(self._target())[1])
 
     async def update(self, change: Callable[[Document], Document]) -> Document:
-        """Write what `change` makes of the document, and return it; where it changes nothing, nothing is written.
+        """Apply `change` to the document, write the result and return it. Write nothing if nothing changes.
 
-        `change` is pure, runs in the file's thread, and runs again on what somebody else wrote in between. Changes that
-        wait for the thread at the same time are written together: a storm of logins costs a few writes.
+        `change` must be pure. It runs in the file's thread, and runs again if another program wrote the file in the
+        meantime. Changes that wait for the thread at the same time are written together, so many logins at once cost
+        only a few writes.
 
         Raises:
-            ConfigInvalid: Docker could not read it; it is left as it is.
-            ConfigUnwritable: says why; it is left as it is.
+            ProblemError: with ConfigInvalid if Docker could not read the file, or ConfigUnwritable with the reason. In
+                both cases the file is unchanged.
         """
-        order = _Update(change)
-        self._orders.append(order)
+        update = _Update(change)
+        self._pending.append(update)
         try:
-            return await self._in_thread(lambda: self._carry_out(order))
+            return await self._in_thread(lambda: self._apply(update))
         finally:
-            order.given_up = order.outcome is None
+            # A caller that failed, timed out or was cancelled no longer wants its change.
+            update.given_up = update.outcome is None
 
     async def signature(self) -> Hashable:
-        """Changes whenever the file does."""
+        """Return a value that differs whenever the file has changed."""
         return await self._in_thread(self.signature_now)
 
     def signature_now(self) -> Hashable:
-        """As `signature`; blocks."""
+        """Do the same as `signature`, but block the calling thread."""
         return signature(self.path)
 
     async def remove_leftovers(self) -> None:
-        """Remove what an agent that was killed left beside the file. Only for the holder of the directory's lock."""
+        """Remove temporary files that a killed agent left next to the file. Call it only with the directory locked."""
         await self._in_thread(self._remove_leftovers)
 
     async def finish(self) -> None:
-        """Let a write that has begun end, if it does soon: in the middle of it a temporary file lies beside."""
+        """Wait a moment for a write that has started. An interrupted write would leave a temporary file behind."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FINISH_S):
                 await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
@@ -108,18 +115,18 @@ class DockerConfigFile:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, self._explained, work)
+                return await asyncio.get_running_loop().run_in_executor(self._thread, self._translate_errors, work)
         except TimeoutError as error:
             raise ProblemError(
                 ConfigUnwritable(
                     str(self.path),
                     f"{self.path} hangs: its file system does not answer",
-                    hint=f"see whether the file system of {shown(self.path.parent)} (NFS?) is down",
+                    hint=f"check whether the file system of {shown(self.path.parent)} (NFS?) is down",
                 )
             ) from error
 
-    def _explained(self, work: Callable[[], T]) -> T:
-        """In the thread, where looking for the cause may block too."""
+    def _translate_errors(self, work: Callable[[], T]) -> T:
+        """Run `work` and turn its errors into problems. Runs in the thread, because finding the cause may block too."""
         try:
             return work()
         except (ConfigError, UnreadableFileError) as fault:
@@ -129,21 +136,24 @@ class DockerConfigFile:
             hint = permission_hint(self.path, error.errno, self._unit)
             raise ProblemError(ConfigUnwritable(str(self.path), message, hint=hint)) from error
 
-    def _carry_out(self, order: _Update) -> Document:
-        """In the thread, where each order comes by; one that was carried out with another is done already."""
-        if order.outcome is None:
-            # Which fails leaves the others to their own turn, and to an error of their own.
-            waiting = [self._orders.popleft() for _ in range(len(self._orders))]
-            orders = [*([order] if order not in waiting else []), *(each for each in waiting if not each.given_up)]
-            document = self._update(lambda now: reduce(lambda held, each: each.change(held), orders, now))
-            for each in orders:
+    def _apply(self, update: _Update) -> Document:
+        """Apply `update` together with all others that wait. Runs in the thread, once per update.
+
+        An update that was already applied together with an earlier one has its outcome.
+        """
+        if update.outcome is None:
+            # If this batch fails, each of the others runs again in its own call and gets its own error.
+            waiting = [self._pending.popleft() for _ in range(len(self._pending))]
+            batch = [*([update] if update not in waiting else []), *(each for each in waiting if not each.given_up)]
+            document = self._update(lambda now: reduce(lambda changed, each: each.change(changed), batch, now))
+            for each in batch:
                 each.outcome = document
             return document
-        return order.outcome
+        return update.outcome
 
     def _update(self, change: Callable[[Document], Document]) -> Document:
-        give_up, hurry = time.monotonic() + _PATIENCE_S, False
-        while time.monotonic() < give_up:
+        deadline, in_a_hurry = time.monotonic() + _PATIENCE_S, False
+        while time.monotonic() < deadline:
             target = self._target()
             former, document = self._settled(target)
             changed = change(document)
@@ -152,22 +162,24 @@ class DockerConfigFile:
             if former is None and target == self.path:
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                replace_version(target, former, format_config(changed), sync_after=hurry)
+                replace_version(target, former, format_config(changed), sync_after=in_a_hurry)
             except FileChanged:
-                hurry = True
+                # Another program was faster. Sync after the rename from now on, to win the next race.
+                in_a_hurry = True
                 continue
             return changed
-        raise OSError(errno.EBUSY, "another program writes it without a pause")
+        raise OSError(errno.EBUSY, "another program keeps writing it")
 
     def _target(self) -> Path:
-        """The file itself, past all links; it need not be there."""
+        """Return the path of the real file behind all symbolic links. The file need not exist."""
         return Path(os.path.realpath(self.path))
 
     def _settled(self, target: Path, looks: int = _SETTLING_LOOKS) -> tuple[FileVersion | None, Document]:
-        """The file and the document in it, given a moment if it looks as if somebody is just writing it in place."""
+        """Read the file and parse it. Wait a moment if it looks as if another program is writing it in place."""
         version = read_version(target)
         if version is None:
             return None, {}
+        # A program that writes in place empties the file first: for a moment it is empty or only half written.
         try:
             document = self._parse(version.data)
             if version.data.strip() or (looks <= 1 and not _emptied_just_now(target)):
@@ -179,7 +191,7 @@ class DockerConfigFile:
         return self._settled(target, looks - 1)
 
     def _parse(self, data: bytes) -> Document:
-        """The document, parsed once as long as the file is the same: nobody changes it, and many ask."""
+        """Parse the document, or return the last one if the bytes are the same. Callers never modify a document."""
         if self._parsed is None or self._parsed[0] != data:
             self._parsed = (data, parse_config(data))
         return self._parsed[1]
@@ -191,7 +203,7 @@ class DockerConfigFile:
 
 
 def _emptied_just_now(path: Path) -> bool:
-    """Whether its writer may still be at it: what they then write would go into a file that we have replaced."""
+    """Return whether a program may still be writing the file. Replacing it now would lose that write."""
     with contextlib.suppress(OSError):
         return abs(time.time() - path.stat().st_mtime) < _EMPTY_S
     return False
@@ -200,6 +212,7 @@ def _emptied_just_now(path: Path) -> bool:
 def _reason(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         place = Path(str(error.filename))
+        # The name of a temporary file means nothing to the user: show its directory.
         place = place.parent if place.name.startswith(TEMPORARY_PREFIX) else place
         return f"{(error.strerror or 'permission denied').lower()} (for user {os.geteuid()}): {place}"
     return _REASONS.get(error.errno or 0) or (error.strerror or str(error)).lower()

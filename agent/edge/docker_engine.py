@@ -1,4 +1,4 @@
-"""Is there an engine? Asked through the Docker SDK, in a short-lived child: loaded here it would cost 9 MB for good."""
+"""Checks the Docker engine with the Docker SDK, in a short-lived child: in this process the SDK would keep 9 MB."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from agent.model.status import Engine
 _DEFAULT: Final = "unix:///var/run/docker.sock"
 _TIMEOUT_S: Final = 5.0
 _CONNECT_S: Final = 1.0
-_START_S: Final = 5.0  # a cold Python on a busy machine
+_START_S: Final = 5.0  # time for Python to start on a busy machine
 _CHILD: Final = """
 import sys
 import docker, docker.errors, requests
@@ -27,36 +27,37 @@ except (docker.errors.DockerException, requests.exceptions.RequestException, OSE
 
 
 class DockerEngine:
-    """The engine that DOCKER_HOST names, or the one on the usual socket."""
+    """The engine in DOCKER_HOST, or the one on the default socket."""
 
     def __init__(self, environ: Mapping[str, str], *, timeout_s: float = _TIMEOUT_S) -> None:
-        """`timeout_s` bounds each answer of the engine."""
+        """`timeout_s` limits each answer of the engine."""
         self._env: Final = child_environment(environ)
         self._timeout_s: Final = timeout_s
         self.address: Final = environ.get("DOCKER_HOST") or _DEFAULT
 
     async def state(self) -> Engine:
-        """Whether it answers; never raises. A socket that nobody serves us on is told without asking the SDK."""
+        """Return whether the engine answers. Never raises. Does not start the SDK if the socket refuses connections."""
         if self.address.startswith("unix://") and not await _accepts(self.address.removeprefix("unix://")):
             return Engine.UNREACHABLE
         try:
-            # -I: neither the working directory nor PYTHON* variables may put something else in the SDK's place.
+            # -I: neither the working directory nor PYTHON* variables may replace the SDK with other code.
             child = [sys.executable, "-I", "-c", _CHILD, str(self._timeout_s)]
             finished = await run(child, env=self._env, timeout=2 * self._timeout_s + _START_S)
         except ProcessTimeout:
             return Engine.UNRESPONSIVE
         except OSError:
             return Engine.UNKNOWN
-        word = finished.stdout.decode(errors="replace").split(maxsplit=1)
-        return Engine(word[0]) if word and word[0] in Engine.__members__.values() else Engine.UNKNOWN
+        output = finished.stdout.decode(errors="replace").split(maxsplit=1)
+        return Engine(output[0]) if output and output[0] in Engine.__members__.values() else Engine.UNKNOWN
 
 
 async def _accepts(path: str) -> bool:
+    """Return whether the socket accepts connections."""
     try:
         async with asyncio.timeout(_CONNECT_S):
             _, writer = await asyncio.open_unix_connection(path)
     except TimeoutError:
-        return True  # its queue is full: whether it stays silent is for the SDK to find out
+        return True  # its queue is full: the SDK will find out whether the engine answers
     except (OSError, ValueError):
         return False
     writer.close()

@@ -1,4 +1,4 @@
-"""Whether the program called `docker` is Docker's own CLI, and whether it still is when a password is handed to it."""
+"""Checks that the program called `docker` is Docker's own CLI, and checks again right before it gets a password."""
 
 import asyncio
 import errno
@@ -16,17 +16,17 @@ from agent.model.problem import ProblemError
 from agent.model.problems.environment import DockerCliFailed, NotDockersCli
 
 _VERSION_TIMEOUT_S: Final = 20.0
-_LOOK_TIMEOUT_S: Final = 10.0
+_STAT_TIMEOUT_S: Final = 10.0
 _SCRIPT_TRUSTED_S: Final = 5.0
-"""A script may start another program tomorrow without changing itself, so its answer does not last."""
+"""A script can start another program tomorrow although its own file is unchanged, so its answer expires."""
 _COMPILED: Final = b"\x7fELF"
-# One look at a time: where the directory hangs, each would keep a thread for good.
-_LOOKING: Final = WorkerThreads(1, "docker-program")
+# One thread only: if the directory hangs, every call would otherwise block a thread forever.
+_STAT_THREAD: Final = WorkerThreads(1, "docker-program")
 
 
 @dataclass(frozen=True, slots=True)
 class _Identity:
-    """Changes when another program takes this path, or the file behind its links is replaced or written."""
+    """Identifies a program file. It differs once the path leads to another file, or the file is replaced or written."""
 
     program: Path
     device: int
@@ -38,7 +38,7 @@ class _Identity:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A program that said it is Docker's own CLI; holds until `until` (monotonic) or until the file is another one."""
+    """A program that identified itself as Docker's CLI. Valid until `until` (monotonic) or until the file changes."""
 
     version: str
     identity: _Identity
@@ -46,19 +46,19 @@ class Verified:
 
 
 class DockerVerifier:
-    """Runs `docker --version` once per program file. All logins and the tools' probe share the answer."""
+    """Runs `docker --version` once per program file. All logins and the tool checks share the answer."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
-        # A config.json that hangs (a pipe, a dead file system) would hang `docker --version` too.
+        # `docker --version` reads config.json too, so a config.json that hangs (a pipe, a dead mount) would block it.
         self._env: Final = {**env, "DOCKER_CONFIG": "/nonexistent"}
         self._verified: Final[dict[Path, Verified]] = {}
-        self._asking: Final[dict[_Identity, asyncio.Task[Verified]]] = {}
+        self._running: Final[dict[_Identity, asyncio.Task[Verified]]] = {}
 
     async def version(self, program: Path) -> str:
-        """The version of Docker's own CLI.
+        """Return the version of Docker's own CLI.
 
         Raises:
-            NotDockersCli: it is another program, or nothing that it prints can be understood, or it does not run.
+            ProblemError: with NotDockersCli if it is another program, prints no version, or does not run.
         """
         try:
             return (await self.verify(program)).version
@@ -68,33 +68,33 @@ class DockerVerifier:
             ) from error
 
     async def verify(self, program: Path) -> Verified:
-        """The proof that a login through `program` needs.
+        """Check `program`. A login needs the result.
 
         Raises:
-            NotDockersCli: as above.
-            OSError: it is not there, or cannot be started.
+            ProblemError: with NotDockersCli, as in `version`.
+            OSError: the program does not exist or cannot be started.
         """
-        identity, compiled = await _look(program)
+        identity, compiled = await _identify(program)
         known = self._verified.get(program)
         if known is not None and known.identity == identity and time.monotonic() < known.until:
             return known
-        if identity not in self._asking:
+        if identity not in self._running:
             task = asyncio.create_task(self._ask(identity, compiled=compiled), name="docker --version")
-            self._asking[identity] = task
+            self._running[identity] = task
             task.add_done_callback(lambda done: self._answered(identity, done))
-        # Shielded: a caller that is cancelled must not take the answer from the others.
-        return await asyncio.shield(self._asking[identity])
+        # Shielded: if one caller is cancelled, the others still get the answer.
+        return await asyncio.shield(self._running[identity])
 
     async def confirm(self, verified: Verified) -> None:
-        """See, once the program has started, that it was the verified one.
+        """Confirm, once the program has started, that it is the verified one.
 
         Raises:
-            DockerCliFailed: the file was replaced meanwhile.
-            OSError: it is not there any more.
+            ProblemError: with DockerCliFailed if the file was replaced in the meantime.
+            OSError: the program no longer exists.
         """
-        identity, _ = await _look(verified.identity.program)
+        identity, _ = await _identify(verified.identity.program)
         if identity != verified.identity:
-            message = f"{identity.program} was replaced while a login started; the password was not handed to it"
+            message = f"{identity.program} was replaced while a login started; it did not get the password"
             raise ProblemError(DockerCliFailed("docker", message, hint="no action needed: the agent tries again"))
 
     async def _ask(self, identity: _Identity, *, compiled: bool) -> Verified:
@@ -112,9 +112,9 @@ class DockerVerifier:
         return verified
 
     def _answered(self, identity: _Identity, task: asyncio.Task[Verified]) -> None:
-        del self._asking[identity]
+        del self._running[identity]
         if not task.cancelled():
-            task.exception()  # a caller that was cancelled does not fetch it
+            task.exception()  # if every caller was cancelled, asyncio would log it as never retrieved
 
 
 def _refusal(program: Path, finished: Finished) -> NotDockersCli:
@@ -123,13 +123,14 @@ def _refusal(program: Path, finished: Finished) -> NotDockersCli:
         return NotDockersCli.instead(program, foreign)
     if finished.returncode < 0:
         return NotDockersCli("docker", f"{program} --version was killed by signal {-finished.returncode}")
-    return NotDockersCli("docker", f"{program} --version fails or prints nothing that can be understood")
+    return NotDockersCli("docker", f"{program} --version fails or prints no version")
 
 
-async def _look(program: Path) -> tuple[_Identity, bool]:
+async def _identify(program: Path) -> tuple[_Identity, bool]:
+    """Return the identity of the program file, and whether it is compiled (not a script)."""
     try:
-        async with asyncio.timeout(_LOOK_TIMEOUT_S):
-            return await asyncio.get_running_loop().run_in_executor(_LOOKING, _look_now, program)
+        async with asyncio.timeout(_STAT_TIMEOUT_S):
+            return await asyncio.get_running_loop().run_in_executor(_STAT_THREAD, _identify_now, program)
     except TimeoutError as error:
         raise ProblemError(
             NotDockersCli("docker", f"{program} cannot be read: its file system does not answer")
@@ -138,11 +139,11 @@ async def _look(program: Path) -> tuple[_Identity, bool]:
         raise OSError(errno.EAGAIN, str(error)) from error
 
 
-def _look_now(program: Path) -> tuple[_Identity, bool]:
+def _identify_now(program: Path) -> tuple[_Identity, bool]:
     found = program.stat()
     identity = _Identity(program, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     try:
         with program.open("rb") as file:
             return identity, file.read(len(_COMPILED)) == _COMPILED
-    except PermissionError:  # it may be run, not read
+    except PermissionError:  # executable, but not readable
         return identity, False

@@ -1,4 +1,4 @@
-"""What is in a regular file at one moment, and whether it has changed since."""
+"""Reads a regular file with its mode and owner, and detects changes of a file."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ SIZE_LIMIT: Final = 16 * 1024 * 1024
 
 
 class UnreadableFileError(ValueError):
-    """What is there cannot be such a file: a directory, a pipe, or larger than 16 MiB; the text says which."""
+    """The path is a directory or a pipe, or the file is larger than 16 MiB. The text tells which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class FileVersion:
 
 
 def read_version(path: Path) -> FileVersion | None:
-    """What is in the regular file `path` now, None where there is none. A pipe does not hang it.
+    """Read the regular file `path`, or return None if it does not exist. A pipe does not block it.
 
     Raises:
         UnreadableFileError, OSError.
@@ -42,7 +42,7 @@ def read_version(path: Path) -> FileVersion | None:
 
 
 def signature(path: Path) -> Hashable:
-    """Changes whenever the file does, or a link on the way to it."""
+    """Return a value that differs whenever the file, or a link on the way to it, has changed."""
     try:
         found = path.stat()
     except OSError as error:
@@ -51,7 +51,7 @@ def signature(path: Path) -> Hashable:
 
 
 def version_of(descriptor: int, data: bytes) -> FileVersion:
-    """`data` was read from the open file, at most one byte more than 16 MiB of it.
+    """Return the version of an open file. `data` is its content, at most one byte more than 16 MiB.
 
     Raises:
         UnreadableFileError, OSError.

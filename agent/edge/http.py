@@ -1,6 +1,6 @@
-"""The agent's own outgoing HTTP: with a deadline, a bound on what is read, and the environment's proxies and CAs.
+"""The agent's own outgoing HTTP: with a deadline, a size limit, and the proxies and CAs of the environment.
 
-Redirects are never followed, cookies never kept, `.netrc` never read.
+It never follows redirects, never keeps cookies and never reads `.netrc`.
 """
 
 import asyncio
@@ -31,15 +31,17 @@ class BodyTooLarge(aiohttp.ClientError):
 
 
 class ProxyUnusable(aiohttp.ClientError):
-    """The environment names a proxy that cannot be used; the text names the variable, never its value."""
+    """The environment names a proxy that cannot be used. The text names the variable, never its value."""
 
 
 class TokenFileError(OSError):
-    """A token file that gives no token; the text names the file and what is wrong."""
+    """A token file without a usable token. The text names the file and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
+    """An HTTP answer with its whole body."""
+
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
@@ -47,6 +49,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class _Proxy:
+    """A proxy URL without a user name, and the headers that log in to it. A URL of None means a direct connection."""
+
     url: URL | None
     headers: Mapping[str, str]
 
@@ -55,7 +59,7 @@ _DIRECT: Final = _Proxy(None, {})
 
 
 class HttpClient:
-    """Makes requests, each on a connection of its own, so that proxies and CA files are those of the moment."""
+    """Makes each request on a new connection, so that changed proxies and CA files take effect at once."""
 
     def __init__(self) -> None:
         self._authorities: Final = CertificateAuthorities()
@@ -72,24 +76,24 @@ class HttpClient:
         limit: int = 1 << 20,
         unix_socket: Path | None = None,
     ) -> Reply:
-        """The answer, whatever its status.
+        """Return the answer, whatever its status.
 
         Args:
             method: such as `GET`.
-            url: `http` or `https`; with `unix_socket` its host only fills the `Host` header.
-            headers: sent as they are; an `Authorization` here replaces a user name in `url`.
-            body: sent as it is.
-            timeout: seconds for all of it, name resolution and the reading of CA files included.
-            ca_files: certificates to trust beside the system's, `SSL_CERT_FILE` and `AWS_CA_BUNDLE`.
-            limit: the most bytes of body to read.
-            unix_socket: where to connect instead of the URL's host.
+            url: `http` or `https`. With `unix_socket`, its host is only the `Host` header.
+            headers: sent unchanged. An `Authorization` here replaces a user name in `url`.
+            body: sent unchanged.
+            timeout: seconds for everything, including name resolution and reading CA files.
+            ca_files: certificates to trust in addition to the system's, `SSL_CERT_FILE` and `AWS_CA_BUNDLE`.
+            limit: the maximum size of the body in bytes.
+            unix_socket: the socket to connect to instead of the host in the URL.
 
         Raises:
-            TimeoutError: no whole answer in time.
+            TimeoutError: the answer was not complete in time.
             aiohttp.ClientConnectorDNSError, ClientConnectorSSLError, ClientConnectorCertificateError,
-                ClientConnectorError (its `os_error` tells refused from unreachable), ServerDisconnectedError,
+                ClientConnectorError (see its `os_error` for the reason), ServerDisconnectedError,
                 ClientHttpProxyError, InvalidURL, BodyTooLarge, ProxyUnusable: all are `aiohttp.ClientError`.
-            CaFileError: one of `ca_files`.
+            CaFileError: one of `ca_files` cannot be used.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -97,8 +101,9 @@ class HttpClient:
                 proxy = _proxy(target) if unix_socket is None else _DIRECT
                 speaks_tls = target.scheme == "https" or (proxy.url is not None and proxy.url.scheme == "https")
                 connector = await self._connector(speaks_tls, ca_files, unix_socket)
-                # aiohttp sends `proxy_headers` with CONNECT alone; a plain request goes to the proxy itself.
+                # aiohttp sends `proxy_headers` only with CONNECT. A plain HTTP request goes to the proxy itself.
                 to_proxy = proxy.headers if target.scheme == "http" else {}
+                # No compression ("identity"): a small answer must not expand to gigabytes in memory.
                 async with (
                     aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
                     session.request(
@@ -128,34 +133,34 @@ class HttpClient:
 
 
 def proxy_for(url: str) -> tuple[URL | None, Mapping[str, str]]:
-    """The environment's proxy for `url` without its user name, and the headers that it wants; None: there is none.
+    """Return the environment's proxy for `url`, without its user name, and the headers for it. None means no proxy.
 
     Raises:
-        ProxyUnusable: the text names the variable, never its value.
+        ProxyUnusable: the environment names a proxy that cannot be used.
     """
     proxy = _proxy(URL(url))
     return proxy.url, proxy.headers
 
 
 def read_token_file(path: Path) -> Sensitive:
-    """The bearer token in `path`, white space around it cut. Reads from disk: not for the event loop.
+    """Return the bearer token in `path` without white space around it. Reads from disk, so not in the event loop.
 
     Raises:
-        TokenFileError: not a regular file, not readable, empty, longer than 64 KiB, or nothing that a header can carry.
+        TokenFileError: the file is not regular, not readable, empty, longer than 64 KiB, or not valid in a header.
     """
     try:
         token = _read_regular(path).decode("ascii").strip()
     except UnicodeDecodeError:
-        raise TokenFileError(f"token file {path} does not hold plain ASCII") from None
+        raise TokenFileError(f"token file {path} contains characters that are not ASCII") from None
     except OSError as error:
         raise TokenFileError(f"token file {path} cannot be read: {error.strerror}") from error
     if not token or len(token) > _LONGEST_TOKEN or not token.isprintable():
-        raise TokenFileError(f"token file {path} does not hold one line of at most 64 KiB")
+        raise TokenFileError(f"token file {path} does not contain one line of at most 64 KiB")
     return Sensitive(token)
 
 
 def _read_regular(path: Path) -> bytes:
-    # Without O_NONBLOCK opening a FIFO would wait for a writer.
+    # Without O_NONBLOCK, opening a FIFO would wait for a writer.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
@@ -167,6 +172,7 @@ def _parse(url: str, headers: Mapping[str, str] | None) -> URL:
         target = URL(url)
     except ValueError as error:
         raise aiohttp.InvalidURL("the URL", "cannot be parsed") from error
+    # aiohttp rejects a request with both a user name in the URL and an `Authorization` header.
     authorized = any(name.lower() == "authorization" for name in headers or {})
     return target.with_user(None) if authorized and target.user is not None else target
 
@@ -181,7 +187,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 
 
 def _proxy(target: URL) -> _Proxy:
-    """The environment's proxy for `target`; none for loopback, as in Go, whose rules the docker CLI goes by."""
+    """Return the environment's proxy for `target`. Loopback uses none, as in Go and therefore in the docker CLI."""
     proxies = getproxies_environment()
     given = proxies.get(target.scheme)
     host = target.host or ""
@@ -199,12 +205,12 @@ def _proxy(target: URL) -> _Proxy:
     try:
         authorization = aiohttp.encode_basic_auth(url.user, url.password or "", encoding="utf-8")
     except ValueError:
-        raise ProxyUnusable(f"{variable} has a user name that no login can carry") from None
+        raise ProxyUnusable(f"{variable} has a user name that cannot be sent") from None
     return _Proxy(url.with_user(None), {"Proxy-Authorization": authorization})
 
 
 def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:
-    """Whether NO_PROXY names `host`, by name, domain, address or network, or all by `*`."""
+    """Return whether NO_PROXY matches `host`, by name, domain, address or network, or by `*`."""
     for entry in no_proxy.lower().split(","):
         name = entry.strip().removesuffix(f":{port}").removeprefix("*.").lstrip(".")
         if name and (name in ("*", host) or host.endswith(f".{name}") or _within(host, name)):

@@ -1,4 +1,4 @@
-"""The kernel's word that something in a directory changed: inotify(7)."""
+"""Notices changes in a directory with inotify(7)."""
 
 import contextlib
 import ctypes
@@ -10,17 +10,17 @@ from typing import Final
 
 _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO, _DELETE = 0x8, 0x40, 0x80, 0x200
 _ONLYDIR: Final = 0x01000000
-# Not its creation: a file that was just made is empty, and whoever writes it closes it soon.
-_WANTED: Final = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _ONLYDIR
+# No IN_CREATE: a new file is still empty, and IN_CLOSE_WRITE follows soon.
+_EVENTS: Final = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _DELETE | _ONLYDIR
 _QUIET_S: Final = 0.025
-_NEVER_QUIET_S: Final = 0.25
+_MAX_WAIT_S: Final = 0.25
 
 
 class Inotify:
-    """A hint, no more: many file systems never send one (NFS, FUSE), and there may be no room for one.
+    """A hint about changes, not a guarantee: many file systems send no events (NFS, FUSE), and watches are limited.
 
     Raises:
-        OSError: the machine grants none (`fs.inotify.max_user_instances`).
+        OSError: the limit of instances is reached (`fs.inotify.max_user_instances`).
     """
 
     def __init__(self) -> None:
@@ -32,18 +32,18 @@ class Inotify:
         self._poll.register(self._descriptor, select.POLLIN)
 
     def watch(self, directories: Iterable[Path]) -> None:
-        """Also these; one that is watched already costs nothing, one that is not there is passed over."""
+        """Watch these directories too. Ignore those that are watched already or do not exist."""
         for directory in directories:
-            self._libc.inotify_add_watch(self._descriptor, os.fsencode(directory), _WANTED)
+            self._libc.inotify_add_watch(self._descriptor, os.fsencode(directory), _EVENTS)
 
     def wait(self, seconds: float) -> bool:
-        """True once something changed and it has been quiet for a moment, False when the time is over.
+        """Return True once something has changed and no further change follows, or False after `seconds`.
 
-        Who writes a secret in several files writes them one right after the other.
+        A secret in several files is written one file right after the other, and should be read only once.
         """
         if not self._poll.poll(seconds * 1000):
             return False
-        for _ in range(round(_NEVER_QUIET_S / _QUIET_S)):
+        for _ in range(round(_MAX_WAIT_S / _QUIET_S)):
             with contextlib.suppress(BlockingIOError):
                 while os.read(self._descriptor, 1 << 16):
                     pass

@@ -1,4 +1,4 @@
-"""The journal of the agent's unit, as systemd's journalctl gives it."""
+"""Reads the journal of the agent's unit through systemd's journalctl."""
 
 import asyncio
 import json
@@ -13,21 +13,21 @@ from agent.model.text import printable
 
 _LARGEST: Final = 16 << 20
 _FIELDS: Final = "MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_PID"
-_REFUSED: Final = ("insufficient permissions", "not seeing messages", "permission denied")
+_PERMISSION_ERRORS: Final = ("insufficient permissions", "not seeing messages", "permission denied")
 
 
 async def read_journal(
     unit: str, environ: Mapping[str, str], *, since: datetime | None = None, lines: int, timeout: float
 ) -> list[JournalLine]:
-    """The last `lines` entries about `unit` (its own, and systemd's about it), oldest first, at most 16 MiB of them.
+    """Return the last `lines` entries about `unit`, its own and systemd's, oldest first, at most 16 MiB.
 
     Raises:
-        JournalUnreadable: no journalctl, no journal, no right to read it, or no answer within `timeout` seconds.
+        JournalUnreadable: no journalctl, no journal, no permission, or no answer within `timeout` seconds.
     """
     program = await asyncio.to_thread(find_program, "journalctl", environ.get("PATH"))
     if program is None:
-        raise JournalUnreadable("there is no journalctl here")
-    # Backwards, so that what is too much is the oldest. Not --quiet: it would not say that we may not read it.
+        raise JournalUnreadable("journalctl is not installed")
+    # --reverse: if the output is cut, the oldest entries are lost. No --quiet: it hides a missing permission.
     args = [
         str(program),
         "--no-pager",
@@ -41,20 +41,20 @@ async def read_journal(
     try:
         done = await run(args, env=child_environment(environ), timeout=timeout, limit=_LARGEST)
     except ProcessTimeout:
-        raise JournalUnreadable(f"journalctl does not end within {timeout:g} s") from None
+        raise JournalUnreadable(f"journalctl did not end within {timeout:g} s") from None
     except OSError as fault:
-        raise JournalUnreadable(f"journalctl does not start: {fault.strerror}") from fault
-    found = [*_parsed(done.stdout)][::-1]
-    said = done.stderr.decode(errors="replace")
-    if not found and any(words in said.lower() for words in _REFUSED):
+        raise JournalUnreadable(f"journalctl cannot be started: {fault.strerror}") from fault
+    entries = [*_parse(done.stdout)][::-1]
+    errors = done.stderr.decode(errors="replace")
+    if not entries and any(words in errors.lower() for words in _PERMISSION_ERRORS):
         raise JournalUnreadable("this user may not read it (root and the groups adm and systemd-journal may)")
-    if not found and done.returncode:
-        raise JournalUnreadable(f"journalctl says: {printable(said, 200)}")
-    return found
+    if not entries and done.returncode:
+        raise JournalUnreadable(f"journalctl reports: {printable(errors, 200)}")
+    return entries
 
 
-def _parsed(output: bytes) -> Iterator[JournalLine]:
-    """The entries that can be understood; one that was cut at the end of `output` cannot."""
+def _parse(output: bytes) -> Iterator[JournalLine]:
+    """Parse the entries. Skip those that are not valid, such as one that was cut at the end of `output`."""
     for line in output.split(b"\n"):
         try:
             entry = json.loads(line)
@@ -66,7 +66,7 @@ def _parsed(output: bytes) -> Iterator[JournalLine]:
 
 
 def _text(value: Any) -> str:
-    """A field: a text, or the bytes of what is none, or a list of all that bear its name (`--output=json`)."""
+    """Return a field as text. journalctl prints text, a list of bytes, or a list of all values of the field."""
     if isinstance(value, list) and all(isinstance(byte, int) for byte in value):
         return bytes(byte & 0xFF for byte in value).decode(errors="replace")
     if isinstance(value, list) and value:

@@ -1,4 +1,4 @@
-"""Where the agent's directories and its socket are."""
+"""The places of the agent's directories and of its socket."""
 
 import os
 import pwd
@@ -13,7 +13,7 @@ _ROOT: Final = "root"
 
 
 def user_name() -> str:
-    """The name of the user that the process runs as; the number where it has none."""
+    """Return the name of the user that runs the process, or the number if the user has no name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -21,6 +21,7 @@ def user_name() -> str:
 
 
 def home(environ: Mapping[str, str]) -> Path:
+    """Return the home directory of the user that runs the process."""
     if environ.get("HOME"):
         return Path(environ["HOME"])
     try:
@@ -30,19 +31,19 @@ def home(environ: Mapping[str, str]) -> Path:
 
 
 def runtime_directory(environ: Mapping[str, str]) -> Path:
-    """For the socket and for logins that run; empty after a boot."""
+    """Return the directory for the socket and for running logins. It is empty after a boot."""
     given = environ.get("RUNTIME_DIRECTORY")
     if given:
         return Path(given.split(":")[0])
     if os.geteuid() == 0:
         return _SYSTEM_RUNTIME
     session = environ.get("XDG_RUNTIME_DIR")
-    # Without a session directory the state directory's neighbour serves: unlike /tmp, nobody else can plant it.
+    # Without a session directory, use the state directory: unlike in /tmp, no other user can create it first.
     return Path(session, "registry-agent") if session else state_directory(environ) / "run"
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:
-    """For what must outlive a restart: whose logins are ours, and who said no."""
+    """Return the directory for data that must survive a restart: the agent's own logins, and recent rejections."""
     given = environ.get("STATE_DIRECTORY")
     if given:
         return Path(given.split(":")[0])
@@ -53,12 +54,12 @@ def state_directory(environ: Mapping[str, str]) -> Path:
 
 
 def _of_unit(user: str) -> list[Path]:
-    """Where systemd opened it; else, where the socket unit is masked or failed, the agent itself did."""
+    """Return the sockets of a unit: systemd's, and the agent's own if the socket unit is masked or failed."""
     return [_SYSTEM_RUNTIME / user / SOCKET_NAME, _SYSTEM_RUNTIME / user / "work" / SOCKET_NAME]
 
 
 def socket_candidates(user: str | None, environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """Where an agent may listen, the likeliest first; `user` names whose agent is meant."""
+    """Return the sockets on which the agent of `user` may listen, the most likely first."""
     if user is not None and user != user_name():
         return _of_another(user)
     places = [
@@ -72,7 +73,7 @@ def socket_candidates(user: str | None, environ: Mapping[str, str] = os.environ)
 
 
 def _of_another(user: str) -> list[Path]:
-    """By what is usual: that user's environment, which may say otherwise, cannot be known."""
+    """Return the default places for another user, because that user's environment is unknown."""
     if user == _ROOT:
         return [*_of_unit(user), _SYSTEM_RUNTIME / SOCKET_NAME]
     try:

@@ -1,8 +1,8 @@
-"""How a person lets the agent write Docker's config.json again: advice by what is on the disk, never more than that.
+"""Hints for making Docker's config.json writable again, based on what is on the disk.
 
-A command changes at most `~/.docker` itself and the file in it. It is never recursive. Where a link leads elsewhere,
-or the directory is not Docker's own under the user's home, the advice is in words: root that follows a user's link
-changes what others need.
+A command changes at most `~/.docker` itself and the file in it. It is never recursive. If a link leads elsewhere, or
+the directory is not `~/.docker` in the user's home, the hint uses words instead of a command: a `chown` as root that
+follows a user's link could change files that other users need.
 """
 
 import errno
@@ -30,6 +30,7 @@ class Account:
 
     @classmethod
     def own(cls) -> "Account":
+        """Return the account of this process."""
         uid = os.geteuid()
         try:
             entry = pwd.getpwuid(uid)
@@ -39,42 +40,42 @@ class Account:
 
 
 def permission_hint(path: Path, error: int | None, unit: str | None, account: Account | None = None) -> str | None:
-    """What to do about `error` at the config.json `path`; None where the problem's own hint says it. Blocking.
+    """Return what to do about `error` at the config.json `path`, or None if the problem's default hint fits. Blocks.
 
     Args:
-        path: where Docker looks for the file, links and all.
+        path: where Docker looks for the file, before links are resolved.
         error: the errno.
-        unit: the systemd service that the agent runs in, whose sandbox may be in the way.
-        account: whose home counts; None: the agent's own user.
+        unit: the systemd service that the agent runs in. Its sandbox may prevent writes.
+        account: the user whose home directory counts. None means the agent's own user.
     """
     account = account or Account.own()
     directory = Path(os.path.realpath(path)).parent
     if error == errno.EROFS:
         if unit is not None:
             return opening(unit, [directory])
-        return f"name another directory in docker.config_dir and DOCKER_CONFIG: {shown(directory)} is mounted read-only"
+        return f"set docker.config_dir and DOCKER_CONFIG to another directory: {shown(directory)} is mounted read-only"
     if error in _FULL:
-        look = command("df -h", directory) if directory.is_dir() else None
-        room = f"make room on the file system of {shown(directory)}"
-        return f"{room}: {look} shows how full it is" if look else room
+        usage = command("df -h", directory) if directory.is_dir() else None
+        advice = f"free up space on the file system of {shown(directory)}"
+        return f"{advice}: {usage} shows how full it is" if usage else advice
     if error in _REFUSED:
         return _permission(path, directory, account)
     return None
 
 
 def _permission(path: Path, directory: Path, account: Account) -> str:
-    who, where = f"user {shown(account.name)}", shown(directory)
-    ask = f"or ask the owner of {where} to let {who} write there"
+    user, where = f"user {shown(account.name)}", shown(directory)
+    ask = f"or ask the owner of {where} to let {user} write there"
     for place, kind in ((path.parent, "directory"), (path, "file")):
         if place.is_symlink():
-            return f"{shown(place)} is a link to another place: replace the link by a {kind} of your own, {ask}"
+            return f"replace {shown(place)}, which is a link, with a {kind} of your own, {ask}"
     if not _is_dockers_own(path.parent, account):
-        return f"name a directory of your own in docker.config_dir and DOCKER_CONFIG, {ask}"
-    return _take_back(path, account) or f"let {who} write in {where} and in the files there"
+        return f"set docker.config_dir and DOCKER_CONFIG to a directory of your own, {ask}"
+    return _take_back(path, account) or f"let {user} write to {where} and to the files in it"
 
 
 def _is_dockers_own(directory: Path, account: Account) -> bool:
-    """Whether it is `~/.docker`, a real directory, and no link leads to it from the home on."""
+    """Return whether `directory` is `~/.docker`, a real directory, and reached from the home without a link."""
     if directory.name != ".docker" or account.home == Path("/"):
         return False
     try:
@@ -84,8 +85,11 @@ def _is_dockers_own(directory: Path, account: Account) -> bool:
 
 
 def _take_back(path: Path, account: Account) -> str | None:
-    """The command that makes the directory and the file the user's, or lets their owner write; None: neither helps."""
-    theirs, closed = [], []
+    """Return the command that makes directory and file writable, or None if none helps.
+
+    The command gives them to the user, or adds the missing permissions if they already belong to the user.
+    """
+    foreign, closed = [], []
     for place, needed in ((path.parent, 0o700), (path, 0o600)):
         try:
             found = place.lstat()
@@ -94,11 +98,11 @@ def _take_back(path: Path, account: Account) -> str | None:
         if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
             return None
         if found.st_uid != account.uid:
-            theirs.append(place)
+            foreign.append(place)
         elif found.st_mode & needed != needed:
             closed.append(place)
-    if theirs:
-        run = command("sudo chown", account.name, *theirs)
-        return run and f"give it to the agent's user: {run}"
+    if foreign:
+        run = command("sudo chown", account.name, *foreign)
+        return run and f"make the agent's user the owner: {run}"
     run = command("chmod u+rwX", *closed) if closed else None
     return run and f"let the agent's user write there: {run}"

@@ -1,4 +1,4 @@
-"""Child programs: the one way to run them, and the environment that they get."""
+"""Runs child programs, with a deadline and a restricted environment. Nothing else in the agent starts a program."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-# What a child may know. Built, not copied: whatever else the agent's environment holds may be a secret. Nothing here
-# may lead to a prompt: no terminal (GPG_TTY, SSH_TTY), no screen (DISPLAY), no program that asks (SSH_ASKPASS).
+# The variables that a child gets. An allow list, because any other variable of the agent may be a secret. Nothing here
+# may lead to a prompt: no terminal (GPG_TTY, SSH_TTY), no screen (DISPLAY), no program that prompts (SSH_ASKPASS).
 _ALLOWED: Final = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TERM|TMPDIR|LC_[A-Z]+"
     r"|DBUS_SESSION_BUS_ADDRESS|SSH_AUTH_SOCK|GNUPGHOME"
@@ -24,39 +24,37 @@ _ALLOWED: Final = re.compile(
     r"|(?:GITPOD|CODESPACE|CODESPACES|REMOTE_CONTAINERS|VSCODE|SUPERVISOR)(?:_\w+)?"
 )
 _SECRET_NAME: Final = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|IMAGE_AUTH|PRIVATE|API_?KEY", re.IGNORECASE)
-# They hold paths.
-_SAFE_THOUGH_NAMED: Final = frozenset(
-    {"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "PASSWORD_STORE_DIR"}
-)
+# Their names look secret, but they hold paths.
+_NOT_SECRET: Final = frozenset({"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "PASSWORD_STORE_DIR"})
 _CHUNK: Final = 65536
 _CUT: Final = "…".encode()
-"""Follows what is not whole, so that half a secret is known for one."""
+"""Marks output that was cut, so that nobody takes half a secret for a whole one."""
 _GRACE_S: Final = 1.0
 TERMINATION_S: Final = 2.0
-"""How long a program that writes has to put its store in order, from SIGTERM at its deadline to SIGKILL."""
+"""The time that a program that writes gets to restore its store, from SIGTERM at its deadline to SIGKILL."""
 _POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """How a program ended: its exit code (negative: the signal that killed it) and what it printed, cut at a limit."""
+    """How a program ended: its exit code (negative: the signal that killed it) and its output, cut at a limit."""
 
     returncode: int
     stdout: bytes
     stderr: bytes
 
 
-class ProcessTimeout(TimeoutError):  # noqa: N818 - as the class that it is one of
-    """The program was still running at its deadline, and was ended together with its process group."""
+class ProcessTimeout(TimeoutError):  # noqa: N818 - its base class has no such suffix either
+    """The program was still running at its deadline. It was killed together with its process group."""
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The part of `environ` that children get: names known to be needed, none that is known to hold a secret."""
+    """Return the part of `environ` that children get: variables they need, and none that may hold a secret."""
     return {name: value for name, value in environ.items() if _passed_on(name)}
 
 
 def _passed_on(name: str) -> bool:
-    if name in _SAFE_THOUGH_NAMED or name.startswith("AWS_CONTAINER_CREDENTIALS_"):
+    if name in _NOT_SECRET or name.startswith("AWS_CONTAINER_CREDENTIALS_"):
         return True
     return _ALLOWED.fullmatch(name) is not None and not _SECRET_NAME.search(name)
 
@@ -73,26 +71,26 @@ async def run(
 ) -> Finished:
     """Run a program to its end, without a shell.
 
-    It gets a session of its own, so that at the deadline, or when the caller is cancelled, it is killed together
-    with its children: a hanging grandchild would keep the pipes open for ever. A new session has no terminal either:
-    the program cannot open /dev/tty, and reads `stdin` and then the end of the file. Output past `limit` bytes a
-    stream is read and thrown away. `before_stdin` runs once the program has started; if it raises, the program is
-    killed without its input.
+    The program runs in a new session. At the deadline, or when the caller is cancelled, it is killed together with its
+    children, because a hanging grandchild would keep the pipes open forever. A new session also has no terminal: the
+    program cannot open /dev/tty. It reads `stdin` and then the end of the file. Output beyond `limit` bytes per stream
+    is discarded. `before_stdin` runs once the program has started. If it raises, the program is killed without its
+    input.
 
-    A program that `writes` into a store of the user's must not be cut off in the middle: the file that it rewrites
-    would stay empty, the lock that it holds would stay locked. A cancellation waits for its end or its deadline. At
-    the deadline its group gets SIGTERM first. Background jobs that it leaves when it ends by itself go on.
+    A program that `writes` to a store of the user must not be interrupted: the file that it rewrites would stay empty,
+    and its lock would stay locked. A cancellation waits until it exits or reaches its deadline. At the deadline its
+    group gets SIGTERM first. If it exits by itself, its background jobs keep running.
 
     Raises:
-        ProcessTimeout: it had not ended after `timeout` seconds.
-        OSError: it cannot be started.
+        ProcessTimeout: the program did not end within `timeout` seconds.
+        OSError: the program cannot be started.
     """
     work = _run(args, env, stdin, timeout, limit, before_stdin=before_stdin, writes=writes)
     return await (_run_to_completion(work) if writes else work)
 
 
 async def _run_to_completion(work: Coroutine[Any, Any, Finished]) -> Finished:
-    """Wait for `work` however often the caller is cancelled meanwhile; only then the cancellation takes effect."""
+    """Wait for `work`, however often the caller is cancelled. A cancellation takes effect afterwards."""
     task = asyncio.ensure_future(work)
     cancelled = False
     while not task.done():
@@ -120,7 +118,7 @@ async def _run(
     process = await _start(args, env)
     stdout, stderr = bytearray(), bytearray()
     pumps: list[asyncio.Task[None]] = []
-    leave_rest = False
+    leave_children = False
     try:
         async with asyncio.timeout(timeout):
             if before_stdin is not None:
@@ -131,24 +129,24 @@ async def _run(
                 asyncio.create_task(_drain(process.stderr, stderr, limit)),
             ]
             await _exit_of(process)
-            leave_rest = writes
-            # A grandchild may hold the pipes for ever; what the program itself printed is in them by now.
-            _, held = await asyncio.wait(pumps, timeout=_GRACE_S)
-            if held:
+            leave_children = writes
+            # A grandchild may hold the pipes forever. All output of the program itself is in the pipes by now.
+            _, unfinished = await asyncio.wait(pumps, timeout=_GRACE_S)
+            if unfinished:
                 _close(process)
             return Finished(await process.wait(), bytes(stdout), bytes(stderr))
     except TimeoutError as error:
-        if writes and not leave_rest:
+        if writes and not leave_children:
             await _terminate(process)
         raise ProcessTimeout(f"no end after {timeout:g} s") from error
     finally:
         for pump in pumps:
             pump.cancel()
-        await _end(process, kill=not leave_rest)
+        await _end(process, kill=not leave_children)
 
 
 async def _start(args: Sequence[str | os.PathLike[str]], env: Mapping[str, str]) -> asyncio.subprocess.Process:
-    """The program. Who is cancelled meanwhile has it ended; to cancel asyncio's own start may wait for ever."""
+    """Start the program. On cancellation, let it start and then end it: cancelling asyncio's start may hang."""
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
             *args,
@@ -156,7 +154,7 @@ async def _start(args: Sequence[str | os.PathLike[str]], env: Mapping[str, str])
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=dict(env),
-            cwd="/",
+            cwd="/",  # always exists and never hangs, unlike a directory of the user
             start_new_session=True,
         )
     )
@@ -166,12 +164,13 @@ async def _start(args: Sequence[str | os.PathLike[str]], env: Mapping[str, str])
         with contextlib.suppress(RuntimeError, OSError):
             await _end(await asyncio.shield(starting))
         raise
-    except RuntimeError as error:  # no thread for asyncio's watcher: a limit on processes
+    except RuntimeError as error:  # a limit on processes left no thread for asyncio's watcher
         raise OSError(errno.EAGAIN, str(error)) from error
 
 
 async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
-    assert stream is not None  # noqa: S101 - it was asked for
+    """Write all of `data` and close the stream. A program need not read its input."""
+    assert stream is not None  # noqa: S101 - it was requested
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         stream.write(data)
         await stream.drain()
@@ -179,7 +178,8 @@ async def _feed(stream: asyncio.StreamWriter | None, data: bytes) -> None:
 
 
 async def _drain(stream: asyncio.StreamReader | None, kept: bytearray, limit: int) -> None:
-    assert stream is not None  # noqa: S101 - it was asked for
+    """Read the stream to its end, keep the first `limit` bytes, and mark them if there were more."""
+    assert stream is not None  # noqa: S101 - it was requested
     room = limit
     while chunk := await stream.read(_CHUNK):
         kept += chunk[:room]
@@ -189,22 +189,22 @@ async def _drain(stream: asyncio.StreamReader | None, kept: bytearray, limit: in
 
 
 async def _exit_of(process: asyncio.subprocess.Process) -> None:
-    """Wait for the program alone; asyncio's own `wait` waits for the pipes too."""
+    """Wait until the program itself exits. asyncio's `wait` would also wait for the pipes."""
     try:
         descriptor = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return
-    loop, gone = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(descriptor, gone.set)
+    loop, exited = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, exited.set)
     try:
-        await gone.wait()
+        await exited.wait()
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
 
 
 async def _terminate(process: asyncio.subprocess.Process) -> None:
-    """Ask the whole group to end: git, below a helper, then removes its locks. Waits until nothing is left of it."""
+    """Send SIGTERM to the whole group and wait until it is gone. A git under a helper then removes its locks."""
     with contextlib.suppress(ProcessLookupError, PermissionError, TimeoutError):
         async with asyncio.timeout(TERMINATION_S):
             os.killpg(process.pid, signal.SIGTERM)
@@ -214,7 +214,7 @@ async def _terminate(process: asyncio.subprocess.Process) -> None:
 
 
 async def _end(process: asyncio.subprocess.Process, *, kill: bool = True) -> None:
-    """Kill what is left of the group, and close the pipes even where a stranger still holds their other end."""
+    """Kill what is left of the group, and close the pipes even if another process still holds the other end."""
     if kill:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)

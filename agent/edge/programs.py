@@ -1,4 +1,4 @@
-"""Where a program is: PATH, without the directories in which somebody else could have put it."""
+"""Finds programs on PATH, but not in directories to which another user could write."""
 
 import asyncio
 import grp
@@ -11,45 +11,49 @@ from typing import Final
 from agent.edge.threads import WorkerThreads
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# One search at a time: where a directory of PATH hangs, each would keep a thread for good.
-_SEARCHING: Final = WorkerThreads(1, "programs")
+# One thread only: if a directory of PATH hangs, every search would otherwise block a thread forever.
+_SEARCH_THREAD: Final = WorkerThreads(1, "programs")
 
 
 async def search(name: str, path: str | None, timeout: float) -> Path | None:
-    """`find_program`, in a thread.
+    """Run `find_program` in a thread.
 
     Raises:
         TimeoutError: a directory of `path` hangs for longer than `timeout` seconds.
     """
     async with asyncio.timeout(timeout):
-        return await asyncio.get_running_loop().run_in_executor(_SEARCHING, find_program, name, path)
+        return await asyncio.get_running_loop().run_in_executor(_SEARCH_THREAD, find_program, name, path)
 
 
 def find_program(name: str, path: str | None) -> Path | None:
-    """The first executable `name` in the absolute directories of `path` that only the user and root can write to.
+    """Return the first executable `name` in those absolute directories of `path` that only user and root can write to.
 
-    Reads the file system: call it in a thread where that may hang.
+    Reads the file system, which may hang: call it in a thread.
     """
     for part in (path or DEFAULT_PATH).split(os.pathsep):
         if not part.startswith("/"):
             continue
         directory, candidate = Path(part), Path(part, name)
         if os.access(candidate, os.X_OK) and candidate.is_file() and _is_ours(directory) and _is_ours(candidate):
-            # Who can write to a directory above, or to one that a link leads to, can put another in its place.
+            # A user who can write to a parent directory, or to one that a link leads to, can replace the program.
             above = {*directory.resolve().parents, *candidate.resolve().parents}
-            if all(_is_ours(path, sticky_will_do=True) for path in above):
+            if all(_is_ours(path, allow_sticky=True) for path in above):
                 return candidate
     return None
 
 
-def _is_ours(path: Path, *, sticky_will_do: bool = False) -> bool:
+def _is_ours(path: Path, *, allow_sticky: bool = False) -> bool:
+    """Return whether only this user and root can write to `path`.
+
+    In a sticky directory such as /tmp, other users cannot replace an entry of ours, so `allow_sticky` accepts it.
+    """
     try:
         found = path.stat()
     except OSError:
         return False
     if found.st_uid not in (0, os.geteuid()):
         return False
-    if sticky_will_do and found.st_mode & stat.S_ISVTX:
+    if allow_sticky and found.st_mode & stat.S_ISVTX:
         return True
     if found.st_mode & stat.S_IWOTH:
         return False
@@ -57,7 +61,7 @@ def _is_ours(path: Path, *, sticky_will_do: bool = False) -> bool:
 
 
 def _group_is_ours(gid: int) -> bool:
-    """Whether nobody but root and the user is in the group (Debian's /usr/local is writable to an empty `staff`)."""
+    """Return whether only root and the user are in the group. On Debian, an empty `staff` can write to /usr/local."""
     ours = {0, os.geteuid()}
     try:
         members = {pwd.getpwnam(name).pw_uid for name in grp.getgrgid(gid).gr_mem}

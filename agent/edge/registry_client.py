@@ -1,4 +1,4 @@
-"""The agent's own look at a registry's `/v2/`: the docker CLI hides bodies, `Retry-After` and the server's clock."""
+"""Probes a registry's `/v2/` directly, because the docker CLI hides bodies, `Retry-After` and the server's clock."""
 
 import asyncio
 import base64
@@ -29,18 +29,18 @@ from agent.model.text import printable
 _CERTS: Final = Path("/etc/docker/certs.d")
 _BODY: Final = 1 << 20
 _SHOWN: Final = 200
-# Looking behind keeps it from trying each letter of a long word as the word's first.
+# The lookbehind keeps matching linear: without it, a long word would be tried again from each of its letters.
 _CHALLENGE: Final = re.compile(r'(?<![a-zA-Z_])([a-zA-Z_]+)="([^"]*)"')
-_PYTHONS_OWN: Final = re.compile(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)")
+_PYTHON_DETAILS: Final = re.compile(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)")
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _REDIRECTS: Final = range(300, 400)
-_FOLLOWED: Final = 5
-# Where clouds keep their metadata services, which tell whoever is on the machine its keys.
+_MAX_REDIRECTS: Final = 5
+# The addresses of cloud metadata services, which give the keys of the machine to any local caller.
 _METADATA: Final = tuple(map(ip_network, ("169.254.0.0/16", "::ffff:169.254.0.0/112", "fe80::/10", "fd00:ec2::/32")))
 
 
 class RegistryClient:
-    """Asks `/v2/` as Docker would: over TLS, and over plain HTTP only on loopback when TLS does not work there."""
+    """Requests `/v2/` as Docker does: over TLS, or over plain HTTP if TLS fails and the registry is on loopback."""
 
     def __init__(self, http: HttpClient, now: Callable[[], datetime], certs: Path = _CERTS) -> None:
         self._http: Final = http
@@ -49,10 +49,10 @@ class RegistryClient:
         self._certs: Final = certs
 
     async def probe(self, registry: Registry, credential: Credential | None, timeout: float) -> ProbeResult:
-        """What `/v2/` answers, followed through its challenge if a credential is given; never raises.
+        """Return what `/v2/` answers. With a credential, follow the challenge too. Never raises.
 
-        The credential goes where `docker login` sends it: to the registry for Basic, to the challenge's realm for
-        Bearer, and there only over TLS or on loopback, and never to a cloud's metadata service.
+        The credential goes where `docker login` sends it: to the registry for Basic, or to the realm of the challenge
+        for Bearer. A realm gets it only over TLS or on loopback, and a cloud's metadata service never gets it.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -62,7 +62,7 @@ class RegistryClient:
             return ProbeResult(self._now(), fault=fault, detail=detail)
 
     def ca_files(self, registry: Registry) -> list[Path]:
-        """What /etc/docker/certs.d holds for this registry, as the engine reads it. Blocking."""
+        """Return the CA files in /etc/docker/certs.d for this registry, as the engine reads them. Blocks."""
         try:
             return sorted((self._certs / registry.api_host).glob("*.crt"))
         except OSError:
@@ -86,23 +86,24 @@ class RegistryClient:
         try:
             return url, await self._get(registry, url, timeout)
         except aiohttp.ClientResponseError:
-            raise  # it speaks TLS: that its answer is no HTTP is what there is to say
+            raise  # TLS works, and the answer is not HTTP: report that instead of trying plain HTTP
         except (aiohttp.ClientError, OSError):
+            # Docker falls back to plain HTTP only for registries on this machine.
             if not await _on_loopback(registry.host, registry.port):
                 raise
         url = f"http://{registry.api_host}/v2/"
         return url, await self._get(registry, url, timeout)
 
     async def _redirected(self, registry: Registry, url: str, reply: Reply, timeout: float) -> ProbeResult:
-        """The last answer, as far as it is the same host's: Docker follows, and takes a page there for a yes.
+        """Follow redirects on the same host without a credential, and return the last answer.
 
-        No credential goes along.
+        Docker follows them too, and takes a web page at the end for a successful login.
         """
-        for _ in range(_FOLLOWED):
-            onward = _redirect_target(reply, url)
-            if onward is None:
+        for _ in range(_MAX_REDIRECTS):
+            target = _redirect_target(reply, url)
+            if target is None:
                 break
-            url, reply = onward, await self._get(registry, onward, timeout)
+            url, reply = target, await self._get(registry, target, timeout)
         return self._result(reply, url)
 
     async def _get(
@@ -119,12 +120,12 @@ class RegistryClient:
                 method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY
             )
         except aiohttp.ClientConnectorDNSError as error:
-            # A proxy's name is told from the one that was asked for by nothing else.
+            # Only the host in the error shows whether the name of the registry or of the proxy did not resolve.
             if error.host == URL(url).raw_host:
                 raise
             raise aiohttp.ClientProxyConnectionError(*error.args) from error
         except aiohttp.ClientConnectorCertificateError:
-            if not await _certificate_may_be_any(registry, URL(url)):
+            if not await _accepts_any_certificate(registry, URL(url)):
                 raise
         return await self._unverified.request(method, url, headers=headers, timeout=timeout, limit=_BODY)
 
@@ -144,25 +145,27 @@ class RegistryClient:
 
 
 class _AnyCertificate(HttpClient):
+    """Makes requests without checking certificates, as Docker does for registries on loopback."""
+
     async def _connector(self, *_: object) -> aiohttp.TCPConnector:
         return aiohttp.TCPConnector(force_close=True, ssl=False)
 
 
-async def _certificate_may_be_any(registry: Registry, url: URL) -> bool:
-    """Whether Docker does not look at it either: on this machine, and here with no proxy in between."""
+async def _accepts_any_certificate(registry: Registry, url: URL) -> bool:
+    """Return whether to skip the certificate check as Docker does: on this machine, and without a proxy."""
     if proxy_for(str(url))[0] is not None or not await _on_loopback(registry.host, registry.port):
         return False
     return url.host == registry.host or await _on_loopback(url.host or "", url.port)
 
 
 def _redirect_target(reply: Reply, url: str) -> str | None:
-    """Where a redirect leads on the same host; not from TLS to plain HTTP."""
+    """Return the target of a redirect if it stays on the same host and does not go from TLS to plain HTTP."""
     location = reply.headers.get("Location")
     if reply.status not in _REDIRECTS or location is None:
         return None
     here = URL(url)
     try:
-        # Without a user name, which would be sent as a login.
+        # Drop a user name: it would be sent as a login.
         there = here.join(URL(location)).with_user(None)
     except ValueError:
         return None
@@ -170,7 +173,7 @@ def _redirect_target(reply: Reply, url: str) -> str | None:
 
 
 def _is_registry(reply: Reply, url: str) -> bool:
-    """A page where a registry's answer should be, or a redirect to another host, is somebody else's answer."""
+    """Return False for a web page or a redirect to another host: that answer does not come from a registry."""
     if "Docker-Distribution-Api-Version" in reply.headers:
         return True
     if reply.status in _REDIRECTS:
@@ -181,7 +184,7 @@ def _is_registry(reply: Reply, url: str) -> bool:
 
 
 def _token_url(challenge: str, credential: Credential | None) -> str | None:
-    """Where a Bearer challenge sends people for a token (distribution's token authentication specification)."""
+    """Return the token URL of a Bearer challenge (distribution's token authentication specification)."""
     fields = dict(_CHALLENGE.findall(challenge))
     realm = fields.get("realm", "")
     if not realm.startswith(("https://", "http://")):
@@ -192,7 +195,7 @@ def _token_url(challenge: str, credential: Credential | None) -> str | None:
 
 
 async def _may_be_sent(realm: URL) -> bool:
-    """Whether a password may go where a registry points to."""
+    """Return whether a password may be sent to the realm that a registry names."""
     host = realm.host or ""
     if realm.scheme != "https" and not is_loopback(host):
         return False
@@ -206,6 +209,7 @@ def _basic(credential: Credential) -> str:
 
 
 def _date(value: str | None) -> datetime | None:
+    """Parse an HTTP date. A bare number is a `Retry-After` in seconds, and not a date."""
     if not value or value.strip().isdigit():
         return None
     try:
@@ -216,12 +220,12 @@ def _date(value: str | None) -> datetime | None:
 
 
 async def _on_loopback(host: str, port: int | None) -> bool:
-    """Whether Docker takes it for one on this machine: a name that resolves to 127.0.0.0/8 or ::1."""
+    """Return whether Docker treats the host as local: its name resolves to 127.0.0.0/8 or ::1."""
     return any(map(is_loopback, await _addresses(host, port)))
 
 
 async def _addresses(host: str, port: int | None) -> list[str]:
-    """What a name resolves to; nothing where it does not, as behind a proxy that alone knows it."""
+    """Return the addresses of a name, or none if it does not resolve (maybe only a proxy knows it)."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port or 443)
     except OSError:
@@ -241,22 +245,22 @@ def _fault(error: Exception) -> tuple[Fault, str]:
         case ssl.SSLError() | aiohttp.ClientSSLError() | CaFileError():
             fault = Fault.TLS
         case aiohttp.ClientProxyConnectionError():
-            unknown = isinstance(error.os_error, socket.gaierror)
-            why = "its name does not resolve" if unknown else _why(error.os_error)
-            detail = f"the proxy {error.host}:{error.port} cannot be reached: {why}"
+            unresolved = isinstance(error.os_error, socket.gaierror)
+            reason = "its name does not resolve" if unresolved else _system_reason(error.os_error)
+            detail = f"the proxy {error.host}:{error.port} cannot be reached: {reason}"
         case aiohttp.ClientHttpProxyError():
             detail = f"the proxy answered with status {error.status}"
-        case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes what came
+        case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes the answer
             fault, detail = Fault.NONSENSE, error.message.partition("\n")[0].rstrip(":").lower()
-        case aiohttp.ServerDisconnectedError():  # its text may be aiohttp's own picture of half an answer
-            half = not isinstance(error.message, str)
-            detail = f"it ended the connection {'in the middle of its answer' if half else 'without an answer'}"
+        case aiohttp.ServerDisconnectedError():  # its text may be aiohttp's dump of a partial answer
+            partial = not isinstance(error.message, str)
+            detail = f"it closed the connection {'in the middle of its answer' if partial else 'without an answer'}"
         case OSError():  # aiohttp.ClientOSError is one
-            detail = _why(error)
-    return fault, printable(_PYTHONS_OWN.sub("", detail))
+            detail = _system_reason(error)
+    return fault, printable(_PYTHON_DETAILS.sub("", detail))
 
 
-def _why(error: OSError) -> str:
-    """The system's own words: asyncio puts others around them, and several where a name has several addresses."""
+def _system_reason(error: OSError) -> str:
+    """Return the text of the system error. asyncio adds its own text, once for each address of a name."""
     number = error.errno or next((int(found) for found in _ERRNO.findall(str(error))), None)
     return os.strerror(number).lower() if number else str(error)

@@ -1,4 +1,4 @@
-"""Single questions to a registry, as a pull asks them: with a token for what is asked about, and without one."""
+"""Sends single requests to a registry, as a pull does, with or without a credential."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ _UNAUTHORIZED: Final = 401
 
 @dataclass(frozen=True, slots=True)
 class RegistryReply:
-    """What was `seen`, the challenge that `/v2/` gave, the address that was asked, and the answer's headers."""
+    """The result of a request, the challenge of `/v2/`, the URL that answered, and the headers of the answer."""
 
     probe: ProbeResult
     challenge: str = ""
@@ -32,7 +32,7 @@ class RegistryReply:
 
 @dataclass(frozen=True, slots=True)
 class RegistryRequest:
-    """`path` begins with `/v2/`; without a credential it is asked anonymously."""
+    """A request. `path` begins with `/v2/`. Without a credential, the request is anonymous."""
 
     path: str = PING
     credential: Credential | None = None
@@ -41,38 +41,39 @@ class RegistryRequest:
 
 
 class RegistryRequests(RegistryClient):
-    """Asks over what `RegistryClient` looks through, and sends a credential to nobody else."""
+    """Sends requests with the connections of `RegistryClient`, and under the same rules for credentials."""
 
-    async def ask(self, registry: Registry, question: RegistryRequest, timeout: float) -> RegistryReply:
-        """The answer, or the fault that kept it away; never raises."""
+    async def ask(self, registry: Registry, request: RegistryRequest, timeout: float) -> RegistryReply:
+        """Return the answer, or the fault that prevented one. Never raises."""
         try:
             async with asyncio.timeout(timeout):
-                return await self._ask(registry, question, timeout)
+                return await self._ask(registry, request, timeout)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             fault, detail = _fault(error)
             return RegistryReply(ProbeResult(self._now(), fault=fault, detail=detail))
 
-    async def _ask(self, registry: Registry, question: RegistryRequest, timeout: float) -> RegistryReply:
+    async def _ask(self, registry: Registry, request: RegistryRequest, timeout: float) -> RegistryReply:
         ping, reply = await self._ping(registry, timeout)
         challenge = printable(reply.headers.get("WWW-Authenticate", ""))
-        if question.path == PING and question.credential is None:
-            seen = await self._redirected(registry, ping, reply, timeout)
-            return RegistryReply(seen, challenge, ping, reply.headers)
-        url, headers = ping.removesuffix(PING) + question.path, {"Accept": question.accept}
-        reply = await self._get(registry, url, timeout, headers, method=question.method)
+        if request.path == PING and request.credential is None:
+            probe = await self._redirected(registry, ping, reply, timeout)
+            return RegistryReply(probe, challenge, ping, reply.headers)
+        url, headers = ping.removesuffix(PING) + request.path, {"Accept": request.accept}
+        # The challenge tells which credential the registry wants, so the first attempt has none.
+        reply = await self._get(registry, url, timeout, headers, method=request.method)
         if reply.status == _UNAUTHORIZED:
-            authorization = await self._authorization(registry, reply, question.credential, timeout)
+            authorization = await self._authorization(registry, reply, request.credential, timeout)
             if authorization is None:
-                refused = replace(self._result(reply, url), refused=question.credential is not None)
+                refused = replace(self._result(reply, url), refused=request.credential is not None)
                 return RegistryReply(refused, challenge, url, reply.headers)
             headers["Authorization"] = authorization
-            reply = await self._get(registry, url, timeout, headers, method=question.method)
+            reply = await self._get(registry, url, timeout, headers, method=request.method)
         return RegistryReply(self._result(reply, url), challenge, url, reply.headers)
 
     async def _authorization(
         self, registry: Registry, reply: Reply, credential: Credential | None, timeout: float
     ) -> str | None:
-        """What the challenge of a reply asks for; None where it cannot be had."""
+        """Return the `Authorization` that the challenge of a reply demands, or None if there is none to send."""
         challenge = reply.headers.get("WWW-Authenticate", "")
         if not challenge.lower().startswith("bearer"):
             return _basic(credential) if credential else None
@@ -85,7 +86,7 @@ class RegistryRequests(RegistryClient):
 
 
 def _token_in(body: bytes) -> str | None:
-    """The token in a token server's answer, where it is one that a header can carry."""
+    """Return the token in the answer of a token server, if a header can carry it."""
     try:
         answer = json.loads(body)
         token = answer.get("token") or answer.get("access_token")

@@ -1,4 +1,4 @@
-"""renameat2(2): two names change places in one step, or a name is taken only where it is free."""
+"""renameat2(2): exchanges two files in one step, or renames a file without overwriting another."""
 
 import errno
 import os
@@ -11,25 +11,25 @@ _EXCHANGE: Final = 2
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two files of one file system change places.
+    """Exchange two files of one file system in one step.
 
     Raises:
-        OSError: ENOSYS or EINVAL where kernel or file system cannot; ENOENT where one is not there.
+        OSError: ENOSYS or EINVAL if the kernel or file system does not support it. ENOENT if a file is missing.
     """
     _renameat2(one, other, _EXCHANGE)
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename, but never over something.
+    """Rename a file, but never overwrite another.
 
     Raises:
-        OSError: FileExistsError; ENOSYS or EINVAL where kernel or file system cannot.
+        OSError: FileExistsError, or ENOSYS or EINVAL if the kernel or file system does not support it.
     """
     _renameat2(source, target, _NOREPLACE)
 
 
 def _renameat2(source: Path, target: Path, flags: int) -> None:
-    import ctypes  # noqa: PLC0415 - only an agent that writes needs it
+    import ctypes  # noqa: PLC0415 - only needed for writing
 
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "renameat2"):

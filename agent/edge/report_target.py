@@ -1,4 +1,4 @@
-"""Where the status is pushed to: one POST, and words for what came of it."""
+"""Pushes the status to `report.url`: one POST, and a clear message if it fails."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ _TIMEOUT_S: Final = 10.0
 
 
 class ReportTarget:
-    """Posts documents; its `Problem`s name the URL without user name and query, which may hold a secret."""
+    """Posts documents. Its problems show the URL without user name and query, because these may hold a secret."""
 
     def __init__(self, http: HttpClient, *, timeout_s: float = _TIMEOUT_S) -> None:
         self._http: Final = http
@@ -28,7 +28,7 @@ class ReportTarget:
         """Deliver `document`, which is JSON, to `url` (`https`, `http`, or `unix:/path`).
 
         Raises:
-            ReportFailed: anything but a 2xx.
+            ProblemError: with ReportFailed for anything but a 2xx answer.
         """
         subject = _subject(url)
         try:
@@ -40,12 +40,13 @@ class ReportTarget:
             ) from fault
         if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
             raise ProblemError(
-                ReportFailed(subject, f"the status was not taken: {subject} answered {_answer(reply.status)}")
+                ReportFailed(subject, f"the status was not accepted: {subject} answered {_answer(reply.status)}")
             )
 
     async def _post(self, url: str, token_file: Path | None, document: bytes) -> Reply:
         headers = {"Content-Type": "application/json"}
         if token_file is not None:
+            # Plain http would show the token to every machine on the way.
             if not _is_private(url):
                 raise TokenFileError("the token is not sent over plain http to another machine; use https")
             token = await asyncio.to_thread(read_token_file, token_file)
@@ -91,14 +92,14 @@ def _reason(fault: Exception) -> str:
         case aiohttp.ClientHttpProxyError():
             reason = f"the proxy answered {_answer(fault.status)}"
         case aiohttp.ClientConnectorError():
-            # asyncio puts an address in the place of strerror's text.
+            # asyncio replaces the text of strerror with an address.
             reason = os.strerror(fault.os_error.errno).lower() if fault.os_error.errno else str(fault.os_error)
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
             reason = "it closed the connection without an answer"
-        case aiohttp.ClientResponseError():  # its text quotes what came, which may repeat the token
+        case aiohttp.ClientResponseError():  # its text quotes the answer, which may repeat the token
             reason = "its answer is not HTTP"
         case aiohttp.ClientPayloadError():
-            reason = "it broke off in the middle of its answer"
+            reason = "it closed the connection in the middle of its answer"
         case _:
             reason = str(fault) or type(fault).__name__
     return reason

@@ -1,4 +1,4 @@
-"""The unit's sandbox around the agent, as far as it concerns Docker's configuration directory."""
+"""Detects that the systemd unit's sandbox has lost the writable mount of Docker's configuration directory."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Final
 
 
 class Sandbox:
-    """The unit shows the home directory read-only, and `directory` in it by a mount that can be written.
+    """The sandbox of the unit: the home directory is read-only, except for a writable mount of `directory`.
 
-    That mount goes when somebody removes the directory, and does not come back with a new one.
+    That mount is lost when the directory is removed, and does not come back when the directory is created again.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -16,7 +16,7 @@ class Sandbox:
         self._mounted: Final = _identity(directory)
 
     def is_lost(self) -> bool:
-        """Whether the directory is another one than at the start, on a file system that is read-only; blocking."""
+        """Return whether the directory has been replaced since the start and is now read-only. Blocks."""
         return self._mounted is not None and _identity(self.directory) != self._mounted and _read_only(self.directory)
 
 
@@ -29,7 +29,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _read_only(path: Path) -> bool:
-    """Of the path, or of what is left of the way to it."""
+    """Return whether the file system of `path`, or of its nearest existing parent, is read-only."""
     for place in (path, *path.parents):
         try:
             return bool(os.statvfs(place).f_flag & os.ST_RDONLY)

@@ -1,4 +1,4 @@
-"""Secrets in a directory, as Kubernetes, Docker, systemd or a person puts them there."""
+"""Reads secrets from a directory, as Kubernetes, Docker, systemd or a person places them there."""
 
 import errno
 import os
@@ -13,40 +13,40 @@ from agent.model.secret_formats import FIELDS, ParseResult, read_document, read_
 
 LARGEST: Final = 1024 * 1024
 DOCKER_CONFIG: Final = ".dockerconfigjson"
-_WORDS: Final = {
-    errno.ENOENT: "leads nowhere: it is a dangling link",
-    errno.ELOOP: "is a loop of links",
+_REASONS: Final = {
+    errno.ENOENT: "is a broken symbolic link",
+    errno.ELOOP: "is a loop of symbolic links",
     errno.EACCES: "cannot be read: permission denied",
     errno.EPERM: "cannot be read: permission denied",
 }
 
 
 def signature(directory: Path) -> Hashable:
-    """What changes when anything that `read` would read changes; content is not opened.
+    """Return a value that differs once anything that `read` would read has changed. Does not open any file.
 
     Raises:
-        SecretsUnavailable: the directory is there and cannot be listed.
+        ProblemError: with SecretsUnavailable if the directory exists and cannot be listed.
     """
-    return tuple(_marks(directory, depth=1))
+    return tuple(_entry_signatures(directory, depth=1))
 
 
 def read(directory: Path) -> dict[str, ParseResult]:
-    """What each file and subdirectory gave, by its path; nothing where the directory is not there.
+    """Parse each file and subdirectory, and return the results by path. A missing directory is empty.
 
     Raises:
-        SecretsUnavailable: the directory is there and cannot be listed or entered.
+        ProblemError: with SecretsUnavailable if the directory exists and cannot be listed or entered.
     """
-    readings = {}
+    results = {}
     for name in _names(directory):
         path = directory / name
-        reading = _read(path, str(path))
-        if reading is not None:
-            readings[str(path)] = reading
-    return readings
+        result = _read(path, str(path))
+        if result is not None:
+            results[str(path)] = result
+    return results
 
 
 def directories(directory: Path) -> list[Path]:
-    """Those in which something must happen when what `read` would read changes; links out of them lead elsewhere."""
+    """Return the directories to watch for changes. A link that leads out of them may still change unnoticed."""
     try:
         with os.scandir(directory) as entries:
             return [directory, *(Path(entry.path) for entry in entries if entry.is_dir())]
@@ -55,25 +55,27 @@ def directories(directory: Path) -> list[Path]:
 
 
 def _read(path: Path, origin: str) -> ParseResult | None:
-    """The reading of one entry; None for what is none of ours, or went since the directory was listed."""
+    """Parse one entry. Return None for an entry that is not a secret, or that vanished since the listing."""
     try:
         if stat.S_ISDIR(path.stat().st_mode):
             return _read_subdirectory(path, origin)
         if path.suffix == ".json" or path.name == DOCKER_CONFIG:
             return read_document(_content(path), origin, path.stem.lstrip("."))
     except OSError as error:
-        ours = path.suffix in ("", ".json") or path.name == DOCKER_CONFIG
-        return ParseResult.failure(origin, _why(error)) if _is_there(path) and ours else None
+        # A broken link without a suffix may be meant to lead to a subdirectory with a secret.
+        may_be_secret = path.suffix in ("", ".json") or path.name == DOCKER_CONFIG
+        return ParseResult.failure(origin, _reason(error)) if _exists(path) and may_be_secret else None
     except UnicodeDecodeError as error:
         return ParseResult.failure(origin, f"is not UTF-8 (byte {error.start})")
     return None
 
 
-def _is_there(path: Path) -> bool:
-    """Whether a listed entry, which cannot be read, has not just gone.
+def _exists(path: Path) -> bool:
+    """Return whether a listed but unreadable entry still exists.
 
     Raises:
-        SecretsUnavailable: its directory can be listed and not entered (r without x), so nobody can tell.
+        ProblemError: with SecretsUnavailable if its directory can be listed but not entered (r without x), so the
+            answer is unknown.
     """
     try:
         path.lstat()
@@ -89,29 +91,30 @@ def _is_there(path: Path) -> bool:
 
 
 def _read_subdirectory(path: Path, origin: str) -> ParseResult | None:
-    """A secret with a file for each field; a directory without any such file is none of ours."""
+    """Read a secret with one file for each field. Return None if the directory has no such file."""
     try:
-        names = sorted(FIELDS.intersection(os.listdir(path)))  # noqa: PTH208 - names alone are wanted
+        names = sorted(FIELDS.intersection(os.listdir(path)))  # noqa: PTH208 - only the names are needed
     except OSError as error:
-        return ParseResult.failure(origin, _why(error))
+        return ParseResult.failure(origin, _reason(error))
     fields = {}
     for name in names:
         try:
             fields[name] = _content(path / name)
         except OSError as error:
-            return ParseResult.failure(origin, f"has a {name} that {_why(error)}")
+            return ParseResult.failure(origin, f"has a {name} that {_reason(error)}")
         except UnicodeDecodeError:
             return ParseResult.failure(origin, f"has a {name} that is not UTF-8")
     return read_fields(fields, origin, path.name) if fields else None
 
 
 def _content(path: Path) -> str:
-    """A regular file's text, after following links. A FIFO is not waited for, a device never opened.
+    """Return the text of a regular file. Follows links, never waits for a FIFO, and never opens a device.
 
     Raises:
-        OSError: it cannot be read; `errno` None with words of our own.
-        UnicodeDecodeError: not UTF-8.
+        OSError: the file cannot be read. If `errno` is None, the text is our own message.
+        UnicodeDecodeError: the file is not UTF-8.
     """
+    # Check the type before opening: opening a device can have side effects.
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError("is not a regular file")
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -123,16 +126,17 @@ def _content(path: Path) -> str:
 
 def _names(directory: Path) -> list[str]:
     try:
-        names = os.listdir(directory)  # noqa: PTH208 - names alone are wanted
+        names = os.listdir(directory)  # noqa: PTH208 - only the names are needed
     except FileNotFoundError:
         return []
     except OSError as error:
-        why = "is not a directory" if error.errno == errno.ENOTDIR else _why(error)
-        raise ProblemError(SecretsUnavailable(str(directory), f"{directory} {why}")) from error
+        reason = "is not a directory" if error.errno == errno.ENOTDIR else _reason(error)
+        raise ProblemError(SecretsUnavailable(str(directory), f"{directory} {reason}")) from error
+    # Kubernetes keeps the data behind hidden links such as `..data`: the visible names lead to the same files.
     return sorted(name for name in names if not name.startswith(".") or name == DOCKER_CONFIG)
 
 
-def _marks(directory: Path, depth: int) -> Iterator[Hashable]:
+def _entry_signatures(directory: Path, depth: int) -> Iterator[Hashable]:
     for name in _names(directory):
         try:
             found = (directory / name).stat()
@@ -142,12 +146,12 @@ def _marks(directory: Path, depth: int) -> Iterator[Hashable]:
         yield name, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
         if depth and stat.S_ISDIR(found.st_mode):
             try:
-                yield tuple(_marks(directory / name, depth - 1))
+                yield tuple(_entry_signatures(directory / name, depth - 1))
             except ProblemError as error:
                 yield error.problem.message
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     if error.errno is None:
         return str(error)
-    return _WORDS.get(error.errno, f"cannot be read: {error.strerror}")
+    return _REASONS.get(error.errno, f"cannot be read: {error.strerror}")

@@ -1,4 +1,4 @@
-"""Secrets from an address: https, http to this machine, or a Unix socket."""
+"""Fetches secrets from a URL: https, http to this machine, or a Unix socket."""
 
 import asyncio
 import os
@@ -20,31 +20,31 @@ _LARGEST: Final = 4 * 1024 * 1024
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _ETAG: Final = re.compile(r"[ -~]{1,1000}")
-"""One that a request can carry back; any other is let go, and the next answer comes whole."""
-_WORDS: Final[tuple[tuple[type[Exception], str], ...]] = (
+"""An ETag that a request can send back. Any other is ignored, and the next request gets the full answer."""
+_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (TimeoutError, f"did not answer within {_DEADLINE_S:.0f} s"),
-    (BodyTooLarge, f"answered more than {_LARGEST // 1024 // 1024} MiB"),
+    (BodyTooLarge, f"sent more than {_LARGEST // 1024 // 1024} MiB"),
     (aiohttp.ClientConnectorDNSError, "does not resolve"),
-    (aiohttp.ClientSSLError, "does not speak TLS as it should"),
-    (aiohttp.ClientProxyConnectionError, "cannot be asked: no connection to the proxy"),
+    (aiohttp.ClientSSLError, "failed the TLS handshake"),
+    (aiohttp.ClientProxyConnectionError, "cannot be reached: no connection to the proxy"),
     (aiohttp.ClientConnectorError, "cannot be reached"),
     (aiohttp.ClientConnectionError, "closed the connection without an answer"),
-    (aiohttp.ClientPayloadError, "broke off in the middle of its answer"),
+    (aiohttp.ClientPayloadError, "closed the connection in the middle of its answer"),
 )
-"""The first that fits: some are kinds of others."""
+"""The first match counts, because some classes are subclasses of others."""
 
 
 class SecretUrl:
-    """Asks for all secrets, and whether they changed since the answer that bore `etag`."""
+    """Fetches all secrets, or finds that they have not changed since the answer with `etag`."""
 
     def __init__(self, http: HttpClient) -> None:
         self._http: Final = http
 
     async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> FetchResult:
-        """The answer; its `reading` is None where nothing changed.
+        """Return the answer. Its `parsed` is None if nothing has changed.
 
         Raises:
-            SecretsUnavailable: why not; its subject is the address without user name and query.
+            ProblemError: with SecretsUnavailable and the reason. Its subject is the URL without user name and query.
         """
         source = without_secrets(url)
         try:
@@ -55,11 +55,11 @@ class SecretUrl:
                 SecretsUnavailable(
                     source,
                     str(error),
-                    hint="put the token there, or correct secrets.token_file; whoever runs the platform provides it",
+                    hint="put the token in that file, or fix secrets.token_file; ask your platform team for the token",
                 )
             ) from error
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
-            raise ProblemError(SecretsUnavailable(source, f"{source} {_why(error)}")) from error
+            raise ProblemError(SecretsUnavailable(source, f"{source} {_reason(error)}")) from error
 
     async def _ask(self, url: str, headers: dict[str, str]) -> Reply:
         socket = Path(url.removeprefix("unix:")) if url.startswith("unix:") else None
@@ -74,7 +74,7 @@ class SecretUrl:
 
 
 def without_secrets(url: str) -> str:
-    """The address without user name, query and fragment, which may be secret."""
+    """Return the URL without user name, query and fragment, because they may be secret."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
@@ -90,6 +90,7 @@ async def _headers(token_file: Path | None, etag: str | None) -> dict[str, str]:
 
 
 def _answer(reply: Reply, source: str, etag: str | None) -> FetchResult:
+    # A 304 is valid only as the answer to a conditional request.
     if reply.status == _NOT_MODIFIED and etag is not None:
         return FetchResult(None, etag)
     if reply.status != _OK:
@@ -100,34 +101,34 @@ def _answer(reply: Reply, source: str, etag: str | None) -> FetchResult:
             read_answer(reply.body.decode("utf-8-sig"), source), given if _ETAG.fullmatch(given) else None
         )
     except UnicodeDecodeError:
-        raise ProblemError(SecretsUnavailable(source, f"{source} answered what is not UTF-8")) from None
+        raise ProblemError(SecretsUnavailable(source, f"{source} sent an answer that is not UTF-8")) from None
     except DocumentError as error:
-        raise ProblemError(SecretsUnavailable(source, f"the answer of {source} {error}")) from error
+        raise ProblemError(SecretsUnavailable(source, f"the answer from {source} {error}")) from error
 
 
 def _refusal(status: int) -> str:
     match status:
         case 401 | 403:
-            return f"refused secrets.token_file's token (status {status})"
+            return f"rejected the token in secrets.token_file (status {status})"
         case 301 | 302 | 303 | 307 | 308:
-            return f"redirects elsewhere (status {status}), which is not followed"
+            return f"answered with a redirect (status {status}), and redirects are not followed"
     return f"answered with status {status}"
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"has a certificate that does not hold: {_certificate_fault(error.certificate_error)}"
+        return f"has an invalid certificate: {_certificate_fault(error.certificate_error)}"
     if isinstance(error, ProxyUnusable):
-        return f"cannot be asked: {error}"
+        return f"cannot be reached: {error}"
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"cannot be asked: the proxy answered with status {error.status}"
-    words = next(
-        (words for kind, words in _WORDS if isinstance(error, kind)), f"cannot be asked: {type(error).__name__}"
+        return f"cannot be reached: the proxy answered with status {error.status}"
+    reason = next(
+        (reason for kind, reason in _REASONS if isinstance(error, kind)), f"cannot be reached: {type(error).__name__}"
     )
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
-        # asyncio puts an address in the place of strerror's text.
-        return f"{words}: {os.strerror(error.os_error.errno).lower()}"
-    return words
+        # asyncio replaces the text of strerror with an address.
+        return f"{reason}: {os.strerror(error.os_error.errno).lower()}"
+    return reason
 
 
 def _certificate_fault(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The state directory: one small file with keyed hashes of the agent's own logins, and who said no until when."""
+"""The state directory: one small file with keyed hashes of the agent's own logins, and with recent rejections."""
 
 import asyncio
 import contextlib
@@ -28,23 +28,23 @@ _FILE: Final = "state.json"
 _VERSION: Final = 1
 _FLUSH_S: Final = 5.0
 _STORED_NAMES: Final = {"retry_class": "pace"}
-"""The file keeps the names that version 1.0.0 wrote, so that an upgrade can read it."""
+"""The file keeps the field names of version 1.0.0, so that the agent can read it after an upgrade."""
 
 
 class StateFile:
-    """Reads the file once at start, and writes each change in the background; in memory only if it cannot be written.
+    """Reads the file once at start and writes each change in the background. Without a file it works in memory.
 
-    `preexisting` holds digests of the logins that Docker's configuration held at the agent's first start, by Docker's
-    key, or by "HELPER KEY" for a credential helper. None means that nobody has looked yet. After a file that cannot be
-    read it is empty, so that every login counts as a person's.
+    `preexisting` holds digests of the logins that were in Docker's configuration at the agent's first start, by
+    Docker's key, or by "HELPER KEY" for a credential helper. None means that the agent has not looked yet. If the file
+    cannot be read, it is empty, so that every login counts as a person's.
     """
 
     def __init__(self, directory: Path | None, docker_config: Path) -> None:
-        """Reads the file; blocking.
+        """Read the file. Blocks.
 
         Args:
-            directory: the state directory, made if missing; None: in memory only.
-            docker_config: whose logins these are; what is known about another one is not used.
+            directory: the state directory, created if missing. None means in memory only.
+            docker_config: the configuration that holds the logins. Entries about another one are not used.
         """
         self._directory: Final = directory
         self._docker_config: Final = str(docker_config)
@@ -54,23 +54,23 @@ class StateFile:
         self._thread: Final = WorkerThreads(1, "state_file")
         self._last_write: Future[None] | None = None
         self._next: dict[str, Any] | None = None
-        self._handing_over: Final = threading.Lock()
+        self._next_lock: Final = threading.Lock()
         self.preexisting: Mapping[str, str] | None = None
         self.fault: str | None = None
-        """Why it is in memory only, or what was lost; None: nothing."""
+        """Why the state is only in memory, or what was lost. None means that nothing is wrong."""
         self._load()
 
     def digest(self, docker_key: str, entry: Entry) -> str:
-        """A keyed hash of one login; a token's user name is left out, since not every store keeps it."""
+        """Return a keyed hash of one login. It ignores the user name of a token, because some stores do not keep it."""
         username = "" if entry.identity_token else entry.username
         return self.fingerprint(docker_key, username, entry.secret.reveal(), str(entry.identity_token))
 
     def fingerprint(self, *parts: str) -> str:
-        """A keyed hash that tells nothing of `parts`, the same across restarts."""
+        """Return a keyed hash that reveals nothing about `parts` and stays the same after a restart."""
         return hmac.new(self._key.encode(), json.dumps(parts).encode(), hashlib.sha256).hexdigest()
 
     def entries(self) -> Mapping[str, StoredLogin]:
-        """Registry hostname to the login that the agent keeps there."""
+        """Return the logins that the agent manages, by registry hostname."""
         return dict(self._entries)
 
     def set_entry(self, hostname: str, entry: StoredLogin | None) -> None:
@@ -90,7 +90,7 @@ class StateFile:
             self._set(self._rejections, hostname, rejection)
 
     async def flush(self) -> None:
-        """Wait until everything set so far is on the disk, or will not get there in time."""
+        """Wait until all changes so far are on disk, but not longer than a few seconds."""
         if self._last_write is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FLUSH_S):
@@ -115,7 +115,7 @@ class StateFile:
         try:
             version = read_version(self._directory / _FILE)
             if version is not None:
-                self._take(json.loads(version.data))
+                self._restore(json.loads(version.data))
         except OSError as error:
             self._treat_all_as_foreign(f"cannot be read ({(error.strerror or '').lower()})")
         except (UnreadableFileError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -125,22 +125,23 @@ class StateFile:
         self.fault = f"{self._directory}/{_FILE} {fault}: every login in Docker's configuration is left alone"
         self.preexisting = {}
 
-    def _take(self, state: dict[str, Any]) -> None:
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Use the content of the file. Check all of it first, so that a damaged file changes nothing."""
         key, version = state["key"], state["version"]
         rejections = {hostname: _rejection(fields) for hostname, fields in state["rejections"].items()}
         entries = {hostname: _stored_login(fields) for hostname, fields in state["entries"].items()}
-        brought = state["brought"]
-        if version != _VERSION or not isinstance(brought, dict | None):
-            raise TypeError("another version's state")
-        _check_texts(key, *(brought or {}).values())
+        preexisting = state["brought"]
+        if version != _VERSION or not isinstance(preexisting, dict | None):
+            raise TypeError("the state of another version")
+        _check_texts(key, *(preexisting or {}).values())
         if any(parse_hostname(hostname).hostname != hostname for hostname in entries):
-            raise ValueError("a host name that is none")
+            raise ValueError("not a host name")
         self._key, self._rejections = key, rejections
         if state["docker_config"] == self._docker_config:
-            self._entries, self.preexisting = entries, brought
+            self._entries, self.preexisting = entries, preexisting
 
     def _state(self) -> dict[str, Any]:
-        """As of now, so that the thread may turn it into text later."""
+        """Return a copy of the current state, so that the thread can serialise it later."""
         return {
             "version": _VERSION,
             "key": self._key,
@@ -151,22 +152,25 @@ class StateFile:
         }
 
     def _write_behind(self) -> None:
+        """Schedule a write, unless one is waiting already. That one will write the newest state."""
         if self._directory is not None:
-            with self._handing_over:
+            with self._next_lock:
                 waiting, self._next = self._next is not None, self._state()
             if not waiting:
                 self._last_write = self._thread.submit(self._write, self._directory)
 
     def _write(self, directory: Path) -> None:
-        """In the thread: the newest state, also for those who set something while the last write went on."""
-        with self._handing_over:
+        """Write the newest state. Runs in the thread. One write covers all changes made since the last one."""
+        with self._next_lock:
             newest, self._next = self._next, None
         state = json.dumps(newest, default=_as_json).encode()
         temporary = directory / f"{_FILE}.new"
         try:
+            # A person may have removed the directory while the agent was running.
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary.unlink(missing_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            # Sync before the rename. Otherwise a power failure could leave an empty file.
             with os.fdopen(descriptor, "wb") as file:
                 file.write(state)
                 file.flush()
@@ -205,13 +209,13 @@ def _rejection(fields: dict[str, Any]) -> Rejection:
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError("a time without a zone")
+        raise ValueError("a time without a time zone")
     return moment.astimezone(UTC)
 
 
 def _check_texts(*values: object) -> None:
-    """What is no text, or no Unicode, would only be tripped over when it is used."""
+    """Reject values that are not text or not valid Unicode. Otherwise they would fail later, when they are used."""
     for value in values:
         if not isinstance(value, str):
-            raise TypeError("a value that is no text")
-        value.encode()
+            raise TypeError("a value that is not text")
+        value.encode()  # raises for lone surrogates

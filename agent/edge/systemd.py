@@ -1,4 +1,4 @@
-"""systemd's side of the process: notifications, the watchdog's interval, a socket that it opened for us."""
+"""The interface to systemd: notifications, the watchdog interval, and an inherited socket."""
 
 import contextlib
 import os
@@ -12,25 +12,26 @@ _NAMES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID",
 
 
 class Systemd:
-    """Reads what systemd put into the environment, and takes it out, so that no child gets it.
+    """Reads systemd's variables from the environment and removes them, so that no child gets them.
 
-    Without systemd everything here does nothing.
+    Without systemd, nothing here has any effect.
     """
 
     def __init__(self, environ: MutableMapping[str, str]) -> None:
         given = {name: environ.pop(name, "") for name in _NAMES}
         address = given["NOTIFY_SOCKET"]
         self._address: Final = "\0" + address[1:] if address.startswith("@") else address
+        # The variables are inherited. They count only if the pid in them is ours.
         mine = str(os.getpid())
         watched = given["WATCHDOG_USEC"].isdigit() and given["WATCHDOG_PID"] in ("", mine)
         self.watchdog_s: Final = int(given["WATCHDOG_USEC"]) / 1_000_000 if watched else None
-        """Seconds after which a silent agent is killed; None without a watchdog."""
+        """Seconds after which systemd kills a silent agent. None without a watchdog."""
         self.unit: Final = _unit() if address else None
-        """The service that the agent is the main process of, such as `registry-agent@ada.service`."""
+        """The service whose main process is the agent, such as `registry-agent@ada.service`."""
         self._fds: Final = int(given["LISTEN_FDS"]) if given["LISTEN_PID"] == mine and given["LISTEN_FDS"] else 0
 
     def inherited_socket(self) -> socket.socket | None:
-        """The listening Unix socket of the socket unit."""
+        """Return the listening Unix socket of the socket unit, or None without socket activation."""
         if not self._fds:
             return None
         inherited = socket.socket(fileno=_FIRST_FD)
@@ -39,9 +40,10 @@ class Systemd:
         return inherited
 
     def notify(self, **state: str) -> None:
-        """Send `READY=1`, `STATUS=…` and the like (sd_notify(3)); never raises."""
+        """Send `READY=1`, `STATUS=…` and the like (sd_notify(3)). Never raises."""
         if not self._address:
             return
+        # A line break in a value would start another field.
         text = "\n".join(f"{name}={value.replace(chr(10), ' ')}" for name, value in state.items())
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s:
             s.setblocking(False)
@@ -49,7 +51,7 @@ class Systemd:
 
 
 def _unit() -> str | None:
-    """From the name of our control group: no variable tells it."""
+    """Return the unit from the name of our control group, because no variable contains it."""
     try:
         groups = Path("/proc/self/cgroup").read_text(errors="replace").splitlines()
     except OSError:

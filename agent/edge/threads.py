@@ -1,4 +1,4 @@
-"""Threads beside the loop's."""
+"""Worker threads for calls that may block."""
 
 import signal
 import threading
@@ -8,19 +8,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 _IDLE_S: Final = 5.0
-"""Longer than the second between two looks at a directory, so that those keep one thread and start none."""
+"""Longer than the second between two checks of a directory, so that these checks reuse one thread."""
 
 
 class WorkerThreads(ThreadPoolExecutor):
-    """At most `count` threads for calls that may block; one that has had nothing to do for a while ends.
+    """At most `count` threads for calls that may block. A thread that has been idle for a while ends.
 
-    The standard pool keeps as many as were ever busy at once, each with its stack. It is inherited from only because
-    asyncio takes nothing else for its default. Where a machine grants no further thread (pids limit), those that are
-    there do the work, later. They leave SIGABRT to the loop's thread: by it systemd asks a stuck agent where it stands.
+    The standard pool never shrinks: it keeps as many threads as were ever busy at once, each with its stack. This class
+    inherits from it only because asyncio accepts nothing else as the default executor. If the machine allows no further
+    thread (pids limit), the existing threads do the work later. The threads block SIGABRT, because systemd sends it to
+    a stuck agent to get a traceback of the event loop's thread.
 
     Args:
-        count: how many calls may be under way at once; the others wait their turn.
-        name: what the threads are called, a number after it.
+        count: the maximum number of calls that run at once. Further calls wait.
+        name: the name of the threads, followed by a number.
         idle_s: seconds without work after which a thread ends.
     """
 
@@ -29,23 +30,25 @@ class WorkerThreads(ThreadPoolExecutor):
         self._count: Final = count
         self._name: Final = name
         self._idle_s: Final = idle_s
-        self._changing: Final = threading.Lock()
+        self._mutex: Final = threading.Lock()
         self._calls: Final[deque[Callable[[], None]]] = deque()
         self._idle: Final[list[threading.Lock]] = []
         self._threads_now = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        """Raises RuntimeError where there is no thread at all."""
+        """Run `fn` in a thread. Raises RuntimeError if no thread can be started and none exists."""
         future: Future[Any] = Future()
-        with self._changing:
+        with self._mutex:
             self._calls.append(lambda: _run(future, lambda: fn(*args, **kwargs)))
             if self._idle:
-                self._idle.pop().release()  # the one that rests shortest, so that the others may end
+                # Wake the thread that became idle last, so that the others can end.
+                self._idle.pop().release()
             elif self._threads_now < self._count:
                 self._start()
         return future
 
     def _start(self) -> None:
+        """Start a thread. Ignore a failure if another thread exists that can do the work."""
         thread = threading.Thread(target=self._work, name=f"{self._name}_{self._threads_now}", daemon=True)
         try:
             thread.start()
@@ -58,27 +61,28 @@ class WorkerThreads(ThreadPoolExecutor):
 
     def _work(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
-        bell = threading.Lock()
-        bell.acquire()
-        while (call := self._next(bell)) is not None:
+        # A lock that this thread holds. `submit` releases it to wake the thread.
+        wake_up = threading.Lock()
+        wake_up.acquire()
+        while (call := self._next(wake_up)) is not None:
             call()
-            del call  # it may hold what is large, and the next may be long in coming
+            del call  # it may hold large objects, and the next call may come much later
 
-    def _next(self, bell: threading.Lock) -> Callable[[], None] | None:
-        """The next call; none when it is time to end."""
+    def _next(self, wake_up: threading.Lock) -> Callable[[], None] | None:
+        """Return the next call, or None if this thread has been idle for too long."""
         while True:
-            with self._changing:
+            with self._mutex:
                 if self._calls:
                     return self._calls.popleft()
-                self._idle.append(bell)
-            if bell.acquire(timeout=self._idle_s):
+                self._idle.append(wake_up)
+            if wake_up.acquire(timeout=self._idle_s):
                 continue
-            with self._changing:
-                if bell in self._idle:
-                    self._idle.remove(bell)
+            with self._mutex:
+                if wake_up in self._idle:
+                    self._idle.remove(wake_up)
                     self._threads_now -= 1
                     return None
-            bell.acquire()  # it was rung at the very moment
+            wake_up.acquire()  # `submit` released it right after the timeout
 
 
 def _run(future: "Future[Any]", call: Callable[[], Any]) -> None:
@@ -86,8 +90,8 @@ def _run(future: "Future[Any]", call: Callable[[], Any]) -> None:
         return
     try:
         result = call()
-    except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+    except BaseException as error:  # noqa: BLE001 - the caller of the future gets it
         future.set_exception(error)
-        del future  # the error's traceback holds this frame, and the future the error
+        del future  # breaks a reference cycle: error, traceback, this frame, future
     else:
         future.set_result(result)

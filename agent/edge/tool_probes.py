@@ -1,4 +1,4 @@
-"""How the tools are looked at: PATH, the two CLIs, the engine."""
+"""Checks the tools: programs on PATH, the docker and aws CLIs, the engine."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +12,8 @@ from agent.model.status import Engine
 
 
 class ToolProbes:
+    """One object for all checks of tools. Each check is described in its own module."""
+
     def __init__(self, environ: Mapping[str, str], docker: DockerCli, engine: DockerEngine) -> None:
         self._path: Final = environ.get("PATH")
         self._docker: Final = docker

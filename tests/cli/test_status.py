@@ -72,7 +72,7 @@ async def test_no_agent_is_1_and_says_where_it_looked(args: tuple[str, ...]) -> 
     """The message names the places, and how to start one."""
     answer = await command("status", *args, HOME="/nonexistent")
     assert (answer.code, answer.out) == (1, "")
-    assert "/nonexistent/agent.sock: not there" in answer.err
+    assert "/nonexistent/agent.sock: does not exist" in answer.err
     assert "registry-agent run" in answer.err
 
 
@@ -89,11 +89,11 @@ async def test_a_dead_socket_and_a_silent_agent_are_1() -> None:
         path = Path(directory, "agent.sock")
         silent.bind(str(path))
         dead = await command("status", socket=path)
-        assert (dead.code, "nobody listens" in dead.err) == (1, True)
+        assert (dead.code, "nothing is listening" in dead.err) == (1, True)
         silent.listen()
         for args in ((), ("--wait",)):
             answer = await command("status", *args, "--timeout", "0.2", socket=path)
-            assert (answer.code, "no answer within" in answer.err) == (1, True)
+            assert (answer.code, "did not answer within" in answer.err) == (1, True)
 
 
 async def test_strict_tells_by_its_code() -> None:

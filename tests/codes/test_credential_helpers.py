@@ -21,7 +21,7 @@ WORKING_HELPER: Final = (
 )
 NOTHING_THERE: Final = "[ $1 = get ] && { echo credentials not found in native keychain; exit 1; }"
 _DOES: Final[dict[str, tuple[list[str] | None, str]]] = {
-    "missing": (None, "not on the PATH"),
+    "missing": (None, "not on the agent's PATH"),
     "fails": (["echo keychain is locked >&2; exit 1"], "keychain is locked"),
     "cannot-store": ([NOTHING_THERE, "echo not implemented; exit 1"], "cannot store"),
     "killed": (["kill -9 $$"], "exit code -9"),

@@ -150,7 +150,7 @@ def test_docker_becomes_podman_while_the_agent_runs(world: World, programs: Path
     [
         ("echo nerdctl version 1.7.6", "is nerdctl 1.7.6, not Docker's own CLI"),
         ("echo finch version v1.2.0", "is finch v1.2.0, not Docker's own CLI"),
-        ("true", "prints nothing that can be understood"),
+        ("true", "prints no version"),
         ("kill -9 $$", "killed by signal 9"),
     ],
     ids=["nerdctl", "finch", "silent", "killed"],

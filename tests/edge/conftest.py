@@ -1,4 +1,4 @@
-"""What the SDK reads from its own files is read once for all tests: each of them makes a client of its own."""
+"""Caches the AWS SDK's model files for all tests, because each test creates its own client."""
 
 from collections.abc import Iterator
 from functools import cache

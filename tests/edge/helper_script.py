@@ -1,4 +1,4 @@
-"""Credential helpers for tests: real programs, each with one way to behave."""
+"""Credential helpers for tests: real programs, each with one behaviour."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-# get, store and erase over one JSON file beside the program, as plainly and as unlocked as many real ones.
+# get, store and erase in one JSON file next to the program, without a lock, like many real helpers.
 _GOOD: Final = """#!{python}
 import json, pathlib, sys
 store = pathlib.Path(__file__ + ".json")
@@ -25,8 +25,8 @@ elif action == "erase":
     store.write_text(json.dumps(logins))
 """
 
-# As the good one, but it empties its file before it writes: whatever ends it in between, the other logins are lost.
-# While the FIFO `.gate` is there, it waits at this point until a writer has opened and closed the gate.
+# Like the good helper, but it empties its file before it writes. If it dies in between, the other logins are lost.
+# While the FIFO `.gate` exists, it waits at this point until a writer has opened and closed the gate.
 _REWRITING: Final = """#!{python} -IS
 import json, os, pathlib, select, signal, sys
 store, gate = pathlib.Path(__file__ + ".json"), pathlib.Path(__file__ + ".gate")
@@ -47,7 +47,7 @@ if action == "store":
 else:
     changed.pop(text, None)
 
-def put_in_order(number, frame):
+def restore(number, frame):
     store.write_text(json.dumps(logins))
     sys.exit(1)
 
@@ -65,14 +65,14 @@ PERSONS: Final = {"ServerURL": "persons.example", "Username": "ada", "Secret": "
 
 
 class RewritingHelper:
-    """A helper that keeps all logins in one file and rewrites it in place; a person has a login there already.
+    """A helper that keeps all logins in one file and rewrites it in place. It already holds a person's login.
 
-    Between `hold` and `let_go` each `store` and `erase` waits in the middle of its write. At SIGTERM it puts back what
-    it had found, unless it is `deaf`.
+    Between `hold` and `let_go`, each `store` and `erase` waits in the middle of its write. At SIGTERM it restores the
+    former content of the file. A `deaf` helper ignores SIGTERM.
     """
 
     def __init__(self, directory: Path, name: str, *, deaf: bool = False) -> None:
-        on_sigterm = "signal.SIG_IGN" if deaf else "put_in_order"
+        on_sigterm = "signal.SIG_IGN" if deaf else "restore"
         program = script(directory, name, _REWRITING.format(python=sys.executable, on_sigterm=on_sigterm))
         self._store: Final = Path(f"{program}.json")
         self._gate: Final = Path(f"{program}.gate")
@@ -82,13 +82,13 @@ class RewritingHelper:
         os.mkfifo(self._gate)
 
     def let_go(self) -> None:
-        """Let the write go on that waits, and later ones too. Raises OSError where none waits any more."""
+        """Let the waiting write and later ones continue. Raises OSError if no write waits."""
         writer = os.open(self._gate, os.O_WRONLY | os.O_NONBLOCK)
         self._gate.unlink()
         os.close(writer)
 
     def log_in(self, server: str, username: str) -> None:
-        """As a person's own `docker login`."""
+        """Add a login, as a person's own `docker login` does."""
         login = {"ServerURL": server, "Username": username, "Secret": f"password of {username}"}
         unfinished = self._store.with_suffix(".unfinished")
         unfinished.write_text(json.dumps({**self.logins, server: login}))
@@ -96,7 +96,7 @@ class RewritingHelper:
 
     @property
     def writing(self) -> bool:
-        """Whether a write has begun and is not over; also when it was cut off there."""
+        """Whether a write has started and not finished. Also true if the helper was killed in the middle of it."""
         return not self._store.read_text()
 
     @property
@@ -105,12 +105,13 @@ class RewritingHelper:
 
 
 def good_helper(directory: Path, name: str) -> Path:
-    """A helper that works, and the file that it keeps its logins in."""
+    """Create a helper that works. Return the file in which it keeps its logins."""
     program = script(directory, name, _GOOD.format(python=sys.executable))
     return Path(f"{program}.json")
 
 
 def script(directory: Path, name: str, text: str) -> Path:
+    """Create the helper `docker-credential-NAME` with this text."""
     program = directory / f"docker-credential-{name}"
     program.write_text(text)
     program.chmod(0o755)
@@ -118,10 +119,10 @@ def script(directory: Path, name: str, text: str) -> Path:
 
 
 def answer(username: str, secret: str) -> str:
-    """What a helper prints for `get`."""
+    """Return what a helper prints for `get`."""
     return json.dumps({"ServerURL": "x", "Username": username, "Secret": secret})
 
 
 def kept(store: Path) -> dict[str, Any]:
-    """What a good helper has, by server."""
+    """Return the logins in the file of a good helper, by server."""
     return dict(json.loads(store.read_text())) if store.exists() else {}

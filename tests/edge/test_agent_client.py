@@ -1,4 +1,4 @@
-"""Whoever answers on the agent's socket: within the time that was given, whatever comes."""
+"""Tests of the client of a running agent: it ends within its timeout, whatever the server sends."""
 
 import contextlib
 import socket
@@ -14,8 +14,8 @@ from agent.edge.agent_client import AgentClient, AgentNotResponding
 
 @contextlib.contextmanager
 def answering(place: Path, begin: bytes, then: bytes = b"") -> Iterator[None]:
-    """Somebody who says `begin`, then `then` again and again, ten times a second, for ever."""
-    over = threading.Event()
+    """Run a server that sends `begin`, and then `then` ten times a second, forever."""
+    stop = threading.Event()
 
     def serve() -> None:
         with contextlib.suppress(OSError):
@@ -23,7 +23,7 @@ def answering(place: Path, begin: bytes, then: bytes = b"") -> Iterator[None]:
             with connection:
                 connection.recv(4096)
                 connection.sendall(begin)
-                while then and not over.wait(0.1):
+                while then and not stop.wait(0.1):
                     connection.sendall(then)
 
     with socket.socket(socket.AF_UNIX) as listener:
@@ -32,7 +32,7 @@ def answering(place: Path, begin: bytes, then: bytes = b"") -> Iterator[None]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield
-        over.set()
+        stop.set()
         thread.join(5)
 
 
@@ -45,21 +45,21 @@ def answering(place: Path, begin: bytes, then: bytes = b"") -> Iterator[None]:
     ],
     ids=["head", "body", "body-without-length"],
 )
-def test_an_answer_that_never_ends(tmp_path: Path, begin: bytes, then: bytes) -> None:
-    """Each byte in time does not make the whole: the deadline holds for all of it, and is what is told."""
+def test_an_endless_answer_ends_at_the_deadline(tmp_path: Path, begin: bytes, then: bytes) -> None:
+    """The deadline is for the whole answer, even if each byte arrives in time. The error reports the deadline."""
     began = time.monotonic()
     with (
         answering(tmp_path / "agent.sock", begin, then),
-        pytest.raises(AgentNotResponding, match="gives no answer within 1 s"),
+        pytest.raises(AgentNotResponding, match="did not answer within 1 s"),
     ):
         AgentClient([tmp_path / "agent.sock"]).status(0.6)
     assert time.monotonic() - began < 60
 
 
-def test_an_answer_that_is_no_agents(tmp_path: Path) -> None:
-    """It is said in words, not in those of a parser."""
+def test_reports_an_answer_that_is_not_json(tmp_path: Path) -> None:
+    """The error does not contain the message of the JSON parser."""
     with (
         answering(tmp_path / "agent.sock", b"HTTP/1.0 200 OK\r\n\r\nhello"),
-        pytest.raises(AgentNotResponding, match="not the JSON that an agent gives"),
+        pytest.raises(AgentNotResponding, match="its answer is not valid JSON"),
     ):
         AgentClient([tmp_path / "agent.sock"]).status(5)

@@ -1,4 +1,4 @@
-"""The lifetime lock on a Docker configuration directory."""
+"""Tests of the lock that an agent holds on a Docker configuration directory."""
 
 import subprocess
 import sys
@@ -17,8 +17,8 @@ sys.stdin.read()
 """
 
 
-def test_two_agents_never_have_one_configuration(tmp_path: Path) -> None:
-    """Also through a link to its directory; the lock ends with its holder, even when it is killed."""
+def test_two_agents_never_share_a_configuration(tmp_path: Path) -> None:
+    """This holds for a link to the directory too. The lock ends with its process, even if that is killed."""
     link = tmp_path / "link"
     directory = tmp_path / ".docker"
     link.symlink_to(directory)
@@ -35,14 +35,14 @@ def test_two_agents_never_have_one_configuration(tmp_path: Path) -> None:
         holder.kill()
         holder.wait()
     assert second.acquire()
-    assert second.acquire(), "what is held is kept"
+    assert second.acquire(), "a lock that is held stays held"
     assert not list(directory.iterdir()), "the lock leaves no file"
     second.release()
     assert ConfigLock(directory).acquire()
 
 
-def test_a_directory_that_was_made_anew_is_locked_again(tmp_path: Path) -> None:
-    """Also one that was moved away, and by whoever comes first; a directory that is not there is not made for it."""
+def test_locks_a_directory_that_was_created_again(tmp_path: Path) -> None:
+    """The first agent gets the new directory. A directory that was moved away is unlocked. None is created."""
     directory = tmp_path / ".docker"
     first, second = ConfigLock(directory), ConfigLock(directory)
     assert first.acquire()
@@ -52,7 +52,7 @@ def test_a_directory_that_was_made_anew_is_locked_again(tmp_path: Path) -> None:
     directory.mkdir()
     assert first.hold()
     assert not second.acquire()
-    assert ConfigLock(tmp_path / "away").acquire(), "what is another one's by now is let go"
+    assert ConfigLock(tmp_path / "away").acquire(), "a directory that was moved away is unlocked"
 
     directory.rename(tmp_path / "away too")
     assert second.acquire()
@@ -61,8 +61,8 @@ def test_a_directory_that_was_made_anew_is_locked_again(tmp_path: Path) -> None:
     assert first.hold()
 
 
-def test_two_agents_never_have_one_file_by_a_link(tmp_path: Path) -> None:
-    """Also by a link that is made later, and only for as long as it is one."""
+def test_two_agents_never_share_a_file_through_a_link(tmp_path: Path) -> None:
+    """This holds for a link that is created later too, and only while it is a link."""
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
     one, other = ConfigLock(tmp_path / "one"), ConfigLock(tmp_path / "other")
@@ -79,11 +79,11 @@ def test_two_agents_never_have_one_file_by_a_link(tmp_path: Path) -> None:
     assert not one.acquire()
     link.unlink()
     assert other.hold()
-    assert one.acquire(), "what is no longer needed is let go"
+    assert one.acquire(), "a lock that is no longer needed is released"
 
 
-def test_who_comes_second_leaves_nothing_locked(tmp_path: Path) -> None:
-    """It ends, but whoever it is asked by may go on for a while."""
+def test_a_refused_agent_leaves_nothing_locked(tmp_path: Path) -> None:
+    """The lock is refused, but the process may run for a while longer."""
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
     (tmp_path / "other" / "config.json").symlink_to(tmp_path / "one" / "config.json")
@@ -95,8 +95,8 @@ def test_who_comes_second_leaves_nothing_locked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["/proc/1/cwd/../nowhere/config.json", "config.json", "gone/config.json", "file/x"])
-def test_a_link_that_leads_nowhere_needs_no_lock(tmp_path: Path, target: str) -> None:
-    """Nor one that may not be followed; the directory that it is in is locked all the same."""
+def test_a_broken_link_needs_no_lock(tmp_path: Path, target: str) -> None:
+    """Neither does a link that cannot be followed. The directory of the link is still locked."""
     directory = tmp_path / ".docker"
     directory.mkdir()
     (directory / "file").touch()
@@ -106,12 +106,12 @@ def test_a_link_that_leads_nowhere_needs_no_lock(tmp_path: Path, target: str) ->
     assert not second.acquire()
 
 
-def test_where_no_directory_can_be_made_nothing_needs_a_lock(tmp_path: Path) -> None:
+def test_needs_no_lock_if_the_directory_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert ConfigLock(tmp_path / "file" / ".docker").acquire()
 
 
-def test_the_directory_is_made_for_the_user_alone(tmp_path: Path) -> None:
+def test_creates_a_private_directory(tmp_path: Path) -> None:
     lock = ConfigLock(tmp_path / ".docker")
     assert lock.acquire()
     assert (tmp_path / ".docker").stat().st_mode & 0o777 == 0o700

@@ -1,4 +1,4 @@
-"""The merge of one login into any config.json that a person or a program may have written."""
+"""Property tests: merging one login into any config.json that a person or a program may have written."""
 
 import base64
 import contextlib
@@ -36,18 +36,18 @@ _MODELLED: Final = frozenset({"auths", "credsstore", "credhelpers"})
 
 
 class Number(NamedTuple):
-    """A number by its digits."""
+    """A number, as its digits."""
 
     digits: str
 
 
 class Keys(NamedTuple):
-    """An object's members in order, also those whose keys stand twice."""
+    """The members of an object in order, including duplicate keys."""
 
     members: tuple[tuple[str, Any], ...]
 
 
-# What stands in files: texts with lone surrogates, numbers past every limit, keys that stand twice or only look alike.
+# What files may contain: texts with lone surrogates, huge numbers, duplicate keys, and keys that only look alike.
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=6) | st.sampled_from(["auths", "auth", "ghcr.io", "\0"])
 NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,4})?", fullmatch=True)
 SCALARS = st.none() | st.booleans() | TEXTS | NUMBERS.map(Number)
@@ -96,7 +96,7 @@ DOCUMENTS = st.lists(OTHERS | AUTHS_MEMBERS | STORES, max_size=6).map(lambda mem
 
 
 def written(value: Any, space: str = "") -> str:
-    """JSON text, with each member and each digit."""
+    """Return the JSON text with every member and every digit."""
     if isinstance(value, Number):
         return value.digits
     if isinstance(value, Keys):
@@ -108,7 +108,7 @@ def written(value: Any, space: str = "") -> str:
 
 
 def read(data: bytes) -> Any:
-    """What is in the text, by another reader than the agent's: objects under one key are one, else the last counts."""
+    """Parse the text with another parser than the agent's. Merge objects with the same key, else use the last value."""
 
     def merged(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -121,12 +121,14 @@ def read(data: bytes) -> Any:
 
 
 def without(document: dict[str, Any], key: str) -> list[Any]:
-    """All that is not the login of `key`, in order; no `auths` is as good as an empty one."""
+    """Return everything except the login of `key`, in order. A missing `auths` equals an empty one."""
     name = auths_name(document)
     auths = document.get(name) or {}
-    own = {field: value for field, value in (auths.get(key) or {}).items() if field.lower() not in _CREDENTIALS}
+    other_fields = {
+        field: value for field, value in (auths.get(key) or {}).items() if field.lower() not in _CREDENTIALS
+    }
     others = [(other, value) for other, value in document.items() if other != name]
-    return [others, [(other, value) for other, value in auths.items() if other != key], own]
+    return [others, [(other, value) for other, value in auths.items() if other != key], other_fields]
 
 
 def auths_name(document: dict[str, Any]) -> str:
@@ -145,7 +147,7 @@ TEXT_OF_DOCUMENTS = st.builds(written, DOCUMENTS, st.sampled_from(["", " ", "\n"
 
 
 def document_of(data: bytes) -> Document:
-    """Parsed; what Docker could not read is not tried."""
+    """Parse the document. Skip the example if Docker could not read it."""
     try:
         return parse_config(data)
     except ConfigError:
@@ -154,8 +156,8 @@ def document_of(data: bytes) -> Document:
 
 
 @given(TEXT_OF_DOCUMENTS, NAMES, ENTRIES)
-def test_all_that_is_not_ours_is_as_it_was(data: bytes, key: str, entry: Entry) -> None:
-    """Every key, value, digit and the order, through the file and back; also the fields beside our own login."""
+def test_changes_nothing_that_is_not_ours(data: bytes, key: str, entry: Entry) -> None:
+    """Every key, value and digit and their order survive, including other fields next to our own login."""
     after = format_config(place(document_of(data), key, entry, always))
     assert without(read(after), key) == without(read(data), key)
     found = find(parse_config(after), key)
@@ -164,8 +166,8 @@ def test_all_that_is_not_ours_is_as_it_was(data: bytes, key: str, entry: Entry) 
 
 
 @given(TEXT_OF_DOCUMENTS, NAMES, ENTRIES)
-def test_a_change_that_was_made_is_not_made_again(data: bytes, key: str, entry: Entry) -> None:
-    """Each is idempotent, through the file too: then there is nothing to write."""
+def test_each_change_is_idempotent(data: bytes, key: str, entry: Entry) -> None:
+    """This holds after writing and reading the file too. A repeated change writes nothing."""
     document = document_of(data)
     changes: list[Callable[[Document], Document]] = [
         lambda now: place(now, key, entry, always),
@@ -181,8 +183,8 @@ def test_a_change_that_was_made_is_not_made_again(data: bytes, key: str, entry: 
 
 
 @given(TEXT_OF_DOCUMENTS, NAMES, ENTRIES)
-def test_what_was_put_in_and_taken_out_leaves_the_same_bytes(data: bytes, key: str, entry: Entry) -> None:
-    """But for an `auths` that was not there, and a login that had no other one under its key."""
+def test_adding_and_removing_a_login_leaves_the_same_bytes(data: bytes, key: str, entry: Entry) -> None:
+    """The test starts with an `auths` object and without a login for the key."""
     document = remove(document_of(data), key, always)
     if document.get(auths_name(document)) is None:
         document = {**document, auths_name(document): {}}
@@ -192,8 +194,8 @@ def test_what_was_put_in_and_taken_out_leaves_the_same_bytes(data: bytes, key: s
 
 
 @given(TEXT_OF_DOCUMENTS, NAMES, ENTRIES)
-def test_a_persons_login_is_never_changed(data: bytes, key: str, entry: Entry) -> None:
-    """Where there is a login for the key already, and it is not ours, no change does anything."""
+def test_never_changes_a_persons_login(data: bytes, key: str, entry: Entry) -> None:
+    """If the key already has a login that is not ours, no change has any effect."""
     document = document_of(data)
     if find(document, key) is not None:
         assert place(document, key, entry, never) is document
@@ -203,8 +205,8 @@ def test_a_persons_login_is_never_changed(data: bytes, key: str, entry: Entry) -
 
 
 @given(TEXT_OF_DOCUMENTS, st.lists(st.tuples(NAMES, ENTRIES), max_size=4, unique_by=lambda login: login[0]))
-def test_logins_do_not_get_in_each_others_way(data: bytes, logins: list[tuple[str, Entry]]) -> None:
-    """In whatever order several are put in, each is there, and under its own key."""
+def test_logins_do_not_affect_each_other(data: bytes, logins: list[tuple[str, Entry]]) -> None:
+    """Several logins can be added in any order, and each is stored under its own key."""
     document = document_of(data)
     forwards, backwards = document, document
     for (one, entry), (other, other_entry) in zip(logins, reversed(logins), strict=True):
@@ -219,8 +221,8 @@ def test_logins_do_not_get_in_each_others_way(data: bytes, logins: list[tuple[st
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=60) | VALUES.map(written).map(str.encode) | TEXT_OF_DOCUMENTS)
-def test_a_file_is_changed_only_by_what_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
-    """Whatever is in it: what Docker cannot read is refused and left to the byte, and so is what needs no change."""
+def test_writes_a_file_only_for_a_real_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    """A file that Docker cannot read, or that needs no change, stays the same to the byte."""
     monkeypatch.setattr(docker_config, "_SETTLING_S", 0)
     monkeypatch.setattr(docker_config, "_EMPTY_S", 0)
     config = DockerConfigFile(tmp_path)

@@ -1,4 +1,4 @@
-"""Docker's credential helpers, as real programs."""
+"""Tests of Docker's credential helpers, with real programs as helpers."""
 
 import asyncio
 import base64
@@ -30,8 +30,8 @@ def helpers(tmp_path: Path) -> CredentialHelpers:
     return CredentialHelpers({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, deadline_s=30)
 
 
-async def test_a_login_is_stored_found_and_erased(helpers: CredentialHelpers, tmp_path: Path) -> None:
-    """An identity token is kept under docker/cli's own user name for one."""
+async def test_stores_finds_and_erases_a_login(helpers: CredentialHelpers, tmp_path: Path) -> None:
+    """An identity token is stored under the user name that docker/cli uses for identity tokens."""
     store = good_helper(tmp_path, "good")
     assert await helpers.get("good", "ghcr.io") is None
     await helpers.store("good", "ghcr.io", LOGIN)
@@ -43,37 +43,39 @@ async def test_a_login_is_stored_found_and_erased(helpers: CredentialHelpers, tm
     assert list(kept(store)) == ["acr.example"]
 
 
-async def test_what_is_not_there_is_no_failure(helpers: CredentialHelpers, tmp_path: Path) -> None:
-    """The protocol's text for it comes with exit code 1, on either stream."""
+async def test_a_missing_login_is_not_a_failure(helpers: CredentialHelpers, tmp_path: Path) -> None:
+    """The helper prints the protocol's text for it, on either stream, and exits with code 1."""
     script(tmp_path, "empty", "#!/bin/sh\necho credentials not found in native keychain; exit 1\n")
     assert await helpers.get("empty", "ghcr.io") is None
     await helpers.erase("empty", "ghcr.io")
 
 
 async def test_a_missing_helper_is_named(helpers: CredentialHelpers) -> None:
-    with raises_problem(CredentialStoreFailed, match="docker-credential-absent is not on the PATH") as caught:
+    with raises_problem(CredentialStoreFailed, match="docker-credential-absent is not on the agent's PATH") as caught:
         await helpers.get("absent", "ghcr.io")
     assert caught.value.subject == "ghcr.io"
 
 
-async def test_a_directory_that_others_write_to_is_not_searched(tmp_path: Path) -> None:
+async def test_ignores_path_directories_that_others_can_write_to(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     good_helper(tmp_path / "shared", "planted")
     await asyncio.to_thread((tmp_path / "shared").chmod, 0o777)
-    with raises_problem(CredentialStoreFailed, match="not on the PATH"):
+    with raises_problem(CredentialStoreFailed, match="not on the agent's PATH"):
         await CredentialHelpers({"PATH": str(tmp_path / "shared")}).get("planted", "ghcr.io")
 
 
 @pytest.mark.parametrize("name", ["../evil", "a b", "x;y", "", "\x1b[31m"])
-async def test_only_plain_names_are_run(helpers: CredentialHelpers, tmp_path: Path, name: str) -> None:
-    """The name comes from config.json, which anybody may have written."""
+async def test_rejects_names_that_are_not_plain_program_names(
+    helpers: CredentialHelpers, tmp_path: Path, name: str
+) -> None:
+    """The name comes from config.json, which any program may have written."""
     (tmp_path / "docker-credential-..").mkdir()
     good_helper(tmp_path, "../evil")
-    with raises_problem(CredentialStoreFailed, match="no program's name"):
+    with raises_problem(CredentialStoreFailed, match="not a valid program name"):
         await helpers.get(name, "ghcr.io")
 
 
-async def test_a_hanging_helper_is_killed_with_its_children(tmp_path: Path) -> None:
+async def test_kills_a_hanging_helper_and_its_children(tmp_path: Path) -> None:
     script(tmp_path, "hung", "#!/bin/sh\nsleep 1000 & wait\n")
     helpers = CredentialHelpers({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, deadline_s=0.2)
     begun = time.monotonic()
@@ -83,8 +85,8 @@ async def test_a_hanging_helper_is_killed_with_its_children(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("action", ["store", "erase"])
-async def test_a_write_that_has_begun_is_not_cut_off(helpers: CredentialHelpers, tmp_path: Path, action: str) -> None:
-    """However often the caller is cancelled: the helper writes to its end, then the cancellation takes effect."""
+async def test_cancellation_does_not_interrupt_a_write(helpers: CredentialHelpers, tmp_path: Path, action: str) -> None:
+    """The helper finishes its write first, however often the caller is cancelled."""
     helper = RewritingHelper(tmp_path, "rewriting")
     helper.hold()
     work = helpers.store("rewriting", "ghcr.io", LOGIN) if action == "store" else helpers.erase("rewriting", "ghcr.io")
@@ -100,8 +102,8 @@ async def test_a_write_that_has_begun_is_not_cut_off(helpers: CredentialHelpers,
     assert helper.logins.keys() == expected
 
 
-async def test_a_write_that_is_cancelled_still_has_its_deadline(tmp_path: Path) -> None:
-    """At the deadline the helper gets SIGTERM and the time to put its file in order."""
+async def test_a_cancelled_write_still_ends_at_its_deadline(tmp_path: Path) -> None:
+    """At the deadline the helper gets SIGTERM and time to restore its file."""
     helper = RewritingHelper(tmp_path, "rewriting")
     helper.hold()
     helpers = CredentialHelpers({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, deadline_s=3)
@@ -114,21 +116,21 @@ async def test_a_write_that_is_cancelled_still_has_its_deadline(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("deaf", [False, True])
-async def test_a_write_that_hangs_ends_at_its_deadline(tmp_path: Path, *, deaf: bool) -> None:
-    """A helper that heeds SIGTERM leaves its file in order; one that ignores it is killed."""
+async def test_a_hanging_write_ends_at_its_deadline(tmp_path: Path, *, deaf: bool) -> None:
+    """A helper that handles SIGTERM restores its file. A helper that ignores SIGTERM is killed."""
     helper = RewritingHelper(tmp_path, "rewriting", deaf=deaf)
     helper.hold()
     helpers = CredentialHelpers({"PATH": f"{tmp_path}:{os.environ['PATH']}"}, deadline_s=3)
     with raises_problem(CredentialStoreFailed, match="store did not end within 3 s"):
         await helpers.store("rewriting", "ghcr.io", LOGIN)
-    with pytest.raises(OSError, match="No such device"):  # nothing waits at the gate
+    with pytest.raises(OSError, match="No such device"):  # no helper waits at the gate
         helper.let_go()
     assert helper.writing is deaf
     assert deaf or helper.logins == {PERSONS["ServerURL"]: PERSONS}
 
 
-def test_the_unit_leaves_a_write_its_time() -> None:
-    """Systemd sends SIGTERM to the agent alone, and waits for longer than a helper's write can take."""
+def test_the_systemd_unit_waits_for_a_helper_that_writes() -> None:
+    """Systemd sends SIGTERM only to the agent, and waits longer than the longest write of a helper."""
     lines = (Path(__file__).parents[2] / "systemd/registry-agent@.service").read_text().splitlines()
     unit = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     assert unit["KillMode"] == "mixed"
@@ -136,8 +138,10 @@ def test_the_unit_leaves_a_write_its_time() -> None:
 
 
 @pytest.mark.parametrize("action", ["get", "list"])
-async def test_a_question_ends_when_it_is_cancelled(helpers: CredentialHelpers, tmp_path: Path, action: str) -> None:
-    """It is killed at once, and its deadline is not waited for: it changes nothing."""
+async def test_cancellation_kills_a_get_or_list_at_once(
+    helpers: CredentialHelpers, tmp_path: Path, action: str
+) -> None:
+    """They change nothing, so the agent need not wait for their deadline."""
     script(tmp_path, "asked", f"#!/bin/sh\necho $$ >{tmp_path}/pid\ntrap '' TERM\nexec sleep 7653\n")
     work = helpers.get("asked", "ghcr.io") if action == "get" else helpers.servers("asked")
     asking = asyncio.create_task(work)
@@ -148,8 +152,8 @@ async def test_a_question_ends_when_it_is_cancelled(helpers: CredentialHelpers, 
     await _until(lambda: not _read(Path(f"/proc/{pid}/cmdline")))
 
 
-async def test_what_a_helper_leaves_running_goes_on(helpers: CredentialHelpers, tmp_path: Path) -> None:
-    """A `git push` in the background of a hook writes too."""
+async def test_background_jobs_of_a_helper_keep_running(helpers: CredentialHelpers, tmp_path: Path) -> None:
+    """A hook may run `git push` in the background, and that writes too."""
     os.mkfifo(tmp_path / "gate")
     lines = ["#!/bin/sh", "cat >/dev/null", f"cd {tmp_path}", "{ cat gate; echo >pushed; } >/dev/null 2>&1 &", ""]
     script(tmp_path, "pushing", "\n".join(lines))
@@ -158,22 +162,22 @@ async def test_what_a_helper_leaves_running_goes_on(helpers: CredentialHelpers, 
     await _until((tmp_path / "pushed").exists)
 
 
-async def test_a_helper_that_cannot_store_is_told_apart(helpers: CredentialHelpers, tmp_path: Path) -> None:
-    """As amazon-ecr-credential-helper says it."""
+async def test_reports_a_helper_that_cannot_store(helpers: CredentialHelpers, tmp_path: Path) -> None:
+    """The helper prints the same text as amazon-ecr-credential-helper."""
     script(tmp_path, "computed", "#!/bin/sh\necho not implemented; exit 1\n")
     with raises_problem(CredentialStoreFailed, match="docker-credential-computed cannot store"):
         await helpers.store("computed", "ghcr.io", LOGIN)
 
 
-async def test_a_failure_is_quoted(helpers: CredentialHelpers, tmp_path: Path) -> None:
+async def test_quotes_the_error_of_a_helper(helpers: CredentialHelpers, tmp_path: Path) -> None:
     script(tmp_path, "locked", "#!/bin/sh\necho noise >&2\nprintf 'the keychain is \\033[31mlocked\\n' >&2; exit 3\n")
     with raises_problem(CredentialStoreFailed, match=r"store failed with exit code 3: the keychain is  \[31mlocked"):
         await helpers.store("locked", "ghcr.io", LOGIN)
 
 
 @pytest.mark.parametrize("prints", ["cat", "base64 -w0", "sed 's/.*Secret.: //'", 'echo "s3cret é"; cat >/dev/null'])
-async def test_a_failure_never_quotes_a_secret(helpers: CredentialHelpers, tmp_path: Path, prints: str) -> None:
-    """Some helpers print what they were given."""
+async def test_never_quotes_a_secret(helpers: CredentialHelpers, tmp_path: Path, prints: str) -> None:
+    """Some helpers print their input when they fail."""
     script(tmp_path, "chatty", f"#!/bin/sh\n{prints}\nexit 1\n")
     with raises_problem(CredentialStoreFailed) as caught:
         await helpers.store("chatty", "ghcr.io", LOGIN)
@@ -186,20 +190,22 @@ async def test_a_failure_never_quotes_a_secret(helpers: CredentialHelpers, tmp_p
 
 
 @pytest.mark.parametrize("output", ["nonsense", "[]", '{"Username": 1, "Secret": "x"}', "", "{" * 100_000])
-async def test_an_answer_that_is_no_login_is_a_failure(helpers: CredentialHelpers, tmp_path: Path, output: str) -> None:
+async def test_an_answer_that_is_not_a_login_is_a_failure(
+    helpers: CredentialHelpers, tmp_path: Path, output: str
+) -> None:
     (tmp_path / "answer").write_text(output)
     script(tmp_path, "odd", f"#!/bin/sh\ncat {tmp_path}/answer\n")
-    with raises_problem(CredentialStoreFailed, match="an answer that is no login"):
+    with raises_problem(CredentialStoreFailed, match="printed something that is not a login"):
         await helpers.get("odd", "ghcr.io")
 
 
-async def test_an_empty_login_is_none(helpers: CredentialHelpers, tmp_path: Path) -> None:
+async def test_an_empty_login_counts_as_no_login(helpers: CredentialHelpers, tmp_path: Path) -> None:
     script(tmp_path, "blank", f"#!/bin/sh\necho '{answer('', '')}'\n")
     assert await helpers.get("blank", "ghcr.io") is None
 
 
-async def test_in_a_unit_the_hint_names_what_its_sandbox_closes(tmp_path: Path) -> None:
-    """`pass` writes into the home directory even to read; the unit lets nobody do that unasked."""
+async def test_the_hint_names_the_directories_that_the_sandbox_closes(tmp_path: Path) -> None:
+    """`pass` writes to the home directory even for a `get`, and the unit's sandbox does not allow that."""
     (tmp_path / "docker-credential-pass").write_text("#!/bin/sh\necho 'Read-only file system' >&2\nexit 1\n")
     (tmp_path / "docker-credential-pass").chmod(0o755)
     environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": "/home/ada", "GNUPGHOME": "/keys"}
@@ -211,7 +217,7 @@ async def test_in_a_unit_the_hint_names_what_its_sandbox_closes(tmp_path: Path) 
 
 
 async def _until(condition: Callable[[], T]) -> T:
-    return await asyncio.to_thread(until, "what the test waits for", condition)
+    return await asyncio.to_thread(until, "the condition of the test", condition)
 
 
 def _read(path: Path) -> str:
@@ -221,7 +227,7 @@ def _read(path: Path) -> str:
 
 
 def _opened(gate: Path) -> bool:
-    """Whether somebody read from the FIFO; it is closed again."""
+    """Return whether a reader had opened the FIFO. Opens it and closes it again."""
     try:
         os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
     except OSError:

@@ -1,4 +1,4 @@
-"""`docker login` in a private directory: nothing of it is left, whatever becomes of the agent."""
+"""Tests of `docker login` in a private directory: it leaves nothing behind, whatever happens to the agent."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from tests.rig.needs import need
 
 REGISTRY = parse_hostname("ghcr.io")
 BOB = Credential("--bob", Sensitive("hunter2-secret"))
-# Saves as the docker CLI does: with the password that came on stdin, after a while.
+# Saves a login as the docker CLI does: with the password from stdin, after a while.
 SAVES = """#!{python}
 import json, os, sys, time
 if sys.argv[1:] == ["--version"]:
@@ -49,17 +49,17 @@ def cli(tmp_path: Path) -> DockerCli:
     return DockerCli({"PATH": os.environ["PATH"], "DOCKER_HOST": "tcp://engine", "SECRET_TOKEN": "x"}, tmp_path / "run")
 
 
-async def test_the_result_comes_out_and_nothing_stays(tmp_path: Path) -> None:
-    """The entry is read, the directory goes; the password was on no command line and in no environment."""
+async def test_returns_the_result_and_leaves_nothing(tmp_path: Path) -> None:
+    """The directory is removed. The password was never in a command line or in the environment."""
     result = await cli(tmp_path).login(fake_docker(tmp_path), REGISTRY, BOB, timeout=20, through_engine=False)
     assert result.entry == {"auth": "Ym9i", "password": "hunter2-secret"}
     assert list((tmp_path / "run" / "logins").iterdir()) == []
-    seen = json.loads((tmp_path / "seen.json").read_text())
-    assert "hunter2" not in str(seen)
-    assert "--username=--bob" in seen["argv"]
-    assert seen["environ"]["DOCKER_HOST"].startswith("unix://")
-    assert "SECRET_TOKEN" not in seen["environ"]
-    assert "registry-agent.invalid" in seen["before"]
+    recorded = json.loads((tmp_path / "seen.json").read_text())
+    assert "hunter2" not in str(recorded)
+    assert "--username=--bob" in recorded["argv"]
+    assert recorded["environ"]["DOCKER_HOST"].startswith("unix://")
+    assert "SECRET_TOKEN" not in recorded["environ"]
+    assert "registry-agent.invalid" in recorded["before"]
 
 
 @pytest.mark.parametrize(
@@ -70,28 +70,30 @@ async def test_the_result_comes_out_and_nothing_stays(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-async def test_both_names_of_a_bundle_hold(tmp_path: Path, named: dict[str, str], trusted: str | None) -> None:
-    """The docker CLI itself knows one of them; what it is given there, it trusts beside the system's roots."""
+async def test_passes_a_ca_bundle_from_either_variable(
+    tmp_path: Path, named: dict[str, str], trusted: str | None
+) -> None:
+    """The docker CLI knows only SSL_CERT_FILE. It trusts that file in addition to the system's roots."""
     docker = DockerCli({"PATH": os.environ["PATH"], **named}, tmp_path / "run")
     await docker.login(fake_docker(tmp_path), REGISTRY, BOB, timeout=20, through_engine=False)
     assert json.loads((tmp_path / "seen.json").read_text())["environ"].get("SSL_CERT_FILE") == trusted
 
 
-async def test_the_engine_is_asked_where_that_is_wanted(tmp_path: Path) -> None:
-    """Then the person's own DOCKER_HOST holds."""
+async def test_uses_the_engine_on_request(tmp_path: Path) -> None:
+    """The person's own DOCKER_HOST is used then."""
     await cli(tmp_path).login(fake_docker(tmp_path), REGISTRY, BOB, timeout=20, through_engine=True)
     assert json.loads((tmp_path / "seen.json").read_text())["environ"]["DOCKER_HOST"] == "tcp://engine"
 
 
-async def test_a_login_that_hangs_leaves_nothing_either(tmp_path: Path) -> None:
-    """Killed at its deadline, its directory removed."""
+async def test_a_hanging_login_leaves_nothing(tmp_path: Path) -> None:
+    """It is killed at its deadline, and its directory is removed."""
     with pytest.raises(ProcessTimeout):
         await cli(tmp_path).login(fake_docker(tmp_path, 60), REGISTRY, BOB, timeout=0.5, through_engine=False)
     assert list((tmp_path / "run" / "logins").iterdir()) == []
 
 
-async def test_a_login_that_outlived_its_agent_is_ended_at_the_next_start(tmp_path: Path) -> None:
-    """After a kill -9 it would write the password once more, where nobody looks any more."""
+async def test_the_next_start_kills_the_login_of_a_killed_agent(tmp_path: Path) -> None:
+    """After a kill -9 of the agent, the login would still write the password to a file."""
     program = fake_docker(tmp_path, 60)
     directory = tmp_path / "run" / "logins" / "left"
     directory.mkdir(parents=True)
@@ -108,15 +110,15 @@ async def test_a_login_that_outlived_its_agent_is_ended_at_the_next_start(tmp_pa
     assert not (tmp_path / "run" / "logins").exists()
 
 
-async def test_a_runtime_directory_that_takes_nothing_is_told(tmp_path: Path) -> None:
-    """It is the agent's own directory, so the message names it and the way out."""
+async def test_reports_a_runtime_directory_that_is_not_writable(tmp_path: Path) -> None:
+    """It is the agent's own directory, so the message names it and the solution."""
     (tmp_path / "run").write_text("a file")
     with raises_problem(ConfigUnwritable, match="runtime directory"):
         await cli(tmp_path).login(fake_docker(tmp_path), Registry("ghcr.io"), BOB, timeout=5, through_engine=False)
 
 
-async def test_a_long_runtime_directory_costs_no_login(tmp_path: Path) -> None:
-    """The real CLI gets as far as the registry, where nobody listens: only sockets have short paths."""
+async def test_a_long_runtime_directory_works(tmp_path: Path) -> None:
+    """The real CLI gets as far as connecting to the registry. Only the paths of sockets must be short."""
     need("docker")
     deep = tmp_path / ("deep" * 30)
     deep.mkdir()

@@ -1,4 +1,4 @@
-"""Docker's config.json on real file systems: whole or not at all, and nobody's entry lost."""
+"""Tests of Docker's config.json on real file systems: every write is complete or absent, and no entry is lost."""
 
 import asyncio
 import json
@@ -67,7 +67,7 @@ def open_place() -> Iterator[Path]:
 
 
 def run_in_mounts(script: str) -> str:
-    """What a shell script prints that has its mounts to itself."""
+    """Run a shell script with a mount namespace of its own, and return its output."""
     unshare = shutil.which("unshare")
     if unshare is None or os.geteuid() != 0 or subprocess.run([unshare, "-m", "true"], check=False).returncode != 0:
         pytest.skip("needs root and unshare(1), to mount something")
@@ -80,8 +80,8 @@ def update_once(*arguments: Any) -> str:
     return shlex.join([sys.executable, "-m", "tests.edge.update_once", *map(str, arguments)])
 
 
-async def test_a_new_file_is_for_the_user_alone(tmp_path: Path) -> None:
-    """0600 in a 0700 directory, which is made."""
+async def test_a_new_file_is_private(tmp_path: Path) -> None:
+    """The file has mode 0600, in a new directory with mode 0700."""
     config = DockerConfigFile(tmp_path / "new" / ".docker")
     await config.update(put("ghcr.io"))
     assert stat.S_IMODE(config.path.stat().st_mode) == 0o600
@@ -89,8 +89,8 @@ async def test_a_new_file_is_for_the_user_alone(tmp_path: Path) -> None:
     assert config.path.read_text() == '{\n\t"auths": {\n\t\t"ghcr.io": {\n\t\t\t"auth": "bWU6czNjcmV0"\n\t\t}\n\t}\n}'
 
 
-async def test_what_is_not_ours_stays(config: DockerConfigFile) -> None:
-    """Unknown keys, numbers' digits, the order, the mode, the owner."""
+async def test_keeps_everything_that_is_not_ours(config: DockerConfigFile) -> None:
+    """Keeps unknown keys, the digits of numbers, the order, the mode and the owner."""
     config.path.write_text('{"unknown": [1.10, 12345678901234567890123], "auths": {"their.example": {"email": "x"}}}')
     config.path.chmod(0o640)
     if os.geteuid() == 0:
@@ -107,7 +107,7 @@ async def test_what_is_not_ours_stays(config: DockerConfigFile) -> None:
     assert leftovers(config.path.parent) == []
 
 
-async def test_nothing_is_written_when_nothing_changes(config: DockerConfigFile) -> None:
+async def test_writes_nothing_when_nothing_changes(config: DockerConfigFile) -> None:
     await config.update(put("ghcr.io"))
     before = await config.signature()
     document = await config.update(put("ghcr.io"))
@@ -119,16 +119,16 @@ async def test_the_signature_changes_with_the_file_behind_a_link(tmp_path: Path)
     config = DockerConfigFile(tmp_path)
     real = tmp_path / "real.json"
     config.path.symlink_to(real)
-    seen = [await config.signature()]
+    signatures = [await config.signature()]
     write(real)
-    seen.append(await config.signature())
+    signatures.append(await config.signature())
     write(real, {"auths": {}})
-    seen.append(await config.signature())
-    assert len(set(seen)) == 3
+    signatures.append(await config.signature())
+    assert len(set(signatures)) == 3
 
 
 async def test_parallel_updates_lose_nothing(config: DockerConfigFile) -> None:
-    """Of twenty parallel `docker login` two to five were saved."""
+    """With `docker login`, only two to five of twenty parallel logins were saved."""
     write(config.path)
     await asyncio.gather(*(config.update(put(f"r{number}.example")) for number in range(20)))
     assert logins(config.path) == {"their.example", *(f"r{number}.example" for number in range(20))}
@@ -136,10 +136,10 @@ async def test_parallel_updates_lose_nothing(config: DockerConfigFile) -> None:
 
 
 @pytest.mark.parametrize("in_place", [False, True], ids=["rename", "in place"])
-async def test_who_writes_in_the_last_microsecond_loses_nothing(
+async def test_a_write_at_the_last_moment_is_not_lost(
     config: DockerConfigFile, monkeypatch: pytest.MonkeyPatch, *, in_place: bool
 ) -> None:
-    """Whatever comes out of the exchange and is not what was read goes back in, and is merged; twice in a row here."""
+    """If the exchange returns a newer version than the one that was read, that version is merged. Here twice."""
     write(config.path)
     foreign = iter(["first.example", None, "second.example"])
 
@@ -159,16 +159,17 @@ async def test_who_writes_in_the_last_microsecond_loses_nothing(
     assert leftovers(config.path.parent) == []
 
 
-async def test_a_stranger_who_writes_all_the_time_loses_nothing(config: DockerConfigFile) -> None:
-    """Docker's own way: read, add an entry, write a temporary file, rename, without any lock.
+async def test_a_program_that_keeps_writing_loses_nothing(config: DockerConfigFile) -> None:
+    """It works like docker: read, add an entry, write a temporary file, rename, without a lock.
 
-    An update may give up after a while, and the other program may overwrite it; what the other wrote is never lost.
+    An update may give up after a while, and the other program may overwrite it. What the other program wrote is never
+    lost.
     """
     write(config.path)
     stop = threading.Event()
     written: list[str] = []
 
-    def stranger() -> None:
+    def other_program() -> None:
         while not stop.is_set():
             document = json.loads(config.path.read_text())
             name = f"s{len(written)}.example"
@@ -179,7 +180,7 @@ async def test_a_stranger_who_writes_all_the_time_loses_nothing(config: DockerCo
             written.append(name)
             stop.wait(0.01)
 
-    thread = threading.Thread(target=stranger)
+    thread = threading.Thread(target=other_program)
     thread.start()
     try:
         for number in range(10):
@@ -192,12 +193,12 @@ async def test_a_stranger_who_writes_all_the_time_loses_nothing(config: DockerCo
     assert written
 
 
-async def test_a_stranger_who_is_just_writing_in_place_is_waited_for(config: DockerConfigFile) -> None:
-    """A file that is empty or cut off for a moment is neither taken for empty nor for broken."""
+async def test_waits_for_a_program_that_writes_in_place(config: DockerConfigFile) -> None:
+    """A file that is empty or incomplete for a moment counts neither as empty nor as broken."""
     text = json.dumps(OTHERS)
     half = threading.Event()
 
-    def stranger() -> None:
+    def other_program() -> None:
         with config.path.open("w") as file:
             file.write(text[:20])
             file.flush()
@@ -205,7 +206,7 @@ async def test_a_stranger_who_is_just_writing_in_place_is_waited_for(config: Doc
             time.sleep(0.06)
             file.write(text[20:])
 
-    thread = threading.Thread(target=stranger)
+    thread = threading.Thread(target=other_program)
     thread.start()
     half.wait()
     await config.update(put("ghcr.io"))
@@ -214,16 +215,16 @@ async def test_a_stranger_who_is_just_writing_in_place_is_waited_for(config: Doc
 
 
 @pytest.mark.parametrize("soon", [True, False])
-async def test_the_end_waits_for_a_write_but_not_for_long(
+async def test_finish_waits_for_a_write_but_not_for_long(
     config: DockerConfigFile, monkeypatch: pytest.MonkeyPatch, *, soon: bool
 ) -> None:
-    """Whoever waited for it has gone; what it has begun is done, or its file system hangs."""
+    """The caller was cancelled. Either the write it started finishes soon, or the file system hangs."""
     write(config.path)
-    begun, go_on = threading.Event(), threading.Event()
+    started, proceed = threading.Event(), threading.Event()
 
     def slow(*args: Path) -> None:
-        begun.set()
-        go_on.wait(10)
+        started.set()
+        proceed.wait(10)
         exchange(*args)
 
     monkeypatch.setattr(atomic_file, "exchange", slow)
@@ -231,20 +232,20 @@ async def test_the_end_waits_for_a_write_but_not_for_long(
         monkeypatch.setattr(docker_config, "_FINISH_S", 0.01)
     try:
         writing = asyncio.create_task(config.update(put("ghcr.io")))
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(started.wait, 10)
         writing.cancel()
         assert leftovers(config.path.parent)
         if soon:
-            asyncio.get_running_loop().call_later(0.05, go_on.set)
+            asyncio.get_running_loop().call_later(0.05, proceed.set)
         await config.finish()
         assert bool(leftovers(config.path.parent)) is not soon
     finally:
-        go_on.set()
+        proceed.set()
         await config.signature()
 
 
 async def test_a_file_system_without_renameat2_works(config: DockerConfigFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NFS and FUSE answer EINVAL: compared once more, then renamed."""
+    """NFS and FUSE return EINVAL. The agent then compares once more and renames."""
 
     def unsupported(_one: Path, _other: Path) -> None:
         raise OSError(22, "Invalid argument")
@@ -257,8 +258,8 @@ async def test_a_file_system_without_renameat2_works(config: DockerConfigFile, m
     assert leftovers(config.path.parent) == []
 
 
-async def test_a_link_stays_one(tmp_path: Path) -> None:
-    """Also a chain of links over directories, and one to a file that is not there yet."""
+async def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """This includes a chain of links across directories, and a link to a file that does not exist yet."""
     store = tmp_path / "dotfiles"
     store.mkdir()
     (tmp_path / "hop").symlink_to("dotfiles/config.json")
@@ -276,13 +277,13 @@ async def test_a_link_stays_one(tmp_path: Path) -> None:
 
 async def test_a_link_into_a_missing_directory_is_named(config: DockerConfigFile) -> None:
     config.path.symlink_to("missing/config.json")
-    with raises_problem(ConfigUnwritable, match="directory that its link points to is not there"):
+    with raises_problem(ConfigUnwritable, match="directory that its link points to does not exist"):
         await config.update(put("ghcr.io"))
     assert config.path.is_symlink()
 
 
 @pytest.mark.parametrize("text", ['{"auths": {', "nonsense", '{"auths": {"a": {"auth": "%"}}}', "{} {}"])
-async def test_a_broken_file_is_not_touched(config: DockerConfigFile, text: str) -> None:
+async def test_does_not_touch_a_broken_file(config: DockerConfigFile, text: str) -> None:
     config.path.write_text(text)
     before = await config.signature()
     with raises_problem(ConfigInvalid, match=str(config.path)):
@@ -292,8 +293,8 @@ async def test_a_broken_file_is_not_touched(config: DockerConfigFile, text: str)
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "large"])
-async def test_what_is_no_such_file_is_refused_at_once(config: DockerConfigFile, kind: str) -> None:
-    """A pipe would hang a reader for ever."""
+async def test_rejects_anything_but_a_regular_file_at_once(config: DockerConfigFile, kind: str) -> None:
+    """Reading a pipe would block forever."""
     if kind == "directory":
         config.path.mkdir()
     elif kind == "pipe":
@@ -305,22 +306,22 @@ async def test_what_is_no_such_file_is_refused_at_once(config: DockerConfigFile,
         await config.update(put("ghcr.io"))
 
 
-async def test_an_empty_file_is_filled(config: DockerConfigFile) -> None:
+async def test_fills_an_empty_file(config: DockerConfigFile) -> None:
     config.path.touch(0o644)
     await config.update(put("ghcr.io"))
     assert logins(config.path) == {"ghcr.io"}
 
 
-async def test_what_a_killed_agent_left_is_removed(config: DockerConfigFile) -> None:
-    """Its temporary files hold logins."""
+async def test_removes_leftovers_of_a_killed_agent(config: DockerConfigFile) -> None:
+    """Its temporary files contain logins."""
     (config.path.parent / ".config.json.registry-agent-0123").write_text("{}")
     (config.path.parent / ".config.json.other").write_text("{}")
     await config.remove_leftovers()
     assert leftovers(config.path.parent) == [".config.json.other"]
 
 
-def test_kill_9_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
-    """Valid JSON with every entry that is not ours, however often the writer is killed."""
+def test_kill_9_at_any_moment_leaves_a_complete_file(tmp_path: Path) -> None:
+    """The file stays valid JSON with all foreign entries, however often the writer is killed."""
     path = tmp_path / "config.json"
     write(path)
     for round_ in range(3):
@@ -340,17 +341,17 @@ def test_kill_9_at_any_moment_leaves_a_whole_file(tmp_path: Path) -> None:
 
 
 def test_a_bind_mounted_file_is_written_in_place(tmp_path: Path) -> None:
-    """Renaming over it is "device or resource busy"; longer and shorter texts both fit."""
+    """A rename over it fails with "device or resource busy". Both a longer and a shorter text are written correctly."""
     outside, directory = tmp_path / "out side.json", tmp_path / ".docker"
     write(outside)
     directory.mkdir()
     (directory / "config.json").touch()
     inode = outside.stat().st_ino
-    said = run_in_mounts(
+    output = run_in_mounts(
         f"mount --bind {shlex.quote(str(outside))} {directory}/config.json\n"
         f"{update_once(directory, 'ghcr.io', 'a-long-password' * 50)}\n{update_once(directory, 'ghcr.io', 'short')}"
     )
-    assert said == "written\nwritten"
+    assert output == "written\nwritten"
     assert logins(outside) == {"their.example", "ghcr.io"}
     assert json.loads(outside.read_text())["auths"]["ghcr.io"] == encode_entry(Entry("me", Sensitive("short")))
     assert outside.stat().st_ino == inode
@@ -358,7 +359,7 @@ def test_a_bind_mounted_file_is_written_in_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bound", [False, True], ids=["renamed", "bind-mounted"])
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, *, bound: bool) -> None:
-    """Also where it must be written in place; no temporary file stays behind."""
+    """This holds for a file that is written in place too. No temporary file stays behind."""
     source = tmp_path / "source.json"
     write(source)
     target = tmp_path / "target"
@@ -366,7 +367,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, *, bound: bool) -> None
     (target / "config.json").touch()
     directory = target if bound else tmp_path / "disk"
     (tmp_path / "disk").mkdir()
-    said = run_in_mounts(
+    output = run_in_mounts(
         f"cd {tmp_path} && mount -t tmpfs -o size=64k tmpfs disk && cp source.json disk/config.json\n"
         + ("mount --bind disk/config.json target/config.json\n" if bound else "")
         + "dd if=/dev/zero of=disk/filler bs=4k status=none 2>/dev/null || true\n"
@@ -374,32 +375,32 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, *, bound: bool) -> None
         f"cmp {source} {directory}/config.json && ls -A {tmp_path}/disk"
     )
     assert (
-        said == f"config_unwritable: {directory}/config.json cannot be written: the disk is full\nconfig.json\nfiller"
+        output == f"config_unwritable: {directory}/config.json cannot be written: the disk is full\nconfig.json\nfiller"
     )
 
 
-def test_a_read_only_file_system_is_named(tmp_path: Path) -> None:
+def test_reports_a_read_only_file_system(tmp_path: Path) -> None:
     write(tmp_path / "config.json")
-    said = run_in_mounts(
+    output = run_in_mounts(
         f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path}\n"
         + update_once(tmp_path, "ghcr.io", "p")
     )
-    assert said == f"config_unwritable: {tmp_path}/config.json cannot be written: the file system is read-only"
+    assert output == f"config_unwritable: {tmp_path}/config.json cannot be written: the file system is read-only"
 
 
 @pytest.mark.parametrize(
     ("directory_owner", "expected"), [(0, "permission denied (for user 65534)"), (65534, "owner could not be kept")]
 )
-def test_rights_that_are_missing_are_named(open_place: Path, directory_owner: int, expected: str) -> None:
-    """A directory that takes no file; a file of another's whose owner could not be kept."""
+def test_reports_missing_permissions(open_place: Path, directory_owner: int, expected: str) -> None:
+    """Either the directory is not writable, or the file belongs to another user and its owner could not be kept."""
     write(open_place / "config.json")
     (open_place / "config.json").chmod(0o644)
     if os.geteuid() == 0:
         os.chown(open_place, directory_owner, directory_owner)
-    said = run_in_mounts(
+    output = run_in_mounts(
         f"setpriv --reuid 65534 --regid 65534 --clear-groups {update_once(open_place, 'ghcr.io', 'p')}"
     )
-    assert said.startswith("config_unwritable: ")
-    assert expected in said
+    assert output.startswith("config_unwritable: ")
+    assert expected in output
     assert json.loads((open_place / "config.json").read_text()) == OTHERS
     assert names(open_place) == ["config.json"]

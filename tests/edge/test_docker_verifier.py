@@ -1,4 +1,4 @@
-"""Docker's own CLI is told from other programs once per program file, and at the moment of the login."""
+"""Tests that only Docker's own CLI gets a password: it is checked once per file, and again at each login."""
 
 import asyncio
 import math
@@ -23,7 +23,7 @@ ENV: Final = {"PATH": "/usr/bin:/bin"}
 
 
 def claims_to_be_docker(program: Path, version: str = "28.2.2") -> None:
-    """Counts in a file how often it is asked."""
+    """Create a program that prints Docker's version line. It counts its calls in a file."""
     script(program, f"echo asked >>{program.with_name('asked')}", f"echo Docker version {version}, build e6534b4")
 
 
@@ -31,8 +31,8 @@ def times_asked(program: Path) -> int:
     return program.with_name("asked").read_text().count("asked")
 
 
-async def test_all_who_ask_at_once_share_one_answer(tmp_path: Path) -> None:
-    """A storm of logins and the tools' probe start one `docker --version`."""
+async def test_concurrent_callers_share_one_answer(tmp_path: Path) -> None:
+    """Many logins and the tool check at the same time run `docker --version` only once."""
     program = tmp_path / "docker"
     claims_to_be_docker(program)
     verifier = DockerVerifier(ENV)
@@ -42,8 +42,8 @@ async def test_all_who_ask_at_once_share_one_answer(tmp_path: Path) -> None:
     assert times_asked(program) == 1
 
 
-async def test_one_who_is_cancelled_leaves_the_answer_to_the_others(tmp_path: Path) -> None:
-    """A login that ends meanwhile does not fail the next one."""
+async def test_a_cancelled_caller_does_not_cancel_the_others(tmp_path: Path) -> None:
+    """If one login is cancelled, the next one still gets its answer."""
     program = tmp_path / "docker"
     claims_to_be_docker(program)
     verifier = DockerVerifier(ENV)
@@ -54,25 +54,25 @@ async def test_one_who_is_cancelled_leaves_the_answer_to_the_others(tmp_path: Pa
 
 
 @pytest.mark.parametrize("in_place", [True, False], ids=["written", "replaced"])
-async def test_another_file_is_asked_anew(tmp_path: Path, in_place: bool) -> None:
-    """A new inode under the same name, or new content under the same inode; the former proof no longer holds."""
+async def test_checks_a_changed_file_again(tmp_path: Path, in_place: bool) -> None:
+    """After a new inode with the same name, or new content in the same inode, the earlier result is invalid."""
     program = tmp_path / "docker"
     claims_to_be_docker(program)
     verifier = DockerVerifier(ENV)
-    former = await verifier.verify(program)
-    await verifier.confirm(former)
+    earlier = await verifier.verify(program)
+    await verifier.confirm(earlier)
     if in_place:
         program.write_text("#!/bin/sh\necho podman version 4.3.1\n")
     else:
         script(program, "echo podman version 4.3.1")
     with raises_problem(DockerCliFailed, match="replaced while a login started"):
-        await verifier.confirm(former)
+        await verifier.confirm(earlier)
     with raises_problem(NotDockersCli, match=r"docker is podman 4\.3\.1, not Docker's own CLI"):
         await verifier.version(program)
 
 
-async def test_a_link_is_followed(tmp_path: Path) -> None:
-    """What a link leads to is the program: `docker` may be led to podman later."""
+async def test_follows_links(tmp_path: Path) -> None:
+    """The target of the link is the program. The link `docker` may point to podman later."""
     program = tmp_path / "docker"
     claims_to_be_docker(tmp_path / "own")
     script(tmp_path / "podman", "echo docker version 4.3.1")
@@ -86,7 +86,7 @@ async def test_a_link_is_followed(tmp_path: Path) -> None:
 
 
 async def test_a_compiled_program_is_trusted_until_it_changes(tmp_path: Path) -> None:
-    """A script may start another program any time: it is asked again a few seconds later."""
+    """A script may start another program at any time, so it is checked again after a few seconds."""
     need("docker")
     claims_to_be_docker(tmp_path / "docker")
     verifier = DockerVerifier(ENV)
@@ -94,8 +94,8 @@ async def test_a_compiled_program_is_trusted_until_it_changes(tmp_path: Path) ->
     assert (await verifier.verify(Path(str(shutil.which("docker"))))).until == math.inf
 
 
-async def test_a_configuration_that_hangs_does_not_hang_the_question(tmp_path: Path) -> None:
-    """The real CLI reads config.json even to tell its version."""
+async def test_a_hanging_config_does_not_block_the_version_check(tmp_path: Path) -> None:
+    """The real CLI reads config.json even for `--version`."""
     need("docker")
     (tmp_path / ".docker").mkdir()
     os.mkfifo(tmp_path / ".docker/config.json")
@@ -103,8 +103,8 @@ async def test_a_configuration_that_hangs_does_not_hang_the_question(tmp_path: P
     assert await verifier.version(Path(str(shutil.which("docker"))))
 
 
-async def test_no_answer_is_no_proof_and_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CLI that hangs, crashes or is gone is asked again the next time."""
+async def test_does_not_remember_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CLI that hangs, crashes or does not exist is checked again the next time."""
     program = tmp_path / "docker"
     verifier = DockerVerifier(ENV)
     with raises_problem(NotDockersCli, match="does not start"):
@@ -121,16 +121,16 @@ async def test_no_answer_is_no_proof_and_is_not_kept(tmp_path: Path, monkeypatch
     assert await verifier.version(program) == "28.2.2"
 
 
-async def test_a_program_that_is_not_confirmed_gets_no_input(tmp_path: Path) -> None:
-    """It is killed, and what was to be its stdin was never written."""
-    given = tmp_path / "given"
+async def test_an_unconfirmed_program_gets_no_input(tmp_path: Path) -> None:
+    """It is killed, and nothing was written to its stdin."""
+    received = tmp_path / "received"
 
     async def refuse() -> None:
         raise ProblemError(DockerCliFailed("docker", "replaced"))
 
     with raises_problem(DockerCliFailed):
-        await run(["sh", "-c", f"cat >{given}"], env=ENV, stdin=b"password", timeout=20, before_stdin=refuse)
-    assert not given.exists() or given.read_bytes() == b""
+        await run(["sh", "-c", f"cat >{received}"], env=ENV, stdin=b"password", timeout=20, before_stdin=refuse)
+    assert not received.exists() or received.read_bytes() == b""
 
 
 @pytest.mark.parametrize(
@@ -148,6 +148,6 @@ async def test_a_program_that_is_not_confirmed_gets_no_input(tmp_path: Path) -> 
         (b"", None, None),
     ],
 )
-def test_the_version_line_tells_docker_from_others(output: bytes, own: str | None, foreign: str | None) -> None:
-    """Podman prints the name that it was started under, but in lower case."""
+def test_recognises_docker_by_its_version_line(output: bytes, own: str | None, foreign: str | None) -> None:
+    """Podman prints the name that it was started as, but in lower case."""
     assert (own_version(output), foreign_program(output)) == (own, foreign)

@@ -1,4 +1,4 @@
-"""One thread looks at everything that changes without a word."""
+"""Tests of the file watcher, which checks all files in one thread."""
 
 import asyncio
 import os
@@ -17,20 +17,20 @@ from tests.rig.waiting import PATIENCE_S
 NEVER_S = 3600.0
 
 
-class Looked:
-    """What is looked at, and how often it was."""
+class CountedCheck:
+    """A check that counts its calls."""
 
-    def __init__(self, look: Callable[[], Hashable]) -> None:
-        self._look = look
+    def __init__(self, check: Callable[[], Hashable]) -> None:
+        self._check = check
         self.times = 0
 
     def __call__(self) -> Hashable:
         self.times += 1
-        return self._look()
+        return self._check()
 
 
 @asynccontextmanager
-async def looking(tick_s: float, hangs_s: float = 30) -> AsyncIterator[FileWatcher]:
+async def watching(tick_s: float, hangs_s: float = 30) -> AsyncIterator[FileWatcher]:
     watcher = FileWatcher(tick_s=tick_s, hangs_s=hangs_s)
     try:
         yield watcher
@@ -38,7 +38,7 @@ async def looking(tick_s: float, hangs_s: float = 30) -> AsyncIterator[FileWatch
         watcher.close()
 
 
-async def heard(changed: asyncio.Event) -> None:
+async def wait_for(changed: asyncio.Event) -> None:
     async with asyncio.timeout(PATIENCE_S):
         await changed.wait()
     changed.clear()
@@ -50,100 +50,100 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_change_is_told_and_once_more_a_tick_later() -> None:
-    """The second time is for a file that is written twice within one tick of its file system's clock."""
+async def test_reports_a_change_and_again_one_tick_later() -> None:
+    """The second time is for a file that is written twice within one tick of the file system's clock."""
     value, changed = [0], asyncio.Event()
-    async with looking(0.02) as watcher:
-        look = Looked(lambda: value[0])
-        watcher.watch(look, changed)
-        await heard(changed)
-        await heard(changed)
+    async with watching(0.02) as watcher:
+        check = CountedCheck(lambda: value[0])
+        watcher.watch(check, changed)
+        await wait_for(changed)
+        await wait_for(changed)
         value[0] = 1
-        await heard(changed)
-        await heard(changed)
-        seen = look.times
-        await until(lambda: look.times > seen + 3)
-        assert not changed.is_set(), "nothing changed, and the loop was woken"
+        await wait_for(changed)
+        await wait_for(changed)
+        before = check.times
+        await until(lambda: check.times > before + 3)
+        assert not changed.is_set(), "nothing changed, but the loop was woken"
 
 
 async def test_the_loop_sleeps_while_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many are watched: looks cost the loop nothing."""
+    """Checks cost the loop nothing, however many files are watched."""
     changed = asyncio.Event()
-    async with looking(0.01) as watcher:
-        looks = [Looked(lambda: "same") for _ in range(5)]
-        for look in looks:
-            watcher.watch(look, changed)
-        await until(lambda: all(look.times > 3 for look in looks))
+    async with watching(0.01) as watcher:
+        checks = [CountedCheck(lambda: "same") for _ in range(5)]
+        for check in checks:
+            watcher.watch(check, changed)
+        await until(lambda: all(check.times > 3 for check in checks))
         called: list[object] = []
         monkeypatch.setattr(asyncio.get_running_loop(), "call_soon_threadsafe", lambda *args: called.append(args))
-        seen = looks[0].times
-        await until(lambda: looks[0].times > seen + 10)
+        before = checks[0].times
+        await until(lambda: checks[0].times > before + 10)
         assert not called
 
 
-async def test_a_local_file_is_seen_at_once(tmp_path: Path) -> None:
-    """By the kernel's word, long before the next tick; in a directory that came later too."""
+async def test_notices_a_local_change_at_once(tmp_path: Path) -> None:
+    """An inotify event arrives long before the next tick."""
     changed = asyncio.Event()
     secret = tmp_path / "secret.json"
     secret.write_text("{}")
-    async with looking(NEVER_S) as watcher:
-        look = Looked(lambda: secret_files.signature(tmp_path))
-        watcher.watch(look, changed, directories=lambda: secret_files.directories(tmp_path))
-        await heard(changed)
+    async with watching(NEVER_S) as watcher:
+        check = CountedCheck(lambda: secret_files.signature(tmp_path))
+        watcher.watch(check, changed, directories=lambda: secret_files.directories(tmp_path))
+        await wait_for(changed)
         unfinished = tmp_path / "unfinished"
         unfinished.write_text('{"hostname": "ghcr.io"}')
         unfinished.replace(secret)
-        await heard(changed)
-        assert look.times < 5
+        await wait_for(changed)
+        assert check.times < 5
 
 
-async def test_what_sends_no_hints_is_seen_at_the_next_tick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a network file system, or where the machine grants no watch."""
+async def test_notices_a_change_without_hints_at_the_next_tick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network file system sends no hints, and the machine may allow no further watch."""
     monkeypatch.setattr(file_watcher, "Inotify", lambda: (_ for _ in ()).throw(OSError("too many open files")))
     changed, file = asyncio.Event(), tmp_path / "secret.json"
-    async with looking(0.02) as watcher:
+    async with watching(0.02) as watcher:
         watcher.watch(
             lambda: secret_files.signature(tmp_path), changed, directories=lambda: secret_files.directories(tmp_path)
         )
-        await heard(changed)
+        await wait_for(changed)
         file.write_text("{}")
-        await heard(changed)
+        await wait_for(changed)
 
 
-async def test_a_look_that_hangs_is_told() -> None:
-    """Whoever waits for changes then looks for themselves; when it answers, all is as before."""
-    go_on, changed = threading.Event(), asyncio.Event()
-    async with looking(0.02, hangs_s=0.2) as watcher:
+async def test_a_hanging_check_is_visible() -> None:
+    """Callers then check their files themselves. Once the file system answers, the watcher works again."""
+    proceed, changed = threading.Event(), asyncio.Event()
+    async with watching(0.02, hangs_s=0.2) as watcher:
         assert not watcher.alive
-        watcher.watch(lambda: go_on.wait(30), changed)
+        watcher.watch(lambda: proceed.wait(30), changed)
         await until(lambda: not watcher.alive)
-        go_on.set()
+        proceed.set()
         await until(lambda: watcher.alive)
-        await heard(changed)
+        await wait_for(changed)
 
 
-async def test_a_look_that_fails_ends_nothing() -> None:
-    """It counts as a change: whoever reacts looks themselves, and tells of it."""
-    fails, changed, other = [False], asyncio.Event(), Looked(lambda: 0)
+async def test_a_failing_check_does_not_stop_the_watcher() -> None:
+    """It counts as a change. The caller then checks the file and reports the error."""
+    fails, changed, other = [False], asyncio.Event(), CountedCheck(lambda: 0)
 
-    def look() -> Hashable:
+    def check() -> Hashable:
         if fails[0]:
             raise RuntimeError("odd")
         return 0
 
-    async with looking(0.02) as watcher:
-        watcher.watch(look, changed)
+    async with watching(0.02) as watcher:
+        watcher.watch(check, changed)
         watcher.watch(other, asyncio.Event())
-        await heard(changed)
-        await heard(changed)
+        await wait_for(changed)
+        await wait_for(changed)
         fails[0] = True
-        await heard(changed)
-        seen = other.times
-        await until(lambda: other.times > seen + 2)
+        await wait_for(changed)
+        before = other.times
+        await until(lambda: other.times > before + 2)
 
 
-async def test_whoever_writes_without_end_is_looked_at_once_a_second(tmp_path: Path) -> None:
-    """A hint brings a look at once, and then none for a second: a wrong password must not be tried ten times in it."""
+async def test_checks_a_file_that_keeps_changing_once_a_second(tmp_path: Path) -> None:
+    """After a hint, no other hint counts for a second. A wrong password must not be tried ten times in it."""
     changed, stop = asyncio.Event(), threading.Event()
 
     def write() -> None:
@@ -152,24 +152,24 @@ async def test_whoever_writes_without_end_is_looked_at_once_a_second(tmp_path: P
             number += 1
             (tmp_path / "a.json").write_text(str(number))
 
-    async with looking(NEVER_S) as watcher:
-        look = Looked(lambda: secret_files.signature(tmp_path))
-        watcher.watch(look, changed, directories=lambda: secret_files.directories(tmp_path))
-        await heard(changed)
+    async with watching(NEVER_S) as watcher:
+        check = CountedCheck(lambda: secret_files.signature(tmp_path))
+        watcher.watch(check, changed, directories=lambda: secret_files.directories(tmp_path))
+        await wait_for(changed)
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            await until(lambda: look.times >= 3)
-            begun = asyncio.get_running_loop().time()
-            await until(lambda: look.times >= 5)
-            assert asyncio.get_running_loop().time() - begun > 1
+            await until(lambda: check.times >= 3)
+            started = asyncio.get_running_loop().time()
+            await until(lambda: check.times >= 5)
+            assert asyncio.get_running_loop().time() - started > 1
         finally:
             stop.set()
             writer.join()
 
 
 def test_a_half_written_file_gives_no_hint(tmp_path: Path) -> None:
-    """Only once it is closed: who looked before would find half a secret."""
+    """The hint comes only when the file is closed. Before that, the file holds half a secret."""
     inotify = Inotify()
     try:
         inotify.watch([tmp_path, tmp_path / "none"])
@@ -179,6 +179,6 @@ def test_a_half_written_file_gives_no_hint(tmp_path: Path) -> None:
             os.fsync(file.fileno())
             assert not inotify.wait(0)
         assert inotify.wait(30)
-        assert not inotify.wait(0), "what was told is told once"
+        assert not inotify.wait(0), "an event is reported only once"
     finally:
         inotify.close()

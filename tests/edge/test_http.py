@@ -1,4 +1,4 @@
-"""The agent's own requests, against real servers, a real proxy and a real CA."""
+"""Tests of the agent's own HTTP requests, with real servers, a real proxy and a real CA."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, TokenFileError, read_token_file
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-# A name that resolves without a DNS and is not loopback's: what the tests send through a proxy or a Unix socket.
+# An address that needs no DNS and is not loopback, for requests through a proxy or a Unix socket.
 ELSEWHERE = "http://192.0.2.1"
 
 
@@ -44,28 +44,28 @@ async def echo(request: web.BaseRequest) -> web.Response:
     return web.Response(status=201, text=f"{request.method} {request.path_qs} {body}", headers={"X-Seen": "1"})
 
 
-async def test_a_request_and_its_answer() -> None:
-    """Method, path, body go out; status, headers, body come back, whatever the status."""
+async def test_sends_a_request_and_returns_the_answer() -> None:
+    """It sends method, path and body, and returns status, headers and body, whatever the status."""
     async with server(echo) as port:
         reply = await HttpClient().request("POST", f"http://127.0.0.1:{port}/a?b=c", body=b"hi", timeout=5)
         assert (reply.status, reply.headers["x-seen"], reply.body) == (201, "1", b"POST /a?b=c hi")
 
 
-async def test_redirects_are_not_followed() -> None:
-    """A token must not go where a redirect points."""
-    seen = []
+async def test_does_not_follow_redirects() -> None:
+    """A token must not be sent to the target of a redirect."""
+    paths = []
 
     async def redirect(request: web.BaseRequest) -> web.Response:
-        seen.append(request.path)
+        paths.append(request.path)
         return web.Response(status=302, headers={"Location": "/elsewhere"})
 
     async with server(redirect) as port:
         assert (await HttpClient().request("GET", f"http://127.0.0.1:{port}/", timeout=5)).status == 302
-        assert seen == ["/"]
+        assert paths == ["/"]
 
 
-async def test_a_body_over_the_limit_is_not_read() -> None:
-    """Endless answers end with an error, not with the memory."""
+async def test_stops_reading_a_body_over_the_limit() -> None:
+    """An endless answer causes an error before it fills the memory."""
 
     async def endless(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -78,8 +78,8 @@ async def test_a_body_over_the_limit_is_not_read() -> None:
             await HttpClient().request("GET", f"http://127.0.0.1:{port}/", timeout=5)
 
 
-async def test_a_silent_server_is_left_at_the_deadline() -> None:
-    """The timeout is for all of it."""
+async def test_a_silent_server_ends_at_the_deadline() -> None:
+    """The timeout is for the whole request."""
 
     async def silent(_request: web.BaseRequest) -> web.Response:
         await asyncio.Event().wait()
@@ -90,8 +90,8 @@ async def test_a_silent_server_is_left_at_the_deadline() -> None:
             await HttpClient().request("GET", f"http://127.0.0.1:{port}/", timeout=0.1)
 
 
-async def test_faults_can_be_told_apart() -> None:
-    """Refused, closed without an answer, and no such name each have their class."""
+async def test_each_fault_has_its_own_class() -> None:
+    """Callers can distinguish a refused connection, a closed connection and an unknown name."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(aiohttp.ClientConnectorError) as refused:
@@ -114,10 +114,10 @@ async def test_faults_can_be_told_apart() -> None:
 
 
 @pytest.mark.parametrize("through", ["ca_files", "SSL_CERT_FILE", "AWS_CA_BUNDLE"])
-async def test_a_private_authority_is_trusted_where_it_is_named(
+async def test_trusts_a_private_ca_that_is_configured(
     through: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An extra CA file, SSL_CERT_FILE and AWS_CA_BUNDLE all hold; without them the certificate is refused."""
+    """An extra CA file, SSL_CERT_FILE and AWS_CA_BUNDLE all work. Without them, the certificate is refused."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -133,8 +133,8 @@ async def test_a_private_authority_is_trusted_where_it_is_named(
         assert reply.status == 201
 
 
-async def test_an_authority_that_changes_holds_at_the_next_request(tmp_path: Path) -> None:
-    """What is trusted is kept between requests, but only as long as the files are the same."""
+async def test_a_changed_ca_file_takes_effect_at_the_next_request(tmp_path: Path) -> None:
+    """The TLS context is cached between requests, but only while the files are the same."""
     path = tmp_path / "ca.crt"
     trustme.CA().cert_pem.write_to_path(str(path))
     authority = trustme.CA()
@@ -150,15 +150,15 @@ async def test_an_authority_that_changes_holds_at_the_next_request(tmp_path: Pat
         assert (await client.request("GET", url, timeout=5, ca_files=[path])).status == 201
 
 
-async def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
-    """The error tells which file."""
+async def test_names_an_invalid_ca_file(tmp_path: Path) -> None:
+    """The error contains the path of the file."""
     (tmp_path / "ca.crt").write_text("not a certificate")
     with pytest.raises(CaFileError, match=r"ca\.crt"):
         await HttpClient().request("GET", "https://127.0.0.1:1/", timeout=5, ca_files=[tmp_path / "ca.crt"])
 
 
-async def test_a_unix_socket_is_spoken_to() -> None:
-    """The URL only fills the Host header."""
+async def test_connects_to_a_unix_socket() -> None:
+    """The host of the URL is only used for the Host header."""
     with tempfile.TemporaryDirectory(prefix="ra-") as directory:
         path = Path(directory, "secrets.sock")
         async with server(echo, unix=path):
@@ -166,10 +166,8 @@ async def test_a_unix_socket_is_spoken_to() -> None:
             assert reply.body == b"GET /v1/secrets "
 
 
-async def test_a_proxy_that_speaks_tls_is_trusted_like_any_server(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """By the authorities that are named, although what is asked for is plain."""
+async def test_checks_the_certificate_of_a_tls_proxy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It uses the configured CAs, even for a plain HTTP request."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -180,12 +178,12 @@ async def test_a_proxy_that_speaks_tls_is_trusted_like_any_server(
         assert (await HttpClient().request("GET", f"{ELSEWHERE}/x", timeout=5)).status == 201
 
 
-async def test_the_environments_proxy_is_used_with_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plain requests go to the proxy whole, TLS by CONNECT; both with the user name and password of its URL."""
-    seen = []
+async def test_uses_the_environments_proxy_with_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plain HTTP goes to the proxy, TLS uses CONNECT. Both send the user name and password from the proxy URL."""
+    requests = []
 
     async def proxy(request: web.BaseRequest) -> web.Response:
-        seen.append((request.method, request.raw_path, request.headers.get("Proxy-Authorization")))
+        requests.append((request.method, request.raw_path, request.headers.get("Proxy-Authorization")))
         return web.Response(status=407)
 
     async with server(proxy) as port:
@@ -195,13 +193,13 @@ async def test_the_environments_proxy_is_used_with_its_password(monkeypatch: pyt
         with pytest.raises(aiohttp.ClientHttpProxyError) as refused:
             await HttpClient().request("GET", "https://192.0.2.1/x", timeout=5)
     authorization = aiohttp.encode_basic_auth("me", "p@ss")
-    assert seen == [("GET", f"{ELSEWHERE}/x", authorization), ("CONNECT", "192.0.2.1:443", authorization)]
+    assert requests == [("GET", f"{ELSEWHERE}/x", authorization), ("CONNECT", "192.0.2.1:443", authorization)]
     assert all("p@ss" not in text and "p%40ss" not in text for text in (str(refused.value), repr(refused.value)))
 
 
 @pytest.mark.parametrize("given", ["http://me:hunter2@[oops", "socks5://me:hunter2@127.0.0.1:1", "http://me:hunter2@"])
-async def test_a_proxy_that_makes_no_sense_keeps_its_password(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the variable, not the value, nor does what it was raised from."""
+async def test_an_invalid_proxy_url_does_not_reveal_its_password(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the variable and not the value. It has no cause that could contain the value."""
     monkeypatch.setenv("HTTP_PROXY", given)
     with pytest.raises(ProxyUnusable, match="HTTP_PROXY") as fault:
         await HttpClient().request("GET", ELSEWHERE, timeout=5)
@@ -209,8 +207,8 @@ async def test_a_proxy_that_makes_no_sense_keeps_its_password(given: str, monkey
     assert "hunter2" not in str(fault.value)
 
 
-async def test_a_refusing_proxys_password_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy that is down is told by its address alone."""
+async def test_an_unreachable_proxy_does_not_reveal_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error contains only the address of the proxy."""
     monkeypatch.setenv("HTTP_PROXY", "http://me:hunter2@127.0.0.1:1")
     with pytest.raises(aiohttp.ClientProxyConnectionError) as fault:
         await HttpClient().request("GET", ELSEWHERE, timeout=5)
@@ -234,8 +232,8 @@ async def test_a_refusing_proxys_password_is_in_no_error(monkeypatch: pytest.Mon
         ("ash.example", "dash.example", False),
     ],
 )
-async def test_no_proxy(no_proxy: str, host: str, direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names, domains, addresses, networks, ports; loopback never goes through a proxy."""
+async def test_obeys_no_proxy(no_proxy: str, host: str, direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_PROXY may hold names, domains, addresses, networks and ports. Loopback never uses a proxy."""
     asked = asyncio.Event()
 
     async def proxy(_request: web.BaseRequest) -> web.Response:
@@ -252,23 +250,23 @@ async def test_no_proxy(no_proxy: str, host: str, direct: bool, monkeypatch: pyt
         assert asked.is_set() is not direct
 
 
-def test_a_token_file_gives_its_token(tmp_path: Path) -> None:
-    """White space around it is not part of it."""
+def test_reads_the_token_in_a_token_file(tmp_path: Path) -> None:
+    """White space around the token is removed."""
     (tmp_path / "token").write_text(" s3cret\n")
     assert read_token_file(tmp_path / "token").reveal() == "s3cret"
 
 
 @pytest.mark.parametrize("content", [None, b"", b" \n", b"a\nb", b"\xff", b"x" * 70000])
-def test_a_token_file_without_a_token_says_so(content: bytes | None, tmp_path: Path) -> None:
-    """Missing, empty, several lines, not text, too long: named by its path."""
+def test_reports_a_token_file_without_a_token(content: bytes | None, tmp_path: Path) -> None:
+    """The error for a missing, empty, multi-line, non-text or too long file contains its path."""
     if content is not None:
         (tmp_path / "token").write_bytes(content)
     with pytest.raises(TokenFileError, match=str(tmp_path)):
         read_token_file(tmp_path / "token")
 
 
-def test_a_token_file_is_a_file(tmp_path: Path) -> None:
-    """A FIFO does not hang the agent, a directory or a device gives nothing."""
+def test_a_token_file_must_be_a_regular_file(tmp_path: Path) -> None:
+    """A FIFO does not block the agent. A directory or a device gives an error."""
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
         with pytest.raises(TokenFileError):

@@ -1,4 +1,4 @@
-"""What keeps the process small."""
+"""Tests of what keeps the memory of the process small."""
 
 import subprocess
 import sys
@@ -33,20 +33,20 @@ print(rss() - before)
 
 
 def grown_kb(*, called: bool) -> int:
-    """By how much a process is larger after threads and large blocks have come and gone."""
+    """Return by how much a process grows after it has used threads and large blocks."""
     done = subprocess.run(
         [sys.executable, "-c", _GROWN.format(called=called)], capture_output=True, text=True, check=True, timeout=60
     )
     return int(done.stdout)
 
 
-def test_freed_memory_goes_back_to_the_system() -> None:
-    """After threads and large blocks the process is hardly larger than before them; by default it is much."""
+def test_returns_freed_memory_to_the_system() -> None:
+    """The process hardly grows. With the default settings it grows a lot."""
     assert grown_kb(called=True) < 4 << 10 < grown_kb(called=False)
 
 
-def test_the_collector_has_little_to_look_at_and_frees_what_holds_itself() -> None:
-    """What was loaded at the start is left out; a cycle that came later is freed."""
+def test_the_collector_skips_loaded_objects_and_frees_cycles() -> None:
+    """Objects from the start are skipped. A cycle that was created later is freed."""
     program = """
 import gc, weakref
 from agent.edge.memory import collect, freeze_loaded_objects

@@ -1,4 +1,4 @@
-"""Where a command looks for an agent's socket."""
+"""Tests of the places where a command looks for the socket of an agent."""
 
 import pwd
 from pathlib import Path
@@ -14,14 +14,14 @@ OF_ROOT = Path("/run/registry-agent/agent.sock")
 
 @pytest.fixture(params=["root", "ada"])
 def me(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Whoever runs the command."""
+    """The user that runs the command."""
     name = str(request.param)
     monkeypatch.setattr(paths, "user_name", lambda: name)
     return name
 
 
-def test_ones_own_name_is_no_other_place(me: str) -> None:
-    """With it an agent is found wherever it is found without; but another's than the one that was named is not."""
+def test_the_own_name_gives_the_same_places(me: str) -> None:
+    """With the own name, the places are the same as without, except for those of another user's agent."""
     places = socket_candidates(None, ENVIRON)
     assert places[0] == Path("/given/agent.sock")
     assert {Path("/session/registry-agent/agent.sock"), OF_ROOT} < set(places)
@@ -29,8 +29,8 @@ def test_ones_own_name_is_no_other_place(me: str) -> None:
     assert named == [place for place in places if me == "root" or place != OF_ROOT]
 
 
-def test_another_user_is_looked_for_wherever_that_users_agent_can_be(me: str) -> None:
-    """Its unit, its session, and where there is no session its home; nothing of who asks."""
+def test_another_user_gives_all_places_of_that_users_agent(me: str) -> None:
+    """These are its unit, its session and, without a session, its home. The current user's places are not included."""
     account = pwd.getpwnam("daemon")
     assert me != account.pw_name
     unit = Path("/run/registry-agent/daemon")
@@ -42,12 +42,12 @@ def test_another_user_is_looked_for_wherever_that_users_agent_can_be(me: str) ->
     ]
 
 
-def test_root_has_a_place_of_its_own() -> None:
-    """Whoever asks: root's agent without a unit has no session, but the system's directory."""
+def test_root_has_its_own_place() -> None:
+    """Without a unit, the agent of root uses the system's directory and not a session."""
     assert OF_ROOT in socket_candidates("root", {})
 
 
 def test_an_unknown_user_may_still_have_a_unit(me: str) -> None:
-    """The unit's name says so; there is no more to go by."""
+    """The name of the unit contains the user name. Nothing else is known about the user."""
     unit = Path("/run/registry-agent", f"nobody-{me}-knows")
     assert socket_candidates(unit.name, ENVIRON) == [unit / "agent.sock", unit / "work" / "agent.sock"]

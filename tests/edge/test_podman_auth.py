@@ -1,4 +1,4 @@
-"""Where podman, skopeo and buildah look before they look into Docker's file."""
+"""Tests of the login files that podman, skopeo and buildah use before Docker's."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 from agent.edge.podman_auth import PodmanAuthFiles
 
 
-async def test_the_files_are_read_in_podmans_order(tmp_path: Path) -> None:
-    """What is missing, broken or no file is left out."""
+async def test_reads_the_files_in_podmans_order(tmp_path: Path) -> None:
+    """Missing files, broken files and pipes are left out."""
     places = [
         tmp_path / "given.json",
         tmp_path / "run/containers/auth.json",
@@ -19,9 +19,9 @@ async def test_the_files_are_read_in_podmans_order(tmp_path: Path) -> None:
     environ = {"REGISTRY_AUTH_FILE": str(places[0]), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
     files = PodmanAuthFiles(environ, tmp_path / "home")
     assert list(await files.read()) == [str(place) for place in places]
-    seen = await files.signature()
+    before = await files.signature()
     places[0].write_text("{")
     places[1].unlink()
     os.mkfifo(places[1])
     assert list(await files.read()) == [str(places[2])]
-    assert await files.signature() != seen
+    assert await files.signature() != before

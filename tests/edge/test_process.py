@@ -1,4 +1,4 @@
-"""Child programs are started plainly, end in time, and learn nothing."""
+"""Tests of child programs: they start, end in time, and get no secret."""
 
 import asyncio
 import os
@@ -14,61 +14,61 @@ from agent.edge.process import ProcessTimeout, child_environment, run
 PATH = {"PATH": os.environ["PATH"]}
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except OSError:
         return False
 
 
-async def test_input_output_and_exit_code_come_through() -> None:
-    """What goes in on stdin comes out as the program says, with its exit code."""
+async def test_passes_input_output_and_exit_code() -> None:
+    """The program gets its stdin, and the caller gets stdout, stderr and the exit code."""
     done = await run(["sh", "-c", "cat; echo oops >&2; exit 3"], env=PATH, stdin=b"hello", timeout=10)
     assert (done.returncode, done.stdout, done.stderr) == (3, b"hello", b"oops\n")
 
 
 async def test_a_hanging_grandchild_does_not_outlive_the_deadline(tmp_path: Path) -> None:
-    """The whole group is killed, also a grandchild that holds the pipes after its parent is dead."""
+    """The whole group is killed, including a grandchild that holds the pipes after its parent has died."""
     mark = tmp_path / "pid"
     started = time.monotonic()
     with pytest.raises(ProcessTimeout):
         await run(["sh", "-c", f"sleep 600 & echo $! > {mark}; wait"], env=PATH, timeout=0.3)
     assert time.monotonic() - started < 60
     pid = int(mark.read_text())
-    while _lives(pid):
+    while _is_running(pid):
         assert time.monotonic() - started < 60
         await asyncio.sleep(0)
 
 
-async def test_a_grandchild_in_a_session_of_its_own_keeps_nobody_waiting() -> None:
-    """A daemon that a program leaves behind holds the pipes; what the program printed is given all the same."""
+async def test_does_not_wait_for_a_grandchild_in_its_own_session() -> None:
+    """A daemon that the program started holds the pipes. The output of the program is returned anyway."""
     started = time.monotonic()
     done = await run(["sh", "-c", "echo hello; setsid sleep 120 & exit 0"], env=PATH, timeout=600)
     assert (done.returncode, done.stdout) == (0, b"hello\n")
     assert time.monotonic() - started < 60
 
 
-async def test_endless_output_is_cut_and_does_not_fill_the_memory() -> None:
-    """Past the limit output is read and thrown away, so the program ends by itself."""
+async def test_discards_output_beyond_the_limit() -> None:
+    """The rest of the output is still read, so the program can finish."""
     done = await run(["sh", "-c", "head -c 3000000 /dev/zero"], env=PATH, timeout=60, limit=1000)
     assert len(done.stdout) == 1000
     assert done.returncode == 0
 
 
-async def test_a_program_that_does_not_read_its_input_is_no_fault() -> None:
-    """A closed stdin is the program's own business."""
+async def test_a_program_need_not_read_its_input() -> None:
+    """A closed stdin is not an error."""
     done = await run(["true"], env=PATH, stdin=b"x" * 1_000_000, timeout=10)
     assert done.returncode == 0
 
 
-async def test_a_program_that_is_not_there_is_an_oserror() -> None:
-    """The caller tells it from a failure of the program."""
+async def test_a_missing_program_is_an_oserror() -> None:
+    """The caller can distinguish it from a program that failed."""
     with pytest.raises(FileNotFoundError):
         await run(["/nonexistent/program"], env=PATH, timeout=1)
 
 
-def test_children_get_what_they_need_and_no_secret() -> None:
-    """Names on the list only: none that is known to hold a secret, none that leads to a prompt."""
+def test_children_get_the_variables_they_need_and_no_secret() -> None:
+    """They get only the names on the list: none holds a secret, and none leads to a prompt."""
     environ = {
         "PATH": "/bin",
         "HOME": "/home/x",
@@ -100,8 +100,8 @@ def test_children_get_what_they_need_and_no_secret() -> None:
     assert child_environment(environ).keys() == kept
 
 
-async def test_it_can_be_cancelled_at_any_moment_of_its_start(tmp_path: Path) -> None:
-    """It ends and its grandchild with it: asyncio's own start, cancelled, waits for pipes that nobody reads yet."""
+async def test_can_be_cancelled_at_any_moment_while_it_starts(tmp_path: Path) -> None:
+    """The program and its children end. A cancelled start of asyncio would wait for pipes that nobody reads yet."""
     program = tmp_path / "slow"
     program.write_text("#!/bin/sh\nexec 2>&1; sleep 7654\n")
     program.chmod(0o755)
@@ -111,20 +111,20 @@ async def test_it_can_be_cancelled_at_any_moment_of_its_start(tmp_path: Path) ->
             await asyncio.sleep(0)
         running.cancel()
         ended, _ = await asyncio.wait({running}, timeout=60)
-        assert ended, f"it hangs where it is cancelled after {turns} turns"
-    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _says(path) == b"sleep\x007654\x00"]
+        assert ended, f"hangs if it is cancelled after {turns} turns of the loop"
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _read(path) == b"sleep\x007654\x00"]
     assert left == []
 
 
-def _says(cmdline: Path) -> bytes:
+def _read(cmdline: Path) -> bytes:
     try:
         return cmdline.read_bytes()
     except OSError:
         return b""
 
 
-def test_programs_start_in_one_place() -> None:
-    """So that each of them has no terminal; only the demo, a program of its own, starts its agent itself."""
+def test_only_one_module_starts_programs() -> None:
+    """This guarantees that no child has a terminal. Only the demo, a separate program, starts its agent itself."""
     starts = re.compile(
         r"create_subprocess|Popen|subprocess\.run|posix_spawn|os\.(?:system|popen|fork|exec|spawn)|multiprocessing"
     )

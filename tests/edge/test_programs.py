@@ -1,4 +1,4 @@
-"""Programs are looked for only where nobody else could have put them."""
+"""Tests of the search for programs, which skips directories that other users can write to."""
 
 import os
 import threading
@@ -19,41 +19,43 @@ def directory(tmp_path: Path) -> Path:
     return place
 
 
-def test_a_program_is_found_in_its_directory(directory: Path) -> None:
-    """The first directory of PATH that has it."""
+def test_finds_a_program_on_path(directory: Path) -> None:
+    """It returns the program in the first directory of PATH that has it."""
     assert find_program("docker", f"/nonexistent:{directory}") == directory / "docker"
     assert find_program("aws", str(directory)) is None
 
 
-def test_a_directory_that_all_can_write_to_is_not_searched(directory: Path) -> None:
-    """Whoever can write there could have put a program of theirs."""
+def test_skips_a_directory_that_everyone_can_write_to(directory: Path) -> None:
+    """Another user could have placed a program there."""
     directory.chmod(0o777)
     assert find_program("docker", str(directory)) is None
 
 
-def test_a_program_that_all_can_write_to_is_not_run(directory: Path) -> None:
-    """The same holds for the file itself."""
+def test_skips_a_program_that_everyone_can_write_to(directory: Path) -> None:
+    """Another user could have changed the file itself."""
     (directory / "docker").chmod(0o777)
     assert find_program("docker", str(directory)) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
-def test_another_users_directory_is_not_searched(directory: Path) -> None:
-    """Neither group nor mode helps where the owner is a stranger."""
+def test_skips_a_directory_of_another_user(directory: Path) -> None:
+    """Group and mode do not matter if the owner is another user."""
     os.chown(directory, 12345, -1)
     assert find_program("docker", str(directory)) is None
 
 
-def test_relative_entries_and_unusable_files_are_passed_over(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working directory is nobody's PATH; a file without x is no program."""
+def test_skips_relative_entries_and_files_that_are_not_executable(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The working directory must never count as PATH."""
     monkeypatch.chdir(directory)
     assert find_program("docker", ".:") is None
     (directory / "docker").chmod(0o644)
     assert find_program("docker", str(directory)) is None
 
 
-async def test_a_directory_that_hangs_keeps_one_thread(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each search ends at its deadline, and the next one works once the file system answers."""
+async def test_a_hanging_directory_blocks_only_one_thread(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each search ends at its deadline. Once the file system answers, the next search works."""
     answers = threading.Event()
     access = os.access
 

@@ -1,4 +1,4 @@
-"""The agent's own look at a registry: what it follows, whose certificate it believes, and whom it blames."""
+"""Tests of the registry probe: which redirects it follows, which certificates it trusts, and what it blames."""
 
 import socket
 import ssl
@@ -25,7 +25,7 @@ CHALLENGE: Final = {"WWW-Authenticate": "Basic realm=x"}
 
 
 class Host:
-    """One host with two ports; `answers` by path, anything else is a page."""
+    """One host with two ports. `answers` holds answers by path. Any other path returns a web page."""
 
     def __init__(self) -> None:
         self.registry = Registry("")
@@ -52,51 +52,49 @@ async def host() -> AsyncIterator[Host]:
         yield host
 
 
-async def look(registry: Registry, credential: Credential | None = None) -> ProbeResult:
+async def probe(registry: Registry, credential: Credential | None = None) -> ProbeResult:
     return await RegistryClient(HttpClient(), lambda: datetime.now(UTC)).probe(registry, credential, 5.0)
 
 
 @pytest.mark.parametrize(
     "location", ["/users/sign_in", "sign_in", "http://{host}/sign_in", "http://bob:x@{host}/sign_in", "//{other}/x"]
 )
-async def test_a_page_behind_a_redirect_on_the_same_host_is_no_registry(host: Host, location: str) -> None:
-    """Docker follows it and takes the page for a yes; no credential goes along, nor a user name of the redirect."""
+async def test_a_page_behind_a_redirect_on_the_same_host_is_not_a_registry(host: Host, location: str) -> None:
+    """Docker follows it and takes the page for success. The probe sends no credential and no user name along."""
     host.redirects(location.format(host=host.registry, other=host.other))
-    seen = await look(host.registry, BOB)
-    assert (seen.status, seen.registry) == (200, False)
+    result = await probe(host.registry, BOB)
+    assert (result.status, result.registry) == (200, False)
     assert all("Authorization" not in request.headers for request in host.asked)
-    questions = RegistryRequests(HttpClient(), lambda: datetime.now(UTC))
-    assert not (await questions.ask(host.registry, RegistryRequest(), 5.0)).probe.registry, (
-        "the doctor's word is another"
-    )
+    requests = RegistryRequests(HttpClient(), lambda: datetime.now(UTC))
+    assert not (await requests.ask(host.registry, RegistryRequest(), 5.0)).probe.registry, "the doctor disagrees"
 
 
-async def test_a_registry_behind_a_redirect_is_one(host: Host) -> None:
-    """Its last answer is judged, however it is reached."""
+async def test_a_registry_behind_a_redirect_is_a_registry(host: Host) -> None:
+    """The last answer counts, however many redirects lead to it."""
     host.redirects("/v2/there")
     host.redirects(f"http://{host.registry}/v2/there/", "/v2/there")
     host.answers["/v2/there/"] = lambda: web.Response(status=401, headers=CHALLENGE)
-    seen = await look(host.registry, BOB)
-    assert (seen.status, seen.registry, seen.refused) == (401, True, False)
+    result = await probe(host.registry, BOB)
+    assert (result.status, result.registry, result.refused) == (401, True, False)
 
 
-async def test_a_redirect_to_another_host_is_not_followed(host: Host) -> None:
-    """Whatever it says, it is not the registry."""
+async def test_does_not_follow_a_redirect_to_another_host(host: Host) -> None:
+    """The answer of another host is not the answer of the registry."""
     host.redirects(f"http://localhost:{host.other.partition(':')[2]}/v2/")
-    seen = await look(host.registry)
-    assert (seen.status, seen.registry, len(host.asked)) == (302, False, 1)
+    result = await probe(host.registry)
+    assert (result.status, result.registry, len(host.asked)) == (302, False, 1)
 
 
-async def test_a_redirect_without_end_is_left(host: Host) -> None:
-    """After a few."""
+async def test_stops_following_endless_redirects(host: Host) -> None:
+    """It stops after a few."""
     host.redirects("/v2/")
-    assert (await look(host.registry)).status == 302
+    assert (await probe(host.registry)).status == 302
     assert len(host.asked) < 10
 
 
 @pytest.fixture
 async def secure() -> AsyncIterator[Host]:
-    """A registry with a certificate that nobody vouches for."""
+    """A registry with a certificate that no trusted CA has signed."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("other.example").configure_cert(context)
     host, app = Host(), web.Application()
@@ -109,33 +107,33 @@ async def secure() -> AsyncIterator[Host]:
     await server.close()
 
 
-async def test_a_redirect_from_tls_to_plain_http_is_not_followed(host: Host, secure: Host) -> None:
-    """Whoever stands in between could answer there in the registry's place."""
+async def test_does_not_follow_a_redirect_from_tls_to_plain_http(host: Host, secure: Host) -> None:
+    """A machine in between could answer instead of the registry."""
     secure.redirects(f"http://{host.registry}/v2/")
-    seen = await look(secure.registry)
-    assert (seen.status, seen.tls) == (302, True)
+    result = await probe(secure.registry)
+    assert (result.status, result.tls) == (302, True)
     assert host.asked == []
 
 
-async def test_on_loopback_any_certificate_will_do(secure: Host) -> None:
-    """As to Docker, which takes what is on this machine for insecure and tries TLS before plain HTTP all the same."""
+async def test_accepts_any_certificate_on_loopback(secure: Host) -> None:
+    """Docker treats local registries as insecure: it tries TLS without a check, and then plain HTTP."""
     for name in ("127.0.0.1", "localhost"):
         registry = Registry(f"{name}:{secure.registry.port}")
-        seen = await look(registry)
-        assert (seen.fault, seen.status, seen.tls) == (None, 401, True)
-        assert (await look(registry, BOB)).refused
+        result = await probe(registry)
+        assert (result.fault, result.status, result.tls) == (None, 401, True)
+        assert (await probe(registry, BOB)).refused
 
 
-async def test_elsewhere_a_certificate_must_hold(secure: Host) -> None:
-    """No password goes to whoever answers there."""
-    seen = await look(Registry(f"{ELSEWHERE}:{secure.registry.port}"), BOB)
-    assert (seen.fault, seen.status, seen.tls) == (Fault.TLS, None, False)
+async def test_checks_the_certificate_of_any_other_host(secure: Host) -> None:
+    """A server with a bad certificate gets no password."""
+    result = await probe(Registry(f"{ELSEWHERE}:{secure.registry.port}"), BOB)
+    assert (result.fault, result.status, result.tls) == (Fault.TLS, None, False)
     assert secure.asked == []
 
 
-async def test_plain_http_is_told_from_tls(host: Host) -> None:
-    """On loopback, where both may be spoken."""
-    assert not (await look(host.registry)).tls
+async def test_reports_plain_http(host: Host) -> None:
+    """A registry on loopback may use either TLS or plain HTTP."""
+    assert not (await probe(host.registry)).tls
 
 
 def _closed() -> int:
@@ -147,16 +145,16 @@ def _closed() -> int:
 @pytest.mark.parametrize(
     ("proxy", "why"), [("proxy.invalid:3128", "its name does not resolve"), ("127.0.0.1:{closed}", "refused")]
 )
-async def test_a_proxy_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch, proxy: str, why: str) -> None:
-    """It is no fault of the registry's name; its user name and password stay out."""
+async def test_names_a_proxy_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch, proxy: str, why: str) -> None:
+    """The message blames the proxy and not the registry's name, and hides the user name and password."""
     where = proxy.format(closed=_closed())
     for variable in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(variable, f"http://robot:open-sesame@{where}")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    seen = await look(Registry("registry.example"))
-    assert seen.fault is Fault.UNREACHABLE
-    assert f"the proxy {where} cannot be reached" in seen.detail
-    assert why in seen.detail
-    assert "robot" not in seen.detail
-    assert "sesame" not in seen.detail
+    result = await probe(Registry("registry.example"))
+    assert result.fault is Fault.UNREACHABLE
+    assert f"the proxy {where} cannot be reached" in result.detail
+    assert why in result.detail
+    assert "robot" not in result.detail
+    assert "sesame" not in result.detail

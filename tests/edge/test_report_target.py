@@ -1,4 +1,4 @@
-"""One push, and how its failures are told."""
+"""Tests of one status push, and of how its failures are reported."""
 
 import asyncio
 import socket
@@ -18,15 +18,15 @@ from tests.problems import raises_problem
 
 @dataclass
 class Dashboard:
-    """Answers each push with `status`, or not at all."""
+    """Answers each push with `status`, or never if it is None."""
 
     status: int | None = 204
-    seen: list[tuple[str, str, str | None, bytes]] = field(default_factory=list)
+    received: list[tuple[str, str, str | None, bytes]] = field(default_factory=list)
     port: int = 0
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         token = request.headers.get("Authorization")
-        self.seen.append((request.method, request.path_qs, token, await request.read()))
+        self.received.append((request.method, request.path_qs, token, await request.read()))
         if self.status is None:
             await asyncio.Event().wait()
         return web.Response(status=self.status or 0, headers={"Location": "/elsewhere"})
@@ -51,13 +51,13 @@ def target() -> ReportTarget:
     return ReportTarget(HttpClient(), timeout_s=0.3)
 
 
-async def test_the_document_goes_out_with_the_token(tmp_path: Path) -> None:
-    """A POST with the file's token as bearer; any 2xx is success."""
+async def test_sends_the_document_with_the_token(tmp_path: Path) -> None:
+    """It is a POST with the token of the file as bearer token. Any 2xx is success."""
     (tmp_path / "token").write_text("s3cret\n")
     for status in (200, 202, 204):
         async with dashboard(status) as board:
             await target().send(f"{board.url}?key=1", tmp_path / "token", b"{}")
-            assert board.seen == [("POST", "/in?key=1", "Bearer s3cret", b"{}")]
+            assert board.received == [("POST", "/in?key=1", "Bearer s3cret", b"{}")]
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ async def test_the_document_goes_out_with_the_token(tmp_path: Path) -> None:
     ],
 )
 async def test_anything_but_2xx_is_a_failure(status: int | None, words: str) -> None:
-    """The message says what came, once; a redirect is not followed."""
+    """The message shows the answer. A redirect is not followed, and the push is not repeated."""
     async with dashboard(status) as board:
         with raises_problem(ReportFailed, match=words):
             await target().send(board.url, None, b"{}")
-        assert len(board.seen) == 1
+        assert len(board.received) == 1
 
 
-async def test_an_unreachable_address_is_told_by_its_fault() -> None:
-    """Refused, and a name that does not resolve."""
+async def test_reports_why_a_target_is_unreachable() -> None:
+    """A refused connection, and a name that does not resolve."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with raises_problem(ReportFailed, match="connection refused"):
@@ -87,8 +87,8 @@ async def test_an_unreachable_address_is_told_by_its_fault() -> None:
         await ReportTarget(HttpClient()).send("https://no-such-host.invalid/", None, b"{}")
 
 
-async def test_no_secret_of_the_url_is_told() -> None:
-    """Subject and message bear neither its user name nor its query."""
+async def test_never_shows_a_secret_of_the_url() -> None:
+    """Subject and message contain neither the user name nor the query."""
     async with dashboard(500) as board:
         url = f"http://me:hunter2@127.0.0.1:{board.port}/in?key=hunter3"
         with raises_problem(ReportFailed) as failed:
@@ -97,12 +97,12 @@ async def test_no_secret_of_the_url_is_told() -> None:
         assert "hunter" not in failed.value.message
 
 
-async def test_a_token_goes_nowhere_in_the_clear(tmp_path: Path) -> None:
-    """Plain http to another machine is refused before anything is sent; so is a token that cannot be read."""
+async def test_never_sends_a_token_in_plain_text(tmp_path: Path) -> None:
+    """Plain http to another machine fails before anything is sent. So does a token that cannot be read."""
     (tmp_path / "token").write_text("s3cret\n")
     with raises_problem(ReportFailed, match="not sent over plain http"):
         await target().send("http://192.0.2.1/in", tmp_path / "token", b"{}")
     async with dashboard() as board:
         with raises_problem(ReportFailed, match=r"token file .*missing cannot be read"):
             await target().send(board.url, tmp_path / "missing", b"{}")
-        assert board.seen == []
+        assert board.received == []

@@ -1,4 +1,4 @@
-"""Whether the directory that the unit lets the agent write is still that one."""
+"""Tests that detect a lost writable mount in the sandbox of the systemd unit."""
 
 import shutil
 import subprocess
@@ -10,8 +10,8 @@ from agent.edge.sandbox import Sandbox
 from tests.rig.needs import need
 
 
-def test_where_the_agent_may_write_nothing_is_lost(tmp_path: Path) -> None:
-    """Without a sandbox a directory may come and go."""
+def test_nothing_is_lost_if_the_agent_can_write(tmp_path: Path) -> None:
+    """Without a sandbox, a directory may be removed and created again."""
     directory = tmp_path / ".docker"
     assert not Sandbox(directory).is_lost()
     directory.mkdir()
@@ -22,8 +22,8 @@ def test_where_the_agent_may_write_nothing_is_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("comes_back", [False, True])
-def test_a_directory_below_a_read_only_home_is_lost_when_it_is_another_one(tmp_path: Path, comes_back: bool) -> None:
-    """Also if somebody made it anew: the mount by which it could be written went with the old one."""
+def test_a_replaced_directory_in_a_read_only_home_is_lost(tmp_path: Path, comes_back: bool) -> None:
+    """It is lost even if it was created again, because the writable mount went with the old directory."""
     need("mount", "umount")
     home = tmp_path / "home"
     home.mkdir()

@@ -1,4 +1,4 @@
-"""Directories of secrets, on a real file system."""
+"""Tests of secret directories, on a real file system."""
 
 import json
 import os
@@ -23,17 +23,17 @@ def document(name: str, hostname: str = "ghcr.io") -> str:
 
 
 def names(directory: Path) -> list[str]:
-    return [secret.name for reading in read(directory).values() for secret in reading.secrets]
+    return [secret.name for result in read(directory).values() for secret in result.secrets]
 
 
 def faults(directory: Path) -> dict[str, str]:
-    """The message by subject, without the directory's own path."""
-    problems = [problem for reading in read(directory).values() for problem in reading.problems]
+    """Return the messages by subject, without the path of the directory."""
+    problems = [problem for result in read(directory).values() for problem in result.problems]
     return {p.subject.removeprefix(f"{directory}/"): p.message.removeprefix(f"{directory}/") for p in problems}
 
 
-def test_every_kind_of_file_is_read(tmp_path: Path) -> None:
-    """Files that end in .json, Kubernetes' .dockerconfigjson, and subdirectories; nothing else."""
+def test_reads_every_kind_of_file(tmp_path: Path) -> None:
+    """It reads files that end in .json, Kubernetes' .dockerconfigjson and subdirectories, and nothing else."""
     (tmp_path / "one.json").write_text(document("one"))
     (tmp_path / ".dockerconfigjson").write_text('{"auths": {"quay.io": {"username": "u", "password": "p"}}}')
     (tmp_path / "team").mkdir()
@@ -46,8 +46,8 @@ def test_every_kind_of_file_is_read(tmp_path: Path) -> None:
     assert faults(tmp_path) == {}
 
 
-def test_a_directory_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    """And its coming is a change."""
+def test_a_missing_directory_is_empty(tmp_path: Path) -> None:
+    """Creating it later changes the signature."""
     directory = tmp_path / "later"
     assert read(directory) == {}
     before = signature(directory)
@@ -56,8 +56,8 @@ def test_a_directory_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert signature(directory) != before
 
 
-def test_a_kubernetes_mount_is_followed_when_it_swaps(tmp_path: Path) -> None:
-    """Files are links through `..data`, which is replaced whole; each secret is read once."""
+def test_follows_a_kubernetes_mount_when_it_swaps(tmp_path: Path) -> None:
+    """The files are links through `..data`, which Kubernetes replaces as a whole. Each secret is read once."""
     for version in ("first", "later"):
         (tmp_path / f"..{version}").mkdir()
         (tmp_path / f"..{version}" / "ghcr.json").write_text(document(version))
@@ -76,16 +76,16 @@ def test_a_kubernetes_mount_is_followed_when_it_swaps(tmp_path: Path) -> None:
     [
         (os.mkfifo, "bad.json is not a regular file"),
         (lambda path: path.symlink_to("/dev/zero"), "bad.json is not a regular file"),
-        (lambda path: path.symlink_to(path), "bad.json is a loop of links"),
-        (lambda path: path.symlink_to("gone"), "bad.json leads nowhere: it is a dangling link"),
+        (lambda path: path.symlink_to(path), "bad.json is a loop of symbolic links"),
+        (lambda path: path.symlink_to("gone"), "bad.json is a broken symbolic link"),
         (lambda path: path.write_bytes(b" " * (LARGEST + 1)), "bad.json is larger than 1 MiB"),
         (lambda path: path.write_bytes(b'"\xff"'), "bad.json is not UTF-8 (byte 1)"),
         (lambda path: path.write_text(document("bad")[:-3]), "bad.json is not JSON (line 1, column 71)"),
         (lambda path: path.write_text(""), "bad.json is empty"),
     ],
 )
-def test_a_file_of_no_use_costs_only_itself(tmp_path: Path, make: Callable[[Path], object], fault: str) -> None:
-    """It is named with its cause, at once: nobody waits for a FIFO's writer."""
+def test_a_bad_file_does_not_affect_the_others(tmp_path: Path, make: Callable[[Path], object], fault: str) -> None:
+    """The problem names the file and the cause at once. Reading never waits for the writer of a FIFO."""
     (tmp_path / "good.json").write_text(document("good"))
     make(tmp_path / "bad.json")
     assert names(tmp_path) == ["good"]
@@ -93,15 +93,15 @@ def test_a_file_of_no_use_costs_only_itself(tmp_path: Path, make: Callable[[Path
     assert read(tmp_path)[str(tmp_path / "bad.json")].failed
 
 
-def test_a_socket_is_not_opened(tmp_path: Path) -> None:
-    """It is no regular file either."""
+def test_does_not_open_a_socket(tmp_path: Path) -> None:
+    """A socket is not a regular file either."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "bad.json"))
         assert faults(tmp_path) == {"bad.json": "bad.json is not a regular file"}
 
 
-def test_a_subdirectory_s_bad_field_is_named(tmp_path: Path) -> None:
-    """A FIFO among its files does not hang it."""
+def test_names_the_bad_field_of_a_subdirectory(tmp_path: Path) -> None:
+    """A FIFO among the files does not block the reader."""
     (tmp_path / "team.example").mkdir()
     (tmp_path / "team.example" / "hostname").write_text("ghcr.io")
     os.mkfifo(tmp_path / "team.example" / "password")
@@ -109,21 +109,21 @@ def test_a_subdirectory_s_bad_field_is_named(tmp_path: Path) -> None:
 
 
 def test_a_loop_of_directories_ends(tmp_path: Path) -> None:
-    """A link to its own directory is no secret."""
+    """A link to its own directory is not a secret."""
     (tmp_path / "self").symlink_to(tmp_path)
     (tmp_path / "one.json").write_text(document("one"))
     assert names(tmp_path) == ["one"]
     assert signature(tmp_path) == signature(tmp_path)
 
 
-def test_a_file_name_that_is_no_text_does_no_harm(tmp_path: Path) -> None:
-    """Its secrets have names that can be shown."""
+def test_a_file_name_that_is_not_utf_8_does_no_harm(tmp_path: Path) -> None:
+    """The names of its secrets can still be shown."""
     path = os.fsencode(tmp_path) + b"/\xff\n.json"
     with open(path, "w") as file:  # noqa: PTH123 - a path of bytes
         file.write('{"auths": {"quay.io": {"username": "u", "password": "p"}, "x y": {}}}')
-    (reading,) = read(tmp_path).values()
-    assert [secret.name.encode() for secret in reading.secrets] == [b"-quay.io"]
-    assert all(problem.subject.encode() and problem.message.encode() for problem in reading.problems)
+    (result,) = read(tmp_path).values()
+    assert [secret.name.encode() for secret in result.secrets] == [b"-quay.io"]
+    assert all(problem.subject.encode() and problem.message.encode() for problem in result.problems)
 
 
 def write_in_place(path: Path) -> None:
@@ -135,14 +135,14 @@ def write_in_place(path: Path) -> None:
 
 
 def replace(path: Path) -> None:
-    beside = path.with_name("beside")
-    beside.write_text(document("two"))
-    beside.rename(path)
+    temporary = path.with_name("temporary")
+    temporary.write_text(document("two"))
+    temporary.rename(path)
 
 
 @pytest.mark.parametrize("change", [write_in_place, replace, Path.unlink, Path.touch])
 def test_any_change_changes_the_signature(tmp_path: Path, change: Callable[[Path], object]) -> None:
-    """In a subdirectory too, with the same size and a modification time set back; reading changes nothing."""
+    """Also in a subdirectory, with the same size and an old modification time. Reading changes nothing."""
     (tmp_path / "team").mkdir()
     for path in (tmp_path / "one.json", tmp_path / "team" / "password"):
         path.write_text(document("one"))
@@ -154,11 +154,11 @@ def test_any_change_changes_the_signature(tmp_path: Path, change: Callable[[Path
         assert signature(tmp_path) != before
 
 
-def test_what_is_no_directory_is_unavailable(tmp_path: Path) -> None:
-    """A file in its place, or a loop of links, is told; it is not an empty source."""
+def test_a_path_that_is_not_a_directory_is_unavailable(tmp_path: Path) -> None:
+    """A file or a loop of links is a problem, and not an empty source."""
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
-    for name, words in {"file": "is not a directory", "loop": "is a loop of links"}.items():
+    for name, words in {"file": "is not a directory", "loop": "is a loop of symbolic links"}.items():
         for look in (read, signature):
             with raises_problem(SecretsUnavailable, match=words) as caught:
                 look(tmp_path / name)
@@ -172,8 +172,8 @@ from agent.edge.secret_files import read, signature
 from agent.model.problem import ProblemError
 if os.getuid() == 0:
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
-for reading in read(Path(sys.argv[1])).values():
-    print(*(problem.message for problem in reading.problems))
+for result in read(Path(sys.argv[1])).values():
+    print(*(problem.message for problem in result.problems))
 for look, directory in ((signature, sys.argv[2]), (read, sys.argv[3])):
     try:
         look(Path(directory))
@@ -182,10 +182,9 @@ for look, directory in ((signature, sys.argv[2]), (read, sys.argv[3])):
 """
 
 
-def test_what_may_not_be_read_is_told() -> None:
-    """A file is a bad secret; a directory that cannot be listed, or entered (r without x), an unavailable source."""
-    # Root may read all, so another user tries.
-    # Not in tmp_path, whose parents other users may not enter.
+def test_reports_missing_read_permissions() -> None:
+    """An unreadable file is a bad secret. A directory that cannot be listed or entered is an unavailable source."""
+    # Root may read everything, so another user reads. Other users cannot enter the parents of tmp_path.
     directory = Path("/tmp") / f"registry-agent-test-{os.getpid()}"  # noqa: S108 - removed below
     closed, denied, hidden = directory / "closed", directory / "denied.json", directory / "hidden.dir"
     listed = directory / ".listed"

@@ -1,4 +1,4 @@
-"""Secrets from an address, asked of real servers."""
+"""Tests of fetching secrets from a URL, with real servers."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ async def server(answer: Answer, tls: ssl.SSLContext | None = None, unix: Path |
     await runner.cleanup()
 
 
-def says(body: str | bytes, status: int = 200, **headers: str) -> Answer:
+def replying(body: str | bytes, status: int = 200, **headers: str) -> Answer:
     async def answer(_request: web.BaseRequest) -> web.Response:
         return web.Response(status=status, body=body, headers=headers)
 
@@ -54,8 +54,8 @@ async def fault(url: str, token_file: Path | None = None) -> SecretsUnavailable:
     return caught.value
 
 
-async def test_all_secrets_and_whether_they_changed(tmp_path: Path) -> None:
-    """The bearer token is the file's content, and what bore an ETag is asked for only if it changed."""
+async def test_fetches_all_secrets_and_notices_no_change(tmp_path: Path) -> None:
+    """The bearer token is the content of the file. After an answer with an ETag, the request is conditional."""
     asked: list[tuple[str, str | None, str | None]] = []
 
     async def answer(request: web.BaseRequest) -> web.Response:
@@ -78,38 +78,41 @@ async def test_all_secrets_and_whether_they_changed(tmp_path: Path) -> None:
     assert asked == [("/secrets?team=1", "Bearer s3cret", etag) for etag in (None, '"7"')]
 
 
-async def test_a_unix_socket_is_asked_for_v1_secrets(tmp_path: Path) -> None:
-    """Without a token file no Authorization is sent."""
+async def test_requests_v1_secrets_on_a_unix_socket(tmp_path: Path) -> None:
+    """Without a token file, the request has no Authorization header."""
 
     async def answer(request: web.BaseRequest) -> web.Response:
         right = request.path_qs == "/v1/secrets" and "Authorization" not in request.headers
         return web.json_response({"secrets": [ONE]}, status=200 if right else 500)
 
     async with server(answer, unix=tmp_path / "s.sock") as url:
-        reading = (await SecretUrl(HttpClient()).fetch(url, None, None)).parsed
-    assert reading is not None
-    assert [secret.subject for secret in reading.secrets] == [f"{url}#one"]
+        parsed = (await SecretUrl(HttpClient()).fetch(url, None, None)).parsed
+    assert parsed is not None
+    assert [secret.subject for secret in parsed.secrets] == [f"{url}#one"]
 
 
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (says("", 302, Location="http://localhost:1/"), "redirects elsewhere (status 302), which is not followed"),
-        (says("", 401), "refused secrets.token_file's token (status 401)"),
-        (says("", 403), "refused secrets.token_file's token (status 403)"),
-        (says("", 404), "answered with status 404"),
-        (says("", 304), "answered with status 304"),
-        (says("hunter2", 503), "answered with status 503"),
-        (says("<html>hunter2"), "is not JSON (line 1, column 1)"),
-        (says(""), "is empty"),
-        (says(b"\xff"), "not UTF-8"),
-        (says("[]"), 'not of the form {"secrets": [...]}'),
-        (says('{"secrets": {"a": "hunter2"}}'), 'not of the form {"secrets": [...]}'),
-        (says(b" " * (4 * 1024 * 1024 + 1)), "answered more than 4 MiB"),
+        (
+            replying("", 302, Location="http://localhost:1/"),
+            "answered with a redirect (status 302), and redirects are not followed",
+        ),
+        (replying("", 401), "rejected the token in secrets.token_file (status 401)"),
+        (replying("", 403), "rejected the token in secrets.token_file (status 403)"),
+        (replying("", 404), "answered with status 404"),
+        (replying("", 304), "answered with status 304"),
+        (replying("hunter2", 503), "answered with status 503"),
+        (replying("<html>hunter2"), "is not JSON (line 1, column 1)"),
+        (replying(""), "is empty"),
+        (replying(b"\xff"), "not UTF-8"),
+        (replying("[]"), 'not of the form {"secrets": [...]}'),
+        (replying('{"secrets": {"a": "hunter2"}}'), 'not of the form {"secrets": [...]}'),
+        (replying(b" " * (4 * 1024 * 1024 + 1)), "sent more than 4 MiB"),
     ],
 )
-async def test_an_answer_of_no_use_is_told_in_words(answer: Answer, words: str) -> None:
-    """Its subject is the address without its query; the content is not quoted."""
+async def test_reports_an_unusable_answer(answer: Answer, words: str) -> None:
+    """The subject is the URL without its query. The message does not quote the answer."""
     async with server(answer) as url:
         problem = await fault(url)
     assert words in problem.message
@@ -118,8 +121,8 @@ async def test_an_answer_of_no_use_is_told_in_words(answer: Answer, words: str) 
     assert "team=1" not in problem.message
 
 
-async def test_nobody_there_is_told(tmp_path: Path) -> None:
-    """A name that does not resolve, a port that nobody listens on, a socket that is not there."""
+async def test_reports_an_unreachable_server(tmp_path: Path) -> None:
+    """A name that does not resolve, a closed port, and a socket that does not exist."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     assert "does not resolve" in (await fault("https://secrets.invalid/")).message
@@ -127,8 +130,8 @@ async def test_nobody_there_is_told(tmp_path: Path) -> None:
     assert (await fault(f"unix:{tmp_path}/s.sock")).message.startswith(f"unix:{tmp_path}/s.sock cannot be reached")
 
 
-async def test_a_hang_up_is_told() -> None:
-    """The connection closes without an answer."""
+async def test_reports_a_closed_connection() -> None:
+    """The server closes the connection without an answer."""
     server_ = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     async with server_:
         port = server_.sockets[0].getsockname()[1]
@@ -136,8 +139,8 @@ async def test_a_hang_up_is_told() -> None:
     assert "closed the connection without an answer" in problem.message
 
 
-async def test_a_proxy_that_lets_nobody_through_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the proxy, with its status or the system's word, and without its password."""
+async def test_reports_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the proxy and its status or the system error, and not its password."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -150,40 +153,40 @@ async def test_a_proxy_that_lets_nobody_through_is_told(monkeypatch: pytest.Monk
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:hunter2@127.0.0.1:{port}")
         refused = (await fault("https://secrets.example/")).message
     gone = (await fault("https://secrets.example/")).message
-    assert refused.endswith("cannot be asked: the proxy answered with status 407")
-    assert gone.endswith("cannot be asked: no connection to the proxy: connection refused")
+    assert refused.endswith("cannot be reached: the proxy answered with status 407")
+    assert gone.endswith("cannot be reached: no connection to the proxy: connection refused")
 
 
-async def test_silence_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten seconds, here shortened."""
+async def test_a_silent_server_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is ten seconds, shortened here."""
     monkeypatch.setattr(secret_url, "_DEADLINE_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         problem = await fault(f"http://127.0.0.1:{silent.getsockname()[1]}/")
     assert "did not answer" in problem.message
 
 
-async def test_a_strange_certificate_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With the right CA the same server answers; one that speaks no TLS is told too."""
+async def test_reports_an_untrusted_certificate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the right CA, the same server answers. A server without TLS is reported too."""
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
-    async with server(says(json.dumps({"secrets": [ONE]})), tls=context) as url:
-        assert "certificate that does not hold: unable to get local issuer" in (await fault(url)).message
+    async with server(replying(json.dumps({"secrets": [ONE]})), tls=context) as url:
+        assert "invalid certificate: unable to get local issuer" in (await fault(url)).message
         authority.cert_pem.write_to_path(tmp_path / "ca.pem")
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
         assert (await SecretUrl(HttpClient()).fetch(url, None, None)).parsed is not None
-    async with server(says("")) as plain:
+    async with server(replying("")) as plain:
         assert "TLS" in (await fault(plain.replace("http:", "https:"))).message
 
 
-async def test_a_token_file_of_no_use_is_told_before_anybody_is_asked(tmp_path: Path) -> None:
-    """The address is not sent a request without its token."""
+async def test_reports_a_bad_token_file_before_any_request(tmp_path: Path) -> None:
+    """The agent never sends a request without its token."""
     problem = await fault("http://127.0.0.1:1/", tmp_path / "token")
     assert str(tmp_path / "token") in problem.message
     assert "secrets.token_file" in problem.hint
 
 
-def test_an_address_is_shown_without_what_may_be_secret() -> None:
-    """User name, query and fragment go; a socket is shown as it is."""
+def test_shows_a_url_without_its_secrets() -> None:
+    """User name, query and fragment are removed. The path of a socket is shown as it is."""
     assert without_secrets("https://bob:hunter2@h.example:8/a?sig=hunter2#hunter2") == "https://h.example:8/a"
     assert without_secrets("unix:/run/s.sock") == "unix:/run/s.sock"

@@ -1,4 +1,4 @@
-"""The state directory."""
+"""Tests of the file in the state directory."""
 
 import shutil
 import stat
@@ -27,7 +27,7 @@ async def filled(directory: Path | None, docker: Path = DOCKER) -> StateFile:
     return state_file
 
 
-async def test_what_is_known_outlives_a_restart(tmp_path: Path) -> None:
+async def test_the_state_survives_a_restart(tmp_path: Path) -> None:
     before = await filled(tmp_path / "state")
     after = StateFile(tmp_path / "state", DOCKER)
     assert after.fault is None
@@ -39,7 +39,7 @@ async def test_what_is_known_outlives_a_restart(tmp_path: Path) -> None:
     assert after.fingerprint("a", "bc") != after.fingerprint("ab", "c")
 
 
-async def test_the_file_is_the_users_alone_and_tells_no_secret(tmp_path: Path) -> None:
+async def test_the_file_is_private_and_contains_no_secret(tmp_path: Path) -> None:
     await filled(tmp_path / "state")
     path = tmp_path / "state" / "state.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -49,12 +49,12 @@ async def test_the_file_is_the_users_alone_and_tells_no_secret(tmp_path: Path) -
 
 
 async def test_two_state_directories_have_different_hashes(tmp_path: Path) -> None:
-    """The key is drawn: the hash of a known password tells nothing."""
+    """The key is random, so the hash of a known password reveals nothing."""
     one, other = await filled(tmp_path / "one"), await filled(tmp_path / "other")
     assert one.digest("ghcr.io", LOGIN) != other.digest("ghcr.io", LOGIN)
 
 
-async def test_what_is_forgotten_stays_forgotten(tmp_path: Path) -> None:
+async def test_removed_entries_stay_removed(tmp_path: Path) -> None:
     state_file = await filled(tmp_path)
     state_file.set_entry("ghcr.io", None)
     state_file.set_entry("ghcr.io", None)
@@ -65,8 +65,8 @@ async def test_what_is_forgotten_stays_forgotten(tmp_path: Path) -> None:
     assert after.rejection("ghcr.io") is None
 
 
-async def test_a_first_start_is_told_from_a_later_one(tmp_path: Path) -> None:
-    """Nobody has looked yet, until somebody did, also when there was nothing to see."""
+async def test_distinguishes_the_first_start_from_later_ones(tmp_path: Path) -> None:
+    """`preexisting` is None until the agent has looked once, even if it found nothing."""
     state_file = StateFile(tmp_path, DOCKER)
     assert state_file.preexisting is None
     state_file.set_preexisting({})
@@ -74,8 +74,8 @@ async def test_a_first_start_is_told_from_a_later_one(tmp_path: Path) -> None:
     assert StateFile(tmp_path, DOCKER).preexisting == {}
 
 
-async def test_another_docker_configuration_starts_afresh(tmp_path: Path) -> None:
-    """What is ours in one says nothing of another; who said no, said it anyway."""
+async def test_another_docker_configuration_starts_empty(tmp_path: Path) -> None:
+    """The entries belong to one configuration. The rejections are valid for all."""
     await filled(tmp_path)
     other = StateFile(tmp_path, Path("/elsewhere"))
     assert other.entries() == {}
@@ -84,8 +84,8 @@ async def test_another_docker_configuration_starts_afresh(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"version": 2}', "\0\0\0"])
-async def test_a_damaged_file_makes_every_login_a_persons(tmp_path: Path, text: str) -> None:
-    """It is no first start, so nothing may be replaced; and the next change mends the file."""
+async def test_after_a_damaged_file_every_login_counts_as_a_persons(tmp_path: Path, text: str) -> None:
+    """It is not a first start, so the agent must not replace anything. The next change repairs the file."""
     (tmp_path / "state.json").write_text(text)
     state_file = StateFile(tmp_path, DOCKER)
     assert state_file.fault is not None
@@ -98,8 +98,8 @@ async def test_a_damaged_file_makes_every_login_a_persons(tmp_path: Path, text: 
 
 
 @pytest.mark.parametrize("place", ["none", "file in the way"])
-async def test_without_a_directory_it_works_in_memory(tmp_path: Path, place: str) -> None:
-    """The agent runs without a state directory too, and says why it has none."""
+async def test_works_in_memory_without_a_directory(tmp_path: Path, place: str) -> None:
+    """The agent also runs without a state directory, and reports why it has none."""
     (tmp_path / "file").touch()
     state_file = StateFile({"none": None, "file in the way": tmp_path / "file" / "state"}[place], DOCKER)
     state_file.set_rejection("ghcr.io", REFUSED)
@@ -108,8 +108,8 @@ async def test_without_a_directory_it_works_in_memory(tmp_path: Path, place: str
     assert state_file.fault
 
 
-async def test_a_directory_that_went_is_made_again(tmp_path: Path) -> None:
-    """Or the next start would count as the first, and replace a person's login."""
+async def test_creates_a_removed_directory_again(tmp_path: Path) -> None:
+    """Otherwise the next start would count as the first, and replace a person's login."""
     state_file = StateFile(tmp_path / "state", DOCKER)
     state_file.set_preexisting({})
     await state_file.flush()

@@ -1,4 +1,4 @@
-"""systemd's side of the process, with a real datagram socket and a real inherited one."""
+"""Tests of the interface to systemd, with a real datagram socket and a real inherited socket."""
 
 import os
 import socket
@@ -9,8 +9,8 @@ from pathlib import Path
 from agent.edge.systemd import Systemd
 
 
-def test_notifications_arrive_whole_and_on_one_line_each(tmp_path: Path) -> None:
-    """A line break in a status would be another field."""
+def test_each_notification_is_one_line(tmp_path: Path) -> None:
+    """A line break in a status would start another field."""
     address = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(address))
@@ -23,23 +23,23 @@ def test_notifications_arrive_whole_and_on_one_line_each(tmp_path: Path) -> None
     systemd.notify(STOPPING="1")
 
 
-def test_without_systemd_nothing_happens() -> None:
-    """No variable, no fault."""
+def test_has_no_effect_without_systemd() -> None:
+    """Missing variables are not an error."""
     systemd = Systemd({})
     systemd.notify(READY="1")
     assert systemd.watchdog_s is None
     assert systemd.inherited_socket() is None
 
 
-def test_another_process_watchdog_and_sockets_are_not_ours() -> None:
-    """The variables may be inherited from a parent whom they were meant for."""
+def test_ignores_the_watchdog_and_sockets_of_another_process() -> None:
+    """The variables may be meant for the parent process, and only inherited."""
     systemd = Systemd({"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1", "LISTEN_PID": "1", "LISTEN_FDS": "1"})
     assert systemd.watchdog_s is None
     assert systemd.inherited_socket() is None
 
 
-def test_an_inherited_socket_is_taken(tmp_path: Path) -> None:
-    """The socket unit's listening socket, as file descriptor 3."""
+def test_uses_an_inherited_socket(tmp_path: Path) -> None:
+    """It is the listening socket of the socket unit, as file descriptor 3."""
     path = tmp_path / "agent.sock"
     code = (
         "import os\nfrom agent.edge.systemd import Systemd\n"

@@ -1,4 +1,4 @@
-"""The threads that do what may block."""
+"""Tests of the worker threads for blocking calls."""
 
 import threading
 import time
@@ -8,20 +8,20 @@ import pytest
 from agent.edge.threads import WorkerThreads
 
 
-def test_a_machine_without_room_for_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is asked then is done by the threads that are there; without any it is refused."""
+def test_works_if_no_further_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The existing threads do the work. Without any thread, `submit` fails."""
     with WorkerThreads(2, "busy") as busy, WorkerThreads(2, "none") as none:
-        begun, release = threading.Event(), threading.Event()
+        started, release = threading.Event(), threading.Event()
 
         def first() -> bool:
-            begun.set()
+            started.set()
             return release.wait(30)
 
         occupied = busy.submit(first)
-        assert begun.wait(30)
+        assert started.wait(30)
 
         def full(_thread: threading.Thread) -> None:
-            raise RuntimeError("can't start new thread")  # as CPython says it where clone(2) fails
+            raise RuntimeError("can't start new thread")  # the error of CPython if clone(2) fails
 
         monkeypatch.setattr(threading.Thread, "start", full)
         later = busy.submit(lambda: "done")
@@ -32,8 +32,8 @@ def test_a_machine_without_room_for_threads(monkeypatch: pytest.MonkeyPatch) -> 
         assert later.result(30) == "done"
 
 
-def test_threads_that_have_nothing_to_do_end() -> None:
-    """After a crowd of calls no thread is left; without that the most there ever was would stay for good."""
+def test_idle_threads_end() -> None:
+    """After many calls at once, no thread is left. The standard pool would keep all of them."""
     with WorkerThreads(8, "crowd", idle_s=0.05) as crowd:
         together = threading.Barrier(8, timeout=30)
         calls = [crowd.submit(together.wait) for _ in range(8)]
@@ -45,8 +45,8 @@ def test_threads_that_have_nothing_to_do_end() -> None:
         assert crowd.submit(lambda: "one more").result(30) == "one more"
 
 
-def test_calls_one_after_the_other_need_one_thread() -> None:
-    """The thread that rests shortest works next, so that the others come to their end."""
+def test_sequential_calls_use_one_thread() -> None:
+    """The thread that became idle last works next, so that the others end."""
     with WorkerThreads(8, "line") as line:
         together = threading.Barrier(3, timeout=30)
         for call in [line.submit(together.wait) for _ in range(3)]:
@@ -56,12 +56,12 @@ def test_calls_one_after_the_other_need_one_thread() -> None:
             names.add(line.submit(lambda: threading.current_thread().name).result(30))
             end = time.monotonic() + 30
             while len(line._idle) < 3:
-                assert time.monotonic() < end, "a thread does not come to rest"
+                assert time.monotonic() < end, "a thread does not become idle"
         assert len(names) == 1
 
 
-def test_an_error_reaches_who_waits() -> None:
-    """Whatever a call raises belongs to its caller, and the thread goes on."""
+def test_an_error_reaches_the_caller() -> None:
+    """The caller gets whatever the call raises, and the thread continues."""
     with WorkerThreads(1, "wrong") as wrong:
         with pytest.raises(ZeroDivisionError):
             wrong.submit(lambda: 1 // 0).result(30)

@@ -1,4 +1,4 @@
-"""A program for tests that need other rights or a mount of their own: puts one login into DIR/config.json."""
+"""Puts one login into DIR/config.json. For tests that need another user or their own mounts."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ def _put(key: str, entry: Entry) -> Callable[[Document], Document]:
 
 
 async def main(directory: str, key: str, password: str, times: str = "1") -> None:
-    """Write `times` passwords one after the other; print `written`, or the problem's code and message."""
+    """Write `times` passwords one after the other. Print `written`, or the code and message of the problem."""
     config = DockerConfigFile(Path(directory))
     try:
         for number in range(int(times)):

@@ -441,7 +441,7 @@ async def test_a_file_that_cannot_be_written_does_not_matter_to_a_helper(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "not on the PATH"),
+        (None, "not on the agent's PATH"),
         ("#!/bin/sh\nsleep 100\n", "did not end within"),
         (
             "#!/bin/sh\n[ $1 = get ] && echo credentials not found in native keychain\necho not implemented; exit 1\n",
@@ -451,7 +451,7 @@ async def test_a_file_that_cannot_be_written_does_not_matter_to_a_helper(
             "#!/bin/sh\n[ $1 = store ] && exit 0\necho credentials not found in native keychain; exit 1\n",
             "said that it stored, but has no login",
         ),
-        ("#!/bin/sh\necho gibberish\n", "an answer that is no login"),
+        ("#!/bin/sh\necho gibberish\n", "something that is not a login"),
     ],
     ids=["missing", "hanging", "cannot store", "lying", "garbage"],
 )

@@ -223,8 +223,8 @@ async def test_a_dead_machine_is_described_within_a_minute(machine: Machine) -> 
     files = unpacked((machine.here / "out.tar.gz").read_bytes())
     manifest = files["MANIFEST.txt"].decode()
     assert done.code == 0
-    assert re.search(r"status\.json +(the agent gives no answer|it was not had)", manifest)
-    assert re.search(r"journal\.jsonl +journalctl does not end", manifest)
+    assert re.search(r"status\.json +(the agent did not answer|it was not had)", manifest)
+    assert re.search(r"journal\.jsonl +journalctl did not end", manifest)
     assert json.loads(files["versions.json"])["docker"] == "docker does not end within 8 s"
     assert json.loads(files["docker-config.json"])["files"][0]["fault"] == "it is not a regular file"
 

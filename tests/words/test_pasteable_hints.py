@@ -167,7 +167,7 @@ def test_a_link_into_etc_is_left_to_its_owner(tmp_path: Path) -> None:
     hint = permission_hint(path, errno.EACCES, None, Account(4001, "ada", tmp_path)) or ""
     assert commands_in(hint) == []
     assert "/etc/docker-of-a-test" in hint
-    assert "is a link" in hint
+    assert "which is a link" in hint
 
 
 @FEW

@@ -1,1 +1,1 @@
-"""AWS: credentials, roles and ECR tokens. Importing the client loads nothing of the AWS SDK."""
+"""AWS: credentials, roles and ECR tokens. Importing the client does not load the AWS SDK."""

@@ -1,4 +1,4 @@
-"""Asks AWS for ECR tokens. Importing this loads nothing of the AWS SDK; the first question does, in a thread."""
+"""Gets ECR tokens from AWS. The first request loads the AWS SDK, in a thread. Importing this module does not."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class AwsClient:
-    """One question, one answer: no cache of tokens, no retries.
+    """Sends single requests to AWS, without caching tokens and without retries.
 
     Args:
-        user: the environment's user, for the session name of a role.
-        environ: where `AWS_*`, proxies and CA bundles are named (the SDK itself reads the process's own).
-        now: the wall clock, to tell how far AWS's is away.
-        learned: told each secret by which AWS is asked, before it is used.
+        user: the user of the environment, for the session name of a role.
+        environ: variables such as `AWS_*`, proxies and CA bundles (the SDK reads those of the process itself).
+        now: the wall clock, to measure the difference to AWS's clock.
+        learned: called with each secret that is sent to AWS, before it is used.
     """
 
     def __init__(
@@ -39,16 +39,16 @@ class AwsClient:
         self._sdk: AwsSdk | None = None
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
-        """A token for `identity`, asked for as INTERFACE section 3 says. Each step has `call_timeout_s`.
+        """Get a token for `identity`: find keys, assume the role if there is one, ask ECR. Each has `call_timeout_s`.
 
         Raises:
             ProblemError: AwsCredentialsMissing, AwsAccessDenied, AwsIdentityRejected, AwsIdentityUnavailable,
-                AwsThrottled, AwsUnreachable, AwsError or ClockSkew, about the subject "aws".
+                AwsThrottled, AwsUnreachable, AwsError or ClockSkew. The subject is always "aws".
         """
         return await (await self._loaded()).fetch_token(identity, settings)
 
     async def identify(self, identity: AwsIdentity, settings: AwsSettings) -> tuple[str, str | None]:
-        """Who would ask: the keys and where they are from in words, and the ARN where STS tells it.
+        """Return which keys would be used and where they come from, and their ARN if STS returns it.
 
         Raises:
             ProblemError: as `fetch_token`.
@@ -56,6 +56,7 @@ class AwsClient:
         return await (await self._loaded()).identify(identity, settings)
 
     async def _loaded(self) -> "AwsSdk":
+        # The first request loads the SDK. Requests at the same time wait for it.
         async with self._loading:
             if self._sdk is None:
                 self._sdk = await asyncio.to_thread(self._load)

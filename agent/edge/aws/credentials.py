@@ -1,4 +1,4 @@
-"""The default AWS chain: where it looks for credentials, one place after the other, and what it found there."""
+"""The default AWS credential chain: asks one source after the other, and reports what each one gave."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from agent.model.problems.aws import AwsCredentialsMissing, AwsIdentityUnavailab
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
-# The names that the SDK gives to the places of its chain; those left out are sections of a profile.
+# The SDK's names for the sources in its chain. Those that are not listed are sections of a profile.
 _ROLE: Final = "assume-role"
 _WEB_IDENTITY: Final = "assume-role-with-web-identity"
 _PROGRAM: Final = "custom-process"
@@ -42,7 +42,7 @@ _PROFILE_SECRETS: Final = frozenset({"aws_secret_access_key", "aws_session_token
 _CONTAINER_URLS: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _CONTAINER_TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - a variable's name
 _CONTAINER_TOKEN_FILE: Final = f"{_CONTAINER_TOKEN}_FILE"
-# What may come back in an error's text.
+# Secrets that the text of an error may repeat.
 _SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", _CONTAINER_TOKEN)
 
 
@@ -53,13 +53,13 @@ async def find_keys(
     now: Callable[[], datetime],
     learned: Callable[[Sensitive], object],
 ) -> tuple[AwsKeys, str]:
-    """The first keys that the chain gives, and the place in words. Each place has `timeout_s`.
+    """Return the first keys that the chain finds, and a description of their source. Each source has `timeout_s`.
 
-    `learned` is told what the places themselves are asked with.
+    `learned` is called with the secrets that the sources themselves need.
 
     Raises:
-        ProblemError: AwsCredentialsMissing naming the places that were tried, or what is wrong with a place that is set
-            up and does not work (what comes after it is then not asked, as with every AWS tool).
+        ProblemError: with AwsCredentialsMissing that names the sources tried, or with the problem of a source that is
+            configured but does not work. Like every AWS tool, the agent does not try the sources after such a source.
     """
     chain = _Chain(session, environ, timeout_s, now, learned)
     await chain.read_cached_sessions()
@@ -77,6 +77,8 @@ async def find_keys(
 
 
 class _Chain:
+    """The credential providers of one SDK session, made safe for the event loop."""
+
     def __init__(
         self,
         session: AioSession,
@@ -96,7 +98,10 @@ class _Chain:
         self._cached: dict[str, Any] = {}
 
     async def read_cached_sessions(self) -> None:
-        """Only where an MFA code is needed: other roles are assumed anew, so that a change of their rights holds."""
+        """Read the role sessions of the aws CLI, but only if the profile needs MFA.
+
+        Other roles are assumed again each time, so a change of their permissions takes effect.
+        """
         if not self._interactive.wants_mfa:
             return
         with contextlib.suppress(TimeoutError):
@@ -107,9 +112,10 @@ class _Chain:
                 self._learned(Sensitive(session["Credentials"][name]))
 
     def providers(self) -> list[Any]:
-        """The SDK's, but that programs get the environment of children and are killed at their deadline.
+        """Return the SDK's providers, with safer replacements of some parts.
 
-        Nothing prompts, and metadata services can neither send the agent elsewhere nor fill its memory.
+        Programs run with the environment of child processes and are killed at their deadline. No provider prompts.
+        A metadata service can neither redirect the agent nor fill its memory.
         """
         providers: list[Any] = self._session.get_component("credential_provider").providers
         builder = _Profiles(self._session, self._environ, self._timeout_s)
@@ -127,18 +133,20 @@ class _Chain:
         return providers
 
     def place(self, method: str) -> str:
+        """Describe the source of a provider, for messages."""
         if method == _INSTANCE:
             return self._instance()
         return _ELSEWHERE.get(method) or f"profile {self._profile} (~/.aws/config, ~/.aws/credentials)"
 
     async def ask(self, provider: Any) -> AwsKeys | None:
-        """The keys of this place, None where it is not in use."""
+        """Return the keys of this source, or None if it is not configured."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._load(provider)
         except ProblemError:
             raise
-        except Exception as error:  # noqa: BLE001 - a place may answer anything
+        except Exception as error:  # noqa: BLE001 - a source may answer anything
+            # Outside EC2 nothing answers at the address of the metadata service: that is not an error.
             if provider.METHOD == _INSTANCE and isinstance(error, TimeoutError):
                 return None
             raise ProblemError(self._problem(error, provider.METHOD)) from None
@@ -152,21 +160,21 @@ class _Chain:
         if credentials is None:
             return None
         frozen = await credentials.get_frozen_credentials()
-        # The SDK hands on whatever JSON a metadata service gives.
+        # The SDK does not check the types in the JSON of a metadata service.
         if not all(isinstance(part, str) for part in (frozen.access_key, frozen.secret_key, frozen.token or "")):
-            raise TypeError(f"keys that are no text, from {provider.METHOD}")
+            raise TypeError(f"keys that are not text, from {provider.METHOD}")
         token = Sensitive(frozen.token) if frozen.token else None
         return AwsKeys(frozen.access_key, Sensitive(frozen.secret_key), token)
 
     async def _read_web_identity(self, provider: Any) -> None:
-        """See that it can be read: the SDK does so in the event loop, and would wait there for ever if it is a FIFO."""
+        """Check that the file is readable. The SDK reads it in the event loop, where a FIFO would block forever."""
         token_file = provider._get_config(_TOKEN_FILE)  # noqa: SLF001 - as in `providers`
         if token_file:
             where = "AWS_WEB_IDENTITY_TOKEN_FILE" if self._environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") else _TOKEN_FILE
             self._learned(await token_from_file(where, Path(token_file), self._timeout_s))
 
     async def _read_container_token(self, provider: Any) -> None:
-        """Hand the token over as if a variable held it: the SDK reads the file in the event loop, as above."""
+        """Read the token file and pass the token as a variable. The SDK would read it in the event loop, as above."""
         token_file = self._environ.get(_CONTAINER_TOKEN_FILE)
         if token_file is None:
             return
@@ -177,9 +185,9 @@ class _Chain:
         provider._environ = {**without, _CONTAINER_TOKEN: token.reveal()}  # noqa: SLF001 - as in `providers`
 
     def _problem(self, error: Exception, method: str) -> Problem:
-        needed = self._interactive.problem(error)
-        if needed is not None:
-            return needed
+        interactive = self._interactive.problem(error)
+        if interactive is not None:
+            return interactive
         place = self.place(method)
         secrets = tuple(self._secrets)
         asked_sts = method in _ACTIONS and isinstance(error, (ClientError, TimeoutError, *TRANSPORT_ERRORS))
@@ -193,30 +201,31 @@ class _Chain:
             # The SDK's own text quotes what the program printed, which may be the keys.
             reason = "its credential_process must print JSON with Version 1, AccessKeyId and SecretAccessKey"
         elif method == _CONTAINER and isinstance(error, ValueError) and str(error).startswith("Unsupported host"):
-            reason = "the host of AWS_CONTAINER_CREDENTIALS_FULL_URI is not one that credentials are asked of over http"
+            reason = "the host in AWS_CONTAINER_CREDENTIALS_FULL_URI is not allowed over plain http"
         elif isinstance(error, BotoCoreError | OSError | ClientError):
             reason = clean(str(error).strip().partition("\n")[0], secrets)
         else:
-            reason = "its answer cannot be understood"
+            reason = "its answer is not valid"
         return AwsCredentialsMissing(
             SUBJECT,
-            f"{place} is set up but gives no AWS credentials: {reason}",
-            hint="mend that place or take its setting away: like every AWS tool, the agent looks no further",
+            f"{place} is configured but gives no AWS credentials: {reason}",
+            hint="fix that source or remove its setting: like every AWS tool, the agent does not try the next source",
         )
 
     def _instance(self) -> str:
+        """Describe the metadata service, and add a likely reason why it cannot be reached."""
         address = self._session.get_config_variable("ec2_metadata_service_endpoint") or "http://169.254.169.254"
         if self._environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
             remark = ", turned off by AWS_EC2_METADATA_DISABLED"
         elif get_environ_proxies(address):
-            remark = ", through HTTP_PROXY: name it in NO_PROXY"
+            remark = ", through HTTP_PROXY: add it to NO_PROXY"
         else:
             remark = ""
         return f"the instance metadata service ({address}{remark})"
 
 
 class _Profiles(AioProfileProviderBuilder):
-    """Runs a profile's `credential_process` as the agent runs every program."""
+    """Runs the `credential_process` of a profile in the way the agent runs every program."""
 
     def __init__(self, session: AioSession, environ: Mapping[str, str], timeout_s: float) -> None:
         super().__init__(session)
@@ -230,13 +239,13 @@ class _Profiles(AioProfileProviderBuilder):
     async def _start(self, *args: str, **_pipes: Any) -> "_CompletedProcess":
         finished = await run_command(args, self._environ, self._timeout_s)
         if finished.returncode != 0:
-            # Instead of the SDK's error, which quotes all that the program wrote to stderr.
+            # Instead of the SDK's error, which quotes everything that the program wrote to stderr.
             raise ChildProcessError(f"credential_process {printable(args[0], 200)} {how_it_failed(finished)}")
         return _CompletedProcess(finished.stdout)
 
 
 class _CompletedProcess:
-    """A program that has ended well, as the SDK asks about it."""
+    """A program that has exited with code 0, in the form that the SDK expects."""
 
     returncode: Final = 0
 

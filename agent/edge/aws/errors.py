@@ -1,4 +1,4 @@
-"""The AWS SDK's exceptions as problems: in our words, since its own may hold signed headers or a proxy's password."""
+"""Turns the AWS SDK's exceptions into problems. The SDK's own texts may hold signed headers or a proxy password."""
 
 import os
 import socket
@@ -33,18 +33,18 @@ from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
 _TLS_HINT: Final = (
-    "a proxy with a CA of its own may stand between: get that CA's certificate from the network's administrator and "
-    "name the file in AWS_CA_BUNDLE or SSL_CERT_FILE"
+    "ask your network administrator for the CA certificate of the proxy that intercepts TLS, and set AWS_CA_BUNDLE or "
+    "SSL_CERT_FILE to its file"
 )
 
-_AS_LONG_AS_KEYS: Final = 16
+_SHORTEST_KEY: Final = 16
 
 TRANSPORT_ERRORS: Final = (HTTPClientError, NoConnectionError, InvalidProxiesConfigError)
 
 
 @dataclass(frozen=True, slots=True)
 class AwsCall:
-    """What AWS is asked, as whom (in words), and which secrets go with it."""
+    """A request to AWS: the action, a description of the caller, and the secrets sent with it."""
 
     action: str
     principal: str
@@ -53,7 +53,7 @@ class AwsCall:
 
 
 def problem_from(error: Exception, call: AwsCall, seen_at: datetime, timeout_s: float) -> Problem:
-    """Whatever the SDK raised, or tripped over in a reply that is not AWS's."""
+    """Return the problem for any error of the SDK, including those from parsing a reply that is not from AWS."""
     if isinstance(error, ClientError):
         return problem_of(_refusal(error, call, seen_at))
     if isinstance(error, TimeoutError | ReadTimeoutError):
@@ -61,10 +61,10 @@ def problem_from(error: Exception, call: AwsCall, seen_at: datetime, timeout_s: 
     if isinstance(error, TRANSPORT_ERRORS):
         return _transport_problem(error, call)
     if isinstance(error, BotoCoreError):
-        return AwsError(SUBJECT, f"{call.action} could not be asked: {clean(str(error), call.secrets)}")
+        return AwsError(SUBJECT, f"{call.action} could not be called: {clean(str(error), call.secrets)}")
     return AwsError(
         SUBJECT,
-        f"the answer to {call.action} cannot be understood: {type(error).__name__}",
+        f"the answer to {call.action} is not valid: {type(error).__name__}",
         hint=SOMEBODY_ELSE,
     )
 
@@ -72,18 +72,18 @@ def problem_from(error: Exception, call: AwsCall, seen_at: datetime, timeout_s: 
 def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal:
     reply: Any = error.response
     metadata = reply.get("ResponseMetadata") or {}
-    told = reply.get("Error") or {}
-    code = str(told.get("Code") or "")
-    # The SDK reads the code of this protocol from the body only.
+    details = reply.get("Error") or {}
+    code = str(details.get("Code") or "")
+    # In this protocol the code may be in a header, but the SDK reads it only from the body.
     header = str((metadata.get("HTTPHeaders") or {}).get("x-amzn-errortype") or "")
     if header and (not code or code.isdigit()):
         code = header.partition(":")[0].rpartition("#")[2]
-    # A short secret may be a part of a real code, by which the refusal is told.
-    long_ones = [secret for secret in call.secrets if len(secret.reveal()) >= _AS_LONG_AS_KEYS]
+    # Do not mask short secrets here: one may be part of a real error code, which must stay readable.
+    long_secrets = [secret for secret in call.secrets if len(secret.reveal()) >= _SHORTEST_KEY]
     return AwsRefusal(
         action=call.action,
-        code=printable(clean(code, long_ones), 80),
-        message=clean(str(told.get("Message") or ""), call.secrets),
+        code=printable(clean(code, long_secrets), 80),
+        message=clean(str(details.get("Message") or ""), call.secrets),
         status=int(metadata.get("HTTPStatusCode") or 0),
         who=call.principal,
         seen_at=seen_at,
@@ -99,17 +99,17 @@ def _transport_problem(error: BotoCoreError, call: AwsCall) -> Problem:
         case _ if proxy is not None:
             reason, hint = f"the proxy {proxy} cannot be reached{_inner(error)}", hints.PROXY
         case ProxyConnectionError() | InvalidProxiesConfigError():
-            reason, hint = f"the proxy did not let it through{_inner(error)}", hints.PROXY
+            reason, hint = f"the proxy did not forward the request{_inner(error)}", hints.PROXY
         case SSLError():
             reason, hint = f"its certificate was not accepted{_inner(error)}", _TLS_HINT
         case ConnectTimeoutError():
-            reason = "no connection in time"
+            reason = "connecting timed out"
         case ConnectionClosedError():
-            reason = "the connection was closed before the answer was whole"
+            reason = "the connection was closed before the answer was complete"
         case NoConnectionError():
             reason = f"no connection{_inner(error)}"
         case _ if isinstance(error.kwargs.get("error"), OSError):
-            # A CA bundle that cannot be read.
+            # For example, a CA bundle that cannot be read.
             reason, hint = f"no connection could be set up{_inner(error)}", _TLS_HINT
         case _ if (fault := _proxy_fault(error)) is not None:
             reason, hint = fault, hints.PROXY
@@ -119,10 +119,10 @@ def _transport_problem(error: BotoCoreError, call: AwsCall) -> Problem:
 
 
 def _unreached_proxy(error: BotoCoreError) -> str | None:
-    """Host and port of a proxy to which there is no connection.
+    """Return host and port of a proxy that cannot be reached.
 
-    Where its name does not resolve the SDK says so as if it were of AWS's name; the error's host is the proxy's all the
-    same.
+    If the name of the proxy does not resolve, the SDK reports it as if it were AWS's name. Only the host in the inner
+    error shows that it is the proxy.
     """
     match error.kwargs.get("error"):
         case aiohttp.ClientProxyConnectionError() as inner:
@@ -133,9 +133,9 @@ def _unreached_proxy(error: BotoCoreError) -> str | None:
 
 
 def _proxy_fault(error: BotoCoreError) -> str | None:
-    """Which variable names a proxy that cannot be used; the SDK trips over its value in many ways."""
+    """Return which variable holds an unusable proxy URL. The SDK fails in many different ways on such a URL."""
     if isinstance(error.kwargs.get("error"), aiohttp.ClientResponseError):
-        return None  # something did answer
+        return None  # something answered, so the proxy URL works
     for scheme in ("https", "http"):
         try:
             proxy_for(f"{scheme}://amazonaws.com")
@@ -145,7 +145,7 @@ def _proxy_fault(error: BotoCoreError) -> str | None:
 
 
 def _host(error: Exception) -> str:
-    """Host and port that were asked, without a user name that the URL may hold."""
+    """Return host and port of the request, without a user name that the URL may contain."""
     url = getattr(error, "kwargs", {}).get("endpoint_url")
     try:
         parts = urlsplit(str(url or ""))
@@ -156,7 +156,7 @@ def _host(error: Exception) -> str:
 
 
 def _inner(error: BotoCoreError) -> str:
-    """The system's own word for what went wrong, which names no address."""
+    """Return the reason from the system or the TLS library. It contains no address."""
     inner = error.kwargs.get("error")
     certificate = getattr(inner, "certificate_error", None)
     system = getattr(inner, "os_error", None) or inner
@@ -164,21 +164,23 @@ def _inner(error: BotoCoreError) -> str:
     reason = (
         getattr(certificate, "verify_message", None)
         or getattr(system, "verify_message", None)
-        or _system_word(system)
+        or _system_reason(system)
         or (f"status {status}" if status else None)
     )
     return f": {printable(str(reason), 200)}" if reason else ""
 
 
-def _system_word(error: object) -> str | None:
-    """By its number: asyncio puts an address in the place of the text."""
+def _system_reason(error: object) -> str | None:
+    """Return the text for the error number, because asyncio replaces the original text with an address."""
     if not isinstance(error, OSError):
         return None
-    others_number = isinstance(error, ssl.SSLError | socket.gaierror)
-    return error.strerror if others_number or not error.errno else os.strerror(error.errno)
+    # The numbers of these two are not errno values.
+    other_numbers = isinstance(error, ssl.SSLError | socket.gaierror)
+    return error.strerror if other_numbers or not error.errno else os.strerror(error.errno)
 
 
 def clean(text: str, secrets: Iterable[Sensitive]) -> str:
+    """Mask `secrets` in a text from outside and make it printable."""
     for secret in secrets:
         if secret:
             text = text.replace(secret.reveal(), "***")

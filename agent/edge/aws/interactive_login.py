@@ -1,4 +1,4 @@
-"""Profiles that need a person: an MFA code, an SSO login, `aws login`. The agent reports it, and never prompts."""
+"""Profiles that need a person: an MFA code, an SSO login or `aws login`. The agent reports them and never prompts."""
 
 import json
 import shlex
@@ -22,16 +22,16 @@ from agent.model.commands import command, shown
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsInteractiveLoginNeeded
 
-# A command in a hint must read the same files as the agent does.
+# A command in a hint must read the same files as the agent.
 _FILES: Final = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 _RENEW: Final = "then run `registry-agent renew HOST`"
-_CACHED_AT_MOST: Final = 500
+_MAX_CACHED: Final = 500
 _LARGEST: Final = 1 << 16
 _KEYS: Final = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
 
 
 class InteractiveLogin:
-    """What the session's profile, and the profiles that it takes its credentials from, need from a person."""
+    """Finds out what a session's profile, and the profiles it takes credentials from, need from a person."""
 
     def __init__(self, session: AioSession, environ: Mapping[str, str]) -> None:
         self._profile: Final = str(session.get_config_variable("profile") or "default")
@@ -41,28 +41,30 @@ class InteractiveLogin:
 
     @property
     def wants_mfa(self) -> bool:
+        """Whether any of these profiles needs an MFA code."""
         return self._owner("mfa_serial") is not None
 
     def refuse_prompt(self, prompt: str) -> NoReturn:
-        """Replaces the SDK's prompt for an MFA code, which would wait for the terminal in the event loop.
+        """Fail instead of prompting for an MFA code. The SDK's prompt would wait for the terminal in the event loop.
 
         Raises:
-            AwsInteractiveLoginNeeded: always.
+            ProblemError: with AwsInteractiveLoginNeeded, always.
         """
         owner = self._owner("mfa_serial", prompt) or self._profile
         device = self._profiles.get(owner, {}).get("mfa_serial")
-        use = self._aws("sts get-caller-identity", self._profile, AWS_DEFAULT_REGION=self._region)
+        # Any aws command asks for the code and caches the session. This one needs no permissions.
+        login = self._aws("sts get-caller-identity", self._profile, AWS_DEFAULT_REGION=self._region)
         raise ProblemError(
             AwsInteractiveLoginNeeded(
                 SUBJECT,
                 f"profile {self._profile} needs an MFA code from {device}{self._because('mfa_serial', owner)}",
-                hint=f"run {use} and type the code, {_RENEW}; to need no code, set aws.profile to a profile without "
-                "mfa_serial",
+                hint=f"run {login} and type the code, {_RENEW}; to avoid the code, set aws.profile to a profile "
+                "without mfa_serial",
             )
         )
 
     def problem(self, error: Exception) -> AwsInteractiveLoginNeeded | None:
-        """What a person must do, if that is why the SDK has no credentials."""
+        """Return what a person must do, or None if the SDK has no credentials for another reason."""
         if isinstance(error, SSOError) or (
             isinstance(error, TokenRetrievalError) and error.kwargs["provider"] == "sso"
         ):
@@ -83,7 +85,7 @@ class InteractiveLogin:
         )
 
     def _login_unsupported(self) -> AwsInteractiveLoginNeeded:
-        """Its keys are bound to a private key that the SDK reads with a library that the agent does not bring."""
+        """Return the problem of a profile with `aws login`: the SDK needs a library that the agent does not ship."""
         owner = self._owner("login_session") or self._profile
         export = f"aws configure export-credentials --profile {shlex.quote(owner)}"
         set_up = command("aws configure set --profile registry-agent credential_process", export, variables=self._files)
@@ -93,23 +95,24 @@ class InteractiveLogin:
             "read by itself",
             hint=f"run {set_up}, and set aws.profile to registry-agent"
             if set_up
-            else "give a profile of its own a credential_process, and set aws.profile to it",
+            else "create a profile with a credential_process, and set aws.profile to it",
         )
 
     def _aws(self, words: str, profile: str, **variables: str) -> str:
-        """A command of the aws CLI to paste; in words where a name or path cannot be pasted."""
+        """Return an aws command to paste, or a description if a name or path cannot be pasted safely."""
         paste = command(f"aws {words} --profile", profile, variables={**self._files, **variables})
         return paste or f"aws {words} with profile {shown(profile)}"
 
     def _because(self, setting: str, owner: str) -> str:
+        """Name the profile that has the setting, if it is not the profile in use."""
         return "" if owner == self._profile else f" ({setting} of profile {owner})"
 
     def _owner(self, setting: str, named_in: str | None = None) -> str | None:
-        """The first profile with `setting`, whose value `named_in` contains, along `source_profile`."""
-        seen: set[str] = set()
+        """Return the first profile along `source_profile` that has `setting` (and whose value is in `named_in`)."""
+        visited: set[str] = set()  # a profile may name itself as its source
         name = self._profile
-        while name in self._profiles and name not in seen:
-            seen.add(name)
+        while name in self._profiles and name not in visited:
+            visited.add(name)
             value = self._profiles[name].get(setting)
             if value is not None and (named_in is None or str(value) in named_in):
                 return name
@@ -118,13 +121,13 @@ class InteractiveLogin:
 
 
 def cached_sessions() -> dict[str, Any]:
-    """The role sessions that the aws CLI keeps, by the SDK's cache key.
+    """Return the role sessions that the aws CLI has cached, by the SDK's cache key.
 
-    So the agent can use a session for which a person typed an MFA code, until it ends. Nothing is written there. Reads
-    files: not for the event loop.
+    The agent can use a session for which a person typed an MFA code until the session ends. It never writes to the
+    cache. Reads files, so do not call it in the event loop.
     """
     found: dict[str, Any] = {}
-    for path in sorted(Path("~/.aws/cli/cache").expanduser().glob("*.json"))[:_CACHED_AT_MOST]:
+    for path in sorted(Path("~/.aws/cli/cache").expanduser().glob("*.json"))[:_MAX_CACHED]:
         try:
             document = json.loads(read_regular(path, _LARGEST))
             keys = document["Credentials"]
@@ -132,5 +135,5 @@ def cached_sessions() -> dict[str, Any]:
                 parse_timestamp(keys["Expiration"])
                 found[path.stem] = document
         except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
-            continue  # another program's file: what cannot be read is no session
+            continue  # another program's file: ignore what cannot be parsed
     return found

@@ -1,4 +1,4 @@
-"""The questions that end in an ECR token: who are we, may we be the role, and the token itself."""
+"""The AWS calls that lead to an ECR token: find the keys, assume the role, get the token."""
 
 import asyncio
 import contextlib
@@ -28,29 +28,30 @@ from agent.model.text import printable
 from agent.settings import AwsSettings
 
 _NAME_WAIT_S: Final = 2.0
-"""How much longer a token waits for the name of its owner, which is nice to know and nothing more."""
+"""How long a token waits for the ARN of its owner, which is useful to know but not required."""
 _SESSION_NAME: Final = re.compile(r"[^\w+=,.@-]", re.ASCII)
-_OWNERS_KNOWN: Final = 50
-_LONGEST_SESSION_NAME: Final = 64
+_MAX_OWNERS: Final = 50
+_MAX_SESSION_NAME: Final = 64
 _UNSIGNED: Final = AioConfig(signature_version=UNSIGNED)
 
 
 @dataclass(frozen=True, slots=True)
 class _Signer:
-    """Keys to sign with, who that is in words, and the ARN where STS told it."""
+    """The keys to sign with, a description of their owner, and the owner's ARN if STS returned it."""
 
     keys: AwsKeys
-    who: str
+    description: str
     arn: str | None = None
     own_keys: bool = False
 
     def call(self, action: str) -> AwsCall:
+        """Return the call that these keys sign."""
         given = (self.keys.secret_access_key, self.keys.session_token)
-        return AwsCall(action, self.arn or self.who, tuple(s for s in given if s), self.own_keys)
+        return AwsCall(action, self.arn or self.description, tuple(s for s in given if s), self.own_keys)
 
 
 class AwsSdk:
-    """See `agent.edge.aws.client.Aws`. Making one reads the SDK's models from disk."""
+    """Does the work of `agent.edge.aws.client.AwsClient`. The constructor reads the SDK's models from disk."""
 
     def __init__(
         self,
@@ -60,33 +61,35 @@ class AwsSdk:
         now: Callable[[], datetime],
         learned: Callable[[Sensitive], object] = bool,
     ) -> None:
-        self._session_name: Final = _SESSION_NAME.sub("-", f"registry-agent-{user}")[:_LONGEST_SESSION_NAME]
+        self._session_name: Final = _SESSION_NAME.sub("-", f"registry-agent-{user}")[:_MAX_SESSION_NAME]
         self._environ: Final = environ
         self._now: Final = now
         self._learned: Final = learned
         self._loader: Final = primed_loader()
         self._http: Final = no_redirect_http(CertificateAuthorities())
-        # By access key; None where STS could not tell.
+        # ARN by access key id. None if STS did not answer.
         self._owners: Final[dict[str, str | None]] = {}
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
+        """See `AwsClient.fetch_token`."""
         session = await self._open_session(identity, settings)
-        asking = _Caller(session, settings.call_timeout_s, self._translated)
-        signer = await self._sign_in(asking, identity, settings)
+        caller = _Caller(session, settings.call_timeout_s, self._translated)
+        signer = await self._signer(caller, identity, settings)
         self._learn(signer.keys)
         if signer.arn is not None:
-            return replace(await _ask_token(asking, identity, signer), arn=signer.arn)
-        return await self._token_and_owner(asking, identity, signer)
+            return replace(await _ask_token(caller, identity, signer), arn=signer.arn)
+        return await self._token_and_owner(caller, identity, signer)
 
     async def identify(self, identity: AwsIdentity, settings: AwsSettings) -> tuple[str, str | None]:
-        """Who would ask for the token, in words, and the ARN where STS tells it. Raises what `fetch_token` raises."""
+        """See `AwsClient.identify`."""
         session = await self._open_session(identity, settings)
-        asking = _Caller(session, settings.call_timeout_s, self._translated)
-        signer = await self._sign_in(asking, identity, settings)
+        caller = _Caller(session, settings.call_timeout_s, self._translated)
+        signer = await self._signer(caller, identity, settings)
         self._learn(signer.keys)
-        return signer.who, signer.arn or await _owner(asking, signer)
+        return signer.description, signer.arn or await _owner(caller, signer)
 
     async def _open_session(self, identity: AwsIdentity, settings: AwsSettings) -> AioSession:
+        # A profile that cannot be read matters only if the chain will look for credentials.
         chain = identity.keys is None and not _uses_web_identity(identity, settings)
         try:
             async with asyncio.timeout(settings.call_timeout_s):
@@ -94,30 +97,31 @@ class AwsSdk:
                     open_session, self._loader, self._http, settings, self._environ, identity.region, chain=chain
                 )
         except TimeoutError:
-            fault = f"~/.aws cannot be read: no end after {settings.call_timeout_s:g} s"
+            message = f"~/.aws cannot be read: no end after {settings.call_timeout_s:g} s"
             raise ProblemError(
                 AwsCredentialsMissing(
                     SUBJECT,
-                    fault,
-                    hint="see whether the file system that it lies on (NFS?) is down",
+                    message,
+                    hint="check whether the file system of ~/.aws (NFS?) is down",
                 )
             ) from None
 
-    async def _sign_in(self, asking: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
+    async def _signer(self, caller: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
+        """Return the keys that will ask for the token, after assuming the role if there is one."""
         if identity.role_arn is not None and _uses_web_identity(identity, settings):
             token = await web_identity_token(settings, self._environ)
             assert token is not None  # noqa: S101 - the settings name a source, and a source gives one or raises
             self._learned(token)
-            return await _assume_with_web_identity(asking, identity.role_arn, self._session_name, token)
-        base = await self._base(asking, identity, settings)
+            return await _assume_with_web_identity(caller, identity.role_arn, self._session_name, token)
+        base = await self._base(caller, identity, settings)
         if identity.role_arn is None:
             return base
-        return await _assume(asking, base, identity.role_arn, self._session_name, identity.external_id)
+        return await _assume(caller, base, identity.role_arn, self._session_name, identity.external_id)
 
-    async def _base(self, asking: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
+    async def _base(self, caller: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
         if identity.keys is not None:
             return _Signer(identity.keys, f"the secret's access key {_ending(identity.keys)}", own_keys=True)
-        keys, place = await find_keys(asking.session, self._environ, settings.call_timeout_s, self._now, self._learned)
+        keys, place = await find_keys(caller.session, self._environ, settings.call_timeout_s, self._now, self._learned)
         self._learn(keys)
         return _Signer(keys, f"access key {_ending(keys)} from {place}")
 
@@ -126,14 +130,14 @@ class AwsSdk:
             if secret is not None:
                 self._learned(secret)
 
-    async def _token_and_owner(self, asking: "_Caller", identity: AwsIdentity, signer: _Signer) -> EcrToken:
-        """The token, with its owner's ARN if STS tells it hardly later: many networks let only ECR through."""
+    async def _token_and_owner(self, caller: "_Caller", identity: AwsIdentity, signer: _Signer) -> EcrToken:
+        """Return the token, with the ARN of its owner if STS answers in time. Many networks allow only ECR."""
         key = signer.keys.access_key_id
         if key in self._owners:
-            return replace(await _ask_token(asking, identity, signer), arn=self._owners[key])
-        naming = asyncio.create_task(_owner(asking, signer))
+            return replace(await _ask_token(caller, identity, signer), arn=self._owners[key])
+        naming = asyncio.create_task(_owner(caller, signer))
         try:
-            token = await _ask_token(asking, identity, signer)
+            token = await _ask_token(caller, identity, signer)
             done, _ = await asyncio.wait({naming}, timeout=_NAME_WAIT_S)
         finally:
             naming.cancel()
@@ -142,36 +146,36 @@ class AwsSdk:
         return replace(token, arn=self._owners[key])
 
     def _remember_owner(self, key: str, arn: str | None) -> None:
-        """A role's session gets other keys every few hours: the oldest are forgotten."""
+        """Remember the owner of a key, and forget the oldest: each new session of a role has new keys."""
         self._owners[key] = arn
-        while len(self._owners) > _OWNERS_KNOWN:
+        while len(self._owners) > _MAX_OWNERS:
             del self._owners[next(iter(self._owners))]
 
     @contextlib.asynccontextmanager
     async def _translated(self, call: AwsCall, timeout_s: float) -> AsyncIterator[None]:
-        """A deadline, and problems instead of the SDK's exceptions."""
+        """Set a deadline, and turn the SDK's exceptions into problems."""
         try:
             async with asyncio.timeout(timeout_s):
                 yield
         except ProblemError:
             raise
-        except Exception as error:  # noqa: BLE001 - the SDK parses hostile replies; what it trips over is not our end
-            # Not chained: the SDK's texts may hold signed headers.
+        except Exception as error:  # noqa: BLE001 - the SDK may raise anything when it parses a hostile reply
+            # Not chained: the texts of the SDK may hold signed headers.
             raise ProblemError(problem_from(error, call, self._now(), timeout_s)) from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
-    """Asks one question at a time, each on a client of its own and within the deadline."""
+    """Sends one call at a time, each with its own client and deadline."""
 
     session: AioSession
     timeout_s: float
     translated: Callable[[AwsCall, float], contextlib.AbstractAsyncContextManager[None]]
 
-    async def ask(
+    async def send(
         self, call: AwsCall, signer: _Signer | None, *, region: str | None = None, **parameters: Any
     ) -> Mapping[str, Any]:
-        """The reply to `service:Operation`, unsigned without a `signer`."""
+        """Return the reply to `service:Operation`. Without a `signer`, the call is not signed."""
         service, _, operation = call.action.partition(":")
         async with self.translated(call, self.timeout_s):
             client: Any = self.session.create_client(  # type: ignore[call-overload]
@@ -182,34 +186,35 @@ class _Caller:
                 return reply
 
 
-async def _ask_token(asking: _Caller, identity: AwsIdentity, signer: _Signer) -> EcrToken:
+async def _ask_token(caller: _Caller, identity: AwsIdentity, signer: _Signer) -> EcrToken:
     service = "ecr-public" if identity.public else "ecr"
     region = ECR_PUBLIC_REGION if identity.public else identity.region
-    question = signer.call(f"{service}:GetAuthorizationToken")
-    return parse_token(await asking.ask(question, signer, region=region))
+    call = signer.call(f"{service}:GetAuthorizationToken")
+    return parse_token(await caller.send(call, signer, region=region))
 
 
-async def _owner(asking: _Caller, signer: _Signer) -> str | None:
+async def _owner(caller: _Caller, signer: _Signer) -> str | None:
+    """Return the ARN of the keys, or None if STS does not answer."""
     try:
-        reply = await asking.ask(signer.call("sts:GetCallerIdentity"), signer)
+        reply = await caller.send(signer.call("sts:GetCallerIdentity"), signer)
     except ProblemError:
         return None
     arn = reply.get("Arn")
     return printable(arn) if isinstance(arn, str) and arn else None
 
 
-async def _assume(asking: _Caller, base: _Signer, role_arn: str, session_name: str, external_id: str | None) -> _Signer:
+async def _assume(caller: _Caller, base: _Signer, role_arn: str, session_name: str, external_id: str | None) -> _Signer:
     parameters = {"RoleArn": role_arn, "RoleSessionName": session_name}
     if external_id is not None:
         parameters["ExternalId"] = external_id
-    reply = await asking.ask(base.call("sts:AssumeRole"), base, **parameters)
+    reply = await caller.send(base.call("sts:AssumeRole"), base, **parameters)
     return _role_session(reply, role_arn)
 
 
-async def _assume_with_web_identity(asking: _Caller, role_arn: str, session_name: str, token: Sensitive) -> _Signer:
-    question = AwsCall(WEB_IDENTITY_ACTION, f"the web identity token for {role_arn}", (token,))
-    reply = await asking.ask(
-        question, None, RoleArn=role_arn, RoleSessionName=session_name, WebIdentityToken=token.reveal()
+async def _assume_with_web_identity(caller: _Caller, role_arn: str, session_name: str, token: Sensitive) -> _Signer:
+    call = AwsCall(WEB_IDENTITY_ACTION, f"the web identity token for {role_arn}", (token,))
+    reply = await caller.send(
+        call, None, RoleArn=role_arn, RoleSessionName=session_name, WebIdentityToken=token.reveal()
     )
     return _role_session(reply, role_arn)
 
@@ -220,16 +225,16 @@ def _role_session(reply: Mapping[str, Any], role_arn: str) -> _Signer:
         keys = AwsKeys(given["AccessKeyId"], Sensitive(given["SecretAccessKey"]), Sensitive(given["SessionToken"]))
     except (KeyError, TypeError):
         raise ProblemError(
-            AwsError(SUBJECT, f"the answer to the assuming of {role_arn} holds no credentials")
+            AwsError(SUBJECT, f"the answer to AssumeRole for {role_arn} contains no credentials")
         ) from None
     arn = reply.get("AssumedRoleUser", {}).get("Arn")
     return _Signer(keys, f"the session of {role_arn}", printable(arn) if arn else None)
 
 
 def _uses_web_identity(identity: AwsIdentity, settings: AwsSettings) -> bool:
-    """Keys in the secret come first: with them no other place is asked."""
-    source = settings.identity_token_file is not None or bool(settings.identity_token_command)
-    return identity.keys is None and identity.role_arn is not None and source
+    """Return whether a web identity token assumes the role. Keys in the secret exclude every other source."""
+    has_source = settings.identity_token_file is not None or bool(settings.identity_token_command)
+    return identity.keys is None and identity.role_arn is not None and has_source
 
 
 def _signing(keys: AwsKeys) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""Sessions of the AWS SDK as the agent needs them: short deadlines, no retries, no redirects, the system's CAs."""
+"""Creates AWS SDK sessions for the agent: short deadlines, no retries, no redirects, the system's CAs."""
 
 import ssl
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ SERVICES: Final = ("ecr", "ecr-public", "sts")
 _CHUNK: Final = 1 << 16
 _LARGEST: Final = 1 << 20
 _DEBIAN_BUNDLE: Final = Path("/etc/ssl/certs/ca-certificates.crt")
-# No environment variable, no settings key: where a profile is named that is not there.
+# Turns off every source of a profile name, for the case that the named profile does not exist.
 _NO_PROFILE: Final = {"profile": (None, None, None, None)}
 
 
 def primed_loader() -> Loader:
-    """A loader that has read what clients of `SERVICES` need (60 ms), so that making one does not stop the loop."""
+    """Return a loader that already holds the models of `SERVICES`. Loading takes 60 ms, too long for the event loop."""
     loader: Loader = create_loader()
     for name in ("_retry", "endpoints", "partitions", "sdk-default-configuration"):
         loader.load_data_with_path(name)
@@ -47,18 +47,20 @@ def open_session(
     *,
     chain: bool,
 ) -> AioSession:
-    """A fresh session, so that a changed ~/.aws or environment holds. Reads files: not for the event loop.
+    """Return a new session, so that changes of ~/.aws and the environment take effect.
+
+    Reads files, so do not call it in the event loop.
 
     Args:
-        loader: shared; it holds only what ships with the SDK.
-        http: shared too; what `no_redirect_http` gives.
+        loader: shared between sessions. It holds only data that ships with the SDK.
+        http: shared between sessions. The class that `no_redirect_http` returns.
         settings: profile and deadlines.
-        environ: where a CA bundle may be named.
-        region: for every client, those that the chain makes included.
-        chain: whether credentials will be looked for. If not, a profile that cannot be read is no fault.
+        environ: variables that may name a CA bundle.
+        region: for every client, including those that the credential chain creates.
+        chain: whether the credential chain will be used. If not, an unreadable profile is not an error.
 
     Raises:
-        AwsCredentialsMissing: the profile is not there, or ~/.aws does not parse.
+        ProblemError: with AwsCredentialsMissing if the profile does not exist or ~/.aws cannot be parsed.
     """
     session = AioSession(profile=settings.profile)
     try:
@@ -69,7 +71,7 @@ def open_session(
                 AwsCredentialsMissing(
                     SUBJECT,
                     f"no AWS credentials: {error}",
-                    hint="correct aws.profile or AWS_PROFILE, or the profiles in ~/.aws",
+                    hint="fix aws.profile, AWS_PROFILE or the profiles in ~/.aws",
                 )
             ) from error
         session = AioSession(session_vars={**_NO_PROFILE, "config_file": (None, None, "/dev/null", None)})
@@ -86,30 +88,33 @@ def open_session(
 
 def _client_config(timeout_s: float, http: type[AIOHTTPSession]) -> AioConfig:
     return AioConfig(
-        # Shorter than the deadline of the call, so that a firewall's silence is told from a slow answer.
+        # Shorter than the deadline of the call, to distinguish a firewall that drops packets from a slow answer.
         connect_timeout=timeout_s / 2,
         read_timeout=timeout_s,
         retries={"total_max_attempts": 1, "mode": "standard"},
         http_session_cls=http,
-        # AWS_DEFAULTS_MODE=auto would have the SDK ask the metadata service by a session of its own.
+        # With AWS_DEFAULTS_MODE=auto, the SDK would ask the metadata service in a separate session.
         defaults_mode="legacy",
     )
 
 
 def _metadata_timeout(settings: AwsSettings) -> float:
-    """Lets a hop limit's silence to the v2 question leave time for v1's within one deadline."""
+    """Return a timeout that lets two requests fit into the deadline.
+
+    With a hop limit of 1, IMDSv2 stays silent, and IMDSv1 must still get its turn.
+    """
     return settings.call_timeout_s * 0.4
 
 
 def _ca_bundle(environ: Mapping[str, str]) -> str | None:
-    """`SSL_CERT_FILE`, else the system's bundle; the SDK's own (certifi's) knows no company's CA."""
+    """Return `SSL_CERT_FILE` or the system's bundle. The SDK's own bundle (certifi) lacks the CAs of companies."""
     named = environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
-    # Ubuntu's OpenSSL has a directory alone, and the SDK takes a file alone.
+    # Ubuntu's OpenSSL has only a directory of certificates, and the SDK accepts only a file.
     return named or (str(_DEBIAN_BUNDLE) if _DEBIAN_BUNDLE.is_file() else None)
 
 
 def no_redirect_http(authorities: CertificateAuthorities) -> type[AIOHTTPSession]:
-    """The class of the SDK's HTTP that its clients are to use; `authorities` are read once for all of them."""
+    """Return the HTTP class for the SDK's clients. All of them share the TLS contexts of `authorities`."""
 
     class Http(_NoRedirectHttp):
         def _build_verify_context(self) -> Any:
@@ -122,30 +127,32 @@ def no_redirect_http(authorities: CertificateAuthorities) -> type[AIOHTTPSession
 
 
 class _NoRedirectHttp(AIOHTTPSession):
-    """Follows no redirect: a 307 would carry the web identity token in the body to wherever it points."""
+    """Follows no redirect: a 307 would send the body, with the web identity token, to any other host."""
 
     async def _get_session(self, proxy_url: str | None) -> Any:
         return _NoRedirectSession(await super()._get_session(proxy_url))  # type: ignore[misc] # the stubs leave it out
 
 
 def refuse_redirects(http: Any) -> None:
-    """Have a session that the SDK makes for itself, for a metadata service, be as `_StraightHttp`."""
-    crooked = http._get_session  # noqa: SLF001 - the SDK offers no other way to it
+    """Make an HTTP session that the SDK created for a metadata service behave like `_NoRedirectHttp`."""
+    original = http._get_session  # noqa: SLF001 - the SDK offers no other way to it
 
     async def _get_session(proxy_url: str | None) -> Any:
-        return _NoRedirectSession(await crooked(proxy_url))
+        return _NoRedirectSession(await original(proxy_url))
 
     http._get_session = _get_session  # noqa: SLF001 - as above
 
 
 class _NoRedirectSession:
+    """An HTTP session that follows no redirect, rejects headers that are not text, and limits the body."""
+
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session: Final = session
 
     async def request(self, method: str, **arguments: Any) -> Any:
         response = await self._session.request(method, allow_redirects=False, **arguments)
         try:
-            # The SDK does the same, and would leave the connection to the garbage collector, which complains.
+            # The SDK decodes the headers too. If it fails there, nobody closes the connection.
             b"".join(part for header in response.raw_headers for part in header).decode()
         except UnicodeDecodeError as error:
             response.close()
@@ -154,7 +161,7 @@ class _NoRedirectSession:
 
 
 class _BoundedResponse:
-    """A response that is not read to its end where it has none: the SDK would take gigabytes."""
+    """A response with a size limit. Without it, the SDK would read gigabytes into memory."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response: Final = response

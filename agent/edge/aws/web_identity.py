@@ -1,4 +1,4 @@
-"""The web identity token that stands for this environment: from a file, or from a command such as `gp idp token`."""
+"""Gets the web identity token of this environment from a file, or from a command such as `gp idp token`."""
 
 import asyncio
 import errno
@@ -23,10 +23,10 @@ _TOKEN: Final = re.compile(rf"[!-~]{{4,{_LONGEST}}}")
 
 
 async def web_identity_token(settings: AwsSettings, environ: Mapping[str, str]) -> Sensitive | None:
-    """A token from `aws.identity_token_file`, else from `aws.identity_token_command`; None where neither is set.
+    """Return a token from `aws.identity_token_file`, else from `aws.identity_token_command`. None if neither is set.
 
     Raises:
-        AwsIdentityUnavailable: which of them gave none, and why.
+        ProblemError: with AwsIdentityUnavailable that names the file or command and the reason.
     """
     if settings.identity_token_file is not None:
         return await token_from_file("aws.identity_token_file", settings.identity_token_file, settings.call_timeout_s)
@@ -36,10 +36,11 @@ async def web_identity_token(settings: AwsSettings, environ: Mapping[str, str]) 
 
 
 async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensitive:
-    """The token in `path`; `setting` names who says so in the message.
+    """Return the token in `path`. Messages name `setting`, which configures the path.
 
     Raises:
-        AwsIdentityUnavailable: missing, empty, too long, no regular file, or not readable in time.
+        ProblemError: with AwsIdentityUnavailable if the file is missing, empty, too long, not a regular file, or not
+            readable in time.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -53,12 +54,12 @@ async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensiti
 
 
 async def run_command(args: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Finished:
-    """Run a program that gives AWS credentials; a bare name is searched on a PATH that only the user can write to.
+    """Run a program that prints AWS credentials. A bare name is searched only in safe directories of PATH.
 
     Raises:
-        ProcessTimeout: it was still running after `timeout_s`.
-        TimeoutError: it was still searched for then.
-        OSError: it is not there, or cannot be started.
+        ProcessTimeout: the program was still running after `timeout_s`.
+        TimeoutError: the search on PATH took longer than `timeout_s`.
+        OSError: the program does not exist or cannot be started.
     """
     program, *rest = args
     if "/" not in program:
@@ -70,12 +71,12 @@ async def run_command(args: Sequence[str], environ: Mapping[str, str], timeout_s
 
 
 async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Sensitive:
-    # Its arguments may hold a secret: only the program is named.
+    # Show only the program: its arguments may hold a secret.
     name = f"aws.identity_token_command {args[0]}"
     try:
         finished = await run_command(args, environ, timeout_s)
     except TimeoutError:
-        raise ProblemError(_unavailable(f"{name} had not ended after {timeout_s:g} s")) from None
+        raise ProblemError(_unavailable(f"{name} did not end within {timeout_s:g} s")) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a command"
         raise ProblemError(_unavailable(f"{name} cannot be run: {reason.lower()}")) from error
@@ -85,17 +86,17 @@ async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], t
 
 
 def how_it_failed(finished: Finished) -> str:
-    """In words, none of them the program's own: what gives keys or tokens may print them in a complaint, too."""
+    """Describe the failure without the output of the program, because its errors may contain keys or tokens."""
     code = finished.returncode
-    ended = f"ended with status {code}" if code > 0 else f"was killed by signal {-code}"
-    return f"{ended}; run it by hand to read why: its own words may hold a secret"
+    ended = f"exited with status {code}" if code > 0 else f"was killed by signal {-code}"
+    return f"{ended}; run it by hand to see why (its output may hold a secret, so it is not shown)"
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """At most `limit` bytes of a file. Blocking, but never for a FIFO's writer.
+    """Read at most `limit` bytes of a file. Blocks, but never waits for the writer of a FIFO.
 
     Raises:
-        OSError: it cannot be read, or is not a regular file.
+        OSError: the file cannot be read, or is not a regular file.
     """
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

@@ -1,4 +1,4 @@
-"""A small AWS on loopback: answers as ECR, STS, the metadata service and the container endpoint do, and remembers."""
+"""A small fake AWS on loopback: ECR, STS, the metadata service and the container endpoint. It records all calls."""
 
 import asyncio
 import base64
@@ -33,8 +33,8 @@ Answer = Callable[[], web.StreamResponse]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request: which operation, by whose access key (None: unsigned), in which region, with what."""
+class RecordedCall:
+    """One recorded call: action, access key id (None if unsigned), region and parameters."""
 
     action: str
     key: str | None
@@ -45,10 +45,10 @@ class Asked:
 
 @dataclass
 class AwsServer:
-    """`answers` replaces the good answer of an action; `date` is what its clock says."""
+    """A fake AWS. `answers` replaces the normal answer of an action. `date` is the time of its clock."""
 
     url: str = ""
-    asked: list[Asked] = field(default_factory=list)
+    calls: list[RecordedCall] = field(default_factory=list)
     answers: dict[str, Answer] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     metadata: list[str] = field(default_factory=list)
@@ -57,11 +57,11 @@ class AwsServer:
     password: str = "the-token"
 
     def actions(self) -> list[str]:
-        return [asked.action for asked in self.asked if asked.action != "GetCallerIdentity"]
+        return [call.action for call in self.calls if call.action != "GetCallerIdentity"]
 
-    def only(self, action: str) -> Asked:
-        [asked] = [asked for asked in self.asked if asked.action == action]
-        return asked
+    def only(self, action: str) -> RecordedCall:
+        [call] = [call for call in self.calls if call.action == action]
+        return call
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
@@ -69,8 +69,8 @@ class AwsServer:
         parameters = json.loads(body or "{}") if target else dict(parse_qsl(body))
         action = target.rpartition(".")[2] or parameters.get("Action", "")
         signed = re.search(r"Credential=(\w+)/\d+/([\w-]+)/", request.headers.get("Authorization", ""))
-        self.asked.append(
-            Asked(
+        self.calls.append(
+            RecordedCall(
                 action,
                 signed[1] if signed else None,
                 signed[2] if signed else None,
@@ -175,7 +175,7 @@ async def serve() -> AsyncIterator[AwsServer]:
 
 
 def clear_environment(monkeypatch: pytest.MonkeyPatch, home: Path, url: str) -> None:
-    """Leave nothing of this machine's own AWS, and no way to a real metadata service."""
+    """Remove this machine's AWS settings from the environment, and every way to a real metadata service."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "SSL_CERT_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Whose identity asks AWS for a token, what it asks, and what becomes of the answer."""
+"""Tests of getting a token from AWS: the identity that is used, the calls, and the handling of the answers."""
 
 import subprocess
 import sys
@@ -38,8 +38,8 @@ async def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterato
         yield server
 
 
-def test_the_sdk_is_loaded_only_when_it_is_needed() -> None:
-    """An agent of an environment without ECR never loads botocore, though it imports these two."""
+def test_loads_the_sdk_only_when_needed() -> None:
+    """In an environment without ECR, the agent imports these two modules but never loads botocore."""
     code = (
         "import sys, agent.edge.aws.client, agent.services.credentials\n"
         "sys.exit(any(m.partition('.')[0] in ('botocore', 'aiobotocore') for m in sys.modules))"
@@ -47,29 +47,29 @@ def test_the_sdk_is_loaded_only_when_it_is_needed() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-async def test_keys_in_the_secret_ask_as_themselves(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where the environment offers other keys and a profile that is not there."""
+async def test_uses_the_keys_in_the_secret(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It uses them even if the environment has other keys and a profile that does not exist."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFSOMEBODYELSE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     monkeypatch.setenv("AWS_PROFILE", "not-there")
     token = await fetch(identity())
     assert (token.username, token.password, token.expires_at) == ("AWS", Sensitive("the-token"), EXPIRES)
     assert token.arn == "arn:aws:sts::123456789012:assumed-role/env/i-0abc"
-    asked = cloud.only("GetAuthorizationToken")
-    assert (asked.key, asked.region, asked.parameters) == (KEYS.access_key_id, REGION, {})
+    call = cloud.only("GetAuthorizationToken")
+    assert (call.key, call.region, call.parameters) == (KEYS.access_key_id, REGION, {})
     assert cloud.metadata == []
 
 
 async def test_temporary_keys_carry_their_session_token(cloud: AwsServer) -> None:
-    """`session_token` of the secret goes with the keys."""
+    """The `session_token` of the secret is sent with the keys."""
     keys = AwsKeys("ASIAOFTHESECRET00", Sensitive("k"), Sensitive("the-session"))
     await fetch(identity(keys=keys))
-    asked = cloud.only("GetAuthorizationToken")
-    assert (asked.key, asked.session_token) == ("ASIAOFTHESECRET00", "the-session")
+    call = cloud.only("GetAuthorizationToken")
+    assert (call.key, call.session_token) == ("ASIAOFTHESECRET00", "the-session")
 
 
-async def test_keys_and_a_role_assume_the_role_with_these_keys(cloud: AwsServer, tmp_path: Path) -> None:
-    """Though a web identity token is there: with keys given, no other place is asked."""
+async def test_assumes_the_role_with_the_keys_in_the_secret(cloud: AwsServer, tmp_path: Path) -> None:
+    """It does so even if there is a web identity token: with keys given, no other source is used."""
     token_file = tmp_path / "token"
     token_file.write_text("web-token")
     settings = AwsSettings(identity_token_file=token_file)
@@ -79,17 +79,17 @@ async def test_keys_and_a_role_assume_the_role_with_these_keys(cloud: AwsServer,
     assert assume.parameters["RoleArn"] == ROLE
     assert assume.parameters["ExternalId"] == "ext-1"
     assert assume.parameters["RoleSessionName"] == "registry-agent--nne-b"
-    asked = cloud.only("GetAuthorizationToken")
-    assert (asked.key, asked.session_token) == ("ASIAOFTHEROLE0000", "role-session")
+    call = cloud.only("GetAuthorizationToken")
+    assert (call.key, call.session_token) == ("ASIAOFTHEROLE0000", "role-session")
     assert token.arn == "arn:aws:sts::123456789012:assumed-role/pull/registry-agent-vscode"
     assert cloud.actions() == ["AssumeRole", "GetAuthorizationToken"]
-    assert len(cloud.asked) == 2, "the role's own answer told the ARN"
+    assert len(cloud.calls) == 2, "the answer for the role contains the ARN"
 
 
 async def test_a_web_identity_token_assumes_the_role_unsigned(
     cloud: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The token is the proof; keys that lie about are neither needed nor sent."""
+    """The token is the proof. Other keys in the environment are neither needed nor sent."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFSOMEBODYELSE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     token_file = tmp_path / "token"
@@ -105,7 +105,7 @@ async def test_a_web_identity_token_assumes_the_role_unsigned(
 async def test_without_a_web_identity_the_default_chain_assumes_the_role(
     cloud: AwsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A role of the secret, the base identity of the environment."""
+    """The role comes from the secret, and the base identity from the environment."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAOFTHEENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     await fetch(identity(keys=None, role_arn=ROLE))
@@ -113,8 +113,8 @@ async def test_without_a_web_identity_the_default_chain_assumes_the_role(
     assert cloud.only("GetAuthorizationToken").key == "ASIAOFTHEROLE0000"
 
 
-async def test_ecr_public_is_asked_in_us_east_1(cloud: AwsServer) -> None:
-    """Its API is there only, and its authorizationData is an object."""
+async def test_uses_us_east_1_for_ecr_public(cloud: AwsServer) -> None:
+    """Its API exists only there, and its authorizationData is an object."""
     cloud.answers["GetAuthorizationToken"] = lambda: cloud.token(public=True)
     token = await fetch(identity(public=True, region="us-east-1"))
     assert token.password == Sensitive("the-token")
@@ -122,8 +122,8 @@ async def test_ecr_public_is_asked_in_us_east_1(cloud: AwsServer) -> None:
 
 
 @pytest.mark.parametrize("fault", ["refused", "silent"])
-async def test_a_token_does_not_wait_for_its_owners_name(cloud: AwsServer, fault: str) -> None:
-    """Many networks let only ECR through: the ARN is then unknown, and is not asked for a second time."""
+async def test_a_token_does_not_wait_for_the_arn_of_its_owner(cloud: AwsServer, fault: str) -> None:
+    """Many networks allow only ECR. The ARN is then unknown, and is not requested a second time."""
     if fault == "silent":
         cloud.silent.add("GetCallerIdentity")
     else:
@@ -132,11 +132,11 @@ async def test_a_token_does_not_wait_for_its_owners_name(cloud: AwsServer, fault
     for _ in range(2):
         token = await aws.fetch_token(identity(), AwsSettings())
         assert token.arn is None
-    assert [asked.action for asked in cloud.asked].count("GetCallerIdentity") == 1
+    assert [call.action for call in cloud.calls].count("GetCallerIdentity") == 1
 
 
-async def test_the_servers_time_is_told(cloud: AwsServer) -> None:
-    """So that a clock that is far away shows, even where AWS bears it."""
+async def test_returns_the_time_of_the_server(cloud: AwsServer) -> None:
+    """A wrong clock is then visible even if AWS tolerates it."""
     cloud.date = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
     token = await fetch(identity())
     assert token.server_time == cloud.date
@@ -152,15 +152,15 @@ async def test_the_servers_time_is_told(cloud: AwsServer) -> None:
         (lambda s: s.token(authorizationToken="bm9jb2xvbg=="), "a colon"),
         (lambda s: s.token(authorizationToken="QVdTOmEKYg=="), "a colon"),
         (lambda s: s.token(expiresAt=None), "expiresAt is missing"),
-        (lambda s: s.token(expiresAt="yesterday"), "GetAuthorizationToken cannot be understood"),
+        (lambda s: s.token(expiresAt="yesterday"), "GetAuthorizationToken is not valid"),
         (lambda _: ecr(200, [1, 2]), "GetAuthorizationToken"),
         (lambda _: web.Response(text="<html>sign in</html>", content_type="text/html"), "authorizationData is missing"),
         (lambda _: web.Response(status=403, text="<html>blocked</html>"), "status 403"),
         (lambda _: web.Response(status=502, text="<html>bad gateway</html>"), "status 502"),
     ],
 )
-async def test_a_reply_that_is_not_a_token_says_what_is_wrong(cloud: AwsServer, answer: Any, fault: str) -> None:
-    """A captive portal, a gateway, a broken stand-in: an error of AWS, never a crash, never a quoted token."""
+async def test_reports_what_is_wrong_with_a_reply(cloud: AwsServer, answer: Any, fault: str) -> None:
+    """A captive portal, a gateway or a broken server gives an AwsError, never a crash and never a quoted token."""
     cloud.answers["GetAuthorizationToken"] = lambda: answer(cloud)
     with raises_problem(AwsError) as caught:
         await fetch(identity())
@@ -168,8 +168,8 @@ async def test_a_reply_that_is_not_a_token_says_what_is_wrong(cloud: AwsServer, 
     assert "no*base64" not in caught.value.message
 
 
-async def test_a_redirect_is_not_followed(cloud: AwsServer, tmp_path: Path) -> None:
-    """A 307 would carry the web identity token to wherever it points."""
+async def test_does_not_follow_a_redirect(cloud: AwsServer, tmp_path: Path) -> None:
+    """A 307 would send the web identity token to any other host."""
     async with serve() as elsewhere:
         cloud.answers["AssumeRoleWithWebIdentity"] = lambda: web.Response(
             status=307, headers={"Location": elsewhere.url + "/"}
@@ -178,11 +178,11 @@ async def test_a_redirect_is_not_followed(cloud: AwsServer, tmp_path: Path) -> N
         token_file.write_text("web-token")
         with raises_problem(AwsError, match="AssumeRoleWithWebIdentity"):
             await fetch(identity(keys=None, role_arn=ROLE), AwsSettings(identity_token_file=token_file))
-        assert elsewhere.asked == []
+        assert elsewhere.calls == []
 
 
-async def test_a_well_known_stand_in_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The moto server, whose tokens always ended in 2015."""
+async def test_works_with_the_moto_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The tokens of moto always expired in 2015."""
     from moto.server import ThreadedMotoServer  # noqa: PLC0415 - heavy, and for this test alone
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -1,4 +1,4 @@
-"""What AWS refuses, and what keeps its answer away: each by its own code, with what a person needs to know."""
+"""Tests of AWS errors: each refusal and each connection failure has its own code and a useful message."""
 
 import asyncio
 import base64
@@ -92,10 +92,10 @@ def denial(action: str) -> str:
         ),
     ],
 )
-async def test_a_refused_token_is_told_by_its_code(
+async def test_recognises_a_refused_token_by_its_error_code(
     cloud: AwsServer, answer: Answer, expected: type[Problem], words: list[str]
 ) -> None:
-    """Not by its status: AWS throttles and denies with 400 alike."""
+    """The HTTP status does not help: AWS uses 400 for throttling and for denial."""
     cloud.answers["GetAuthorizationToken"] = answer
     with raises_problem(Problem) as caught:
         await fetch(identity())
@@ -114,10 +114,10 @@ async def test_a_refused_token_is_told_by_its_code(
         ("Throttling", AwsThrottled, RetryClass.SOON),
     ],
 )
-async def test_a_refused_web_identity_is_told_from_a_missing_permission(
+async def test_distinguishes_a_rejected_web_identity_from_a_missing_permission(
     cloud: AwsServer, tmp_path: Path, code: str, expected: type[Problem], retry_class: RetryClass
 ) -> None:
-    """AccessDenied included: here it is the trust policy that says no, not a policy of the caller's."""
+    """This includes AccessDenied: here the trust policy refuses, and not a policy of the caller."""
     cloud.answers["AssumeRoleWithWebIdentity"] = sts_error(code, "it says eyJhbGciOi", 403)
     token_file = tmp_path / "token"
     token_file.write_text("eyJhbGciOi")
@@ -125,7 +125,7 @@ async def test_a_refused_web_identity_is_told_from_a_missing_permission(
         await fetch(identity(keys=None, role_arn=ROLE), AwsSettings(identity_token_file=token_file))
     assert isinstance(caught.value, expected)
     assert caught.value.retry_class is retry_class
-    assert "eyJhbGciOi" not in caught.value.message, "AWS's words may quote the token"
+    assert "eyJhbGciOi" not in caught.value.message, "the text from AWS may quote the token"
 
 
 @pytest.mark.parametrize(
@@ -138,10 +138,10 @@ async def test_a_refused_web_identity_is_told_from_a_missing_permission(
         ("ExpiredToken", "expired", AwsAccessDenied, "expired"),
     ],
 )
-async def test_a_refused_role_is_told_by_its_code(
+async def test_recognises_a_refused_role_by_its_error_code(
     cloud: AwsServer, code: str, message: str, expected: type[Problem], word: str
 ) -> None:
-    """What STS says when the base identity may not be the role, or is none; it may quote the signed headers."""
+    """STS refuses if the base identity is invalid or may not assume the role. Its text may quote signed headers."""
     cloud.answers["AssumeRole"] = sts_error(code, message, 403)
     keys = AwsKeys("ASIAOFTHESECRET00", Sensitive("k"), Sensitive("SESSION"))
     with raises_problem(Problem) as caught:
@@ -151,8 +151,8 @@ async def test_a_refused_role_is_told_by_its_code(
     assert "SESSION" not in caught.value.message
 
 
-async def test_a_wrong_clock_is_told_by_how_much(cloud: AwsServer) -> None:
-    """Where AWS's words do not tell it, the Date of its reply does."""
+async def test_reports_how_far_the_clock_is_off(cloud: AwsServer) -> None:
+    """If the text from AWS does not contain it, the Date header does."""
     cloud.answers["GetAuthorizationToken"] = ecr_error("InvalidSignatureException", "Signature expired")
     cloud.date = datetime.now(UTC) + timedelta(hours=3)
     with raises_problem(ClockSkew, match="180 min behind"):
@@ -160,16 +160,14 @@ async def test_a_wrong_clock_is_told_by_how_much(cloud: AwsServer) -> None:
 
 
 async def test_a_silent_aws_ends_at_the_deadline(cloud: AwsServer) -> None:
-    """`aws.call_timeout_s` bounds each call."""
+    """`aws.call_timeout_s` limits each call."""
     cloud.silent.add("GetAuthorizationToken")
     with raises_problem(AwsUnreachable, match=r"did not answer ecr:GetAuthorizationToken within 2.5 s"):
         await fetch(identity(), SOON)
 
 
-async def test_a_connection_that_is_never_made_names_the_address(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """As behind a firewall that drops: told from an answer that is slow."""
+async def test_a_connection_timeout_names_the_address(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A firewall that drops packets causes it. The message differs from that of a slow answer."""
     with ExitStack() as stack:
         full = stack.enter_context(socket.socket())
         full.bind(("127.0.0.1", 0))
@@ -180,34 +178,34 @@ async def test_a_connection_that_is_never_made_names_the_address(
             one = stack.enter_context(socket.socket())
             one.setblocking(False)
             one.connect_ex(full.getsockname())
-        with raises_problem(AwsUnreachable, match=f"did not reach {address}: no connection in time"):
+        with raises_problem(AwsUnreachable, match=f"did not reach {address}: connecting timed out"):
             await fetch(identity(), SOON)
 
 
 async def test_a_refused_connection_names_the_address(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the system's own word for it."""
+    """The message also has the text of the system error."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         with raises_problem(AwsUnreachable, match=rf"127.0.0.1:{port}: no connection: Connect"):
             await fetch(identity())
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
-async def test_a_name_that_does_not_resolve_is_said(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A VPC without the endpoint, most often."""
+async def test_reports_a_name_that_does_not_resolve(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The most common cause is a VPC without the endpoint."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://ecr.invalid")
     with raises_problem(AwsUnreachable, match=r"did not reach ecr.invalid: no connection"):
         await fetch(identity())
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 @pytest.mark.parametrize("reply", [b"SSH-2.0-OpenSSH\r\n\r\n", b""])
-async def test_something_that_is_not_http_is_no_crash(
+async def test_an_answer_that_is_not_http_does_not_crash(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reply: bytes
 ) -> None:
-    """Any service may listen there."""
+    """Any service may listen at the address."""
 
     async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(reply)
@@ -222,7 +220,7 @@ async def test_something_that_is_not_http_is_no_crash(
 
 
 class TestTls:
-    """Whose certificates are believed."""
+    """Which certificates are trusted."""
 
     @pytest.fixture
     async def authority(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[tuple[AwsServer, Path]]:
@@ -241,24 +239,24 @@ class TestTls:
         await running.close()
 
     @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE"])
-    async def test_a_private_ca_is_believed_where_the_environment_names_it(
+    async def test_trusts_a_private_ca_named_in_the_environment(
         self, authority: tuple[AwsServer, Path], monkeypatch: pytest.MonkeyPatch, variable: str
     ) -> None:
-        """As the interface says for every outside call."""
+        """The interface promises this for every outside call."""
         monkeypatch.setenv(variable, str(authority[1]))
         assert (await fetch(identity())).username == "AWS"
 
-    async def test_an_unknown_ca_is_named_with_what_to_do(self, authority: tuple[AwsServer, Path]) -> None:
-        """A proxy that opens TLS is the usual cause."""
+    async def test_reports_an_unknown_ca_and_what_to_do(self, authority: tuple[AwsServer, Path]) -> None:
+        """The usual cause is a proxy that intercepts TLS."""
         with raises_problem(AwsUnreachable, match=r"certificate was not accepted: .*certificate") as caught:
             await fetch(identity())
         assert "SSL_CERT_FILE" in caught.value.hint
-        assert authority[0].asked == []
+        assert authority[0].calls == []
 
-    async def test_a_ca_bundle_that_is_not_there_is_said(
+    async def test_reports_a_missing_ca_bundle(
         self, authority: tuple[AwsServer, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Not taken for a fault of AWS."""
+        """The message does not blame AWS."""
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority[1]) + ".gone")
         with raises_problem(AwsUnreachable, match="No such file"):
             await fetch(identity())
@@ -268,13 +266,13 @@ class TestProxy:
     """The environment's proxy, and its password."""
 
     @pytest.fixture
-    async def seen(self, cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[str]]:
-        """Authorizations that a proxy saw; it lets the right password through, and answers in AWS's place."""
-        seen: list[str] = []
+    async def proxied(self, cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[str]]:
+        """The authorizations that a proxy received. With the right password, the proxy answers instead of AWS."""
+        received: list[str] = []
 
         async def relay(request: web.Request) -> web.StreamResponse:
-            seen.append(request.headers.get("Proxy-Authorization", ""))
-            if "right" not in base64.b64decode(seen[-1].removeprefix("Basic ")).decode():
+            received.append(request.headers.get("Proxy-Authorization", ""))
+            if "right" not in base64.b64decode(received[-1].removeprefix("Basic ")).decode():
                 return web.Response(status=407, text="wrong%21pass")
             return cloud.token()
 
@@ -284,28 +282,28 @@ class TestProxy:
             monkeypatch.setenv("AWS_ENDPOINT_URL", "http://aws.example")
             monkeypatch.setenv("HTTP_PROXY", f"http://user:right%21pass@127.0.0.1:{proxy.port}")
             monkeypatch.setenv("http_proxy", f"http://user:right%21pass@127.0.0.1:{proxy.port}")
-            yield seen
+            yield received
 
-    async def test_calls_go_through_it_with_its_password(self, seen: list[str]) -> None:
-        """Percent-encoded in the URL, plain in the header."""
+    async def test_calls_go_through_it_with_its_password(self, proxied: list[str]) -> None:
+        """The password is percent-encoded in the URL and plain in the header."""
         assert (await fetch(identity())).username == "AWS"
-        assert base64.b64decode(seen[0].removeprefix("Basic ")).decode() == "user:right!pass"
+        assert base64.b64decode(proxied[0].removeprefix("Basic ")).decode() == "user:right!pass"
 
-    async def test_no_proxy_is_obeyed(self, seen: list[str], cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A VPC endpoint is asked directly."""
+    async def test_obeys_no_proxy(self, proxied: list[str], cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Requests to a VPC endpoint go there directly."""
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.url)
         assert (await fetch(identity())).username == "AWS"
-        assert seen == []
+        assert proxied == []
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     @pytest.mark.parametrize(
         "value", ["http://user:p#ss@h:9", "user:p#ss@h:9", "http://user:pass@h:notaport", "http://"]
     )
-    async def test_one_that_is_no_url_is_said(
+    async def test_reports_a_proxy_that_is_not_a_url(
         self, cloud: AwsServer, monkeypatch: pytest.MonkeyPatch, scheme: str, value: str
     ) -> None:
-        """By the variable's name, without its value, which holds a password; it is no fault of AWS."""
+        """The message names the variable, but not its value, which holds a password. It does not blame AWS."""
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"{scheme}://aws.example")
         monkeypatch.setenv(f"{scheme}_proxy", value)
         with raises_problem(AwsUnreachable, match=f"{scheme.upper()}_PROXY is not (a|the) URL") as caught:
@@ -313,30 +311,30 @@ class TestProxy:
         assert caught.value.hint == hints.PROXY
         for part in ("user", "p#ss", "pass@", "notaport"):
             assert part not in caught.value.message
-        assert cloud.asked == []
+        assert cloud.calls == []
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     @pytest.mark.parametrize(
         ("address", "word"),
         [("proxy.invalid:3128", "Name or service not known"), ("127.0.0.1:9", "Connection refused")],
     )
-    async def test_one_that_cannot_be_reached_is_named(
+    async def test_names_a_proxy_that_cannot_be_reached(
         self, cloud: AwsServer, monkeypatch: pytest.MonkeyPatch, scheme: str, address: str, word: str
     ) -> None:
-        """Instead of AWS, whose name may be well; what the URL holds besides is a secret."""
+        """It blames the proxy and not AWS. It hides the rest of the URL, which is secret."""
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"{scheme}://aws.example")
         monkeypatch.setenv(f"{scheme}_proxy", f"http://user:pass@{address}")
         with raises_problem(AwsUnreachable, match=f"the proxy {address} cannot be reached: {word}") as caught:
             await fetch(identity())
         assert caught.value.hint == hints.PROXY
         assert "pass" not in caught.value.message
-        assert cloud.asked == []
+        assert cloud.calls == []
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
     async def test_a_refusal_shows_no_password(
-        self, seen: list[str], monkeypatch: pytest.MonkeyPatch, scheme: str
+        self, proxied: list[str], monkeypatch: pytest.MonkeyPatch, scheme: str
     ) -> None:
-        """Neither as it stands in the URL, nor decoded, nor as the header has it."""
+        """It shows the password neither as in the URL, nor decoded, nor as in the header."""
         address = os.environ["HTTP_PROXY"].rpartition("@")[2]
         for variable in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
             monkeypatch.setenv(variable, f"http://user:wrong%21pass@{address}")
@@ -344,6 +342,6 @@ class TestProxy:
         with raises_problem(AwsError, AwsUnreachable) as caught:
             await fetch(identity())
         header = base64.b64encode(b"user:wrong!pass").decode()
-        assert f"Basic {header}" in seen or scheme == "https"
+        assert f"Basic {header}" in proxied or scheme == "https"
         for form in ("wrong%21pass", "wrong!pass", header):
             assert form not in caught.value.message

@@ -1,4 +1,4 @@
-"""Profiles that need a person: what the problem says, and that the SDK never asks."""
+"""Tests of profiles that need a person: the problem explains what to do, and the SDK never prompts."""
 
 import importlib.util
 import json
@@ -45,7 +45,7 @@ BRIDGE: Final = (
     "team'`, and set aws.profile to registry-agent"
 )
 TYPE: Final = (
-    "and type the code, then run `registry-agent renew aws`; to need no code, set aws.profile to a profile without "
+    "and type the code, then run `registry-agent renew aws`; to avoid the code, set aws.profile to a profile without "
     "mfa_serial"
 )
 
@@ -64,7 +64,7 @@ async def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterato
 
 
 async def problem(home: Path, profile: str, config: str) -> AwsCredentialsMissing:
-    """What is wrong with `profile` in such a `~/.aws/config`; "about" is still "aws" here."""
+    """Return the problem of `profile` with this `~/.aws/config`. Its subject is "aws"."""
     (home / ".aws").mkdir(exist_ok=True)
     (home / ".aws/config").write_text(f"[profile '{profile}']\n{config}\n{KEYS}\n")
     with raises_problem(AwsCredentialsMissing) as caught:
@@ -96,11 +96,13 @@ async def problem(home: Path, profile: str, config: str) -> AwsCredentialsMissin
     ],
     ids=["mfa", "nested mfa", "sso", "nested sso", "aws login"],
 )
-async def test_what_a_profile_needs(cloud: AwsServer, tmp_path: Path, config: str, message: str, hint: str) -> None:
-    """The message names the profile and what it needs, the hint has the whole command; AWS is not asked."""
+async def test_reports_what_a_profile_needs(
+    cloud: AwsServer, tmp_path: Path, config: str, message: str, hint: str
+) -> None:
+    """The message names the profile and what it needs. The hint has the full command. AWS gets no request."""
     found = await problem(tmp_path, "team", config)
     assert (found.message, found.about("aws").hint) == (f"profile team {message}", hint)
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 @pytest.mark.parametrize(
@@ -116,36 +118,36 @@ async def test_what_a_profile_needs(cloud: AwsServer, tmp_path: Path, config: st
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-def test_which_errors_need_a_person(
+def test_recognises_errors_that_need_a_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, config: str, says: str | None
 ) -> None:
-    """A login that is missing or over; a missing right or library is nothing that a login fixes."""
+    """A missing or expired login needs a person. A login does not fix a missing permission or library."""
     (tmp_path / "config").write_text(f"[profile team]\n{config}\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     found = InteractiveLogin(AioSession(profile="team"), {}).problem(error)
     assert (found and says in found.hint) if says else found is None
 
 
-async def test_the_command_reads_the_agents_files(
+async def test_the_command_reads_the_same_files_as_the_agent(
     cloud: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name with a blank is quoted, and files that a variable names stand in front."""
+    """A name with a space is quoted. Variables that name files come before the command."""
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "my aws"))
     (tmp_path / "my aws").symlink_to(tmp_path / ".aws/config")
     found = await problem(tmp_path, "the team", SSO)
     assert f"`AWS_CONFIG_FILE='{tmp_path}/my aws' aws sso login --profile 'the team'`" in found.hint
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
 def _session(life: timedelta = timedelta(hours=1), **changes: object) -> dict[str, Any]:
-    """As the aws CLI keeps one."""
+    """Return a session as the aws CLI caches it."""
     end = f"{datetime.now(UTC) + life:%Y-%m-%dT%H:%M:%SUTC}"
     keys = {"AccessKeyId": "ASIACACHED", "SecretAccessKey": "x", "SessionToken": "y", "Expiration": end}
     return {"Credentials": {**keys, **changes}}
 
 
 def _key(serial: str | None = DEVICE) -> str:
-    """The SDK's own for the role, so that a change of it is noticed here."""
+    """Return the SDK's own cache key for the role. If the SDK changes it, these tests fail."""
     fetcher: Any = AioAssumeRoleCredentialFetcher
     key: str = fetcher(None, None, ROLE, {"SerialNumber": serial} if serial else {})._cache_key
     return key
@@ -157,8 +159,8 @@ def _keep(home: Path, text: str, key: str) -> None:
     (cache / f"{key}.json").write_text(text)
 
 
-async def test_a_session_that_the_aws_cli_keeps_is_used(cloud: AwsServer, tmp_path: Path) -> None:
-    """The code was typed there; the agent writes nothing back."""
+async def test_uses_a_session_cached_by_the_aws_cli(cloud: AwsServer, tmp_path: Path) -> None:
+    """The person typed the code there. The agent writes nothing to the cache."""
     await problem(tmp_path, "team", MFA)
     _keep(tmp_path, json.dumps(_session()), _key())
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / ".aws").rglob("*")}
@@ -180,17 +182,17 @@ async def test_a_session_that_the_aws_cli_keeps_is_used(cloud: AwsServer, tmp_pa
     ],
     ids=["empty", "a list", "deep", "a number", "ends soon", "odd end", "no key"],
 )
-async def test_a_session_that_is_of_no_use_is_none(cloud: AwsServer, tmp_path: Path, text: str) -> None:
-    """The code is needed as before; a FIFO next to it holds nothing up."""
+async def test_ignores_an_unusable_cached_session(cloud: AwsServer, tmp_path: Path, text: str) -> None:
+    """The code is still needed. A FIFO in the cache does not block the agent."""
     await problem(tmp_path, "team", MFA)
     _keep(tmp_path, text, _key())
     os.mkfifo(tmp_path / ".aws/cli/cache/fifo.json")
     assert "MFA code" in (await problem(tmp_path, "team", MFA)).message
-    assert cloud.asked == []
+    assert cloud.calls == []
 
 
-async def test_a_role_without_mfa_is_assumed_anew(cloud: AwsServer, tmp_path: Path) -> None:
-    """A kept session would have the role's former rights."""
+async def test_assumes_a_role_without_mfa_again(cloud: AwsServer, tmp_path: Path) -> None:
+    """A cached session would have the former permissions of the role."""
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws/config").write_text(f"[profile team]\nrole_arn = {ROLE}\nsource_profile = keys\n{KEYS}\n")
     _keep(tmp_path, json.dumps(_session()), _key(None))
@@ -198,8 +200,8 @@ async def test_a_role_without_mfa_is_assumed_anew(cloud: AwsServer, tmp_path: Pa
     assert cloud.only("GetAuthorizationToken").key == "ASIAOFTHEROLE0000"
 
 
-def _asking(package: str) -> list[str]:
-    """The lines of a package that read a terminal, by file."""
+def _prompting(package: str) -> list[str]:
+    """Return the lines of a package that read from a terminal, by file."""
     found = []
     for path in sorted(Path(package).rglob("*.py")):
         lines = path.read_text().splitlines()
@@ -207,19 +209,19 @@ def _asking(package: str) -> list[str]:
     return found
 
 
-def test_libraries_prompt_in_one_place() -> None:
-    """Only where a role wants an MFA code, by a function that the agent replaces; a new release may add others."""
+def test_libraries_prompt_in_one_place_only() -> None:
+    """They prompt only for the MFA code of a role, and the agent replaces that. A new release may add others."""
     specs = [importlib.util.find_spec(name) for name in LIBRARIES]
     packages = [place for spec in specs if spec for place in spec.submodule_search_locations or ()]
     assert len(packages) == len(LIBRARIES)
-    assert [line for package in packages for line in _asking(package)] == [
-        "credentials.py: self._mfa_prompter = getpass.getpass",  # of a fetcher; the provider always passes its own
+    assert [line for package in packages for line in _prompting(package)] == [
+        "credentials.py: self._mfa_prompter = getpass.getpass",  # of a fetcher: the provider always passes its own
         "credentials.py: prompter=getpass.getpass,",
     ]
 
 
 async def test_the_prompt_is_replaced_in_every_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each provider of the chain that has a prompter has the agent's."""
+    """Every provider of the chain with a prompter has the agent's prompter."""
     monkeypatch.setenv("HOME", str(tmp_path))
     learned: Callable[[object], object] = bool
     chain = _Chain(AioSession(), os.environ, 1, lambda: datetime.now(UTC), learned)

@@ -1,12 +1,12 @@
-"""Whom the AWS SDK trusts."""
+"""Tests of the certificates that the AWS SDK trusts."""
 
 import pytest
 
 from agent.edge.aws.session import _ca_bundle
 
 
-def test_the_systems_own_authorities_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the file that is named, else by the system's, also where OpenSSL knows a directory alone (Ubuntu)."""
+def test_trusts_the_system_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It uses the file in SSL_CERT_FILE, else the system bundle, even if OpenSSL knows only a directory (Ubuntu)."""
     assert _ca_bundle({"SSL_CERT_FILE": "/company.pem"}) == "/company.pem"
-    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")  # what OpenSSL's default is on Ubuntu: a file that is not there
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")  # like OpenSSL's default on Ubuntu: a file that does not exist
     assert _ca_bundle({}) == "/etc/ssl/certs/ca-certificates.crt"

@@ -1,4 +1,4 @@
-"""The web identity token: where it comes from, and what is said where none is to be had."""
+"""Tests of the web identity token: its sources, and the messages if there is none."""
 
 import os
 from pathlib import Path
@@ -23,13 +23,13 @@ async def from_command(*args: str, timeout: float = 5, path: str | None = None) 
     return await web_identity_token(AwsSettings(identity_token_command=args, call_timeout_s=timeout), environ)
 
 
-async def test_without_a_source_there_is_none() -> None:
-    """Then the default chain is the base identity."""
+async def test_without_a_source_there_is_no_token() -> None:
+    """The default chain is then the base identity."""
     assert await web_identity_token(AwsSettings(), {}) is None
 
 
-async def test_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
-    """The platform rotates it; white space around the token is no part of it."""
+async def test_reads_the_file_each_time(tmp_path: Path) -> None:
+    """The platform rotates the token. White space around it is removed."""
     path = tmp_path / "token"
     for token in (TOKEN, "another"):
         path.write_text(f"{token}\n")
@@ -40,8 +40,8 @@ async def test_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
     ("content", "fault"),
     [(None, "no such file"), (b" \n", "is empty"), (b"x" * 20_001, "longer than"), (b"two words", "not a token")],
 )
-async def test_a_file_without_a_token_says_why(tmp_path: Path, content: bytes | None, fault: str) -> None:
-    """Which file, and what is wrong with it; never what it holds."""
+async def test_reports_why_a_file_has_no_token(tmp_path: Path, content: bytes | None, fault: str) -> None:
+    """The message names the file and the reason, and never the content."""
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
@@ -51,16 +51,16 @@ async def test_a_file_without_a_token_says_why(tmp_path: Path, content: bytes | 
     assert "two words" not in caught.value.message
 
 
-async def test_a_fifo_and_a_directory_hold_nothing_up(tmp_path: Path) -> None:
-    """Reading either would hang or fail without a reason."""
+async def test_a_fifo_or_a_directory_does_not_block(tmp_path: Path) -> None:
+    """Reading them would block, or fail without a clear reason."""
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", tmp_path):
         with raises_problem(AwsIdentityUnavailable, match=r"not a regular file|is a directory"):
             await from_file(path)
 
 
-async def test_a_command_gives_the_token_and_sees_no_secret(tmp_path: Path) -> None:
-    """Found on PATH, run without the agent's own secrets."""
+async def test_a_command_prints_the_token_and_sees_no_secret(tmp_path: Path) -> None:
+    """The command is found on PATH and runs without the agent's own secrets."""
     program = tmp_path / "give-token"
     program.write_text(f'#!/bin/sh\necho "{TOKEN}.$2.${{REGISTRY_AGENT_SECRETS:-none}}"\n')
     program.chmod(0o755)
@@ -71,16 +71,16 @@ async def test_a_command_gives_the_token_and_sees_no_secret(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("script", "fault"),
     [
-        ("exit 3", "ended with status 3; run it by hand"),
-        ("echo 'two words' >&2; exit 1", "ended with status 1; run it by hand"),
+        ("exit 3", "exited with status 3; run it by hand"),
+        ("echo 'two words' >&2; exit 1", "exited with status 1; run it by hand"),
         ("echo 'two words' >&2; kill -9 $$", "was killed by signal 9; run it by hand"),
-        ("sleep 60", "had not ended after 0.5 s"),
+        ("sleep 60", "did not end within 0.5 s"),
         ("true", "is empty"),
         ("echo two words", "is not a token"),
     ],
 )
-async def test_a_command_without_a_token_says_why(script: str, fault: str) -> None:
-    """What it prints, on stderr too, is in no message, nor are its arguments: all may hold a secret."""
+async def test_reports_why_a_command_has_no_token(script: str, fault: str) -> None:
+    """The message never shows the output or the arguments, because they may hold a secret."""
     with raises_problem(AwsIdentityUnavailable, match=fault) as caught:
         await from_command("/bin/sh", "-c", script, "an-argument", timeout=0.5)
     assert "aws.identity_token_command /bin/sh" in caught.value.message
@@ -89,7 +89,7 @@ async def test_a_command_without_a_token_says_why(script: str, fault: str) -> No
 
 
 @pytest.mark.parametrize("name", ["no-such-program", "/no/such/program", "/etc/passwd"])
-async def test_a_command_that_cannot_be_run_says_why(name: str) -> None:
-    """Not there, not executable."""
+async def test_reports_why_a_command_cannot_run(name: str) -> None:
+    """The command does not exist or is not executable."""
     with raises_problem(AwsIdentityUnavailable, match=r"cannot be run: (not found on path|no such file|permission)"):
         await from_command(name)
