@@ -219,7 +219,7 @@ async def test_a_persons_login_stays_until_it_is_taken_over(machine: Machine) ->
     outcome = await agent.keep()
     assert not outcome.ours
     assert agent.auths()["ghcr.io"] == encode_entry(THEIRS)
-    assert "somebody else put into config.json" in agent.warnings()["login_overridden"]
+    assert "config.json has one that the agent did not store" in agent.warnings()["login_overridden"]
     assert "registry-agent renew ghcr.io" in agent.hint("login_overridden")
     outcome = await agent.keep(take_over=True)
     assert outcome == AppliedLogin("config.json", (), ours=True)
