@@ -116,7 +116,7 @@ class AgentInside:
         snapshot = self.board.snapshot
         return {
             "tasks": len(asyncio.all_tasks()),
-            "tokens held": len(self.credentials._held),
+            "tokens held": len(self.credentials._states),
             "logins": len(self.logins._logins) + len(self.logins._tasks) + len(self.logins._skipped),
             "releases": self.logins._cleanup.pending,
             "managed logins": len(self.reconciler._logins) + len(self.reconciler._locks),
