@@ -370,14 +370,14 @@ async def test_a_helper_that_cannot_list_is_asked_for_known_keys(machine: Machin
         assert [(await agent.apply(registry=Registry(name))).ours for name in names] == [True, True, True, False]
 
 
-async def test_the_first_look_into_a_helper_that_hangs_keeps_no_other_login_waiting(machine: Machine) -> None:
-    """And it is asked once only, although two wait for its answer."""
+async def test_a_helper_that_hangs_at_the_first_start_delays_no_other_login(machine: Machine) -> None:
+    """It is asked only once, although two callers wait for its answer."""
     script(machine.bin, "hung", f"#!/bin/sh\n[ $1 = list ] && echo >>{machine.bin}/asked && sleep 1000\nexit 1\n")
     listing_helper(machine, "quay.io")
     machine.write({"credHelpers": {"ghcr.io": "hung", "quay.io": "good"}})
     agent = machine.start(helper_deadline_s=2.5)
     async with watching(agent):
-        looking = asyncio.create_task(agent.reconciler.note_preexisting([]))
+        recording = asyncio.create_task(agent.reconciler.note_preexisting([]))
         hanging = asyncio.create_task(agent.apply())
         assert (await agent.apply(registry=Registry("quay.io"))).ours
         assert (await agent.apply(registry=Registry("file.example"))).ours
@@ -385,7 +385,7 @@ async def test_the_first_look_into_a_helper_that_hangs_keeps_no_other_login_wait
             await hanging
         with raises_problem(CredentialStoreFailed):
             await agent.apply()
-        await looking
+        await recording
     assert (machine.bin / "asked").read_text() == "\n"
 
 
