@@ -254,7 +254,7 @@ class Life:
         self.agent.give(list(self._secrets.values()))
 
     def _new_password(self, hostname: str) -> Callable[[], None]:
-        """Change the password in the secret. The registry accepts it when the result is called; the first one at once."""
+        """Change the secret's password. The registry accepts it once the result is called, the first one at once."""
         password, server = f"password-{self._chance.randbytes(12).hex()}", self.servers[hostname]
         first = hostname not in self._secrets
         name = hostname.replace(".", "-").replace(":", "-")
