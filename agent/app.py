@@ -53,6 +53,7 @@ class Agent:
         bootstrap, stop = self._bootstrap, self._install_signal_handlers()
         self._log_start()
         self._serving = True
+        # The status server starts first, so early clients get an answer while the rest loads.
         await bootstrap.server.start()
         try:
             components = await self._build()
@@ -74,6 +75,7 @@ class Agent:
             return LOCKED_OUT
         tools = asyncio.create_task(components.tools.look(), name="tools")
         work = asyncio.create_task(self._pass(components), name="pass")
+        # A signal ends the pass early.
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
         for task in (tools, work):
             task.cancel()
@@ -87,6 +89,7 @@ class Agent:
 
     async def _build(self) -> "Components":
         """Load and build the rest while the status already answers: imports take a third of the start-up time."""
+        # The imports run in a thread, so the event loop can answer meanwhile.
         self._components = components = (await asyncio.to_thread(_load))(self._bootstrap)
         freeze_loaded_objects()
         if components.state_file.fault:
@@ -105,6 +108,7 @@ class Agent:
                 services = self._services(components, stop)
                 tasks = [group.create_task(_run_forever(service), name=service.name) for service in services]
                 signal_name = await stop
+                # Without the lock, this agent and another one would undo each other's logins.
                 if signal_name == _LOCK_LOST:
                     self._log_locked_out()
                     code = LOCKED_OUT

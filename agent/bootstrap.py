@@ -50,6 +50,7 @@ class Bootstrap:
         self.clock: Final = Clock()
         self.workers: Final = WorkerThreads(_THREADS, "worker")
         self.scrubber: Final = Scrubber()
+        # Before anything is logged.
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
         self.log: Final = Log(settings.log.level, settings.log.format, self.scrubber.scrub, environ)
         self.log.context["environment"] = settings.environment.id

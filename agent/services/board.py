@@ -81,6 +81,7 @@ class Board:
         last_error = self._scrub(registry.last_error) if registry.last_error else None
         stored_in = self._stored_in.get(registry.hostname)
         registry = replace(registry, changed_at=changed_at, last_error=last_error, stored_in=stored_in)
+        # Compared after all fields are set, so a report without a change creates no new revision.
         if registry == former:
             return
         self._registries[registry.hostname] = registry

@@ -80,6 +80,7 @@ class LoginCleanup:
     async def _remove(self, registry: Registry, event: str) -> None:
         """Remove a login. `sweep` tries again after a failure, unless a new secret serves the registry by then."""
         hostname, owner = registry.hostname, f"release:{registry}"
+        # A new secret serves the registry, and its login replaces the old one.
         if hostname in self._served:
             self._pending.pop(hostname, None)
             self._board.report(owner, ())

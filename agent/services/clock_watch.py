@@ -36,6 +36,7 @@ class ClockWatch:
             await self._clock.wait(never, until_next_beat(self._clock, BEAT_S))
             before, wall = wall, self._clock.now()
             elapsed, monotonic = self._clock.monotonic() - monotonic, self._clock.monotonic()
+            # Both clocks advance equally, unless the machine slept or the wall clock was set.
             jump = (wall - before).total_seconds() - elapsed
             if abs(jump) > _TOLERANCE_S:
                 self._log.info("clock.jumped", seconds=round(jump, 1))

@@ -115,6 +115,7 @@ class Credentials:
         if state.fetch is None:
             if state.credential is not None and self._is_usable(state, stale):
                 return state.credential
+            # A failure applies to all registries of the identity until its retry time.
             if state.failure is not None and not force and self._left(state.failure.retry_at) > 0:
                 raise ProblemError(self._about(state.failure, subject))
         outcome = await self._join(identity, state)
@@ -174,10 +175,12 @@ class Credentials:
             fetch.waiting -= 1
             if not fetch.waiting and not fetch.task.done():
                 fetch.task.cancel()
+            # The next caller must not join a request that was cancelled.
             if state.fetch is fetch and not fetch.waiting:
                 state.fetch = None
 
     async def _fetch(self, identity: AwsIdentity, state: _IdentityState) -> Credential | _Failure:
+        # Not more often than `renewal.min_interval_s`, even if each new token has already expired.
         if state.floor is not None:
             await wait_until(self._clock, state.floor, asyncio.Event())
         started = self._clock.monotonic()
@@ -194,6 +197,7 @@ class Credentials:
     def _record_token(self, state: _IdentityState, token: EcrToken) -> Credential:
         settings, now = self._settings().renewal, self._clock.now()
         floor = timedelta(seconds=settings.min_interval_s)
+        # The jitter is drawn once per token, so all registries that share it renew together.
         due = renew_at(now, token.expires_at, fraction=settings.fraction, jitter=self._jitter(), floor=floor)
         state.floor = Deadline.after(floor, now, self._clock.monotonic())
         failed, state.failure, state.failures = state.failure is not None, None, 0

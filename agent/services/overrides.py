@@ -28,6 +28,7 @@ class Overrides:
                     f"unset DOCKER_AUTH_CONFIG, or remove {hostname} from it",
                 )
             )
+        # An older login of the agent does not belong to a person. The failed store is reported for it instead.
         if not result.ours and not result.older:
             where = CONFIG_FILE if result.stored_in == CONFIG_FILE else f"docker-credential-{result.stored_in}"
             reasons.append(

@@ -30,5 +30,6 @@ class ReadWriteLock:
     @contextlib.asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
         async with self._entry:
+            # The entry stays locked until the writer is done, so no reader comes in.
             await self._no_readers.wait()
             yield

@@ -94,6 +94,7 @@ class ConfigReconciler:
             try:
                 await self._apply(login, take_over=take_over)
             except ProblemError as error:
+                # Problems of the store name the file or Docker's key; on the board, the subject is the registry.
                 raise ProblemError(error.problem.about(registry.hostname)) from None
             former = self._logins.get(registry.hostname)
             login.restored_until = former.restored_until if former else None
@@ -146,6 +147,7 @@ class ConfigReconciler:
                 with contextlib.suppress(ProblemError):
                     await self._store.prepare()
                     await self._start_checks(checks)
+                # A login that is not idle needs its next check by time, even if no file changes.
                 if all(login.idle for login in self._logins.values()):
                     await wait_for_change(self._clock, self._watcher, self._changed, _POLL_S)
                 else:
@@ -179,6 +181,7 @@ class ConfigReconciler:
 
     async def _check_locked(self, login: ManagedLogin) -> None:
         async with self._locks[login.hostname]:
+            # While this check waited for the lock, the login may have been replaced, forgotten or removed.
             if self._logins.get(login.hostname) is not login or expired(login.desired.expires_at, self._clock.now()):
                 return
             was_ours, restored, started = login.ours, False, self._clock.monotonic()

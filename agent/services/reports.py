@@ -94,6 +94,7 @@ class Reports:
     async def _push(self) -> None:
         while True:
             self._due.clear()
+            # This returns after a success (or without a URL), so a receiver that fails gets retries, not more pushes.
             if await self._deliver():
                 await self._keep_spacing()
                 await self._deliver()  # once more, so the receiver sees that the notice cleared

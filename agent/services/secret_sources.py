@@ -86,6 +86,7 @@ class DirectorySource:
         """
         if self._pending is None:
             known = None if reread or not self._settled else self._signature
+            # In a thread, because a file system that hangs must not block the event loop.
             self._pending = asyncio.create_task(asyncio.to_thread(self._read_if_changed, known))
             self._started_at = time.monotonic()
         done, _ = await asyncio.wait({self._pending}, timeout=_PATIENCE_S)
@@ -144,6 +145,7 @@ class AddressSource:
 
         After a problem, the last secrets are kept.
         """
+        # An ETag belongs to the URL that sent it.
         if url != self._url:
             self._url, self._etag = url, None
         if url is None:
@@ -155,6 +157,7 @@ class AddressSource:
             self.problems = (error.problem, *self._reading.problems)
             return error.problem
         self._etag = answer.etag
+        # `parsed` is None if the secrets have not changed (304).
         self._reading = answer.parsed or self._reading
         self.problems = self._reading.problems
         return None

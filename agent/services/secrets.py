@@ -119,6 +119,7 @@ class Secrets:
         self._publish(self._update())
         self._watcher.watch(self._signatures, self._directories_changed, directories=self._watched_directories)
         while True:
+            # A directory that is not stable is checked again soon, even if the watcher reports no change.
             if all(source.is_stable for source in self._directories.values()):
                 await wait_for_change(self._clock, self._watcher, self._directories_changed, _TICK_S)
             else:

@@ -105,6 +105,7 @@ class ToolWatch:
 
     def lost(self, program: Path, problem: Problem) -> None:
         """A login failed with `problem` because of this docker. Stops further logins, and checks docker now."""
+        # If another docker was found meanwhile, the problem says nothing about it.
         if self.docker == program:
             self._not_ready(problem, None if isinstance(problem, DockerCliMissing) else program)
             self._wake.set()
@@ -140,6 +141,7 @@ class ToolWatch:
         try:
             await self._check_docker()
         finally:
+            # Logins wait for the first check, even if it fails.
             self.looked.set()
         await asyncio.gather(self._check_aws(), self._check_engine())
 

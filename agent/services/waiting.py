@@ -27,6 +27,7 @@ async def wait_until(clock: Clock, deadline: Deadline, wake: asyncio.Event) -> b
         left = deadline.left(clock.now(), clock.monotonic())
         if left <= 0:
             return False
+        # Compare again at each beat: after a suspend, the deadline may have passed.
         await clock.wait(wake, min(left, until_next_beat(clock, TICK_S)))
     return True
 
