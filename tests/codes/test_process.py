@@ -98,9 +98,9 @@ def test_somebody_takes_all_connections(world: World, around: list[str]) -> None
     around.extend([str(shutil.which("prlimit")), f"--nofile={_FEW}"])
     world.start()
     world.nothing_stopped()
-    with ExitStack() as held:
+    with ExitStack() as connections:
         for _ in range(2 * _FEW):
-            greedy = held.enter_context(socket.socket(socket.AF_UNIX))
+            greedy = connections.enter_context(socket.socket(socket.AF_UNIX))
             greedy.settimeout(1)
             greedy.connect(str(world.agent.socket))
         door = world.registry("given-meanwhile")

@@ -113,7 +113,7 @@ def _name(plant: Plant) -> str:
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_what_is_planted_is_found(found: list[str], plant: Plant) -> None:
-    """A canary in the world's outlets, files and children fails the test that goes on in it, and the place is named."""
+    """A canary in the outlets, files or children of a world fails its test, and the place is named."""
     for place in PLANTS[plant]:
         assert any(re.match(f"{_name(plant)} in {place}: b", line) for line in found), (place, found)
 

@@ -116,12 +116,12 @@ class AgentInside:
         snapshot = self.board.snapshot
         return {
             "tasks": len(asyncio.all_tasks()),
-            "tokens held": len(self.credentials._states),
+            "tokens": len(self.credentials._states),
             "logins": len(self.logins._logins) + len(self.logins._tasks) + len(self.logins._skipped),
-            "releases": self.logins._cleanup.pending,
+            "pending removals": self.logins._cleanup.pending,
             "managed logins": len(self.reconciler._logins) + len(self.reconciler._locks),
             "state_file": len(self.state_file.entries()),
-            "refusals": len(self.state_file._rejections),
+            "rejections": len(self.state_file._rejections),
             "rows": len(snapshot.registries) + len(self.board._stored_in),
             "warnings": len(snapshot.warnings) + len(self.board._owned),
             "cleared": len(snapshot.cleared),

@@ -47,12 +47,12 @@ _REGISTRIES: Final = 9
 _MOST: Final = {
     # The agent, three services, the sweep, and this test. Then a login and a check of its stored login per registry.
     "tasks": 6 + 2 * _REGISTRIES,
-    "tokens held": 3,
+    "tokens": 3,
     "logins": 2 * _REGISTRIES,
-    "releases": 0,
+    "pending removals": 0,
     "managed logins": 2 * _REGISTRIES,
     "state_file": _REGISTRIES,
-    "refusals": _REGISTRIES,
+    "rejections": _REGISTRIES,
     "rows": 2 * _REGISTRIES,
     "warnings": 5 * _REGISTRIES,
     "cleared": CLEARED_KEPT,
@@ -329,12 +329,13 @@ class Life:
             return False
         password, username, now = str(secret.get("password")), str(secret["username"]), self.clock.now()
         if username in ("bob", "AWS"):
-            held = server.refused is not None and server.refused[0] == password and now - server.refused[1] < REJECTED
-            return server.takes(password) and not held and self._has_current_secret(hostname)
+            refused = server.refused
+            waits = refused is not None and refused[0] == password and now - refused[1] < REJECTED
+            return server.takes(password) and not waits and self._has_current_secret(hostname)
         if username != "runner-native":
             refused_at = self.aws.refused_at.get(username)
-            held = refused_at is not None and now - refused_at < REJECTED
-            if username not in self.aws.active_keys or held or not self._has_current_secret(hostname):
+            waits = refused_at is not None and now - refused_at < REJECTED
+            if username not in self.aws.active_keys or waits or not self._has_current_secret(hostname):
                 return False
         region = "us-east-1" if server.region == "public" else str(server.region)
         return not self.aws.down(region)
@@ -359,8 +360,8 @@ class Life:
 def assert_no_growth(figures: Figures) -> None:
     """Check that each component holds only what the current registries need, and that the objects do not increase."""
     for name, most in _MOST.items():
-        held = max(day[name] for day in figures.sizes)
-        assert held <= most, f"{name}: {held}, at most {most} are needed"
+        largest = max(day[name] for day in figures.sizes)
+        assert largest <= most, f"{name}: {largest}, at most {most} are needed"
     # Up to fifty cleared warnings are kept, so the objects of these do not count.
     objects = [day["objects"] - 2 * day["cleared"] for day in figures.sizes]
     quarter = max(1, len(objects) // 4)

@@ -105,10 +105,10 @@ class Engine:
                 }
             )
         )
-        held = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        isolated = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                self._namespace.args([*held, "dockerd", "--config-file", settings]),
+                self._namespace.args([*isolated, "dockerd", "--config-file", settings]),
                 env=environment(HOME=str(self._directory)),
                 stdout=log,
                 stderr=log,
