@@ -79,7 +79,7 @@ class DirectorySource:
         """Whether the next check can wait for a change: the content was read twice, and nothing failed."""
         return self._settled and self._pending is None
 
-    async def look(self, *, reread: bool = False) -> None:
+    async def check(self, *, reread: bool = False) -> None:
         """Read the directory if it changed or `reread` is set. A read that takes too long continues in the background.
 
         Secrets that cannot be read keep their last values.

@@ -140,7 +140,7 @@ class Secrets:
         directories = {
             path: self._directories.get(path) or DirectorySource(path, self._files) for path in self._paths()
         }
-        await asyncio.gather(*(source.look(reread=reread) for source in directories.values()))
+        await asyncio.gather(*(source.check(reread=reread) for source in directories.values()))
         # After a reload, keep the old directories until all new ones have answered: not read yet does not mean empty.
         old = {} if all(source.answered for source in directories.values()) else self._directories
         self._directories = {**old, **directories}

@@ -31,7 +31,7 @@ def install_docker(programs: Path) -> None:
 
 @causes("docker_cli_missing", "aws_cli_missing", "engine_unreachable")
 def test_nothing_is_installed(world: World, programs: Path) -> None:
-    """Without docker, no registry logs in. Within a minute after docker appears, all of them do."""
+    """Without docker, registries are skipped. Within a minute after it appears, they log in."""
     door = world.ecr(world.aws())
     world.good_state = "skipped"
     world.start()
