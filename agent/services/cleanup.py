@@ -79,7 +79,7 @@ class LoginCleanup:
 
     async def _remove(self, registry: Registry, event: str) -> None:
         """Remove a login. `sweep` tries again after a failure, unless a new secret serves the registry by then."""
-        hostname, owner = registry.hostname, f"release:{registry}"
+        hostname, owner = registry.hostname, f"remove:{registry}"
         # A new secret serves the registry, and its login replaces the old one.
         if hostname in self._served:
             self._pending.pop(hostname, None)
@@ -90,8 +90,7 @@ class LoginCleanup:
         try:
             was_ours = await self._deps.reconciler.remove(registry)
         except ProblemError as error:
-            problem = error.problem
-            self._board.report(owner, (problem,))
+            self._board.report(owner, (error.problem,))
             return
         finally:
             self._removing.discard(hostname)
@@ -113,7 +112,7 @@ class LoginCleanup:
             for hostname, (registry, event) in self._pending.items():
                 if hostname not in self._removing:
                     # Concurrently, for the reason given in `retire`.
-                    group.create_task(self._remove(registry, event), name=f"release:{hostname}")
+                    group.create_task(self._remove(registry, event), name=f"remove:{hostname}")
 
     @property
     def _excluded(self) -> frozenset[str]:
