@@ -1,4 +1,4 @@
-"""The command line: arguments to a command; of the commands only the one that is named is loaded."""
+"""The command line. Imports only the command that the arguments name, which keeps each start fast."""
 
 import argparse
 import importlib
@@ -12,20 +12,20 @@ USAGE: Final = 64  # sysexits.h: EX_USAGE
 
 COMMANDS: Final = {
     "run": "keep this environment logged in (the daemon)",
-    "status": "say what the agent says",
-    "doctor": "walk the chain link by link, and say which one is broken; changes nothing",
-    "renew": "log in anew now, and wait for the outcome",
+    "status": "show the agent's status",
+    "doctor": "check each step of a login, and show which one fails; changes nothing",
+    "renew": "renew logins now, and wait for the result",
     "logs": "show the agent's recent events",
-    "support-bundle": "pack what support needs to know, without secrets, into one file",
+    "support-bundle": "collect what support needs into one file, without secrets",
     "check-config": "check the settings",
-    "demo": "see the agent at work on a pretend cloud",
+    "demo": "run the agent against a pretend cloud on this machine",
 }
-"""Name to summary; each is a module of `agent.cli`."""
+"""Name to summary. Each command is a module in `agent.cli`."""
 
 
 class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
-        # An abbreviation that works today would break with the next option.
+        # An abbreviated option that works today could become ambiguous when an option is added.
         super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parser(words: Collection[str]) -> argparse.ArgumentParser:
-    """Knows the arguments of each command that is among `words`, and of the others the name alone."""
+    """Build the parser: all arguments of the commands named in `words`, and only the names of the others."""
     known = _Parser(
         prog="registry-agent", description="Keeps a development environment logged in to its container registries."
     )
@@ -58,14 +58,14 @@ def parser(words: Collection[str]) -> argparse.ArgumentParser:
 
 
 def _add_common(parser: argparse.ArgumentParser, *, config: str | None, assignments: list[str] | str) -> None:
-    """What may stand before or after the command's name; the one after it wins."""
+    """Add the options that are allowed before and after the command's name. The one after it wins."""
     parser.add_argument("--config", metavar="FILE", default=config, help="the settings file")
     parser.add_argument(
         "--set",
         metavar="SECTION.KEY=VALUE",
         action="append",
         default=assignments,
-        help="one setting; beats environment and file; may be repeated",
+        help="set one setting; overrides the environment and the file; can be repeated",
     )
 
 

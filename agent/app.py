@@ -24,18 +24,19 @@ CRASHED: Final = 70
 LOCKED_OUT: Final = 75
 
 _LOCK_S: Final = 10.0
-_LAST_WORD_S: Final = 0.4
+_FINAL_REPORT_S: Final = 0.4
 _LOCK_LOST: Final = "lock.lost"
 _UNREAD: Final = frozenset({"secret_invalid", "secrets_unavailable"})
+"""Warnings about a secret or a source that could not be used; with one of them open, `run --once` is not a success."""
 
 
 class Agent:
     """`run` is the daemon, `once` a single pass.
 
     Args:
-        config: the settings file, None for the usual place.
-        flags: settings given on the command line, `section.key` to value.
-        environ: the process's environment; what systemd put there for this process alone is taken out.
+        config: the settings file; None for the default path.
+        flags: settings from the command line, `section.key` to value.
+        environ: the process's environment. Variables that systemd sets for this process only are removed from it.
     """
 
     def __init__(self, config: Path | None, flags: Mapping[str, str], environ: MutableMapping[str, str]) -> None:
@@ -48,10 +49,11 @@ class Agent:
         self._at_next_start: tuple[SettingsInvalid, ...] = ()
 
     async def run(self) -> int:
-        """The daemon, until SIGTERM or SIGINT; the exit code."""
-        bootstrap, stop = self._bootstrap, self._heed_signals()
-        self._begin()
+        """Run the daemon until SIGTERM or SIGINT. Returns the exit code."""
+        bootstrap, stop = self._bootstrap, self._install_signal_handlers()
+        self._log_start()
         self._serving = True
+        # The status server starts first, so early clients get an answer while the rest loads.
         await bootstrap.server.start()
         try:
             components = await self._build()
@@ -62,37 +64,39 @@ class Agent:
             return await self._serve(components, stop)
         finally:
             await bootstrap.server.close()
-            await self._stopped()
+            await self._finish()
 
     async def once(self) -> int:
-        """One attempt at each registry; the exit code."""
-        stop = self._heed_signals()
-        self._begin()
+        """Try to log in to each registry once. Returns the exit code."""
+        stop = self._install_signal_handlers()
+        self._log_start()
         components = await self._build()
         if not await self._lock(components):
             return LOCKED_OUT
-        look = asyncio.create_task(components.tools.look(), name="tools")
+        tools = asyncio.create_task(components.tools.look(), name="tools")
         work = asyncio.create_task(self._pass(components), name="pass")
+        # A signal ends the pass early.
         await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
-        for task in (look, work):
+        for task in (tools, work):
             task.cancel()
-        await asyncio.wait({look, work})
-        await self._stopped()
+        await asyncio.wait({tools, work})
+        await self._finish()
         return CLEAN if not work.cancelled() and work.result() else NOT_ALL
 
     def close(self) -> None:
-        """Write out the log."""
+        """Flush the log."""
         self._bootstrap.log.close()
 
     async def _build(self) -> "Components":
-        """Load and build the rest, while the status answers already: a third of the way is spent in imports."""
+        """Load and build the rest while the status already answers: imports take a third of the start-up time."""
+        # The imports run in a thread, so the event loop can answer meanwhile.
         self._components = components = (await asyncio.to_thread(_load))(self._bootstrap)
         freeze_loaded_objects()
         if components.state_file.fault:
             self._log.warning("state.unusable", fault=components.state_file.fault)
         return components
 
-    async def _stopped(self) -> None:
+    async def _finish(self) -> None:
         if self._components is not None:
             await asyncio.gather(self._components.state_file.flush(), self._components.docker_config.finish())
         self._log.info("agent.stopped", summary=self._bootstrap.board.snapshot.summary)
@@ -102,36 +106,39 @@ class Agent:
         try:
             async with asyncio.TaskGroup() as group:
                 services = self._services(components, stop)
-                tasks = [group.create_task(_endless(service), name=service.name) for service in services]
+                tasks = [group.create_task(_run_forever(service), name=service.name) for service in services]
                 signal_name = await stop
+                # Without the lock, this agent and another one would undo each other's logins.
                 if signal_name == _LOCK_LOST:
-                    self._say_locked_out()
+                    self._log_locked_out()
                     code = LOCKED_OUT
                 self._log.info("agent.stopping", signal=signal_name)
                 self._bootstrap.board.set_phase(Phase.STOPPING)
                 self._bootstrap.systemd.notify(STOPPING="1")
                 for task in tasks:
                     task.cancel()
-            await components.reports.send_final(_LAST_WORD_S)
-        except* Exception:  # noqa: BLE001 - the last place to tell of a bug; systemd starts the agent again
+            await components.reports.send_final(_FINAL_REPORT_S)
+        except* Exception:  # noqa: BLE001 - the last chance to log a bug; systemd then restarts the agent
             self._log.exception("agent.crashed")
             code = CRASHED
         return code
 
     def _services(self, components: "Components", stop: "asyncio.Future[str]") -> list["Service"]:
-        def lost(what: str) -> None:
+        def request_stop(reason: str) -> None:
             if not stop.done():
-                stop.set_result(what)
+                stop.set_result(reason)
 
-        lock = components.lock_watch(lambda: lost(_LOCK_LOST))
-        sandbox = [components.sandbox_watch(lambda: lost("sandbox.lost"))] if self._bootstrap.systemd.unit else []
+        lock = components.lock_watch(lambda: request_stop(_LOCK_LOST))
+        sandbox = (
+            [components.sandbox_watch(lambda: request_stop("sandbox.lost"))] if self._bootstrap.systemd.unit else []
+        )
         return [*components.services, lock, *sandbox]
 
     async def _pass(self, components: "Components") -> bool:
         complete = await components.logins.once(components.planning.plan(await components.secrets.read_once()))
         return complete and not any(warning.code in _UNREAD for warning in self._bootstrap.board.snapshot.warnings)
 
-    def _begin(self) -> None:
+    def _log_start(self) -> None:
         bootstrap = self._bootstrap
         facts: dict[str, Any] = {
             "version": __version__,
@@ -144,58 +151,64 @@ class Agent:
         bootstrap.libraries.take()
         bootstrap.board.report("settings", self._loaded.problems)
 
-    def _heed_signals(self) -> "asyncio.Future[str]":
-        """Before anything slow: SIGTERM and SIGINT give the future their name, SIGHUP reads the settings again."""
+    def _install_signal_handlers(self) -> "asyncio.Future[str]":
+        """Handle signals before anything slow runs.
+
+        SIGTERM and SIGINT resolve the future to their name. SIGHUP reloads the settings.
+        """
         loop = asyncio.get_running_loop()
         loop.set_default_executor(self._bootstrap.workers)
         stop: asyncio.Future[str] = loop.create_future()
 
-        def end(number: signal.Signals) -> None:
+        def request_stop(number: signal.Signals) -> None:
             if not stop.done():
                 stop.set_result(number.name)
 
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, end, number)
+            loop.add_signal_handler(number, request_stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         return stop
 
     async def _lock(self, components: "Components") -> bool:
-        """Whether no other agent works on this Docker configuration; then clears up after one that was killed."""
+        """Lock the Docker configuration, then clean up after a killed agent. False if another agent has the lock."""
         try:
             async with asyncio.timeout(_LOCK_S):
                 if await asyncio.to_thread(components.lock.acquire):
                     await asyncio.to_thread(components.docker_cli.clean_up)
                     return True
         except TimeoutError:
-            # A home directory that hangs will be told by the logins; it does not keep the status away.
+            # The home directory hangs. The logins will report it; the status must be available meanwhile.
             return True
-        self._say_locked_out()
+        self._log_locked_out()
         return False
 
-    def _say_locked_out(self) -> None:
+    def _log_locked_out(self) -> None:
         self._log.error(
             "agent.locked_out",
             docker_config=str(self._bootstrap.settings.value.docker.config_dir),
-            message="another agent keeps this Docker configuration; two would undo each other's work",
+            message="another agent already manages this Docker configuration",
         )
 
     def _reload(self) -> None:
         loaded = load_settings(*self._sources)
-        # What environment and flags have wrong cannot change while the agent runs, and each such key has fallen back.
-        taken = not loaded.file_faults
-        self._log.info("settings.reloaded", taken=taken, faults=[problem.message for problem in loaded.problems])
-        if taken:
-            self._take(loaded.settings)
+        # Only faults in the file count. Wrong values in the environment and in flags cannot change while the agent
+        # runs, and these keys already use their defaults.
+        applied = not loaded.file_faults
+        self._log.info("settings.reloaded", taken=applied, faults=[problem.message for problem in loaded.problems])
+        if applied:
+            self._apply_settings(loaded.settings)
         self._bootstrap.board.report("settings", (*self._at_next_start, *loaded.problems))
 
-    def _take(self, settings: Settings) -> None:
+    def _apply_settings(self, settings: Settings) -> None:
         bootstrap, components = self._bootstrap, self._components
-        held = bootstrap.settings.value.docker
+        current = bootstrap.settings.value.docker
         self._at_next_start = ()
-        if settings.docker.config_dir != held.config_dir:
-            message = f"docker.config_dir is taken at the next start; until then {held.config_dir} holds"
+        if settings.docker.config_dir != current.config_dir:
+            message = (
+                f"the new docker.config_dir applies at the next start; until then the agent uses {current.config_dir}"
+            )
             self._at_next_start = (SettingsInvalid("docker.config_dir", message, hint="restart the agent"),)
-            settings = replace(settings, docker=replace(settings.docker, config_dir=held.config_dir))
+            settings = replace(settings, docker=replace(settings.docker, config_dir=current.config_dir))
         bootstrap.settings.value = settings
         bootstrap.log.configure(settings.log.level, settings.log.format)
         bootstrap.log.context["environment"] = settings.environment.id
@@ -206,16 +219,17 @@ class Agent:
             components.planning.replan()
             components.reports.reconfigured()
         if self._serving:
+            # asyncio keeps only a weak reference to a task, so the attribute keeps it alive.
             self._rebinding = asyncio.create_task(bootstrap.server.rebind(), name="rebind")
 
 
 def _load() -> "type[Components]":
-    from agent.wiring import Components  # noqa: PLC0415 - the status is not to wait for it
+    from agent.wiring import Components  # noqa: PLC0415 - the status must not wait for this import
 
     return Components
 
 
-async def _endless(service: "Service") -> None:
-    """A service that comes to an end is a fault, not a success."""
+async def _run_forever(service: "Service") -> None:
+    """Run a service. Services never return: one that does is a bug."""
     await service.run()
-    raise RuntimeError(f"{service.name} ended")
+    raise RuntimeError(f"{service.name} returned")

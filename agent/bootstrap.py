@@ -1,4 +1,4 @@
-"""What answers from the first moment: the log, the board and the status, built before the rest is even loaded."""
+"""The first part of the agent: the log, the board and the status server, ready before the rest is loaded."""
 
 import secrets
 import socket
@@ -26,12 +26,12 @@ from agent.web.routes import Renewer, Routes
 from agent.web.server import StatusServer
 
 _THREADS: Final = 64
-"""Names and file systems that hang keep a thread each; there must be some left for what does not."""
+"""Each DNS lookup or file system that hangs occupies a thread. The rest of the agent still needs free ones."""
 
 
 @dataclass(slots=True)
 class LiveSettings:
-    """The settings of the moment; everyone asks for them when they are needed, so a reload holds at once."""
+    """The current settings. Components read them at each use, so a reload applies at once."""
 
     value: Settings
 
@@ -40,7 +40,7 @@ class LiveSettings:
 
 
 class Bootstrap:
-    """Nothing here waits for anything outside; a status can be had while the rest is loaded."""
+    """Builds the parts that need nothing from outside, so the status is available while the rest loads."""
 
     def __init__(self, settings: Settings, environ: MutableMapping[str, str]) -> None:
         self.systemd: Final = Systemd(environ)
@@ -50,6 +50,7 @@ class Bootstrap:
         self.clock: Final = Clock()
         self.workers: Final = WorkerThreads(_THREADS, "worker")
         self.scrubber: Final = Scrubber()
+        # Before anything is logged.
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
         self.log: Final = Log(settings.log.level, settings.log.format, self.scrubber.scrub, environ)
         self.log.context["environment"] = settings.environment.id
@@ -91,12 +92,17 @@ class Bootstrap:
 
 
 class Renewals:
-    """Asks whoever renews; until there is someone, no registry is known."""
+    """Passes renewals on to `renewer`. Until it is set, no registry is known."""
 
+    # The status server starts before the logins are loaded, so they are connected later.
     renewer: Renewer | None = None
 
     def renew(self, hostname: str | None) -> list[str]:
-        """As whoever it asks."""
+        """Start a renewal of one registry, or of all. Returns the attempt ids.
+
+        Raises:
+            LookupError: the registry is not known.
+        """
         if self.renewer is not None:
             return self.renewer.renew(hostname)
         if hostname is not None:

@@ -1,4 +1,4 @@
-"""Everything behind the bootstrap, built and wired: the only file that knows everyone."""
+"""Builds and connects all components behind the bootstrap. The only file that imports all of them."""
 
 import random
 import secrets
@@ -44,13 +44,13 @@ from agent.services.tools import ToolWatch
 from agent.services.watchdog import Watchdog
 from agent.settings import AwsSettings
 
-_TOKENS_KNOWN = 50
-_KEYS_KNOWN = 200
-"""The tokens fetched last, and what AWS was asked with, which the log masks; an older one was replaced or has ended."""
+# How many of the newest tokens and AWS keys the log masks. Older ones were replaced or have expired.
+_MASKED_TOKENS = 50
+_MASKED_KEYS = 200
 
 
 class Service(Protocol):
-    """One thing that runs as long as the agent does."""
+    """A component that runs as long as the agent does."""
 
     @property
     def name(self) -> str: ...
@@ -58,7 +58,7 @@ class Service(Protocol):
 
 
 class Components:
-    """Building it does no more than read the state directory."""
+    """All components. Building them reads the state directory and does no other I/O."""
 
     def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap: Final = bootstrap
@@ -78,10 +78,10 @@ class Components:
 
     @property
     def services(self) -> tuple[Service, ...]:
-        """What runs beside each other, the status first."""
+        """The services that run concurrently, the status server first."""
         bootstrap = self._bootstrap
         watchdog = Watchdog(bootstrap.systemd, bootstrap.clock, bootstrap.board, lambda: self.logins.alive)
-        clock_watch = ClockWatch(bootstrap.clock, bootstrap.board, bootstrap.log.logger, self._look_at_clock)
+        clock_watch = ClockWatch(bootstrap.clock, bootstrap.board, bootstrap.log.logger, self._on_clock_jump)
         return (
             bootstrap.server,
             self.tools,
@@ -95,11 +95,11 @@ class Components:
         )
 
     def lock_watch(self, on_lost: Callable[[], None]) -> LockWatch:
-        """Runs beside `services`."""
+        """Build the service that keeps the lock; it runs next to `services`."""
         return LockWatch(self.lock.hold, self._bootstrap.clock, self.file_watcher, on_lost)
 
     def sandbox_watch(self, on_lost: Callable[[], None]) -> SandboxWatch:
-        """Runs beside `services` in a unit of systemd."""
+        """Build the service that checks systemd's sandbox; it runs next to `services` in a systemd unit."""
         bootstrap = self._bootstrap
         sandbox = Sandbox(bootstrap.settings.value.docker.config_dir)
         return SandboxWatch(sandbox, bootstrap.clock, self.file_watcher, bootstrap.log.logger, on_lost)
@@ -128,9 +128,9 @@ class Components:
             watcher=self.file_watcher,
             auth_config=environ.get("DOCKER_AUTH_CONFIG"),
         )
-        learned = LearnedSecrets(bootstrap.scrubber, "aws", _KEYS_KNOWN)
+        learned = LearnedSecrets(bootstrap.scrubber, "aws", _MASKED_KEYS)
         aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
-        tokens = _ProtectedTokens(aws, LearnedSecrets(bootstrap.scrubber, "ecr", _TOKENS_KNOWN))
+        tokens = _ProtectedTokens(aws, LearnedSecrets(bootstrap.scrubber, "ecr", _MASKED_TOKENS))
         self.credentials = Credentials(
             tokens=tokens,
             clock=clock,
@@ -164,7 +164,7 @@ class Components:
             dependencies, board=board, state_file=self.state_file, tokens=self.credentials, want_aws=self.tools.want_aws
         )
 
-    def _look_at_clock(self) -> None:
+    def _on_clock_jump(self) -> None:
         self.credentials.clock_jumped()
         self.logins.wake()
 
@@ -193,6 +193,8 @@ class Components:
 
 
 class _ProtectedTokens:
+    """Fetches ECR tokens, and has the log mask each one before anything can print it."""
+
     def __init__(self, aws: AwsClient, learned: LearnedSecrets) -> None:
         self._aws = aws
         self._learned = learned
@@ -204,5 +206,5 @@ class _ProtectedTokens:
 
 
 def _jitter() -> float:
-    """From -1 to 1; it spreads load and guards nothing."""
-    return random.uniform(-1, 1)  # noqa: S311 - as said
+    """A random number from -1 to 1. It spreads load; no secret depends on it."""
+    return random.uniform(-1, 1)  # noqa: S311 - not used for security

@@ -1,4 +1,4 @@
-"""Fakes that many tests share: a clock that moves only when told, a journal that remembers."""
+"""Fakes that many tests share: a clock that moves only on request, and logs that record what they get."""
 
 import asyncio
 import heapq
@@ -14,7 +14,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeClock:
-    """Time stands still until `advance` moves it; it wakes waiters in the order of their deadlines."""
+    """Time stands still until `advance` moves it. Waiters wake in the order of their deadlines."""
 
     def __init__(self, now: datetime = EPOCH) -> None:
         self._wall = now
@@ -30,7 +30,7 @@ class FakeClock:
 
     @property
     def waiting(self) -> int:
-        """How many sleepers there are."""
+        """How many callers are waiting."""
         return len(self._waiters)
 
     async def wait(self, event: asyncio.Event, timeout: float) -> bool:
@@ -51,7 +51,7 @@ class FakeClock:
         return event.is_set()
 
     async def advance(self, seconds: float) -> None:
-        """Move both clocks on, stopping at each deadline on the way so that its sleeper runs."""
+        """Move both clocks forward, and stop at each deadline on the way to let its waiter run."""
         end = self._monotonic + seconds
         await self.settle()
         while self._waiters and self._waiters[0][0] <= end:
@@ -63,11 +63,11 @@ class FakeClock:
         await self.settle()
 
     def jump(self, seconds: float) -> None:
-        """Move the wall clock alone, as a suspend or a set clock does."""
+        """Move only the wall clock, like a suspend or a change of the clock."""
         self._wall += timedelta(seconds=seconds)
 
     async def settle(self) -> None:
-        """Let everything run that can run without time."""
+        """Run everything that does not wait for the clock."""
         for _ in range(50):
             await asyncio.sleep(0)
 
@@ -77,7 +77,7 @@ class FakeClock:
 
 
 class NoFileWatcher:
-    """Everyone looks for themselves, at each tick of the clock."""
+    """A watcher that is not alive: each component polls its own files at each tick of the clock."""
 
     alive = False
 
@@ -93,7 +93,7 @@ class NoFileWatcher:
 
 
 class ClockedFileWatcher:
-    """As the real one, by the clock of the test; `turning` may be taken away."""
+    """Works like the real watcher, on the clock of the test. A test may set `alive` to False."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.alive = True
@@ -106,11 +106,11 @@ class ClockedFileWatcher:
         changed: asyncio.Event,
         *,
         every: int = 1,
-        directories: Callable[[], Iterable[Path]] | None = None,  # noqa: ARG002 - there is no kernel to give hints
+        directories: Callable[[], Iterable[Path]] | None = None,  # noqa: ARG002 - only a real kernel reports changes
     ) -> None:
-        self._tasks.append(asyncio.create_task(self._turn(look, changed, 1.5 * every)))
+        self._tasks.append(asyncio.create_task(self._poll(look, changed, 1.5 * every)))
 
-    async def _turn(self, look: Callable[[], Hashable], changed: asyncio.Event, seconds: float) -> None:
+    async def _poll(self, look: Callable[[], Hashable], changed: asyncio.Event, seconds: float) -> None:
         seen: Hashable = None
         while True:
             if self.alive:
@@ -122,7 +122,7 @@ class ClockedFileWatcher:
 
 
 class FakeWarningLog:
-    """Remembers what the board said."""
+    """Records which warnings the board raised and cleared."""
 
     def __init__(self) -> None:
         self.raised: list[OpenWarning] = []
@@ -136,7 +136,7 @@ class FakeWarningLog:
 
 
 class FakeLog:
-    """Remembers events as (level, event, fields)."""
+    """Records events as (level, event, fields)."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, str, dict[str, object]]] = []

@@ -1,4 +1,4 @@
-"""The arrows between the rooms of the house run one way, and nothing heavy is loaded before it is needed."""
+"""Imports between packages run one way, and nothing heavy is loaded before it is needed."""
 
 import ast
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 AGENT = Path(__file__).parent.parent / "agent"
 MODEL = {"model"}
-# Which rooms a room may import from, itself always. `demo` is a program of its own beside the agent's parts.
+# Which packages each package may import from, apart from itself. `demo` is a separate program next to the agent.
 ALLOWED = {
     "model": set(),
     "settings": MODEL,
@@ -23,7 +23,7 @@ ALLOWED = {
     "app": MODEL | {"settings", "settings_loader", "edge", "bootstrap", "wiring", ""},
     "demo": MODEL | {"edge", ""},
     "support": MODEL | {"settings", "settings_loader", "edge", "observe", ""},
-    # It tries the agent's own login, refusals and overrides without the agent, so it wires services as `wiring` does.
+    # doctor uses the agent's own login, rejections and overrides without the agent, so it builds services itself.
     "doctor": MODEL | {"settings", "settings_loader", "edge", "services", "observe", ""},
     "cli": MODEL | {"settings", "settings_loader", "edge", "app", "demo", "doctor", "support", ""},
     "__main__": {"cli", ""},
@@ -33,13 +33,13 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "cons
 FILES = sorted(AGENT.rglob("*.py"))
 
 
-def room(path: Path) -> str:
+def package(path: Path) -> str:
     return path.relative_to(AGENT).parts[0].removesuffix(".py")
 
 
 def imported(path: Path) -> set[str]:
-    """The rooms that a file imports from; the package itself is ''."""
-    rooms = set()
+    """The packages of `agent` that a file imports from. '' stands for `agent` itself."""
+    packages = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -49,18 +49,18 @@ def imported(path: Path) -> set[str]:
         for name in names:
             first, _, rest = name.partition(".")
             if first == "agent":
-                rooms.add("" if rest.startswith("__") else rest.split(".")[0])
-    return rooms
+                packages.add("" if rest.startswith("__") else rest.split(".")[0])
+    return packages
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(AGENT)))
 def test_imports_run_one_way(path: Path) -> None:
-    """A file imports only from the rooms that its own may know."""
-    assert imported(path) <= ALLOWED[room(path)] | {room(path)}
+    """A file imports only from the packages that its own package may use."""
+    assert imported(path) <= ALLOWED[package(path)] | {package(path)}
 
 
-def test_model_needs_the_standard_library_only() -> None:
-    """Values and decisions depend on nothing that is installed, and on no clock, loop or file."""
+def test_model_uses_only_the_standard_library() -> None:
+    """Values and decisions depend on no installed package, and on no clock, event loop or file."""
     for path in (AGENT / "model").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -72,8 +72,8 @@ def test_model_needs_the_standard_library_only() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(AGENT)))
-def test_no_file_is_named_for_nothing(path: Path) -> None:
-    """A file bears the name of what it is about."""
+def test_file_names_are_specific(path: Path) -> None:
+    """A file is named after what it contains, not `utils` or `manager`."""
     assert not FORBIDDEN_NAMES & set(path.stem.split("_")) - {"helper"} or path.stem == "credential_helper"
 
 
@@ -85,15 +85,15 @@ def test_the_daemon_loads_no_sdk_before_it_is_needed() -> None:
     assert done.stdout.strip() == ""
 
 
-def test_the_commands_that_ask_load_no_server() -> None:
-    """`status` answers fast: it loads neither aiohttp nor structlog."""
+def test_status_does_not_load_the_server() -> None:
+    """`status` starts fast, because it loads neither aiohttp nor structlog."""
     code = "import sys, agent.__main__\nprint(*(n for n in ('aiohttp', 'structlog', 'asyncio') if n in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("", "asyncio")
 
 
 def test_the_status_answers_before_the_rest_is_loaded() -> None:
-    """What only logins need is loaded while the status is up."""
+    """Modules that only logins need are loaded after the status server has started."""
     code = "import sys, agent.app, agent.cli.run\nprint(*sorted(n for n in sys.modules if n.startswith('agent.')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
@@ -103,8 +103,8 @@ def test_the_status_answers_before_the_rest_is_loaded() -> None:
     assert "agent.wiring" not in loaded
 
 
-def test_a_command_loads_no_other() -> None:
-    """Each start of the daemon would pay for the demo and the doctor."""
+def test_a_command_does_not_load_the_others() -> None:
+    """Otherwise each start of the daemon would also load the demo and doctor."""
     code = (
         "import sys, agent.__main__ as m\nm.parser(['status'])\nprint(*(n for n in sys.modules if 'agent.cli.' in n))"
     )
@@ -112,8 +112,8 @@ def test_a_command_loads_no_other() -> None:
     assert set(done.stdout.split()) == {"agent.cli.status", "agent.cli.status_view"}
 
 
-def test_no_authorities_are_read_before_somebody_speaks_tls(tmp_path: Path) -> None:
-    """The library reads the system's at its import, 30 ms and 2 MB, into a context that the agent never uses."""
+def test_no_ca_certificates_are_loaded_before_tls_is_used(tmp_path: Path) -> None:
+    """An import of aiohttp loads the system's: 30 ms and 2 MB for a TLS context that the agent never uses."""
     code = (
         "import agent.cli.run as run, agent.__main__ as m\n"
         "def leave(code):\n"

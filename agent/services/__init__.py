@@ -1,1 +1,1 @@
-"""The loops and their policy. Each says by Protocols what it needs; `agent.app` hands it in."""
+"""The loops and their policy. Each declares what it needs as Protocols; `agent.wiring` passes it in."""

@@ -1,4 +1,4 @@
-"""The board: the only mutable state, and what everyone may know of it."""
+"""The board: the state that the status, the log and the metrics show."""
 
 import asyncio
 from bisect import bisect_left, bisect_right
@@ -14,17 +14,17 @@ from agent.model.status import CLEARED_KEPT, ClearedWarning, ClockJumps, OpenWar
 
 
 class WarningLog(Protocol):
-    """Where the board says what changed."""
+    """Records which warnings appeared and which cleared."""
 
     def warning_raised(self, warning: OpenWarning) -> None: ...
     def warning_cleared(self, warning: OpenWarning) -> None: ...
 
 
 class Board:
-    """Holds one `Snapshot`, replaced at each change with the next revision; tells whoever waits.
+    """Holds one `Snapshot`. Each change replaces it, increases the revision and wakes the callers of `changed`.
 
-    Problems are reported by owner: a report replaces all that this owner said before, so what it no longer says is
-    mended. Only the event loop's thread may call it.
+    Each owner reports all its problems at once. A report replaces the owner's last one, so a problem that is no longer
+    reported is fixed. Only the event loop's thread may call it.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Board:
         warning_log: WarningLog,
         scrub: Callable[[str], str] = str,
     ) -> None:
-        """`scrub` takes known secrets out of a text, in case an outside program or server repeated one."""
+        """`scrub` removes known secrets from a text, in case an outside program or server repeated one."""
         self._now: Final = now
         self._warning_log: Final = warning_log
         self._scrub: Final = scrub
@@ -52,7 +52,7 @@ class Board:
         return self._snapshot
 
     def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
-        """Replace all that `owner` reported before; the same problem again raises its count."""
+        """Replace everything that `owner` reported before. A problem that is reported again increases its count."""
         before = self._owned.get(owner, {})
         after = {problem.key: problem for problem in problems}
         if not before and not after:
@@ -63,10 +63,12 @@ class Board:
         now = self._now()
         for key in before.keys() - after.keys():
             self._clear(key, now)
+        # Several owners can report the same problem. It clears when the last of them stops reporting it.
         self._owners.update(after.keys() - before.keys())
         for key, problem in after.items():
             former = self._warnings.get(key)
             self._warnings[key] = self._scrubbed(OpenWarning.of(problem, now, former))
+            # Log changes only: a renewal that keeps failing would otherwise fill the log.
             if former is None or former.severity is not problem.severity:
                 self._warning_log.warning_raised(self._warnings[key])
         self._publish(warnings=tuple(self._warnings.values()), cleared=tuple(self._cleared))
@@ -79,13 +81,14 @@ class Board:
         last_error = self._scrub(registry.last_error) if registry.last_error else None
         stored_in = self._stored_in.get(registry.hostname)
         registry = replace(registry, changed_at=changed_at, last_error=last_error, stored_in=stored_in)
+        # Compared after all fields are set, so a report without a change creates no new revision.
         if registry == former:
             return
         self._registries[registry.hostname] = registry
         self._publish_row(registry.hostname, registry)
 
     def set_stored_in(self, hostname: str, stored_in: str | None) -> None:
-        """Where the agent's login for a registry is now; None: another's is there, or none."""
+        """Set where the agent's login for a registry is stored. None if another login is there, or none."""
         if self._stored_in.get(hostname) != stored_in:
             self._stored_in[hostname] = stored_in
             if hostname in self._registries:
@@ -112,13 +115,13 @@ class Board:
         self._publish(clock=ClockJumps(self._snapshot.clock.jumps + 1, self._now()))
 
     async def changed(self, since: int) -> Snapshot:
-        """The first snapshot whose revision is not `since`; at once where that is so already."""
+        """Wait for a snapshot whose revision is not `since`. Returns at once if the current one differs already."""
         while self._snapshot.revision == since:
             await self._change.wait()
         return self._snapshot
 
     def _publish_row(self, hostname: str, *row: RegistryStatus) -> None:
-        """Put the row in its place by host name, or take it out; the others are not looked at."""
+        """Insert, replace or remove one row. The rows are sorted by host name, so the others need not be compared."""
         rows = self._snapshot.registries
         begin = bisect_left(rows, hostname, key=_hostname)
         end = bisect_right(rows, hostname, lo=begin, key=_hostname)
@@ -138,6 +141,7 @@ class Board:
 
     def _publish(self, **changes: object) -> None:
         self._snapshot = replace(self._snapshot, revision=self._snapshot.revision + 1, **changes)  # type: ignore[arg-type]
+        # A new event for each change: waiters of the old one wake, and later waiters wait for the next change.
         self._change.set()
         self._change = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Logins that no secret serves any more: left alone, or taken out of Docker's configuration."""
+"""Logins whose secret is gone: they stay, or are removed from Docker's configuration."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -29,9 +29,9 @@ class Board(Protocol):
 
 
 class LoginCleanup:
-    """Takes out what `secrets.removed` says, and what has ended; a registry that is excluded is left alone.
+    """Removes logins as `secrets.removed` says, and logins that have expired. Excluded registries are left alone.
 
-    `served` are the registries that have a login just now: it changes while this looks on.
+    `served` holds the registries that have a login at the moment. It is a live view, not a copy.
     """
 
     def __init__(
@@ -47,26 +47,26 @@ class LoginCleanup:
 
     @property
     def alive(self) -> bool:
-        """Whether the loop that looks after expiries still ticks."""
+        """Whether the loop that removes expired logins still runs."""
         return self._deps.clock.monotonic() - self._swept_at < _STUCK_S
 
     @property
     def pending(self) -> int:
-        """How many are still to be taken out."""
+        """How many logins are still to be removed."""
         return len(self._pending)
 
     def retire_missing(self, known: Collection[str], group: asyncio.TaskGroup) -> None:
-        """Secrets that disappeared while the agent was down; only the state directory knows of their logins."""
+        """Retire logins whose secret disappeared while the agent was down. Only the state directory lists them."""
         if self._deps.settings().secrets.removed == "logout":
             for hostname in self._state_file.entries().keys() - set(known):
                 self.retire(parse_hostname(hostname), group)
 
     def retire(self, registry: Registry, group: asyncio.TaskGroup, *, disappeared: bool = True) -> None:
-        """No secret serves the registry any more, or (not `disappeared`) one that is not to be used.
+        """Retire a registry's login. `disappeared` is False if its secret is still there but is not to be used.
 
-        Beside the rest: a credential helper that hangs must not hold up the other registries.
+        This runs in a task of its own, so a credential helper that hangs does not delay the other registries.
         """
-        group.create_task(self._retire(registry, disappeared=disappeared), name=f"part with {registry}")
+        group.create_task(self._retire(registry, disappeared=disappeared), name=f"retire:{registry}")
 
     async def _retire(self, registry: Registry, *, disappeared: bool) -> None:
         if disappeared:
@@ -78,8 +78,9 @@ class LoginCleanup:
             await self._deps.reconciler.forget(registry)
 
     async def _remove(self, registry: Registry, event: str) -> None:
-        """Take a login out; what fails is tried again by the sweep, unless a secret serves the registry by then."""
-        hostname, owner = registry.hostname, f"release:{registry}"
+        """Remove a login. `sweep` tries again after a failure, unless a new secret serves the registry by then."""
+        hostname, owner = registry.hostname, f"remove:{registry}"
+        # A new secret serves the registry, and its login replaces the old one.
         if hostname in self._served:
             self._pending.pop(hostname, None)
             self._board.report(owner, ())
@@ -87,20 +88,19 @@ class LoginCleanup:
         self._pending[hostname] = (registry, event)
         self._removing.add(hostname)
         try:
-            released = await self._deps.reconciler.remove(registry)
+            was_ours = await self._deps.reconciler.remove(registry)
         except ProblemError as error:
-            problem = error.problem
-            self._board.report(owner, (problem,))
+            self._board.report(owner, (error.problem,))
             return
         finally:
             self._removing.discard(hostname)
-        self._pending.pop(hostname, None)  # a secret that came and went meanwhile brought a second one
+        self._pending.pop(hostname, None)  # a secret that came and went meanwhile may have added it again
         self._board.report(owner, ())
-        if released:
+        if was_ours:
             self._deps.log.info(event, registry=hostname)
 
     async def sweep(self, group: asyncio.TaskGroup) -> None:
-        """Take out logins whose secret is gone: when their token ends, or when taking them out has failed before."""
+        """Remove logins whose secret is gone: when their token has expired, or when an earlier removal failed."""
         never = asyncio.Event()
         while True:
             await self._deps.clock.wait(never, until_next_beat(self._deps.clock, TICK_S))
@@ -111,8 +111,8 @@ class LoginCleanup:
                     self._pending.setdefault(hostname, (parse_hostname(hostname), "login.expired"))
             for hostname, (registry, event) in self._pending.items():
                 if hostname not in self._removing:
-                    # Beside each other, as above.
-                    group.create_task(self._remove(registry, event), name=f"release:{hostname}")
+                    # Concurrently, for the reason given in `retire`.
+                    group.create_task(self._remove(registry, event), name=f"remove:{hostname}")
 
     @property
     def _excluded(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Notices that the machine slept, or that its clock was set: the wall and the monotonic clock then part."""
+"""Detects that the machine slept or its clock was set: the wall clock and the monotonic clock then disagree."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from agent.services.waiting import BEAT_S, Clock, until_next_beat
 
 _TOLERANCE_S: Final = 2.0
+"""Smaller differences are corrections by NTP, not jumps."""
 
 
 class Board(Protocol):
@@ -18,7 +19,7 @@ class Log(Protocol):
 
 
 class ClockWatch:
-    """Counts jumps, and has everyone look at the clock again."""
+    """Counts clock jumps. `on_jump` makes other components compare their deadlines with the new time."""
 
     name: Final = "clock"
 
@@ -35,6 +36,7 @@ class ClockWatch:
             await self._clock.wait(never, until_next_beat(self._clock, BEAT_S))
             before, wall = wall, self._clock.now()
             elapsed, monotonic = self._clock.monotonic() - monotonic, self._clock.monotonic()
+            # Both clocks advance equally, unless the machine slept or the wall clock was set.
             jump = (wall - before).total_seconds() - elapsed
             if abs(jump) > _TOLERANCE_S:
                 self._log.info("clock.jumped", seconds=round(jump, 1))

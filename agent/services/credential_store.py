@@ -1,4 +1,4 @@
-"""Placement: whose a stored login is, and one login put into, or taken out of, the store that Docker asks for it."""
+"""Writes a login to the store that Docker uses for it, removes it again, and decides who owns a stored login."""
 
 import asyncio
 import contextlib
@@ -29,12 +29,12 @@ from agent.model.stored_state import StoredLogin
 from agent.services.read_write_lock import ReadWriteLock
 
 CONFIG_FILE: Final = "config.json"
-# As long as a helper may take for one answer.
+# The same as the deadline for one answer of a helper.
 _NOTE_HELPER_S: Final = 10.0
 _NOTED_PER_HELPER: Final = 50
-"""Logins in one helper that are looked at, each by a program of its own; a keychain may hold hundreds."""
+"""The most logins to record per helper. Each one runs a program, and a keychain can hold hundreds."""
 _REMEMBERED: Final = 8
-"""Logins of ours for one registry that are known again, the newest and some before it."""
+"""How many of the agent's logins per registry the state directory remembers: the newest and some older ones."""
 
 
 class ConfigFile(Protocol):
@@ -62,7 +62,7 @@ class StateFile(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DesiredLogin:
-    """A login to be kept; `expires_at` is aware and in UTC, None where it does not end."""
+    """A login that Docker should have. `expires_at` is in UTC; None if the login does not expire."""
 
     registry: Registry
     entry: Entry
@@ -71,10 +71,10 @@ class DesiredLogin:
 
 @dataclass(frozen=True, slots=True)
 class StoreResult:
-    """What Docker now finds in the store that it asks: `login`, whether it is `ours`, whether this call `wrote` it.
+    """What Docker now finds in its store: `login`, whether it is `ours`, and whether this call `wrote` it.
 
-    `refusal` is why a helper did not take ours while it gives another one, which may be an `older` one of ours, or
-    what the helper made of this one.
+    `failure` is why a helper did not store our login while it still returns another one. `older` means that this other
+    one is also the agent's: an earlier login, or one that the helper changed while it stored it.
     """
 
     stored_in: str
@@ -86,31 +86,31 @@ class StoreResult:
 
 
 class CredentialStore:
-    """The store is `credHelpers`' for this key, else `credsStore`, else the file; by docker/cli's own rule.
+    """Uses the store that docker/cli uses: `credHelpers` for this key, else `credsStore`, else the file.
 
-    Ours is what equals the login to be kept, or what the state_file knows; what the image brought may be replaced;
-    anything else is a person's.
+    A stored login is the agent's if it equals the desired one, or if the state file knows it. Logins that came with the
+    image may be replaced. Every other login belongs to a person, and stays.
     """
 
     def __init__(self, config: ConfigFile, helpers: Helpers, state_file: StateFile) -> None:
         self._config: Final = config
         self._helpers: Final = helpers
         self._state_file: Final = state_file
-        # Many helpers rewrite one file in place, without a lock.
+        # Many helpers rewrite their file in place without a lock, so the agent takes one.
         self._helper_locks: Final[defaultdict[str, ReadWriteLock]] = defaultdict(ReadWriteLock)
         self._preparing: Final = asyncio.Lock()
         self._prepared: Final = asyncio.Event()
-        # Helpers whose first look is not over, each with the keys that it is asked for whatever it lists.
-        self._unnoted: Final[dict[str, list[str]]] = {}
-        self._noting: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
-        # What a helper made of the login that it was given, by the key.
+        # Helpers whose existing logins are not recorded yet, each with keys to ask for even if it does not list them.
+        self._unrecorded: Final[dict[str, list[str]]] = {}
+        self._recording: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
+        # By key: the digest of the login that a helper returned instead of the one that it was given.
         self._rewritten: Final[dict[str, str]] = {}
 
     async def prepare(self) -> None:
-        """Once: clear up, and at the very first start note what the image brought.
+        """Clean up once and, at the very first start of the agent, record the logins that came with the image.
 
         Raises:
-            ConfigInvalid, ConfigUnwritable: about the file; the next call tries again.
+            ConfigInvalid, ConfigUnwritable: about the file. The next call tries again.
         """
         async with self._preparing:
             if self._prepared.is_set():
@@ -122,16 +122,16 @@ class CredentialStore:
                 self._state_file.set_preexisting(
                     {key: self._state_file.digest(key, entry) for key, entry in found.items()}
                 )
-                self._unnoted.update(named_helpers(document))
+                self._unrecorded.update(named_helpers(document))
             self._prepared.set()
 
     async def note_helper_logins(self, registries: Iterable[Registry]) -> None:
-        """At the very first start, note what the image brought in each helper too, for `registries` first.
+        """At the very first start, also record the logins in each credential helper, for `registries` first.
 
-        Waits for a configuration that can be read, for which somebody else calls `begin`.
+        Waits until `prepare` succeeds. If the configuration cannot be read at first, another caller repeats `prepare`.
 
         Raises:
-            ConfigInvalid: it can no longer be read.
+            ConfigInvalid: the configuration can no longer be read.
         """
         with contextlib.suppress(ProblemError):
             await self.prepare()
@@ -139,32 +139,33 @@ class CredentialStore:
         document = await self._config.read()
         for key in (registry.docker_key for registry in registries):
             helper = store_of(document, key)
-            if helper in self._unnoted:
-                self._unnoted[helper].insert(0, key)
-        await asyncio.gather(*(self._note_helper(helper) for helper in [*self._unnoted]))
+            if helper in self._unrecorded:
+                self._unrecorded[helper].insert(0, key)
+        await asyncio.gather(*(self._record_helper(helper) for helper in [*self._unrecorded]))
 
     async def store(self, desired: DesiredLogin, *, take_over: bool) -> StoreResult:
-        """Put the login where Docker will find it, unless a person's is there and `take_over` is False.
+        """Store the login where Docker finds it. A person's login there stays unless `take_over` is True.
 
         Raises:
             ConfigInvalid, ConfigUnwritable: about the file.
-            CredentialStoreFailed: about the server; Docker has no login at all for it.
+            CredentialStoreFailed: about the server, for which Docker has no login at all.
         """
+        # The configuration may change between the read and the write; then the store is determined again.
         while True:
             document = await self._config.read()
             helper = store_of(document, desired.registry.docker_key)
             if helper is not None:
                 return await self._write_helper(desired, helper, take_over=take_over)
             may_replace = self._ownership(desired.registry, take_over=take_over)
-            placed = await self._write_file(desired, document, may_replace)
-            if placed is not None:
-                return placed
+            result = await self._write_file(desired, document, may_replace)
+            if result is not None:
+                return result
 
     async def holds(self, registry: Registry) -> bool:
-        """Whether Docker finds a login of ours.
+        """Whether Docker finds a login of the agent.
 
         Raises:
-            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nobody can tell.
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
         """
         key = registry.docker_key
         document = await self._config.read()
@@ -173,7 +174,7 @@ class CredentialStore:
         return login is not None and self._is_known(registry, login)
 
     async def remove(self, registry: Registry) -> bool:
-        """Take the login out if it is still ours, and forget it either way. True: it was, and is out.
+        """Remove the login if it is still ours, and forget it in any case. True if it was removed.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nothing is forgotten.
@@ -201,7 +202,7 @@ class CredentialStore:
     async def _write_file(
         self, desired: DesiredLogin, document: Document, may_replace: Ownership
     ) -> StoreResult | None:
-        """None where meanwhile a helper has become this registry's store."""
+        """Write the login to the file. None if a helper has meanwhile become the store for this registry."""
         key = desired.registry.docker_key
 
         def change(now: Document) -> Document:
@@ -223,9 +224,9 @@ class CredentialStore:
     async def _write_helper(self, desired: DesiredLogin, helper: str, *, take_over: bool) -> StoreResult:
         key, entry = desired.registry.docker_key, desired.entry
         login = await self._get(helper, key)
-        if helper in self._unnoted:
-            await self._note_helper(helper)
-            login = await self._get(helper, key)  # somebody may have logged in meanwhile
+        if helper in self._unrecorded:
+            await self._record_helper(helper)
+            login = await self._get(helper, key)  # a person may have logged in meanwhile
         before = login
         may_replace = self._ownership(desired.registry, take_over=take_over)
         wrote = not entry.same_login(login) and (login is None or may_replace(key, login))
@@ -241,14 +242,14 @@ class CredentialStore:
         if login is None:
             raise ProblemError(
                 CredentialStoreFailed(
-                    key, f"docker-credential-{helper} said that it stored, but has no login", hint=helper_hint(helper)
+                    key, f"docker-credential-{helper} reported success, but has no login", hint=helper_hint(helper)
                 )
             )
         if not entry.same_login(login):
             return self._stored_differently(desired, helper, login, wrote=wrote, new=not login.same_login(before))
         self._rewritten.pop(key, None)
         await self._record_after(desired)
-        # Docker finds the login without the marker; only `docker logout` looks for it.
+        # Only `docker logout` needs the marker in the file; Docker finds the login without it.
         with contextlib.suppress(ProblemError):
             await self._config.update(lambda now: mark(now, key, may_replace) if store_of(now, key) else now)
         return StoreResult(helper, login, ours=True, wrote=wrote)
@@ -256,47 +257,49 @@ class CredentialStore:
     def _stored_differently(
         self, desired: DesiredLogin, helper: str, login: Entry, *, wrote: bool, new: bool
     ) -> StoreResult:
-        """What the helper gives instead of ours: a person's login, or what it made of the one that it was given.
+        """The result when a helper returns another login: a person's, or a changed copy of the one that it was given.
 
-        The second is not replaced unasked: whoever logs in just between the store and the look leaves the same trace.
+        A changed copy is replaced only on request. If a person logs in between the write and the read that follows it,
+        the result looks the same.
         """
         key, hostname = desired.registry.docker_key, desired.registry.hostname
         digest = self._state_file.digest(key, login)
         if wrote and new:
             self._rewritten[key] = digest
-        altered = self._rewritten.get(key) == digest
-        if not wrote and not altered:
+        rewritten = self._rewritten.get(key) == digest
+        if not wrote and not rewritten:
             return StoreResult(helper, login, ours=False)
-        refusal = CredentialStoreFailed(
+        failure = CredentialStoreFailed(
             key,
-            f"docker-credential-{helper} said that it stored, but gives another login",
-            hint=f"`registry-agent renew {hostname}` stores the login again; if that does not help, "
+            f"docker-credential-{helper} reported success, but returns another login",
+            hint=f"run `registry-agent renew {hostname}` to store the login again; if that does not help, "
             f"{helper_hint(helper)}",
         )
-        older = altered or self._is_known(desired.registry, login)
-        return StoreResult(helper, login, ours=False, failure=refusal, older=older)
+        older = rewritten or self._is_known(desired.registry, login)
+        return StoreResult(helper, login, ours=False, failure=failure, older=older)
 
-    async def _note_helper(self, helper: str) -> None:
-        """Only what is seen now is the image's: what a helper does not tell in time stays as a person's does."""
-        async with self._noting[helper]:
-            if helper not in self._unnoted:
+    async def _record_helper(self, helper: str) -> None:
+        """Record a helper's logins as part of the image. Logins that it does not return in time count as a person's."""
+        async with self._recording[helper]:
+            if helper not in self._unrecorded:
                 return
-            seen: dict[str, str] = {}
+            digests: dict[str, str] = {}
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_NOTE_HELPER_S):
                     async for key in self._keys_in(helper):
                         with contextlib.suppress(ProblemError):
                             login = await self._get(helper, key)
                             if login is not None:
-                                seen[f"{helper} {key}"] = self._state_file.digest(key, login)
-            self._state_file.set_preexisting({**(self._state_file.preexisting or {}), **seen})
-            del self._unnoted[helper]
+                                digests[f"{helper} {key}"] = self._state_file.digest(key, login)
+            self._state_file.set_preexisting({**(self._state_file.preexisting or {}), **digests})
+            del self._unrecorded[helper]
 
     async def _keys_in(self, helper: str) -> AsyncIterator[str]:
-        """Keys that Docker may ask the helper for: those that are known first, then what it lists, if it can."""
+        """The keys that Docker may ask the helper for: the known ones first, then those that the helper lists."""
         asked: set[str] = set()
         for known in (True, False):
-            for key in self._unnoted[helper] if known else await self._listed(helper):
+            # Not every helper implements `list`, so the known keys do not depend on it.
+            for key in self._unrecorded[helper] if known else await self._listed(helper):
                 if key not in asked and is_docker_key(key) and len(asked) < _NOTED_PER_HELPER:
                     asked.add(key)
                     yield key
@@ -323,31 +326,31 @@ class CredentialStore:
     def _ownership(self, registry: Registry, *, take_over: bool) -> Ownership:
         known = self._state_file.entries().get(registry.hostname)
         digests = known.digests if known else ()
-        brought = frozenset((self._state_file.preexisting or {}).values())
+        preexisting = frozenset((self._state_file.preexisting or {}).values())
 
         def may_replace(key: str, entry: Entry) -> bool:
             digest = self._state_file.digest(key, entry)
-            return take_over or digest in digests or digest in brought
+            return take_over or digest in digests or digest in preexisting
 
         return may_replace
 
     async def _record_before(self, desired: DesiredLogin) -> None:
-        """Before a write: known as ours is what will be there, and what is there, whichever a kill leaves.
+        """Before a write, record the new login as ours, next to the current one. A kill may leave either of them.
 
-        What was there before that too: a `docker login` elsewhere, which read the file earlier, may bring it back.
+        Older ones stay recorded too: another `docker login` that read the file earlier may write them back.
         """
-        former = self._state_file.entries().get(desired.registry.hostname)
+        known = self._state_file.entries().get(desired.registry.hostname)
         digest = self._state_file.digest(desired.registry.docker_key, desired.entry)
-        before = [other for other in (former.digests if former else ()) if other != digest]
+        before = [other for other in (known.digests if known else ()) if other != digest]
         digests = (digest, *before)[:_REMEMBERED]
         entry = StoredLogin(desired.registry.docker_key, digests, desired.expires_at)
         self._state_file.set_entry(desired.registry.hostname, entry)
         await self._state_file.flush()
 
     async def _record_after(self, desired: DesiredLogin) -> None:
-        """After it: what the image brought under this key is gone, so the same login again is a person's."""
-        brought = self._state_file.preexisting or {}
+        """After a write, forget the image's login under this key. If the same login appears again, a person made it."""
+        preexisting = self._state_file.preexisting or {}
         key = desired.registry.docker_key
-        left = {other: digest for other, digest in brought.items() if other.rpartition(" ")[2] != key}
-        self._state_file.set_preexisting(left)
+        remaining = {other: digest for other, digest in preexisting.items() if other.rpartition(" ")[2] != key}
+        self._state_file.set_preexisting(remaining)
         await self._record_before(desired)

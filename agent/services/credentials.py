@@ -1,4 +1,4 @@
-"""ECR tokens for all registries: one token an identity and region, asked for by one flight at a time."""
+"""ECR tokens for all registries. Each identity and region has one token, and at most one request for it at a time."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
@@ -20,7 +20,11 @@ _OWNER: Final = "aws.clock"
 
 class Tokens(Protocol):
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
-        """Asks AWS once; raises ProblemError."""
+        """Fetch a token from AWS, without retries.
+
+        Raises:
+            ProblemError: AWS gave no token.
+        """
         ...
 
 
@@ -34,7 +38,7 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Why the last flight failed, and when the next may start."""
+    """Why the last request failed, and when the next one may start."""
 
     problem: Problem
     retry_at: Deadline
@@ -42,13 +46,15 @@ class _Failure:
 
 @dataclass(slots=True)
 class _Fetch:
+    """A request in progress, and how many callers wait for it."""
+
     task: "asyncio.Task[Credential | _Failure]"
     waiting: int = 0
 
 
 @dataclass(slots=True)
-class _Held:
-    """What is held for one identity by the settings of the moment; `floor` is when a newer token may be asked for."""
+class _IdentityState:
+    """The state of one identity under the current settings. `floor` is when the next token may be requested."""
 
     settings: AwsSettings
     credential: Credential | None = None
@@ -62,13 +68,13 @@ class Credentials:
     """Hands out ECR tokens. Only the event loop's thread may call it.
 
     Args:
-        tokens: the way to AWS.
-        clock: wall and monotonic.
-        settings: read anew at each use, so that a reload holds; other `aws.*` settings make another identity.
-        board: gets `clock_skew` where AWS answers, but by a clock far from ours.
-        log: gets `token.obtained` and `token.failed`.
-        draw: from -1 to 1, for the spread of renewals.
-        on_token: called when AWS gave a token after it had failed to.
+        tokens: fetches a token from AWS.
+        clock: the wall clock and the monotonic clock.
+        settings: read at each use, so a reload applies at once. Changed `aws.*` settings discard the tokens.
+        board: receives `clock_skew` if AWS answers, but its clock is far from ours.
+        log: receives `token.obtained` and `token.failed`.
+        jitter: from -1 to 1, spreads renewals over time.
+        on_token: called when AWS returns a token after a failure.
     """
 
     def __init__(
@@ -89,125 +95,138 @@ class Credentials:
         self._board: Final = board
         self._log: Final = log
         self._jitter: Final = jitter
-        self._held: Final[dict[AwsIdentity, _Held]] = {}
+        self._states: Final[dict[AwsIdentity, _IdentityState]] = {}
 
     async def credential(
         self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
     ) -> Credential:
-        """A credential of `identity` for the registry `subject`.
+        """Return a credential of `identity` for the registry `subject`.
 
         Args:
-            identity: registries with equal ones share a token, and its failures.
-            subject: whom a problem is to be about.
-            stale: the credential that the caller holds and wants replaced; None takes what is there.
-            force: a person asked: a failure's waiting time does not hold back.
+            identity: registries with equal identities share one token, and its failures.
+            subject: the subject of a problem.
+            stale: the credential that the caller has and wants to replace. None accepts the current one.
+            force: ignore the wait after a failure, because a person asked.
 
         Raises:
-            ProblemError: about `subject`, with `wait` until the moment at which all who share the identity come back.
+            ProblemError: about `subject`. Its `wait` ends at the same moment for all registries of the identity.
         """
-        holding = self._held_for(identity)
-        if holding.fetch is None:
-            if holding.credential is not None and self._is_news(holding, stale):
-                return holding.credential
-            if holding.failure is not None and not force and self._left(holding.failure.retry_at) > 0:
-                raise ProblemError(self._about(holding.failure, subject))
-        outcome = await self._join(identity, holding)
+        state = self._state_of(identity)
+        if state.fetch is None:
+            if state.credential is not None and self._is_usable(state, stale):
+                return state.credential
+            # A failure applies to all registries of the identity until its retry time.
+            if state.failure is not None and not force and self._left(state.failure.retry_at) > 0:
+                raise ProblemError(self._about(state.failure, subject))
+        outcome = await self._join(identity, state)
         if isinstance(outcome, _Failure):
             raise ProblemError(self._about(outcome, subject))
         return outcome
 
     def may_work(self, identity: AwsIdentity) -> bool:
-        """Whether a failure holds no longer: there is a token since, or the settings are others."""
-        holding = self._held.get(identity)
-        if holding is None:
+        """Whether a failure is out of date: a token was fetched since, or the settings have changed."""
+        state = self._states.get(identity)
+        if state is None:
             return False
-        works = holding.failure is None and holding.credential is not None
-        return works or holding.settings != self._settings().aws
+        works = state.failure is None and state.credential is not None
+        return works or state.settings != self._settings().aws
 
     def clock_jumped(self) -> None:
-        """How far AWS's clock was from ours is no longer known; the next answer tells anew."""
+        """Clear `clock_skew`: the measured difference is no longer right. The next answer of AWS shows the new one."""
         self._board.report(_OWNER)
 
     def retain(self, identities: Collection[AwsIdentity]) -> None:
-        """Forget the tokens and failures of all other identities."""
-        for identity in self._held.keys() - set(identities):
-            del self._held[identity]
+        """Forget the tokens and failures of all identities that are not in `identities`."""
+        for identity in self._states.keys() - set(identities):
+            del self._states[identity]
 
-    def _held_for(self, identity: AwsIdentity) -> _Held:
-        """What is held; nothing, if the settings by which it came about have changed."""
+    def _state_of(self, identity: AwsIdentity) -> _IdentityState:
+        """The state of the identity. It starts empty if the settings have changed."""
         settings = self._settings().aws
-        holding = self._held.get(identity)
-        if holding is None or holding.settings != settings:
-            holding = self._held[identity] = _Held(settings)
-        return holding
+        state = self._states.get(identity)
+        if state is None or state.settings != settings:
+            state = self._states[identity] = _IdentityState(settings)
+        return state
 
-    def _is_news(self, holding: _Held, stale: Credential | None) -> bool:
-        """Whether what is held helps the caller; a token born expired does, as long as no newer may be asked for."""
-        held = holding.credential
-        if held is None or held == stale:
+    def _is_usable(self, state: _IdentityState, stale: Credential | None) -> bool:
+        """Whether the current token helps the caller.
+
+        An expired token is still returned while no newer one may be requested. Some test servers issue tokens that are
+        expired from the start, and these must not cause a busy loop.
+        """
+        current = state.credential
+        if current is None or current == stale:
             return False
-        return not expired(held.expires_at, self._clock.now()) or self._left(holding.floor) > 0
+        return not expired(current.expires_at, self._clock.now()) or self._left(state.floor) > 0
 
-    async def _join(self, identity: AwsIdentity, holding: _Held) -> Credential | _Failure:
-        """The outcome of the identity's flight, which ends early only if nobody waits for it any more."""
-        flight = holding.fetch
-        if flight is None:
-            flight = holding.fetch = _Fetch(asyncio.create_task(self._fetch(identity, holding), name="ecr-token"))
-        flight.waiting += 1
+    async def _join(self, identity: AwsIdentity, state: _IdentityState) -> Credential | _Failure:
+        """Start the request for the identity, or join the current one, and return its outcome.
+
+        The request is cancelled only when no caller waits for it any more.
+        """
+        fetch = state.fetch
+        if fetch is None:
+            fetch = state.fetch = _Fetch(asyncio.create_task(self._fetch(identity, state), name="ecr-token"))
+        fetch.waiting += 1
         try:
-            return await asyncio.shield(flight.task)
+            # A caller that is cancelled must not cancel the request of the others.
+            return await asyncio.shield(fetch.task)
         finally:
-            flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():
-                flight.task.cancel()
-            if holding.fetch is flight and not flight.waiting:
-                holding.fetch = None
+            fetch.waiting -= 1
+            if not fetch.waiting and not fetch.task.done():
+                fetch.task.cancel()
+            # The next caller must not join a request that was cancelled.
+            if state.fetch is fetch and not fetch.waiting:
+                state.fetch = None
 
-    async def _fetch(self, identity: AwsIdentity, holding: _Held) -> Credential | _Failure:
-        if holding.floor is not None:
-            await wait_until(self._clock, holding.floor, asyncio.Event())
+    async def _fetch(self, identity: AwsIdentity, state: _IdentityState) -> Credential | _Failure:
+        # Not more often than `renewal.min_interval_s`, even if each new token has already expired.
+        if state.floor is not None:
+            await wait_until(self._clock, state.floor, asyncio.Event())
         started = self._clock.monotonic()
         try:
-            token = await self._tokens.fetch_token(identity, holding.settings)
+            token = await self._tokens.fetch_token(identity, state.settings)
         except ProblemError as error:
-            problem = error.problem
-            outcome: Credential | _Failure = self._failed(holding, problem)
+            outcome: Credential | _Failure = self._record_failure(state, error.problem)
         else:
-            outcome = self._obtained(holding, token)
-        holding.fetch = None
-        self._log_outcome(identity, holding, outcome, self._clock.monotonic() - started)
+            outcome = self._record_token(state, token)
+        state.fetch = None
+        self._log_outcome(identity, state, outcome, self._clock.monotonic() - started)
         return outcome
 
-    def _obtained(self, holding: _Held, token: EcrToken) -> Credential:
+    def _record_token(self, state: _IdentityState, token: EcrToken) -> Credential:
         settings, now = self._settings().renewal, self._clock.now()
         floor = timedelta(seconds=settings.min_interval_s)
+        # The jitter is drawn once per token, so all registries that share it renew together.
         due = renew_at(now, token.expires_at, fraction=settings.fraction, jitter=self._jitter(), floor=floor)
-        holding.floor = Deadline.after(floor, now, self._clock.monotonic())
-        failed, holding.failure, holding.failures = holding.failure is not None, None, 0
-        holding.credential = Credential(token.username, token.password, now, token.expires_at, due, token.arn)
+        state.floor = Deadline.after(floor, now, self._clock.monotonic())
+        failed, state.failure, state.failures = state.failure is not None, None, 0
+        state.credential = Credential(token.username, token.password, now, token.expires_at, due, token.arn)
         skew = clock_skew(token.server_time, now)
         self._board.report(_OWNER, [skew] if skew else [])
         if failed:
             self._on_token()
-        return holding.credential
+        return state.credential
 
-    def _failed(self, holding: _Held, problem: Problem) -> _Failure:
-        holding.failures += 1
-        leeway_s = self._slack_s(holding.credential)
-        wait = timedelta(seconds=wait_after(problem, holding.failures, self._settings().retry, slack_s=leeway_s))
-        holding.failure = _Failure(problem, Deadline.after(wait, self._clock.now(), self._clock.monotonic()))
-        return holding.failure
+    def _record_failure(self, state: _IdentityState, problem: Problem) -> _Failure:
+        state.failures += 1
+        slack_s = self._slack_s(state.credential)
+        wait = timedelta(seconds=wait_after(problem, state.failures, self._settings().retry, slack_s=slack_s))
+        state.failure = _Failure(problem, Deadline.after(wait, self._clock.now(), self._clock.monotonic()))
+        return state.failure
 
-    def _slack_s(self, held: Credential | None) -> float:
-        """How long the renewal of what is held may be put off; one that came early has a person who waits for it."""
+    def _slack_s(self, current: Credential | None) -> float:
+        """How long a failing renewal can be delayed. Zero before it is due: then a person asked for it, and waits."""
         now = self._clock.now()
-        if held is None or not (held.renew_at and held.obtained_at and held.expires_at) or now < held.renew_at:
+        if current is None or not (current.renew_at and current.obtained_at and current.expires_at):
+            return 0.0
+        if now < current.renew_at:
             return 0.0
         urgent_window = timedelta(seconds=self._settings().renewal.urgent_window_s)
-        return slack(held.obtained_at, held.expires_at, now, urgent_window).total_seconds()
+        return slack(current.obtained_at, current.expires_at, now, urgent_window).total_seconds()
 
     def _log_outcome(
-        self, identity: AwsIdentity, holding: _Held, outcome: Credential | _Failure, seconds: float
+        self, identity: AwsIdentity, state: _IdentityState, outcome: Credential | _Failure, seconds: float
     ) -> None:
         names = {"region": identity.region, "public": identity.public, "role": identity.role_arn}
         took = round(seconds, 3)
@@ -216,8 +235,8 @@ class Credentials:
             self._log.info("token.obtained", **names, identity=outcome.identity, **times, seconds=took)
             return
         problem, wait = outcome.problem, round(self._left(outcome.retry_at), 1)
-        said = {"code": problem.code, "message": problem.message, "failures": holding.failures, "wait_s": wait}
-        self._log.info("token.failed", **names, **said, seconds=took)
+        failure = {"code": problem.code, "message": problem.message, "failures": state.failures, "wait_s": wait}
+        self._log.info("token.failed", **names, **failure, seconds=took)
 
     def _about(self, failure: _Failure, subject: str) -> Problem:
         return failure.problem.about(subject, wait=timedelta(seconds=max(self._left(failure.retry_at), 0.0)))

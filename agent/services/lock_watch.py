@@ -1,4 +1,4 @@
-"""Keeps Docker's configuration ours alone: its directory may be removed or moved, and the lock with it."""
+"""Keeps the lock on Docker's configuration, even if its directory is removed or moved together with the lock."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,13 +10,13 @@ _TICK_S: Final = 10.0
 
 
 class LockWatch:
-    """Has the directory locked again where it was made anew.
+    """Locks the directory again after it was created anew.
 
     Args:
-        hold: locks what is there now; False where another agent was sooner. Blocks.
-        clock: for its waiting.
-        watcher: holds it again and again.
-        on_lost: called once, where another agent has it.
+        hold: locks the current directory. Returns False if another agent has locked it. Blocks.
+        clock: used for all waits.
+        watcher: calls `hold` regularly.
+        on_lost: called once, if another agent has the lock.
     """
 
     name: Final = "lock"
@@ -35,4 +35,5 @@ class LockWatch:
         while await asyncio.to_thread(self._hold):
             await wait_for_change(self._clock, self._watcher, changed, _TICK_S)
         self._on_lost()
+        # A service never returns; `on_lost` makes the agent stop.
         await never.wait()

@@ -1,4 +1,4 @@
-"""A stored login: what the reconciler knows of it, and when to check it again."""
+"""A stored login: what the reconciler knows about it, and when to check it again."""
 
 import math
 from collections.abc import Hashable, Iterable
@@ -9,18 +9,18 @@ from typing import Final
 from agent.model.problem import Problem
 from agent.services.credential_store import CONFIG_FILE, DesiredLogin
 
-# A helper's store cannot be watched, and each look starts a program; what failed is looked at sooner.
+# A helper's store cannot be watched, so it is polled. Each check starts a program.
 _HELPER_CHECK_S: Final = 4.0
 _HELPER_SHARE: Final = 0.01
-"""The most of one processor that looking into helpers' stores may cost: one that is slow is asked less often."""
+"""The largest share of one processor that these checks may use. Slow helpers are asked less often."""
 _FAILED_CHECK_S: Final = 30.0
 _WRITTEN_CHECK_S: Final = 2.0
-"""Whoever dropped a login may do it again before the file is seen: gone twice, it looks as if nothing had changed."""
+"""Checks again after a write: a login that is removed again before that leaves a file that looks unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppliedLogin:
-    """Where a login is now. Not `ours`: another one is there, and stays. `problems` are on the board already."""
+    """Where a login is stored. Not `ours`: another login is there, and stays. The board already shows `problems`."""
 
     stored_in: str
     problems: tuple[Problem, ...]
@@ -29,7 +29,11 @@ class AppliedLogin:
 
 @dataclass(slots=True)
 class ManagedLogin:
-    """A login in care, and what was last seen of it."""
+    """A login that the reconciler keeps in place.
+
+    `checked_files` is the signature of the watched files at the last check. `check_s` is how long that check took,
+    `next_check` the monotonic time of the next one. `restored_until` is when the `login_restored` notice clears.
+    """
 
     desired: DesiredLogin
     stored_in: str = CONFIG_FILE
@@ -38,7 +42,7 @@ class ManagedLogin:
     wrote: bool = False
     check_s: float = 0.0
     next_check: float = 0.0
-    seen: Hashable = None
+    checked_files: Hashable = None
     checking: bool = False
     findings: tuple[Problem, ...] = ()
     restored_until: datetime | None = None
@@ -50,12 +54,12 @@ class ManagedLogin:
 
     @property
     def idle(self) -> bool:
-        """Only a changed file brings the next look."""
+        """Whether only a changed file can cause the next check."""
         return not self.checking and self.next_check == math.inf and self.restored_until is None
 
 
 def next_check_s(login: ManagedLogin, logins: Iterable[ManagedLogin]) -> float:
-    """Seconds until `charge`, one of `everyone`, is looked at again although no file changed."""
+    """Seconds until `login`, one of `logins`, is checked again although no file changed."""
     if login.failed:
         return _FAILED_CHECK_S
     if login.stored_in == CONFIG_FILE:

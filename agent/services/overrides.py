@@ -1,4 +1,4 @@
-"""What Docker, podman and skopeo use instead of the agent's login, and how a person changes that."""
+"""Finds what Docker, podman and skopeo use instead of the agent's login, and how to change that."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,13 +11,13 @@ from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResu
 
 
 class Overrides:
-    """`auth_config` is the value of `DOCKER_AUTH_CONFIG`, which Docker asks before any store."""
+    """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store."""
 
     def __init__(self, auth_config: str | None) -> None:
         self._variable: Final = _logins_in(auth_config)
 
     def of(self, desired: DesiredLogin, result: StoreResult, podman: Mapping[str, Document]) -> list[Problem]:
-        """One problem for all that is used instead of the order: Docker's variable, its store, podman's files."""
+        """One problem that names everything used instead of `desired`: Docker's variable, its store, podman's files."""
         hostname = desired.registry.hostname
         reasons = []
         variable = self._variable.get(desired.registry.docker_key)
@@ -25,15 +25,16 @@ class Overrides:
             reasons.append(
                 (
                     f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which docker uses first",
-                    "unset DOCKER_AUTH_CONFIG, or take the registry out of it",
+                    f"unset DOCKER_AUTH_CONFIG, or remove {hostname} from it",
                 )
             )
+        # An older login of the agent does not belong to a person. The failed store is reported for it instead.
         if not result.ours and not result.older:
             where = CONFIG_FILE if result.stored_in == CONFIG_FILE else f"docker-credential-{result.stored_in}"
             reasons.append(
                 (
-                    f"docker uses another login for {hostname}, which somebody else put into {where}",
-                    f"`registry-agent renew {hostname}` takes it over; to keep it, name {hostname} in secrets.exclude",
+                    f"docker uses another login for {hostname}: {where} has one that the agent did not store",
+                    f"run `registry-agent renew {hostname}` to replace it; to keep it, name it in secrets.exclude",
                 )
             )
         reasons += [
@@ -51,11 +52,11 @@ class Overrides:
 
 def _removal(path: str, key: str) -> str:
     run = command("podman logout --authfile", path, key)
-    return f"{run} removes it" if run else "remove it from that file"
+    return f"run {run} to remove it" if run else "remove it from that file"
 
 
 def _logins_in(auth_config: str | None) -> dict[str, Entry]:
-    """The logins in the variable; Docker ignores one that it cannot read."""
+    """The logins in the variable. Docker ignores a value that it cannot parse, and so does the agent."""
     try:
         return entries(parse_config((auth_config or "").encode("utf-8", "surrogateescape")))
     except ConfigError:
@@ -63,11 +64,11 @@ def _logins_in(auth_config: str | None) -> dict[str, Entry]:
 
 
 def _shadows(desired: DesiredLogin, podman: Mapping[str, Document]) -> list[tuple[str, str]]:
-    """Path and key of each other login that podman finds before Docker's file."""
+    """Path and key of each different login that podman finds before it reads Docker's file."""
     shadows = []
     for path, document in podman.items():
         found = entries_of(document, desired.registry)
         shadows += [(path, key) for key, entry in found.items() if not desired.entry.same_login(entry)]
         if any("/" not in key for key in found):
-            break  # podman goes on to the next file only where this one has nothing for the host
+            break  # podman reads the next file only if this one has nothing for the host
     return shadows

@@ -1,4 +1,4 @@
-"""Frees memory now and then: at rest nothing is allocated, so the interpreter's own collector never comes by."""
+"""Runs the garbage collector regularly. An idle agent allocates too little for the interpreter to run it itself."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,9 @@ _INTERVAL_S: Final = 600.0
 
 
 class PeriodicGc:
-    name: Final = "tidying"
+    """Calls `collect` every 10 minutes."""
+
+    name: Final = "gc"
 
     def __init__(self, clock: Clock, collect: Callable[[], None]) -> None:
         self._clock: Final = clock

@@ -1,4 +1,4 @@
-"""Makes the plan anew whenever the secrets or the settings change."""
+"""Makes a new plan whenever the secrets or the settings change."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ from agent.settings import Settings
 
 
 class Planning:
-    """Remembers the secrets that were found last; `default_region` is what the environment says of AWS."""
+    """Keeps the last secrets. `default_region` is the AWS region from the environment."""
 
     def __init__(
         self, settings: Callable[[], Settings], default_region: str | None, follow: Callable[[Plan], None]
@@ -24,7 +24,7 @@ class Planning:
         self.replan()
 
     def replan(self) -> None:
-        """After other settings; before the first reading of the secrets there is nothing to plan."""
+        """Plan again after the settings changed. Does nothing before the secrets were read for the first time."""
         if self._found is not None:
             self._follow(self.plan(self._found))
 

@@ -1,6 +1,6 @@
-"""Custody: logins in the agent's care. What somebody drops is put back; what somebody made instead is reported.
+"""Keeps the agent's logins in Docker's configuration: restores a removed one, and reports one that was replaced.
 
-It alone reports `login_overridden` and `login_restored`, for each registry under an owner of its own on the board.
+Only this module reports `login_overridden` and `login_restored`. Each registry has its own owner on the board.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Log(Protocol):
 
 
 class ConfigReconciler:
-    """Keeps what it is given until `release`; a registry waits for no other one."""
+    """Keeps each applied login in place until `forget` or `remove`. No registry waits for another."""
 
     name = "reconciler"
 
@@ -68,7 +68,7 @@ class ConfigReconciler:
         watcher: FileWatcher,
         auth_config: str | None = None,
     ) -> None:
-        """`auth_config` is the value of `DOCKER_AUTH_CONFIG`, which Docker asks before any store."""
+        """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store."""
         self._config: Final = config
         self._store: Final = CredentialStore(config, helpers, state_file)
         self._podman: Final = podman
@@ -84,7 +84,7 @@ class ConfigReconciler:
     async def apply(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
     ) -> AppliedLogin:
-        """Put a login where Docker will find it, unless a person's is there and `take_over` is False.
+        """Store a login where Docker finds it. A person's login there stays unless `take_over` is True.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry.
@@ -94,6 +94,7 @@ class ConfigReconciler:
             try:
                 await self._apply(login, take_over=take_over)
             except ProblemError as error:
+                # Problems of the store name the file or Docker's key; on the board, the subject is the registry.
                 raise ProblemError(error.problem.about(registry.hostname)) from None
             former = self._logins.get(registry.hostname)
             login.restored_until = former.restored_until if former else None
@@ -103,20 +104,20 @@ class ConfigReconciler:
         return AppliedLogin(login.stored_in, login.findings, login.ours)
 
     async def holds(self, registry: Registry) -> bool:
-        """Whether Docker has a login of ours, as far as the state directory knows.
+        """Whether Docker has a login that the agent stored, according to the state directory.
 
         Raises:
-            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nobody can tell.
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
         """
         return await self._store.holds(registry)
 
     async def forget(self, registry: Registry) -> None:
-        """Look after a login no longer, and leave it where it is."""
+        """Stop managing a login, and leave it where it is."""
         async with self._locks[registry.hostname]:
             self._drop(registry.hostname)
 
     async def remove(self, registry: Registry) -> bool:
-        """Take the login out of Docker's configuration if it is still ours, and forget it. True: it was ours.
+        """Remove the login from Docker's configuration if it is still ours, and forget it. True if it was ours.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry; a later call tries again.
@@ -124,10 +125,10 @@ class ConfigReconciler:
         async with self._locks[registry.hostname]:
             self._drop(registry.hostname)
             try:
-                taken = await self._store.remove(registry)
+                was_ours = await self._store.remove(registry)
             except ProblemError as error:
                 raise ProblemError(error.problem.about(registry.hostname)) from None
-        return taken
+        return was_ours
 
     def _drop(self, hostname: str) -> None:
         if self._logins.pop(hostname, None) is not None:
@@ -135,8 +136,8 @@ class ConfigReconciler:
             self._board.set_stored_in(hostname, None)
 
     async def note_preexisting(self, registries: Iterable[Registry]) -> None:
-        """With the first plan: at the very first start see what credential helpers hold, for these above all."""
-        with contextlib.suppress(ProblemError):  # the first login meets it too, and tells of it
+        """At the very first start, record which logins credential helpers already hold, for `registries` first."""
+        with contextlib.suppress(ProblemError):  # the first login meets the same problem, and reports it
             await self._store.note_helper_logins(registries)
 
     async def run(self) -> None:
@@ -145,7 +146,8 @@ class ConfigReconciler:
             while True:
                 with contextlib.suppress(ProblemError):
                     await self._store.prepare()
-                    await self._look(checks)
+                    await self._start_checks(checks)
+                # A login that is not idle needs its next check by time, even if no file changes.
                 if all(login.idle for login in self._logins.values()):
                     await wait_for_change(self._clock, self._watcher, self._changed, _POLL_S)
                 else:
@@ -155,16 +157,17 @@ class ConfigReconciler:
     def _signatures(self) -> Hashable:
         return (self._config.signature_now(), self._podman.signature_now())
 
-    async def _look(self, checks: asyncio.TaskGroup) -> None:
-        """Start a check of each login whose files changed; a helper that hangs keeps only its own waiting."""
+    async def _start_checks(self, checks: asyncio.TaskGroup) -> None:
+        """Start a check of each login whose files changed. A helper that hangs delays only its own logins."""
         files = (await self._config.signature(), await self._podman.signature())
         now = self._clock.monotonic()
         for login in [*self._logins.values()]:
-            due = files != login.seen or now >= login.next_check
+            due = files != login.checked_files or now >= login.next_check
+            # A login that is being written or checked is checked again afterwards.
             if due and self._locks[login.hostname].locked():
                 login.next_check = now
             elif due:
-                login.seen, login.next_check, login.checking = files, math.inf, True
+                login.checked_files, login.next_check, login.checking = files, math.inf, True
                 checks.create_task(self._check(login), name=f"check:{login.hostname}")
             elif login.restored_until is not None and login.restored_until <= self._clock.now():
                 login.restored_until = None
@@ -178,22 +181,22 @@ class ConfigReconciler:
 
     async def _check_locked(self, login: ManagedLogin) -> None:
         async with self._locks[login.hostname]:
+            # While this check waited for the lock, the login may have been replaced, forgotten or removed.
             if self._logins.get(login.hostname) is not login or expired(login.desired.expires_at, self._clock.now()):
                 return
-            was_ours, restored, begun = login.ours, False, self._clock.monotonic()
+            was_ours, restored, started = login.ours, False, self._clock.monotonic()
             try:
                 restored = await self._apply(login) and was_ours
             except ProblemError as error:
                 problem = error.problem
                 login.failed = True
                 login.findings = (problem.about(login.hostname),)
-            except Exception as fault:  # noqa: BLE001 - as the comment says
-                # A bug costs this login's look, not the agent.
+            except Exception as error:  # noqa: BLE001 - a bug must not end the agent, only this check
                 self._log.exception("login.check_crashed", registry=login.hostname)
                 login.failed = True
-                message = f"a fault of the agent itself: {type(fault).__name__}"
+                message = f"this is a bug in registry-agent ({type(error).__name__}); please report it"
                 login.findings = (InternalError(login.hostname, message),)
-            login.check_s = self._clock.monotonic() - begun
+            login.check_s = self._clock.monotonic() - started
             login.next_check = self._clock.monotonic() + next_check_s(login, self._logins.values())
             if restored:
                 login.restored_until = self._clock.now() + _RESTORED_FOR
@@ -201,27 +204,27 @@ class ConfigReconciler:
             self._report(login, repeat=restored)
 
     async def _apply(self, login: ManagedLogin, *, take_over: bool = False) -> bool:
-        """Bring the login where it belongs, and find out what will really be used; True: it had to be written."""
+        """Store the login, and find out which login Docker will really use. True if it had to be written."""
         await self._store.prepare()
-        placed = await self._store.store(login.desired, take_over=take_over)
-        login.stored_in, login.ours = placed.stored_in, placed.ours
-        login.failed, login.wrote = False, placed.wrote
-        refusals = [placed.failure.about(login.hostname)] if placed.failure else []
-        login.findings = (*refusals, *self._overrides.of(login.desired, placed, await self._podman.read()))
-        if placed.wrote:
-            self._log.info("login.stored", registry=login.hostname, stored_in=placed.stored_in)
-        return placed.wrote
+        stored = await self._store.store(login.desired, take_over=take_over)
+        login.stored_in, login.ours = stored.stored_in, stored.ours
+        login.failed, login.wrote = False, stored.wrote
+        failures = [stored.failure.about(login.hostname)] if stored.failure else []
+        login.findings = (*failures, *self._overrides.of(login.desired, stored, await self._podman.read()))
+        if stored.wrote:
+            self._log.info("login.stored", registry=login.hostname, stored_in=stored.stored_in)
+        return stored.wrote
 
     def _report(self, login: ManagedLogin, *, repeat: bool = True) -> None:
-        """Tell the board; what it has already only where it was found `anew`."""
+        """Report to the board. Without `repeat`, report only what differs from the last report."""
         self._board.set_stored_in(login.hostname, login.stored_in if login.ours else None)
         problems = list(login.findings)
         if login.restored_until is not None:
-            where = login.stored_in
             problems.append(
                 LoginRestored(
                     login.hostname,
-                    f"another program dropped the login of {login.hostname} from {where}; it was put back",
+                    f"another program removed the login for {login.hostname} from {login.stored_in}; "
+                    "the agent restored it",
                 )
             )
         shown = tuple((problem.code, problem.message) for problem in problems)

@@ -1,4 +1,4 @@
-"""Who said no or "later", to which secret, until when: kept in the state directory, so that a restart is no new try."""
+"""Refused logins: which secret, why, and until when. They are stored on disk, so a restart does not retry them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -27,9 +27,10 @@ class StateFile(Protocol):
 
 
 class Rejections:
-    """A refusal holds for the very secret that was refused; another one is tried at once.
+    """A refusal applies to exactly the secret that was refused. A changed secret is tried at once.
 
-    `scrub` takes known secrets out of a text, in case a registry repeated one. `chain` gives what `chain_inputs` does.
+    `scrub` removes known secrets from a text, in case a registry repeated one. `chain` returns the current
+    `chain_inputs`.
     """
 
     def __init__(
@@ -45,13 +46,14 @@ class Rejections:
         self._chain: Final = chain
 
     def active(self, login: Login) -> tuple[Problem, datetime] | None:
-        """The refusal of this very secret, and when it may be tried again; None where it is free to try."""
+        """The refusal of this secret, and when it may be tried again. None if it may be tried now."""
         rejection = self._state_file.rejection(login.registry.hostname)
         if rejection is None or rejection.not_before <= self._now():
             return None
         if rejection.fingerprint != self._fingerprint(login):
             return None
         kind = codes().get(rejection.code)
+        # An older or newer version of the agent may have stored a code that this one does not know.
         if kind is None:
             return None
         problem = kind(
@@ -69,7 +71,7 @@ class Rejections:
             self._state_file.set_rejection(login.registry.hostname, None)
 
     def _fingerprint(self, login: Login) -> str:
-        """A keyed hash of all that decides who logs in."""
+        """A keyed hash of everything that determines the identity that logs in."""
         source = login.source
         if not isinstance(source, AwsIdentity):
             return self._state_file.fingerprint("given", source.username, source.password.reveal())
@@ -84,7 +86,7 @@ class Rejections:
 
 
 def chain_inputs(settings: AwsSettings, environ: Mapping[str, str]) -> Sequence[str]:
-    """What decides as whom the default AWS chain asks, beside the role; for a keyed hash, since it holds secrets."""
+    """What determines the identity of the default AWS chain, apart from the role. It holds secrets: only hash it."""
     return (
         settings.profile or "",
         str(settings.identity_token_file or ""),

@@ -1,4 +1,4 @@
-"""The push: the status document goes to `report.url` at each change and at each interval."""
+"""Pushes the status document to `report.url`, at each change and at each interval."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from agent.services.waiting import Clock, until_next_beat
 from agent.settings import Settings
 
 _SPACING_S: Final = 1.0
-"""At most one push a second: of several changes within it only the newest goes out."""
+"""Least time between two pushes. Of several changes within it, only the newest is sent."""
 _IDLE_S: Final = 30.0
 
 
@@ -28,7 +28,11 @@ class Board(Protocol):
 
 class Target(Protocol):
     async def send(self, url: str, token_file: Path | None, document: bytes) -> None:
-        """Raises ReportFailed."""
+        """Send the document once.
+
+        Raises:
+            ReportFailed: the receiver did not accept it.
+        """
         ...
 
 
@@ -63,7 +67,7 @@ class Reports:
         self._reconfigured: Final = asyncio.Event()
 
     def reconfigured(self) -> None:
-        """The settings have changed: push by the new ones now."""
+        """The settings have changed: push now, with the new ones."""
         self._due.set()
         self._reconfigured.set()
 
@@ -73,13 +77,13 @@ class Reports:
             tasks.create_task(self._push())
 
     async def send_final(self, seconds: float) -> None:
-        """One more push as the agent ends, if it can be had within so many seconds."""
+        """Push once more as the agent stops. Gives up after `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._send()
 
     async def _watch(self) -> None:
-        """Our own notice is no reason for a push, or each failure would be the cause of the next."""
+        """Trigger a push at each change. `report_failed` does not count, or each failure would cause the next push."""
         snapshot = self._board.snapshot
         while True:
             newer = await self._board.changed(snapshot.revision)
@@ -90,10 +94,11 @@ class Reports:
     async def _push(self) -> None:
         while True:
             self._due.clear()
+            # This returns after a success (or without a URL), so a receiver that fails gets retries, not more pushes.
             if await self._deliver():
-                await self._space()
-                await self._deliver()  # once more, so that the other side sees the notice gone
-            await self._space()
+                await self._keep_spacing()
+                await self._deliver()  # once more, so the receiver sees that the notice cleared
+            await self._keep_spacing()
             report = self._settings().report
             pause = (
                 until_next_beat(self._clock, _IDLE_S) if report.url is None else max(report.interval_s - _SPACING_S, 0)
@@ -101,21 +106,21 @@ class Reports:
             await self._clock.wait(self._due, pause)
 
     async def _deliver(self) -> bool:
-        """Push the newest document until it is taken or there is no URL any more; True if that mended a failure."""
+        """Push the newest document until it is accepted, or until no URL is set. True if there was a failure before."""
         self._reconfigured.clear()
         failed = False
 
-        def note(problem: Problem) -> None:
+        def report_failure(problem: Problem) -> None:
             nonlocal failed
             failed = True
             self._board.report(self.name, [problem])
 
-        await retrying(lambda: self._settings().retry, self._pause, note)(self._send)
+        await retrying(lambda: self._settings().retry, self._pause, report_failure)(self._send)
         self._board.report(self.name)
         return failed
 
     async def _send(self) -> Problem | None:
-        """Send the status once, if there is a URL; why it was not taken."""
+        """Send the status once, if a URL is set. Returns why it was not accepted."""
         report = self._settings().report
         if report.url is None:
             return None
@@ -123,9 +128,10 @@ class Reports:
         try:
             await self._target.send(report.url, report.token_file, self._document.encode(self._board.snapshot))
         except ProblemError as error:
-            problem = error.problem
-            said = {"code": problem.code, "message": problem.message, "seconds": self._since(started)}
-            self._log.debug("report.failed", revision=revision, **said)
+            problem, seconds = error.problem, self._since(started)
+            self._log.debug(
+                "report.failed", revision=revision, code=problem.code, message=problem.message, seconds=seconds
+            )
             return problem
         self._log.debug("report.sent", revision=revision, seconds=self._since(started))
         return None
@@ -134,16 +140,16 @@ class Reports:
         return round(self._clock.monotonic() - started, 3)
 
     async def _pause(self, seconds: float) -> None:
-        """However long it has failed: what changed meanwhile is told one interval after the other side is back."""
+        """Wait between two attempts, at most one interval: the receiver gets the status soon after it recovers."""
         longest = self._settings().report.interval_s
         await self._clock.wait(self._reconfigured, max(min(seconds, longest), _SPACING_S))
         self._reconfigured.clear()
 
-    async def _space(self) -> None:
+    async def _keep_spacing(self) -> None:
         await self._clock.wait(asyncio.Event(), _SPACING_S)
 
 
 def _without_report_warnings(snapshot: Snapshot) -> Snapshot:
-    """What a push is made for."""
+    """The part of the status whose changes cause a push."""
     others = tuple(warning for warning in snapshot.warnings if warning.code != ReportFailed.code)
     return replace(snapshot, revision=0, warnings=others, cleared=())

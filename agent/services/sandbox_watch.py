@@ -1,4 +1,4 @@
-"""Ends the agent when it can no longer write where it must, so that systemd starts it in a new sandbox."""
+"""Stops the agent when it can no longer write to Docker's directory, so systemd restarts it in a new sandbox."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,14 +8,14 @@ from typing import Final, Protocol
 from agent.services.waiting import Clock, FileWatcher, wait_for_change
 
 _INTERVAL_S: Final = 2.0
-"""With the restart's pause of 2 s, a login that was dropped is back within 5 s."""
+"""Together with the 2 s before systemd restarts the agent, a removed login is back within 5 s."""
 
 
 class Sandbox(Protocol):
     @property
     def directory(self) -> Path: ...
     def is_lost(self) -> bool:
-        """Blocks."""
+        """Whether the directory was replaced, so the sandbox no longer allows writing to it. Blocks."""
         ...
 
 
@@ -24,6 +24,8 @@ class Log(Protocol):
 
 
 class SandboxWatch:
+    """Calls `on_lost` once, when the sandbox is lost."""
+
     name: Final = "sandbox"
 
     def __init__(
@@ -42,4 +44,5 @@ class SandboxWatch:
             await wait_for_change(self._clock, self._watcher, changed, _INTERVAL_S)
         self._log.info("sandbox.lost", directory=str(self._sandbox.directory))
         self._on_lost()
+        # A service never returns; `on_lost` makes the agent stop.
         await never.wait()

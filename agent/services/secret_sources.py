@@ -1,4 +1,4 @@
-"""One source of secrets each: what it gave last, and what is wrong with it now."""
+"""The sources of secrets. Each keeps what it returned last, and what is wrong with it now."""
 
 import asyncio
 import time
@@ -13,13 +13,13 @@ from agent.model.secret import RegistrySecret
 from agent.model.secret_formats import FetchResult, ParseResult
 
 _PATIENCE_S: Final = 0.3
-"""One that answers later is taken with the next look: the others wait no longer for it."""
+"""How long a check waits for one directory. A later result is used by the next check, so it delays no other."""
 _DEADLINE_S: Final = 5.0
-"""After this its file system is said to hang; it is asked no second time until it answers."""
+"""After this long, the file system is reported as hanging. It is not read again until it answers."""
 
 
 class Files(Protocol):
-    """All block; `signature` and `read` raise `SecretsUnavailable` where it is there and cannot be listed."""
+    """All methods block. `signature` and `read` raise `SecretsUnavailable` if the directory cannot be listed."""
 
     def signature(self, directory: Path) -> Hashable: ...
     def directories(self, directory: Path) -> Iterable[Path]: ...
@@ -31,7 +31,7 @@ class Address(Protocol):
 
 
 def signature_of(files: Files, directory: Path) -> Hashable:
-    """As `Files.signature`, but what cannot be listed has one too."""
+    """Like `Files.signature`, but a directory that cannot be listed also has a signature."""
     try:
         return files.signature(directory)
     except ProblemError as error:
@@ -39,17 +39,17 @@ def signature_of(files: Files, directory: Path) -> Hashable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """`readings` None: the signature is the same as before, so nothing was opened."""
+class _CheckResult:
+    """The result of a check. `readings` is None if the signature is unchanged, so no file was opened."""
 
     signature: Hashable
     readings: Mapping[str, ParseResult] | None
 
 
 class DirectorySource:
-    """A directory, read again when its signature changes, and once more after that.
+    """A directory. It is read again when its signature changes, and then once more.
 
-    The second reading is for a file that was written twice within one tick of the file system's clock.
+    The second reading is needed because a file may be written twice within one tick of the file system's clock.
     """
 
     def __init__(self, path: Path, files: Files) -> None:
@@ -59,10 +59,10 @@ class DirectorySource:
         self._signature: Hashable = None
         self._settled = False
         self._unavailable: Problem | None = None
-        self._pending: asyncio.Task[_Look] | None = None
-        self._asked_at = 0.0
+        self._pending: asyncio.Task[_CheckResult] | None = None
+        self._started_at = 0.0
         self.answered = False
-        """Whether it was read once, or is known to be unavailable."""
+        """Whether the directory was read once, or is known to be unavailable."""
 
     @property
     def secrets(self) -> tuple[RegistrySecret, ...]:
@@ -70,50 +70,54 @@ class DirectorySource:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The same objects as before where a new look found the same."""
+        """The current problems. They are the same objects as before if a new check found the same."""
         unavailable = (self._unavailable,) if self._unavailable is not None else ()
         return (*unavailable, *(problem for reading in self._readings.values() for problem in reading.problems))
 
     @property
     def is_stable(self) -> bool:
-        """Whether only a change brings the next look: what it gives was read twice, and nothing failed."""
+        """Whether the next check can wait for a change: the content was read twice, and nothing failed."""
         return self._settled and self._pending is None
 
-    async def look(self, *, afresh: bool = False) -> None:
-        """Read the directory if it changed, or `afresh`; what does not answer is waited for in the next look too.
+    async def check(self, *, reread: bool = False) -> None:
+        """Read the directory if it changed or `reread` is set. A read that takes too long continues in the background.
 
-        What cannot be read keeps what it gave last.
+        Secrets that cannot be read keep their last values.
         """
         if self._pending is None:
-            known = None if afresh or not self._settled else self._signature
-            self._pending = asyncio.create_task(asyncio.to_thread(self._look, known))
-            self._asked_at = time.monotonic()
+            known = None if reread or not self._settled else self._signature
+            # In a thread, because a file system that hangs must not block the event loop.
+            self._pending = asyncio.create_task(asyncio.to_thread(self._read_if_changed, known))
+            self._started_at = time.monotonic()
         done, _ = await asyncio.wait({self._pending}, timeout=_PATIENCE_S)
         if not done:
-            if time.monotonic() - self._asked_at >= _DEADLINE_S:
+            if time.monotonic() - self._started_at >= _DEADLINE_S:
                 self._fail(SecretsUnavailable(str(self._path), f"{self._path} does not answer: its file system hangs"))
             return
         task, self._pending = self._pending, None
         try:
-            self._take(task.result())
+            self._use(task.result())
         except ProblemError as error:
             self._fail(error.problem)
-        except Exception as error:  # noqa: BLE001 - one odd file must not end the agent; its type alone holds no secret
-            fault = f"{self._path} cannot be read: a fault of the agent ({type(error).__name__})"
+        except Exception as error:  # noqa: BLE001 - one odd file must not end the agent
+            # Show only the type: the text of the error may quote a secret.
+            fault = (
+                f"cannot read {self._path}: this is a bug in registry-agent ({type(error).__name__}); please report it"
+            )
             self._fail(SecretsUnavailable(str(self._path), fault))
 
-    def _look(self, known: Hashable) -> _Look:
-        # Taken before the files are read: what changes meanwhile changes the next signature.
+    def _read_if_changed(self, known: Hashable) -> _CheckResult:
+        # Taken before the files are read, so a change during the reading shows in the next signature.
         signature = self._files.signature(self._path)
-        return _Look(signature, None if signature == known else self._files.read(self._path))
+        return _CheckResult(signature, None if signature == known else self._files.read(self._path))
 
-    def _take(self, look: _Look) -> None:
+    def _use(self, result: _CheckResult) -> None:
         self.answered, self._unavailable = True, None
-        self._settled = look.signature == self._signature
-        self._signature = look.signature
-        if look.readings is not None:
+        self._settled = result.signature == self._signature
+        self._signature = result.signature
+        if result.readings is not None:
             self._readings = {
-                origin: _with_former(reading, self._readings.get(origin)) for origin, reading in look.readings.items()
+                origin: _keeping(reading, self._readings.get(origin)) for origin, reading in result.readings.items()
             }
 
     def _fail(self, problem: Problem) -> None:
@@ -124,7 +128,7 @@ class DirectorySource:
 
 @dataclass(slots=True)
 class AddressSource:
-    """An address; what it gave stays until another one answers, or until there is none."""
+    """A URL. Its secrets stay until a new URL answers, or until no URL is set."""
 
     address: Address
     problems: tuple[Problem, ...] = ()
@@ -137,10 +141,11 @@ class AddressSource:
         return self._reading.secrets
 
     async def ask(self, url: str | None, token_file: Path | None) -> Problem | None:
-        """Take what the URL gives now, or nothing if there is no URL. Returns why it gave nothing.
+        """Fetch the secrets, or drop them if no URL is set. Returns what went wrong, if anything.
 
-        After a problem, what it gave last is kept.
+        After a problem, the last secrets are kept.
         """
+        # An ETag belongs to the URL that sent it.
         if url != self._url:
             self._url, self._etag = url, None
         if url is None:
@@ -152,18 +157,19 @@ class AddressSource:
             self.problems = (error.problem, *self._reading.problems)
             return error.problem
         self._etag = answer.etag
+        # `parsed` is None if the secrets have not changed (304).
         self._reading = answer.parsed or self._reading
         self.problems = self._reading.problems
         return None
 
 
-def _with_former(reading: ParseResult, former: ParseResult | None) -> ParseResult:
-    """The reading; with the former secrets where it failed, with the former problems where it found the same."""
-    if former is None:
+def _keeping(reading: ParseResult, last: ParseResult | None) -> ParseResult:
+    """`reading`, but with the last secrets if it failed, and with the same problem objects if it found the same."""
+    if last is None:
         return reading
-    same = [problem.message for problem in reading.problems] == [problem.message for problem in former.problems]
+    same = [problem.message for problem in reading.problems] == [problem.message for problem in last.problems]
     return replace(
         reading,
-        secrets=former.secrets if reading.failed else reading.secrets,
-        problems=former.problems if same else reading.problems,
+        secrets=last.secrets if reading.failed else reading.secrets,
+        problems=last.problems if same else reading.problems,
     )

@@ -1,4 +1,4 @@
-"""Follows every source of secrets, and says what all of them together give."""
+"""Watches all sources of secrets, and publishes the merged result."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -17,7 +17,7 @@ from agent.settings import RetrySettings, Settings
 
 _TICK_S: Final = 1.0
 _FIRST_ANSWER_S: Final = 2.0
-"""How long the first word to the logins waits for a slow address."""
+"""How long the first result waits for a slow `secrets.url`."""
 _SPREAD: Final = 0.1
 _URL: Final = "secrets.url"
 _ENVIRONMENT: Final = "secrets.environment"
@@ -36,20 +36,20 @@ class Scrubber(Protocol):
 
 
 class Secrets:
-    """Calls `on_change` with all secrets after the first reading, and whenever they differ.
+    """Calls `on_change` with all secrets after the first reading, and whenever they change.
 
     Args:
-        settings: those of the moment; after a change of them `wake` makes it hold at once.
-        clock: for all its waiting.
-        board: told what is wrong with each source.
-        log: gets `secrets.changed`.
-        scrubber: told every value before anybody else is.
-        files: how a directory is read.
-        address: how `secrets.url` is asked.
-        environment: what the variables gave at the start; nobody else keeps them.
-        credentials_directory: systemd's $CREDENTIALS_DIRECTORY, read like those of the settings.
-        draw: from -1 to 1, for the spread of `secrets.poll_interval_s`.
-        watcher: says when a directory may have changed.
+        settings: returns the current settings. After a change, `wake` applies it at once.
+        clock: used for all waits.
+        board: receives what is wrong with each source.
+        log: receives `secrets.changed`.
+        scrubber: receives every secret value before any other component does.
+        files: reads a directory.
+        address: fetches `secrets.url`.
+        environment: the secrets from the environment, read once at the start.
+        credentials_directory: systemd's $CREDENTIALS_DIRECTORY, read like the directories in the settings.
+        jitter: from -1 to 1, varies `secrets.poll_interval_s`.
+        watcher: reports when a directory may have changed.
         on_change: called in the event loop.
     """
 
@@ -86,61 +86,64 @@ class Secrets:
         self._address: Final = AddressSource(address)
         self._reported: dict[str, tuple[Problem, ...]] = {}
         self._secrets: tuple[RegistrySecret, ...] = ()
-        self._told = False
-        self._told_all = False
-        self._told_sound = False
-        self._answered: Final = asyncio.Event()
+        self._published = False
+        self._published_complete = False
+        self._published_ok = False
+        self._url_answered: Final = asyncio.Event()
         self._directories_changed: Final = asyncio.Event()
-        self._afresh = False
-        self._wake_address: Final = asyncio.Event()
+        self._reread = False
+        self._wake_url: Final = asyncio.Event()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_directories(), name="secrets.directories")
-            group.create_task(self._follow_address(), name="secrets.url")
+            group.create_task(self._follow_url(), name="secrets.url")
 
     def wake(self) -> None:
-        """Read everything at once: the settings changed, or somebody asks."""
-        self._afresh = True
+        """Read all sources now, because the settings changed."""
+        self._reread = True
         self._directories_changed.set()
-        self._wake_address.set()
+        self._wake_url.set()
 
     async def read_once(self) -> SecretSet:
-        """All secrets, every source asked once; what is wrong is reported."""
-        await asyncio.gather(self._look(afresh=True), self._ask())
+        """Read every source once, report what is wrong, and return all secrets."""
+        await asyncio.gather(self._check_directories(reread=True), self._poll_url())
         while not self._complete:
-            await self._look(afresh=False)
-        self._take()
+            await self._check_directories(reread=False)
+        self._update()
         return self._found()
 
     async def _follow_directories(self) -> None:
-        await self._look(afresh=True)
-        await self._clock.wait(self._answered, _FIRST_ANSWER_S)
-        self._log_changes(self._take())
-        self._watcher.watch(self._signatures, self._directories_changed, directories=self._to_watch)
+        await self._check_directories(reread=True)
+        await self._clock.wait(self._url_answered, _FIRST_ANSWER_S)
+        self._publish(self._update())
+        self._watcher.watch(self._signatures, self._directories_changed, directories=self._watched_directories)
         while True:
+            # A directory that is not stable is checked again soon, even if the watcher reports no change.
             if all(source.is_stable for source in self._directories.values()):
                 await wait_for_change(self._clock, self._watcher, self._directories_changed, _TICK_S)
             else:
                 await self._clock.wait(self._directories_changed, _TICK_S)
                 self._directories_changed.clear()
-            afresh, self._afresh = self._afresh, False
-            await self._look(afresh=afresh)
-            self._log_changes(self._take())
+            reread, self._reread = self._reread, False
+            await self._check_directories(reread=reread)
+            self._publish(self._update())
 
-    async def _follow_address(self) -> None:
-        keep_asking = retrying(self._address_pace, self._until_asked)
+    async def _follow_url(self) -> None:
+        poll_until_it_works = retrying(self._url_retry_settings, self._pause_polling)
         while True:
-            await keep_asking(self._ask)
-            await self._until_asked(self._settings().secrets.poll_interval_s * (1 + _SPREAD * self._jitter()))
+            await poll_until_it_works(self._poll_url)
+            await self._pause_polling(self._settings().secrets.poll_interval_s * (1 + _SPREAD * self._jitter()))
 
-    async def _look(self, *, afresh: bool) -> None:
-        """Look at every directory, side by side: one that hangs delays no other."""
-        wanted = {path: self._directories.get(path) or DirectorySource(path, self._files) for path in self._paths()}
-        await asyncio.gather(*(source.look(afresh=afresh) for source in wanted.values()))
-        # A new directory that was not read yet is not an empty one: the former ones stay until all have answered.
-        former = {} if all(source.answered for source in wanted.values()) else self._directories
-        self._directories = {**former, **wanted}
+    async def _check_directories(self, *, reread: bool) -> None:
+        """Check all directories concurrently, so one that hangs delays no other."""
+        directories = {
+            path: self._directories.get(path) or DirectorySource(path, self._files) for path in self._paths()
+        }
+        await asyncio.gather(*(source.check(reread=reread) for source in directories.values()))
+        # After a reload, keep the old directories until all new ones have answered: not read yet does not mean empty.
+        old = {} if all(source.answered for source in directories.values()) else self._directories
+        self._directories = {**old, **directories}
 
     def _paths(self) -> tuple[Path, ...]:
         extra = [self._credentials_directory] if self._credentials_directory is not None else []
@@ -149,32 +152,33 @@ class Secrets:
     def _signatures(self) -> Hashable:
         return tuple(signature_of(self._files, path) for path in self._paths())
 
-    def _to_watch(self) -> list[Path]:
+    def _watched_directories(self) -> list[Path]:
         return [directory for path in self._paths() for directory in self._files.directories(path)]
 
-    async def _ask(self) -> Problem | None:
+    async def _poll_url(self) -> Problem | None:
         settings = self._settings().secrets
         try:
             return await self._address.ask(settings.url, settings.token_file)
         finally:
-            self._answered.set()
-            if self._told:
-                self._log_changes(self._take())
+            self._url_answered.set()
+            # `_follow_directories` publishes the first result.
+            if self._published:
+                self._publish(self._update())
 
-    async def _until_asked(self, seconds: float) -> None:
-        await self._clock.wait(self._wake_address, seconds)
-        self._wake_address.clear()
+    async def _pause_polling(self, seconds: float) -> None:
+        await self._clock.wait(self._wake_url, seconds)
+        self._wake_url.clear()
 
-    def _address_pace(self) -> RetrySettings:
+    def _url_retry_settings(self) -> RetrySettings:
         settings = self._settings()
         return replace(settings.retry, max_wait_s=settings.secrets.poll_interval_s)
 
-    def _take(self) -> bool:
-        """Protect what the sources give now, then report what is wrong; whether the secrets differ from before."""
+    def _update(self) -> bool:
+        """Mask the current secrets in the log, then report problems. True if the secrets changed."""
         merged = tuple(self._merged())
         changed = merged != self._secrets
         if changed:
-            # The former ones too: a login that runs still uses them, and may fail with them in its words.
+            # Mask the old ones too: a running login still uses them, and its error message may contain them.
             self._scrubber.protect({*_values(self._secrets), *_values(merged)})
         self._report()
         before, self._secrets = self._secrets, merged
@@ -182,17 +186,17 @@ class Secrets:
             self._log.info("secrets.changed", **_difference(before, merged))
         return changed
 
-    def _log_changes(self, changed: bool) -> None:
+    def _publish(self, changed: bool) -> None:
         found = self._found()
-        # A source that is whole again without a secret is news too: what it gave before this start has gone.
-        whole = found.complete != self._told_all or (found.all_sources_ok and not self._told_sound)
-        if changed or not self._told or whole:
-            self._told, self._told_all, self._told_sound = True, found.complete, found.all_sources_ok
+        # A source that works again may have no secrets. That is news too: the secrets of an earlier start are gone.
+        recovered = found.complete != self._published_complete or (found.all_sources_ok and not self._published_ok)
+        if changed or not self._published or recovered:
+            self._published, self._published_complete, self._published_ok = True, found.complete, found.all_sources_ok
             self._on_change(found)
 
     @property
     def _complete(self) -> bool:
-        return self._answered.is_set() and all(source.answered for source in self._directories.values())
+        return self._url_answered.is_set() and all(source.answered for source in self._directories.values())
 
     def _found(self) -> SecretSet:
         return SecretSet(self._secrets, complete=self._complete, all_sources_ok=not any(self._reported.values()))
@@ -205,7 +209,7 @@ class Secrets:
         yield from self._address.secrets
 
     def _report(self) -> None:
-        """Report what is news: a look that found the same again is none."""
+        """Report only what differs from the last report, or each check would increase the count of a warning."""
         found: dict[str, tuple[Problem, ...]] = {
             f"secrets:{path}": source.problems for path, source in self._directories.items()
         }
@@ -225,7 +229,7 @@ def _values(secrets: Iterable[RegistrySecret]) -> Iterator[str]:
 
 
 def _difference(before: Iterable[RegistrySecret], after: Iterable[RegistrySecret]) -> dict[str, list[str]]:
-    """Which came, which went, which hold something else now, by `origin#name`."""
+    """The secrets that were added, removed or changed, as `origin#name`."""
     old, new = ({secret.subject: secret for secret in secrets} for secrets in (before, after))
     return {
         "added": sorted(new.keys() - old.keys()),

@@ -1,4 +1,4 @@
-"""Looks again and again at what the logins need: the docker CLI, the aws CLI, an engine."""
+"""Checks regularly what the logins need: the docker CLI, the aws CLI and the Docker engine."""
 
 import asyncio
 from collections.abc import Callable, Hashable
@@ -19,11 +19,11 @@ from agent.services.waiting import Clock, FileWatcher, until_next_beat, wait_for
 
 _INTERVAL_S: Final = 15.0
 _EVERY: Final = 10
-"""In so many looks of the watcher, one at the programs: about as often."""
+"""The file watcher checks the programs on every tenth of its rounds, which is about every `_INTERVAL_S`."""
 _SEARCH_S: Final = 10.0
-"""A directory on PATH whose file system hangs is given up for now after this, and the status says so."""
+"""How long a search of PATH may take. If a directory on PATH hangs, the agent reports it and tries again later."""
 _ENGINE_INTERVAL_S: Final = {Engine.REACHABLE: 300.0, Engine.UNRESPONSIVE: 60.0}
-"""An engine that can be connected to is asked this seldom: each look costs a short-lived child."""
+"""An engine that accepts connections is checked less often, because each check starts a child process."""
 
 
 class ToolBoard(Protocol):
@@ -36,7 +36,7 @@ class Log(Protocol):
 
 
 class Probes(Protocol):
-    """How the tools are looked at. Only `docker_version` raises: a `Problem` where it is not Docker's own CLI."""
+    """Checks the tools. Only `docker_version` raises: a `ProblemError` if the program is not Docker's own CLI."""
 
     def find(self, name: str) -> Path | None: ...
     async def docker_version(self, program: Path) -> str: ...
@@ -45,7 +45,7 @@ class Probes(Protocol):
 
 
 class ToolWatch:
-    """Keeps the board's tools true. Logins wait for `docker_ready`: Docker's own CLI is there and works."""
+    """Keeps the tools on the board up to date. Logins wait for `docker_ready`: Docker's own CLI is found and works."""
 
     name: Final = "tools"
 
@@ -60,7 +60,7 @@ class ToolWatch:
         engine_address: str,
         on_docker: Callable[[], None],
     ) -> None:
-        """`on_docker` hears when the docker CLI has become ready."""
+        """`on_docker` is called when the docker CLI becomes ready."""
         self._probes: Final = probes
         self._clock: Final = clock
         self._board: Final = board
@@ -69,10 +69,10 @@ class ToolWatch:
         self._engine_address: Final = engine_address
         self._on_docker: Final = on_docker
         self._tools = Tools()
-        self._aws_seen: tuple[object, Tool] | None = None
+        self._last_aws: tuple[object, Tool] | None = None
         self._docker_problem: Problem | None = None
         self._reported: dict[str, tuple[tuple[object, ...], ...]] = {}
-        self._ecr_wanted = False
+        self._has_ecr_secrets = False
         self._searches: Final[dict[str, asyncio.Task[Path | None]]] = {}
         self._wake: Final = asyncio.Event()
         self._wake_engine: Final = asyncio.Event()
@@ -88,23 +88,24 @@ class ToolWatch:
         return self._tools.engine is Engine.REACHABLE
 
     def want_aws(self, wanted: bool) -> None:
-        """Whether there are ECR secrets, so that a missing aws CLI is worth a word."""
-        if wanted != self._ecr_wanted:
-            self._ecr_wanted = wanted
+        """Set whether there are ECR secrets. Only then is a missing aws CLI reported."""
+        if wanted != self._has_ecr_secrets:
+            self._has_ecr_secrets = wanted
             self._wake.set()
 
     def wake(self) -> None:
-        """Look at everything now, the engine too."""
+        """Check everything now, including the engine."""
         self._wake.set()
         self._wake_engine.set()
 
     @property
     def docker_problem(self) -> str:
         """Why `docker_ready` is not set."""
-        return self._docker_problem.message if self._docker_problem else "docker was not found yet"
+        return self._docker_problem.message if self._docker_problem else "docker has not been found yet"
 
     def lost(self, program: Path, problem: Problem) -> None:
-        """A login met `problem` with this docker: no more logins until the next look, which is now."""
+        """A login failed with `problem` because of this docker. Stops further logins, and checks docker now."""
+        # If another docker was found meanwhile, the problem says nothing about it.
         if self.docker == program:
             self._not_ready(problem, None if isinstance(problem, DockerCliMissing) else program)
             self._wake.set()
@@ -119,34 +120,36 @@ class ToolWatch:
     async def _follow_programs(self) -> None:
         while True:
             if self._tools.docker.version is None:
-                # It does not work and may again, or comes back between two looks of the watcher: no other file.
+                # Poll instead of waiting for the watcher. A broken docker may work again without a changed file, and
+                # one that disappears and returns between two checks of the watcher looks unchanged.
                 await self._clock.wait(self._wake, until_next_beat(self._clock, _INTERVAL_S))
                 self._wake.clear()
             else:
                 await wait_for_change(self._clock, self._watcher, self._wake, _INTERVAL_S)
-            await self._look_at_docker()
-            await self._look_at_aws()
+            await self._check_docker()
+            await self._check_aws()
 
     async def _follow_engine(self) -> None:
         while True:
             rest_s = _ENGINE_INTERVAL_S.get(self._tools.engine)
             await self._clock.wait(self._wake_engine, rest_s or until_next_beat(self._clock, _INTERVAL_S))
             self._wake_engine.clear()
-            await self._look_at_engine()
+            await self._check_engine()
 
     async def look(self) -> None:
-        """One look at everything, docker first, since logins wait for it; the aws CLI and the engine are slower."""
+        """Check everything once. docker comes first, because logins wait for it; the other checks are slower."""
         try:
-            await self._look_at_docker()
+            await self._check_docker()
         finally:
+            # Logins wait for the first check, even if it fails.
             self.looked.set()
-        await asyncio.gather(self._look_at_aws(), self._look_at_engine())
+        await asyncio.gather(self._check_aws(), self._check_engine())
 
-    async def _look_at_docker(self) -> None:
+    async def _check_docker(self) -> None:
         try:
             program = await self._find("docker")
         except TimeoutError:
-            hangs = "PATH cannot be searched for docker: the file system of one of its directories does not answer"
+            hangs = "cannot search PATH for docker: the file system of one of its directories does not answer"
             self._report("docker", [DockerCliFailed("docker", hangs)])
             return
         if program is None:
@@ -155,10 +158,9 @@ class ToolWatch:
         try:
             version = await self._probes.docker_version(program)
         except ProblemError as error:
-            problem = error.problem
-            self._not_ready(problem, program)
+            self._not_ready(error.problem, program)
             return
-        self._set(docker=Tool(str(program), version))
+        self._update(docker=Tool(str(program), version))
         self._report("docker", [])
         self._docker_problem = None
         if not self.docker_ready.is_set():
@@ -168,30 +170,30 @@ class ToolWatch:
     def _not_ready(self, problem: Problem, program: Path | None) -> None:
         self._docker_problem = problem
         self.docker_ready.clear()
-        self._set(docker=Tool(str(program)) if program else Tool())
+        self._update(docker=Tool(str(program)) if program else Tool())
         self._report("docker", [problem])
 
-    async def _look_at_aws(self) -> None:
+    async def _check_aws(self) -> None:
         try:
             program = await self._find("aws")
         except TimeoutError:
             return
         tool = Tool() if program is None else await self._aws_tool(program)
-        self._set(aws=tool)
-        missing = self._ecr_wanted and program is None
+        self._update(aws=tool)
+        missing = self._has_ecr_secrets and program is None
         self._report(
             "aws", [AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")] * missing
         )
 
     def _programs(self) -> Hashable:
         found = (self._probes.find(name) for name in ("docker", "aws"))
-        return tuple(program and _mark(program) for program in found)
+        return tuple(program and _file_version(program) for program in found)
 
     async def _find(self, name: str) -> Path | None:
-        """The program on PATH. A search that hangs is the only one until it ends: each keeps a thread.
+        """Find a program on PATH. While a search hangs, no second one starts, because each occupies a thread.
 
         Raises:
-            TimeoutError: it hangs.
+            TimeoutError: the search hangs.
         """
         if name not in self._searches:
             self._searches[name] = asyncio.create_task(asyncio.to_thread(self._probes.find, name))
@@ -200,9 +202,9 @@ class ToolWatch:
             raise TimeoutError
         return self._searches.pop(name).result()
 
-    async def _look_at_engine(self) -> None:
+    async def _check_engine(self) -> None:
         engine = await self._probes.engine()
-        self._set(engine=engine)
+        self._update(engine=engine)
         self._report("engine", self._engine_problems(engine))
 
     def _engine_problems(self, engine: Engine) -> list[Problem]:
@@ -212,26 +214,26 @@ class ToolWatch:
             case Engine.UNRESPONSIVE:
                 return [
                     EngineUnresponsive(
-                        "engine", f"the Docker engine at {self._engine_address} takes connections and does not answer"
+                        "engine", f"the Docker engine at {self._engine_address} accepts connections but does not answer"
                     )
                 ]
         return []
 
     async def _aws_tool(self, program: Path) -> Tool:
-        """The aws CLI, its version asked only when the program is another one than last time."""
-        mark = await asyncio.to_thread(_mark, program)
-        if self._aws_seen is None or self._aws_seen[0] != mark:
-            self._aws_seen = (mark, Tool(str(program), await self._probes.aws_version(program)))
-        return self._aws_seen[1]
+        """The aws CLI. Its version is read only when the program file has changed, because that starts a process."""
+        version = await asyncio.to_thread(_file_version, program)
+        if self._last_aws is None or self._last_aws[0] != version:
+            self._last_aws = (version, Tool(str(program), await self._probes.aws_version(program)))
+        return self._last_aws[1]
 
     def _report(self, tool: str, problems: list[Problem]) -> None:
-        """Report what is new only: a look that finds the same again is no news."""
-        said = tuple((problem.key, problem.message) for problem in problems)
-        if self._reported.get(tool, ()) != said:
-            self._reported[tool] = said
+        """Report only what differs from the last report, or each check would increase the count of a warning."""
+        found = tuple((problem.key, problem.message) for problem in problems)
+        if self._reported.get(tool, ()) != found:
+            self._reported[tool] = found
             self._board.report(f"tools:{tool}", tuple(problems))
 
-    def _set(self, *, docker: Tool | None = None, aws: Tool | None = None, engine: Engine | None = None) -> None:
+    def _update(self, *, docker: Tool | None = None, aws: Tool | None = None, engine: Engine | None = None) -> None:
         before = self._tools
         self._tools = Tools(docker or before.docker, aws or before.aws, engine or before.engine)
         if self._tools != before:
@@ -239,8 +241,8 @@ class ToolWatch:
             self._log.info("tools.changed", **self._tools.as_json())
 
 
-def _mark(program: Path) -> Hashable:
-    """What tells one program file from another."""
+def _file_version(program: Path) -> Hashable:
+    """A value that changes when the program file is replaced."""
     try:
         found = program.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""The one wait-until of the agent."""
+"""The agent's wait functions: until a deadline, and until a file changes."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterable
@@ -9,10 +9,10 @@ from typing import Final, Protocol
 from agent.model.deadline import Deadline
 
 TICK_S: Final = 30.0
-"""A machine may sleep in the middle of a wait, and asyncio's clock with it: never wait longer without a look."""
+"""The longest single wait. If the machine sleeps, asyncio's clock sleeps too, so waits compare the time this often."""
 BEAT_S: Final = 10.0
 _WATCHED_TICK_S: Final = 5.0
-"""How soon it is noticed that the watcher hangs."""
+"""How often waiters check that the file watcher is still alive."""
 
 
 class Clock(Protocol):
@@ -22,26 +22,27 @@ class Clock(Protocol):
 
 
 async def wait_until(clock: Clock, deadline: Deadline, wake: asyncio.Event) -> bool:
-    """True if `wake` was set before the deadline was reached, False when it was reached."""
+    """Wait for `wake` or the deadline. True if `wake` was set first, False if the deadline was reached."""
     while not wake.is_set():
         left = deadline.left(clock.now(), clock.monotonic())
         if left <= 0:
             return False
+        # Compare again at each beat: after a suspend, the deadline may have passed.
         await clock.wait(wake, min(left, until_next_beat(clock, TICK_S)))
     return True
 
 
 def until_next_beat(clock: Clock, seconds: float) -> float:
-    """Seconds until the next multiple of so many: who has time waits for the others, and the processor wakes once."""
+    """Seconds until the next multiple of `seconds`. Loops that share a beat wake together, which saves power."""
     return seconds - clock.monotonic() % seconds
 
 
 class FileWatcher(Protocol):
-    """Who looks at files for everybody."""
+    """Checks files on behalf of all components."""
 
     @property
     def alive(self) -> bool:
-        """Whether it does; where it does not, everyone looks for themselves."""
+        """Whether the watcher works. If not, each component polls its own files."""
         ...
 
     def watch(
@@ -52,19 +53,19 @@ class FileWatcher(Protocol):
         every: int = 1,
         directories: Callable[[], Iterable[Path]] | None = None,
     ) -> None:
-        """Set `changed` when `look`, which blocks, gives something else than before."""
+        """Set `changed` when `look` returns a different value than before. `look` may block."""
         ...
 
 
 async def wait_for_change(clock: Clock, watcher: FileWatcher, changed: asyncio.Event, tick_s: float) -> None:
-    """Until `changed` is set, which it then no longer is; for one tick where the watcher does not turn.
+    """Wait until `changed` is set, and clear it. If the watcher is not alive, wait for one tick instead.
 
-    One tick more when it turns again: what was amiss while it did not may have left with the fault.
+    When the watcher recovers, wait for one tick too: a change during its failure may have gone unnoticed.
     """
     while True:
-        turned = watcher.alive
-        if await clock.wait(changed, until_next_beat(clock, _WATCHED_TICK_S) if turned else tick_s):
+        was_alive = watcher.alive
+        if await clock.wait(changed, until_next_beat(clock, _WATCHED_TICK_S) if was_alive else tick_s):
             break
-        if not (turned and watcher.alive):
+        if not (was_alive and watcher.alive):
             return
     changed.clear()

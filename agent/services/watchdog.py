@@ -1,4 +1,4 @@
-"""Tells systemd that the agent lives, and how it stands: from the loop, and only if the renewals turn too."""
+"""Notifies systemd that the agent is alive, and what its status is. Stops the pings if the renewals are stuck."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from agent.model.snapshot import Snapshot
 
 _IDLE_S: Final = 30.0
 _SPACING_S: Final = 1.0
-"""Between two changes of the status line; systemd tells each one to everybody on the bus."""
+"""Least time between two status lines, because systemd broadcasts each one on D-Bus."""
 
 
 class Notifier(Protocol):
@@ -28,7 +28,10 @@ class Clock(Protocol):
 
 
 class Watchdog:
-    """Pings at half of the watchdog's time, and passes the summary line on when it changes."""
+    """Pings at half of the watchdog interval, and sends the summary line when it changes.
+
+    `alive` is False if the renewals are stuck. Then no ping is sent, and systemd restarts the agent.
+    """
 
     name: Final = "watchdog"
 
@@ -46,7 +49,7 @@ class Watchdog:
     async def _ping(self) -> None:
         never = asyncio.Event()
         while True:
-            # Ready again each time: a notification is a datagram, and the one at the start may have been lost.
+            # READY is repeated each time: notifications are datagrams, and the first one may have been lost.
             alive = {"WATCHDOG": "1"} if self._alive() else {}
             self._notifier.notify(READY="1", STATUS=self._board.snapshot.summary, **alive)
             await self._clock.wait(never, min((self._notifier.watchdog_s or 2 * _IDLE_S) / 2, _IDLE_S))

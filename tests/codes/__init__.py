@@ -1,1 +1,1 @@
-"""Every warning code, caused for real and mended, with the agent as a process among servers that misbehave."""
+"""Every warning code is really caused and fixed, with the agent as a process and servers that misbehave."""

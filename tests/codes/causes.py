@@ -1,4 +1,4 @@
-"""Which codes a test is about, and that it keeps its word."""
+"""Declares which codes a test causes, and checks that it does."""
 
 import functools
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Test = Callable[..., None]
 
 
 def causes(*codes: str) -> Callable[[Test], Test]:
-    """Marks a test: it fails unless it has seen each of `codes` come and go."""
+    """Mark a test. It fails unless each of `codes` was raised and cleared."""
     assert SEVERITIES.keys() >= set(codes)
 
     def mark(test: Test) -> Test:

@@ -1,4 +1,4 @@
-"""A world of its own for each test."""
+"""The worlds of the tests: one per test, or one per module."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from tests.scenarios.life import Life
 
 @pytest.fixture(scope="session")
 def faults() -> Iterator[list[Fault]]:
-    """What the tests saw; `make faults` has it written into the document."""
+    """The results of the tests. `make faults` writes them into the document."""
     faults: list[Fault] = []
     yield faults
     if "FAULTS_DOCUMENT" in os.environ:
@@ -34,7 +34,7 @@ def here() -> Iterator[Here]:
 def life(
     here: Here, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, faults: list[Fault]
 ) -> Iterator[Life]:
-    """An agent that had all faults of the module's GROUP, and is well again."""
+    """An agent that had all faults of the module's GROUP, and has recovered."""
     _need_docker()
     with hunted(here, tmp_path_factory.mktemp("life") / "home") as world:
         life = Life(world, request.module.GROUP)
@@ -46,7 +46,7 @@ def life(
 
 @pytest.fixture(scope="module")
 def shared(here: Here, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One world for all tests of a module, whose faults come one after the other."""
+    """One world for all tests of a module. Their faults happen one after the other."""
     _need_docker()
     with hunted(here, tmp_path_factory.mktemp("shared") / "home") as world:
         yield world
@@ -54,7 +54,7 @@ def shared(here: Here, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
 
 @pytest.fixture
 def turn(shared: World, request: pytest.FixtureRequest, faults: list[Fault]) -> Iterator[World]:
-    """The world of all, for one test. The secrets that a test gives are taken away at its end."""
+    """The shared world, for one test. Secrets that the test adds are removed at its end."""
     shared.begin()
     before = set(shared.agent.secrets.iterdir())
     yield shared
@@ -65,7 +65,7 @@ def turn(shared: World, request: pytest.FixtureRequest, faults: list[Fault]) -> 
 
 @pytest.fixture
 def world(here: Here, tmp_path: Path, request: pytest.FixtureRequest, faults: list[Fault]) -> Iterator[World]:
-    """At its end the agent must have answered all the time, and no secret is where none may be."""
+    """At its end, the agent must have answered all requests, and no secret may have leaked."""
     _need_docker()
     with hunted(here, tmp_path / "home") as world:
         yield world

@@ -1,4 +1,4 @@
-"""The groups of the table, and the tests that cause a fault by themselves."""
+"""The groups of faults, and the tests that cause a fault themselves."""
 
 import importlib
 import pkgutil
@@ -16,6 +16,6 @@ def modules() -> Iterator[ModuleType]:
 
 
 def groups() -> dict[str, Group]:
-    """By the name of their test module."""
+    """The groups by the name of their test module."""
     found = {module.__name__.rpartition(".")[2]: getattr(module, "GROUP", None) for module in modules()}
     return {name: group for name, group in found.items() if group is not None}

@@ -1,4 +1,4 @@
-"""This machine as it is, in the place of the rig's namespace: registries live on its loopback."""
+"""The machine itself instead of the rig's namespace. Registries listen on its loopback."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ from tests.rig.waiting import PATIENCE_S
 T = TypeVar("T")
 
 _CALL_S: Final = 120.0
-# Root without its capabilities is refused what an ordinary user is refused.
+# Without its capabilities, root has the rights of an ordinary user.
 _POWERLESS: Final = (shutil.which("setpriv") or "setpriv", "--bounding-set=-all") if os.geteuid() == 0 else ()
 
 
 class Here:
     """Runs programs with an ordinary user's rights, and servers on an event loop in a thread.
 
-    `before` is put in front of every program.
+    `before` is a command prefix for each program.
     """
 
     def __init__(self, before: Sequence[str] = ()) -> None:
@@ -47,7 +47,7 @@ class Here:
         )
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the servers' loop, and wait for what it returns."""
+        """Run a coroutine on the event loop of the servers, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_S)
 
     def connectable(self, address: str, port: int) -> bool:

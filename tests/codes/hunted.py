@@ -1,4 +1,4 @@
-"""The hunt for secrets that goes through every test of the matrix: no row has to do anything for it."""
+"""The search for leaked secrets in every test of the matrix. The tests need no code for it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,10 +23,10 @@ _RUNS: Final = [bytes(REGISTRY_AGENT), b"run"]
 
 @contextmanager
 def hunted(here: Here, home: Path) -> Iterator[World]:
-    """A world with a secret in each place that one may come from; at its end none is found where none may be.
+    """A world with a secret from each possible source. At its end, no secret may be found where none is allowed.
 
     Raises:
-        AssertionError: a secret was found; or one that a test gave is no canary, which nobody could find.
+        AssertionError: a secret was found, or a test used a secret that is no canary, which the search cannot find.
     """
     world = World(here, home)
     hunter = _Hunter(world)
@@ -45,12 +45,12 @@ class _Hunter:
         self._heard: dict[str, bytes] = {}
         password = quote(world.sources.secret("the proxy's password"), safe="")
         proxy = f"http://user:{password}@127.0.0.1:1"
-        # A shell that starts puts a NUL in the place of each `=` for a moment.
+        # A starting shell briefly replaces each `=` in its environment with a NUL.
         self._in_proxy: Final = re.compile(rb"HTTPS_PROXY[=\0]" + re.escape(proxy.encode()))
         scratch = world.home / "scratch"
         scratch.mkdir()
         world.env.update(
-            # By section 3 every program knows the proxy; nothing that a test asks goes there.
+            # All programs get the proxy (section 3 of the interface). No request of a test goes through it.
             HTTPS_PROXY=proxy,
             NO_PROXY="*",
             SOMEBODYS_TOKEN=world.sources.secret("somebody's variable"),
@@ -65,17 +65,17 @@ class _Hunter:
         self.sampler: Final = Sampler(self._agent)
 
     def listen(self) -> None:
-        """Ask for all that can be asked for, if there is an agent to answer."""
+        """Request everything that the agent serves, if it runs."""
         if self._world.agent.running:
-            # The status answers before the first of them is started.
+            # The status answers before the first child is started.
             until("a child to look at", lambda: bool(self.sampler.seen))
             socket = self._world.agent.socket
-            # What lies there now, and is swept away at the agent's end. Where logins run, a secret may be.
+            # Files that are removed when the agent stops. The private directories of running logins may hold a secret.
             passing = {**self._allowed(), self._world.agent.docker: "Docker's own", self._world.agent.runtime: "logins"}
             self._heard = {**answered(socket), **printed(socket), **self._files(passing)}
 
     def nothing_found(self) -> None:
-        """In what was heard, pushed, kept on disk, and seen of the children."""
+        """Search the answers, the pushed documents, the files, and what was seen of the children."""
         if self._world.agent._process is None:
             return
         children = {place: self._in_proxy.sub(b"", content) for place, content in self.sampler.seen.items()}
@@ -98,7 +98,7 @@ class _Hunter:
         return {str(path): content for path, content in files(self._world.home, without)}
 
     def _canaries(self) -> list[Canary]:
-        """The test's, and what the pretend AWS handed out."""
+        """The canaries of the test, and the secrets that the pretend AWS issued."""
         own = self._world.sources.canaries
         handed_out = [canary for aws in self._world.clouds for canary in _secrets_of(aws)]
         given = {*self._world.given, *(token for aws in self._world.clouds for token in aws.web_identities)}
@@ -107,7 +107,7 @@ class _Hunter:
         return [*own, *handed_out]
 
     def _agent(self) -> int | None:
-        """Its process, once what is put in front of its command (which may start programs too) has made room for it."""
+        """The agent's process id. A wrapper in front of the command may start other programs first."""
         process = self._world.agent._process
         if process is None:
             return None

@@ -1,4 +1,4 @@
-"""The fault matrix: what each test of this directory saw, as `docs/faults.md` shows it."""
+"""The fault matrix: the results of the tests in this directory, in the form of `docs/faults.md`."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ _ROW: Final = re.compile(r"^\| ([^|`]+) \| ([^|]*) \| [^|]* \| [^|]* \|$", re.MU
 
 @dataclass(slots=True)
 class Seen:
-    """Seconds until a code was on the status, and until it and its fault's consequences had gone; None: not seen."""
+    """Seconds until a code appeared, and until it and the consequences of its fault were gone. None: never."""
 
     raised_s: float | None = None
     cleared_s: float | None = None
@@ -50,7 +50,7 @@ class Fault:
 
 
 def fault_name(node_id: str) -> tuple[str, str]:
-    """Area and name of `…/test_area.py::test_a_thing[detail]`: its words are its name."""
+    """The area and the name of a fault, from `…/test_area.py::test_a_thing[detail]`."""
     path, _, test = node_id.partition("::")
     words, _, detail = test.removeprefix("test_").removesuffix("]").partition("[")
     name = words.replace("_", " ") + (f": {detail.strip('_').replace('_', ' ')}" if detail else "")
@@ -59,12 +59,12 @@ def fault_name(node_id: str) -> tuple[str, str]:
 
 
 def documented() -> list[tuple[str, str]]:
-    """The faults that the document lists: name, and codes as they stand there."""
+    """The faults in the document: each name, and its codes as text."""
     return [(name, codes) for name, codes in _ROW.findall(DOCUMENT.read_text()) if name not in ("fault", "---")]
 
 
 def write(faults: Iterable[Fault]) -> None:
-    """Put the tables into the document, below its words."""
+    """Write the tables into the document, after its introduction."""
     tables = []
     for area, title in AREAS.items():
         rows = [_row(fault) for fault in faults if fault.area == area]

@@ -1,4 +1,4 @@
-"""The `~/.aws` of a world, with profiles that need a person, and what such a person does."""
+"""The `~/.aws` of a world, with profiles that need a person, and the actions of that person."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ SSO_SESSION: Final = "company"
 
 
 class Profiles:
-    """Profile `team` as each method sets it up; it ends at the keys of a user of the pretend AWS."""
+    """Writes the profile `team`. Each method sets it up differently, always based on a user of the pretend AWS."""
 
     def __init__(self, world: World, aws: PretendAws) -> None:
         self._world: Final = world
@@ -32,15 +32,15 @@ class Profiles:
         )
 
     def keys(self) -> None:
-        """Nothing is needed but the keys."""
+        """A profile with keys only."""
         self.write("[profile team]", self._keys)
 
     def mfa(self) -> None:
-        """A role that wants an MFA code."""
+        """A role that requires an MFA code."""
         self.write("[profile team]", *self._mfa_role(), "[profile ada]", self._keys)
 
     def nested_mfa(self) -> None:
-        """A role that is assumed by the session of one that wants an MFA code."""
+        """A role that is assumed by the session of a role that requires an MFA code."""
         outer = (f"role_arn = {OUTER_ROLE}", "source_profile = base")
         self.write("[profile team]", *outer, "[profile base]", *self._mfa_role(), "[profile ada]", self._keys)
 
@@ -51,20 +51,20 @@ class Profiles:
         self.write("[profile team]", *self._account(), *self._start())
 
     def nested_sso(self) -> None:
-        """A role that is assumed with what SSO gives."""
+        """A role that is assumed with credentials from SSO."""
         outer = (f"role_arn = {OUTER_ROLE}", "source_profile = base")
         inner = (*self._account(), f"sso_session = {SSO_SESSION}")
         self.write("[profile team]", *outer, "[profile base]", *inner, *self._sso_session())
 
     def console_login(self) -> None:
-        """As `aws login` sets it up."""
+        """The profile that `aws login` creates."""
         self.write("[profile team]", "login_session = arn:aws:iam::123456789012:user/ada")
 
     def write(self, *lines: str) -> None:
         (self._home / "config").write_text("\n".join([*lines, ""]))
 
     def portal(self) -> str:
-        """Serve where SSO gives keys; the token that it takes."""
+        """Serve the SSO portal that issues keys. Returns the token that it accepts."""
         token = self._world.sources.secret("the SSO token", PLAIN)
         ends = datetime.now(UTC) + timedelta(hours=1)
         session = self._aws.principals.session(ROLE, "ada", ends)
@@ -85,7 +85,7 @@ class Profiles:
         return token
 
     def keep_sso_token(self, token: str, life: timedelta = timedelta(hours=8)) -> None:
-        """What `aws sso login` leaves behind."""
+        """Write the token file that `aws sso login` creates."""
         document = {"accessToken": token, "expiresAt": f"{datetime.now(UTC) + life:%Y-%m-%dT%H:%M:%SZ}"}
         cache = self._home / "sso/cache"
         cache.mkdir(parents=True, exist_ok=True)

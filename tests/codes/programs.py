@@ -1,10 +1,10 @@
-"""Small programs in the place of real ones."""
+"""Small programs instead of real ones."""
 
 from pathlib import Path
 
 
 def script(path: Path, *lines: str) -> None:
-    """Put a shell script there, whole or not at all, in the place of what was there."""
+    """Write a shell script atomically. It replaces an existing file."""
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text("\n".join(["#!/bin/sh", *lines, ""]))
     unfinished.chmod(0o755)

@@ -1,4 +1,4 @@
-"""The interface's section 7 as tests see it, written down a second time on purpose."""
+"""Section 7 of the interface, repeated here on purpose, so that tests notice a change."""
 
 from typing import Final
 
@@ -45,9 +45,9 @@ SEVERITIES: Final = {
     "login_restored": _NOTICE,
     "report_failed": _NOTICE,
 }
-"""Code to the severities that it may have."""
+"""Each code with its possible severities."""
 
 STAYS: Final = frozenset({"login_restored"})
-"""What is mended already when it is said, and stands for ten minutes to be read."""
+"""Codes of problems that are already fixed when they are reported. They are shown for ten minutes."""
 
 NEEDS: Final = frozenset({"user", "admin", "nobody"})

@@ -1,4 +1,4 @@
-"""What an environment talks to beside registries and AWS; each does its part, or has the fault that is set."""
+"""The servers of an environment, apart from registries and AWS. Each one works, or has the fault that is set."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ _PATIENCE_S: Final = 2.0
 
 
 class ControlPlane:
-    """`secrets.url`: gives `secrets`, with an ETag."""
+    """The server of `secrets.url`. Returns `secrets` with an ETag."""
 
     def __init__(self, secrets: Sequence[Mapping[str, Any]]) -> None:
         self.secrets = secrets
@@ -35,7 +35,7 @@ class ControlPlane:
 
 
 class Dashboard:
-    """`report.url`: keeps the documents that it is sent, and all bodies, whatever it made of them."""
+    """The server of `report.url`. Keeps the documents that it accepts, and all request bodies."""
 
     def __init__(self) -> None:
         self.documents: Final[list[dict[str, Any]]] = []
@@ -51,7 +51,7 @@ class Dashboard:
 
 
 class Engine:
-    """As much of a Docker engine as tells that it is there, on a Unix socket."""
+    """The part of a Docker engine that shows that it works, on a Unix socket."""
 
     def __init__(self) -> None:
         self.fault: Fault | None = None
@@ -76,7 +76,7 @@ class Engine:
 
 
 class Parrot:
-    """Answers every TLS connection with the same bytes, whatever it is asked."""
+    """Answers each TLS connection with the same bytes, whatever the request is."""
 
     def __init__(self, port: int, answer: bytes) -> None:
         self._answer: Final = answer

@@ -1,4 +1,4 @@
-"""Where the secrets of a world come from. Each is a canary, so that the hunt knows it in whatever form it turns up."""
+"""Creates the secrets of a world. Each is a canary, which the search for leaked secrets finds in any encoding."""
 
 from pathlib import Path
 from typing import Final
@@ -8,11 +8,11 @@ from tests.hunt.canary import SPECIAL, Canary
 LOGIN_CANARY: Final = Canary.make("password")
 PERSON_CANARY: Final = Canary.make("a person's own password")
 PLAIN: Final = "+/"
-"""What stands in the middle of a secret that must fit into a header, or is one of AWS's."""
+"""The middle part of a secret that goes into an HTTP header, or belongs to AWS."""
 
 
 class Sources:
-    """`directory` is for files that hold a secret, and for programs that give or keep one."""
+    """`directory` holds files with a secret, and programs that return or store one."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True)
@@ -20,12 +20,12 @@ class Sources:
         self.canaries: Final = [LOGIN_CANARY, PERSON_CANARY]
 
     def secret(self, name: str, special: str = SPECIAL) -> str:
-        """A value of which nothing may be found elsewhere."""
+        """A new secret. No part of it may be found elsewhere."""
         self.canaries.append(Canary.make(name, special))
         return self.canaries[-1].value
 
     def file(self, name: str) -> Path:
-        """A file that holds a token of its own."""
+        """A file with a new token."""
         path = self.directory / name
         path.write_text(self.secret(name, PLAIN))
         return path

@@ -1,4 +1,4 @@
-"""What AWS can do to a login on ECR."""
+"""Faults of AWS during a login to ECR."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from tests.scenarios.aws import AWS
 from tests.scenarios.fault import Fault, Group
 from tests.scenarios.life import Life
 
-# Each question to AWS costs some CPU time: what fails is asked again only now and then.
+# Each request to AWS costs CPU time, so failed ones are retried slowly.
 GROUP: Final = Group(
     {"test_aws": AWS},
     {"aws": {"call_timeout_s": 60}, "retry": {"first_wait_s": 8, "max_wait_s": 8, "rejected_wait_s": 8}},
@@ -17,5 +17,5 @@ GROUP: Final = Group(
 
 @pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
 def test_a_fault_of_aws(life: Life, fault: Fault) -> None:
-    """Each call's refusals are reported by their own code, and the login comes when the fault has gone."""
+    """Each failure of a call has its own code, and the login follows when the fault is over."""
     life.of(fault)

@@ -1,4 +1,4 @@
-"""Identities that cannot be had. The agent has one base identity, so that the faults come one after the other."""
+"""AWS identities that are not available. The agent has one base identity, so the faults happen one by one."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ _CALL_S: Final = {"call_timeout_s": 2}
 
 
 class Cloud:
-    """The one AWS of the module's agent, and the way to it."""
+    """The AWS of the module's agent, and the network path to it."""
 
     def __init__(self, world: World) -> None:
         self.aws: Final = PretendAws(region=REGION, token_life_s=12 * 3600)
@@ -34,7 +34,7 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def cloud(shared: World) -> Cloud:
-    """Each test has a profile of its own, which gives no keys: the SDK then asks the metadata service anew."""
+    """Each test uses its own profile without keys, so the SDK asks the metadata service again."""
     config = shared.home / "aws-config"
     config.write_text("".join(f"[profile {profile}]\nregion = {REGION}\n" for profile in INSTANCE))
     shared.env["AWS_CONFIG_FILE"] = str(config)
@@ -61,7 +61,7 @@ INSTANCE: Final = {
 @causes("aws_credentials_missing")
 @pytest.mark.parametrize("profile", INSTANCE)
 def test_no_instance_role(world: World, cloud: Cloud, profile: str) -> None:
-    """The places that were tried are named, and the hop limit is hinted at."""
+    """The message names the places that were tried. The hint mentions the hop limit."""
     cloud.aws.fail(*INSTANCE[profile])
     world.set(aws={**_CALL_S, "profile": profile})
     door = world.ecr(cloud.aws)
@@ -88,7 +88,7 @@ def _a_directory(path: Path) -> None:
 @causes("aws_identity_unavailable")
 @pytest.mark.parametrize("spoil", [_missing, _empty, _unreadable, _a_directory])
 def test_a_token_file_that_gives_none(world: World, cloud: Cloud, spoil: Callable[[Path], None]) -> None:
-    """The file is named; the token that comes later is used."""
+    """The message names the file. A token that is written later is used."""
     token = world.sources.secret("web identity", PLAIN)
     cloud.aws.web_identities[token] = "workspace"
     path = world.sources.directory / f"token{spoil.__name__}"
@@ -108,7 +108,7 @@ def test_a_token_file_that_gives_none(world: World, cloud: Cloud, spoil: Callabl
     ids=["fails", "killed", "silent", "hangs", "missing"],
 )
 def test_a_token_command_that_gives_none(world: World, cloud: Cloud, does: str | None, says: str) -> None:
-    """The command and what it did are named."""
+    """The message names the command and what it did."""
     token = world.sources.secret("web identity", PLAIN)
     cloud.aws.web_identities[token] = "workspace"
     command = world.sources.directory / f"idp-token-{re.sub('[^a-z]', '', says)}"
@@ -123,7 +123,7 @@ def test_a_token_command_that_gives_none(world: World, cloud: Cloud, does: str |
 
 @causes("aws_unreachable")
 def test_nobody_listens(world: World, cloud: Cloud) -> None:
-    """The route to AWS is shut, and opens again."""
+    """The network path to AWS is closed, and opened again."""
     world.down(cloud.way)
     user = cloud.aws.add_user("ci")
     door = world.ecr(cloud.aws, username=user.access_key_id, password=user.secret_access_key)

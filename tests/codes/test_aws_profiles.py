@@ -1,4 +1,4 @@
-"""AWS profiles that need a person, and what such a person does."""
+"""AWS profiles that need a person, and the actions of that person."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +13,7 @@ from tests.codes.world import REGION, World
 @causes("aws_credentials_missing")
 @pytest.mark.parametrize("setup", [Profiles.mfa, Profiles.nested_mfa])
 def test_a_profile_that_needs_an_mfa_code(world: World, setup: Callable[[Profiles], None]) -> None:
-    """The profile and the device are named, and a command that helps; another profile is used at once."""
+    """The warning names the profile, the device and a command that helps. Another profile is used at once."""
     aws = world.aws()
     profiles = Profiles(world, aws)
     setup(profiles)
@@ -33,7 +33,7 @@ def test_a_profile_that_needs_an_mfa_code(world: World, setup: Callable[[Profile
 @causes("aws_credentials_missing")
 @pytest.mark.parametrize("setup", [Profiles.sso, Profiles.legacy_sso, Profiles.nested_sso])
 def test_a_profile_that_needs_an_sso_login(world: World, setup: Callable[[Profiles], None]) -> None:
-    """The login of `aws sso login` has expired; the agent uses the next one by itself."""
+    """The login of `aws sso login` has expired. The agent uses the next one by itself."""
     aws = world.aws()
     profiles = Profiles(world, aws)
     setup(profiles)

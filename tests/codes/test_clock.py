@@ -1,4 +1,4 @@
-"""Clocks that are set, and machines that sleep: the clock of one agent is moved by faketime, again and again."""
+"""Wrong clocks and machines that sleep. faketime moves the clock of one agent for all tests."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -21,7 +21,7 @@ _TICK_S: Final = 60.0
 
 @pytest.fixture(scope="module")
 def set_clock(shared: World, tmp_path_factory: pytest.TempPathFactory) -> SetClock:
-    """Sets the wall clock of the agent, and no other; its monotonic clock goes on."""
+    """Returns a function that moves only the wall clock of the agent. Its monotonic clock continues."""
     need("faketime")
     offset = tmp_path_factory.mktemp("clock") / "offset"
 
@@ -36,7 +36,7 @@ def set_clock(shared: World, tmp_path_factory: pytest.TempPathFactory) -> SetClo
         FAKETIME_TIMESTAMP_FILE=str(offset),
         FAKETIME_NO_CACHE="1",
         FAKETIME_DONT_FAKE_MONOTONIC="1",
-        FAKETIME_FORCE_MONOTONIC_FIX="0",  # else it makes the interpreter's own lock spin
+        FAKETIME_FORCE_MONOTONIC_FIX="0",  # otherwise the interpreter's own lock spins
         NO_FAKE_STAT="1",
     )
     return set_to
@@ -70,7 +70,7 @@ def world(door: Door, turn: World) -> World:  # noqa: ARG001 - which has started
     ids=["20 minutes ahead", "a day ahead", "a year ahead", "20 minutes back", "a day back", "a year back"],
 )
 def test_the_clock_is_set_wrong(world: World, door: Door, set_clock: SetClock, by: timedelta) -> None:
-    """AWS refuses the next call, and by how much the clock is off is told; set right, the token is renewed."""
+    """AWS refuses the next call, and the message shows the difference. With the right time, the token is renewed."""
     set_clock(by)
     world.agent.command("renew", door.hostname)
     world.raised("clock_skew", door.hostname, timeout=_TICK_S)
@@ -81,7 +81,7 @@ def test_the_clock_is_set_wrong(world: World, door: Door, set_clock: SetClock, b
 
 @pytest.mark.parametrize("slept", [timedelta(hours=9), timedelta(days=9)], ids=["a night", "nine days"])
 def test_the_machine_sleeps(world: World, aws: PretendAws, door: Door, set_clock: SetClock, slept: timedelta) -> None:
-    """Time has passed for everybody: the jump is counted, and the token that is past its time is renewed at once."""
+    """The jump is counted, and a token whose renewal was due during the sleep is renewed at once."""
     before, jumps = aws.count(CALL), world.agent.status()["clock"]["jumps"]
     aws.clock_offset += slept
     set_clock(aws.clock_offset)

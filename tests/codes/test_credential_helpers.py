@@ -1,4 +1,4 @@
-"""Credential helpers that do not work, each at a registry of its own."""
+"""Credential helpers that do not work, each for its own registry."""
 
 import json
 from typing import Final
@@ -10,7 +10,7 @@ from tests.codes.world import LOGIN, World
 from tests.scenarios.fault import Cause, Caused, Fault, Group
 from tests.scenarios.life import Life
 
-# As docker-credential-helpers' protocol has it: what is stored is what `get` gives.
+# By the protocol of docker-credential-helpers, `get` returns what was stored.
 WORKING_HELPER: Final = (
     'file=$(dirname "$0")/stored',
     "case $1 in",
@@ -32,11 +32,11 @@ _DOES: Final[dict[str, tuple[list[str] | None, str]]] = {
 
 
 def _helper(name: str) -> Cause:
-    """config.json names it for its registry; fixed, it stores what is given to it."""
+    """A helper that config.json names for its registry. Once fixed, it stores what it gets."""
     lines, _says = _DOES[name]
 
     def cause(world: World) -> Caused:
-        programs = world.sources.directory / name  # a helper keeps our login
+        programs = world.sources.directory / name  # a helper stores our login
         programs.mkdir()
         world.env["PATH"] = f"{programs}:{world.env['PATH']}"
         door = world.registry("helped")
@@ -71,5 +71,5 @@ GROUP: Final = Group(
 
 @pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
 def test_a_helper_that_does_not_work(life: Life, fault: Fault) -> None:
-    """It costs its registry's login and no other's; fixed, it has the login."""
+    """Only the login of its registry fails. Once it is fixed, it has the login."""
     life.of(fault)

@@ -1,4 +1,4 @@
-"""A docker CLI that fails at single registries."""
+"""A docker CLI that fails for single registries."""
 
 import shutil
 from typing import Final
@@ -22,7 +22,7 @@ _DOES: Final = {
 
 
 def _fails(does: str) -> Cause:
-    """A file of the registry's name holds what docker does there; without it docker is itself."""
+    """A file with the registry's name contains what docker does for it. Without the file, docker works."""
 
     def cause(world: World) -> Caused:
         programs, curses = world.home / "bin", world.home / "curses"
@@ -56,5 +56,5 @@ GROUP: Final = Group(
 
 @pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
 def test_the_cli_fails_at_one_registry(life: Life, fault: Fault) -> None:
-    """However it ends, it costs this registry's login and no other's."""
+    """However docker ends, only the login of this registry fails."""
     life.of(fault)

@@ -1,4 +1,4 @@
-"""What can be wrong with Docker's configuration, and what others do to it."""
+"""Faults of Docker's configuration, and changes by people and other programs."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def auths(world: World) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def started(shared: World) -> World:
-    """One agent, to whose configuration each test does something else."""
+    """One agent for all tests. Each test changes Docker's configuration in another way."""
     shared.start()
     shared.nothing_stopped()
     return shared
@@ -42,7 +42,7 @@ def world(started: World, turn: World) -> World:  # noqa: ARG001 - which has sta
 @causes("config_invalid")
 @pytest.mark.parametrize("content", [b'{"auths": {', b'{"auths": {"ghcr.io": {"auth": "%"}}}'], ids=["cut", "auth"])
 def test_a_file_that_docker_cannot_read(world: World, content: bytes) -> None:
-    """It is not touched; what was there and what came meanwhile goes in once it is mended."""
+    """It is not touched. Old and new logins are stored once it is fixed."""
     write(world, content)
     door = world.registry("later")
     for hostname in (door.hostname, world.good.hostname):
@@ -59,7 +59,7 @@ def test_a_file_that_docker_cannot_read(world: World, content: bytes) -> None:
 
 @causes("config_unwritable")
 def test_a_directory_that_the_user_may_not_write(world: World) -> None:
-    """Logins that are there stay; the new one goes in as soon as it may."""
+    """Existing logins stay. The new one is stored as soon as the directory is writable."""
     world.agent.docker.chmod(0o500)
     try:
         door = world.registry("later")
@@ -72,7 +72,7 @@ def test_a_directory_that_the_user_may_not_write(world: World) -> None:
 
 @causes("login_overridden")
 def test_a_persons_own_docker_login(world: World) -> None:
-    """The real `docker login` of somebody else: it stays, until `renew HOST` takes the entry over."""
+    """A person's real `docker login` stays until `renew HOST` replaces it."""
     door = world.registry("shared", BasicAuth({**USERS, **PERSON}))
     world.agent.wait_logged_in(door.hostname)
     [(person, password)] = PERSON.items()
@@ -91,7 +91,7 @@ def test_a_persons_own_docker_login(world: World) -> None:
 
 @causes("login_overridden")
 def test_an_old_podman_login(world: World) -> None:
-    """Podman asks its own file first: it is named, and how to take the login out of it."""
+    """Podman uses its own file first. The message names the file, and the hint how to remove the login."""
     auth_json = world.home / ".config" / "containers" / "auth.json"
     auth_json.parent.mkdir(parents=True)
     auth_json.write_text(json.dumps({"auths": {world.good.hostname: THEIRS}}))
@@ -103,7 +103,7 @@ def test_an_old_podman_login(world: World) -> None:
 
 @causes("login_restored")
 def test_a_docker_logout(world: World) -> None:
-    """The real `docker logout` of a login that is ours: it is back within 5 s, and a notice says so."""
+    """After a real `docker logout`, our login is back within 5 s, with a notice."""
     done = world.here.run("docker", "logout", world.good.hostname, env=world.agent.env)
     assert done.returncode == 0, done.stderr
     assert world.good.hostname not in auths(world)

@@ -1,4 +1,4 @@
-"""Docker's configuration on a disk that takes nothing, in a variable, and with a helper of its own login."""
+"""Docker's configuration on a full or read-only disk, in a variable, and with a helper that has its own login."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.rig.needs import need
 
 
 class SmallDisk:
-    """Docker's directory on a file system of its own, which only the agent sees under its path."""
+    """Puts Docker's directory on a separate file system. Only the agent sees it under its path."""
 
     def __init__(self, world: World) -> None:
         self._world: Final = world
@@ -61,7 +61,7 @@ def disk(world: World) -> Iterator[SmallDisk]:
 
 @causes("config_unwritable")
 @pytest.mark.parametrize(
-    ("break_it", "says", "mend_it"),
+    ("break_it", "says", "fix_it"),
     [(SmallDisk.fill, "full", SmallDisk.empty), (SmallDisk.lock, "read-only", SmallDisk.unlock)],
     ids=["full", "read-only"],
 )
@@ -70,23 +70,23 @@ def test_a_disk_that_takes_nothing(
     disk: SmallDisk,
     break_it: Callable[[SmallDisk], None],
     says: str,
-    mend_it: Callable[[SmallDisk], None],
+    fix_it: Callable[[SmallDisk], None],
 ) -> None:
-    """Which of the two it is, is told."""
+    """The message says which of the two it is."""
     world.start()
     world.nothing_stopped()
     break_it(disk)
     door = world.registry("later")
     world.raised("config_unwritable", door.hostname, says=says)
-    mend_it(disk)
+    fix_it(disk)
     world.agent.wait_logged_in(door.hostname)
     world.cleared("config_unwritable", door.hostname)
 
 
 @pytest.fixture
 def helper(world: World) -> Path:
-    """Where the program `docker-credential-theirs` would be; config.json names it for the registry of `helped`."""
-    programs = world.sources.directory / "bin"  # a helper may give a login, and keeps ours
+    """The path for `docker-credential-theirs`. config.json names this helper for the registry `helped`."""
+    programs = world.sources.directory / "bin"  # a helper may return a login, and stores ours
     programs.mkdir()
     world.env["PATH"] = f"{programs}:{os.environ['PATH']}"
     return programs / "docker-credential-theirs"
@@ -101,7 +101,7 @@ def helped(world: World, helper: Path) -> Door:
 
 @causes("login_overridden", "credential_store_failed")
 def test_a_helper_with_a_login_of_its_own(world: World, helper: Path, helped: Door) -> None:
-    """As ecr-login: it gives another login, and takes none."""
+    """Like ecr-login, it returns another login, and stores none."""
     [(person, password)] = PERSON.items()
     own = json.dumps({"ServerURL": helped.hostname, "Username": person, "Secret": password})
     script(helper, f"[ $1 = get ] && {{ echo '{own}'; exit; }}", "echo not implemented; exit 1")
@@ -115,7 +115,7 @@ def test_a_helper_with_a_login_of_its_own(world: World, helper: Path, helped: Do
 
 
 def test_another_login_in_a_variable(world: World) -> None:
-    """DOCKER_AUTH_CONFIG beats every file; a start without it is without the warning."""
+    """DOCKER_AUTH_CONFIG overrides every file. After a start without it, there is no warning."""
     world.start(DOCKER_AUTH_CONFIG=json.dumps({"auths": {world.good.hostname: THEIRS}}))
     world.raised("login_overridden", world.good.hostname, says="DOCKER_AUTH_CONFIG")
     assert world.agent.end() == 0

@@ -1,4 +1,4 @@
-"""A program that is called docker and is another one gets no password; with Docker's own CLI the logins follow."""
+"""Another program that is named docker gets no password. With Docker's own CLI, the logins work."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ PERSONS: Final = base64.b64encode(b"a-person:her-own-password").decode()
 
 @pytest.fixture
 def programs(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only directory on PATH, still empty. Root keeps its capabilities: podman does not run without them."""
+    """The only directory on PATH. It is empty. Root keeps its capabilities, because podman needs them."""
     monkeypatch.setattr(here, "_POWERLESS", ())
     directory = world.home / "bin"
     directory.mkdir()
@@ -34,7 +34,7 @@ def programs(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def door(world: World, tmp_path: Path) -> Door:
-    """A registry that podman could log in to: it insists on TLS."""
+    """A registry with TLS, so that podman could log in to it."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
@@ -45,7 +45,7 @@ def door(world: World, tmp_path: Path) -> Door:
 
 @pytest.fixture
 def auth_file(world: World, door: Door) -> Path:
-    """A person's own logins for the same registries, where podman keeps them."""
+    """A person's own logins to the same registries, in podman's file."""
     session = world.home / "session"
     file = session / "containers" / "auth.json"
     file.parent.mkdir(parents=True)
@@ -60,7 +60,7 @@ def link_podman(programs: Path) -> None:
 
 
 def script_of_podman_docker(programs: Path) -> None:
-    """What Debian's package podman-docker installs as /usr/bin/docker."""
+    """The script that Debian's package podman-docker installs as /usr/bin/docker."""
     notice = 'echo "Emulate Docker CLI using podman. Create /etc/containers/nodocker to quiet msg." >&2'
     script(programs / "docker", f"[ -e /etc/containers/nodocker ] || {notice}", f'exec {PODMAN} "$@"')
 
@@ -84,7 +84,7 @@ def no_login_was_tried(world: World, door: Door, auth_file: Path, before: bytes)
 def test_podman_as_docker(
     world: World, programs: Path, door: Door, auth_file: Path, install: Callable[[Path], None]
 ) -> None:
-    """The warning says that it is podman, a person's own auth.json keeps every byte, and a real docker logs in."""
+    """The warning names podman, a person's auth.json is not changed, and a real docker logs in later."""
     need("docker", "podman")
     before = auth_file.read_bytes()
     install(programs)
@@ -111,7 +111,7 @@ def test_podman_as_docker(
 def test_one_pass_with_podman_as_docker(
     world: World, programs: Path, door: Door, auth_file: Path, install: Callable[[Path], None]
 ) -> None:
-    """`run --once` logs in to nothing and exits 2."""
+    """`run --once` makes no login, and exits with 2."""
     need("docker", "podman")
     before = auth_file.read_bytes()
     install(programs)
@@ -124,7 +124,7 @@ def test_one_pass_with_podman_as_docker(
 
 @causes("docker_cli_failed")
 def test_docker_becomes_podman_while_the_agent_runs(world: World, programs: Path, door: Door, auth_file: Path) -> None:
-    """The very next login sees it, whether or not the agent has looked at the tools since."""
+    """The next login detects it, even if the agent has not checked the tools since."""
     need("docker", "podman")
     before = auth_file.read_bytes()
     (programs / "docker").symlink_to(str(REAL_DOCKER))
@@ -156,7 +156,7 @@ def test_docker_becomes_podman_while_the_agent_runs(world: World, programs: Path
     ids=["nerdctl", "finch", "silent", "killed"],
 )
 def test_another_program_as_docker(world: World, programs: Path, prints: str, says: str) -> None:
-    """It is named where it names itself, and its stdin stays closed: it never gets a password."""
+    """It is named if it prints its name. Its stdin stays closed, so it never gets a password."""
     need("docker")
     given = world.home / "given"
     script(programs / "docker", f'[ "$*" = --version ] && {{ {prints}; exit; }}', f"PATH=/bin:/usr/bin; cat >>{given}")
@@ -174,7 +174,7 @@ def test_another_program_as_docker(world: World, programs: Path, prints: str, sa
 def test_a_script_that_claims_to_be_docker_and_runs_podman(
     world: World, programs: Path, door: Door, auth_file: Path
 ) -> None:
-    """It looks like a wrapper around docker, but podman then writes into the private directory."""
+    """A wrapper that looks like docker, but runs podman. It writes into the private directory."""
     need("docker", "podman")
     before = auth_file.read_bytes()
     version = '[ "$*" = --version ] && { echo "Docker version 28.2.2, build e6534b4"; exit; }'

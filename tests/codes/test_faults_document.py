@@ -1,4 +1,4 @@
-"""`docs/faults.md` lists what is tried here."""
+"""`docs/faults.md` lists the faults that are tested here."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ _AT_LEAST = 80
 
 
 def test_each_fault_has_its_row() -> None:
-    """Each fault of the table, each test that causes one by itself, and no other; `make faults` writes them."""
+    """It has one row per fault of the groups and per test that causes one. `make faults` writes the rows."""
     table = groups()
     tests = sorted(path for path in Path(__file__).parent.glob("test_*.py") if path.stem not in table)
     collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *map(str, tests)]

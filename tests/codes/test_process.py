@@ -1,4 +1,4 @@
-"""What happens to the process, and to the machine around it: no code tells of most of it, since nothing is lost."""
+"""Faults of the process and of its machine. Most of them have no warning code, because nothing is lost."""
 
 import os
 import shutil
@@ -20,12 +20,12 @@ from tests.rig.status import get_status
 from tests.rig.waiting import until
 
 _FEW: Final = 48
-"""File descriptors; the agent at rest needs about twenty."""
+"""The limit of file descriptors. An idle agent needs about twenty."""
 
 
 @pytest.fixture
 def around(world: World) -> Iterator[list[str]]:
-    """What is put in front of the agent's command."""
+    """The command prefix of the agent."""
     before: list[str] = []
     world.here.before = before
     yield before
@@ -33,7 +33,7 @@ def around(world: World) -> Iterator[list[str]]:
 
 
 def unwatched(world: World) -> None:
-    """From here on the status may be silent for a while."""
+    """Allow the status to be silent for a while from now on."""
     watcher = world.agent._watcher
     assert watcher is not None
     assert not watcher.stop()
@@ -45,7 +45,7 @@ def limit(world: World, descriptors: int) -> None:
 
 
 def descriptors_at_rest(world: World) -> int:
-    """The lowest number such that all that it keeps are below: no program that it asks is running."""
+    """The lowest number above all descriptors that the agent keeps open, while no child of it runs."""
     world.agent.wait_for("an answer about the engine", lambda status: status["tools"]["docker"]["engine"] != "unknown")
     process = Path(f"/proc/{world.pid}")
     kept = set(range(1024))
@@ -62,7 +62,7 @@ def descriptors_at_rest(world: World) -> int:
 
 @pytest.mark.parametrize("when", ["at rest", "in the middle of a login"])
 def test_killed_with_minus_9(world: World, when: str) -> None:
-    """The next start has every login, and sweeps away what the killed one had in hand."""
+    """The next start has every login, and removes temporary files of the killed agent."""
     door = world.registry("other")
     if when != "at rest":
         door.registry.fault = Broken.SILENT
@@ -80,7 +80,7 @@ def test_killed_with_minus_9(world: World, when: str) -> None:
 
 
 def test_stopped_and_continued(world: World) -> None:
-    """SIGSTOP for longer than requests wait: afterwards a new secret is used as ever."""
+    """SIGSTOP for longer than requests wait. Afterwards, a new secret is used as usual."""
     world.start()
     world.nothing_stopped()
     unwatched(world)
@@ -93,28 +93,28 @@ def test_stopped_and_continued(world: World) -> None:
 
 
 def test_somebody_takes_all_connections(world: World, around: list[str]) -> None:
-    """More than it has file descriptors: who only waits gives way to who asks, and programs can be started."""
+    """More clients than file descriptors. Idle connections are closed for new requests, and programs can be started."""
     need("prlimit")
     around.extend([str(shutil.which("prlimit")), f"--nofile={_FEW}"])
     world.start()
     world.nothing_stopped()
-    with ExitStack() as held:
+    with ExitStack() as connections:
         for _ in range(2 * _FEW):
-            greedy = held.enter_context(socket.socket(socket.AF_UNIX))
+            greedy = connections.enter_context(socket.socket(socket.AF_UNIX))
             greedy.settimeout(1)
             greedy.connect(str(world.agent.socket))
         door = world.registry("given-meanwhile")
-        # A question that is held would be one of those that only wait.
+        # A request with `wait` would count as an idle connection.
         until("the login", lambda: logged_in(world.agent.status(), door.hostname))
     world.well_again(door.hostname)
 
 
 def test_no_file_descriptors_left(world: World) -> None:
-    """No program can be started, which is told of the registry that wants one; with room again it logs in."""
+    """No program can be started. This is reported for the registry that needs one, which logs in later."""
     need("prlimit")
     world.start()
     world.nothing_stopped()
-    limit(world, descriptors_at_rest(world) + 4)  # enough for a request at a time
+    limit(world, descriptors_at_rest(world) + 4)  # enough for one request at a time
     door = world.registry("given-meanwhile")
     world.raised("docker_cli_failed", door.hostname)
     limit(world, 1024)
@@ -124,7 +124,7 @@ def test_no_file_descriptors_left(world: World) -> None:
 
 @pytest.mark.parametrize("where", ["/dev/full", "a pipe that nobody reads"])
 def test_no_room_for_the_log(world: World, around: list[str], tmp_path: Path, where: str) -> None:
-    """A full disk, or a reader that stalls: lines are lost and counted, and nothing else is."""
+    """The disk is full, or the reader stalls. Log lines are lost and counted, and nothing else is affected."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
@@ -144,7 +144,7 @@ def test_no_room_for_the_log(world: World, around: list[str], tmp_path: Path, wh
 
 
 def test_its_runtime_directory_is_swept_away(world: World) -> None:
-    """Somebody cleans up below /run: the socket comes back, and logins go on."""
+    """Another program cleans up in /run. The socket is created again, and logins continue."""
     world.start()
     world.nothing_stopped()
     unwatched(world)
@@ -155,7 +155,7 @@ def test_its_runtime_directory_is_swept_away(world: World) -> None:
 
 
 def test_its_state_directory_is_swept_away(world: World) -> None:
-    """What it knows is in memory: it goes on, and writes it anew."""
+    """The agent has its state in memory. It continues, and writes the file again."""
     world.start()
     world.nothing_stopped()
     shutil.rmtree(world.agent.state)

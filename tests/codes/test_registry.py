@@ -1,4 +1,4 @@
-"""What a registry can do to a login: each fault is reported by its own code, and the login follows when it is over."""
+"""Faults of registries. Each one has its own code, and the login follows when it is over."""
 
 from typing import Final
 
@@ -17,5 +17,5 @@ GROUP: Final = Group(
 
 @pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
 def test_a_fault_of_a_registry(life: Life, fault: Fault) -> None:
-    """It costs its own login and no other, and that login follows by itself when the fault is over."""
+    """Only the login of this registry fails. It follows by itself when the fault is over."""
     life.of(fault)

@@ -1,4 +1,4 @@
-"""A password or key that is refused, and an agent that is started again meanwhile."""
+"""A password or key that is refused, and an agent that restarts meanwhile."""
 
 from typing import Final
 
@@ -16,5 +16,5 @@ GROUP: Final = Group(
 
 @pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
 def test_a_refusal(life: Life, fault: Fault) -> None:
-    """It is not tried again before its time, nor after a restart; its correction is used at once."""
+    """It is not tried again too early, not even after a restart. A corrected secret is used at once."""
     life.of(fault)

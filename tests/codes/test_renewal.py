@@ -1,4 +1,4 @@
-"""Tokens that live seconds, and what is reported while they cannot be renewed."""
+"""Tokens that live for seconds, and the warnings while they cannot be renewed."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -18,7 +18,7 @@ CALL: Final = "ecr:GetAuthorizationToken"
 
 @pytest.fixture(scope="module")
 def clouds(shared: World) -> Clouds:
-    """One agent for all tests; each has a cloud, and keys of its own."""
+    """One agent for all tests. Each test has its own cloud and keys."""
     clouds = Clouds.of(shared)
     shared.start({"renewal": {"min_interval_s": 0.5, "urgent_window_s": 2, "fraction": 0.25}})
     return clouds
@@ -31,7 +31,7 @@ def world(clouds: Clouds, turn: World) -> World:  # noqa: ARG001 - which has sta
 
 @causes("renewal_failing", "aws_error")
 def test_a_renewal_that_fails(world: World, clouds: Clouds) -> None:
-    """A warning next to the cause, and an error in the urgent window; the login stays, and works all the while."""
+    """A warning next to the cause, and an error in the urgent window. The login stays, and works."""
     aws, keys = clouds.with_keys(token_life_s=8)
     door = door_of(world, aws, **keys)
     world.agent.wait_logged_in(door.hostname)
@@ -48,7 +48,7 @@ def test_a_renewal_that_fails(world: World, clouds: Clouds) -> None:
 
 @causes("token_expired", "renewal_failing")
 def test_a_login_that_has_expired(world: World, clouds: Clouds) -> None:
-    """It is taken out of Docker's configuration, no other is, and it is back once AWS gives a token again."""
+    """Only this login is removed from Docker's configuration. It is back once AWS issues a token again."""
     before = set(world.agent.docker_config()["auths"])
     aws, keys = clouds.with_keys(token_life_s=3)
     door = door_of(world, aws, **keys)
@@ -69,7 +69,7 @@ def test_a_login_that_has_expired(world: World, clouds: Clouds) -> None:
 
 
 def test_a_token_that_dies_before_its_time(world: World, clouds: Clouds) -> None:
-    """ECR's 403 "token has expired" fetches a new one at once, and is no `login_forbidden`."""
+    """After ECR's 403 "token has expired", a new token is fetched at once. It is no `login_forbidden`."""
     aws, keys = clouds.with_keys(token_life_s=3600)
     first = door_of(world, aws, **keys)
     world.agent.wait_logged_in(first.hostname)
@@ -82,7 +82,7 @@ def test_a_token_that_dies_before_its_time(world: World, clouds: Clouds) -> None
 
 @causes("clock_skew")
 def test_a_registry_whose_clock_is_off(world: World, clouds: Clouds) -> None:
-    """The login works; the warning goes with the next one that sees the right time."""
+    """The login works. The warning clears with the next login that gets the right time."""
     off = timedelta(minutes=17)
     aws, keys = clouds.with_keys(token_life_s=12)
     registry = PretendRegistry(EcrAuth(aws, REGION))

@@ -27,7 +27,7 @@ def world(started: World, turn: World) -> World:  # noqa: ARG001 - which has sta
     ids=["500", "401", "redirect", "reset"],
 )
 def test_a_receiver_that_does_not_take_it(world: World, fault: Fault) -> None:
-    """The next push that is taken shows that the notice has gone."""
+    """The next push that is accepted shows that the notice has cleared."""
     dashboard, listener = world.dashboard()
     dashboard.fault = fault
     url = f"{listener.url}/status"
@@ -40,7 +40,7 @@ def test_a_receiver_that_does_not_take_it(world: World, fault: Fault) -> None:
 
 @causes("report_failed")
 def test_a_receiver_that_is_not_there(world: World) -> None:
-    """The agent goes on, and pushes once somebody listens."""
+    """The agent continues, and pushes once the receiver listens."""
     _, listener = world.dashboard()
     world.down(listener)
     world.set(report={"url": listener.url, "interval_s": 1})

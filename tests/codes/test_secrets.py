@@ -1,4 +1,4 @@
-"""Secrets that are wrong, and sources that give none."""
+"""Invalid secrets, and sources that do not work."""
 
 import json
 import os
@@ -22,7 +22,7 @@ HOST: Final = "registry.invalid"
 RIGHT: Final[dict[str, Any]] = {"name": "the-secret", "hostname": HOST, "enabled": False, **LOGIN}
 TWO_LINES: Final = Canary.make("a password of two lines", "\n")
 NUMBER: Final = Canary("a number", str(secrets.randbits(128)))
-# Content by file name, and what follows the file in the subject.
+# By file name: its content, and what follows the file's path in the subject.
 WRONG_FILES: Final[dict[str, tuple[object, str]]] = {
     "no-json.json": ("{'name': ", ""),
     "empty.json": ("", ""),
@@ -51,7 +51,7 @@ WRONG_FILES: Final[dict[str, tuple[object, str]]] = {
 
 @pytest.fixture(scope="module")
 def aws(shared: World) -> PretendAws:
-    """The agent of all tests knows this AWS, and has a variable of which no secret can be read."""
+    """The AWS of the agent that all tests share. The agent also has a variable with an invalid secret."""
     aws = shared.aws(token_life_s=3600)
     shared.start(REGISTRY_AGENT_SECRETS='{"secrets": ')
     return aws
@@ -65,7 +65,7 @@ def world(aws: PretendAws, turn: World) -> Iterator[World]:  # noqa: ARG001 - wh
 
 @causes("secret_invalid")
 def test_every_kind_of_bad_secret(world: World) -> None:
-    """Each is named by file and name, none of its values is told, and the good one beside them is used."""
+    """Each one is reported by file and name, without its values. Valid secrets next to it are used."""
     subjects = {}
     world.sources.canaries.extend([TWO_LINES, NUMBER])
     for name, (content, suffix) in WRONG_FILES.items():
@@ -108,7 +108,7 @@ def _large(path: Path) -> None:
 @causes("secret_invalid")
 @pytest.mark.parametrize("make", [_fifo, _dangling, _loop, _locked, _endless, _large])
 def test_a_secret_that_is_no_file_to_be_read(world: World, make: Callable[[Path], None]) -> None:
-    """Nothing waits for it, and it is named."""
+    """It delays nothing, and it is reported by name."""
     path = world.agent.secrets / "odd.json"
     make(path)
     world.raised("secret_invalid", str(path))
@@ -118,7 +118,7 @@ def test_a_secret_that_is_no_file_to_be_read(world: World, make: Callable[[Path]
 
 @causes("secret_invalid")
 def test_a_subdirectory_and_a_variable(world: World) -> None:
-    """The other two forms: a file a field, and the environment, which only another start can mend."""
+    """Two other forms: one file per field, and the environment, where only a restart can fix a fault."""
     fields = world.agent.secrets / "by-fields"
     fields.mkdir()
     (fields / "hostname").write_text("not a host\n")
@@ -131,7 +131,7 @@ def test_a_subdirectory_and_a_variable(world: World) -> None:
 
 @causes("secret_shadowed")
 def test_two_secrets_for_one_registry(world: World) -> None:
-    """The scope decides; the other one is named, until it is gone."""
+    """The scope decides which one is used. The other one is reported until it is removed."""
     door = world.registry("mine", secret={**LOGIN, "scope": "user"})
     wrong = world.sources.secret("wrong password")
     world.agent.give("theirs", door.hostname, username="nobody", password=wrong, scope="organization")
@@ -144,7 +144,7 @@ def test_two_secrets_for_one_registry(world: World) -> None:
 
 @causes("native_unsupported")
 def test_runner_native_elsewhere_than_on_ecr(world: World) -> None:
-    """It is skipped, and used once it has a user name and a password."""
+    """It is skipped until it has a user name and a password."""
     door = world.registry("native", secret={"username": "runner-native"})
     world.raised("native_unsupported", door.hostname, says="native")
     row = world.agent.registry(door.hostname)
@@ -157,7 +157,7 @@ def test_runner_native_elsewhere_than_on_ecr(world: World) -> None:
 
 @causes("token_not_renewable")
 def test_a_ready_ecr_token(world: World, aws: PretendAws) -> None:
-    """It is used as it is, with a notice; runner-native in its place is renewed."""
+    """It is used as it is, with a notice. A runner-native secret instead of it is renewed."""
     token = aws.tokens.issue("arn:aws:iam::123456789012:user/ci", NATIVE["region"], aws.now().replace(year=2100))
     door = world.ecr(aws, "ready", username="AWS", password=token.password)
     world.raised("token_not_renewable", door.hostname)
@@ -173,7 +173,7 @@ def _unreadable(directory: Path) -> Callable[[], object]:
 
 
 def _not_to_be_entered(directory: Path) -> Callable[[], object]:
-    """Names can be listed, and nothing behind them be seen: as `chmod -R 600` leaves it."""
+    """Names can be listed, but files cannot be opened, as after `chmod -R 600`."""
     directory.chmod(0o600)
     return lambda: directory.chmod(0o700)
 
@@ -183,29 +183,29 @@ def _a_file(directory: Path) -> Callable[[], object]:
     directory.rename(away)
     directory.write_text("")
 
-    def mend() -> None:
+    def fix() -> None:
         directory.unlink()
         away.rename(directory)
 
-    return mend
+    return fix
 
 
 @causes("secrets_unavailable")
 @pytest.mark.parametrize("spoil", [_unreadable, _not_to_be_entered, _a_file])
 def test_a_directory_that_cannot_be_read(world: World, spoil: Callable[[Path], Callable[[], object]]) -> None:
-    """What it gave last stays in use, also where secrets that went take their logins along."""
+    """Its last secrets stay in use, even if the logins of removed secrets are removed too."""
     directory = world.sources.directory / f"more{spoil.__name__}"
     directory.mkdir()
     door = world.registry("elsewhere")
     (world.agent.secrets / "elsewhere.json").rename(directory / "elsewhere.json")
     world.set(secrets={"directories": [str(world.agent.secrets), str(directory)], "removed": "logout"})
     world.agent.wait_logged_in(door.hostname)
-    mend = spoil(directory)
+    fix = spoil(directory)
     try:
         world.raised("secrets_unavailable", str(directory))
         world.agent.wait_logged_in(door.hostname)
     finally:
-        mend()
+        fix()
     world.cleared("secrets_unavailable", str(directory))
 
 
@@ -226,7 +226,7 @@ def test_a_directory_that_cannot_be_read(world: World, spoil: Callable[[Path], C
     ids=["500", "401", "redirect", "garbage", "portal", "list", "no-list", "large", "reset"],
 )
 def test_a_control_plane_that_gives_none(world: World, fault: Fault) -> None:
-    """What it gave last stays in use, and what it gives next is taken."""
+    """Its last secrets stay in use, and its next ones are used."""
     door = world.registry("given")
     secret = json.loads((world.agent.secrets / "given.json").read_text())
     (world.agent.secrets / "given.json").unlink()
@@ -246,7 +246,7 @@ def test_a_control_plane_that_gives_none(world: World, fault: Fault) -> None:
 
 @causes("secrets_unavailable")
 def test_a_token_file_that_is_not_there(world: World) -> None:
-    """The control plane is not asked without its token; once it is there, its secrets are used."""
+    """The control plane is not asked without the token. Once the token exists, its secrets are used."""
     door = world.registry("given")
     secret = json.loads((world.agent.secrets / "given.json").read_text())
     (world.agent.secrets / "given.json").unlink()

@@ -12,7 +12,7 @@ RIGHT: Final[dict[str, Any]] = {"name": "the-secret", "hostname": "registry.inva
 
 @causes("secrets_unavailable", "secret_invalid")
 def test_a_control_plane_that_is_silent_at_first(world: World) -> None:
-    """Nothing waits for it; and of what it gives then, a bad secret costs only itself."""
+    """Nothing waits for it. When it answers later, an invalid secret does not affect the others."""
     door = world.registry("given")
     plane = ControlPlane([RIGHT, {**RIGHT, "name": "bad", "password": 7}])
     plane.fault = Broken.SILENT
@@ -23,7 +23,7 @@ def test_a_control_plane_that_is_silent_at_first(world: World) -> None:
     world.raised("secrets_unavailable", url, says="10 s", timeout=20)
     assert world.agent.status()["phase"] == "running"
     plane.fault = None
-    world.down(listener)  # ends the question that hangs by now
+    world.down(listener)  # ends the request that hangs
     world.up(listener)
     world.cleared("secrets_unavailable", url)
     world.raised("secret_invalid", f"{url}#bad")

@@ -1,4 +1,4 @@
-"""Settings that are wrong, and a status port that is taken."""
+"""Wrong settings, and a status port that is in use."""
 
 import json
 import socket
@@ -28,7 +28,7 @@ WRONG: Final = {
     "log.colour": "true",
     "logs.level": '"info"',
 }
-"""What somebody wrote, by its key; of one with two lines the second is wrong."""
+"""Wrong values by key. If a value has two lines, the second one is wrong."""
 MISNAMED: Final = {"aws.identity_token_command": "aws.identity_token_file", "logs.level": "logs"}
 
 
@@ -42,13 +42,13 @@ def toml(wrong: dict[str, str]) -> str:
 
 @pytest.fixture(autouse=True)
 def _secrets_by_variable(world: World) -> None:
-    """What a bad file must not take away: it stands in variables, which beat the file."""
+    """Set the secrets by environment variable, which overrides the file, so an invalid file does not affect them."""
     world.env["REGISTRY_AGENT_SECRETS_DIRECTORIES"] = json.dumps([str(world.agent.secrets)])
 
 
 @causes("settings_invalid")
 def test_every_kind_of_wrong_value(world: World) -> None:
-    """Each key falls back by itself and is named; once corrected, SIGHUP clears them all."""
+    """Each wrong key uses its default and is named. After a correction, SIGHUP clears all warnings."""
     agent = world.prepare()
     world.settings_file.write_text(toml(WRONG))
     agent.start()
@@ -66,7 +66,7 @@ def test_every_kind_of_wrong_value(world: World) -> None:
 @causes("settings_invalid")
 @pytest.mark.parametrize("content", [b"[status\nlisten", b"\xff\xfe", None], ids=["no-toml", "no-utf-8", "missing"])
 def test_a_file_that_is_of_no_use(world: World, content: bytes | None) -> None:
-    """All defaults hold, and the warning is about the file."""
+    """All settings have their defaults, and the warning names the file."""
     world.env["REGISTRY_AGENT_STATUS_LISTEN"] = ""
     agent = world.prepare()
     good = world.settings_file.read_bytes()
@@ -80,7 +80,7 @@ def test_a_file_that_is_of_no_use(world: World, content: bytes | None) -> None:
 
 @causes("settings_invalid")
 def test_a_bad_file_at_sighup(world: World) -> None:
-    """It is said, and changes nothing: what the former one left alone is still left alone."""
+    """It is reported, and changes nothing: registries that the old file excludes are still left alone."""
     excluded = world.registry("excluded")
     agent = world.start({"secrets": {"exclude": [excluded.hostname]}})
     world.nothing_stopped()
@@ -98,7 +98,7 @@ def test_a_bad_file_at_sighup(world: World) -> None:
 
 @causes("settings_invalid")
 def test_a_wrong_variable_keeps_no_good_file_away(world: World) -> None:
-    """It stands as it did at the start. What waits for the next start stays told beside a file that is not taken."""
+    """A wrong variable stays reported. So does a setting for the next start, even if a later file is invalid."""
     world.start(REGISTRY_AGENT_RETRY_MAX_WAIT_S="abc")
     world.raised("settings_invalid", "retry.max_wait_s")
     good = world.settings_file.read_text()
@@ -117,7 +117,7 @@ def test_a_wrong_variable_keeps_no_good_file_away(world: World) -> None:
 
 @causes("status_listen_failed")
 def test_a_status_port_that_is_taken(world: World) -> None:
-    """The socket goes on; once the port is free, TCP answers too."""
+    """The socket still works. Once the port is free, TCP works too."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         world.start({"status": {"listen": f"127.0.0.1:{port}"}})

@@ -1,4 +1,4 @@
-"""Servers that take a connection and stay silent: each costs its own login its time, and no other login anything."""
+"""Servers that accept a connection and stay silent. Each one delays only its own login."""
 
 from typing import Final
 
@@ -22,5 +22,5 @@ GROUP: Final = Group(
 
 @pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
 def test_silence(life: Life, fault: Fault) -> None:
-    """It ends after the time that the settings give it; the login comes when somebody answers."""
+    """The attempt ends after the time in the settings. The login follows when the server answers."""
     life.of(fault)

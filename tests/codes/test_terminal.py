@@ -1,4 +1,4 @@
-"""In a terminal of its own no command and no child ever prompts or reads what is typed, and every command ends."""
+"""On a terminal, no command and no child ever prompts or reads the keyboard, and every command ends."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.rig.needs import need
 from tests.rig.terminal import ControllingTerminal
 from tests.rig.waiting import PATIENCE_S, until
 
-pytestmark = pytest.mark.timeout(300)  # each runs several commands to their end
+pytestmark = pytest.mark.timeout(300)  # each test runs several commands until they end
 ROLE: Final = "arn:aws:iam::210987654321:role/pull"
 TEAM: Final = {"aws": {"profile": "team"}}
 
@@ -33,7 +33,7 @@ def terminal() -> Iterator[ControllingTerminal]:
 
 
 def command(world: World, *args: str) -> subprocess.CompletedProcess[str]:
-    """Another command to its end, in a terminal of its own on which nothing may appear."""
+    """Run another command on its own terminal, on which nothing may appear."""
     with ControllingTerminal() as terminal:
         process = subprocess.Popen(
             world.here.args([REGISTRY_AGENT, *args]),
@@ -55,7 +55,7 @@ def command(world: World, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_profile_with_mfa_stops_nothing(world: World, terminal: ControllingTerminal) -> None:
-    """The status answers all the while, the warning says what is wanted, and renew, doctor and --once end."""
+    """The status always answers, the warning names what is needed, and renew, doctor and --once end."""
     aws = world.aws()
     door = world.ecr(aws)
     Profiles(world, aws).mfa()
@@ -77,7 +77,7 @@ def test_a_profile_with_mfa_stops_nothing(world: World, terminal: ControllingTer
 
 
 def test_the_hint_about_mfa_helps(world: World) -> None:
-    """The command of the hint, run by the real aws CLI with a code that is typed, is all that the agent needs."""
+    """After the command of the hint, run with the real aws CLI and a typed code, the agent logs in."""
     need("aws")
     aws = world.aws()
     door = world.ecr(aws)
@@ -86,7 +86,7 @@ def test_the_hint_about_mfa_helps(world: World) -> None:
     hint = world.raised("aws_credentials_missing", door.hostname)["hint"]
     given, renew = hint.split("`")[1:4:2]
     with ControllingTerminal() as terminal:
-        # The agent has a stand-in that only knows its version; this is the real one.
+        # The agent has a fake aws that prints only its version. This is the real one.
         env = {**world.agent.env, "AWS_PAGER": "", "PATH": os.environ["PATH"]}
         process = subprocess.Popen(
             ["sh", "-c", given], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **terminal.popen
@@ -101,7 +101,7 @@ def test_the_hint_about_mfa_helps(world: World) -> None:
 
 
 class Observers:
-    """Programs that note what they were given before they do their work: the line is `name|arguments|stdin|tty|...`."""
+    """Programs that record how they were called before they do their work, as `name|arguments|stdin|tty|...`."""
 
     def __init__(self, world: World) -> None:
         self._notes: Final = world.home / "notes"
@@ -110,7 +110,7 @@ class Observers:
         self.directory.mkdir()
 
     def add(self, name: str, work: str, *, reads: bool = True) -> Path:
-        """`reads`: try to read a line from standard input; the others get their work there."""
+        """Add a program. With `reads`, it tries to read a line from standard input; others get their input there."""
         read = "if read line; then read=typed; else read=nothing; fi" if reads else "read=work"
         note = 'echo "$(basename $0) $*|$(readlink /proc/self/fd/0)|$tty|$read|${GPG_TTY-}${SSH_TTY-}${DISPLAY-}"'
         tty = "if (exec 3<>/dev/tty) 2>/dev/null; then tty=open; else tty=none; fi"
@@ -118,13 +118,13 @@ class Observers:
         return self.directory / name
 
     def seen(self) -> dict[str, tuple[str, ...]]:
-        """By program and arguments, what it was given."""
+        """How each program was called, by its name and arguments."""
         lines = (path.read_text().strip() for path in self._notes.iterdir())
         return {words[0]: tuple(words[1:]) for words in (line.split("|") for line in lines) if len(words) > 1}
 
 
 def _hold(seen: dict[str, tuple[str, ...]], expected: set[str]) -> None:
-    """Each program in `expected` was started, and none of those started had a terminal."""
+    """Check that each program in `expected` was started, and that none had a terminal."""
     for words, (stdin, tty, read, names) in seen.items():
         assert stdin.startswith(("pipe:", "socket:", "/dev/null")), (words, stdin)
         assert (tty, read in ("nothing", "work"), names) == ("none", True, ""), words
@@ -133,7 +133,7 @@ def _hold(seen: dict[str, tuple[str, ...]], expected: set[str]) -> None:
 
 
 def test_no_child_has_a_terminal(world: World, terminal: ControllingTerminal) -> None:
-    """Every kind of program that the agent, the doctor and the bundle start: no /dev/tty, an empty or fed stdin."""
+    """Programs that the agent, doctor and support-bundle start have no /dev/tty, and an empty or prepared stdin."""
     observers = Observers(world)
     good_helper(observers.directory, "good")
     observers.add("docker-credential-stub", 'exec "${0%stub}good" "$@"', reads=False)
@@ -180,7 +180,7 @@ def test_no_child_has_a_terminal(world: World, terminal: ControllingTerminal) ->
 
 
 def _ttys_of_children(pid: int, words: str) -> set[str]:
-    """The controlling terminals (0: none) of those children of `pid` whose command line holds `words`."""
+    """The controlling terminals (0: none) of the children of `pid` whose command line contains `words`."""
     found = set()
     for child in Path(f"/proc/{pid}/task").glob("*/children"):
         for number in child.read_text().split():

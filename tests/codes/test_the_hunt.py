@@ -1,4 +1,4 @@
-"""The hunt that each row of the matrix goes through finds what is planted, in whichever place."""
+"""The search for leaked secrets, which each test of the matrix uses, finds a planted secret in each place."""
 
 import re
 import shutil
@@ -16,11 +16,11 @@ from tests.rig.needs import need
 from tests.rig.waiting import until
 
 Plant = Callable[[World, str], Iterator[None]]
-"""What comes before its `yield` happens before the agent starts, the rest afterwards."""
+"""Plants a secret. The part before `yield` runs before the agent starts, the rest afterwards."""
 
 
 def _name_of_a_source(world: World, planted: str) -> Iterator[None]:
-    """The agent takes it for no secret, and reports it wherever it reports anything."""
+    """The agent does not know that it is a secret, and reports it everywhere."""
     path = world.agent.secrets / f"{planted}.json"
     path.write_text("{")
     yield
@@ -89,7 +89,7 @@ PLANTS: Final[Mapping[Plant, tuple[str, ...]]] = {
 
 @pytest.fixture(scope="module")
 def found(here: Here, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What the hunt said of one world in which all are planted."""
+    """The report about a world in which all secrets are planted."""
     need("docker")
     home = tmp_path_factory.mktemp("planted") / "home"
     with pytest.raises(AssertionError) as caught, hunted(here, home) as world:
@@ -113,18 +113,18 @@ def _name(plant: Plant) -> str:
 
 @pytest.mark.parametrize("plant", PLANTS)
 def test_what_is_planted_is_found(found: list[str], plant: Plant) -> None:
-    """A canary in the world's outlets, files and children fails the test that goes on in it, and the place is named."""
+    """A canary in the outlets, files or children of a world fails its test, and the place is named."""
     for place in PLANTS[plant]:
         assert any(re.match(f"{_name(plant)} in {place}: b", line) for line in found), (place, found)
 
 
 def test_nothing_else_is_found(found: list[str]) -> None:
-    """The world's other secrets are where they may be."""
+    """Other secrets in this world are only in allowed places."""
     assert all(line.startswith("planted as") for line in found[1:]), found
 
 
 def test_a_secret_that_nobody_can_hunt(here: Here, tmp_path: Path) -> None:
-    """A row that gives a password of its own making is told to give a canary."""
+    """A test that uses a password that is no canary fails, and is told to use one."""
     need("docker")
     with pytest.raises(AssertionError, match=r"take it from world\.sources"), hunted(here, tmp_path / "home") as world:
         _with_a_password_of_its_own(world)

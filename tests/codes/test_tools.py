@@ -1,4 +1,4 @@
-"""The programs and the engine that the agent finds, or does not."""
+"""Missing and broken programs, and a missing engine."""
 
 import shutil
 from pathlib import Path
@@ -18,7 +18,7 @@ REAL_DOCKER: Final = shutil.which("docker")
 
 @pytest.fixture
 def programs(world: World) -> Path:
-    """The only directory on PATH; nothing is in it yet."""
+    """The only directory on PATH. It is empty."""
     directory = world.home / "bin"
     directory.mkdir()
     world.env["PATH"] = str(directory)
@@ -31,7 +31,7 @@ def install_docker(programs: Path) -> None:
 
 @causes("docker_cli_missing", "aws_cli_missing", "engine_unreachable")
 def test_nothing_is_installed(world: World, programs: Path) -> None:
-    """Without docker the registries are skipped; all is noticed within a minute of its appearing, and they log in."""
+    """Without docker, registries are skipped. Within a minute after it appears, they log in."""
     door = world.ecr(world.aws())
     world.good_state = "skipped"
     world.start()
@@ -59,7 +59,7 @@ def test_nothing_is_installed(world: World, programs: Path) -> None:
 
 @causes("docker_cli_missing")
 def test_docker_goes_and_comes_back_between_two_looks(world: World, programs: Path) -> None:
-    """A login that found it gone says that it is missing, waits for it, and works within the minute."""
+    """A login that does not find docker reports it, waits for it, and works within a minute."""
     install_docker(programs)
     world.start({"retry": {"first_wait_s": 300, "max_wait_s": 300}})
     world.well_again(world.good.hostname)
@@ -78,9 +78,9 @@ def test_docker_goes_and_comes_back_between_two_looks(world: World, programs: Pa
 
 @causes("docker_cli_failed", "engine_unresponsive")
 def test_there_and_out_of_order(world: World, programs: Path) -> None:
-    """No login runs through a CLI that does not know its version. An engine that stays silent costs none.
+    """A CLI that prints no version is not used for logins. An engine that stays silent prevents no login.
 
-    SIGHUP has the agent look at once, and the logins follow.
+    SIGHUP makes the agent check at once, and the logins follow.
     """
     script(programs / "docker", '[ "$1" = --version ] && exit 3', f'exec {REAL_DOCKER} "$@"')
     engine = Engine()

@@ -1,4 +1,4 @@
-"""One agent among pretend servers, and what must hold of every warning that it raises."""
+"""One agent with pretend servers, and the checks that apply to each of its warnings."""
 
 import json
 import os
@@ -36,7 +36,7 @@ PASSWORD: Final = LOGIN_CANARY.value
 LOGIN: Final = {"username": USER, "password": PASSWORD}
 USERS: Final = {USER: PASSWORD}
 PERSON: Final = {"a-person": PERSON_CANARY.value}
-"""Somebody who logs in by hand."""
+"""A person who logs in manually."""
 NATIVE: Final = {"username": "runner-native", "kind": "ecr", "region": REGION}
 
 _SHORT: Final[Sections] = {
@@ -53,7 +53,7 @@ _FIELDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A registry of the pretend cloud, the port that it listens on, and the name of its secret."""
+    """A registry of the pretend cloud, its listening port, and the name of its secret."""
 
     registry: PretendRegistry
     listener: Listener
@@ -62,7 +62,7 @@ class Door:
 
 
 class World:
-    """Beside whatever a test breaks there is `good`, a registry that must be logged in all the while."""
+    """The agent and its servers. Whatever a test breaks, the registry `good` must stay logged in."""
 
     def __init__(self, here: Here, home: Path) -> None:
         self._ends: Final = ExitStack()
@@ -94,12 +94,12 @@ class World:
     # Before the agent starts
 
     def trust(self, certificate: bytes) -> None:
-        """One more authority for the agent and docker."""
+        """Make the agent and docker trust another certificate authority."""
         with self._authorities.open("ab") as file:
             file.write(certificate)
 
     def dashboard(self) -> tuple[Dashboard, Listener]:
-        """One more that the status may be pushed to."""
+        """Serve another dashboard that the status can be pushed to."""
         self.dashboards.append(Dashboard())
         return self.dashboards[-1], self.serve(self.dashboards[-1].handle)
 
@@ -118,7 +118,7 @@ class World:
         host: str = "127.0.0.1",
         tls: SSLContext | None = None,
     ) -> Door:
-        """A registry and its secret."""
+        """Serve a registry, and give the agent a secret for it."""
         registry = PretendRegistry(auth or BasicAuth(USERS))
         listener = self.serve(registry.handle, host=host, tls=tls or server_context())
         name = self.new_name(name)
@@ -126,12 +126,12 @@ class World:
         return Door(registry, listener, listener.address, name)
 
     def new_name(self, name: str) -> str:
-        """For a secret: `name`, with a number if another one has it."""
+        """A name for a secret: `name`, with a number if it is taken."""
         numbers = ("", *(f"-{number}" for number in range(2, 1000)))
         return next(name + number for number in numbers if not (self.agent.secrets / f"{name}{number}.json").exists())
 
     def aws(self, **arguments: Any) -> PretendAws:
-        """A pretend AWS that the agent will take for the real one."""
+        """Serve a pretend AWS, and make the agent use it as AWS."""
         aws = PretendAws(region=REGION, **arguments)
         self.point_to_aws(aws, self.serve(aws.handle))
         return aws
@@ -146,13 +146,13 @@ class World:
         return self.registry(name, EcrAuth(aws, REGION), {**NATIVE, **secret})
 
     def prepare(self, settings: Sections | None = None, **env: str) -> Agent:
-        """The agent with its settings file, not started yet."""
+        """The agent with its settings file. It is not started yet."""
         self.agent = self._new_agent(settings or {}, **env)
         self._good_reached = ("", "")
         return self.agent
 
     def start(self, settings: Sections | None = None, **env: str) -> Agent:
-        """The agent, once its status answers; whatever was given before is there from its first moment."""
+        """Start the agent, and wait for its first status. It has all secrets that were given before."""
         agent = self.prepare(settings, **env)
         self._looked_at = time.monotonic()
         return agent.start()
@@ -160,14 +160,14 @@ class World:
     # While it runs
 
     def begin(self) -> None:
-        """From here on, another test looks at this world."""
+        """Start a new test in this world."""
         self.raised_codes.clear()
         self.cleared_codes.clear()
         self.seen = {}
         self._looked_at = time.monotonic()
 
     def set(self, **sections: Mapping[str, Any]) -> None:
-        """Write the settings file anew, with these sections on top of the world's own, and have it read."""
+        """Rewrite the settings file with these sections on top of the world's, and reload it."""
         log = self.home / "log"
         before = log.read_bytes().count(_RELOADED)
         self._new_agent(sections)
@@ -196,7 +196,7 @@ class World:
     def raised(
         self, code: str, subject: str, *, says: str = "", severity: str | None = None, timeout: float = PATIENCE_S
     ) -> Warning_:
-        """Wait for the warning, and hold it to what is promised of each."""
+        """Wait for the warning, and check what is promised of each warning."""
 
         def found(status: Status) -> Warning_ | None:
             these = (w for w in status["warnings"] if (w["code"], w["subject"]) == (code, subject))
@@ -212,7 +212,7 @@ class World:
         return warning
 
     def cleared(self, code: str, subject: str, *, timeout: float = PATIENCE_S) -> Status:
-        """Wait until the warning has gone, and see it among those that went."""
+        """Wait until the warning has cleared, and check that `cleared` lists it."""
         key = (code, subject)
         status = self.agent.wait_for(f"the end of {code}", lambda s: key not in warnings(s), timeout)
         went = [w for w in status["cleared"] if (w["code"], w["subject"]) == key]
@@ -224,14 +224,14 @@ class World:
         return status
 
     def well_again(self, *hostnames: str, timeout: float = PATIENCE_S) -> Status:
-        """Wait for these logins, and for a fault without a code note how long that took."""
+        """Wait for these logins. If the fault has no code, record how long that took."""
         status = self.agent.wait_logged_in(*hostnames, timeout=timeout)
         self._saw("", "cleared_s")
         self.nothing_stopped()
         return status
 
     def nothing_stopped(self) -> None:
-        """`good` is in `good_state`, and was so without a break since it first was."""
+        """Check that `good` is in `good_state`, and has been without interruption."""
         status = self.agent.wait_for(
             f"{self.good_state} of the good one", lambda s: self._good(s)[0] == self.good_state
         )
@@ -241,12 +241,12 @@ class World:
         self._looked_at = time.monotonic()
 
     def _good(self, status: Status) -> tuple[str, str]:
-        """Its state, and since when."""
+        """The state of `good`, and when it began."""
         rows = (row for row in status["registries"] if row["hostname"] == self.good.hostname)
         return next(((row["state"], row["changed_at"]) for row in rows), ("unknown", ""))
 
     def _saw(self, code: str, what: str) -> None:
-        """The first time; how long it took since the test last looked, which is when it broke or mended something."""
+        """Record how long it took since the test broke or fixed something. Only the first time counts."""
         seen = self.seen.setdefault(code, Seen())
         if getattr(seen, what) is None:
             setattr(seen, what, time.monotonic() - self._looked_at)
@@ -269,19 +269,19 @@ class World:
         sections = {name: {**self.defaults.get(name, {}), **settings.get(name, {})} for name in names}
         # The rig's agent asks its namespace for `args` and `run` alone.
         agent = Agent(cast("Namespace", self.here), self.home, sections, {**self.env, **env})
-        agent._passwords = self.given  # type: ignore[misc] # those of its forerunners are its own too
+        agent._passwords = self.given  # type: ignore[misc] # include the passwords of earlier agents in this world
         return agent
 
 
 def _quick_aws(directory: Path) -> Path:
-    """A directory with an aws that knows its version, as the real one does after a second of CPU time."""
+    """A directory with an `aws` that prints its version at once. The real one takes a second of CPU time."""
     directory.mkdir(parents=True)
     script(directory / "aws", "echo aws-cli/2.31.0 Python/3.13 Linux/6.1")
     return directory
 
 
 def holds(status: Status, warning: Warning_, says: str = "") -> None:
-    """What is promised of each warning."""
+    """Check what is promised of each warning."""
     assert warning.keys() >= _FIELDS, warning
     assert warning["severity"] in SEVERITIES[warning["code"]], warning
     assert status["condition"] == _condition(status), status

@@ -1,4 +1,4 @@
-"""The agent's own services as `agent.wiring` wires them, without those that read files or listen."""
+"""The agent's services as `agent.wiring` connects them, without those that read files or listen."""
 
 import asyncio
 from collections import Counter
@@ -27,8 +27,8 @@ from tests.longlife.warp import WarpClock
 from tests.services.login_fakes import FakeDocker
 
 
-class Tally:
-    """A log and a journal that count, since what they remembered would grow."""
+class Counts:
+    """Counts log events and warnings. Records would grow, and the tests check that nothing grows."""
 
     def __init__(self) -> None:
         self.events: Final[Counter[str]] = Counter()
@@ -49,7 +49,7 @@ class Tally:
 
 
 class AgentInside:
-    """From `run` on it keeps `config` logged in with what `give` said last."""
+    """After `run`, it keeps the logins in `config` up to date with the secrets of the last `give`."""
 
     def __init__(
         self,
@@ -62,15 +62,15 @@ class AgentInside:
         state_file: StateFile,
     ) -> None:
         settings = Settings()
-        self.tally: Final = Tally()
+        self.counts: Final = Counts()
         self.state_file: Final = state_file
-        self.board: Final = Board(process(), clock.now, self.tally)
+        self.board: Final = Board(process(), clock.now, self.counts)
         self.credentials: Final = Credentials(
             tokens=aws,
             clock=clock,
             settings=lambda: settings,
             board=self.board,
-            log=self.tally,
+            log=self.counts,
             jitter=lambda: chance.uniform(-1, 1),
         )
         self.reconciler: Final = ConfigReconciler(
@@ -80,7 +80,7 @@ class AgentInside:
             state_file=self.state_file,
             board=self.board,
             clock=clock,
-            log=self.tally,
+            log=self.counts,
             watcher=NoFileWatcher(),
         )
         cli, numbers = Cli(servers), count(1)
@@ -92,7 +92,7 @@ class AgentInside:
             docker=FakeDocker(),
             board=self.board,
             clock=clock,
-            log=self.tally,
+            log=self.counts,
             settings=lambda: settings,
             new_id=lambda: f"{next(numbers):08x}",
         )
@@ -100,7 +100,7 @@ class AgentInside:
             dependencies, board=self.board, state_file=self.state_file, tokens=self.credentials, want_aws=lambda _: None
         )
         self._planning: Final = Planning(lambda: settings, None, self.logins.follow)
-        self._clock_watch: Final = ClockWatch(clock, self.board, self.tally, self._look_at_clock)
+        self._clock_watch: Final = ClockWatch(clock, self.board, self.counts, self._on_clock_jump)
 
     def give(self, secrets: Sequence[Mapping[str, object]]) -> None:
         parsed = tuple(parse_secret(fields, "life", f"[{index}]") for index, fields in enumerate(secrets))
@@ -112,21 +112,21 @@ class AgentInside:
                 group.create_task(service.run(), name=service.name)
 
     def sizes(self) -> dict[str, int]:
-        """How much each part that remembers holds now."""
+        """How many items each component with a memory holds now."""
         snapshot = self.board.snapshot
         return {
             "tasks": len(asyncio.all_tasks()),
-            "tokens held": len(self.credentials._held),
+            "tokens": len(self.credentials._states),
             "logins": len(self.logins._logins) + len(self.logins._tasks) + len(self.logins._skipped),
-            "releases": self.logins._cleanup.pending,
+            "pending removals": self.logins._cleanup.pending,
             "managed logins": len(self.reconciler._logins) + len(self.reconciler._locks),
             "state_file": len(self.state_file.entries()),
-            "refusals": len(self.state_file._rejections),
+            "rejections": len(self.state_file._rejections),
             "rows": len(snapshot.registries) + len(self.board._stored_in),
             "warnings": len(snapshot.warnings) + len(self.board._owned),
             "cleared": len(snapshot.cleared),
         }
 
-    def _look_at_clock(self) -> None:
+    def _on_clock_jump(self) -> None:
         self.credentials.clock_jumped()
         self.logins.wake()

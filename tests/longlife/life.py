@@ -1,4 +1,4 @@
-"""The life of one development environment: days, nights, weekends, and what goes wrong in them."""
+"""The life of one development environment: days, nights, weekends, and the faults that happen in them."""
 
 import asyncio
 import base64
@@ -31,39 +31,39 @@ PUBLIC: Final = "public.ecr.aws"
 BASIC: Final = (HUB, GHCR, COMPANY, VISITOR)
 
 NOTICED_S: Final = 15.0
-"""Within this an expired login is renewed, or out of Docker's configuration, where AWS and the registry answer.
+"""If AWS and the registry answer, an expired login is renewed or removed from Docker's configuration within this time.
 
-The clock watch looks each 10 s; a token and a login take 2 s here."""
+The clock watch checks every 10 s. A token and a login take 2 s here."""
 AT_LATEST_S: Final = 60.0
-"""The same where they do not: an attempt is made first, and AWS and `docker login` have 10 s and 30 s to fail."""
+"""The same if they do not answer: the attempt comes first, and AWS and `docker login` have 10 s and 30 s to fail."""
 RECOVERED_S: Final = 300.0 + 60.0
-"""From when AWS and registry answer, the machine is awake and nobody said no: `retry.max_wait_s`, and an attempt."""
+"""After the last fault has ended, a login works again within `retry.max_wait_s` and one attempt."""
 
 _CHECK_EVERY_S: Final = 5.0
 _TICKS_AN_HOUR: Final = 2 * 1800 + 360 + 120 + 150 * 9
-"""Custody looks each 2 s (and once more where something changed), the clock watch each 10, everybody else each 30."""
+"""The reconciler checks every 2 s (and after changes), the clock watch every 10 s, everything else every 30 s."""
 
 _REGISTRIES: Final = 9
 _MOST: Final = {
-    # The agent, three services, the sweep, the driver of this life; a login each, and a check of each stored login.
+    # The agent, three services, the sweep, and this test. Then a login and a check of its stored login per registry.
     "tasks": 6 + 2 * _REGISTRIES,
-    "tokens held": 3,
+    "tokens": 3,
     "logins": 2 * _REGISTRIES,
-    "releases": 0,
+    "pending removals": 0,
     "managed logins": 2 * _REGISTRIES,
     "state_file": _REGISTRIES,
-    "refusals": _REGISTRIES,
+    "rejections": _REGISTRIES,
     "rows": 2 * _REGISTRIES,
     "warnings": 5 * _REGISTRIES,
     "cleared": CLEARED_KEPT,
 }
 _OBJECTS: Final = 150
-"""What is open differs from day to day."""
+"""The number of open warnings and requests differs from day to day."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """What happened."""
+    """Counts and durations of what happened."""
 
     days: int = 0
     awake_h: float = 0.0
@@ -89,10 +89,10 @@ class Figures:
 
 
 class Life:
-    """`live` goes through so many days, checks at every step, and fails at the first broken promise."""
+    """`live` simulates a number of days, checks at every step, and fails at the first broken promise."""
 
     def __init__(self, seed: int, loop: WarpLoop) -> None:
-        self._chance: Final = Random(f"life {seed}")  # noqa: S311 - it picks accidents, and guards nothing
+        self._chance: Final = Random(f"life {seed}")  # noqa: S311 - it selects faults; not used for security
         self._loop: Final = loop
         self.clock: Final = WarpClock(loop)
         self.aws: Final = Aws(self.clock, self._chance)
@@ -120,10 +120,10 @@ class Life:
         self.agent = self._new_agent()
 
     async def live(self, days: int, *, restarts: bool = False) -> Figures:
-        """So many days; with `restarts` the agent begins anew after each new secret, with what its state_file knows."""
+        """Simulate `days`. With `restarts`, the agent restarts after each new secret, with the same state file."""
         self._restarts = restarts
-        self._running = self._begin()
-        self._loop.settled = self._check_sometimes
+        self._running = self._start()
+        self._loop.settled = self._check_if_due
         self.config.changed = self._check
         next_outage = self._chance.randrange(2, min(days, 10))
         while self.figures.days < days:
@@ -134,7 +134,7 @@ class Life:
             self._measure()
             self._night()
         self.figures.waits = self.clock.waits
-        await self._end()
+        await self._stop()
         self._loop.settled = self.config.changed = lambda: None
         return self.figures
 
@@ -143,41 +143,41 @@ class Life:
             self.clock, self._chance, self.aws, self.servers, config=self.config, state_file=self._state_file
         )
 
-    def _begin(self) -> asyncio.Task[None]:
+    def _start(self) -> asyncio.Task[None]:
         running = asyncio.create_task(self.agent.run(), name="agent")
-        running.add_done_callback(lambda task: task.cancelled() or task.exception())  # told by whoever asks, or not
+        running.add_done_callback(lambda task: task.cancelled() or task.exception())  # the day's check reports it
         self._give()
         return running
 
-    async def _end(self) -> None:
+    async def _stop(self) -> None:
         self._running.cancel()
         await asyncio.wait({self._running})
 
-    # What goes wrong in a day
+    # The faults of a day
 
     async def _day(self, *, outage: bool) -> None:
-        """From 10 to 16 hours awake; then the night begins."""
+        """Be awake for 10 to 16 hours."""
         hours = self._chance.uniform(10, 16)
         begin, end = self._loop.time(), self._loop.time() + hours * 3600
         before = self.clock.waits
-        accidents = sorted(self._accidents(hours * 3600, outage=outage), key=lambda accident: accident[0])
-        for after_s, accident in accidents:
+        faults = sorted(self._faults(hours * 3600, outage=outage), key=lambda fault: fault[0])
+        for after_s, fault in faults:
             await asyncio.sleep(max(0.0, begin + after_s - self._loop.time()))
-            accident()
-            if self._restarts and accident == self._rotate:
+            fault()
+            if self._restarts and fault == self._rotate:
                 await asyncio.sleep(60)
-                await self._end()
+                await self._stop()
                 self.agent = self._new_agent()
-                self.aws.agent_began_anew()
-                self._running = self._begin()
+                self.aws.agent_restarted()
+                self._running = self._start()
         await asyncio.sleep(max(0.0, end - self._loop.time()))
         self.figures.awake_h += hours
         ticks = (self.clock.waits - before) / hours
         assert ticks <= _TICKS_AN_HOUR, f"{ticks:.0f} waits an hour, more than {_TICKS_AN_HOUR}"
 
-    def _accidents(self, seconds: float, *, outage: bool) -> Iterator[tuple[float, Callable[[], None]]]:
+    def _faults(self, seconds: float, *, outage: bool) -> Iterator[tuple[float, Callable[[], None]]]:
         def at_some_time() -> float:
-            # Some come right after the machine woke up.
+            # Some faults happen right after the machine woke up.
             return self._chance.uniform(0, self._chance.choice((60, seconds)))
 
         for _ in range(self._chance.randrange(4, 12)):
@@ -207,7 +207,7 @@ class Life:
         self.aws.go_down("eu-west-1", timedelta(hours=hours))
 
     def _rotate(self) -> None:
-        """Another password or key: told to the agent before the registry takes it, or after the old one went."""
+        """Rotate a password or key. The agent gets it before the registry accepts it, or after the old one expired."""
         self.figures.rotations += 1
         hostname = self._chance.choice((HUB, GHCR, COMPANY, KEYED))
         late = timedelta(seconds=self._chance.choice((0, 30, 900, 7200)))
@@ -227,7 +227,7 @@ class Life:
         self._give()
 
     def _visit(self) -> None:
-        """A registry that is used every other week."""
+        """Add or remove a registry that is used only every second week."""
         if self._secrets.pop(VISITOR, None) is None:
             self._new_password(VISITOR)()
         self._give()
@@ -254,7 +254,7 @@ class Life:
         self.agent.give(list(self._secrets.values()))
 
     def _new_password(self, hostname: str) -> Callable[[], None]:
-        """Puts it into the secret; the registry takes it from the call of what is returned on, at first at once."""
+        """Change the secret's password. The registry accepts it once the result is called, the first one at once."""
         password, server = f"password-{self._chance.randbytes(12).hex()}", self.servers[hostname]
         first = hostname not in self._secrets
         name = hostname.replace(".", "-").replace(":", "-")
@@ -284,13 +284,13 @@ class Life:
         token, ends = self.aws.issue("eu-west-1")
         payload = {"expiration": int(ends.timestamp()), "payload": token}
         written = base64.b64encode(json.dumps(payload).encode()).decode()
-        self.aws.known_as(token, written)
+        self.aws.alias(token, written)
         self.servers[READY].token_ends = ends.replace(microsecond=0)
         self._secrets[READY] = {"name": "ready", "hostname": READY, "username": "AWS", "password": written}
 
-    # What must hold
+    # The promises
 
-    def _check_sometimes(self) -> None:
+    def _check_if_due(self) -> None:
         if self._loop.time() - self._checked_at >= _CHECK_EVERY_S:
             self._check()
 
@@ -310,7 +310,7 @@ class Life:
                 continue
             out_s = now - self._out_since.setdefault(hostname, now)
             self.figures.longest_out_s = max(self.figures.longest_out_s, out_s)
-            assert out_s <= RECOVERED_S, self._story(hostname, f"no login that works for {out_s:.0f} s")
+            assert out_s <= RECOVERED_S, self._describe(hostname, f"no login that works for {out_s:.0f} s")
 
     def _check_expired(self, hostname: str, ends: datetime | None, now: float, since: float | None) -> None:
         if ends is None or ends > self.clock.now():
@@ -320,27 +320,28 @@ class Life:
         expired_s = now - begun
         self.figures.longest_expired_s = max(self.figures.longest_expired_s, expired_s)
         limit = NOTICED_S if since is not None and since <= begun else AT_LATEST_S
-        assert expired_s <= limit + _CHECK_EVERY_S, self._story(hostname, f"an expired login for {expired_s:.0f} s")
+        assert expired_s <= limit + _CHECK_EVERY_S, self._describe(hostname, f"an expired login for {expired_s:.0f} s")
 
     def _is_possible(self, hostname: str, server: RegistryServer) -> bool:
-        """Whether a login could succeed now, and nobody said no to this very secret lately."""
+        """Whether a login could succeed now, and this secret was not refused recently."""
         secret = self._secrets.get(hostname)
         if secret is None or server.down or (hostname == VISITOR and not secret):
             return False
         password, username, now = str(secret.get("password")), str(secret["username"]), self.clock.now()
         if username in ("bob", "AWS"):
-            held = server.refused is not None and server.refused[0] == password and now - server.refused[1] < REJECTED
-            return server.takes(password) and not held and self._told(hostname)
+            refused = server.refused
+            waits = refused is not None and refused[0] == password and now - refused[1] < REJECTED
+            return server.takes(password) and not waits and self._has_current_secret(hostname)
         if username != "runner-native":
             refused_at = self.aws.refused_at.get(username)
-            held = refused_at is not None and now - refused_at < REJECTED
-            if username not in self.aws.active_keys or held or not self._told(hostname):
+            waits = refused_at is not None and now - refused_at < REJECTED
+            if username not in self.aws.active_keys or waits or not self._has_current_secret(hostname):
                 return False
         region = "us-east-1" if server.region == "public" else str(server.region)
         return not self.aws.down(region)
 
-    def _told(self, hostname: str) -> bool:
-        """Whether the agent has the secret that is valid now."""
+    def _has_current_secret(self, hostname: str) -> bool:
+        """Whether the agent has the current secret."""
         login = self.agent.logins._logins.get(hostname)
         if login is None or login.login.secret.password is None:
             return False
@@ -350,18 +351,18 @@ class Life:
         gc.collect()
         self.figures.sizes.append({**self.agent.sizes(), "objects": len(gc.get_objects())})
 
-    def _story(self, hostname: str, fault: str) -> str:
+    def _describe(self, hostname: str, fault: str) -> str:
         rows = [row for row in self.agent.board.snapshot.registries if row.hostname == hostname]
         awake = self._loop.time() - self._awake_since
         return f"{self.clock.now()} (awake for {awake:.0f} s) {hostname}: {fault}\n{rows}"
 
 
 def assert_no_growth(figures: Figures) -> None:
-    """Every part holds what the registries of the moment need; and late in life there are no more objects."""
+    """Check that each component holds only what the current registries need, and that the objects do not increase."""
     for name, most in _MOST.items():
-        held = max(day[name] for day in figures.sizes)
-        assert held <= most, f"{name}: {held}, at most {most} are needed"
-    # What went wrong lately is told until fifty warnings are cleared.
+        largest = max(day[name] for day in figures.sizes)
+        assert largest <= most, f"{name}: {largest}, at most {most} are needed"
+    # Up to fifty cleared warnings are kept, so the objects of these do not count.
     objects = [day["objects"] - 2 * day["cleared"] for day in figures.sizes]
     quarter = max(1, len(objects) // 4)
     early, late = (statistics.median(part) for part in (objects[quarter : 2 * quarter], objects[-quarter:]))
@@ -370,7 +371,7 @@ def assert_no_growth(figures: Figures) -> None:
 
 @contextmanager
 def life(seed: int) -> Iterator[tuple[Life, WarpLoop]]:
-    """The agent's own draws repeat too."""
+    """Build a life from `seed`. The agent's own random numbers repeat too."""
     loop, state = WarpLoop(), random.getstate()
     random.seed(seed)
     try:

@@ -1,7 +1,7 @@
-"""What is outside of the agent in its long life: AWS, registries, the docker CLI, Docker's configuration.
+"""The outside world of the agent in its long life: AWS, registries, the docker CLI, Docker's configuration.
 
-They live by the wall clock, also while the machine sleeps. Each knows the rules that it may be asked by, and fails
-the test at once where the agent breaks one.
+They follow the wall clock, even while the machine sleeps. Each knows how often the agent may call it, and fails the
+test at once if the agent breaks a rule.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from tests.longlife.warp import WarpClock
 
 LIFE: Final = timedelta(hours=12)
 EARLIEST: Final = 0.5 * 0.9
-"""The share of a token's life before which no other is asked for: `renewal.fraction`, less its spread."""
+"""The share of a token's life before which no new one may be requested: `renewal.fraction` less its jitter."""
 REJECTED: Final = timedelta(seconds=Settings().retry.rejected_wait_s)
 _EARLY_DEATH: Final = timedelta(minutes=25)
 
 
 @dataclass(slots=True)
 class Outages:
-    """Times (wall) at which something is down, and how it fails then."""
+    """Periods of wall-clock time in which something is down, and how it fails."""
 
     times: list[tuple[datetime, datetime, str]] = field(default_factory=list)
 
@@ -47,16 +47,16 @@ class Outages:
 
 
 @dataclass(slots=True)
-class _Asked:
-    """How an identity was served: its last token, and whether a question is on its way."""
+class _Requests:
+    """The requests of one identity: its last token, and whether a request is in progress."""
 
     obtained_at: datetime | None = None
-    dies_at: datetime | None = None
+    ends_at: datetime | None = None
     in_flight: bool = False
 
 
 class Aws:
-    """Tokens of 12 h, bound to a region, of which every eighth dies 25 minutes before its time."""
+    """Issues tokens for one region that live for 12 h. Every eighth becomes invalid 25 minutes early."""
 
     def __init__(self, clock: WarpClock, chance: Random) -> None:
         self._clock: Final = clock
@@ -64,58 +64,58 @@ class Aws:
         self._down: Final[dict[str, Outages]] = {}
         self.active_keys: Final[set[str]] = set()
         self.refused_at: Final[dict[str, datetime]] = {}
-        self._dies_at: Final[dict[str, tuple[str, datetime]]] = {}
-        self._asked: Final[dict[AwsIdentity, _Asked]] = {}
+        self._ends_at: Final[dict[str, tuple[str, datetime]]] = {}
+        self._requests: Final[dict[AwsIdentity, _Requests]] = {}
         self.granted = self.failed = self.died_early = 0
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
-        asked = self._asked.setdefault(identity, _Asked())
-        assert not asked.in_flight, f"{identity.region}: two questions at once"
-        self._check_pace(identity, asked)
-        asked.in_flight = True
+        requests = self._requests.setdefault(identity, _Requests())
+        assert not requests.in_flight, f"{identity.region}: two requests at once"
+        self._check_pace(identity, requests)
+        requests.in_flight = True
         try:
-            return await self._answer(identity, settings, asked)
+            return await self._answer(identity, settings, requests)
         finally:
-            asked.in_flight = False
+            requests.in_flight = False
 
     def down(self, region: str) -> bool:
         return self._outages(region).how(self._clock.now()) is not None
 
-    def verdict(self, password: str, region: str) -> str | None:
-        """Why a registry of `region` refuses the token; None: it does not."""
-        known = self._dies_at.get(password)
+    def refusal(self, password: str, region: str) -> str | None:
+        """Why a registry of `region` refuses the token. None if it accepts it."""
+        known = self._ends_at.get(password)
         if known is None or known[1] <= self._clock.now():
             return "expired"
         return None if known[0] == region else "region"
 
     def issue(self, region: str, life: timedelta = LIFE) -> tuple[str, datetime]:
-        """A token, and when it says that it ends."""
+        """Issue a token. Returns it with its stated expiry."""
         now = self._clock.now()
-        for password in [old for old, (_, dies_at) in self._dies_at.items() if dies_at < now - LIFE]:
-            del self._dies_at[password]
+        for password in [old for old, (_, ends_at) in self._ends_at.items() if ends_at < now - LIFE]:
+            del self._ends_at[password]
         early = self._chance.random() < 1 / 8
         self.died_early += early
         password = f"token-{self._chance.randbytes(12).hex()}"
-        self._dies_at[password] = (region, now + life - (_EARLY_DEATH if early else timedelta()))
+        self._ends_at[password] = (region, now + life - (_EARLY_DEATH if early else timedelta()))
         return password, now + life
 
-    def dies_at(self, password: str) -> datetime | None:
-        return self._dies_at[password][1] if password in self._dies_at else None
+    def ends_at(self, password: str) -> datetime | None:
+        return self._ends_at[password][1] if password in self._ends_at else None
 
-    def known_as(self, former: str, password: str) -> None:
-        """The same token in another writing."""
-        self._dies_at[password] = self._dies_at.pop(former)
+    def alias(self, former: str, password: str) -> None:
+        """Register another encoding of the same token."""
+        self._ends_at[password] = self._ends_at.pop(former)
 
     def forget(self, key: str) -> None:
-        """A key that is used no more."""
+        """Forget a key that is no longer used."""
         self.active_keys.discard(key)
         self.refused_at.pop(key, None)
-        for identity in [known for known in self._asked if known.keys and known.keys.access_key_id == key]:
-            del self._asked[identity]
+        for identity in [known for known in self._requests if known.keys and known.keys.access_key_id == key]:
+            del self._requests[identity]
 
-    def agent_began_anew(self) -> None:
-        """It knows no token any more."""
-        self._asked.clear()
+    def agent_restarted(self) -> None:
+        """A restarted agent has no tokens, so new requests are allowed."""
+        self._requests.clear()
 
     def throttle(self, region: str, length: timedelta) -> None:
         self._outages(region).add(self._clock.now(), length, "throttled")
@@ -127,16 +127,18 @@ class Aws:
     def _outages(self, region: str) -> Outages:
         return self._down.setdefault(region, Outages())
 
-    def _check_pace(self, identity: AwsIdentity, asked: _Asked) -> None:
+    def _check_pace(self, identity: AwsIdentity, requests: _Requests) -> None:
         now = self._clock.now()
-        if asked.obtained_at is not None and asked.dies_at is not None and asked.dies_at > now:
-            age = (now - asked.obtained_at) / LIFE
+        if requests.obtained_at is not None and requests.ends_at is not None and requests.ends_at > now:
+            age = (now - requests.obtained_at) / LIFE
             assert age >= EARLIEST - 1e-6, f"{identity.region}: another token after {age:.1%} of the last one's life"
         key = identity.keys.access_key_id if identity.keys else ""
         refused_at = self.refused_at.get(key)
-        assert refused_at is None or now - refused_at >= REJECTED, f"{key}: asked again {now - refused_at} after a no"
+        assert refused_at is None or now - refused_at >= REJECTED, (
+            f"{key}: requested again {now - refused_at} after a refusal"
+        )
 
-    async def _answer(self, identity: AwsIdentity, settings: AwsSettings, asked: _Asked) -> EcrToken:
+    async def _answer(self, identity: AwsIdentity, settings: AwsSettings, requests: _Requests) -> EcrToken:
         await asyncio.sleep(self._chance.uniform(0.1, 0.6))
         how = self._outages(identity.region).how(self._clock.now())
         if how is not None:
@@ -153,13 +155,13 @@ class Aws:
             raise ProblemError(AwsAccessDenied("aws", "aws does not know the access key"))
         self.granted += 1
         password, expires_at = self.issue(identity.region if not identity.public else "public")
-        asked.obtained_at, asked.dies_at = self._clock.now(), self.dies_at(password)
+        requests.obtained_at, requests.ends_at = self._clock.now(), self.ends_at(password)
         return EcrToken("AWS", Sensitive(password), expires_at, "arn:aws:sts::1:assumed-role/env/i-1")
 
 
 @dataclass(slots=True)
 class RegistryServer:
-    """One registry: `region` where it takes AWS's tokens, else `password` is the one it takes."""
+    """One registry. With a `region`, it accepts AWS's tokens, else only `password`."""
 
     hostname: str
     aws: Aws
@@ -171,9 +173,9 @@ class RegistryServer:
     busy: bool = False
     accepted: str | None = None
     reason: bool = True
-    """Whether a login may come: a first one, another secret, or after a failure. Else only another password."""
+    """Whether any login is allowed: the first one, or after a changed secret or a failure. Else only a new password."""
     token_ends: datetime | None = None
-    """Of a ready token: from then on it may be tried whether it works still."""
+    """The end of a ready token. After it, the agent may test whether the token still works."""
     logins: int = 0
     failures: int = 0
 
@@ -182,14 +184,14 @@ class RegistryServer:
         return self.outages.how(self.clock.now()) is not None
 
     def takes(self, password: str) -> bool:
-        return self._verdict(password) is None
+        return self._refusal(password) is None
 
-    def asked(self, password: str) -> tuple[int, str]:
-        """The docker CLI's exit code and its stderr."""
+    def login(self, password: str) -> tuple[int, str]:
+        """Try a password like the docker CLI. Returns the CLI's exit code and stderr."""
         how = self.outages.how(self.clock.now())
         self._check_pace(password)
-        verdict = how or self._verdict(password)
-        if verdict is None:
+        refusal = how or self._refusal(password)
+        if refusal is None:
             over = self.token_ends is not None and self.clock.now() >= self.token_ends
             assert self.reason or over or password != self.accepted, f"{self.hostname}: a login without a reason"
             self.accepted, self.reason, self.refused = password, False, None
@@ -199,10 +201,10 @@ class RegistryServer:
         self.reason = True
         if how is None:
             self.refused = (password, self.clock.now())
-        return 1, _WORDS[verdict].format(host=self.hostname)
+        return 1, _WORDS[refusal].format(host=self.hostname)
 
-    def seen(self, password: str | None) -> ProbeResult:
-        """What `/v2/` answers, with this password or none."""
+    def answer(self, password: str | None) -> ProbeResult:
+        """The answer of `/v2/`, with or without a password."""
         now = self.clock.now()
         how = self.outages.how(now)
         if password is not None:
@@ -222,9 +224,9 @@ class RegistryServer:
             "failing": ProbeResult(now, status=503),
         }[how]
 
-    def _verdict(self, password: str) -> str | None:
+    def _refusal(self, password: str) -> str | None:
         if self.region is not None:
-            return self.aws.verdict(password, self.region)
+            return self.aws.refusal(password, self.region)
         return None if password == self.password else "unauthorized"
 
     def _check_pace(self, password: str) -> None:
@@ -257,7 +259,7 @@ class Result:
 
 
 class Cli:
-    """`docker login`: half a second, or 15 s where the registry stays silent. Also the agent's own look, beside it."""
+    """`docker login`, which takes half a second, or 15 s if the registry is silent. Also the agent's own probe."""
 
     docker = Path("/usr/bin/docker")
     engine_reachable = False
@@ -266,7 +268,7 @@ class Cli:
         self._servers: Final = servers
 
     def lost(self, program: Path, problem: Problem) -> None:
-        raise AssertionError(f"{program} does not go: {problem.message}")
+        raise AssertionError(f"{program} does not work: {problem.message}")
 
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
@@ -278,7 +280,7 @@ class Cli:
         try:
             silent = server.outages.how(server.clock.now()) == "silent"
             await asyncio.sleep(min(15.0 if silent else 0.5, timeout))
-            code, stderr = server.asked(credential.password.reveal())
+            code, stderr = server.login(credential.password.reveal())
         finally:
             server.busy = False
         entry = encode_entry(Entry(credential.username, credential.password)) if code == 0 else None
@@ -287,7 +289,7 @@ class Cli:
     async def probe(self, registry: Registry, credential: Credential | None, timeout: float) -> ProbeResult:
         server = self._servers[registry.hostname]
         await asyncio.sleep(min(0.2, timeout))
-        return server.seen(_password(credential) if credential else None)
+        return server.answer(_password(credential) if credential else None)
 
 
 def _password(credential: Credential) -> str:
@@ -295,7 +297,7 @@ def _password(credential: Credential) -> str:
 
 
 class DockerConfig:
-    """Docker's config.json in memory; `password` is what Docker would now use for a registry."""
+    """Docker's config.json in memory. `password` is the one that Docker would use now."""
 
     def __init__(self) -> None:
         self.document: Document = {}
@@ -307,7 +309,7 @@ class DockerConfig:
         return self._passwords.get(hostname)
 
     def drop(self, hostname: str) -> None:
-        """`docker logout`, by a person."""
+        """Remove a login, like a person's `docker logout`."""
         key = parse_hostname(hostname).docker_key
         auths = self.document.get("auths", {})
         self._put({**self.document, "auths": {other: auths[other] for other in auths if other != key}})
@@ -340,7 +342,7 @@ class DockerConfig:
 
 
 class NoHelpers:
-    """Nobody configured a credential helper."""
+    """No credential helper is configured."""
 
     async def servers(self, name: str) -> list[str]:
         raise AssertionError(name)

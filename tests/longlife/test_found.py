@@ -1,4 +1,4 @@
-"""What a long life found, as an example of its own."""
+"""Bugs that a long life found, each as a test of its own."""
 
 import asyncio
 import base64
@@ -21,10 +21,10 @@ from tests.fuzz.answers import CannedProbe
 from tests.services.login_fakes import ECR, Bench, plan
 
 
-async def test_a_ready_token_that_ends_by_the_registrys_clock_is_soon_out() -> None:
-    """It is tried when it ends by ours; a registry whose clock is two seconds behind takes it once more.
+async def test_an_expired_ready_token_is_removed_soon() -> None:
+    """The agent tries it once it has expired. A registry whose clock is two seconds behind accepts it once more.
 
-    The next look came after five minutes, and a dead login lay in Docker's configuration until then.
+    The next check came after five minutes. Until then, Docker's configuration held a login that did not work.
     """
     bench, ends = Bench(), EPOCH + timedelta(hours=1)
     token = base64.b64encode(json.dumps({"expiration": ends.timestamp()}).encode()).decode()
@@ -46,13 +46,13 @@ async def test_a_ready_token_that_ends_by_the_registrys_clock_is_soon_out() -> N
 
 
 @pytest.mark.parametrize("challenge", ["Basic realm=x", 'Bearer realm="https://auth.example/token"'])
-async def test_a_password_that_the_agents_own_look_sent_in_vain_is_refused(challenge: str) -> None:
-    """The CLI met a 503, the agent's look a second later the registry itself: tried again soon, it was a third no."""
+async def test_a_password_that_the_agents_own_probe_sent_is_refused(challenge: str) -> None:
+    """The CLI got a 503, and the agent's probe a second later a 401. A quick retry would be another refused login."""
     registry, credential = parse_hostname("ghcr.io"), Credential("bob", Sensitive("wrong"))
     probe = CannedProbe()
     probe.reply = Reply(401, CIMultiDictProxy(CIMultiDict({"WWW-Authenticate": challenge})), b"")
-    said = read_stderr(b"login attempt to https://ghcr.io/v2/ failed with status: 503 Service Unavailable")
-    problem = explain(said, await probe.probe(registry, credential, 5.0), "ghcr.io", "team")
+    stderr = read_stderr(b"login attempt to https://ghcr.io/v2/ failed with status: 503 Service Unavailable")
+    problem = explain(stderr, await probe.probe(registry, credential, 5.0), "ghcr.io", "team")
     assert isinstance(problem, LoginRejected)
-    problem = explain(said, await probe.probe(registry, None, 5.0), "ghcr.io", "team")
-    assert isinstance(problem, RegistryError), "without the password a 401 is no answer to it"
+    problem = explain(stderr, await probe.probe(registry, None, 5.0), "ghcr.io", "team")
+    assert isinstance(problem, RegistryError), "a 401 to a request without the password says nothing about the password"

@@ -1,6 +1,6 @@
-"""Weeks in seconds: an event loop whose clock leaps to the next deadline instead of waiting for it.
+"""An event loop whose clock jumps to the next deadline instead of waiting for it. Weeks pass in seconds.
 
-Everything above it is the real thing: asyncio's own timers, `asyncio.timeout`, and the agent's `Clock.wait`.
+Everything on top of it is real: asyncio's timers, `asyncio.timeout`, and the agent's `Clock.wait`.
 """
 
 import asyncio
@@ -16,17 +16,16 @@ EPOCH: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
 class WarpLoop(asyncio.SelectorEventLoop):
-    """Nothing outside may be waited for (no sockets): then it would leap while they work.
+    """Nothing may wait for the outside (no sockets), because the clock would jump while it works.
 
-    What is for a thread is done at once.
-    `settled` is called each time when everything that could run without time has run.
+    Functions for threads run at once. `settled` is called each time when everything else waits for the clock.
     """
 
     def __init__(self) -> None:
         self._elapsed = 0.0
         self.turns = 0
         self.settled: Callable[[], None] = lambda: None
-        super().__init__(_Leaping(self._leap))
+        super().__init__(_JumpingSelector(self._jump))
 
     def time(self) -> float:
         return self._elapsed
@@ -35,12 +34,12 @@ class WarpLoop(asyncio.SelectorEventLoop):
         done = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:  # noqa: BLE001 - it is the waiter's
+        except Exception as error:  # noqa: BLE001 - the caller that waits gets it
             done.set_exception(error)
         return done
 
-    def _leap(self, seconds: float | None) -> None:
-        assert seconds is not None, "everybody waits, and nobody for a moment that will come"
+    def _jump(self, seconds: float | None) -> None:
+        assert seconds is not None, "all tasks wait, and none of them for a deadline"
         self.turns += 1
         if seconds > 0:
             self.settled()
@@ -48,7 +47,7 @@ class WarpLoop(asyncio.SelectorEventLoop):
 
 
 class WarpClock(Clock):
-    """The agent's clock on a `WarpLoop`; `suspend` lets the wall's go on alone."""
+    """The agent's clock on a `WarpLoop`. `suspend` moves only the wall clock."""
 
     def __init__(self, loop: WarpLoop) -> None:
         self._loop: Final = loop
@@ -69,13 +68,13 @@ class WarpClock(Clock):
         return await super().wait(event, timeout)
 
 
-class _Leaping(selectors.SelectSelector):
-    def __init__(self, leap: Callable[[float | None], None]) -> None:
+class _JumpingSelector(selectors.SelectSelector):
+    def __init__(self, jump: Callable[[float | None], None]) -> None:
         super().__init__()
-        self._leap: Final = leap
+        self._jump: Final = jump
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready:
-            self._leap(timeout)
+            self._jump(timeout)
         return ready

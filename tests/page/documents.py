@@ -69,7 +69,7 @@ def worst_day(rig: Serving) -> None:
     invalid = SecretInvalid("a.json#nameless", "secret nameless of a.json has no hostname")
     notices = [
         AwsCliMissing("aws", "there is no aws on PATH"),
-        LoginRestored("docker.io", "another program dropped the login to docker.io"),
+        LoginRestored("docker.io", "another program removed the login for docker.io"),
     ]
     put(
         rig,

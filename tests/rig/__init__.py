@@ -1,1 +1,1 @@
-"""Real parts for the end-to-end tests: a network of their own, an engine, registries, a pretend AWS, the agent."""
+"""Real components for the end-to-end tests: a private network, an engine, registries, a pretend AWS, the agent."""

@@ -1,4 +1,4 @@
-"""The agent as users run it: a process, its settings file, its secrets, and what it says on its socket."""
+"""The agent as users run it: a process with a settings file, secrets and a status socket."""
 
 import base64
 import json
@@ -18,18 +18,18 @@ from tests.rig.waiting import PATIENCE_S, until
 REGISTRY_AGENT: Final = Path(sys.executable).with_name("registry-agent")
 
 _FIRST_ANSWER_S: Final = 5.0
-"""Then it asks again: another program may listen where the agent is going to."""
+"""After this it asks again: another program may listen at the agent's address before it starts."""
 _SHORT: Final = 10
-"""Below it a password of a test is a word that the log may well use."""
+"""A shorter password in a test may be an ordinary word that the log contains anyway."""
 
 Settings = Mapping[str, Mapping[str, Any]]
 Status = dict[str, Any]
 
 
 class Agent:
-    """One agent with a home of its own. From its first answer until it is told to end, a watcher asks for its status.
+    """One agent with its own home directory. From its first answer until `end`, a watcher requests its status.
 
-    `settings` are sections of keys; only the directories are set beside them, everything else is the default.
+    `settings` maps sections to keys. Apart from them, only the directories differ from the defaults.
     """
 
     def __init__(self, namespace: Namespace, home: Path, settings: Settings, env: Mapping[str, str]) -> None:
@@ -53,13 +53,13 @@ class Agent:
         self.env: Final = environment(HOME=str(home), **directories, **env)
 
     def configure(self, settings: Settings) -> None:
-        """Add to the settings file; a running agent reads it when it gets SIGHUP."""
+        """Add to the settings file. A running agent reads it on SIGHUP."""
         names = {*self._settings, *settings}
         self._settings = {name: {**self._settings.get(name, {}), **settings.get(name, {})} for name in names}
         self._settings_file.write_text(_toml(self._settings))
 
     def give(self, name: str, hostname: str, **fields: str) -> None:
-        """Write a secret file, as whoever provides secrets does: whole or not at all."""
+        """Write a secret file atomically, like the program that provides secrets."""
         self._passwords.update(fields[name] for name in ("password", "session_token") if name in fields)
         unfinished = self.secrets.parent / f"{name}.unfinished"
         unfinished.write_text(json.dumps({"name": name, "hostname": hostname, **fields}))
@@ -72,7 +72,7 @@ class Agent:
         return self
 
     def once(self) -> subprocess.Popen[bytes]:
-        """`run --once`."""
+        """Start `run --once`."""
         return self._run("--once")
 
     def send(self, number: signal.Signals) -> None:
@@ -93,14 +93,14 @@ class Agent:
         return get_status(self.socket)
 
     def next_status(self, latest: Status) -> Status:
-        """A newer one than `latest`, or the same again after a moment: the agent is not asked all the time."""
+        """A newer document than `latest`, or the same one after a moment, so the agent is not asked continuously."""
         return next_status(self.socket, latest.get("revision"))
 
     def registry(self, hostname: str) -> dict[str, Any] | None:
         return next((row for row in self.status()["registries"] if row["hostname"] == hostname), None)
 
     def wait_for(self, what: str, condition: Callable[[Status], object], timeout: float = PATIENCE_S) -> Status:
-        """The first status document that `condition` is true of."""
+        """Wait for a status document that fulfills `condition`, and return it."""
         latest: Status = {}
 
         def holds() -> bool:
@@ -118,7 +118,7 @@ class Agent:
         return self.wait_for(f"the login to {', '.join(hostnames)}", lambda s: logged_in(s, *hostnames), timeout)
 
     def renew(self, hostname: str) -> dict[str, Any]:
-        """Ask for a renewal as `registry-agent renew` does, and wait for its outcome: the registry's row."""
+        """Request a renewal like `registry-agent renew`, and wait for its outcome. Returns the registry's row."""
         before = self.registry(hostname)
         assert before is not None
         status, body = ask(self.socket, "POST", "/v1/renew", body={"hostname": hostname})
@@ -131,7 +131,7 @@ class Agent:
         return until(f"the renewal of {hostname}", outcome) or {}
 
     def command(self, *args: str, timeout: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
-        """Run another of the agent's commands beside it."""
+        """Run another command of the agent while it runs."""
         return self._namespace.run(REGISTRY_AGENT, *args, env=self.env, timeout=timeout)
 
     def docker_config(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class Agent:
         return self._log.read_text()[-8000:]
 
     def end(self, how: signal.Signals = signal.SIGTERM, within: float = PATIENCE_S) -> int:
-        """Signal it, and wait for its exit code; fails if it left a request unanswered while it ran."""
+        """Signal the agent, and wait for its exit code. Fails if it left a request unanswered while it ran."""
         assert self._process is not None
         self.watch_no_longer()
         self._process.send_signal(how)
@@ -155,7 +155,7 @@ class Agent:
             leaks(self._passwords, [self._log, *self.state.glob("*")])
 
     def watch_no_longer(self) -> None:
-        """From now on it may fall silent; what it left unanswered until now is told by `end`."""
+        """Allow missing answers from now on. `end` still reports those until now."""
         self._silences = self._watcher.stop() if self._watcher else self._silences
         self._watcher = None
 
@@ -164,7 +164,7 @@ class Agent:
         return self._process is not None and self._process.poll() is None
 
     def _answers_or_died(self) -> bool:
-        assert self.running, f"the agent ended by itself:\n{self.log()}"
+        assert self.running, f"the agent ended unexpectedly:\n{self.log()}"
         try:
             get_status(self.socket, _FIRST_ANSWER_S)
         except OSError:
@@ -173,7 +173,7 @@ class Agent:
 
 
 def leaks(passwords: Iterable[str], files: Iterable[Path]) -> None:
-    """Fails where a file holds one of them, as it is or in base64 behind a user name of any length."""
+    """Fail if a file contains one of the passwords, either as it is or in base64 after a user name of any length."""
     contents = {path: path.read_bytes() for path in files if path.is_file()}
     for password in passwords:
         raw = password.encode(errors="surrogatepass")
@@ -195,7 +195,7 @@ def warnings(status: Status) -> set[tuple[str, str]]:
 
 
 def _toml(sections: Settings) -> str:
-    """JSON's texts, numbers, booleans and lists are TOML's too."""
+    """Encode as TOML. Strings, numbers, booleans and lists are the same as in JSON."""
     return "\n".join(
         f"[{section}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
         for section, keys in sections.items()

@@ -1,4 +1,4 @@
-"""A certificate authority of one's own."""
+"""A private certificate authority."""
 
 import ssl
 from pathlib import Path
@@ -8,7 +8,7 @@ import trustme
 
 
 class Authority:
-    """Signs for any host name; `bundle` is the file by which it is trusted."""
+    """Signs certificates for any host name. Programs that load `bundle` trust it."""
 
     def __init__(self, directory: Path) -> None:
         self._directory: Final = directory

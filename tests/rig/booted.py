@@ -1,4 +1,4 @@
-"""A machine of its own: a real systemd, booted by systemd-nspawn."""
+"""A machine with a real systemd, booted by systemd-nspawn."""
 
 import contextlib
 import os
@@ -12,12 +12,12 @@ from tests.rig.namespace import Namespace
 from tests.rig.waiting import until
 
 USER: Final = "ada"
-"""Whose agent runs on the machine."""
+"""The user whose agent runs on the machine."""
 _BOOT_S: Final = 300.0
 _COMMAND_S: Final = 300.0
 _NAMES: Final = count(1)
-# A control group of its own: nspawn calls the one of its payload the same each time, and two systemds would share it.
-# All that is in its process namespace ends with the session.
+# Each machine gets its own control group. nspawn always uses the same name for it, so two systemds would share one.
+# All processes in the process namespace end with the session.
 _APART: Final = """
 for tree in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
     [ -e "$tree/cgroup.procs" ] || continue
@@ -30,10 +30,10 @@ _ENVIRONMENT: Final = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 
 
 class Booted:
-    """`tree` as a running machine; what is written while it runs is gone when it is closed.
+    """Boots `tree` as a machine. Everything that is written while it runs is discarded by `close`.
 
-    It lives in the network and with the mounts of `namespace`. `binds` (inside path -> what it shows) can be read
-    only; `sees` (inside path -> what it shows) can be written.
+    It uses the network and the mounts of `namespace`. `binds` (path inside -> source) are read-only; `sees` (path
+    inside -> source) are writable.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Booted:
         nspawn = [
             "systemd-nspawn",
             "--quiet",
-            # There is no systemd on the outside to be told of it.
+            # There may be no systemd outside to register the machine with.
             "--register=no",
             "--keep-unit",
             f"--directory={tree}",
@@ -68,7 +68,7 @@ class Booted:
         with log.open("wb") as console:
             self._process: Final = subprocess.Popen(
                 namespace.args(["sh", "-ec", _APART, self._name, *nspawn]),
-                # Control groups as today's machines have them; new systemds start with no others.
+                # Control groups version 2, as current machines use them. New versions of systemd require them.
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -79,7 +79,7 @@ class Booted:
     def run(
         self, *args: str | Path, user: str | None = None, stdin: str = "", timeout: float = _COMMAND_S
     ) -> subprocess.CompletedProcess[str]:
-        """A command inside, as root or as `user` with that user's home, as after a login."""
+        """Run a command inside, as root or as `user` with the user's home directory, like after a login."""
         become = ["runuser", "-l", user, "-c", 'exec "$0" "$@"', "--"] if user else []
         enter = ["nsenter", f"--target={self._leader}", "--all", "--wd=/", *become, *map(str, args)]
         return subprocess.run(
@@ -93,21 +93,21 @@ class Booted:
         )
 
     def must(self, *args: str | Path, user: str | None = None, stdin: str = "", timeout: float = _COMMAND_S) -> str:
-        """As `run`; fails with what it said unless it ends well, and gives what it printed."""
+        """Like `run`, but returns the output. Fails with all of it if the command fails."""
         done = self.run(*args, user=user, stdin=stdin, timeout=timeout)
         assert done.returncode == 0, f"{args}: {done.returncode}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def path(self, inside: str) -> Path:
-        """A file of the machine, seen from outside."""
+        """The path outside of a file of the machine."""
         return Path(f"/proc/{self._leader}/root{inside}")
 
     def property(self, name: str, unit: str = "") -> str:
-        """One of systemd's own figures; the manager's where no unit is named."""
+        """A property of a systemd unit, or of the manager if no unit is given."""
         return self.must("systemctl", "show", "--value", f"--property={name}", *([unit] if unit else [])).strip()
 
     def write(self, inside: str, text: str, *, mode: int = 0o644, owner: str = "root") -> None:
-        """A file, whole or not at all."""
+        """Write a file atomically."""
         script = (
             'mkdir -p "${1%/*}"; umask 077; cat >"$1.unfinished"; chmod "$2" "$1.unfinished"; '
             'chown "$3:" "$1.unfinished"; mv "$1.unfinished" "$1"'
@@ -128,7 +128,7 @@ class Booted:
         return self
 
     def seconds_to(self, unit: str) -> float:
-        """From systemd's start to the moment when `unit` was reached; None has it not."""
+        """Seconds from the start of systemd until `unit` was active."""
         begin = int(self.property("UserspaceTimestampMonotonic"))
         return (int(self.property("ActiveEnterTimestampMonotonic", unit)) - begin) / 1_000_000
 
@@ -141,7 +141,7 @@ class Booted:
         until(f"the end of {self._name}", self._is_gone)
 
     def _is_up(self) -> bool:
-        assert self._process.poll() is None, self._said()
+        assert self._process.poll() is None, self._log_tail()
         return self.reached("multi-user.target")
 
     def _is_gone(self) -> bool:
@@ -153,11 +153,11 @@ class Booted:
         return not any(group.exists() for group in groups)
 
     def _first_process(self) -> int | None:
-        """The machine's number 1, by the number that it has out here."""
-        assert self._process.poll() is None, self._said()
+        """The process id outside of the machine's process 1."""
+        assert self._process.poll() is None, self._log_tail()
         return next((number for number in _descendants(self._process.pid) if _is_first(number)), None)
 
-    def _said(self) -> str:
+    def _log_tail(self) -> str:
         return self._log.read_text(errors="replace")[-4000:]
 
 
@@ -169,7 +169,7 @@ def _descendants(number: int) -> Iterator[int]:
 
 
 def _is_first(number: int) -> bool:
-    """Number 1 of the innermost of three process namespaces: ours, nspawn's, and its own."""
+    """Whether it is process 1 of the innermost of three process namespaces: ours, nspawn's, and its own."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{number}/status").read_text().splitlines():
             if line.startswith("NSpid:"):

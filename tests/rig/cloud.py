@@ -1,4 +1,4 @@
-"""The pretend AWS under AWS's own names, and an ECR registry in front of a real one."""
+"""The pretend AWS under AWS's host names, and an ECR registry in front of a real registry."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,12 +14,12 @@ REGION: Final = "eu-west-1"
 ECR: Final = f"123456789012.dkr.ecr.{REGION}.amazonaws.com"
 API: Final = (f"api.ecr.{REGION}.amazonaws.com", f"sts.{REGION}.amazonaws.com")
 NATIVE: Final = {"username": "runner-native", "password": "runner-native"}
-"""A secret's fields that leave the login to the machine's own AWS identity."""
+"""The fields of a secret that uses the machine's own AWS identity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """`aws` knows who was given which token; `registry` is the one at the host name `ECR`."""
+    """`aws` records which identity got which token. `registry` is the one at the host name `ECR`."""
 
     aws: PretendAws
     registry: PretendRegistry
@@ -27,7 +27,7 @@ class Cloud:
 
 @contextmanager
 def cloud_on(machine: Machine, upstream_url: str) -> Iterator[Cloud]:
-    """ECR, STS, the instance metadata service, and a private registry whose images are those of `upstream_url`."""
+    """Serve ECR, STS, the instance metadata service, and a private registry with the images of `upstream_url`."""
     aws = PretendAws(region=REGION, token_life_s=12 * 3600)
     with ExitStack() as stack:
         upstream = Upstream(upstream_url)

@@ -11,7 +11,7 @@ from tests.rig.waiting import until
 
 
 class Distribution:
-    """One registry process, from start to `close`."""
+    """A registry process. It starts with the object, and ends with `close`."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Distribution:
 def _configuration(
     directory: Path, address: str, tls: tuple[Path, Path] | None, users: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    """Distribution's own settings; JSON is YAML too."""
+    """The settings of Distribution. They are YAML, of which JSON is a subset."""
     http: dict[str, Any] = {"addr": address, "secret": "made up", "relativeurls": True}
     if tls is not None:
         http["tls"] = {"certificate": str(tls[0]), "key": str(tls[1])}
@@ -64,7 +64,7 @@ def _configuration(
 
 
 def _htpasswd(path: Path, users: Mapping[str, str]) -> Path:
-    """A user file with bcrypt hashes, the only ones that Distribution reads."""
+    """A user file with bcrypt hashes; Distribution accepts no others."""
     path.touch()
     for user, password in users.items():
         add = ["htpasswd", "-i", "-B", "-C", "4", str(path), user]

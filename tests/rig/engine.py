@@ -1,4 +1,4 @@
-"""A real Docker engine of one's own."""
+"""A private, real Docker engine."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ _START_S: Final = 180.0
 
 
 class Place(Protocol):
-    """Where programs of the rig run: a `Namespace`, or the machine itself."""
+    """Where the programs of the rig run: a `Namespace`, or the machine itself."""
 
     def args(self, args: Sequence[str | Path]) -> list[str]: ...
 
@@ -27,10 +27,10 @@ class Place(Protocol):
 
 
 class Engine:
-    """dockerd and its containerd, listening where the docker CLI looks by default inside the namespace.
+    """dockerd and its containerd. They listen at the default address of the docker CLI inside the namespace.
 
-    They live in a process namespace of their own, so that nothing of them outlives `close`. Where /run is not a
-    namespace's own, `run` is where their sockets go instead.
+    They run in their own process namespace, so all of their processes end with `close`. If /run does not belong to the
+    namespace, pass another directory for their sockets as `run`.
     """
 
     def __init__(self, namespace: Place, directory: Path, run: Path = Path("/run")) -> None:
@@ -66,20 +66,20 @@ class Engine:
         env: Mapping[str, str] | None = None,
         timeout: float = PATIENCE_S,
     ) -> str:
-        """As `docker`; what it printed. Fails with all that it said unless it ends well."""
+        """Like `docker`, but returns the output. Fails with all of it if the command fails."""
         done = self.docker(*args, config=config, program=program, env=env, timeout=timeout)
         assert done.returncode == 0, f"docker {args[0]}: {done.stdout}{done.stderr}"
         return done.stdout
 
     def builder(self, *, buildkit: bool) -> str:
-        """A docker CLI that builds: up to 20.10 it has BuildKit in itself, later ones need buildx beside it."""
+        """A docker CLI that can build. Up to 20.10 it includes BuildKit; later ones need buildx."""
         for program in ("docker", "/usr/bin/docker"):
             if not buildkit or self._has_buildkit(program):
                 return program
         pytest.skip("needs buildx (package docker-buildx)")
 
     def make_image(self, reference: str) -> None:
-        """An image of one small file, made of nothing."""
+        """Make an image with one small file, from scratch."""
         tree = self._directory / "image"
         tree.mkdir(exist_ok=True)
         (tree / "hello.txt").write_text("hello\n")
@@ -105,10 +105,10 @@ class Engine:
                 }
             )
         )
-        held = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        isolated = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                self._namespace.args([*held, "dockerd", "--config-file", settings]),
+                self._namespace.args([*isolated, "dockerd", "--config-file", settings]),
                 env=environment(HOME=str(self._directory)),
                 stdout=log,
                 stderr=log,

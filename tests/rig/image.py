@@ -1,4 +1,4 @@
-"""Building the project's image: an engine whose builds reach package indexes, and a base image from a Debian tree."""
+"""Builds the project's image: an engine whose builds reach package indexes, and a base image from a Debian tree."""
 
 import io
 import os
@@ -20,7 +20,7 @@ _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https
 
 
 class Outside:
-    """The machine itself, with its own network."""
+    """The machine itself, with its network."""
 
     def args(self, args: Sequence[str | Path]) -> list[str]:
         return [*map(str, args)]
@@ -35,7 +35,7 @@ class Outside:
 
 @contextmanager
 def outside_engine(directory: Path) -> Iterator[Engine]:
-    """An engine on the machine's own network, with its sockets and all that it stores in `directory`."""
+    """An engine on the machine's network, with its sockets and its data in `directory`."""
     directory.mkdir()
     engine = Engine(Outside(), directory / "engine", run=directory)
     try:
@@ -46,7 +46,7 @@ def outside_engine(directory: Path) -> Iterator[Engine]:
 
 
 def import_debian(engine: Engine, tree: Path, tag: str, scratch: Path, files: Mapping[str, bytes]) -> None:
-    """The Debian `tree` as the image `tag`, without apt's lists, as the official one is, but with these files."""
+    """Import the Debian `tree` as the image `tag`, with `files` and, like the official image, without apt's lists."""
     archive = scratch / "debian.tar"
     left_out = [f"--exclude=./{name}" for name in ("dev", "var/lib/apt/lists", *files)]
     subprocess.run(["tar", "--create", f"--file={archive}", f"--directory={tree}", *left_out, "."], check=True)
@@ -60,7 +60,7 @@ def import_debian(engine: Engine, tree: Path, tag: str, scratch: Path, files: Ma
 
 
 def build(engine: Engine, tag: str, config: Path, *, buildkit: bool) -> None:
-    """Build the project's image as anybody would."""
+    """Build the project's image like a user does."""
     program = engine.builder(buildkit=buildkit)
     proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
     passed_on = [f"--build-arg={name}" for name in proxies]

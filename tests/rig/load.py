@@ -1,4 +1,4 @@
-"""How much of a wait is the machine's fault: time for which threads were ready to run, but had no processor."""
+"""How much of a wait is due to a busy machine: the time for which ready threads had no processor."""
 
 import os
 from contextlib import suppress

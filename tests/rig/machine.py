@@ -1,4 +1,4 @@
-"""The machine on which the agent of a test runs: a namespace, its authority, its host names, and what serves there."""
+"""The machine on which a test's agent runs: a namespace with a certificate authority, host names and servers."""
 
 import ssl
 from collections.abc import Iterator, Sequence
@@ -14,10 +14,10 @@ METADATA_ADDRESS: Final = "169.254.169.254"
 
 
 class Machine:
-    """Any host names, real ones too, resolve on it; each of `groups` shares an address, outside 127.0.0.0/8.
+    """A machine that resolves any host name, even real ones. The names of a group share an address.
 
-    Docker takes a name on loopback for an insecure registry, and would fall back to http. All names are there from
-    the start, since the engine reads /etc/hosts at most every 5 s.
+    The addresses are outside 127.0.0.0/8: Docker treats a registry on loopback as insecure, and falls back to http. All
+    names exist from the start, because the engine reads /etc/hosts at most every 5 s.
     """
 
     def __init__(self, directory: Path, groups: Sequence[Sequence[str]]) -> None:
@@ -31,7 +31,7 @@ class Machine:
 
     @property
     def trust(self) -> dict[str, str]:
-        """The variables by which programs trust the authority."""
+        """The environment variables that make programs trust the authority."""
         bundle = str(self.authority.bundle)
         return {"SSL_CERT_FILE": bundle, "AWS_CA_BUNDLE": bundle}
 
@@ -61,7 +61,7 @@ class Machine:
 
     @contextmanager
     def silent(self, name: str) -> Iterator[None]:
-        """Whoever connects to `name` is taken in and left waiting."""
+        """Accept connections to `name`, and never answer."""
         with self.namespace.listen(self.address(name), 443):
             yield
 

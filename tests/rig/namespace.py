@@ -1,4 +1,4 @@
-"""A network and a file system view of one's own, in which real host names answer locally."""
+"""A private network and file system view, in which real host names resolve to local servers."""
 
 import asyncio
 import contextlib
@@ -32,16 +32,16 @@ exec sleep infinity
 
 
 class Namespace:
-    """Held by a sleeping process, which dies with the test session; with it go the network and the mounts.
+    """A network and mount namespace. A sleeping process keeps it open, and ends with the test session.
 
-    Inside, `network` is local, `binds` (inside path -> what it shows) are in force and /run is empty; all other files
-    are the machine's own. A thread with an event loop lives inside too, for servers that tests look into.
+    Inside, `network` is local, `binds` (path inside -> source) are mounted, and /run is empty. All other files are the
+    machine's. A thread with an event loop also runs inside, for servers that tests inspect.
     """
 
     def __init__(self, network: str, binds: Mapping[Path, Path]) -> None:
         mounts = (f"mount --bind {shlex.quote(str(shown))} {shlex.quote(str(at))}" for at, shown in binds.items())
         script = _HOLDER.format(network=network, binds="\n".join(mounts))
-        # Not `ip netns`: that leaves a name behind when the session is killed, and hides the cgroups from dockerd.
+        # `ip netns` would leave a name behind when the session is killed, and would hide the cgroups from dockerd.
         hold = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "sh", "-c", script]
         self._holder = subprocess.Popen(hold, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert self._holder.stdout is not None
@@ -63,7 +63,7 @@ class Namespace:
         self._holder.communicate()
 
     def args(self, args: Sequence[str | Path]) -> list[str]:
-        """`args` as a command that runs inside; the process that is started becomes the program itself."""
+        """The command that runs `args` inside. The started process becomes the program itself."""
         return ["nsenter", f"--target={self._pid}", "--net", "--mount", f"--wd={Path.cwd()}", *map(str, args)]
 
     def run(
@@ -74,18 +74,18 @@ class Namespace:
         )
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop inside, and wait for what it returns."""
+        """Run a coroutine on the event loop inside, and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_S)
 
     def listen(self, address: str, port: int = 443) -> socket.socket:
-        """A socket that listens inside. Nobody accepts: whoever connects is left waiting."""
+        """A socket that listens inside. Connections are never accepted, so clients wait."""
         return self.call(_listen(address, port))
 
     def connectable(self, address: str, port: int) -> bool:
         return self.call(_connectable(address, port))
 
     def _serve(self, entered: threading.Event) -> None:
-        with open(f"/proc/{self._pid}/ns/net", "rb") as namespace:  # noqa: PTH123 - a handle, not a file to be read
+        with open(f"/proc/{self._pid}/ns/net", "rb") as namespace:  # noqa: PTH123 - a handle of a namespace, not a file to read
             libc = ctypes.CDLL(None, use_errno=True)
             if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:  # os.setns came with Python 3.12
                 raise OSError(ctypes.get_errno(), "setns")
@@ -109,5 +109,5 @@ async def _connectable(address: str, port: int) -> bool:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """For programs of the rig: the machine's PATH, and nothing of the developer's own."""
+    """The environment for programs of the rig: the machine's PATH, and no other variable of the developer."""
     return {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **changes}

@@ -1,4 +1,4 @@
-"""What a machine must have for a test; what is missing skips the test by name."""
+"""What a machine needs for a test. If something is missing, the test is skipped with its name."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ _TABLE: Final = Path(__file__).parents[2] / "scripts/system-packages.txt"
 
 
 def need(*programs: str) -> None:
-    """Skip the running test unless it runs as root and finds all of `programs`."""
+    """Skip the running test unless it runs as root and all `programs` are installed."""
     missing = [_named(program) for program in programs if shutil.which(program) is None]
     if os.geteuid() != 0:
         missing.insert(0, "root (for a network namespace)")
@@ -23,7 +23,7 @@ def need(*programs: str) -> None:
 
 
 def prepared(step: Step) -> Path:
-    """What the set-up has made; where it has not, the running test is skipped, with the command that makes it."""
+    """The result of a set-up step. If it is missing, skip the running test, and name the command that makes it."""
     if not step.is_made:
         missing = [_named(program) for program in step.missing()]
         why = f" (needs {', '.join(dict.fromkeys(missing))})" if missing else ""
@@ -32,9 +32,9 @@ def prepared(step: Step) -> Path:
 
 
 def docker_version() -> tuple[int, int]:
-    """The version of the docker CLI on PATH: what it does on loopback changed with 28.4 (docs/docker-versions.md)."""
-    told = subprocess.run(["docker", "--version"], capture_output=True, text=True, check=True).stdout
-    major, minor = told.removeprefix("Docker version ").split(".")[:2]
+    """The version of the docker CLI on PATH. Its behaviour on loopback changed with 28.4 (docs/docker-versions.md)."""
+    output = subprocess.run(["docker", "--version"], capture_output=True, text=True, check=True).stdout
+    major, minor = output.removeprefix("Docker version ").split(".")[:2]
     return int(major), int(minor)
 
 

@@ -1,4 +1,4 @@
-"""A person's real `pass` store, kept by git, and Docker's own helper for it."""
+"""A real `pass` store with git, and Docker's credential helper for it."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from tests.rig.needs import need, prepared
 from tests.rig.waiting import until
 
 _PERSON: Final = "ada@example.test"
-# git runs it below `git add`, which holds the lock of the index. It waits while the gate is there.
+# git runs this during `git add`, which holds the lock of the index. It waits as long as the gate exists.
 _FILTER: Final = """#!/bin/sh
 cd "$(dirname "$0")" || exit 1
 if [ -p gate ]; then : >waits; cat gate >/dev/null; fi
@@ -23,14 +23,14 @@ exec cat
 
 
 def docker_credential_pass() -> Path:
-    """Docker's own helper for `pass`. It is not on PATH, where docker would use it without being asked."""
+    """Docker's credential helper for `pass`. It is not on PATH, because docker would use it there by default."""
     return prepared(PASS_HELPER) / "usr/bin/docker-credential-pass"
 
 
 class PassStore:
-    """Made by `pass` itself, with a key without a passphrase. `env` leads to it, and to the helper.
+    """A store that `pass` itself creates, with a key without a passphrase. `env` selects it, and the helper.
 
-    Between `hold` and `let_go` each write waits while git holds its lock.
+    Between `hold` and `let_go`, each write waits while git holds its lock.
     """
 
     def __init__(self, home: Path, helper: Path) -> None:
@@ -67,7 +67,7 @@ class PassStore:
 
     @property
     def waited(self) -> bool:
-        """Whether a write has come to where git holds its lock."""
+        """Whether a write waits while git holds its lock."""
         return (self._filter / "waits").exists()
 
     def wait_for_write(self) -> None:
@@ -79,11 +79,11 @@ class PassStore:
         until("the write that waits", lambda: _let_through(gate))
 
     def no_longer_hold(self) -> None:
-        """Where nothing waits any more."""
+        """Remove the gate, when no write waits for it."""
         (self._filter / "gate").unlink()
 
     def insert(self, name: str, secret: str) -> subprocess.CompletedProcess[str]:
-        """What a person does: `pass insert`."""
+        """Insert a secret like a person does: `pass insert`."""
         return self._do("pass", "insert", "--multiline", name, stdin=secret)
 
     def show(self, name: str) -> str:
@@ -93,7 +93,7 @@ class PassStore:
         return self._run("pass", "ls")
 
     def committed(self) -> bool:
-        """Whether git has all of it."""
+        """Whether all changes are committed to git."""
         return not self._run("pass", "git", "status", "--porcelain")
 
     def _run(self, *args: str) -> str:
@@ -107,7 +107,7 @@ class PassStore:
 
 @contextmanager
 def pass_store(helper: Path) -> Iterator[PassStore]:
-    """In a directory with a short name: the path of a socket, such as gpg-agent's, has 108 bytes at most."""
+    """Create a store in a directory with a short name: the path of gpg-agent's socket is limited to 108 bytes."""
     need("pass", "gpg", "git")
     with tempfile.TemporaryDirectory(prefix="pass-") as home:
         store = PassStore(Path(home), helper)
@@ -116,7 +116,7 @@ def pass_store(helper: Path) -> Iterator[PassStore]:
 
 
 def _let_through(gate: Path) -> bool:
-    """Let the reader that waits at this FIFO go on; False where none has come to it yet."""
+    """Release the reader that waits at this FIFO. False if there is none yet."""
     try:
         writer = os.open(gate, os.O_WRONLY | os.O_NONBLOCK)
     except OSError:

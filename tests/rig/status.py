@@ -1,4 +1,4 @@
-"""Asking the agent over its Unix socket, once or all the time."""
+"""Requests to the agent over its Unix socket, once or continuously."""
 
 import http.client
 import json
@@ -13,9 +13,9 @@ from tests.rig.waiting import PATIENCE_S
 
 _EVERY_S: Final = 0.25
 _HOLD_S: Final = 0.2
-"""How long the agent holds an answer back while nothing changes. A condition may look at other things too."""
+"""How long the agent delays an answer while nothing changes. It is short, because conditions may check other things."""
 _LATE_S: Final = 4.0
-"""No answer takes longer, not counting the time for which a busy machine lets the agent or the watcher wait."""
+"""No answer may take longer, apart from the time for which the agent or the watcher waits for a processor."""
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -30,10 +30,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def get_status(path: Path, deadline_s: float = PATIENCE_S, *, query: str = "") -> dict[str, Any]:
-    """The status document; `query` follows its path.
+    """Request the status document. `query` is appended to the path.
 
     Raises:
-        OSError: nobody listens, or there was no answer within `deadline_s`.
+        OSError: no process listens, or there was no answer within `deadline_s`.
     """
     status, body = ask(path, "GET", f"/v1/status{query}", deadline_s)
     assert status == http.HTTPStatus.OK, (status, body)
@@ -44,7 +44,7 @@ def get_status(path: Path, deadline_s: float = PATIENCE_S, *, query: str = "") -
 def ask(
     path: Path, method: str, target: str, deadline_s: float = PATIENCE_S, *, body: object = None
 ) -> tuple[int, bytes]:
-    """One request, with `body` as JSON, on a connection of its own: the status code of the answer, and its body."""
+    """Send one request on a new connection, with `body` as JSON. Returns the status code and the body."""
     content = None if body is None else json.dumps(body)
     connection = _UnixConnection(path, deadline_s)
     try:
@@ -58,13 +58,13 @@ def ask(
 
 
 def next_status(path: Path, revision: int | None) -> dict[str, Any]:
-    """The first document that is not `revision`, or after a moment the same one again."""
+    """The first document with another revision, or the same one after a moment."""
     query = "" if revision is None else f"?since={revision}&wait={_HOLD_S}"
     return get_status(path, query=query)
 
 
 class Watcher:
-    """Asks process `pid` for its status until `stop`, and keeps each request that failed or was answered late."""
+    """Requests the status of process `pid` until `stop`, and records each request that fails or is answered late."""
 
     def __init__(self, path: Path, pid: int) -> None:
         self._path: Final = path
@@ -81,12 +81,12 @@ class Watcher:
 
     def _watch(self) -> None:
         while not self._stopped.wait(_EVERY_S):
-            began, stalled_before = time.monotonic(), stalled_s(self._pid)
+            started, stalled_before = time.monotonic(), stalled_s(self._pid)
             try:
                 get_status(self._path)
             except OSError as error:
                 self._silences.append(repr(error))
                 continue
-            took = time.monotonic() - began
+            took = time.monotonic() - started
             if took > _LATE_S and took - (stalled_s(self._pid) - stalled_before) > _LATE_S:
                 self._silences.append(f"an answer after {took:.1f} s")

@@ -1,4 +1,4 @@
-"""A controlling terminal for a program whose output goes elsewhere: all that is written there is a prompt."""
+"""A controlling terminal for a program whose output goes elsewhere, so anything written to it is a prompt."""
 
 import fcntl
 import os
@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 
 class ControllingTerminal:
-    """Standard input and /dev/tty of one program, started with `popen`; nothing is ever typed."""
+    """Standard input and /dev/tty of one program that is started with `popen`."""
 
     def __init__(self) -> None:
         self._screen, self._line = pty.openpty()
@@ -27,17 +27,17 @@ class ControllingTerminal:
 
     @property
     def popen(self) -> dict[str, Any]:
-        """What `subprocess.Popen` needs to start a program here."""
+        """The arguments of `subprocess.Popen` that start a program on this terminal."""
         return {"stdin": self._line, "start_new_session": True, "preexec_fn": _take_control}
 
     def type(self, keys: str) -> None:
         os.write(self._screen, keys.encode())
 
     def written(self) -> str:
-        """What came since the last look."""
+        """What was written since the last call."""
         try:
             return os.read(self._screen, 65536).decode(errors="replace")
-        except OSError:  # nothing
+        except OSError:  # nothing was written
             return ""
 
 

@@ -1,4 +1,4 @@
-"""Waiting for a condition instead of for time."""
+"""Wait for a condition instead of sleeping."""
 
 import time
 from collections.abc import Callable
@@ -7,29 +7,29 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 PATIENCE_S: Final = 120.0
-"""How long any test waits before it gives up. It ends a hang; a passing test never waits for it."""
+"""How long a test waits before it fails. It only ends a hang; a passing test never waits this long."""
 
-_FIRST_LOOK_S: Final = 0.01
+_FIRST_PAUSE_S: Final = 0.01
 _SLOWER: Final = 1.3
-_LOOK_EVERY_S: Final = 0.15
+_LONGEST_PAUSE_S: Final = 0.15
 
 
 def until(what: str, condition: Callable[[], T], timeout: float = PATIENCE_S) -> T:
-    """The first true value that `condition` gives; fails with `what` after `timeout` seconds.
+    """Wait for a true value of `condition`, and return it. Fails with `what` after `timeout` seconds.
 
-    It looks often at first and less often later: each look costs the agent an answer.
+    It checks often at first and less often later, because each check costs the agent an answer.
     """
-    deadline, pause = time.monotonic() + timeout, _FIRST_LOOK_S
+    deadline, pause = time.monotonic() + timeout, _FIRST_PAUSE_S
     while not (value := condition()):
         assert time.monotonic() < deadline, f"{what} did not happen within {timeout:g} s"
         time.sleep(pause)
-        pause = min(pause * _SLOWER, _LOOK_EVERY_S)
+        pause = min(pause * _SLOWER, _LONGEST_PAUSE_S)
     return value
 
 
 def throughout(seconds: float, condition: Callable[[], bool]) -> None:
-    """Fails as soon as `condition` is false within `seconds`."""
+    """Fail as soon as `condition` is false within `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert condition()
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_LONGEST_PAUSE_S)

@@ -1,1 +1,1 @@
-"""One table of faults. The tests of codes, words, pages and doctor look at the same agents while the faults last."""
+"""One table of faults. The tests of codes, words, pages and doctor check the same agents while the faults last."""

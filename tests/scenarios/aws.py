@@ -1,4 +1,4 @@
-"""What AWS, and the way to it, can do to a login on ECR."""
+"""Faults of AWS, and of the network path to it, during a login to ECR."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ AMZ_JSON: Final = "application/x-amz-json-1.1"
 
 
 def _call_fails(action: str, fault: Acted | str) -> Cause:
-    """By keys of its own, with a role where the call is for one."""
+    """A call with its own keys fails. Calls that need a role get one."""
 
     def cause(world: World) -> Caused:
         aws, keys = Clouds.of(world).with_keys()
@@ -38,7 +38,7 @@ def _call_fails(action: str, fault: Acted | str) -> Cause:
 
 
 def policy(world: World) -> Caused:
-    """The missing action and the ARN of the instance's role are named; it is asked again after the wait."""
+    """The message names the missing action and the ARN of the instance's role. The call is repeated after the wait."""
     aws = Clouds.of(world).instance
     aws.fail(TOKEN_CALL, "access_denied")
     door = door_of(world, aws)
@@ -47,7 +47,7 @@ def policy(world: World) -> Caused:
 
 
 def _role_denied(world: World) -> Caused:
-    """AssumeRole by the base identity is refused: named with the role."""
+    """AssumeRole by the base identity is refused. The message names the role."""
     aws, keys = Clouds.of(world).with_keys()
     aws.external_ids[ROLE] = "agreed"
     door = door_of(world, aws, **keys, role_arn=ROLE)
@@ -55,7 +55,7 @@ def _role_denied(world: World) -> Caused:
 
 
 def _web_identity(fault: str) -> Cause:
-    """Every refusal of AssumeRoleWithWebIdentity is this one, AccessDenied included."""
+    """Each refusal of AssumeRoleWithWebIdentity has the same code, including AccessDenied."""
 
     def cause(world: World) -> Caused:
         clouds = Clouds.of(world)
@@ -71,7 +71,7 @@ def _web_identity(fault: str) -> Cause:
 
 
 def _web_identity_token(world: World) -> Path:
-    """The file that the agent's settings name."""
+    """The token file in the agent's settings."""
     path = world.sources.directory / "web-identity"
     if not path.exists():
         world.sources.file(path.name)
@@ -80,7 +80,7 @@ def _web_identity_token(world: World) -> Path:
 
 
 def clock_off(minutes: int) -> Cause:
-    """AWS refuses the signature's time; by how much the clock is off is reported."""
+    """AWS refuses the time of the signature. The message shows how far the clock is off."""
 
     def cause(world: World) -> Caused:
         aws, keys = Clouds.of(world).with_keys()
@@ -92,7 +92,7 @@ def clock_off(minutes: int) -> Cause:
 
 
 def _awss_clock(world: World) -> Caused:
-    """AWS gives the token all the same: the warning is about AWS, whichever registry asked."""
+    """AWS still issues the token. The subject of the warning is AWS, not the registry."""
     off = [timedelta(minutes=17)]
     clouds = Clouds.of(world)
     aws, keys = clouds.with_keys(token_life_s=12)
@@ -103,13 +103,13 @@ def _awss_clock(world: World) -> Caused:
         answer.headers["Date"] = format_datetime(datetime.now(UTC) + off[0], usegmt=True)
         return answer
 
-    aws.handle = handle  # type: ignore[method-assign] # the cloud's own clock is right, or it would refuse
+    aws.handle = handle  # type: ignore[method-assign] # only the header is wrong: with a wrong clock, the cloud would refuse the request
     door = door_of(world, aws, **keys)
     return Caused("aws", lambda: off.__setitem__(0, timedelta()), (door.hostname,))
 
 
 def _token(text: str) -> Answer:
-    """An answer whose token is `text`, and else as it should be."""
+    """A correct answer, except that its token is `text`."""
     data = {"authorizationToken": text, "expiresAt": time.time() + 3600}
     return Answer(200, json.dumps({"authorizationData": [data]}), AMZ_JSON)
 
@@ -129,8 +129,8 @@ _NONSENSE: Final[Mapping[str, Acted | str]] = {
     "no-end": Answer(200, '{"authorizationData": [{"authorizationToken": "QVdTOngK"}]}', AMZ_JSON),
     "odd-end": Answer(200, '{"authorizationData": [{"authorizationToken": "QVdTOngK", "expiresAt": "?"}]}', AMZ_JSON),
 }
-# What each call can fail with, and the code that it is reported with.
-_SAID: Final[Mapping[str, tuple[str, str, str]]] = {
+# The faults of each call, and the expected code.
+_CALLS: Final[Mapping[str, tuple[str, str, str]]] = {
     "AssumeRole is throttled": (STS_CALL, "throttled", "aws_throttled"),
     "AssumeRole is denied": (STS_CALL, "access_denied", "aws_access_denied"),
     "AssumeRole by a session that ended": (STS_CALL, "expired_credentials", "aws_access_denied"),
@@ -152,7 +152,7 @@ _SAID: Final[Mapping[str, tuple[str, str, str]]] = {
 _WEB: Final = ("access_denied", "invalid_web_token", "expired_web_token", "idp_communication", "idp_rejected_claim")
 
 ALONE: Final = (
-    # Any other answer of AWS would show the right time.
+    # Alone, because any other answer of AWS would show the right time.
     Fault("aws answers by another clock", "clock_skew", _awss_clock, "17 min"),
 )
 SILENT_AWS: Final = (
@@ -178,7 +178,7 @@ AWS: Final = (
     ),
     *(
         Fault(f"what aws says: {name}", code, _call_fails(action, fault))
-        for name, (action, fault, code) in _SAID.items()
+        for name, (action, fault, code) in _CALLS.items()
     ),
 )
 

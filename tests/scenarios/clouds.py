@@ -1,4 +1,4 @@
-"""Many clouds behind AWS's one endpoint: the keys or the role that a request bears decide which of them answers."""
+"""Many clouds behind one AWS endpoint. The keys or the role in a request select the cloud that answers."""
 
 import re
 from typing import Any, Final
@@ -15,7 +15,7 @@ _KEY: Final = re.compile(r"Credential=([A-Z0-9]+)/")
 
 
 class Clouds:
-    """Each fault of AWS has a cloud of its own; `instance` is the one whose metadata service answers."""
+    """One cloud per fault of AWS. `instance` is the one whose metadata service answers."""
 
     def __init__(self, world: World) -> None:
         self._world: Final = world
@@ -27,7 +27,7 @@ class Clouds:
 
     @classmethod
     def of(cls, world: World) -> "Clouds":
-        """The world's, made when the first fault of AWS wants one."""
+        """The clouds of a world. They are created for the first fault of AWS."""
         if world not in _OF:
             _OF[world] = cls(world)
         return _OF[world]
@@ -40,17 +40,17 @@ class Clouds:
         return aws
 
     def with_keys(self, **arguments: Any) -> tuple[PretendAws, dict[str, str]]:
-        """A cloud, and the keys of a user of its own, as a secret has them."""
+        """A new cloud, and the keys of its user as fields of a secret."""
         aws = self.new(**arguments)
         user = aws.add_user("ci")
         return aws, {"username": user.access_key_id, "password": user.secret_access_key}
 
     def answers_for_role(self, role_arn: str, aws: PretendAws) -> None:
-        """AssumeRoleWithWebIdentity bears no keys."""
+        """Select a cloud by role, because AssumeRoleWithWebIdentity has no keys."""
         self._by_role[role_arn] = aws
 
     def answers_for_key(self, access_key_id: str, aws: PretendAws) -> None:
-        """One that no cloud knows."""
+        """Select a cloud for a key that no cloud knows."""
         self._by_key[access_key_id] = aws
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -68,7 +68,7 @@ class Clouds:
 
 
 def door_of(world: World, aws: PretendAws, **secret: str) -> Door:
-    """An ECR registry that takes the tokens of this cloud."""
+    """Serve an ECR registry that accepts the tokens of this cloud."""
     return world.ecr(aws, "team-ecr", **secret)
 
 

@@ -1,4 +1,4 @@
-"""Where the agents of the table live, and the browser that looks at them."""
+"""The worlds of the agents, and the browser that shows their pages."""
 
 import os
 import shutil
@@ -20,23 +20,23 @@ __all__ = ["here"]
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """What a fault takes back at its end, when the agent is gone."""
+    """The clean-up of a fault, after the agent has ended."""
     with ExitStack() as stack:
         yield stack
 
 
 @pytest.fixture
 def world(here: Here, tmp_path: Path, stack: ExitStack) -> World:
-    """At its end no secret is found where none may be."""
+    """A world. At its end, no secret may have leaked."""
     need("docker")
     return stack.enter_context(hunted(here, tmp_path / "home"))
 
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Not for the session: as long as it is there its event loop runs, and no other test can run one."""
+    """A browser. It does not live for the whole session, because no other test could run an event loop meanwhile."""
     need("chromium")
-    sandbox = os.geteuid() != 0  # Chromium's own refuses to be root's
+    sandbox = os.geteuid() != 0  # Chromium's sandbox does not work as root
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), chromium_sandbox=sandbox)
         yield browser

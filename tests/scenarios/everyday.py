@@ -1,4 +1,4 @@
-"""The faults that people meet most, and that one agent can have at once: what fixes each is in the hint."""
+"""The most common faults that one agent can have at once. Each hint contains the fix."""
 
 import json
 import ssl
@@ -31,7 +31,7 @@ def _wrong_password(auth: Auth) -> Cause:
 
 
 def _wrong_region(world: World) -> Caused:
-    """ECR's bare 400 to a token of another region."""
+    """ECR answers a token of another region with 400 and no text."""
     aws, keys = Clouds.of(world).with_keys()
     door = door_of(world, aws, **keys, region="us-east-1")
     right = {**NATIVE, **keys}
@@ -39,7 +39,7 @@ def _wrong_region(world: World) -> Caused:
 
 
 def _corporate_proxy(world: World) -> Caused:
-    """One that wants a password, in front of a registry that is elsewhere. Its secret goes away in the end."""
+    """A proxy that requires a password, in front of a registry elsewhere. Removing the secret ends the fault."""
 
     async def refuse(_request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=407, headers={"Proxy-Authenticate": "Basic"})
@@ -51,7 +51,7 @@ def _corporate_proxy(world: World) -> Caused:
 
 
 def _self_signed(world: World) -> Caused:
-    """The registry gets a certificate of no known authority; its owner moves it to where docker asks for none."""
+    """The registry has a certificate of an unknown authority. It then moves to an address where docker needs none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert(ELSEWHERE).configure_cert(context)
     door, moved = world.registry("private-ca", host=ELSEWHERE, tls=context), world.registry("moved")
@@ -61,7 +61,7 @@ def _self_signed(world: World) -> Caused:
 
 
 def _ecr_login_as_store(world: World) -> Caused:
-    """Debian's amazon-ecr-credential-helper, which gives logins of its own and takes none."""
+    """Debian's amazon-ecr-credential-helper, which returns its own logins and stores none."""
     door = world.registry("helped")
     config = world.agent.docker / "config.json"
     config.write_text(json.dumps({"credHelpers": {door.hostname: "ecr-login"}}))
@@ -75,7 +75,7 @@ def _ecr_login_as_store(world: World) -> Caused:
 
 
 def _podmans_stale_auth_json(world: World) -> Caused:
-    """Podman asks its own file first: it is named, and how to take the login out of it."""
+    """Podman uses its own file first. The message names the file, and the hint how to remove the login."""
     door = world.registry("podmans")
     auth_json = world.home / ".config/containers/auth.json"
     auth_json.parent.mkdir(parents=True)

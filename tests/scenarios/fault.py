@@ -9,15 +9,15 @@ from tests.codes.world import Warning_, World
 
 @dataclass(frozen=True, slots=True)
 class Caused:
-    """A fault that is there.
+    """A fault in effect.
 
     Attributes:
         subject: of its warning.
         fix: ends the fault.
         logins: the registries that must be logged in once it is fixed.
-        says: what else the message must hold, where only the cause knows it.
-        check: fails if something that belongs to the fault is not right while it lasts.
-        fixed: the same once it is fixed.
+        says: another text that the message must contain, if only the cause knows it.
+        check: fails if something about the fault is wrong while it lasts.
+        fixed: like `check`, but after the fix.
     """
 
     subject: str
@@ -33,7 +33,7 @@ Cause = Callable[[World], Caused]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`link` is the name of the link that doctor finds broken, where people ask doctor about such a fault."""
+    """A row. `link` is the name of the link that doctor reports as broken, if doctor is part of the test."""
 
     name: str
     code: str
@@ -45,7 +45,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen of one fault while its agent lived; `problems` are the promises that did not hold."""
+    """What was recorded about one fault during the life of its agent. `problems` are the broken promises."""
 
     fault: Fault
     caused: Caused
@@ -65,8 +65,8 @@ class Group:
 
     Attributes:
         areas: the faults by the table of `docs/faults.md` that they belong to.
-        settings: on top of the world's.
-        restarted: the agent is started a second time while the faults last.
+        settings: these are added to the settings of the world.
+        restarted: whether the agent is started a second time while the faults last.
     """
 
     areas: Mapping[str, tuple[Fault, ...]]

@@ -1,4 +1,4 @@
-"""The life of an agent that has all faults of a group at once; tests look at what was seen of each."""
+"""The life of an agent that has all faults of a group at once. Tests check what was recorded about each."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,15 +12,15 @@ from tests.rig.agent import Status, logged_in, warnings
 from tests.scenarios.fault import Fault, Group, Seen
 
 _ALL_S: Final = 150.0
-"""Ends a hang. Most faults are over within seconds."""
+"""Only ends a hang. Most faults are over within seconds."""
 _LOOK_EVERY_S: Final = 0.2
-"""Among many registries the status changes all the time: to look at each document would cost too much."""
+"""With many registries, the status changes continuously. Checking each document would cost too much."""
 
 Key = tuple[str, str]
 
 
 class Life:
-    """Causes, waits, and fixes. What does not hold is kept with its fault, so that each test fails for its own."""
+    """Causes, waits for and fixes faults. A broken promise is kept with its fault, and only the fault's test fails."""
 
     def __init__(self, world: World, group: Group) -> None:
         self.world: Final = world
@@ -28,7 +28,7 @@ class Life:
         self.seen: Final = [Seen(fault, fault.cause(world)) for fault in group.faults]
 
     def start(self, **env: str) -> None:
-        """Start the agent, and wait until each fault is reported. While they last, a test may look at it."""
+        """Start the agent, and wait until each fault is reported. Tests can check the agent while the faults last."""
         for _ in range(1 + self.group.restarted):
             if self.world.agent.running:
                 self.world.agent.end()
@@ -45,7 +45,7 @@ class Life:
         self.world.nothing_stopped()
 
     def fix(self) -> None:
-        """Fix them all, and wait until each warning has gone, and each login is there."""
+        """Fix all faults, and wait until each warning has cleared and each login works."""
         begun = time.monotonic()
         for seen in self.seen:
             _hold(seen, seen.caused.fix)
@@ -58,21 +58,21 @@ class Life:
         self.world.nothing_stopped()
 
     def of(self, fault: Fault) -> Seen:
-        """What was seen of it; fails for the first promise that did not hold."""
+        """What was recorded about a fault. Fails with the first broken promise."""
         seen = next(seen for seen in self.seen if seen.fault is fault)
         for problem in seen.problems:
             raise AssertionError(str(problem))
         return seen
 
     def rows(self) -> Iterator[Row]:
-        """For `docs/faults.md`."""
+        """The rows for `docs/faults.md`."""
         for area, faults in self.group.areas.items():
             for seen in self.seen:
                 if seen.fault in faults:
                     yield Row(area, seen.fault.name, {seen.fault.code: Times(seen.raised_s, seen.cleared_s)})
 
     def _each(self, what: str, look: Callable[[Status, Seen], bool], begun: float) -> Iterator[tuple[Status, Seen]]:
-        """Each fault with the first document that `look` finds it in; those that it never finds have a problem."""
+        """Yield each fault with the first document that fulfills `look`. Without one, record a broken promise."""
         waiting, status = list(self.seen), Status()
         while waiting and time.monotonic() < begun + _ALL_S:
             status = self.world.agent.status()
@@ -81,11 +81,13 @@ class Life:
             yield from ((status, seen) for seen in found)
             time.sleep(_LOOK_EVERY_S if waiting else 0)
         for seen in waiting:
-            said = [w for w in status["warnings"] if w["subject"] == seen.caused.subject]
+            shown = [w for w in status["warnings"] if w["subject"] == seen.caused.subject]
             rows = [
                 row for row in status["registries"] if row["hostname"] in (seen.caused.subject, *seen.caused.logins)
             ]
-            seen.problems.append(AssertionError(f"{seen.key} was not {what}: {said}\n{rows}\n{self.world.agent.log()}"))
+            seen.problems.append(
+                AssertionError(f"{seen.key} was not {what}: {shown}\n{rows}\n{self.world.agent.log()}")
+            )
 
 
 def _is_raised(status: Status, seen: Seen) -> bool:

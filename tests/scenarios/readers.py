@@ -1,4 +1,4 @@
-"""All that a person may look at while a fault lasts: each must report it, and how it is fixed, in the same words."""
+"""Everything that a person can read during a fault. Each must report the fault and its fix in the same words."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _EXAMINED_S = 170.0
 
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """What `status` printed, what stood on the page and in its first sentence, and what doctor found."""
+    """The output of `status`, the text and the first sentence of the page, and the findings of doctor."""
 
     status: str
     page: str
@@ -22,7 +22,7 @@ class Readers:
     doctor: Told
 
     def report(self, warning: Warning_, link: str) -> None:
-        """Fails unless each of them reports it."""
+        """Fail unless each of them reports the warning."""
         assert warning["message"] in self.status, self.status
         assert warning["hint"] in self.status, self.status
         assert "all is well" not in self.status
@@ -35,7 +35,7 @@ class Readers:
 
 
 def look(world: World, chromium: Browser) -> Readers:
-    """Once, at the agent as it runs now."""
+    """Read everything once from the running agent."""
     shown = world.agent.command("status", "--socket", str(world.agent.socket), timeout=60)
     assert shown.returncode == 0, shown.stderr
     with address_of(world.agent.socket, world.here) as url, chromium.new_page() as page:
@@ -48,7 +48,7 @@ def look(world: World, chromium: Browser) -> Readers:
 
 
 def found_by(told: Told, name: str, code: str, subject: str) -> Link:
-    """The broken link of this name and code, in the chain of `subject` or among those that all registries share."""
+    """The broken link with this name and code, either of `subject` or shared by all registries."""
     chains: list[list[Link]] = [told.document["links"]]
     chains += [each["links"] for each in told.document["registries"] if each["hostname"] == subject]
     links = [link for chain in chains for link in chain if (link["name"], link["code"]) == (name, code)]
@@ -58,7 +58,7 @@ def found_by(told: Told, name: str, code: str, subject: str) -> Link:
 
 
 def first_of(told: Told, hostname: str) -> str:
-    """The link that somebody who asks about this registry alone is sent to: the first that has a code."""
+    """The link that doctor shows first for this registry: the first one that has a code."""
     (chain,) = (each["links"] for each in told.document["registries"] if each["hostname"] == hostname)
     return next(str(link["name"]) for link in chain if link["outcome"] == "broken" and link["code"] is not None)
 

@@ -1,4 +1,4 @@
-"""What a registry, and the way to it, can do to a login."""
+"""Faults of registries, and of the network path to them."""
 
 import socket
 import ssl
@@ -28,12 +28,12 @@ from tests.scenarios.fault import Cause, Caused, Fault
 if TYPE_CHECKING:
     from tests.rig.namespace import Namespace
 
-ELSEWHERE: Final = "0.0.0.0"  # noqa: S104 - reaches this machine, and docker does not take it for loopback
+ELSEWHERE: Final = "0.0.0.0"  # noqa: S104 - reaches this machine, but docker does not treat it as loopback
 _YEAR: Final = timedelta(days=365)
 
 
 def fixed_by_itself(door: Door) -> Caused:
-    """Its registry answers as it should again, and nothing else is done."""
+    """A fault that ends when its registry answers correctly again. Nothing else is done."""
 
     def fix() -> None:
         door.registry.fault = None
@@ -51,7 +51,7 @@ def _has(fault: Acted) -> Cause:
 
 
 def _taken_later(world: World) -> Caused:
-    """A real registry with htpasswd: the same secret is tried again after `retry.rejected_wait_s`."""
+    """A real registry with htpasswd. The same secret is tried again after `retry.rejected_wait_s`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -72,8 +72,8 @@ def _taken_later(world: World) -> Caused:
 
 @contextmanager
 def _real_registry(world: World, directory: Path, port: int, password: str, tls: tuple[Path, Path]) -> Iterator[None]:
-    """Debian's; its one user is `USER`."""
-    namespace = cast("Namespace", world.here)  # it asks for no more than `Here` has
+    """Run Debian's registry. Its only user is `USER`."""
+    namespace = cast("Namespace", world.here)  # Distribution uses only what `Here` has too
     registry = Distribution(namespace, directory, "127.0.0.1", port, tls=tls, users={USER: password})
     try:
         yield
@@ -82,7 +82,7 @@ def _real_registry(world: World, directory: Path, port: int, password: str, tls:
 
 
 def _repeats_the_password(world: World) -> Caused:
-    """Nothing of it is reported or kept: the hunt at this world's end looks at everything."""
+    """The password is neither reported nor stored. The search for leaked secrets at the end checks that."""
     caused = _has(Answer(403, f"{USER}:{PASSWORD} may not come in"))(world)
     state = world.agent.state / "state.json"
 
@@ -93,7 +93,7 @@ def _repeats_the_password(world: World) -> Caused:
 
 
 def _rate_limited(world: World) -> Caused:
-    """429: nothing more is asked before `Retry-After` is over."""
+    """After a 429, the agent sends no request before `Retry-After` has passed."""
     asked: list[float] = []
     registry = PretendRegistry(BasicAuth(USERS))
 
@@ -113,7 +113,7 @@ def _rate_limited(world: World) -> Caused:
 
 
 def _mistyped(world: World) -> Caused:
-    """A typing error in the host name: corrected in the secret, the right registry is logged in."""
+    """A typing error in the host name. After a correction of the secret, the right registry is logged in."""
     door = world.registry("mistyped")
     world.agent.give(door.secret, "registry.invalid", **LOGIN)
     return Caused("registry.invalid", lambda: world.agent.give(door.secret, door.hostname, **LOGIN), (door.hostname,))
@@ -131,7 +131,7 @@ def _authority() -> trustme.CA:
 
 
 def trusted(world: World) -> trustme.CA:
-    """An authority that the agent and docker trust."""
+    """A certificate authority that the agent and docker trust."""
     world.trust(_authority().cert_pem.bytes())
     return _authority()
 
@@ -154,7 +154,7 @@ def _certificate(fault: str) -> Cause:
 
 
 def _portal_that_redirects(world: World) -> Caused:
-    """A hotel's redirect to its own page, which docker follows and takes for a yes."""
+    """A captive portal that redirects to its own page. docker follows the redirect, and reports success."""
 
     async def page(_request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text="<html>Please sign in.</html>", content_type="text/html")
@@ -164,7 +164,7 @@ def _portal_that_redirects(world: World) -> Caused:
 
 
 class _Nonsense(TokenAuth):
-    """Points to a token server that answers with `body`, until that is None."""
+    """A registry whose token server answers with `body`, until that is None."""
 
     def __init__(self, body: str) -> None:
         super().__init__(USERS)
@@ -186,7 +186,7 @@ def _token_server(body: str) -> Cause:
 
 
 def _another_answers(answer: bytes) -> Cause:
-    """Something else on the registry's port, or nothing that a registry would say."""
+    """Another program listens on the registry's port, or the answer is not that of a registry."""
 
     def cause(world: World) -> Caused:
         door = world.registry("elsewhere")
@@ -205,7 +205,7 @@ def _another_answers(answer: bytes) -> Cause:
 
 
 def _wrong_password(kind: type[BasicAuth] | type[TokenAuth]) -> Cause:
-    """It is tried once, and not again before its time, nor after a restart; its correction is used at once."""
+    """It is tried once. It is not tried again too early, not even after a restart. A corrected one is used at once."""
 
     def cause(world: World) -> Caused:
         wrong = {"username": USER, "password": world.sources.secret("wrong password")}

@@ -1,4 +1,4 @@
-"""The faults that people meet most: page, `status` and `doctor` report each, with what fixes it, in the same words."""
+"""The most common faults. The page, `status` and `doctor` report each of them and its fix in the same words."""
 
 import shutil
 import subprocess
@@ -22,12 +22,12 @@ from tests.scenarios.life import Life
 from tests.scenarios.readers import Readers, first_of, found_by, look
 
 HIDDEN: Final = "podman's stale auth.json"
-"""What nobody meets before the agent has logged in."""
+"""Faults that can only happen after a login."""
 
 
 @dataclass(frozen=True, slots=True)
 class Everyday:
-    """One life: what doctor found before the agent ran, and what all readers reported while the faults lasted."""
+    """One life of an agent: the findings of doctor before it ran, and all reports while the faults lasted."""
 
     life: Life
     before: Told
@@ -49,7 +49,7 @@ def everyday(here: Here, chromium: Browser, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("fault", EVERYDAY.faults, ids=lambda fault: fault.name)
 def test_all_report_it(everyday: Everyday, fault: Fault) -> None:
-    """What happened and what fixes it; what the hint says fixes it indeed."""
+    """They report what happened and what fixes it. The fix of the hint works."""
     seen = everyday.life.of(fault)
     assert seen.warning is not None
     assert fault.link is not None
@@ -62,7 +62,7 @@ def test_all_report_it(everyday: Everyday, fault: Fault) -> None:
     "fault", [fault for fault in EVERYDAY.faults if fault.name != HIDDEN], ids=lambda fault: fault.name
 )
 def test_doctor_needs_no_agent(everyday: Everyday, fault: Fault) -> None:
-    """The same fault, found before an agent ever ran: at its link, and as the one to begin with."""
+    """Before the agent has ever run, doctor finds the same fault: at the right link, and as the first one to fix."""
     subject = everyday.life.of(fault).caused.subject
     assert fault.link is not None
     found = found_by(everyday.before, fault.link, fault.code, subject)
@@ -72,7 +72,7 @@ def test_doctor_needs_no_agent(everyday: Everyday, fault: Fault) -> None:
 
 
 def test_what_follows_is_no_fault_of_its_own(everyday: Everyday) -> None:
-    """That Docker has no login follows from a refused password; and whose identity was denied is known."""
+    """A refused password explains why Docker has no login, and a denied identity is known."""
     for name in (BASIC, TOKEN):
         seen = next(seen for seen in everyday.life.seen if seen.fault.name == name)
         assert "wrong" in everyday.before.link("login", seen.caused.subject)["seen"]
@@ -85,7 +85,7 @@ def test_what_follows_is_no_fault_of_its_own(everyday: Everyday) -> None:
 
 
 def test_docker_cli_missing(world: World, chromium: Browser) -> None:
-    """Nothing can log in, and an engine without a CLI is of no use."""
+    """No login works, and an engine without a CLI does not help."""
     programs = world.home / "bin"
     programs.mkdir()
     world.env["PATH"] = str(programs)
@@ -99,7 +99,7 @@ def test_docker_cli_missing(world: World, chromium: Browser) -> None:
 
 
 def test_no_route(world: World, stack: ExitStack, chromium: Browser) -> None:
-    """A network of its own, in which nothing is up."""
+    """A separate network namespace without any interface that is up."""
     need("unshare")
     world.here.before = (str(shutil.which("unshare")), "--net")
     stack.callback(setattr, world.here, "before", ())
@@ -110,7 +110,7 @@ def test_no_route(world: World, stack: ExitStack, chromium: Browser) -> None:
 
 
 def test_full_disk(world: World, stack: ExitStack, chromium: Browser) -> None:
-    """Docker's directory is on a file system with no room."""
+    """Docker's directory is on a full file system."""
     need("mount")
     directory = world.agent.docker
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", directory], check=True)
@@ -125,7 +125,7 @@ def test_full_disk(world: World, stack: ExitStack, chromium: Browser) -> None:
 
 
 def _reported(world: World, chromium: Browser, key: tuple[str, str], *, says: str, fix: str, link: str) -> None:
-    """`key` is the warning's code and subject, `link` the one that doctor finds broken."""
+    """Check the reports of a fault. `key` is the warning's code and subject, `link` the broken link in doctor."""
     warning = world.raised(*key, says=says)
     assert fix in warning["hint"]
     readers = look(world, chromium)

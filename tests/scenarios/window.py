@@ -1,4 +1,4 @@
-"""A browser's way to an agent that listens on its socket alone, wherever its network is."""
+"""Connects a browser to an agent that listens only on its Unix socket, in any network namespace."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.codes.here import Here
 
 @contextmanager
 def address_of(path: Path, here: Here) -> Iterator[str]:
-    """The URL of a loopback port behind which `path` answers."""
+    """A URL on loopback that forwards to the socket `path`."""
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a registry's connection can do, below what it says."""
+"""Faults of the connection to a registry, below HTTP."""
 
 import contextlib
 import socket
@@ -17,7 +17,7 @@ _HEAD: Final = b"HTTP/1.1 200 OK\r\nDocker-Distribution-Api-Version: registry/2.
 
 
 class Stage:
-    """Lets `play` have each connection to `port`; None: takes none, so that to connect hangs already."""
+    """Passes each connection to `play`. With None, it accepts no connection, so connecting hangs."""
 
     def __init__(self, host: str, port: int, play: Play | None) -> None:
         self._play: Final = play
@@ -37,7 +37,7 @@ class Stage:
         self._waiting.close()
 
     def _fill(self, port: int) -> None:
-        for _ in range(3):  # the kernel takes one more than the backlog
+        for _ in range(3):  # the kernel accepts one more than the backlog
             waiting = self._waiting.enter_context(socket.socket())
             waiting.setblocking(False)
             with contextlib.suppress(BlockingIOError):
@@ -58,7 +58,7 @@ class Stage:
 
 
 def _says(answer: bytes) -> Play:
-    """After the request; then nothing more, and the connection stays open."""
+    """Answer after the request, then keep the connection open without sending more."""
 
     def play(connection: socket.socket) -> None:
         connection.recv(4096)
@@ -76,7 +76,7 @@ def _says_and_goes(answer: bytes) -> Play:
     return play
 
 
-# By name: where it listens, what it does, and the code that it is reported with.
+# By name: where the server listens, what it does, and the expected code.
 _PLAYS: Final[Mapping[str, tuple[str, Play | None, str]]] = {
     "nobody takes the connection": ("127.0.0.1", None, "registry_timeout"),
     "silent in the TLS handshake": (ELSEWHERE, lambda _: None, "registry_timeout"),
@@ -90,7 +90,7 @@ _PLAYS: Final[Mapping[str, tuple[str, Play | None, str]]] = {
 
 
 def _played(host: str, play: Play | None) -> Callable[[World], Caused]:
-    """When the registry is itself again, its secret has its own host name, and the login comes."""
+    """When the fault ends, the secret gets the registry's own host name, and the login works."""
 
     def cause(world: World) -> Caused:
         door = world.registry("stage")

@@ -1,4 +1,4 @@
-"""The board: what is true now, told once, by whoever knows it."""
+"""The board shows what is true now, and logs each change once."""
 
 import asyncio
 
@@ -18,21 +18,21 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def journal() -> FakeWarningLog:
+def warning_log() -> FakeWarningLog:
     return FakeWarningLog()
 
 
 @pytest.fixture
-def board(clock: FakeClock, journal: FakeWarningLog) -> Board:
-    return Board(process(), clock.now, journal, lambda text: text.replace("hunter2", "[redacted]"))
+def board(clock: FakeClock, warning_log: FakeWarningLog) -> Board:
+    return Board(process(), clock.now, warning_log, lambda text: text.replace("hunter2", "[redacted]"))
 
 
 def dns(hostname: str = "ghcr.io") -> Problem:
     return RegistryDns(hostname, f"the name {hostname} does not resolve")
 
 
-def test_what_an_owner_no_longer_says_is_mended(board: Board, journal: FakeWarningLog) -> None:
-    """A report replaces the owner's last one; another owner's stays."""
+def test_a_problem_that_is_no_longer_reported_clears(board: Board, warning_log: FakeWarningLog) -> None:
+    """A report replaces the owner's last one. Reports of other owners stay."""
     board.report("a", [dns(), LoginRejected("quay.io", "no")])
     board.report("b", [dns("gcr.io")])
     board.report("a", [dns()])
@@ -41,22 +41,22 @@ def test_what_an_owner_no_longer_says_is_mended(board: Board, journal: FakeWarni
         ("registry_dns", "gcr.io"),
     ]
     assert [cleared.warning.code for cleared in board.snapshot.cleared] == ["login_rejected"]
-    assert [warning.code for warning in journal.cleared] == ["login_rejected"]
+    assert [warning.code for warning in warning_log.cleared] == ["login_rejected"]
 
 
-def test_the_same_again_is_counted_and_logged_once(board: Board, clock: FakeClock, journal: FakeWarningLog) -> None:
-    """first_seen stays, last_seen and count move."""
+def test_a_repeated_problem_is_logged_once(board: Board, clock: FakeClock, warning_log: FakeWarningLog) -> None:
+    """first_seen stays; last_seen and count change."""
     first = clock.now()
     board.report("a", [dns()])
     clock.jump(60)
     board.report("a", [dns()])
     (warning,) = board.snapshot.warnings
     assert (warning.first_seen, warning.last_seen, warning.count) == (first, clock.now(), 2)
-    assert len(journal.raised) == 1
+    assert len(warning_log.raised) == 1
 
 
-def test_a_problem_that_two_owners_see_goes_with_the_last(board: Board) -> None:
-    """It is mended when nobody says it any more."""
+def test_a_problem_of_two_owners_clears_with_the_last(board: Board) -> None:
+    """It clears when no owner reports it any more."""
     board.report("a", [dns()])
     board.report("b", [dns()])
     board.report("a")
@@ -65,22 +65,22 @@ def test_a_problem_that_two_owners_see_goes_with_the_last(board: Board) -> None:
     assert not board.snapshot.warnings
 
 
-def test_a_warning_that_becomes_an_error_is_logged_again(board: Board, journal: FakeWarningLog) -> None:
-    """The urgent window is news."""
+def test_a_warning_that_becomes_an_error_is_logged_again(board: Board, warning_log: FakeWarningLog) -> None:
+    """This happens when the urgent window begins."""
     board.report("a", [RenewalFailing("ghcr.io", "fails")])
     board.report("a", [RenewalFailing("ghcr.io", "fails", severity=Severity.ERROR)])
-    assert [warning.severity.value for warning in journal.raised] == ["warning", "error"]
+    assert [warning.severity.value for warning in warning_log.raised] == ["warning", "error"]
     assert board.snapshot.condition is Condition.ERROR
 
 
-def test_known_secrets_are_taken_out_of_messages(board: Board) -> None:
-    """Whatever an outside program repeated."""
+def test_known_secrets_are_removed_from_messages(board: Board) -> None:
+    """An outside program or server may have repeated one."""
     board.report("a", [dns("ghcr.io"), LoginRejected("quay.io", "it said hunter2")])
     assert "hunter2" not in str(board.snapshot.as_json(board.snapshot.process.started_at, 0))
 
 
 def test_only_the_last_fifty_cleared_are_kept(board: Board) -> None:
-    """The list does not grow for ever."""
+    """The list of cleared warnings does not grow without limit."""
     for number in range(CLEARED_KEPT + 5):
         board.report("a", [dns(f"r{number}.example")])
     board.report("a")
@@ -88,8 +88,8 @@ def test_only_the_last_fifty_cleared_are_kept(board: Board) -> None:
     assert board.snapshot.cleared[-1].warning.subject == f"r{CLEARED_KEPT + 4}.example"
 
 
-async def test_waiters_wake_at_a_change_and_only_then(board: Board, clock: FakeClock) -> None:
-    """A revision that is the current one is waited out; an older one is answered at once."""
+async def test_waiters_wake_only_at_a_change(board: Board, clock: FakeClock) -> None:
+    """With the current revision, the call waits. With an older one, it returns at once."""
     since = board.snapshot.revision
     waiting = asyncio.create_task(board.changed(since))
     board.report("nobody")

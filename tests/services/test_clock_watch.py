@@ -1,4 +1,4 @@
-"""A machine that slept, or whose clock was set, is noticed, counted and acted on."""
+"""A suspend or a changed clock is detected, counted and acted on."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from tests.fakes import FakeClock, FakeLog, FakeWarningLog, process
 
 
 async def test_jumps_are_counted_and_drift_is_not() -> None:
-    """Ten hours of sleep and a clock set back are jumps; a second of correction is none."""
+    """Ten hours of sleep and a clock that is set back are jumps. A correction of one second is not."""
     clock, log, woken = FakeClock(), FakeLog(), []
     board = Board(process(), clock.now, FakeWarningLog())
     task = asyncio.create_task(ClockWatch(clock, board, log, lambda: woken.append(clock.now())).run())

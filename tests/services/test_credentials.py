@@ -1,4 +1,4 @@
-"""One token for all registries of an identity, and one failure."""
+"""All registries of an identity share one token and its failures."""
 
 import asyncio
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ LIFE = timedelta(hours=12)
 
 
 class FakeAws:
-    """Gives a new token at each question; holds its answer back while `open` is cleared."""
+    """Returns a new token for each request. While `open` is cleared, requests do not finish."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
-        self.asked: list[AwsIdentity] = []
+        self.requests: list[AwsIdentity] = []
         self.cancelled = 0
         self.open = asyncio.Event()
         self.open.set()
@@ -36,7 +36,7 @@ class FakeAws:
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         assert settings.call_timeout_s > 0
-        self.asked.append(identity)
+        self.requests.append(identity)
         try:
             await self.open.wait()
         except asyncio.CancelledError:
@@ -44,7 +44,7 @@ class FakeAws:
             raise
         if self.failure is not None:
             raise ProblemError(self.failure)
-        password = Sensitive(f"token-{len(self.asked)}")
+        password = Sensitive(f"token-{len(self.requests)}")
         return EcrToken("AWS", password, self._clock.now() + self.life, "arn:aws:x", self.server_time)
 
 
@@ -57,8 +57,8 @@ class FakeBoard:
         self.reports.append(list(problems))
 
 
-class World:
-    """The service with all its dependencies; `draw` is what the renewals' spread is drawn as."""
+class Bench:
+    """The service with all its dependencies. `draws` counts how often a jitter was drawn."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -74,9 +74,9 @@ class World:
             board=self.board,
             log=self.log,
             jitter=self._draw,
-            on_token=lambda: self.news.append(self.credentials.may_work(IDENTITY)),
+            on_token=lambda: self.notified.append(self.credentials.may_work(IDENTITY)),
         )
-        self.news: list[bool] = []
+        self.notified: list[bool] = []
 
     def _draw(self) -> float:
         self.draws += 1
@@ -99,231 +99,231 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def bench() -> Bench:
+    return Bench()
 
 
-async def test_twenty_registries_share_one_question(world: World) -> None:
-    """At once or later, as long as the token lives; its renewal is drawn once."""
-    world.aws.open.clear()
-    waiting = [asyncio.create_task(world.get(subject=f"{n}.example")) for n in range(20)]
-    await world.clock.settle()
-    world.aws.open.set()
-    got = await asyncio.gather(*waiting)
-    late = await world.get()
-    assert len(world.aws.asked) == 1
-    assert {id(one) for one in [*got, late]} == {id(late)}
-    assert world.draws == 1
+async def test_twenty_registries_share_one_request(bench: Bench) -> None:
+    """At the same time or later, as long as the token is valid. The jitter of its renewal is drawn once."""
+    bench.aws.open.clear()
+    waiting = [asyncio.create_task(bench.get(subject=f"{n}.example")) for n in range(20)]
+    await bench.clock.settle()
+    bench.aws.open.set()
+    tokens = await asyncio.gather(*waiting)
+    late = await bench.get()
+    assert len(bench.aws.requests) == 1
+    assert {id(one) for one in [*tokens, late]} == {id(late)}
+    assert bench.draws == 1
     assert (late.obtained_at, late.expires_at, late.renew_at) == (EPOCH, EPOCH + LIFE, EPOCH + LIFE / 2)
     assert late.identity == "arn:aws:x"
 
 
-async def test_other_identities_and_regions_have_their_own(world: World) -> None:
+async def test_each_identity_and_region_has_its_own_token(bench: Bench) -> None:
     """A token is bound to the principal and the region."""
     keys = AwsKeys("AKIA1", Sensitive("k"))
     others = [IDENTITY, replace(IDENTITY, region="us-east-1"), replace(IDENTITY, keys=keys)]
-    got = [await world.get(identity=identity) for identity in others]
-    assert len(world.aws.asked) == len({one.password for one in got}) == 3
+    tokens = [await bench.get(identity=identity) for identity in others]
+    assert len(bench.aws.requests) == len({one.password for one in tokens}) == 3
 
 
-async def test_a_stale_token_is_replaced_once_for_all(world: World) -> None:
-    """Who comes second with the same stale token gets the one that the first has brought."""
-    old = await world.get()
-    await world.clock.advance(6 * 3600)
-    new = await world.get(old)
+async def test_a_stale_token_is_replaced_once(bench: Bench) -> None:
+    """A second caller with the same stale token gets the token that the first caller fetched."""
+    old = await bench.get()
+    await bench.clock.advance(6 * 3600)
+    new = await bench.get(old)
     assert new.password != old.password
-    assert await world.get(old) == new
-    assert len(world.aws.asked) == 2
+    assert await bench.get(old) == new
+    assert len(bench.aws.requests) == 2
 
 
-async def test_an_expired_token_is_not_handed_out(world: World) -> None:
-    """A registry that comes anew must not get what the others have long replaced or lost."""
-    old = await world.get()
-    world.clock.jump(13 * 3600)
-    assert await world.get() != old
+async def test_an_expired_token_is_not_handed_out(bench: Bench) -> None:
+    """A new registry must not get a token that has expired for the others."""
+    old = await bench.get()
+    bench.clock.jump(13 * 3600)
+    assert await bench.get() != old
 
 
-async def test_a_token_born_expired_does_not_spin(world: World) -> None:
-    """Stand-ins give such: between two questions lie at least `renewal.min_interval_s`, waited out and not failed."""
-    world.aws.life = timedelta(days=-3650)
-    held = await world.get()
-    assert await world.get() == held
-    assert held.renew_at == EPOCH + timedelta(seconds=5)
-    renewing = asyncio.create_task(world.get(held, force=True))
-    await world.clock.advance(4.9)
-    assert len(world.aws.asked) == 1
-    await world.clock.advance(0.2)
-    assert (await renewing) != held
-    assert len(world.aws.asked) == 2
+async def test_a_token_that_is_expired_from_the_start_does_not_spin(bench: Bench) -> None:
+    """Test servers issue such tokens. Requests wait until `renewal.min_interval_s` has passed since the last one."""
+    bench.aws.life = timedelta(days=-3650)
+    current = await bench.get()
+    assert await bench.get() == current
+    assert current.renew_at == EPOCH + timedelta(seconds=5)
+    renewing = asyncio.create_task(bench.get(current, force=True))
+    await bench.clock.advance(4.9)
+    assert len(bench.aws.requests) == 1
+    await bench.clock.advance(0.2)
+    assert (await renewing) != current
+    assert len(bench.aws.requests) == 2
 
 
-async def test_a_waiter_that_goes_leaves_the_flight_to_the_others(world: World) -> None:
-    """A removed secret's registry must not fail its neighbours."""
-    world.aws.open.clear()
-    first, second = (asyncio.create_task(world.get()) for _ in range(2))
-    await world.clock.settle()
+async def test_a_cancelled_caller_does_not_cancel_the_request_of_others(bench: Bench) -> None:
+    """Removing the secret of one registry must not fail the others."""
+    bench.aws.open.clear()
+    first, second = (asyncio.create_task(bench.get()) for _ in range(2))
+    await bench.clock.settle()
     first.cancel()
-    await world.clock.settle()
-    world.aws.open.set()
+    await bench.clock.settle()
+    bench.aws.open.set()
     assert (await second).username == "AWS"
     assert first.cancelled()
-    assert (len(world.aws.asked), world.aws.cancelled) == (1, 0)
+    assert (len(bench.aws.requests), bench.aws.cancelled) == (1, 0)
 
 
-async def test_the_last_waiter_takes_the_flight_with_it(world: World) -> None:
-    """At the agent's end nothing is left behind; who comes then flies anew."""
-    world.aws.open.clear()
-    only = asyncio.create_task(world.get())
-    await world.clock.settle()
+async def test_a_request_without_callers_is_cancelled(bench: Bench) -> None:
+    """No request remains when the agent stops. A later caller starts a new one."""
+    bench.aws.open.clear()
+    only = asyncio.create_task(bench.get())
+    await bench.clock.settle()
     only.cancel()
-    await world.clock.settle()
-    assert world.aws.cancelled == 1
-    world.aws.open.set()
-    assert (await world.get()).username == "AWS"
+    await bench.clock.settle()
+    assert bench.aws.cancelled == 1
+    bench.aws.open.set()
+    assert (await bench.get()).username == "AWS"
 
 
-async def test_a_failure_is_everyones_with_one_moment_to_come_back(world: World) -> None:
-    """Twenty registries of one identity ask AWS once, each problem is about its registry."""
-    world.aws.failure = AwsThrottled("aws", "slow down")
-    problems = await asyncio.gather(*(world.failure(f"{n}.example") for n in range(20)))
-    assert len(world.aws.asked) == 1
+async def test_a_failure_is_shared_with_one_retry_time(bench: Bench) -> None:
+    """Twenty registries of one identity cause one request. Each problem names its own registry."""
+    bench.aws.failure = AwsThrottled("aws", "slow down")
+    problems = await asyncio.gather(*(bench.failure(f"{n}.example") for n in range(20)))
+    assert len(bench.aws.requests) == 1
     assert {problem.subject for problem in problems} == {f"{n}.example" for n in range(20)}
     [wait] = {problem.wait for problem in problems}
     assert wait is not None
     assert timedelta(0) <= wait <= timedelta(seconds=1)
 
 
-async def test_who_comes_before_that_moment_gets_the_same_failure(world: World) -> None:
-    """Without a question to AWS, and with what is left of the wait; after it AWS is asked again."""
-    world.aws.failure = AwsAccessDenied("aws", "no")
-    await world.failure()
-    await world.clock.advance(800)
-    late = await world.failure("late.example")
-    assert (len(world.aws.asked), late.wait) == (1, timedelta(seconds=1000))
-    assert wait_after(late, 1, world.settings.retry) == 1000
-    await world.clock.advance(1000)
-    world.aws.failure = None
-    assert (await world.get()).username == "AWS"
+async def test_a_call_before_the_retry_time_gets_the_same_failure(bench: Bench) -> None:
+    """Without a request to AWS, and with the rest of the wait. After the wait, the next call asks AWS again."""
+    bench.aws.failure = AwsAccessDenied("aws", "no")
+    await bench.failure()
+    await bench.clock.advance(800)
+    late = await bench.failure("late.example")
+    assert (len(bench.aws.requests), late.wait) == (1, timedelta(seconds=1000))
+    assert wait_after(late, 1, bench.settings.retry) == 1000
+    await bench.clock.advance(1000)
+    bench.aws.failure = None
+    assert (await bench.get()).username == "AWS"
 
 
-async def test_a_person_does_not_wait_for_it(world: World) -> None:
-    """`renew` and a changed secret ask at once."""
-    world.aws.failure = AwsAccessDenied("aws", "no")
-    await world.failure()
-    await world.failure(force=True)
-    assert len(world.aws.asked) == 2
-    world.aws.failure = None
-    assert (await world.get(force=True)).username == "AWS"
+async def test_force_does_not_wait_for_the_retry_time(bench: Bench) -> None:
+    """`renew` and a changed secret use it."""
+    bench.aws.failure = AwsAccessDenied("aws", "no")
+    await bench.failure()
+    await bench.failure(force=True)
+    assert len(bench.aws.requests) == 2
+    bench.aws.failure = None
+    assert (await bench.get(force=True)).username == "AWS"
 
 
-async def test_a_sleeping_machine_does_not_prolong_the_wait(world: World) -> None:
-    """The monotonic clock stood still, the wall clock has moved on."""
-    world.aws.failure = AwsAccessDenied("aws", "no")
-    await world.failure()
-    world.clock.jump(3600)
-    await world.failure()
-    assert len(world.aws.asked) == 2
+async def test_a_suspend_does_not_prolong_the_wait(bench: Bench) -> None:
+    """The monotonic clock stood still, but the wall clock moved on."""
+    bench.aws.failure = AwsAccessDenied("aws", "no")
+    await bench.failure()
+    bench.clock.jump(3600)
+    await bench.failure()
+    assert len(bench.aws.requests) == 2
 
 
-async def test_a_failed_renewal_leaves_the_valid_token(world: World) -> None:
-    """Static stability: a registry that comes anew is served while the renewal fails."""
-    held = await world.get()
-    await world.clock.advance(6 * 3600)
-    world.aws.failure = AwsThrottled("aws", "slow down")
+async def test_a_failed_renewal_keeps_the_valid_token(bench: Bench) -> None:
+    """Static stability: a new registry still gets the token while its renewal fails."""
+    current = await bench.get()
+    await bench.clock.advance(6 * 3600)
+    bench.aws.failure = AwsThrottled("aws", "slow down")
     with raises_problem(AwsThrottled):
-        await world.get(held)
-    assert await world.get() == held
+        await bench.get(current)
+    assert await bench.get() == current
 
 
-async def longest_wait(world: World, held: Credential) -> timedelta:
-    """Of sixty after so many failures of the renewal of what is held."""
-    world.aws.failure = AwsThrottled("aws", "slow down")
+async def longest_wait(bench: Bench, current: Credential) -> timedelta:
+    """The longest of sixty waits, each after another failed renewal of `current`."""
+    bench.aws.failure = AwsThrottled("aws", "slow down")
     waits = []
     for _ in range(60):
         with raises_problem(AwsThrottled) as caught:
-            await world.get(held, force=True)
+            await bench.get(current, force=True)
         waits.append(caught.value.wait or timedelta())
     return max(waits)
 
 
 @pytest.mark.parametrize(("age_h", "least_s", "most_s"), [(6, 300, 1800), (9.5, 100, 300), (13, 100, 300)])
-async def test_a_due_renewal_lets_those_go_first_who_have_no_token(
-    world: World, age_h: float, least_s: float, most_s: float
+async def test_a_due_renewal_waits_longer_while_its_token_is_valid(
+    bench: Bench, age_h: float, least_s: float, most_s: float
 ) -> None:
-    """Half used it may wait half an hour; in the last quarter, and when it has ended, `retry.max_wait_s`."""
-    held = await world.get()
-    await world.clock.advance(age_h * 3600)
-    assert timedelta(seconds=least_s) < await longest_wait(world, held) <= timedelta(seconds=most_s)
+    """After half of its life up to half an hour; in the last quarter, and once expired, up to `retry.max_wait_s`."""
+    current = await bench.get()
+    await bench.clock.advance(age_h * 3600)
+    assert timedelta(seconds=least_s) < await longest_wait(bench, current) <= timedelta(seconds=most_s)
 
 
-async def test_a_person_who_renews_early_does_not_wait_for_a_fleet(world: World) -> None:
-    """Before it is due, only somebody who asks brings a renewal."""
-    held = await world.get()
-    await world.clock.advance(5 * 3600)
-    assert await longest_wait(world, held) <= timedelta(seconds=300)
+async def test_an_early_renewal_does_not_wait_longer(bench: Bench) -> None:
+    """Before a renewal is due, only a person requests it."""
+    current = await bench.get()
+    await bench.clock.advance(5 * 3600)
+    assert await longest_wait(bench, current) <= timedelta(seconds=300)
 
 
-async def test_failures_in_a_row_are_counted_and_forgotten(world: World) -> None:
-    """They widen the waits; a token ends the row."""
-    world.aws.failure = AwsThrottled("aws", "slow down")
+async def test_consecutive_failures_are_counted(bench: Bench) -> None:
+    """They increase the waits. A token resets the count."""
+    bench.aws.failure = AwsThrottled("aws", "slow down")
     for _ in range(3):
-        await world.failure(force=True)
-    world.aws.failure = None
-    held = await world.get(force=True)
-    world.aws.failure = AwsThrottled("aws", "slow down")
-    await world.clock.advance(5)
+        await bench.failure(force=True)
+    bench.aws.failure = None
+    current = await bench.get(force=True)
+    bench.aws.failure = AwsThrottled("aws", "slow down")
+    await bench.clock.advance(5)
     with raises_problem(AwsThrottled):
-        await world.get(held)
-    failures = [fields["failures"] for _, event, fields in world.log.events if event == "token.failed"]
+        await bench.get(current)
+    failures = [fields["failures"] for _, event, fields in bench.log.events if event == "token.failed"]
     assert failures == [1, 2, 3, 1]
-    assert "token.obtained" in world.log.names()
+    assert "token.obtained" in bench.log.names()
 
 
-async def test_a_clock_that_is_off_shows_though_aws_answers(world: World) -> None:
-    """And the warning goes with the next answer."""
-    world.aws.server_time = EPOCH + timedelta(minutes=20)
-    held = await world.get()
-    assert [[p.code for p in report] for report in world.board.reports] == [["clock_skew"]]
-    assert "20 min behind" in world.board.reports[0][0].message
-    world.aws.server_time = None
-    await world.clock.advance(5)
-    await world.get(held)
-    assert world.board.reports[1] == []
+async def test_a_wrong_clock_is_reported_although_aws_answers(bench: Bench) -> None:
+    """The warning clears with the next answer that shows the right time."""
+    bench.aws.server_time = EPOCH + timedelta(minutes=20)
+    current = await bench.get()
+    assert [[p.code for p in report] for report in bench.board.reports] == [["clock_skew"]]
+    assert "20 min behind" in bench.board.reports[0][0].message
+    bench.aws.server_time = None
+    await bench.clock.advance(5)
+    await bench.get(current)
+    assert bench.board.reports[1] == []
 
 
-async def test_other_aws_settings_ask_anew(world: World) -> None:
-    """After a reload with another profile the old profile's token is nobody's."""
-    old = await world.get()
-    world.settings = replace(world.settings, aws=AwsSettings(profile="other"))
-    assert await world.get() != old
+async def test_changed_aws_settings_discard_the_token(bench: Bench) -> None:
+    """After a reload with another profile, the token of the old profile is not used."""
+    old = await bench.get()
+    bench.settings = replace(bench.settings, aws=AwsSettings(profile="other"))
+    assert await bench.get() != old
 
 
-async def test_who_failed_may_come_when_it_works_again(world: World) -> None:
-    """All who share the identity hear of its first token after a failure; other settings free them too."""
-    assert not world.credentials.may_work(IDENTITY)
-    world.aws.failure = AwsUnreachable("aws", "x")
-    await world.failure()
-    assert not world.credentials.may_work(IDENTITY)
-    world.settings = replace(world.settings, aws=AwsSettings(profile="other"))
-    assert world.credentials.may_work(IDENTITY)
-    await world.failure()
-    assert not world.credentials.may_work(IDENTITY)
-    world.aws.failure = None
-    await world.get(force=True)
-    assert world.news == [True]
+async def test_registries_that_failed_may_retry_after_the_first_token(bench: Bench) -> None:
+    """`on_token` reports the first token after a failure. Changed settings allow a retry too."""
+    assert not bench.credentials.may_work(IDENTITY)
+    bench.aws.failure = AwsUnreachable("aws", "x")
+    await bench.failure()
+    assert not bench.credentials.may_work(IDENTITY)
+    bench.settings = replace(bench.settings, aws=AwsSettings(profile="other"))
+    assert bench.credentials.may_work(IDENTITY)
+    await bench.failure()
+    assert not bench.credentials.may_work(IDENTITY)
+    bench.aws.failure = None
+    await bench.get(force=True)
+    assert bench.notified == [True]
 
 
-async def test_identities_no_longer_used_are_forgotten(world: World) -> None:
-    """Their tokens leave the memory."""
-    old = await world.get()
-    world.credentials.retain([])
-    assert await world.get() != old
-    world.credentials.retain([IDENTITY])
-    await world.get()
-    assert len(world.aws.asked) == 2
+async def test_tokens_of_unused_identities_are_forgotten(bench: Bench) -> None:
+    """They do not stay in memory."""
+    old = await bench.get()
+    bench.credentials.retain([])
+    assert await bench.get() != old
+    bench.credentials.retain([IDENTITY])
+    await bench.get()
+    assert len(bench.aws.requests) == 2
 
 
-async def test_no_token_reaches_the_log(world: World) -> None:
-    """Only who, where, when."""
-    await world.get()
-    assert "token-1" not in repr(world.log.events)
+async def test_no_token_is_logged(bench: Bench) -> None:
+    """Only the identity, the region and the times are."""
+    await bench.get()
+    assert "token-1" not in repr(bench.log.events)

@@ -1,6 +1,6 @@
-"""Every docker CLI that this machine has logs in to the demo's registries, and its errors are understood.
+"""Every docker CLI on this machine logs in to the demo's registries, and the agent understands its errors.
 
-The set-up fetches those of other Debian releases; docs/docker-versions.md lists what differs.
+The set-up fetches the CLIs of other Debian releases. docs/docker-versions.md lists the differences.
 """
 
 import asyncio
@@ -45,14 +45,14 @@ FAULTS: Final[Mapping[str, Fault]] = {
 
 
 def clis() -> list[Path]:
-    """Those of PATH; of each release, even if it is not there; and of sid, if it is."""
+    """The CLIs on PATH, those of each release (even if missing), and that of sid if it is there."""
     found = [(Path(directory) / "docker").resolve() for directory in os.get_exec_path()]
     fetched = [FETCHED / release / "docker" for release in (*RELEASES, "sid")]
     return [path for path in dict.fromkeys((*found, *fetched)) if path.exists() or path.parent.name in RELEASES]
 
 
 class NoToken(TokenAuth):
-    """Its token server answers with half of a document."""
+    """A registry whose token server answers with half of a document."""
 
     async def own_answer(self, request: web.BaseRequest) -> web.Response | None:
         if request.path == "/token":
@@ -61,7 +61,7 @@ class NoToken(TokenAuth):
 
 
 class Site:
-    """Registries on one address, logins to them with one docker CLI, and what the logins ended with."""
+    """Registries on one address. One docker CLI logs in to them, and the outcomes are returned."""
 
     def __init__(
         self, docker: Path, directory: Path, address: str, authority: Authority, stack: AsyncExitStack
@@ -77,18 +77,17 @@ class Site:
     async def login(
         self, password: str, auth: Auth | None = None, fault: Fault | None = None, *, up: bool = True
     ) -> tuple[str, int]:
-        """The warning code, or "logged in", and how often a password was sent."""
+        """Log in. Returns the warning code, or "logged in", and how often a password was sent."""
         registry = PretendRegistry(auth or BasicAuth(USERS))
         registry.fault = fault
-        door = await self._stack.enter_async_context(Listener(registry.handle, host=self._address, tls=self._tls))
+        listener = await self._stack.enter_async_context(Listener(registry.handle, host=self._address, tls=self._tls))
         if not up:
-            await door.down()
-        secret = {"name": "team", "hostname": door.address, "username": "robot", "password": password}
+            await listener.down()
+        secret = {"name": "team", "hostname": listener.address, "username": "robot", "password": password}
         try:
             await self._docker_login.log_in(plan(secret).logins[0], Credential("robot", Sensitive(password)))
         except ProblemError as error:
-            problem = error.problem
-            return problem.code, registry.wrong.total()
+            return error.problem.code, registry.wrong.total()
         return "logged in", registry.logins.total()
 
 
@@ -97,7 +96,7 @@ class Site:
 async def test_logins_and_their_errors(
     docker: Path, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Right and wrong passwords, HTTP errors and refused connections; each password is sent once."""
+    """Right and wrong passwords, HTTP errors, refused connections. Each password is sent only once."""
     if docker.is_relative_to(FETCHED):
         prepared(DOCKER_CLIS)
     environment = {"PATH": os.environ["PATH"]}

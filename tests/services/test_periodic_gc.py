@@ -1,4 +1,4 @@
-"""Memory that only the collector frees."""
+"""Regular runs of the garbage collector."""
 
 import asyncio
 from contextlib import suppress
@@ -7,8 +7,8 @@ from agent.services.periodic_gc import PeriodicGc
 from tests.fakes import FakeClock
 
 
-async def test_the_collector_comes_by_every_ten_minutes() -> None:
-    """Not more often: all that the agent does at rest is counted in wake-ups."""
+async def test_the_collector_runs_every_ten_minutes() -> None:
+    """Not more often, because each run wakes an idle agent."""
     clock, collected = FakeClock(), []
     task = asyncio.create_task(PeriodicGc(clock, lambda: collected.append(clock.monotonic())).run())
     await clock.advance(1800)

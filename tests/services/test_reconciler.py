@@ -1,4 +1,4 @@
-"""Logins in the agent's care: with the real file, real helpers, a real state directory, and a clock that stands."""
+"""The reconciler, with a real file, real helpers, a real state directory, and a clock that moves only on request."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ THEIRS = Entry("you", Sensitive("theirs"))
 
 @dataclass
 class Agent:
-    """One start of the agent, as far as stored logins go."""
+    """One start of the agent, limited to stored logins."""
 
     reconciler: ConfigReconciler
     board: Board
@@ -46,7 +46,7 @@ class Agent:
     state_file: StateFile
 
     def written(self) -> tuple[int, ...]:
-        """Other after every write; not `stat` as it is: its time of access moves when the file is read."""
+        """A value that changes with every write. It leaves out the access time, which changes when the file is read."""
         found = self.file.stat()
         return found.st_ino, found.st_size, found.st_mode, found.st_mtime_ns, found.st_ctime_ns
 
@@ -63,17 +63,17 @@ class Agent:
         return dict(self.document()["auths"])
 
     def write(self, document: dict[str, Any]) -> None:
-        """As somebody else writes it."""
+        """Write the file like another program does."""
         temporary = self.file.with_name("theirs")
         temporary.write_text(json.dumps(document))
         temporary.rename(self.file)
 
-    async def keep(self, entry: Entry = OURS, registry: Registry = GHCR, *, take_over: bool = False) -> AppliedLogin:
+    async def apply(self, entry: Entry = OURS, registry: Registry = GHCR, *, take_over: bool = False) -> AppliedLogin:
         return await self.reconciler.apply(registry, entry, expires_at=EPOCH + timedelta(hours=12), take_over=take_over)
 
 
 class Machine:
-    """An environment in which the agent is started, and started again."""
+    """An environment in which the agent can be started several times."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -109,12 +109,12 @@ class Machine:
         return Agent(reconciler, board, clock, log, self.file, state_file)
 
     async def second_start(self) -> Agent:
-        """An agent that is not the very first, and knows of no login."""
-        await self.start().keep(registry=Registry("before.example"))
+        """Start an agent that is not the very first one, and knows no login."""
+        await self.start().apply(registry=Registry("before.example"))
         return self.start()
 
 
-@pytest.fixture(params=[False, True], ids=["everyone looks", "the watcher turns"])
+@pytest.fixture(params=[False, True], ids=["without a watcher", "with a watcher"])
 def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Machine:
     machine = Machine(tmp_path)
     machine.watcher_alive = request.param
@@ -122,7 +122,7 @@ def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Machine:
 
 
 def listing_helper(machine: Machine, *servers: str) -> Path:
-    """A helper that works and can list, with a login that somebody made for each of the servers."""
+    """A working helper that can list, with a login of a person for each of the servers."""
     store = good_helper(machine.bin, "good")
     program = machine.bin / "docker-credential-good"
     listing = "elif action == 'list':\n    print(json.dumps({key: logins[key]['Username'] for key in logins}))\n"
@@ -132,7 +132,7 @@ def listing_helper(machine: Machine, *servers: str) -> Path:
 
 
 def fill(store: Path, *servers: str, login: Entry = THEIRS) -> None:
-    """As somebody logs in to them."""
+    """Add logins like a person does."""
     fields = {"Username": login.username, "Secret": login.secret.reveal()}
     logins = {server: {"ServerURL": server, **fields} for server in servers}
     store.write_text(json.dumps(kept(store) | logins))
@@ -140,18 +140,18 @@ def fill(store: Path, *servers: str, login: Entry = THEIRS) -> None:
 
 @contextlib.asynccontextmanager
 async def watching(agent: Agent) -> AsyncIterator[Callable[[Callable[[], object]], Any]]:
-    """While the watch runs; gives a function that lets its polls go by until something is so."""
+    """Run the reconciler. Yields a function that advances the clock until a condition holds."""
     task = asyncio.create_task(agent.reconciler.run())
 
     async def until(condition: Callable[[], object]) -> float:
-        begun = agent.clock.monotonic()
+        started = agent.clock.monotonic()
         async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 if agent.clock.waiting:
                     await agent.clock.advance(0.5)
                 await asyncio.sleep(0.01)
                 task.done() and task.result()
-        return agent.clock.monotonic() - begun
+        return agent.clock.monotonic() - started
 
     try:
         yield until
@@ -161,67 +161,71 @@ async def watching(agent: Agent) -> AsyncIterator[Callable[[Callable[[], object]
             await task
 
 
-async def test_a_login_goes_into_the_file(machine: Machine) -> None:
+async def test_a_login_is_stored_in_the_file(machine: Machine) -> None:
     agent = machine.start()
-    assert await agent.keep() == AppliedLogin("config.json", (), ours=True)
+    assert await agent.apply() == AppliedLogin("config.json", (), ours=True)
     assert agent.auths() == {"ghcr.io": encode_entry(OURS)}
     assert agent.warnings() == {}
 
 
-async def test_docker_hub_gets_its_real_key(machine: Machine) -> None:
+async def test_docker_hub_is_stored_under_its_real_key(machine: Machine) -> None:
     agent = machine.start()
-    await agent.keep(registry=parse_hostname("docker.io"))
+    await agent.apply(registry=parse_hostname("docker.io"))
     assert list(agent.auths()) == ["https://index.docker.io/v1/"]
 
 
-async def test_parallel_logins_are_all_kept(machine: Machine) -> None:
-    """In the file, in a helper whose store is as unlocked as many, and both at once."""
+async def test_concurrent_logins_are_all_stored(machine: Machine) -> None:
+    """In the file, and in a helper that writes its store without a lock, as many do."""
     store = good_helper(machine.bin, "good")
     machine.write({"auths": {}, "credHelpers": {f"h{number}.example": "good" for number in range(8)}})
     agent = machine.start()
     names = [*(f"r{number}.example" for number in range(20)), *(f"h{number}.example" for number in range(8))]
-    outcomes = await asyncio.gather(*(agent.keep(registry=Registry(name)) for name in names))
+    outcomes = await asyncio.gather(*(agent.apply(registry=Registry(name)) for name in names))
     assert all(outcome.ours and not outcome.problems for outcome in outcomes)
     assert set(agent.auths()) == set(names)
     assert set(kept(store)) == {name for name in names if name.startswith("h")}
 
 
-async def test_the_same_login_again_writes_nothing(machine: Machine) -> None:
+async def test_the_same_login_is_not_written_again(machine: Machine) -> None:
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     before = agent.written()
-    await agent.keep()
+    await agent.apply()
     assert agent.written() == before
 
 
-async def test_the_first_start_replaces_what_the_image_brought(machine: Machine) -> None:
-    """Also for a secret that comes days later, but only what is still the image's."""
-    brought = {"ghcr.io": encode_entry(THEIRS), "quay.io": encode_entry(THEIRS), "late.example": encode_entry(THEIRS)}
-    machine.write({"auths": brought})
+async def test_logins_from_the_image_are_replaced(machine: Machine) -> None:
+    """Also for a secret that arrives later, but only if the login is still the one from the image."""
+    preexisting = {
+        "ghcr.io": encode_entry(THEIRS),
+        "quay.io": encode_entry(THEIRS),
+        "late.example": encode_entry(THEIRS),
+    }
+    machine.write({"auths": preexisting})
     first = machine.start()
-    assert (await first.keep()).ours
+    assert (await first.apply()).ours
     later = machine.start()
     later.write({"auths": {**first.auths(), "quay.io": encode_entry(NEWER)}})
-    assert (await later.keep(registry=Registry("late.example"))).ours
-    assert not (await later.keep(registry=Registry("quay.io"))).ours
+    assert (await later.apply(registry=Registry("late.example"))).ours
+    assert not (await later.apply(registry=Registry("quay.io"))).ours
 
 
-async def test_the_images_login_made_again_is_a_persons(machine: Machine) -> None:
+async def test_an_image_login_that_appears_again_is_a_persons(machine: Machine) -> None:
     machine.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
-    await machine.start().keep()
+    await machine.start().apply()
     machine.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
-    assert not (await machine.start().keep()).ours
+    assert not (await machine.start().apply()).ours
 
 
-async def test_a_persons_login_stays_until_it_is_taken_over(machine: Machine) -> None:
+async def test_a_persons_login_stays_until_take_over(machine: Machine) -> None:
     agent = await machine.second_start()
     agent.write({"auths": {**agent.auths(), "ghcr.io": encode_entry(THEIRS)}})
-    outcome = await agent.keep()
+    outcome = await agent.apply()
     assert not outcome.ours
     assert agent.auths()["ghcr.io"] == encode_entry(THEIRS)
-    assert "somebody else put into config.json" in agent.warnings()["login_overridden"]
+    assert "config.json has one that the agent did not store" in agent.warnings()["login_overridden"]
     assert "registry-agent renew ghcr.io" in agent.hint("login_overridden")
-    outcome = await agent.keep(take_over=True)
+    outcome = await agent.apply(take_over=True)
     assert outcome == AppliedLogin("config.json", (), ours=True)
     assert agent.auths()["ghcr.io"] == encode_entry(OURS)
     assert agent.warnings() == {}
@@ -230,51 +234,51 @@ async def test_a_persons_login_stays_until_it_is_taken_over(machine: Machine) ->
 async def test_a_login_under_an_old_key_is_a_persons_too(machine: Machine) -> None:
     agent = await machine.second_start()
     agent.write({"auths": {"https://ghcr.io/v2/": encode_entry(THEIRS)}})
-    assert not (await agent.keep()).ours
+    assert not (await agent.apply()).ours
     assert list(agent.auths()) == ["https://ghcr.io/v2/"]
 
 
-async def test_our_own_login_is_renewed_after_a_restart(machine: Machine) -> None:
-    """The state directory knows it by its hash."""
-    await machine.start().keep()
+async def test_our_login_is_renewed_after_a_restart(machine: Machine) -> None:
+    """The state directory holds its hash."""
+    await machine.start().apply()
     agent = machine.start()
-    assert (await agent.keep(NEWER)).ours
+    assert (await agent.apply(NEWER)).ours
     assert agent.auths()["ghcr.io"] == encode_entry(NEWER)
 
 
 @pytest.mark.parametrize("there", [OURS, NEWER])
-async def test_our_own_login_is_known_after_a_write_that_did_not_end(machine: Machine, there: Entry) -> None:
-    """Noted before it is written: whichever of the two is there is ours."""
-    await machine.start().keep()
+async def test_our_login_is_known_after_an_interrupted_write(machine: Machine, there: Entry) -> None:
+    """Both logins are recorded before the write, so either of them counts as ours."""
+    await machine.start().apply()
     machine.file.unlink()
     machine.file.symlink_to("missing/config.json")
     with raises_problem(ConfigUnwritable):
-        await machine.start().keep(NEWER)
+        await machine.start().apply(NEWER)
     machine.file.unlink()
     machine.write({"auths": {"ghcr.io": encode_entry(there)}})
-    assert (await machine.start().keep(Entry("me", Sensitive("third")))).ours
+    assert (await machine.start().apply(Entry("me", Sensitive("third")))).ours
 
 
-async def test_after_a_damaged_state_everything_is_a_persons(machine: Machine) -> None:
-    await machine.start().keep()
+async def test_without_a_readable_state_every_login_is_a_persons(machine: Machine) -> None:
+    await machine.start().apply()
     (machine.directory / "state/state.json").write_text("{")
     agent = machine.start()
-    assert not (await agent.keep(NEWER)).ours
-    assert (await agent.keep(OURS)).ours, "what equals ours is ours"
+    assert not (await agent.apply(NEWER)).ours
+    assert (await agent.apply(OURS)).ours, "a login that equals the desired one is ours"
 
 
-async def test_a_broken_file_is_reported_about_the_registry_and_left(machine: Machine) -> None:
+async def test_an_invalid_file_is_reported_and_not_changed(machine: Machine) -> None:
     machine.file.write_text("{")
     with raises_problem(ConfigInvalid, match=r"config\.json is not valid") as caught:
-        await machine.start().keep()
+        await machine.start().apply()
     assert caught.value.subject == "ghcr.io"
     assert machine.file.read_text() == "{"
 
 
-async def test_a_login_is_released_only_while_it_is_ours(machine: Machine) -> None:
+async def test_a_login_is_removed_only_if_it_is_ours(machine: Machine) -> None:
     agent = machine.start()
-    await agent.keep()
-    await agent.keep(registry=Registry("quay.io"))
+    await agent.apply()
+    await agent.apply(registry=Registry("quay.io"))
     agent.write({"auths": {**agent.auths(), "quay.io": encode_entry(THEIRS)}, "x": 1})
     assert await machine.start().reconciler.remove(GHCR)
     assert not await agent.reconciler.remove(Registry("quay.io"))
@@ -283,9 +287,9 @@ async def test_a_login_is_released_only_while_it_is_ours(machine: Machine) -> No
     assert "quay.io" not in agent.state_file.entries()
 
 
-async def test_a_release_that_fails_can_be_tried_again(machine: Machine) -> None:
+async def test_a_failed_removal_can_be_repeated(machine: Machine) -> None:
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     text = agent.file.read_text()
     agent.file.write_text("{")
     with raises_problem(ConfigInvalid) as caught:
@@ -299,14 +303,14 @@ async def test_a_release_that_fails_can_be_tried_again(machine: Machine) -> None
 # Credential helpers
 
 
-async def test_a_login_goes_into_the_helper_with_a_marker_in_the_file(machine: Machine) -> None:
-    """The exact registry's helper before the general one; the plain login that we had in the file goes."""
+async def test_a_login_is_stored_in_the_helper_with_a_marker_in_the_file(machine: Machine) -> None:
+    """The registry's own helper comes before the general one. The plain login in the file is removed."""
     general, exact = good_helper(machine.bin, "general"), good_helper(machine.bin, "exact")
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     agent.write({**agent.document(), "credsStore": "general", "credHelpers": {"ghcr.io": "exact"}})
-    assert await agent.keep() == AppliedLogin("exact", (), ours=True)
-    assert await agent.keep(registry=Registry("quay.io")) == AppliedLogin("general", (), ours=True)
+    assert await agent.apply() == AppliedLogin("exact", (), ours=True)
+    assert await agent.apply(registry=Registry("quay.io")) == AppliedLogin("general", (), ours=True)
     assert agent.auths() == {"ghcr.io": {}, "quay.io": {}}
     assert list(kept(exact)) == ["ghcr.io"]
     assert list(kept(general)) == ["quay.io"]
@@ -315,22 +319,22 @@ async def test_a_login_goes_into_the_helper_with_a_marker_in_the_file(machine: M
     assert agent.auths() == {"quay.io": {}}
 
 
-async def test_a_persons_login_in_a_helper_stays_but_for_the_first_start(machine: Machine) -> None:
+async def test_a_persons_login_in_a_helper_stays_after_the_first_start(machine: Machine) -> None:
     store = listing_helper(machine, "ghcr.io")
     machine.write({"credsStore": "good"})
     first = machine.start()
-    assert (await first.keep()).ours
+    assert (await first.apply()).ours
     fill(store, "ghcr.io")
     agent = machine.start()
-    assert not (await agent.keep()).ours
+    assert not (await agent.apply()).ours
     assert "docker-credential-good" in agent.warnings()["login_overridden"]
     assert kept(store)["ghcr.io"]["Secret"] == "theirs"
-    assert (await agent.keep(take_over=True)).ours
+    assert (await agent.apply(take_over=True)).ours
     assert kept(store)["ghcr.io"]["Secret"] == "s3cret"
 
 
-async def test_what_the_image_brought_in_a_helper_is_seen_when_the_agent_begins(machine: Machine) -> None:
-    """A secret may come for it later, also after a restart; what is made there since is a person's."""
+async def test_image_logins_in_a_helper_are_recorded_at_the_first_start(machine: Machine) -> None:
+    """A secret may arrive for them later, even after a restart. Logins that are added later are a person's."""
     store = listing_helper(machine, "ghcr.io", "quay.io", "https://index.docker.io/v1/")
     machine.write({"credsStore": "good"})
     first = machine.start()
@@ -338,19 +342,19 @@ async def test_what_the_image_brought_in_a_helper_is_seen_when_the_agent_begins(
         await first.reconciler.note_preexisting([])
         assert len(first.state_file.preexisting or {}) == 3
         fill(store, "ghcr.io", "quay.io", "https://index.docker.io/v1/", "new.example")
-        assert not (await first.keep(registry=Registry("new.example"))).ours
+        assert not (await first.apply(registry=Registry("new.example"))).ours
         assert set(first.warnings()) == {"login_overridden"}
-        assert (await first.keep()).ours
+        assert (await first.apply()).ours
     await first.state_file.flush()
     second = machine.start()
-    assert (await second.keep(registry=parse_hostname("docker.io"))).ours
+    assert (await second.apply(registry=parse_hostname("docker.io"))).ours
     fill(store, "quay.io", login=NEWER)
-    assert not (await second.keep(registry=Registry("quay.io"))).ours
+    assert not (await second.apply(registry=Registry("quay.io"))).ours
 
 
 @pytest.mark.parametrize("listing", ["exit 1", "echo not json", "echo '[1]'", "exec sleep 1000"])
-async def test_a_helper_without_a_list_is_asked_for_what_is_known(machine: Machine, listing: str) -> None:
-    """By Docker's marker, or in `credHelpers`, and for what there are secrets at first; the rest stays a person's."""
+async def test_a_helper_that_cannot_list_is_asked_for_known_keys(machine: Machine, listing: str) -> None:
+    """Keys with Docker's marker, in `credHelpers`, and of the first secrets. All other logins stay a person's."""
     store = good_helper(machine.bin, "plain")
     program = machine.bin / "docker-credential-plain"
     program.rename(machine.bin / "works")
@@ -363,30 +367,30 @@ async def test_a_helper_without_a_list_is_asked_for_what_is_known(machine: Machi
         await agent.reconciler.note_preexisting([Registry("planned.example")])
         fill(store, "made.example")
         names = ("ghcr.io", "quay.io", "planned.example", "made.example")
-        assert [(await agent.keep(registry=Registry(name))).ours for name in names] == [True, True, True, False]
+        assert [(await agent.apply(registry=Registry(name))).ours for name in names] == [True, True, True, False]
 
 
-async def test_the_first_look_into_a_helper_that_hangs_keeps_no_other_login_waiting(machine: Machine) -> None:
-    """And it is asked once only, although two wait for its answer."""
+async def test_a_helper_that_hangs_at_the_first_start_delays_no_other_login(machine: Machine) -> None:
+    """It is asked only once, although two callers wait for its answer."""
     script(machine.bin, "hung", f"#!/bin/sh\n[ $1 = list ] && echo >>{machine.bin}/asked && sleep 1000\nexit 1\n")
     listing_helper(machine, "quay.io")
     machine.write({"credHelpers": {"ghcr.io": "hung", "quay.io": "good"}})
     agent = machine.start(helper_deadline_s=2.5)
     async with watching(agent):
-        looking = asyncio.create_task(agent.reconciler.note_preexisting([]))
-        hanging = asyncio.create_task(agent.keep())
-        assert (await agent.keep(registry=Registry("quay.io"))).ours
-        assert (await agent.keep(registry=Registry("file.example"))).ours
+        recording = asyncio.create_task(agent.reconciler.note_preexisting([]))
+        hanging = asyncio.create_task(agent.apply())
+        assert (await agent.apply(registry=Registry("quay.io"))).ours
+        assert (await agent.apply(registry=Registry("file.example"))).ours
         with raises_problem(CredentialStoreFailed):
             await hanging
         with raises_problem(CredentialStoreFailed):
-            await agent.keep()
-        await looking
+            await agent.apply()
+        await recording
     assert (machine.bin / "asked").read_text() == "\n"
 
 
-async def test_who_logs_in_during_the_first_look_is_not_overwritten(machine: Machine) -> None:
-    """The look may take seconds, and the login that is to be kept waits for its end."""
+async def test_a_login_made_during_the_first_check_is_not_overwritten(machine: Machine) -> None:
+    """The check may take seconds, and the desired login waits for it to end."""
     store = good_helper(machine.bin, "good")
     program = machine.bin / "docker-credential-good"
     login = json.dumps({"ghcr.io": {"Username": "you", "Secret": "theirs"}})
@@ -395,38 +399,36 @@ async def test_who_logs_in_during_the_first_look_is_not_overwritten(machine: Mac
     )
     machine.write({"credsStore": "good"})
     agent = machine.start()
-    assert not (await agent.keep()).ours
+    assert not (await agent.apply()).ours
     assert kept(store)["ghcr.io"]["Username"] == "you"
 
 
-async def test_a_keychain_is_not_asked_for_what_no_registry_is_called(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor for hundreds of registries: each answer is a program that runs."""
+async def test_a_keychain_is_asked_only_for_registries(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only for some of hundreds of them, because each answer runs a program."""
     monkeypatch.setattr("agent.services.credential_store._NOTE_HELPER_S", PATIENCE_S)
     many = [f"r{number}.example" for number in range(200)]
     listing_helper(machine, "https://github.com", "GHCR.IO", "index.docker.io", "a b", "", "\ud800", *many)
     machine.write({"credsStore": "good"})
     agent = machine.start()
-    assert (await agent.keep(registry=Registry("r0.example"))).ours
-    brought = agent.state_file.preexisting or {}
-    assert list(brought) == [f"good {name}" for name in many[1:50]]
+    assert (await agent.apply(registry=Registry("r0.example"))).ours
+    preexisting = agent.state_file.preexisting or {}
+    assert list(preexisting) == [f"good {name}" for name in many[1:50]]
 
 
-async def test_a_helper_that_is_named_later_brings_nothing(machine: Machine) -> None:
-    """What it has when the agent meets it may be a person's."""
+async def test_logins_in_a_helper_that_is_configured_later_are_a_persons(machine: Machine) -> None:
+    """The agent cannot know whether they came with the image."""
     store = listing_helper(machine)
     agent = machine.start()
-    await agent.keep(registry=Registry("other.example"))
+    await agent.apply(registry=Registry("other.example"))
     agent.write({**agent.document(), "credsStore": "good"})
     fill(store, "ghcr.io")
-    assert not (await agent.keep()).ours
+    assert not (await agent.apply()).ours
 
 
-async def test_a_file_that_cannot_be_written_does_not_matter_to_a_helper(
+async def test_a_helper_works_although_the_file_cannot_be_written(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Docker finds a helper's login without the marker."""
+    """Docker finds the login in a helper without the marker."""
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -434,7 +436,7 @@ async def test_a_file_that_cannot_be_written_does_not_matter_to_a_helper(
     monkeypatch.setattr("agent.edge.docker_config.replace_version", full)
     store = good_helper(machine.bin, "good")
     machine.write({"credsStore": "good"})
-    assert (await machine.start().keep()).ours
+    assert (await machine.start().apply()).ours
     assert list(kept(store)) == ["ghcr.io"]
 
 
@@ -449,26 +451,24 @@ async def test_a_file_that_cannot_be_written_does_not_matter_to_a_helper(
         ),
         (
             "#!/bin/sh\n[ $1 = store ] && exit 0\necho credentials not found in native keychain; exit 1\n",
-            "said that it stored, but has no login",
+            "reported success, but has no login",
         ),
         ("#!/bin/sh\necho gibberish\n", "something that is not a login"),
     ],
     ids=["missing", "hanging", "cannot store", "lying", "garbage"],
 )
-async def test_a_helper_that_fails_is_an_error_about_the_registry(
-    machine: Machine, text: str | None, message: str
-) -> None:
+async def test_a_failing_helper_is_reported_for_the_registry(machine: Machine, text: str | None, message: str) -> None:
     machine.write({"credHelpers": {"ghcr.io": "bad"}})
     if text is not None:
         script(machine.bin, "bad", text)
     with raises_problem(CredentialStoreFailed, match=message) as caught:
-        await machine.start(helper_deadline_s=2.5).keep()
+        await machine.start(helper_deadline_s=2.5).apply()
     assert caught.value.subject == "ghcr.io"
     assert "docker-credential-bad" in caught.value.message
 
 
-async def test_a_helper_that_cannot_store_and_has_a_login_overrides_ours(machine: Machine) -> None:
-    """As amazon-ecr-credential-helper, which computes its answers."""
+async def test_a_read_only_helper_with_another_login_overrides_ours(machine: Machine) -> None:
+    """Like amazon-ecr-credential-helper, which computes its answers."""
     script(
         machine.bin,
         "computed",
@@ -476,37 +476,37 @@ async def test_a_helper_that_cannot_store_and_has_a_login_overrides_ours(machine
     )
     machine.write({"credHelpers": {"ghcr.io": "computed"}})
     agent = machine.start()
-    outcome = await agent.keep()
+    outcome = await agent.apply()
     assert (outcome.ours, outcome.stored_in) == (False, "computed")
     assert set(agent.warnings()) == {"credential_store_failed", "login_overridden"}
 
 
-async def test_a_helper_that_cannot_store_and_has_an_older_one_of_ours_overrides_nothing(machine: Machine) -> None:
-    """Nobody else put it there; but where a person did, taking it over does not make it ours."""
+async def test_a_read_only_helper_with_our_older_login_overrides_nothing(machine: Machine) -> None:
+    """The agent stored that login itself. A person's login does override ours, even after take_over."""
     good_helper(machine.bin, "good")
     machine.write({"credsStore": "good"})
     agent = await machine.second_start()
-    assert (await agent.keep()).ours
+    assert (await agent.apply()).ours
     script(machine.bin, "good", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('me', 's3cret')}' && exit\nexit 1\n")
-    assert not (await agent.keep(NEWER)).ours
+    assert not (await agent.apply(NEWER)).ours
     assert set(agent.warnings()) == {"credential_store_failed"}
     script(machine.bin, "good", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('you', 'theirs')}' && exit\nexit 1\n")
-    assert not (await agent.keep(NEWER, take_over=True)).ours
+    assert not (await agent.apply(NEWER, take_over=True)).ours
     assert set(agent.warnings()) == {"credential_store_failed", "login_overridden"}
 
 
-async def test_a_helper_that_lies_about_a_login_overrides_ours(machine: Machine) -> None:
-    """It takes ours without a word and goes on to give another: whoever asked for ours learns that it is not there."""
+async def test_a_helper_that_ignores_our_login_overrides_ours(machine: Machine) -> None:
+    """It reports success, and continues to return another login."""
     script(machine.bin, "stuck", f"#!/bin/sh\n[ $1 = get ] && echo '{answer('you', 'theirs')}'\nexit 0\n")
     machine.write({"credsStore": "stuck"})
     agent = machine.start()
-    assert not (await agent.keep(take_over=True)).ours
+    assert not (await agent.apply(take_over=True)).ours
     assert "docker-credential-stuck" in agent.warnings()["login_overridden"]
-    assert "gives another login" in agent.warnings()["credential_store_failed"]
+    assert "returns another login" in agent.warnings()["credential_store_failed"]
 
 
-async def test_a_helper_that_alters_what_it_is_given_cannot_store(machine: Machine) -> None:
-    """Nobody logged in there. It is not stored again unasked, since somebody may have, just then."""
+async def test_a_helper_that_changes_our_login_is_a_failed_store(machine: Machine) -> None:
+    """The agent does not store it again by itself, because a person may have logged in at the same moment."""
     store = good_helper(machine.bin, "good")
     program = machine.bin / "docker-credential-good"
     honest = program.read_text()
@@ -514,54 +514,54 @@ async def test_a_helper_that_alters_what_it_is_given_cannot_store(machine: Machi
     machine.write({"credsStore": "good"})
     agent = machine.start()
     for take_over in (False, True, False):
-        outcome = await agent.keep(take_over=take_over)
+        outcome = await agent.apply(take_over=take_over)
         assert (outcome.ours, [problem.code for problem in outcome.problems]) == (False, ["credential_store_failed"])
     assert "registry-agent renew ghcr.io" in agent.hint("credential_store_failed")
     program.write_text(honest)
-    assert not (await agent.keep()).ours
+    assert not (await agent.apply()).ours
     assert kept(store)["ghcr.io"]["Username"] == "mallory"
-    assert (await agent.keep(take_over=True)).ours
+    assert (await agent.apply(take_over=True)).ours
     assert agent.warnings() == {}
     fill(store, "ghcr.io", login=Entry("mallory", OURS.secret))
-    await agent.keep()
-    assert set(agent.warnings()) == {"login_overridden"}, "what it altered is gone, so the same again is a person's"
+    await agent.apply()
+    assert set(agent.warnings()) == {"login_overridden"}, "the same login again is a person's"
 
 
-# What is used before Docker's stores
+# What Docker and podman use before Docker's stores
 
 
 async def test_docker_auth_config_overrides_ours(machine: Machine) -> None:
-    """Ours is stored all the same; the same login there, or a value that Docker cannot read, is no override."""
+    """Ours is stored anyway. The same login in the variable, or an invalid value, is no override."""
     machine.auth_config = json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS), "quay.io": encode_entry(OURS)}})
     agent = machine.start()
-    assert (await agent.keep()).ours
+    assert (await agent.apply()).ours
     assert "DOCKER_AUTH_CONFIG" in agent.warnings()["login_overridden"]
-    assert not (await agent.keep(registry=Registry("quay.io"))).problems
+    assert not (await agent.apply(registry=Registry("quay.io"))).problems
     machine.auth_config = "{"
-    assert not (await machine.start().keep()).problems
+    assert not (await machine.start().apply()).problems
 
 
-async def test_podmans_own_login_overrides_ours_for_podman(machine: Machine) -> None:
+async def test_podmans_login_overrides_ours_for_podman(machine: Machine) -> None:
     machine.podman.write_text(json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS)}}))
     second = machine.directory / ".config/containers/auth.json"
     second.parent.mkdir(parents=True)
     second.write_text(json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS), "quay.io/org": encode_entry(THEIRS)}}))
     agent = machine.start()
-    assert (await agent.keep()).ours
+    assert (await agent.apply()).ours
     message = agent.warnings()["login_overridden"]
     assert str(machine.podman) in message
-    assert str(second) not in message, "podman does not get that far"
-    outcome = await agent.keep(registry=Registry("quay.io"))
+    assert str(second) not in message, "podman does not read the second file"
+    outcome = await agent.apply(registry=Registry("quay.io"))
     assert "quay.io/org" in outcome.problems[0].message
 
 
-# The watch
+# Changes while the agent runs
 
 
-async def test_a_login_that_vanished_is_back_within_five_seconds(machine: Machine) -> None:
-    """And said for ten minutes, once."""
+async def test_a_removed_login_is_restored_within_five_seconds(machine: Machine) -> None:
+    """It is logged once, and shown for ten minutes."""
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     async with watching(agent) as until:
         agent.write({"auths": {"their.example": {}}, "x": 1})
         assert await until(agent.warnings) < 5
@@ -573,19 +573,19 @@ async def test_a_login_that_vanished_is_back_within_five_seconds(machine: Machin
     assert agent.log.names().count("login.restored") == 1
 
 
-async def test_a_file_that_is_removed_again_and_again_comes_back_each_time(machine: Machine) -> None:
-    """Gone, put back and gone between two looks, it looks as if nothing had changed."""
+async def test_a_file_that_is_removed_repeatedly_is_restored_each_time(machine: Machine) -> None:
+    """If it is removed, restored and removed between two checks, it looks unchanged."""
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     async with watching(agent) as until:
         for _ in range(4):
             agent.file.unlink()
             assert await until(agent.file.exists) < 5
 
 
-async def test_a_login_that_somebody_changes_is_theirs_until_it_goes(machine: Machine) -> None:
+async def test_a_replaced_login_is_a_persons_until_it_is_removed(machine: Machine) -> None:
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     async with watching(agent) as until:
         agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
         assert await until(lambda: "login_overridden" in agent.warnings()) < 5
@@ -595,9 +595,9 @@ async def test_a_login_that_somebody_changes_is_theirs_until_it_goes(machine: Ma
         assert agent.auths() == {"ghcr.io": encode_entry(OURS)}
 
 
-async def test_a_file_that_breaks_is_reported_and_mended_by_itself(machine: Machine) -> None:
+async def test_an_invalid_file_is_reported_until_it_is_fixed(machine: Machine) -> None:
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     async with watching(agent) as until:
         agent.file.write_text("{")
         await until(lambda: "config_invalid" in agent.warnings())
@@ -607,7 +607,7 @@ async def test_a_file_that_breaks_is_reported_and_mended_by_itself(machine: Mach
 
 async def test_podmans_files_are_watched(machine: Machine) -> None:
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     async with watching(agent) as until:
         machine.podman.write_text(json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS)}}))
         await until(lambda: "login_overridden" in agent.warnings())
@@ -615,10 +615,10 @@ async def test_podmans_files_are_watched(machine: Machine) -> None:
         await until(lambda: not agent.warnings())
 
 
-async def test_nothing_is_done_while_nothing_changes(machine: Machine) -> None:
-    """No write, no report: neither the file nor the board moves."""
+async def test_nothing_is_written_while_nothing_changes(machine: Machine) -> None:
+    """There is no write, no report and no log event."""
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     async with watching(agent) as until:
         await until(lambda: agent.clock.monotonic() > 10)
         before = (agent.written(), agent.board.snapshot.revision, agent.log.events[:])
@@ -626,12 +626,12 @@ async def test_nothing_is_done_while_nothing_changes(machine: Machine) -> None:
         assert (agent.written(), agent.board.snapshot.revision, agent.log.events[:]) == before
 
 
-async def test_docker_logout_from_a_helper_is_made_good(machine: Machine) -> None:
-    """It erases the helper's login and the marker."""
+async def test_docker_logout_from_a_helper_is_reverted(machine: Machine) -> None:
+    """`docker logout` erases the login in the helper and the marker in the file."""
     store = good_helper(machine.bin, "good")
     machine.write({"credsStore": "good"})
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     async with watching(agent) as until:
         await until(lambda: agent.clock.monotonic() > 5)
         store.unlink()
@@ -642,22 +642,22 @@ async def test_docker_logout_from_a_helper_is_made_good(machine: Machine) -> Non
 
 
 async def test_a_persons_login_through_a_helper_is_noticed(machine: Machine) -> None:
-    """It leaves no trace in the file, so the helper is asked now and then."""
+    """The file does not change, so the helper is asked regularly."""
     store = good_helper(machine.bin, "good")
     machine.write({"credsStore": "good"})
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     store.write_text(json.dumps({"ghcr.io": {"Username": "you", "Secret": "theirs"}}))
     async with watching(agent) as until:
         assert await until(lambda: "login_overridden" in agent.warnings()) < 310
 
 
-async def test_a_helper_that_hangs_keeps_no_other_login_waiting(machine: Machine) -> None:
+async def test_a_helper_that_hangs_delays_no_other_login(machine: Machine) -> None:
     good_helper(machine.bin, "slow")
     machine.write({"credHelpers": {"slow.example": "slow"}})
     agent = machine.start(helper_deadline_s=30)
-    await agent.keep(registry=Registry("slow.example"))
-    await agent.keep()
+    await agent.apply(registry=Registry("slow.example"))
+    await agent.apply()
     script(machine.bin, "slow", "#!/bin/sh\nsleep 1000\n")
     async with watching(agent) as until:
         agent.write({"credHelpers": {"slow.example": "slow"}})
@@ -665,11 +665,11 @@ async def test_a_helper_that_hangs_keeps_no_other_login_waiting(machine: Machine
             assert await until(lambda: "ghcr.io" in agent.document().get("auths", {})) < 5
 
 
-async def test_what_is_released_or_expired_is_not_put_back(machine: Machine) -> None:
-    """A stale login is worse than none."""
+async def test_removed_and_expired_logins_are_not_restored(machine: Machine) -> None:
+    """An expired login is worse than none."""
     agent = machine.start()
-    await agent.keep()
-    await agent.keep(registry=Registry("quay.io"))
+    await agent.apply()
+    await agent.apply(registry=Registry("quay.io"))
     await agent.reconciler.remove(GHCR)
     agent.clock.jump(timedelta(hours=13).total_seconds())
     async with watching(agent) as until:
@@ -678,27 +678,27 @@ async def test_what_is_released_or_expired_is_not_put_back(machine: Machine) -> 
         assert agent.auths() == {}
 
 
-async def test_what_docker_holds_is_ours_while_it_is_what_was_written(machine: Machine) -> None:
-    """In the file or in a helper; a person's login there, or none at all, is not."""
+async def test_holds_is_true_only_while_docker_has_our_login(machine: Machine) -> None:
+    """In the file or in a helper. It is false for a person's login, and without any."""
     agent = machine.start()
     assert not await agent.reconciler.holds(GHCR)
-    await agent.keep()
+    await agent.apply()
     assert await machine.start().reconciler.holds(GHCR)
     agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
     assert not await machine.start().reconciler.holds(GHCR)
     good_helper(machine.bin, "good")
     agent.write({"auths": {}, "credsStore": "good"})
     assert not await machine.start().reconciler.holds(GHCR)
-    await agent.keep()
+    await agent.apply()
     assert await machine.start().reconciler.holds(GHCR)
 
 
-async def test_a_failed_check_is_tried_again(machine: Machine) -> None:
-    """A disk with room again, or a helper that is installed, changes no file that is watched."""
+async def test_a_failed_check_is_repeated(machine: Machine) -> None:
+    """Free disk space, or a newly installed helper, changes no watched file."""
     good_helper(machine.bin, "late")
     machine.write({"credsStore": "late"})
     agent = machine.start()
-    await agent.keep()
+    await agent.apply()
     away = machine.bin / "away"
     (machine.bin / "docker-credential-late").rename(away)
     async with watching(agent) as until:

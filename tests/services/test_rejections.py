@@ -1,4 +1,4 @@
-"""A refusal outlives the agent, for the very secret that was refused."""
+"""A refusal is remembered across restarts, for exactly the secret that was refused."""
 
 import json
 from dataclasses import replace
@@ -18,8 +18,8 @@ from tests.fakes import EPOCH
 from tests.services.login_fakes import ECR, native, plan
 
 
-async def test_a_refusal_is_there_after_a_restart(tmp_path: Path) -> None:
-    """Code, message, hint and moment come back; nothing of the secret is on the disk."""
+async def test_a_refusal_survives_a_restart(tmp_path: Path) -> None:
+    """Code, message, hint and time are restored. Nothing of the secret is stored on disk."""
     config = tmp_path / "docker"
     state_file = StateFile(tmp_path / "state", config)
     secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "hunter2-secret"}
@@ -29,9 +29,9 @@ async def test_a_refusal_is_there_after_a_restart(tmp_path: Path) -> None:
     await state_file.flush()
 
     again = Rejections(StateFile(tmp_path / "state", config), lambda: EPOCH)
-    held = again.active(login)
-    assert held is not None
-    problem, not_before = held
+    active = again.active(login)
+    assert active is not None
+    problem, not_before = active
     assert (problem.code, problem.message, problem.hint, problem.retry_class) == (
         "login_rejected",
         "it said no",
@@ -48,24 +48,24 @@ async def test_a_refusal_is_there_after_a_restart(tmp_path: Path) -> None:
     assert again.active(login) is None
 
 
-async def test_what_was_only_put_off_is_no_refusal_after_a_restart(tmp_path: Path) -> None:
-    """It is tried again soon once its time has come. A state of before, which did not tell, held rejections alone."""
+async def test_a_rate_limit_is_not_a_refusal_after_a_restart(tmp_path: Path) -> None:
+    """It is retried soon after its wait has ended. State files of older versions hold only refusals, without a pace."""
     state_file = StateFile(tmp_path, tmp_path)
     rejections = Rejections(state_file, lambda: EPOCH)
     rejections.record(native(), RegistryRateLimited(ECR, "slow down"), EPOCH + timedelta(minutes=30))
     await state_file.flush()
     file = tmp_path / "state.json"
     state = json.loads(file.read_text())
-    assert pace_after_a_restart(tmp_path) is RetryClass.SOON
+    assert retry_class_after_a_restart(tmp_path) is RetryClass.SOON
     del state["rejections"][ECR]["pace"]
     file.write_text(json.dumps(state))
-    assert pace_after_a_restart(tmp_path) is RetryClass.REJECTED
+    assert retry_class_after_a_restart(tmp_path) is RetryClass.REJECTED
 
 
-def pace_after_a_restart(state: Path) -> RetryClass:
-    held = Rejections(StateFile(state, state), lambda: EPOCH).active(native())
-    assert held is not None
-    return held[0].retry_class
+def retry_class_after_a_restart(state: Path) -> RetryClass:
+    active = Rejections(StateFile(state, state), lambda: EPOCH).active(native())
+    assert active is not None
+    return active[0].retry_class
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def pace_after_a_restart(state: Path) -> RetryClass:
         ({}, "AWS_WEB_IDENTITY_TOKEN_FILE"),
     ],
 )
-async def test_another_identity_of_the_chain_is_free_to_try(
+async def test_a_changed_identity_of_the_aws_chain_is_tried_at_once(
     tmp_path: Path, setting: dict[str, Any], variable: str | None
 ) -> None:
-    """Settings that are read again, or an environment at the next start, may name somebody whom AWS never refused."""
+    """Reloaded settings, or a changed environment at the next start, may select an identity that AWS never refused."""
     settings, environ = AwsSettings(identity_token_command=("gp",)), {"AWS_PROFILE": "first"}
     state_file, login = StateFile(tmp_path / "state", tmp_path / "docker"), native()
     rejections = Rejections(state_file, lambda: EPOCH, chain=lambda: chain_inputs(settings, environ))

@@ -1,4 +1,4 @@
-"""When the status is pushed, and what a failing push does not do."""
+"""When the status is pushed, and what happens when a push fails."""
 
 import asyncio
 import itertools
@@ -33,12 +33,12 @@ class Encoder:
 
 @dataclass
 class Receiver:
-    """Takes documents; refuses as many as it is told to."""
+    """Accepts documents, after it has refused as many as `refusals`."""
 
     clock: FakeClock
     refusals: float = 0
     tried_at: list[float] = field(default_factory=list)
-    taken: list[dict[str, Any]] = field(default_factory=list)
+    accepted: list[dict[str, Any]] = field(default_factory=list)
 
     async def send(self, url: str, token_file: Path | None, document: bytes) -> None:
         assert token_file is None
@@ -46,7 +46,7 @@ class Receiver:
         if self.refusals > 0:
             self.refusals -= 1
             raise ProblemError(ReportFailed(url, "no"))
-        self.taken.append(json.loads(document))
+        self.accepted.append(json.loads(document))
 
 
 @dataclass
@@ -79,18 +79,18 @@ async def pushing(settings: Settings = ON, refusals: float = 0) -> AsyncIterator
         await asyncio.wait([running])
 
 
-async def test_one_at_once_at_each_change_and_each_interval() -> None:
-    """The first when it starts, one at a change, then one each interval."""
+async def test_pushes_at_the_start_at_each_change_and_at_each_interval() -> None:
+    """One at the start, one at a change, then one per interval."""
     async with pushing() as rig:
         await rig.clock.advance(10)
         rig.board.set_phase(Phase.RUNNING)
         await rig.clock.advance(100)
         assert rig.receiver.tried_at == [0, 10, 70]
-        assert [document["phase"] for document in rig.receiver.taken] == ["starting", "running", "running"]
+        assert [document["phase"] for document in rig.receiver.accepted] == ["starting", "running", "running"]
 
 
-async def test_at_most_one_a_second_and_the_newest() -> None:
-    """A burst of changes goes out as one document, the last."""
+async def test_pushes_at_most_once_a_second() -> None:
+    """Of a burst of changes, only the last document is sent."""
     async with pushing() as rig:
         for number in range(20):
             rig.board.report("a", [LoginRejected(str(number), "no")])
@@ -100,20 +100,20 @@ async def test_at_most_one_a_second_and_the_newest() -> None:
         times = rig.receiver.tried_at
         assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= 1
         assert len(times) <= 4
-        assert rig.receiver.taken[-1] == {"phase": "running", "warnings": ["login_rejected"]}
+        assert rig.receiver.accepted[-1] == {"phase": "running", "warnings": ["login_rejected"]}
 
 
 async def test_a_failure_is_a_notice_until_the_next_success() -> None:
-    """It is retried, shown meanwhile, and the other side hears once more when it is mended."""
+    """It is shown while it is retried. After it works again, the receiver gets the status without the notice."""
     async with pushing(refusals=3) as rig:
         assert rig.codes == ["report_failed"]
         await rig.clock.advance(8 + 16 + 32)
         assert rig.codes == []
-        assert [document["warnings"] for document in rig.receiver.taken] == [["report_failed"], []]
+        assert [document["warnings"] for document in rig.receiver.accepted] == [["report_failed"], []]
 
 
-async def test_a_failing_push_is_not_its_own_cause() -> None:
-    """However long it fails: only the retries' own pace, though each failure changes the board."""
+async def test_a_failed_push_does_not_trigger_another_push() -> None:
+    """Each failure changes the board, but pushes follow only the waits between retries."""
     async with pushing(refusals=float("inf")) as rig:
         await rig.clock.advance(3600)
         tries = len(rig.receiver.tried_at)
@@ -124,21 +124,21 @@ async def test_a_failing_push_is_not_its_own_cause() -> None:
         assert len(rig.receiver.tried_at) == tries
 
 
-async def test_who_comes_back_after_long_hears_within_the_interval() -> None:
-    """The waits after failures never grow past `report.interval_s`, so neither does what the other side misses."""
+async def test_a_receiver_that_recovers_gets_the_status_within_the_interval() -> None:
+    """The waits after failures never grow beyond `report.interval_s`."""
     async with pushing(refusals=float("inf")) as rig:
         await rig.clock.advance(3600)
         waits = [later - earlier for earlier, later in itertools.pairwise(rig.receiver.tried_at)]
-        assert max(waits) <= 60 + 1e-6  # what floats make of it
+        assert max(waits) <= 60 + 1e-6  # floating-point error
         rig.receiver.refusals = 0
         rig.board.set_phase(Phase.RUNNING)
         await rig.clock.advance(61)
-        assert rig.receiver.taken
-        assert rig.receiver.taken[0]["phase"] == "running"
+        assert rig.receiver.accepted
+        assert rig.receiver.accepted[0]["phase"] == "running"
 
 
 async def test_a_flapping_receiver_is_not_hammered() -> None:
-    """One that refuses every other push gets the interval's pushes and their follow-ups, no storm."""
+    """A receiver that refuses every second push gets one push per interval and its follow-up, not more."""
     async with pushing() as rig:
         await rig.clock.advance(1)
         for _ in range(60):
@@ -147,8 +147,8 @@ async def test_a_flapping_receiver_is_not_hammered() -> None:
         assert len(rig.receiver.tried_at) < 60
 
 
-async def test_new_settings_count_at_once() -> None:
-    """No URL: nothing is sent and nothing complained of; a URL given later, or taken away, works without a restart."""
+async def test_new_settings_apply_at_once() -> None:
+    """Without a URL, nothing is sent and nothing reported. A URL can be added or removed without a restart."""
     async with pushing(Settings()) as rig:
         await rig.clock.advance(100)
         assert rig.receiver.tried_at == []

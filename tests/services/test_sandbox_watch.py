@@ -1,4 +1,4 @@
-"""When the agent has itself started anew."""
+"""The agent stops when its sandbox is lost, so systemd restarts it."""
 
 import asyncio
 from contextlib import suppress
@@ -18,15 +18,15 @@ class FakeSandbox:
         return self.lost
 
 
-async def test_a_lost_sandbox_is_told_once() -> None:
-    """It asks every two seconds; the one who is told ends the agent."""
-    sandbox, clock, log, told = FakeSandbox(), FakeClock(), FakeLog(), asyncio.Event()
-    task = asyncio.create_task(SandboxWatch(sandbox, clock, NoFileWatcher(), log, told.set).run())
+async def test_a_lost_sandbox_is_reported_once() -> None:
+    """It checks every two seconds. The callback stops the agent."""
+    sandbox, clock, log, reported = FakeSandbox(), FakeClock(), FakeLog(), asyncio.Event()
+    task = asyncio.create_task(SandboxWatch(sandbox, clock, NoFileWatcher(), log, reported.set).run())
     while not clock.waiting:  # noqa: ASYNC110 - the look is in a thread
         await asyncio.sleep(0)
     sandbox.lost = True
     await clock.advance(2)
-    await told.wait()
+    await reported.wait()
     assert log.events == [("info", "sandbox.lost", {"directory": "/home/ada/.docker"})]
     task.cancel()
     with suppress(asyncio.CancelledError):

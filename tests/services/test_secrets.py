@@ -1,4 +1,4 @@
-"""All sources together: what they give, when it is noticed, and what a source that fails keeps."""
+"""All sources together: what they return, when a change is noticed, and what a source that fails keeps."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from tests.rig.waiting import PATIENCE_S
 
 URL = "https://secrets.example.com/"
 LONGER_THAN_A_READING_S = 1.0
-"""Only a directory that hangs is not waited for."""
+"""A working directory is read within this time. Only a directory that hangs takes longer."""
 
 
 def item(name: str, **fields: object) -> dict[str, object]:
@@ -33,7 +33,7 @@ def item(name: str, **fields: object) -> dict[str, object]:
 
 
 class FakeAddress:
-    """Answers what it is told to; None is silence."""
+    """Returns `answer`. None means that it never answers."""
 
     def __init__(self) -> None:
         self.answer: str | SecretsUnavailable | None = '{"secrets": []}'
@@ -51,15 +51,15 @@ class FakeAddress:
 
 
 class Record:
-    """Board, scrubber and consumer in one, in the order in which they are told."""
+    """Board, scrubber and consumer in one, to record the order of their calls."""
 
     def __init__(self) -> None:
         self.open: dict[str, list[tuple[str, str]]] = {}
         self.reports = 0
         self.protected: set[str] = set()
-        self.told: list[list[str]] = []
+        self.published: list[list[str]] = []
         self.complete: list[bool] = []
-        self.sound: list[bool] = []
+        self.ok: list[bool] = []
         self.order: list[str] = []
 
     def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
@@ -73,9 +73,9 @@ class Record:
 
     def on_change(self, found: SecretSet) -> None:
         self.order.append("change")
-        self.told.append([secret.name for secret in found.secrets])
+        self.published.append([secret.name for secret in found.secrets])
         self.complete.append(found.complete)
-        self.sound.append(found.all_sources_ok)
+        self.ok.append(found.all_sources_ok)
 
     @property
     def codes(self) -> list[str]:
@@ -83,7 +83,7 @@ class Record:
 
 
 class Bench:
-    """The service on a real directory, with a clock that stands still until it is told."""
+    """The service on a real directory, with a clock that moves only on request."""
 
     def __init__(self, directory: Path, **settings: object) -> None:
         self.directory = directory
@@ -129,9 +129,9 @@ class Bench:
             await task
 
     async def quiet(self) -> None:
-        """Until both loops wait for the clock (the readings happen in threads)."""
+        """Wait until both loops wait for the clock. Directories are read in threads."""
         async with asyncio.timeout(PATIENCE_S):
-            while self.clock.waiting < 2:  # noqa: ASYNC110 - the fake clock counts who waits, and rings no bell
+            while self.clock.waiting < 2:  # noqa: ASYNC110 - the fake clock counts its waiters, but sets no event
                 await asyncio.sleep(0.001)
 
     async def pass_seconds(self, seconds: int) -> None:
@@ -142,21 +142,21 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """On a busy machine a directory that is well takes longer than the agent would wait for it."""
+    """On a busy machine, a working directory can take longer than the agent would wait."""
     monkeypatch.setattr(secret_sources, "_PATIENCE_S", PATIENCE_S)
     return Bench(tmp_path)
 
 
-async def test_the_first_reading_is_told_even_when_it_is_empty(bench: Bench) -> None:
-    """Nobody waits for secrets that do not come."""
+async def test_the_first_result_is_published_even_if_it_is_empty(bench: Bench) -> None:
+    """Otherwise the agent would wait for secrets that never come."""
     async with bench.running():
-        assert bench.record.told == [[]]
+        assert bench.record.published == [[]]
         await bench.pass_seconds(5)
-        assert bench.record.told == [[]]
+        assert bench.record.published == [[]]
 
 
 async def test_all_sources_are_merged(bench: Bench, tmp_path: Path) -> None:
-    """Directories, systemd's credentials, the environment, the address."""
+    """Directories, systemd's credentials, the environment and `secrets.url`."""
     bench.credentials = tmp_path / "credentials"
     bench.credentials.mkdir()
     (bench.credentials / "a.json").write_text(json.dumps(item("from-systemd")))
@@ -165,23 +165,23 @@ async def test_all_sources_are_merged(bench: Bench, tmp_path: Path) -> None:
     bench.address.answer = json.dumps({"secrets": [item("from-url")]})
     bench.settings = replace(bench.settings, secrets=replace(bench.settings.secrets, url=URL))
     async with bench.running():
-        assert [sorted(names) for names in bench.record.told] == [
+        assert [sorted(names) for names in bench.record.published] == [
             ["from-file", "from-systemd", "from-url", "from-variable"]
         ]
 
 
-async def test_a_change_is_told_within_two_seconds_and_only_once(bench: Bench) -> None:
-    """A new file, new content, a file that went."""
+async def test_a_change_is_published_within_two_seconds_and_once(bench: Bench) -> None:
+    """A new file, new content, a removed file."""
     async with bench.running():
         bench.write("a.json", item("one"))
         await bench.pass_seconds(2)
-        assert bench.record.told == [[], ["one"]]
+        assert bench.record.published == [[], ["one"]]
         bench.write("a.json", item("one", password="another password"))
         await bench.pass_seconds(2)
-        assert bench.record.told == [[], ["one"], ["one"]]
+        assert bench.record.published == [[], ["one"], ["one"]]
         (bench.directory / "a.json").unlink()
         await bench.pass_seconds(4)
-        assert bench.record.told == [[], ["one"], ["one"], []]
+        assert bench.record.published == [[], ["one"], ["one"], []]
     changes = [fields for _, event, fields in bench.log.events if event == "secrets.changed"]
     subject = f"{bench.directory}/a.json#one"
     assert changes == [
@@ -192,7 +192,7 @@ async def test_a_change_is_told_within_two_seconds_and_only_once(bench: Bench) -
 
 
 class CountingFiles:
-    """The real directory, and how often its files were opened; may be told to lie about what changed."""
+    """The real directory, and how often its files were read. `blind` hides all changes."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -210,7 +210,7 @@ class CountingFiles:
 
 
 async def test_an_unchanged_directory_is_not_read_again(bench: Bench) -> None:
-    """Once more after each change, then it is only looked at; a wake-up reads it."""
+    """It is read once more after each change, then only its signature is checked. `wake` reads it again."""
     bench.files = files = CountingFiles()
     async with bench.running():
         await bench.pass_seconds(10)
@@ -222,47 +222,47 @@ async def test_an_unchanged_directory_is_not_read_again(bench: Bench) -> None:
 
 
 async def test_a_second_write_in_the_same_tick_is_not_missed(bench: Bench) -> None:
-    """Where the file system's clock is too coarse to tell the two apart."""
+    """The file system's clock may be too coarse to distinguish the two writes."""
     bench.files = files = CountingFiles()
     files.blind = True
     bench.write("a.json", item("one"))
     async with bench.running():
         bench.write("a.json", item("two"))
         await bench.pass_seconds(1)
-        assert bench.record.told == [["one"], ["two"]]
+        assert bench.record.published == [["one"], ["two"]]
 
 
-async def test_a_half_written_file_logs_nobody_out(bench: Bench) -> None:
-    """It is told as bad, keeps what it gave, and the fault is told once."""
+async def test_a_half_written_file_keeps_its_last_secrets(bench: Bench) -> None:
+    """It is reported once as invalid, and its last secrets stay in use."""
     bench.write("a.json", item("one"))
     bench.write("b.json", item("two"))
     async with bench.running():
         bench.write("a.json", '{"name": "o')
         await bench.pass_seconds(5)
-        assert bench.record.told == [["one", "two"]]
+        assert bench.record.published == [["one", "two"]]
         assert bench.record.codes == ["secret_invalid"]
         assert bench.record.reports == 1
         bench.write("a.json", item("new"))
         await bench.pass_seconds(2)
-        assert bench.record.told == [["one", "two"], ["new", "two"]]
+        assert bench.record.published == [["one", "two"], ["new", "two"]]
         assert bench.record.codes == []
 
 
-async def test_a_directory_that_cannot_be_listed_keeps_what_it_gave(bench: Bench, tmp_path: Path) -> None:
-    """Told once as unavailable; gone altogether, it is empty."""
+async def test_a_directory_that_cannot_be_listed_keeps_its_secrets(bench: Bench, tmp_path: Path) -> None:
+    """It is reported once as unavailable. A directory that does not exist is empty."""
     bench.directory = tmp_path / "secrets"
     bench.directory.mkdir()
     bench.settings = Settings(secrets=SecretsSettings(directories=(bench.directory,)))
     bench.write("a.json", item("one"))
     async with bench.running():
         bench.directory.rename(tmp_path / "aside")
-        bench.directory.write_text("a file in its place")
+        bench.directory.write_text("a file instead of the directory")
         await bench.pass_seconds(3)
-        assert (bench.record.told, bench.record.codes) == ([["one"]], ["secrets_unavailable"])
+        assert (bench.record.published, bench.record.codes) == ([["one"]], ["secrets_unavailable"])
         assert bench.record.reports == 1
         bench.directory.unlink()
         await bench.pass_seconds(1)
-        assert (bench.record.told, bench.record.codes) == ([["one"], []], [])
+        assert (bench.record.published, bench.record.codes) == ([["one"], []], [])
 
 
 class HangingFiles(CountingFiles):
@@ -279,10 +279,10 @@ class HangingFiles(CountingFiles):
         return super().signature(directory)
 
 
-async def test_a_file_system_that_hangs_is_asked_once_and_delays_no_other(
+async def test_a_file_system_that_hangs_is_read_once_and_delays_no_other(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are used at once, also at the start and when they change; told as unavailable, it is taken again."""
+    """The others are used at once, at the start and after changes. It is reported, and used again once it answers."""
     monkeypatch.setattr(secret_sources, "_PATIENCE_S", LONGER_THAN_A_READING_S)
     bench.files = files = HangingFiles()
     files.hanging = tmp_path / "nfs"
@@ -290,17 +290,17 @@ async def test_a_file_system_that_hangs_is_asked_once_and_delays_no_other(
     bench.write("a.json", item("one"))
     try:
         async with bench.running():
-            assert (bench.record.told, bench.record.complete) == ([["one"]], [False])
+            assert (bench.record.published, bench.record.complete) == ([["one"]], [False])
             bench.write("a.json", item("two"))
             await bench.pass_seconds(1)
-            assert (bench.record.told, bench.record.complete) == ([["one"], ["two"]], [False, False])
+            assert (bench.record.published, bench.record.complete) == ([["one"], ["two"]], [False, False])
             assert bench.record.codes == []
             monkeypatch.setattr(secret_sources, "_DEADLINE_S", 0)
             await bench.pass_seconds(1)
             assert (bench.record.complete[-1], bench.record.codes) == (True, ["secrets_unavailable"])
             bench.write("a.json", item("three"))
             await bench.pass_seconds(1)
-            assert bench.record.told[-1] == ["three"]
+            assert bench.record.published[-1] == ["three"]
             asked, files.hanging = files.hung, None
             files.go_on.set()
             await bench.pass_seconds(2)
@@ -309,10 +309,10 @@ async def test_a_file_system_that_hangs_is_asked_once_and_delays_no_other(
         files.go_on.set()
 
 
-async def test_new_directories_that_hang_take_nothing_away(
+async def test_new_directories_that_hang_remove_no_secrets(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a reload the former ones stay until the new ones have answered."""
+    """After a reload, the old directories stay until the new ones have answered."""
     monkeypatch.setattr(secret_sources, "_PATIENCE_S", LONGER_THAN_A_READING_S)
     bench.files = files = HangingFiles()
     files.hanging = tmp_path / "nfs"
@@ -324,16 +324,16 @@ async def test_new_directories_that_hang_take_nothing_away(
             bench.settings = Settings(secrets=SecretsSettings(directories=(files.hanging,)))
             bench.secrets.wake()
             await bench.pass_seconds(2)
-            assert bench.record.told[-1] == ["one"]
+            assert bench.record.published[-1] == ["one"]
             files.go_on.set()
             await bench.pass_seconds(2)
-            assert bench.record.told[-1] == ["two"]
+            assert bench.record.published[-1] == ["two"]
     finally:
         files.go_on.set()
 
 
 class FailingFiles(CountingFiles):
-    """There is nothing to see of what makes reading fail."""
+    """Reading fails twice, although nothing in the directory changes."""
 
     def read(self, directory: Path) -> Mapping[str, ParseResult]:
         self.reads += 1
@@ -342,8 +342,8 @@ class FailingFiles(CountingFiles):
         return secret_files.read(directory)
 
 
-async def test_what_failed_is_read_again_although_nothing_changes(bench: Bench) -> None:
-    """Also where somebody else looks whether anything does."""
+async def test_a_failed_reading_is_repeated_although_nothing_changes(bench: Bench) -> None:
+    """Also with a working file watcher."""
     bench.files, bench.watcher = FailingFiles(), ClockedFileWatcher(bench.clock)
     bench.write("a.json", item("one"))
     async with bench.running():
@@ -351,7 +351,7 @@ async def test_what_failed_is_read_again_although_nothing_changes(bench: Bench) 
         async with asyncio.timeout(PATIENCE_S):
             while bench.record.codes:
                 await bench.pass_seconds(1)
-        assert bench.record.told[-1] == ["one"]
+        assert bench.record.published[-1] == ["one"]
 
 
 class BrokenFiles(CountingFiles):
@@ -359,18 +359,18 @@ class BrokenFiles(CountingFiles):
         raise RuntimeError(f"hunter2 {directory}")
 
 
-async def test_a_fault_of_our_own_does_not_end_the_agent(bench: Bench) -> None:
-    """It is told by its kind alone, since its words might quote a file."""
+async def test_a_bug_does_not_end_the_agent(bench: Bench) -> None:
+    """Only the type of the error is reported, because its text might quote a file."""
     bench.files = BrokenFiles()
     async with bench.running():
-        assert bench.record.told == [[]]
+        assert bench.record.published == [[]]
         ((_, message),) = next(iter(bench.record.open.values()))
         assert "RuntimeError" in message
         assert "hunter2" not in message
 
 
-async def test_values_are_protected_before_anybody_is_told(bench: Bench) -> None:
-    """Passwords and session tokens, before the first report and the first change; the former ones for one more."""
+async def test_secrets_are_masked_before_they_are_published(bench: Bench) -> None:
+    """Passwords and session tokens are masked first. Replaced ones stay masked until the next change."""
     bench.write("a.json", [item("one", session_token="token-1"), {"name": "bad"}])
     async with bench.running():
         assert bench.record.order == ["protect", "report", "change"]
@@ -384,17 +384,17 @@ async def test_values_are_protected_before_anybody_is_told(bench: Bench) -> None
 
 
 async def test_the_environment_can_be_turned_off(bench: Bench) -> None:
-    """Its faults go with it."""
+    """Its problems clear too."""
     bench.environment = read_environment({"REGISTRY_AGENT_SECRETS": json.dumps([item("one"), 7])})
     async with bench.running():
-        assert (bench.record.told, bench.record.codes) == ([["one"]], ["secret_invalid"])
+        assert (bench.record.published, bench.record.codes) == ([["one"]], ["secret_invalid"])
         bench.settings = Settings(secrets=replace(bench.settings.secrets, environment=False))
         await bench.pass_seconds(1)
-        assert (bench.record.told, bench.record.codes) == ([["one"], []], [])
+        assert (bench.record.published, bench.record.codes) == ([["one"], []], [])
 
 
-async def test_other_directories_after_a_reload(bench: Bench, tmp_path: Path) -> None:
-    """What a directory gave goes with it, and so do its faults."""
+async def test_a_reload_replaces_the_directories(bench: Bench, tmp_path: Path) -> None:
+    """The secrets and the problems of an old directory disappear."""
     bench.write("a.json", [item("one"), 7])
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "b.json").write_text(json.dumps(item("two")))
@@ -403,7 +403,7 @@ async def test_other_directories_after_a_reload(bench: Bench, tmp_path: Path) ->
         bench.secrets.wake()
         await bench.clock.settle()
         await bench.pass_seconds(1)
-        assert (bench.record.told, bench.record.codes) == ([["one"], ["two"]], [])
+        assert (bench.record.published, bench.record.codes) == ([["one"], ["two"]], [])
 
 
 @pytest.fixture
@@ -413,19 +413,19 @@ def url_bench(tmp_path: Path) -> Bench:
     return bench
 
 
-async def test_the_address_is_polled(url_bench: Bench) -> None:
-    """Each minute, with the last ETag; what it gives anew is told."""
+async def test_the_url_is_polled(url_bench: Bench) -> None:
+    """Once a minute, with the last ETag. A new answer is published."""
     async with url_bench.running():
-        assert url_bench.record.told == [["one"]]
+        assert url_bench.record.published == [["one"]]
         await url_bench.pass_seconds(61)
         assert [etag is None for _, etag in url_bench.address.asked] == [True, False]
         url_bench.address.answer = json.dumps({"secrets": [item("two")]})
         await url_bench.pass_seconds(60)
-        assert url_bench.record.told == [["one"], ["two"]]
+        assert url_bench.record.published == [["one"], ["two"]]
 
 
-async def test_a_slow_address_delays_the_first_word_by_two_seconds_at_most(url_bench: Bench) -> None:
-    """The directories' secrets are used meanwhile."""
+async def test_a_slow_url_delays_the_first_result_by_at_most_two_seconds(url_bench: Bench) -> None:
+    """After that, the secrets from directories are used without it."""
     url_bench.write("a.json", item("from-file"))
     url_bench.address.answer = None
     task = asyncio.create_task(url_bench.build().run())
@@ -433,17 +433,17 @@ async def test_a_slow_address_delays_the_first_word_by_two_seconds_at_most(url_b
         while url_bench.clock.waiting < 1:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.001)
     await url_bench.clock.advance(1.9)
-    assert url_bench.record.told == []
+    assert url_bench.record.published == []
     await url_bench.clock.advance(0.2)
-    assert url_bench.record.told == [["from-file"]]
+    assert url_bench.record.published == [["from-file"]]
     assert url_bench.record.complete == [False]
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
 
-async def test_an_address_that_fails_keeps_what_it_gave_and_is_asked_sooner(url_bench: Bench) -> None:
-    """Each failure counts; after the end of it the warning is gone, and the bad items' own stays."""
+async def test_a_url_that_fails_keeps_its_secrets_and_is_retried_sooner(url_bench: Bench) -> None:
+    """When it works again, its warning clears. The warning about an invalid item stays."""
     url_bench.address.answer = good = json.dumps({"secrets": [item("one"), 7]})
     async with url_bench.running():
         assert url_bench.record.codes == ["secret_invalid"]
@@ -451,31 +451,31 @@ async def test_an_address_that_fails_keeps_what_it_gave_and_is_asked_sooner(url_
         await url_bench.pass_seconds(75)
         failed = len(url_bench.address.asked) - 1
         assert failed >= 3
-        assert url_bench.record.told == [["one"]]
+        assert url_bench.record.published == [["one"]]
         assert url_bench.record.codes == ["secret_invalid", "secrets_unavailable"]
         url_bench.address.answer = good
         await url_bench.pass_seconds(61)
         assert url_bench.record.codes == ["secret_invalid"]
-        assert url_bench.record.told == [["one"]]
+        assert url_bench.record.published == [["one"]]
 
 
-async def test_a_source_that_is_whole_again_without_a_secret_is_told(url_bench: Bench) -> None:
-    """What it gave before this start has gone; a failure that passes later is no news."""
+async def test_a_source_that_recovers_without_a_secret_is_published(url_bench: Bench) -> None:
+    """Only then is it known that older secrets are gone. A later failure that ends is not published."""
     url_bench.address.answer = SecretsUnavailable(URL, "down")
     async with url_bench.running():
-        assert (url_bench.record.told, url_bench.record.sound) == ([[]], [False])
+        assert (url_bench.record.published, url_bench.record.ok) == ([[]], [False])
         url_bench.address.answer = '{"secrets": []}'
         await url_bench.pass_seconds(61)
-        assert (url_bench.record.told, url_bench.record.sound) == ([[], []], [False, True])
+        assert (url_bench.record.published, url_bench.record.ok) == ([[], []], [False, True])
         url_bench.address.answer = SecretsUnavailable(URL, "down")
         await url_bench.pass_seconds(61)
         url_bench.address.answer = '{"secrets": []}'
         await url_bench.pass_seconds(61)
-        assert url_bench.record.sound == [False, True]
+        assert url_bench.record.ok == [False, True]
 
 
-async def test_a_wake_up_asks_at_once(url_bench: Bench) -> None:
-    """Also while a failure is waited out; the old address's secrets stay until there is none, its ETag does not."""
+async def test_wake_polls_the_url_at_once(url_bench: Bench) -> None:
+    """Also during the wait after a failure. Secrets of the old URL stay until no URL is set; its ETag is not reused."""
     async with url_bench.running():
         other = "https://other.example.com/"
         url_bench.address.answer = SecretsUnavailable(other, "down")
@@ -484,18 +484,18 @@ async def test_a_wake_up_asks_at_once(url_bench: Bench) -> None:
         await url_bench.clock.settle()
         await url_bench.quiet()
         assert url_bench.address.asked[1] == (other, None)
-        assert url_bench.record.told == [["one"]]
+        assert url_bench.record.published == [["one"]]
         url_bench.settings = Settings(secrets=replace(url_bench.settings.secrets, url=None))
         url_bench.secrets.wake()
         await url_bench.clock.settle()
         await url_bench.quiet()
         assert len(url_bench.address.asked) == 2
-        assert url_bench.record.told == [["one"], []]
+        assert url_bench.record.published == [["one"], []]
         assert url_bench.record.codes == []
 
 
-async def test_one_reading_for_run_once(url_bench: Bench) -> None:
-    """Every source is asked once, failures are reported, and it returns instead of telling."""
+async def test_read_once_reads_every_source(url_bench: Bench) -> None:
+    """Each source is read once, failures are reported, and the secrets are returned instead of published."""
     url_bench.write("a.json", [item("from-file"), 7])
     found = await url_bench.build().read_once()
     assert found.complete
@@ -506,4 +506,4 @@ async def test_one_reading_for_run_once(url_bench: Bench) -> None:
     assert not found.all_sources_ok
     assert [secret.name for secret in found.secrets] == ["from-file"]
     assert url_bench.record.codes == ["secret_invalid", "secrets_unavailable"]
-    assert url_bench.record.told == []
+    assert url_bench.record.published == []

@@ -1,4 +1,4 @@
-"""The tools are looked at again and again, with real programs on PATH."""
+"""The tools are checked regularly, with real programs on PATH."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Stage:
         self.board = Board(process(), self.clock.now, FakeWarningLog())
         self.engine = DockerEngine(environ)
         cli = DockerCli(environ, tmp_path / "run")
-        self.came = 0
+        self.ready = 0
         self.probes = CountedProbes(environ, cli, self.engine)
         self.tools = ToolWatch(
             self.probes,
@@ -40,18 +40,18 @@ class Stage:
             FakeLog(),
             watcher or NoFileWatcher(),
             engine_address=self.engine.address,
-            on_docker=self._note,
+            on_docker=self._on_ready,
         )
 
     def codes(self) -> set[str]:
         return {warning.code for warning in self.board.snapshot.warnings} - {"engine_unreachable"}
 
-    def _note(self) -> None:
-        self.came += 1
+    def _on_ready(self) -> None:
+        self.ready += 1
 
     @property
     def searches(self) -> int:
-        """How many looks for the aws CLI are over, which follow those for docker."""
+        """How often the aws CLI was searched for. Each search follows one for docker."""
         return self.probes.searches
 
 
@@ -64,10 +64,10 @@ class CountedProbes(ToolProbes):
         return found
 
 
-class MissesIt(NoFileWatcher):
-    """It turns, and sees no change."""
+class MissesChanges(NoFileWatcher):
+    """A watcher that is alive, but never reports a change."""
 
-    turning = True
+    alive = True
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -81,29 +81,29 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
 
 
-async def test_a_docker_that_comes_later_is_found_and_told(stage: Stage) -> None:
-    """docker_cli_missing goes by itself, and the logins hear of it."""
+async def test_a_docker_that_is_installed_later_is_found(stage: Stage) -> None:
+    """docker_cli_missing clears by itself, and the logins start."""
     await stage.tools.look()
     assert stage.codes() == {"docker_cli_missing"}
     assert stage.tools.docker is None
     program(stage.bin / "docker", "echo Docker version 28.2.2, build e6534b4")
     await stage.tools.look()
     assert stage.codes() == set()
-    assert stage.came == 1
+    assert stage.ready == 1
     assert stage.board.snapshot.tools.docker.version == "28.2.2"
     (stage.bin / "docker").unlink()
     await stage.tools.look()
     assert stage.codes() == {"docker_cli_missing"}
 
 
-async def test_a_docker_that_was_found_gone_is_waited_for(tmp_path: Path) -> None:
-    """Even where it comes back as the same file before the watcher has missed it: within 15 s, and the logins hear."""
-    stage = Stage(tmp_path, MissesIt())
+async def test_a_docker_that_disappears_is_waited_for(tmp_path: Path) -> None:
+    """It is found within 15 s, even if the same file returns before the watcher notices that it was gone."""
+    stage = Stage(tmp_path, MissesChanges())
     docker, away = stage.bin / "docker", stage.bin / "away"
     program(docker, "echo Docker version 28.2.2, build e6534b4")
     running = asyncio.create_task(stage.tools.run())
     try:
-        await until(lambda: stage.came == 1 and stage.clock.waiting)
+        await until(lambda: stage.ready == 1 and stage.clock.waiting)
         docker.rename(away)
         searches = stage.searches
         stage.tools.lost(docker, no_docker())
@@ -114,7 +114,7 @@ async def test_a_docker_that_was_found_gone_is_waited_for(tmp_path: Path) -> Non
         away.rename(docker)
 
         def is_back() -> bool:
-            return stage.came == 2 and not stage.codes()
+            return stage.ready == 2 and not stage.codes()
 
         begun = stage.clock.monotonic()
         while not is_back() and stage.clock.monotonic() - begun < 60:
@@ -126,8 +126,8 @@ async def test_a_docker_that_was_found_gone_is_waited_for(tmp_path: Path) -> Non
         await asyncio.wait([running])
 
 
-async def test_another_broken_docker_is_told_by_its_own_path(tmp_path: Path) -> None:
-    """The warning names the one that is found now, not the one that was found first."""
+async def test_the_warning_names_the_broken_docker_that_is_found_now(tmp_path: Path) -> None:
+    """Not the one that was found first."""
     stage = Stage(tmp_path)
     program(stage.bin / "docker", "exit 1")
     await stage.tools.look()
@@ -139,8 +139,8 @@ async def test_another_broken_docker_is_told_by_its_own_path(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("text", ["exit 1", "kill -9 $$", "echo podman version 4.9", "true"])
-async def test_a_docker_that_makes_no_sense_is_told(stage: Stage, text: str) -> None:
-    """Failing, killed, another program under its name, silent: docker_cli_failed, until it is mended."""
+async def test_a_broken_docker_is_reported(stage: Stage, text: str) -> None:
+    """It fails, is killed, is another program, or prints nothing: docker_cli_failed, until it works."""
     program(stage.bin / "docker", text)
     await stage.tools.look()
     assert stage.codes() == {"docker_cli_failed"}
@@ -151,7 +151,7 @@ async def test_a_docker_that_makes_no_sense_is_told(stage: Stage, text: str) -> 
 
 
 async def test_a_missing_aws_is_a_notice_only_with_ecr_secrets(stage: Stage) -> None:
-    """Who has no ECR secret hears nothing of aws."""
+    """Without an ECR secret, a missing aws CLI is not reported."""
     program(stage.bin / "docker", "echo Docker version 28.2.2, build e6534b4")
     await stage.tools.look()
     assert stage.codes() == set()
@@ -164,24 +164,24 @@ async def test_a_missing_aws_is_a_notice_only_with_ecr_secrets(stage: Stage) -> 
     assert stage.board.snapshot.tools.aws.version == "2.9.19"
 
 
-async def test_an_engine_that_is_not_there_is_unreachable(stage: Stage) -> None:
-    """A notice: logins work without one."""
+async def test_a_missing_engine_is_unreachable(stage: Stage) -> None:
+    """It is only a notice, because logins work without an engine."""
     await stage.tools.look()
     assert stage.board.snapshot.tools.engine is Engine.UNREACHABLE
     assert "engine_unreachable" in {warning.code for warning in stage.board.snapshot.warnings}
 
 
 async def test_an_engine_that_stays_silent_is_unresponsive(tmp_path: Path) -> None:
-    """The socket accepts and nothing comes: told apart within the SDK's deadline."""
-    held: list[asyncio.StreamWriter] = []
+    """The socket accepts connections and sends nothing. This is detected within the SDK's deadline."""
+    writers: list[asyncio.StreamWriter] = []
 
     async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        held.append(writer)
+        writers.append(writer)
 
     path = tmp_path / "docker.sock"
     server = await asyncio.start_unix_server(silent, path)
     engine = DockerEngine({"DOCKER_HOST": f"unix://{path}"}, timeout_s=1)
     assert await engine.state() is Engine.UNRESPONSIVE
-    for writer in held:
+    for writer in writers:
         writer.close()
     server.close()

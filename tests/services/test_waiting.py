@@ -1,4 +1,4 @@
-"""Waiting for files to change, whether or not somebody looks for everyone."""
+"""Waiting for files to change, with and without a working file watcher."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,8 +21,8 @@ async def waiting(
         await asyncio.wait({task})
 
 
-async def test_a_change_ends_it_and_nothing_else() -> None:
-    """While the watcher turns no tick does."""
+async def test_only_a_change_ends_the_wait() -> None:
+    """While the watcher is alive, time alone does not end it."""
     clock, changed = FakeClock(), asyncio.Event()
     async with waiting(clock, ClockedFileWatcher(clock), changed) as task:
         await clock.advance(3600)
@@ -33,8 +33,8 @@ async def test_a_change_ends_it_and_nothing_else() -> None:
         assert not changed.is_set()
 
 
-async def test_a_lookout_that_hangs_is_noticed() -> None:
-    """Within five seconds everyone looks for themselves."""
+async def test_a_watcher_that_hangs_is_noticed() -> None:
+    """Within five seconds, components poll their own files."""
     clock, watcher = FakeClock(), ClockedFileWatcher(FakeClock())
     async with waiting(clock, watcher, asyncio.Event()) as task:
         watcher.alive = False
@@ -42,8 +42,8 @@ async def test_a_lookout_that_hangs_is_noticed() -> None:
         assert task.done()
 
 
-async def test_a_lookout_that_turns_again_is_no_reason_to_trust_the_last_look() -> None:
-    """What that found may have been the very fault that is over."""
+async def test_a_watcher_that_recovers_ends_the_wait_once() -> None:
+    """A change during its failure may have gone unnoticed."""
     clock, watcher = FakeClock(), ClockedFileWatcher(FakeClock())
     watcher.alive = False
     async with waiting(clock, watcher, asyncio.Event()) as task:
@@ -52,8 +52,8 @@ async def test_a_lookout_that_turns_again_is_no_reason_to_trust_the_last_look() 
         assert task.done()
 
 
-async def test_who_has_time_wakes_with_the_others() -> None:
-    """At whole multiples."""
+async def test_beats_are_shared() -> None:
+    """Loops with the same interval wake at the same time: at multiples of the interval."""
     clock = FakeClock()
     await clock.advance(13)
     assert until_next_beat(clock, 10) == 7
