@@ -77,14 +77,14 @@ async def test_it_follows_the_agent_and_tells_when_it_is_gone(chromium: Browser,
     async with watching(chromium, rig.url) as seen:
         await seen.page.clock.install()
         await seen.open("/card")
-        await seen.says("Your turn: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
+        await seen.says("Action needed: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
         assert await axe.faults(seen.page) == []
         rig.board.report("test")
         await seen.page.clock.run_for(15_000)
-        await seen.says("All is well: 2 of 7 registries logged in, 5 left alone.")
+        await seen.says("All is well: 2 of 7 registries logged in, 5 skipped.")
         await rig.server.close()
         await seen.page.clock.run_for(15_000)
-        await seen.says("The agent has stopped answering since")
+        await seen.says("The agent has not answered since")
         await rig.server.start()
 
 
@@ -107,7 +107,7 @@ async def test_with_a_token_it_only_says_so(chromium: Browser) -> None:
     async with serving() as rig, watching(chromium, rig.url) as seen:
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token("s3cret"))
         await seen.open("/card")
-        await seen.says("This agent asks for a token.")
+        await seen.says("This agent requires a token.")
         assert await seen.page.locator("input").count() == 0
         link = seen.page.get_by_role("link", name="Details")
         assert (await link.get_attribute("href"), await link.get_attribute("target")) == ("/", "_blank")

@@ -57,7 +57,7 @@ async def test_an_agent_that_dies_is_told_and_its_return_seen(chromium: Browser,
         await seen.says(f"All is well: {agent.hostname} is logged in.")
         await seen.says("the agent started", "#past")
         await asyncio.to_thread(agent.agent.end, SIGKILL)
-        await seen.says("The agent has stopped answering since")
+        await seen.says("The agent has not answered since")
         assert "last known state below" in await seen.text("#sentence")
         assert await seen.text("#count") == "Before that: 1 of 1 registries logged in."
         assert agent.hostname in await seen.text("#registries")
@@ -82,7 +82,7 @@ async def test_an_agent_that_hangs_is_told(chromium: Browser, home: Path) -> Non
             await seen.page.clock.run_for(40_000)
             assert await seen.text("#link") == "live"
             await seen.page.clock.run_for(6_000)
-            await seen.says("The agent has stopped answering since")
+            await seen.says("The agent has not answered since")
         finally:
             process.send_signal(SIGCONT)
         await seen.page.clock.run_for(30_000)
@@ -126,7 +126,7 @@ async def test_the_token_is_asked_for(chromium: Browser) -> None:
         await seen.shoot("page-token-light")
         await field.fill("guess")
         await field.press("Enter")
-        await seen.says("That is not the token.", "#wrong")
+        await seen.says("The token is wrong.", "#wrong")
         await field.fill(TOKEN)
         await seen.page.get_by_role("button", name="Show the status").click()
         await seen.says("All is well")
@@ -160,7 +160,7 @@ async def test_a_changed_token_is_asked_for_again(chromium: Browser) -> None:
             listen=f"127.0.0.1:{seen.origin.rpartition(':')[2]}", token_file=rig.status.token_file
         )
         await rig.server.start()
-        await seen.says("That is not the token.", "#wrong")
+        await seen.says("The token is wrong.", "#wrong")
         assert await seen.page.locator("#content").is_hidden()
 
 
@@ -174,7 +174,7 @@ async def test_renew_now(chromium: Browser, home: Path) -> None:
         await seen.shoot("page-renew-light")
         await button.focus()
         await seen.page.keyboard.press("Enter")
-        await seen.says(f"{agent.hostname} is renewed", "#said")
+        await seen.says(f"{agent.hostname} is renewed", "#announcement")
         assert await asyncio.to_thread(agent.attempts) == before + 1
         assert (
             await seen.page.evaluate("document.activeElement.getAttribute('aria-label')")

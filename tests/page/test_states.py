@@ -43,7 +43,7 @@ async def test_nothing_to_do(chromium: Browser, rig: Serving) -> None:
     rig.board.set_phase(Phase.RUNNING)
     async with watching(chromium, rig.url) as seen:
         await seen.open()
-        await seen.says("All is well: there are no registry secrets, so nothing to log in to.")
+        await seen.says("All is well: there are no registry secrets, so there is no registry to log in to.")
         assert await axe.faults(seen.page) == []
 
 
@@ -91,21 +91,22 @@ async def test_the_worst_day(chromium: Browser, rig: Serving) -> None:
     worst_day(rig)
     async with watching(chromium, rig.url) as seen:
         await seen.open()
-        await seen.says("Your turn: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
+        await seen.says("Action needed: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
         for hostname, words in {
             ECR: "logged in",
             "ghcr.io": "refused",
-            "registry.internal.example": "trying again",
+            "registry.internal.example": "retrying",
             "public.ecr.aws": "expired",
             "quay.io": "not tried yet",
-            "old.example.com": "left alone",
+            "old.example.com": "skipped",
         }.items():
             assert words in await seen.text(_SHOWN % hostname), hostname
         refused = await seen.text(_SHOWN % "ghcr.io")
         assert "What to do: update the secret's user name or password" in refused
-        assert "Tries again in 28 min" in refused or "Tries again in 29 min" in refused
+        assert "Next attempt in 28 min" in refused or "Next attempt in 29 min" in refused
         groups = await seen.page.locator("#warnings h2").all_inner_texts()
-        assert [group.split("\n")[0].split(" whoever")[0] for group in groups][:2] == ["Your turn", "An admin's turn"]
+        titles = [group.split("\n")[0].split(" by an admin")[0] for group in groups]
+        assert titles[:2] == ["Action needed", "Admin action needed"]
         assert await seen.page.locator("#warnings li").count() == 6
         assert await seen.page.locator("#notices li").count() == 2
         first = await seen.page.locator(".registry h3").all_inner_texts()
@@ -118,7 +119,7 @@ async def test_what_is_being_retried_is_nobodys_turn(chromium: Browser, rig: Ser
     rig.board.report("a", [RegistryTimeout("quay.io", "quay.io did not answer in time")])
     async with watching(chromium, rig.url) as seen:
         await seen.open()
-        await seen.says("Nothing to do, the agent is trying again: quay.io did not answer in time.")
+        await seen.says("No action needed, the agent is retrying: quay.io did not answer in time.")
         assert await seen.page.locator("#verdict").get_attribute("data-tone") == "warn"
         rig.board.report("a")
         await seen.says("All is well: ghcr.io is logged in.")
@@ -137,9 +138,9 @@ async def test_a_graver_warning_is_told_as_such(chromium: Browser, rig: Serving)
         )
         await seen.says("Error: it could not be renewed", "#warnings")
         assert await seen.page.locator("#verdict").get_attribute("data-tone") == "bad"
-        await seen.says("Nothing to do, the agent is trying again: it could not be renewed.")
+        await seen.says("No action needed, the agent is retrying: it could not be renewed.")
         rig.board.report("b", [RegistryDns(ECR, "it does not resolve")])
-        await seen.says("Your turn: it does not resolve, and 1 more.")
+        await seen.says("Action needed: it does not resolve, and 1 more.")
 
 
 async def test_hostile_text_is_text(chromium: Browser, rig: Serving) -> None:
@@ -162,7 +163,7 @@ async def test_the_end_is_told(chromium: Browser, rig: Serving) -> None:
         await seen.open()
         await seen.says("All is well")
         rig.board.set_phase(Phase.STOPPING)
-        await seen.says("The agent is ending, and nobody renews the logins.")
+        await seen.says("The agent is shutting down and no longer renews the logins.")
 
 
 async def test_the_last_day(chromium: Browser, rig: Serving) -> None:
@@ -175,8 +176,8 @@ async def test_the_last_day(chromium: Browser, rig: Serving) -> None:
         told = await seen.page.locator("#past li bdi").all_inner_texts()
         assert told == [
             "ghcr.io renewed",
-            "the clock jumped ahead by 8 h, the machine slept or its clock was set",
-            "over after 20 min: quay.io did not answer in time",
+            "the clock jumped ahead by 8 h: the machine slept, or its clock was set",
+            "resolved after 20 min: quay.io did not answer in time",
             "quay.io did not answer in time",
             "ghcr.io logged in",
             "secrets changed: 2 new, 0 changed, 1 gone",
@@ -241,7 +242,7 @@ async def test_a_keyboard_is_enough(chromium: Browser, rig: Serving) -> None:
     worst_day(rig)
     async with watching(chromium, rig.url) as seen:
         await seen.open()
-        await seen.says("Your turn")
+        await seen.says("Action needed")
         await seen.page.keyboard.press("Tab")
         assert await seen.page.evaluate("document.activeElement.textContent") == "Skip to the registries"
         await seen.page.keyboard.press("Enter")
