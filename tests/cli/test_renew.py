@@ -147,7 +147,7 @@ async def test_exit_codes_for_an_unknown_registry_no_registry_and_no_agent() -> 
         rig.board.set_phase(Phase.RUNNING)
         equip(rig)
         unknown = await command("renew", "quay.io", socket=rig.socket)
-        assert (unknown.code, "no secret is known for quay.io" in unknown.err) == (2, True)
+        assert (unknown.code, "there is no secret for quay.io" in unknown.err) == (2, True)
         nothing = await command("renew", socket=rig.socket)
         assert (nothing.code, nothing.out) == (0, "there is no registry to renew\n")
         socket = rig.socket

@@ -191,7 +191,7 @@ async def test_a_renewal_that_is_refused_says_why(chromium: Browser) -> None:
         await seen.open()
         await signed_in(seen)
         await seen.page.get_by_role("button", name="Renew docker.io now").click()
-        await seen.says("Not renewed: no secret is known for docker.io", ".registry:has-text('docker.io')")
+        await seen.says("Not renewed: there is no secret for docker.io", ".registry:has-text('docker.io')")
 
 
 async def signed_in(seen: Watched) -> None:

@@ -127,7 +127,7 @@ async def test_renew_waits_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
     async with serving() as rig, rig.on_socket() as unix:
         answer = await unix.post("/v1/renew", data=b'{"hostname": "quay.io"}')
         assert answer.status == 404
-        assert "not every source of secrets has answered yet" in (await answer.json())["error"]["message"]
+        assert "not every secret source has answered yet" in (await answer.json())["error"]["message"]
 
 
 @pytest.mark.parametrize(
