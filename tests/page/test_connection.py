@@ -1,4 +1,4 @@
-"""What the page says when the agent stops answering, asks for a token, or is told to renew: with a whole agent."""
+"""The page when the agent does not answer, requires a token, or renews a login."""
 
 import asyncio
 import shutil
@@ -50,8 +50,8 @@ def start_again(target: Target) -> Agent:
     return agent
 
 
-async def test_an_agent_that_dies_is_told_and_its_return_seen(chromium: Browser, home: Path) -> None:
-    """Since when, with the last known state below; nobody has to load the page anew."""
+async def test_shows_when_the_agent_dies_and_when_it_is_back(chromium: Browser, home: Path) -> None:
+    """It shows since when, with the last known state below. Nobody has to reload the page."""
     async with target(home, token=False) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as seen:
         await seen.open()
         await seen.says(f"All is well: {agent.hostname} is logged in.")
@@ -69,8 +69,8 @@ async def test_an_agent_that_dies_is_told_and_its_return_seen(chromium: Browser,
         await seen.says("the agent started", "#past")
 
 
-async def test_an_agent_that_hangs_is_told(chromium: Browser, home: Path) -> None:
-    """Its connection stands, but nothing comes: after 45 seconds, three comments, that is silence."""
+async def test_shows_that_the_agent_hangs(chromium: Browser, home: Path) -> None:
+    """The connection is open, but nothing arrives for 45 seconds, the time of three comments."""
     async with target(home, token=False) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as seen:
         await seen.page.clock.install()
         await seen.open()
@@ -90,7 +90,7 @@ async def test_an_agent_that_hangs_is_told(chromium: Browser, home: Path) -> Non
 
 
 async def test_comments_are_signs_of_life(chromium: Browser, rig: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing changes the page stays live: it is the comments that it listens for."""
+    """While nothing changes, the page stays live, because comments arrive."""
     healthy(rig)
     stream, written = rig.routes._events, []
     monkeypatch.setattr(stream, "_comment_every_s", 0.1)
@@ -113,8 +113,8 @@ async def test_comments_are_signs_of_life(chromium: Browser, rig: Serving, monke
         assert sum(frame.startswith(b"event") for frame in written) == 1, "it connected anew"
 
 
-async def test_the_token_is_asked_for(chromium: Browser) -> None:
-    """A wrong one is told, the right one shows the status; this tab alone keeps it, until it is told to forget."""
+async def test_asks_for_the_token(chromium: Browser) -> None:
+    """It reports a wrong token, and shows the status with the right one. Only this tab keeps it, until "Forget"."""
     async with serving() as rig, watching(chromium, rig.url) as seen:
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token(TOKEN))
         healthy(rig)
@@ -145,8 +145,8 @@ async def test_the_token_is_asked_for(chromium: Browser) -> None:
         await field.wait_for()
 
 
-async def test_a_changed_token_is_asked_for_again(chromium: Browser) -> None:
-    """What was shown by the former one is hidden."""
+async def test_asks_again_after_the_token_has_changed(chromium: Browser) -> None:
+    """The status that the old token showed is hidden."""
     async with serving() as rig, watching(chromium, rig.url) as seen:
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token(TOKEN))
         healthy(rig)
@@ -165,7 +165,7 @@ async def test_a_changed_token_is_asked_for_again(chromium: Browser) -> None:
 
 
 async def test_renew_now(chromium: Browser, home: Path) -> None:
-    """With the token there is a button; it renews that registry, says so aloud, and keeps the focus."""
+    """With the token there is a button. It renews the registry, announces the outcome, and keeps the focus."""
     async with target(home, token=True) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as seen:
         await signed_in(seen)
         before = await asyncio.to_thread(agent.attempts)
@@ -183,8 +183,8 @@ async def test_renew_now(chromium: Browser, home: Path) -> None:
         assert await button.inner_text() == "Renew now"
 
 
-async def test_a_renewal_that_is_refused_says_why(chromium: Browser) -> None:
-    """The agent's own words, beside the registry."""
+async def test_shows_why_a_renewal_was_refused(chromium: Browser) -> None:
+    """The agent's message is shown next to the registry."""
     async with serving() as rig, watching(chromium, rig.url) as seen:
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token(TOKEN))
         healthy(rig)
@@ -202,7 +202,7 @@ async def signed_in(seen: Watched) -> None:
 
 
 async def test_without_a_token_there_is_no_button(chromium: Browser, rig: Serving) -> None:
-    """But how to do it."""
+    """The page shows the command instead."""
     healthy(rig)
     async with watching(chromium, rig.url) as seen:
         await seen.open()

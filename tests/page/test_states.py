@@ -1,4 +1,4 @@
-"""What the page says of each state that the document can be in."""
+"""What the page shows for each state of the document."""
 
 import re
 from datetime import timedelta
@@ -25,8 +25,8 @@ ZOOMED: Final = {"viewport": {"width": 640, "height": 400}}
 _SHOWN: Final = ".registry:has-text('%s')"
 
 
-async def test_it_starts(chromium: Browser, rig: Serving) -> None:
-    """How many were tried, in a document that is there before the first attempt is over."""
+async def test_shows_the_start(chromium: Browser, rig: Serving) -> None:
+    """It shows how many registries were tried, even before the first attempt has ended."""
     rig.board.put_registry(row("ghcr.io"))
     rig.board.put_registry(row("quay.io", State.PENDING, attempting=True))
     async with watching(chromium, rig.url) as seen:
@@ -38,8 +38,8 @@ async def test_it_starts(chromium: Browser, rig: Serving) -> None:
         await seen.says("All is well: all 2 registries are logged in.")
 
 
-async def test_nothing_to_do(chromium: Browser, rig: Serving) -> None:
-    """No secret is no fault."""
+async def test_shows_that_there_is_no_secret(chromium: Browser, rig: Serving) -> None:
+    """Having no secret is not an error."""
     rig.board.set_phase(Phase.RUNNING)
     async with watching(chromium, rig.url) as seen:
         await seen.open()
@@ -48,7 +48,7 @@ async def test_nothing_to_do(chromium: Browser, rig: Serving) -> None:
 
 
 async def test_all_is_well(chromium: Browser, rig: Serving) -> None:
-    """Who logs in as whom, where it is kept, how long it lasts; and nothing else."""
+    """It shows each login's identity, store and lifetime, and no warnings."""
     healthy(rig)
     async with watching(chromium, rig.url) as seen:
         await seen.open()
@@ -63,7 +63,7 @@ async def test_all_is_well(chromium: Browser, rig: Serving) -> None:
 
 
 async def test_a_bar_empties(chromium: Browser, rig: Serving) -> None:
-    """It is as long as the token's time left, has the real times, and goes down while one looks on."""
+    """Its length is the token's remaining time. It shows the exact times, and shrinks as time passes."""
     began, expires = now() - timedelta(seconds=60), now() + timedelta(seconds=60)
     put(rig, ecr(logged_in_at=began, expires_at=expires, renew_at=None))
     async with watching(chromium, rig.url, reduced_motion="reduce") as seen:
@@ -79,7 +79,7 @@ async def test_a_bar_empties(chromium: Browser, rig: Serving) -> None:
 
 
 async def left(bar: Locator) -> tuple[float, float]:
-    """The part of it that is full: as it is seen, and as it is heard."""
+    """Return how full the bar is, as it is drawn and as a screen reader reads it."""
     box, inner = await bar.bounding_box(), await bar.locator(".left").bounding_box()
     assert box is not None
     assert inner is not None
@@ -87,7 +87,7 @@ async def left(bar: Locator) -> tuple[float, float]:
 
 
 async def test_the_worst_day(chromium: Browser, rig: Serving) -> None:
-    """Every state has its word; each warning stands with whose turn it is, and what to do."""
+    """It shows every state, and each warning with its hint, grouped by who has to act."""
     worst_day(rig)
     async with watching(chromium, rig.url) as seen:
         await seen.open()
@@ -113,8 +113,8 @@ async def test_the_worst_day(chromium: Browser, rig: Serving) -> None:
         assert set(first[:2]) == {"ghcr.io", "public.ecr.aws"}
 
 
-async def test_what_is_being_retried_is_nobodys_turn(chromium: Browser, rig: Serving) -> None:
-    """A warning that mends itself does not call anybody; when it goes, the page is well again."""
+async def test_a_warning_that_is_retried_needs_no_action(chromium: Browser, rig: Serving) -> None:
+    """The page shows that no action is needed. When the warning is cleared, all is well again."""
     put(rig, row("ghcr.io"))
     rig.board.report("a", [RegistryTimeout("quay.io", "quay.io did not answer in time")])
     async with watching(chromium, rig.url) as seen:
@@ -126,8 +126,8 @@ async def test_what_is_being_retried_is_nobodys_turn(chromium: Browser, rig: Ser
         assert await seen.page.locator("#warnings li").count() == 0
 
 
-async def test_a_graver_warning_is_told_as_such(chromium: Browser, rig: Serving) -> None:
-    """The same code and subject, now an error; but whoever can act comes first."""
+async def test_a_warning_can_become_an_error(chromium: Browser, rig: Serving) -> None:
+    """The code and subject stay the same. A warning that needs a person is still shown first."""
     put(rig, ecr(age_h=11.5))
     rig.board.report("a", [RenewalFailing(ECR, "it could not be renewed")])
     async with watching(chromium, rig.url) as seen:
@@ -144,7 +144,7 @@ async def test_a_graver_warning_is_told_as_such(chromium: Browser, rig: Serving)
 
 
 async def test_hostile_text_is_text(chromium: Browser, rig: Serving) -> None:
-    """Markup in names and messages is shown as it is, makes nothing happen, and breaks no line."""
+    """Markup in names and messages is shown as text, has no effect, and does not break the layout."""
     put(rig, row("ghcr.io", identity=HOSTILE, secret=HOSTILE, last_error=HOSTILE), row(LONG))
     rig.board.report("a", [RegistryTimeout(HOSTILE, HOSTILE + LONG, hint=HOSTILE)])
     rig.timeline.note("warning", {"event": "warning.raised", "code": "x", "subject": HOSTILE, "message": HOSTILE})
@@ -156,8 +156,8 @@ async def test_hostile_text_is_text(chromium: Browser, rig: Serving) -> None:
         assert await seen.overflow() == []
 
 
-async def test_the_end_is_told(chromium: Browser, rig: Serving) -> None:
-    """The agent's last word is that it ends."""
+async def test_shows_that_the_agent_is_shutting_down(chromium: Browser, rig: Serving) -> None:
+    """The last document has the phase `stopping`."""
     healthy(rig)
     async with watching(chromium, rig.url) as seen:
         await seen.open()
@@ -166,15 +166,15 @@ async def test_the_end_is_told(chromium: Browser, rig: Serving) -> None:
         await seen.says("The agent is shutting down and no longer renews the logins.")
 
 
-async def test_the_last_day(chromium: Browser, rig: Serving) -> None:
-    """Logins, renewals, faults as long as they lasted, jumps of the clock; the newest first."""
+async def test_shows_the_last_day(chromium: Browser, rig: Serving) -> None:
+    """It lists logins, renewals, problems with their duration, and clock jumps, the newest first."""
     await past(rig)
     healthy(rig)
     async with watching(chromium, rig.url) as seen:
         await seen.open()
         await seen.says("renewed", "#past")
-        told = await seen.page.locator("#past li bdi").all_inner_texts()
-        assert told == [
+        entries = await seen.page.locator("#past li bdi").all_inner_texts()
+        assert entries == [
             "ghcr.io renewed",
             "the clock jumped ahead by 8 h: the machine slept, or its clock was set",
             "resolved after 20 min: quay.io did not answer in time",
@@ -188,7 +188,7 @@ async def test_the_last_day(chromium: Browser, rig: Serving) -> None:
 
 
 async def past(rig: Serving) -> None:
-    """A morning, on the rig's clock."""
+    """Record the events of a morning, with the rig's clock."""
     rig.clock.jump(-10 * 3600)
     note = rig.timeline.note
     note("info", {"event": "agent.starting", "version": "1.0.0"})
@@ -197,8 +197,8 @@ async def past(rig: Serving) -> None:
     note("info", {"event": "login.succeeded", "registry": "ghcr.io", "stored_in": "config.json"})
     rig.clock.jump(600)
     fault = {"code": "registry_timeout", "subject": "quay.io"}
-    said = "quay.io did not answer in time"
-    note("warning", {"event": "warning.raised", **fault, "message": said, "needs": "nobody"})
+    message = "quay.io did not answer in time"
+    note("warning", {"event": "warning.raised", **fault, "message": message, "needs": "nobody"})
     rig.clock.jump(timedelta(minutes=20).total_seconds())
     note("info", {"event": "warning.cleared", **fault})
     rig.clock.jump(timedelta(hours=8, minutes=11).total_seconds())
@@ -214,10 +214,8 @@ async def past(rig: Serving) -> None:
     [DESK, {**DESK, **DARK}, PHONE, {**PHONE, **DARK}, ZOOMED],
     ids=["light", "dark", "phone", "dark-phone", "zoomed"],
 )
-async def test_everybody_can_use_it(
-    chromium: Browser, rig: Serving, options: dict[str, object], document: object
-) -> None:
-    """Contrast and the other rules of axe, in light and dark; nothing sticks out at 360 pixels, nor at 200 %."""
+async def test_it_is_accessible(chromium: Browser, rig: Serving, options: dict[str, object], document: object) -> None:
+    """It passes axe's rules, such as contrast, in light and dark, and fits into 360 pixels and a zoom of 200 %."""
     await past(rig)
     assert callable(document)
     document(rig)
@@ -238,7 +236,7 @@ async def picture(seen: Watched, options: dict[str, object], name: str) -> None:
 
 
 async def test_a_keyboard_is_enough(chromium: Browser, rig: Serving) -> None:
-    """The first stop leads past the head; a stop is seen; a document that comes meanwhile takes no focus away."""
+    """The first Tab stop skips the header, and the skip link moves the focus to the main part."""
     worst_day(rig)
     async with watching(chromium, rig.url) as seen:
         await seen.open()
@@ -249,8 +247,8 @@ async def test_a_keyboard_is_enough(chromium: Browser, rig: Serving) -> None:
         assert await seen.page.evaluate("document.activeElement.id") == "main"
 
 
-async def test_without_scripts_it_says_where_to_look(chromium: Browser, rig: Serving) -> None:
-    """A command tells the same."""
+async def test_without_javascript_it_names_the_command(chromium: Browser, rig: Serving) -> None:
+    """`registry-agent status` shows the same information."""
     async with watching(chromium, rig.url, java_script_enabled=False) as seen:
         await seen.open()
         await seen.says("registry-agent status", ".banner")
