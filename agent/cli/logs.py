@@ -31,7 +31,7 @@ _KEPT: Final = 1000
 """How many events the agent remembers at most; also how many lines to read from the journal without `--since`."""
 _JOURNAL_LINES: Final = 100_000
 _NEWEST: Final = 50
-"""How many events each poll asks for. If all of them are new, it asks for everything, since some may be missing."""
+"""How many events each poll asks for. If even the oldest of them is new, it asks for all, since some may be missing."""
 _LAST: Final = 100
 _ANSWER_S: Final = 10.0
 _JOURNAL_S: Final = 20.0

@@ -46,7 +46,7 @@ async def test_restores_the_terminal(end: str | signal.Signals) -> None:
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            await terminal.shows("q ends")
+            await terminal.shows("press q to quit")
             assert terminal.modes_now() != terminal.modes
             if isinstance(end, str):
                 terminal.type(end)
@@ -63,7 +63,7 @@ async def test_other_keys_do_nothing() -> None:
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            seen = await terminal.shows("q ends")
+            seen = await terminal.shows("press q to quit")
             terminal.type("xyz \r\x1b[A")
             rig.log_in("another.example")
             await terminal.shows("another.example", after=seen)
@@ -91,12 +91,12 @@ async def test_redraws_at_once_after_each_resize() -> None:
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            seen = await terminal.shows("q ends")
+            seen = await terminal.shows("press q to quit")
             began = time.monotonic()
             for columns in range(81, 91):
                 terminal.resize(columns, 24)
                 terminal.signal(signal.SIGWINCH)
-                seen = await terminal.shows("q ends", after=seen)
+                seen = await terminal.shows("press q to quit", after=seen)
             assert time.monotonic() - began < 9
 
 
@@ -122,7 +122,7 @@ async def test_ctrl_z_gives_the_terminal_back() -> None:
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            seen = await terminal.shows("q ends")
+            seen = await terminal.shows("press q to quit")
             terminal.signal(signal.SIGTSTP)
             await terminal.stopped()
             assert LEAVE in terminal.written[seen:]

@@ -29,7 +29,7 @@ class Watched:
     async def open(self, path: str = "/") -> None:
         await self.page.goto(self.origin + path, wait_until="domcontentloaded")
 
-    async def says(self, words: str, selector: str = "#sentence", *, timeout_s: float = PATIENCE_S) -> None:
+    async def shows(self, words: str, selector: str = "#sentence", *, timeout_s: float = PATIENCE_S) -> None:
         """Wait until the element shows this text."""
         found = self.page.locator(selector).filter(has_text=words)
         await found.first.wait_for(timeout=timeout_s * 1000)

@@ -74,17 +74,17 @@ async def test_other_pages_may_frame_it_only_if_allowed(chromium: Browser, rig: 
 async def test_it_follows_the_agent_and_shows_when_it_is_gone(chromium: Browser, rig: Serving) -> None:
     """It polls every ten seconds. If the agent does not answer, it shows since when."""
     worst_day(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.page.clock.install()
-        await seen.open("/card")
-        await seen.says("Action needed: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
-        assert await axe.faults(seen.page) == []
+    async with watching(chromium, rig.url) as view:
+        await view.page.clock.install()
+        await view.open("/card")
+        await view.shows("Action needed: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
+        assert await axe.faults(view.page) == []
         rig.board.report("test")
-        await seen.page.clock.run_for(15_000)
-        await seen.says("All is well: 2 of 7 registries logged in, 5 skipped.")
+        await view.page.clock.run_for(15_000)
+        await view.shows("All is well: 2 of 7 registries logged in, 5 skipped.")
         await rig.server.close()
-        await seen.page.clock.run_for(15_000)
-        await seen.says("The agent has not answered since")
+        await view.page.clock.run_for(15_000)
+        await view.shows("The agent has not answered since")
         await rig.server.start()
 
 
@@ -93,23 +93,23 @@ async def test_it_is_small(chromium: Browser, rig: Serving, scheme: str) -> None
     """It fits into 320 by 120 pixels, whatever the name of a secret."""
     healthy(rig)
     options = {"viewport": {"width": 320, "height": 120}, "color_scheme": scheme}
-    async with watching(chromium, rig.url, **options) as seen:
-        await seen.open("/card")
-        await seen.says("All is well")
-        assert await axe.faults(seen.page) == []
-        assert await seen.overflow() == []
-        await seen.shoot(f"card-{scheme}")
+    async with watching(chromium, rig.url, **options) as view:
+        await view.open("/card")
+        await view.shows("All is well")
+        assert await axe.faults(view.page) == []
+        assert await view.overflow() == []
+        await view.shoot(f"card-{scheme}")
         rig.board.put_registry(row(HOSTILE))
 
 
 async def test_with_a_token_it_only_shows_that_one_is_required(chromium: Browser) -> None:
     """It has no input for the token: nobody should type a token into a frame of another page."""
-    async with serving() as rig, watching(chromium, rig.url) as seen:
+    async with serving() as rig, watching(chromium, rig.url) as view:
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token("s3cret"))
-        await seen.open("/card")
-        await seen.says("This agent requires a token.")
-        assert await seen.page.locator("input").count() == 0
-        link = seen.page.get_by_role("link", name="Details")
+        await view.open("/card")
+        await view.shows("This agent requires a token.")
+        assert await view.page.locator("input").count() == 0
+        link = view.page.get_by_role("link", name="Details")
         assert (await link.get_attribute("href"), await link.get_attribute("target")) == ("/", "_blank")
 
 

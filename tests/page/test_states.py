@@ -29,53 +29,53 @@ async def test_shows_the_start(chromium: Browser, rig: Serving) -> None:
     """It shows how many registries were tried, even before the first attempt has ended."""
     rig.board.put_registry(row("ghcr.io"))
     rig.board.put_registry(row("quay.io", State.PENDING, attempting=True))
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("The agent is starting, 1 of 2 registries tried.")
-        assert "Trying now" in await seen.text(_SHOWN % "quay.io")
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("The agent is starting, 1 of 2 registries tried.")
+        assert "Trying now" in await view.text(_SHOWN % "quay.io")
         rig.board.set_phase(Phase.RUNNING)
         put(rig, row("quay.io"))
-        await seen.says("All is well: all 2 registries are logged in.")
+        await view.shows("All is well: all 2 registries are logged in.")
 
 
 async def test_shows_that_there_is_no_secret(chromium: Browser, rig: Serving) -> None:
     """Having no secret is not an error."""
     rig.board.set_phase(Phase.RUNNING)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("All is well: there are no registry secrets, so there is no registry to log in to.")
-        assert await axe.faults(seen.page) == []
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("All is well: there are no registry secrets, so there is no registry to log in to.")
+        assert await axe.faults(view.page) == []
 
 
 async def test_all_is_well(chromium: Browser, rig: Serving) -> None:
     """It shows each login's identity, store and lifetime, and no warnings."""
     healthy(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("All is well: all 3 registries are logged in.")
-        assert await seen.text("#count") == "3 of 3 registries logged in"
-        shown = await seen.text(_SHOWN % ECR)
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("All is well: all 3 registries are logged in.")
+        assert await view.text("#count") == "3 of 3 registries logged in"
+        shown = await view.text(_SHOWN % ECR)
         for words in ("logged in", "assumed-role/env/i-0abc123", "team-ecr (project)", "config.json"):
             assert words in shown
         assert re.search("Expires in 9 h (29|30) min · renews in 3 h 3[67] min", shown), shown
-        assert "Does not expire" in await seen.text(_SHOWN % "ghcr.io")
-        assert await seen.page.locator(".error, .warnings").count() == 0
+        assert "Does not expire" in await view.text(_SHOWN % "ghcr.io")
+        assert await view.page.locator(".error, .warnings").count() == 0
 
 
 async def test_a_bar_empties(chromium: Browser, rig: Serving) -> None:
     """Its length is the token's remaining time. It shows the exact times, and shrinks as time passes."""
     began, expires = now() - timedelta(seconds=60), now() + timedelta(seconds=60)
     put(rig, ecr(logged_in_at=began, expires_at=expires, renew_at=None))
-    async with watching(chromium, rig.url, reduced_motion="reduce") as seen:
-        await seen.page.clock.install()
-        await seen.open()
-        bar = seen.page.get_by_role("meter", name="Time left")
+    async with watching(chromium, rig.url, reduced_motion="reduce") as view:
+        await view.page.clock.install()
+        await view.open()
+        bar = view.page.get_by_role("meter", name="Time left")
         await bar.wait_for()
         assert await left(bar) == pytest.approx((0.5, 0.5), abs=0.1)
         assert f"{expires:%H:%M:%S} UTC" in (await bar.get_attribute("title") or "")
-        await seen.page.clock.run_for(30_000)
+        await view.page.clock.run_for(30_000)
         assert await left(bar) == pytest.approx((0.25, 0.25), abs=0.1)
-        assert re.search(r"Expires in [23]\d s", await seen.text(_SHOWN % ECR))
+        assert re.search(r"Expires in [23]\d s", await view.text(_SHOWN % ECR))
 
 
 async def left(bar: Locator) -> tuple[float, float]:
@@ -89,9 +89,9 @@ async def left(bar: Locator) -> tuple[float, float]:
 async def test_the_worst_day(chromium: Browser, rig: Serving) -> None:
     """It shows every state, and each warning with its hint, grouped by who has to act."""
     worst_day(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("Action needed: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("Action needed: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
         for hostname, words in {
             ECR: "logged in",
             "ghcr.io": "refused",
@@ -100,16 +100,16 @@ async def test_the_worst_day(chromium: Browser, rig: Serving) -> None:
             "quay.io": "not tried yet",
             "old.example.com": "skipped",
         }.items():
-            assert words in await seen.text(_SHOWN % hostname), hostname
-        refused = await seen.text(_SHOWN % "ghcr.io")
+            assert words in await view.text(_SHOWN % hostname), hostname
+        refused = await view.text(_SHOWN % "ghcr.io")
         assert "What to do: update the secret's user name or password" in refused
         assert "Next attempt in 28 min" in refused or "Next attempt in 29 min" in refused
-        groups = await seen.page.locator("#warnings h2").all_inner_texts()
+        groups = await view.page.locator("#warnings h2").all_inner_texts()
         titles = [group.split("\n")[0].split(" by an admin")[0] for group in groups]
         assert titles[:2] == ["Action needed", "Admin action needed"]
-        assert await seen.page.locator("#warnings li").count() == 6
-        assert await seen.page.locator("#notices li").count() == 2
-        first = await seen.page.locator(".registry h3").all_inner_texts()
+        assert await view.page.locator("#warnings li").count() == 6
+        assert await view.page.locator("#notices li").count() == 2
+        first = await view.page.locator(".registry h3").all_inner_texts()
         assert set(first[:2]) == {"ghcr.io", "public.ecr.aws"}
 
 
@@ -117,30 +117,30 @@ async def test_a_warning_that_is_retried_needs_no_action(chromium: Browser, rig:
     """The page shows that no action is needed. When the warning is cleared, all is well again."""
     put(rig, row("ghcr.io"))
     rig.board.report("a", [RegistryTimeout("quay.io", "quay.io did not answer in time")])
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("No action needed, the agent is retrying: quay.io did not answer in time.")
-        assert await seen.page.locator("#verdict").get_attribute("data-tone") == "warn"
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("No action needed, the agent is retrying: quay.io did not answer in time.")
+        assert await view.page.locator("#verdict").get_attribute("data-tone") == "warn"
         rig.board.report("a")
-        await seen.says("All is well: ghcr.io is logged in.")
-        assert await seen.page.locator("#warnings li").count() == 0
+        await view.shows("All is well: ghcr.io is logged in.")
+        assert await view.page.locator("#warnings li").count() == 0
 
 
 async def test_a_warning_can_become_an_error(chromium: Browser, rig: Serving) -> None:
     """The code and subject stay the same. A warning that needs a person is still shown first."""
     put(rig, ecr(age_h=11.5))
     rig.board.report("a", [RenewalFailing(ECR, "it could not be renewed")])
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("Warning: it could not be renewed", "#warnings")
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("Warning: it could not be renewed", "#warnings")
         rig.board.report(
             "a", [RenewalFailing(ECR, "it could not be renewed", severity=type(RenewalFailing.severity)("error"))]
         )
-        await seen.says("Error: it could not be renewed", "#warnings")
-        assert await seen.page.locator("#verdict").get_attribute("data-tone") == "bad"
-        await seen.says("No action needed, the agent is retrying: it could not be renewed.")
+        await view.shows("Error: it could not be renewed", "#warnings")
+        assert await view.page.locator("#verdict").get_attribute("data-tone") == "bad"
+        await view.shows("No action needed, the agent is retrying: it could not be renewed.")
         rig.board.report("b", [RegistryDns(ECR, "it does not resolve")])
-        await seen.says("Action needed: it does not resolve, and 1 more.")
+        await view.shows("Action needed: it does not resolve, and 1 more.")
 
 
 async def test_hostile_text_is_text(chromium: Browser, rig: Serving) -> None:
@@ -148,32 +148,32 @@ async def test_hostile_text_is_text(chromium: Browser, rig: Serving) -> None:
     put(rig, row("ghcr.io", identity=HOSTILE, secret=HOSTILE, last_error=HOSTILE), row(LONG))
     rig.board.report("a", [RegistryTimeout(HOSTILE, HOSTILE + LONG, hint=HOSTILE)])
     rig.timeline.note("warning", {"event": "warning.raised", "code": "x", "subject": HOSTILE, "message": HOSTILE})
-    async with watching(chromium, rig.url, **PHONE) as seen:
-        await seen.open()
-        await seen.says("<img src=x", "#past")
-        assert await seen.page.locator("main img, main script").count() == 0
-        assert "owned" not in (await seen.page.title()).split("<")[0]
-        assert await seen.overflow() == []
+    async with watching(chromium, rig.url, **PHONE) as view:
+        await view.open()
+        await view.shows("<img src=x", "#past")
+        assert await view.page.locator("main img, main script").count() == 0
+        assert "owned" not in (await view.page.title()).split("<")[0]
+        assert await view.overflow() == []
 
 
 async def test_shows_that_the_agent_is_shutting_down(chromium: Browser, rig: Serving) -> None:
     """The last document has the phase `stopping`."""
     healthy(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("All is well")
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("All is well")
         rig.board.set_phase(Phase.STOPPING)
-        await seen.says("The agent is shutting down and no longer renews the logins.")
+        await view.shows("The agent is shutting down and no longer renews the logins.")
 
 
 async def test_shows_the_last_day(chromium: Browser, rig: Serving) -> None:
     """It lists logins, renewals, problems with their duration, and clock jumps, the newest first."""
     await past(rig)
     healthy(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("renewed", "#past")
-        entries = await seen.page.locator("#past li bdi").all_inner_texts()
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("renewed", "#past")
+        entries = await view.page.locator("#past li bdi").all_inner_texts()
         assert entries == [
             "ghcr.io renewed",
             "the clock jumped ahead by 8 h: the machine slept, or its clock was set",
@@ -183,8 +183,8 @@ async def test_shows_the_last_day(chromium: Browser, rig: Serving) -> None:
             "secrets changed: 2 new, 0 changed, 1 gone",
             "the agent started, version 1.0.0",
         ]
-        assert await seen.page.locator(".lane rect").count() == 1
-        assert await seen.page.locator(".lane circle").count() == 1
+        assert await view.page.locator(".lane rect").count() == 1
+        assert await view.page.locator(".lane circle").count() == 1
 
 
 async def past(rig: Serving) -> None:
@@ -219,37 +219,37 @@ async def test_it_is_accessible(chromium: Browser, rig: Serving, options: dict[s
     await past(rig)
     assert callable(document)
     document(rig)
-    async with watching(chromium, rig.url, **options) as seen:
-        await seen.open()
-        await seen.says("renewed", "#past")
-        assert await axe.faults(seen.page) == []
-        assert await seen.overflow() == []
-        await picture(seen, options, "healthy" if document is healthy else "error")
+    async with watching(chromium, rig.url, **options) as view:
+        await view.open()
+        await view.shows("renewed", "#past")
+        assert await axe.faults(view.page) == []
+        assert await view.overflow() == []
+        await picture(view, options, "healthy" if document is healthy else "error")
 
 
-async def picture(seen: Watched, options: dict[str, object], name: str) -> None:
+async def picture(view: Watched, options: dict[str, object], name: str) -> None:
     shade = "dark" if "color_scheme" in options else "light"
     if options.get("viewport") == DESK["viewport"]:
-        await seen.shoot(f"page-{name}-{shade}")
+        await view.shoot(f"page-{name}-{shade}")
     if options == {**PHONE, **DARK}:
-        await seen.shoot(f"page-{name}-phone")
+        await view.shoot(f"page-{name}-phone")
 
 
 async def test_a_keyboard_is_enough(chromium: Browser, rig: Serving) -> None:
     """The first Tab stop skips the header, and the skip link moves the focus to the main part."""
     worst_day(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("Action needed")
-        await seen.page.keyboard.press("Tab")
-        assert await seen.page.evaluate("document.activeElement.textContent") == "Skip to the registries"
-        await seen.page.keyboard.press("Enter")
-        assert await seen.page.evaluate("document.activeElement.id") == "main"
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("Action needed")
+        await view.page.keyboard.press("Tab")
+        assert await view.page.evaluate("document.activeElement.textContent") == "Skip to the registries"
+        await view.page.keyboard.press("Enter")
+        assert await view.page.evaluate("document.activeElement.id") == "main"
 
 
 async def test_without_javascript_it_names_the_command(chromium: Browser, rig: Serving) -> None:
     """`registry-agent status` shows the same information."""
-    async with watching(chromium, rig.url, java_script_enabled=False) as seen:
-        await seen.open()
-        await seen.says("registry-agent status", ".banner")
-        assert await seen.page.locator("#verdict").is_hidden()
+    async with watching(chromium, rig.url, java_script_enabled=False) as view:
+        await view.open()
+        await view.shows("registry-agent status", ".banner")
+        assert await view.page.locator("#verdict").is_hidden()
