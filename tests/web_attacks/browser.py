@@ -95,9 +95,9 @@ class Browser:
             self._ask("GET", f"close/{tab['id']}")
 
     def lure(self, site: Site, plan: Mapping[str, object], *, home: Site | None = None) -> Loot:
-        """Open the page of `site` by the attacker's name; what it reports, to the site itself or to `home`.
+        """Open the page of `site` by the attacker's name, and return what it reports to the site, or to `home`.
 
-        A page that was visited before comes out of the browser's cache.
+        A page that was opened before comes from the browser's cache.
         """
         home = home or site
         home.loot = {}

@@ -117,19 +117,19 @@ def held_answers(crowd: Crowd, number: int) -> None:
 
 
 def requests_behind_a_held_answer(crowd: Crowd, number: int) -> None:
-    """Long polls, and as many requests with as long headers as are taken behind each."""
+    """Long polls, each followed by as many requests with long headers as the agent accepts."""
     revision = crowd.target.agent.status()["revision"]
     connections = crowd.shouting(number, request(f"/v1/status?since={revision}&wait=60"))
     _push(connections, request("/livez", headers=_headers(60)), rounds=20)
 
 
 def bodies_that_never_come(crowd: Crowd, number: int) -> None:
-    """Renewals, with the right token, whose body is promised and withheld."""
+    """Renewals with the right token, whose announced body never arrives."""
     crowd.shouting(number, request("/v1/renew", "POST", "Content-Length: 16000\r\n"))
 
 
 def comers_and_goers(crowd: Crowd, number: int) -> None:
-    """Connections that are reset as soon as they have asked."""
+    """Connections that are reset directly after the request."""
     for connection in crowd.shouting(number, request("/metrics")):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.close()

@@ -1,7 +1,7 @@
-"""A program that asks on TCP and on the socket all the time. Prints how long each answer took at SIGTERM.
+"""A program that sends requests over TCP and the socket all the time. At SIGTERM it prints how long each answer took.
 
-Arguments: the port, the socket, the agent's process. It is a process of its own, so that what the attackers cost is
-not counted as the agent's. Nor is the time for which a busy machine gives the agent no processor.
+Arguments: the port, the socket, and the agent's process id. It is a separate process, so that the attackers' cost does
+not count as the agent's. The time for which a busy machine gives the agent no processor does not count, either.
 """
 
 import json

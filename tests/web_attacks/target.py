@@ -16,9 +16,11 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class Target:
-    """An agent that serves TCP on a free port. `before` is put in front of its command, such as a limit.
+    """An agent that serves TCP on a free port.
 
-    `token`: whether status.token_file is set.
+    Args:
+        token: whether to set `status.token_file`.
+        before: the start of the agent's command line, such as `prlimit` with a limit.
     """
 
     def __init__(

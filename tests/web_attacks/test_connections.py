@@ -36,14 +36,14 @@ async def connections() -> AsyncIterator[list[asyncio.StreamWriter]]:
             await writer.wait_closed()
 
 
-async def enter(rig: Serving, connections: list[asyncio.StreamWriter], says: bytes) -> asyncio.StreamReader:
+async def enter(rig: Serving, connections: list[asyncio.StreamWriter], data: bytes) -> asyncio.StreamReader:
     reader, writer = await asyncio.open_unix_connection(str(rig.socket))
     connections.append(writer)
-    writer.write(says)
+    writer.write(data)
     return reader
 
 
-async def hears(reader: asyncio.StreamReader, what: bytes) -> bool:
+async def receives(reader: asyncio.StreamReader, what: bytes) -> bool:
     """Return whether `what` arrives before the end of the connection."""
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -57,14 +57,14 @@ async def test_idle_connections_give_way_to_new_ones(connections: list[asyncio.S
     """An event stream keeps its place among many idle connections. Of the idle ones, the newest stay."""
     async with serving() as rig:
         stream = await enter(rig, connections, STREAM)
-        assert await hears(stream, b"event: status")
+        assert await receives(stream, b"event: status")
         silent = [await enter(rig, connections, b"") for _ in range(5 * PLACES)]
-        assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
-        assert not await hears(silent[0], b"x")
+        assert await receives(await enter(rig, connections, ASK), b'{"live": true}')
+        assert not await receives(silent[0], b"x")
         connections[-2].write(ASK)
-        assert await hears(silent[-1], b'{"live": true}')
+        assert await receives(silent[-1], b'{"live": true}')
         rig.log_in("quay.io")
-        assert await hears(stream, b"quay.io")
+        assert await receives(stream, b"quay.io")
 
 
 @pytest.mark.parametrize("asked", [STREAM, HELD], ids=["streams", "held answers"])
@@ -72,10 +72,10 @@ async def test_waiting_requests_leave_room_for_new_ones(connections: list[asynci
     """Of the requests that wait, the oldest are dropped, and a new request is answered."""
     async with serving() as rig:
         waiting = [await enter(rig, connections, asked) for _ in range(5 * PLACES)]
-        assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
+        assert await receives(await enter(rig, connections, ASK), b'{"live": true}')
         rig.log_in("quay.io")
-        assert await hears(waiting[-1], b"quay.io")
-        assert not await hears(waiting[0], b"quay.io")
+        assert await receives(waiting[-1], b"quay.io")
+        assert not await receives(waiting[0], b"quay.io")
 
 
 async def test_streams_have_places_of_their_own(connections: list[asyncio.StreamWriter]) -> None:
@@ -85,12 +85,12 @@ async def test_streams_have_places_of_their_own(connections: list[asyncio.Stream
         streams = []
         for _ in range(STREAMS):
             streams.append(await enter(rig, connections, STREAM))
-            assert await hears(streams[-1], b"event: status")
+            assert await receives(streams[-1], b"event: status")
         silent = [await enter(rig, connections, b"") for _ in range(5 * PLACES)]
-        assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
-        assert not await hears(silent[0], b"x")
+        assert await receives(await enter(rig, connections, ASK), b'{"live": true}')
+        assert not await receives(silent[0], b"x")
         rig.log_in("quay.io")
-        assert [await hears(each, b"quay.io") for each in (*held, *streams)] == [True] * (len(held) + STREAMS)
+        assert [await receives(each, b"quay.io") for each in (*held, *streams)] == [True] * (len(held) + STREAMS)
 
 
 @pytest.mark.parametrize("before", [0, 40], ids=["alone", "behind more than aiohttp queues"])
@@ -101,8 +101,8 @@ async def test_a_stream_request_with_much_data_behind_it_is_dropped(
     async with serving() as rig:
         behind = b"GET /livez HTTP/1.1\r\n" + b"X: %b\r\n" % (b"x" * 8000) * 10
         reader = await enter(rig, connections, STATUS * before + STREAM + behind * 2)
-        assert not await hears(reader, b"never")
-        assert await hears(await enter(rig, connections, STREAM), b"event: status")
+        assert not await receives(reader, b"never")
+        assert await receives(await enter(rig, connections, STREAM), b"event: status")
 
 
 @pytest.mark.parametrize("asked", [LOGS, STATUS], ids=["logs", "the plain status"])
@@ -125,4 +125,4 @@ async def test_headers_are_limited_in_total(connections: list[asyncio.StreamWrit
         reader = await enter(rig, connections, before)
         header = b"X: %b\r\n" % (b"x" * 8000)
         connections[-1].write(b"GET /livez HTTP/1.1\r\n" + header * 60)
-        assert not await hears(reader, b"never")
+        assert not await receives(reader, b"never")
