@@ -62,7 +62,7 @@ def _examine(args: argparse.Namespace) -> int:
     except ValueError as error:
         write_error("doctor", str(error))
         return USAGE
-    disable_core_dumps()
+    disable_core_dumps()  # the doctor reads passwords, and a core dump would contain them
     config = Path(args.config) if args.config else None
     loaded = load_settings(config, os.environ, parse_assignments(args.set or []))
     runtime = runtime_directory(os.environ)

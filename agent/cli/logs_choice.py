@@ -117,7 +117,7 @@ def _event(line: str) -> Event | None:
         fields = json.loads(line)
         time = datetime.fromisoformat(fields["time"])
         named = isinstance(fields["event"], str) and time.year in _YEARS
-    except (ValueError, TypeError, LookupError, RecursionError):
+    except (ValueError, TypeError, LookupError, RecursionError):  # RecursionError: JSON nested too deeply
         return None
     return Event(line, time if time.tzinfo else time.replace(tzinfo=UTC), fields) if named else None
 

@@ -118,6 +118,7 @@ class _Attempts:
             row = rows.get(hostname) if hostname is not None else None
             if hostname is None or (row is not None and _in_progress(row, attempt_id)):
                 continue
+            # The attempt has ended, or its row is gone because the secret was removed.
             del self.open[attempt_id]
             ended.append(row or {"hostname": hostname, "state": "gone", "last_error": "its secret has disappeared"})
         return ended

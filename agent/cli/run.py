@@ -44,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
     from agent.settings_loader import parse_assignments  # noqa: PLC0415
 
     flags = parse_assignments(args.set)
-    disable_core_dumps()
+    disable_core_dumps()  # a core dump would contain passwords
     return_freed_memory()
     # Print the event loop's thread only, which also receives the signal: printing running threads has crashed.
     faulthandler.enable(all_threads=False)

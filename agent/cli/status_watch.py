@@ -75,7 +75,7 @@ class Latest:
             except (AgentNotRunning, AgentNotResponding, LookupError) as error:
                 why = str(error).partition(";")[0]
                 self._outage = (self._outage[0] if self._outage else time.monotonic(), why)
-                since = None
+                since = None  # a restarted agent counts its revisions from 0
                 time.sleep(_PAUSE_S)
             with contextlib.suppress(BlockingIOError):  # the pipe is full, so the reader wakes up anyway
                 os.write(self._writing, b"x")

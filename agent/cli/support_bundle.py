@@ -72,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
     from agent.support.bundle import make_bundle  # noqa: PLC0415
     from agent.support.bundle_part import BundleContext  # noqa: PLC0415
 
-    disable_core_dumps()
+    disable_core_dumps()  # the command reads passwords to redact them, and a core dump would contain them
     flags = parse_assignments(args.set or [])
     config = Path(args.config) if args.config else None
     environ = _environment(args.user)

@@ -36,6 +36,7 @@ class StatusDocument:
             return self._encoded
         if snapshot is not self._of:
             document = snapshot.as_json(moment[0], uptime_s)
+            # Without its opening brace, so that the two moving fields can be put in front.
             del document["now"], document["uptime_s"]
             self._lasting = json.dumps(document, ensure_ascii=False)[1:].encode(errors="replace")
             self._of = snapshot

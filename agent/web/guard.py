@@ -42,6 +42,7 @@ class Guard:
     async def middleware(self, request: web.Request, handler: responses.Handler) -> web.StreamResponse:
         if request.path in HEALTH:
             return await handler(request)
+        # Browsers send preflights without credentials, so this comes before the token is checked.
         if self._is_preflight(request):
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS_REQUESTS)
         bearer = await self._token.check(request.headers.get("Authorization"))
@@ -69,16 +70,17 @@ class Guard:
         return asks and request.headers.get("Origin") in self._settings().allow_origins
 
     def _refusal(self, request: web.Request, bearer: Bearer) -> web.Response | None:
+        # The right token makes any Host safe: a page that rebinds its name to loopback does not have the token.
         if bearer is Bearer.RIGHT:
             return None
         if not self._knows_host(request):
-            host = request.headers.get("Host", "nothing")
+            host = request.headers.get("Host", "missing")
             quoted = host if _NAME.fullmatch(host) else "not a host name"
             return responses.error_response(
                 HTTPStatus.FORBIDDEN,
                 "host_not_allowed",
-                f"the Host header is {quoted}, which is not a name of this machine's loopback address: "
-                "add it to status.allow_hosts, or send the token from status.token_file",
+                f"the Host header ({quoted}) is not allowed: "
+                "add the name to status.allow_hosts, or send the token from status.token_file",
             )
         if request.path in SHELL:
             return None
@@ -86,7 +88,7 @@ class Guard:
 
     def _knows_host(self, request: web.BaseRequest) -> bool:
         given, settings = request.headers.getall("Host", ()), self._settings()
-        if len(given) != 1:
+        if len(given) != 1:  # with two, a proxy may have checked the other one
             return False
         if self._known is not None and self._known[0] is settings and self._known[1] == given[0]:
             return True

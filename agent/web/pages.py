@@ -74,6 +74,8 @@ def _assemble(html: str, style: str, scripts: tuple[str, ...]) -> _Document:
     code = "\n".join(_read(script) for script in scripts)
     text = _read(html).replace("<style></style>", f"<style>{css}</style>")
     text = text.replace('<script type="module"></script>', f'<script type="module">{code}</script>')
+    # Only this script and style may run, and strings cannot become HTML or code. So text from outside, such as a
+    # registry's message, can never act as markup, even if the script has a bug.
     policy = (
         "default-src 'none'",
         f"script-src 'sha256-{_digest(code.encode())}'",

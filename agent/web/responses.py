@@ -52,7 +52,7 @@ class Errors:
             return await handler(request)
         except web.HTTPException as raised:
             return _as_json(request, raised)
-        except (asyncio.CancelledError, ConnectionError):
+        except (asyncio.CancelledError, ConnectionError):  # the client has gone, or the server is shutting down
             raise
         except Exception as fault:  # noqa: BLE001 - one failing request must not affect others
             self._log.error(

@@ -140,6 +140,7 @@ class StatusServer:
         listen = self._settings().status.listen
         if self._tcp is not None and listen == self._tcp_listen:
             return None
+        # Close the old address first: the new one may use the same port.
         if self._tcp is not None:
             await self._tcp.close()
             self._tcp = None

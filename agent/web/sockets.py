@@ -55,6 +55,7 @@ def bind_tcp(listen: str) -> list[socket.socket]:
         raise OSError(errno.EINVAL, "not a host name") from fault
     bound: list[socket.socket] = []
     failed: OSError | None = None
+    # dict.fromkeys: a name may resolve to the same address more than once.
     for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
         try:
             bound.append(_bind(family, address))
@@ -85,6 +86,7 @@ def _bind(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.s
         # Without this, a restart would fail while old connections are in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
+            # Otherwise [::] would also take the IPv4 port, for which there is a socket of its own.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
     except BaseException:
