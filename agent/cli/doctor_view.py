@@ -53,7 +53,7 @@ class View:
             yield from self._merged(list(alike))
 
     def _merged(self, links: list[Document]) -> Iterator[str]:
-        """Show checks that were not reached for the same reason on one line, since each alone says nothing."""
+        """Show checks that were not reached for the same reason on one line: each one alone would say little."""
         if len(links) == 1:
             yield from self._link(links[0])
             return

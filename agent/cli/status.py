@@ -91,7 +91,7 @@ class _FirstPassTimeout(Exception):  # noqa: N818 - named after what happened, a
 
 
 class _Output:
-    """Prints documents as JSON or as text. `redraws` tells whether a terminal shows one that is drawn again."""
+    """Prints documents as JSON or as text. `redraws` is true if they are drawn over each other on a terminal."""
 
     def __init__(self, *, as_json: bool, repeated: bool) -> None:
         self._as_json: Final = as_json

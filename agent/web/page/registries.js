@@ -53,7 +53,7 @@ class Registries {
       "li",
       { class: "registry", "data-tone": tone, "data-host": row.hostname },
       head,
-      this.who(row),
+      this.login(row),
       this.life(row),
       ...this.fault(row, warning),
       busy || row.next_attempt_at ? el("p", { class: "next" }, ...this.next(row, busy)) : null,
@@ -72,10 +72,10 @@ class Registries {
     return made;
   }
 
-  who(row) {
-    const who = row.identity ? ["as ", outside(row.identity), " by secret "] : ["as the user of secret "];
-    const where = row.stored_in ? [" · kept in ", outside(row.stored_in)] : [];
-    return el("p", { class: "who" }, ...who, outside(row.secret), ` (${row.scope})`, ...where);
+  login(row) {
+    const identity = row.identity ? ["as ", outside(row.identity), " with secret "] : ["with secret "];
+    const where = row.stored_in ? [" · stored in ", outside(row.stored_in)] : [];
+    return el("p", { class: "who" }, ...identity, outside(row.secret), ` (${row.scope})`, ...where);
   }
 
   life(row) {
