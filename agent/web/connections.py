@@ -203,7 +203,7 @@ class Connection(web.RequestHandler):
         if isinstance(exc, UnicodeError):
             # aiohttp quotes an unknown Expect header, and fails if it cannot encode it.
             status = HTTPStatus.BAD_REQUEST
-        fault = "bad_request" if status == HTTPStatus.BAD_REQUEST else "request_failed"
-        answer = error_response(status, fault, HTTPStatus(status).phrase.lower(), {"X-Content-Type-Options": "nosniff"})
+        code = "bad_request" if status == HTTPStatus.BAD_REQUEST else "request_failed"
+        answer = error_response(status, code, HTTPStatus(status).phrase.lower(), {"X-Content-Type-Options": "nosniff"})
         answer.force_close()
         return answer

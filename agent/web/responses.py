@@ -54,12 +54,12 @@ class Errors:
             return _as_json(request, raised)
         except (asyncio.CancelledError, ConnectionError):  # the client has gone, or the server is shutting down
             raise
-        except Exception as fault:  # noqa: BLE001 - one failing request must not affect others
+        except Exception as error:  # noqa: BLE001 - one failing request must not affect others
             self._log.error(
                 "status.request_failed",
                 path=printable(request.path, 100),
-                error=type(fault).__name__,
-                message=printable(str(fault)),
+                error=type(error).__name__,
+                message=printable(str(error)),
             )
             return error_response(
                 HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "the agent failed to answer; see its log"

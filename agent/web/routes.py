@@ -218,5 +218,5 @@ def _hostname(body: object) -> str | None:
         raise responses.bad_request("hostname must be a string")
     try:
         return parse_hostname(hostname).hostname
-    except HostnameError as fault:
-        raise responses.bad_request(str(fault)) from fault
+    except HostnameError as error:
+        raise responses.bad_request(str(error)) from error

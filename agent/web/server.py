@@ -127,10 +127,10 @@ class StatusServer:
             if bound is None:
                 bound = await asyncio.to_thread(sockets.bind_unix, self._socket_path)
             self._unix = await self._serve([bound])
-        except OSError as fault:
+        except OSError as error:
             return StatusListenFailed(
                 str(self._socket_path),
-                f"the status socket {self._socket_path} cannot be opened: {_reason(fault)}",
+                f"the status socket {self._socket_path} cannot be opened: {_reason(error)}",
                 hint="check which program uses the socket, and that the agent's user can write to its directory",
             )
         self._log.info("status.listening", address=f"unix:{bound.getsockname()}")
@@ -149,9 +149,9 @@ class StatusServer:
         try:
             bound = await asyncio.to_thread(sockets.bind_tcp, listen)
             self._tcp = await self._serve(bound, self._guard)
-        except OSError as fault:
+        except OSError as error:
             return StatusListenFailed(
-                "status.listen", f"status.listen is {listen}, which cannot be opened: {_reason(fault)}"
+                "status.listen", f"status.listen is {listen}, which cannot be opened: {_reason(error)}"
             )
         self._tcp_listen = listen
         for host, port in self.tcp_addresses:
@@ -160,10 +160,10 @@ class StatusServer:
 
     async def _token_problem(self) -> Problem | None:
         """Check that the token file can be read. Until then, TCP refuses every request."""
-        fault = await self._token.fault()
-        if fault is None:
+        reason = await self._token.unreadable_reason()
+        if reason is None:
             return None
-        return unusable_status_token(fault)
+        return unusable_status_token(reason)
 
     async def _serve(self, listeners: Sequence[socket.socket], guard: Guard | None = None) -> "_Listener":
         limiter = ConnectionLimiter()
@@ -192,8 +192,8 @@ def _is_there(path: Path) -> bool:
         return True
 
 
-def _reason(fault: OSError) -> str:
-    return (fault.strerror or str(fault)).lower()
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 class _Listener:

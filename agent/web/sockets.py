@@ -51,17 +51,17 @@ def bind_tcp(listen: str) -> list[socket.socket]:
     host, _, port = listen.rpartition(":")
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except UnicodeError as fault:  # from the IDNA codec
-        raise OSError(errno.EINVAL, "not a host name") from fault
+    except UnicodeError as error:  # from the IDNA codec
+        raise OSError(errno.EINVAL, "not a host name") from error
     bound: list[socket.socket] = []
     failed: OSError | None = None
     # dict.fromkeys: a name may resolve to the same address more than once.
     for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
         try:
             bound.append(_bind(family, address))
-        except OSError as fault:
-            failed = fault
-            if fault.errno not in _NOT_HERE:
+        except OSError as error:
+            failed = error
+            if error.errno not in _NOT_HERE:
                 break
     if failed is not None and (not bound or failed.errno not in _NOT_HERE):
         close_all(bound)

@@ -50,7 +50,7 @@ class TokenFile:
             return Bearer.UNREADABLE
         return Bearer.RIGHT if expected and Sensitive(given.strip()) == expected else Bearer.WRONG
 
-    async def fault(self) -> str | None:
+    async def unreadable_reason(self) -> str | None:
         """Return why the configured token cannot be read; None if it can, or if none is configured."""
         path = self._path()
         if path is None:

@@ -17,7 +17,7 @@ def _program() -> str:
     return (prepared(AXE) / "node_modules/axe-core/axe.min.js").read_text()
 
 
-async def faults(page: Page) -> list[str]:
+async def violations(page: Page) -> list[str]:
     """Return each violated rule, such as contrast, and where it is violated."""
     await page.evaluate(await asyncio.to_thread(_program))  # not blocked by the page's policy
     found: dict[str, Any] = await page.evaluate("tags => axe.run(document, {runOnly: tags})", _TAGS)

@@ -21,8 +21,8 @@ class Watched:
     def __init__(self, page: Page, origin: str) -> None:
         self.page: Final = page
         self.origin: Final = origin
-        self.faults: Final[list[str]] = []
-        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.problems: Final[list[str]] = []
+        page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
         page.on("console", lambda line: self._heard(line.type, line.text))
         page.on("request", self._asked)
 
@@ -52,12 +52,12 @@ class Watched:
     def _heard(self, kind: str, text: str) -> None:
         # The browser itself logs each response that is an error, and each that does not arrive.
         if kind in ("error", "warning") and not text.startswith("Failed to load resource:"):
-            self.faults.append(f"{kind}: {text}")
+            self.problems.append(f"{kind}: {text}")
 
     def _asked(self, request: Request) -> None:
         asked = urlsplit(request.url)
         if asked.scheme != "data" and f"{asked.scheme}://{asked.netloc}" != self.origin:
-            self.faults.append(f"request: {request.url}")
+            self.problems.append(f"request: {request.url}")
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def watching(browser: Browser, origin: str, **options: Any) -> AsyncIterat
         context.set_default_timeout(PATIENCE_S * 1000)
         watched = Watched(await context.new_page(), origin)
         yield watched
-        assert watched.faults == []
+        assert watched.problems == []
     finally:
         await context.close()
 

@@ -78,7 +78,7 @@ async def test_it_follows_the_agent_and_shows_when_it_is_gone(chromium: Browser,
         await view.page.clock.install()
         await view.open("/card")
         await view.shows("Action needed: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
-        assert await axe.faults(view.page) == []
+        assert await axe.violations(view.page) == []
         rig.board.report("test")
         await view.page.clock.run_for(15_000)
         await view.shows("All is well: 2 of 7 registries logged in, 5 skipped.")
@@ -96,7 +96,7 @@ async def test_it_is_small(chromium: Browser, rig: Serving, scheme: str) -> None
     async with watching(chromium, rig.url, **options) as view:
         await view.open("/card")
         await view.shows("All is well")
-        assert await axe.faults(view.page) == []
+        assert await axe.violations(view.page) == []
         assert await view.overflow() == []
         await view.shoot(f"card-{scheme}")
         rig.board.put_registry(row(HOSTILE))

@@ -61,7 +61,7 @@ async def test_shows_when_the_agent_dies_and_when_it_is_back(chromium: Browser, 
         assert "last known state below" in await view.text("#sentence")
         assert await view.text("#count") == "Before that: 1 of 1 registries logged in."
         assert agent.hostname in await view.text("#registries")
-        assert await axe.faults(view.page) == []
+        assert await axe.violations(view.page) == []
         await view.shoot("page-gone-light")
         await asyncio.to_thread(start_again, agent)
         await view.shows("live", "#link", timeout_s=30)
@@ -122,7 +122,7 @@ async def test_asks_for_the_token(chromium: Browser) -> None:
         field = view.page.get_by_label("Token", exact=True)
         await field.wait_for()
         assert await view.page.locator("#content").is_hidden()
-        assert await axe.faults(view.page) == []
+        assert await axe.violations(view.page) == []
         await view.shoot("page-token-light")
         await field.fill("guess")
         await field.press("Enter")

@@ -44,7 +44,7 @@ async def test_shows_that_there_is_no_secret(chromium: Browser, rig: Serving) ->
     async with watching(chromium, rig.url) as view:
         await view.open()
         await view.shows("All is well: there are no registry secrets, so there is no registry to log in to.")
-        assert await axe.faults(view.page) == []
+        assert await axe.violations(view.page) == []
 
 
 async def test_all_is_well(chromium: Browser, rig: Serving) -> None:
@@ -222,7 +222,7 @@ async def test_it_is_accessible(chromium: Browser, rig: Serving, options: dict[s
     async with watching(chromium, rig.url, **options) as view:
         await view.open()
         await view.shows("renewed", "#past")
-        assert await axe.faults(view.page) == []
+        assert await axe.violations(view.page) == []
         assert await view.overflow() == []
         await picture(view, options, "healthy" if document is healthy else "error")
 

@@ -73,9 +73,9 @@ async def test_an_invalid_parameter_is_400(query: str) -> None:
     """The error names the parameter, in JSON."""
     async with serving() as rig, rig.on_tcp() as tcp:
         answer = await tcp.get(f"/v1/status?{query}")
-        fault = (await answer.json())["error"]
-        assert (answer.status, fault["code"]) == (400, "bad_request")
-        assert "since" in fault["message"] or "wait" in fault["message"]
+        error = (await answer.json())["error"]
+        assert (answer.status, error["code"]) == (400, "bad_request")
+        assert "since" in error["message"] or "wait" in error["message"]
 
 
 async def test_logs_are_json_lines() -> None:

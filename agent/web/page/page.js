@@ -140,9 +140,9 @@ async function renewNow(hostname) {
       headers: { "Content-Type": "application/json" },
     });
     const body = await answer.json();
-    return answer.ok ? { attemptId: body.attempt_ids[0] } : { fault: body.error.message };
+    return answer.ok ? { attemptId: body.attempt_ids[0] } : { error: body.error.message };
   } catch {
-    return { fault: "the agent does not answer" };
+    return { error: "the agent does not answer" };
   }
 }
 

@@ -55,7 +55,7 @@ class Registries {
       head,
       this.login(row),
       this.life(row),
-      ...this.fault(row, warning),
+      ...this.error(row, warning),
       busy || row.next_attempt_at ? el("p", { class: "next" }, ...this.next(row, busy)) : null,
       note ? el("p", { class: "note" }, outside(note)) : null,
     );
@@ -88,7 +88,7 @@ class Registries {
     return el("div", { class: "lasts" }, bar(row), line("Expires ", time(row.expires_at), ...renews));
   }
 
-  fault(row, warning) {
+  error(row, warning) {
     const message = row.last_error ?? warning?.message;
     if (!message) return [];
     return [el("p", { class: "error" }, outside(message)), warning ? hint(warning) : null];
@@ -102,11 +102,11 @@ class Registries {
     this.renewing.set(hostname, null);
     this.notes.delete(hostname);
     this.show(this.doc);
-    const { attemptId, fault } = await this.onRenew(hostname);
-    if (fault) {
+    const { attemptId, error } = await this.onRenew(hostname);
+    if (error) {
       this.renewing.delete(hostname);
-      this.notes.set(hostname, `Not renewed: ${fault}`);
-      announce(`${hostname} was not renewed: ${fault}`);
+      this.notes.set(hostname, `Not renewed: ${error}`);
+      announce(`${hostname} was not renewed: ${error}`);
     } else {
       this.renewing.set(hostname, attemptId);
       setTimeout(() => this.giveUp(hostname, attemptId), LONGEST_MS);
