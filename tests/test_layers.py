@@ -119,7 +119,7 @@ def test_no_authorities_are_read_before_somebody_speaks_tls(tmp_path: Path) -> N
         "def leave(code):\n"
         "    import aiohttp.connector as c\n"
         "    print('authorities', c._SSL_CONTEXT_VERIFIED.cert_store_stats()['x509_ca'])\n"
-        "run._leave = leave\n"
+        "run._exit = leave\n"
         f"m.main(['run', '--once', '--set', 'secrets.directories=[\"{tmp_path}/none\"]'])\n"
     )
     environment = {
