@@ -119,7 +119,7 @@ def test_no_ca_certificates_are_loaded_before_tls_is_used(tmp_path: Path) -> Non
         "def leave(code):\n"
         "    import aiohttp.connector as c\n"
         "    print('authorities', c._SSL_CONTEXT_VERIFIED.cert_store_stats()['x509_ca'])\n"
-        "run._leave = leave\n"
+        "run._exit = leave\n"
         f"m.main(['run', '--once', '--set', 'secrets.directories=[\"{tmp_path}/none\"]'])\n"
     )
     environment = {

@@ -1,4 +1,4 @@
-"""What holds for every command: where its words go, and what is wrong usage of any."""
+"""What every command shares: output, error output, standard input and wrong usage."""
 
 import argparse
 import functools
@@ -13,20 +13,23 @@ UNWRITTEN: Final = 1
 Work = Callable[[argparse.Namespace], int]
 
 
-class Unwritable(Exception):  # noqa: N818 - what it says is a fact: the disk is full
-    """Nothing can be written where the words go; `command` tells why and ends with 1."""
+class Unwritable(Exception):  # noqa: N818 - the name states a fact: the disk is full
+    """The output cannot be written. `command` reports the reason and exits with 1."""
 
 
 def command(name: str, *, keyboard: bool = False) -> Callable[[Work], Work]:
-    """Put around the work of the command `name` what is the same for all of them.
+    """Wrap a command in the handling that all commands share.
 
-    Without `keyboard` nothing in the process, libraries included, reads what a person types: standard input is empty.
+    Args:
+        name: the command's name, for error messages.
+        keyboard: leave standard input as it is. By default it becomes empty, because nothing in the process, not even
+            a library, may read what a person types or prompt for input.
     """
 
     def around(work: Work) -> Work:
         @functools.wraps(work)
         def run(args: argparse.Namespace) -> int:
-            _open_what_is_closed()
+            _open_closed_streams()
             if not keyboard:
                 _empty_stdin()
             try:
@@ -36,8 +39,8 @@ def command(name: str, *, keyboard: bool = False) -> Callable[[Work], Work]:
                 return USAGE
             try:
                 return work(args)
-            except Unwritable as fault:
-                write_error(name, str(fault))
+            except Unwritable as error:
+                write_error(name, str(error))
                 return UNWRITTEN
 
         return run
@@ -45,63 +48,73 @@ def command(name: str, *, keyboard: bool = False) -> Callable[[Work], Work]:
     return around
 
 
-def write(words: str, to: TextIO | None = None) -> bool:
-    """Print one or more lines, on standard output or `to`; whether somebody reads on: to have seen enough is no fault.
+def write(lines: str, to: TextIO | None = None) -> bool:
+    """Print one or more lines on standard output, or on `to`.
+
+    Returns:
+        False if the reader has closed the pipe, as `| head` does. This is not an error.
 
     Raises:
-        Unwritable: for any other reason.
+        Unwritable: the output cannot be written for any other reason.
     """
     stream = to or sys.stdout
     try:
-        print(words, file=stream, flush=True)
+        print(lines, file=stream, flush=True)
     except BrokenPipeError:
         _discard(stream)
         return False
-    except OSError as fault:
+    except OSError as error:
         _discard(stream)
-        raise Unwritable(f"the output cannot be written: {(fault.strerror or str(fault)).lower()}") from fault
+        raise Unwritable(f"the output cannot be written: {(error.strerror or str(error)).lower()}") from error
     return True
 
 
-def write_error(name: str, words: str) -> None:
-    """Print on standard error, in the name of a command; who does not hear it is told by the exit code."""
+def write_error(name: str, message: str) -> None:
+    """Print a message on standard error, with the command's name in front."""
     try:
-        print(f"registry-agent {name}: {words}", file=sys.stderr, flush=True)
-    except OSError:
+        print(f"registry-agent {name}: {message}", file=sys.stderr, flush=True)
+    except OSError:  # the exit code still reports the failure
         _discard(sys.stderr)
 
 
 def _discard(stream: TextIO) -> None:
-    """Whatever else goes there, so that the interpreter does not complain of what is left in it at its end."""
+    """Send further output to /dev/null.
+
+    Otherwise the interpreter would fail at exit, when it flushes what is left in the buffer.
+    """
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)
 
 
-def _open_what_is_closed() -> None:
-    """A supervisor may close standard descriptors: the next file or socket would take their numbers, and hear us."""
+def _open_closed_streams() -> None:
+    """Open /dev/null for each standard descriptor that is closed, as a supervisor may start us.
+
+    Otherwise the next file or socket would get this number, and our output would go into it.
+    """
     for stream in ("stdin", "stdout", "stderr"):
         if getattr(sys, stream) is None:
-            null = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, so the one that is missing
-            os.set_inheritable(null, True)  # a child would find the same gap
+            null = os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is the closed one
+            os.set_inheritable(null, True)  # otherwise a child would have the same gap
             mode = "r" if stream == "stdin" else "w"
             setattr(sys, stream, os.fdopen(null, mode, errors="replace", closefd=False))
 
 
 def _empty_stdin() -> None:
+    """Make reads from standard input return end of file at once."""
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
 
 
 def _check_assignments(args: argparse.Namespace) -> None:
-    """Also where the command needs no settings: what is wrong there must not pass for taken.
+    """Check the form of `--set`, even for commands that use no settings: a typing error must not go unnoticed.
 
     Raises:
-        ValueError: a `--set` that is none.
+        ValueError: a `--set` is not of the form SECTION.KEY=VALUE.
     """
     if getattr(args, "set", None):
-        # Imported here: few give it, and most commands need nothing else of the settings.
+        # Imported here because `--set` is rare, and most commands need nothing else from the settings.
         from agent.settings_loader import parse_assignments  # noqa: PLC0415
 
         parse_assignments(args.set)

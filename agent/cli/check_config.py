@@ -1,4 +1,4 @@
-"""`registry-agent check-config`: every fault of the settings, as the running agent would see it."""
+"""`registry-agent check-config`: reports every error in the settings, as the running agent would find it."""
 
 import argparse
 import os
@@ -11,17 +11,17 @@ from agent.model.problems.environment import SettingsInvalid, unusable_status_to
 from agent.settings_loader import Loaded, load_settings, parse_assignments
 from agent.settings_loader.sources import DEFAULT_FILE
 
-SOUND: Final = 0
-FAULTY: Final = 78
+VALID: Final = 0
+INVALID: Final = 78
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """None of its own: `--config` and `--set` are every command's."""
+    """Add nothing: every command has `--config` and `--set`, and this one needs no more."""
 
 
 @command("check-config")
 def run(args: argparse.Namespace) -> int:
-    """Print one line for each fault, or one that all is well.
+    """Print one line for each error, or one line if there is none.
 
     Args:
         args: with `config` (a path or None) and `set` (a list of `SECTION.KEY=VALUE`).
@@ -30,14 +30,14 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_settings(Path(args.config) if args.config else None, os.environ, flags)
     problems = [*loaded.problems, *_token_problems(loaded.settings.status.token_file)]
     write("\n".join(_lines(loaded, problems)))
-    return FAULTY if problems else SOUND
+    return INVALID if problems else VALID
 
 
 def _token_problems(path: Path | None) -> list[SettingsInvalid]:
-    """Without a token that can be read TCP refuses everybody, whatever the settings say."""
+    """Check that the token file can be read. If it cannot, the agent refuses every request over TCP."""
     if path is None:
         return []
-    from agent.edge.http import TokenFileError, read_token_file  # noqa: PLC0415 - loads aiohttp, seldom needed
+    from agent.edge.http import TokenFileError, read_token_file  # noqa: PLC0415 - loads aiohttp, rarely needed
 
     try:
         read_token_file(path)
@@ -50,5 +50,5 @@ def _lines(loaded: Loaded, problems: Sequence[SettingsInvalid]) -> list[str]:
     if problems:
         return [f"{problem.code} {problem.message}; {problem.hint}" for problem in problems]
     if loaded.file is None:
-        return [f"all is well: there is no {DEFAULT_FILE}, so defaults, variables and flags hold"]
+        return [f"all is well: there is no {DEFAULT_FILE}; the agent uses its defaults, the environment and the flags"]
     return [f"all is well: {loaded.file}"]

@@ -1,4 +1,4 @@
-"""`registry-agent demo`: the real agent against a pretend cloud on loopback, told in plain words."""
+"""`registry-agent demo`: runs the real agent against a simulated cloud on loopback, and explains what happens."""
 
 import argparse
 import asyncio
@@ -11,8 +11,8 @@ from typing import Final
 from agent.cli import Unwritable, command, write
 from agent.edge.programs import find_program
 
-SEEN: Final = 0
-NOT_SEEN: Final = 1
+COMPLETE: Final = 0
+INCOMPLETE: Final = 1
 
 _INSTALL: Final = "sudo apt-get install -y docker-cli || sudo apt-get install -y docker.io"
 _MANUAL: Final = "https://docs.docker.com/engine/install/"
@@ -25,55 +25,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=_seconds,
         default=None,
-        help="show it for S seconds; without, it ends when all was seen, after 2 minutes at most",
+        help="run for S seconds (default: until everything was shown, at most 2 minutes)",
     )
 
 
 @command("demo")
 def run(args: argparse.Namespace) -> int:
-    """Play the story; 0 when all of it was seen, or as much as there was time for."""
-    # aiohttp is loaded here, not when the command line is read.
+    """Run the demo.
+
+    Returns:
+        0 if it showed everything, or everything that fits into the time given.
+    """
+    # Imported here because it loads aiohttp, which parsing the command line does not need.
     from agent.demo.story import Pace, Story  # noqa: PLC0415
 
-    audience = _Audience()
+    output = _Output()
     docker = find_program("docker", os.environ.get("PATH"))
     if docker is None:
-        audience.hear(_without_docker(debian=shutil.which("apt-get") is not None))
+        output.print(_without_docker(debian=shutil.which("apt-get") is not None))
 
     pace = Pace() if args.seconds is None else Pace(limit_s=args.seconds, stay=True)
 
     async def play() -> bool:
-        return await Story(pace, audience.hear).play()
+        return await Story(pace, output.print).play()
 
-    seen = asyncio.run(play())
-    if audience.fault is not None:
-        raise audience.fault
-    return SEEN if (seen or audience.gone) and docker else NOT_SEEN
+    complete = asyncio.run(play())
+    if output.error is not None:
+        raise output.error
+    return COMPLETE if (complete or output.closed) and docker else INCOMPLETE
 
 
-class _Audience:
-    """Whoever reads the story; once nobody does any more (`| head`), the demo ends in order."""
+class _Output:
+    """Prints the demo's lines. When the reader has closed the pipe (`| head`), the demo shuts down cleanly."""
 
     def __init__(self) -> None:
-        self.gone = False
-        self.fault: Unwritable | None = None
+        self.closed = False
+        self.error: Unwritable | None = None
 
-    def hear(self, lines: str) -> None:
+    def print(self, lines: str) -> None:
         try:
-            left = not write(lines)
-        except Unwritable as fault:
-            self.fault, left = fault, True
-        self.gone = self.gone or left
-        # Before and after the story nobody heeds the signal, and there is nothing to end.
-        if self.gone and signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            closed = not write(lines)
+        except Unwritable as error:
+            self.error, closed = error, True
+        self.closed = self.closed or closed
+        # Before and after the demo nothing handles the signal, and nothing has to be shut down.
+        if self.closed and signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
             signal.raise_signal(signal.SIGTERM)
 
 
 def _without_docker(*, debian: bool) -> str:
-    how = f"This installs it:\n\n    {_INSTALL}\n" if debian else f"How to install it: {_MANUAL}\n"
+    how = f"Install it with:\n\n    {_INSTALL}\n" if debian else f"How to install it: {_MANUAL}\n"
     return (
-        f"There is no docker CLI on PATH, and the demo logs in with the real one.\n{how}\n"
-        "The agent starts all the same and waits for it (Ctrl-C ends the demo).\n"
+        f"There is no docker CLI on PATH, and the demo needs a real one to log in.\n{how}\n"
+        "The agent starts anyway and waits for it. Press Ctrl-C to end the demo.\n"
     )
 
 

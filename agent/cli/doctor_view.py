@@ -1,4 +1,4 @@
-"""The doctor's report on a terminal: what is broken stands out, and the last line says what to do first."""
+"""The doctor's report on a terminal: failed checks stand out, and the last line shows what to do first."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -18,20 +18,20 @@ _SHOWN: Final[Mapping[str, tuple[str, int]]] = {
     "not reached": ("-", _DIM),
     "skipped": ("skipped", _DIM),
 }
-_WHOSE: Final = {"user": "you", "admin": "an admin"}
+_OWNERS: Final = {"user": "you", "admin": "an admin"}
 
 Document = Mapping[str, Any]
 
 
 class View:
-    """Lines of at most `width` columns of a document `registry-agent/doctor/v1`."""
+    """Formats a `registry-agent/doctor/v1` document as lines of at most `width` columns."""
 
     def __init__(self, width: int, *, colours: bool = False) -> None:
         self._width: Final = max(width, _NARROWEST)
         self._colours: Final = colours
 
     def lines(self, document: Document) -> Iterator[str]:
-        """The report, top to bottom in the order of the chain."""
+        """Return the report's lines: this machine first, then each registry, in the order of the checks."""
         environment = document["environment"]
         yield from self._wrapped(
             f"registry-agent doctor, user {text(environment['user'])} on {text(environment['host'])}, "
@@ -49,11 +49,11 @@ class View:
         yield ""
         for line in self._wrapped(title, ""):
             yield self._painted(line, _BOLD)
-        for _, alike in groupby(links, key=_likeness):
-            yield from self._together(list(alike))
+        for _, alike in groupby(links, key=_merge_key):
+            yield from self._merged(list(alike))
 
-    def _together(self, links: list[Document]) -> Iterator[str]:
-        """Those that nobody reached for one reason share a line: they tell nothing by themselves."""
+    def _merged(self, links: list[Document]) -> Iterator[str]:
+        """Show checks that were not reached for the same reason on one line: each one alone would say little."""
         if len(links) == 1:
             yield from self._link(links[0])
             return
@@ -74,34 +74,37 @@ class View:
         yield f"{before}{first.strip()}"
         yield from more
         if link["fix"]:
-            yield from self._wrapped(f"→ {text(link['fix'])}{_who(link)}", f"{indent}  ", first=indent)
+            yield from self._wrapped(f"→ {text(link['fix'])}{_code_and_owner(link)}", f"{indent}  ", first=indent)
 
     def _verdict(self, document: Document) -> Iterator[str]:
         first = document["first"]
         if first is None:
-            yield from self._no_link(document)
+            yield from self._nothing_failed(document)
             return
         where = f"{text(first['hostname'])}: {text(first['name'])}" if first["hostname"] else text(first["name"])
         number = document["broken"]
-        verb = "is" if number == 1 else "are"
-        begin = f"{counted(number, 'link')} {verb} broken."
-        do = f"{begin} Begin with {where}: {text(first['fix'])}"
+        begin = f"{counted(number, 'check')} failed."
+        do = f"{begin} Start with {where}: {text(first['fix'])}"
         head, *more = self._wrapped(do, "")
         yield head.replace(begin, self._painted(begin, _RED), 1)
         yield from more
 
-    def _no_link(self, document: Document) -> Iterator[str]:
-        """That no link is broken is not yet all: somebody asks because something does not work."""
-        doubts = [each["hostname"] for each in document["registries"] for link in each["links"] if _doubted(link)]
+    def _nothing_failed(self, document: Document) -> Iterator[str]:
+        """Show the verdict when no check failed.
+
+        People run the doctor because something does not work. So this also looks for what no check can show: the
+        agent reports a failure, or there is no secret.
+        """
+        doubts = [each["hostname"] for each in document["registries"] for link in each["links"] if _contradicts(link)]
         if doubts:
             hosts = ", ".join(map(text, doubts))
             yield from self._wrapped(
-                f"no link is broken, but the agent says otherwise of {hosts}: see its link `agent` above", ""
+                f"no check failed, but the agent reports a problem with {hosts}: see the check `agent` above", ""
             )
         elif not document["registries"]:
-            yield from self._wrapped("no link is broken, but there is no secret for a registry: nothing logs in", "")
+            yield from self._wrapped("no check failed, but there is no registry secret, so there is no login", "")
         else:
-            yield self._painted("all is well: no link is broken", _GREEN)
+            yield self._painted("all is well: no check failed", _GREEN)
 
     def _wrapped(self, line: str, indent: str, *, first: str | None = None) -> list[str]:
         return wrap(
@@ -116,19 +119,19 @@ class View:
         return f"\x1b[{colour}m{words}\x1b[0m" if self._colours else words
 
 
-def _doubted(link: Document) -> bool:
-    """Whether it is what the agent says of a login that fails there, and not here."""
+def _contradicts(link: Document) -> bool:
+    """Return whether the agent reports a failed login although the doctor's own checks pass."""
     return bool(link["name"] == "agent" and link["outcome"] == "ok" and link["fix"])
 
 
-def _likeness(link: Document) -> object:
-    """Equal for links that may share a line; a link that tells something is like no other."""
+def _merge_key(link: Document) -> object:
+    """Return a key that is equal for checks that may share a line. A check with an own result gets a unique key."""
     quiet = link["outcome"] in ("not reached", "skipped") and not link["fix"]
     return (link["outcome"], link["seen"]) if quiet else id(link)
 
 
-def _who(link: Document) -> str:
+def _code_and_owner(link: Document) -> str:
     facts = [text(link["code"])] if link["code"] else []
-    if link["needs"] in _WHOSE:
-        facts.append(f"needs {_WHOSE[link['needs']]}")
+    if link["needs"] in _OWNERS:
+        facts.append(f"needs {_OWNERS[link['needs']]}")
     return f" ({', '.join(facts)})" if facts else ""

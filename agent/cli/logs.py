@@ -1,4 +1,4 @@
-"""`registry-agent logs`: the agent's recent events, from its memory, or from the journal where no agent answers."""
+"""`registry-agent logs`: shows recent events from the agent's memory, or from the journal if no agent answers."""
 
 import argparse
 import contextlib
@@ -28,10 +28,10 @@ NOTHING_TO_READ: Final = 1
 INTERRUPTED: Final = 130
 
 _KEPT: Final = 1000
-"""What the agent remembers at most, and what is read of the journal where nobody says since when."""
-_OF_JOURNAL: Final = 100_000
+"""How many events the agent remembers at most; also how many lines to read from the journal without `--since`."""
+_JOURNAL_LINES: Final = 100_000
 _NEWEST: Final = 50
-"""What is asked for each time; all of it only where these do not begin with one that is known."""
+"""How many events each poll asks for. If even the oldest of them is new, it asks for all, since some may be missing."""
 _LAST: Final = 100
 _ANSWER_S: Final = 10.0
 _JOURNAL_S: Final = 20.0
@@ -39,24 +39,34 @@ _EVERY_S: Final = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-f", "--follow", action="store_true", help="then each further event, until Ctrl-C")
+    parser.add_argument("-f", "--follow", action="store_true", help="keep showing new events, until Ctrl-C")
     parser.add_argument(
-        "-n", "--lines", metavar="N", type=_count, help=f"the last N; {_LAST} where nothing else is asked for"
+        "-n",
+        "--lines",
+        metavar="N",
+        type=_count,
+        help=f"show the last N events (default: {_LAST}, or all with a filter)",
     )
-    parser.add_argument("--since", metavar="WHEN", type=since, help="10m, 2h, 3d ago, or 2026-01-31T08:00:00Z")
-    parser.add_argument("--level", choices=LEVELS, help="this level and graver ones")
-    parser.add_argument("--registry", metavar="HOST", type=_registry, help="what is about this registry")
-    parser.add_argument("--attempt", metavar="ID", help="the story of one login, by the attempt_id that its lines bear")
-    parser.add_argument("--json", action="store_true", help="the events as they were logged, one a line")
-    parser.add_argument("--journal", action="store_true", help="read the journal even where an agent answers")
+    parser.add_argument(
+        "--since", metavar="WHEN", type=since, help="show events since 10m, 2h or 3d ago, or 2026-01-31T08:00:00Z"
+    )
+    parser.add_argument("--level", choices=LEVELS, help="show events of this level or a more severe one")
+    parser.add_argument("--registry", metavar="HOST", type=_registry, help="show events about this registry")
+    parser.add_argument("--attempt", metavar="ID", help="show all events of one login attempt, by its attempt_id")
+    parser.add_argument("--json", action="store_true", help="print the events as JSON, one per line")
+    parser.add_argument("--journal", action="store_true", help="read the systemd journal even if an agent answers")
     add_place(parser)
 
 
 @command("logs")
 def run(args: argparse.Namespace) -> int:
-    """Print events; the exit code of section 5."""
-    chosen = any((args.since, args.level, args.registry, args.attempt))
-    last = args.lines or (None if chosen else _LAST)
+    """Print events.
+
+    Returns:
+        0 if there was a log to read, 1 if not, 130 after Ctrl-C without `--follow`.
+    """
+    filtered = any((args.since, args.level, args.registry, args.attempt))
+    last = args.lines or (None if filtered else _LAST)
     choice = Choice(args.since, args.level, args.registry, args.attempt, last)
     reader = _Reader(args)
     printer = _Printer(as_json=args.json)
@@ -65,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
         reading = printer.print(choice.of(events))
         if args.follow and reading:
             _follow(reader, Choice(args.since, args.level, args.registry, args.attempt), printer, events)
-    except _Nothing as fault:
-        _say(str(fault))
+    except _NothingToRead as error:
+        _print_note(str(error))
         return NOTHING_TO_READ
     except KeyboardInterrupt:
         return SHOWN if args.follow else INTERRUPTED
@@ -74,49 +84,50 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _first(reader: "_Reader", begin: datetime | None, *, wait: bool) -> list[Event]:
-    """All there is to choose from, and a word where that is nothing.
+    """Read all events that the filters choose from, and print a note if there are none.
 
     Raises:
-        _Nothing: unless somebody waits for what comes.
+        _NothingToRead: there is no log to read, and `wait` is false.
     """
     try:
         events = reader.first(begin)
-    except _Nothing as fault:
+    except _NothingToRead as error:
         if not wait:
             raise
-        _say(f"{fault}\nwaiting for an agent")
+        _print_note(f"{error}\nwaiting for an agent")
         return []
     if not events:
-        _say("there are no events yet")
+        _print_note("there are no events yet")
     return events
 
 
 def _follow(reader: "_Reader", choice: Choice, printer: "_Printer", events: Iterable[Event]) -> None:
-    """Print each further event, for as long as somebody reads; an agent that ends is waited for.
+    """Print each further event until the reader closes the pipe. If the agent ends, wait for the next one.
 
-    Its last words are in the journal: the socket closes before they could be asked for.
+    The last events of an agent that ends come from the journal, because it closes its socket before it logs them.
     """
     known = deque(events, _KEPT * 2)
-    done = deque((event.line for event in known), _KEPT * 2)
+    known_lines = deque((event.line for event in known), _KEPT * 2)
     reading = True
     while reading:
         time.sleep(_EVERY_S)
-        seen = set(done)
-        fresh = [event for event in reader.newer(seen, known[-1].time if known else None) if event.line not in seen]
+        old = set(known_lines)
+        fresh = [event for event in reader.newer(old, known[-1].time if known else None) if event.line not in old]
         if not fresh:
             continue
         known.extend(fresh)
-        done.extend(event.line for event in fresh)
-        news = {event.line for event in fresh}
-        reading = printer.print(event for event in choice.of(known) if event.line in news)
+        known_lines.extend(event.line for event in fresh)
+        # Filter all known events, not only the new ones: `--attempt` needs the earlier ones of the same attempt.
+        new_lines = {event.line for event in fresh}
+        reading = printer.print(event for event in choice.of(known) if event.line in new_lines)
 
 
-class _Nothing(Exception):  # noqa: N818 - as NoAgent
-    """Neither an agent nor a journal; the text says why of both."""
+class _NothingToRead(Exception):  # noqa: N818 - named after what happened, as AgentNotRunning is
+    """Neither an agent nor a journal can be read. The text gives the reason for both."""
 
 
 class _Reader:
-    """Knows both places, and says on standard error which one it reads."""
+    """Reads from the agent or from the journal, and prints on standard error which one it uses."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._agent: Final = AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
@@ -125,71 +136,76 @@ class _Reader:
         self._answering = False
 
     def first(self, begin: datetime | None) -> list[Event]:
-        """All there is to choose from, oldest first."""
+        """Return all events there are, oldest first: the agent's, or the journal's if no agent answers.
+
+        Raises:
+            _NothingToRead: neither can be read.
+        """
         why = ""
         if not self._journal_wanted:
             try:
                 events = self._memory(_KEPT)
-            except (AgentNotRunning, AgentNotResponding) as fault:
-                why = str(fault)
+            except (AgentNotRunning, AgentNotResponding) as error:
+                why = str(error)
             else:
                 self._answering = True
-                self._tell_gap(events, begin)
+                self._note_gap(events, begin)
                 return events
         try:
             events = self._journal(begin)
-        except JournalUnreadable as fault:
-            raise _Nothing("\n".join(filter(None, (why, f"the journal of {self._unit}: {fault}")))) from fault
+        except JournalUnreadable as error:
+            raise _NothingToRead("\n".join(filter(None, (why, f"the journal of {self._unit}: {error}")))) from error
         if not events and why:
-            raise _Nothing(f"{why}\nthe journal of {self._unit}: it holds nothing")
-        _say(f"{'no agent answers, so this is' if why else 'this is'} from the journal of {self._unit}")
+            raise _NothingToRead(f"{why}\nthe journal of {self._unit}: it has no entries")
+        _print_note(f"{'no agent answers, so this is' if why else 'this is'} from the journal of {self._unit}")
         return events
 
-    def newer(self, seen: set[str], last: datetime | None) -> list[Event]:
-        """What may be new; most of it need not be."""
+    def newer(self, known: set[str], last: datetime | None) -> list[Event]:
+        """Return the events that may be new. Most of them are usually known already."""
         try:
             events = self._memory(_NEWEST)
-            if events and events[0].line not in seen:
+            if events and events[0].line not in known:
                 events = self._memory(_KEPT)
         except (AgentNotRunning, AgentNotResponding):
             if not self._answering:
                 return []
             self._answering = False
-            _say("the agent does not answer; waiting for it")
-            return self._between(last)
+            _print_note("the agent does not answer; waiting for it")
+            return self._journal_after(last)
         if not self._answering:
             self._answering = True
-            _say("an agent answers")
-            # What the former one said at its end may have come into the journal only after we looked.
-            return [*self._between(last), *events]
+            _print_note("an agent answers")
+            # The last events of the former agent may have reached the journal only after we read it.
+            return [*self._journal_after(last), *events]
         return events
 
     def _memory(self, lines: int) -> list[Event]:
-        # By line feeds alone: other line ends that Unicode knows may stand inside an event.
+        # Not splitlines(): it also splits at Unicode line ends, which an event may contain.
         return of_memory(self._agent.text(f"/v1/logs?lines={lines}", _ANSWER_S).split("\n"))
 
     def _journal(self, begin: datetime | None) -> list[Event]:
-        # Imported here: where an agent answers nobody needs them.
+        # Imported here because they are needed only if no agent answers.
         import asyncio  # noqa: PLC0415
 
         from agent.edge.journalctl import read_journal  # noqa: PLC0415
         from agent.support.patterns import mask_patterns  # noqa: PLC0415
 
-        lines = _OF_JOURNAL if begin else _KEPT
-        reading = asyncio.run(read_journal(self._unit, os.environ, since=begin, lines=lines, timeout=_JOURNAL_S))
-        # What an older agent wrote, or a program that it ran, went by other rules than today's.
-        return of_journal(replace(line, message=mask_patterns(line.message)[0]) for line in reading)
+        lines = _JOURNAL_LINES if begin else _KEPT
+        entries = asyncio.run(read_journal(self._unit, os.environ, since=begin, lines=lines, timeout=_JOURNAL_S))
+        # Mask secrets again: an older agent, or a program that it ran, may have logged by weaker rules than today's.
+        return of_journal(replace(entry, message=mask_patterns(entry.message)[0]) for entry in entries)
 
-    def _between(self, last: datetime | None) -> list[Event]:
-        """What the journal has since; without one, nothing."""
+    def _journal_after(self, last: datetime | None) -> list[Event]:
+        """Return the journal's events after `last`, or none if there is no journal."""
         with contextlib.suppress(JournalUnreadable):
             return [event for event in self._journal(last) if event.time > last] if last else []
         return []
 
-    def _tell_gap(self, events: list[Event], begin: datetime | None) -> None:
+    def _note_gap(self, events: list[Event], begin: datetime | None) -> None:
+        """Print a note if the agent's memory does not reach back to `begin`."""
         if begin and events and events[0].time > begin:
             began = f"{events[0].time.astimezone():%Y-%m-%d %H:%M:%S}"
-            _say(f"the agent's memory begins at {began}; where there is a journal, --journal shows what was before")
+            _print_note(f"the agent's memory starts at {began}; use --journal to read earlier events under systemd")
 
 
 class _Printer:
@@ -198,23 +214,23 @@ class _Printer:
         terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size((80, 24)).columns if terminal else None
         self._view: Final = LogView(width, terminal and not os.environ.get("NO_COLOR"))
-        with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
+        with contextlib.suppress(AttributeError):  # a test or an embedding program may have replaced the stream
             sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
 
     def print(self, events: Iterable[Event]) -> bool:
-        """Whether somebody still reads."""
+        """Print the events; False if the reader has closed the pipe."""
         shown = ([_safe(event.line)] if self._as_json else self._view.lines(event) for event in events)
         lines = [*chain.from_iterable(shown)]
         return write("\n".join(lines)) if lines else True
 
 
 def _safe(line: str) -> str:
-    """The same JSON, without what could drive a terminal."""
+    """Escape control characters in a line of JSON, which the terminal would obey."""
     return CONTROL.sub(lambda match: "".join(f"\\u{ord(character):04x}" for character in match[0]), line)
 
 
-def _say(words: str) -> None:
-    write_error("logs", words)
+def _print_note(message: str) -> None:
+    write_error("logs", message)
 
 
 def _count(argument: str) -> int:
@@ -226,5 +242,5 @@ def _count(argument: str) -> int:
 def _registry(argument: str) -> str:
     try:
         return parse_hostname(argument).hostname
-    except HostnameError as fault:
-        raise argparse.ArgumentTypeError(str(fault)) from fault
+    except HostnameError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,4 +1,4 @@
-"""Which of the agent's events are shown: by time, level, registry, or as the story of one login."""
+"""Selects which of the agent's events to show: by time, level or registry, or all of one login attempt."""
 
 import argparse
 import json
@@ -17,15 +17,15 @@ _SPAN: Final = re.compile(r"(?:\d{1,9}(?:s|min|m|h|d|w))+")
 _PART: Final = re.compile(r"(\d+)([a-z]+)")
 _OF_PRIORITY: Final = {7: "debug", 6: "info", 5: "info", 4: "warning"}
 _SLACK: Final = timedelta(seconds=1)
-"""What belongs to an attempt is logged just before its first line, or just after its last."""
+"""Events of an attempt without its id may come just before its first line, or just after its last."""
 _LONGEST_AGO: Final = timedelta(days=3650)
 _YEARS: Final = range(1971, 9999)
-"""Of an event; others cannot be told in every zone."""
+"""Valid years of an event. Others cannot be converted to every time zone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: its line as it was logged, and what stands in it."""
+    """One event: its line as it was logged, and the fields parsed from it."""
 
     line: str
     time: datetime
@@ -40,18 +40,24 @@ class Event:
 
 
 def of_memory(lines: Iterable[str]) -> list[Event]:
-    """What the agent remembers; what is no event is left out."""
+    """Parse the agent's own lines. Lines that are not events are left out."""
     return [event for line in lines if (event := _event(line)) is not None]
 
 
 def of_journal(lines: Iterable[JournalLine]) -> list[Event]:
-    """What the journal has: the agent's events, and, as the event `journal`, what systemd and others say of it."""
+    """Parse lines of the journal.
+
+    Lines of other programs about the unit, such as systemd's, become events named `journal`.
+    """
     return [_event(entry.message) or _foreign(entry) for entry in lines]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What somebody asked for; what is None asks for nothing. `last` is how many, of those that are left."""
+    """The filters that the user gave; None means no filter.
+
+    `last` limits the result to that many of the newest events that pass the other filters.
+    """
 
     since: datetime | None = None
     level: str | None = None
@@ -60,28 +66,29 @@ class Choice:
     last: int | None = None
 
     def of(self, events: Iterable[Event]) -> list[Event]:
+        """Return the events that pass the filters, in their order."""
         events = [*events]
-        chosen = self._story(events) if self.attempt else events
-        chosen = [event for event in chosen if self._wanted(event)]
+        chosen = self._attempt_events(events) if self.attempt else events
+        chosen = [event for event in chosen if self._matches(event)]
         return chosen[-self.last :] if self.last else chosen
 
-    def _wanted(self, event: Event) -> bool:
+    def _matches(self, event: Event) -> bool:
         if self.since is not None and event.time < self.since:
             return False
         if self.level is not None and _rank(event.get("level")) < _rank(self.level):
             return False
         return self.registry is None or event.about(self.registry)
 
-    def _story(self, events: list[Event]) -> list[Event]:
-        """The lines that bear the id; and, from the first to the last of them, those about the same login without one.
+    def _attempt_events(self, events: list[Event]) -> list[Event]:
+        """Return the events with the attempt's id, and events of the same time without an id about the same login.
 
-        These are the registry's warnings, what became of Docker's configuration, and ECR tokens of its region.
+        The latter are the registry's warnings, changes to Docker's configuration, and ECR tokens of its region.
         """
         own = [event for event in events if event.get("attempt_id") == self.attempt]
         if not own:
             return []
         registry = own[0].get("registry") or ""
-        begin = min(event.time - _took(event) for event in own) - _SLACK
+        begin = min(event.time - _length(event) for event in own) - _SLACK
         end = max(event.time for event in own) + _SLACK
 
         def belongs(event: Event) -> bool:
@@ -93,7 +100,7 @@ class Choice:
 
 
 def since(argument: str, now: datetime | None = None) -> datetime:
-    """`10m`, `2h`, `1d12h` ago; or a time of RFC 3339, the local one where it names no zone."""
+    """Parse a WHEN argument: `10m`, `2h` or `1d12h` ago, or an RFC 3339 time (local if it names no time zone)."""
     wrong = argparse.ArgumentTypeError(f"{argument} is neither like 10m, 2h, 3d nor like 2026-01-31T08:00:00Z")
     try:
         if _SPAN.fullmatch(argument):
@@ -110,12 +117,13 @@ def _event(line: str) -> Event | None:
         fields = json.loads(line)
         time = datetime.fromisoformat(fields["time"])
         named = isinstance(fields["event"], str) and time.year in _YEARS
-    except (ValueError, TypeError, LookupError, RecursionError):
+    except (ValueError, TypeError, LookupError, RecursionError):  # RecursionError: JSON nested too deeply
         return None
     return Event(line, time if time.tzinfo else time.replace(tzinfo=UTC), fields) if named else None
 
 
 def _foreign(entry: JournalLine) -> Event:
+    """Turn a line of another program into an event."""
     level = _OF_PRIORITY.get(entry.priority, "error")
     time = entry.time.isoformat().replace("+00:00", "Z")
     fields = {"time": time, "level": level, "event": "journal", "program": entry.program, "message": entry.message}
@@ -126,12 +134,13 @@ def _rank(level: str | None) -> int:
     return LEVELS.index(level) if level in LEVELS else 1
 
 
-def _took(event: Event) -> timedelta:
+def _length(event: Event) -> timedelta:
+    """Return how long the logged operation took: the event was logged at its end."""
     seconds = event.fields.get("seconds")
     return timedelta(seconds=seconds) if isinstance(seconds, int | float) and 0 < seconds < _DAY_S else timedelta()
 
 
 def _serves(event: Event, registry: str) -> bool:
-    """Whether the ECR token that this event is about is one for that registry's region."""
+    """Return whether the event is about an ECR token for the registry's region."""
     region = event.get("region")
     return (event.get("event") or "").startswith("token.") and bool(region) and f".{region}." in registry

@@ -1,4 +1,4 @@
-"""One event of the log as a person reads it."""
+"""Formats events of the log for people."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,17 +14,19 @@ _COLOURS: Final = {"error": 31, "warning": 33, "debug": 2}
 _INDENT: Final = " " * 17
 _NARROWEST: Final = 60
 _LONGEST: Final = 2000
-_SAID_ABOVE: Final = frozenset({"time", "level", "event", "environment", "registry", "subject", "hint", "exception"})
-_SAYING: Final = ("message", "fault", "reason", "summary")
-"""The field that says what happened; an event has one of them, or none."""
+_SHOWN_ELSEWHERE: Final = frozenset(
+    {"time", "level", "event", "environment", "registry", "subject", "hint", "exception"}
+)
+_MESSAGE_FIELDS: Final = ("message", "fault", "reason", "summary")
+"""The fields that describe what happened. An event has one of them, or none."""
 _TIMES: Final = frozenset({"expires_at", "renew_at", "not_before"})
 
 
 @dataclass(slots=True)
 class LogView:
-    """Where lines go: `width` columns of a terminal, or None for one line an event, with its date, whatever its length.
+    """Formats events for a terminal of `width` columns, with a line for the date wherever it changes.
 
-    A terminal gets the date on a line of its own where it changes.
+    If `width` is None, each event is one line of any length that begins with its date, for `grep` and files.
     """
 
     width: int | None = None
@@ -62,21 +64,21 @@ class LogView:
 
 
 def _parts(event: Event) -> Iterator[str]:
-    """Whom it is about, what happened, and the other fields."""
+    """Yield the subject and what happened, then each other field."""
     subject = event.fields.get("registry") or event.fields.get("subject")
-    saying = next((name for name in _SAYING if event.fields.get(name)), None)
-    words = [_text(event.fields[saying])] if saying else []
+    message = next((name for name in _MESSAGE_FIELDS if event.fields.get(name)), None)
+    words = [_text(event.fields[message])] if message else []
     if subject and not (words and _text(subject) in words[0]):
         words.insert(0, _text(subject))
     if words:
         yield ": ".join(words)
     for name, value in event.fields.items():
-        if name not in _SAID_ABOVE and name != saying:
+        if name not in _SHOWN_ELSEWHERE and name != message:
             yield from _field(name, value)
 
 
 def _field(name: str, value: Any) -> Iterator[str]:
-    """Nothing for what is empty; what is in an object with the object's name in front."""
+    """Yield `name=value`, or nothing if the value is empty. A field inside an object becomes `object.name=value`."""
     if isinstance(value, dict):
         for inner, item in value.items():
             yield from _field(f"{name}.{inner}", item)

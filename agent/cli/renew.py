@@ -1,4 +1,4 @@
-"""`registry-agent renew`: log in anew now, and wait for what comes of it."""
+"""`registry-agent renew`: logs in again now, and waits for the outcome."""
 
 import argparse
 import http.client
@@ -26,64 +26,79 @@ Document = Mapping[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("host", metavar="HOST", nargs="?", help="one registry; without it all of them")
+    parser.add_argument("host", metavar="HOST", nargs="?", help="renew one registry (default: all registries)")
     parser.add_argument(
-        "--timeout", metavar="S", type=seconds, default=_OUTCOME_S, help="give up after S seconds; without it 120"
+        "--timeout", metavar="S", type=seconds, default=_OUTCOME_S, help="give up after S seconds (default: 120)"
     )
     add_place(parser)
 
 
 @command("renew")
 def run(args: argparse.Namespace) -> int:
-    """Print one line for each registry; the exit code of section 5."""
+    """Print one line for each registry.
+
+    Returns:
+        0 if all were renewed, 1 if no agent answered, 2 if a renewal failed or took too long, 130 after Ctrl-C.
+    """
     agent = AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
     end = time.monotonic() + args.timeout
-    asked = {"hostname": args.host} if args.host is not None else {}
+    body = {"hostname": args.host} if args.host is not None else {}
     try:
-        answer = agent.post("/v1/renew", asked, min(args.timeout, _ANSWER_S))
+        answer = agent.post("/v1/renew", body, min(args.timeout, _ANSWER_S))
         if answer.status != http.client.ACCEPTED:
             write_error("renew", text(answer.fault))
             return FAILED
         return _follow(agent, answer.value["attempt_ids"], args.timeout, end, everything=args.host is None)
-    except (AgentNotRunning, AgentNotResponding) as fault:
-        write_error("renew", str(fault))
+    except (AgentNotRunning, AgentNotResponding) as error:
+        write_error("renew", str(error))
         return NO_AGENT
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
 def _follow(agent: AgentClient, attempt_ids: list[str], timeout: float, end: float, *, everything: bool) -> int:
-    """Print each outcome as it comes; the exit code once all have come, or at `end`, when `timeout` is over."""
+    """Print each outcome as it arrives, until all have arrived or the monotonic time `end` is reached.
+
+    Args:
+        agent: the client to ask.
+        attempt_ids: the attempts to wait for.
+        timeout: the timeout in seconds that `end` comes from, for the message.
+        end: when to give up.
+        everything: whether the user asked for all registries.
+
+    Returns:
+        The command's exit code.
+    """
     if not attempt_ids:
-        if agent.status(_patience(end, _ANSWER_S))["phase"] == "starting":
-            write_error("renew", "the agent has not read its secrets yet; ask again")
+        if agent.status(_request_timeout(end, _ANSWER_S))["phase"] == "starting":
+            write_error("renew", "the agent has not read its secrets yet; try again")
             return FAILED
         write("there is no registry to renew")
         return RENEWED
     attempts = _Attempts(attempt_ids)
     code, since = RENEWED, None
     while attempts.open and (left := end - time.monotonic()) > 0:
-        patience = _patience(end, _HOLD_S + _ANSWER_S)
-        document = agent.status(patience, since=since, wait_s=min(left, _HOLD_S))
+        request_timeout = _request_timeout(end, _HOLD_S + _ANSWER_S)
+        document = agent.status(request_timeout, since=since, wait_s=min(left, _HOLD_S))
         since = document["revision"]
         for row in attempts.over(document):
             write(_line(row, document))
-            if not _well(row, document, everything=everything):
+            if not _succeeded(row, document, everything=everything):
                 code = FAILED
     if attempts.open:
-        waiting = ", ".join(attempts.hosts) or "the agent to begin"
+        waiting = ", ".join(attempts.hosts) or "the agent to start"
         write_error("renew", f"no outcome after {timeout:g} s; still waiting for {waiting}")
         return FAILED
     return code
 
 
-def _patience(end: float, longest: float) -> float:
-    """How long an answer may take: an agent that hangs does not outlast the time that was given."""
+def _request_timeout(end: float, longest: float) -> float:
+    """Return how many seconds an answer may take. An agent that hangs must not delay the command beyond `end`."""
     return min(max(end - time.monotonic(), 0) + _GRACE_S, longest)
 
 
 class _Attempts:
-    """Attempts that are under way, by id, each with its registry once a document has shown it."""
+    """The attempts in progress: from each id to its registry, or to None until a document has shown it."""
 
     def __init__(self, attempt_ids: list[str]) -> None:
         self.open: Final[dict[str, str | None]] = dict.fromkeys(attempt_ids)
@@ -93,7 +108,7 @@ class _Attempts:
         return sorted(text(hostname) for hostname in self.open.values() if hostname is not None)
 
     def over(self, document: Document) -> list[Document]:
-        """The rows of the attempts that this document shows ended; each once."""
+        """Return the rows of the attempts that have ended by this document. Each is returned once."""
         rows = {row["hostname"]: row for row in document["registries"]}
         ended: list[Document] = []
         for row in rows.values():
@@ -101,26 +116,30 @@ class _Attempts:
                 self.open[row["attempt_id"]] = row["hostname"]
         for attempt_id, hostname in [*self.open.items()]:
             row = rows.get(hostname) if hostname is not None else None
-            if hostname is None or (row is not None and _under_way(row, attempt_id)):
+            if hostname is None or (row is not None and _in_progress(row, attempt_id)):
                 continue
+            # The attempt has ended, or its row is gone because the secret was removed.
             del self.open[attempt_id]
             ended.append(row or {"hostname": hostname, "state": "gone", "last_error": "its secret has disappeared"})
         return ended
 
 
-def _under_way(row: Document, attempt_id: str) -> bool:
-    """A row that bears another attempt's id has left ours behind."""
+def _in_progress(row: Document, attempt_id: str) -> bool:
+    """Return whether the attempt is in progress. If the row has another attempt's id, a later one replaced ours."""
     return bool(row["attempt_id"] == attempt_id and (row["attempting"] or row["state"] == "pending"))
 
 
-def _well(row: Document, document: Document, *, everything: bool) -> bool:
-    """Logged in without an error; where all were asked for, one that a person chose to leave alone is well too."""
+def _succeeded(row: Document, document: Document, *, everything: bool) -> bool:
+    """Return whether the registry is logged in without an error.
+
+    If the user asked for all registries, one that is skipped on purpose counts as a success, too.
+    """
     if row["state"] == "logged_in" and row["last_error"] is None:
         return True
-    # A docker that is not Docker's own CLI is present, and has no version.
+    # A `docker` on PATH that is not Docker's own CLI is present, but has no version.
     has_docker = document["tools"]["docker"]["version"] is not None
-    blamed = any(warning["subject"] == row["hostname"] for warning in document["warnings"])
-    return everything and row["state"] == "skipped" and not blamed and has_docker
+    has_warning = any(warning["subject"] == row["hostname"] for warning in document["warnings"])
+    return everything and row["state"] == "skipped" and not has_warning and has_docker
 
 
 def _line(row: Document, document: Document) -> str:
@@ -128,5 +147,5 @@ def _line(row: Document, document: Document) -> str:
     if row["last_error"] is not None:
         return f"{text(row['hostname'])}: {state}: {text(row['last_error'])}"
     now = moment(document["now"])
-    ends = f", ends {relative(row['expires_at'], now)}" if row.get("expires_at") else ""
-    return f"{text(row['hostname'])}: {state}{ends}"
+    expires = f", expires {relative(row['expires_at'], now)}" if row.get("expires_at") else ""
+    return f"{text(row['hostname'])}: {state}{expires}"

@@ -1,4 +1,4 @@
-"""`registry-agent run`: the daemon, or one pass with `--once`."""
+"""`registry-agent run`: runs the daemon, or a single pass with `--once`."""
 
 import argparse
 import faulthandler
@@ -16,23 +16,23 @@ _NOT_ALL: Final = 2
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--once", action="store_true", help="try each registry once, then end: 0 all logged in, 2 some not"
+        "--once", action="store_true", help="try each registry once, then exit with 0 if all are logged in, else with 2"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """The exit code of wrong usage; otherwise it does not return, but ends the process with the agent's own.
+    """Run the agent, then end the process with the agent's exit code. It returns only for wrong usage.
 
     Args:
         args: with `config` (a path or None), `set` (a list of `SECTION.KEY=VALUE`) and `once`.
     """
-    _heed_signals(_NOT_ALL if args.once else _ENDED_EARLY)
+    _handle_early_signals(_NOT_ALL if args.once else _ENDED_EARLY)
     return _run(args)
 
 
 @command("run")
 def _run(args: argparse.Namespace) -> int:
-    # Imported here: no signal waits for it, and no other command needs the daemon's parts.
+    # Imported here: signals are already handled while the imports run, and no other command needs these modules.
     import asyncio  # noqa: PLC0415
 
     from agent.edge.ca_certificates import roots_unread  # noqa: PLC0415
@@ -44,33 +44,33 @@ def _run(args: argparse.Namespace) -> int:
     from agent.settings_loader import parse_assignments  # noqa: PLC0415
 
     flags = parse_assignments(args.set)
-    disable_core_dumps()
+    disable_core_dumps()  # a core dump would contain passwords
     return_freed_memory()
-    # The loop's thread alone, and the signal goes to no other: to print threads that run meanwhile was seen to crash.
+    # Print the event loop's thread only, which also receives the signal: printing running threads has crashed.
     faulthandler.enable(all_threads=False)
-    if sys.version_info < (3, 12):  # from then on it is the default: no thread for each child
+    if sys.version_info < (3, 12):  # the default since 3.12; the older default starts a thread for each child
         asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
     agent = Agent(Path(args.config) if args.config else None, flags, os.environ)
     runner = asyncio.Runner()
     code = runner.run(agent.once() if args.once else agent.run())
     agent.close()
-    return _leave(code)
+    return _exit(code)
 
 
-def _heed_signals(code: int) -> None:
-    """Until the agent heeds them itself: SIGTERM and SIGINT end it with `code`, and SIGHUP does nothing."""
+def _handle_early_signals(code: int) -> None:
+    """Until the agent handles signals itself, exit with `code` on SIGTERM and SIGINT, and ignore SIGHUP."""
 
     def end(*_: object) -> NoReturn:
-        os._exit(code)  # nothing was begun
+        os._exit(code)  # nothing has started yet that would need a shutdown
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-def _leave(code: int) -> NoReturn:
-    """End now: a thread may still hang in a file system, a name server or a full pipe, and nobody may wait for it.
+def _exit(code: int) -> NoReturn:
+    """End the process at once, without waiting for a thread that hangs in a file system, a name server or a full pipe.
 
-    The log has been written as far as it can be, and nothing else was printed.
+    The log is already written as far as possible, and nothing else was printed.
     """
     os._exit(code)

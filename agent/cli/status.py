@@ -1,4 +1,4 @@
-"""`registry-agent status`: what the agent says, once or at each change."""
+"""`registry-agent status`: shows the agent's status, once or at each change."""
 
 import argparse
 import contextlib
@@ -29,35 +29,39 @@ _HOLD_S: Final = 30.0
 _PAUSE_S: Final = 0.25
 _GRACE_S: Final = 0.5
 _NAMED: Final = 3
-"""So many registries are named where many are waited for."""
+"""How many registries a "waiting for" line names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="the document itself; with --watch one a line")
-    parser.add_argument("--watch", action="store_true", help="again at each change, until q or Ctrl-C")
-    parser.add_argument("--wait", action="store_true", help="wait until every registry was attempted once")
+    parser.add_argument("--json", action="store_true", help="print the JSON document; with --watch, one per line")
+    parser.add_argument("--watch", action="store_true", help="show each change, until you press q or Ctrl-C")
+    parser.add_argument("--wait", action="store_true", help="wait until the agent has tried every registry once")
     parser.add_argument("--strict", action="store_true", help="exit with 2 unless the condition is healthy")
     parser.add_argument(
-        "--timeout", metavar="S", type=seconds, help="give up after S seconds; without it 10, with --wait 60"
+        "--timeout", metavar="S", type=seconds, help="give up after S seconds (default: 10, with --wait 60)"
     )
     add_place(parser)
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
-    """The arguments that say which agent is meant."""
-    parser.add_argument("--socket", metavar="PATH", type=Path, help="the agent's socket")
-    parser.add_argument("--user", metavar="USER", help="whose agent, where several run")
+    """Add the arguments that select an agent."""
+    parser.add_argument("--socket", metavar="PATH", type=Path, help="path of the agent's socket")
+    parser.add_argument("--user", metavar="USER", help="use this user's agent (default: your own)")
 
 
 @command("status", keyboard=True)
 def run(args: argparse.Namespace) -> int:
-    """Print the status; the exit code of section 5."""
+    """Print the status.
+
+    Returns:
+        0 if the agent answered, 1 if not, 2 with `--strict` if the condition is not healthy, 130 after Ctrl-C.
+    """
     agent = AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
-    show = _Screen(as_json=args.json, repeated=args.watch)
+    show = _Output(as_json=args.json, repeated=args.watch)
     try:
         document = _first(agent, args)
         if show.redraws:
-            # Imported here: nobody else needs the terminal's part.
+            # Imported here because only --watch on a terminal needs it.
             from agent.cli.status_watch import watch  # noqa: PLC0415
 
             watch(agent, document)
@@ -66,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
             _watch(agent, document, show)
             return ANSWERED
         show(document)
-    except (AgentNotRunning, AgentNotResponding, _Late) as fault:
-        write_error("status", str(fault))
+    except (AgentNotRunning, AgentNotResponding, _FirstPassTimeout) as error:
+        write_error("status", str(error))
         return NO_AGENT
     except KeyboardInterrupt:
         return ANSWERED if args.watch else INTERRUPTED
@@ -75,29 +79,29 @@ def run(args: argparse.Namespace) -> int:
 
 
 def seconds(argument: str) -> float:
-    """An argument that is a number of seconds above 0."""
+    """Parse an argument that must be a number of seconds above 0."""
     value = float(argument)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{argument} is not a number of seconds above 0")
     return value
 
 
-class _Late(Exception):  # noqa: N818 - as NoAgent
-    """The first pass is not over in time."""
+class _FirstPassTimeout(Exception):  # noqa: N818 - named after what happened, as AgentNotRunning is
+    """The first pass did not finish in time."""
 
 
-class _Screen:
-    """Where documents go: a terminal that is drawn anew, or lines one after the other."""
+class _Output:
+    """Prints documents as JSON or as text. `redraws` is true if they are drawn over each other on a terminal."""
 
     def __init__(self, *, as_json: bool, repeated: bool) -> None:
         self._as_json: Final = as_json
         self._repeated: Final = repeated
         self.redraws: Final = repeated and not as_json and sys.stdout.isatty()
-        with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
+        with contextlib.suppress(AttributeError):  # a test or an embedding program may have replaced the stream
             sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
 
     def __call__(self, document: dict[str, Any]) -> bool:
-        """Whether somebody still reads."""
+        """Print the document; False if the reader has closed the pipe."""
         if self._as_json:
             lines = [_escaped(json.dumps(document, ensure_ascii=False, indent=None if self._repeated else 2))]
         else:
@@ -109,7 +113,7 @@ class _Screen:
 
 
 def _escaped(document: str) -> str:
-    """The same JSON without what a terminal would obey: another user's agent may answer anything."""
+    """Escape control characters, which the terminal would obey: another user's agent may send anything."""
     return "".join(f"\\u{ord(c):04x}" if c != "\n" and CONTROL.match(c) else c for c in document)
 
 
@@ -120,71 +124,74 @@ def _first(agent: AgentClient, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _first_pass(agent: AgentClient, timeout: float) -> dict[str, Any]:
-    """The first document of phase `running`; an agent that is not there yet is waited for too.
+    """Wait for the first document with phase `running`, and also for an agent that has not started yet.
 
     Raises:
-        NoAgent, NoAnswer, _Late: what was so when the time was over.
+        AgentNotRunning, AgentNotResponding: no agent answered before the timeout.
+        _FirstPassTimeout: the agent answered, but its first pass did not finish before the timeout.
     """
     end = time.monotonic() + timeout
-    say_news = _Once()
+    report = _ProgressLine()
     since: int | None = None
     while True:
         left = max(end - time.monotonic(), 0)
         try:
             document = agent.status(left + _GRACE_S, since=since, wait_s=min(left, _HOLD_S))
-        except (AgentNotRunning, AgentNotResponding) as fault:
+        except (AgentNotRunning, AgentNotResponding) as error:
             if time.monotonic() + _PAUSE_S >= end:
                 raise
-            say_news(f"waiting for the agent: {str(fault).partition(';')[0]}")
+            report(f"waiting for the agent: {str(error).partition(';')[0]}")
             time.sleep(_PAUSE_S)
-            since = None
+            since = None  # a restarted agent counts its revisions from 0
             continue
         if document.get("phase") == "running":
             return document
         waited_for = _waited_for(document)
         if time.monotonic() >= end:
-            raise _Late(f"the first pass is not over after {timeout:g} s; it waits for {waited_for}")
-        say_news(f"waiting for {waited_for}")
+            raise _FirstPassTimeout(
+                f"the first pass did not finish within {timeout:g} s; it is waiting for {waited_for}"
+            )
+        report(f"waiting for {waited_for}")
         since = document["revision"]
 
 
 def _waited_for(document: dict[str, Any]) -> str:
-    """The registries that were not attempted yet, and how many were."""
+    """Return the registries that the agent has not tried yet, and how many it has tried."""
     registries = document["registries"]
     pending = [text(row["hostname"]) for row in registries if row["state"] == "pending"]
     if not pending:
-        return "the sources of secrets"
+        return "the secret sources"
     more = f" and {len(pending) - _NAMED} more" if len(pending) > _NAMED else ""
     done = f" ({len(registries) - len(pending)} of {len(registries)} tried)" if len(registries) > 1 else ""
     return ", ".join(pending[:_NAMED]) + more + done
 
 
 def _watch(agent: AgentClient, document: dict[str, Any], show: Callable[[dict[str, Any]], bool]) -> None:
-    """Show this and each further document, for as long as somebody reads; a restart of the agent is waited out."""
-    say_news = _Once()
+    """Show this and each further document until the reader closes the pipe. If the agent restarts, wait for it."""
+    report = _ProgressLine()
     since: int | None = document["revision"]
     reading = show(document)
     while reading:
         try:
             newer = agent.status(_HOLD_S + _ANSWER_S, since=since, wait_s=_HOLD_S)
-        except (AgentNotRunning, AgentNotResponding) as fault:
-            say_news(f"waiting for the agent: {str(fault).partition(';')[0]}")
+        except (AgentNotRunning, AgentNotResponding) as error:
+            report(f"waiting for the agent: {str(error).partition(';')[0]}")
             time.sleep(_PAUSE_S)
-            since = None
+            since = None  # a restarted agent counts its revisions from 0
             continue
-        say_news = _Once()
+        report = _ProgressLine()
         if newer["revision"] != since:
             reading = show(newer)
         since = newer["revision"]
 
 
-class _Once:
-    """Says on stderr what is new to say."""
+class _ProgressLine:
+    """Prints progress on standard error. It does not repeat the line that it printed last."""
 
     def __init__(self) -> None:
-        self._said = ""
+        self._last = ""
 
     def __call__(self, line: str) -> None:
-        if line != self._said:
-            self._said = line
+        if line != self._last:
+            self._last = line
             write_error("status", line)

@@ -1,4 +1,4 @@
-"""The status document as a person reads it in a terminal."""
+"""Formats the status document for a terminal."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _ENDS: Final = 11
 _NEXT: Final = 17
 _GAP: Final = 2
 _NARROWEST: Final = 60
-_GRAVEST_FIRST: Final = ("error", "warning", "notice")
+_MOST_SEVERE_FIRST: Final = ("error", "warning", "notice")
 _PAINT: Final = {
     **dict.fromkeys(("error", "rejected", "expired"), 31),
     **dict.fromkeys(("degraded", "warning", "retrying", "starting", "stopping"), 33),
@@ -23,35 +23,39 @@ _PAINT: Final = {
 }
 _BOLD: Final = 1
 _WELL: Final = "all is well"
-_TURNS: Final = {
-    "user": ("your turn", "YOUR TURN"),
-    "admin": ("an admin's turn", "AN ADMIN'S TURN (whoever runs the platform, the registry or the AWS account)"),
-    "nobody": ("the agent tries again", "NOBODY'S TURN: THE AGENT TRIES AGAIN"),
+_OWNERS: Final = {
+    "user": ("action needed", "ACTION NEEDED"),
+    "admin": (
+        "admin action needed",
+        "ADMIN ACTION NEEDED (admins of the platform, the registry or the AWS account)",
+    ),
+    "nobody": ("the agent is retrying", "NO ACTION NEEDED: THE AGENT IS RETRYING"),
 }
+"""For each value of a warning's `needs`: the words for the first line, and the title of its group of warnings."""
 _NOTICES: Final = "GOOD TO KNOW"
-_NO_SECRETS: Final = "no secret for a registry was found: there is nothing to log in to, so pulls are anonymous"
+_NO_SECRETS: Final = "no registry secret was found: there is no registry to log in to, so pulls are anonymous"
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How wide the terminal is, in columns, and whether it shows colours."""
+    """Formats documents for a terminal of `width` columns, with or without colours."""
 
     width: int = 80
     colours: bool = False
 
     def lines(self, document: Json) -> list[str]:
-        """The whole status. No line is wider than the terminal, but for a word that is."""
+        """Return the whole status. A line is wider than the terminal only if a single word is."""
         now = moment(document.get("now"))
         parts = [self._head(document), self._table(document, now), self._warnings(document, now)]
         return [line for part in parts for line in part]
 
-    def alarm(self, words: str) -> str:
-        """One line in the colour of errors, cut where it does not fit."""
-        return self._code(_cut(text(words), self.width), _PAINT["error"])
+    def alarm(self, message: str) -> str:
+        """Return one line in the colour of errors, shortened to the terminal's width."""
+        return self._code(_cut(text(message), self.width), _PAINT["error"])
 
     def _head(self, document: Json) -> Iterator[str]:
         verdict = _verdict(document)
-        first, *more = self._wrapped(f"{_told(document, verdict)}: {text(document.get('summary'))}", "")
+        first, *more = self._wrapped(f"{_headline(document, verdict)}: {text(document.get('summary'))}", "")
         yield first.replace(verdict, self._painted(verdict), 1)
         yield from more
         environment, docker = document.get("environment", {}), document.get("tools", {}).get("docker", {})
@@ -78,6 +82,7 @@ class View:
         hosts = self._host_width(text(row.get("hostname")) for row in rows)
         yield ""
         yield self._row("REGISTRY", "STATE", "ENDS", "NEXT", hosts)
+        # A row shows its last error only if no warning below shows the same.
         explained = {warning.get("subject") for warning in document.get("warnings", [])}
         for row in rows:
             host = text(row.get("hostname"))
@@ -99,9 +104,9 @@ class View:
 
     def _warnings(self, document: Json, now: datetime | None) -> Iterator[str]:
         warnings = document.get("warnings", [])
-        for turn, (_, title) in _TURNS.items():
-            yield from self._group(title, [w for w in warnings if _weighs(w) and _turn(w) == turn], now)
-        yield from self._group(_NOTICES, [w for w in warnings if not _weighs(w)], now)
+        for owner, (_, title) in _OWNERS.items():
+            yield from self._group(title, [w for w in warnings if _affects_condition(w) and _owner(w) == owner], now)
+        yield from self._group(_NOTICES, [w for w in warnings if not _affects_condition(w)], now)
 
     def _group(self, title: str, warnings: list[Json], now: datetime | None) -> Iterator[str]:
         if not warnings:
@@ -109,7 +114,7 @@ class View:
         yield ""
         for line in self._wrapped(title, ""):
             yield self._code(line, _BOLD)
-        for warning in sorted(warnings, key=_gravity):
+        for warning in sorted(warnings, key=_severity_rank):
             severity = text(warning.get("severity"))
             first, *more = self._wrapped(f"{severity}: {text(warning.get('message'))}", "    ", first="  ")
             yield first.replace(severity, self._painted(severity), 1)
@@ -135,11 +140,12 @@ class View:
 
 
 def text(value: object) -> str:
-    """Outside text, fit for a terminal; `-` for null."""
+    """Return outside text without control characters, so that it cannot drive the terminal; `-` for null."""
     return "-" if value is None else printable(str(value), 700)
 
 
 def moment(value: object) -> datetime | None:
+    """Parse an RFC 3339 time; None if it is null or cannot be parsed."""
     try:
         return datetime.fromisoformat(str(value)) if value else None
     except ValueError:
@@ -147,7 +153,7 @@ def moment(value: object) -> datetime | None:
 
 
 def relative(value: object, now: datetime | None) -> str:
-    """Such as `in 11 h` or `5 min ago`; `-` for null."""
+    """Return the time relative to `now`, such as `in 11 h` or `5 min ago`; `-` for null."""
     then = moment(value)
     if then is None or now is None:
         return "-"
@@ -155,7 +161,7 @@ def relative(value: object, now: datetime | None) -> str:
 
 
 def duration(span: timedelta) -> str:
-    """In the largest unit of which there are two."""
+    """Return the duration in the largest unit that fits at least twice, such as `119 s` or `2 min`."""
     seconds = max(span.total_seconds(), 0)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:
@@ -168,36 +174,36 @@ def counted(number: int, thing: str) -> str:
 
 
 def _verdict(document: Json) -> str:
-    """The first words of all: what it comes down to."""
+    """Return the first words of the status: the condition, or the phase while the agent starts or stops."""
     condition, phase = text(document.get("condition")), text(document.get("phase"))
     if condition != "healthy":
         return condition
     return _WELL if phase == "running" else phase
 
 
-def _told(document: Json, verdict: str) -> str:
-    """The verdict, and whose turn it is, or what is under way."""
+def _headline(document: Json, verdict: str) -> str:
+    """Return the verdict, followed by who has to act, or by what the agent is doing."""
     if document.get("phase") == "stopping":
-        return f"{verdict}, the agent is about to end"
-    turns = [_turn(warning) for warning in document.get("warnings", []) if _weighs(warning)]
-    whose = [words for turn, (words, _) in _TURNS.items() if turn in turns]
-    # Where somebody can act, that the rest mends itself is told beside the rest.
-    acting = [words for turn, (words, _) in _TURNS.items() if turn in turns and turn != "nobody"] or whose
-    parts = [verdict, *([" and ".join(acting)] if acting else [])]
+        return f"{verdict}, the agent is shutting down"
+    owners = [_owner(warning) for warning in document.get("warnings", []) if _affects_condition(warning)]
+    present = [words for owner, (words, _) in _OWNERS.items() if owner in owners]
+    # Where a person has to act, the headline leaves out that the agent retries the rest: the group's title shows it.
+    acting = [words for owner, (words, _) in _OWNERS.items() if owner in owners and owner != "nobody"] or present
+    parts = [verdict, *acting]
     if document.get("phase") == "starting":
-        parts.append("the first pass is not over")
+        parts.append("the first pass is still running")
     return ", ".join(parts)
 
 
-def _weighs(warning: Json) -> bool:
-    """Whether it makes the condition worse than healthy."""
+def _affects_condition(warning: Json) -> bool:
+    """Return whether the warning makes the condition worse than healthy."""
     return warning.get("severity") != "notice"
 
 
-def _turn(warning: Json) -> str:
-    """Whose; a word that this version does not know is taken for the reader's."""
+def _owner(warning: Json) -> str:
+    """Return who has to act. A value that this version does not know counts as `user`, so the reader sees it first."""
     needs = warning.get("needs")
-    return needs if needs in _TURNS else "user"
+    return needs if needs in _OWNERS else "user"
 
 
 def _ends(row: Json, now: datetime | None) -> str:
@@ -215,25 +221,26 @@ def _next(row: Json, now: datetime | None) -> str:
 
 
 def _soon(value: object, now: datetime | None) -> str:
+    """Return a time in the future, or `now` where it has passed and the agent is about to act."""
     words = relative(value, now)
     return words if words.startswith("in ") else "now"
 
 
-def _gravity(warning: Json) -> int:
+def _severity_rank(warning: Json) -> int:
     severity = warning.get("severity")
-    return _GRAVEST_FIRST.index(severity) if severity in _GRAVEST_FIRST else len(_GRAVEST_FIRST)
+    return _MOST_SEVERE_FIRST.index(severity) if severity in _MOST_SEVERE_FIRST else len(_MOST_SEVERE_FIRST)
 
 
 def _history(warning: Json, now: datetime | None) -> str:
     count = warning.get("count", 1)
-    seen = f", seen {count} times" if count > 1 else ""
+    repeated = f", seen {count} times" if count > 1 else ""
     began = moment(warning.get("first_seen"))
     lasts = f", for {duration(now - began)}" if now and began else ""
-    return f"({text(warning.get('code'))}{lasts}{seen})"
+    return f"({text(warning.get('code'))}{lasts}{repeated})"
 
 
 def _cut(host: str, width: int) -> str:
-    """The middle of a name tells least."""
+    """Shorten a name in the middle, which matters least."""
     if len(host) <= width:
         return host
     front = width // 2

@@ -1,4 +1,7 @@
-"""`registry-agent status --watch` on a terminal: one picture that is drawn over, never cleared, until `q` or Ctrl-C."""
+"""`registry-agent status --watch` on a terminal: redraws the status in place until the user presses `q` or Ctrl-C.
+
+It overwrites the lines and never clears the screen, which would flicker.
+"""
 
 import contextlib
 import os
@@ -24,7 +27,7 @@ _ANSWER_S: Final = 10.0
 _PAUSE_S: Final = 0.25
 _TICK_S: Final = 1.0
 _ENTER: Final = "\x1b[?1049h\x1b[?25l"
-"""The other screen, so that what was on this one is there again afterwards; and no cursor."""
+"""Switches to the alternate screen, so that the terminal's former content comes back at the end; hides the cursor."""
 _LEAVE: Final = "\x1b[?25h\x1b[?1049l"
 _HOME: Final = "\x1b[H"
 _REST_OF_LINE: Final = "\x1b[K"
@@ -35,30 +38,31 @@ Document = dict[str, Any]
 
 
 class Latest:
-    """The newest document, asked for in a thread, since the terminal must not wait for the agent."""
+    """Holds the newest document. A thread asks for it, because the terminal must not wait for the agent."""
 
     def __init__(self, agent: AgentClient, document: Document) -> None:
         self._agent: Final = agent
         self._document = document
-        self._heard = time.monotonic()
-        self._silence: tuple[float, str] | None = None
+        self._received_at = time.monotonic()
+        self._outage: tuple[float, str] | None = None
+        """Since when the agent does not answer, and why."""
         reading, self._writing = os.pipe()
         os.set_blocking(self._writing, False)
-        self.news: Final = reading
-        """A descriptor that can be read from when there is something new."""
+        self.changed: Final = reading
+        """A descriptor that becomes readable when there is a change to show."""
         threading.Thread(target=self._follow, name="status", daemon=True).start()
 
     def now(self) -> tuple[Document, str | None]:
-        """The document, its clock advanced to this moment; and why there is no newer one, if nobody answers."""
-        document, passed = self._document, time.monotonic() - self._heard
+        """Return the document with its clock advanced to now, and the reason if the agent does not answer."""
+        document, passed = self._document, time.monotonic() - self._received_at
         began = moment(document.get("now"))
         if began is not None:
             uptime = document.get("uptime_s", 0) + passed
             document = {**document, "now": rfc3339(began + timedelta(seconds=passed)), "uptime_s": uptime}
-        silence = self._silence
-        if silence is None:
+        outage = self._outage
+        if outage is None:
             return document, None
-        since, why = silence
+        since, why = outage
         return document, f"no answer for {duration(timedelta(seconds=time.monotonic() - since))}: {why}"
 
     def _follow(self) -> None:
@@ -66,45 +70,45 @@ class Latest:
         while True:
             try:
                 newer = self._agent.status(_HOLD_S + _ANSWER_S, since=since, wait_s=_HOLD_S)
-                self._document, self._heard, self._silence = newer, time.monotonic(), None
+                self._document, self._received_at, self._outage = newer, time.monotonic(), None
                 since = newer["revision"]
-            except (AgentNotRunning, AgentNotResponding, LookupError) as fault:
-                why = str(fault).partition(";")[0]
-                self._silence = (self._silence[0] if self._silence else time.monotonic(), why)
-                since = None
+            except (AgentNotRunning, AgentNotResponding, LookupError) as error:
+                why = str(error).partition(";")[0]
+                self._outage = (self._outage[0] if self._outage else time.monotonic(), why)
+                since = None  # a restarted agent counts its revisions from 0
                 time.sleep(_PAUSE_S)
-            with contextlib.suppress(BlockingIOError):
+            with contextlib.suppress(BlockingIOError):  # the pipe is full, so the reader wakes up anyway
                 os.write(self._writing, b"x")
 
 
 def watch(agent: AgentClient, document: Document) -> None:
-    """Draw until `q` or Ctrl-C. Standard output is a terminal; where standard input is none, only Ctrl-C ends it."""
+    """Draw until `q` or Ctrl-C. Standard output must be a terminal; if standard input is not, only Ctrl-C ends it."""
     latest = Latest(agent, document)
     drawn = ""
-    with _own_screen() as (keys, resized):
+    with _alternate_screen() as (keys, resized):
         while True:
             picture = _picture(*latest.now())
             if picture != drawn:
                 _write(picture)
                 drawn = picture
-            ready, _, _ = select.select([latest.news, resized, *keys], [], [], _TICK_S)
+            ready, _, _ = select.select([latest.changed, resized, *keys], [], [], _TICK_S)
             typed = [os.read(descriptor, 4096) for descriptor in ready if descriptor in keys]
-            if any(not some or _STOPS.intersection(some) for some in typed):
+            if any(not some or _STOPS.intersection(some) for some in typed):  # nothing read means that stdin has ended
                 return
             for descriptor in set(ready) - set(keys):
                 os.read(descriptor, 4096)
                 drawn = "" if descriptor == resized else drawn
 
 
-def _picture(document: Document, silence: str | None) -> str:
-    """As many lines as the terminal has, each with what is to be wiped behind it."""
+def _picture(document: Document, outage: str | None) -> str:
+    """Return as many lines as the terminal has. Each line also clears what an earlier picture left behind it."""
     columns, rows = shutil.get_terminal_size((80, 24))
     view = View(columns, not os.environ.get("NO_COLOR"))
-    lines = [*([view.alarm(silence), ""] if silence else []), *view.lines(document)]
+    lines = [*([view.alarm(outage), ""] if outage else []), *view.lines(document)]
     room = max(rows - 2, 1)
     if len(lines) > room:
-        lines = [*lines[: room - 1], f"… and {len(lines) - room + 1} lines more: make the terminal higher"]
-    lines += ["", "q ends"]
+        lines = [*lines[: room - 1], f"… and {len(lines) - room + 1} more lines: make the terminal taller"]
+    lines += ["", "press q to quit"]
     return _HOME + "\r\n".join(line + _REST_OF_LINE for line in lines) + _REST_OF_SCREEN
 
 
@@ -114,13 +118,16 @@ def _write(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _own_screen() -> Iterator[tuple[list[int], int]]:
-    """The terminal as a picture wants it, as it was before at the end, however it ends, and while it is stopped.
+def _alternate_screen() -> Iterator[tuple[list[int], int]]:
+    """Switch the terminal to the alternate screen without line buffering and cursor.
 
-    Gives the descriptors on which keys come, and one that says that the size has changed.
+    Restores it at the end, however that comes, and while the process is stopped with Ctrl-Z.
+
+    Yields:
+        The descriptors to read keys from, and a descriptor that becomes readable when the terminal's size changes.
     """
-    resized, told = os.pipe()
-    os.set_blocking(told, False)
+    resized, notify = os.pipe()
+    os.set_blocking(notify, False)
     keyboard = [sys.stdin.fileno()] if _is_keyboard() else []
     before = [termios.tcgetattr(descriptor) for descriptor in keyboard]
 
@@ -136,7 +143,7 @@ def _own_screen() -> Iterator[tuple[list[int], int]]:
 
     def redraw(_number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.write(told, b"x")
+            os.write(notify, b"x")
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         leave()
@@ -167,5 +174,5 @@ def _own_screen() -> Iterator[tuple[list[int], int]]:
 def _is_keyboard() -> bool:
     try:
         return sys.stdin.isatty()
-    except (AttributeError, ValueError):  # there is none, or it was closed
+    except (AttributeError, ValueError):  # there is no standard input, or it was closed
         return False

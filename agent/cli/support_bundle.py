@@ -1,4 +1,4 @@
-"""`registry-agent support-bundle`: one redacted archive for support."""
+"""`registry-agent support-bundle`: writes one redacted archive for support."""
 
 import argparse
 import asyncio
@@ -27,7 +27,15 @@ WRITTEN: Final = 0
 NOT_WRITTEN: Final = 1
 INTERRUPTED: Final = 130
 _STDOUT: Final = "-"
-_OWN: Final = ("XDG_", "AWS_", "DOCKER_", "REGISTRY_AUTH_FILE", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "LOGNAME")
+_CALLER_ONLY: Final = (
+    "XDG_",
+    "AWS_",
+    "DOCKER_",
+    "REGISTRY_AUTH_FILE",
+    "RUNTIME_DIRECTORY",
+    "STATE_DIRECTORY",
+    "LOGNAME",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,23 +43,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="where it goes, - for standard output; without it a new file in the current directory",
+        help="write to FILE, or to standard output if it is - (default: a new file in the current directory)",
     )
     add_place(parser)
 
 
 def run(args: argparse.Namespace) -> NoReturn:
-    """Write the archive, say what is in it, and end the process."""
-    _leave(_make(args))
+    """Write the archive, print what is in it, and end the process."""
+    _exit(_make(args))
 
 
 @command("support-bundle")
 def _make(args: argparse.Namespace) -> int:
     if args.output == _STDOUT and sys.stdout.isatty():
-        return _refuse("an archive is nothing for a terminal: name a file with -o", USAGE)
+        return _fail("the archive cannot be written to a terminal; name a file with -o", USAGE)
     if args.output not in (None, _STDOUT) and os.path.lexists(args.output):
-        return _refuse(f"{args.output} is there already, and nothing is overwritten", NOT_WRITTEN)
-    _say("collecting; this takes up to a minute")
+        return _fail(f"{args.output} exists already and is not overwritten; name another file with -o", NOT_WRITTEN)
+    _print_note("collecting; this takes up to a minute")
     try:
         return _run(args)
     except KeyboardInterrupt:
@@ -59,16 +67,16 @@ def _make(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    # Imported here: no other command needs them.
+    # Imported here because no other command needs them.
     from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
     from agent.support.bundle import make_bundle  # noqa: PLC0415
     from agent.support.bundle_part import BundleContext  # noqa: PLC0415
 
-    disable_core_dumps()
+    disable_core_dumps()  # the command reads passwords to redact them, and a core dump would contain them
     flags = parse_assignments(args.set or [])
     config = Path(args.config) if args.config else None
     environ = _environment(args.user)
-    ask = BundleContext(
+    context = BundleContext(
         loaded=load_settings(config, environ, flags),
         config=config,
         flags=flags,
@@ -78,31 +86,34 @@ def _run(args: argparse.Namespace) -> int:
         now=datetime.now(UTC),
         socket=args.socket,
     )
-    # Not closed: that would wait for threads that hang in a dead file system.
-    bundle = asyncio.Runner().run(make_bundle(ask, _secret_url(ask.loaded.settings)))
+    # The runner is not closed: that would wait for threads that hang in a dead file system.
+    bundle = asyncio.Runner().run(make_bundle(context, _secret_url(context.loaded.settings)))
     try:
         where = _write(bundle, args.output)
-    except OSError as fault:
-        return _refuse(f"it cannot be written: {(fault.strerror or str(fault)).lower()}", NOT_WRITTEN)
-    _tell(bundle, where)
+    except OSError as error:
+        return _fail(f"the archive cannot be written: {(error.strerror or str(error)).lower()}", NOT_WRITTEN)
+    _print_summary(bundle, where)
     return WRITTEN
 
 
 def _environment(user: str | None) -> Mapping[str, str]:
-    """This process's; about another user's agent, without what is this one's own, and with that user's home."""
+    """Return the environment to load settings from.
+
+    For another user's agent, it has that user's home, and none of the variables that hold for the calling user only.
+    """
     if user is None or user == user_name():
         return os.environ
     try:
         account = pwd.getpwnam(user)
     except KeyError:
         return os.environ
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_CALLER_ONLY)}
     return {**kept, "HOME": account.pw_dir, "USER": user, "XDG_RUNTIME_DIR": f"/run/user/{account.pw_uid}"}
 
 
 def _secret_url(settings: "Settings") -> "Source | None":
-    """The secrets that the address gives, asked for as the agent does."""
-    from agent.edge.http import HttpClient  # noqa: PLC0415 - aiohttp, which no other part needs
+    """Return a source of the secrets at `secrets.url`, fetched the way the agent does, so that they can be redacted."""
+    from agent.edge.http import HttpClient  # noqa: PLC0415 - loads aiohttp, needed only here
     from agent.edge.secret_url import SecretUrl  # noqa: PLC0415
     from agent.model.problem import ProblemError  # noqa: PLC0415
     from agent.support.known_secrets import Source  # noqa: PLC0415
@@ -123,10 +134,13 @@ def _secret_url(settings: "Settings") -> "Source | None":
 
 
 def _write(bundle: "Bundle", output: str | None) -> str:
-    """Where it went.
+    """Write the archive to a new file, or to standard output.
+
+    Returns:
+        The file's path, or `-`.
 
     Raises:
-        OSError: and nothing is left behind.
+        OSError: it cannot be written. No partial file is left behind.
     """
     if output == _STDOUT:
         sys.stdout.buffer.write(bundle.data)
@@ -144,32 +158,32 @@ def _write(bundle: "Bundle", output: str | None) -> str:
     return str(path)
 
 
-def _tell(bundle: "Bundle", where: str) -> None:
-    from agent.support.manifest import PERSONAL_DATA  # noqa: PLC0415 - as above
+def _print_summary(bundle: "Bundle", where: str) -> None:
+    from agent.support.manifest import PERSONAL_DATA  # noqa: PLC0415 - no other command needs it
 
     manifest = bundle.manifest
     place = "standard output" if where == _STDOUT else where
     lines = [f"written to {place} ({len(bundle.data):,} bytes, {len(manifest.sizes) + 1} files)"]
     lines += [f"without {file}: {why}" for file, why in manifest.missing.items()]
-    lines += [f"not redacted by value, only by form: {source}: {why}" for source, why in manifest.unread.items()]
-    lines += [f"redacted in {manifest.redacted} places; MANIFEST.txt in it says what", PERSONAL_DATA]
+    lines += [f"redacted by pattern only, not by value: {source}: {why}" for source, why in manifest.unread.items()]
+    lines += [f"redacted in {manifest.redacted} places; MANIFEST.txt in the archive lists them", PERSONAL_DATA]
     out = sys.stderr if where == _STDOUT else sys.stdout
-    with contextlib.suppress(AttributeError):  # tests and embedders may have put another stream there
+    with contextlib.suppress(AttributeError):  # a test or an embedding program may have replaced the stream
         out.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
     text = "\n".join(textwrap.fill(line, 80, subsequent_indent="  ", break_long_words=False) for line in lines)
     write(text, out)
 
 
-def _refuse(words: str, code: int) -> int:
-    _say(words)
+def _fail(message: str, code: int) -> int:
+    _print_note(message)
     return code
 
 
-def _say(words: str) -> None:
-    write_error("support-bundle", words)
+def _print_note(message: str) -> None:
+    write_error("support-bundle", message)
 
 
-def _leave(code: int) -> NoReturn:
-    """End now: a thread may still hang in a file system, and nobody may wait for it."""
+def _exit(code: int) -> NoReturn:
+    """End the process at once, without waiting for a thread that may hang in a file system."""
     sys.stderr.flush()
     os._exit(code)

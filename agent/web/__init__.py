@@ -1,1 +1,1 @@
-"""The status over HTTP: routes, who may ask, and the description of both."""
+"""Serves the status over HTTP: the routes, access control, the page, and the OpenAPI document."""

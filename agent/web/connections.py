@@ -1,4 +1,4 @@
-"""Who is connected, and how much of the agent each may use up: whoever asks now goes before whoever only waits."""
+"""Limits connections and the memory that each may use. Connections with a request in progress outrank idle ones."""
 
 import asyncio
 import logging
@@ -12,48 +12,51 @@ from aiohttp import web
 from agent.web.responses import Handler, error_response
 
 BACKLOG: Final = 4096
-"""How many may wait at the door: on the socket whoever finds the queue full is refused, on TCP it loses a second.
-
-Linux allows no more by itself."""
+"""How many connections may wait to be accepted. If this queue is full, the Unix socket refuses a client, and a TCP
+client retries after a second. 4,096 is also Linux's own default maximum."""
 AT_ONCE: Final = 4
-"""How many are let in at a time: few beside the places, so that each gets to ask before others push it out."""
+"""How many connections to accept at a time. Few compared with `_PLACES`, so that each one can send its request before
+newer ones push it out."""
 _PLACES: Final = 128
-"""For each of TCP and the socket: an environment has a handful of readers, and each could pin some 0.5 MB."""
+"""Connections of each listener (TCP and the Unix socket), without event streams. An environment has a handful of
+clients, and each connection can hold about 0.5 MB."""
 _STREAMS: Final = 224
-"""Event streams of each listener, beside the places: a dashboard of many people may hold 200. Each pins a quarter of
-what the others may, twice `_PIPELINED_BYTES`: behind its request, and while it is answered."""
-_SILENCE_S: Final = 75.0
-"""Between two requests, and from a connection to the end of its first request's headers."""
-_PATIENCE_S: Final = 30.0
-"""How long an answer may wait to be taken; aiohttp alone would keep every answer for whoever asks and never reads."""
+"""Event streams of each listener, in addition to `_PLACES`: a dashboard for many people may hold 200. A stream can
+hold a quarter of what another connection can: `_PIPELINED_BYTES` behind its request, and the same while it streams."""
+_IDLE_TIMEOUT_S: Final = 75.0
+"""The longest time between two requests, and from the connection to the end of its first request's headers."""
+_SEND_TIMEOUT_S: Final = 30.0
+"""How long a client may take to read an answer. aiohttp alone would keep the answers for a client that never reads."""
 _UNASKED_BYTES: Final = 384 << 10
-"""What may come before the next request is begun: aiohttp bounds each header, and not all of them together. It must
-be more than one read, 256 KiB, with which a body begins. Bodies themselves pass by unheld, up to `BODY_LIMIT`."""
+"""How many bytes may arrive before the next request begins. aiohttp limits each header, but not all of them together.
+This must be more than one read of 256 KiB, which may contain the start of a body. Bodies are not held, and `BODY_LIMIT`
+limits them."""
 _PIPELINED_BYTES: Final = 64 << 10
-"""What may come while a request is being answered."""
+"""How many bytes may arrive while a request is being answered."""
 _HEADERS: Final = 64
-_LISTENS_S: Final = 1.0
-"""How long whoever says no more may wait for its answer: `socat` and `nc -N` end their side at once. Most have gone."""
+_HALF_CLOSED_S: Final = 1.0
+"""How long a client that has closed its sending side may wait for its answer: `socat` and `nc -N` do this at once after
+the request. Most other clients that do it have gone."""
 
 
 class ConnectionLimiter:
     """The connections of one listener.
 
-    When all places are taken a newcomer gets that of whoever came first and is not being answered. Those who wait for
-    an answer keep theirs until they hold three quarters of all. Event streams have places of their own; when all of
-    those are taken the oldest stream goes.
+    If all places are taken, a new connection replaces the oldest one without a request in progress. Connections with a
+    request in progress are replaced only if they hold more than three quarters of the places. Event streams have
+    places of their own. If all of those are taken, a new stream replaces the oldest one.
     """
 
     def __init__(
-        self, places: int | None = None, streams: int | None = None, *, patience_s: float = _PATIENCE_S
+        self, places: int | None = None, streams: int | None = None, *, patience_s: float = _SEND_TIMEOUT_S
     ) -> None:
-        # Of the usual 1,024 descriptors both listeners leave a third to the agent's own work.
+        # Of the usual 1,024 file descriptors, both listeners together leave a third for the agent's own work.
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._places: Final = places or min(_PLACES, descriptors // 8)
         self._stream_places: Final = streams or min(_STREAMS, descriptors // 8 * 7 // 4)
         self._patience_s: Final = patience_s
-        # In the order of their coming, and of their asking. Not by their last request: whoever asks without end would
-        # always be the latest, and push out a newcomer before its first.
+        # Ordered by connection time, and by the start of the request. Not by the latest request: a client that sends
+        # requests without end would always be the newest, and new clients would be pushed out before their first.
         self._here: Final[dict[web.RequestHandler, asyncio.Transport]] = {}
         self._asking: Final[dict[web.RequestHandler, None]] = {}
         self._streams: Final[dict[web.RequestHandler, asyncio.Transport]] = {}
@@ -64,7 +67,7 @@ class ConnectionLimiter:
         self._here[connection] = transport
 
     def streaming(self, connection: "Connection") -> None:
-        """Its answer is an event stream."""
+        """Move the connection to the event streams: its answer is one."""
         if transport := self._here.pop(connection, None):
             self._asking.pop(connection, None)
             if len(self._streams) >= self._stream_places:
@@ -72,7 +75,7 @@ class ConnectionLimiter:
             self._streams[connection] = transport
 
     def abort(self, connection: web.RequestHandler) -> None:
-        """At once: `close` would first wait until everything is read."""
+        """Drop the connection at once. `close` would wait until the client has read everything."""
         if transport := self._here.get(connection) or self._streams.get(connection):
             transport.abort()
         self.closed(connection)
@@ -86,7 +89,7 @@ class ConnectionLimiter:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """A request lasts until its answer has been taken."""
+        """Count a request as in progress until the client has read the answer."""
         connection = request.protocol
         self._mark_asking(connection)
         if isinstance(connection, Connection):
@@ -99,7 +102,7 @@ class ConnectionLimiter:
         return response
 
     async def deliver(self, request: web.BaseRequest) -> None:
-        """Wait until what was written of an answer has been taken."""
+        """Wait until the client has read what was written of its answer, and drop it if that takes too long."""
         self._mark_asking(request.protocol)
         try:
             async with asyncio.timeout(self._patience_s):
@@ -129,17 +132,17 @@ class ConnectionLimiter:
             self.connected(connection, transport)
 
     def _least_urgent(self) -> web.RequestHandler:
-        silent = [connection for connection in self._here if connection not in self._asking]
-        return silent[0] if len(silent) >= self._places // 4 or not self._asking else next(iter(self._asking))
+        idle = [connection for connection in self._here if connection not in self._asking]
+        return idle[0] if len(idle) >= self._places // 4 or not self._asking else next(iter(self._asking))
 
 
 class Connection(web.RequestHandler):
-    """One connection."""
+    """One connection. It counts the bytes that arrive, and is dropped if they are more than it may send."""
 
     def __init__(self, limiter: ConnectionLimiter, server: web.Server, log: logging.Logger) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
-            server, loop=loop, keepalive_timeout=_SILENCE_S, logger=log, access_log=log, max_headers=_HEADERS
+            server, loop=loop, keepalive_timeout=_IDLE_TIMEOUT_S, logger=log, access_log=log, max_headers=_HEADERS
         )
         self._limiter: Final = limiter
         self._unasked_bytes = 0
@@ -147,20 +150,20 @@ class Connection(web.RequestHandler):
         self._body: aiohttp.StreamReader | None = None
 
     def streaming(self) -> None:
-        """What it is being answered is an event stream: nobody who wants one sends more with it."""
+        """Handle the answer as an event stream. No honest client sends much after the request for one."""
         if self._behind_bytes > _PIPELINED_BYTES:
             self._limiter.abort(self)
         else:
             self._limiter.streaming(self)
 
     def begin(self, body: aiohttp.StreamReader) -> None:
-        """A request, whose headers are complete."""
+        """Start a request, whose headers are complete."""
         self._unasked_bytes, self._body = 0, body
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if isinstance(transport, asyncio.Transport):
-            transport.set_write_buffer_limits(0)  # so that `drain` ends when all is taken
+            transport.set_write_buffer_limits(0)  # so that `drain` waits until everything is sent
             self._limiter.connected(self, transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -168,10 +171,10 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's gives None, which closes in any case
-        """Close now, or soon where something was asked."""
+        """Close now, or a little later if a request is in progress."""
         asked = self._waiter is None or self._waiter.done()
         if asked and self.transport is not None:
-            self._loop.call_later(_LISTENS_S, self.transport.close)
+            self._loop.call_later(_HALF_CLOSED_S, self.transport.close)
         return asked
 
     def data_received(self, data: bytes) -> None:
@@ -182,8 +185,8 @@ class Connection(web.RequestHandler):
         else:
             requests = self._request_count
             super().data_received(data)
-            # What has come behind the last whole request lies in the piece that ended it, and in those after it.
-            # With nothing at all aiohttp only goes on with what it has.
+            # Bytes behind the last whole request are in the read that completed it, and in the reads after it.
+            # aiohttp also calls this without data, to continue with what it has buffered.
             if data:
                 self._behind_bytes = len(data) + (self._behind_bytes if self._request_count == requests else 0)
 
@@ -194,13 +197,13 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP: aiohttp's own answer would quote it, which may be a token."""
+        """Answer a malformed request. aiohttp's own answer would quote the request, which may contain a token."""
         if request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
         if isinstance(exc, UnicodeError):
-            # aiohttp quotes an Expect that it does not know, and cannot write what is no text.
+            # aiohttp quotes an unknown Expect header, and fails if it cannot encode it.
             status = HTTPStatus.BAD_REQUEST
-        fault = "bad_request" if status == HTTPStatus.BAD_REQUEST else "request_failed"
-        answer = error_response(status, fault, HTTPStatus(status).phrase.lower(), {"X-Content-Type-Options": "nosniff"})
+        code = "bad_request" if status == HTTPStatus.BAD_REQUEST else "request_failed"
+        answer = error_response(status, code, HTTPStatus(status).phrase.lower(), {"X-Content-Type-Options": "nosniff"})
         answer.force_close()
         return answer

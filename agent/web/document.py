@@ -1,4 +1,4 @@
-"""The status document as it goes out: serialised once a revision, whoever asks and however often."""
+"""Encodes the status document as JSON, once per revision, however many clients ask."""
 
 import json
 from datetime import datetime
@@ -14,7 +14,7 @@ class Clock(Protocol):
 
 
 class StatusDocument:
-    """Turns a snapshot into JSON; the uptime counts from its own making, at the agent's start."""
+    """Encodes snapshots. The uptime counts from the creation of this object, at the agent's start."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock: Final = clock
@@ -25,9 +25,10 @@ class StatusDocument:
         self._encoded = b""
 
     def encode(self, snapshot: Snapshot) -> bytes:
-        """UTF-8 on one line. The very same object as long as nothing in it moves: `uptime_s` does ten times a second.
+        """Return the document as UTF-8 on one line.
 
-        Only `now` and `uptime_s` are made anew where the revision is the same.
+        Returns the same object while nothing changes, so that callers can compare with `is`. `uptime_s` changes ten
+        times a second. For the same revision, only `now` and `uptime_s` are encoded again.
         """
         uptime_s = round(self._clock.monotonic() - self._started, 1)
         moment = self._clock.now().replace(microsecond=0), uptime_s
@@ -35,6 +36,7 @@ class StatusDocument:
             return self._encoded
         if snapshot is not self._of:
             document = snapshot.as_json(moment[0], uptime_s)
+            # Without its opening brace, so that the two moving fields can be put in front.
             del document["now"], document["uptime_s"]
             self._lasting = json.dumps(document, ensure_ascii=False)[1:].encode(errors="replace")
             self._of = snapshot

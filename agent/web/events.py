@@ -1,4 +1,4 @@
-"""Server-sent events: the status document at once and at every change, for as long as somebody reads it."""
+"""Server-sent events: sends the status document at once and at every change, until the client leaves."""
 
 import asyncio
 from typing import Final, Protocol
@@ -25,7 +25,7 @@ class Document(Protocol):
 
 
 class EventStream:
-    """Streams to each client by itself: a slow one gets the newest document when it reads again, none in between."""
+    """Streams to each client independently. A slow client skips documents, and gets the newest when it reads again."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class EventStream:
         self._frame = b""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        # Proxies that forward ports would otherwise hold events back until a buffer is full.
+        # X-Accel-Buffering: proxies that forward ports would otherwise hold events back until a buffer is full.
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
         await response.prepare(request)
         if request.method == "HEAD":
@@ -77,7 +77,7 @@ class EventStream:
             await response.write(frame)
 
     def _event(self, snapshot: Snapshot) -> bytes:
-        """Put together once for each document, however many read."""
+        """Return the document's event. It is built once per document, however many clients read it."""
         document = self._document.encode(snapshot)
         if document is not self._written:
             self._written = document

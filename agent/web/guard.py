@@ -1,6 +1,6 @@
-"""Who may ask over TCP: a browser that was lured there by another site may not, nor may anyone without the token.
+"""Access control over TCP: refuses requests that another site makes a browser send, and requests without the token.
 
-The Unix socket needs none of this: its file's mode says who may ask.
+The Unix socket needs no guard: the permissions of its file control access.
 """
 
 import re
@@ -16,13 +16,13 @@ from agent.web import responses
 from agent.web.token import Bearer, TokenFile
 
 HEALTH: Final = frozenset({"/livez", "/readyz"})
-"""Asked by probes, by address and without a token: they tell nothing but yes or no."""
+"""Paths for health probes, which use an IP address and have no token. They answer only yes or no."""
 SHELL: Final = frozenset({"/", "/card"})
-"""The static shells of page and card; the page asks the person for the token."""
+"""The static HTML of the page and the card. It contains no status, and the page asks the person for the token."""
 MAY_RENEW: Final = web.RequestKey("may_renew", bool)
-"""What the guard notes in a request; on the Unix socket, which has none, everybody may."""
+"""Whether the request may renew. The guard sets it; on the Unix socket, which has no guard, every request may."""
 _NAME: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
-"""What a Host may look like and be told back: another text may hold what only its sender should read."""
+"""A Host header that an error message may quote. Any other text is not quoted, because it may contain a secret."""
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]@/ ]+)(?::[0-9]*)?")
 _CORS_REQUESTS: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST",
@@ -42,6 +42,7 @@ class Guard:
     async def middleware(self, request: web.Request, handler: responses.Handler) -> web.StreamResponse:
         if request.path in HEALTH:
             return await handler(request)
+        # Browsers send preflights without credentials, so this comes before the token is checked.
         if self._is_preflight(request):
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS_REQUESTS)
         bearer = await self._token.check(request.headers.get("Authorization"))
@@ -49,12 +50,12 @@ class Guard:
         return self._refusal(request, bearer) or await handler(request)
 
     def allows(self, request: web.BaseRequest) -> bool:
-        """Whether there is nothing to look at but the `Host`, which is right, and nothing to add to the answer."""
+        """Return whether only the `Host` has to be checked, it is allowed, and the answer needs no extra headers."""
         settings = self._settings()
         return settings.token_file is None and not settings.allow_origins and self._knows_host(request)
 
     async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Let pages of the allowed origins read the answer, a refusal too."""
+        """Let pages of the allowed origins read the answer, even if it is an error."""
         allowed = self._settings().allow_origins
         if not allowed:
             return
@@ -69,16 +70,17 @@ class Guard:
         return asks and request.headers.get("Origin") in self._settings().allow_origins
 
     def _refusal(self, request: web.Request, bearer: Bearer) -> web.Response | None:
+        # The right token makes any Host safe: a page that rebinds its name to loopback does not have the token.
         if bearer is Bearer.RIGHT:
             return None
         if not self._knows_host(request):
-            host = request.headers.get("Host", "nothing")
-            named = host if _NAME.fullmatch(host) else "what is no host name"
+            host = request.headers.get("Host", "missing")
+            quoted = host if _NAME.fullmatch(host) else "not a host name"
             return responses.error_response(
                 HTTPStatus.FORBIDDEN,
                 "host_not_allowed",
-                f"the Host header says {named}, which is not loopback's name: "
-                "add it to status.allow_hosts, or send the token of status.token_file",
+                f"the Host header ({quoted}) is not allowed: "
+                "add the name to status.allow_hosts, or send the token from status.token_file",
             )
         if request.path in SHELL:
             return None
@@ -86,12 +88,12 @@ class Guard:
 
     def _knows_host(self, request: web.BaseRequest) -> bool:
         given, settings = request.headers.getall("Host", ()), self._settings()
-        if len(given) != 1:
+        if len(given) != 1:  # with two, a proxy may have checked the other one
             return False
         if self._known is not None and self._known[0] is settings and self._known[1] == given[0]:
             return True
         knows = _is_allowed(given[0], settings)
-        if knows:  # the last one alone: most ask by one and the same name, and no crowd of names is kept
+        if knows:  # remember only the last name: most clients use the same one, and the memory stays bounded
             self._known = settings, given[0]
         return knows
 
@@ -105,33 +107,35 @@ def _is_allowed(value: str, settings: StatusSettings) -> bool:
 
 
 def _host(value: str) -> str | None:
-    """A `Host` header's name without its port; None where it is no host."""
+    """Return the name in a `Host` header without the port, or None if it is not a valid host."""
     match = _HOST.fullmatch(value.strip().lower())
     return match[1].removesuffix(".") if match else None
 
 
 def _matches(host: str, pattern: str) -> bool:
-    """`*.example.com` is everything below that domain."""
+    """Return whether the pattern matches. `*.example.com` matches every name below that domain."""
     if pattern.startswith("*."):
         return host.endswith(pattern[1:].lower()) and host != pattern[1:].lower()
     return host == _host(pattern)
 
 
 def _without_token(request: web.Request) -> web.Response | None:
-    nothing_takes_it = request.match_info.http_exception is not None  # which is told as such
-    if request.method != "POST" or nothing_takes_it:
+    no_route = request.match_info.http_exception is not None  # answered with 404 or 405 later
+    if request.method != "POST" or no_route:
         return None
     return responses.error_response(
         HTTPStatus.FORBIDDEN,
         "token_not_configured",
-        "over TCP this needs a token: set status.token_file, or ask on the Unix socket (`registry-agent renew`)",
+        "over TCP this needs a token: set status.token_file, or use the Unix socket (`registry-agent renew`)",
     )
 
 
 def _unauthorized(bearer: Bearer) -> web.Response:
     if bearer is Bearer.UNREADABLE:
         return responses.error_response(
-            HTTPStatus.SERVICE_UNAVAILABLE, "token_unreadable", "the agent cannot read status.token_file; see its owner"
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "token_unreadable",
+            "the agent cannot read status.token_file",
         )
     wrong = bearer is Bearer.WRONG
     challenge = 'Bearer realm="registry-agent"' + (', error="invalid_token"' if wrong else "")

@@ -1,4 +1,4 @@
-"""The page for a person and the card for dashboards: each one document that needs nothing from anywhere else."""
+"""Serves the status page and the card for dashboards. Each is a single document that loads nothing else."""
 
 import asyncio
 import base64
@@ -26,17 +26,21 @@ _LOOPBACK: Final = ("http://localhost:*", "https://localhost:*", "http://127.0.0
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """HTML, and the policy under which only its own script and style are taken."""
+    """HTML, and a Content-Security-Policy that allows only its own script and style."""
 
     html: bytes
     policy: str
 
 
 class Pages:
-    """Both without anything of the status in them: what they show their scripts ask for, with the token if need be."""
+    """Serves both documents. They contain no status: their scripts request it, with the token if one is set."""
 
     def __init__(self, allow_origins: Callable[[], Iterable[str]]) -> None:
-        """`allow_origins`: whose pages may frame the card, beside the agent's own and loopback's."""
+        """Create the pages.
+
+        Args:
+            allow_origins: origins that may frame the card, in addition to the agent's own and loopback's.
+        """
         self._allow_origins: Final = allow_origins
 
     async def page(self, request: web.Request) -> web.Response:
@@ -65,11 +69,13 @@ async def _answer(
 
 @cache
 def _assemble(html: str, style: str, scripts: tuple[str, ...]) -> _Document:
-    """Read when it is first asked for, then kept: some 40 KB."""
+    """Build a document when it is first requested. The result, about 40 KB, is kept."""
     css = _read(style)
     code = "\n".join(_read(script) for script in scripts)
     text = _read(html).replace("<style></style>", f"<style>{css}</style>")
     text = text.replace('<script type="module"></script>', f'<script type="module">{code}</script>')
+    # Only this script and style may run, and strings cannot become HTML or code. So text from outside, such as a
+    # registry's message, can never act as markup, even if the script has a bug.
     policy = (
         "default-src 'none'",
         f"script-src 'sha256-{_digest(code.encode())}'",

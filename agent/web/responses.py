@@ -1,4 +1,4 @@
-"""The form of every answer: JSON, errors too, never cached, never sniffed."""
+"""Builds responses. All of them, errors included, are JSON, are revalidated by caches, and are not sniffed."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from agent.model.text import printable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SECURITY_HEADERS: Final = {"Server": "registry-agent", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-"""What every answer carries: state of this moment, to be taken for what it says it is."""
+"""Headers of every response: it is the state of this moment, and browsers must not guess its type."""
 _ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -27,12 +27,12 @@ def json_response(value: Any, status: int = HTTPStatus.OK) -> web.Response:
 
 
 def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """`{"error": {"code", "message"}}`."""
+    """Return an error as `{"error": {"code", "message"}}`."""
     return web.json_response({"error": {"code": code, "message": message}}, status=status, headers=headers)
 
 
 def bad_request(message: str) -> web.HTTPBadRequest:
-    """To be raised; the text becomes the error's message."""
+    """Return an exception to raise. Its text becomes the error's message."""
     return web.HTTPBadRequest(text=message)
 
 
@@ -41,7 +41,7 @@ async def add_headers(_request: web.Request, response: web.StreamResponse) -> No
 
 
 class Errors:
-    """The outermost middleware: whatever goes wrong becomes JSON, and of our own faults only that there was one."""
+    """The outermost middleware: turns every error into JSON. An internal error's details go to the log only."""
 
     def __init__(self, log: Log) -> None:
         self._log: Final = log
@@ -52,14 +52,14 @@ class Errors:
             return await handler(request)
         except web.HTTPException as raised:
             return _as_json(request, raised)
-        except (asyncio.CancelledError, ConnectionError):
+        except (asyncio.CancelledError, ConnectionError):  # the client has gone, or the server is shutting down
             raise
-        except Exception as fault:  # noqa: BLE001 - one broken request must not cost more than its own answer
+        except Exception as error:  # noqa: BLE001 - one failing request must not affect others
             self._log.error(
                 "status.request_failed",
                 path=printable(request.path, 100),
-                error=type(fault).__name__,
-                message=printable(str(fault)),
+                error=type(error).__name__,
+                message=printable(str(error)),
             )
             return error_response(
                 HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "the agent failed to answer; see its log"
@@ -67,27 +67,27 @@ class Errors:
 
 
 def _as_json(request: web.Request, raised: web.HTTPException) -> web.Response:
-    """What aiohttp refuses by itself: no such path, wrong method, body too large; and `bad_request`."""
+    """Convert what aiohttp raises (unknown path, wrong method, body too large) and `bad_request`."""
     path = printable(request.path, 100)
     match raised:
         case web.HTTPNotFound():
             return error_response(
-                raised.status, "not_found", f"there is nothing at {path}; GET /openapi.json lists what is"
+                raised.status, "not_found", f"there is nothing at {path}; GET /openapi.json lists all paths"
             )
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(raised.allowed_methods))
-            message = f"{path} does not take {printable(request.method, 20)}, but {allowed}"
+            message = f"{path} does not support {printable(request.method, 20)}, only {allowed}"
             return error_response(raised.status, "method_not_allowed", message, {"Allow": allowed})
         case web.HTTPRequestEntityTooLarge():
             return error_response(raised.status, "too_large", "the body is longer than 16 KiB")
         case web.HTTPBadRequest():
-            return error_response(raised.status, "bad_request", raised.text or "the request makes no sense")
+            return error_response(raised.status, "bad_request", raised.text or "the request is invalid")
     phrase = HTTPStatus(raised.status).phrase
     return error_response(raised.status, phrase.lower().replace(" ", "_"), phrase.lower())
 
 
 def reads_json(body: bytes) -> Any:
-    """The body's value; an empty one is `{}`."""
+    """Parse the body as JSON. An empty body counts as `{}`."""
     try:
         return json.loads(body) if body.strip() else {}
     except (ValueError, RecursionError):
@@ -95,6 +95,6 @@ def reads_json(body: bytes) -> Any:
 
 
 def none_match(request: web.Request, etag: str) -> bool:
-    """Whether the asker has this already: weak comparison (RFC 9110, section 13.1.2)."""
+    """Return whether the client already has this version, by weak comparison (RFC 9110, section 13.1.2)."""
     given = ",".join(request.headers.getall("If-None-Match", ()))
     return given.strip() == "*" or etag.removeprefix("W/") in _ETAG.findall(given)

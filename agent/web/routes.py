@@ -1,4 +1,4 @@
-"""What is asked, and what is answered; `openapi.json` describes the same for others."""
+"""The HTTP routes. `openapi.json` describes them for clients."""
 
 import asyncio
 import contextlib
@@ -24,32 +24,36 @@ LONGEST_WAIT_S: Final = 60.0
 _LOG_LINES: Final = 1000
 _BODY_PATIENCE_S: Final = 10.0
 _FIRST_SECRETS_S: Final = 5.0
-"""How long who asks for a renewal waits for the secrets of an agent that has just started."""
+"""How long a renewal waits until an agent that has just started has read its secrets."""
 _REVISION: Final = re.compile(r"-?[0-9]{1,15}")
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?(?:e-[0-9]{1,3})?")
 
 
 class Renewer(Protocol):
     def renew(self, hostname: str | None) -> list[str]:
-        """Start renewing one registry or all, and give each attempt's id; LookupError for an unknown one."""
+        """Start to renew one registry, or all, and return the ids of the attempts.
+
+        Raises:
+            LookupError: there is no secret for this registry.
+        """
         ...
 
 
 class RecentEvents(Protocol):
     def recent(self, lines: int) -> Sequence[str]:
-        """The last events as JSON lines, the newest last."""
+        """Return the last events as JSON lines, the newest last."""
         ...
 
 
 class Timeline(Protocol):
     def recent(self) -> Sequence[str]:
-        """What changed in the last day as JSON lines, the newest last."""
+        """Return what changed in the last day as JSON lines, the newest last."""
         ...
 
 
 class Metrics(Protocol):
     def render(self, snapshot: Snapshot) -> tuple[bytes, str]:
-        """Prometheus text and its content type; may block, so it runs in a thread."""
+        """Return the metrics as Prometheus text, and its content type. It may block, so it runs in a thread."""
         ...
 
 
@@ -76,7 +80,7 @@ class Routes:
         self.plain_status: Final = StatusAnswer(board, document)
 
     def table(self) -> list[web.RouteDef]:
-        """Every route; `GET` answers `HEAD` too."""
+        """Return all routes. Every `GET` route also answers `HEAD`."""
         return [
             web.get("/v1/status", self._status),
             web.get("/v1/events", self._events.answer),
@@ -102,7 +106,10 @@ class Routes:
         )
 
     async def _wait_for_change(self, request: web.Request) -> Snapshot:
-        """The snapshot of now, or with `since` and `wait` the first other one within that time."""
+        """Return the current snapshot.
+
+        With `since` and `wait`, first wait that many seconds at most for a revision other than `since`.
+        """
         since = _parameter(request, "since", _REVISION, "a revision, which is a whole number")
         wait = _parameter(request, "wait", _SECONDS, "a number of seconds")
         if since is not None and wait is not None:
@@ -123,18 +130,21 @@ class Routes:
 
     async def _renew(self, request: web.Request) -> web.Response:
         hostname = _hostname(await _body(request))
-        snapshot = await self._read(hostname)
+        snapshot = await self._wait_for_secrets(hostname)
         try:
             attempt_ids = self._renewer.renew(hostname)
         except LookupError:
             known = ", ".join(row.hostname for row in snapshot.registries) or "none"
-            yet = "; not every source of secrets has answered yet" if snapshot.phase is Phase.STARTING else ""
-            message = f"no secret is known for {hostname}; known are: {known}{yet}"
+            pending = "; not every secret source has answered yet" if snapshot.phase is Phase.STARTING else ""
+            message = f"there is no secret for {hostname}; there are secrets for: {known}{pending}"
             return responses.error_response(HTTPStatus.NOT_FOUND, "unknown_registry", message)
         return responses.json_response({"attempt_ids": attempt_ids}, HTTPStatus.ACCEPTED)
 
-    async def _read(self, hostname: str | None) -> Snapshot:
-        """Once the registry, or any, is known; or else, but not for long, once all sources of secrets were read."""
+    async def _wait_for_secrets(self, hostname: str | None) -> Snapshot:
+        """Return the snapshot once the registry, or any if None, is known, or once all secret sources were read.
+
+        It waits `_FIRST_SECRETS_S` at most.
+        """
         snapshot = self._board.snapshot
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_SECRETS_S):
@@ -159,7 +169,7 @@ class Routes:
 
 
 async def _rights(request: web.Request) -> web.Response:
-    """What whoever asks may do, so that a page knows before it offers a button."""
+    """Answer what this client may do, so that a page knows whether to show a button."""
     return responses.json_response({"renew": request.get(MAY_RENEW, True)})
 
 
@@ -181,13 +191,13 @@ def _parameter(request: web.Request, name: str, pattern: re.Pattern[str], meanin
 
 
 async def _continue_later(_request: web.Request) -> None:
-    """`100 Continue` is sent only once the request is known to be allowed: by `_body`."""
+    """Do not send `100 Continue` yet. `_body` sends it, once the guard has allowed the request."""
 
 
 async def _body(request: web.Request) -> object:
     if request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # or aiohttp takes the answer for begun
+        request.writer.output_size = 0  # otherwise aiohttp assumes that the response has started
     try:
         async with asyncio.timeout(_BODY_PATIENCE_S):
             return responses.reads_json(await request.read())
@@ -198,15 +208,15 @@ async def _body(request: web.Request) -> object:
 
 
 def _hostname(body: object) -> str | None:
-    """The canonical name of the registry meant, None for all."""
+    """Return the canonical name of the requested registry, or None for all."""
     if not isinstance(body, dict):
         raise responses.bad_request('the body must be an object, such as {} or {"hostname": "ghcr.io"}')
     hostname = body.get("hostname")
     if hostname is None:
         return None
     if not isinstance(hostname, str):
-        raise responses.bad_request("hostname must be a text")
+        raise responses.bad_request("hostname must be a string")
     try:
         return parse_hostname(hostname).hostname
-    except HostnameError as fault:
-        raise responses.bad_request(str(fault)) from fault
+    except HostnameError as error:
+        raise responses.bad_request(str(error)) from error

@@ -1,4 +1,4 @@
-"""The status over HTTP: on the Unix socket for those its mode lets in, on TCP for those the guard does."""
+"""Serves the status over HTTP: on the Unix socket, protected by its file mode, and on TCP, protected by the guard."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from agent.web.token import TokenFile
 
 _RETRY_S: Final = 5.0
 _GRACE_S: Final = 0.5
-"""What open requests get to end by themselves; event streams end with the phase `stopping`."""
+"""How long open requests may take to finish at shutdown. Event streams end earlier, with the phase `stopping`."""
 
 
 class Board(Protocol):
@@ -38,12 +38,12 @@ class Clock(Protocol):
 
 
 class StatusServer:
-    """Serves `routes` from `start` to `close`; what cannot be opened is reported, and tried again by `run`.
+    """Serves `routes` from `start` to `close`. If it cannot open a socket, it reports this, and `run` retries.
 
     Args:
-        socket_path: where the Unix socket goes, unless `inherited` gives one that listens already (systemd's).
-        settings: those of the moment; `rebind` takes a changed `status.listen`.
-        read_token: reads `status.token_file`, raises OSError; called in a thread.
+        socket_path: the path of the Unix socket. Not used if systemd passes one in as `inherited`.
+        settings: returns the current settings. Call `rebind` after `status.listen` has changed.
+        read_token: reads `status.token_file`, or raises OSError. It is called in a thread.
     """
 
     name: Final = "status"
@@ -72,31 +72,32 @@ class StatusServer:
         self._unix: _Listener | None = None
         self._tcp: _Listener | None = None
         self._tcp_listen = ""
-        self._said: tuple[tuple[str, str], ...] = ()
+        self._reported: tuple[tuple[str, str], ...] = ()
         self._opening: Final = asyncio.Lock()
 
     @property
     def tcp_addresses(self) -> list[tuple[str, int]]:
-        """Host and port of each TCP socket; empty while TCP is off or could not be opened."""
+        """The host and port of each TCP socket; empty if TCP is off or could not be opened."""
         return [listener.getsockname()[:2] for listener in self._tcp.sockets] if self._tcp else []
 
     async def start(self) -> None:
-        """Open both; once it returns, whoever asks gets an answer."""
+        """Open the Unix socket and TCP. After this, clients get an answer."""
         await self._open()
 
     async def run(self) -> None:
-        """Try again every 5 seconds what is not open, or is open no longer."""
+        """Every 5 seconds, open again what is not open, for example because somebody deleted the socket's file."""
         never = asyncio.Event()
         while True:
-            # At its whole multiples, when others wake too: the processor sleeps meanwhile.
+            # Wake at multiples of 5 s, together with the agent's other loops, so that the processor can sleep longer.
             await self._clock.wait(never, _RETRY_S - self._clock.monotonic() % _RETRY_S)
             await self._open()
 
     async def rebind(self) -> None:
-        """Take up `status.listen` as the settings have it now."""
+        """Apply the current value of `status.listen`."""
         await self._open()
 
     async def close(self) -> None:
+        """Stop serving, and remove the socket's file, unless it belongs to systemd."""
         async with self._opening:
             await asyncio.gather(*(listener.close() for listener in (self._unix, self._tcp) if listener))
             if self._unix is not None and self._inherited is None:
@@ -109,28 +110,28 @@ class StatusServer:
         self._report([problem for problem in problems if problem is not None])
 
     def _report(self, problems: Sequence[Problem]) -> None:
-        """Only what changed: the same port is taken as before is no news."""
-        said = tuple((problem.subject, problem.message) for problem in problems)
-        if said != self._said:
-            self._said = said
+        """Report the problems if they changed since the last report: a port that is still taken is no news."""
+        current = tuple((problem.subject, problem.message) for problem in problems)
+        if current != self._reported:
+            self._reported = current
             self._board.report(self.name, problems)
 
     async def _open_unix(self) -> Problem | None:
         if self._unix is not None:
             if self._inherited or _is_there(self._socket_path):
                 return None
-            await self._unix.close()  # somebody cleaned the directory: nobody finds us there any more
+            await self._unix.close()  # its file was deleted, so no client can connect any more
             self._unix = None
         try:
             bound = self._inherited
             if bound is None:
                 bound = await asyncio.to_thread(sockets.bind_unix, self._socket_path)
             self._unix = await self._serve([bound])
-        except OSError as fault:
+        except OSError as error:
             return StatusListenFailed(
                 str(self._socket_path),
-                f"the status socket {self._socket_path} cannot be opened: {_reason(fault)}",
-                hint="see which program has the socket, and let the agent's user write in its directory",
+                f"the status socket {self._socket_path} cannot be opened: {_reason(error)}",
+                hint="check which program uses the socket, and that the agent's user can write to its directory",
             )
         self._log.info("status.listening", address=f"unix:{bound.getsockname()}")
         return None
@@ -139,6 +140,7 @@ class StatusServer:
         listen = self._settings().status.listen
         if self._tcp is not None and listen == self._tcp_listen:
             return None
+        # Close the old address first: the new one may use the same port.
         if self._tcp is not None:
             await self._tcp.close()
             self._tcp = None
@@ -147,9 +149,9 @@ class StatusServer:
         try:
             bound = await asyncio.to_thread(sockets.bind_tcp, listen)
             self._tcp = await self._serve(bound, self._guard)
-        except OSError as fault:
+        except OSError as error:
             return StatusListenFailed(
-                "status.listen", f"status.listen is {listen}, which cannot be opened: {_reason(fault)}"
+                "status.listen", f"status.listen is {listen}, which cannot be opened: {_reason(error)}"
             )
         self._tcp_listen = listen
         for host, port in self.tcp_addresses:
@@ -157,11 +159,11 @@ class StatusServer:
         return None
 
     async def _token_problem(self) -> Problem | None:
-        """TCP refuses everybody while the token cannot be read; the settings alone do not show it."""
-        fault = await self._token.fault()
-        if fault is None:
+        """Check that the token file can be read. Until then, TCP refuses every request."""
+        reason = await self._token.unreadable_reason()
+        if reason is None:
             return None
-        return unusable_status_token(fault)
+        return unusable_status_token(reason)
 
     async def _serve(self, listeners: Sequence[socket.socket], guard: Guard | None = None) -> "_Listener":
         limiter = ConnectionLimiter()
@@ -183,19 +185,19 @@ class StatusServer:
 
 
 def _is_there(path: Path) -> bool:
-    """Also where it cannot be seen: then it is not for us to make it anew."""
+    """Return whether the file exists. If that cannot be checked, assume it does: we could not create it either."""
     try:
         return path.exists()
     except OSError:
         return True
 
 
-def _reason(fault: OSError) -> str:
-    return (fault.strerror or str(fault)).lower()
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 class _Listener:
-    """Sockets that are being served."""
+    """The sockets of one listener, and what serves them."""
 
     def __init__(self, runner: web.AppRunner, sockets: Sequence[socket.socket], servers: contextlib.ExitStack) -> None:
         self._runner: Final = runner
@@ -203,8 +205,8 @@ class _Listener:
         self.sockets: Final = sockets
 
     async def close(self) -> None:
-        # Nobody more, and a turn of the loop for whoever it has just let in: asyncio forgets a connection that it makes
-        # after the server's end, and the client waits until garbage is collected.
+        # Stop accepting, then give the loop one turn for connections that it has just accepted. asyncio loses a
+        # connection that is set up after the server's end, and its client would wait until garbage collection.
         for bound in self.sockets:
             asyncio.get_running_loop().remove_reader(bound)
         await asyncio.sleep(0)
@@ -218,7 +220,7 @@ async def _serve(
     limiter: ConnectionLimiter,
     shortcut: Callable[[Ordinary], Ordinary],
 ) -> _Listener:
-    # aiohttp logs broken requests with what they held, which may be a token: it gets a logger that says nothing.
+    # aiohttp logs malformed requests with their content, which may include a token. So it gets a silent logger.
     mute = logging.Logger("agent.web", level=logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree on purpose
     runner = web.AppRunner(application, shutdown_timeout=_GRACE_S, handler_cancellation=True)
     servers = contextlib.ExitStack()
@@ -234,7 +236,7 @@ async def _serve(
         loop = asyncio.get_running_loop()
         for bound in listeners:
             servers.callback((await loop.create_server(connection, sock=bound, backlog=AT_ONCE)).close)
-            bound.listen(BACKLOG)  # the queue is the kernel's; asyncio's `backlog` also says how many to take at once
+            bound.listen(BACKLOG)  # the kernel's queue; asyncio's `backlog` is also how many it accepts at a time
     except BaseException:
         servers.close()
         with contextlib.suppress(Exception):

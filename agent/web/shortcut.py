@@ -1,7 +1,7 @@
-"""The request that dashboards make all day, past the framework: the plain `GET /v1/status`.
+"""A fast path around the framework for the request that dashboards send all day: a plain `GET /v1/status`.
 
-aiohttp's way through middlewares, router and response costs more than all else that such a request takes. The answer
-is to the byte what that way would give; whatever is not quite that request takes it.
+aiohttp's middlewares, router and response cost more than everything else in such a request. The answer is the same to
+the byte. Every other request takes the normal path.
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,12 +17,12 @@ from agent.web.responses import SECURITY_HEADERS
 
 _PATH: Final = "/v1/status"
 _SPECIAL: Final = ("If-None-Match", "Expect", "Upgrade")
-"""What may ask for another answer, or another way of answering."""
+"""Headers that may require another answer, or another way to send it."""
 Ordinary = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class StatusAnswer:
-    """The plain answer's bytes, head and document: put together once for each document, whoever asks."""
+    """The bytes of the plain answer, headers and document. They are built once per document, for all clients."""
 
     def __init__(self, board: Board, document: Document) -> None:
         self._board: Final = board
@@ -47,7 +47,7 @@ class StatusAnswer:
 
 
 class Shortcut:
-    """Stands before the framework's handler; `guard` is None where the socket's file says who may ask."""
+    """Handles requests before the framework does. `guard` is None on the Unix socket, which its file mode protects."""
 
     def __init__(
         self, answer: StatusAnswer, limiter: ConnectionLimiter, guard: Guard | None, ordinary: Ordinary
@@ -69,7 +69,7 @@ class Shortcut:
             return await self._ordinary(request)
         try:
             answer = self._answer()
-        except Exception:  # noqa: BLE001 - a fault of ours is told as on the ordinary way, which meets it too
+        except Exception:  # noqa: BLE001 - the normal path fails in the same way, and reports it
             return await self._ordinary(request)
         connection.begin(request.content)
         transport.write(answer)
@@ -89,13 +89,13 @@ class Shortcut:
 
 
 class _Written(web.StreamResponse):
-    """For aiohttp, which wants a response: all of it has been handed to the connection."""
+    """A response for aiohttp, which requires one, although everything is already written to the connection."""
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """It has been."""
+        """Do nothing: the headers are written."""
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """The end is."""
+        """Do nothing: the body is written."""
 
     @property
     def keep_alive(self) -> bool:

@@ -1,4 +1,4 @@
-"""The sockets that the status is served on."""
+"""Opens the sockets that serve the status."""
 
 import contextlib
 import errno
@@ -12,29 +12,30 @@ from typing import Final
 
 GROUP: Final = "registry-agent"
 _PROBE_S: Final = 1.0
-# What a name such as localhost may resolve to where the kernel has no IPv6.
+# Errors for an address that this machine does not have. `localhost` may resolve to ::1 although IPv6 is off.
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """A socket at `path`, mode 0660, of the group `registry-agent` where there is one and we belong to it.
+    """Listen on a Unix socket at `path`, with mode 0660.
 
-    A socket file that nobody listens on any more is replaced. Blocks: a living agent is asked first.
+    Its group becomes `registry-agent` if that group exists and we belong to it. A stale socket file without a listener
+    is replaced. This blocks, because it first connects to find out whether an agent listens there.
 
     Raises:
-        OSError: the path cannot be bound; EADDRINUSE where another agent lives there.
+        OSError: the path cannot be bound. The errno is EADDRINUSE if another agent listens there.
     """
     with contextlib.suppress(FileExistsError):
         path.parent.mkdir(parents=True)
-        path.parent.chmod(0o755)  # past the umask: the socket's own mode says who may ask
+        path.parent.chmod(0o755)  # not limited by the umask: the mode of the socket itself controls access
     _remove_stale(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listener.bind(str(path))
-        path.chmod(0o660)  # before listen(): until then nobody gets in
+        path.chmod(0o660)  # before listen(): until then no client can connect
         with contextlib.suppress(KeyError, PermissionError):
             os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
-        listener.listen()  # at once: who saw the file waits for an answer, and no other agent takes it for a stale one
+        listener.listen()  # at once, so that clients wait for an answer and no other agent takes the file for stale
     except BaseException:
         listener.close()
         raise
@@ -42,24 +43,25 @@ def bind_unix(path: Path) -> socket.socket:
 
 
 def bind_tcp(listen: str) -> list[socket.socket]:
-    """One socket for each address of `host:port` or `[v6]:port`. Blocks while the name resolves.
+    """Bind one socket for each address of `host:port` or `[v6]:port`. This blocks while the name resolves.
 
     Raises:
-        OSError: it does not resolve, or an address cannot be bound.
+        OSError: the name does not resolve, or an address cannot be bound.
     """
     host, _, port = listen.rpartition(":")
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except UnicodeError as fault:  # from the IDNA codec
-        raise OSError(errno.EINVAL, "not a host name") from fault
+    except UnicodeError as error:  # from the IDNA codec
+        raise OSError(errno.EINVAL, "not a host name") from error
     bound: list[socket.socket] = []
     failed: OSError | None = None
+    # dict.fromkeys: a name may resolve to the same address more than once.
     for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
         try:
             bound.append(_bind(family, address))
-        except OSError as fault:
-            failed = fault
-            if fault.errno not in _NOT_HERE:
+        except OSError as error:
+            failed = error
+            if error.errno not in _NOT_HERE:
                 break
     if failed is not None and (not bound or failed.errno not in _NOT_HERE):
         close_all(bound)
@@ -73,7 +75,7 @@ def close_all(listeners: Iterable[socket.socket]) -> None:
 
 
 def remove_socket_file(path: Path) -> None:
-    """Take the file of our closed socket away, unless a later agent listens there already."""
+    """Remove the file of our closed socket, unless another agent already listens there."""
     with contextlib.suppress(OSError):
         _remove_stale(path)
 
@@ -81,9 +83,10 @@ def remove_socket_file(path: Path) -> None:
 def _bind(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # So that a restart need not wait for the last connections' TIME_WAIT.
+        # Without this, a restart would fail while old connections are in TIME_WAIT.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
+            # Otherwise [::] would also take the IPv4 port, for which there is a socket of its own.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
     except BaseException:
@@ -95,14 +98,14 @@ def _bind(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.s
 def _remove_stale(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise OSError(errno.EEXIST, "something that is not a socket is in the way", str(path))
+            raise OSError(errno.EEXIST, "there is a file at this path that is not a socket", str(path))
         if _is_alive(path):
             raise OSError(errno.EADDRINUSE, "another agent answers there", str(path))
         path.unlink()
 
 
 def _is_alive(path: Path) -> bool:
-    """Whether somebody listens; a busy one that does not take the connection in time does too."""
+    """Return whether a process listens. One that is too busy to accept in time counts, too."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_PROBE_S)
         try:

@@ -1,4 +1,4 @@
-"""The token that TCP wants, read anew at each request, and compared without telling how much of it was right."""
+"""Checks the token for TCP. The file is read again for each request, and the comparison takes constant time."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _PATIENCE_S: Final = 5.0
 
 
 class Bearer(Enum):
-    """What a request's `Authorization` is worth."""
+    """The result of checking a request's `Authorization` header."""
 
     NOT_CONFIGURED = "not configured"
     RIGHT = "right"
@@ -22,7 +22,7 @@ class Bearer(Enum):
 
 
 class TokenFile:
-    """Asks for the configured token; a file system that hangs costs one thread, however many ask."""
+    """Reads the configured token. A file system that hangs blocks only one thread, however many requests wait."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class TokenFile:
         self._reading: tuple[Path, asyncio.Task[Sensitive]] | None = None
 
     async def check(self, authorization: str | None) -> Bearer:
-        """What the header's value is worth now."""
+        """Compare the header's value with the token that is in the file now."""
         path = self._path()
         if path is None:
             return Bearer.NOT_CONFIGURED
@@ -50,8 +50,8 @@ class TokenFile:
             return Bearer.UNREADABLE
         return Bearer.RIGHT if expected and Sensitive(given.strip()) == expected else Bearer.WRONG
 
-    async def fault(self) -> str | None:
-        """Why the configured token cannot be had; None where it can, or where none is configured."""
+    async def unreadable_reason(self) -> str | None:
+        """Return why the configured token cannot be read; None if it can, or if none is configured."""
         path = self._path()
         if path is None:
             return None
@@ -64,6 +64,7 @@ class TokenFile:
         return None
 
     async def _content(self, path: Path) -> Sensitive:
+        # Join a read that is in progress. `shield` keeps it running for the others when one caller times out.
         if self._reading is None or self._reading[0] != path or self._reading[1].done():
             self._reading = path, asyncio.create_task(asyncio.to_thread(self._read, path))
         async with asyncio.timeout(self._patience_s):

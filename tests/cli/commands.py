@@ -1,4 +1,4 @@
-"""Commands as people run them: another process, asking a status server of this one."""
+"""Runs commands as people do: in another process, against a status server in this one."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ class Ended:
 
 
 async def start(*args: str, out: int = PIPE, err: int = PIPE, **environ: str) -> asyncio.subprocess.Process:
-    """`registry-agent ARGS` with a small terminal and no agent of this machine in reach."""
+    """Start `registry-agent ARGS` with 80 columns, and out of reach of an agent on this machine."""
     kept = {
         name: os.environ[name]
         for name in ("PATH", "HOME", "PYTHONPATH", "COVERAGE_PROCESS_START")
@@ -40,6 +40,6 @@ async def ended(process: asyncio.subprocess.Process) -> Ended:
 
 
 async def command(*args: str, socket: Path | None = None, out: int = PIPE, err: int = PIPE, **environ: str) -> Ended:
-    """The same, to its end; `socket` is passed as --socket."""
+    """Run `registry-agent ARGS` to its end. `socket` is passed as `--socket`."""
     place = ("--socket", str(socket)) if socket else ()
     return await ended(await start(*args, *place, out=out, err=err, **environ))

@@ -1,4 +1,4 @@
-"""A terminal of its own for a command: what is written to it, what is typed, and how large it is."""
+"""A pseudo-terminal for a command: reads what is written to it, types keys, and changes its size."""
 
 import asyncio
 import fcntl
@@ -19,7 +19,7 @@ _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 class Terminal:
-    """`registry-agent ARGS` at a terminal of `columns` and `rows`; nothing of it is left after the `with`."""
+    """Runs `registry-agent ARGS` in a terminal of `columns` and `rows`, until the end of the `with` block."""
 
     def __init__(self, *args: str, columns: int = 80, rows: int = 24, **environ: str) -> None:
         self._args: Final = args
@@ -30,7 +30,7 @@ class Terminal:
         self.modes: Final = termios.tcgetattr(self._line)
         self.process: asyncio.subprocess.Process
         self.written = ""
-        """All that was written to it since the beginning, escapes included."""
+        """Everything written to it so far, escape sequences included."""
 
     async def __aenter__(self) -> Self:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "PYTHONPATH") if name in os.environ}
@@ -70,7 +70,11 @@ class Terminal:
         return list(termios.tcgetattr(self._line))
 
     async def shows(self, text: str, *, after: int = 0) -> int:
-        """Wait for `text`, escapes left out, in what was written after that many characters; where it has come to."""
+        """Wait until `text` appears, ignoring escape sequences, in what was written after `after` characters.
+
+        Returns:
+            How many characters were written so far, for the next call's `after`.
+        """
         deadline = time.monotonic() + _DEADLINE_S
         while text not in _ESCAPES.sub("", self.written[after:]):
             assert time.monotonic() < deadline, f"{text!r} was not shown, but {self.written[after:]!r}"
@@ -79,7 +83,7 @@ class Terminal:
         return len(self.written)
 
     async def stopped(self) -> None:
-        """Wait until it is stopped, as by Ctrl-Z; what it wrote before that is there then."""
+        """Wait until the process is stopped, as by Ctrl-Z, and read what it wrote before."""
         deadline = time.monotonic() + _DEADLINE_S
         stat = Path(f"/proc/{self.process.pid}/stat")
         while stat.read_text().rpartition(")")[2].split()[0] != "T":
@@ -89,7 +93,7 @@ class Terminal:
         self._read()
 
     async def ended(self) -> int:
-        """Its exit code."""
+        """Wait until the process ends, and return its exit code."""
         deadline = time.monotonic() + _DEADLINE_S
         while self.process.returncode is None:
             assert time.monotonic() < deadline, f"it does not end: {self.written!r}"
@@ -102,5 +106,5 @@ class Terminal:
         try:
             while some := os.read(self._screen, 65536):
                 self.written += some.decode(errors="replace")
-        except OSError:  # nothing there now, or nobody at the other end any more
+        except OSError:  # there is nothing to read now, or the other end is closed
             return

@@ -9,8 +9,8 @@ from agent.cli import check_config
 from agent.settings_loader.sources import DEFAULT_FILE
 
 
-def test_a_sound_file_is_named_and_exits_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line says that all is well, and with which file."""
+def test_a_valid_file_is_named_and_exits_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line reports that all is well, and names the file."""
     file = tmp_path / "config.toml"
     file.write_text('[log]\nlevel = "debug"\n')
     assert check_config.run(Namespace(config=str(file), set=[])) == 0
@@ -18,15 +18,15 @@ def test_a_sound_file_is_named_and_exits_0(tmp_path: Path, capsys: pytest.Captur
 
 
 @pytest.mark.skipif(DEFAULT_FILE.exists(), reason="this machine has a settings file of its own")
-def test_no_file_is_said_and_exits_0(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Defaults are not a fault."""
+def test_no_file_is_reported_and_exits_0(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Running with defaults is not an error."""
     monkeypatch.delenv("REGISTRY_AGENT_CONFIG", raising=False)
     assert check_config.run(Namespace(config=None, set=None)) == 0
     assert f"there is no {DEFAULT_FILE}" in capsys.readouterr().out
 
 
-def test_each_fault_has_a_line_with_its_hint_and_exits_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """From file and flags alike."""
+def test_each_error_has_a_line_with_its_hint_and_exits_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Errors come from the file and from flags."""
     file = tmp_path / "config.toml"
     file.write_text('[log]\nlevel = "loud"\n')
     assert check_config.run(Namespace(config=str(file), set=["renewal.fraction=2"])) == 78
@@ -37,16 +37,16 @@ def test_each_fault_has_a_line_with_its_hint_and_exits_78(tmp_path: Path, capsys
     assert fraction.endswith("(flag --set); write a plain number, such as 0.5")
 
 
-def test_a_status_token_that_cannot_be_read_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As the running agent says it: TCP would refuse everybody."""
+def test_an_unreadable_status_token_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The running agent reports the same error, because it would refuse every request over TCP."""
     file = tmp_path / "config.toml"
     file.write_text(f'[status]\ntoken_file = "{tmp_path}"\n')
     assert check_config.run(Namespace(config=str(file), set=[])) == 78
-    said = capsys.readouterr().out
-    assert said.startswith(f"settings_invalid status.token_file: token file {tmp_path} cannot be read: ")
+    output = capsys.readouterr().out
+    assert output.startswith(f"settings_invalid status.token_file: token file {tmp_path} cannot be read: ")
 
 
-def test_a_flag_of_another_form_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    """It exits 64, and shows the form."""
+def test_a_malformed_set_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code is 64, and the message shows the correct form."""
     assert check_config.run(Namespace(config=None, set=["log.level"])) == 64
     assert "SECTION.KEY=VALUE" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`registry-agent doctor`: its words on a terminal, its arguments."""
+"""`registry-agent doctor`: its report on a terminal, and its arguments."""
 
 import json
 from typing import Any
@@ -32,8 +32,8 @@ REJECTED = link(
 )
 
 
-def test_what_is_broken_stands_out() -> None:
-    """In capitals, with what to do and who; the last line says where to begin; all within 80 columns."""
+def test_a_failed_check_stands_out() -> None:
+    """It is in capitals, with a fix and who has to act. The last line shows where to start. 80 columns are enough."""
     lines = list(
         View(80).lines(document(link("dns", "ok"), REJECTED, link("pull", "not reached", "there is no login")))
     )
@@ -41,11 +41,11 @@ def test_what_is_broken_stands_out() -> None:
     (at,) = [line for line in lines if "BROKEN" in line]
     assert at.split()[:2] == ["BROKEN", "login"]
     assert any("→ update it (login_rejected, needs you)" in line for line in lines)
-    assert lines[-1] == "1 link is broken. Begin with ghcr.io: login: update it"
+    assert lines[-1] == "1 check failed. Start with ghcr.io: login: update it"
 
 
-def test_links_that_nobody_reached_share_a_line() -> None:
-    """They tell nothing one by one; those with a reason of their own do."""
+def test_checks_not_reached_for_the_same_reason_share_a_line() -> None:
+    """A check with a reason of its own keeps its own line."""
     names = ("tcp", "proxy", "tls")
     late = [link(name, "not reached", "an earlier link is broken") for name in names]
     lines = list(View(80).lines(document(*late, link("login", "not reached", "there is no docker CLI"))))
@@ -53,8 +53,8 @@ def test_links_that_nobody_reached_share_a_line() -> None:
     assert any("not reached: there is no docker CLI" in line for line in lines)
 
 
-def test_colours_only_where_they_are_wanted() -> None:
-    """They change nothing of the words."""
+def test_colours_do_not_change_the_text() -> None:
+    """Without the colours, the lines are the same."""
     plain, painted = (list(View(80, colours=colours).lines(document(REJECTED))) for colours in (False, True))
     assert any("\x1b[31mBROKEN" in line for line in painted)
     for code in ("31", "32", "1", "2", "0"):
@@ -63,50 +63,50 @@ def test_colours_only_where_they_are_wanted() -> None:
 
 
 def test_outside_text_cannot_drive_the_terminal() -> None:
-    """In whatever field."""
+    """Control characters in any field become spaces."""
     evil = "\x1b]0;owned\x07\u202e"
     bad = link(evil, "broken", evil, code=evil, fix=evil, needs="user")
     shown = "\n".join(View(80).lines(document(bad, docker_config=evil)))
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)
 
 
-def test_a_doubt_is_no_all_is_well() -> None:
-    """Where no link is broken, but there is nothing to log in with, or the agent fails by itself."""
-    assert list(View(80).lines(document(link("dns", "ok"))))[-1] == "all is well: no link is broken"
+def test_all_is_well_only_without_doubt() -> None:
+    """Not if there is no secret to log in with, or if the agent reports a problem that the checks do not find."""
+    assert list(View(80).lines(document(link("dns", "ok"))))[-1] == "all is well: no check failed"
     bare = list(View(80).lines(document(registries=[])))
-    assert bare[-1] == "no link is broken, but there is no secret for a registry: nothing logs in"
-    doubt = list(View(80).lines(document(link("agent", "ok", "says retrying", fix="mend it"))))
-    assert "but the agent says otherwise of ghcr.io" in " ".join(doubt[-2:])
+    assert bare[-1] == "no check failed, but there is no registry secret, so there is no login"
+    contradicted = list(View(80).lines(document(link("agent", "ok", "reports retrying", fix="fix it"))))
+    assert "but the agent reports a problem with ghcr.io" in " ".join(contradicted[-2:])
 
 
-async def test_a_terminal_that_knows_few_letters() -> None:
-    """Costs no more than those letters; what was found is told."""
+async def test_a_terminal_without_unicode() -> None:
+    """It loses only the characters that it cannot show. The report is still printed."""
     answer = await command("doctor", "--set", 'secrets.directories=["/nowhere"]', PYTHONIOENCODING="ascii")
-    assert "no link is broken" in answer.out or "Begin with" in answer.out
+    assert "no check failed" in answer.out or "Start with" in answer.out
     assert "Traceback" not in answer.err
 
 
 @pytest.mark.parametrize("arguments", [("--nonsense",), ("ghcr.io/UPPER",), ("a b",), ("one", "two"), ("--set", "x")])
 async def test_wrong_usage_is_64(arguments: tuple[str, ...]) -> None:
-    """And says what is expected."""
+    """The message shows what is expected."""
     answer = await command("doctor", *arguments)
     assert (answer.code, answer.out) == (64, "")
     assert "registry-agent" in answer.err
 
 
-async def test_no_secrets_and_no_host_is_well() -> None:
-    """There is nothing to be broken; where secrets were looked for is told."""
+async def test_succeeds_without_secrets_and_host() -> None:
+    """There is nothing to check. The report names the directories that were searched for secrets."""
     answer = await command("doctor", "--json", "--set", 'secrets.directories=["/nowhere"]', HOME="/nonexistent")
-    told = json.loads(answer.out)
-    assert (answer.code, told["outcome"], told["registries"]) == (0, "ok", [])
-    (secrets,) = [each for each in told["links"] if each["name"] == "secrets"]
+    report = json.loads(answer.out)
+    assert (answer.code, report["outcome"], report["registries"]) == (0, "ok", [])
+    (secrets,) = [each for each in report["links"] if each["name"] == "secrets"]
     assert "/nowhere" in secrets["seen"]
 
 
-async def test_a_wrong_setting_is_a_broken_link() -> None:
-    """As check-config has it; everything else goes on."""
+async def test_an_invalid_setting_is_a_failed_check() -> None:
+    """It is the same error as in check-config. All other checks still run."""
     answer = await command("doctor", "--json", "--set", "log.level=loud", HOME="/nonexistent")
-    told = json.loads(answer.out)
+    report = json.loads(answer.out)
     assert answer.code == 2
-    assert told["first"]["name"] == "settings"
-    assert told["links"][0]["code"] == "settings_invalid"
+    assert report["first"]["name"] == "settings"
+    assert report["links"][0]["code"] == "settings_invalid"

@@ -1,4 +1,4 @@
-"""What holds for every command: closed descriptors, a reader that has gone, a full disk, a `--set` that is none."""
+"""What every command must handle: closed descriptors, a closed pipe, a full disk, a malformed `--set`."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ ROW = RegistryStatus("ghcr.io", "team", "project", "basic", EPOCH, State.LOGGED_
 
 @contextmanager
 def reader_gone() -> Iterator[int]:
-    """What `| true` is to a command once `true` has ended."""
+    """A pipe without a reader, as with `| true` once `true` has ended."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing
@@ -41,7 +41,7 @@ def disk_full() -> Iterator[int]:
 
 
 def closed(descriptors: str, *args: str, home: Path) -> subprocess.Popen[bytes]:
-    """`registry-agent ARGS` without these standard descriptors, as a supervisor may start it."""
+    """Start `registry-agent ARGS` without these standard descriptors, as a supervisor may do."""
     words = [sys.executable, "-m", "agent", *args]
     environ = {"HOME": str(home), "RUNTIME_DIRECTORY": f"{home}/run", "STATE_DIRECTORY": f"{home}/state"}
     environ["REGISTRY_AGENT_STATUS_LISTEN"] = ""
@@ -53,7 +53,7 @@ def closed(descriptors: str, *args: str, home: Path) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("descriptors", ["1", "2", "012"])
 def test_the_agent_runs_without_standard_descriptors(tmp_path: Path, descriptors: str) -> None:
-    """And so do those who ask it; no file or socket of the agent takes their numbers, where it would hear the log."""
+    """And so do the commands. No file or socket of the agent gets their numbers, where it would receive the log."""
     agent = AgentClient([tmp_path / "run" / "agent.sock"])
 
     def answers() -> bool:
@@ -79,7 +79,7 @@ def test_the_agent_runs_without_standard_descriptors(tmp_path: Path, descriptors
 
 @pytest.mark.parametrize("descriptors", ["1", "2", "012"])
 def test_one_pass_without_standard_descriptors(tmp_path: Path, descriptors: str) -> None:
-    """It ends with the code that it would have ended with."""
+    """The exit code is the same as with standard descriptors."""
     with closed(descriptors, "run", "--once", home=tmp_path) as running:
         assert running.wait(30) == 0
 
@@ -101,7 +101,7 @@ async def idle() -> AsyncIterator[Serving]:
     async with serving() as rig:
         rig.board.report("x", [RegistryDns("ghcr.io", "it does not resolve")])
         rig.board.set_phase(Phase.RUNNING)
-        rig.routes._recent_events = Memory()  # type: ignore[misc]  # its memory alone is another
+        rig.routes._recent_events = Memory()  # type: ignore[misc]  # replaced for the test
         rig.renewals.renew = no_registry  # type: ignore[method-assign]  # the server holds this object
         yield rig
 
@@ -119,8 +119,8 @@ async def idle() -> AsyncIterator[Serving]:
         (("renew", "quay.io"), 2),
     ],
 )
-async def test_a_reader_that_has_gone_changes_no_code(args: tuple[str, ...], code: int) -> None:
-    """Not a word on standard error about it either, where that is another."""
+async def test_a_closed_pipe_does_not_change_the_exit_code(args: tuple[str, ...], code: int) -> None:
+    """There is no error message about it, and the code is the same if standard error is closed, too."""
     async with idle() as rig:
         with reader_gone() as pipe:
             answer = await command(*args, socket=rig.socket, out=pipe)
@@ -129,8 +129,8 @@ async def test_a_reader_that_has_gone_changes_no_code(args: tuple[str, ...], cod
 
 
 @pytest.mark.parametrize(("words", "code"), [((), 0), (("--set", "log.level=loud"), 78)])
-async def test_a_reader_of_check_config_that_has_gone(words: tuple[str, ...], code: int, tmp_path: Path) -> None:
-    """What is wrong is told by the code all the same."""
+async def test_check_config_with_a_closed_pipe(words: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    """The exit code still reports errors in the settings."""
     empty = tmp_path / "config.toml"
     empty.touch()
     with reader_gone() as pipe:
@@ -138,8 +138,8 @@ async def test_a_reader_of_check_config_that_has_gone(words: tuple[str, ...], co
     assert (answer.code, answer.err) == (code, "")
 
 
-async def test_renew_waits_for_the_outcome_though_nobody_reads() -> None:
-    """The second registry fails after the first one's line was lost; the code tells it."""
+async def test_renew_waits_for_the_outcome_after_the_pipe_is_closed() -> None:
+    """The second registry fails after the first line was lost, and the exit code reports the failure."""
     async with serving() as rig:
         rows = [replace(ROW, hostname=name, attempt_id=f"id-{name}") for name in ("a.example", "b.example")]
         asked = asyncio.Event()
@@ -160,8 +160,8 @@ async def test_renew_waits_for_the_outcome_though_nobody_reads() -> None:
             assert (await renewing.stderr.read(), await renewing.wait()) == (b"", 2)
 
 
-async def test_a_demo_that_nobody_watches_ends_in_order(tmp_path: Path) -> None:
-    """At once, with 0, and without its files."""
+async def test_the_demo_shuts_down_when_the_pipe_is_closed(tmp_path: Path) -> None:
+    """It ends at once with 0, and removes its files."""
     docker = tmp_path / "bin" / "docker"
     docker.parent.mkdir(mode=0o755)
     docker.write_text("#!/bin/sh\n")
@@ -188,18 +188,18 @@ async def test_a_demo_that_nobody_watches_ends_in_order(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-async def test_a_full_disk_is_said_in_one_line(args: tuple[str, ...], tmp_path: Path) -> None:
-    """And it is 1, whatever else there was to tell."""
+async def test_a_full_disk_is_reported_in_one_line(args: tuple[str, ...], tmp_path: Path) -> None:
+    """The exit code is 1, whatever the command's outcome was."""
     async with idle() as rig:
         with disk_full() as full:
             answer = await command(*args, out=full, RUNTIME_DIRECTORY=str(rig.directory), TMPDIR=str(tmp_path))
-    said = f"registry-agent {args[0]}: the output cannot be written: no space left on device\n"
-    assert (answer.code, answer.err) == (1, said)
+    message = f"registry-agent {args[0]}: the output cannot be written: no space left on device\n"
+    assert (answer.code, answer.err) == (1, message)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-async def test_a_set_that_is_none_is_wrong_usage(name: str) -> None:
-    """Of every command, also of those that need no settings: it must not pass for taken."""
+async def test_a_malformed_set_is_wrong_usage(name: str) -> None:
+    """For every command, also for those that use no settings: a typing error must not go unnoticed."""
     for before, after in ((("--set", "foo"), ()), ((), ("--set", "log.level"))):
         answer = await command(*before, name, *after)
         assert (answer.code, answer.out) == (64, "")

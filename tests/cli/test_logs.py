@@ -1,4 +1,4 @@
-"""`registry-agent logs`: what is chosen, how it reads, where it comes from."""
+"""`registry-agent logs`: filters, format and sources."""
 
 import argparse
 import asyncio
@@ -52,8 +52,8 @@ def names(events: Sequence[Event]) -> list[str]:
 
 
 def remember(rig: Serving, lines: list[str]) -> None:
-    """Have the agent's memory hold these."""
-    rig.routes._recent_events = Memory(lines)  # type: ignore[misc]  # its memory alone is another
+    """Make these lines the agent's recent events."""
+    rig.routes._recent_events = Memory(lines)  # type: ignore[misc]  # replaced for the test
 
 
 class Memory:
@@ -77,19 +77,19 @@ class Memory:
         (Choice(registry="ghcr.io", last=1, level="error"), [2]),
     ],
 )
-def test_what_is_asked_for_is_shown(choice: Choice, expected: list[int]) -> None:
-    """By time, level, registry; and of these the last."""
+def test_filters_by_time_level_and_registry(choice: Choice, expected: list[int]) -> None:
+    """`last` counts the events that pass the other filters."""
     events = of_memory(DAY)
     assert choice.of(events) == [events[index] for index in expected]
 
 
-def test_one_login_can_be_followed_through_all_its_lines() -> None:
-    """Those with its id, and meanwhile those about it that bear none: warnings, ECR's token, Docker's configuration."""
+def test_shows_all_events_of_one_attempt() -> None:
+    """Also those of the same time without its id: warnings, the ECR token, changes to Docker's configuration."""
     events = of_memory(DAY)
-    story = Choice(attempt="71274221").of(events)
+    attempt = Choice(attempt="71274221").of(events)
     raised, failed = "warning.raised", "login.failed"
     cleared, succeeded, kept = "warning.cleared", "login.succeeded", "login.restored"
-    assert names(story) == ["login.started", raised, failed, cleared, succeeded, kept]
+    assert names(attempt) == ["login.started", raised, failed, cleared, succeeded, kept]
     assert names(Choice(attempt="a1").of(events)) == ["token.obtained", "login.stored", "login.succeeded"]
     assert Choice(attempt="nobody").of(events) == []
 
@@ -99,12 +99,12 @@ def test_one_login_can_be_followed_through_all_its_lines() -> None:
     [("90s", 90), ("10m", 600), ("10min", 600), ("2h", 7200), ("1d12h", 129600), ("1w", 604800)],
 )
 def test_since_is_a_time_ago(words: str, ago: int) -> None:
-    """In units that people use, which may be joined."""
+    """Units can be combined."""
     assert since(words, NOW) == NOW - timedelta(seconds=ago)
 
 
-def test_since_is_a_time_of_rfc_3339() -> None:
-    """In UTC, in another zone, or in the local one."""
+def test_since_is_an_rfc_3339_time() -> None:
+    """In UTC, in another time zone, or in the local one."""
     assert since("2026-01-01T13:00:00+01:00") == since("2026-01-01T12:00:00Z") == NOW
     assert since("2026-01-01T12:00:00") == datetime(2026, 1, 1, 12).astimezone()
     for wrong in ("", "10", "yesterday", "10 m", "-1h", "9999999999h", "0001-01-01T00:00:00+23:59"):
@@ -112,21 +112,21 @@ def test_since_is_a_time_of_rfc_3339() -> None:
             since(wrong)
 
 
-def test_an_event_is_one_line_that_can_be_searched() -> None:
-    """Where no terminal reads it: with its date, its name, whom it is about, what happened, and the other fields."""
+def test_an_event_is_one_line_without_a_terminal() -> None:
+    """The line can be searched: it has the date, the event's name, subject and message, and the other fields."""
     shown = [text for event in of_memory(DAY) for text in LogView().lines(event)]
     assert len(shown) == len(DAY)
     local = f"{(NOW + timedelta(seconds=3)).astimezone():%Y-%m-%d %H:%M:%S}"
-    told = "ghcr.io said no  secret=team  attempt_id=71274221  code=login_rejected  failures=1  wait_s=1800.0"
-    assert shown[3] == f"{local} info    login.failed  {told}"
+    rest = "ghcr.io said no  secret=team  attempt_id=71274221  code=login_rejected  failures=1  wait_s=1800.0"
+    assert shown[3] == f"{local} info    login.failed  {rest}"
     assert shown[2].endswith("error   warning.raised  ghcr.io said no  code=login_rejected  → x y")
     assert shown[6].partition("  ")[2].startswith(f"  login.succeeded  {ECR}  secret=ecr")
     assert "environment" not in "".join(shown)
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_a_terminal_gets_no_line_that_is_too_wide(width: int) -> None:
-    """But for a word that is; what goes on stands below the event's name; the date stands alone, once a day."""
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """Unless one word is. Further lines start below the event's name. The date has a line of its own, once a day."""
     tomorrow = line(86400 + 7, "clock.jumped", "warning", seconds=-3.5, message="long " * 60)
     view = LogView(width)
     shown = [text for event in of_memory([*DAY, tomorrow]) for text in view.lines(event)]
@@ -136,7 +136,7 @@ def test_a_terminal_gets_no_line_that_is_too_wide(width: int) -> None:
 
 
 def test_every_event_can_be_shown() -> None:
-    """With any fields: lists, objects, a traceback, nothing."""
+    """Its fields may be lists, objects, a traceback or empty."""
     fields: dict[str, Any] = {
         "added": ["a", "b"],
         "docker": {"path": "/x", "version": None},
@@ -149,19 +149,19 @@ def test_every_event_can_be_shown() -> None:
         assert [text.strip() for text in more] == ["Traceback", "in x", "Bad: no"]
 
 
-def test_what_is_no_event_of_ours_is_left_out_or_told_as_what_it_is() -> None:
-    """Memory holds events only; the journal also what systemd says of the unit."""
+def test_lines_that_are_not_events() -> None:
+    """From memory they are left out. From the journal they become `journal` events, such as systemd's messages."""
     odd = ["", "{", "[]", '"x"', "{}", '{"time": 1, "event": "x"}', '{"time": "2026-01-01T00:00:00Z", "event": []}']
     odd += ['{"time": "0001-01-01T00:00:00+23:59", "event": "x"}', "[" * 100_000]
     assert of_memory(odd) == []
-    said, ours = of_journal([JournalLine(NOW, 3, "systemd", "Watchdog timeout!"), JournalLine(NOW, 6, "x", DAY[0])])
-    (shown,) = LogView().lines(said)
+    foreign, ours = of_journal([JournalLine(NOW, 3, "systemd", "Watchdog timeout!"), JournalLine(NOW, 6, "x", DAY[0])])
+    (shown,) = LogView().lines(foreign)
     assert shown.endswith("error   journal  Watchdog timeout!  program=systemd")
     assert ours.line == DAY[0]
 
 
 def test_a_hostile_agent_cannot_drive_the_terminal() -> None:
-    """Escapes in names and values come out as blanks."""
+    """Control characters in names and values become spaces."""
     evil = "\x1b]0;owned\x07\u202e\x9b31m"
     text = line(
         0, evil, evil, **{evil: evil, "message": evil, "hint": evil, "exception": evil, "x": [evil, {"y": evil}]}
@@ -170,8 +170,8 @@ def test_a_hostile_agent_cannot_drive_the_terminal() -> None:
     assert not {"\x1b", "\x07", "\u202e", "\x9b"} & set(shown)
 
 
-async def test_it_reads_the_agents_memory() -> None:
-    """Without a word on standard error; --json gives the lines as they are; the last hundred where nothing is asked."""
+async def test_reads_the_agents_memory() -> None:
+    """`--json` prints the lines as they are. Without a filter it shows the last hundred. Standard error is empty."""
     async with serving() as rig:
         remember(rig, DAY)
         answer = await command("logs", "--json", socket=rig.socket)
@@ -188,11 +188,11 @@ async def test_it_reads_the_agents_memory() -> None:
         remember(rig, DAY)
         early = await command("logs", "--since", "2026-01-01T00:00:00Z", "--json", socket=rig.socket)
         assert early.out.splitlines() == DAY
-        assert "--journal shows what was before" in early.err
+        assert "use --journal to read earlier events" in early.err
 
 
 async def test_json_cannot_drive_the_terminal_either() -> None:
-    """What JSON would let through is escaped; the value stays the same."""
+    """Control characters that JSON allows are escaped, and the value stays the same."""
     async with serving() as rig:
         remember(rig, [line(0, "agent.ready").replace("ada-dev", "a\x9b31m\u202eb")])
         answer = await command("logs", "--json", socket=rig.socket)
@@ -204,13 +204,13 @@ async def test_json_cannot_drive_the_terminal_either() -> None:
     "args", [("--level", "loud"), ("-n", "0"), ("-n", "x"), ("--since", "soon"), ("--registry", "a b")]
 )
 async def test_wrong_usage_is_64(args: tuple[str, str]) -> None:
-    """As for every command."""
+    """As with every command."""
     answer = await command("logs", *args)
     assert (answer.code, answer.out) == (64, "")
 
 
 def journalctl(directory: Path, entries: list[dict[str, Any]], *, also: str = "") -> Path:
-    """A directory for PATH with a journalctl that gives these, newest first, and notes its arguments."""
+    """Create a directory for PATH with a journalctl that prints these, newest first, and records its arguments."""
     directory.mkdir(exist_ok=True)
     output = directory / "entries"
     output.write_text("".join(json.dumps(entry) + "\n" for entry in reversed(entries)))
@@ -230,8 +230,8 @@ def entry(second: float, message: object) -> dict[str, Any]:
     }
 
 
-async def test_without_an_agent_it_reads_the_journal(tmp_path: Path) -> None:
-    """And says so; what cannot be understood is left out, bytes are read as text, old secrets are masked anew."""
+async def test_reads_the_journal_without_an_agent(tmp_path: Path) -> None:
+    """It reports that, leaves out broken entries, decodes bytes, and masks secrets that an old agent logged."""
     leaky = line(2, "login.failed", message="Authorization: Basic YWRhOnBhc3N3b3Jk")
     entries = [
         entry(0, DAY[0]),
@@ -253,8 +253,8 @@ async def test_without_an_agent_it_reads_the_journal(tmp_path: Path) -> None:
     assert f"--since=@{int(NOW.timestamp())}" in (path / "args").read_text()
 
 
-async def test_the_journal_can_be_asked_for(tmp_path: Path) -> None:
-    """Though an agent answers: it goes further back."""
+async def test_journal_option_reads_the_journal(tmp_path: Path) -> None:
+    """Even if an agent answers, because the journal goes further back."""
     path = journalctl(tmp_path / "bin", [entry(0, DAY[0])])
     async with serving() as rig:
         remember(rig, DAY[3:])
@@ -267,11 +267,11 @@ async def test_the_journal_can_be_asked_for(tmp_path: Path) -> None:
     [
         ("echo 'No journal files were opened due to insufficient permissions.' >&2; exit 1", "may not read it"),
         ("echo 'Failed: no such thing' >&2; exit 1", "journalctl reports: Failed: no such thing"),
-        ("exit 0", "it holds nothing"),
+        ("exit 0", "it has no entries"),
     ],
 )
-async def test_neither_an_agent_nor_a_journal_is_1(tmp_path: Path, also: str, why: str) -> None:
-    """With the reason of both."""
+async def test_exits_with_1_without_an_agent_and_a_journal(tmp_path: Path, also: str, why: str) -> None:
+    """The message gives the reason for both."""
     path = journalctl(tmp_path / "bin", [], also=also)
     answer = await command("logs", PATH=f"{path}:/usr/bin:/bin")
     assert (answer.code, answer.out) == (1, "")
@@ -281,8 +281,8 @@ async def test_neither_an_agent_nor_a_journal_is_1(tmp_path: Path, also: str, wh
     assert (missing.code, "journalctl is not installed" in missing.err) == (1, True)
 
 
-async def test_an_agent_that_is_silent_is_given_up(tmp_path: Path) -> None:
-    """The journal is read in its place."""
+async def test_reads_the_journal_if_the_agent_is_silent(tmp_path: Path) -> None:
+    """An agent that accepts the connection and never answers counts as no agent."""
     path = journalctl(tmp_path / "bin", [entry(0, DAY[0])])
     with tempfile.TemporaryDirectory(prefix="ra-") as directory, socket.socket(socket.AF_UNIX) as silent:
         silent.bind(f"{directory}/agent.sock")
@@ -297,8 +297,8 @@ async def next_line(following: asyncio.subprocess.Process) -> str:
     return (await following.stdout.readline()).decode().rstrip("\n")
 
 
-async def test_follow_shows_each_further_event_once() -> None:
-    """Also where more came than it asks for each time; only what was asked for."""
+async def test_follow_shows_each_new_event_once() -> None:
+    """Also if there are more new events than one poll asks for. Filters still apply."""
     async with serving() as rig:
         remember(rig, [DAY[0]])
         following = await start("logs", "-f", "--json", "--level", "info", "--socket", str(rig.socket))
@@ -310,8 +310,8 @@ async def test_follow_shows_each_further_event_once() -> None:
         await following.wait()
 
 
-async def test_follow_outlives_the_agent(tmp_path: Path) -> None:
-    """What it said last comes from the journal; another agent's events follow; Ctrl-C is the proper end."""
+async def test_follow_survives_a_restart_of_the_agent(tmp_path: Path) -> None:
+    """The old agent's last events come from the journal, then the new agent's follow. After Ctrl-C it exits with 0."""
     path = journalctl(tmp_path / "bin", [entry(0, DAY[0]), entry(3, DAY[3])])
     async with serving() as rig:
         remember(rig, [DAY[0]])
@@ -332,30 +332,30 @@ async def test_follow_outlives_the_agent(tmp_path: Path) -> None:
     assert "an agent answers" in answer.err
 
 
-async def test_follow_waits_for_an_agent_that_is_not_there_yet(tmp_path: Path) -> None:
-    """It says so, and why; the first events are the first of that agent."""
+async def test_follow_waits_for_an_agent_that_has_not_started(tmp_path: Path) -> None:
+    """It reports that, with the reason, and then shows the agent's events from the first one on."""
     async with serving() as rig:
         remember(rig, DAY[:2])
         await rig.server.close()
         following = await start("logs", "-f", "--json", "--socket", str(rig.socket), PATH=str(tmp_path))
         assert following.stderr is not None
-        said = await following.stderr.readuntil(b"waiting for an agent\n")
-        assert b"no agent answers; looked at" in said
-        assert b"journalctl is not installed" in said
+        notes = await following.stderr.readuntil(b"waiting for an agent\n")
+        assert b"no agent answers; looked at" in notes
+        assert b"journalctl is not installed" in notes
         await rig.server.start()
         assert [await next_line(following), await next_line(following)] == DAY[:2]
         following.send_signal(2)
         assert (await ended(following)).code == 0
 
 
-async def test_follow_of_a_journal_that_cannot_be_read_is_1(tmp_path: Path) -> None:
-    """Who asks for the journal by name waits for no agent."""
+async def test_follow_exits_with_1_if_the_journal_cannot_be_read(tmp_path: Path) -> None:
+    """With `--journal` it does not wait for an agent."""
     answer = await command("logs", "-f", "--journal", PATH=str(tmp_path))
     assert (answer.code, "journalctl is not installed" in answer.err) == (1, True)
 
 
-async def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
-    """`logs | head` ends quietly."""
+async def test_a_closed_pipe_is_not_an_error() -> None:
+    """`logs | head` ends with 0 and without a message."""
     async with serving() as rig:
         remember(rig, [line(number / 1000, "agent.ready", message="x" * 2000) for number in range(1000)])
         showing = await start("logs", "-n", "1000", "--socket", str(rig.socket))
@@ -367,7 +367,7 @@ async def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
 
 
 async def test_a_terminal_gets_colours_and_its_width() -> None:
-    """And neither with NO_COLOR, which keeps the width."""
+    """With NO_COLOR there are no colours, but the width stays."""
     async with serving() as rig:
         remember(rig, DAY)
         async with Terminal("logs", "--socket", str(rig.socket), columns=70) as terminal:

@@ -19,7 +19,7 @@ ROW = RegistryStatus("ghcr.io", "team", "project", "basic", EPOCH, State.LOGGED_
 
 
 class Attempts:
-    """Begins an attempt for each registry of the board, named after it."""
+    """Starts an attempt for each registry on the board, with an id made from its name."""
 
     def __init__(self, rig: Serving) -> None:
         self.rig = rig
@@ -48,8 +48,8 @@ async def renewing(rig: Serving, attempts: Attempts, *args: str) -> "asyncio.Tas
     return task
 
 
-async def test_it_waits_for_the_outcome() -> None:
-    """The attempt's own: neither what stood there before, nor while it is under way."""
+async def test_waits_for_the_outcome_of_its_own_attempt() -> None:
+    """It ignores the row from before the attempt, and the row while the attempt is in progress."""
     async with serving() as rig:
         rig.board.put_registry(replace(ROW, last_error="of before"))
         attempts = equip(rig)
@@ -60,12 +60,12 @@ async def test_it_waits_for_the_outcome() -> None:
         ends = EPOCH + timedelta(hours=12)
         rig.board.put_registry(replace(ROW, attempt_id="id-ghcr.io", expires_at=ends))
         answer = await task
-        assert (answer.code, answer.out, answer.err) == (0, "ghcr.io: logged in, ends in 12 h\n", "")
+        assert (answer.code, answer.out, answer.err) == (0, "ghcr.io: logged in, expires in 12 h\n", "")
         assert attempts.asked == ["ghcr.io"]
 
 
-async def test_a_failure_is_2_and_told() -> None:
-    """One line a registry; one that failed is enough for exit 2, even where the old login is still good."""
+async def test_exits_with_2_if_one_registry_failed() -> None:
+    """Each registry has one line. One failure is enough for 2, even if the old login is still valid."""
     async with serving() as rig:
         attempts = equip(rig)
         for name in ("a.example", "b.example"):
@@ -78,8 +78,8 @@ async def test_a_failure_is_2_and_told() -> None:
         assert sorted(answer.out.splitlines()) == ["a.example: logged in: it said no", "b.example: logged in"]
 
 
-async def test_one_that_was_left_alone_on_purpose_is_no_failure() -> None:
-    """With all asked for; asked for by name, or skipped because something is wrong, it is."""
+async def test_a_registry_skipped_on_purpose_is_no_failure() -> None:
+    """This holds if all are renewed. It is a failure if you name it, or if it is skipped because of a problem."""
     async with serving() as rig:
         equip(rig)
         skipped = replace(ROW, state=State.SKIPPED, last_error="disabled", attempt_id="id-ghcr.io")
@@ -90,8 +90,8 @@ async def test_one_that_was_left_alone_on_purpose_is_no_failure() -> None:
         assert (await command("renew", socket=rig.socket)).code == 2
 
 
-async def test_one_that_disappears_is_over() -> None:
-    """Its secret was taken away meanwhile."""
+async def test_a_registry_that_disappears_counts_as_failed() -> None:
+    """Its secret was removed while the command waited."""
     async with serving() as rig:
         rig.board.put_registry(replace(ROW, attempt_id="id-ghcr.io", attempting=True))
         equip(rig)
@@ -109,8 +109,8 @@ async def test_one_that_disappears_is_over() -> None:
         assert (answer.code, answer.out) == (2, "ghcr.io: gone: its secret has disappeared\n")
 
 
-async def test_no_outcome_in_time_is_2() -> None:
-    """It says whom it waited for."""
+async def test_exits_with_2_if_there_is_no_outcome_in_time() -> None:
+    """The message names the registry that it waited for."""
     async with serving() as rig:
         rig.board.put_registry(replace(ROW, attempt_id="id-ghcr.io", attempting=True))
         equip(rig)
@@ -120,7 +120,7 @@ async def test_no_outcome_in_time_is_2() -> None:
 
 @pytest.mark.parametrize("answered", [0, 1], ids=["at once", "after it was asked"])
 async def test_an_agent_that_hangs_does_not_outlast_the_timeout(tmp_path: Path, answered: int) -> None:
-    """Neither one that never answers, nor one that takes the order and then says no more."""
+    """The agent never answers, or accepts the request and then never answers again."""
     begun = b'{"attempt_ids": ["a1"]}'
     head = b"HTTP/1.1 202 Accepted\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(begun)
     asked = 0
@@ -141,21 +141,21 @@ async def test_an_agent_that_hangs_does_not_outlast_the_timeout(tmp_path: Path, 
     assert (answer.code, "did not answer within" in answer.err) == (1, True)
 
 
-async def test_unknown_nothing_and_nobody() -> None:
-    """An unknown registry is 2, none at all 0, no agent 1."""
+async def test_exit_codes_for_an_unknown_registry_no_registry_and_no_agent() -> None:
+    """An unknown registry is 2, no registry at all 0, no agent 1."""
     async with serving() as rig:
         rig.board.set_phase(Phase.RUNNING)
         equip(rig)
         unknown = await command("renew", "quay.io", socket=rig.socket)
-        assert (unknown.code, "no secret is known for quay.io" in unknown.err) == (2, True)
+        assert (unknown.code, "there is no secret for quay.io" in unknown.err) == (2, True)
         nothing = await command("renew", socket=rig.socket)
         assert (nothing.code, nothing.out) == (0, "there is no registry to renew\n")
         socket = rig.socket
     assert (await command("renew", socket=socket)).code == 1
 
 
-async def test_secrets_that_nobody_has_read_yet_are_not_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An agent that has just started, and whose sources do not answer, has renewed nothing."""
+async def test_exits_with_2_before_the_agent_has_read_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that has just started has no registries yet. This is not the same as having none to renew."""
     monkeypatch.setattr("agent.web.routes._FIRST_SECRETS_S", 0.01)
     async with serving() as rig:
         equip(rig)

@@ -1,4 +1,4 @@
-"""`registry-agent run`, before there is an agent to speak of."""
+"""`registry-agent run`: signals during start-up, and the lock on Docker's configuration."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ from agent.app import LOCKED_OUT
 from agent.edge.config_lock import ConfigLock
 from tests.rig.waiting import until
 
-# Sends itself signals while it loads; whoever heeds them later than that is ended by them.
+# Sends itself signals while it imports the agent. Without early handlers, these signals would kill it.
 _LOADING: Final = """
 import os, sys
 numbers = map(int, sys.argv.pop(1).split(","))
@@ -32,7 +32,7 @@ sys.exit(main())
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(("words", "code"), [((), 0), (("--once",), 2)])
 def test_a_signal_while_it_loads(tmp_path: Path, ending: signal.Signals, words: tuple[str, ...], code: int) -> None:
-    """SIGHUP does not end it; SIGTERM ends it well, but one pass that was not made has logged nobody in."""
+    """SIGHUP does not end it. SIGTERM ends the daemon with 0, but `--once` with 2, because nothing was logged in."""
     signals = f"{signal.SIGHUP:d},{ending:d}"
     command = [sys.executable, "-c", _LOADING, signals, "run", *words]
     environ = {"RUNTIME_DIRECTORY": str(tmp_path), "STATE_DIRECTORY": str(tmp_path), "HOME": str(tmp_path)}
@@ -44,7 +44,7 @@ def test_a_signal_while_it_loads(tmp_path: Path, ending: signal.Signals, words: 
 
 @contextmanager
 def agent(home: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """One that keeps `home`'s Docker configuration and has locked it."""
+    """Run an agent that has locked the Docker configuration of `home`."""
     environ = {"RUNTIME_DIRECTORY": f"{home}/run", "STATE_DIRECTORY": f"{home}/state", "HOME": str(home)}
     environ["REGISTRY_AGENT_STATUS_LISTEN"] = ""
     command = [sys.executable, "-m", "agent", "run"]
@@ -59,8 +59,8 @@ def agent(home: Path) -> Iterator[subprocess.Popen[bytes]]:
             running.kill()
 
 
-def test_a_docker_configuration_that_was_made_anew_still_has_one_agent(tmp_path: Path) -> None:
-    """The agent locks the new directory within seconds; where another one was sooner, it ends."""
+def test_a_recreated_docker_configuration_still_has_only_one_agent(tmp_path: Path) -> None:
+    """The agent locks the new directory within seconds. If another agent has locked it first, it ends."""
     directory = tmp_path / ".docker"
     other = ConfigLock(directory)
 

@@ -39,28 +39,28 @@ def busy(rig: Serving) -> None:
     board.set_phase(Phase.RUNNING)
 
 
-async def test_a_person_reads_it_in_80_columns() -> None:
-    """Each registry with its state, its end and what comes next; names whole; warnings with what to do."""
+async def test_the_status_fits_80_columns() -> None:
+    """It shows each registry's full name, state, expiry and next step, and each warning with its hint."""
     async with serving() as rig:
         busy(rig)
         answer = await command("status", socket=rig.socket)
     assert (answer.code, answer.err) == (0, "")
     lines = answer.out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[0] == "error, your turn: 1 of 3 registries logged in, 1 error"
+    assert lines[0] == "error, action needed: 1 of 3 registries logged in, 1 error"
     assert ECR in lines
     assert any(line.split() == ["logged", "in", "in", "11", "h", "renews", "in", "5", "h"] for line in lines)
     assert any(line.startswith("ghcr.io") and line.endswith("tries in 29 min") for line in lines)
     assert "  disabled in the secret" in lines
-    yours = lines[lines.index("YOUR TURN") :]
-    assert yours[1].startswith("  error: ghcr.io refused the user name")
-    assert any(line.startswith("    → update the secret's user name or password") for line in yours)
-    assert "    (login_rejected, for 0 s)" in yours
+    action_needed = lines[lines.index("ACTION NEEDED") :]
+    assert action_needed[1].startswith("  error: ghcr.io refused the user name")
+    assert any(line.startswith("    → update the secret's user name or password") for line in action_needed)
+    assert "    (login_rejected, for 0 s)" in action_needed
     assert "\x1b" not in answer.out
 
 
-async def test_json_is_the_document() -> None:
-    """--json prints what GET /v1/status answers."""
+async def test_json_prints_the_status_document() -> None:
+    """`--json` prints what `GET /v1/status` returns."""
     async with serving() as rig:
         busy(rig)
         answer = await command("status", "--json", socket=rig.socket)
@@ -68,23 +68,23 @@ async def test_json_is_the_document() -> None:
 
 
 @pytest.mark.parametrize("args", [(), ("--json",), ("--wait", "--timeout", "0.3")])
-async def test_no_agent_is_1_and_says_where_it_looked(args: tuple[str, ...]) -> None:
-    """The message names the places, and how to start one."""
+async def test_exits_with_1_if_there_is_no_agent(args: tuple[str, ...]) -> None:
+    """The message names the sockets that it tried, and the command that starts an agent."""
     answer = await command("status", *args, HOME="/nonexistent")
     assert (answer.code, answer.out) == (1, "")
     assert "/nonexistent/agent.sock: does not exist" in answer.err
     assert "registry-agent run" in answer.err
 
 
-async def test_ones_own_name_finds_ones_own_agent() -> None:
-    """Wherever it would be found without `--user`."""
+async def test_user_with_ones_own_name_finds_ones_own_agent() -> None:
+    """`--user` with your own name tries the same sockets as without `--user`."""
     async with serving() as rig:
         answer = await command("status", "--user", user_name(), RUNTIME_DIRECTORY=str(rig.directory))
     assert (answer.code, answer.err) == (0, "")
 
 
-async def test_a_dead_socket_and_a_silent_agent_are_1() -> None:
-    """Nobody behind the socket; somebody who never answers, within --timeout."""
+async def test_exits_with_1_for_a_dead_socket_and_a_silent_agent() -> None:
+    """The message tells apart a socket without a listener and an agent that does not answer within `--timeout`."""
     with tempfile.TemporaryDirectory(prefix="ra-") as directory, socket.socket(socket.AF_UNIX) as silent:
         path = Path(directory, "agent.sock")
         silent.bind(str(path))
@@ -96,8 +96,8 @@ async def test_a_dead_socket_and_a_silent_agent_are_1() -> None:
             assert (answer.code, "did not answer within" in answer.err) == (1, True)
 
 
-async def test_strict_tells_by_its_code() -> None:
-    """2 where the condition is not healthy, 0 where it is."""
+async def test_strict_reports_the_condition_in_its_exit_code() -> None:
+    """The exit code is 0 if the condition is healthy, else 2."""
     async with serving() as rig:
         assert (await command("status", "--strict", socket=rig.socket)).code == 0
         rig.board.report("x", [RegistryDns("ghcr.io", "it does not resolve")])
@@ -105,7 +105,7 @@ async def test_strict_tells_by_its_code() -> None:
 
 
 async def test_wait_ends_with_the_first_pass() -> None:
-    """It says what it waits for, and prints the first document of phase running."""
+    """It shows what it waits for, and prints the first document with phase `running`."""
     async with serving() as rig:
         rig.log_in("ghcr.io", State.PENDING)
         waiting = await start("status", "--wait", "--json", "--socket", str(rig.socket))
@@ -117,24 +117,23 @@ async def test_wait_ends_with_the_first_pass() -> None:
         assert (answer.code, json.loads(answer.out)["phase"]) == (0, "running")
 
 
-async def test_wait_names_some_of_many() -> None:
-    """Three, how many more, and how many are done."""
+async def test_wait_names_at_most_three_registries() -> None:
+    """It names three, and counts the others and those already tried."""
     async with serving() as rig:
         for number in range(5):
             rig.log_in(f"{number}.example", State.PENDING)
         rig.log_in("done.example")
         answer = await command("status", "--wait", "--timeout", "0.3", socket=rig.socket)
-    words = "waiting for 0.example, 1.example, 2.example and 2 more (1 of 6 tried)"
-    assert words in answer.err
+    assert "waiting for 0.example, 1.example, 2.example and 2 more (1 of 6 tried)" in answer.err
 
 
 async def test_wait_gives_up_after_its_timeout() -> None:
-    """Exit 1, and the names of those that are missing."""
+    """It exits with 1 and names the registries that were not tried."""
     async with serving() as rig:
         rig.log_in("slow.example", State.PENDING)
         answer = await command("status", "--wait", "--timeout", "0.3", socket=rig.socket)
         assert (answer.code, answer.out) == (1, "")
-        assert "not over after 0.3 s; it waits for slow.example" in answer.err
+        assert "did not finish within 0.3 s; it is waiting for slow.example" in answer.err
 
 
 async def next_document(watching: asyncio.subprocess.Process) -> dict[str, Any]:
@@ -143,8 +142,8 @@ async def next_document(watching: asyncio.subprocess.Process) -> dict[str, Any]:
     return document
 
 
-async def test_watch_shows_each_change_until_it_is_ended() -> None:
-    """One line a document with --json; it outlives a restart of the agent; Ctrl-C is its proper end."""
+async def test_watch_shows_each_change_until_ctrl_c() -> None:
+    """With `--json` each document is one line. It survives a restart of the agent. After Ctrl-C it exits with 0."""
     async with serving() as rig:
         watching = await start("status", "--watch", "--json", "--socket", str(rig.socket))
         assert (await next_document(watching))["revision"] == 0
@@ -158,8 +157,8 @@ async def test_watch_shows_each_change_until_it_is_ended() -> None:
         assert (await ended(watching)).code == 0
 
 
-async def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
-    """`status --watch | head` ends quietly."""
+async def test_a_closed_pipe_is_not_an_error() -> None:
+    """`status --watch | head` ends with 0 and without a message."""
     async with serving() as rig:
         watching = await start("status", "--watch", "--json", "--socket", str(rig.socket))
         await next_document(watching)
@@ -204,43 +203,43 @@ def with_warnings(*changes: dict[str, Any], **fields: Any) -> dict[str, Any]:
     [
         (with_warnings(condition="healthy"), "all is well: x"),
         (with_warnings({"severity": "notice"}, condition="healthy"), "all is well: x"),
-        (with_warnings({}), "error, your turn: x"),
-        (with_warnings({"needs": "admin"}), "error, an admin's turn: x"),
-        (with_warnings({"needs": "admin"}, {}), "error, your turn and an admin's turn: x"),
-        (with_warnings({"needs": "nobody"}, {}), "error, your turn: x"),
+        (with_warnings({}), "error, action needed: x"),
+        (with_warnings({"needs": "admin"}), "error, admin action needed: x"),
+        (with_warnings({"needs": "admin"}, {}), "error, action needed, admin action needed: x"),
+        (with_warnings({"needs": "nobody"}, {}), "error, action needed: x"),
         (
             with_warnings({"needs": "nobody", "severity": "warning"}, condition="degraded"),
-            "degraded, the agent tries again: x",
+            "degraded, the agent is retrying: x",
         ),
-        (with_warnings({"needs": "a robot"}), "error, your turn: x"),
-        (with_warnings(condition="healthy", phase="starting"), "starting, the first pass is not over: x"),
-        (with_warnings({}, phase="starting"), "error, your turn, the first pass is not over: x"),
-        (with_warnings(condition="healthy", phase="stopping"), "stopping, the agent is about to end: x"),
+        (with_warnings({"needs": "a robot"}), "error, action needed: x"),
+        (with_warnings(condition="healthy", phase="starting"), "starting, the first pass is still running: x"),
+        (with_warnings({}, phase="starting"), "error, action needed, the first pass is still running: x"),
+        (with_warnings(condition="healthy", phase="stopping"), "stopping, the agent is shutting down: x"),
     ],
 )
-def test_the_first_line_says_whether_all_is_well_and_whose_turn_it_is(shown: dict[str, Any], first: str) -> None:
-    """Whoever reads no more than that knows what it comes down to."""
+def test_the_first_line_shows_the_condition_and_who_has_to_act(shown: dict[str, Any], first: str) -> None:
+    """The first line alone is enough to know whether to act."""
     assert View(80).lines(shown)[0] == first
 
 
-def test_warnings_stand_with_whose_turn_it_is() -> None:
-    """The reader's own first, notices last; within each the gravest first."""
+def test_warnings_are_grouped_by_who_has_to_act() -> None:
+    """The reader's own warnings come first, notices last. Within a group the most severe come first."""
     shown = with_warnings(
         {"severity": "notice", "message": "n"},
         {"needs": "nobody", "message": "waits"},
-        {"severity": "warning", "message": "lesser"},
-        {"message": "graver"},
+        {"severity": "warning", "message": "less severe"},
+        {"message": "more severe"},
         {"needs": "admin", "message": "other"},
     )
     lines = [line.strip() for line in View(80).lines(shown) if not line.lstrip().startswith(("→", "expired", "("))]
-    told = [line for line in lines[lines.index("YOUR TURN") :] if line]
-    assert told == [
-        "YOUR TURN",
-        "error: graver",
-        "warning: lesser",
-        "AN ADMIN'S TURN (whoever runs the platform, the registry or the AWS account)",
+    groups = [line for line in lines[lines.index("ACTION NEEDED") :] if line]
+    assert groups == [
+        "ACTION NEEDED",
+        "error: more severe",
+        "warning: less severe",
+        "ADMIN ACTION NEEDED (admins of the platform, the registry or the AWS account)",
         "error: other",
-        "NOBODY'S TURN: THE AGENT TRIES AGAIN",
+        "NO ACTION NEEDED: THE AGENT IS RETRYING",
         "error: waits",
         "GOOD TO KNOW",
         "notice: n",
@@ -251,7 +250,7 @@ def test_warnings_stand_with_whose_turn_it_is() -> None:
 @pytest.mark.parametrize("state", [state.value for state in State])
 @pytest.mark.parametrize("hours", ["01:59:59", "12:00:00"])
 def test_no_line_is_wider_than_the_terminal(width: int, state: str, hours: str) -> None:
-    """Whatever the state, the name and the times; the longest of each are such as ECR has."""
+    """This holds for every state and time, and for names as long as ECR's."""
     later = f"2026-01-01T{hours}Z"
     row = {"hostname": ECR, "state": state, "expires_at": later, "renew_at": later}
     for more in ({}, {"next_attempt_at": later}, {"expires_at": "2025-12-31T22:00:01Z"}, {"last_error": "no " * 50}):
@@ -259,21 +258,21 @@ def test_no_line_is_wider_than_the_terminal(width: int, state: str, hours: str) 
         assert max(map(len, View(width).lines(shown))) <= width
 
 
-def test_that_there_is_no_secret_is_said() -> None:
-    """A healthy agent that logs in nowhere is no answer to somebody whose pull fails."""
+def test_shows_that_there_is_no_secret() -> None:
+    """If a pull fails, "healthy" alone would not explain why: the agent has nothing to log in with."""
     assert "pulls are anonymous" in " ".join(View(80).lines(with_warnings(registries=[])))
 
 
-def test_colours_only_where_they_are_wanted() -> None:
-    """They change no width of the table and nothing of the words."""
+def test_colours_do_not_change_the_text() -> None:
+    """Without the colours, the lines are the same, the table's widths included."""
     plain, painted = View(80, colours=False).lines(document()), View(80, colours=True).lines(document())
     assert "\x1b[31mrejected\x1b[0m" in "\n".join(painted)
     assert [line.replace("\x1b[31m", "").replace("\x1b[0m", "") for line in painted] == plain
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_a_name_is_cut_only_where_a_line_cannot_hold_it(width: int) -> None:
-    """In the middle, which tells least; both ends stay."""
+def test_a_name_is_shortened_only_if_it_is_longer_than_a_line(width: int) -> None:
+    """It is shortened in the middle, so both ends stay."""
     host = "begin." + "x" * 200 + ".end"
     lines = View(width).lines(document(hostname=host))
     (cut,) = [line for line in lines if line.startswith("begin.")]
@@ -283,7 +282,7 @@ def test_a_name_is_cut_only_where_a_line_cannot_hold_it(width: int) -> None:
 
 
 def test_outside_text_cannot_drive_the_terminal() -> None:
-    """Escapes in whatever field come out as blanks."""
+    """Control characters in any field become spaces."""
     evil = "\x1b]0;owned\x07\u202e"
     lines = View(80).lines({**document(hostname=f"{evil}host", last_error=evil), "summary": evil})
     assert not {"\x1b", "\x07", "\u202e"} & set("".join(lines))
@@ -294,12 +293,12 @@ def test_outside_text_cannot_drive_the_terminal() -> None:
     [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (200000, "2 d")],
 )
 def test_durations_in_words(seconds: int, words: str) -> None:
-    """The largest unit of which there are two."""
+    """A duration is shown in the largest unit that fits at least twice."""
     assert duration(timedelta(seconds=seconds)) == words
 
 
 def test_it_starts_fast() -> None:
-    """No library is loaded for it that it does not need."""
+    """The commands load none of the agent's large libraries."""
     code = (
         "import sys, agent.cli.status, agent.cli.renew;"
         "sys.exit(bool({'aiohttp', 'structlog', 'asyncio', 'tenacity', 'botocore'} & set(sys.modules)))"

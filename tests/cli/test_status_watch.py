@@ -24,13 +24,13 @@ def watching(rig: Serving, **options: int) -> Terminal:
 
 
 async def test_each_change_is_drawn_over_the_last_picture() -> None:
-    """Without clearing anything in between, which would flicker; and what the terminal held before is not touched."""
+    """The screen is not cleared in between, which would flicker, and the terminal's former content is kept."""
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
             seen = await terminal.shows("all is well: 1 of 1")
             rig.board.report("x", [LoginRejected("0.example", "it said no")])
-            seen = await terminal.shows("error, your turn", after=seen)
+            seen = await terminal.shows("error, action needed", after=seen)
             rig.board.report("x")
             await terminal.shows("all is well", after=seen)
             terminal.type("q")
@@ -41,12 +41,12 @@ async def test_each_change_is_drawn_over_the_last_picture() -> None:
 
 
 @pytest.mark.parametrize("end", ["q", "Q", "\x03", signal.SIGTERM, signal.SIGHUP])
-async def test_the_terminal_is_as_it_was_afterwards(end: str | signal.Signals) -> None:
-    """However it ends: the modes of the keyboard, the screen, the cursor."""
+async def test_restores_the_terminal(end: str | signal.Signals) -> None:
+    """Keyboard mode, screen and cursor are as before, however the command ends."""
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            await terminal.shows("q ends")
+            await terminal.shows("press q to quit")
             assert terminal.modes_now() != terminal.modes
             if isinstance(end, str):
                 terminal.type(end)
@@ -59,26 +59,26 @@ async def test_the_terminal_is_as_it_was_afterwards(end: str | signal.Signals) -
 
 
 async def test_other_keys_do_nothing() -> None:
-    """Nobody loses the picture by a slip."""
+    """Pressing another key by mistake does not end the command."""
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            seen = await terminal.shows("q ends")
+            seen = await terminal.shows("press q to quit")
             terminal.type("xyz \r\x1b[A")
             rig.log_in("another.example")
             await terminal.shows("another.example", after=seen)
             assert terminal.process.returncode is None
 
 
-async def test_a_terminal_that_changes_its_size_is_drawn_anew() -> None:
-    """At once, and never more lines than it has."""
+async def test_redraws_when_the_terminal_is_resized() -> None:
+    """The picture never has more lines than the terminal."""
     async with serving() as rig:
         fill(rig, 40)
         async with watching(rig, rows=60) as terminal:
             seen = await terminal.shows("39.example")
             terminal.resize(80, 20)
             terminal.signal(signal.SIGWINCH)
-            seen = await terminal.shows("lines more", after=seen)
+            seen = await terminal.shows("more lines", after=seen)
             terminal.resize(80, 60)
             terminal.signal(signal.SIGWINCH)
             await terminal.shows("39.example", after=seen)
@@ -86,22 +86,22 @@ async def test_a_terminal_that_changes_its_size_is_drawn_anew() -> None:
     assert small.count("\r\n") < 20
 
 
-async def test_each_change_of_size_is_drawn_at_once() -> None:
-    """Not only with the next second: ten in a row take no ten seconds."""
+async def test_redraws_at_once_after_each_resize() -> None:
+    """It does not wait for the next tick, one second later: ten resizes take less than ten seconds."""
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            seen = await terminal.shows("q ends")
+            seen = await terminal.shows("press q to quit")
             began = time.monotonic()
             for columns in range(81, 91):
                 terminal.resize(columns, 24)
                 terminal.signal(signal.SIGWINCH)
-                seen = await terminal.shows("q ends", after=seen)
+                seen = await terminal.shows("press q to quit", after=seen)
             assert time.monotonic() - began < 9
 
 
-async def test_an_agent_that_goes_is_said_and_one_that_comes_is_shown() -> None:
-    """The last picture stays, with the news above it, and no line of an error in the middle of it."""
+async def test_shows_when_the_agent_stops_and_when_it_is_back() -> None:
+    """The last picture stays, with the reason above it, and no error message is printed into the middle of it."""
     async with serving() as rig:
         fill(rig)
         directory = rig.directory
@@ -117,12 +117,12 @@ async def test_an_agent_that_goes_is_said_and_one_that_comes_is_shown() -> None:
     assert "no answer" not in picture
 
 
-async def test_it_can_be_put_aside() -> None:
-    """Ctrl-Z gives the terminal back; going on takes it again."""
+async def test_ctrl_z_gives_the_terminal_back() -> None:
+    """Ctrl-Z restores the terminal, and `fg` switches to the picture again."""
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            seen = await terminal.shows("q ends")
+            seen = await terminal.shows("press q to quit")
             terminal.signal(signal.SIGTSTP)
             await terminal.stopped()
             assert LEAVE in terminal.written[seen:]
@@ -133,8 +133,8 @@ async def test_it_can_be_put_aside() -> None:
             assert ENTER in terminal.written[seen:]
 
 
-async def test_no_color_is_heeded() -> None:
-    """The picture is the same without."""
+async def test_respects_no_color() -> None:
+    """With NO_COLOR the picture has no colours."""
     async with serving() as rig:
         fill(rig)
         async with Terminal("status", "--watch", "--socket", str(rig.socket), NO_COLOR="1") as terminal:

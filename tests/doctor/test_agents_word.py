@@ -119,7 +119,7 @@ def test_an_agent_that_fails_where_the_doctor_does_not(world: World, doctor: Doc
     (world.agent.docker / "config.json").write_text(json.dumps({"auths": {world.good.hostname: {"auth": auth}}}))
     told, words = _beside(world, doctor, _says("retrying", world.good.hostname, user_name()), world.good.hostname)
     assert (told.code, told.link("agent", world.good.hostname)["outcome"]) == (0, "ok")
-    assert "the agent says otherwise" in " ".join(words.splitlines()[-2:])
+    assert "but the agent reports a problem with" in " ".join(words.splitlines()[-2:])
 
 
 @pytest.mark.parametrize("readable", [True, False])

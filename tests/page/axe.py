@@ -1,4 +1,4 @@
-"""The rules of accessibility that a program can check, by axe-core."""
+"""Checks the page's accessibility with axe-core."""
 
 import asyncio
 from functools import cache
@@ -17,9 +17,9 @@ def _program() -> str:
     return (prepared(AXE) / "node_modules/axe-core/axe.min.js").read_text()
 
 
-async def faults(page: Page) -> list[str]:
-    """Each rule that is broken, with where; contrast is one of them."""
-    await page.evaluate(await asyncio.to_thread(_program))  # as the debugger does, past the page's own policy
+async def violations(page: Page) -> list[str]:
+    """Return each violated rule, such as contrast, and where it is violated."""
+    await page.evaluate(await asyncio.to_thread(_program))  # not blocked by the page's policy
     found: dict[str, Any] = await page.evaluate("tags => axe.run(document, {runOnly: tags})", _TAGS)
     assert len(found["passes"]) > 10, "axe looked at nothing"
     return [

@@ -1,4 +1,4 @@
-"""A browser that tells of everything that a page must not do."""
+"""Opens the page in a browser, and records everything that it must not do."""
 
 import os
 from collections.abc import AsyncIterator
@@ -21,16 +21,16 @@ class Watched:
     def __init__(self, page: Page, origin: str) -> None:
         self.page: Final = page
         self.origin: Final = origin
-        self.faults: Final[list[str]] = []
-        page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.problems: Final[list[str]] = []
+        page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
         page.on("console", lambda line: self._heard(line.type, line.text))
         page.on("request", self._asked)
 
     async def open(self, path: str = "/") -> None:
         await self.page.goto(self.origin + path, wait_until="domcontentloaded")
 
-    async def says(self, words: str, selector: str = "#sentence", *, timeout_s: float = PATIENCE_S) -> None:
-        """Wait until these words stand there."""
+    async def shows(self, words: str, selector: str = "#sentence", *, timeout_s: float = PATIENCE_S) -> None:
+        """Wait until the element shows this text."""
         found = self.page.locator(selector).filter(has_text=words)
         await found.first.wait_for(timeout=timeout_s * 1000)
 
@@ -38,37 +38,37 @@ class Watched:
         return await self.page.locator(selector).inner_text()
 
     async def shoot(self, name: str) -> None:
-        """Keep a picture in docs/images where PAGE_SCREENSHOTS is set."""
+        """Save a screenshot in docs/images if PAGE_SCREENSHOTS is set."""
         if os.environ.get(_SHOOT):
             SHOTS.mkdir(exist_ok=True)
             await self.page.wait_for_timeout(300)  # the past comes a moment after the rest
             await self.page.screenshot(path=SHOTS / f"{name}.png")
 
     async def overflow(self) -> list[str]:
-        """The elements that stick out to the right."""
+        """Return the elements that are wider than the window."""
         found: list[str] = await self.page.evaluate(_OVERFLOW)
         return found
 
     def _heard(self, kind: str, text: str) -> None:
-        # The browser itself tells of each answer that is no success, and of each that does not come.
+        # The browser itself logs each response that is an error, and each that does not arrive.
         if kind in ("error", "warning") and not text.startswith("Failed to load resource:"):
-            self.faults.append(f"{kind}: {text}")
+            self.problems.append(f"{kind}: {text}")
 
     def _asked(self, request: Request) -> None:
         asked = urlsplit(request.url)
         if asked.scheme != "data" and f"{asked.scheme}://{asked.netloc}" != self.origin:
-            self.faults.append(f"request: {request.url}")
+            self.problems.append(f"request: {request.url}")
 
 
 @asynccontextmanager
 async def watching(browser: Browser, origin: str, **options: Any) -> AsyncIterator[Watched]:
-    """A page of its own; at its end nothing must have gone wrong."""
+    """Open a page in a context of its own, and check at the end that nothing went wrong."""
     context = await browser.new_context(locale="en-GB", timezone_id="UTC", **options)
     try:
         context.set_default_timeout(PATIENCE_S * 1000)
         watched = Watched(await context.new_page(), origin)
         yield watched
-        assert watched.faults == []
+        assert watched.problems == []
     finally:
         await context.close()
 

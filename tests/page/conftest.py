@@ -1,4 +1,4 @@
-"""One Chromium for all tests of the page, and one event loop, in which the server runs too."""
+"""One Chromium for all tests of the page, and one event loop, in which the server also runs."""
 
 import os
 import shutil
@@ -16,11 +16,11 @@ from tests.web.serving import Serving, serving
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def chromium() -> AsyncIterator[Browser]:
-    """It does not ask the person whether a site may reach this machine: who may frame the card is the agent's say."""
+    """Start Chromium without its own question whether a site may reach this machine: the agent must decide that."""
     program = shutil.which("chromium")
     if program is None or shutil.which("npm") is None:
         pytest.skip("needs chromium and npm (packages chromium, npm)")
-    sandbox = os.geteuid() != 0  # Chromium's own refuses to be root's
+    sandbox = os.geteuid() != 0  # Chromium's sandbox refuses to run as root
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=program, chromium_sandbox=sandbox, args=["--disable-features=LocalNetworkAccessChecks"]
@@ -31,7 +31,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def rig() -> AsyncIterator[Serving]:
-    """A real server with a real board, over TCP without a token."""
+    """Start a real server with a real board, over TCP without a token."""
     async with serving() as rig:
         rig.clock.jump((now() - rig.clock.now()).total_seconds())
         snapshot = rig.board.snapshot

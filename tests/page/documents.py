@@ -1,4 +1,4 @@
-"""What the board may have to say, from a start to the worst day."""
+"""Documents for the page to show, from a healthy agent to the worst day."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,12 +17,12 @@ LONG: Final = "a-very-long-name-without-a-break-" * 12
 
 
 def now() -> datetime:
-    """To the second, as the status tells it."""
+    """Return the current time without microseconds, as the status has it."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 def row(hostname: str, state: State = State.LOGGED_IN, **fields: object) -> RegistryStatus:
-    """A registry with a password, which does not expire."""
+    """Return a registry with a password that does not expire."""
     usual = {"secret": f"team-{hostname.partition('.')[0]}", "scope": "project", "kind": "basic", "changed_at": now()}
     if state is State.LOGGED_IN:
         usual |= {"logged_in_at": now() - timedelta(minutes=42), "attempts": 1, "attempt_id": "4606b503"}
@@ -30,7 +30,7 @@ def row(hostname: str, state: State = State.LOGGED_IN, **fields: object) -> Regi
 
 
 def ecr(state: State = State.LOGGED_IN, *, age_h: float = 2.5, **fields: object) -> RegistryStatus:
-    """A token for twelve hours, so many hours old."""
+    """Return a registry with a twelve-hour token that is `age_h` hours old."""
     began = now() - timedelta(hours=age_h)
     usual = {
         "secret": "team-ecr",
@@ -57,7 +57,7 @@ def healthy(rig: Serving) -> None:
 
 
 def worst_day(rig: Serving) -> None:
-    """Each state of a registry, and somebody's turn of each kind."""
+    """Put every state of a registry on the board, and a warning for each value of `needs`."""
     rejected = LoginRejected("ghcr.io", "ghcr.io refused the user name or password of secret team-ghcr")
     denied = AwsAccessDenied(
         ECR,
@@ -93,6 +93,6 @@ def worst_day(rig: Serving) -> None:
 
 
 def refused(problem: Problem) -> RegistryStatus:
-    """A login that the registry said no to."""
+    """Return a registry that refused the login."""
     failed = {"consecutive_failures": 1, "last_error": problem.message, "attempts": 1}
     return row(problem.subject, State.REJECTED, **failed, next_attempt_at=now() + timedelta(minutes=29))

@@ -1,4 +1,4 @@
-"""The card in another page, and what the shells' headers allow."""
+"""The card in another page, and the headers of the page and the card."""
 
 import asyncio
 import re
@@ -55,8 +55,8 @@ async def test_a_page_of_this_machine_may_frame_it(chromium: Browser, rig: Servi
         assert await card.locator("#count").inner_text() == "3 of 3 registries logged in"
 
 
-async def test_pages_of_elsewhere_may_only_where_they_are_allowed(chromium: Browser, rig: Serving) -> None:
-    """status.allow_origins names them."""
+async def test_other_pages_may_frame_it_only_if_allowed(chromium: Browser, rig: Serving) -> None:
+    """`status.allow_origins` lists the origins that may."""
     healthy(rig)
     async with dashboard(chromium, rig, _ELSEWHERE) as (page, origin):
         refusals: list[str] = []
@@ -71,50 +71,50 @@ async def test_pages_of_elsewhere_may_only_where_they_are_allowed(chromium: Brow
         await page.frame_locator("iframe").get_by_text("All is well").wait_for()
 
 
-async def test_it_follows_the_agent_and_tells_when_it_is_gone(chromium: Browser, rig: Serving) -> None:
-    """It looks every ten seconds, and what it shows is never older without saying so."""
+async def test_it_follows_the_agent_and_shows_when_it_is_gone(chromium: Browser, rig: Serving) -> None:
+    """It polls every ten seconds. If the agent does not answer, it shows since when."""
     worst_day(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.page.clock.install()
-        await seen.open("/card")
-        await seen.says("Your turn: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
-        assert await axe.faults(seen.page) == []
+    async with watching(chromium, rig.url) as view:
+        await view.page.clock.install()
+        await view.open("/card")
+        await view.shows("Action needed: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
+        assert await axe.violations(view.page) == []
         rig.board.report("test")
-        await seen.page.clock.run_for(15_000)
-        await seen.says("All is well: 2 of 7 registries logged in, 5 left alone.")
+        await view.page.clock.run_for(15_000)
+        await view.shows("All is well: 2 of 7 registries logged in, 5 skipped.")
         await rig.server.close()
-        await seen.page.clock.run_for(15_000)
-        await seen.says("The agent has stopped answering since")
+        await view.page.clock.run_for(15_000)
+        await view.shows("The agent has not answered since")
         await rig.server.start()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_it_is_small(chromium: Browser, rig: Serving, scheme: str) -> None:
-    """320 by 120 pixels are enough for it, whatever a secret is called."""
+    """It fits into 320 by 120 pixels, whatever the name of a secret."""
     healthy(rig)
     options = {"viewport": {"width": 320, "height": 120}, "color_scheme": scheme}
-    async with watching(chromium, rig.url, **options) as seen:
-        await seen.open("/card")
-        await seen.says("All is well")
-        assert await axe.faults(seen.page) == []
-        assert await seen.overflow() == []
-        await seen.shoot(f"card-{scheme}")
+    async with watching(chromium, rig.url, **options) as view:
+        await view.open("/card")
+        await view.shows("All is well")
+        assert await axe.violations(view.page) == []
+        assert await view.overflow() == []
+        await view.shoot(f"card-{scheme}")
         rig.board.put_registry(row(HOSTILE))
 
 
-async def test_with_a_token_it_only_says_so(chromium: Browser) -> None:
-    """It asks for none: a person must not type one into what another page frames."""
-    async with serving() as rig, watching(chromium, rig.url) as seen:
+async def test_with_a_token_it_only_shows_that_one_is_required(chromium: Browser) -> None:
+    """It has no input for the token: nobody should type a token into a frame of another page."""
+    async with serving() as rig, watching(chromium, rig.url) as view:
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token("s3cret"))
-        await seen.open("/card")
-        await seen.says("This agent asks for a token.")
-        assert await seen.page.locator("input").count() == 0
-        link = seen.page.get_by_role("link", name="Details")
+        await view.open("/card")
+        await view.shows("This agent requires a token.")
+        assert await view.page.locator("input").count() == 0
+        link = view.page.get_by_role("link", name="Details")
         assert (await link.get_attribute("href"), await link.get_attribute("target")) == ("/", "_blank")
 
 
 async def test_nobody_may_frame_the_page(chromium: Browser, rig: Serving) -> None:
-    """There is a button in it, and a field for a token."""
+    """It has a button, and an input for a token."""
     async with rig.on_tcp() as tcp:
         policy = (await tcp.get("/")).headers["Content-Security-Policy"]
     assert policy.endswith("frame-ancestors 'none'")
@@ -124,8 +124,8 @@ async def test_nobody_may_frame_the_page(chromium: Browser, rig: Serving) -> Non
 
 
 @pytest.mark.parametrize("path", ["/", "/card"])
-async def test_a_shell_needs_no_token_but_a_host(path: str) -> None:
-    """It holds nothing of the status, comes again as 304, and is not for a name that is not ours."""
+async def test_the_static_html_needs_no_token_but_an_allowed_host(path: str) -> None:
+    """It contains no status, supports ETags, and is refused to a Host that is not allowed."""
     async with serving() as rig, rig.on_tcp() as tcp, rig.on_socket() as unix:
         healthy(rig)
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token("s3cret"))

@@ -1,4 +1,4 @@
-"""What the page says when the agent stops answering, asks for a token, or is told to renew: with a whole agent."""
+"""The page when the agent does not answer, requires a token, or renews a login."""
 
 import asyncio
 import shutil
@@ -50,47 +50,47 @@ def start_again(target: Target) -> Agent:
     return agent
 
 
-async def test_an_agent_that_dies_is_told_and_its_return_seen(chromium: Browser, home: Path) -> None:
-    """Since when, with the last known state below; nobody has to load the page anew."""
-    async with target(home, token=False) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as seen:
-        await seen.open()
-        await seen.says(f"All is well: {agent.hostname} is logged in.")
-        await seen.says("the agent started", "#past")
+async def test_shows_when_the_agent_dies_and_when_it_is_back(chromium: Browser, home: Path) -> None:
+    """It shows since when, with the last known state below. Nobody has to reload the page."""
+    async with target(home, token=False) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as view:
+        await view.open()
+        await view.shows(f"All is well: {agent.hostname} is logged in.")
+        await view.shows("the agent started", "#past")
         await asyncio.to_thread(agent.agent.end, SIGKILL)
-        await seen.says("The agent has stopped answering since")
-        assert "last known state below" in await seen.text("#sentence")
-        assert await seen.text("#count") == "Before that: 1 of 1 registries logged in."
-        assert agent.hostname in await seen.text("#registries")
-        assert await axe.faults(seen.page) == []
-        await seen.shoot("page-gone-light")
+        await view.shows("The agent has not answered since")
+        assert "last known state below" in await view.text("#sentence")
+        assert await view.text("#count") == "Before that: 1 of 1 registries logged in."
+        assert agent.hostname in await view.text("#registries")
+        assert await axe.violations(view.page) == []
+        await view.shoot("page-gone-light")
         await asyncio.to_thread(start_again, agent)
-        await seen.says("live", "#link", timeout_s=30)
-        await seen.says(f"All is well: {agent.hostname} is logged in.")
-        await seen.says("the agent started", "#past")
+        await view.shows("live", "#link", timeout_s=30)
+        await view.shows(f"All is well: {agent.hostname} is logged in.")
+        await view.shows("the agent started", "#past")
 
 
-async def test_an_agent_that_hangs_is_told(chromium: Browser, home: Path) -> None:
-    """Its connection stands, but nothing comes: after 45 seconds, three comments, that is silence."""
-    async with target(home, token=False) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as seen:
-        await seen.page.clock.install()
-        await seen.open()
-        await seen.says("All is well")
+async def test_shows_that_the_agent_hangs(chromium: Browser, home: Path) -> None:
+    """The connection is open, but nothing arrives for 45 seconds, the time of three comments."""
+    async with target(home, token=False) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as view:
+        await view.page.clock.install()
+        await view.open()
+        await view.shows("All is well")
         process = agent.agent._process
         assert process is not None
         process.send_signal(SIGSTOP)
         try:
-            await seen.page.clock.run_for(40_000)
-            assert await seen.text("#link") == "live"
-            await seen.page.clock.run_for(6_000)
-            await seen.says("The agent has stopped answering since")
+            await view.page.clock.run_for(40_000)
+            assert await view.text("#link") == "live"
+            await view.page.clock.run_for(6_000)
+            await view.shows("The agent has not answered since")
         finally:
             process.send_signal(SIGCONT)
-        await seen.page.clock.run_for(30_000)
-        await seen.says("All is well")
+        await view.page.clock.run_for(30_000)
+        await view.shows("All is well")
 
 
 async def test_comments_are_signs_of_life(chromium: Browser, rig: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing changes the page stays live: it is the comments that it listens for."""
+    """While nothing changes, the page stays live, because comments arrive."""
     healthy(rig)
     stream, written = rig.routes._events, []
     monkeypatch.setattr(stream, "_comment_every_s", 0.1)
@@ -101,110 +101,110 @@ async def test_comments_are_signs_of_life(chromium: Browser, rig: Serving, monke
         written.append(frame)
 
     monkeypatch.setattr(stream, "_write", counted)
-    async with watching(chromium, rig.url) as seen:
-        await seen.page.clock.install()
-        await seen.open()
-        await seen.says("All is well")
+    async with watching(chromium, rig.url) as view:
+        await view.page.clock.install()
+        await view.open()
+        await view.shows("All is well")
         for _ in range(4):
             enough = len(written) + 10
             await until(lambda enough=enough: len(written) >= enough)  # type: ignore[misc] # its default is its argument
-            await seen.page.clock.run_for(30_000)
-        assert await seen.text("#link") == "live"
+            await view.page.clock.run_for(30_000)
+        assert await view.text("#link") == "live"
         assert sum(frame.startswith(b"event") for frame in written) == 1, "it connected anew"
 
 
-async def test_the_token_is_asked_for(chromium: Browser) -> None:
-    """A wrong one is told, the right one shows the status; this tab alone keeps it, until it is told to forget."""
-    async with serving() as rig, watching(chromium, rig.url) as seen:
+async def test_asks_for_the_token(chromium: Browser) -> None:
+    """It reports a wrong token, and shows the status with the right one. Only this tab keeps it, until "Forget"."""
+    async with serving() as rig, watching(chromium, rig.url) as view:
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token(TOKEN))
         healthy(rig)
-        await seen.open()
-        field = seen.page.get_by_label("Token", exact=True)
+        await view.open()
+        field = view.page.get_by_label("Token", exact=True)
         await field.wait_for()
-        assert await seen.page.locator("#content").is_hidden()
-        assert await axe.faults(seen.page) == []
-        await seen.shoot("page-token-light")
+        assert await view.page.locator("#content").is_hidden()
+        assert await axe.violations(view.page) == []
+        await view.shoot("page-token-light")
         await field.fill("guess")
         await field.press("Enter")
-        await seen.says("That is not the token.", "#wrong")
+        await view.shows("The token is wrong.", "#wrong")
         await field.fill(TOKEN)
-        await seen.page.get_by_role("button", name="Show the status").click()
-        await seen.says("All is well")
-        assert await seen.page.evaluate("[localStorage.length, document.cookie, location.href]") == [
+        await view.page.get_by_role("button", name="Show the status").click()
+        await view.shows("All is well")
+        assert await view.page.evaluate("[localStorage.length, document.cookie, location.href]") == [
             0,
             "",
             rig.url + "/",
         ]
-        await seen.page.reload()
-        await seen.says("All is well")
-        other = await seen.page.context.new_page()
+        await view.page.reload()
+        await view.shows("All is well")
+        other = await view.page.context.new_page()
         await other.goto(rig.url)
         await other.get_by_label("Token", exact=True).wait_for()
         await other.close()
-        await seen.page.get_by_role("button", name="Forget the token").click()
+        await view.page.get_by_role("button", name="Forget the token").click()
         await field.wait_for()
 
 
-async def test_a_changed_token_is_asked_for_again(chromium: Browser) -> None:
-    """What was shown by the former one is hidden."""
-    async with serving() as rig, watching(chromium, rig.url) as seen:
+async def test_asks_again_after_the_token_has_changed(chromium: Browser) -> None:
+    """The status that the old token showed is hidden."""
+    async with serving() as rig, watching(chromium, rig.url) as view:
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token(TOKEN))
         healthy(rig)
-        await seen.open()
-        await seen.page.get_by_label("Token", exact=True).fill(TOKEN)
-        await seen.page.keyboard.press("Enter")
-        await seen.says("All is well")
+        await view.open()
+        await view.page.get_by_label("Token", exact=True).fill(TOKEN)
+        await view.page.keyboard.press("Enter")
+        await view.shows("All is well")
         rig.use_token("another")
         await rig.server.close()
         rig.status = StatusSettings(
-            listen=f"127.0.0.1:{seen.origin.rpartition(':')[2]}", token_file=rig.status.token_file
+            listen=f"127.0.0.1:{view.origin.rpartition(':')[2]}", token_file=rig.status.token_file
         )
         await rig.server.start()
-        await seen.says("That is not the token.", "#wrong")
-        assert await seen.page.locator("#content").is_hidden()
+        await view.shows("The token is wrong.", "#wrong")
+        assert await view.page.locator("#content").is_hidden()
 
 
 async def test_renew_now(chromium: Browser, home: Path) -> None:
-    """With the token there is a button; it renews that registry, says so aloud, and keeps the focus."""
-    async with target(home, token=True) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as seen:
-        await signed_in(seen)
+    """With the token there is a button. It renews the registry, announces the outcome, and keeps the focus."""
+    async with target(home, token=True) as agent, watching(chromium, f"http://127.0.0.1:{agent.port}") as view:
+        await signed_in(view)
         before = await asyncio.to_thread(agent.attempts)
-        button = seen.page.get_by_role("button", name=f"Renew {agent.hostname} now")
+        button = view.page.get_by_role("button", name=f"Renew {agent.hostname} now")
         await button.wait_for()
-        await seen.shoot("page-renew-light")
+        await view.shoot("page-renew-light")
         await button.focus()
-        await seen.page.keyboard.press("Enter")
-        await seen.says(f"{agent.hostname} is renewed", "#said")
+        await view.page.keyboard.press("Enter")
+        await view.shows(f"{agent.hostname} is renewed", "#announcement")
         assert await asyncio.to_thread(agent.attempts) == before + 1
         assert (
-            await seen.page.evaluate("document.activeElement.getAttribute('aria-label')")
+            await view.page.evaluate("document.activeElement.getAttribute('aria-label')")
             == f"Renew {agent.hostname} now"
         )
         assert await button.inner_text() == "Renew now"
 
 
-async def test_a_renewal_that_is_refused_says_why(chromium: Browser) -> None:
-    """The agent's own words, beside the registry."""
-    async with serving() as rig, watching(chromium, rig.url) as seen:
+async def test_shows_why_a_renewal_was_refused(chromium: Browser) -> None:
+    """The agent's message is shown next to the registry."""
+    async with serving() as rig, watching(chromium, rig.url) as view:
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token(TOKEN))
         healthy(rig)
-        await seen.open()
-        await signed_in(seen)
-        await seen.page.get_by_role("button", name="Renew docker.io now").click()
-        await seen.says("Not renewed: no secret is known for docker.io", ".registry:has-text('docker.io')")
+        await view.open()
+        await signed_in(view)
+        await view.page.get_by_role("button", name="Renew docker.io now").click()
+        await view.shows("Not renewed: there is no secret for docker.io", ".registry:has-text('docker.io')")
 
 
-async def signed_in(seen: Watched) -> None:
-    await seen.open()
-    await seen.page.get_by_label("Token", exact=True).fill(TOKEN)
-    await seen.page.keyboard.press("Enter")
-    await seen.says("All is well")
+async def signed_in(view: Watched) -> None:
+    await view.open()
+    await view.page.get_by_label("Token", exact=True).fill(TOKEN)
+    await view.page.keyboard.press("Enter")
+    await view.shows("All is well")
 
 
 async def test_without_a_token_there_is_no_button(chromium: Browser, rig: Serving) -> None:
-    """But how to do it."""
+    """The page shows the command instead."""
     healthy(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("registry-agent renew HOST", "#how-to-renew")
-        assert await seen.page.get_by_role("button", name="Renew").count() == 0
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("registry-agent renew HOST", "#how-to-renew")
+        assert await view.page.get_by_role("button", name="Renew").count() == 0

@@ -1,4 +1,4 @@
-"""The examples of docs/dashboard.md, run by Node.js as they stand against a whole agent."""
+"""Runs the examples of docs/dashboard.md unchanged with Node.js, against a whole agent."""
 
 import json
 import re
@@ -28,7 +28,7 @@ const show = (status) => console.log(JSON.stringify(status));
 
 
 def examples() -> dict[str, str]:
-    """The JavaScript below each heading; what comes before the first is for all of them."""
+    """Return the JavaScript below each heading. The code before the first heading belongs to all of them."""
     found: dict[str, str] = {}
     heading = ""
     for match in _BLOCK.finditer(DOCUMENT):
@@ -53,24 +53,24 @@ def world() -> Iterator[World]:
 
 
 class Dashboard:
-    """A program in JavaScript, and each status that it showed; None where it showed that nobody answers."""
+    """A JavaScript program, and each status that it showed. None means that it showed an agent that does not answer."""
 
     def __init__(self, file: Path, *parts: str) -> None:
-        self._said: Final = file.with_suffix(".said")
+        self._output: Final = file.with_suffix(".output")
         file.write_text("".join([_SHOW, *parts]))
-        with self._said.open("wb") as said:
+        with self._output.open("wb") as output:
             self.process: Final = subprocess.Popen(
-                ["node", file], env=environment(), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+                ["node", file], env=environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
 
     @property
     def shown(self) -> Sequence[Any]:
-        *whole, _ = self._said.read_text().split("\n")
+        *whole, _ = self._output.read_text().split("\n")
         assert self.process.poll() is None, "\n".join(whole)
         return [json.loads(line) for line in whole]
 
     def wait(self, what: str, registries: int) -> None:
-        """Until the last that it showed has so many registries, each logged in."""
+        """Wait until the status that it showed last has this many registries logged in."""
         until(what, lambda: self.shown and _logged_in(self.shown[-1]) == registries)
 
 
@@ -95,8 +95,8 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("way", ["Poll", "Long poll", "Events"])
-def test_a_dashboard_that_asks(world: World, way: str) -> None:
-    """It shows what is there, each change once, that nobody answers, and the agent when it is back."""
+def test_a_dashboard_that_polls(world: World, way: str) -> None:
+    """It shows the current status, each change once, an agent that does not answer, and the agent when it is back."""
     port = free_port()
     token = world.home / "token"
     token.write_text(TOKEN)
@@ -118,8 +118,8 @@ def test_a_dashboard_that_asks(world: World, way: str) -> None:
         program.wait("the return", 2)
 
 
-def test_a_dashboard_that_is_told(world: World) -> None:
-    """The receiver takes the pushes of the agent, with its token, and nobody else's."""
+def test_a_dashboard_that_receives_pushes(world: World) -> None:
+    """The receiver accepts the agent's pushes, which have its token, and no others."""
     port = free_port()
     token = world.home / "token"
     token.write_text(TOKEN)
@@ -144,6 +144,6 @@ def _post(port: int) -> str:
 
 
 def test_each_example_is_short() -> None:
-    """A dashboard needs no library: twenty lines at most."""
+    """A dashboard needs no library, and twenty lines at most."""
     assert examples().keys() == {"", "Poll", "Long poll", "Events", "Push"}
     assert all(len(code.splitlines()) <= 20 for code in examples().values())

@@ -1,4 +1,4 @@
-"""What the page says of each state that the document can be in."""
+"""What the page shows for each state of the document."""
 
 import re
 from datetime import timedelta
@@ -25,61 +25,61 @@ ZOOMED: Final = {"viewport": {"width": 640, "height": 400}}
 _SHOWN: Final = ".registry:has-text('%s')"
 
 
-async def test_it_starts(chromium: Browser, rig: Serving) -> None:
-    """How many were tried, in a document that is there before the first attempt is over."""
+async def test_shows_the_start(chromium: Browser, rig: Serving) -> None:
+    """It shows how many registries were tried, even before the first attempt has ended."""
     rig.board.put_registry(row("ghcr.io"))
     rig.board.put_registry(row("quay.io", State.PENDING, attempting=True))
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("The agent is starting, 1 of 2 registries tried.")
-        assert "Trying now" in await seen.text(_SHOWN % "quay.io")
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("The agent is starting, 1 of 2 registries tried.")
+        assert "Trying now" in await view.text(_SHOWN % "quay.io")
         rig.board.set_phase(Phase.RUNNING)
         put(rig, row("quay.io"))
-        await seen.says("All is well: all 2 registries are logged in.")
+        await view.shows("All is well: all 2 registries are logged in.")
 
 
-async def test_nothing_to_do(chromium: Browser, rig: Serving) -> None:
-    """No secret is no fault."""
+async def test_shows_that_there_is_no_secret(chromium: Browser, rig: Serving) -> None:
+    """Having no secret is not an error."""
     rig.board.set_phase(Phase.RUNNING)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("All is well: there are no registry secrets, so nothing to log in to.")
-        assert await axe.faults(seen.page) == []
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("All is well: there are no registry secrets, so there is no registry to log in to.")
+        assert await axe.violations(view.page) == []
 
 
 async def test_all_is_well(chromium: Browser, rig: Serving) -> None:
-    """Who logs in as whom, where it is kept, how long it lasts; and nothing else."""
+    """It shows each login's identity, store and lifetime, and no warnings."""
     healthy(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("All is well: all 3 registries are logged in.")
-        assert await seen.text("#count") == "3 of 3 registries logged in"
-        shown = await seen.text(_SHOWN % ECR)
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("All is well: all 3 registries are logged in.")
+        assert await view.text("#count") == "3 of 3 registries logged in"
+        shown = await view.text(_SHOWN % ECR)
         for words in ("logged in", "assumed-role/env/i-0abc123", "team-ecr (project)", "config.json"):
             assert words in shown
         assert re.search("Expires in 9 h (29|30) min · renews in 3 h 3[67] min", shown), shown
-        assert "Does not expire" in await seen.text(_SHOWN % "ghcr.io")
-        assert await seen.page.locator(".error, .warnings").count() == 0
+        assert "Does not expire" in await view.text(_SHOWN % "ghcr.io")
+        assert await view.page.locator(".error, .warnings").count() == 0
 
 
 async def test_a_bar_empties(chromium: Browser, rig: Serving) -> None:
-    """It is as long as the token's time left, has the real times, and goes down while one looks on."""
+    """Its length is the token's remaining time. It shows the exact times, and shrinks as time passes."""
     began, expires = now() - timedelta(seconds=60), now() + timedelta(seconds=60)
     put(rig, ecr(logged_in_at=began, expires_at=expires, renew_at=None))
-    async with watching(chromium, rig.url, reduced_motion="reduce") as seen:
-        await seen.page.clock.install()
-        await seen.open()
-        bar = seen.page.get_by_role("meter", name="Time left")
+    async with watching(chromium, rig.url, reduced_motion="reduce") as view:
+        await view.page.clock.install()
+        await view.open()
+        bar = view.page.get_by_role("meter", name="Time left")
         await bar.wait_for()
         assert await left(bar) == pytest.approx((0.5, 0.5), abs=0.1)
         assert f"{expires:%H:%M:%S} UTC" in (await bar.get_attribute("title") or "")
-        await seen.page.clock.run_for(30_000)
+        await view.page.clock.run_for(30_000)
         assert await left(bar) == pytest.approx((0.25, 0.25), abs=0.1)
-        assert re.search(r"Expires in [23]\d s", await seen.text(_SHOWN % ECR))
+        assert re.search(r"Expires in [23]\d s", await view.text(_SHOWN % ECR))
 
 
 async def left(bar: Locator) -> tuple[float, float]:
-    """The part of it that is full: as it is seen, and as it is heard."""
+    """Return how full the bar is, as it is drawn and as a screen reader reads it."""
     box, inner = await bar.bounding_box(), await bar.locator(".left").bounding_box()
     assert box is not None
     assert inner is not None
@@ -87,107 +87,108 @@ async def left(bar: Locator) -> tuple[float, float]:
 
 
 async def test_the_worst_day(chromium: Browser, rig: Serving) -> None:
-    """Every state has its word; each warning stands with whose turn it is, and what to do."""
+    """It shows every state, and each warning with its hint, grouped by who has to act."""
     worst_day(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("Your turn: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("Action needed: ghcr.io refused the user name or password of secret team-ghcr, and 5 more.")
         for hostname, words in {
             ECR: "logged in",
             "ghcr.io": "refused",
-            "registry.internal.example": "trying again",
+            "registry.internal.example": "retrying",
             "public.ecr.aws": "expired",
             "quay.io": "not tried yet",
-            "old.example.com": "left alone",
+            "old.example.com": "skipped",
         }.items():
-            assert words in await seen.text(_SHOWN % hostname), hostname
-        refused = await seen.text(_SHOWN % "ghcr.io")
+            assert words in await view.text(_SHOWN % hostname), hostname
+        refused = await view.text(_SHOWN % "ghcr.io")
         assert "What to do: update the secret's user name or password" in refused
-        assert "Tries again in 28 min" in refused or "Tries again in 29 min" in refused
-        groups = await seen.page.locator("#warnings h2").all_inner_texts()
-        assert [group.split("\n")[0].split(" whoever")[0] for group in groups][:2] == ["Your turn", "An admin's turn"]
-        assert await seen.page.locator("#warnings li").count() == 6
-        assert await seen.page.locator("#notices li").count() == 2
-        first = await seen.page.locator(".registry h3").all_inner_texts()
+        assert "Next attempt in 28 min" in refused or "Next attempt in 29 min" in refused
+        groups = await view.page.locator("#warnings h2").all_inner_texts()
+        titles = [group.split("\n")[0].split(" by an admin")[0] for group in groups]
+        assert titles[:2] == ["Action needed", "Admin action needed"]
+        assert await view.page.locator("#warnings li").count() == 6
+        assert await view.page.locator("#notices li").count() == 2
+        first = await view.page.locator(".registry h3").all_inner_texts()
         assert set(first[:2]) == {"ghcr.io", "public.ecr.aws"}
 
 
-async def test_what_is_being_retried_is_nobodys_turn(chromium: Browser, rig: Serving) -> None:
-    """A warning that mends itself does not call anybody; when it goes, the page is well again."""
+async def test_a_warning_that_is_retried_needs_no_action(chromium: Browser, rig: Serving) -> None:
+    """The page shows that no action is needed. When the warning is cleared, all is well again."""
     put(rig, row("ghcr.io"))
     rig.board.report("a", [RegistryTimeout("quay.io", "quay.io did not answer in time")])
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("Nothing to do, the agent is trying again: quay.io did not answer in time.")
-        assert await seen.page.locator("#verdict").get_attribute("data-tone") == "warn"
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("No action needed, the agent is retrying: quay.io did not answer in time.")
+        assert await view.page.locator("#verdict").get_attribute("data-tone") == "warn"
         rig.board.report("a")
-        await seen.says("All is well: ghcr.io is logged in.")
-        assert await seen.page.locator("#warnings li").count() == 0
+        await view.shows("All is well: ghcr.io is logged in.")
+        assert await view.page.locator("#warnings li").count() == 0
 
 
-async def test_a_graver_warning_is_told_as_such(chromium: Browser, rig: Serving) -> None:
-    """The same code and subject, now an error; but whoever can act comes first."""
+async def test_a_warning_can_become_an_error(chromium: Browser, rig: Serving) -> None:
+    """The code and subject stay the same. A warning that needs a person is still shown first."""
     put(rig, ecr(age_h=11.5))
     rig.board.report("a", [RenewalFailing(ECR, "it could not be renewed")])
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("Warning: it could not be renewed", "#warnings")
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("Warning: it could not be renewed", "#warnings")
         rig.board.report(
             "a", [RenewalFailing(ECR, "it could not be renewed", severity=type(RenewalFailing.severity)("error"))]
         )
-        await seen.says("Error: it could not be renewed", "#warnings")
-        assert await seen.page.locator("#verdict").get_attribute("data-tone") == "bad"
-        await seen.says("Nothing to do, the agent is trying again: it could not be renewed.")
+        await view.shows("Error: it could not be renewed", "#warnings")
+        assert await view.page.locator("#verdict").get_attribute("data-tone") == "bad"
+        await view.shows("No action needed, the agent is retrying: it could not be renewed.")
         rig.board.report("b", [RegistryDns(ECR, "it does not resolve")])
-        await seen.says("Your turn: it does not resolve, and 1 more.")
+        await view.shows("Action needed: it does not resolve, and 1 more.")
 
 
 async def test_hostile_text_is_text(chromium: Browser, rig: Serving) -> None:
-    """Markup in names and messages is shown as it is, makes nothing happen, and breaks no line."""
+    """Markup in names and messages is shown as text, has no effect, and does not break the layout."""
     put(rig, row("ghcr.io", identity=HOSTILE, secret=HOSTILE, last_error=HOSTILE), row(LONG))
     rig.board.report("a", [RegistryTimeout(HOSTILE, HOSTILE + LONG, hint=HOSTILE)])
     rig.timeline.note("warning", {"event": "warning.raised", "code": "x", "subject": HOSTILE, "message": HOSTILE})
-    async with watching(chromium, rig.url, **PHONE) as seen:
-        await seen.open()
-        await seen.says("<img src=x", "#past")
-        assert await seen.page.locator("main img, main script").count() == 0
-        assert "owned" not in (await seen.page.title()).split("<")[0]
-        assert await seen.overflow() == []
+    async with watching(chromium, rig.url, **PHONE) as view:
+        await view.open()
+        await view.shows("<img src=x", "#past")
+        assert await view.page.locator("main img, main script").count() == 0
+        assert "owned" not in (await view.page.title()).split("<")[0]
+        assert await view.overflow() == []
 
 
-async def test_the_end_is_told(chromium: Browser, rig: Serving) -> None:
-    """The agent's last word is that it ends."""
+async def test_shows_that_the_agent_is_shutting_down(chromium: Browser, rig: Serving) -> None:
+    """The last document has the phase `stopping`."""
     healthy(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("All is well")
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("All is well")
         rig.board.set_phase(Phase.STOPPING)
-        await seen.says("The agent is ending, and nobody renews the logins.")
+        await view.shows("The agent is shutting down and no longer renews the logins.")
 
 
-async def test_the_last_day(chromium: Browser, rig: Serving) -> None:
-    """Logins, renewals, faults as long as they lasted, jumps of the clock; the newest first."""
+async def test_shows_the_last_day(chromium: Browser, rig: Serving) -> None:
+    """It lists logins, renewals, problems with their duration, and clock jumps, the newest first."""
     await past(rig)
     healthy(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("renewed", "#past")
-        told = await seen.page.locator("#past li bdi").all_inner_texts()
-        assert told == [
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("renewed", "#past")
+        entries = await view.page.locator("#past li bdi").all_inner_texts()
+        assert entries == [
             "ghcr.io renewed",
-            "the clock jumped ahead by 8 h, the machine slept or its clock was set",
-            "over after 20 min: quay.io did not answer in time",
+            "the clock jumped ahead by 8 h: the machine slept, or its clock was set",
+            "resolved after 20 min: quay.io did not answer in time",
             "quay.io did not answer in time",
             "ghcr.io logged in",
             "secrets changed: 2 new, 0 changed, 1 gone",
             "the agent started, version 1.0.0",
         ]
-        assert await seen.page.locator(".lane rect").count() == 1
-        assert await seen.page.locator(".lane circle").count() == 1
+        assert await view.page.locator(".lane rect").count() == 1
+        assert await view.page.locator(".lane circle").count() == 1
 
 
 async def past(rig: Serving) -> None:
-    """A morning, on the rig's clock."""
+    """Record the events of a morning, with the rig's clock."""
     rig.clock.jump(-10 * 3600)
     note = rig.timeline.note
     note("info", {"event": "agent.starting", "version": "1.0.0"})
@@ -196,8 +197,8 @@ async def past(rig: Serving) -> None:
     note("info", {"event": "login.succeeded", "registry": "ghcr.io", "stored_in": "config.json"})
     rig.clock.jump(600)
     fault = {"code": "registry_timeout", "subject": "quay.io"}
-    said = "quay.io did not answer in time"
-    note("warning", {"event": "warning.raised", **fault, "message": said, "needs": "nobody"})
+    message = "quay.io did not answer in time"
+    note("warning", {"event": "warning.raised", **fault, "message": message, "needs": "nobody"})
     rig.clock.jump(timedelta(minutes=20).total_seconds())
     note("info", {"event": "warning.cleared", **fault})
     rig.clock.jump(timedelta(hours=8, minutes=11).total_seconds())
@@ -213,44 +214,42 @@ async def past(rig: Serving) -> None:
     [DESK, {**DESK, **DARK}, PHONE, {**PHONE, **DARK}, ZOOMED],
     ids=["light", "dark", "phone", "dark-phone", "zoomed"],
 )
-async def test_everybody_can_use_it(
-    chromium: Browser, rig: Serving, options: dict[str, object], document: object
-) -> None:
-    """Contrast and the other rules of axe, in light and dark; nothing sticks out at 360 pixels, nor at 200 %."""
+async def test_it_is_accessible(chromium: Browser, rig: Serving, options: dict[str, object], document: object) -> None:
+    """It passes axe's rules, such as contrast, in light and dark, and fits into 360 pixels and a zoom of 200 %."""
     await past(rig)
     assert callable(document)
     document(rig)
-    async with watching(chromium, rig.url, **options) as seen:
-        await seen.open()
-        await seen.says("renewed", "#past")
-        assert await axe.faults(seen.page) == []
-        assert await seen.overflow() == []
-        await picture(seen, options, "healthy" if document is healthy else "error")
+    async with watching(chromium, rig.url, **options) as view:
+        await view.open()
+        await view.shows("renewed", "#past")
+        assert await axe.violations(view.page) == []
+        assert await view.overflow() == []
+        await picture(view, options, "healthy" if document is healthy else "error")
 
 
-async def picture(seen: Watched, options: dict[str, object], name: str) -> None:
+async def picture(view: Watched, options: dict[str, object], name: str) -> None:
     shade = "dark" if "color_scheme" in options else "light"
     if options.get("viewport") == DESK["viewport"]:
-        await seen.shoot(f"page-{name}-{shade}")
+        await view.shoot(f"page-{name}-{shade}")
     if options == {**PHONE, **DARK}:
-        await seen.shoot(f"page-{name}-phone")
+        await view.shoot(f"page-{name}-phone")
 
 
 async def test_a_keyboard_is_enough(chromium: Browser, rig: Serving) -> None:
-    """The first stop leads past the head; a stop is seen; a document that comes meanwhile takes no focus away."""
+    """The first Tab stop skips the header, and the skip link moves the focus to the main part."""
     worst_day(rig)
-    async with watching(chromium, rig.url) as seen:
-        await seen.open()
-        await seen.says("Your turn")
-        await seen.page.keyboard.press("Tab")
-        assert await seen.page.evaluate("document.activeElement.textContent") == "Skip to the registries"
-        await seen.page.keyboard.press("Enter")
-        assert await seen.page.evaluate("document.activeElement.id") == "main"
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("Action needed")
+        await view.page.keyboard.press("Tab")
+        assert await view.page.evaluate("document.activeElement.textContent") == "Skip to the registries"
+        await view.page.keyboard.press("Enter")
+        assert await view.page.evaluate("document.activeElement.id") == "main"
 
 
-async def test_without_scripts_it_says_where_to_look(chromium: Browser, rig: Serving) -> None:
-    """A command tells the same."""
-    async with watching(chromium, rig.url, java_script_enabled=False) as seen:
-        await seen.open()
-        await seen.says("registry-agent status", ".banner")
-        assert await seen.page.locator("#verdict").is_hidden()
+async def test_without_javascript_it_names_the_command(chromium: Browser, rig: Serving) -> None:
+    """`registry-agent status` shows the same information."""
+    async with watching(chromium, rig.url, java_script_enabled=False) as view:
+        await view.open()
+        await view.shows("registry-agent status", ".banner")
+        assert await view.page.locator("#verdict").is_hidden()

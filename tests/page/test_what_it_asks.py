@@ -1,4 +1,4 @@
-"""What the page asks for beside the status: the last day, and what it may do; and that an installed agent has it."""
+"""What the page requests in addition to the status: the timeline and its rights. Also: the package has the page."""
 
 import json
 import shutil
@@ -16,22 +16,22 @@ ROOT = Path(__file__).parents[2]
 RIGHT = {"Authorization": "Bearer s3cret"}
 
 
-async def test_the_last_day_is_guarded_as_the_log_is() -> None:
-    """Lines of JSON, the newest last; with the token where one is set."""
+async def test_the_timeline_is_protected_like_the_log() -> None:
+    """It is JSON lines, the newest last, and requires the token if one is set."""
     async with serving() as rig, rig.on_tcp() as tcp:
         rig.timeline.note("info", {"event": "clock.jumped", "seconds": 3.0})
         answer = await tcp.get("/v1/timeline")
         assert answer.content_type == "application/x-ndjson"
-        said = {"time": "2026-01-01T00:00:00Z", "level": "info", "event": "clock.jumped", "seconds": 3.0}
-        assert [json.loads(line) for line in (await answer.text()).splitlines()] == [said]
+        entry = {"time": "2026-01-01T00:00:00Z", "level": "info", "event": "clock.jumped", "seconds": 3.0}
+        assert [json.loads(line) for line in (await answer.text()).splitlines()] == [entry]
         rig.status = StatusSettings(listen="127.0.0.1:0", token_file=rig.use_token("s3cret"))
         assert (await tcp.get("/v1/timeline")).status == 401
         assert (await tcp.get("/v1/timeline", headers=RIGHT)).status == 200
         assert (await tcp.get("/v1/timeline", headers={"Host": "evil.example"})).status == 403
 
 
-async def test_the_rights_are_those_that_renew_has() -> None:
-    """Yes on the socket and with the token, no over TCP where none is set: as POST /v1/renew then answers."""
+async def test_the_rights_match_what_renew_allows() -> None:
+    """Renewing is allowed on the socket and with the token, but not over TCP if none is set, as in POST /v1/renew."""
     async with serving() as rig, rig.on_tcp() as tcp, rig.on_socket() as unix:
         rig.log_in()
         for session, headers, token, may in (
@@ -43,14 +43,14 @@ async def test_the_rights_are_those_that_renew_has() -> None:
         ):
             file = rig.use_token("s3cret") if token else None
             rig.status = StatusSettings(listen="127.0.0.1:0", token_file=file)
-            said = await (await session.get("/v1/rights", headers=headers)).json()
+            rights = await (await session.get("/v1/rights", headers=headers)).json()
             done = await session.post("/v1/renew", headers=headers, json={"hostname": "ghcr.io"})
-            assert (said, done.status) == ({"renew": may}, 202 if may else 403)
+            assert (rights, done.status) == ({"renew": may}, 202 if may else 403)
         assert (await tcp.get("/v1/rights")).status == 401
 
 
 def test_the_package_has_the_page(tmp_path: Path) -> None:
-    """Every file of it is in the wheel, which the image and the installer unpack."""
+    """All its files are in the wheel, which the image and the installer unpack."""
     for name in ("agent", "pyproject.toml", "README.md", "LICENSE"):
         source = ROOT / name
         skip = shutil.ignore_patterns("__pycache__")
@@ -67,6 +67,6 @@ def test_the_package_has_the_page(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["page.html", "card.html"])
 def test_each_shell_has_a_place_for_style_and_script(name: str) -> None:
-    """Exactly one each, so that nothing is put in twice, or not at all."""
+    """There is exactly one of each, so that nothing is inserted twice, or not at all."""
     text = (ROOT / "agent/web/page" / name).read_text()
     assert (text.count("<style></style>"), text.count('<script type="module"></script>')) == (1, 1)

@@ -125,7 +125,7 @@ async def test_nothing_is_overwritten(machine: Machine) -> None:
     (machine.here / "link").symlink_to("nowhere")
     for name in ("there", "link"):
         done = await machine.run("-o", name)
-        assert (done.code, "is there already" in done.err) == (1, True)
+        assert (done.code, "exists already" in done.err) == (1, True)
     assert there.read_text() == "mine"
     assert not (machine.here / "nowhere").exists()
 

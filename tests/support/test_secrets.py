@@ -205,4 +205,4 @@ async def test_a_source_that_cannot_be_read_is_named(machine: Machine) -> None:
     done = await machine.run("-o", "out.tar.gz")
     manifest = unpacked((machine.here / "out.tar.gz").read_bytes())["MANIFEST.txt"].decode()
     assert "SECRETS THAT COULD NOT BE READ" in manifest
-    assert "not redacted by value, only by form: secrets.url" in " ".join(done.out.split())
+    assert "redacted by pattern only, not by value: secrets.url" in " ".join(done.out.split())

@@ -27,7 +27,7 @@ from tests.rig.waiting import PATIENCE_S
 
 
 class Renewals:
-    """Knows ghcr.io and remembers what was asked."""
+    """Knows ghcr.io, and records the requested renewals."""
 
     def __init__(self) -> None:
         self.asked: list[str | None] = []
@@ -51,7 +51,7 @@ class BrokenMetrics:
 
 @dataclass
 class Serving:
-    """One server; `status` may be changed while it runs, as a reload does."""
+    """A server. `status` may be changed while it runs, as a reload of the settings does."""
 
     directory: Path
     status: StatusSettings = field(default_factory=lambda: StatusSettings(listen="127.0.0.1:0"))
@@ -114,7 +114,7 @@ class Serving:
 async def serving(
     status: StatusSettings | None = None, *, broken: bool = False, directory: Path | None = None
 ) -> AsyncIterator[Serving]:
-    """Started, and closed at the end. Its directory's name is short, as a socket's path must be."""
+    """Start a server, and close it at the end. Its directory's name is short, because a socket's path must be."""
     with tempfile.TemporaryDirectory(prefix="ra-") as fresh:
         rig = Serving(directory or Path(fresh), status or StatusSettings(listen="127.0.0.1:0"), broken=broken)
         await rig.server.start()
@@ -125,7 +125,7 @@ async def serving(
 
 
 async def raw(rig: Serving, request: bytes) -> bytes:
-    """What TCP answers to these very bytes, up to the end of the first JSON or of the connection.
+    """Send these bytes over TCP, and return the answer up to the end of the first JSON or of the connection.
 
     After the first bytes it waits two seconds at most for more.
     """
@@ -147,7 +147,7 @@ async def raw(rig: Serving, request: bytes) -> bytes:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Threads take their own time."""
+    """Wait until `holds()` is true, for example for a thread."""
     async with asyncio.timeout(PATIENCE_S):
         while not holds():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)

@@ -15,7 +15,7 @@ from tests.web.serving import Serving, serving
 
 
 async def event(answer: aiohttp.ClientResponse) -> dict[str, Any]:
-    """The next event's fields, `data` as the document."""
+    """Read the next event, and return its fields with `data` as the document."""
     fields: dict[str, Any] = {}
     async with asyncio.timeout(PATIENCE_S):
         while (line := (await answer.content.readline()).decode().rstrip("\n")) or not fields:
@@ -24,8 +24,8 @@ async def event(answer: aiohttp.ClientResponse) -> dict[str, Any]:
     return fields
 
 
-async def test_the_document_at_once_and_at_every_change() -> None:
-    """Each event is a status with the revision as its id; changes in between collapse into the newest."""
+async def test_sends_the_document_at_once_and_at_every_change() -> None:
+    """Each event is a status with the revision as its id. A slow client gets only the newest change."""
     async with serving() as rig, rig.on_tcp() as tcp, tcp.get("/v1/events") as answer:
         assert answer.content_type == "text/event-stream"
         first = await event(answer)
@@ -37,7 +37,7 @@ async def test_the_document_at_once_and_at_every_change() -> None:
 
 
 async def test_the_stream_ends_when_the_agent_stops() -> None:
-    """The last event says `stopping`, then the stream is over."""
+    """The last event has the phase `stopping`, then the stream ends."""
     async with serving() as rig, rig.on_socket() as unix, unix.get("/v1/events") as answer:
         await event(answer)
         rig.board.set_phase(Phase.STOPPING)
@@ -57,7 +57,7 @@ async def own_stream(rig: Serving, stream: EventStream) -> tuple[web.AppRunner, 
 
 
 async def test_a_quiet_stream_is_kept_alive() -> None:
-    """Comments go out while nothing changes, so that proxies do not cut it."""
+    """Comments are sent while nothing changes, so that proxies do not close the stream."""
     async with serving() as rig:
         runner, port = await own_stream(rig, EventStream(rig.board, rig.document, comment_every_s=0.02))
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
@@ -67,8 +67,8 @@ async def test_a_quiet_stream_is_kept_alive() -> None:
         await runner.cleanup()
 
 
-async def test_a_client_that_never_reads_is_dropped_and_delays_nobody() -> None:
-    """Its own stream ends after the patience; others get every change meanwhile."""
+async def test_a_client_that_never_reads_is_dropped_and_delays_no_other() -> None:
+    """Its own stream ends after the timeout. Others get every change meanwhile."""
     async with serving() as rig:
         ended = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Who may ask over TCP."""
+"""Access control over TCP."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ WRONG = {"Authorization": "Bearer guess"}
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.9.9.9:1", "localhost:8719", "LOCALHOST.", "[::1]:80", "my.box", "8719-x.dev.example:443"]
 )
-async def test_names_that_are_ours_are_answered(host: str) -> None:
-    """Loopback's own names and those of status.allow_hosts, with any port."""
+async def test_answers_requests_for_allowed_hosts(host: str) -> None:
+    """Names of the loopback address and those in status.allow_hosts are allowed, with any port."""
     status = StatusSettings(listen=LISTEN, allow_hosts=("my.box", "*.dev.example"))
     async with serving(status) as rig, rig.on_tcp() as tcp:
         assert (await tcp.get("/v1/status", headers={"Host": host})).status == 200
@@ -26,7 +26,7 @@ async def test_names_that_are_ours_are_answered(host: str) -> None:
     "host", ["evil.example", "dev.example", "127.0.0.1.evil.example", "localhost@evil", "[::1", ""]
 )
 async def test_a_rebound_name_is_refused(host: str) -> None:
-    """Another site's name that was pointed at loopback gets 403, which names the setting, and no data."""
+    """Another site's name that resolves to loopback gets 403 and no data. The error names the setting."""
     status = StatusSettings(listen=LISTEN, allow_hosts=("my.box", "*.dev.example"))
     async with serving(status) as rig:
         answer = await raw(rig, f"GET /v1/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
@@ -37,7 +37,7 @@ async def test_a_rebound_name_is_refused(host: str) -> None:
 
 
 async def test_two_host_headers_or_none_are_refused() -> None:
-    """What names nobody, or two, cannot be checked."""
+    """Such a request cannot be checked."""
     async with serving() as rig:
         for hosts in ("", "Host: localhost\r\nHost: evil.example\r\n"):
             answer = await raw(rig, f"GET /v1/status HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n".encode())
@@ -45,15 +45,15 @@ async def test_two_host_headers_or_none_are_refused() -> None:
 
 
 async def test_probes_need_neither_name_nor_token() -> None:
-    """/livez and /readyz answer whoever asks, by whatever name."""
+    """/livez and /readyz answer every client, with any Host header."""
     async with serving() as rig, rig.on_tcp() as tcp:
         rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token("s3cret"))
         assert (await tcp.get("/livez", headers={"Host": "10.0.0.7"})).status == 200
         assert (await tcp.get("/readyz", headers={"Host": "10.0.0.7"})).status == 503
 
 
-async def test_a_configured_token_is_wanted_for_the_rest() -> None:
-    """401 with a challenge without it and with a wrong one; with the right one any Host; the socket needs none."""
+async def test_all_other_paths_require_a_configured_token() -> None:
+    """No token or a wrong one gets 401 with a challenge. The right one allows any Host. The socket needs none."""
     async with serving() as rig, rig.on_tcp() as tcp, rig.on_socket() as unix:
         rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token("s3cret"))
         for path in ("/v1/status", "/v1/events", "/v1/logs", "/metrics", "/openapi.json", "/nothing"):
@@ -64,8 +64,8 @@ async def test_a_configured_token_is_wanted_for_the_rest() -> None:
         assert (await unix.get("/v1/status")).status == 200
 
 
-async def test_a_changed_token_holds_at_once() -> None:
-    """The file is read anew, so yesterday's token is worth nothing."""
+async def test_a_changed_token_applies_at_once() -> None:
+    """The file is read for each request, so the old token no longer works."""
     async with serving() as rig, rig.on_tcp() as tcp:
         rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token("s3cret"))
         assert (await tcp.get("/v1/status", headers=RIGHT)).status == 200
@@ -74,8 +74,8 @@ async def test_a_changed_token_holds_at_once() -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe", b"a\nb"])
-async def test_a_token_file_that_gives_none_opens_nothing(content: bytes | None, tmp_path: Path) -> None:
-    """Missing, empty, or not a token: everything that needs it is refused, an empty Bearer too."""
+async def test_an_unusable_token_file_allows_nothing(content: bytes | None, tmp_path: Path) -> None:
+    """If it is missing, empty or no token, every request that needs the token is refused, also an empty Bearer."""
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
@@ -87,7 +87,7 @@ async def test_a_token_file_that_gives_none_opens_nothing(content: bytes | None,
 
 
 async def test_renew_over_tcp_needs_a_configured_token() -> None:
-    """None configured: 403; wrong: 401; right: 202."""
+    """Without a configured token it is 403, with a wrong one 401, with the right one 202."""
     async with serving() as rig, rig.on_tcp() as tcp:
         rig.log_in()
         assert (await tcp.post("/v1/renew", headers=RIGHT)).status == 403
@@ -97,8 +97,8 @@ async def test_renew_over_tcp_needs_a_configured_token() -> None:
         assert (await tcp.post("/v1/renew", headers=RIGHT)).status == 202
 
 
-async def test_what_nothing_takes_is_told_as_such() -> None:
-    """A token would not help; where one is configured, it comes first."""
+async def test_an_unknown_path_is_404_even_without_a_token() -> None:
+    """A token would not help there. If one is configured, it is checked first."""
     async with serving() as rig, rig.on_tcp() as tcp:
         assert [(await tcp.post(path)).status for path in ("/v1/status", "/nope")] == [405, 404]
         rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token("s3cret"))
@@ -107,7 +107,7 @@ async def test_what_nothing_takes_is_told_as_such() -> None:
 
 @pytest.mark.parametrize(("token", "status"), [(None, b"403"), ("s3cret", b"401")])
 async def test_refused_before_the_body_is_read(token: str | None, status: bytes) -> None:
-    """A body that never comes delays no refusal, and 100 Continue is not sent to whom it is refused."""
+    """A body that never arrives does not delay the refusal, and a refused client gets no 100 Continue."""
     async with serving() as rig:
         rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token(token) if token else None)
         head = b"POST /v1/renew HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12000\r\n"
@@ -115,8 +115,8 @@ async def test_refused_before_the_body_is_read(token: str | None, status: bytes)
             assert (await raw(rig, head + extra + b"\r\n")).startswith(b"HTTP/1.1 " + status)
 
 
-async def test_continue_is_sent_to_whom_it_is_allowed() -> None:
-    """With the right token a client that waits for 100 Continue gets it, and then its answer."""
+async def test_an_allowed_client_gets_100_continue() -> None:
+    """With the right token, a client that waits for 100 Continue gets it, and then its answer."""
     async with serving() as rig:
         rig.log_in()
         rig.status = StatusSettings(listen=LISTEN, token_file=rig.use_token("s3cret"))
@@ -129,7 +129,7 @@ async def test_continue_is_sent_to_whom_it_is_allowed() -> None:
 
 
 async def test_pages_of_allowed_origins_may_read() -> None:
-    """An exact origin gets CORS headers, on refusals and streams too; another, or one that only looks alike, none."""
+    """An exact origin gets CORS headers, on errors and streams, too. Any other origin, even a similar one, does not."""
     async with serving() as rig, rig.on_tcp() as tcp:
         rig.status = StatusSettings(listen=LISTEN, allow_origins=("https://dash.example",))
         for path in ("/v1/status", "/v1/events", "/nothing"):
@@ -143,8 +143,8 @@ async def test_pages_of_allowed_origins_may_read() -> None:
             assert answer.headers["Vary"] == "Origin"
 
 
-async def test_preflight_is_for_allowed_origins() -> None:
-    """It lets the Authorization header through, and asks for no token, since browsers send none with it."""
+async def test_answers_preflight_requests_of_allowed_origins() -> None:
+    """It allows the Authorization header, and needs no token, because browsers send none with a preflight."""
     asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     async with serving() as rig, rig.on_tcp() as tcp:
         token_file = rig.use_token("s3cret")
@@ -157,8 +157,8 @@ async def test_preflight_is_for_allowed_origins() -> None:
         assert "Access-Control-Allow-Origin" not in bad.headers
 
 
-async def test_a_foreign_page_cannot_renew() -> None:
-    """A simple POST from another origin is refused; with the right token whoever sent it was allowed to."""
+async def test_a_page_of_another_origin_cannot_renew() -> None:
+    """A simple POST from another origin is refused, unless it has the right token."""
     async with serving() as rig, rig.on_tcp() as tcp:
         rig.log_in()
         foreign = {"Origin": "https://evil.example", "Content-Type": "text/plain"}

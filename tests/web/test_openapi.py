@@ -1,4 +1,4 @@
-"""The description for others."""
+"""The OpenAPI document matches the server."""
 
 import json
 from importlib import resources
@@ -20,7 +20,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def strict(node: Any) -> Any:
-    """The same schema, refusing every field that it does not name."""
+    """Return the same schema, but refuse every field that it does not describe."""
     if isinstance(node, list):
         return [strict(item) for item in node]
     if not isinstance(node, dict):
@@ -30,13 +30,13 @@ def strict(node: Any) -> Any:
     )
 
 
-def test_it_is_openapi() -> None:
-    """Any tool that reads OpenAPI 3.1 can read it."""
+def test_it_is_valid_openapi() -> None:
+    """Every tool that reads OpenAPI 3.1 can read it."""
     validate(SPEC)
 
 
-async def test_each_route_is_described_and_none_beside() -> None:
-    """GET /openapi.json lists what the server answers, method by method."""
+async def test_describes_exactly_the_routes_of_the_server() -> None:
+    """GET /openapi.json lists each path and method that the server answers."""
     async with serving() as rig, rig.on_tcp() as tcp:
         answer = await (await tcp.get("/openapi.json")).json()
         assert answer == SPEC
@@ -55,8 +55,8 @@ def full_document(rig: Serving) -> dict[str, Any]:
     return document
 
 
-async def test_real_answers_fit_their_schemas() -> None:
-    """A whole document and an empty one, field by field, with none left out of the description."""
+async def test_real_answers_match_their_schemas() -> None:
+    """A full document and an empty one match field by field, and the schema describes every field."""
     async with serving() as rig, rig.on_tcp() as tcp:
         empty = await (await tcp.get("/v1/status")).json()
         for document in (empty, full_document(rig)):
@@ -64,8 +64,8 @@ async def test_real_answers_fit_their_schemas() -> None:
         jsonschema.validate(await (await tcp.get("/nothing")).json(), strict(schema("Error")))
 
 
-def test_words_are_those_of_the_code() -> None:
-    """Every state, scope and kind that a row can bear."""
+def test_enums_match_the_code() -> None:
+    """The document lists every state, scope and kind that a row can have."""
     row = SPEC["components"]["schemas"]["Registry"]["properties"]
     assert row["state"]["enum"] == list(State)
     assert row["scope"]["enum"] == list(Scope)

@@ -1,4 +1,4 @@
-"""What each request is answered with."""
+"""The answer to each request."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ from tests.rig.waiting import PATIENCE_S
 from tests.web.serving import serving
 
 
-async def test_the_document_is_the_same_on_both_doors() -> None:
-    """GET /v1/status gives the whole document, with its revision as a weak ETag, on the socket and over TCP."""
+async def test_the_document_is_the_same_on_the_socket_and_over_tcp() -> None:
+    """GET /v1/status returns the whole document, with its revision in a weak ETag."""
     async with serving() as rig, rig.on_tcp() as tcp, rig.on_socket() as unix:
         rig.log_in()
         await rig.clock.advance(12.34)
@@ -26,7 +26,7 @@ async def test_the_document_is_the_same_on_both_doors() -> None:
 
 
 async def test_now_moves_without_a_new_revision() -> None:
-    """A document that was serialised once still tells the time of each answer."""
+    """A document that is encoded only once still has the time of each answer."""
     async with serving() as rig, rig.on_tcp() as tcp:
         before = await (await tcp.get("/v1/status")).json()
         await rig.clock.advance(60)
@@ -38,7 +38,7 @@ async def test_now_moves_without_a_new_revision() -> None:
 
 @pytest.mark.parametrize("given", ['W/"start-0"', '"start-0"', '"other", W/"start-0"', "*"])
 async def test_unchanged_is_304(given: str) -> None:
-    """If-None-Match takes lists and *, and compares weakly."""
+    """If-None-Match supports lists and `*`, and compares weakly."""
     async with serving() as rig, rig.on_tcp() as tcp:
         answer = await tcp.get("/v1/status", headers={"If-None-Match": given})
         assert (answer.status, await answer.read()) == (304, b"")
@@ -49,7 +49,7 @@ async def test_unchanged_is_304(given: str) -> None:
 
 
 async def test_long_poll_answers_at_the_change() -> None:
-    """With since and wait the answer is held while that revision is current, and comes with the next."""
+    """With `since` and `wait`, the answer waits while that revision is current, and arrives with the next one."""
     async with serving() as rig, rig.on_tcp() as tcp:
         held = asyncio.create_task(tcp.get("/v1/status", params={"since": 0, "wait": 60}))
         await tcp.get("/livez")
@@ -59,8 +59,8 @@ async def test_long_poll_answers_at_the_change() -> None:
             assert (await (await held).json())["revision"] == 1
 
 
-async def test_long_poll_ends_with_its_wait() -> None:
-    """Nothing changed within `wait`: the document as it is; another revision than `since`: at once."""
+async def test_long_poll_ends_after_its_wait() -> None:
+    """If nothing changes within `wait`, it returns the current document. If `since` is another revision, at once."""
     async with serving() as rig, rig.on_tcp() as tcp, asyncio.timeout(PATIENCE_S):
         for query in ({"since": "0", "wait": "0.05"}, {"since": "7", "wait": "9999"}, {"since": "0"}):
             answer = await tcp.get("/v1/status", params=query)
@@ -69,17 +69,17 @@ async def test_long_poll_ends_with_its_wait() -> None:
 
 
 @pytest.mark.parametrize("query", ["since=x", "since=0&wait=soon", "since=0&wait=nan", "since=0&wait=-1", "since="])
-async def test_garbage_in_the_query_is_400(query: str) -> None:
-    """A parameter that makes no sense is named, in JSON."""
+async def test_an_invalid_parameter_is_400(query: str) -> None:
+    """The error names the parameter, in JSON."""
     async with serving() as rig, rig.on_tcp() as tcp:
         answer = await tcp.get(f"/v1/status?{query}")
-        fault = (await answer.json())["error"]
-        assert (answer.status, fault["code"]) == (400, "bad_request")
-        assert "since" in fault["message"] or "wait" in fault["message"]
+        error = (await answer.json())["error"]
+        assert (answer.status, error["code"]) == (400, "bad_request")
+        assert "since" in error["message"] or "wait" in error["message"]
 
 
 async def test_logs_are_json_lines() -> None:
-    """The last N, at most 1000, the newest last."""
+    """It returns the last N events, at most 1000, the newest last."""
     async with serving() as rig, rig.on_tcp() as tcp:
         answer = await tcp.get("/v1/logs", params={"lines": 2})
         assert answer.content_type == "application/x-ndjson"
@@ -91,8 +91,8 @@ async def test_logs_are_json_lines() -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"hostname": "https://GHCR.io/v2/"}', b'{"hostname": " ghcr.io "}'])
-async def test_renew_takes_names_as_people_type_them(body: bytes) -> None:
-    """A host name is brought to its canonical form before it is looked up."""
+async def test_renew_accepts_host_names_as_people_type_them(body: bytes) -> None:
+    """A host name is converted to its canonical form before the lookup."""
     async with serving() as rig, rig.on_socket() as unix:
         rig.log_in()
         answer = await unix.post("/v1/renew", data=body)
@@ -102,7 +102,7 @@ async def test_renew_takes_names_as_people_type_them(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"hostname": null}'])
 async def test_renew_without_a_name_means_all(body: bytes) -> None:
-    """No body, no hostname, or null."""
+    """This holds without a body, without a hostname, and for null."""
     async with serving() as rig, rig.on_socket() as unix:
         rig.log_in()
         assert (await unix.post("/v1/renew", data=body)).status == 202
@@ -111,7 +111,7 @@ async def test_renew_without_a_name_means_all(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b'{"hostname": "ghcr.io"}'])
 async def test_renew_waits_for_the_secrets_of_an_agent_that_has_just_started(body: bytes) -> None:
-    """Until then nobody knows of the registry, and that is no answer."""
+    """Before that, the agent knows no registry, and 404 would be wrong."""
     async with serving() as rig, rig.on_socket() as unix:
         asked = asyncio.create_task(unix.post("/v1/renew", data=body))
         rig.log_in("quay.io") if body else rig.board.set_tools(Tools(Tool("/usr/bin/docker", "28.2.2")))
@@ -121,13 +121,13 @@ async def test_renew_waits_for_the_secrets_of_an_agent_that_has_just_started(bod
         assert (await asked).status == 202
 
 
-async def test_renew_waits_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a source of secrets does not answer, that is said."""
+async def test_renew_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a secret source does not answer, the error shows that."""
     monkeypatch.setattr("agent.web.routes._FIRST_SECRETS_S", 0.01)
     async with serving() as rig, rig.on_socket() as unix:
         answer = await unix.post("/v1/renew", data=b'{"hostname": "quay.io"}')
         assert answer.status == 404
-        assert "not every source of secrets has answered yet" in (await answer.json())["error"]["message"]
+        assert "not every secret source has answered yet" in (await answer.json())["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -143,8 +143,8 @@ async def test_renew_waits_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None
         (b'{"hostname": "' + b"a" * 17000 + b'"}', 413, "too_large"),
     ],
 )
-async def test_renew_refuses_what_it_cannot_use(body: bytes, status: int, code: str) -> None:
-    """Nothing is renewed, and the answer says why."""
+async def test_renew_refuses_an_invalid_body(body: bytes, status: int, code: str) -> None:
+    """Nothing is renewed, and the answer gives the reason."""
     async with serving() as rig, rig.on_socket() as unix:
         rig.board.set_phase(Phase.RUNNING)
         answer = await unix.post("/v1/renew", data=body)
@@ -153,8 +153,8 @@ async def test_renew_refuses_what_it_cannot_use(body: bytes, status: int, code: 
 
 
 @pytest.mark.parametrize(("phase", "status"), [(Phase.STARTING, 503), (Phase.RUNNING, 200), (Phase.STOPPING, 503)])
-async def test_ready_is_running_whatever_came_of_the_attempts(phase: Phase, status: int) -> None:
-    """/readyz goes by the phase alone, /livez by the process."""
+async def test_ready_depends_on_the_phase_alone(phase: Phase, status: int) -> None:
+    """The outcome of the attempts does not matter. /livez is 200 as long as the process runs."""
     async with serving() as rig, rig.on_tcp() as tcp:
         rig.board.report("ghcr.io", [LoginRejected("ghcr.io", "no")])
         rig.board.set_phase(phase)
@@ -162,8 +162,8 @@ async def test_ready_is_running_whatever_came_of_the_attempts(phase: Phase, stat
         assert (await tcp.get("/livez")).status == 200
 
 
-async def test_errors_are_json_and_tell_nothing_of_the_inside() -> None:
-    """404, 405 with Allow, and 500 without details."""
+async def test_errors_are_json_without_internal_details() -> None:
+    """This covers 404, 405 with `Allow`, and 500."""
     async with serving(broken=True) as rig, rig.on_tcp() as tcp:
         missing, wrong, broken = [await tcp.get(path) for path in ("/no/such", "/v1/renew", "/metrics")]
         assert (missing.status, (await missing.json())["error"]["code"]) == (404, "not_found")
@@ -174,7 +174,7 @@ async def test_errors_are_json_and_tell_nothing_of_the_inside() -> None:
 
 
 async def test_head_answers_where_get_does() -> None:
-    """The same headers, no body, and no stream."""
+    """The headers are the same, and there is no body and no stream."""
     async with serving() as rig, rig.on_tcp() as tcp, asyncio.timeout(PATIENCE_S):
         for path in ("/v1/status", "/v1/events", "/v1/logs", "/livez", "/metrics", "/openapi.json"):
             answer = await tcp.head(path)
@@ -183,7 +183,7 @@ async def test_head_answers_where_get_does() -> None:
 
 
 async def test_metrics_are_text() -> None:
-    """GET /metrics is Prometheus' text format."""
+    """GET /metrics returns Prometheus' text format."""
     async with serving() as rig, rig.on_tcp() as tcp:
         rig.log_in()
         answer = await tcp.get("/metrics")

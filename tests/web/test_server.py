@@ -1,4 +1,4 @@
-"""Where the status is served."""
+"""The sockets that serve the status: opening, retrying, rebinding and closing them."""
 
 import asyncio
 import contextlib
@@ -20,8 +20,8 @@ def codes(rig: Serving) -> list[tuple[str, str]]:
     return [warning.key for warning in rig.board.snapshot.warnings]
 
 
-async def test_the_socket_is_for_its_group() -> None:
-    """Mode 0660, and gone after the end."""
+async def test_the_socket_is_accessible_to_its_group() -> None:
+    """Its mode is 0660, and the file is removed at the end."""
     async with serving() as rig:
         assert stat.S_IMODE(rig.socket.stat().st_mode) == 0o660
         assert [fields["address"] for _, event, fields in rig.log.events if event == "status.listening"] == [
@@ -32,15 +32,15 @@ async def test_the_socket_is_for_its_group() -> None:
     assert not path.exists()
 
 
-def test_who_sees_the_socket_file_gets_through(tmp_path: Path) -> None:
-    """From its first moment: a script may wait for the file, and another agent must not take it for a dead one's."""
+def test_the_socket_accepts_connections_as_soon_as_its_file_exists(tmp_path: Path) -> None:
+    """A script may wait for the file, and another agent must not take it for a stale one."""
     with closing(bind_unix(tmp_path / "agent.sock")), closing(socket.socket(socket.AF_UNIX)) as client:
         client.connect(str(tmp_path / "agent.sock"))
 
 
 @pytest.mark.parametrize("path", ["/livez", "/v1/status"])
-async def test_who_says_no_more_still_gets_an_answer(path: str) -> None:
-    """As with `socat` and `nc -N`, which end their side behind the request; and then the connection is closed."""
+async def test_a_half_closed_connection_still_gets_its_answer(path: str) -> None:
+    """`socat` and `nc -N` close their sending side after the request. The server then closes the connection."""
     async with serving() as rig:
         reader, writer = await asyncio.open_unix_connection(rig.socket)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -52,21 +52,21 @@ async def test_who_says_no_more_still_gets_an_answer(path: str) -> None:
 
 
 @pytest.mark.parametrize("turns", range(5))
-async def test_who_comes_as_the_server_ends_is_not_left_waiting(turns: int) -> None:
-    """However far its connection has got."""
+async def test_a_client_that_connects_during_shutdown_does_not_hang(turns: int) -> None:
+    """This holds for every stage of its connection."""
     async with serving() as rig:
         with closing(socket.socket(socket.AF_UNIX)) as client:
             client.connect(str(rig.socket))
             for _ in range(turns):
                 await asyncio.sleep(0)
             await rig.server.close()
-            client.setblocking(False)  # what is still open would now be waited for
+            client.setblocking(False)  # a connection that is still open would block here
             with contextlib.suppress(ConnectionResetError):
                 assert client.recv(1) == b""
 
 
 async def test_a_dead_agents_socket_is_replaced() -> None:
-    """What a kill -9 left behind is in nobody's way."""
+    """A socket file that is left after `kill -9` does not prevent a start."""
     with tempfile.TemporaryDirectory(prefix="ra-") as directory:
         dead = socket.socket(socket.AF_UNIX)
         dead.bind(f"{directory}/agent.sock")
@@ -75,8 +75,8 @@ async def test_a_dead_agents_socket_is_replaced() -> None:
             assert (await unix.get("/livez")).status == 200
 
 
-async def test_a_living_agents_socket_is_left_alone() -> None:
-    """A second agent says so, serves TCP, and takes the socket over once the first has gone."""
+async def test_a_running_agents_socket_is_not_replaced() -> None:
+    """A second agent reports it, serves TCP, and takes over the socket when the first has ended."""
     async with serving() as first, serving(directory=first.directory) as second:
         assert codes(second) == [("status_listen_failed", str(first.socket))]
         async with first.on_socket() as unix, second.on_tcp() as tcp:
@@ -90,8 +90,8 @@ async def test_a_living_agents_socket_is_left_alone() -> None:
         retries.cancel()
 
 
-async def test_what_is_not_a_socket_is_not_deleted(tmp_path: Path) -> None:
-    """Something else in the way stays; TCP goes on."""
+async def test_a_file_that_is_not_a_socket_is_not_deleted(tmp_path: Path) -> None:
+    """The file stays, and TCP works."""
     (tmp_path / "agent.sock").write_text("mine")
     async with serving(directory=tmp_path) as rig, rig.on_tcp() as tcp:
         assert (await tcp.get("/livez")).status == 200
@@ -99,8 +99,8 @@ async def test_what_is_not_a_socket_is_not_deleted(tmp_path: Path) -> None:
     assert (tmp_path / "agent.sock").read_text() == "mine"
 
 
-async def test_a_taken_port_is_reported_once_and_tried_again() -> None:
-    """The socket goes on meanwhile; the warning goes when the port is free."""
+async def test_a_taken_port_is_reported_once_and_retried() -> None:
+    """The socket works meanwhile, and the warning is cleared when the port is free."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         async with serving(StatusSettings(listen=f"127.0.0.1:{port}")) as rig, rig.on_socket() as unix:
@@ -117,15 +117,15 @@ async def test_a_taken_port_is_reported_once_and_tried_again() -> None:
 
 
 @pytest.mark.parametrize("listen", ["no-such-host.invalid:0", "a..b:0", "192.0.2.1:0"])
-async def test_an_address_that_is_not_here_is_reported(listen: str) -> None:
-    """A name that does not resolve or cannot be one, an address of another machine: the socket goes on."""
+async def test_an_unusable_address_is_reported(listen: str) -> None:
+    """A name that does not resolve, an invalid name, or another machine's address. The socket still works."""
     async with serving(StatusSettings(listen=listen)) as rig, rig.on_socket() as unix:
         assert codes(rig) == [("status_listen_failed", "status.listen")]
         assert (await unix.get("/livez")).status == 200
 
 
 async def test_an_inherited_socket_is_used() -> None:
-    """Systemd's socket serves, and its file is systemd's to remove."""
+    """The server uses systemd's socket, and does not remove its file."""
     with tempfile.TemporaryDirectory(prefix="ra-") as directory:
         given = socket.socket(socket.AF_UNIX)
         given.bind(f"{directory}/agent.sock")
@@ -138,8 +138,8 @@ async def test_an_inherited_socket_is_used() -> None:
         assert rig.socket.exists()
 
 
-async def test_a_removed_socket_file_comes_back() -> None:
-    """Somebody cleaned the runtime directory: within half a minute the commands find the agent again."""
+async def test_a_deleted_socket_file_is_created_again() -> None:
+    """If somebody cleans the runtime directory, the commands find the agent again within half a minute."""
     async with serving() as rig:
         rig.socket.unlink()
         retries = asyncio.create_task(rig.server.run())
@@ -151,7 +151,7 @@ async def test_a_removed_socket_file_comes_back() -> None:
 
 
 async def test_rebind_follows_the_settings() -> None:
-    """Off, and on again elsewhere, while the socket stays; localhost means each address that it has here."""
+    """TCP can be turned off, and on again at another address. `localhost` means each of its addresses here."""
     async with serving() as rig, rig.on_socket() as unix:
         rig.status = StatusSettings(listen="")
         await rig.server.rebind()
@@ -172,8 +172,8 @@ async def test_ipv6_is_written_in_brackets() -> None:
         assert rig.server.tcp_addresses == [("::1", rig.port)]
 
 
-async def test_the_end_does_not_wait_for_open_requests() -> None:
-    """A held answer and a stream are cut after a moment's grace."""
+async def test_shutdown_does_not_wait_for_open_requests() -> None:
+    """A long poll and a stream are cut after a short grace period."""
     async with serving() as rig, rig.on_tcp() as tcp:
         held = asyncio.create_task(tcp.get("/v1/status?since=0&wait=60"))
         stream = await tcp.get("/v1/events")
@@ -184,8 +184,8 @@ async def test_the_end_does_not_wait_for_open_requests() -> None:
         assert held.exception() is not None
 
 
-async def test_a_token_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    """TCP then refuses everybody, and the status on the socket says why, until the file is there."""
+async def test_an_unreadable_token_file_is_reported(tmp_path: Path) -> None:
+    """Until the file can be read, TCP refuses every request, and the status on the socket shows why."""
     token = tmp_path / "token"
     async with serving(StatusSettings(listen="127.0.0.1:0", token_file=token)) as rig:
         assert codes(rig) == [("settings_invalid", "status.token_file")]

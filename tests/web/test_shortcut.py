@@ -1,4 +1,4 @@
-"""The plain status request goes past the framework, and nothing else does."""
+"""Only the plain status request takes the fast path around the framework."""
 
 import asyncio
 import re
@@ -14,7 +14,7 @@ LISTEN = "127.0.0.1:0"
 
 
 class Passed:
-    """How many requests went the framework's way."""
+    """Counts the requests that took the normal path, through the framework."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.number = 0
@@ -38,12 +38,12 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> Passed:
 
 
 async def answered(rig: Serving, request: bytes) -> bytes:
-    """What comes, with the second of its `Date` left out."""
+    """Return the answer without the time in its `Date` header."""
     return re.sub(rb"Date: [^\r]+", b"Date:", await raw(rig, request))
 
 
-async def test_both_ways_answer_the_same_bytes(passed: Passed) -> None:
-    """Status line, headers in their order, and the document."""
+async def test_both_paths_answer_the_same_bytes(passed: Passed) -> None:
+    """This includes the status line, the order of the headers, and the document."""
     async with serving() as rig:
         rig.log_in("bücher.example")
         plain = await answered(rig, PLAIN)
@@ -70,18 +70,18 @@ async def test_both_ways_answer_the_same_bytes(passed: Passed) -> None:
     ],
     ids=lambda value: value.decode() if len(value) == 3 else "",
 )
-async def test_what_is_not_plain_goes_the_other_way(passed: Passed, request_: bytes, first: bytes) -> None:
-    """Also right behind a plain one on the same name, which was found to be ours."""
+async def test_other_requests_take_the_normal_path(passed: Passed, request_: bytes, first: bytes) -> None:
+    """Also directly after a plain request with the same host name, which the guard remembers as allowed."""
     async with serving() as rig:
         assert (await raw(rig, PLAIN)).startswith(b"HTTP/1.1 200")
         answer = await raw(rig, request_)
         assert answer.split()[1] == first, answer
-        assert passed.number == (0 if first == b"400" else 1)  # two hosts never come so far
+        assert passed.number == (0 if first == b"400" else 1)  # a request with two Host headers is rejected before
 
 
 @pytest.mark.parametrize("status", ["token", "origins"])
-async def test_what_the_guard_has_to_look_at_goes_the_other_way(passed: Passed, status: str) -> None:
-    """With a token or origins configured while the connection is open: the next request is not plain."""
+async def test_requests_that_the_guard_must_check_take_the_normal_path(passed: Passed, status: str) -> None:
+    """If a token or origins are configured while a connection is open, its next request is not plain."""
     async with serving() as rig:
         reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
         writer.write(PLAIN)
@@ -97,8 +97,8 @@ async def test_what_the_guard_has_to_look_at_goes_the_other_way(passed: Passed, 
         writer.close()
 
 
-async def test_a_name_that_is_ours_no_longer_is_refused_at_once() -> None:
-    """What was found about a `Host` holds for the settings that it was found by."""
+async def test_a_host_name_removed_from_the_settings_is_refused_at_once() -> None:
+    """The guard's memory of an allowed `Host` is valid only for the settings that allowed it."""
     async with serving(StatusSettings(listen=LISTEN, allow_hosts=("my.box",))) as rig:
         named = PLAIN.replace(b"localhost", b"my.box")
         assert (await raw(rig, named)).split()[1] == b"200"

@@ -8,8 +8,8 @@ from agent.model.sensitive import Sensitive
 from agent.web.token import Bearer, TokenFile
 
 
-async def test_a_file_that_hangs_costs_one_thread() -> None:
-    """However many ask meanwhile, one reading is under way, and each is refused in time."""
+async def test_a_file_system_that_hangs_blocks_only_one_thread() -> None:
+    """However many requests wait, only one read is in progress, and each request is refused in time."""
     release, readings = threading.Event(), []
 
     def read(path: Path) -> Sensitive:

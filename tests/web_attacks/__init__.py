@@ -1,1 +1,1 @@
-"""Attacks on the status endpoint of a real agent: by web pages, by crowds, by other users."""
+"""Attacks on the status endpoint of a real agent: by web pages, by many connections, and by other users."""

@@ -1,4 +1,4 @@
-"""A browser, and the site of an attacker that it is lured to."""
+"""A browser, and the attacker's site that it opens."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ _FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # What newer browsers ask the person before a page may reach this machine: the agent must not need it.
+    # Newer browsers ask the person before a page may reach this machine. The agent must be safe without this.
     "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests",
 )
 
@@ -35,7 +35,7 @@ Loot = dict[str, str]
 
 
 class Site:
-    """Serves the page, and takes what it brings home. `sandboxed`: the page's origin is null."""
+    """Serves the attacker's page, and receives what it learned. With `sandboxed`, the page's origin is `null`."""
 
     def __init__(self, here: Here, *, sandboxed: bool = False) -> None:
         self._here: Final = here
@@ -63,7 +63,7 @@ class Site:
 
 
 class Browser:
-    """Chromium with a profile of its own. Each page is a new tab, closed after its visit."""
+    """Chromium with its own profile. Each page opens in a new tab, which is closed afterwards."""
 
     def __init__(self, profile: Path) -> None:
         self._output: Final = profile / "output"
@@ -95,9 +95,9 @@ class Browser:
             self._ask("GET", f"close/{tab['id']}")
 
     def lure(self, site: Site, plan: Mapping[str, object], *, home: Site | None = None) -> Loot:
-        """Open the page of `site` by the attacker's name; what it reports, to the site itself or to `home`.
+        """Open the page of `site` by the attacker's name, and return what it reports to the site, or to `home`.
 
-        A page that was visited before comes out of the browser's cache.
+        A page that was opened before comes from the browser's cache.
         """
         home = home or site
         home.loot = {}

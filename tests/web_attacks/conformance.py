@@ -1,4 +1,4 @@
-"""The agent by its own description: whatever it allows to be asked is answered as it says."""
+"""Runs schemathesis: the agent must answer every request that its OpenAPI document allows as documented."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ _PROGRAM: Final = Path(sys.executable).with_name("schemathesis")
 PHASES: Final = ("examples", "coverage", "fuzzing")
 ALL_PHASES: Final = (*PHASES, "stateful")
 _LONGEST_WAIT_S: Final = 65
-"""More than the agent holds an answer."""
+"""Longer than the agent delays an answer."""
 _EXCEPTIONS: Final = """
 # An event stream has no end.
 [[operations]]
@@ -32,7 +32,7 @@ checks.positive_data_acceptance.enabled = false
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How many requests there were, and what schemathesis says where it found a fault."""
+    """The number of requests, and schemathesis' output if it found an error."""
 
     cases: int
     faults: str
@@ -41,7 +41,7 @@ class Asked:
 def ask(
     target: Target, token: str | None, home: Path, *, examples: int, seed: int, phases: Sequence[str] = PHASES
 ) -> Asked:
-    """All its checks, with `examples` random requests for each operation, and those that it derives."""
+    """Run all its checks, with `examples` random requests per operation and those that it derives itself."""
     address = f"http://{HOST}:{target.port}"
     description = home / "openapi.json"
     request = urllib.request.Request(f"{address}/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"})  # noqa: S310 - the agent's
@@ -70,7 +70,7 @@ def _run(home: Path, options: list[str]) -> Asked:
         timeout=3600,
         check=False,
     )
-    said = json.loads(report.read_text())
-    assert said["complete"], done.stdout + done.stderr
-    assert said["operations"]["tested"] == said["operations"]["selected"], done.stdout
-    return Asked(said["test_cases"]["generated"], done.stdout if done.returncode else "")
+    result = json.loads(report.read_text())
+    assert result["complete"], done.stdout + done.stderr
+    assert result["operations"]["tested"] == result["operations"]["selected"], done.stdout
+    return Asked(result["test_cases"]["generated"], done.stdout if done.returncode else "")

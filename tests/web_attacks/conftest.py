@@ -14,7 +14,7 @@ from tests.web_attacks.target import Target
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """Its name is short, as a socket's path must be."""
+    """Create a directory with a short name, because a socket's path must be short."""
     need_docker()
     with tempfile.TemporaryDirectory(prefix="ra-") as directory:
         yield Path(directory)
@@ -22,7 +22,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def crowded() -> Iterator[Target]:
-    """One agent for all crowds, with few descriptors; the attackers may open more, and know the token."""
+    """Start one agent for all tests, with few descriptors. The attackers may open more, and know the token."""
     with crowded_target(crowds.FEW_DESCRIPTORS) as target:
         yield target
 

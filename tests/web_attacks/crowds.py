@@ -1,4 +1,4 @@
-"""Crowds at the status endpoint that want no answer, and what they cost everybody else."""
+"""Attacks on the status endpoint with many connections, and what they cost other clients."""
 
 import contextlib
 import resource
@@ -38,7 +38,7 @@ class Crowd:
         self._held.close()
 
     def enter(self, *, unix: bool = False) -> socket.socket:
-        """One more connection; whoever is sent away while it connects has had its turn."""
+        """Open one more connection. The agent may already have dropped it."""
         connection = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
         self._held.enter_context(connection)
         if not unix:  # where a full queue makes only whoever has no timeout wait
@@ -48,7 +48,7 @@ class Crowd:
         return connection
 
     def shouting(self, number: int, request: bytes, *, unix: bool = False) -> list[socket.socket]:
-        """Each of `number` connections sends the same at once, and reads nothing."""
+        """Open `number` connections that send the same request at once and read nothing."""
         connections = []
         for _ in range(number):
             connections.append(self.enter(unix=unix))
@@ -57,7 +57,7 @@ class Crowd:
 
 
 def give(connection: socket.socket, data: bytes) -> int:
-    """As much of `data` as is taken without waiting; 0 from whom the agent has sent away."""
+    """Send as much of `data` as possible without waiting; 0 bytes if the agent has dropped the connection."""
     try:
         return connection.send(data)
     except OSError:
@@ -72,17 +72,17 @@ Attack = Callable[[Crowd, int], None]
 
 
 def idle(crowd: Crowd, number: int) -> None:
-    """Connections on TCP that say nothing."""
+    """Connections on TCP that send nothing."""
     crowd.shouting(number, b"")
 
 
 def idle_on_the_socket(crowd: Crowd, number: int) -> None:
-    """Connections on the Unix socket that say nothing."""
+    """Connections on the Unix socket that send nothing."""
     crowd.shouting(number, b"", unix=True)
 
 
 def dribbled_headers(crowd: Crowd, number: int) -> None:
-    """Headers that come a byte at a time, and never end."""
+    """Headers that arrive a byte at a time, and never end."""
     connections = crowd.shouting(number, b"GET /v1/status HTTP/1.1\r\nX-Slow: ")
     for _ in range(20):
         for connection in connections:
@@ -90,13 +90,13 @@ def dribbled_headers(crowd: Crowd, number: int) -> None:
 
 
 def unfinished_header_bombs(crowd: Crowd, number: int) -> None:
-    """As many headers, as long, as are taken, and never the empty line."""
+    """As many and as long headers as the agent accepts, but never the empty line."""
     bomb = request("/v1/status", headers=_headers(120)).removesuffix(b"\r\n")
     _push(crowd.shouting(number, b""), bomb, rounds=20)
 
 
 def logs_that_nobody_reads(crowd: Crowd, number: int) -> None:
-    """Requests without end for the longest answer, of which not a byte is read."""
+    """Endless requests for the longest answer, of which no byte is read."""
     _push(crowd.shouting(number, b""), request("/v1/logs") * 2000, rounds=20)
 
 
@@ -117,19 +117,19 @@ def held_answers(crowd: Crowd, number: int) -> None:
 
 
 def requests_behind_a_held_answer(crowd: Crowd, number: int) -> None:
-    """Long polls, and as many requests with as long headers as are taken behind each."""
+    """Long polls, each followed by as many requests with long headers as the agent accepts."""
     revision = crowd.target.agent.status()["revision"]
     connections = crowd.shouting(number, request(f"/v1/status?since={revision}&wait=60"))
     _push(connections, request("/livez", headers=_headers(60)), rounds=20)
 
 
 def bodies_that_never_come(crowd: Crowd, number: int) -> None:
-    """Renewals, with the right token, whose body is promised and withheld."""
+    """Renewals with the right token, whose announced body never arrives."""
     crowd.shouting(number, request("/v1/renew", "POST", "Content-Length: 16000\r\n"))
 
 
 def comers_and_goers(crowd: Crowd, number: int) -> None:
-    """Connections that are reset as soon as they have asked."""
+    """Connections that are reset directly after the request."""
     for connection in crowd.shouting(number, request("/metrics")):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.close()
@@ -151,7 +151,7 @@ CROWDS: Final = (
 
 
 def bombs(size: int) -> dict[str, Iterator[bytes]]:
-    """Single requests of about `size` bytes, in pieces, by name; each wants more than anybody may have."""
+    """Return requests of about `size` bytes by name, in pieces. Each is far larger than the agent allows."""
     chunked = "Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n"
     length = f"Content-Length: {size}\r\n"
     chunk = b"%x\r\n%b\r\n" % (len(_CHUNK), _CHUNK)
@@ -176,14 +176,14 @@ def bombs(size: int) -> dict[str, Iterator[bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """How many bytes were taken, and the first line of the answer, if it could be read."""
+    """How many bytes the agent accepted, and the first line of its answer, if there was one."""
 
     taken: int
     answer: str
 
 
 def drop(target: Target, bomb: Iterator[bytes]) -> Dropped:
-    """Send until the agent has had enough."""
+    """Send until the agent closes the connection."""
     taken = 0
     answer = b""
     with socket.create_connection((HOST, target.port), timeout=PATIENCE_S) as connection:
@@ -198,7 +198,7 @@ def drop(target: Target, bomb: Iterator[bytes]) -> Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Endured:
-    """Memory in MB before, at the worst moment that was looked at, and after."""
+    """Memory in MB before, at the highest measured moment, and after."""
 
     heard: Heard
     before_mb: float
@@ -207,7 +207,7 @@ class Endured:
     descriptors: int
 
     def check(self) -> None:
-        """Everybody else was served, and the agent did not grow."""
+        """Check that all other clients were served, and that the agent's memory did not grow."""
         assert self.heard.silences == [], str(self.heard.silences)
         assert self.heard.longest_ms < LONGEST_MS, str(self)
         assert self.held_mb - self.before_mb < GROWTH_MB, str(self)
@@ -218,7 +218,7 @@ class Endured:
 
 
 def endure(target: Target, attack: Attack, number: int, hold_s: float) -> Endured:
-    """The crowd comes, stays for `hold_s`, in which a renewal is asked for, and goes; then nothing is left of it."""
+    """Run the attack for `hold_s`, request a renewal meanwhile, end it, and wait until no connection is left."""
     quiet = target.descriptors()
     crowd = Crowd(target)
     before = held = target.memory_mb()
@@ -245,12 +245,12 @@ def endure(target: Target, attack: Attack, number: int, hold_s: float) -> Endure
 
 
 def limit(descriptors: int) -> tuple[str, str]:
-    """What is put in front of the agent's command, so that it may open no more than these."""
+    """Return the prefix of the agent's command that limits its file descriptors."""
     return ("prlimit", f"--nofile={descriptors}:{descriptors}")
 
 
 def may_open_many() -> None:
-    """The attackers' own limit: as high as this process may raise it."""
+    """Raise this process's own limit of file descriptors, for the attackers, as far as possible."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -262,12 +262,12 @@ def _pieces(head: bytes, piece: bytes, size: int) -> Iterator[bytes]:
 
 
 def _headers(number: int) -> str:
-    """Each nearly as long as one may be."""
+    """Return headers that are each nearly as long as allowed."""
     return "".join(f"X-{index}: {'x' * 8000}\r\n" for index in range(number))
 
 
 def _push(connections: list[socket.socket], data: bytes, rounds: int) -> None:
-    """Each sends `data` again and again, as much of it as is taken."""
+    """Send `data` again and again on each connection, as much as the agent accepts."""
     sent = [0] * len(connections)
     for _ in range(rounds):
         for index, connection in enumerate(connections):

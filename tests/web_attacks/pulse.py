@@ -1,7 +1,7 @@
-"""A program that asks on TCP and on the socket all the time. Prints how long each answer took at SIGTERM.
+"""A program that sends requests over TCP and the socket all the time. At SIGTERM it prints how long each answer took.
 
-Arguments: the port, the socket, the agent's process. It is a process of its own, so that what the attackers cost is
-not counted as the agent's. Nor is the time for which a busy machine gives the agent no processor.
+Arguments: the port, the socket, and the agent's process id. It is a separate process, so that the attackers' cost does
+not count as the agent's. The time for which a busy machine gives the agent no processor does not count, either.
 """
 
 import json
@@ -25,7 +25,7 @@ _ASK: Final = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Milliseconds of each answer in order of length, and what went wrong."""
+    """The milliseconds of each answer, sorted, and what went wrong."""
 
     took_ms: list[float]
     silences: list[str]
@@ -60,8 +60,8 @@ class Pulse:
 
     def stop(self) -> Heard:
         self._process.terminate()
-        said = json.loads(self._process.communicate(timeout=2 * PATIENCE_S)[0])
-        return Heard(sorted(said["took_ms"]), said["silences"])
+        result = json.loads(self._process.communicate(timeout=2 * PATIENCE_S)[0])
+        return Heard(sorted(result["took_ms"]), result["silences"])
 
 
 def main(port: int, path: str, pid: int) -> None:
@@ -90,7 +90,7 @@ def main(port: int, path: str, pid: int) -> None:
 
 
 def _ask_twice(family: socket.AddressFamily, address: tuple[str, int] | str) -> None:
-    """A client that gets no processor to send its request in time gives way to newcomers; then it asks again."""
+    """Ask, and once more if dropped: a client that is too slow to send its request gives way to newer ones."""
     try:
         _ask(family, address)
     except ConnectionError:
@@ -98,7 +98,7 @@ def _ask_twice(family: socket.AddressFamily, address: tuple[str, int] | str) -> 
 
 
 def _ask(family: socket.AddressFamily, address: tuple[str, int] | str) -> None:
-    """One new connection, one question, one answer."""
+    """Open a connection, send one request, and read one answer."""
     with socket.socket(family) as connection:
         connection.settimeout(PATIENCE_S)
         connection.connect(address)

@@ -1,4 +1,4 @@
-"""The agent under attack, as it is installed: its endpoints, what it costs, and one registry that must stay served."""
+"""The agent under attack: its endpoints, its memory and descriptors, and one registry that must stay logged in."""
 
 import json
 import os
@@ -16,9 +16,11 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class Target:
-    """An agent that serves TCP on a free port. `before` is put in front of its command, such as a limit.
+    """An agent that serves TCP on a free port.
 
-    `token`: whether status.token_file is set.
+    Args:
+        token: whether to set `status.token_file`.
+        before: the start of the agent's command line, such as `prlimit` with a limit.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class Target:
         self.hostname: Final = self.world.good.hostname
         self.agent: Final = self.world.start({"status": status})
         self.agent.wait_logged_in(self.hostname)
-        if self.agent._watcher is not None:  # it gives an answer one second; under attack the pulse asks instead
+        if self.agent._watcher is not None:  # it allows one second per answer; under attack, the pulse measures instead
             self.agent._watcher.stop()
         self.port: Final[int] = until("a TCP port", self._tcp_port)
 
@@ -47,14 +49,14 @@ class Target:
         return self.world.pid
 
     def attempts(self) -> int:
-        """How often the registry was tried: grows with each renewal, whoever caused it."""
+        """Return how often the registry was tried. Every renewal increases it, whatever its cause."""
         row = self.agent.registry(self.hostname)
         assert row is not None
         attempts: int = row["attempts"]
         return attempts
 
     def memory_mb(self) -> float:
-        """What the agent's process holds in memory."""
+        """Return the memory of the agent's process in MB."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE / 1e6
 
     def descriptors(self) -> int:
@@ -67,7 +69,7 @@ class Target:
         self.close()
 
     def close(self) -> None:
-        """Fails unless the agent ends well."""
+        """End the agent, and fail unless it exits cleanly."""
         try:
             self.world.close()
         finally:

@@ -1,4 +1,4 @@
-"""The agent's own description of its requests, held against a running agent by schemathesis."""
+"""Checks a running agent against its own OpenAPI document with schemathesis."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ REFUSED = (pytest.param(True, None, id="none given"), pytest.param(True, "guess"
 
 @pytest.mark.parametrize(("configured", "given"), [OPEN, ADMITTED])
 def test_each_answer_is_as_described(home: Path, configured: bool, given: str | None) -> None:
-    """No 5xx; statuses, types, headers and bodies are the documented ones; nonsense is refused, sense accepted."""
+    """There is no 5xx. Statuses, types, headers and bodies match the document, and invalid requests are refused."""
     with Target(home / "agent", token=configured) as target:
         asked = ask(target, given, home, examples=2, seed=1)
     assert asked.cases > 100

@@ -1,4 +1,4 @@
-"""Who has to go when all places are taken, and who because it takes nothing."""
+"""Which connection is dropped when all places are taken, and which because its client never reads."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ def _few_places(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def connections() -> AsyncIterator[list[asyncio.StreamWriter]]:
-    """Closed at the end."""
+    """Collect connections, and close them at the end."""
     opened: list[asyncio.StreamWriter] = []
     yield opened
     for writer in opened:
@@ -36,15 +36,15 @@ async def connections() -> AsyncIterator[list[asyncio.StreamWriter]]:
             await writer.wait_closed()
 
 
-async def enter(rig: Serving, connections: list[asyncio.StreamWriter], says: bytes) -> asyncio.StreamReader:
+async def enter(rig: Serving, connections: list[asyncio.StreamWriter], data: bytes) -> asyncio.StreamReader:
     reader, writer = await asyncio.open_unix_connection(str(rig.socket))
     connections.append(writer)
-    writer.write(says)
+    writer.write(data)
     return reader
 
 
-async def hears(reader: asyncio.StreamReader, what: bytes) -> bool:
-    """Whether `what` comes, before the end of the connection."""
+async def receives(reader: asyncio.StreamReader, what: bytes) -> bool:
+    """Return whether `what` arrives before the end of the connection."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             await reader.readuntil(what)
@@ -53,59 +53,61 @@ async def hears(reader: asyncio.StreamReader, what: bytes) -> bool:
     return True
 
 
-async def test_the_silent_give_way_to_newcomers(connections: list[asyncio.StreamWriter]) -> None:
-    """A stream keeps its place in a crowd that says nothing; of the crowd those stay who came last."""
+async def test_idle_connections_give_way_to_new_ones(connections: list[asyncio.StreamWriter]) -> None:
+    """An event stream keeps its place among many idle connections. Of the idle ones, the newest stay."""
     async with serving() as rig:
         stream = await enter(rig, connections, STREAM)
-        assert await hears(stream, b"event: status")
+        assert await receives(stream, b"event: status")
         silent = [await enter(rig, connections, b"") for _ in range(5 * PLACES)]
-        assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
-        assert not await hears(silent[0], b"x")
+        assert await receives(await enter(rig, connections, ASK), b'{"live": true}')
+        assert not await receives(silent[0], b"x")
         connections[-2].write(ASK)
-        assert await hears(silent[-1], b'{"live": true}')
+        assert await receives(silent[-1], b'{"live": true}')
         rig.log_in("quay.io")
-        assert await hears(stream, b"quay.io")
+        assert await receives(stream, b"quay.io")
 
 
 @pytest.mark.parametrize("asked", [STREAM, HELD], ids=["streams", "held answers"])
-async def test_those_who_wait_leave_room(connections: list[asyncio.StreamWriter], asked: bytes) -> None:
-    """Of those who wait the oldest go; whoever asks now is answered."""
+async def test_waiting_requests_leave_room_for_new_ones(connections: list[asyncio.StreamWriter], asked: bytes) -> None:
+    """Of the requests that wait, the oldest are dropped, and a new request is answered."""
     async with serving() as rig:
         waiting = [await enter(rig, connections, asked) for _ in range(5 * PLACES)]
-        assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
+        assert await receives(await enter(rig, connections, ASK), b'{"live": true}')
         rig.log_in("quay.io")
-        assert await hears(waiting[-1], b"quay.io")
-        assert not await hears(waiting[0], b"quay.io")
+        assert await receives(waiting[-1], b"quay.io")
+        assert not await receives(waiting[0], b"quay.io")
 
 
 async def test_streams_have_places_of_their_own(connections: list[asyncio.StreamWriter]) -> None:
-    """As many as there are of them, beside as many others, who push none of them out, and whom they push out not."""
+    """All streams and all other connections fit at the same time, and neither kind replaces the other."""
     async with serving() as rig:
         held = [await enter(rig, connections, HELD) for _ in range(PLACES // 2)]
         streams = []
         for _ in range(STREAMS):
             streams.append(await enter(rig, connections, STREAM))
-            assert await hears(streams[-1], b"event: status")
+            assert await receives(streams[-1], b"event: status")
         silent = [await enter(rig, connections, b"") for _ in range(5 * PLACES)]
-        assert await hears(await enter(rig, connections, ASK), b'{"live": true}')
-        assert not await hears(silent[0], b"x")
+        assert await receives(await enter(rig, connections, ASK), b'{"live": true}')
+        assert not await receives(silent[0], b"x")
         rig.log_in("quay.io")
-        assert [await hears(each, b"quay.io") for each in (*held, *streams)] == [True] * (len(held) + STREAMS)
+        assert [await receives(each, b"quay.io") for each in (*held, *streams)] == [True] * (len(held) + STREAMS)
 
 
 @pytest.mark.parametrize("before", [0, 40], ids=["alone", "behind more than aiohttp queues"])
-async def test_a_stream_brings_nothing_with_it(connections: list[asyncio.StreamWriter], before: int) -> None:
-    """Who sends more behind the request than is taken from others who are being answered is no reader of streams."""
+async def test_a_stream_request_with_much_data_behind_it_is_dropped(
+    connections: list[asyncio.StreamWriter], before: int
+) -> None:
+    """The limit is what any client may send while its request is being answered. No honest client sends more."""
     async with serving() as rig:
         behind = b"GET /livez HTTP/1.1\r\n" + b"X: %b\r\n" % (b"x" * 8000) * 10
         reader = await enter(rig, connections, STATUS * before + STREAM + behind * 2)
-        assert not await hears(reader, b"never")
-        assert await hears(await enter(rig, connections, STREAM), b"event: status")
+        assert not await receives(reader, b"never")
+        assert await receives(await enter(rig, connections, STREAM), b"event: status")
 
 
 @pytest.mark.parametrize("asked", [LOGS, STATUS], ids=["logs", "the plain status"])
-async def test_whoever_takes_nothing_is_sent_away(connections: list[asyncio.StreamWriter], asked: bytes) -> None:
-    """An answer that lies there is not kept, nor are those behind it made."""
+async def test_a_client_that_never_reads_is_dropped(connections: list[asyncio.StreamWriter], asked: bytes) -> None:
+    """Its unread answer is not kept, and the answers to its further requests are not made."""
     async with serving() as rig:
         await enter(rig, connections, asked * 1000)
         writer = connections[-1]
@@ -117,10 +119,10 @@ async def test_whoever_takes_nothing_is_sent_away(connections: list[asyncio.Stre
 
 
 @pytest.mark.parametrize("before", [b"", STREAM], ids=["at first", "behind a request"])
-async def test_headers_have_an_end(connections: list[asyncio.StreamWriter], before: bytes) -> None:
-    """However many, and however long each may be: half a megabyte of them is none."""
+async def test_headers_are_limited_in_total(connections: list[asyncio.StreamWriter], before: bytes) -> None:
+    """However many headers there are and however long each is, half a megabyte of them drops the connection."""
     async with serving() as rig:
         reader = await enter(rig, connections, before)
         header = b"X: %b\r\n" % (b"x" * 8000)
         connections[-1].write(b"GET /livez HTTP/1.1\r\n" + header * 60)
-        assert not await hears(reader, b"never")
+        assert not await receives(reader, b"never")

@@ -14,18 +14,18 @@ from tests.web_attacks.target import Target
 
 
 @pytest.mark.parametrize("attack", crowds.CROWDS, ids=lambda attack: attack.__name__)
-def test_everyone_else_is_served(crowded: Target, attack: Attack) -> None:
-    """As many connections that want no answer as the agent has descriptors: others get theirs, a renewal too."""
+def test_all_other_clients_are_served(crowded: Target, attack: Attack) -> None:
+    """The attackers open as many connections as the agent has descriptors. Other requests work, also a renewal."""
     crowds.endure(crowded, attack, crowds.FEW_DESCRIPTORS, hold_s=0.3)
 
 
-def test_a_request_of_any_size_costs_nothing(crowded: Target) -> None:
-    """Bodies, headers, paths, chunks and trailers of 24 MB, all at once: refused, and not kept."""
+def test_a_request_of_any_size_costs_no_memory(crowded: Target) -> None:
+    """Bodies, headers, paths, chunks and trailers of 24 MB, all at once, are refused and not kept."""
     everything_at_once(crowded, 24 << 20)
 
 
 def everything_at_once(target: Target, size: int) -> Endured:
-    """Each of the bombs, together; how the agent was."""
+    """Send all of the oversized requests together, and return how the agent coped."""
     bombs = crowds.bombs(size)
     before = target.memory_mb()
     with Pulse(target.port, target.socket, target.pid) as pulse, ThreadPoolExecutor(len(bombs)) as pool:
@@ -33,7 +33,7 @@ def everything_at_once(target: Target, size: int) -> Endured:
         dropped = {name: future.result() for name, future in dropping.items()}
         held = target.memory_mb()
         heard = pulse.stop()
-    # Of what is read to its end the answer can be read; what is cut off in the middle need not have one.
+    # A request that the agent reads to its end gets an answer. One that is cut off in the middle may get none.
     refusals = {name: dropped[name].answer for name in ("a body", "a body in chunks", "a body without the token")}
     assert [answer.split()[1] for answer in refusals.values()] == ["413", "413", "401"], refusals
     assert all(" 202 " not in each.answer for each in dropped.values()), dropped

@@ -1,4 +1,4 @@
-"""The socket, and what belongs to the agent beside it, from another user of the same machine."""
+"""What another user of the same machine can do with the socket and the agent's files."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.rig.waiting import until
 from tests.web_attacks.target import Target
 
 STRANGER: Final = 64321
-"""A user and group that nothing here belongs to."""
+"""A user and group that own nothing here."""
 _TRY: Final = """
 import json, os, socket, sys
 def attempt(act):
@@ -46,7 +46,7 @@ print(json.dumps({
 
 @pytest.fixture
 def target(home: Path) -> Iterator[Target]:
-    """Its directories may be walked through by everybody, as /run and /home may; the files say who may ask."""
+    """Start an agent whose directories every user may enter, as with /run and /home. Only the files' modes protect."""
     need("setpriv")
     home.chmod(0o755)
     with Target(home, token=True) as target:
@@ -54,7 +54,7 @@ def target(home: Path) -> Iterator[Target]:
 
 
 def stranger(*args: str | Path) -> list[str]:
-    """The command as a second user's, with no right of root's left."""
+    """Return the command to run as a second user, without any of root's privileges."""
     return [
         "setpriv",
         f"--reuid={STRANGER}",
@@ -73,7 +73,7 @@ def run(*args: str | Path, env: dict[str, str] | None = None) -> subprocess.Comp
 
 
 def test_the_socket_refuses_another_user(target: Target) -> None:
-    """They cannot connect, remove it, put another in its place, or read anything of the agent's."""
+    """They cannot connect, remove or replace the socket, or read any of the agent's files."""
     home = target.agent.runtime.parent
     files = [home / "token", target.agent.state / "state.json", target.agent.docker / "config.json"]
     files += [Path(f"/proc/{target.pid}/environ"), Path(f"/proc/{target.pid}/mem")]
@@ -87,7 +87,7 @@ def test_the_socket_refuses_another_user(target: Target) -> None:
 
 
 def test_commands_of_another_user_are_refused(target: Target) -> None:
-    """`status` and `renew` say that they may not, and nothing is renewed; the agent's own user is served."""
+    """`status` and `renew` report missing permission, and nothing is renewed. The agent's own user is served."""
     for command in ("status", "renew"):
         done = run(REGISTRY_AGENT, command, "--socket", target.socket, env={"HOME": "/"})
         assert done.returncode == 1, done
@@ -105,7 +105,7 @@ for top, directories, files in os.walk(sys.argv[1]):
     reached += [p for p in (os.path.join(top, f) for f in files) if os.access(p, os.R_OK) or os.access(p, os.W_OK)]
 print(json.dumps(reached))
 """
-# As most helpers, it trusts the umask of whoever starts it.
+# Like most helpers, it relies on the umask of the process that starts it.
 _HELPER: Final = (
     'file="$HOME/kept/by-helper"',
     "case $1 in",
@@ -115,8 +115,8 @@ _HELPER: Final = (
 )
 
 
-def test_nothing_that_it_makes_is_for_another_user(home: Path) -> None:
-    """Where nobody set a umask: its files, the directories above them, and what a credential helper stores for it."""
+def test_other_users_cannot_read_what_it_creates(home: Path) -> None:
+    """Without a umask, this holds for its files, their directories, and what a credential helper stores for it."""
     need("setpriv")
     home.chmod(0o755)
     here = Here(("sh", "-c", 'umask 0 && exec "$@"', "sh"))

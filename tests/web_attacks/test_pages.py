@@ -1,4 +1,4 @@
-"""What a web page of somebody else can learn from the agent, or make it do, in a real browser."""
+"""What a foreign web page can learn from the agent, or make it do, in a real browser."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from tests.web_attacks.browser import Browser, Loot, Site
 from tests.web_attacks.target import TOKEN, Target
 
 NOTHING: Final = re.compile(r"failed: (TypeError|SecurityError|Error)?[\w :',().]*|opaque 0 |loaded |true|[0-9]*")
-"""What a browser says by itself; anything else came from the agent."""
+"""Results that come from the browser itself. Everything else came from the agent."""
 READABLE: Final = frozenset(
     {
         *("/v1/status", "/v1/events", "/v1/logs", "/v1/timeline", "/v1/rights"),
@@ -43,21 +43,21 @@ def here() -> Iterator[Here]:
 
 @pytest.fixture
 def site(here: Here) -> Iterator[Site]:
-    """The attacker's."""
+    """Start the attacker's site."""
     site = Site(here)
     yield site
     site.close()
 
 
 def gained(loot: Loot) -> dict[str, str]:
-    """What is more than nothing."""
+    """Return what the page learned."""
     assert len(loot) > 60, "the page did not try all"
     return {name: what for name, what in loot.items() if not NOTHING.fullmatch(what)}
 
 
 @contextmanager
 def unmoved(target: Target) -> Iterator[None]:
-    """Nobody gets the agent to try a registry, or a registry to be asked."""
+    """Check that the agent did not try a registry, and that no request reached the registry."""
     before = (target.attempts(), target.world.good.registry.logins.total())
     yield
     assert (target.attempts(), target.world.good.registry.logins.total()) == before
@@ -69,13 +69,13 @@ def plan(target: Target, **more: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("token", [False, True], ids=["without a token", "with a token"])
 def test_a_page_of_another_origin_gains_nothing(browser: Browser, site: Site, home: Path, *, token: bool) -> None:
-    """It reads nothing, probes included, and renews nothing; that another origin is allowed does not help it."""
+    """It reads nothing, not even the health probes, and renews nothing, even if another origin is allowed."""
     with Target(home, token=token, allow_origins=("http://dashboard.example",)) as target, unmoved(target):
         assert gained(browser.lure(site, plan(target))) == {}
 
 
 def test_a_page_without_an_origin_gains_nothing(browser: Browser, here: Here, home: Path) -> None:
-    """Nor one in a sandbox, whose origin is `null`."""
+    """This is a page in a sandbox, whose origin is `null`."""
     site = Site(here, sandboxed=True)
     with Target(home, token=False, allow_origins=("http://dashboard.example",)) as target, unmoved(target):
         assert gained(browser.lure(site, plan(target))) == {}
@@ -83,7 +83,7 @@ def test_a_page_without_an_origin_gains_nothing(browser: Browser, here: Here, ho
 
 
 def test_a_page_of_an_allowed_origin_reads(browser: Browser, site: Site, home: Path) -> None:
-    """So the attacks do reach the agent; but without a configured token it renews nothing."""
+    """This shows that the attacks reach the agent. But without a configured token, the page renews nothing."""
     with Target(home, token=False, allow_origins=(site.origin,)) as target, unmoved(target):
         loot = gained(browser.lure(site, plan(target)))
     assert {f"fetch {path}" for path in READABLE} | {"xhr", "event source"} <= loot.keys()
@@ -92,7 +92,7 @@ def test_a_page_of_an_allowed_origin_reads(browser: Browser, site: Site, home: P
 
 
 def test_a_page_of_an_allowed_origin_needs_the_token(browser: Browser, site: Site, home: Path) -> None:
-    """With it it reads and renews; where it leaves it out, or guesses, it gets a refusal."""
+    """With the token it reads and renews. Without it, or with a guess, it is refused."""
     with Target(home, token=True, allow_origins=(site.origin,)) as target:
         loot = gained(browser.lure(site, plan(target, token=TOKEN)))
         assert target.attempts() == 2
@@ -103,8 +103,8 @@ def test_a_page_of_an_allowed_origin_needs_the_token(browser: Browser, site: Sit
 
 
 @pytest.mark.parametrize("token", [False, True], ids=["without a token", "with a token"])
-def test_a_name_that_turns_to_loopback_gains_nothing(browser: Browser, here: Here, home: Path, *, token: bool) -> None:
-    """A site makes its own name the agent's, and the browser has its page still: it learns that an agent is there."""
+def test_dns_rebinding_gains_nothing(browser: Browser, here: Here, home: Path, *, token: bool) -> None:
+    """A site points its own name at the agent while the browser shows its page. It learns only that an agent exists."""
     site, collector = Site(here), Site(here)
     own = {"agent": site.origin, "hostname": "ghcr.io"}
     browser.lure(site, own, home=collector)

@@ -1,20 +1,21 @@
-// The card: the page's own sentence, asked for every few seconds, so that it holds no connection of the dashboard's.
+// The card shows the page's first sentence. It polls instead of streaming, because a browser allows only a few
+// connections to one host, and the dashboard needs them.
 
 const EVERY_MS = 10_000;
-const PATIENCE_MS = 8_000;
+const TIMEOUT_MS = 8_000;
 let etag = null;
 let latest = null;
-let heardAt = Date.now();
+let answeredAt = Date.now();
 
-async function look() {
+async function pollOnce() {
   const answer = await fetch("/v1/status", {
     headers: etag ? { "If-None-Match": etag } : {},
     cache: "no-store",
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  heardAt = Date.now();
+  answeredAt = Date.now();
   if (answer.status === 401) {
-    showVerdict("wait", "This agent asks for a token.", "Open the details to give it.");
+    showVerdict("wait", "This agent requires a token.", "Open the details to enter it.");
     return;
   }
   if (answer.ok) {
@@ -24,18 +25,18 @@ async function look() {
   if (answer.ok || answer.status === 304) {
     const { tone, sentence } = verdict(latest);
     showVerdict(tone, sentence, latest.summary);
-  } else showVerdict("bad", "The agent does not give its status.", (await answer.json()).error.message);
+  } else showVerdict("bad", "The agent refuses to show its status.", (await answer.json()).error.message);
 }
 
-async function keepLooking() {
+async function poll() {
   try {
-    await look();
+    await pollOnce();
   } catch {
-    const last = latest ? `It last said: ${latest.summary}.` : "";
-    showVerdict("bad", `The agent has stopped answering since ${clockTime(heardAt)}.`, last);
+    const last = latest ? `Before that: ${latest.summary}.` : "";
+    showVerdict("bad", `The agent has not answered since ${clockTime(answeredAt)}.`, last);
   }
-  setTimeout(keepLooking, EVERY_MS);
+  setTimeout(poll, EVERY_MS);
 }
 
-document.addEventListener("visibilitychange", () => document.hidden || look().catch(() => {}));
-keepLooking();
+document.addEventListener("visibilitychange", () => document.hidden || pollOnce().catch(() => {}));
+poll();

@@ -1,4 +1,4 @@
-// How words come onto the page: as text, never as markup.
+// Builds the page's elements. Outside text is always inserted as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
@@ -11,28 +11,29 @@ const ICONS = {
 
 const byId = (id) => document.getElementById(id);
 
-// Text and elements alike; null is left out. Attributes that are null or false are, too.
+// Creates an element with children, which are text or elements. Null children, and null or false attributes, are
+// left out.
 function el(tag, attributes, ...children) {
   const made = document.createElement(tag);
-  dress(made, attributes);
+  setAttributes(made, attributes);
   made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
   return made;
 }
 
 function svg(tag, attributes, ...children) {
   const made = document.createElementNS(SVG, tag);
-  dress(made, attributes);
+  setAttributes(made, attributes);
   made.append(...children);
   return made;
 }
 
-function dress(element, attributes) {
+function setAttributes(element, attributes) {
   for (const [name, value] of Object.entries(attributes ?? {}))
     if (value !== null && value !== undefined && value !== false)
       element.setAttribute(name, value === true ? "" : value);
 }
 
-// Beside words that say the same.
+// Hidden from screen readers, because the words next to it have the same meaning.
 function icon(tone) {
   const shape = svg("path", { d: ICONS[tone] ?? ICONS.wait });
   return svg(
@@ -43,10 +44,10 @@ function icon(tone) {
   );
 }
 
-// Outside text, whose direction and length are its own business.
+// Wraps outside text, so that right-to-left text does not reorder the rest of the line and long words can break.
 const outside = (text) => el("bdi", { class: "outside" }, String(text ?? ""));
 
-// Only what changed is said again by a screen reader.
+// Sets text only if it changed: a screen reader announces every write to a live region.
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

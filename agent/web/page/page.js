@@ -1,7 +1,7 @@
-// The page: what the stream brings is shown; what it does not bring is said.
+// The page's main script: shows each document from the stream, and reports when the stream breaks.
 
 const FIRST_PAST_MS = 50;
-const PAST_EVERY_MS = 2000; // at most; and only when something changed
+const PAST_EVERY_MS = 2000; // the shortest time between two requests for the timeline
 const REDRAW_MS = 60_000;
 let agentAhead = 0; // how far the agent's clock is ahead of this browser's
 let latest = null;
@@ -10,12 +10,12 @@ let pastTimer = null;
 let pastWanted = false;
 
 const agentNow = () => Date.now() + agentAhead;
-const say = (words) => write(byId("said"), words);
+const announce = (words) => write(byId("announcement"), words);
 const registries = new Registries(byId("registries"), renewNow);
 const stream = new Stream({ onStatus, onGone, onRefused });
 
 function onStatus(doc) {
-  const fresh = mode("live");
+  const reconnected = setMode("live");
   agentAhead = Date.parse(doc.now) - Date.now();
   latest = doc;
   const { tone, sentence } = verdict(doc);
@@ -25,32 +25,32 @@ function onStatus(doc) {
   registries.show(doc);
   showFacts(doc);
   tick();
-  wantPast();
-  if (fresh) learnWhatIsAllowed();
+  requestPast();
+  if (reconnected) loadRights();
 }
 
 function onGone(since, why) {
-  mode("gone");
+  setMode("gone");
   const last = latest ? "; last known state below" : "";
-  const reason = why ? `It says: ${why}.` : "";
+  const reason = why ? `Its last answer: ${why}.` : "";
   const before = latest ? `Before that: ${latest.summary}.` : "";
-  showVerdict("bad", `The agent has stopped answering since ${clockTime(since)}${last}.`, `${reason} ${before}`.trim());
-  write(byId("link"), "not connected, trying again");
-  head("bad", "The agent has stopped answering", latest?.environment.id ?? "");
+  showVerdict("bad", `The agent has not answered since ${clockTime(since)}${last}.`, `${reason} ${before}`.trim());
+  write(byId("link"), "not connected, retrying");
+  head("bad", "The agent does not answer", latest?.environment.id ?? "");
 }
 
 function onRefused() {
   const wrong = sessionStorage.getItem(TOKEN) !== null;
   sessionStorage.removeItem(TOKEN);
-  mode("token");
-  write(byId("wrong"), wrong ? "That is not the token." : "");
-  head("wait", "A token is asked for", "");
+  setMode("token");
+  write(byId("wrong"), wrong ? "The token is wrong." : "");
+  head("wait", "Token required", "");
   byId("token").setAttribute("aria-invalid", String(wrong));
   byId("token").focus();
 }
 
-// True where it is another than before.
-function mode(name) {
+// Switches the page to `live`, `gone` or `token`. Returns whether this changed the mode.
+function setMode(name) {
   const former = document.body.dataset.mode;
   document.body.dataset.mode = name;
   byId("gate").hidden = name !== "token";
@@ -96,13 +96,13 @@ function showFacts(doc) {
   );
 }
 
-// A crowd of changes costs one question for the past.
-function wantPast() {
+// Requests the timeline soon. Many changes in a row cause only one request.
+function requestPast() {
   pastWanted = true;
-  pastTimer ??= setTimeout(askForPast, FIRST_PAST_MS);
+  pastTimer ??= setTimeout(loadPast, FIRST_PAST_MS);
 }
 
-async function askForPast() {
+async function loadPast() {
   pastWanted = false;
   try {
     const answer = await ask("/v1/timeline");
@@ -113,15 +113,15 @@ async function askForPast() {
         .map((line) => JSON.parse(line));
     showPast(past);
   } catch {
-    // The stream tells when the agent is gone, and the past is asked for again with the next document.
+    // The stream reports when the agent is gone, and the next document requests the timeline again.
   }
   pastTimer = setTimeout(() => {
     pastTimer = null;
-    if (pastWanted) wantPast();
+    if (pastWanted) requestPast();
   }, PAST_EVERY_MS);
 }
 
-async function learnWhatIsAllowed() {
+async function loadRights() {
   try {
     const answer = await ask("/v1/rights");
     registries.mayRenew = answer.ok && (await answer.json()).renew === true;
@@ -134,12 +134,15 @@ async function learnWhatIsAllowed() {
 
 async function renewNow(hostname) {
   try {
-    const body = JSON.stringify({ hostname });
-    const answer = await ask("/v1/renew", { method: "POST", body, headers: { "Content-Type": "application/json" } });
-    const said = await answer.json();
-    return answer.ok ? { attemptId: said.attempt_ids[0] } : { fault: said.error.message };
+    const answer = await ask("/v1/renew", {
+      method: "POST",
+      body: JSON.stringify({ hostname }),
+      headers: { "Content-Type": "application/json" },
+    });
+    const body = await answer.json();
+    return answer.ok ? { attemptId: body.attempt_ids[0] } : { error: body.error.message };
   } catch {
-    return { fault: "the agent does not answer" };
+    return { error: "the agent does not answer" };
   }
 }
 

@@ -1,4 +1,4 @@
-// One row a registry: where its login stands, whom it is for, how long it lasts, what went wrong, and a button.
+// One row per registry: its login's state, identity, lifetime and last error, and a button to renew it.
 
 const ORDER = ["bad", "warn", "wait", "well", "off"];
 const LONGEST_MS = 120_000;
@@ -10,19 +10,19 @@ class Registries {
 
   show(doc) {
     this.doc = doc;
-    for (const row of doc.registries) this.settle(row);
+    for (const row of doc.registries) this.finishRenewal(row);
     const hints = new Map();
-    for (const warning of worstFirst(doc.warnings.filter(weighs)).reverse()) hints.set(warning.subject, warning);
+    for (const warning of worstFirst(doc.warnings.filter(affectsCondition)).reverse()) hints.set(warning.subject, warning);
     const rank = (row) => ORDER.indexOf(stateOf(row).tone);
     const sorted = [...doc.registries].sort((a, b) => rank(a) - rank(b) || (a.hostname < b.hostname ? -1 : 1));
     const before = this.rows;
     this.rows = new Map(sorted.map((row) => [row.hostname, this.row(row, hints.get(row.hostname), before)]));
     const wanted = [...this.rows.values()].map(({ element }) => element);
-    if (!wanted.length) wanted.push(el("li", { class: "nothing" }, "The agent knows no registry secrets."));
+    if (!wanted.length) wanted.push(el("li", { class: "nothing" }, "There are no registry secrets."));
     this.place(wanted);
   }
 
-  // Rows that are the same stay the same elements, so that focus and selection do too.
+  // Unchanged rows keep their elements, so the focus and a text selection in them stay.
   place(wanted) {
     const focused = document.activeElement?.closest("[data-host]")?.dataset.host;
     const same =
@@ -53,16 +53,16 @@ class Registries {
       "li",
       { class: "registry", "data-tone": tone, "data-host": row.hostname },
       head,
-      this.who(row),
+      this.login(row),
       this.life(row),
-      ...this.fault(row, warning),
+      ...this.error(row, warning),
       busy || row.next_attempt_at ? el("p", { class: "next" }, ...this.next(row, busy)) : null,
       note ? el("p", { class: "note" }, outside(note)) : null,
     );
   }
 
   button(row, busy) {
-    // Not `disabled`, which would take the focus away from whoever has just pressed it.
+    // Not `disabled`: that would take the focus away from the button that was just pressed.
     const made = el(
       "button",
       { type: "button", "aria-disabled": busy ? "true" : null, "aria-label": `Renew ${row.hostname} now` },
@@ -72,63 +72,63 @@ class Registries {
     return made;
   }
 
-  who(row) {
-    const who = row.identity ? ["as ", outside(row.identity), " by secret "] : ["as the user of secret "];
-    const where = row.stored_in ? [" · kept in ", outside(row.stored_in)] : [];
-    return el("p", { class: "who" }, ...who, outside(row.secret), ` (${row.scope})`, ...where);
+  login(row) {
+    const identity = row.identity ? ["as ", outside(row.identity), " with secret "] : ["with secret "];
+    const where = row.stored_in ? [" · stored in ", outside(row.stored_in)] : [];
+    return el("p", { class: "who" }, ...identity, outside(row.secret), ` (${row.scope})`, ...where);
   }
 
   life(row) {
-    const told = (...words) => el("p", { class: "life" }, ...words);
+    const line = (...words) => el("p", { class: "life" }, ...words);
     if (!row.expires_at)
-      return row.state === "logged_in" ? told("Does not expire, logged in ", time(row.logged_in_at)) : null;
-    if (row.state === "expired") return told("Expired ", time(row.expires_at));
+      return row.state === "logged_in" ? line("Does not expire, logged in ", time(row.logged_in_at)) : null;
+    if (row.state === "expired") return line("Expired ", time(row.expires_at));
     const late = row.renew_at && Date.parse(row.renew_at) < agentNow();
     const renews = row.renew_at ? [late ? " · renewal was due " : " · renews ", time(row.renew_at)] : [];
-    return el("div", { class: "lasts" }, bar(row), told("Expires ", time(row.expires_at), ...renews));
+    return el("div", { class: "lasts" }, bar(row), line("Expires ", time(row.expires_at), ...renews));
   }
 
-  fault(row, warning) {
+  error(row, warning) {
     const message = row.last_error ?? warning?.message;
     if (!message) return [];
     return [el("p", { class: "error" }, outside(message)), warning ? hint(warning) : null];
   }
 
   next(row, busy) {
-    return busy ? ["Trying now …"] : ["Tries again ", time(row.next_attempt_at)];
+    return busy ? ["Trying now …"] : ["Next attempt ", time(row.next_attempt_at)];
   }
 
   async renew(hostname) {
     this.renewing.set(hostname, null);
     this.notes.delete(hostname);
     this.show(this.doc);
-    const { attemptId, fault } = await this.onRenew(hostname);
-    if (fault) {
+    const { attemptId, error } = await this.onRenew(hostname);
+    if (error) {
       this.renewing.delete(hostname);
-      this.notes.set(hostname, `Not renewed: ${fault}`);
-      say(`${hostname} was not renewed: ${fault}`);
+      this.notes.set(hostname, `Not renewed: ${error}`);
+      announce(`${hostname} was not renewed: ${error}`);
     } else {
       this.renewing.set(hostname, attemptId);
       setTimeout(() => this.giveUp(hostname, attemptId), LONGEST_MS);
     }
     this.show(this.doc);
-    for (const row of this.doc.registries) this.settle(row);
+    for (const row of this.doc.registries) this.finishRenewal(row);
     this.show(this.doc);
   }
 
-  // A later attempt may have taken its place before this page saw its end.
+  // Stops waiting for an attempt: a later one may have replaced it before this page received its outcome.
   giveUp(hostname, attemptId) {
     if (this.renewing.get(hostname) !== attemptId) return;
     this.renewing.delete(hostname);
     this.show(this.doc);
   }
 
-  // An attempt is over when the row bears its id and nothing is being tried.
-  settle(row) {
+  // An attempt has ended when the row has its id and `attempting` is false.
+  finishRenewal(row) {
     const attemptId = this.renewing.get(row.hostname);
     if (!attemptId || row.attempting || row.attempt_id !== attemptId) return;
     this.renewing.delete(row.hostname);
-    say(
+    announce(
       row.state === "logged_in" && !row.consecutive_failures
         ? `${row.hostname} is renewed`
         : `${row.hostname} was not renewed`,
@@ -136,14 +136,14 @@ class Registries {
   }
 }
 
-// A moment as seen from now, or with "for" how long ago it was; `tick` keeps it true.
+// Shows a time relative to now, or with kind "for" the time that has passed since. `tick` keeps it up to date.
 function time(iso, kind) {
   const made = el("time", { datetime: iso, title: absolute(Date.parse(iso)), "data-kind": kind });
-  tell(made);
+  updateTime(made);
   return made;
 }
 
-function tell(element) {
+function updateTime(element) {
   const then = Date.parse(element.dateTime);
   write(element, element.dataset.kind === "for" ? duration((agentNow() - then) / 1000) : relative(then, agentNow()));
 }
@@ -174,6 +174,6 @@ function fill(made) {
 }
 
 function tick() {
-  document.querySelectorAll("time[datetime]").forEach(tell);
+  document.querySelectorAll("time[datetime]").forEach(updateTime);
   document.querySelectorAll(".bar").forEach(fill);
 }

@@ -1,8 +1,8 @@
-// The status, live: one answer that does not end, asked for again when it does. Not an EventSource, which cannot send
-// a token.
+// Follows the status over server-sent events, and reconnects when the stream ends. It uses fetch, because an
+// EventSource cannot send a token.
 
-const SILENCE_MS = 45_000; // the agent says something every 15 s
-const FIRST_WORD_MS = 10_000;
+const SILENCE_MS = 45_000; // the agent sends a comment every 15 s
+const FIRST_EVENT_MS = 10_000;
 const WAITS_MS = [300, 1000, 2000, 4000, 8000, 10_000];
 const TOKEN = "registry-agent-token";
 
@@ -20,46 +20,46 @@ async function ask(path, options = {}) {
   });
 }
 
-// Hands each document to `onStatus`. `onGone(since, why)` when the agent went silent, or two attempts in a row came to
-// nothing; `onRefused()` when it wants another token, after which this ends.
+// Passes each document to `onStatus`. Calls `onGone(since, why)` when the agent went silent, or when two attempts in a
+// row failed. Calls `onRefused()` when the agent requires another token, and then stops.
 class Stream {
   constructor({ onStatus, onGone, onRefused }) {
     Object.assign(this, { onStatus, onGone, onRefused });
-    this.heardAt = Date.now();
-    this.hurry = () => {};
-    addEventListener("online", () => this.hurry());
-    document.addEventListener("visibilitychange", () => document.hidden || this.hurry());
+    this.receivedAt = Date.now();
+    this.skipWait = () => {};
+    addEventListener("online", () => this.skipWait());
+    document.addEventListener("visibilitychange", () => document.hidden || this.skipWait());
   }
 
   async follow() {
     for (let failures = 0; ; failures += 1) {
-      const before = this.heardAt;
+      const before = this.receivedAt;
       this.silent = false;
       this.why = "";
       try {
         const refused = await this.once();
         if (refused) return this.onRefused();
       } catch {
-        // Told below: how a connection ended says nothing to whoever reads the page.
+        // `onGone` below reports it. How exactly the connection ended does not help the reader.
       }
-      if (this.heardAt !== before) failures = 0;
+      if (this.receivedAt !== before) failures = 0;
       if (this.silent) failures = Math.max(failures, 1);
-      if (failures > 0) this.onGone(this.heardAt, this.why);
+      if (failures > 0) this.onGone(this.receivedAt, this.why);
       await this.pause(WAITS_MS[Math.min(failures, WAITS_MS.length - 1)]);
     }
   }
 
   async once() {
     const ending = new AbortController();
-    const tooLong = () => {
+    const onTimeout = () => {
       this.silent = true;
       ending.abort();
     };
-    let watch = setTimeout(tooLong, FIRST_WORD_MS);
-    const heard = () => {
-      this.heardAt = Date.now();
+    let watch = setTimeout(onTimeout, FIRST_EVENT_MS);
+    const received = () => {
+      this.receivedAt = Date.now();
       clearTimeout(watch);
-      watch = setTimeout(tooLong, SILENCE_MS);
+      watch = setTimeout(onTimeout, SILENCE_MS);
     };
     try {
       const answer = await ask("/v1/events", { signal: ending.signal });
@@ -69,7 +69,7 @@ class Stream {
         this.why = error.message;
         return null;
       }
-      await this.read(answer.body.pipeThrough(new TextDecoderStream()).getReader(), heard);
+      await this.read(answer.body.pipeThrough(new TextDecoderStream()).getReader(), received);
       return null;
     } finally {
       clearTimeout(watch);
@@ -77,11 +77,11 @@ class Stream {
     }
   }
 
-  async read(reader, heard) {
+  async read(reader, received) {
     for (let rest = ""; ;) {
       const { done, value } = await reader.read();
       if (done) return;
-      heard();
+      received();
       const events = (rest + value).split("\n\n");
       rest = events.pop();
       for (const event of events) {
@@ -91,11 +91,11 @@ class Stream {
     }
   }
 
-  // Up to a quarter more, so that many pages do not come back at once.
+  // Waits up to a quarter longer at random, so that many pages do not reconnect at the same moment.
   pause(milliseconds) {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds * (1 + Math.random() / 4));
-      this.hurry = () => (clearTimeout(timer), resolve());
+      this.skipWait = () => (clearTimeout(timer), resolve());
     });
   }
 }

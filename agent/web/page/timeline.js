@@ -1,18 +1,21 @@
-// The last day: logins, faults as long as they lasted, and what befell the agent itself.
+// The last 24 hours: logins, problems with their duration, and the agent's starts, changed secrets and clock jumps.
 
 const DAY_MS = 86_400_000;
 const SHOWN = 8;
 
 const size = (list) => (Array.isArray(list) ? list.length : 0);
-const TELLS = {
+const DESCRIPTIONS = {
   "agent.starting": (event) => ["wait", `the agent started, version ${event.version}`],
   "login.succeeded": (event, past) => [
     "well",
     past.again ? `${event.registry} renewed` : `${event.registry} logged in`,
   ],
-  "login.expired": (event) => ["bad", `the login to ${event.registry} expired and was taken out`],
-  "login.removed": (event) => ["off", `the login to ${event.registry} was taken out, its secret is gone`],
-  "login.restored": (event) => ["warn", `another program dropped the login to ${event.registry}, it was put back`],
+  "login.expired": (event) => ["bad", `the login to ${event.registry} expired and was removed`],
+  "login.removed": (event) => ["off", `the login to ${event.registry} was removed because its secret is gone`],
+  "login.restored": (event) => [
+    "warn",
+    `another program removed the login to ${event.registry}, and the agent restored it`,
+  ],
   "secrets.changed": (event) => [
     "wait",
     `secrets changed: ${size(event.added)} new, ${size(event.changed)} changed, ${size(event.removed)} gone`,
@@ -21,25 +24,25 @@ const TELLS = {
     "warn",
     event.seconds < 0
       ? `the clock was set back by ${duration(-event.seconds)}`
-      : `the clock jumped ahead by ${duration(event.seconds)}, the machine slept or its clock was set`,
+      : `the clock jumped ahead by ${duration(event.seconds)}: the machine slept, or its clock was set`,
   ],
   "warning.raised": (event) => [TONES[event.level] ?? "off", event.message],
   "warning.cleared": (event, past) => [
     "well",
     past.raised
-      ? `over after ${duration((Date.parse(event.time) - Date.parse(past.raised.time)) / 1000)}: ${past.raised.message}`
-      : `over: ${event.code} ${event.subject}`,
+      ? `resolved after ${duration((Date.parse(event.time) - Date.parse(past.raised.time)) / 1000)}: ${past.raised.message}`
+      : `resolved: ${event.code} ${event.subject}`,
   ],
 };
 
-// Events, oldest first, each with its words; and the faults as spans, whose end is null while they last.
+// Returns the events with their words, oldest first, and the problems as spans. A span's end is null while it lasts.
 function readPast(lines) {
   const [entries, spans, loggedIn, open] = [[], [], new Set(), new Map()];
   for (const event of lines) {
-    if (!Object.hasOwn(TELLS, event.event)) continue;
+    if (!Object.hasOwn(DESCRIPTIONS, event.event)) continue;
     const key = JSON.stringify([event.code, event.subject]);
     if (event.event === "agent.starting") loggedIn.clear();
-    const [tone, words] = TELLS[event.event](event, {
+    const [tone, words] = DESCRIPTIONS[event.event](event, {
       again: loggedIn.has(event.registry),
       raised: open.get(key)?.event,
     });
@@ -48,7 +51,7 @@ function readPast(lines) {
     if (event.event === "login.succeeded") loggedIn.add(event.registry);
     if (event.event === "warning.raised") {
       const former = open.get(key);
-      if (former) former.to = at; // it became graver
+      if (former) former.to = at; // raised again with another severity: a new span begins
       const span = { from: at, to: null, tone, event };
       open.set(key, span);
       spans.push(span);
@@ -71,7 +74,7 @@ function showPast(lines) {
       of("login.succeeded", "login.expired", "login.removed", "login.restored").map((entry) => tickAt(entry, now)),
     ),
     lane(
-      "Faults",
+      "Problems",
       spans.map((span) => spanAt(span, now)),
     ),
     lane(

@@ -1,23 +1,23 @@
-// What is wrong now, by whose turn it is; what is only good to know stands below the registries.
+// Shows the open warnings, grouped by who has to act. Notices are shown below the registries.
 
 function showWarnings(section, notices, doc) {
   const shown = JSON.stringify(doc.warnings);
   if (section.dataset.shown === shown) return;
   section.dataset.shown = shown;
-  const weighty = doc.warnings.filter(weighs);
-  const groups = Object.entries(TURNS).map(([turn, { title, who }]) =>
+  const urgent = doc.warnings.filter(affectsCondition);
+  const groups = Object.entries(OWNERS).map(([owner, { title, who }]) =>
     group(
       title,
       who,
-      weighty.filter((warning) => turnOf(warning) === turn),
+      urgent.filter((warning) => ownerOf(warning) === owner),
     ),
   );
   section.replaceChildren(...groups.flat());
   notices.replaceChildren(
     ...group(
       "Good to know",
-      "no login suffers from it",
-      doc.warnings.filter((warning) => !weighs(warning)),
+      "no login is affected",
+      doc.warnings.filter((warning) => !affectsCondition(warning)),
     ),
   );
 }
@@ -54,10 +54,10 @@ function warningItem(warning) {
   );
 }
 
-// What nobody has to act on is only explained.
+// A hint that needs no action is an explanation, so it has no "What to do".
 function hint(warning) {
   if (!warning.hint) return null;
-  const lead = weighs(warning) && turnOf(warning) !== "nobody" ? "What to do: " : "";
+  const lead = affectsCondition(warning) && ownerOf(warning) !== "nobody" ? "What to do: " : "";
   return el("p", { class: "hint" }, lead, outside(lead ? warning.hint : sentenceCase(warning.hint)));
 }
 

@@ -1,41 +1,42 @@
-// What the status document comes down to, in words, and when. Nothing here touches the page.
+// Turns the status document and its times into words. Nothing here touches the page.
 
-const TURNS = {
-  user: { lead: "Your turn", title: "Your turn" },
+// For each value of a warning's `needs`.
+const OWNERS = {
+  user: { lead: "Action needed", title: "Action needed" },
   admin: {
-    lead: "An admin's turn",
-    title: "An admin's turn",
-    who: "whoever runs the platform, the registry or the AWS account",
+    lead: "Admin action needed",
+    title: "Admin action needed",
+    who: "by an admin of the platform, the registry or the AWS account",
   },
   nobody: {
-    lead: "Nothing to do, the agent is trying again",
-    title: "Nobody's turn",
-    who: "the agent is trying again",
+    lead: "No action needed, the agent is retrying",
+    title: "No action needed",
+    who: "the agent is retrying",
   },
 };
 const SEVERITIES = ["error", "warning", "notice"];
 const STATES = {
   pending: { words: "not tried yet", tone: "wait" },
   logged_in: { words: "logged in", tone: "well" },
-  retrying: { words: "trying again", tone: "warn" },
+  retrying: { words: "retrying", tone: "warn" },
   rejected: { words: "refused", tone: "bad" },
   expired: { words: "expired", tone: "bad" },
-  skipped: { words: "left alone", tone: "off" },
+  skipped: { words: "skipped", tone: "off" },
 };
 const TONES = { error: "bad", warning: "warn", notice: "off" };
 
-const weighs = (warning) => warning.severity !== "notice";
-// A word that this page does not know is taken for the reader's.
-const turnOf = (warning) => (Object.hasOwn(TURNS, warning.needs) ? warning.needs : "user");
-const gravity = (warning) => (SEVERITIES.indexOf(warning.severity) + SEVERITIES.length + 1) % (SEVERITIES.length + 1);
+const affectsCondition = (warning) => warning.severity !== "notice";
+// A value that this page does not know counts as `user`, so that the reader sees it first.
+const ownerOf = (warning) => (Object.hasOwn(OWNERS, warning.needs) ? warning.needs : "user");
+const severityRank = (warning) => (SEVERITIES.indexOf(warning.severity) + SEVERITIES.length + 1) % (SEVERITIES.length + 1);
 const stateOf = (row) =>
   Object.hasOwn(STATES, row.state)
     ? STATES[row.state]
     : { words: String(row.state).replaceAll("_", " "), tone: "wait" };
 
-// Who can act comes first, then what is worst.
+// Warnings that need a person come first, then the most severe, then those that need the reader.
 function worstFirst(warnings) {
-  const rank = (warning) => [turnOf(warning) === "nobody", gravity(warning), turnOf(warning) !== "user"];
+  const rank = (warning) => [ownerOf(warning) === "nobody", severityRank(warning), ownerOf(warning) !== "user"];
   return [...warnings].sort(
     (a, b) =>
       rank(a)
@@ -44,14 +45,14 @@ function worstFirst(warnings) {
   );
 }
 
-// {tone, sentence}: all is well, or what is not and whose turn it is.
+// Returns {tone, sentence}: all is well, or the worst warning and who has to act.
 function verdict(doc) {
-  const [worst, ...more] = worstFirst(doc.warnings.filter(weighs));
-  if (doc.phase === "stopping") return { tone: "wait", sentence: "The agent is ending, and nobody renews the logins." };
+  const [worst, ...more] = worstFirst(doc.warnings.filter(affectsCondition));
+  if (doc.phase === "stopping") return { tone: "wait", sentence: "The agent is shutting down and no longer renews the logins." };
   if (worst) {
     const others = more.length ? `, and ${more.length} more` : "";
     const tone = doc.condition === "error" ? "bad" : "warn";
-    return { tone, sentence: `${TURNS[turnOf(worst)].lead}: ${worst.message}${others}.` };
+    return { tone, sentence: `${OWNERS[ownerOf(worst)].lead}: ${worst.message}${others}.` };
   }
   if (doc.phase === "starting") {
     const tried = doc.registries.filter((row) => row.state !== "pending").length;
@@ -64,10 +65,10 @@ function verdict(doc) {
 }
 
 function allWell(rows) {
-  const inside = rows.filter((row) => row.state === "logged_in");
-  const alone = rows.length - inside.length;
-  if (!rows.length) return "there are no registry secrets, so nothing to log in to";
-  if (alone) return `${inside.length} of ${counted(rows.length, "registry")} logged in, ${alone} left alone`;
+  const loggedIn = rows.filter((row) => row.state === "logged_in");
+  const skipped = rows.length - loggedIn.length;
+  if (!rows.length) return "there are no registry secrets, so there is no registry to log in to";
+  if (skipped) return `${loggedIn.length} of ${counted(rows.length, "registry")} logged in, ${skipped} skipped`;
   return rows.length === 1 ? `${rows[0].hostname} is logged in` : `all ${rows.length} registries are logged in`;
 }
 
@@ -75,7 +76,7 @@ function counted(number, thing) {
   return `${number} ${number === 1 ? thing : thing.replace(/y$/, "ie") + "s"}`;
 }
 
-// Such as `11 h 20 min`; seconds below two minutes.
+// Returns a duration such as `11 h 20 min`; seconds below two minutes.
 function duration(seconds) {
   const whole = Math.max(Math.round(seconds), 0);
   const days = Math.floor(whole / 86400);
