@@ -1,4 +1,4 @@
-"""Runs the doctor, and holds every report of its to what is promised of each."""
+"""Runs the doctor command, and checks what every report must fulfil."""
 
 import json
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ _OUTCOMES: Final = {"ok", "broken", "not reached", "skipped"}
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One report."""
+    """One report, with the exit code."""
 
     code: int
     document: dict[str, Any]
 
     def links(self, name: str, hostname: str | None = None) -> list[Link]:
-        """Those of this name, of a registry's chain or of those that all share."""
+        """The checks of this name: those of a registry, or the shared ones if `hostname` is None."""
         return [link for link in self._chain(hostname) if link["name"] == name]
 
     def link(self, name: str, hostname: str | None = None) -> Link:
@@ -38,7 +38,7 @@ class Told:
 
     @property
     def first(self) -> tuple[str | None, str] | None:
-        """Registry and link to begin with."""
+        """The registry and the check to start with."""
         first = self.document["first"]
         return (first["hostname"], first["name"]) if first else None
 
@@ -56,7 +56,7 @@ class Told:
 
 
 class Doctor:
-    """The command, in a world whose agent may run or not."""
+    """The command, in a world in which the agent may or may not run."""
 
     def __init__(self, world: World) -> None:
         self._world: Final = world
@@ -67,17 +67,17 @@ class Doctor:
         )
         assert done.stderr == "", done.stderr
         told = Told(done.returncode, json.loads(done.stdout))
-        _hold(told)
+        _verify(told)
         return told
 
     def words(self, *args: str, **env: str) -> str:
-        """What a person reads."""
+        """The output for a terminal of 80 columns."""
         self._world.agent.env.update({"COLUMNS": "80", **env})
         return self._world.agent.command("doctor", "--config", str(self._world.settings_file), *args).stdout
 
 
-def _hold(told: Told) -> None:
-    """Every link in its place; what is broken has a fix; the exit code says it."""
+def _verify(told: Told) -> None:
+    """Every check is in its place, every failed check has a fix, and the exit code matches."""
     document = told.document
     assert document["schema"] == "registry-agent/doctor/v1"
     assert tuple(dict.fromkeys(link["name"] for link in document["links"])) == COMMON
@@ -93,7 +93,7 @@ def _hold(told: Told) -> None:
 
 
 def blamed(doctor: Doctor, host: str, name: str, code: str, *, common: bool = False) -> Link:
-    """The link, which must be broken for `code` and be the one that a person is sent to."""
+    """The check `name`. It must be broken with `code`, and be the one that the report starts with."""
     told = doctor(host)
     hostname = None if common else host.partition("/")[0]
     (link,) = [each for each in told.links(name, hostname) if each["outcome"] == "broken"]
