@@ -74,8 +74,8 @@ async def secrets(settings: SecretsSettings, environ: Mapping[str, str], client:
     for outcome in await asyncio.gather(*reads, return_exceptions=True):
         if isinstance(outcome, ParseResult):
             results.append(outcome)
-        elif isinstance(outcome, Problem):
-            problems.append(outcome)
+        elif isinstance(outcome, ProblemError):
+            problems.append(outcome.problem)
         elif isinstance(outcome, BaseException):
             raise outcome
     if settings.environment:
