@@ -51,6 +51,7 @@ async def act_out(fault: Fault, request: web.BaseRequest) -> web.StreamResponse:
     if transport is not None:
         connection = transport.get_extra_info("socket")
         if connection is not None:
+            # With a linger time of 0, closing the socket sends an RST.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
         transport.abort()
     return web.Response()

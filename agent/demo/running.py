@@ -58,6 +58,7 @@ class RunningAgent:
     async def end(self) -> int:
         """Stop the agent. Returns its exit status. If it does not stop in time, it is killed with all its children."""
         child = self._started
+        # It may have exited already.
         with suppress(ProcessLookupError):
             child.terminate()
         try:

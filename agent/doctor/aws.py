@@ -54,6 +54,7 @@ async def _token(
         problem = error.problem
         results.add(from_problem("token", problem.about(login.registry.hostname)))
         return None
+    # Directly after the answer: the time that the call took must not count as clock skew.
     now = datetime.now(UTC)
     skew = clock_skew(token.server_time, now)
     region = "ECR Public" if identity.public else f"region {identity.region}"

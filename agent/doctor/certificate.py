@@ -11,6 +11,7 @@ from agent.model.status import rfc3339
 from agent.model.text import printable
 
 _NAMES_SHOWN: Final = 4
+# The server controls this data, so its size is bounded.
 _MAX_BYTES: Final = 1 << 16
 
 

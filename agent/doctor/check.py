@@ -85,6 +85,7 @@ class CheckRun:
     """
 
     def __init__(self, names: Sequence[str]) -> None:
+        # A check can have several results: each wrong setting or secret is one of its own.
         self._results: Final[dict[str, list[Check]]] = {name: [] for name in names}
 
     def add(self, *checks: Check) -> bool:

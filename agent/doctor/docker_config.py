@@ -56,6 +56,7 @@ async def config_file(files: DockerFiles) -> tuple[Document | None, list[Check]]
     The document is None if Docker could not read it either.
     """
     path = files.config.path
+    # Each of these calls can hang in a network file system.
     try:
         async with asyncio.timeout(_FILE_S):
             document = await files.config.read()
@@ -82,7 +83,9 @@ def _write_obstacle(path: Path) -> tuple[str, str | None] | None:
 
     The doctor changes nothing, so this only reads. It cannot detect a quota.
     """
+    # If config.json is a symbolic link, the agent replaces the file that it points to.
     target = Path(os.path.realpath(path))
+    # Missing directories will be created in the first one that exists.
     directory = next(above for above in target.parents if above.exists())
     file_system = os.statvfs(directory)
     if file_system.f_flag & os.ST_RDONLY:
@@ -90,8 +93,10 @@ def _write_obstacle(path: Path) -> tuple[str, str | None] | None:
     if not os.access(directory, os.W_OK | os.X_OK):
         return f"permission denied (for user {os.geteuid()}): {directory}", permission_hint(path, errno.EACCES, None)
     size = target.stat().st_size if target.exists() else 0
+    # Root may also use the reserved blocks.
     free = file_system.f_bfree if os.geteuid() == 0 else file_system.f_bavail
     needed = size // file_system.f_frsize + _EXTRA_BLOCKS
+    # Some file systems report 0 blocks or inodes in total because they have no fixed limit.
     if file_system.f_blocks and free < needed:
         return f"the disk is full ({free * file_system.f_frsize // 1024} KiB free)", permission_hint(
             path, errno.ENOSPC, None
@@ -137,6 +142,7 @@ class EffectiveLogin:
             source = f"docker-credential-{printable(helper, 100)}"
             try:
                 async with asyncio.timeout(_HELPER_S):
+                    # Every pull runs `get`. The doctor never runs `store`.
                     found = await self._files.helpers.get(helper, key)
                 results.add(self._check_store(helper))
             except ProblemError as error:
@@ -162,6 +168,7 @@ class EffectiveLogin:
             async with asyncio.timeout(_FILE_S):
                 return await self._files.podman.read()
         except TimeoutError:
+            # podman's files only add a remark, so a hanging file system there does not fail the check.
             return {}
 
     def _check_use(self, found: Entry | None, source: str, helper: str | None, podman: Mapping[str, Document]) -> Check:

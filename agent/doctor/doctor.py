@@ -114,12 +114,14 @@ class Doctor:
         Raises:
             HostnameError: `options.host` is neither a registry nor an image.
         """
+        # A wrong HOST must raise here: the checks run in a task that may be cancelled.
         if self._options.host is not None:
             parse_target(self._options.host)
         started, now = time.monotonic(), datetime.now(UTC)
         shared, chains = CheckRun(_SHARED_CHECKS), list[RegistryChecks]()
         work = asyncio.create_task(self._check(shared, chains))
         try:
+            # Not `asyncio.timeout`: when the time runs out, the report shows the results so far.
             await asyncio.wait({work}, timeout=TOTAL_S)
         finally:
             late = not work.done()
@@ -150,6 +152,7 @@ class Doctor:
         settings = self._loaded.settings
         results.add(*environment.settings(self._loaded))
         found = await environment.secrets(settings.secrets, self._environ, SecretUrl(self._http))
+        # Before any other check: a server may repeat the password in its answer.
         for secret in found.secrets:
             self._learned(secret.password, secret.session_token)
         results.add(*found.checks)
@@ -246,4 +249,5 @@ class Doctor:
 
     async def _login_tools(self, tools: "asyncio.Task[environment.Tools]", requests: RegistryRequests) -> LoginTools:
         timeout_s = self._loaded.settings.docker.login_timeout_s
+        # Shielded: all registries wait for the same task, and cancelling one of them must not cancel it.
         return LoginTools(self._cli, requests, await asyncio.shield(tools), timeout_s)

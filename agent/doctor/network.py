@@ -64,6 +64,7 @@ class Network:
 
     async def run(self, results: CheckRun) -> bool:
         """Run the checks. Returns whether docker can connect: with TLS, or without it on this machine's addresses."""
+        # The names of the checks are fixed, so "dns" gets a result even if there is nothing to look up.
         try:
             route = self._route()
         except ProxyUnusable as fault:
@@ -170,6 +171,7 @@ class Network:
 
     async def _presented_certificate(self, route: _Route) -> Certificate | None:
         """The certificate that failed verification. Sends nothing but the handshake over this connection."""
+        # Verification is off only to read the certificate and show what is wrong with it.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

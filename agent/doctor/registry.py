@@ -96,6 +96,7 @@ def _pull_problem(
 
 def _ecr_hint(registry: Registry, image: Image, action: str | None, arn: str | None) -> str | None:
     """The hint for ECR: which action to allow, on which repository, for which identity. None for other registries."""
+    # An ARN also means ECR: the registry may have a host name of its own, such as a VPC endpoint.
     if action is None and registry.ecr is None and arn is None:
         return None
     missing = action or "ecr:BatchGetImage"

@@ -92,6 +92,7 @@ class RegistryChecks:
             self._results.add(from_problem("pull", bug))
 
     async def _run(self) -> None:
+        # The login needs the results of all of these. They do not depend on each other.
         async with asyncio.TaskGroup() as group:
             group.create_task(self._check_secret())
             group.create_task(self._check_in_use())
@@ -102,6 +103,7 @@ class RegistryChecks:
 
     async def _check_secret(self) -> None:
         """Which secret serves the registry, and what a running agent reports about the registry."""
+        # Shielded: all registries wait for the same task, and cancelling one of them must not cancel it.
         status = await asyncio.shield(self._shared.status)
         row = _row(status, self._name)
         self._results.add(self._secret(row))
@@ -157,6 +159,7 @@ class RegistryChecks:
             return None
         problems = [problem for problem in self._shared.plan.problems if problem.subject == self._name]
         credential = await aws.obtain(self._results, self._login, self._shared.aws, self._shared.settings.aws, problems)
+        # Before the login: docker and the registry may repeat the token in a message.
         if credential is not None:
             self._shared.learned(credential.password)
         return credential

@@ -42,6 +42,7 @@ async def make_bundle(
         secret_url: reads the secrets of `secrets.url`, only to mask them.
         parts: the parts to collect.
     """
+    # Collecting runs while the secrets are read. Redacting needs both.
     collecting = [asyncio.create_task(_collect(part, context)) for part in parts]
     known, unread = await _read_secrets(context.loaded.settings, context.environ, context.user, secret_url)
     redactor = Redactor({value for values in known.values() for value in values})
@@ -117,6 +118,7 @@ async def _read_secrets(
 async def _read_source(source: Source) -> set[str] | NotCollected:
     values: set[str] = set()
 
+    # In a thread, because the source may be on a file system that hangs.
     def read() -> None:
         for value in source.read():
             values.add(value)

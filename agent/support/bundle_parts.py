@@ -71,6 +71,7 @@ async def _journal(context: BundleContext) -> str:
 
 def _journal_line(line: JournalLine) -> str:
     """A journal entry as JSON. An event of the agent is included as an object, not as a string."""
+    # Patterns are fast only on lines of bounded length.
     message: Any = line.message[:_LONGEST_LINE]
     with contextlib.suppress(ValueError, RecursionError):
         message = json.loads(message)

@@ -75,6 +75,7 @@ def _name(name: str | None) -> str | None:
 
 
 def _program(name: str, search_path: str | None) -> str:
+    # The name comes from a file. With a path in it, it could name any file.
     if "/" in name or "\0" in name:
         return "not a program name"
     found = find_program(f"docker-credential-{name}", search_path)

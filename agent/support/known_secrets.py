@@ -231,6 +231,7 @@ def content(path: Path) -> str:
     try:
         if not path.is_file():
             return ""
+        # Non-blocking: the file may have been replaced by a pipe since the check above.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return ""

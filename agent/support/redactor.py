@@ -22,6 +22,7 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """`text` without secrets. JSON and JSON lines stay valid."""
+        # Known secrets go first: their values are masked completely, a pattern may match only a part.
         before = text.count(MASK)
         scrubbed = self._scrubber.scrub(self._decoded(text))
         self.already += before
