@@ -66,9 +66,9 @@ class Doctor:
             "doctor", "--config", str(self._world.settings_file), "--json", *args, timeout=timeout
         )
         assert done.stderr == "", done.stderr
-        told = Told(done.returncode, json.loads(done.stdout))
-        _verify(told)
-        return told
+        report = Told(done.returncode, json.loads(done.stdout))
+        _verify(report)
+        return report
 
     def words(self, *args: str, **env: str) -> str:
         """The output for a terminal of 80 columns."""
@@ -76,27 +76,27 @@ class Doctor:
         return self._world.agent.command("doctor", "--config", str(self._world.settings_file), *args).stdout
 
 
-def _verify(told: Told) -> None:
+def _verify(report: Told) -> None:
     """Every check is in its place, every failed check has a fix, and the exit code matches."""
-    document = told.document
+    document = report.document
     assert document["schema"] == "registry-agent/doctor/v1"
     assert tuple(dict.fromkeys(link["name"] for link in document["links"])) == COMMON
     for registry in document["registries"]:
         assert tuple(dict.fromkeys(link["name"] for link in registry["links"])) == CHAIN
-    links = list(told.all_links())
+    links = list(report.all_links())
     assert all(link["seen"] and link["outcome"] in _OUTCOMES for link in links), links
     broken = [link for link in links if link["outcome"] == "broken"]
     assert all(link["fix"] and link["needs"] for link in broken), broken
     assert document["broken"] == len(broken)
     assert document["outcome"] == ("broken" if broken else "ok")
-    assert told.code == (2 if broken else 0)
+    assert report.code == (2 if broken else 0)
 
 
 def blamed(doctor: Doctor, host: str, name: str, code: str, *, common: bool = False) -> Link:
     """The check `name`. It must be broken with `code`, and be the one that the report starts with."""
-    told = doctor(host)
+    report = doctor(host)
     hostname = None if common else host.partition("/")[0]
-    (link,) = [each for each in told.links(name, hostname) if each["outcome"] == "broken"]
-    assert link["code"] == code, told.document
-    assert told.first == (hostname, name), told.document
+    (link,) = [each for each in report.links(name, hostname) if each["outcome"] == "broken"]
+    assert link["code"] == code, report.document
+    assert report.first == (hostname, name), report.document
     return link

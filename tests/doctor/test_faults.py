@@ -123,8 +123,8 @@ def test_reports_each_step_of_an_ecr_login(world: World, doctor: Doctor) -> None
     aws = world.aws(token_life_s=43200)
     door = world.ecr(aws)
     world.prepare()
-    told = doctor(door.hostname)
-    outcomes = told.outcomes(door.hostname)
-    assert {outcomes[name] for name in ("aws identity", "token", "token life", "login")} == {"ok"}, told.document
-    assert "12.0 h" in told.link("token life", door.hostname)["seen"]
-    assert REGION in told.link("token", door.hostname)["seen"]
+    report = doctor(door.hostname)
+    outcomes = report.outcomes(door.hostname)
+    assert {outcomes[name] for name in ("aws identity", "token", "token life", "login")} == {"ok"}, report.document
+    assert "12.0 h" in report.link("token life", door.hostname)["seen"]
+    assert REGION in report.link("token", door.hostname)["seen"]

@@ -62,11 +62,11 @@ def test_checks_through_a_proxy(world: World, doctor: Doctor, tmp_path: Path) ->
         assert "status 407" in link["seen"]
         assert "HTTPS_PROXY" in link["fix"]
         world.prepare(HTTPS_PROXY=f"http://robot:open-sesame@{proxy.address}", SSL_CERT_FILE=ca)
-        told = doctor(door.hostname)
-        assert told.outcomes(door.hostname)["login"] == "ok", told.document
-        assert told.link("proxy", door.hostname)["outcome"] == "ok"
-        assert "Example Company" in told.link("tls", door.hostname)["seen"]
-        assert "open-sesame" not in json.dumps(told.document)
+        report = doctor(door.hostname)
+        assert report.outcomes(door.hostname)["login"] == "ok", report.document
+        assert report.link("proxy", door.hostname)["outcome"] == "ok"
+        assert "Example Company" in report.link("tls", door.hostname)["seen"]
+        assert "open-sesame" not in json.dumps(report.document)
     link = blamed(doctor, door.hostname, "tcp", "registry_unreachable")
     assert f"proxy {proxy.address.partition(':')[0]}" in link["seen"]
 
@@ -106,9 +106,9 @@ def test_accepts_an_unknown_certificate_on_loopback(world: World, doctor: Doctor
     """The docker CLI up to 28.3 accepts any certificate there. With a later one, the login check fails."""
     door = world.registry("here", tls=_self_signed(tmp_path))
     world.prepare()
-    told = doctor(door.hostname)
-    assert {told.outcomes(door.hostname)[name] for name in ("tcp", "tls", "/v2/")} == {"ok"}, told.document
-    assert "Docker 28.3 and earlier accept any certificate" in told.link("tls", door.hostname)["seen"]
-    login = told.link("login", door.hostname)
+    report = doctor(door.hostname)
+    assert {report.outcomes(door.hostname)[name] for name in ("tcp", "tls", "/v2/")} == {"ok"}, report.document
+    assert "Docker 28.3 and earlier accept any certificate" in report.link("tls", door.hostname)["seen"]
+    login = report.link("login", door.hostname)
     expected = ("ok", None) if docker_version() < (28, 4) else ("broken", "registry_tls")
     assert (login["outcome"], login["code"]) == expected, login

@@ -59,12 +59,12 @@ def test_ends_in_time_on_a_dead_network(world: World, doctor: Doctor) -> None:
     world.agent.give("cloud", cloud, **NATIVE)
     world.prepare({"secrets": {"url": "https://10.9.9.8/v1/secrets"}})
     started = time.monotonic()
-    told = doctor()
+    report = doctor()
     assert time.monotonic() - started < TOTAL_S
-    assert told.link("tcp", "10.9.9.7")["code"] == "registry_timeout"
-    assert told.link("dns", "registry.example")["code"] == "registry_dns"
-    assert told.link("aws identity", cloud)["code"] == "aws_credentials_missing"
-    assert "secrets_unavailable" in {link["code"] for link in told.links("secrets")}
+    assert report.link("tcp", "10.9.9.7")["code"] == "registry_timeout"
+    assert report.link("dns", "registry.example")["code"] == "registry_dns"
+    assert report.link("aws identity", cloud)["code"] == "aws_credentials_missing"
+    assert "secrets_unavailable" in {link["code"] for link in report.links("secrets")}
 
 
 def _snapshot(home: Path) -> dict[str, tuple[object, ...]]:

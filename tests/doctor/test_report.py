@@ -39,24 +39,24 @@ def test_no_check_fails_after_the_agent_has_logged_in(world: World, doctor: Doct
     """Every check is ok or does not apply, and the last line says so."""
     world.start()
     world.nothing_stopped()
-    told = doctor(world.good.hostname)
-    assert told.code == 0, told.document
-    assert told.first is None
-    skipped = {name for name, outcome in told.outcomes(world.good.hostname).items() if outcome == "skipped"}
+    report = doctor(world.good.hostname)
+    assert report.code == 0, report.document
+    assert report.first is None
+    skipped = {name for name, outcome in report.outcomes(world.good.hostname).items() if outcome == "skipped"}
     assert skipped == {"proxy", "aws identity", "token", "token life", "pull"}
-    assert "reports logged in" in told.link("agent", world.good.hostname)["seen"]
-    assert "user robot from config.json" in told.link("in use", world.good.hostname)["seen"]
+    assert "reports logged in" in report.link("agent", world.good.hostname)["seen"]
+    assert "user robot from config.json" in report.link("in use", world.good.hostname)["seen"]
     assert "all is well" in doctor.words(world.good.hostname).splitlines()[-1]
 
 
 def test_reports_a_missing_login_without_an_agent(world: World, doctor: Doctor) -> None:
     """No agent ran yet. Only Docker's own entry is missing, and the fix is to start the agent."""
     world.prepare()
-    told = doctor(world.good.hostname)
-    assert told.first == (world.good.hostname, "in use")
-    assert told.link("login", world.good.hostname)["outcome"] == "ok"
-    assert "pulls are anonymous" in told.link("in use", world.good.hostname)["seen"]
-    assert told.link("agent")["outcome"] == "skipped"
+    report = doctor(world.good.hostname)
+    assert report.first == (world.good.hostname, "in use")
+    assert report.link("login", world.good.hostname)["outcome"] == "ok"
+    assert "pulls are anonymous" in report.link("in use", world.good.hostname)["seen"]
+    assert report.link("agent")["outcome"] == "skipped"
 
 
 def test_starts_with_the_fault_of_the_registry_in_question(world: World, doctor: Doctor) -> None:
@@ -64,9 +64,9 @@ def test_starts_with_the_fault_of_the_registry_in_question(world: World, doctor:
     door = world.registry("wrong", BasicAuth(USERS), {"username": "robot", "password": "not-it"})
     (world.agent.secrets / "bad.json").write_text('{"name": "bad", "hostname": "elsewhere.example"}')
     world.prepare()
-    told = doctor(door.hostname)
-    assert [link["code"] for link in told.links("secrets") if link["outcome"] == "broken"] == ["secret_invalid"]
-    assert told.first == (door.hostname, "login")
+    report = doctor(door.hostname)
+    assert [link["code"] for link in report.links("secrets") if link["outcome"] == "broken"] == ["secret_invalid"]
+    assert report.first == (door.hostname, "login")
     assert doctor("elsewhere.example").first in ((None, "secrets"), ("elsewhere.example", "dns"))
 
 
@@ -77,11 +77,11 @@ def test_reports_that_docker_uses_a_persons_own_login(world: World, doctor: Doct
     world.agent.wait_logged_in(door.hostname)
     login = ("docker", "login", "--username", "a-person", "--password-stdin", door.hostname)
     assert world.here.run(*login, env=world.agent.env, stdin=PERSON["a-person"]).returncode == 0
-    told = doctor(door.hostname)
-    link = told.link("in use", door.hostname)
+    report = doctor(door.hostname)
+    link = report.link("in use", door.hostname)
     assert (link["code"], link["outcome"]) == ("login_overridden", "broken")
     assert "a-person" in link["seen"]
-    assert told.link("login", door.hostname)["outcome"] == "ok"
+    assert report.link("login", door.hostname)["outcome"] == "ok"
 
 
 def test_reports_a_login_in_docker_auth_config(world: World, doctor: Doctor) -> None:
@@ -131,18 +131,18 @@ def test_checks_all_registries_without_a_host(world: World, doctor: Doctor) -> N
     silent.registry.fault = Broken.SILENT
     world.prepare()
     started = time.monotonic()
-    told = doctor()
+    report = doctor()
     assert time.monotonic() - started < TOTAL_S
-    hostnames = [registry["hostname"] for registry in told.document["registries"]]
+    hostnames = [registry["hostname"] for registry in report.document["registries"]]
     assert sorted(hostnames) == sorted(door.hostname for door in [world.good, silent, *doors])
-    assert {told.link("login", door.hostname)["outcome"] for door in [world.good, *doors]} == {"ok"}
-    assert told.link("/v2/", silent.hostname)["code"] == "registry_timeout"
+    assert {report.link("login", door.hostname)["outcome"] for door in [world.good, *doors]} == {"ok"}
+    assert report.link("/v2/", silent.hostname)["code"] == "registry_timeout"
 
 
 def test_a_disabled_secret_fails_no_check(world: World, doctor: Doctor) -> None:
     """The registry is shown, and the missing login is not reported as a fault."""
     door = world.registry("off", secret={**LOGIN, "enabled": "false"})
     world.prepare()
-    told = doctor(door.hostname)
-    assert told.link("secret", door.hostname)["outcome"] == "skipped"
-    assert (told.code, told.first) == (0, None)
+    report = doctor(door.hostname)
+    assert report.link("secret", door.hostname)["outcome"] == "skipped"
+    assert (report.code, report.first) == (0, None)
