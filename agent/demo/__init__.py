@@ -1,1 +1,1 @@
-"""The demo: a pretend cloud on loopback, and the story told beside it."""
+"""The demo: runs the agent against a simulated cloud on loopback, and explains what happens."""

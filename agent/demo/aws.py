@@ -1,12 +1,12 @@
-"""A pretend AWS on one port: ECR, ECR Public, STS and the instance metadata service.
+"""A simulated AWS on one port: ECR, ECR Public, STS and the instance metadata service.
 
-Shapes: botocore's service models (ecr 2015-09-21, ecr-public 2020-10-30, sts 2011-06-15). Signatures are verified.
-Point `AWS_ENDPOINT_URL_ECR`, `AWS_ENDPOINT_URL_ECR_PUBLIC`, `AWS_ENDPOINT_URL_STS` and
+The answers follow botocore's service models (ecr 2015-09-21, ecr-public 2020-10-30, sts 2011-06-15). Signatures are
+verified. Point `AWS_ENDPOINT_URL_ECR`, `AWS_ENDPOINT_URL_ECR_PUBLIC`, `AWS_ENDPOINT_URL_STS` and
 `AWS_EC2_METADATA_SERVICE_ENDPOINT` at it:
 
     aws = PretendAws(token_life_s=60)
-    async with Listener(aws.handle) as door:
-        door.url
+    async with Listener(aws.handle) as listener:
+        listener.url
 """
 
 import base64
@@ -22,25 +22,25 @@ from aiohttp import web
 
 from agent.demo import sts
 from agent.demo.aws_faults import AWS_FAULTS, AwsFault, Refused, refusal, render
-from agent.demo.aws_requests import Asked, Caller, authenticate, read, times
+from agent.demo.aws_requests import ApiRequest, Caller, authenticate, read, times
 from agent.demo.faults import Fault, act_out
 from agent.demo.metadata import INSTANCE_ID, PATH, MetadataService
 from agent.demo.principals import Principal, Principals
 from agent.demo.tokens import ECR_USER, Tokens, Verdict
 
 PUBLIC: Final = "public"
-"""The region of ECR Public's tokens."""
+"""Stands for the region in ECR Public's tokens."""
 
 _ANONYMOUS: Final = "anonymous"
 _WEB_IDENTITY: Final = "sts:AssumeRoleWithWebIdentity"
-_NEARLY_OVER: Final = timedelta(minutes=5)
+_RENEW_BEFORE: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that came in: `ecr:GetAuthorizationToken` by an ARN, signed for a region.
+    """A call that was received: the action (`ecr:GetAuthorizationToken`), the caller's ARN and the signed region.
 
-    `refused` is None where it was granted, else AWS's code, or `fault` where it got no proper answer.
+    `refused` is None if the call was granted. Otherwise it is AWS's error code, or "fault" for an artificial fault.
     """
 
     action: str
@@ -51,16 +51,16 @@ class Call:
 
 
 class PretendAws:
-    """One account in the pretend cloud; attributes that are not Final can be changed while it serves.
+    """One account in the simulated cloud. Attributes that are not Final can be changed while it serves.
 
     Attributes:
-        token_life_s: of ECR tokens issued from now on; negative ones are born expired.
-        session_life_s: of role sessions.
-        clock_offset: how far this cloud's clock is ahead of the real one; over 5 min refuses every signature.
-        external_ids: the external id that a role's ARN demands.
-        web_identities: the web identity tokens that are accepted, and whose they are.
-        principals: everyone with keys.
-        tokens: every ECR token issued; `tokens.end_all()` ends them before their time.
+        token_life_s: the life of ECR tokens issued from now on. With a negative value they are expired at once.
+        session_life_s: the life of role sessions.
+        clock_offset: how far this cloud's clock is ahead of the real one. Over 5 min, every signature is refused.
+        external_ids: the external id that is required to assume a role, by the role's ARN.
+        web_identities: the subject of each web identity token that is accepted.
+        principals: all identities that have keys.
+        tokens: all ECR tokens issued. `tokens.end_all()` expires them early.
         calls: all API and metadata calls, in order.
     """
 
@@ -93,31 +93,31 @@ class PretendAws:
         return self._clock() + self.clock_offset
 
     def add_user(self, name: str) -> Principal:
-        """A user with long-lived keys, to be put in a secret."""
+        """Create a user with long-lived keys, for use in a secret."""
         return self.principals.user(self.account, name)
 
     def fail(self, action: str, fault: str | Fault) -> None:
-        """Let `action` (`ecr:GetAuthorizationToken`, `sts:AssumeRole`, `imds:token`, …) fail until `heal`.
+        """Make `action` (`ecr:GetAuthorizationToken`, `sts:AssumeRole`, `imds:token`, …) fail until `heal`.
 
-        `fault` is a name of `AWS_FAULTS`, or a `Fault` of one's own.
+        `fault` is a name in `AWS_FAULTS`, or any `Fault`.
         """
         self._faults[action] = AWS_FAULTS[fault] if isinstance(fault, str) else fault
 
     def heal(self, action: str | None = None) -> None:
-        """Let `action` work again; None: everything."""
+        """Make `action` work again, or every action if it is None."""
         for name in [action] if action is not None else list(self._faults):
             self._faults.pop(name, None)
 
     def valid(self, username: str, password: str, region: str | None = None) -> Verdict:
-        """How a registry of `region` takes this login now; None does not look at the region."""
+        """Whether a registry in `region` accepts this login now. With None, the region is not checked."""
         return self.tokens.verdict(username, password, region)
 
     def count(self, action: str, principal: str | None = None) -> int:
-        """How often `action` was called (by `principal`, an ARN), refusals included."""
+        """How often `action` was called (by the ARN `principal`), including refused calls."""
         return sum(call.action == action and principal in (None, call.principal) for call in self.calls)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request, whichever service it is for."""
+        """Answer one request to any of the services."""
         metadata = request.path.startswith(PATH)
         answer = await (self._metadata_call(request) if metadata else self._api_call(request))
         answer.headers["Date"] = format_datetime(self.now(), usegmt=True)
@@ -127,64 +127,64 @@ class PretendAws:
         action = self._metadata.action(request)
         fault = self._faults.get(action)
         if fault is not None and not isinstance(fault, AwsFault):
-            self._note(action, None, "fault")
+            self._record(action, None, "fault")
             return await act_out(fault, request)
-        self._note(action, None)
+        self._record(action, None)
         return self._metadata.answer(request)
 
     async def _api_call(self, request: web.BaseRequest) -> web.StreamResponse:
-        asked = await read(request)
-        fault = self._faults.get(asked.action)
+        call = await read(request)
+        fault = self._faults.get(call.action)
         if fault is not None and not isinstance(fault, AwsFault):
-            self._note(asked.action, None, "fault")
+            self._record(call.action, None, "fault")
             return await act_out(fault, request)
         request_id = str(uuid.uuid4())
-        status, body = self._judged(asked, fault, request_id)
+        status, body = self._process(call, fault, request_id)
         return web.Response(
             status=status,
             text=body,
-            content_type=asked.protocol.value,
+            content_type=call.protocol.value,
             headers={"x-amzn-RequestId": request_id},
         )
 
-    def _judged(self, asked: Asked, fault: AwsFault | None, request_id: str) -> tuple[int, str]:
-        """Status and body: authenticate, refuse or do, and note it."""
+    def _process(self, call: ApiRequest, fault: AwsFault | None, request_id: str) -> tuple[int, str]:
+        """Authenticate the call, refuse or execute it, and record it. Returns the status and body of the answer."""
         caller: Caller | None = None
         try:
-            if asked.action != _WEB_IDENTITY:
-                caller = authenticate(asked, self.principals, self.now())
-            self._refuse_on_purpose(fault, asked, caller)
-            body = self._do(asked, caller, request_id)
+            if call.action != _WEB_IDENTITY:
+                caller = authenticate(call, self.principals, self.now())
+            self._raise_fault(fault, call, caller)
+            body = self._execute(call, caller, request_id)
         except Refused as refused:
-            self._note(asked.action, caller, refused.fault.code)
-            return render(refused, asked.protocol, request_id)
-        self._note(asked.action, caller)
+            self._record(call.action, caller, refused.fault.code)
+            return render(refused, call.protocol, request_id)
+        self._record(call.action, caller)
         return 200, body
 
-    def _refuse_on_purpose(self, fault: AwsFault | None, asked: Asked, caller: Caller | None) -> None:
+    def _raise_fault(self, fault: AwsFault | None, call: ApiRequest, caller: Caller | None) -> None:
         if fault is None:
             return
         now = self.now()
         raise Refused(
             fault,
             arn=caller.principal.arn if caller else _ANONYMOUS,
-            action=asked.action,
-            resource=asked.fields.get("RoleArn", "*"),
-            service=asked.service,
+            action=call.action,
+            resource=call.fields.get("RoleArn", "*"),
+            service=call.service,
             **times(now, now),
         )
 
-    def _do(self, asked: Asked, caller: Caller | None, request_id: str) -> str:
+    def _execute(self, call: ApiRequest, caller: Caller | None, request_id: str) -> str:
         if caller is None:
-            return sts.answer(asked.operation, self._assume_with_web_identity(asked.fields), request_id)
-        if asked.action == "ecr:GetAuthorizationToken":
+            return sts.answer(call.operation, self._assume_with_web_identity(call.fields), request_id)
+        if call.action == "ecr:GetAuthorizationToken":
             return json.dumps({"authorizationData": [self._new_token(caller.principal, caller.region)]})
-        if asked.action == "ecr-public:GetAuthorizationToken":
+        if call.action == "ecr-public:GetAuthorizationToken":
             return json.dumps({"authorizationData": self._new_token(caller.principal, PUBLIC)})
-        if asked.action == "sts:GetCallerIdentity":
-            return sts.answer(asked.operation, sts.caller(caller.principal), request_id)
-        if asked.action == "sts:AssumeRole":
-            return sts.answer(asked.operation, self._assume(caller.principal, asked.fields), request_id)
+        if call.action == "sts:GetCallerIdentity":
+            return sts.answer(call.operation, sts.caller(caller.principal), request_id)
+        if call.action == "sts:AssumeRole":
+            return sts.answer(call.operation, self._assume(caller.principal, call.fields), request_id)
         raise refusal("unknown_action")
 
     def _new_token(self, principal: Principal, region: str) -> dict[str, object]:
@@ -212,17 +212,17 @@ class PretendAws:
 
     def _open_session(self, fields: Mapping[str, str]) -> Principal:
         life_s = min(self.session_life_s, float(fields.get("DurationSeconds", self.session_life_s)))
-        ends = self.now() + timedelta(seconds=life_s)
-        return self.principals.session(fields["RoleArn"], fields["RoleSessionName"], ends)
+        expires_at = self.now() + timedelta(seconds=life_s)
+        return self.principals.session(fields["RoleArn"], fields["RoleSessionName"], expires_at)
 
     def _instance_session(self) -> Principal:
-        """The instance role's keys, renewed a little before they end, as on a real instance."""
+        """The keys of the instance role. As on a real instance, they are renewed shortly before they expire."""
         session = self._session
-        if session is None or session.expires_at is None or session.expires_at - self.now() < _NEARLY_OVER:
-            ends = self.now() + timedelta(seconds=self.session_life_s)
-            session = self._session = self.principals.session(self._role_arn, INSTANCE_ID, ends)
+        if session is None or session.expires_at is None or session.expires_at - self.now() < _RENEW_BEFORE:
+            expires_at = self.now() + timedelta(seconds=self.session_life_s)
+            session = self._session = self.principals.session(self._role_arn, INSTANCE_ID, expires_at)
         return session
 
-    def _note(self, action: str, caller: Caller | None, refused: str | None = None) -> None:
+    def _record(self, action: str, caller: Caller | None, refused: str | None = None) -> None:
         arn, region = (caller.principal.arn, caller.region) if caller else (_ANONYMOUS, None)
         self.calls.append(Call(action, arn, region, self.now(), refused))

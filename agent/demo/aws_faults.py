@@ -1,4 +1,4 @@
-"""What AWS can refuse with, in the words of its two protocols, and the table of faults that tests can set."""
+"""AWS's refusals in the form of its two protocols, and the table of faults that tests can set."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ STS_NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 
 
 class Protocol(Enum):
-    """How a service speaks: ECR in JSON 1.1, STS in the XML query protocol."""
+    """The protocol of a service: JSON 1.1 for ECR, the XML query protocol for STS."""
 
     JSON = "application/x-amz-json-1.1"
     QUERY = "text/xml"
@@ -22,9 +22,9 @@ class Protocol(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AwsFault:
-    """One refusal; JSON services and STS often name it differently.
+    """One refusal. STS often uses another code and status for it than the JSON services do.
 
-    In `message`, `{arn}`, `{action}` and `{resource}` stand for the call's own.
+    In `message`, `{arn}`, `{action}` and `{resource}` are replaced with those of the call.
     """
 
     message: str
@@ -34,8 +34,8 @@ class AwsFault:
     query_status: int | None = None
 
 
-class Refused(Exception):  # noqa: N818 - the answer of a server, not a fault of this program
-    """AWS says no."""
+class Refused(Exception):  # noqa: N818 - a server's answer, not an error in this program
+    """AWS refuses the call."""
 
     def __init__(self, fault: AwsFault, **details: str) -> None:
         super().__init__(fault.code)
@@ -47,7 +47,7 @@ _BAD_SIGNATURE: Final = ("InvalidSignatureException", 400, "SignatureDoesNotMatc
 
 AWS_FAULTS: Final[Mapping[str, AwsFault | Fault]] = MappingProxyType(
     {
-        # name                 what the agent should make of it
+        # The comments name the warning that the agent should raise, or the cause.
         "throttled": AwsFault("Rate exceeded", "ThrottlingException", 400, "Throttling", 400),  # aws_throttled
         "access_denied": AwsFault(  # aws_access_denied; of AssumeRoleWithWebIdentity aws_identity_rejected
             "User: {arn} is not authorized to perform: {action} on resource: {resource} because no identity-based "
@@ -57,10 +57,10 @@ AWS_FAULTS: Final[Mapping[str, AwsFault | Fault]] = MappingProxyType(
             "AccessDenied",
             403,
         ),
-        "expired_credentials": AwsFault(  # a session that ended: get a new one
+        "expired_credentials": AwsFault(  # an expired session: the agent gets a new one
             "The security token included in the request is expired", "ExpiredTokenException", 400, "ExpiredToken", 403
         ),
-        "unknown_key": AwsFault(  # keys that AWS does not know (deleted, mistyped)
+        "unknown_key": AwsFault(  # deleted or mistyped keys
             "The security token included in the request is invalid.",
             "UnrecognizedClientException",
             400,
@@ -80,7 +80,7 @@ AWS_FAULTS: Final[Mapping[str, AwsFault | Fault]] = MappingProxyType(
             *_BAD_SIGNATURE,
         ),
         "wrong_scope": AwsFault("Credential should be scoped to correct service: '{service}'. ", *_BAD_SIGNATURE),
-        "signature_expired": AwsFault(  # clock_skew; comes by itself with PretendAws.clock_offset
+        "signature_expired": AwsFault(  # clock_skew; PretendAws.clock_offset causes it too
             "Signature expired: {signed_at} is now earlier than {earliest} ({now} - 5 min.)", *_BAD_SIGNATURE
         ),
         "signature_early": AwsFault(  # clock_skew
@@ -89,35 +89,35 @@ AWS_FAULTS: Final[Mapping[str, AwsFault | Fault]] = MappingProxyType(
         "server_error": AwsFault("An internal error", "ServerException", 500, "InternalFailure", 500),  # aws_error
         "unavailable": AwsFault("Service Unavailable", "ServiceUnavailableException", 503, "ServiceUnavailable", 503),
         "unknown_action": AwsFault("The action is not one of this service", "UnknownOperationException", 400),
-        # AssumeRoleWithWebIdentity: the first can be retried, two need a new web token, the last needs a person
+        # AssumeRoleWithWebIdentity: retry the first, get a new web token for the next two, the last needs a person
         "idp_communication": AwsFault("Couldn't communicate with the identity provider", "IDPCommunicationError"),
         "invalid_web_token": AwsFault("No OpenIDConnect provider found for this token", "InvalidIdentityToken"),
         "expired_web_token": AwsFault("Token expired: current date must be before it ends", "ExpiredTokenException"),
         "idp_rejected_claim": AwsFault("The claim was rejected", "IDPRejectedClaim", 403),
-        # below the protocol
+        # Faults below the protocol
         "silent": Broken.SILENT,  # aws_unreachable
         "reset": Broken.RESET,  # aws_unreachable
         "garbage": GARBAGE,  # aws_error
-        "not_found": Answer(404),  # of the metadata service: no role is attached
+        "not_found": Answer(404),  # from the metadata service: the instance has no role
     }
 )
 
 
 def refusal(name: str, **details: str) -> Refused:
-    """The fault of that name, ready to be raised."""
+    """The refusal `name` of `AWS_FAULTS`, as an exception to raise."""
     fault = AWS_FAULTS[name]
     if not isinstance(fault, AwsFault):
-        raise TypeError(f"{name} is not something that AWS says")
+        raise TypeError(f"{name} is not a refusal by AWS")
     return Refused(fault, **details)
 
 
 def render(refused: Refused, protocol: Protocol, request_id: str) -> tuple[int, str]:
-    """Status and body of a refusal."""
+    """The status and body of a refusal."""
     fault = refused.fault
     if protocol is Protocol.JSON:
         return fault.status, json.dumps({"__type": fault.code, "message": refused.message})
     status = fault.query_status or fault.status
-    kind = "Receiver" if status >= 500 else "Sender"  # noqa: PLR2004 - from here on HTTP blames the server
+    kind = "Receiver" if status >= 500 else "Sender"  # noqa: PLR2004 - server errors start at 500
     return status, (
         f'<ErrorResponse xmlns="{STS_NAMESPACE}"><Error><Type>{kind}</Type>'
         f"<Code>{fault.query_code or fault.code}</Code><Message>{escape(refused.message)}</Message></Error>"

@@ -1,4 +1,4 @@
-"""The demo's own cloud: AWS with short-lived tokens, and five registries of which two have a fault on purpose."""
+"""The demo's cloud: an AWS with short-lived tokens, and five registries, two of which have a fault on purpose."""
 
 import secrets
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ _USER: Final = "robot"
 
 @dataclass(frozen=True, slots=True)
 class DemoRegistry:
-    """One registry of the demo: its secret, where it listens, and what it is there for, in words."""
+    """One registry of the demo: its secret, its listener, and a description of its purpose."""
 
     secret: Mapping[str, Any]
     registry: PretendRegistry
     listener: Listener
-    words: str
+    description: str
 
     @property
     def hostname(self) -> str:
@@ -32,7 +32,7 @@ class DemoRegistry:
 
 
 class DemoCloud:
-    """Holds its ports from the start; `async with` lets all of them answer but the one that is down at first."""
+    """Reserves its ports at once. `async with` starts all servers, except the registry that is down at first."""
 
     def __init__(self, token_life_s: float) -> None:
         password = secrets.token_urlsafe(12)
@@ -40,23 +40,23 @@ class DemoCloud:
         login = {"username": _USER, "password": password}
         self.aws: Final = PretendAws(token_life_s=token_life_s, region=REGION)
         self.aws_listener: Final = Listener(self.aws.handle)
-        self.basic: Final = _part("basic-auth", PretendRegistry(BasicAuth(users)), login, "user name and password")
-        self.token: Final = _part(
-            "token-auth", PretendRegistry(TokenAuth(users)), login, "the same by token, as on Docker Hub"
+        self.basic: Final = _registry("basic-auth", PretendRegistry(BasicAuth(users)), login, "user name and password")
+        self.token: Final = _registry(
+            "token-auth", PretendRegistry(TokenAuth(users)), login, "login with a token, as on Docker Hub"
         )
-        self.ecr: Final = _part(
+        self.ecr: Final = _registry(
             "ecr",
             PretendRegistry(EcrAuth(self.aws, REGION)),
             {"username": "runner-native", "kind": "ecr", "region": REGION},
-            f"ECR by instance role, tokens live {token_life_s:.0f} s",
+            f"ECR with an instance role, {token_life_s:.0f} s tokens",
         )
-        self.rejecting: Final = _part(
+        self.rejecting: Final = _registry(
             "wrong-password",
             PretendRegistry(BasicAuth(users)),
             {**login, "password": "not-" + password},
-            "fault 1: its secret holds a wrong password",
+            "fault 1: the password in its secret is wrong",
         )
-        self.outage: Final = _part(
+        self.outage: Final = _registry(
             "outage", PretendRegistry(BasicAuth(users)), login, "fault 2: down at first, comes back later"
         )
         self._stack: Final = AsyncExitStack()
@@ -78,6 +78,8 @@ class DemoCloud:
         await self._stack.aclose()
 
 
-def _part(name: str, registry: PretendRegistry, login: Mapping[str, str], words: str) -> DemoRegistry:
+def _registry(name: str, registry: PretendRegistry, login: Mapping[str, str], description: str) -> DemoRegistry:
     listener = Listener(registry.handle, tls=server_context())
-    return DemoRegistry({"name": name, "hostname": f"localhost:{listener.port}", **login}, registry, listener, words)
+    return DemoRegistry(
+        {"name": name, "hostname": f"localhost:{listener.port}", **login}, registry, listener, description
+    )

@@ -1,4 +1,4 @@
-"""Faults that a pretend server can be told to have, and how each is acted out on the wire."""
+"""Artificial faults of a simulated server, and how each one looks on the wire."""
 
 import asyncio
 import socket
@@ -13,7 +13,7 @@ from aiohttp import web
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer to whatever is asked: `Answer(429, headers={"Retry-After": "7"})`."""
+    """The same answer to every request: `Answer(429, headers={"Retry-After": "7"})`."""
 
     status: int
     body: str = ""
@@ -22,12 +22,12 @@ class Answer:
 
 
 class Broken(Enum):
-    """A connection that gives no answer at all."""
+    """A connection that never returns an answer."""
 
     SILENT = "silent"
-    """Accepted, read, never answered."""
+    """The request is read and never answered."""
     RESET = "reset"
-    """Cut with an RST after the request."""
+    """The connection is reset (RST) after the request."""
 
 
 Fault = Answer | Broken
@@ -40,7 +40,7 @@ _RST_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 async def act_out(fault: Fault, request: web.BaseRequest) -> web.StreamResponse:
-    """Answer `request` as `fault` says. A silent one ends when the client goes away or the port goes down."""
+    """Answer `request` with `fault`. A silent one ends when the client disconnects or the listener goes down."""
     if isinstance(fault, Answer):
         return web.Response(
             status=fault.status, text=fault.body, content_type=fault.content_type, headers=fault.headers
@@ -51,6 +51,7 @@ async def act_out(fault: Fault, request: web.BaseRequest) -> web.StreamResponse:
     if transport is not None:
         connection = transport.get_extra_info("socket")
         if connection is not None:
+            # With a linger time of 0, closing the socket sends an RST.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
         transport.abort()
     return web.Response()

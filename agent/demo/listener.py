@@ -1,4 +1,4 @@
-"""A listening port of the pretend cloud that can go down and come back under the same number."""
+"""A listening port of the simulated cloud that can go down and come back with the same number."""
 
 import asyncio
 import logging
@@ -14,24 +14,24 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _BACKLOG: Final = 128
 _GRACE_S: Final = 0.2
-"""How long requests may go on once the port goes down; a silent one never ends by itself."""
+"""How long open requests may continue when the port goes down. A silent one would never end by itself."""
 
 
 def _quiet_logger() -> logging.Logger:
-    """Without it aiohttp reports each TLS hello to a plain port, which Docker always tries first."""
+    """A disabled logger. Docker tries TLS on plain ports first, and aiohttp would log each attempt as an error."""
     logger = logging.getLogger(__name__)
     logger.disabled = True
     return logger
 
 
 class Listener:
-    """Serves `handle` on one address; the port is taken at once and kept until `close`, also while it is down.
+    """Serves `handle` on one address. It reserves the port at once and keeps it until `close`, also while it is down.
 
-    While it is down, connections are refused. `port` 0 takes a free one. Needs a running event loop only from
-    `up` on.
+    While it is down, connections are refused. With `port` 0 it chooses a free port. It needs a running event loop only
+    from `up` on.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address cannot be bound.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Listener:
     ) -> None:
         self._handle: Final = handle
         self._tls: Final = tls
-        self._socket = _bound(host, port)
+        self._socket = _bind(host, port)
         self._runner: web.ServerRunner | None = None
         self.host: Final = host
         self.port: Final[int] = self._socket.getsockname()[1]
@@ -53,7 +53,7 @@ class Listener:
         return f"{'https' if self._tls else 'http'}://{self.address}"
 
     async def up(self) -> None:
-        """Accept connections; nothing happens where it does already."""
+        """Accept connections. Does nothing if it is up already."""
         if self._runner is not None:
             return
         server = web.Server(self._handle, handler_cancellation=True, auto_decompress=False, logger=_quiet_logger())
@@ -62,20 +62,21 @@ class Listener:
         await web.SockSite(self._runner, self._socket, ssl_context=self._tls, backlog=_BACKLOG).start()
 
     async def down(self) -> None:
-        """Refuse connections from now on, and end those that are open."""
+        """Refuse new connections, and close the open ones."""
         if self._runner is None:
             return
         runner, self._runner = self._runner, None
-        # A connection that asyncio takes as the server ends would stay open: nobody more, and a turn for the last.
+        # asyncio would leave a connection open that it accepts during the shutdown. So stop accepting first, and let
+        # the loop finish the last one.
         asyncio.get_running_loop().remove_reader(self._socket)
         await asyncio.sleep(0)
         await runner.cleanup()
-        self._socket = _bound(self.host, self.port)
+        self._socket = _bind(self.host, self.port)
 
     async def close(self) -> None:
         await self.down()
         self._socket.close()
-        # The loop closes the transports' sockets one turn later.
+        # The loop closes the sockets of the transports in its next iteration.
         await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
@@ -88,13 +89,13 @@ class Listener:
         await self.close()
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    """Bound but not listening: nobody who asks for a free port gets it, and whoever connects is refused."""
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+def _bind(host: str, port: int) -> socket.socket:
+    """Bind a socket without listening. No other program gets the port, and connections to it are refused."""
+    reserved = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((host, port))
     except OSError:
-        bound.close()
+        reserved.close()
         raise
-    return bound
+    return reserved

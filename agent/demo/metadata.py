@@ -1,4 +1,4 @@
-"""The pretend instance metadata service, version 2 only: a session token first, then the role's keys."""
+"""The simulated instance metadata service. Only version 2: a client needs a session token to get the keys."""
 
 import json
 import secrets
@@ -15,7 +15,7 @@ TTL_HEADER: Final = "X-aws-ec2-metadata-token-ttl-seconds"
 TOKEN_HEADER: Final = "X-aws-ec2-metadata-token"
 INSTANCE_ID: Final = "i-0de4c0ffee0de4c0f"
 
-_LONGEST_TTL_S: Final = 21600
+_MAX_TTL_S: Final = 21600
 _CREDENTIALS: Final = "/latest/meta-data/iam/security-credentials/"
 
 
@@ -24,7 +24,8 @@ class MetadataService:
 
     Args:
         role: the role's name.
-        session: the role's session, a fresh one when the last is about to end.
+        region: the instance's region.
+        session: returns the role's session, renewed when it is about to expire.
         now: the cloud's clock.
     """
 
@@ -38,7 +39,7 @@ class MetadataService:
         self._tokens: Final[set[str]] = set()
 
     def action(self, request: web.BaseRequest) -> str:
-        """The name under which this request is counted and can be made to fail."""
+        """The name of the action, with which `PretendAws` counts it and makes it fail."""
         if request.path == "/latest/api/token":
             return "imds:token"
         return "imds:credentials" if request.path.startswith(_CREDENTIALS) else "imds:other"
@@ -58,7 +59,7 @@ class MetadataService:
 
     def _new_token(self, request: web.BaseRequest) -> web.Response:
         ttl = request.headers.get(TTL_HEADER, "")
-        if request.method != "PUT" or not ttl.isdecimal() or not 0 < int(ttl) <= _LONGEST_TTL_S:
+        if request.method != "PUT" or not ttl.isdecimal() or not 0 < int(ttl) <= _MAX_TTL_S:
             return web.Response(status=405 if request.method != "PUT" else 400)
         token = secrets.token_urlsafe(40)
         self._tokens.add(token)
@@ -70,7 +71,7 @@ class MetadataService:
         if role != self._role:
             return web.Response(status=404)
         session = self._session()
-        assert session.expires_at is not None  # noqa: S101 - a session has an end
+        assert session.expires_at is not None  # noqa: S101 - a session always expires
         document = {
             "Code": "Success",
             "LastUpdated": _time(self._now()),

@@ -1,4 +1,4 @@
-"""Who calls the pretend AWS: users and role sessions, by their access key."""
+"""The identities in the simulated AWS: users and role sessions, by access key."""
 
 import secrets
 import string
@@ -11,7 +11,7 @@ _KEY_LETTERS: Final = string.ascii_uppercase + "234567"
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An identity with its keys; a session also has a session token and an end."""
+    """An identity with its keys. A session also has a session token and an expiry."""
 
     arn: str
     account: str
@@ -23,7 +23,7 @@ class Principal:
 
 
 class Principals:
-    """Everyone who was given keys."""
+    """All identities that have keys."""
 
     def __init__(self) -> None:
         self._by_key: Final[dict[str, Principal]] = {}
@@ -32,14 +32,14 @@ class Principals:
         return self._by_key.get(access_key_id)
 
     def user(self, account: str, name: str) -> Principal:
-        """A new IAM user with long-lived keys (`AKIA…`)."""
+        """Create an IAM user with long-lived keys (`AKIA…`)."""
         key_id = _key_id("AKIA")
         return self._add(
             Principal(f"arn:aws:iam::{account}:user/{name}", account, _key_id("AIDA"), key_id, secrets.token_hex(20))
         )
 
     def session(self, role_arn: str, session_name: str, expires_at: datetime) -> Principal:
-        """A new session of a role (`ASIA…`); `role_arn` is `arn:aws:iam::ACCOUNT:role/[PATH/]NAME`."""
+        """Create a session of a role (`ASIA…`). `role_arn` is `arn:aws:iam::ACCOUNT:role/[PATH/]NAME`."""
         account = role_arn.split(":")[4]
         role = role_arn.rsplit("/", 1)[-1]
         return self._add(

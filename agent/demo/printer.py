@@ -1,4 +1,4 @@
-"""The demo's words on the terminal: a time, what it is about, what happened."""
+"""Prints the demo's lines on the terminal: the time, a label, and what happened."""
 
 import textwrap
 import time
@@ -13,7 +13,7 @@ _MARGIN: Final = " " * (10 + _LABEL)
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One thing to say: what it is about (a word or two), what happened, and where there is one, what to do."""
+    """One line of output: a label of one or two words, what happened, and optionally what to do."""
 
     label: str
     text: str
@@ -21,30 +21,30 @@ class Remark:
 
 
 class Printer:
-    """Says remarks with the seconds since it began; `say` prints one or more lines."""
+    """Prints remarks with the seconds since the start. `write` prints one or more lines."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        self._say: Final = write
-        self._began: Final = time.monotonic()
+        self._write: Final = write
+        self._started: Final = time.monotonic()
 
     @property
     def elapsed_s(self) -> float:
-        return time.monotonic() - self._began
+        return time.monotonic() - self._started
 
     def print(self, label: str, text: str) -> None:
         self.remark(Remark(label, text))
 
     def remark(self, remark: Remark) -> None:
-        self._say(render(self.elapsed_s, remark))
+        self._write(render(self.elapsed_s, remark))
 
     def add(self, *lines: str) -> None:
-        """Lines that belong to the last remark, as they are."""
+        """Print more lines for the last remark, without wrapping them."""
         for line in lines:
-            self._say(_MARGIN + line)
+            self._write(_MARGIN + line)
 
 
 def render(seconds: float, remark: Remark) -> str:
-    """One remark in lines of 80 columns at most, but for words that are longer than that."""
+    """Format a remark in lines of at most 80 columns. Longer words stay whole, so that commands can be copied."""
     lines = _wrap(remark.text, f"{seconds:6.1f} s  {remark.label:<{_LABEL}}", _MARGIN)
     return "\n".join(lines + _wrap(remark.hint, f"{_MARGIN}-> ", f"{_MARGIN}   "))
 

@@ -1,8 +1,8 @@
-"""A pretend registry: it answers `/v2/` to who may log in, and hands everything else on to a real one if it has one.
+"""A simulated registry: it authenticates logins at `/v2/`, and forwards other requests to a real registry, if given.
 
 registry = PretendRegistry(BasicAuth({"robot": "secret"}))
-async with Listener(registry.handle) as door:
-    docker login door.address
+async with Listener(registry.handle) as listener:
+    docker login listener.address
 """
 
 import base64
@@ -24,34 +24,34 @@ ECR_EXPIRED: Final = "Your authorization token has expired. Reauthenticate and t
 _API_VERSION: Final = {"Docker-Distribution-Api-Version": "registry/2.0"}
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault of this program
-    """A login that the registry does not take, and its answer."""
+class Refusal(Exception):  # noqa: N818 - an answer, not an error in this program
+    """The registry's answer to a login that it does not accept."""
 
     def __init__(self, answer: web.Response, username: str | None = None) -> None:
         super().__init__(f"HTTP {answer.status}")
         self.answer: Final = answer
         self.username: Final = username
-        """Whose password was wrong; None where none was given."""
+        """The user whose password was wrong, or None if the request had no password."""
 
 
 class Auth(Protocol):
-    """How a registry finds out who asks."""
+    """How a registry authenticates requests."""
 
     async def login(self, request: web.BaseRequest) -> str:
-        """The user's name.
+        """Authenticate a request. Returns the user name.
 
         Raises:
-            Refusal: with the registry's answer.
+            Refusal: the login is not accepted; it has the registry's answer.
         """
         ...
 
     async def own_answer(self, request: web.BaseRequest) -> web.Response | None:
-        """The answer to a request that belongs to the way of authentication itself, such as for a token."""
+        """The answer to a request of the authentication itself, such as for a token. None for other requests."""
         ...
 
 
 class BasicAuth:
-    """As with htpasswd; `users` maps names to passwords and may change."""
+    """Basic authentication, as with htpasswd. `users` maps names to passwords and may change."""
 
     def __init__(self, users: Mapping[str, str]) -> None:
         self.users: Final = users
@@ -70,7 +70,7 @@ class BasicAuth:
 
 
 class TokenAuth:
-    """As Docker Hub and ghcr.io: `/v2/` points at `/token`, which checks the password and gives a bearer token."""
+    """As Docker Hub and ghcr.io: `/v2/` refers to `/token`, which checks the password and issues a bearer token."""
 
     def __init__(self, users: Mapping[str, str], *, token_life_s: int = 300) -> None:
         self.users: Final = users
@@ -86,7 +86,10 @@ class TokenAuth:
         return username
 
     async def own_answer(self, request: web.BaseRequest) -> web.Response | None:
-        """`GET` with Basic, or OAuth2's `POST` of a form (docs: distribution/spec/auth/token, …/oauth)."""
+        """Issue a token, for a `GET` with Basic or for OAuth2's `POST` of a form.
+
+        See distribution/spec/auth/token and distribution/spec/auth/oauth in the registry's documentation.
+        """
         if request.path != "/token":
             return None
         given = basic(request)
@@ -102,16 +105,16 @@ class TokenAuth:
         return web.json_response({"token": token, "access_token": token, "expires_in": self._life_s})
 
 
-class TokenJudge(Protocol):
-    """Knows which ECR tokens are good: `PretendAws`."""
+class TokenVerifier(Protocol):
+    """Knows which ECR tokens are valid, such as `PretendAws`."""
 
     def valid(self, username: str, password: str, region: str | None = None) -> Verdict: ...
 
 
 class EcrAuth:
-    """As ECR: Basic with user `AWS` and a token that AWS gave for this region (`public` for ECR Public)."""
+    """As ECR: Basic with user `AWS` and a token that AWS issued for this region (`public` for ECR Public)."""
 
-    def __init__(self, aws: TokenJudge, region: str) -> None:
+    def __init__(self, aws: TokenVerifier, region: str) -> None:
         self._aws: Final = aws
         self._region: Final = region
 
@@ -136,13 +139,13 @@ class EcrAuth:
 
 
 class PretendRegistry:
-    """One registry; `fault`, where set, answers everything until it is None again.
+    """One registry. While `fault` is not None, it is the answer to every request.
 
-    Without an upstream it holds no images: `/v2/` works, all else is 404. `Listener.down()` is an outage.
+    Without an upstream it has no images: `/v2/` works, everything else is 404. Use `Listener.down()` for an outage.
 
     Attributes:
-        logins: requests let in, by user name.
-        wrong: passwords or tokens refused, by user name.
+        logins: the number of accepted requests, by user name.
+        wrong: the number of refused passwords or tokens, by user name.
     """
 
     def __init__(self, auth: Auth | None, *, upstream: Upstream | None = None) -> None:
@@ -173,7 +176,7 @@ class PretendRegistry:
 
 
 def basic(request: web.BaseRequest) -> tuple[str, str] | None:
-    """User name and password of the `Authorization` header; None where there are none."""
+    """The user name and password in the `Authorization` header, or None."""
     kind, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "basic":
         return None
@@ -185,7 +188,7 @@ def basic(request: web.BaseRequest) -> tuple[str, str] | None:
 
 
 def errors(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """The error form of the registry API (OCI distribution spec, error codes)."""
+    """An error answer of the registry API (OCI distribution spec, error codes)."""
     body = json.dumps({"errors": [{"code": code, "message": message, "detail": None}]})
     return web.Response(
         status=status, text=body, content_type="application/json", headers={**_API_VERSION, **(headers or {})}

@@ -21,7 +21,7 @@ _TIME_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What the `Authorization` and `X-Amz-Date` headers say."""
+    """The content of the `Authorization` and `X-Amz-Date` headers."""
 
     access_key_id: str
     date: str
@@ -34,7 +34,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """The parts of a request that a signature covers; `headers` must not care about case."""
+    """The parts of a request that a signature covers. `headers` must be case-insensitive."""
 
     method: str
     path: str
@@ -44,7 +44,7 @@ class SignedRequest:
 
 
 def read_signature(headers: Mapping[str, str]) -> Signature | None:
-    """None where the request is not signed, or not in this scheme."""
+    """Parse the signature. Returns None if the request is not signed, or with another scheme."""
     match = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
     if match is None:
         return None
@@ -69,7 +69,7 @@ def verifies(signature: Signature, secret_access_key: str, request: SignedReques
 
 
 def aws_time(moment: datetime) -> str:
-    """As AWS writes times in signatures and in its errors about them."""
+    """A time in the format of AWS's signatures and of the errors about them."""
     return moment.astimezone(UTC).strftime(_TIME_FORMAT)
 
 

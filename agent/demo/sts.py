@@ -1,4 +1,4 @@
-"""STS's answers in the XML of the query protocol."""
+"""The answers of STS in the XML of the query protocol."""
 
 from collections.abc import Mapping
 from typing import Final, TypeAlias
@@ -8,7 +8,7 @@ from agent.demo.aws_faults import STS_NAMESPACE
 from agent.demo.principals import Principal
 
 Result: TypeAlias = Mapping[str, "str | Mapping[str, str]"]
-"""The members of an answer, one level of nesting at most."""
+"""The members of an answer, nested at most one level deep."""
 
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -25,7 +25,7 @@ def caller(principal: Principal) -> Result:
 
 
 def assumed(session: Principal) -> Result:
-    """The keys of a fresh session and whose they are."""
+    """The keys of a new session, and the role that it belongs to."""
     assert session.session_token is not None  # noqa: S101 - a session has a token
     assert session.expires_at is not None  # noqa: S101 - and an end
     return {

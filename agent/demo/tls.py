@@ -1,8 +1,8 @@
-"""The certificate of the pretend registries, for `localhost`, `127.0.0.1` and `::1`.
+"""The certificate of the simulated registries, for `localhost`, `127.0.0.1` and `::1`.
 
-Its key is public, and that is harmless: only processes with `SSL_CERT_FILE` set to `AUTHORITY` trust it, and the demo
-sets that for its own agent alone. A fixed certificate needs neither openssl nor a library at run time. It is its own
-authority, has what Go and Python's `VERIFY_X509_STRICT` ask for, and holds from 2000 to 2084.
+Its key is public. This is harmless, because only processes with `SSL_CERT_FILE` set to `AUTHORITY` trust it, and the
+demo sets that only for its own agent. A fixed certificate needs neither openssl nor a library at run time. It is
+self-signed, meets the requirements of Go and of Python's `VERIFY_X509_STRICT`, and is valid from 2000 to 2084.
 """
 
 import ssl
@@ -10,7 +10,7 @@ import tempfile
 from functools import cache
 from typing import Final
 
-# Made by one command:
+# Made with this command:
 #   faketime '2000-01-01 00:00:00Z' openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes
 #     -days 31000 -subj '/O=Registry Agent/CN=pretend registries'
 #     -addext subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1 -addext basicConstraints=critical,CA:TRUE
@@ -32,7 +32,7 @@ P0XBMkIDDpaDEdBZu3aKeCcgXL3mSFKYItQCIQDYwGVy7dhQfkLLkgRGtnWJQxMx
 -----END CERTIFICATE-----
 """
 
-# Not "PRIVATE KEY" here, so that no scanner for leaked keys raises an alarm.
+# Not "PRIVATE KEY": scanners for leaked keys would report it.
 _TESTING_KEY: Final = """\
 -----BEGIN TESTING KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQghGpSkLjIbQPMtzX0
@@ -44,7 +44,7 @@ JL0qt02sciH3efdY7XgCQTeVlV6hRANCAATtzgfvOKkETVfRVCDGHswa1B/+dT5y
 
 @cache
 def server_context() -> ssl.SSLContext:
-    """For a `Listener` on loopback. Blocking: Python reads certificates from files only."""
+    """The TLS context for a `Listener` on loopback. Blocking: Python reads certificates only from files."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as chain:
         chain.write(AUTHORITY + _TESTING_KEY.replace("TESTING", "PRIVATE"))

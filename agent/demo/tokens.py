@@ -1,4 +1,4 @@
-"""ECR tokens of the pretend cloud: issued for a principal and a region, and valid for so long."""
+"""The ECR tokens of the simulated cloud. Each is issued for a principal and a region, and expires."""
 
 import base64
 import json
@@ -13,18 +13,18 @@ ECR_USER: Final = "AWS"
 
 
 class Verdict(StrEnum):
-    """What a registry makes of a user name and a password."""
+    """How a registry rates a user name and a password."""
 
     OK = "ok"
     EXPIRED = "expired"
     FOREIGN = "foreign"
-    """A token of another region."""
+    """A token for another region."""
     WRONG = "wrong"
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One issued token; `region` is `public` for ECR Public."""
+    """A token that was issued. `region` is `public` for ECR Public."""
 
     password: str
     principal: str
@@ -34,7 +34,7 @@ class Token:
 
 
 class Tokens:
-    """Every token that was issued. Times are aware and in UTC."""
+    """All tokens that were issued. Times are aware and in UTC."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now: Final = now
@@ -45,7 +45,7 @@ class Tokens:
         return list(self._issued.values())
 
     def issue(self, principal: str, region: str, expires_at: datetime) -> Token:
-        """A token that looks like ECR's: base64 of JSON that names its own end, and says nothing else."""
+        """Issue a token that looks like ECR's: base64 of JSON, of which only the expiry is readable."""
         content = {
             "payload": secrets.token_urlsafe(48),
             "datakey": secrets.token_urlsafe(24),
@@ -59,7 +59,7 @@ class Tokens:
         return token
 
     def verdict(self, username: str, password: str, region: str | None = None) -> Verdict:
-        """How a registry of `region` (None: of whichever fits) takes this login now."""
+        """How a registry in `region` rates this login now. With None, the region is not checked."""
         token = self._issued.get(password) if username == ECR_USER else None
         if token is None:
             return Verdict.WRONG
@@ -68,7 +68,7 @@ class Tokens:
         return Verdict.EXPIRED if self._now() >= token.expires_at else Verdict.OK
 
     def end_all(self) -> None:
-        """Every token issued so far dies now, before its time (as when a role's session is revoked)."""
+        """Expire all tokens issued so far, as when a role's session is revoked."""
         now = self._now()
         for password, token in self._issued.items():
             self._issued[password] = replace(token, expires_at=min(token.expires_at, now))

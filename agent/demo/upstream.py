@@ -1,4 +1,4 @@
-"""Passes requests on to a real registry and streams its answers back, of any size, pushes and pulls alike."""
+"""Forwards requests to a real registry and streams its answers back. Works for pushes and pulls of any size."""
 
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
@@ -10,19 +10,19 @@ from multidict import CIMultiDict
 from yarl import URL
 
 _CHUNK: Final = 256 * 1024
-# RFC 9110, section 7.6.1: meant for one connection, not for who is behind it.
+# RFC 9110, section 7.6.1: these headers apply to one connection and must not be forwarded.
 _HOP_BY_HOP: Final = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding"}
     | {"upgrade", "proxy-connection", "expect"}
 )
-_NOT_ADDED: Final = frozenset({hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE})
+_NO_DEFAULTS: Final = frozenset({hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE})
 
 
 class Upstream:
-    """A registry without authentication of its own, at `url` (`http://127.0.0.1:5000`).
+    """A registry without authentication at `url` (`http://127.0.0.1:5000`).
 
-    The client's `Host` is handed on, so that the addresses which the registry names for uploads lead back through
-    here; those that name it by `url` all the same are rewritten. `Authorization` ends here.
+    The client's `Host` header is forwarded. The registry then uses it in the URLs for uploads, which so lead back to
+    this proxy. URLs that contain `url` are rewritten. The `Authorization` header is not forwarded.
     """
 
     def __init__(self, url: str) -> None:
@@ -35,7 +35,7 @@ class Upstream:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_NOT_ADDED,
+            skip_auto_headers=_NO_DEFAULTS,
         )
         return self
 
@@ -46,9 +46,9 @@ class Upstream:
             await self._session.close()
 
     async def pass_on(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The upstream's answer to `request`, already sent; 502 where it gives none."""
+        """Forward `request`, and stream the upstream's answer to the client. Answer 502 if there is none."""
         if self._session is None:
-            raise RuntimeError("an Upstream is used inside `async with`")
+            raise RuntimeError("use an Upstream inside `async with`")
         try:
             answer = await self._session.request(
                 request.method,
@@ -58,21 +58,19 @@ class Upstream:
                 allow_redirects=False,
             )
         except aiohttp.ClientError as error:
-            return web.Response(
-                status=502, text=f"the registry behind this one does not answer: {type(error).__name__}"
-            )
+            return web.Response(status=502, text=f"the upstream registry does not answer: {type(error).__name__}")
         async with answer:
             return await self._stream(request, answer)
 
     async def _stream(self, request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-        passed_on = web.StreamResponse(
+        forwarded = web.StreamResponse(
             status=answer.status, reason=answer.reason, headers=self._answer_headers(request, answer)
         )
-        await passed_on.prepare(request)
+        await forwarded.prepare(request)
         async for chunk in answer.content.iter_chunked(_CHUNK):
-            await passed_on.write(chunk)
-        await passed_on.write_eof()
-        return passed_on
+            await forwarded.write(chunk)
+        await forwarded.write_eof()
+        return forwarded
 
     def _answer_headers(self, request: web.BaseRequest, answer: aiohttp.ClientResponse) -> CIMultiDict[str]:
         headers = _end_to_end(answer.headers)
@@ -91,7 +89,7 @@ def _request_headers(request: web.BaseRequest) -> CIMultiDict[str]:
 
 
 def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
-    """All headers but those of the one connection, those that `Connection` names included."""
+    """All headers except those that apply to one connection, including those that `Connection` lists."""
     named = {name.strip().lower() for name in headers.get(hdrs.CONNECTION, "").split(",")}
     return CIMultiDict((k, v) for k, v in headers.items() if k.lower() not in _HOP_BY_HOP | named)
 

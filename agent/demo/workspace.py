@@ -1,4 +1,4 @@
-"""A private directory in which the demo's agent lives, away from the person's own Docker, AWS and agent."""
+"""A private directory for the demo's agent, separate from the person's own Docker, AWS and agent."""
 
 import json
 import os
@@ -36,7 +36,7 @@ format = "json"
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where everything of one demo is; `status_url` is where its agent answers."""
+    """The directory with all files of one demo, and the port of its agent's status."""
 
     root: Path
     port: int
@@ -51,7 +51,7 @@ class Workspace:
 
     @property
     def authority(self) -> Path:
-        """The certificate that the agent, and so docker, trusts."""
+        """The certificate that the agent and docker trust."""
         return self.root / "authority.pem"
 
     @property
@@ -71,9 +71,9 @@ class Workspace:
         return [sys.executable, "-m", "agent", "run", "--config", str(self.root / "config.toml")]
 
     def environment(self, aws_url: str, environ: Mapping[str, str]) -> dict[str, str]:
-        """What the agent is started with: nothing of the person's but the few variables that a program needs.
+        """The agent's environment. Of the person's own, it has only the few variables that any program needs.
 
-        No engine takes part: one in another machine or container would not see these registries.
+        It points to no Docker engine: an engine in another machine or container could not reach these registries.
         """
         kept = {name: environ[name] for name in _KEPT_VARIABLES if name in environ}
         return kept | {
@@ -90,7 +90,7 @@ class Workspace:
         }
 
     def docker_hosts(self) -> list[str]:
-        """The registries that Docker's config.json now holds a login for."""
+        """The registries that have a login in Docker's config.json."""
         try:
             document = json.loads(self.docker_config.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -108,23 +108,30 @@ class Workspace:
 
 
 def make_workspace(secrets: Iterable[Mapping[str, Any]]) -> Workspace:
-    """A fresh stage (0700) with a settings file and `secrets`, one file each.
+    """Create a private directory (0700) with a settings file and one file for each secret.
 
     Raises:
-        OSError: no room for it, or no free port.
+        OSError: the disk is full, or no port is free.
     """
-    stage = Workspace(Path(tempfile.mkdtemp(prefix="agent-demo-")), _free_port())
-    for directory in (stage.secrets, stage.docker_config.parent, stage.socket.parent, stage.root / "state"):
+    workspace = Workspace(Path(tempfile.mkdtemp(prefix="agent-demo-")), _free_port())
+    for directory in (
+        workspace.secrets,
+        workspace.docker_config.parent,
+        workspace.socket.parent,
+        workspace.root / "state",
+    ):
         directory.mkdir(mode=0o700)
     for secret in secrets:
-        _write(stage.secrets / f"{secret['name']}.json", json.dumps(secret))
-    _write(stage.authority, AUTHORITY)
-    _write(stage.root / "config.toml", _CONFIG.format(secrets=json.dumps(str(stage.secrets)), port=stage.port))
-    return stage
+        _write(workspace.secrets / f"{secret['name']}.json", json.dumps(secret))
+    _write(workspace.authority, AUTHORITY)
+    _write(
+        workspace.root / "config.toml", _CONFIG.format(secrets=json.dumps(str(workspace.secrets)), port=workspace.port)
+    )
+    return workspace
 
 
 def _write(path: Path, text: str) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - open, since the mode counts from the start
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - not Path.open: the file must be private from the start
         file.write(text)
 
 

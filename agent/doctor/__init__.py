@@ -1,1 +1,1 @@
-"""The doctor: walks the chain from the settings to a pull, link by link, and changes nothing."""
+"""The doctor: runs a chain of checks from the settings to an image pull, and changes nothing."""

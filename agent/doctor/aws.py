@@ -1,4 +1,4 @@
-"""AWS: as whom it is asked, the token that it gives, and how long that lives."""
+"""The AWS checks: which identity asks AWS, whether AWS issues a token, and when the token expires."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,70 +18,77 @@ from agent.model.secret import Kind
 from agent.model.status import rfc3339
 from agent.settings import AwsSettings
 
-LINKS: Final = ("aws identity", "token", "token life")
+CHECKS: Final = ("aws identity", "token", "token life")
 _CALL_S: Final = 4.0
 
 
 async def obtain(
-    walk: CheckRun, login: Login, aws: AwsClient, settings: AwsSettings, remarks: Sequence[Problem]
+    results: CheckRun, login: Login, aws: AwsClient, settings: AwsSettings, problems: Sequence[Problem]
 ) -> Credential | None:
-    """What the login is made with: the password at hand, or a token; None where there is none to be had.
+    """The credential to log in with: the secret's own password, or a token from AWS. None if there is neither.
 
-    `remarks` are the plan's about this registry.
+    `problems` are those that the plan found for this registry.
     """
     source = login.source
     if isinstance(source, Credential):
-        _ready(walk, login, source, remarks)
+        _check_ready_credential(results, login, source, problems)
         return source
-    # Several calls follow each other, and all of them must fit into the doctor's time.
-    quick = replace(settings, call_timeout_s=min(settings.call_timeout_s, _CALL_S))
+    # These calls run one after the other, and all of them must fit into the doctor's total time.
+    short_settings = replace(settings, call_timeout_s=min(settings.call_timeout_s, _CALL_S))
     try:
-        who, arn = await aws.identify(source, quick)
+        description, arn = await aws.identify(source, short_settings)
     except ProblemError as error:
         problem = error.problem
-        walk.add(from_problem("aws identity", problem.about(login.registry.hostname)))
+        results.add(from_problem("aws identity", problem.about(login.registry.hostname)))
         return None
-    walk.add(passed("aws identity", f"{who}, {arn or 'which STS gives no name'}"))
-    return await _token(walk, login, source, aws, quick)
+    results.add(passed("aws identity", f"{description}, {arn or 'which STS did not identify'}"))
+    return await _token(results, login, source, aws, short_settings)
 
 
 async def _token(
-    walk: CheckRun, login: Login, identity: AwsIdentity, aws: AwsClient, settings: AwsSettings
+    results: CheckRun, login: Login, identity: AwsIdentity, aws: AwsClient, settings: AwsSettings
 ) -> Credential | None:
     try:
         token = await aws.fetch_token(identity, settings)
     except ProblemError as error:
         problem = error.problem
-        walk.add(from_problem("token", problem.about(login.registry.hostname)))
+        results.add(from_problem("token", problem.about(login.registry.hostname)))
         return None
+    # Directly after the answer: the time that the call took must not count as clock skew.
     now = datetime.now(UTC)
     skew = clock_skew(token.server_time, now)
     region = "ECR Public" if identity.public else f"region {identity.region}"
-    walk.add(from_problem("token", skew) if skew else passed("token", f"AWS gave one for {region}"))
-    walk.add(_life(login, token.expires_at, now))
+    results.add(from_problem("token", skew) if skew else passed("token", f"AWS issued a token for {region}"))
+    results.add(_check_expiry(login, token.expires_at, now))
     return Credential(token.username, token.password, now, token.expires_at, None, token.arn)
 
 
-def _life(login: Login, ends: datetime | None, now: datetime) -> Check:
+def _check_expiry(login: Login, expires_at: datetime | None, now: datetime) -> Check:
     hostname = login.registry.hostname
-    if ends is None:
-        return skipped("token life", "it does not tell when it ends")
-    if expired(ends, now):
+    if expires_at is None:
+        return skipped("token life", "the token does not show when it expires")
+    if expired(expires_at, now):
         problem = TokenExpired(
             hostname,
-            f"the token of secret {login.secret.name} ended at {rfc3339(ends)}",
-            hint="give the secret a new token, or check this machine's clock",
+            f"the token of secret {login.secret.name} expired at {rfc3339(expires_at)}",
+            hint="put a new token into the secret; if the token is new, set this machine's clock",
         )
         return from_problem("token life", problem)
-    return passed("token life", f"until {rfc3339(ends)}, {(ends - now).total_seconds() / 3600:.1f} h from now")
+    hours = (expires_at - now).total_seconds() / 3600
+    return passed("token life", f"expires at {rfc3339(expires_at)}, in {hours:.1f} h")
 
 
-def _ready(walk: CheckRun, login: Login, credential: Credential, remarks: Sequence[Problem]) -> None:
-    """What there is to say of a password, or of a token that somebody else fetched."""
-    walk.add(skipped("aws identity", "the secret has a password or a ready token; AWS is not asked"))
+def _check_ready_credential(
+    results: CheckRun, login: Login, credential: Credential, problems: Sequence[Problem]
+) -> None:
+    """Add the results for a password, or for a token that was fetched by another program."""
+    results.add(skipped("aws identity", "not needed: the secret has a password or a ready token"))
     if login.kind is Kind.BASIC:
-        walk.add(skipped("token", "a password needs none"), skipped("token life", "a password does not end"))
+        results.add(
+            skipped("token", "not needed: the secret has a password"),
+            skipped("token life", "a password does not expire"),
+        )
         return
-    ready = [from_problem("token", problem) for problem in remarks if isinstance(problem, TokenNotRenewable)]
-    walk.add(*(ready or [passed("token", "the secret holds a ready one")]))
-    walk.add(_life(login, credential.expires_at, datetime.now(UTC)))
+    ready = [from_problem("token", problem) for problem in problems if isinstance(problem, TokenNotRenewable)]
+    results.add(*(ready or [passed("token", "the secret has a ready token")]))
+    results.add(_check_expiry(login, credential.expires_at, datetime.now(UTC)))

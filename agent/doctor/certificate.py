@@ -1,4 +1,4 @@
-"""What a server's certificate says of itself, also where nobody vouches for it."""
+"""Reads the issuer, names and end date of a server's certificate, even if the certificate is not trusted."""
 
 import os
 import ssl
@@ -11,45 +11,49 @@ from agent.model.status import rfc3339
 from agent.model.text import printable
 
 _NAMES_SHOWN: Final = 4
-_LONGEST: Final = 1 << 16
+# The server controls this data, so its size is bounded.
+_MAX_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Who issued it, for which names, until when; outside text, made printable."""
+    """The issuer, the names and the end date of a certificate. Its text comes from outside and is made printable."""
 
     issuer: str
     names: tuple[str, ...]
-    ends: datetime | None
+    expires_at: datetime | None
     self_signed: bool
 
     def __str__(self) -> str:
         shown = ", ".join(self.names[:_NAMES_SHOWN]) or "no name"
         more = f" and {len(self.names) - _NAMES_SHOWN} more" if len(self.names) > _NAMES_SHOWN else ""
         issuer = "itself (self-signed)" if self.self_signed else self.issuer
-        return f"issued by {issuer}, for {shown}{more}, ends {rfc3339(self.ends) or 'at no time that can be read'}"
+        return f"issued by {issuer}, for {shown}{more}, valid until {rfc3339(self.expires_at) or 'an unreadable date'}"
 
 
 def read_certificate(der: bytes | None) -> Certificate | None:
-    """None where it cannot be read."""
-    fields = _decoded(der) if der and len(der) <= _LONGEST else None
+    """Parse a certificate in DER form. Returns None if it cannot be read."""
+    fields = _decoded(der) if der and len(der) <= _MAX_BYTES else None
     if fields is None:
         return None
     try:
-        ends = datetime.fromtimestamp(ssl.cert_time_to_seconds(fields["notAfter"]), UTC)
+        expires_at = datetime.fromtimestamp(ssl.cert_time_to_seconds(fields["notAfter"]), UTC)
     except (KeyError, ValueError, OverflowError, OSError):
-        ends = None
+        expires_at = None
     names = tuple(printable(str(value), 100) for _, value in fields.get("subjectAltName", ()))
-    subject, issuer = (_words(fields.get(which, ())) for which in ("subject", "issuer"))
-    return Certificate(issuer, names, ends, self_signed=bool(issuer) and subject == issuer)
+    subject, issuer = (_distinguished_name(fields.get(which, ())) for which in ("subject", "issuer"))
+    return Certificate(issuer, names, expires_at, self_signed=bool(issuer) and subject == issuer)
 
 
 def _decoded(der: bytes) -> Mapping[str, Any] | None:
-    """As `getpeercert` gives it for what was verified: the same decoder, which takes a file in memory."""
+    """The fields of a certificate, as `getpeercert` returns them for a verified one.
+
+    `ssl` decodes only verified certificates. Its test helper decodes any, but only from a file: hence the memfd.
+    """
     descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, ssl.DER_cert_to_PEM_cert(der).encode())
-        decoded: Mapping[str, Any] = ssl._ssl._test_decode_cert(f"/proc/self/fd/{descriptor}")  # type: ignore[attr-defined]  # noqa: SLF001 - the library reads no certificate that it did not verify
+        decoded: Mapping[str, Any] = ssl._ssl._test_decode_cert(f"/proc/self/fd/{descriptor}")  # type: ignore[attr-defined]  # noqa: SLF001 - the library has no public way to decode an unverified certificate
     except (AttributeError, OSError, ValueError):
         return None
     else:
@@ -58,8 +62,8 @@ def _decoded(der: bytes) -> Mapping[str, Any] | None:
         os.close(descriptor)
 
 
-def _words(name: Iterable[Iterable[tuple[str, str]]]) -> str:
-    """Such as `Example CA (Example Inc.)`."""
+def _distinguished_name(name: Iterable[Iterable[tuple[str, str]]]) -> str:
+    """A subject or issuer as text, for example `Example CA (Example Inc.)`."""
     parts = {key: printable(str(value), 100) for attributes in name for key, value in attributes}
     common, organisation = parts.get("commonName"), parts.get("organizationName")
     if common and organisation:

@@ -1,4 +1,4 @@
-"""One link of the chain, and a walk along several of them."""
+"""The result of one check, and a collector for the results of a chain of checks."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,19 +10,22 @@ from agent.model.problems.environment import SecretInvalid
 
 
 class Outcome(StrEnum):
-    """What a look at a link came to."""
+    """How a check ended."""
 
     OK = "ok"
     BROKEN = "broken"
     NOT_REACHED = "not reached"
-    """An earlier link is broken, or the time was over."""
+    """An earlier check failed, or the time ran out."""
     SKIPPED = "skipped"
-    """It does not apply, or is missing and not needed."""
+    """The check does not apply, or it looks for something that is missing and not needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was `seen` of one link, and the `fix` where there is one; `code` is a warning code, None where none fits."""
+    """The result of one check: what it found (`message`), and how to fix it if it failed (`fix`).
+
+    `code` is a warning code, or None if no code fits.
+    """
 
     name: str
     outcome: Outcome
@@ -37,7 +40,7 @@ class Check:
         return self.outcome is Outcome.BROKEN
 
     def as_json(self, scrub: Callable[[str], str]) -> dict[str, Any]:
-        """Of the schema; `scrub` masks secrets that somebody repeated."""
+        """One element of `links` in the schema. `scrub` masks secrets that another program repeated."""
         return {
             "name": self.name,
             "outcome": self.outcome.value,
@@ -49,80 +52,94 @@ class Check:
         }
 
 
-def passed(name: str, seen: str) -> Check:
-    return Check(name, Outcome.OK, seen)
+def passed(name: str, message: str) -> Check:
+    return Check(name, Outcome.OK, message)
 
 
-def skipped(name: str, seen: str, fix: str | None = None) -> Check:
-    return Check(name, Outcome.SKIPPED, seen, fix=fix)
+def skipped(name: str, message: str, fix: str | None = None) -> Check:
+    return Check(name, Outcome.SKIPPED, message, fix=fix)
 
 
-def not_reached(name: str, because: str) -> Check:
-    return Check(name, Outcome.NOT_REACHED, because)
+def not_reached(name: str, reason: str) -> Check:
+    return Check(name, Outcome.NOT_REACHED, reason)
 
 
-def broken(name: str, seen: str, fix: str, needs: Needs = Needs.USER) -> Check:
-    """A link that no warning code tells of."""
-    return Check(name, Outcome.BROKEN, seen, fix=fix, needs=needs)
+def broken(name: str, message: str, fix: str, needs: Needs = Needs.USER) -> Check:
+    """A failed check that has no warning code."""
+    return Check(name, Outcome.BROKEN, message, fix=fix, needs=needs)
 
 
 def from_problem(name: str, problem: Problem, *, notice: Outcome = Outcome.OK) -> Check:
-    """In the status's own words. A notice breaks nothing: it is a remark at a link that is `notice`."""
+    """A check with the same message, code and hint as the status shows.
+
+    A problem of severity "notice" does not fail the check: its outcome is `notice`.
+    """
     outcome = notice if problem.severity is Severity.NOTICE else Outcome.BROKEN
     return Check(name, outcome, problem.message, problem.code, problem.severity, problem.hint, problem.needs)
 
 
 class CheckRun:
-    """Takes links as they are found; those that nobody reached are told so, each in its place of `names`."""
+    """Collects the results of the checks in `names`, and returns them in that order.
+
+    Checks run concurrently, so their results arrive in any order.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._found: Final[dict[str, list[Check]]] = {name: [] for name in names}
+        # A check can have several results: each wrong setting or secret is one of its own.
+        self._results: Final[dict[str, list[Check]]] = {name: [] for name in names}
 
-    def add(self, *links: Check) -> bool:
-        """Whether one may go on: none of them is broken."""
-        for link in links:
-            self._found[link.name].append(link)
-        return not any(link.broken for link in links)
+    def add(self, *checks: Check) -> bool:
+        """Add results. Returns whether none of them failed, so that later checks can run."""
+        for check in checks:
+            self._results[check.name].append(check)
+        return not any(check.broken for check in checks)
 
     async def check(self, name: str, work: Awaitable[Check]) -> bool:
-        """Wait for what `work` finds; a problem that it raises is what was found."""
+        """Await `work` and add its result. If it raises a problem, that problem is the result."""
         try:
-            link = await work
+            result = await work
         except ProblemError as error:
             problem = error.problem
-            link = from_problem(name, problem)
-        return self.add(link)
+            result = from_problem(name, problem)
+        return self.add(result)
 
     def checks(self, *, late: bool = False) -> tuple[Check, ...]:
-        """All of them in order; `late`: the time was over, so that the first that is missing has kept everybody."""
-        because = "the time was over" if late else "an earlier link is broken"
-        links: list[Check] = []
-        for name, found in self._found.items():
-            if found:
-                links += found
+        """All results in order. A check without a result gets the outcome "not reached".
+
+        If the time ran out (`late`), the first check without a result is broken: the others waited for it.
+        Otherwise a report without any results would count as a success.
+        """
+        reason = "the time ran out" if late else "an earlier check failed"
+        checks: list[Check] = []
+        for name, results in self._results.items():
+            if results:
+                checks += results
             elif late:
-                fix = "try again; if it lasts, look at what this link asks"
-                links.append(broken(name, "no answer before the doctor's time was over", fix, Needs.NOBODY))
+                fix = (
+                    "run the doctor again; if this check fails again, check the server or file system that it waits for"
+                )
+                checks.append(broken(name, "no answer before the doctor's time ran out", fix, Needs.NOBODY))
                 late = False
             else:
-                links.append(not_reached(name, because))
-        return tuple(links)
+                checks.append(not_reached(name, reason))
+        return tuple(checks)
 
 
-def first_broken(links: Sequence[Check]) -> Check | None:
-    """The one to mend first."""
-    return min((link for link in links if link.broken), key=rank, default=None)
+def first_broken(checks: Sequence[Check]) -> Check | None:
+    """The failed check to fix first."""
+    return min((check for check in checks if check.broken), key=rank, default=None)
 
 
-def rank(link: Check) -> int:
-    """Lower goes first: what has a code is a cause, what has none may be its consequence.
+def rank(check: Check) -> int:
+    """The order in which to fix failed checks: lower comes first.
 
-    A secret that cannot be used costs its own registry alone, whose chain then has no secret, and no code for that.
+    A check with a code shows a cause. A check without a code may be only a consequence of one.
+    A secret that cannot be used affects only its own registry, and that registry's checks then have no code.
     """
-    if link.code is None:
+    if check.code is None:
         return 2
-    return 1 if link.code == SecretInvalid.code else 0
+    return 1 if check.code == SecretInvalid.code else 0
 
 
-def with_more(link: Check, more: str) -> Check:
-    return replace(link, message=f"{link.message}; {more}")
+def with_more(check: Check, more: str) -> Check:
+    return replace(check, message=f"{check.message}; {more}")

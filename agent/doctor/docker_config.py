@@ -1,4 +1,4 @@
-"""Docker's configuration: the file, its disk, the store, and whose login Docker would really use for a registry."""
+"""The checks of Docker's configuration: the file, its disk, the store, and which login Docker would use."""
 
 import asyncio
 import errno
@@ -26,24 +26,22 @@ from agent.model.text import printable
 from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 
-LINKS: Final = ("store", "in use")
+CHECKS: Final = ("store", "in use")
 _FILE_S: Final = 4.0
 _HELPER_S: Final = 6.0
-_BLOCKS: Final = 2
-"""Free blocks beside the file's own size that a rewrite of the file takes: the new one, and the directory's entry."""
-# They answer `get` out of another source, and take nothing (their own `Add`).
+_EXTRA_BLOCKS: Final = 2
+"""Free blocks that a rewrite needs in addition to the file's size: for the new file and its directory entry."""
+# These helpers answer `get` from another source. Their own `Add` always fails.
 _CANNOT_STORE: Final = frozenset({"ecr-login"})
-
-
 _SAME_CONFIGURATION: Final = (
-    "see that DOCKER_CONFIG (docker.config_dir) is the same here as for the agent, and that the agent is this user's"
+    "use the same DOCKER_CONFIG as the agent (its setting docker.config_dir), and run the agent as this user"
 )
 _NOTHING: Final = Sensitive("")
 
 
 @dataclass(frozen=True, slots=True)
 class DockerFiles:
-    """All that tells what Docker would use. `auth_config` is the value of DOCKER_AUTH_CONFIG."""
+    """Everything that decides which login Docker uses. `auth_config` is the value of DOCKER_AUTH_CONFIG."""
 
     config: DockerConfigFile
     helpers: CredentialHelpers
@@ -53,12 +51,16 @@ class DockerFiles:
 
 
 async def config_file(files: DockerFiles) -> tuple[Document | None, list[Check]]:
-    """The document, None where Docker could not read it; and whether a login could be written into it."""
+    """Read Docker's configuration, and check whether a login could be written to it.
+
+    The document is None if Docker could not read it either.
+    """
     path = files.config.path
+    # Each of these calls can hang in a network file system.
     try:
         async with asyncio.timeout(_FILE_S):
             document = await files.config.read()
-            refusal = await asyncio.to_thread(_refusal, path)
+            obstacle = await asyncio.to_thread(_write_obstacle, path)
             exists = await asyncio.to_thread(path.exists)
     except TimeoutError:
         hangs = ConfigUnwritable(str(path), f"{path} hangs: its file system does not answer")
@@ -66,41 +68,48 @@ async def config_file(files: DockerFiles) -> tuple[Document | None, list[Check]]
     except ProblemError as error:
         problem = error.problem
         return None, [from_problem("configuration", problem)]
-    if refusal is not None:
-        reason, hint = refusal
+    if obstacle is not None:
+        reason, hint = obstacle
         unwritable = ConfigUnwritable(str(path), f"{path} cannot be written: {reason}", hint=hint)
         return document, [from_problem("configuration", unwritable)]
-    there = f"{len(entries(document))} logins in it" if exists else "not there yet"
+    state = f"logins: {len(entries(document))}" if exists else "does not exist yet"
     store = field(document, "credsStore")
-    helped = f", credsStore {printable(str(store), 100)}" if store else ""
-    return document, [passed("configuration", f"{printable(str(path))}, {there}{helped}")]
+    helper = f", credsStore: {printable(str(store), 100)}" if store else ""
+    return document, [passed("configuration", f"{printable(str(path))} ({state}{helper})")]
 
 
-def _refusal(path: Path) -> tuple[str, str | None] | None:
-    """Why nothing could be written there and what to do, as far as that can be told without writing. Blocking."""
+def _write_obstacle(path: Path) -> tuple[str, str | None] | None:
+    """Why a write to `path` would fail, and a hint. None if nothing is in the way. Blocking.
+
+    The doctor changes nothing, so this only reads. It cannot detect a quota.
+    """
+    # If config.json is a symbolic link, the agent replaces the file that it points to.
     target = Path(os.path.realpath(path))
+    # Missing directories will be created in the first one that exists.
     directory = next(above for above in target.parents if above.exists())
-    system = os.statvfs(directory)
-    if system.f_flag & os.ST_RDONLY:
+    file_system = os.statvfs(directory)
+    if file_system.f_flag & os.ST_RDONLY:
         return "the file system is read-only", permission_hint(path, errno.EROFS, None)
     if not os.access(directory, os.W_OK | os.X_OK):
         return f"permission denied (for user {os.geteuid()}): {directory}", permission_hint(path, errno.EACCES, None)
     size = target.stat().st_size if target.exists() else 0
-    free = system.f_bfree if os.geteuid() == 0 else system.f_bavail
-    needed = size // system.f_frsize + _BLOCKS
-    if system.f_blocks and free < needed:
-        return f"the disk is full ({free * system.f_frsize // 1024} KiB free)", permission_hint(
+    # Root may also use the reserved blocks.
+    free = file_system.f_bfree if os.geteuid() == 0 else file_system.f_bavail
+    needed = size // file_system.f_frsize + _EXTRA_BLOCKS
+    # Some file systems report 0 blocks or inodes in total because they have no fixed limit.
+    if file_system.f_blocks and free < needed:
+        return f"the disk is full ({free * file_system.f_frsize // 1024} KiB free)", permission_hint(
             path, errno.ENOSPC, None
         )
-    if system.f_files and not system.f_favail:
-        return "the disk is full (no file can be made any more)", permission_hint(path, errno.ENOSPC, None)
+    if file_system.f_files and not file_system.f_favail:
+        return "the disk is full (no free inodes)", permission_hint(path, errno.ENOSPC, None)
     return None
 
 
 class EffectiveLogin:
-    """Whose login Docker would use for one registry, by Docker's own order: variable, store, file.
+    """Finds out which login Docker would use for one registry, in Docker's own order: variable, store, file.
 
-    `agent_logged_in`: an agent that runs says that it keeps a login for it.
+    `agent_logged_in` is true if a running agent reports that it is logged in to this registry.
     """
 
     def __init__(
@@ -118,78 +127,82 @@ class EffectiveLogin:
         self._login: Final = login
         self._agent_logged_in: Final = agent_logged_in
 
-    async def run(self, walk: CheckRun) -> None:
+    async def run(self, results: CheckRun) -> None:
         key = self._registry.docker_key
         helper = store_of(self._document, key)
         found: Entry | None = None
-        where = CONFIG_FILE
+        source = CONFIG_FILE
         if helper is None:
-            walk.add(passed("store", f"the file itself, {printable(str(self._files.config.path))}"))
-            under = find(self._document, key)
-            if under is not None:
-                found = under[1]
-                where = CONFIG_FILE if under[0] == key else f"{CONFIG_FILE} (the older key {printable(under[0], 100)})"
+            results.add(passed("store", f"the file {printable(str(self._files.config.path))}"))
+            match = find(self._document, key)
+            if match is not None:
+                found = match[1]
+                source = CONFIG_FILE if match[0] == key else f"{CONFIG_FILE} (the older key {printable(match[0], 100)})"
         else:
-            where = f"docker-credential-{printable(helper, 100)}"
+            source = f"docker-credential-{printable(helper, 100)}"
             try:
                 async with asyncio.timeout(_HELPER_S):
+                    # Every pull runs `get`. The doctor never runs `store`.
                     found = await self._files.helpers.get(helper, key)
-                walk.add(self._store(helper))
+                results.add(self._check_store(helper))
             except ProblemError as error:
                 problem = error.problem
-                walk.add(from_problem("store", problem.about(self._registry.hostname)))
+                results.add(from_problem("store", problem.about(self._registry.hostname)))
                 return
             except TimeoutError:
-                fault = CredentialStoreFailed(
-                    self._registry.hostname, f"{where} get did not end within {_HELPER_S:g} s"
-                )
-                walk.add(from_problem("store", fault))
+                message = f"{source} get did not finish within {_HELPER_S:g} s"
+                results.add(from_problem("store", CredentialStoreFailed(self._registry.hostname, message)))
                 return
-        walk.add(self._use(found, where, helper, await self._podman()))
+        results.add(self._check_use(found, source, helper, await self._read_podman_logins()))
 
-    def _store(self, helper: str) -> Check:
-        """A helper that is known to take nothing cannot keep a login; whether others do only a login tells."""
+    def _check_store(self, helper: str) -> Check:
+        """Report helpers that are known to store nothing. For other helpers, only a login shows whether they can."""
         name = f"docker-credential-{printable(helper, 100)}"
         if helper in _CANNOT_STORE and self._login is not None:
-            fault = f"{name} cannot store logins (it says: not implemented)"
-            return from_problem("store", CredentialStoreFailed(self._registry.hostname, fault))
-        return passed("store", f"{name}, which answers")
+            message = f"{name} cannot store logins (it reports: not implemented)"
+            return from_problem("store", CredentialStoreFailed(self._registry.hostname, message))
+        return passed("store", f"{name} answers")
 
-    async def _podman(self) -> Mapping[str, Document]:
+    async def _read_podman_logins(self) -> Mapping[str, Document]:
         try:
             async with asyncio.timeout(_FILE_S):
                 return await self._files.podman.read()
         except TimeoutError:
+            # podman's files only add a remark, so a hanging file system there does not fail the check.
             return {}
 
-    def _use(self, found: Entry | None, where: str, helper: str | None, podman: Mapping[str, Document]) -> Check:
+    def _check_use(self, found: Entry | None, source: str, helper: str | None, podman: Mapping[str, Document]) -> Check:
         hostname = self._registry.hostname
         variable = _in_variable(self._files.auth_config, self._registry)
-        seen = self._words(found, where)
+        message = self._describe(found, source)
         if found is None and variable is None and self._agent_logged_in:
-            elsewhere = f"the agent says it logged in, so it keeps another configuration than {self._files.config.path}"
-            return broken("in use", f"{seen}; {printable(elsewhere, 600)}", _SAME_CONFIGURATION)
+            # A renewal would not help here: the agent would store the login in the other configuration again.
+            cause = f"the agent reports a login, so it uses a different configuration than {self._files.config.path}"
+            return broken("in use", f"{message}; {printable(cause, 600)}", _SAME_CONFIGURATION)
         if self._login is None:
-            return passed("in use", seen) if found or variable else skipped("in use", seen)
+            return passed("in use", message) if found or variable else skipped("in use", message)
         ours = self._is_ours(found)
-        order = DesiredLogin(self._registry, self._expected(found, ours=ours), None)
-        placed = StoreResult(helper or CONFIG_FILE, found, ours or found is None)
-        problems = Overrides(self._files.auth_config).of(order, placed, podman)
+        desired = DesiredLogin(self._registry, self._expected(found, ours=ours), None)
+        stored = StoreResult(helper or CONFIG_FILE, found, ours or found is None)
+        problems = Overrides(self._files.auth_config).of(desired, stored, podman)
         if problems:
-            return with_more(from_problem("in use", problems[0]), seen)
+            return with_more(from_problem("in use", problems[0]), message)
         if found is None and variable is None:
-            fix = f"have the agent log in: start it, or `registry-agent renew {hostname}` where it runs"
-            return broken("in use", seen, fix)
-        return passed("in use", seen)
+            fix = f"start the agent (`registry-agent run`); if it runs already, run `registry-agent renew {hostname}`"
+            return broken("in use", message, fix)
+        return passed("in use", message)
 
-    def _words(self, found: Entry | None, where: str) -> str:
+    def _describe(self, found: Entry | None, source: str) -> str:
         if found is None:
             return f"docker has no login for {self._registry.hostname}: pulls are anonymous"
         user = "an identity token" if found.identity_token else f"user {printable(found.username, 100)}"
-        return f"{user} from {where}"
+        return f"{user} from {source}"
 
     def _is_ours(self, found: Entry | None) -> bool:
-        """By the hashes of what the agent wrote, else by the secret; of a token that nobody knows it cannot be told."""
+        """Whether the agent wrote this entry: by the hashes of what it wrote, else by comparing with the secret.
+
+        The hashes are missing if the agent never ran here. For an ECR token, the user name then has to do.
+        """
         if found is None or self._login is None:
             return False
         known = self._files.state_file.entries().get(self._registry.hostname)
@@ -201,6 +214,7 @@ class EffectiveLogin:
         return known is None and found.username == ECR_USER
 
     def _expected(self, found: Entry | None, *, ours: bool) -> Entry:
+        """The entry that the agent would store. A token is not known before it is fetched, so `found` stands for it."""
         source = self._login.source if self._login else None
         if found is not None and (ours or not isinstance(source, Credential)):
             return found

@@ -1,4 +1,4 @@
-"""The whole examination: what all registries share once, then every registry's chain, all within one deadline."""
+"""Runs the doctor: the shared checks once, and the checks of every registry, all within one deadline."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from typing import Any, Final
 from agent.doctor import docker_config, environment
 from agent.doctor.check import Check, CheckRun
 from agent.doctor.docker_config import DockerFiles
-from agent.doctor.login import LoginParts
+from agent.doctor.login import LoginTools
 from agent.doctor.registry_checks import RegistryChecks, Shared
 from agent.doctor.report import RegistryReport, Report
 from agent.doctor.target import Target, parse_target
@@ -40,17 +40,21 @@ from agent.services.rejections import Rejections, chain_inputs
 from agent.settings_loader import Loaded
 
 TOTAL_S: Final = 26.0
-"""All of it; the rest of half a minute is for starting and printing."""
-_MOST_UNREAD: Final = 20
-_COMMON: Final = (*environment.LINKS, "configuration")
+"""For all checks. Starting and printing take the rest of the 30 s that the doctor may take."""
+_MAX_AGENT_ONLY: Final = 20
+_SHARED_CHECKS: Final = (*environment.CHECKS, "configuration")
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorOptions:
-    """What a person wants to know: about `host` (None: every registry of the plan), of which agent, and how boldly.
+    """The command's options.
 
-    `runtime` is the runtime directory, `place` one in it where logins may run, `sockets` are where an agent may listen,
-    `try_refused` is `--try`.
+    Args:
+        host: the registry or image to check; None for every registry in the plan.
+        runtime: the runtime directory.
+        place: a directory in `runtime` in which logins run.
+        sockets: where an agent may listen.
+        try_refused: `--try`, send a password that was rejected before.
     """
 
     host: str | None
@@ -62,7 +66,7 @@ class DoctorOptions:
 
 @dataclass(slots=True)
 class _Redactor:
-    """Every secret that turns up is masked from then on."""
+    """Masks every secret that turns up, from then on."""
 
     scrubber: Scrubber
     values: set[str] = field(default_factory=set)
@@ -73,14 +77,14 @@ class _Redactor:
 
 
 class Doctor:
-    """One run. Builds the agent's own parts, and none of those that write."""
+    """One run of the doctor. Uses the agent's own components, except those that write."""
 
-    def __init__(self, loaded: Loaded, environ: Mapping[str, str], asked: DoctorOptions) -> None:
-        """Reads the state directory; blocking."""
+    def __init__(self, loaded: Loaded, environ: Mapping[str, str], options: DoctorOptions) -> None:
+        """Reads the state directory, so it blocks."""
         settings = loaded.settings
         self._loaded: Final = loaded
         self._environ: Final = environ
-        self._asked: Final = asked
+        self._options: Final = options
         self._user: Final = paths.user_name()
         self._scrubber: Final = Scrubber()
         self._scrubber.protect(secrets_of_environment(environ), owner="environment")
@@ -88,10 +92,10 @@ class Doctor:
         self._http: Final = HttpClient()
         state = paths.state_directory(environ)
         config_dir = settings.docker.config_dir
-        # A state_file makes its directory; the doctor makes nothing.
+        # A StateFile creates its directory, and the doctor must not create anything.
         self._state_file: Final = StateFile(state if state.is_dir() else None, config_dir)
         self._engine: Final = DockerEngine(environ)
-        self._cli: Final = DockerCli(environ, asked.runtime, asked.place)
+        self._cli: Final = DockerCli(environ, options.runtime, options.place)
         self._files: Final = DockerFiles(
             DockerConfigFile(config_dir),
             CredentialHelpers(environ),
@@ -105,17 +109,19 @@ class Doctor:
         return self._scrubber.scrub
 
     async def run(self) -> Report:
-        """The report, within `TOTAL_S`; what was not found by then is told so.
+        """Run all checks, and report within `TOTAL_S`. Checks that take longer are shown as broken or not reached.
 
         Raises:
-            HostnameError: `asked.host` names neither a registry nor an image.
+            HostnameError: `options.host` is neither a registry nor an image.
         """
-        if self._asked.host is not None:
-            parse_target(self._asked.host)
-        begun, now = time.monotonic(), datetime.now(UTC)
-        common, chains = CheckRun(_COMMON), list[RegistryChecks]()
-        work = asyncio.create_task(self._examine(common, chains))
+        # A wrong HOST must raise here: the checks run in a task that may be cancelled.
+        if self._options.host is not None:
+            parse_target(self._options.host)
+        started, now = time.monotonic(), datetime.now(UTC)
+        shared, chains = CheckRun(_SHARED_CHECKS), list[RegistryChecks]()
+        work = asyncio.create_task(self._check(shared, chains))
         try:
+            # Not `asyncio.timeout`: when the time runs out, the report shows the results so far.
             await asyncio.wait({work}, timeout=TOTAL_S)
         finally:
             late = not work.done()
@@ -124,11 +130,11 @@ class Doctor:
         if not late:
             work.result()
         return self._report(
-            now, time.monotonic() - begun, common.checks(late=late), [chain.report(late=late) for chain in chains]
+            now, time.monotonic() - started, shared.checks(late=late), [chain.report(late=late) for chain in chains]
         )
 
     def _report(
-        self, now: datetime, took_s: float, links: tuple[Check, ...], registries: list[RegistryReport]
+        self, now: datetime, took_s: float, checks: tuple[Check, ...], registries: list[RegistryReport]
     ) -> Report:
         settings = self._loaded.settings
         return Report(
@@ -138,28 +144,29 @@ class Doctor:
             user=printable(self._user),
             host=printable(socket.gethostname()),
             docker_config=printable(str(settings.docker.config_dir)),
-            checks=links,
+            checks=checks,
             registries=tuple(registries),
         )
 
-    async def _examine(self, common: CheckRun, chains: list[RegistryChecks]) -> None:
+    async def _check(self, results: CheckRun, chains: list[RegistryChecks]) -> None:
         settings = self._loaded.settings
-        common.add(*environment.settings(self._loaded))
+        results.add(*environment.settings(self._loaded))
         found = await environment.secrets(settings.secrets, self._environ, SecretUrl(self._http))
+        # Before any other check: a server may repeat the password in its answer.
         for secret in found.secrets:
             self._learned(secret.password, secret.session_token)
-        common.add(*found.checks)
+        results.add(*found.checks)
         plan = make_plan(found.secrets, settings.secrets.exclude, self._aws_defaults())
         probes = ToolProbes(self._environ, self._cli, self._engine)
-        questions = RegistryRequests(self._http, lambda: datetime.now(UTC))
+        requests = RegistryRequests(self._http, lambda: datetime.now(UTC))
         async with asyncio.TaskGroup() as group:
-            tools = group.create_task(self._tools(common, probes, plan))
-            status = group.create_task(self._agent(common))
-            document = group.create_task(self._configuration(common))
+            tools = group.create_task(self._check_tools(results, probes, plan))
+            status = group.create_task(self._check_agent(results))
+            document = group.create_task(self._check_configuration(results))
             shared = Shared(
                 plan=plan,
                 settings=settings,
-                questions=questions,
+                requests=requests,
                 files=self._files,
                 aws=AwsClient(
                     user=self._user, environ=self._environ, now=lambda: datetime.now(UTC), learned=self._learned
@@ -171,26 +178,29 @@ class Doctor:
                     lambda: chain_inputs(settings.aws, self._environ),
                 ),
                 learned=self._learned,
-                login_parts=lambda: self._login_parts(tools, questions),
+                login_tools=lambda: self._login_tools(tools, requests),
                 status=status,
                 document=document,
-                try_refused=self._asked.try_refused,
+                try_refused=self._options.try_refused,
             )
             chains += [RegistryChecks(target, login, shared) for target, login in self._targets(plan)]
             for chain in chains:
                 group.create_task(chain.run())
-            more = [RegistryChecks(Target(registry), None, shared) for registry in self._unread(plan, await status)]
-            chains += more
-            for chain in more:
+            # These need the agent's answer. The checks above are already running while it is awaited.
+            agent_only = [
+                RegistryChecks(Target(registry), None, shared) for registry in self._agent_only(plan, await status)
+            ]
+            chains += agent_only
+            for chain in agent_only:
                 group.create_task(chain.run())
 
-    def _unread(self, plan: Plan, status: dict[str, Any] | None) -> list[Registry]:
-        """The registries of this user's agent whose secrets only the agent can read (a service's credentials).
+    def _agent_only(self, plan: Plan, status: dict[str, Any] | None) -> list[Registry]:
+        """The registries whose secrets only this user's agent can read (a service's credentials).
 
-        Without them a doctor who was asked about no registry would call well what the agent calls broken.
+        Without them, a run without HOST would report no problem although the agent reports one.
         """
         rows = status.get("registries") if status else None
-        if status is None or self._asked.host is not None or status["environment"]["user"] != self._user:
+        if status is None or self._options.host is not None or status["environment"]["user"] != self._user:
             return []
         known = {*(login.registry for login in plan.logins), *(skipped.registry for skipped in plan.skipped)}
         found: dict[Registry, None] = {}
@@ -198,17 +208,17 @@ class Doctor:
             with contextlib.suppress(HostnameError, AttributeError):
                 if row.get("state") != State.SKIPPED:
                     found[parse_hostname(str(row.get("hostname")))] = None
-        return [registry for registry in found if registry not in known][:_MOST_UNREAD]
+        return [registry for registry in found if registry not in known][:_MAX_AGENT_ONLY]
 
     def _targets(self, plan: Plan) -> list[tuple[Target, Login | None]]:
-        """What is asked about, with the plan's login for it."""
+        """The registries to check, each with the plan's login for it."""
         logins = {login.registry: login for login in plan.logins}
         skipped = [skipped.registry for skipped in plan.skipped]
-        if self._asked.host is None:
+        if self._options.host is None:
             registries = [*logins, *skipped]
             return [(Target(registry), logins.get(registry)) for registry in registries]
         known = {registry.hostname for registry in [*logins, *skipped]}
-        target = parse_target(self._asked.host, known)
+        target = parse_target(self._options.host, known)
         return [(target, logins.get(target.registry))]
 
     def _aws_defaults(self) -> AwsDefaults:
@@ -216,27 +226,28 @@ class Doctor:
         region = self._environ.get("AWS_REGION") or self._environ.get("AWS_DEFAULT_REGION")
         return AwsDefaults(aws.region or region, aws.role_arn)
 
-    async def _tools(self, common: CheckRun, probes: ToolProbes, plan: Plan) -> environment.Tools:
-        ecr = any(login.kind.value != "basic" for login in plan.logins)
+    async def _check_tools(self, results: CheckRun, probes: ToolProbes, plan: Plan) -> environment.Tools:
+        has_ecr = any(login.kind.value != "basic" for login in plan.logins)
         docker, engine, aws = await asyncio.gather(
             environment.docker_cli(probes),
             environment.engine(probes, self._engine.address),
-            environment.aws_cli(probes, wanted=ecr),
+            environment.aws_cli(probes, has_ecr=has_ecr),
         )
-        common.add(docker[1], engine[1], aws)
+        results.add(docker[1], engine[1], aws)
         return environment.Tools(docker[0], engine[0])
 
-    async def _agent(self, common: CheckRun) -> dict[str, Any] | None:
+    async def _check_agent(self, results: CheckRun) -> dict[str, Any] | None:
         config_dir = self._loaded.settings.docker.config_dir
-        status, link = await environment.agent(self._asked.sockets, self._user, config_dir)
-        common.add(link)
+        status, check = await environment.agent(self._options.sockets, self._user, config_dir)
+        results.add(check)
         return status
 
-    async def _configuration(self, common: CheckRun) -> Document | None:
-        document, links = await docker_config.config_file(self._files)
-        common.add(*links)
+    async def _check_configuration(self, results: CheckRun) -> Document | None:
+        document, checks = await docker_config.config_file(self._files)
+        results.add(*checks)
         return document
 
-    async def _login_parts(self, tools: "asyncio.Task[environment.Tools]", questions: RegistryRequests) -> LoginParts:
+    async def _login_tools(self, tools: "asyncio.Task[environment.Tools]", requests: RegistryRequests) -> LoginTools:
         timeout_s = self._loaded.settings.docker.login_timeout_s
-        return LoginParts(self._cli, questions, await asyncio.shield(tools), timeout_s)
+        # Shielded: all registries wait for the same task, and cancelling one of them must not cancel it.
+        return LoginTools(self._cli, requests, await asyncio.shield(tools), timeout_s)

@@ -1,4 +1,4 @@
-"""What all registries share: the settings, the secrets, the programs, an engine, an agent that runs."""
+"""The checks that all registries share: settings, secrets, programs, the Docker engine and a running agent."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
@@ -29,76 +29,78 @@ from agent.settings import SecretsSettings
 from agent.settings_loader import Loaded
 from agent.settings_loader.sources import DEFAULT_FILE
 
-LINKS: Final = ("settings", "secrets", "docker cli", "aws cli", "engine", "agent")
+CHECKS: Final = ("settings", "secrets", "docker cli", "aws cli", "engine", "agent")
 _DIRECTORY_S: Final = 3.0
-_ADDRESS_S: Final = 6.0
+_URL_S: Final = 6.0
 _TOOL_S: Final = 8.0
 _AGENT_S: Final = 3.0
-_SHOWN: Final = 6
+_RESTART: Final = "restart the agent; if it still does not answer, run `registry-agent logs`"
+_FIND_LISTENER: Final = "run `ss -xlp` to find the program that listens on the agent's socket"
+_SECRETS_SHOWN: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """As a login needs them."""
+    """Which tools a login can use."""
 
     docker: Path | None
     engine_reachable: bool
 
     def lost(self, program: Path, problem: Problem) -> None:
-        """The doctor looks once."""
+        """Part of the protocol that a login needs. The doctor looks for its tools only once, so it does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What the sources give now, and what is wrong with them."""
+    """The secrets that the sources contain now, and the results of the check."""
 
     secrets: tuple[RegistrySecret, ...]
     checks: tuple[Check, ...]
 
 
 def settings(loaded: Loaded) -> list[Check]:
-    where = str(loaded.file) if loaded.file else f"there is no {DEFAULT_FILE}: defaults and variables hold"
-    return [from_problem("settings", problem) for problem in loaded.problems] or [passed("settings", printable(where))]
+    source = str(loaded.file) if loaded.file else f"{DEFAULT_FILE} does not exist; defaults and variables apply"
+    return [from_problem("settings", problem) for problem in loaded.problems] or [passed("settings", printable(source))]
 
 
 async def secrets(settings: SecretsSettings, environ: Mapping[str, str], client: SecretUrl) -> Secrets:
-    """Ask every source once; no value of a secret is in the links."""
+    """Read every source once. The results never contain the value of a secret."""
     extra = [Path(environ["CREDENTIALS_DIRECTORY"])] if environ.get("CREDENTIALS_DIRECTORY") else []
     directories = [*dict.fromkeys([*settings.directories, *extra])]
-    asked: list[Awaitable[ParseResult]] = [_directory(path) for path in directories]
+    reads: list[Awaitable[ParseResult]] = [_read_directory(path) for path in directories]
     if settings.url is not None:
-        asked.append(_address(settings.url, settings.token_file, client))
-    readings, problems = [], []
-    for outcome in await asyncio.gather(*asked, return_exceptions=True):
+        reads.append(_fetch_url(settings.url, settings.token_file, client))
+    results, problems = [], []
+    for outcome in await asyncio.gather(*reads, return_exceptions=True):
         if isinstance(outcome, ParseResult):
-            readings.append(outcome)
-        elif isinstance(outcome, Problem):
-            problems.append(outcome)
+            results.append(outcome)
+        elif isinstance(outcome, ProblemError):
+            problems.append(outcome.problem)
         elif isinstance(outcome, BaseException):
             raise outcome
     if settings.environment:
-        readings.append(read_environment(environ))
-    found = ParseResult.joined(readings)
+        results.append(read_environment(environ))
+    found = ParseResult.joined(results)
     sources = [*map(str, directories), *([without_secrets(settings.url)] if settings.url else [])]
-    return Secrets(found.secrets, tuple(_secret_links(found.secrets, [*problems, *found.problems], sources)))
+    return Secrets(found.secrets, tuple(_secret_checks(found.secrets, [*problems, *found.problems], sources)))
 
 
-def _secret_links(
+def _secret_checks(
     found: tuple[RegistrySecret, ...], problems: Iterable[Problem], sources: Iterable[str]
 ) -> Iterable[Check]:
     if found:
-        names = [f"{secret.name} for {secret.registry}" for secret in found[:_SHOWN]]
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        names = [f"{secret.name} for {secret.registry}" for secret in found[:_SECRETS_SHOWN]]
+        more = f" and {len(found) - _SECRETS_SHOWN} more" if len(found) > _SECRETS_SHOWN else ""
         yield passed("secrets", printable(f"{len(found)} found: {', '.join(names)}{more}", 600))
     for problem in problems:
         yield from_problem("secrets", problem)
     if not found and not problems:
-        looked = printable(", ".join(sources), 400)
-        fix = "put a secret there, or set secrets.directories or secrets.url"
-        yield skipped("secrets", f"none found in {looked}, nor in variables", fix)
+        searched = printable(", ".join(sources), 400)
+        fix = "add a secret in one of these places, or set secrets.directories or secrets.url"
+        yield skipped("secrets", f"no secret in {searched} or in variables", fix)
 
 
-async def _directory(path: Path) -> ParseResult:
+async def _read_directory(path: Path) -> ParseResult:
     try:
         async with asyncio.timeout(_DIRECTORY_S):
             return ParseResult.joined((await asyncio.to_thread(secret_files.read, path)).values())
@@ -106,17 +108,17 @@ async def _directory(path: Path) -> ParseResult:
         raise ProblemError(SecretsUnavailable(str(path), f"{path} does not answer: its file system hangs")) from error
 
 
-async def _address(url: str, token_file: Path | None, client: SecretUrl) -> ParseResult:
+async def _fetch_url(url: str, token_file: Path | None, client: SecretUrl) -> ParseResult:
     try:
-        async with asyncio.timeout(_ADDRESS_S):
+        async with asyncio.timeout(_URL_S):
             return (await client.fetch(url, token_file, None)).parsed or ParseResult()
     except TimeoutError as error:
         name = without_secrets(url)
-        raise ProblemError(SecretsUnavailable(name, f"{name} did not answer within {_ADDRESS_S:g} s")) from error
+        raise ProblemError(SecretsUnavailable(name, f"{name} did not answer within {_URL_S:g} s")) from error
 
 
 async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
-    """Docker's own CLI, None where there is none that works: no login runs through another program."""
+    """Find Docker's own CLI, or None if there is no working one. The doctor logs in with no other program."""
     program = await asyncio.to_thread(probes.find, "docker")
     if program is None:
         return None, from_problem("docker cli", no_docker())
@@ -124,28 +126,28 @@ async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
         async with asyncio.timeout(_TOOL_S):
             version = await probes.docker_version(program)
     except TimeoutError:
-        silent = DockerCliFailed("docker", f"{program} --version did not end within {_TOOL_S:g} s")
-        return None, from_problem("docker cli", silent)
+        hangs = DockerCliFailed("docker", f"{program} --version did not finish within {_TOOL_S:g} s")
+        return None, from_problem("docker cli", hangs)
     except ProblemError as error:
         problem = error.problem
         return None, from_problem("docker cli", problem)
     return program, passed("docker cli", printable(f"{program}, version {version}"))
 
 
-async def aws_cli(probes: ToolProbes, *, wanted: bool) -> Check:
-    """Needed by nobody here; worth a word where there are secrets of ECR."""
+async def aws_cli(probes: ToolProbes, *, has_ecr: bool) -> Check:
+    """Find the aws CLI. The agent does not need it; a missing one is reported only if there are secrets for ECR."""
     program = await asyncio.to_thread(probes.find, "aws")
     if program is not None:
-        version = await _aws_version(program, probes) or "that it does not tell"
+        version = await _aws_version(program, probes) or "unknown"
         return passed("aws cli", printable(f"{program}, version {version}"))
-    if not wanted:
-        return skipped("aws cli", "there is none on PATH, and no registry of ECR")
+    if not has_ecr:
+        return skipped("aws cli", "there is no aws on PATH, and no secret for ECR")
     missing = AwsCliMissing("aws", "there is no aws on PATH; ECR logins do not need it")
     return from_problem("aws cli", missing, notice=Outcome.SKIPPED)
 
 
 async def engine(probes: ToolProbes, address: str) -> tuple[bool, Check]:
-    """Whether an engine answers."""
+    """Check whether a Docker engine answers at `address`."""
     try:
         async with asyncio.timeout(_TOOL_S):
             state = await probes.engine()
@@ -153,14 +155,14 @@ async def engine(probes: ToolProbes, address: str) -> tuple[bool, Check]:
         state = Engine.UNRESPONSIVE
     match state:
         case Engine.REACHABLE:
-            return True, passed("engine", printable(f"one answers at {address}"))
+            return True, passed("engine", printable(f"a Docker engine answers at {address}"))
         case Engine.UNREACHABLE:
-            away = EngineUnreachable("engine", f"no Docker engine answers at {address}")
-            return False, from_problem("engine", away, notice=Outcome.SKIPPED)
+            unreachable = EngineUnreachable("engine", f"no Docker engine answers at {address}")
+            return False, from_problem("engine", unreachable, notice=Outcome.SKIPPED)
         case Engine.UNRESPONSIVE:
-            silent = EngineUnresponsive("engine", f"the Docker engine at {address} stays silent")
-            return False, from_problem("engine", silent)
-    return False, skipped("engine", "whether there is one cannot be told")
+            message = f"the Docker engine at {address} accepts connections but does not answer"
+            return False, from_problem("engine", EngineUnresponsive("engine", message))
+    return False, skipped("engine", "cannot tell whether a Docker engine runs")
 
 
 async def _aws_version(program: Path, probes: ToolProbes) -> str | None:
@@ -172,17 +174,20 @@ async def _aws_version(program: Path, probes: ToolProbes) -> str | None:
 
 
 async def agent(places: list[Path], user: str, docker_config: Path) -> tuple[dict[str, Any] | None, Check]:
-    """The status of an agent that runs, and what it comes down to. What it says decides nothing here."""
+    """Ask a running agent for its status. Returns the status and the result of the check.
+
+    The status does not affect the other shared checks: the doctor looks at everything itself.
+    """
     try:
         status = await asyncio.to_thread(AgentClient(places).status, _AGENT_S)
-        theirs = printable(str(status["environment"]["user"]), 64)
-        seen = f"running as {theirs}: {printable(str(status['condition']), 20)}, {printable(str(status['summary']))}"
+        owner = printable(str(status["environment"]["user"]), 64)
+        message = f"running as {owner}: {printable(str(status['condition']), 20)}, {printable(str(status['summary']))}"
     except AgentNotRunning:
-        return None, skipped("agent", "none runs that this user can reach", "start it: `registry-agent run`")
+        return None, skipped("agent", "no running agent that this user can reach", "start it with `registry-agent run`")
     except AgentNotResponding as fault:
-        return None, broken("agent", printable(f"one listens, but {fault}"), "restart it, and look at its log")
+        return None, broken("agent", printable(f"an agent is listening, but {fault}"), _RESTART)
     except (KeyError, TypeError):
-        return None, broken("agent", "something listens that is no agent", "see what listens on the agent's socket")
-    if theirs != user:
-        seen += f"; this is another user's, the doctor looks at what {user} has: {docker_config}"
-    return status, passed("agent", printable(seen, 600))
+        return None, broken("agent", "the program on the agent's socket is not an agent", _FIND_LISTENER)
+    if owner != user:
+        message += f"; it belongs to another user, and the doctor checks the files of {user}: {docker_config}"
+    return status, passed("agent", printable(message, 600))

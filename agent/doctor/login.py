@@ -1,4 +1,4 @@
-"""The login itself, by the real docker CLI in a private directory; and whether it may be tried at all."""
+"""The login check: logs in with the real docker CLI in a private directory, if the password may be sent at all."""
 
 import contextlib
 import shutil
@@ -19,46 +19,49 @@ from agent.model.text import printable
 from agent.services.docker_login import DockerLogin
 from agent.services.rejections import Rejections
 
-_LONGEST_S: Final = 14.0
+_MAX_TIMEOUT_S: Final = 14.0
 _PREFIX: Final = "logins-doctor-"
-"""What a kill leaves goes at the agent's next start, as everything of this kind in its runtime directory."""
-_TRY: Final = "it is not sent again, since accounts get locked; change the secret, or say --try to send it once more"
+"""The agent removes directories with this prefix at its next start, in case the doctor was killed."""
+_NOT_RESENT: Final = (
+    "the doctor does not send it again, because registries lock accounts; "
+    "change the secret, or use --try to send it once more"
+)
 
 
 def active_rejection(login: Login, rejections: Rejections, row: Mapping[str, Any] | None) -> Check | None:
-    """The refusal of this very password, if the state directory or the agent that runs knows of one.
+    """The earlier rejection of this same password, if the state directory or the running agent has recorded one.
 
-    A token is fetched anew each time, and locks no account.
+    Tokens are not held back: the doctor fetches a new one for each login, so no account is locked.
     """
     if not isinstance(login.source, Credential):
         return None
     known = rejections.active(login)
     if known is not None:
         problem, until = known
-        return with_more(from_problem("login", problem), f"refused before, held back until {rfc3339(until)}: {_TRY}")
+        more = f"rejected before, next automatic attempt at {rfc3339(until)}; {_NOT_RESENT}"
+        return with_more(from_problem("login", problem), more)
     if row is not None and row.get("state") == State.REJECTED and row.get("secret") == login.secret.name:
-        said = printable(str(row.get("last_error") or "no reason given"))
-        refused = LoginRejected(login.registry.hostname, f"the agent says: {said}")
-        return with_more(from_problem("login", refused), _TRY)
+        reason = printable(str(row.get("last_error") or "no reason given"))
+        rejected = LoginRejected(login.registry.hostname, f"the agent reports: {reason}")
+        return with_more(from_problem("login", rejected), _NOT_RESENT)
     return None
 
 
-async def try_login(login: Login, credential: Credential, parts: "LoginParts") -> Check:
-    """Log in as the agent does; nothing of it is kept.
+async def try_login(login: Login, credential: Credential, tools: "LoginTools") -> Check:
+    """Log in the way the agent does, but do not store the login.
 
     Raises:
-        ProblemError: it failed, and why.
+        ProblemError: the login failed.
     """
-    timeout_s = min(parts.timeout_s, _LONGEST_S)
-    docker_login = DockerLogin(parts.cli, parts.probe, parts.tools, lambda: timeout_s)
-    signed = await docker_login.log_in(login, credential)
-    return passed(
-        "login", f"{login.registry.hostname} takes user {printable(signed.entry.username or credential.username, 100)}"
-    )
+    timeout_s = min(tools.timeout_s, _MAX_TIMEOUT_S)
+    docker_login = DockerLogin(tools.cli, tools.probe, tools.tools, lambda: timeout_s)
+    result = await docker_login.log_in(login, credential)
+    username = printable(result.entry.username or credential.username, 100)
+    return passed("login", f"{login.registry.hostname} accepts user {username}")
 
 
-class LoginParts:
-    """What a login needs: the CLI with its private place, the agent's own look, the tools."""
+class LoginTools:
+    """What a login needs: the CLI with its private directory, a client that asks the registry, and the tools found."""
 
     def __init__(self, cli: DockerCli, probe: RegistryClient, tools: Tools, timeout_s: float) -> None:
         self.cli: Final = cli
@@ -69,9 +72,9 @@ class LoginParts:
 
 @contextlib.contextmanager
 def private_place(runtime: Path) -> Iterator[Path]:
-    """A directory for logins in the runtime directory; afterwards all is as it was. Blocking.
+    """Make a private directory for logins in the runtime directory, and remove everything it made on exit. Blocking.
 
-    Where none can be made the name of one that is not there is given, so that a login tells why.
+    If it cannot make one, it returns a path that does not exist. The login then fails and reports why.
     """
     missing = [above for above in (runtime, *runtime.parents) if not above.exists()]
     try:

@@ -1,4 +1,4 @@
-"""What a registry answers: at `/v2/`, by its clock, and about one image."""
+"""The checks that ask the registry itself: its clock, its `/v2/` endpoint, and one image."""
 
 import re
 from datetime import UTC
@@ -14,87 +14,91 @@ from agent.model.problems.registry import LoginForbidden, RegistryRefusedRequest
 from agent.model.registry import Registry
 from agent.model.text import printable
 
-LINKS: Final = ("clock", "/v2/")
+CHECKS: Final = ("clock", "/v2/")
 _PING_S: Final = 8.0
 _PULL_S: Final = 8.0
 _OK: Final = 200
 _NOT_FOUND: Final = 404
 _DENIED: Final = (401, 403)
 _ACTION: Final = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
-# What the docker CLI and containerd ask for: lists of platforms as well as single ones, of both families.
+# The docker CLI and containerd accept the same types: multi-platform indexes and single manifests, OCI and Docker.
 _ACCEPT: Final = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json, */*"
 )
 
 
-async def ping(walk: CheckRun, registry: Registry, questions: RegistryRequests) -> bool:
-    """Look at `/v2/` without a credential, and at the clock of whoever answers."""
-    asked = await questions.ask(registry, RegistryRequest(), _PING_S)
-    walk.add(_clock(registry, asked))
-    return walk.add(_answer(registry, asked))
+async def ping(results: CheckRun, registry: Registry, requests: RegistryRequests) -> bool:
+    """Request `/v2/` without a credential, and compare the registry's clock with this machine's."""
+    reply = await requests.ask(registry, RegistryRequest(), _PING_S)
+    results.add(_check_clock(registry, reply))
+    return results.add(_check_v2(registry, reply))
 
 
-def _clock(registry: Registry, asked: RegistryReply) -> Check:
-    seen = asked.probe
-    skew = clock_skew(seen, registry.hostname)
+def _check_clock(registry: Registry, reply: RegistryReply) -> Check:
+    probe = reply.probe
+    skew = clock_skew(probe, registry.hostname)
     if skew is not None:
         return from_problem("clock", skew)
-    if seen.server_time is None:
-        return skipped("clock", "the registry told no time")
-    off = round(abs(seen.seen_at - seen.server_time.astimezone(UTC)).total_seconds())
-    return passed("clock", f"{off} s from the registry's")
+    if probe.server_time is None:
+        return skipped("clock", "the registry's answer has no time")
+    off = round(abs(probe.seen_at - probe.server_time.astimezone(UTC)).total_seconds())
+    return passed("clock", f"{off} s off the registry's clock")
 
 
-def _answer(registry: Registry, asked: RegistryReply) -> Check:
-    seen = asked.probe
-    if seen.registry and seen.status in (_OK, 401):
-        challenge = f", challenge {printable(asked.challenge, 160)}" if asked.challenge else ", and wants no login"
-        return passed("/v2/", f"status {seen.status}{challenge}")
-    return from_problem("/v2/", explain(CliOutput("", fault=seen.fault), seen, registry.hostname, ""))
+def _check_v2(registry: Registry, reply: RegistryReply) -> Check:
+    probe = reply.probe
+    # 401 is the normal answer to a request without a credential.
+    if probe.registry and probe.status in (_OK, 401):
+        challenge = f", challenge {printable(reply.challenge, 160)}" if reply.challenge else ", no login required"
+        return passed("/v2/", f"status {probe.status}{challenge}")
+    return from_problem("/v2/", explain(CliOutput("", fault=probe.fault), probe, registry.hostname, ""))
 
 
 async def pull(
-    registry: Registry, image: Image, credential: Credential | None, questions: RegistryRequests, who: str | None
+    registry: Registry, image: Image, credential: Credential | None, requests: RegistryRequests, arn: str | None
 ) -> Check:
-    """Whether the image's manifest may be had; `who` is the ARN that ECR knows us by.
+    """Request the image's manifest, as a pull does. `arn` is the AWS identity of the credential, if it has one.
 
     Raises:
-        ProblemError: it may not.
+        ProblemError: the registry does not return the manifest.
     """
     path = f"/v2/{image.repository}/manifests/{image.reference}"
-    asked = await questions.ask(registry, RegistryRequest(path, credential, "HEAD", _ACCEPT), _PULL_S)
-    if asked.probe.status == _OK and asked.probe.registry:
-        digest = asked.headers.get("Docker-Content-Digest") or "a manifest"
-        return passed("pull", f"{image} is there, and may be pulled: {printable(digest, 100)}")
-    if asked.probe.status in (*_DENIED, _NOT_FOUND, 400):
-        # The answer to HEAD has no body to tell the reason.
-        asked = await questions.ask(registry, RegistryRequest(path, credential, "GET", _ACCEPT), _PULL_S)
-    raise ProblemError(_refusal(registry, image, asked, who, anonymous=credential is None))
+    reply = await requests.ask(registry, RegistryRequest(path, credential, "HEAD", _ACCEPT), _PULL_S)
+    if reply.probe.status == _OK and reply.probe.registry:
+        digest = reply.headers.get("Docker-Content-Digest") or "no digest given"
+        return passed("pull", f"{image} exists and can be pulled: {printable(digest, 100)}")
+    if reply.probe.status in (*_DENIED, _NOT_FOUND, 400):
+        # An answer to HEAD has no body. Only the body of GET contains the reason.
+        reply = await requests.ask(registry, RegistryRequest(path, credential, "GET", _ACCEPT), _PULL_S)
+    raise ProblemError(_pull_problem(registry, image, reply, arn, anonymous=credential is None))
 
 
-def _refusal(registry: Registry, image: Image, asked: RegistryReply, who: str | None, *, anonymous: bool) -> Problem:
-    seen, hostname = asked.probe, registry.hostname
-    said = f": {seen.detail}" if seen.detail else ""
-    if seen.status in _DENIED:
-        action = _ACTION.search(seen.detail)
-        hint = _allow(registry, image, action[1] if action else None, who)
+def _pull_problem(
+    registry: Registry, image: Image, reply: RegistryReply, arn: str | None, *, anonymous: bool
+) -> Problem:
+    probe, hostname = reply.probe, registry.hostname
+    detail = f": {probe.detail}" if probe.detail else ""
+    if probe.status in _DENIED:
+        action = _ACTION.search(probe.detail)
+        hint = _ecr_hint(registry, image, action[1] if action else None, arn)
         if hint is None and anonymous:
-            hint = "give the registry a secret: without a login it shows this image to nobody, if it has it at all"
-        return LoginForbidden(hostname, f"{hostname} does not let this login pull {image}{said}", hint=hint)
-    if seen.status == _NOT_FOUND:
+            hint = f"add a secret for {hostname}: without a login it does not show this image, even if the image exists"
+        return LoginForbidden(hostname, f"{hostname} does not allow this login to pull {image}{detail}", hint=hint)
+    if probe.status == _NOT_FOUND:
         return RegistryRefusedRequest(
             hostname,
-            f"{hostname} has no {image} that this login may see (status 404){said}",
-            hint="check repository and tag; many registries answer so too where the right to pull is missing",
+            f"{hostname} has no {image} that this login can see (status 404){detail}",
+            hint="check the repository and the tag; many registries also answer 404 if you may not pull the image",
         )
-    return explain(CliOutput("", fault=seen.fault), seen, hostname, "")
+    return explain(CliOutput("", fault=probe.fault), probe, hostname, "")
 
 
-def _allow(registry: Registry, image: Image, action: str | None, who: str | None) -> str | None:
-    """The hint on ECR: which action, on what, for whom."""
-    if action is None and registry.ecr is None and who is None:
+def _ecr_hint(registry: Registry, image: Image, action: str | None, arn: str | None) -> str | None:
+    """The hint for ECR: which action to allow, on which repository, for which identity. None for other registries."""
+    # An ARN also means ECR: the registry may have a host name of its own, such as a VPC endpoint.
+    if action is None and registry.ecr is None and arn is None:
         return None
     missing = action or "ecr:BatchGetImage"
-    others = "ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability"
-    return f"allow {missing} on repository {image.repository} for {who or 'this identity'}; a pull needs {others}"
+    pull_actions = "ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability"
+    return f"allow {missing} on repository {image.repository} for {arn or 'this identity'}; a pull needs {pull_actions}"

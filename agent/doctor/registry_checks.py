@@ -1,4 +1,4 @@
-"""One registry's chain, from its secret to a pull; independent links are looked at side by side."""
+"""The chain of checks for one registry, from its secret to a pull. Independent checks run concurrently."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agent.doctor import aws, docker_config, network, registry
 from agent.doctor.check import Check, CheckRun, Outcome, broken, from_problem, not_reached, passed, skipped
 from agent.doctor.docker_config import DockerFiles, EffectiveLogin
-from agent.doctor.login import LoginParts, active_rejection, try_login
+from agent.doctor.login import LoginTools, active_rejection, try_login
 from agent.doctor.report import RegistryReport
 from agent.doctor.target import Target
 from agent.edge.aws.client import AwsClient
@@ -27,36 +27,48 @@ from agent.settings import Settings
 if TYPE_CHECKING:
     from agent.model.docker_config import Document
 
-_NAMES: Final = ("secret", "agent", *docker_config.LINKS, *network.LINKS, *registry.LINKS, *aws.LINKS, "login", "pull")
+_NAMES: Final = (
+    "secret",
+    "agent",
+    *docker_config.CHECKS,
+    *network.CHECKS,
+    *registry.CHECKS,
+    *aws.CHECKS,
+    "login",
+    "pull",
+)
 _FAILED: Final = (State.RETRYING, State.REJECTED, State.EXPIRED)
 Status = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What every chain works with. `status`: of an agent that runs; `document`: Docker's configuration."""
+    """What the checks of all registries use. `status` is the running agent's, `document` is Docker's configuration.
+
+    `learned` is called with each secret that turns up, so that it is masked in the report.
+    """
 
     plan: Plan
     settings: Settings
-    questions: RegistryRequests
+    requests: RegistryRequests
     files: DockerFiles
     aws: AwsClient
     rejections: Rejections
     learned: Callable[[Sensitive], None]
-    login_parts: Callable[[], Awaitable[LoginParts]]
+    login_tools: Callable[[], Awaitable[LoginTools]]
     status: "asyncio.Task[Status | None]"
     document: "asyncio.Task[Document | None]"
     try_refused: bool
 
 
 class RegistryChecks:
-    """Of `target`; `login` is the plan's, None where there is none."""
+    """The checks for `target`. `login` is the plan's login for it, or None if there is none."""
 
     def __init__(self, target: Target, login: Login | None, shared: Shared) -> None:
         self._target: Final = target
         self._login: Final = login
-        self._with: Final = shared
-        self._walk: Final = CheckRun(_NAMES)
+        self._shared: Final = shared
+        self._results: Final = CheckRun(_NAMES)
         self._name: Final = target.registry.hostname
         skipped = (each for each in shared.plan.skipped if each.registry == target.registry)
         self._skipped: Final[Skipped | None] = next(skipped, None)
@@ -65,134 +77,139 @@ class RegistryChecks:
         login = self._login
         return RegistryReport(
             self._name,
-            _without_followups(self._walk.checks(late=late)),
+            _without_consequences(self._results.checks(late=late)),
             str(self._target.image) if self._target.image else None,
             login.secret.name if login else None,
             login.kind.value if login else None,
         )
 
     async def run(self) -> None:
-        """Never raises but when it is cancelled: a fault of one chain costs no other."""
+        """Run all checks. Raises only if cancelled: a bug here must not stop the checks of other registries."""
         try:
-            await self._all()
-        except Exception as error:  # noqa: BLE001 - outside things may give anything; the type alone tells no secret
-            fault = InternalError(self._name, f"a fault of the doctor itself: {type(error).__name__}")
-            self._walk.add(from_problem("pull", fault))
+            await self._run()
+        except Exception as error:  # noqa: BLE001 - anything from outside may cause it; only the type is sure to hold no secret
+            bug = InternalError(self._name, f"the doctor failed with an unexpected {type(error).__name__}")
+            self._results.add(from_problem("pull", bug))
 
-    async def _all(self) -> None:
+    async def _run(self) -> None:
+        # The login needs the results of all of these. They do not depend on each other.
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._secret())
-            group.create_task(self._in_use())
-            way = group.create_task(self._reach())
+            group.create_task(self._check_secret())
+            group.create_task(self._check_in_use())
+            network_checks = group.create_task(self._check_network())
             credential = group.create_task(self._obtain())
-        logged_in = await self._log_in(credential.result(), reached=way.result())
-        await self._pull(credential.result(), reached=way.result(), logged_in=logged_in)
+        logged_in = await self._log_in(credential.result(), reached=network_checks.result())
+        await self._pull(credential.result(), reached=network_checks.result(), logged_in=logged_in)
 
-    async def _secret(self) -> None:
-        """Which secret serves it; and what an agent that runs says of the registry."""
-        status = await asyncio.shield(self._with.status)
+    async def _check_secret(self) -> None:
+        """Which secret serves the registry, and what a running agent reports about the registry."""
+        # Shielded: all registries wait for the same task, and cancelling one of them must not cancel it.
+        status = await asyncio.shield(self._shared.status)
         row = _row(status, self._name)
-        self._walk.add(self._served(row))
+        self._results.add(self._secret(row))
         if status is None:
-            self._walk.add(skipped("agent", "none to ask"))
+            self._results.add(skipped("agent", "no agent answers"))
         elif row is None:
-            self._walk.add(skipped("agent", "the agent that runs does not know this registry"))
+            self._results.add(skipped("agent", "the running agent does not know this registry"))
         else:
-            self._walk.add(_said(row, status, examined=self._login is not None))
+            self._results.add(_agent_report(row, status, examined=self._login is not None))
 
-    def _served(self, row: Status | None) -> Check:
+    def _secret(self, row: Status | None) -> Check:
         login, skipped_one = self._login, self._skipped
         if login is not None:
-            seen = f"{login.secret.name} ({login.secret.scope}, {login.kind}) from {login.secret.origin}"
-            return passed("secret", printable(seen, 600))
+            message = f"{login.secret.name} ({login.secret.scope}, {login.kind}) from {login.secret.origin}"
+            return passed("secret", printable(message, 600))
         if skipped_one is not None and not skipped_one.wanted:
-            return skipped("secret", printable(f"{skipped_one.secret.name} is left alone: {skipped_one.reason}", 600))
-        problem = self._refused_secret()
+            return skipped("secret", printable(f"{skipped_one.secret.name} is not used: {skipped_one.reason}", 600))
+        problem = self._secret_problem()
         if problem is not None:
             return from_problem("secret", problem)
         if row is not None:
-            whose = printable(str(row.get("secret")), 127)
-            return skipped("secret", f"none that this user can read; the agent has {whose} for it")
-        fix = f"give one whose hostname is {self._name}, where `secrets.directories` or `secrets.url` points"
-        return broken("secret", f"no secret is for {self._name}", fix)
+            name = printable(str(row.get("secret")), 127)
+            return skipped("secret", f"no secret that this user can read; the agent uses {name}")
+        fix = f"add a secret with the hostname {self._name} to a source in secrets.directories or secrets.url"
+        return broken("secret", f"there is no secret for {self._name}", fix)
 
-    def _refused_secret(self) -> Problem | None:
-        """Why the plan cannot use the secret that there is."""
+    def _secret_problem(self) -> Problem | None:
+        """The problem because of which the plan cannot use the registry's secret, if there is one."""
         if self._skipped is None:
             return None
         subjects = (self._name, self._skipped.secret.subject)
-        return next((problem for problem in self._with.plan.problems if problem.subject in subjects), None)
+        return next((problem for problem in self._shared.plan.problems if problem.subject in subjects), None)
 
-    async def _in_use(self) -> None:
-        document = await asyncio.shield(self._with.document)
-        row = _row(await asyncio.shield(self._with.status), self._name)
+    async def _check_in_use(self) -> None:
+        document = await asyncio.shield(self._shared.document)
+        row = _row(await asyncio.shield(self._shared.status), self._name)
         if document is not None:
-            said = row is not None and row.get("state") == State.LOGGED_IN
+            logged_in = row is not None and row.get("state") == State.LOGGED_IN
             in_use = EffectiveLogin(
-                self._with.files, document, self._target.registry, self._login, agent_logged_in=said
+                self._shared.files, document, self._target.registry, self._login, agent_logged_in=logged_in
             )
-            await in_use.run(self._walk)
+            await in_use.run(self._results)
 
-    async def _reach(self) -> bool:
-        looked = network.Network(self._target.registry, self._with.questions, datetime.now(UTC))
-        return await looked.run(self._walk) and await registry.ping(
-            self._walk, self._target.registry, self._with.questions
+    async def _check_network(self) -> bool:
+        path = network.Network(self._target.registry, self._shared.requests, datetime.now(UTC))
+        return await path.run(self._results) and await registry.ping(
+            self._results, self._target.registry, self._shared.requests
         )
 
     async def _obtain(self) -> Credential | None:
         if self._login is None:
-            self._walk.add(*(skipped(name, "there is no secret to log in with") for name in aws.LINKS))
+            self._results.add(*(skipped(name, "there is no secret to log in with") for name in aws.CHECKS))
             return None
-        remarks = [problem for problem in self._with.plan.problems if problem.subject == self._name]
-        credential = await aws.obtain(self._walk, self._login, self._with.aws, self._with.settings.aws, remarks)
+        problems = [problem for problem in self._shared.plan.problems if problem.subject == self._name]
+        credential = await aws.obtain(self._results, self._login, self._shared.aws, self._shared.settings.aws, problems)
+        # Before the login: docker and the registry may repeat the token in a message.
         if credential is not None:
-            self._with.learned(credential.password)
+            self._shared.learned(credential.password)
         return credential
 
     async def _log_in(self, credential: Credential | None, *, reached: bool) -> bool:
-        login, walk = self._login, self._walk
+        login, results = self._login, self._results
         if login is None:
-            walk.add(skipped("login", "there is no secret to log in with"))
+            results.add(skipped("login", "there is no secret to log in with"))
             return False
-        row = _row(await asyncio.shield(self._with.status), self._name)
-        held = None if self._with.try_refused else active_rejection(login, self._with.rejections, row)
-        if held is not None:
-            return walk.add(held)
+        row = _row(await asyncio.shield(self._shared.status), self._name)
+        rejection = None if self._shared.try_refused else active_rejection(login, self._shared.rejections, row)
+        if rejection is not None:
+            return results.add(rejection)
         if credential is None:
-            walk.add(not_reached("login", "there is nothing to log in with"))
+            results.add(not_reached("login", "there is no password or token to log in with"))
             return False
-        parts = await self._with.login_parts()
-        if parts.tools.docker is None:
-            walk.add(not_reached("login", "there is no docker CLI that works"))
+        tools = await self._shared.login_tools()
+        if tools.tools.docker is None:
+            results.add(not_reached("login", "there is no working docker CLI"))
             return False
-        # An engine may have a way to the registry that this machine's programs have not.
-        if not reached and not parts.tools.engine_reachable:
-            walk.add(not_reached("login", "the registry is out of reach"))
+        # With an engine, the engine connects to the registry. It may have a route that this machine does not have.
+        if not reached and not tools.tools.engine_reachable:
+            results.add(not_reached("login", "the registry cannot be reached"))
             return False
-        return await walk.check("login", try_login(login, credential, parts))
+        return await results.check("login", try_login(login, credential, tools))
 
     async def _pull(self, credential: Credential | None, *, reached: bool, logged_in: bool) -> None:
         image = self._target.image
         if image is None:
-            self._walk.add(skipped("pull", "no image was named (HOST may be one, such as ghcr.io/org/name:tag)"))
+            self._results.add(skipped("pull", "no image given (HOST can be one, for example ghcr.io/org/name:tag)"))
         elif not reached:
-            self._walk.add(not_reached("pull", "the registry is out of reach"))
+            self._results.add(not_reached("pull", "the registry cannot be reached"))
         elif self._login is not None and not logged_in:
-            self._walk.add(not_reached("pull", "there is no login"))
+            self._results.add(not_reached("pull", "there is no login"))
         else:
-            who = credential.identity if credential else None
-            asked = registry.pull(self._target.registry, image, credential, self._with.questions, who)
-            await self._walk.check("pull", asked)
+            arn = credential.identity if credential else None
+            work = registry.pull(self._target.registry, image, credential, self._shared.requests, arn)
+            await self._results.check("pull", work)
 
 
-def _without_followups(links: tuple[Check, ...]) -> tuple[Check, ...]:
-    """Where the login itself fails, that Docker has none is no fault of its own, and would hide the cause."""
-    login = next(link for link in links if link.name == "login")
+def _without_consequences(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Mark "in use" as not reached if the login fails. Docker then has no login, but that is only a consequence."""
+    login = next(check for check in checks if check.name == "login")
     if login.outcome in (Outcome.OK, Outcome.SKIPPED):
-        return links
+        return checks
     return tuple(
-        not_reached(link.name, link.message) if link.name == "in use" and link.broken and link.code is None else link
-        for link in links
+        not_reached(check.name, check.message)
+        if check.name == "in use" and check.broken and check.code is None
+        else check
+        for check in checks
     )
 
 
@@ -204,8 +221,12 @@ def _row(status: Status | None, hostname: str) -> Status | None:
     return None
 
 
-def _said(row: Status, status: Status, *, examined: bool) -> Check:
-    """The agent's word. It decides nothing beside the doctor's own looks; of a login that only it can try, it does."""
+def _agent_report(row: Status, status: Status, *, examined: bool) -> Check:
+    """What the agent reports about the registry.
+
+    If the doctor has `examined` the login itself, the agent's report is only shown. If only the agent can read the
+    secret, a login that fails in the agent fails the check.
+    """
     state = printable(str(row.get("state")).replace("_", " "), 40)
     error = f": {printable(str(row['last_error']), 400)}" if row.get("last_error") else ""
     warnings = status.get("warnings")
@@ -215,17 +236,17 @@ def _said(row: Status, status: Status, *, examined: bool) -> Check:
         if isinstance(warning, dict) and warning.get("subject") == row.get("hostname")
     ]
     codes = [printable(str(warning.get("code")), 60) for warning in about]
-    told = f" ({', '.join(codes)})" if codes else ""
-    said = Check("agent", Outcome.OK, f"says {state}{told}{error}")
+    code_list = f" ({', '.join(codes)})" if codes else ""
+    check = Check("agent", Outcome.OK, f"reports {state}{code_list}{error}")
     if row.get("state") not in _FAILED:
-        return said
+        return check
     worst = next(iter(sorted(about, key=lambda warning: warning.get("severity") != Severity.ERROR)), {})
-    fix = printable(str(worst.get("hint") or "see what `registry-agent status` says of it"), 700)
+    fix = printable(str(worst.get("hint") or "run `registry-agent status` for details"), 700)
     if examined:
-        return replace(said, fix=fix)
+        return replace(check, fix=fix)
     needs = str(worst.get("needs"))
     return replace(
-        said,
+        check,
         outcome=Outcome.BROKEN,
         code=codes[about.index(worst)] if worst else None,
         severity=Severity.ERROR if worst.get("severity") == Severity.ERROR else Severity.WARNING,

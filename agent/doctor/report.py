@@ -1,4 +1,4 @@
-"""What the doctor found, as values and as the document `registry-agent/doctor/v1`."""
+"""The doctor's report, as values and as the document `registry-agent/doctor/v1`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ SCHEMA: Final = "registry-agent/doctor/v1"
 
 @dataclass(frozen=True, slots=True)
 class RegistryReport:
-    """The chain of one registry; `image` is what was asked about, `secret` and `kind` those of the plan's login."""
+    """The checks of one registry. `image` is the one in HOST; `secret` and `kind` come from the plan's login."""
 
     hostname: str
     checks: tuple[Check, ...]
@@ -28,13 +28,13 @@ class RegistryReport:
             "image": self.image,
             "secret": self.secret,
             "kind": self.kind,
-            "links": [link.as_json(scrub) for link in self.checks],
+            "links": [check.as_json(scrub) for check in self.checks],
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`links` are those that all registries share. Times are aware and in UTC."""
+    """`checks` are those that all registries share. Times are aware and in UTC."""
 
     now: datetime
     took_s: float
@@ -48,18 +48,18 @@ class Report:
     @property
     def broken(self) -> int:
         chains = (self.checks, *(registry.checks for registry in self.registries))
-        return sum(link.broken for links in chains for link in links)
+        return sum(check.broken for checks in chains for check in checks)
 
     @property
     def first(self) -> tuple[str | None, Check] | None:
-        """The broken link to begin with, and the registry that it belongs to."""
+        """The failed check to fix first, with its registry (None for a shared check)."""
         chains = [(None, self.checks), *((registry.hostname, registry.checks) for registry in self.registries)]
-        found = [(hostname, link) for hostname, links in chains if (link := first_broken(links)) is not None]
-        # What has no code may come of what another chain tells by its code.
-        return min(found, key=lambda pair: rank(pair[1]), default=None)
+        failed = [(hostname, check) for hostname, checks in chains if (check := first_broken(checks)) is not None]
+        # A failed check without a code may be the consequence of one with a code in another chain.
+        return min(failed, key=lambda pair: rank(pair[1]), default=None)
 
     def as_json(self, scrub: Callable[[str], str]) -> dict[str, Any]:
-        """The document; `scrub` masks secrets that somebody repeated."""
+        """The document. `scrub` masks secrets that another program repeated."""
         first = self.first
         return {
             "schema": SCHEMA,
@@ -73,6 +73,6 @@ class Report:
             "first": None
             if first is None
             else {"hostname": first[0], "name": first[1].name, "fix": scrub(first[1].fix) if first[1].fix else None},
-            "links": [link.as_json(scrub) for link in self.checks],
+            "links": [check.as_json(scrub) for check in self.checks],
             "registries": [registry.as_json(scrub) for registry in self.registries],
         }

@@ -1,4 +1,4 @@
-"""What `doctor HOST` is asked about: a registry as people type it, or an image in it."""
+"""Parses the argument of `doctor HOST`: a registry as people type it, or an image in a registry."""
 
 import re
 from collections.abc import Collection
@@ -8,19 +8,19 @@ from typing import Final
 from agent.model.registry import DOCKER_HUB, HostnameError, Registry, parse_hostname
 
 _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-# Distribution's grammar of references (distribution/reference, regexp.go), in lower case but for tags.
+# The grammar of image references (distribution/reference, regexp.go). Only tags may have upper case.
 _REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST: Final = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,256}")
-_LONGEST: Final = 255
+_MAX_REPOSITORY: Final = 255
 _LOWEST_PORT: Final = 80
-# What people paste after a host, and is no repository.
+# People paste these paths after a host. They are not repositories.
 _API: Final = frozenset({"v1", "v2"})
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A repository and a tag or digest in it."""
+    """A repository, and a tag or digest in it."""
 
     repository: str
     reference: str
@@ -36,10 +36,10 @@ class Target:
 
 
 def parse_target(text: str, known: Collection[str] = ()) -> Target:
-    """The registry, or the image, that a person meant; a bare name is an image of Docker Hub unless it is `known`.
+    """Parse a registry or an image. A bare name is an image on Docker Hub, unless it is a `known` host name.
 
     Raises:
-        HostnameError: it is neither.
+        HostnameError: the text is neither.
     """
     rest = _SCHEME.sub("", text.strip())
     host, _, path = rest.partition("/")
@@ -58,13 +58,13 @@ def parse_target(text: str, known: Collection[str] = ()) -> Target:
 
 
 def _names_host(text: str) -> bool:
-    """Docker's own rule for the first part of an image's name; `app:tag` alone is an image, `host:5000` none."""
+    """Docker's own rule for the first part of an image name: `app:tag` is an image, `host:5000` is a host."""
     name, colon, port = text.partition(":")
     return "." in name or name.lower() == "localhost" or text.startswith("[") or (bool(colon) and port.isdigit())
 
 
 def _is_version(text: str) -> bool:
-    """Whether it is as `nginx:1` and `postgres:16`; no registry listens below 80, whereas `host:5000` is one."""
+    """Whether the number is a tag, as in `nginx:1` and `postgres:16`. No registry listens on a port below 80."""
     name, _, port = text.partition(":")
     return "." not in name and name.lower() != "localhost" and port.isdigit() and int(port[:6]) < _LOWEST_PORT
 
@@ -75,8 +75,8 @@ def _image(path: str) -> Image:
     if ":" in repository:
         repository, _, tag = repository.rpartition(":")
     reference = digest if at else tag
-    if len(repository) > _LONGEST or not _REPOSITORY.fullmatch(repository):
-        raise HostnameError("not the name of an image: a repository is in lower case, such as host/org/name:tag")
+    if len(repository) > _MAX_REPOSITORY or not _REPOSITORY.fullmatch(repository):
+        raise HostnameError("not an image name: a repository has only lower case, for example ghcr.io/org/name:tag")
     if not (_DIGEST if at else _TAG).fullmatch(reference):
-        raise HostnameError("not the name of an image: after the name comes :tag or @sha256:…")
+        raise HostnameError("not an image name: the repository must be followed by :tag or @sha256:…")
     return Image(repository, reference)

@@ -1,1 +1,1 @@
-"""The bundle for support: what is collected, and what is kept out of it."""
+"""The support bundle: collects what support needs, and removes secrets from it."""

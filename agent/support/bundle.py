@@ -1,4 +1,4 @@
-"""Collects all parts side by side, redacts them, and packs them with the list of what is in them."""
+"""Collects all parts concurrently, redacts them, and packs them together with a list of the contents."""
 
 import asyncio
 import io
@@ -20,36 +20,39 @@ from agent.support.redactor import Redactor
 MANIFEST: Final = "MANIFEST.txt"
 _SECRETS_S: Final = 10.0
 _REDACTION_S: Final = 12.0
-_CUT: Final = "… the beginning was left out\n"
+_CUT: Final = "… the beginning was cut off\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The archive's bytes, what it is to be called (without `.tar.gz`), and the list that it begins with."""
+    """The archive's bytes, its name without `.tar.gz`, and the list of contents."""
 
     data: bytes
     name: str
     manifest: Manifest
 
 
-async def make_bundle(ask: BundleContext, of_url: Source | None = None, parts: Sequence[BundlePart] = PARTS) -> Bundle:
-    """Everything that can be had within a minute; what cannot is said. Never raises for a part.
+async def make_bundle(
+    context: BundleContext, secret_url: Source | None = None, parts: Sequence[BundlePart] = PARTS
+) -> Bundle:
+    """Make the bundle within a minute. A part that cannot be collected is listed as missing, and raises nothing.
 
     Args:
-        ask: whose agent, which settings.
-        of_url: reads the secrets of `secrets.url`, only to mask them.
-        parts: what it is made of.
+        context: the agent, its user and its settings.
+        secret_url: reads the secrets of `secrets.url`, only to mask them.
+        parts: the parts to collect.
     """
-    collecting = [asyncio.create_task(_collected(part, ask)) for part in parts]
-    known, unread = await _known(ask.loaded.settings, ask.environ, ask.user, of_url)
+    # Collecting runs while the secrets are read. Redacting needs both.
+    collecting = [asyncio.create_task(_collect(part, context)) for part in parts]
+    known, unread = await _read_secrets(context.loaded.settings, context.environ, context.user, secret_url)
     redactor = Redactor({value for values in known.values() for value in values})
     collected = {part: await task for part, task in zip(parts, collecting, strict=True)}
-    texts = await _redacted(redactor, collected)
-    name = _name(redactor.redact(ask.loaded.settings.environment.id), ask)
+    texts = await _redact(redactor, collected)
+    name = _name(redactor.redact(context.loaded.settings.environment.id), context)
     manifest = Manifest(
         name=name,
-        user=ask.user,
-        made_at=ask.now,
+        user=context.user,
+        made_at=context.now,
         sizes={part.file: len(text.encode(errors="replace")) for part, text in texts.items() if isinstance(text, str)},
         origins={part.file: part.origin for part in parts},
         missing={
@@ -61,35 +64,36 @@ async def make_bundle(ask: BundleContext, of_url: Source | None = None, parts: S
         already=redactor.already,
     )
     files = {MANIFEST: manifest.text(), **{part.file: text for part, text in texts.items() if isinstance(text, str)}}
-    return Bundle(await asyncio.to_thread(_packed, name, files, ask.now.timestamp()), name, manifest)
+    return Bundle(await asyncio.to_thread(_pack, name, files, context.now.timestamp()), name, manifest)
 
 
-async def _collected(part: BundlePart, ask: BundleContext) -> str | NotCollected:
+async def _collect(part: BundlePart, context: BundleContext) -> str | NotCollected:
     try:
         async with asyncio.timeout(part.timeout):
-            return await part.collect(ask)
+            return await part.collect(context)
     except NotCollected as reason:
         return reason
     except TimeoutError:
-        return NotCollected(f"it was not had within {part.timeout:g} s")
-    except Exception as fault:  # noqa: BLE001 - a fault in one part must not cost the others; its text may hold a secret
-        return NotCollected(f"a fault of this command: {type(fault).__name__}")
+        return NotCollected(f"it was not ready within {part.timeout:g} s")
+    except Exception as error:  # noqa: BLE001 - a bug in one part must not stop the others; its text may contain a secret
+        return NotCollected(f"this is a bug in registry-agent; please report it ({type(error).__name__})")
 
 
-async def _redacted(
+async def _redact(
     redactor: Redactor, collected: Mapping[BundlePart, str | NotCollected]
 ) -> dict[BundlePart, str | NotCollected]:
-    """The parts without secrets; one for which there is no time left is not had at all."""
+    """Redact all parts. If the time runs out, the remaining parts are left out rather than included unredacted."""
     texts: dict[BundlePart, str | NotCollected] = {}
     try:
         async with asyncio.timeout(_REDACTION_S):
             for part, text in collected.items():
                 texts[part] = text
                 if not isinstance(text, NotCollected):
-                    texts[part] = NotCollected("there was no time to redact it")
+                    # Replaced when the redaction is complete. If the time runs out before, this stays.
+                    texts[part] = NotCollected("there was not enough time to redact it")
                     texts[part] = await asyncio.to_thread(redactor.redact, _bounded(text))
     except TimeoutError:
-        late = NotCollected("there was no time to redact it")
+        late = NotCollected("there was not enough time to redact it")
         texts |= {
             part: text if isinstance(text, NotCollected) else late
             for part, text in collected.items()
@@ -98,12 +102,12 @@ async def _redacted(
     return texts
 
 
-async def _known(
-    settings: Settings, environ: Mapping[str, str], user: str, of_url: Source | None
+async def _read_secrets(
+    settings: Settings, environ: Mapping[str, str], user: str, secret_url: Source | None
 ) -> tuple[dict[str, set[str]], dict[str, str]]:
-    """The secrets by where they are from; and what could not be read, with the reason."""
-    found = [*sources(settings, environ, user), *([of_url] if of_url else [])]
-    results = await asyncio.gather(*map(_values, found))
+    """Read all secrets. Returns the secrets by source, and the reason for each source that could not be read."""
+    found = [*sources(settings, environ, user), *([secret_url] if secret_url else [])]
+    results = await asyncio.gather(*map(_read_source, found))
     known = {source.name: values for source, values in zip(found, results, strict=True) if isinstance(values, set)}
     unread = {
         source.name: str(why) for source, why in zip(found, results, strict=True) if isinstance(why, NotCollected)
@@ -111,9 +115,10 @@ async def _known(
     return known, unread
 
 
-async def _values(source: Source) -> set[str] | NotCollected:
+async def _read_source(source: Source) -> set[str] | NotCollected:
     values: set[str] = set()
 
+    # In a thread, because the source may be on a file system that hangs.
     def read() -> None:
         for value in source.read():
             values.add(value)
@@ -122,33 +127,36 @@ async def _values(source: Source) -> set[str] | NotCollected:
         async with asyncio.timeout(_SECRETS_S):
             await asyncio.to_thread(read)
     except TimeoutError:
-        return NotCollected(f"it does not answer within {_SECRETS_S:g} s")
-    except OSError as fault:
-        return NotCollected(printable(fault.strerror or type(fault).__name__))
-    except Exception as fault:  # noqa: BLE001 - as above
-        return NotCollected(f"a fault of this command: {type(fault).__name__}")
+        return NotCollected(f"it did not answer within {_SECRETS_S:g} s")
+    except OSError as error:
+        return NotCollected(printable(error.strerror or type(error).__name__))
+    except Exception as error:  # noqa: BLE001 - as above
+        return NotCollected(f"this is a bug in registry-agent; please report it ({type(error).__name__})")
     return values - {""}
 
 
 def _bounded(text: str) -> str:
-    """At most so many characters of a part, cut at a line's end, so that no secret is halved: the end, the newest."""
+    """Cut a part to its last `LARGEST` characters, which are the newest.
+
+    It is cut at the end of a line. Half a secret would not be recognised.
+    """
     if len(text) <= LARGEST:
         return text
     return _CUT + text[-LARGEST:].partition("\n")[2]
 
 
-def _name(environment: str, ask: BundleContext) -> str:
+def _name(environment: str, context: BundleContext) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", environment).strip("-.")[:60] or "environment"
-    return f"registry-agent-support-{safe}-{ask.now:%Y%m%dT%H%M%SZ}"
+    return f"registry-agent-support-{safe}-{context.now:%Y%m%dT%H%M%SZ}"
 
 
-def _packed(name: str, files: Mapping[str, str], modified: float) -> bytes:
-    """A .tar.gz of one directory; what it tells of this machine is only what is in the files."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+def _pack(name: str, files: Mapping[str, str], modified: float) -> bytes:
+    """A .tar.gz of one directory. Its headers contain no user, group or path of this machine."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for file, text in files.items():
             data = text.encode(errors="replace")
             member = tarfile.TarInfo(f"{name}/{file}")
             member.size, member.mode, member.mtime = len(data), 0o600, int(modified)
             archive.addfile(member, io.BytesIO(data))
-    return packed.getvalue()
+    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""What a part of the bundle is, and how it runs a program."""
+"""One part of the bundle, and helpers that all parts use."""
 
 import asyncio
 import json
@@ -14,17 +14,17 @@ from agent.edge.programs import find_program
 from agent.settings_loader import Loaded
 
 LARGEST: Final = 2 << 20
-"""Characters of one part; of a longer one the end is kept, which is the newest."""
+"""The most characters of one part. Of a longer part the end is kept, which is the newest."""
 PROGRAM_S: Final = 8.0
 
 
-class NotCollected(Exception):  # noqa: N818 - a fact that the list of what is in the bundle tells
-    """A part cannot be had; the text says why."""
+class NotCollected(Exception):  # noqa: N818 - not an error: the list of contents shows it
+    """A part cannot be collected; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class BundleContext:
-    """What all parts need to know."""
+    """What all parts need: the agent, its user and its settings."""
 
     loaded: Loaded
     config: Path | None
@@ -34,12 +34,12 @@ class BundleContext:
     agent: AgentClient
     now: datetime
     socket: Path | None = None
-    """Where somebody said that the agent listens."""
+    """The agent's socket, if `--socket` names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class BundlePart:
-    """`collect` gives a text, or raises `Missing` or OSError; it gets `timeout` seconds."""
+    """One file of the bundle. `collect` returns its text within `timeout` seconds, or raises NotCollected."""
 
     file: str
     origin: str
@@ -47,8 +47,8 @@ class BundlePart:
     timeout: float
 
 
-async def find(ask: BundleContext, name: str) -> str:
-    found = await asyncio.to_thread(find_program, name, ask.environ.get("PATH"))
+async def find(context: BundleContext, name: str) -> str:
+    found = await asyncio.to_thread(find_program, name, context.environ.get("PATH"))
     if found is None:
         raise NotCollected(f"there is no {name} on PATH")
     return str(found)
@@ -58,9 +58,9 @@ async def run_program(args: Sequence[str], environ: Mapping[str, str], timeout: 
     try:
         return await run(args, env=environ, timeout=timeout, limit=4 * LARGEST)
     except ProcessTimeout:
-        raise NotCollected(f"{Path(args[0]).name} does not end within {timeout:g} s") from None
-    except OSError as fault:
-        raise NotCollected(f"{Path(args[0]).name} does not start: {fault.strerror}") from fault
+        raise NotCollected(f"{Path(args[0]).name} did not finish within {timeout:g} s") from None
+    except OSError as error:
+        raise NotCollected(f"{Path(args[0]).name} cannot be started: {error.strerror}") from error
 
 
 def as_json(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What the bundle is made of: each part by its file's name, with where it is from and how long it may take."""
+"""The parts of the bundle: the name of each file, its origin, and how long collecting it may take."""
 
 import asyncio
 import contextlib
@@ -26,47 +26,52 @@ T = TypeVar("T")
 _ANSWER_S: Final = 8.0
 _JOURNAL_S: Final = 15.0
 _DOCTOR_S: Final = 42.0
-"""Its own limit is 30 s; the rest is for a machine that is out of breath."""
+"""The doctor's own limit is 30 s. The rest is for a busy machine."""
 _JOURNAL_LINES: Final = 5000
 _LONGEST_LINE: Final = 48_000
 _DAY: Final = timedelta(days=1)
 
 
-async def _settings(ask: BundleContext) -> str:
-    shown = await asyncio.to_thread(shown_settings, ask.loaded, ask.config, ask.environ, ask.flags)
-    return as_json({"note": "as this command reads them; a service may have other variables", **shown})
+async def _settings(context: BundleContext) -> str:
+    shown = await asyncio.to_thread(shown_settings, context.loaded, context.config, context.environ, context.flags)
+    return as_json({"note": "the settings as this command reads them; a service may have other variables", **shown})
 
 
-async def _status(ask: BundleContext) -> str:
-    return as_json(await _of_agent(lambda: ask.agent.status(_ANSWER_S)))
+async def _status(context: BundleContext) -> str:
+    return as_json(await _ask_agent(lambda: context.agent.status(_ANSWER_S)))
 
 
-async def _events(ask: BundleContext) -> str:
-    return await _of_agent(lambda: ask.agent.text("/v1/logs", _ANSWER_S))
+async def _events(context: BundleContext) -> str:
+    return await _ask_agent(lambda: context.agent.text("/v1/logs", _ANSWER_S))
 
 
-async def _timeline(ask: BundleContext) -> str:
-    return await _of_agent(lambda: ask.agent.text("/v1/timeline", _ANSWER_S))
+async def _timeline(context: BundleContext) -> str:
+    return await _ask_agent(lambda: context.agent.text("/v1/timeline", _ANSWER_S))
 
 
-async def _metrics(ask: BundleContext) -> str:
-    return await _of_agent(lambda: ask.agent.text("/metrics", _ANSWER_S))
+async def _metrics(context: BundleContext) -> str:
+    return await _ask_agent(lambda: context.agent.text("/metrics", _ANSWER_S))
 
 
-async def _journal(ask: BundleContext) -> str:
+async def _journal(context: BundleContext) -> str:
     try:
         lines = await read_journal(
-            unit_of(ask.user), ask.environ, since=ask.now - _DAY, lines=_JOURNAL_LINES, timeout=_JOURNAL_S - 2
+            unit_of(context.user),
+            context.environ,
+            since=context.now - _DAY,
+            lines=_JOURNAL_LINES,
+            timeout=_JOURNAL_S - 2,
         )
-    except JournalUnreadable as fault:
-        raise NotCollected(str(fault)) from fault
+    except JournalUnreadable as error:
+        raise NotCollected(str(error)) from error
     if not lines:
-        raise NotCollected(f"the journal holds nothing of {unit_of(ask.user)}")
+        raise NotCollected(f"the journal has no entries of {unit_of(context.user)}")
     return "".join(_journal_line(line) for line in lines)
 
 
 def _journal_line(line: JournalLine) -> str:
-    """As JSON, with an event of the agent as the object that it is."""
+    """A journal entry as JSON. An event of the agent is included as an object, not as a string."""
+    # Patterns are fast only on lines of bounded length.
     message: Any = line.message[:_LONGEST_LINE]
     with contextlib.suppress(ValueError, RecursionError):
         message = json.loads(message)
@@ -74,48 +79,50 @@ def _journal_line(line: JournalLine) -> str:
     return json.dumps(fields, ensure_ascii=False) + "\n"
 
 
-async def _doctor(ask: BundleContext) -> str:
-    """The doctor of this very program, as a child: what hangs there hangs nothing here."""
-    config = ["--config", str(ask.config)] if ask.config else []
-    flags = [part for key, value in ask.flags.items() for part in ("--set", f"{key}={value}")]
-    socket = ["--socket", str(ask.socket.absolute())] if ask.socket else []
-    # -I: neither the working directory nor PYTHON* variables may put something else in its place.
+async def _doctor(context: BundleContext) -> str:
+    """Run this program's doctor as a child process, so that a hanging check cannot hang the bundle."""
+    config = ["--config", str(context.config)] if context.config else []
+    flags = [part for key, value in context.flags.items() for part in ("--set", f"{key}={value}")]
+    socket = ["--socket", str(context.socket.absolute())] if context.socket else []
+    # -I: the working directory and PYTHON* variables must not replace modules of the doctor.
     args = [sys.executable, "-I", "-m", "agent", "doctor", "--json", *socket, *config, *flags]
-    if os.geteuid() == 0 and ask.user != user_name():
-        # As root it would examine what root may do, and do it among that user's files.
-        args = [await find(ask, "runuser"), "-u", ask.user, "--", *args]
-    done = await run_program(args, _doctor_environment(ask.environ), _DOCTOR_S - 2)
+    if os.geteuid() == 0 and context.user != user_name():
+        # As root, the doctor would check root's permissions, and run as root on that user's files.
+        args = [await find(context, "runuser"), "-u", context.user, "--", *args]
+    done = await run_program(args, _doctor_environment(context.environ), _DOCTOR_S - 2)
     if not done.stdout.strip():
-        raise NotCollected(f"it ended with {done.returncode}: {printable(done.stderr.decode(errors='replace')[-300:])}")
+        raise NotCollected(
+            f"it exited with code {done.returncode}: {printable(done.stderr.decode(errors='replace')[-300:])}"
+        )
     return done.stdout.decode(errors="replace")
 
 
 def _doctor_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """As every child gets it, with the settings; secrets that stand in variables do not go along."""
+    """The environment of every child, and the agent's settings. Secrets in variables are not passed on."""
     own = ("REGISTRY_AGENT_", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG")
     more = {name: value for name, value in environ.items() if name.startswith(own) and name != "REGISTRY_AGENT_SECRETS"}
     return {**child_environment(environ), **more}
 
 
-async def _docker_config(ask: BundleContext) -> str:
+async def _docker_config(context: BundleContext) -> str:
     def shapes() -> list[Any]:
         found = []
-        for path in docker_files(ask.loaded.settings, ask.environ):
+        for path in docker_files(context.loaded.settings, context.environ):
             try:
-                found.append(shape(path, ask.environ.get("PATH")) or {"path": str(path), "fault": "not there"})
-            except OSError as fault:
-                found.append({"path": str(path), "fault": fault.strerror})
+                found.append(shape(path, context.environ.get("PATH")) or {"path": str(path), "fault": "does not exist"})
+            except OSError as error:
+                found.append({"path": str(path), "fault": error.strerror})
         return found
 
-    named = [name for name in ("DOCKER_AUTH_CONFIG", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE") if name in ask.environ]
+    named = [name for name in ("DOCKER_AUTH_CONFIG", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE") if name in context.environ]
     return as_json({"files": await asyncio.to_thread(shapes), "variables_that_are_set": named})
 
 
-async def _of_agent(read: Callable[[], T]) -> T:
+async def _ask_agent(read: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(read)
-    except (AgentNotRunning, AgentNotResponding) as fault:
-        raise NotCollected(printable(str(fault).partition(";")[0], 1000)) from fault
+    except (AgentNotRunning, AgentNotResponding) as error:
+        raise NotCollected(printable(str(error).partition(";")[0], 1000)) from error
 
 
 PARTS: Final = (
@@ -131,7 +138,7 @@ PARTS: Final = (
     BundlePart("doctor.json", "registry-agent doctor --json", _doctor, _DOCTOR_S),
     BundlePart(
         "docker-config.json",
-        "the shape of Docker's and podman's files: no logins, user names masked",
+        "the structure of Docker's and podman's files: no logins, user names masked",
         _docker_config,
         8.0,
     ),

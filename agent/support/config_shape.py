@@ -1,4 +1,4 @@
-"""What stands in Docker's configuration, without any login: which registries, kept where, and which other keys."""
+"""The structure of Docker's configuration without logins: registries, where their logins are, and other keys."""
 
 import os
 from pathlib import Path
@@ -13,22 +13,22 @@ _MASKED: Final = "[masked]"
 _PUBLIC_USERS: Final = frozenset(
     {"AWS", "<token>", "oauth2accesstoken", "_json_key", "_token", "00000000-0000-0000-0000-000000000000"}
 )
-"""User names that registries prescribe, so that they tell of nobody."""
-_MOST: Final = 500
+"""User names that registries prescribe. They identify no person, so they are not masked."""
+_MAX_SHOWN: Final = 500
 
 
 def shape(path: Path, search_path: str | None) -> dict[str, Any] | None:
-    """The shape of the file at `path`; None where there is none. `search_path` is where helpers are looked for.
+    """The structure of the file at `path`, or None if it does not exist. Helpers are looked up in `search_path`.
 
     Raises:
-        OSError: it is there and cannot be read.
+        OSError: the file exists and cannot be read.
     """
     try:
         version = read_version(path)
-    except UnreadableFileError as fault:
-        return {"path": str(path), "fault": str(fault)}
+    except UnreadableFileError as error:
+        return {"path": str(path), "fault": str(error)}
     if version is None:
-        return {"path": str(path), "fault": "a link that leads nowhere"} if path.is_symlink() else None
+        return {"path": str(path), "fault": "a symbolic link to a missing file"} if path.is_symlink() else None
     known = {
         "path": str(path),
         "links_to": str(path.resolve()) if path.is_symlink() else None,
@@ -39,8 +39,8 @@ def shape(path: Path, search_path: str | None) -> dict[str, Any] | None:
     }
     try:
         document = parse_config(version.data)
-    except ConfigError as fault:
-        return {**known, "fault": printable(str(fault))}
+    except ConfigError as error:
+        return {**known, "fault": printable(str(error))}
     return {**known, **_content(document, search_path)}
 
 
@@ -49,11 +49,11 @@ def _content(document: Document, search_path: str | None) -> dict[str, Any]:
     helpers = field(document, "credHelpers") or {}
     names = {name for name in [field(document, "credsStore"), *helpers.values()] if name}
     return {
-        "keys": [printable(key, 100) for key in document][:_MOST],
+        "keys": [printable(key, 100) for key in document][:_MAX_SHOWN],
         "credsStore": _name(field(document, "credsStore")),
-        "credHelpers": {printable(host, 300): _name(name) for host, name in [*helpers.items()][:_MOST]},
-        "helper_programs": {_name(name): _program(name, search_path) for name in sorted(names)[:_MOST]},
-        "auths": {printable(key, 300): _entry(document, key, fields) for key, fields in [*auths.items()][:_MOST]},
+        "credHelpers": {printable(host, 300): _name(name) for host, name in [*helpers.items()][:_MAX_SHOWN]},
+        "helper_programs": {_name(name): _program(name, search_path) for name in sorted(names)[:_MAX_SHOWN]},
+        "auths": {printable(key, 300): _entry(document, key, fields) for key, fields in [*auths.items()][:_MAX_SHOWN]},
     }
 
 
@@ -75,7 +75,8 @@ def _name(name: str | None) -> str | None:
 
 
 def _program(name: str, search_path: str | None) -> str:
+    # The name comes from a file. With a path in it, it could name any file.
     if "/" in name or "\0" in name:
-        return "no program's name"
+        return "not a program name"
     found = find_program(f"docker-credential-{name}", search_path)
     return str(found) if found else "not on PATH"

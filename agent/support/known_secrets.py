@@ -1,4 +1,4 @@
-"""Every secret that this user's agent may know, read from where the agent has it from, only to be masked."""
+"""Reads every secret that this user's agent may know, from the agent's own sources, only to mask it."""
 
 import base64
 import json
@@ -16,17 +16,17 @@ from agent.edge.paths import home
 from agent.observe.redaction import secrets_of_environment
 from agent.settings import Settings
 
-_LARGEST: Final = 4 << 20
-_MOST_FILES: Final = 2000
-_SHORTEST: Final = 4
+_MAX_BYTES: Final = 4 << 20
+_MAX_FILES: Final = 2000
+_MIN_LENGTH: Final = 4
 _SECRET_NAME: Final = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_AUTH|AUTH_CONFIG|PRIVATE|API_?KEY", re.IGNORECASE)
 _PATH_NAME: Final = re.compile(r"_(?:FILE|DIRECTORY|DIR|URI|PATH)$")
 _PUBLIC: Final = frozenset(
     {"name", "hostname", "username", "scope", "enabled", "kind", "region", "role_arn", "email", "serveraddress"}
 )
-"""Fields whose values are no secrets: masked they would only hide what support needs."""
+"""Fields whose values are not secret. Masking them would only hide what support needs."""
 _VARIABLES: Final = Path("/etc/registry-agent/environment")
-"""What the unit gives the agent; beside it `environment.USER`."""
+"""The unit's environment file. `environment.USER` is next to it."""
 _OWN: Final = "REGISTRY_AGENT_"
 _OF_DOCKER: Final = frozenset({"auths", "HttpHeaders"})
 _QUOTED: Final = re.compile(r'"(?:password|session_token|auth|identitytoken|registrytoken)"\s*:\s*"((?:\\.|[^"\\])*)')
@@ -36,14 +36,14 @@ _VARIABLE: Final = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)$", re.MULT
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where secrets are, in words, and what reads them; it may block, and raises OSError where it cannot."""
+    """A place that contains secrets. `read` may block, and raises OSError if the place cannot be read."""
 
     name: str
     read: Callable[[], Iterator[str]]
 
 
 def sources(settings: Settings, environ: Mapping[str, str], user: str) -> list[Source]:
-    """Those of the agent, but for `secrets.url`, which is asked; and Docker's, podman's and AWS's own files."""
+    """The agent's sources except `secrets.url`, which takes a request, and the files of Docker, podman and AWS."""
     given = [environ["CREDENTIALS_DIRECTORY"]] if environ.get("CREDENTIALS_DIRECTORY") else []
     credentials = [*given, f"/run/credentials/registry-agent@{user}.service"]
     directories = dict.fromkeys([*settings.secrets.directories, *map(Path, credentials)])
@@ -60,7 +60,7 @@ def sources(settings: Settings, environ: Mapping[str, str], user: str) -> list[S
 
 
 def docker_files(settings: Settings, environ: Mapping[str, str]) -> list[Path]:
-    """Docker's configuration, then podman's login files (containers-auth.json(5))."""
+    """The paths of Docker's configuration and of podman's login files (containers-auth.json(5))."""
     session = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
     config = environ.get("XDG_CONFIG_HOME") or home(environ) / ".config"
     named = environ.get("REGISTRY_AUTH_FILE")
@@ -74,38 +74,41 @@ def docker_files(settings: Settings, environ: Mapping[str, str]) -> list[Path]:
 
 
 def of_environment(environ: Mapping[str, str]) -> Iterator[str]:
-    """Of every variable whose name sounds like a secret, whoever's it is; of proxies the passwords."""
+    """The value of every variable whose name looks like a secret, any program's, and the passwords of proxies."""
     yield from secrets_of_environment(environ)
     for name, value in environ.items():
         if name == "GITPOD_IMAGE_AUTH":
             for item in value.split(","):
                 yield from _of_auth(item.rpartition(":")[2])
         elif name.startswith(_OWN) and name != f"{_OWN}SECRETS":
-            yield from _of_url(value)  # a setting
+            yield from _of_url(value)  # a setting: may be a URL
             yield from _of_path(value) if name == f"{_OWN}REPORT_URL" else ()
         elif value[:1] in ("{", "["):
             yield from _of_document(value, everything=_SECRET_NAME.search(name) is not None)
         elif _SECRET_NAME.search(name) and not _PATH_NAME.search(name) and not value.startswith("/"):
-            # A short one is a switch; what is a password for sure has its own ways above.
-            yield from [value] if len(value) >= 2 * _SHORTEST else []
+            # A short value is usually a switch such as `true`. Variables that surely hold passwords are handled above.
+            yield from [value] if len(value) >= 2 * _MIN_LENGTH else []
         elif "://" in value:
             yield from _of_url(value)
 
 
 def _of_urls(settings: Settings) -> Iterator[str]:
-    """What is in an address beside its host may be a key; of a push's receiver (a webhook) the path too."""
+    """The parts of the configured URLs that may be keys: password and query, and for `report.url` the path.
+
+    A webhook often has its key in the path.
+    """
     for url in filter(None, (settings.secrets.url, settings.report.url)):
         yield from _of_url(url)
     yield from _of_path(settings.report.url or "")
 
 
 def _of_path(url: str) -> Iterator[str]:
-    """Of a push's receiver: the agent's own words name its path, which does not say that it is a key."""
+    """The parts of the path of `report.url`. The agent's messages name this path, and no pattern recognises its key."""
     try:
         path = urlsplit(url).path
     except ValueError:
         return
-    yield from (part for part in path.split("/") if len(part) >= 2 * _SHORTEST)
+    yield from (part for part in path.split("/") if len(part) >= 2 * _MIN_LENGTH)
 
 
 def _of_url(url: str) -> Iterator[str]:
@@ -118,12 +121,12 @@ def _of_url(url: str) -> Iterator[str]:
 
 
 def _of_directory(directory: Path) -> Iterator[str]:
-    """As secrets lie there: a file each, or a subdirectory with a file for each field; what is faulty too."""
+    """Secrets in a directory: one file each, or a subdirectory with one file per field. Includes invalid files."""
     try:
         paths = sorted(directory.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return
-    for path in islice(paths, _MOST_FILES):
+    for path in islice(paths, _MAX_FILES):
         if path.is_dir():
             for name in ("password", "session_token", "external_id"):
                 yield content(path / name).rstrip("\r\n")
@@ -134,11 +137,11 @@ def _of_directory(directory: Path) -> Iterator[str]:
 
 
 def _is_bare(text: str) -> bool:
-    """Whether a file that should hold JSON holds a password alone."""
+    """Whether a file that should contain JSON contains only a password."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
-        return "{" not in text and "\n" not in text and len(text) >= _SHORTEST
+        return "{" not in text and "\n" not in text and len(text) >= _MIN_LENGTH
     return False
 
 
@@ -160,7 +163,10 @@ def _of_variables(path: Path) -> Iterator[str]:
 
 
 def _of_document(text: str, *, everything: bool) -> Iterator[str]:
-    """The secrets in a JSON text; `everything` where all of it is about secrets, else what Docker keeps logins in."""
+    """The secrets in a JSON text: all strings if `everything`, else only those in the keys where Docker stores logins.
+
+    If the text is not valid JSON, secret fields are found by a pattern.
+    """
     try:
         yield from _of_value(json.loads(text.removeprefix("\ufeff")), everything=everything)
     except (ValueError, RecursionError):
@@ -187,7 +193,7 @@ def _of_value(value: Any, *, everything: bool) -> Iterator[str]:
 
 
 def _of_auth(auth: str) -> Iterator[str]:
-    """The base64 of `user:password`: itself, and the password in it."""
+    """The base64 of `user:password`, and the password in it."""
     yield auth
     packed = "".join(auth.split()).rstrip("=")
     try:
@@ -217,16 +223,17 @@ def _aws_files(environ: Mapping[str, str]) -> list[Path]:
 
 
 def content(path: Path) -> str:
-    """A regular file's text, 4 MiB at most, nothing where there is none. Never waits for a pipe's writer.
+    """The text of a regular file, at most 4 MiB, or "" if there is none. Never waits for the writer of a pipe.
 
     Raises:
-        OSError: it is there and cannot be read.
+        OSError: the file exists and cannot be read.
     """
     try:
         if not path.is_file():
             return ""
+        # Non-blocking: the file may have been replaced by a pipe since the check above.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return ""
     with os.fdopen(descriptor, "rb") as file:
-        return file.read(_LARGEST).decode(errors="replace")
+        return file.read(_MAX_BYTES).decode(errors="replace")

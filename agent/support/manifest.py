@@ -1,4 +1,4 @@
-"""The list that a bundle begins with: what is in it, what is not, what was redacted, what it tells of whom."""
+"""The first file of a bundle: its contents, what is missing, what was redacted, and which personal data remains."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,17 +10,17 @@ from agent.model.status import rfc3339
 from agent.model.text import printable
 
 PERSONAL_DATA = (
-    "It names registries, secrets (by their names, not their values), AWS accounts, roles and regions, the "
-    "environment, this machine, its users, files and addresses: support needs them. Passwords, tokens, keys, user "
-    "names in Docker's configuration and e-mail addresses are taken out, where this command knows them or their form "
-    "gives them away."
+    "The bundle names registries, secrets (by name, not by value), AWS accounts, roles and regions, the environment, "
+    "and this machine with its users, files and addresses, because support needs them. Passwords, tokens, keys, user "
+    "names in Docker's configuration and e-mail addresses are removed if this command knows them or recognises their "
+    "form."
 )
-_LOOK = "Look through it before you give it to somebody whom that is not for."
+_READ_FIRST = "Read the bundle before you share it."
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What became of each part, by its file; sizes in bytes. Counts are by kind, and no value is in it."""
+    """The list of contents. Sizes are in bytes, by file. Counts are by kind. It contains no secret values."""
 
     name: str
     user: str
@@ -43,29 +43,29 @@ class Manifest:
     def _lines(self) -> Iterator[str]:
         yield self.name
         user = printable(self.user, 100)
-        yield f"made {rfc3339(self.made_at)} by registry-agent {__version__} about the agent of {user}"
-        yield from ("", "WHAT IS IN IT", "")
+        yield f"made {rfc3339(self.made_at)} by registry-agent {__version__} for the agent of user {user}"
+        yield from ("", "CONTENTS", "")
         width = max(map(len, self.origins))
         for file, size in self.sizes.items():
             yield f"  {file.ljust(width)}  {size:>9,} bytes  {self.origins[file]}"
-        yield from ("", "WHAT COULD NOT BE HAD", "")
+        yield from ("", "MISSING", "")
         yield from (f"  {file.ljust(width)}  {why}" for file, why in self.missing.items())
         yield from [] if self.missing else ["  nothing"]
-        yield from ("", "WHAT WAS REDACTED: [redacted] stands in its place", "")
+        yield from ("", "REDACTED: replaced with [redacted]", "")
         yield from (f"  {count:>6} times  {kind}" for kind, count in self.found.most_common())
         yield from [] if self.found else ["  nothing: no secret was found"]
         if self.already:
-            yield f"  {self.already:>6} times  it was there already: the agent had redacted it"
-        yield from ("", "SECRETS THAT WERE LOOKED FOR BY THEIR VALUE", "")
+            yield f"  {self.already:>6} times  already redacted by the agent"
+        yield from ("", "SECRETS REDACTED BY VALUE", "")
         yield from (f"  {count:>6} values  {source}" for source, count in self.known.items())
-        yield from [] if self.known else ["  none: there were none to be read"]
+        yield from [] if self.known else ["  none: no secret was found in the sources"]
         if self.unread:
-            yield from ("", "SECRETS THAT COULD NOT BE READ, and were looked for by their form alone", "")
+            yield from ("", "SECRETS THAT COULD NOT BE READ: redacted by pattern only", "")
             yield from (f"  {source}: {why}" for source, why in self.unread.items())
         yield from (
             "",
-            "WHAT IT TELLS",
+            "PERSONAL DATA",
             "",
             PERSONAL_DATA,
-            "Look through it before you give it to somebody whom that is not for.",
+            _READ_FIRST,
         )

@@ -1,4 +1,4 @@
-"""What looks like a secret, whoever's it is: found by its form alone, for what nobody here knows the value of."""
+"""Masks what looks like a secret. It needs no known values, so it also finds the secrets of other programs."""
 
 import base64
 import re
@@ -16,7 +16,7 @@ _FIELDS: Final = (
     r"|client_?secret|private_?key|api_?key|authorization_?token|web_?identity_?token|external_?id"
 )
 _JSON_FIELD: Final = re.compile(
-    # `Secret` is a credential helper's; in lower case it is the name of a secret.
+    # `Secret` is a credential helper's field. In lower case it is the name of a secret, which is not masked.
     rf"(?<!\\)(?P<escape>\\{{0,15}})\"(?:(?i:{_FIELDS})|Secret)(?P=escape)\"\s{{0,9}}:\s{{0,9}}(?P=escape)\""
 )
 _STOP: Final = re.compile(r"(\\*)\"|[\r\n]")
@@ -25,7 +25,10 @@ _QUIET: Final = frozenset({"", MASK, "null", "true", "false", "none"})
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """`name` is what the list of redactions calls it; `mask` gives what stands for a match, itself where it is none."""
+    """A kind of secret. `name` appears in the list of redactions. `mask` returns the text to put instead of a match.
+
+    If the match turns out not to be a secret, `mask` returns it unchanged.
+    """
 
     name: str
     pattern: re.Pattern[str]
@@ -33,7 +36,7 @@ class _Kind:
 
 
 def mask_patterns(text: str) -> tuple[str, Counter[str]]:
-    """`text` with everything masked that looks like a secret, and how often each kind was found."""
+    """Mask everything in `text` that looks like a secret. Returns the text, and how often each kind was found."""
     found: Counter[str] = Counter()
     text = "".join(_mask_fields(text, found))
     for kind in _KINDS:
@@ -42,14 +45,16 @@ def mask_patterns(text: str) -> tuple[str, Counter[str]]:
 
 
 def _mask_fields(text: str, found: Counter[str]) -> Iterator[str]:
-    """The pieces of `text`, with a mask in the place of what stands in secret fields of JSON.
+    """The pieces of `text`, with the values of secret JSON fields masked.
 
-    The JSON may stand in a text of JSON, and so on: there each quote has 1, 3, 7 … backslashes in front, and only
-    that many end the value, but for those that are part of it. A value that was cut off ends with its line.
+    The JSON may be inside a JSON string, and so on. Each quote then has 1, 3, 7 … backslashes in front of it, and only
+    a quote with as many backslashes ends the value. More backslashes belong to a quote inside the value. A value that
+    was cut off ends with its line.
     """
-    place = 0
+    position = 0
     for field in _JSON_FIELD.finditer(text):
-        if field.start() < place:
+        # Inside the value of the previous field, which is masked already.
+        if field.start() < position:
             continue
         depth, end = len(field["escape"]), len(text)
         for stop in _STOP.finditer(text, field.end()):
@@ -61,14 +66,14 @@ def _mask_fields(text: str, found: Counter[str]) -> Iterator[str]:
                 end = stop.end() - depth - 1
                 break
         value = text[field.end() : end]
-        yield text[place : field.end()]
+        yield text[position : field.end()]
         if value.lower() in _QUIET:
             yield value
         else:
             found["secret field"] += 1
             yield MASK
-        place = end
-    yield text[place:]
+        position = end
+    yield text[position:]
 
 
 def _counted(kind: _Kind, found: Counter[str], match: re.Match[str]) -> str:
@@ -78,21 +83,21 @@ def _counted(kind: _Kind, found: Counter[str], match: re.Match[str]) -> str:
     return masked
 
 
-def _all(_match: re.Match[str]) -> str:
+def _mask_all(_match: re.Match[str]) -> str:
     return MASK
 
 
-def _but_first(match: re.Match[str]) -> str:
-    """Group 1 stays: it says what was there."""
+def _mask_rest(match: re.Match[str]) -> str:
+    """Keep group 1, which shows what was masked."""
     return match[1] + MASK
 
 
-def _assigned(match: re.Match[str]) -> str:
+def _mask_value(match: re.Match[str]) -> str:
     return match[0] if match[2].lower() in _QUIET else match[1] + MASK
 
 
-def _login(match: re.Match[str]) -> str:
-    """The base64 of `user:password`; other words that happen to be base64 stay."""
+def _mask_login(match: re.Match[str]) -> str:
+    """Mask the base64 of `user:password`. Other text that happens to be valid base64 stays."""
     packed = match[0].replace("-", "+").replace("_", "/").rstrip("=")
     try:
         decoded = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).decode()
@@ -102,68 +107,70 @@ def _login(match: re.Match[str]) -> str:
     return MASK if colon and user and password and decoded.isprintable() else match[0]
 
 
-def _random(match: re.Match[str], each: int = 2) -> str:
-    """Letters of both cases and figures, `each` of them at least: names of things are hardly ever so."""
+def _mask_random(match: re.Match[str], each: int = 2) -> str:
+    """Mask text with at least `each` digits, upper-case and lower-case letters. Names hardly ever look like this."""
     kinds = (sum(map(is_one, match[0])) for is_one in (str.isdigit, str.isupper, str.islower))
     return MASK if min(kinds) >= each else match[0]
 
 
-# In this order: what names a secret by its place goes before what guesses it by its form.
+# The order matters: first the patterns that find a secret by its context, then those that guess by its form.
 _KINDS: Final = (
-    # Across lines, and across the \\n of JSON. Without its end, what is left of the line.
+    # Spans lines, also those written as \\n in JSON. If the end is missing, the rest of the line is masked.
     _Kind(
         "PEM block",
         re.compile(
             r"-----BEGIN [A-Z0-9 ]{1,40}-----"
             r"(?:(?:[^-]|-(?!----(?:BEGIN|END))){0,20000}-----END [A-Z0-9 ]{1,40}-----|[^\"\r\n]*)"
         ),
-        _all,
+        _mask_all,
     ),
     _Kind(
         "authorization header",
         re.compile(
             r"(?i)((?:proxy-)?authorization(?:\\*[\"'])?\s{0,4}[:=]\s{0,4}(?:\\*[\"'])?)(?!\s{0,4}\[redacted)[^\"'\\\r\n]+"
         ),
-        _but_first,
+        _mask_rest,
     ),
     _Kind(
         "authorization header",
         re.compile(r"\b((?i:bearer|basic)\s{1,4})(?=[^\s\"']*[0-9A-Z=])[A-Za-z0-9+/=_.~-]{8,}"),
-        _but_first,
+        _mask_rest,
     ),
-    _Kind("secret field", re.compile(rf"(?i)\b((?:{_FIELDS})\s{{0,4}}=\s{{0,4}}[\"']?)([^\s\"'&;,]+)"), _assigned),
+    _Kind("secret field", re.compile(rf"(?i)\b((?:{_FIELDS})\s{{0,4}}=\s{{0,4}}[\"']?)([^\s\"'&;,]+)"), _mask_value),
     _Kind(
         "URL with a user name",
         re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}:/{2})[^/\s\"'<>@\\]*:[^\s\"'<>@\\]*(?=@)"),
-        _but_first,
+        _mask_rest,
     ),
-    _Kind("URL with a user name", re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}:/{2})[^/\s\"'<>@\\]+(?=@)"), _but_first),
+    _Kind("URL with a user name", re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}:/{2})[^/\s\"'<>@\\]+(?=@)"), _mask_rest),
     _Kind(
-        "query of a URL", re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}:/{2}[^\s\"'<>?\\]+\?)[^\s\"'<>\\]+"), _but_first
+        "query of a URL", re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}:/{2}[^\s\"'<>?\\]+\?)[^\s\"'<>\\]+"), _mask_rest
     ),
-    _Kind("AWS access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}"), _all),
-    _Kind("JWT or AWS token", re.compile(r"\beyJ[A-Za-z0-9+/_=-]{8,}(?:\.[A-Za-z0-9+/_=-]*)*"), _all),
+    _Kind("AWS access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}"), _mask_all),
+    _Kind("JWT or AWS token", re.compile(r"\beyJ[A-Za-z0-9+/_=-]{8,}(?:\.[A-Za-z0-9+/_=-]*)*"), _mask_all),
     _Kind(
         "token with a known prefix",
         re.compile(
             r"\b(?:gh[pousr]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas)-|dckr_[a-z]{2,4}_|npm_|pypi-|xox[abeoprs]-"
             r"|hvs\.|sk-|dop_v1_|ya29\.|AIza|quay_|oci_)[A-Za-z0-9_.-]{8,}"
         ),
-        _all,
+        _mask_all,
     ),
-    _Kind("base64 of user:password", re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{8,}={0,2}"), _login),
+    _Kind("base64 of user:password", re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{8,}={0,2}"), _mask_login),
     _Kind(
-        "AWS secret key", re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/])"), partial(_random, each=1)
+        "AWS secret key",
+        re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9+/]{40}(?![A-Za-z0-9+/])"),
+        partial(_mask_random, each=1),
     ),
-    _Kind("random-looking text", re.compile(r"[A-Za-z0-9]{16,}"), _random),
+    _Kind("random-looking text", re.compile(r"[A-Za-z0-9]{16,}"), _mask_random),
     _Kind(
         "e-mail address",
         re.compile(
-            # Not the name of a systemd unit.
+            # Names of systemd units such as registry-agent@ada.service are not e-mail addresses.
             r"\b[A-Za-z0-9._%+-]{1,64}(?=@(?![^\s@]{1,200}\.(?:service|socket|target|slice|scope|timer|mount)\b)"
             r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+)"
         ),
-        _all,
+        _mask_all,
     ),
 )
-"""Each pattern is linear in the length of a line: repetitions are bounded, or end at what the next part begins with."""
+"""Each pattern takes linear time: repetitions are bounded, or end where the next part of the pattern begins."""

@@ -1,4 +1,4 @@
-"""Takes secrets out of whatever goes into the bundle: those that are known, and what looks like one."""
+"""Removes known secrets, and what looks like a secret, from everything that goes into the bundle."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ KNOWN: Final = "known secret"
 
 
 class Redactor:
-    """Counts what it masks, by kind: `found`. `already` is how often the agent itself had masked something before."""
+    """Masks secrets. `found` counts them by kind; `already` counts what the agent itself had masked before."""
 
     def __init__(self, known: Iterable[str]) -> None:
         self._scrubber: Final = Scrubber()
@@ -21,18 +21,19 @@ class Redactor:
         self.already = 0
 
     def redact(self, text: str) -> str:
-        """`text` without secrets; JSON, and lines of JSON, stay so."""
+        """`text` without secrets. JSON and JSON lines stay valid."""
+        # Known secrets go first: their values are masked completely, a pattern may match only a part.
         before = text.count(MASK)
         scrubbed = self._scrubber.scrub(self._decoded(text))
         self.already += before
-        # A mask may have stood in the middle of what is masked now: fewer than before are no reason to count backwards.
+        # A new mask may cover an old one, so there may be fewer masks than before. The count must not go down.
         self.found[KNOWN] += max(scrubbed.count(MASK) - before, 0)
         masked, found = mask_patterns(scrubbed)
         self.found.update(found)
         return masked
 
     def _decoded(self, text: str) -> str:
-        """JSON with its texts scrubbed as they are meant: as they are written each character may be an escape."""
+        """JSON with its decoded strings scrubbed: in the encoded text, any character may be written as an escape."""
         try:
             return json.dumps(self._scrubbed(json.loads(text)), ensure_ascii=False, indent=1) + "\n"
         except (ValueError, RecursionError):
@@ -55,7 +56,7 @@ class Redactor:
 
 
 def _quoted(value: str) -> Iterator[str]:
-    """A secret as it is, and as it stands in JSON that stands in a text of JSON; one such step the scrubber knows."""
+    """A secret as it is, and JSON-encoded, for JSON inside a JSON string. The scrubber itself handles one level."""
     yield value
     for plain in (True, False):
         yield json.dumps(value, ensure_ascii=plain)[1:-1]

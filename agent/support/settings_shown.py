@@ -1,4 +1,4 @@
-"""The settings that hold, with where each comes from; no token, no key in an address."""
+"""The settings in effect, with the source of each. Contains no token, and no key in a URL."""
 
 from collections.abc import Mapping
 from itertools import chain
@@ -15,7 +15,7 @@ from agent.settings_loader.table import home, kinds
 def shown_settings(
     loaded: Loaded, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Every key with its value and its source, and every fault. The arguments are those of `load_settings`."""
+    """Every key with its value and source, and every error. The arguments are those of `load_settings`."""
     table = kinds(home(environ))
     keys = table.keys()
     document = read_document(file, environ)
@@ -28,7 +28,7 @@ def shown_settings(
         "settings": {
             key: {
                 "value": _shown(key, _value(loaded, key)),
-                "from": f"default, since {where[key]} is refused"
+                "from": f"default, because the value from {where[key]} is invalid"
                 if key in refused & where.keys()
                 else where.get(key, "default"),
             }
@@ -46,7 +46,7 @@ def _shown(key: str, value: Any) -> Any:
     if value is None:
         return None
     if key == "aws.identity_token_command":
-        # An argument may be a secret; which program it is, is what support asks.
+        # An argument may be a secret. Support only needs to know the program.
         return [*value[:1], *([f"and {len(value) - 1} arguments"] if len(value) > 1 else [])]
     if key.endswith(".url") and not value.startswith("unix:"):
         return _address(value)
@@ -56,7 +56,7 @@ def _shown(key: str, value: Any) -> Any:
 
 
 def _address(url: str) -> str:
-    """Scheme, host and port: of a webhook even the path is a key."""
+    """Scheme, host and port only: even the path of a webhook may be a key."""
     parts = urlsplit(url)
     more = "/…" if parts.path.strip("/") or parts.query else ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{more}"

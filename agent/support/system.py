@@ -1,4 +1,4 @@
-"""The machine: versions of everything, the unit's state, the process's limits."""
+"""The parts about the machine: versions, the state of the unit, and the limits of the process."""
 
 import asyncio
 import os
@@ -23,11 +23,11 @@ _PROPERTIES: Final = (
     "ActiveEnterTimestamp,InactiveEnterTimestamp,WatchdogTimestamp,WatchdogUSec,MemoryCurrent,MemoryMax,CPUUsageNSec,"
     "TasksCurrent,TasksMax,Listen,NConnections,NAccepted,NRefused"
 )
-"""Not `Environment`, not `Exec…`: what somebody wrote there may be a secret."""
-_OF_PROCESS: Final = ("State", "Uid", "Gid", "Groups", "VmPeak", "VmRSS", "Threads", "NoNewPrivs", "Seccomp")
+"""Without `Environment` and `Exec…`, which may contain secrets."""
+_STATUS_FIELDS: Final = ("State", "Uid", "Gid", "Groups", "VmPeak", "VmRSS", "Threads", "NoNewPrivs", "Seccomp")
 
 
-async def versions(ask: BundleContext) -> str:
+async def versions(context: BundleContext) -> str:
     programs = {
         "docker": ("docker", "--version"),
         "aws": ("aws", "--version"),
@@ -35,7 +35,7 @@ async def versions(ask: BundleContext) -> str:
         "systemd": ("systemctl", "--version"),
         "virtualization": ("systemd-detect-virt",),
     }
-    said = await asyncio.gather(*(_first_line(ask, args) for args in programs.values()))
+    outputs = await asyncio.gather(*(_first_line(context, args) for args in programs.values()))
     uname = platform.uname()
     try:
         distribution = platform.freedesktop_os_release().get("PRETTY_NAME")
@@ -48,51 +48,53 @@ async def versions(ask: BundleContext) -> str:
             "libraries": {name: _library(name) for name in _LIBRARIES},
             "kernel": f"{uname.system} {uname.release} {uname.machine}",
             "distribution": distribution,
-            **dict(zip(programs, said, strict=True)),
+            **dict(zip(programs, outputs, strict=True)),
         }
     )
 
 
-async def unit(ask: BundleContext) -> str:
-    service = unit_of(ask.user)
+async def unit(context: BundleContext) -> str:
+    service = unit_of(context.user)
     socket_unit = service.replace(".service", ".socket")
-    args = [await find(ask, "systemctl"), "show", "--no-pager", f"--property={_PROPERTIES}", service, socket_unit]
-    done = await run_program(args, child_environment(ask.environ), PROGRAM_S)
+    args = [await find(context, "systemctl"), "show", "--no-pager", f"--property={_PROPERTIES}", service, socket_unit]
+    done = await run_program(args, child_environment(context.environ), PROGRAM_S)
     if done.returncode or not done.stdout:
-        raise NotCollected(f"systemctl says: {printable(done.stderr.decode(errors='replace'), 200)}")
+        raise NotCollected(f"systemctl failed: {printable(done.stderr.decode(errors='replace'), 200)}")
     return done.stdout.decode(errors="replace")
 
 
-async def process(ask: BundleContext) -> str:
-    """The agent's limits and sizes by /proc, this command's own where no agent is found."""
-    number = await asyncio.to_thread(ask.agent.process) or await _main_process(ask)
-    proc = Path("/proc", str(number or "self"))
+async def process(context: BundleContext) -> str:
+    """The limits and sizes of the agent's process from /proc, or of this command if no agent process is found."""
+    pid = await asyncio.to_thread(context.agent.process) or await _main_process(context)
+    proc = Path("/proc", str(pid or "self"))
     try:
         limits = await asyncio.to_thread(Path(proc, "limits").read_text)
         status = await asyncio.to_thread(Path(proc, "status").read_text)
-    except OSError as fault:
-        raise NotCollected(f"{proc} cannot be read: {fault.strerror}") from fault
-    lines = [line for line in status.splitlines() if line.partition(":")[0] in _OF_PROCESS]
-    whose = f"the agent, process {number}" if number else "this command, since no agent's process was found"
-    return "\n".join([f"of {whose}", f"host {socket.gethostname()}, user {os.geteuid()}", "", *lines, "", limits])
+    except OSError as error:
+        raise NotCollected(f"{proc} cannot be read: {error.strerror}") from error
+    lines = [line for line in status.splitlines() if line.partition(":")[0] in _STATUS_FIELDS]
+    owner = f"the agent, process {pid}" if pid else "this command, because no agent process was found"
+    return "\n".join([f"of {owner}", f"host {socket.gethostname()}, user {os.geteuid()}", "", *lines, "", limits])
 
 
-async def _main_process(ask: BundleContext) -> int | None:
+async def _main_process(context: BundleContext) -> int | None:
     try:
-        args = [await find(ask, "systemctl"), "show", "--value", "--property=MainPID", unit_of(ask.user)]
-        done = await run_program(args, child_environment(ask.environ), PROGRAM_S)
+        args = [await find(context, "systemctl"), "show", "--value", "--property=MainPID", unit_of(context.user)]
+        done = await run_program(args, child_environment(context.environ), PROGRAM_S)
         return int(done.stdout) or None
     except (NotCollected, ValueError):
         return None
 
 
-async def _first_line(ask: BundleContext, args: Sequence[str]) -> str | None:
+async def _first_line(context: BundleContext, args: Sequence[str]) -> str | None:
     try:
-        done = await run_program([await find(ask, args[0]), *args[1:]], child_environment(ask.environ), PROGRAM_S)
-    except NotCollected as fault:
-        return str(fault)
-    said = (done.stdout or done.stderr).decode(errors="replace").strip()
-    return printable(said.partition("\n")[0], 300)
+        done = await run_program(
+            [await find(context, args[0]), *args[1:]], child_environment(context.environ), PROGRAM_S
+        )
+    except NotCollected as error:
+        return str(error)
+    output = (done.stdout or done.stderr).decode(errors="replace").strip()
+    return printable(output.partition("\n")[0], 300)
 
 
 def _library(name: str) -> str | None:

@@ -1,6 +1,6 @@
-"""An agent that only plays one: it knocks at each registry and shows status documents, until SIGTERM.
+"""A stub agent: it connects to each registry and serves status documents, until SIGTERM.
 
-Arguments: the settings file, and `dies` for one that ends at once, or `fails` for one that never renews.
+Arguments: the settings file, then `dies` to exit at once, or `fails` to never renew a login.
 """
 
 import asyncio
@@ -65,12 +65,12 @@ class Stub:
             await asyncio.sleep(0.02)
         self.board.report(hostname)
         row = RegistryStatus(hostname, secret["name"], "project", "basic", self.clock.now(), State.LOGGED_IN)
-        self.board.put_registry(replace(row, logged_in_at=self.clock.now(), expires_at=self.ends(30)))
+        self.board.put_registry(replace(row, logged_in_at=self.clock.now(), expires_at=self.after(30)))
         if self.renews:
             await asyncio.sleep(1.1)
-            self.board.put_registry(replace(row, logged_in_at=self.clock.now(), expires_at=self.ends(60)))
+            self.board.put_registry(replace(row, logged_in_at=self.clock.now(), expires_at=self.after(60)))
 
-    def ends(self, seconds: float) -> Any:
+    def after(self, seconds: float) -> Any:
         return self.clock.now() + timedelta(seconds=seconds)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
@@ -85,5 +85,5 @@ class Stub:
 
 if __name__ == "__main__":
     if "dies" in sys.argv:
-        sys.exit("the stub died, as it was told to")
+        sys.exit("the stub died, as requested")
     asyncio.run(Stub(Path(sys.argv[1]), renews="fails" not in sys.argv).run())

@@ -1,4 +1,4 @@
-"""The pretend AWS is taken for AWS by AWS's own client."""
+"""AWS's own client works with the simulated AWS."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -22,16 +22,16 @@ CONFIG = AioConfig(retries={"total_max_attempts": 1}, read_timeout=1, connect_ti
 
 
 class Account:
-    """A pretend AWS that serves, and a client of it."""
+    """A running simulated AWS, and a client for it."""
 
     def __init__(self, aws: PretendAws, url: str) -> None:
         self.aws = aws
         self.user = aws.add_user("bob")
         self._url = url
 
-    async def ask(self, service: str, operation: str, keys: Principal | None = None, **fields: str) -> dict[str, Any]:
-        """Call `operation` as `keys`; None goes through the default chain, which finds the instance role."""
-        given = (
+    async def call(self, service: str, operation: str, keys: Principal | None = None, **fields: str) -> dict[str, Any]:
+        """Call `operation` with `keys`. None uses the default credential chain, which finds the instance role."""
+        credentials = (
             {}
             if keys is None
             else {
@@ -41,18 +41,18 @@ class Account:
             }
         )
         client = get_session().create_client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
+            service,  # type: ignore[call-overload]  # the stubs require a literal
             region_name="us-east-1" if service == "ecr-public" else "eu-west-1",
             endpoint_url=self._url,
             config=CONFIG,
-            **given,
+            **credentials,
         )
         async with client as connected:
             answer: dict[str, Any] = await getattr(connected, operation)(**fields)
             return answer
 
     async def token(self, keys: Principal | None = None) -> dict[str, Any]:
-        answer = await self.ask("ecr", "get_authorization_token", keys)
+        answer = await self.call("ecr", "get_authorization_token", keys)
         data: dict[str, Any] = answer["authorizationData"][0]
         return data
 
@@ -60,17 +60,17 @@ class Account:
 @pytest.fixture
 async def account(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Account]:
     aws = PretendAws()
-    async with Listener(aws.handle) as door:
+    async with Listener(aws.handle) as listener:
         for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", door.url)
-        yield Account(aws, door.url)
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", listener.url)
+        yield Account(aws, listener.url)
 
 
-async def test_the_instance_role_gets_a_token_that_lives_as_long_as_said(account: Account) -> None:
-    """Metadata service, signature and ECR work together; the token is good for its region until it ends."""
+async def test_the_instance_role_gets_a_token_with_the_configured_life(account: Account) -> None:
+    """Metadata service, signature and ECR work together. The token is valid in its region until it expires."""
     account.aws.token_life_s = 90
     data = await account.token()
     left = data["expiresAt"] - datetime.now(UTC)
@@ -84,50 +84,50 @@ async def test_the_instance_role_gets_a_token_that_lives_as_long_as_said(account
     assert account.aws.valid("AWS", token.password) is Verdict.EXPIRED
 
 
-async def test_public_tokens_are_an_object_and_serve_only_the_public_registry(account: Account) -> None:
-    """ECR Public answers with an object where ECR has a list."""
-    answer = await account.ask("ecr-public", "get_authorization_token", account.user)
+async def test_public_tokens_are_an_object_and_only_for_the_public_registry(account: Account) -> None:
+    """ECR Public answers with an object, ECR with a list."""
+    answer = await account.call("ecr-public", "get_authorization_token", account.user)
     assert "authorizationToken" in answer["authorizationData"]
     assert account.aws.tokens.issued[0].region == "public"
 
 
-async def test_a_role_is_assumed_with_keys_or_with_a_web_identity(account: Account) -> None:
-    """The session has a name, keys that work, and an ARN of the role's account."""
-    session = await account.ask("sts", "assume_role", account.user, RoleArn=ROLE, RoleSessionName="registry-agent-bob")
+async def test_assumes_a_role_with_keys_or_with_a_web_identity(account: Account) -> None:
+    """The session has a name, working keys, and an ARN in the role's account."""
+    session = await account.call("sts", "assume_role", account.user, RoleArn=ROLE, RoleSessionName="registry-agent-bob")
     assert session["AssumedRoleUser"]["Arn"] == "arn:aws:sts::999999999999:assumed-role/pull/registry-agent-bob"
     keys = account.aws.principals.find(session["Credentials"]["AccessKeyId"])
-    assert (await account.ask("sts", "get_caller_identity", keys))["Account"] == "999999999999"
+    assert (await account.call("sts", "get_caller_identity", keys))["Account"] == "999999999999"
 
     web = {"RoleArn": ROLE, "RoleSessionName": "registry-agent-bob", "WebIdentityToken": "a.web.token"}
     with pytest.raises(ClientError, match="InvalidIdentityToken"):
-        await account.ask("sts", "assume_role_with_web_identity", None, **web)
+        await account.call("sts", "assume_role_with_web_identity", None, **web)
     account.aws.web_identities["a.web.token"] = "workspace:1"
-    answer = await account.ask("sts", "assume_role_with_web_identity", None, **web)
+    answer = await account.call("sts", "assume_role_with_web_identity", None, **web)
     assert answer["SubjectFromWebIdentityToken"] == "workspace:1"
 
 
-async def test_a_role_that_demands_an_external_id_is_not_assumed_without(account: Account) -> None:
+async def test_does_not_assume_a_role_without_its_external_id(account: Account) -> None:
     """The refusal names the caller, the action and the role."""
     account.aws.external_ids[ROLE] = "77"
     with pytest.raises(ClientError, match=f"user/bob is not authorized to perform: sts:AssumeRole on resource: {ROLE}"):
-        await account.ask("sts", "assume_role", account.user, RoleArn=ROLE, RoleSessionName="bob")
-    await account.ask("sts", "assume_role", account.user, RoleArn=ROLE, RoleSessionName="bob", ExternalId="77")
+        await account.call("sts", "assume_role", account.user, RoleArn=ROLE, RoleSessionName="bob")
+    await account.call("sts", "assume_role", account.user, RoleArn=ROLE, RoleSessionName="bob", ExternalId="77")
 
 
-async def test_wrong_keys_and_ended_sessions_are_told_apart(account: Account) -> None:
-    """Signatures are really verified."""
+async def test_wrong_keys_and_expired_sessions_get_different_errors(account: Account) -> None:
+    """The simulated AWS really verifies signatures."""
     with pytest.raises(ClientError, match="InvalidSignatureException"):
         await account.token(replace(account.user, secret_access_key="wrong"))
     with pytest.raises(ClientError, match="UnrecognizedClientException"):
         await account.token(replace(account.user, access_key_id="AKIAAAAAAAAAAAAAAAAA"))
-    ended = account.aws.principals.session(ROLE, "bob", datetime.now(UTC))
+    expired = account.aws.principals.session(ROLE, "bob", datetime.now(UTC))
     with pytest.raises(ClientError, match="ExpiredTokenException"):
-        await account.token(ended)
+        await account.token(expired)
 
 
 @pytest.mark.parametrize(("minutes", "words"), [(20, "Signature expired: "), (-20, "Signature not yet current: ")])
-async def test_a_wrong_clock_is_refused_with_both_times(account: Account, minutes: int, words: str) -> None:
-    """Over five minutes apart, and the `Date` header shows the cloud's time."""
+async def test_refuses_a_wrong_clock_with_both_times(account: Account, minutes: int, words: str) -> None:
+    """If the clocks differ by more than five minutes. The `Date` header shows the cloud's time."""
     account.aws.clock_offset = timedelta(minutes=minutes)
     with pytest.raises(ClientError, match=f"{words}.* 5 min") as refused:
         await account.token(account.user)
@@ -136,8 +136,8 @@ async def test_a_wrong_clock_is_refused_with_both_times(account: Account, minute
 
 
 @pytest.mark.parametrize("name", [name for name, fault in AWS_FAULTS.items() if isinstance(fault, AwsFault)])
-async def test_each_refusal_of_the_table_reaches_the_client_until_it_is_healed(account: Account, name: str) -> None:
-    """By its own code, at ECR and at STS, and each call is noted with it."""
+async def test_each_refusal_reaches_the_client_until_it_is_healed(account: Account, name: str) -> None:
+    """With its own code from ECR and from STS. Each call is recorded with the code."""
     fault = AWS_FAULTS[name]
     assert isinstance(fault, AwsFault)
     account.aws.fail("ecr:GetAuthorizationToken", name)
@@ -146,7 +146,7 @@ async def test_each_refusal_of_the_table_reaches_the_client_until_it_is_healed(a
         await account.token(account.user)
     assert at_ecr.value.response["Error"]["Code"] == fault.code
     with pytest.raises(ClientError) as at_sts:
-        await account.ask("sts", "get_caller_identity", account.user)
+        await account.call("sts", "get_caller_identity", account.user)
     assert at_sts.value.response["Error"]["Code"] == (fault.query_code or fault.code)
     assert account.aws.calls[0].refused == fault.code
     account.aws.heal()
@@ -155,18 +155,16 @@ async def test_each_refusal_of_the_table_reaches_the_client_until_it_is_healed(a
 
 
 @pytest.mark.parametrize("name", ["silent", "reset"])
-async def test_a_cloud_that_does_not_answer_ends_the_call_and_the_port_still_closes(
-    account: Account, name: str
-) -> None:
-    """A silent request does not hold up whoever takes the cloud down."""
+async def test_a_cloud_that_does_not_answer_can_still_shut_down(account: Account, name: str) -> None:
+    """The call fails, and the silent request does not delay closing the port."""
     account.aws.fail("ecr:GetAuthorizationToken", name)
     with pytest.raises((ConnectionError, HTTPClientError)):
         await account.token(account.user)
 
 
-async def test_the_metadata_service_wants_its_session_token_first() -> None:
-    """Version 1 is off: a request without the token is refused, as is a PUT without a life."""
-    async with Listener(PretendAws().handle) as door, aiohttp.ClientSession(door.url) as client:
+async def test_the_metadata_service_requires_a_session_token() -> None:
+    """It refuses a request without the token (version 1), and a PUT without a TTL."""
+    async with Listener(PretendAws().handle) as listener, aiohttp.ClientSession(listener.url) as client:
         roles = "/latest/meta-data/iam/security-credentials/"
         assert (await client.get(roles)).status == 401
         assert (await client.put("/latest/api/token")).status == 400

@@ -1,4 +1,4 @@
-"""What the demo makes of the agent's status documents."""
+"""What the demo prints for the agent's status documents."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,16 +11,18 @@ from agent.model.status import Phase, RegistryStatus, State
 from agent.services.board import Board
 from tests.fakes import FakeClock, FakeWarningLog, process
 
-CAST = Roles(basic="localhost:1", token="localhost:2", ecr="localhost:3", rejecting="localhost:4", outage="localhost:5")
+ROLES = Roles(
+    basic="localhost:1", token="localhost:2", ecr="localhost:3", rejecting="localhost:4", outage="localhost:5"
+)
 
 
-class Performance:
-    """A real board, and the narrator who reads it."""
+class Demo:
+    """A real board, and a narrator that reads its status."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.board = Board(process(), self.clock.now, FakeWarningLog())
-        self.narrator = Narrator(CAST)
+        self.narrator = Narrator(ROLES)
 
     def log_in(self, hostname: str, *, life_s: int | None = None) -> None:
         now = self.clock.now()
@@ -32,46 +34,46 @@ class Performance:
         return self.narrator.read(self.board.snapshot.as_json(self.clock.now(), 0.0))
 
 
-async def test_logins_are_told_once_and_a_moved_end_is_a_renewal() -> None:
-    """With what was left of the old token."""
-    performance = Performance()
-    performance.log_in(CAST.ecr, life_s=60)
-    told = "localhost:3 (name-3); its token ends in 60 s"
-    assert performance.read() == [Remark("logged in", told)]
-    assert performance.read() == []
-    await performance.clock.advance(31)
-    performance.log_in(CAST.ecr, life_s=60)
-    assert performance.read() == [Remark("renewed", "localhost:3 (name-3), 29 s before its token would have ended")]
-    assert performance.narrator.seen == {Milestone.ECR, Milestone.RENEWAL}
+async def test_reports_a_login_once_and_a_new_expiry_as_a_renewal() -> None:
+    """The renewal shows how long the old token would still be valid."""
+    demo = Demo()
+    demo.log_in(ROLES.ecr, life_s=60)
+    text = "localhost:3 (name-3); its token expires in 60 s"
+    assert demo.read() == [Remark("logged in", text)]
+    assert demo.read() == []
+    await demo.clock.advance(31)
+    demo.log_in(ROLES.ecr, life_s=60)
+    assert demo.read() == [Remark("renewed", "localhost:3 (name-3), 29 s before its old token expires")]
+    assert demo.narrator.reached == {Milestone.ECR, Milestone.RENEWAL}
 
 
-def test_a_warning_is_told_with_its_hint_and_again_when_it_is_mended() -> None:
-    """A count that grows is no news."""
-    performance = Performance()
-    refused = LoginRejected(CAST.rejecting, "localhost:4 refused it")
-    performance.board.report("login", [refused])
-    told = performance.read()
-    assert told == [Remark("error", "login_rejected: localhost:4 refused it (on purpose)", refused.hint)]
-    performance.board.report("login", [refused])
-    assert performance.read() == []
-    performance.board.report("login")
-    assert performance.read() == [Remark("mended", "localhost:4: login_rejected is gone")]
-    assert performance.narrator.seen == {Milestone.WRONG_PASSWORD}
+def test_reports_a_warning_with_its_hint_and_when_it_is_cleared() -> None:
+    """A repeated warning is not reported again."""
+    demo = Demo()
+    refused = LoginRejected(ROLES.rejecting, "localhost:4 refused it")
+    demo.board.report("login", [refused])
+    remarks = demo.read()
+    assert remarks == [Remark("error", "login_rejected: localhost:4 refused it (on purpose)", refused.hint)]
+    demo.board.report("login", [refused])
+    assert demo.read() == []
+    demo.board.report("login")
+    assert demo.read() == [Remark("fixed", "localhost:4: login_rejected is cleared")]
+    assert demo.narrator.reached == {Milestone.WRONG_PASSWORD}
 
 
-def test_a_recovery_is_seen_only_when_the_warning_is_gone_too() -> None:
-    """Logged in while the warning still stands is not yet well; and no recovery without an outage before."""
-    performance = Performance()
-    performance.log_in(CAST.outage)
-    performance.read()
-    assert performance.narrator.seen == set()
-    performance.board.report("login", [RegistryUnreachable(CAST.outage, "refused")])
-    performance.read()
-    assert performance.narrator.seen == {Milestone.OUTAGE}
-    performance.board.report("login")
-    performance.read()
-    assert performance.narrator.seen == {Milestone.OUTAGE, Milestone.RECOVERY}
-    assert performance.narrator.missing == [
+def test_a_recovery_needs_a_login_and_no_warning() -> None:
+    """And an outage before. A login while the warning is still open is not a recovery."""
+    demo = Demo()
+    demo.log_in(ROLES.outage)
+    demo.read()
+    assert demo.narrator.reached == set()
+    demo.board.report("login", [RegistryUnreachable(ROLES.outage, "refused")])
+    demo.read()
+    assert demo.narrator.reached == {Milestone.OUTAGE}
+    demo.board.report("login")
+    demo.read()
+    assert demo.narrator.reached == {Milestone.OUTAGE, Milestone.RECOVERY}
+    assert demo.narrator.missing == [
         Milestone.BASIC,
         Milestone.TOKEN,
         Milestone.ECR,
@@ -80,16 +82,16 @@ def test_a_recovery_is_seen_only_when_the_warning_is_gone_too() -> None:
     ]
 
 
-def test_the_end_of_the_first_pass_is_told_with_the_summary() -> None:
-    """Once, also where the demo comes late."""
-    performance = Performance()
-    performance.board.set_phase(Phase.RUNNING)
-    assert performance.read() == [Remark("agent", "every registry was tried once: no registry secrets")]
-    assert performance.read() == []
+def test_reports_the_end_of_the_first_pass_with_the_summary() -> None:
+    """Once, even if the demo reads the status only after it."""
+    demo = Demo()
+    demo.board.set_phase(Phase.RUNNING)
+    assert demo.read() == [Remark("agent", "every registry was tried once: no registry secrets")]
+    assert demo.read() == []
 
 
-def test_lines_fit_80_columns_and_long_words_stay_whole() -> None:
-    """A command that is cut in two cannot be copied."""
+def test_lines_fit_80_columns_but_long_words_stay_whole() -> None:
+    """A command that is split over two lines cannot be copied."""
     words = "a" * 90
     lines = render(123.4, Remark("warning", f"{'some words ' * 20}{words}", "do this and that " * 9)).splitlines()
     assert lines[0].startswith(" 123.4 s  warning    some words")

@@ -1,4 +1,4 @@
-"""A pretend registry answers as the real ones do, to HTTP clients and to the docker CLI."""
+"""A simulated registry answers HTTP clients and the docker CLI as real registries do."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ def basic(username: str, password: str) -> dict[str, str]:
 
 
 async def docker_login(directory: Path, address: str, username: str, password: str) -> str:
-    """What the real docker CLI says of it."""
+    """Log in with the real docker CLI. Returns its message."""
     assert DOCKER is not None
     authority = directory / "authority.pem"
     authority.write_text(AUTHORITY)
@@ -53,20 +53,18 @@ async def docker_login(directory: Path, address: str, username: str, password: s
         (TokenAuth(USERS), "unauthorized: incorrect username or password"),
     ],
 )
-async def test_docker_logs_in_and_reports_a_wrong_password_in_the_registrys_way(
-    auth: Auth, refusal: str, tmp_path: Path
-) -> None:
-    """One request with a password for each login, so that a count of wrong ones is exact."""
+async def test_docker_logs_in_and_reports_a_wrong_password(auth: Auth, refusal: str, tmp_path: Path) -> None:
+    """Each login sends one request with a password, so the count of wrong passwords is exact."""
     registry = PretendRegistry(auth)
-    async with Listener(registry.handle, tls=server_context()) as door:
-        assert await docker_login(tmp_path, f"localhost:{door.port}", "robot", "right") == "Login Succeeded"
-        assert (await docker_login(tmp_path, f"localhost:{door.port}", "robot", "wrong")).endswith(refusal)
+    async with Listener(registry.handle, tls=server_context()) as listener:
+        assert await docker_login(tmp_path, f"localhost:{listener.port}", "robot", "right") == "Login Succeeded"
+        assert (await docker_login(tmp_path, f"localhost:{listener.port}", "robot", "wrong")).endswith(refusal)
     assert registry.logins == {"robot": 1}
     assert registry.wrong == {"robot": 1}
 
 
-async def test_ecr_tells_an_expired_token_another_regions_and_a_wrong_one_apart() -> None:
-    """403 with ECR's words, a bare 400, 401."""
+async def test_ecr_answers_differently_to_expired_foreign_and_wrong_tokens() -> None:
+    """403 with ECR's message, 400 without a body, and 401."""
     aws = PretendAws()
     later = aws.now() + timedelta(hours=1)
     good, ended, foreign = (
@@ -74,29 +72,29 @@ async def test_ecr_tells_an_expired_token_another_regions_and_a_wrong_one_apart(
         for region, end in (("eu-west-1", later), ("eu-west-1", aws.now()), ("eu-west-2", later))
     )
     registry = PretendRegistry(EcrAuth(aws, "eu-west-1"))
-    async with Listener(registry.handle) as door, aiohttp.ClientSession(door.url) as client:
+    async with Listener(registry.handle) as listener, aiohttp.ClientSession(listener.url) as client:
 
-        async def knock(password: str) -> tuple[int, str]:
+        async def login(password: str) -> tuple[int, str]:
             async with client.get("/v2/", headers=basic("AWS", password)) as answer:
                 return answer.status, await answer.text()
 
-        assert (await knock(good))[0] == 200
-        status, body = await knock(ended)
+        assert (await login(good))[0] == 200
+        status, body = await login(ended)
         assert (status, ECR_EXPIRED in body) == (403, True)
-        assert await knock(foreign) == (400, "")
-        assert (await knock("nonsense"))[0] == 401
+        assert await login(foreign) == (400, "")
+        assert (await login("nonsense"))[0] == 401
         aws.tokens.end_all()
-        assert (await knock(good))[0] == 403
+        assert (await login(good))[0] == 403
 
 
 @pytest.mark.parametrize(
     ("fault", "status"), [(Answer(429, headers={"Retry-After": "7"}), 429), (CAPTIVE_PORTAL, 200), (Answer(500), 500)]
 )
-async def test_a_fault_answers_instead_of_the_registry_until_it_is_taken_back(fault: Fault, status: int) -> None:
-    """Nobody is let in while it lasts."""
+async def test_a_fault_answers_instead_of_the_registry_until_it_is_removed(fault: Fault, status: int) -> None:
+    """No login is accepted while it lasts."""
     registry = PretendRegistry(None)
     registry.fault = fault
-    async with Listener(registry.handle) as door, aiohttp.ClientSession(door.url) as client:
+    async with Listener(registry.handle) as listener, aiohttp.ClientSession(listener.url) as client:
         async with client.get("/v2/") as answer:
             assert answer.status == status
             assert "Docker-Distribution-Api-Version" not in answer.headers
@@ -105,10 +103,10 @@ async def test_a_fault_answers_instead_of_the_registry_until_it_is_taken_back(fa
             assert answer.headers["Docker-Distribution-Api-Version"] == "registry/2.0"
 
 
-async def test_a_reset_is_a_reset_and_a_silent_one_never_answers() -> None:
-    """Below HTTP: what a client sees is the connection's end, or nothing."""
+async def test_faults_below_http_reset_the_connection_or_never_answer() -> None:
+    """The client gets a reset connection, or no answer."""
     registry = PretendRegistry(None)
-    async with Listener(registry.handle) as door, aiohttp.ClientSession(door.url) as client:
+    async with Listener(registry.handle) as listener, aiohttp.ClientSession(listener.url) as client:
         registry.fault = Broken.RESET
         with pytest.raises(aiohttp.ClientOSError, match="reset by peer"):
             await client.get("/v2/")
@@ -118,35 +116,35 @@ async def test_a_reset_is_a_reset_and_a_silent_one_never_answers() -> None:
 
 
 async def test_an_outage_refuses_connections_and_keeps_the_port() -> None:
-    """Down from the start or later, open connections included; up again under the same number."""
+    """From the start or later. It also closes open connections. Afterwards the port is the same."""
     registry = PretendRegistry(None)
-    door = Listener(registry.handle)
-    async with aiohttp.ClientSession(door.url) as client:
+    listener = Listener(registry.handle)
+    async with aiohttp.ClientSession(listener.url) as client:
         for _ in range(2):
             with pytest.raises(aiohttp.ClientConnectorError):
                 await client.get("/v2/")
-            await door.up()
+            await listener.up()
             assert (await client.get("/v2/")).status == 200
-            await door.down()
-    await door.close()
+            await listener.down()
+    await listener.close()
 
 
 class Distribution:
-    """Stands for a real registry: takes uploads, and names absolute addresses as its `Host` tells it to."""
+    """Simulates the registry behind the proxy: accepts uploads, and returns URLs with the host from `Host`."""
 
     def __init__(self) -> None:
         self.uploaded = hashlib.sha256()
-        self.seen: list[web.BaseRequest] = []
+        self.requests: list[web.BaseRequest] = []
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        self.seen.append(request)
+        self.requests.append(request)
         if request.method == "PATCH":
             async for chunk in request.content.iter_any():
                 self.uploaded.update(chunk)
-        where = f"{request.headers['X-Forwarded-Proto']}://{request.headers['Host']}/v2/next?_state=a%2Bb%3D%3D"
+        location = f"{request.headers['X-Forwarded-Proto']}://{request.headers['Host']}/v2/next?_state=a%2Bb%3D%3D"
         if request.method == "GET":
             return web.Response(body=b"x" * MANY, headers={"Docker-Content-Digest": "sha256:abc"})
-        return web.Response(status=202, headers={"Location": where})
+        return web.Response(status=202, headers={"Location": location})
 
 
 async def pieces() -> AsyncIterator[bytes]:
@@ -154,15 +152,15 @@ async def pieces() -> AsyncIterator[bytes]:
         yield bytes([number]) * (MANY // 64)
 
 
-async def test_what_is_let_in_streams_through_to_the_registry_behind_and_back() -> None:
-    """Uploads without a length, addresses that lead back to the front, exact query strings, no password behind."""
+async def test_streams_accepted_requests_to_the_upstream_registry_and_back() -> None:
+    """Uploads without a length, URLs that lead back to the front, exact query strings, and no password upstream."""
     distribution = Distribution()
     async with Listener(distribution.handle) as back, Upstream(back.url) as upstream:
         registry = PretendRegistry(BasicAuth(USERS), upstream=upstream)
         async with Listener(registry.handle) as front, aiohttp.ClientSession(front.url) as client:
             right = basic("robot", "right")
             assert (await client.patch("/v2/up?_state=a%2Bb%3D%3D", data=b"x")).status == 401
-            assert distribution.seen == []
+            assert distribution.requests == []
             async with client.patch("/v2/up?_state=a%2Bb%3D%3D", data=pieces(), headers=right) as answer:
                 assert (answer.status, answer.headers["Location"]) == (202, f"{front.url}/v2/next?_state=a%2Bb%3D%3D")
             async with client.get("/v2/blob", headers=right) as answer:
@@ -172,12 +170,12 @@ async def test_what_is_let_in_streams_through_to_the_registry_behind_and_back() 
                 assert (answer.status, await answer.read()) == (202, b"")
     whole = hashlib.sha256(b"".join([piece async for piece in pieces()]))
     assert distribution.uploaded.hexdigest() == whole.hexdigest()
-    assert str(distribution.seen[0].rel_url) == "/v2/up?_state=a%2Bb%3D%3D"
-    assert all("Authorization" not in request.headers for request in distribution.seen)
+    assert str(distribution.requests[0].rel_url) == "/v2/up?_state=a%2Bb%3D%3D"
+    assert all("Authorization" not in request.headers for request in distribution.requests)
 
 
-async def test_a_registry_behind_that_is_gone_is_a_bad_gateway() -> None:
-    """The front goes on."""
+async def test_answers_502_if_the_upstream_registry_is_down() -> None:
+    """The registry in front keeps running."""
     back = Listener(Distribution().handle)
     async with Upstream(back.url) as upstream:
         registry = PretendRegistry(None, upstream=upstream)

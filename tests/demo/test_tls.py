@@ -1,4 +1,4 @@
-"""The certificate of the pretend registries suits every client that logs in to them."""
+"""The certificate of the simulated registries works for every client that logs in to them."""
 
 import ssl
 
@@ -13,7 +13,7 @@ from agent.demo.tls import AUTHORITY, server_context
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
 async def test_the_certificate_passes_the_strictest_check_of_python(host: str) -> None:
-    """Python 3.13 checks so by default."""
+    """Python 3.13 uses this check by default."""
     strict = ssl.create_default_context(cadata=AUTHORITY)
     strict.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     listening = "::1" if host == "::1" else "127.0.0.1"
@@ -27,6 +27,6 @@ async def test_the_certificate_passes_the_strictest_check_of_python(host: str) -
 
 
 def test_the_certificate_outlives_this_project() -> None:
-    """Also where a test moves the clock by years, and where a machine's clock is far behind."""
+    """It is valid even if a test moves the clock by years, or if a machine's clock is far behind."""
     certificate = x509.load_pem_x509_certificate(AUTHORITY.encode())
     assert (certificate.not_valid_before_utc.year, certificate.not_valid_after_utc.year) == (2000, 2084)

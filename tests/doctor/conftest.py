@@ -1,4 +1,4 @@
-"""A world of its own for each test, and the doctor in it."""
+"""Fixtures: a separate world for each test, and the doctor command in it."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Runs the doctor, and holds every report of its to what is promised of each."""
+"""Runs the doctor command, and checks what every report must fulfil."""
 
 import json
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ _OUTCOMES: Final = {"ok", "broken", "not reached", "skipped"}
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One report."""
+    """One report, with the exit code."""
 
     code: int
     document: dict[str, Any]
 
     def links(self, name: str, hostname: str | None = None) -> list[Link]:
-        """Those of this name, of a registry's chain or of those that all share."""
+        """The checks of this name: those of a registry, or the shared ones if `hostname` is None."""
         return [link for link in self._chain(hostname) if link["name"] == name]
 
     def link(self, name: str, hostname: str | None = None) -> Link:
@@ -38,7 +38,7 @@ class Told:
 
     @property
     def first(self) -> tuple[str | None, str] | None:
-        """Registry and link to begin with."""
+        """The registry and the check to start with."""
         first = self.document["first"]
         return (first["hostname"], first["name"]) if first else None
 
@@ -56,7 +56,7 @@ class Told:
 
 
 class Doctor:
-    """The command, in a world whose agent may run or not."""
+    """The command, in a world in which the agent may or may not run."""
 
     def __init__(self, world: World) -> None:
         self._world: Final = world
@@ -66,37 +66,37 @@ class Doctor:
             "doctor", "--config", str(self._world.settings_file), "--json", *args, timeout=timeout
         )
         assert done.stderr == "", done.stderr
-        told = Told(done.returncode, json.loads(done.stdout))
-        _hold(told)
-        return told
+        report = Told(done.returncode, json.loads(done.stdout))
+        _verify(report)
+        return report
 
     def words(self, *args: str, **env: str) -> str:
-        """What a person reads."""
+        """The output for a terminal of 80 columns."""
         self._world.agent.env.update({"COLUMNS": "80", **env})
         return self._world.agent.command("doctor", "--config", str(self._world.settings_file), *args).stdout
 
 
-def _hold(told: Told) -> None:
-    """Every link in its place; what is broken has a fix; the exit code says it."""
-    document = told.document
+def _verify(report: Told) -> None:
+    """Every check is in its place, every failed check has a fix, and the exit code matches."""
+    document = report.document
     assert document["schema"] == "registry-agent/doctor/v1"
     assert tuple(dict.fromkeys(link["name"] for link in document["links"])) == COMMON
     for registry in document["registries"]:
         assert tuple(dict.fromkeys(link["name"] for link in registry["links"])) == CHAIN
-    links = list(told.all_links())
+    links = list(report.all_links())
     assert all(link["seen"] and link["outcome"] in _OUTCOMES for link in links), links
     broken = [link for link in links if link["outcome"] == "broken"]
     assert all(link["fix"] and link["needs"] for link in broken), broken
     assert document["broken"] == len(broken)
     assert document["outcome"] == ("broken" if broken else "ok")
-    assert told.code == (2 if broken else 0)
+    assert report.code == (2 if broken else 0)
 
 
 def blamed(doctor: Doctor, host: str, name: str, code: str, *, common: bool = False) -> Link:
-    """The link, which must be broken for `code` and be the one that a person is sent to."""
-    told = doctor(host)
+    """The check `name`. It must be broken with `code`, and be the one that the report starts with."""
+    report = doctor(host)
     hostname = None if common else host.partition("/")[0]
-    (link,) = [each for each in told.links(name, hostname) if each["outcome"] == "broken"]
-    assert link["code"] == code, told.document
-    assert told.first == (hostname, name), told.document
+    (link,) = [each for each in report.links(name, hostname) if each["outcome"] == "broken"]
+    assert link["code"] == code, report.document
+    assert report.first == (hostname, name), report.document
     return link

@@ -1,4 +1,4 @@
-"""A forward proxy that makes tunnels for those who know its password."""
+"""A forward proxy that opens tunnels only for clients that send its password."""
 
 import base64
 import contextlib
@@ -12,10 +12,10 @@ _PATIENCE_S: Final = 60.0
 
 
 class Proxy:
-    """HTTP CONNECT on a free port of this machine, from entering to leaving."""
+    """Serves HTTP CONNECT on a free port of this machine, inside a `with` block."""
 
     def __init__(self, login: str) -> None:
-        self._needed: Final = b"Basic " + base64.b64encode(login.encode())
+        self._login: Final = b"Basic " + base64.b64encode(login.encode())
         self._socket: Final = socket.create_server(("127.0.0.1", 0))
         self.address: Final = f"127.0.0.1:{self._socket.getsockname()[1]}"
 
@@ -27,7 +27,7 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)  # wakes `accept`
+            self._socket.shutdown(socket.SHUT_RDWR)  # makes `accept` return
         self._socket.close()
 
     def _serve(self) -> None:
@@ -47,7 +47,7 @@ class Proxy:
                 if not chunk:
                     return
                 head += chunk
-            if self._needed not in head:
+            if self._login not in head:
                 client.sendall(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
                 return
             host, _, port = head.split()[1].decode().rpartition(":")

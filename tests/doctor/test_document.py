@@ -1,4 +1,4 @@
-"""`docs/doctor.md` lists what the doctor looks at, and what its document holds."""
+"""`docs/doctor.md` lists every check, every outcome and every field of the JSON document."""
 
 import json
 import re
@@ -16,20 +16,20 @@ def named(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def test_every_link_has_its_row_in_order() -> None:
-    """First those that all registries share."""
-    links = [name for cells in rows(section(read(DOCUMENT), "Checks")) for name in named(cells[0])]
-    assert tuple(links) == (*COMMON, *CHAIN)
+def test_lists_every_check_in_order() -> None:
+    """The shared checks come first."""
+    checks = [name for cells in rows(section(read(DOCUMENT), "Checks")) for name in named(cells[0])]
+    assert tuple(checks) == (*COMMON, *CHAIN)
 
 
-def test_every_outcome_has_its_row() -> None:
-    """And no other."""
+def test_lists_every_outcome() -> None:
+    """And nothing else."""
     outcomes = [named(cells[0])[0] for cells in rows(section(read(DOCUMENT), "Read the output"))]
     assert outcomes == list(Outcome)
 
 
-def test_every_field_is_told() -> None:
-    """Of the document, and of a link in it."""
+def test_lists_every_field() -> None:
+    """Of the document, and of a check in it."""
     text = section(read(DOCUMENT), "JSON output")
     registry = RegistryReport("ghcr.io", (passed("dns", "x"),))
     report = Report(datetime.now(UTC), 1.0, "e", "u", "h", "/d", (), (registry,)).as_json(str)

@@ -1,4 +1,4 @@
-"""The faults that people have, where doctor promises more than `tests/scenarios` looks at."""
+"""Common faults, where the doctor promises more than `tests/scenarios` checks."""
 
 import json
 import os
@@ -20,13 +20,13 @@ ELSEWHERE = "0.0.0.0"  # noqa: S104 - reaches this machine, and neither docker n
 TOKEN_CALL = "ecr:GetAuthorizationToken"
 
 
-def alone(world: World) -> None:
-    """Without the registry that is well in every world."""
+def remove_good_secret(world: World) -> None:
+    """Remove the registry that works in every world."""
     (world.agent.secrets / "good.json").unlink()
 
 
-def test_a_password_that_was_refused_is_not_sent_again(world: World, doctor: Doctor) -> None:
-    """Neither while the agent runs nor after, by what its state says; with --try it is, once."""
+def test_does_not_resend_a_rejected_password(world: World, doctor: Doctor) -> None:
+    """Neither while the agent runs nor after it has ended. With --try, the doctor sends it once."""
     door = world.registry("wrong", BasicAuth(USERS), {"username": USER, "password": "not-it"})
     world.start({"retry": {"rejected_wait_s": 600}})
     world.raised("login_rejected", door.hostname)
@@ -34,7 +34,7 @@ def test_a_password_that_was_refused_is_not_sent_again(world: World, doctor: Doc
     link = blamed(doctor, door.hostname, "login", "login_rejected")
     assert "--try" in link["seen"]
     world.agent.end()
-    assert "held back" in blamed(doctor, door.hostname, "login", "login_rejected")["seen"]
+    assert "next automatic attempt at" in blamed(doctor, door.hostname, "login", "login_rejected")["seen"]
     assert door.registry.wrong == {USER: 1}
     tried = doctor(door.hostname, "--try").link("login", door.hostname)
     assert tried["code"] == "login_rejected", tried
@@ -44,8 +44,8 @@ def test_a_password_that_was_refused_is_not_sent_again(world: World, doctor: Doc
     assert doctor(door.hostname).link("login", door.hostname)["outcome"] == "ok"
 
 
-def test_clock_off_by_the_registrys(world: World, doctor: Doctor) -> None:
-    """The same by the Date of a registry's answer."""
+def test_reports_a_wrong_clock(world: World, doctor: Doctor) -> None:
+    """The doctor compares this machine's clock with the Date header of the registry's answer."""
     registry = PretendRegistry(BasicAuth(USERS))
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -61,8 +61,8 @@ def test_clock_off_by_the_registrys(world: World, doctor: Doctor) -> None:
     assert "clock" in link["fix"]
 
 
-def test_docker_cli_missing(world: World, doctor: Doctor) -> None:
-    """The registry itself is looked at all the same; only the login is not reached."""
+def test_checks_the_registry_without_a_docker_cli(world: World, doctor: Doctor) -> None:
+    """Only the login is not reached."""
     programs = world.home / "bin"
     programs.mkdir()
     world.prepare(PATH=str(programs))
@@ -72,43 +72,43 @@ def test_docker_cli_missing(world: World, doctor: Doctor) -> None:
     assert (outcomes["/v2/"], outcomes["login"]) == ("ok", "not reached")
 
 
-def test_ecr_login_as_store(world: World, doctor: Doctor) -> None:
-    """It takes no login; that is known without giving it one."""
+def test_knows_that_ecr_login_stores_nothing(world: World, doctor: Doctor) -> None:
+    """The doctor reports it without trying to store a login."""
     programs = world.home / "bin"
     programs.mkdir()
-    asked = world.home / "asked"
+    calls = world.home / "calls"
     script(
         programs / "docker-credential-ecr-login",
-        f"echo $1 >>{asked}",
+        f"echo $1 >>{calls}",
         "echo credentials not found in native keychain; exit 1",
     )
     (world.agent.docker / "config.json").write_text(json.dumps({"credsStore": "ecr-login"}))
     world.prepare(PATH=f"{programs}:{os.environ['PATH']}")
     link = blamed(doctor, world.good.hostname, "store", "credential_store_failed")
     assert "docker-credential-ecr-login cannot store" in link["seen"]
-    assert asked.read_text() == "get\n"
+    assert calls.read_text() == "get\n"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("fault", "message"),
     [('head -c 65536 /dev/zero >"$1/filler"', "the disk is full"), ('mount -o remount,ro "$1"', "read-only")],
     ids=["full", "read-only"],
 )
-def test_full_disk(world: World, doctor: Doctor, spoil: str, says: str) -> None:
-    """Told without writing anything there."""
+def test_reports_a_disk_that_cannot_be_written(world: World, doctor: Doctor, fault: str, message: str) -> None:
+    """The doctor finds out without writing to it."""
     need("unshare", "mount")
     path = world.home / ".docker"
-    mount = f'mount -t tmpfs -o size=64k,mode=700 tmpfs "$1" && {{ {spoil} 2>/dev/null; shift; exec "$@"; }}'
+    mount = f'mount -t tmpfs -o size=64k,mode=700 tmpfs "$1" && {{ {fault} 2>/dev/null; shift; exec "$@"; }}'
     world.here.before = (str(shutil.which("unshare")), "--mount", "sh", "-c", mount, "sh", str(path))
     world.prepare()
     link = blamed(doctor, world.good.hostname, "configuration", "config_unwritable", common=True)
-    assert says in link["seen"]
+    assert message in link["seen"]
     assert link["fix"]
 
 
-def test_secrets_service_down(world: World, doctor: Doctor) -> None:
-    """The address is named, and that an administrator must look."""
-    alone(world)
+def test_reports_a_secrets_service_that_is_down(world: World, doctor: Doctor) -> None:
+    """The report names the URL without its query, and says that an administrator must act."""
+    remove_good_secret(world)
     listener = world.serve(PretendRegistry(None).handle)
     world.down(listener)
     world.prepare({"secrets": {"url": f"{listener.url}/v1/secrets?key=open-sesame"}})
@@ -118,13 +118,13 @@ def test_secrets_service_down(world: World, doctor: Doctor) -> None:
     assert "open-sesame" not in json.dumps(link)
 
 
-def test_a_token_of_ecr_is_lived_through(world: World, doctor: Doctor) -> None:
-    """Who got it, for how long, and that the registry takes it."""
+def test_reports_each_step_of_an_ecr_login(world: World, doctor: Doctor) -> None:
+    """The identity, the token, how long it lives, and that the registry accepts it."""
     aws = world.aws(token_life_s=43200)
     door = world.ecr(aws)
     world.prepare()
-    told = doctor(door.hostname)
-    outcomes = told.outcomes(door.hostname)
-    assert {outcomes[name] for name in ("aws identity", "token", "token life", "login")} == {"ok"}, told.document
-    assert "12.0 h" in told.link("token life", door.hostname)["seen"]
-    assert REGION in told.link("token", door.hostname)["seen"]
+    report = doctor(door.hostname)
+    outcomes = report.outcomes(door.hostname)
+    assert {outcomes[name] for name in ("aws identity", "token", "token life", "login")} == {"ok"}, report.document
+    assert "12.0 h" in report.link("token life", door.hostname)["seen"]
+    assert REGION in report.link("token", door.hostname)["seen"]

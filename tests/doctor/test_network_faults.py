@@ -1,4 +1,4 @@
-"""The faults on the way to a registry, told as those of `test_faults`."""
+"""Faults on the network path to a registry."""
 
 import json
 import shutil
@@ -18,8 +18,8 @@ from tests.rig.needs import docker_version, need
 ELSEWHERE = "0.0.0.0"  # noqa: S104 - reaches this machine, and neither docker nor a proxy takes it for loopback
 
 
-def test_nobody_listens(world: World, doctor: Doctor) -> None:
-    """What comes after the connection is not reached, and said so."""
+def test_reports_a_refused_connection(world: World, doctor: Doctor) -> None:
+    """The checks after the connection are shown as not reached."""
     world.prepare()
     world.down(world.good.listener)
     assert "connection refused" in blamed(doctor, world.good.hostname, "tcp", "registry_unreachable")["seen"]
@@ -27,8 +27,8 @@ def test_nobody_listens(world: World, doctor: Doctor) -> None:
     assert {outcomes[name] for name in ("proxy", "tls", "clock", "/v2/", "login")} == {"not reached"}
 
 
-def test_no_route(world: World, doctor: Doctor) -> None:
-    """A machine without a network."""
+def test_reports_a_missing_network(world: World, doctor: Doctor) -> None:
+    """The machine has no network."""
     need("unshare")
     world.here.before = (str(shutil.which("unshare")), "--net")
     world.agent.give("far", "203.0.113.7", **LOGIN)
@@ -36,15 +36,15 @@ def test_no_route(world: World, doctor: Doctor) -> None:
     assert "network is unreachable" in blamed(doctor, "203.0.113.7", "tcp", "registry_unreachable")["seen"]
 
 
-def test_a_name_that_does_not_resolve(world: World, doctor: Doctor) -> None:
-    """A typing error."""
+def test_reports_a_name_that_does_not_resolve(world: World, doctor: Doctor) -> None:
+    """For example after a typing error."""
     world.agent.give("mistyped", "registry.invalid", **LOGIN)
     world.prepare()
     assert blamed(doctor, "registry.invalid", "dns", "registry_dns")["needs"] == "user"
 
 
 def private(tmp_path: Path) -> tuple[ssl.SSLContext, str]:
-    """A server's certificate by an authority of one's own, and the file of the latter."""
+    """A server's certificate from a private CA, and the path of the CA's file."""
     authority = trustme.CA(organization_name="Example Company")
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -52,8 +52,8 @@ def private(tmp_path: Path) -> tuple[ssl.SSLContext, str]:
     return context, str(tmp_path / "ca.pem")
 
 
-def test_corporate_proxy(world: World, doctor: Doctor, tmp_path: Path) -> None:
-    """One that lets nobody through without a password; with it, one sees through it who answers at the other end."""
+def test_checks_through_a_proxy(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """Without the proxy's password the proxy check fails. With it, the doctor shows the registry's certificate."""
     context, ca = private(tmp_path)
     door = world.registry("outside", host=ELSEWHERE, tls=context)
     with Proxy("robot:open-sesame") as proxy:
@@ -62,11 +62,11 @@ def test_corporate_proxy(world: World, doctor: Doctor, tmp_path: Path) -> None:
         assert "status 407" in link["seen"]
         assert "HTTPS_PROXY" in link["fix"]
         world.prepare(HTTPS_PROXY=f"http://robot:open-sesame@{proxy.address}", SSL_CERT_FILE=ca)
-        told = doctor(door.hostname)
-        assert told.outcomes(door.hostname)["login"] == "ok", told.document
-        assert told.link("proxy", door.hostname)["outcome"] == "ok"
-        assert "Example Company" in told.link("tls", door.hostname)["seen"]
-        assert "open-sesame" not in json.dumps(told.document)
+        report = doctor(door.hostname)
+        assert report.outcomes(door.hostname)["login"] == "ok", report.document
+        assert report.link("proxy", door.hostname)["outcome"] == "ok"
+        assert "Example Company" in report.link("tls", door.hostname)["seen"]
+        assert "open-sesame" not in json.dumps(report.document)
     link = blamed(doctor, door.hostname, "tcp", "registry_unreachable")
     assert f"proxy {proxy.address.partition(':')[0]}" in link["seen"]
 
@@ -88,27 +88,27 @@ def _expired(_tmp_path: Path) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize(
-    ("certificate", "says"), [(_self_signed, "itself (self-signed)"), (_expired, ELSEWHERE)], ids=["self", "expired"]
+    ("certificate", "message"), [(_self_signed, "itself (self-signed)"), (_expired, ELSEWHERE)], ids=["self", "expired"]
 )
-def test_self_signed_certificate(
-    world: World, doctor: Doctor, tmp_path: Path, certificate: Callable[[Path], ssl.SSLContext], says: str
+def test_shows_a_certificate_that_is_not_trusted(
+    world: World, doctor: Doctor, tmp_path: Path, certificate: Callable[[Path], ssl.SSLContext], message: str
 ) -> None:
-    """Who issued it is told although nobody vouches for it, and where its CA would belong."""
+    """The report shows who issued it and until when it is valid, and where to put its CA."""
     door = world.registry("private", host=ELSEWHERE, tls=certificate(tmp_path))
     world.prepare()
     link = blamed(doctor, door.hostname, "tls", "registry_tls")
-    assert says in link["seen"]
-    assert "ends " in link["seen"]
+    assert message in link["seen"]
+    assert "valid until " in link["seen"]
     assert "CA" in link["fix"]
 
 
-def test_an_unknown_certificate_on_loopback(world: World, doctor: Doctor, tmp_path: Path) -> None:
-    """Up to 28.3 the docker CLI takes any there. Later ones do not; then the login says why."""
+def test_accepts_an_unknown_certificate_on_loopback(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """The docker CLI up to 28.3 accepts any certificate there. With a later one, the login check fails."""
     door = world.registry("here", tls=_self_signed(tmp_path))
     world.prepare()
-    told = doctor(door.hostname)
-    assert {told.outcomes(door.hostname)[name] for name in ("tcp", "tls", "/v2/")} == {"ok"}, told.document
-    assert "docker up to 28.3 takes any certificate" in told.link("tls", door.hostname)["seen"]
-    login = told.link("login", door.hostname)
+    report = doctor(door.hostname)
+    assert {report.outcomes(door.hostname)[name] for name in ("tcp", "tls", "/v2/")} == {"ok"}, report.document
+    assert "Docker 28.3 and earlier accept any certificate" in report.link("tls", door.hostname)["seen"]
+    login = report.link("login", door.hostname)
     expected = ("ok", None) if docker_version() < (28, 4) else ("broken", "registry_tls")
     assert (login["outcome"], login["code"]) == expected, login

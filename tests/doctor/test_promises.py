@@ -1,4 +1,4 @@
-"""What holds of every report: it is in time, it changes nothing and gives nothing away."""
+"""What holds for every report: it is in time, it changes nothing, and it reveals no secret."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.rig.needs import need
 from tests.rig.waiting import PATIENCE_S, until
 
 TOTAL_S: Final = 100.0
-"""It ends in half a minute, on a busy machine later; the kernel alone gives up on a connection after two minutes."""
+"""The doctor ends within 30 s, or later on a busy machine. The kernel gives up on a connection after two minutes."""
 EVIL: Final = "\x1b]0;owned\x07\u202e\u2028"
 DEAD: Final = """
 import signal, socket
@@ -39,8 +39,8 @@ signal.pause()
 """
 
 
-def test_a_dead_network(world: World, doctor: Doctor) -> None:
-    """Nothing answers and nothing is refused: it ends within half a minute all the same, and says where it stands."""
+def test_ends_in_time_on_a_dead_network(world: World, doctor: Doctor) -> None:
+    """Nothing answers and nothing is refused. The doctor still ends within 30 s, and shows which checks failed."""
     need("unshare", "ip", "setpriv", "ss")
     (world.home / "dead.py").write_text(DEAD)
     (world.home / "resolv.conf").write_text("nameserver 10.9.9.9\n")
@@ -58,17 +58,17 @@ def test_a_dead_network(world: World, doctor: Doctor) -> None:
     world.agent.give("named", "registry.example", **LOGIN)
     world.agent.give("cloud", cloud, **NATIVE)
     world.prepare({"secrets": {"url": "https://10.9.9.8/v1/secrets"}})
-    begun = time.monotonic()
-    told = doctor()
-    assert time.monotonic() - begun < TOTAL_S
-    assert told.link("tcp", "10.9.9.7")["code"] == "registry_timeout"
-    assert told.link("dns", "registry.example")["code"] == "registry_dns"
-    assert told.link("aws identity", cloud)["code"] == "aws_credentials_missing"
-    assert "secrets_unavailable" in {link["code"] for link in told.links("secrets")}
+    started = time.monotonic()
+    report = doctor()
+    assert time.monotonic() - started < TOTAL_S
+    assert report.link("tcp", "10.9.9.7")["code"] == "registry_timeout"
+    assert report.link("dns", "registry.example")["code"] == "registry_dns"
+    assert report.link("aws identity", cloud)["code"] == "aws_credentials_missing"
+    assert "secrets_unavailable" in {link["code"] for link in report.links("secrets")}
 
 
-def _everything(home: Path) -> dict[str, tuple[object, ...]]:
-    """Each file and directory with its content and times, but for when it was read."""
+def _snapshot(home: Path) -> dict[str, tuple[object, ...]]:
+    """Each file and directory with its content and times, except the access time."""
     found: dict[str, tuple[object, ...]] = {}
     for path in [home, *home.rglob("*")]:
         about = path.lstat()
@@ -77,8 +77,8 @@ def _everything(home: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def test_it_changes_nothing(world: World, doctor: Doctor) -> None:
-    """Configuration, state, stores, secrets: the same bytes, files and times as before; no agent is there to do it."""
+def test_changes_nothing(world: World, doctor: Doctor) -> None:
+    """Configuration, state, stores and secrets keep their bytes and times. No agent runs that could change them."""
     wrong = world.registry("wrong", secret={"username": "robot", "password": "not-it"})
     door = world.ecr(world.aws(token_life_s=43200))
     world.start({"retry": {"rejected_wait_s": 600}})
@@ -86,11 +86,11 @@ def test_it_changes_nothing(world: World, doctor: Doctor) -> None:
     world.raised("login_rejected", wrong.hostname)
     world.agent.end()
     assert (world.agent.state / "state.json").exists()
-    before = _everything(world.home)
+    before = _snapshot(world.home)
     for arguments in ((), (f"{wrong.hostname}/org/app:1", "--try")):
         doctor(*arguments)
-        after = _everything(world.home)
-        # The runtime directory had a login in it, and is empty again.
+        after = _snapshot(world.home)
+        # The login ran in the runtime directory, which is empty again. Only its times have changed.
         runtime = str(world.agent.runtime)
         assert after.keys() == before.keys()
         assert {path for path in after if after[path] != before[path]} <= {runtime}
@@ -101,8 +101,8 @@ def test_it_changes_nothing(world: World, doctor: Doctor) -> None:
     assert not any(directory.exists() for directory in directories)
 
 
-def test_no_secret_gets_out(world: World) -> None:
-    """Not in the report, the words, the arguments or the environment of what it starts; registries repeat passwords."""
+def test_reveals_no_secret(world: World) -> None:
+    """Neither in the reports nor in the arguments or environment of children, even if a registry repeats a password."""
     made = [Canary.make(name, "+/") for name in ("a refused password", "a variable")]
     canaries = [Canary("the password", PASSWORD), *made]
     parrot = world.registry("parrot", secret={"username": "robot", "password": canaries[1].value})
@@ -128,7 +128,7 @@ def test_no_secret_gets_out(world: World) -> None:
 
 
 def test_outside_text_cannot_drive_the_terminal(world: World, doctor: Doctor) -> None:
-    """Whatever a registry, a helper or a file says: no control characters, in no more than 80 columns."""
+    """No control characters from a registry, a helper or a file are printed, and no line exceeds 80 columns."""
     programs = world.home / "bin"
     programs.mkdir()
     script(programs / "docker-credential-evil", "printf '\\033[2J\\007\\302\\233 locked' >&2; exit 1")
@@ -144,7 +144,7 @@ def test_outside_text_cannot_drive_the_terminal(world: World, doctor: Doctor) ->
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_nothing_behind(world: World, how: signal.Signals) -> None:
-    """In the middle of a login: its directory, in which a password may be, and its processes are gone."""
+    """A signal during a login removes its directory, in which a password may be, and its processes."""
     programs = world.home / "bin"
     programs.mkdir()
     began = world.home / "began"

@@ -1,4 +1,4 @@
-"""Single questions to a registry: to whom the credential goes."""
+"""Requests to a registry: where the credential is sent."""
 
 from datetime import UTC, datetime
 
@@ -17,33 +17,33 @@ CREDENTIAL = Credential("robot", Sensitive("open-sesame"))
 MANIFEST = RegistryRequest("/v2/org/app/manifests/1", CREDENTIAL, "HEAD")
 
 
-def questions() -> RegistryRequests:
+def requests() -> RegistryRequests:
     return RegistryRequests(HttpClient(), lambda: datetime.now(UTC))
 
 
 @pytest.mark.parametrize("realm", ["http://169.254.169.254/token", "http://registry.invalid/token", "ftp://x/"])
-async def test_a_credential_goes_nowhere_unsafe(realm: str) -> None:
-    """A registry that points to a metadata service, or to plain HTTP elsewhere, gets no second request."""
-    asked: list[str] = []
+async def test_does_not_send_a_credential_to_an_unsafe_realm(realm: str) -> None:
+    """If the realm is a metadata service, plain HTTP on another host or no HTTP, no second request is made."""
+    headers: list[str] = []
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        asked.append(request.headers.get("Authorization", ""))
+        headers.append(request.headers.get("Authorization", ""))
         return errors(401, "UNAUTHORIZED", "who are you", {"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'})
 
     async with Listener(handle) as door:
-        answer = await questions().ask(Registry(door.address), MANIFEST, 5.0)
+        answer = await requests().ask(Registry(door.address), MANIFEST, 5.0)
     assert (answer.probe.status, answer.probe.refused) == (401, True)
-    assert set(asked) == {""}
+    assert set(headers) == {""}
 
 
-async def test_a_token_is_asked_for_with_the_scope() -> None:
-    """As a pull does; the registry itself sees the token alone."""
+async def test_requests_a_token_with_the_scope() -> None:
+    """As a pull does. The registry itself receives only the token."""
     tokens = TokenAuth({"robot": "open-sesame"})
-    seen: list[tuple[str, str]] = []
+    received: list[tuple[str, str]] = []
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         kind = request.headers.get("Authorization", "").partition(" ")[0]
-        seen.append((request.path, kind))
+        received.append((request.path, kind))
         if request.path == "/token":
             assert request.query["scope"] == "repository:org/app:pull"
             answer = await tokens.own_answer(request)
@@ -55,14 +55,14 @@ async def test_a_token_is_asked_for_with_the_scope() -> None:
         return errors(401, "UNAUTHORIZED", "who are you", {"WWW-Authenticate": realm})
 
     async with Listener(handle) as door:
-        answer = await questions().ask(Registry(door.address), MANIFEST, 5.0)
+        answer = await requests().ask(Registry(door.address), MANIFEST, 5.0)
     assert answer.probe.status == 200
-    assert seen[-3:] == [(MANIFEST.path, ""), ("/token", "Basic"), (MANIFEST.path, "Bearer")]
+    assert received[-3:] == [(MANIFEST.path, ""), ("/token", "Basic"), (MANIFEST.path, "Bearer")]
 
 
 @pytest.mark.parametrize("body", ["{", "[]", '{"token": 7}', '{"token": "a\\r\\nb"}', "[" * 100000])
-async def test_a_token_server_that_talks_nonsense(body: str) -> None:
-    """Nothing of it gets into a header."""
+async def test_survives_any_answer_of_the_token_server(body: str) -> None:
+    """No part of an invalid answer gets into a header."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/token":
@@ -71,5 +71,5 @@ async def test_a_token_server_that_talks_nonsense(body: str) -> None:
         return errors(401, "UNAUTHORIZED", "who are you", {"WWW-Authenticate": realm})
 
     async with Listener(handle) as door:
-        answer = await questions().ask(Registry(door.address), MANIFEST, 5.0)
+        answer = await requests().ask(Registry(door.address), MANIFEST, 5.0)
     assert answer.probe.refused

@@ -1,4 +1,4 @@
-"""What the report says, beyond the faults that everybody has."""
+"""What the report contains, besides the common faults."""
 
 import json
 import time
@@ -14,11 +14,11 @@ from tests.codes.world import LOGIN, PERSON, USERS, World
 from tests.doctor.machine import Doctor
 
 TOTAL_S: Final = 100.0
-"""It ends in half a minute, on a busy machine later; the registry would stay silent for ever."""
+"""The doctor ends within 30 s, or later on a busy machine. The registry would stay silent forever."""
 
 
 def images(*, there: str = "org/app", denied: str = "org/secret") -> PretendRegistry:
-    """A registry with one image that may be pulled and one that may not, and no other."""
+    """A registry with one image that can be pulled, one that is forbidden, and no other."""
 
     class Images(PretendRegistry):
         async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -35,57 +35,57 @@ def images(*, there: str = "org/app", denied: str = "org/secret") -> PretendRegi
     return Images(TokenAuth(USERS))
 
 
-def test_all_is_well(world: World, doctor: Doctor) -> None:
-    """With an agent that has logged in: every link is ok or does not apply, and the words say so."""
+def test_no_check_fails_after_the_agent_has_logged_in(world: World, doctor: Doctor) -> None:
+    """Every check is ok or does not apply, and the last line says so."""
     world.start()
     world.nothing_stopped()
-    told = doctor(world.good.hostname)
-    assert told.code == 0, told.document
-    assert told.first is None
-    skipped = {name for name, outcome in told.outcomes(world.good.hostname).items() if outcome == "skipped"}
+    report = doctor(world.good.hostname)
+    assert report.code == 0, report.document
+    assert report.first is None
+    skipped = {name for name, outcome in report.outcomes(world.good.hostname).items() if outcome == "skipped"}
     assert skipped == {"proxy", "aws identity", "token", "token life", "pull"}
-    assert "says logged in" in told.link("agent", world.good.hostname)["seen"]
-    assert "user robot from config.json" in told.link("in use", world.good.hostname)["seen"]
+    assert "reports logged in" in report.link("agent", world.good.hostname)["seen"]
+    assert "user robot from config.json" in report.link("in use", world.good.hostname)["seen"]
     assert "all is well" in doctor.words(world.good.hostname).splitlines()[-1]
 
 
-def test_what_docker_lacks_is_told_without_an_agent(world: World, doctor: Doctor) -> None:
-    """No agent ran yet: all but Docker's own entry is well, and the agent is what to begin with."""
+def test_reports_a_missing_login_without_an_agent(world: World, doctor: Doctor) -> None:
+    """No agent ran yet. Only Docker's own entry is missing, and the fix is to start the agent."""
     world.prepare()
-    told = doctor(world.good.hostname)
-    assert told.first == (world.good.hostname, "in use")
-    assert told.link("login", world.good.hostname)["outcome"] == "ok"
-    assert "pulls are anonymous" in told.link("in use", world.good.hostname)["seen"]
-    assert told.link("agent")["outcome"] == "skipped"
+    report = doctor(world.good.hostname)
+    assert report.first == (world.good.hostname, "in use")
+    assert report.link("login", world.good.hostname)["outcome"] == "ok"
+    assert "pulls are anonymous" in report.link("in use", world.good.hostname)["seen"]
+    assert report.link("agent")["outcome"] == "skipped"
 
 
-def test_a_bad_secret_of_another_registry_is_not_begun_with(world: World, doctor: Doctor) -> None:
-    """It is told; but whoever asks about a registry is sent to that one's own fault."""
+def test_starts_with_the_fault_of_the_registry_in_question(world: World, doctor: Doctor) -> None:
+    """An invalid secret of another registry is reported, but is not what to fix first."""
     door = world.registry("wrong", BasicAuth(USERS), {"username": "robot", "password": "not-it"})
     (world.agent.secrets / "bad.json").write_text('{"name": "bad", "hostname": "elsewhere.example"}')
     world.prepare()
-    told = doctor(door.hostname)
-    assert [link["code"] for link in told.links("secrets") if link["outcome"] == "broken"] == ["secret_invalid"]
-    assert told.first == (door.hostname, "login")
+    report = doctor(door.hostname)
+    assert [link["code"] for link in report.links("secrets") if link["outcome"] == "broken"] == ["secret_invalid"]
+    assert report.first == (door.hostname, "login")
     assert doctor("elsewhere.example").first in ((None, "secrets"), ("elsewhere.example", "dns"))
 
 
-def test_a_persons_own_login(world: World, doctor: Doctor) -> None:
-    """The agent says that it is logged in; what Docker would use is told apart from that."""
+def test_reports_that_docker_uses_a_persons_own_login(world: World, doctor: Doctor) -> None:
+    """The agent reports that it is logged in. The doctor still shows that Docker would use another login."""
     door = world.registry("shared", BasicAuth({**USERS, **PERSON}))
     world.start()
     world.agent.wait_logged_in(door.hostname)
     login = ("docker", "login", "--username", "a-person", "--password-stdin", door.hostname)
     assert world.here.run(*login, env=world.agent.env, stdin=PERSON["a-person"]).returncode == 0
-    told = doctor(door.hostname)
-    link = told.link("in use", door.hostname)
+    report = doctor(door.hostname)
+    link = report.link("in use", door.hostname)
     assert (link["code"], link["outcome"]) == ("login_overridden", "broken")
     assert "a-person" in link["seen"]
-    assert told.link("login", door.hostname)["outcome"] == "ok"
+    assert report.link("login", door.hostname)["outcome"] == "ok"
 
 
-def test_the_variable_that_docker_asks_first(world: World, doctor: Doctor) -> None:
-    """DOCKER_AUTH_CONFIG."""
+def test_reports_a_login_in_docker_auth_config(world: World, doctor: Doctor) -> None:
+    """Docker uses the variable DOCKER_AUTH_CONFIG first."""
     theirs = {"auths": {world.good.hostname: {"auth": "b2xkOm9sZA=="}}}
     world.prepare(DOCKER_AUTH_CONFIG=json.dumps(theirs))
     link = doctor(world.good.hostname).link("in use", world.good.hostname)
@@ -93,8 +93,8 @@ def test_the_variable_that_docker_asks_first(world: World, doctor: Doctor) -> No
     assert "DOCKER_AUTH_CONFIG" in link["fix"]
 
 
-def test_an_older_key(world: World, doctor: Doctor) -> None:
-    """Docker finds a login under the key of old versions; it is named."""
+def test_names_an_older_key_in_the_configuration(world: World, doctor: Doctor) -> None:
+    """Docker also finds a login under a key that old versions wrote."""
     auth = "cm9ib3Q6b2xk"
     entry = {"auths": {f"https://{world.good.hostname}/v2/": {"auth": auth}}}
     (world.agent.docker / "config.json").write_text(json.dumps(entry))
@@ -105,44 +105,44 @@ def test_an_older_key(world: World, doctor: Doctor) -> None:
 IMAGES: Final = {
     "there": ("org/app:1.0", ("ok", None), "sha256:aaaa"),
     "not there": ("org/app:2.0", ("broken", "registry_refused_request"), "404"),
-    "denied": ("org/secret:1.0", ("broken", "login_forbidden"), "does not let this login pull"),
+    "denied": ("org/secret:1.0", ("broken", "login_forbidden"), "does not allow this login to pull"),
 }
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_an_image(world: World, doctor: Doctor, name: str) -> None:
-    """Whether it can be pulled, and if not, which right is missing."""
-    image, told, says = IMAGES[name]
+def test_checks_an_image(world: World, doctor: Doctor, name: str) -> None:
+    """The report shows whether the image can be pulled, and if not, which permission is missing."""
+    image, expected, message = IMAGES[name]
     registry = images()
     listener = world.serve(registry.handle, tls=server_context())
     world.agent.give("images", listener.address, **LOGIN)
     world.prepare()
     link = doctor(f"{listener.address}/{image}").link("pull", listener.address)
-    assert (link["outcome"], link["code"]) == told, link
-    assert says in link["seen"]
+    assert (link["outcome"], link["code"]) == expected, link
+    assert message in link["seen"]
     if name == "denied":
         assert "ecr:BatchGetImage" in link["fix"]
 
 
-def test_no_host_is_all_of_them(world: World, doctor: Doctor) -> None:
-    """Five registries, what they share once; one that hangs delays no other, and a fault of one is not another's."""
+def test_checks_all_registries_without_a_host(world: World, doctor: Doctor) -> None:
+    """The shared checks run once. A registry that hangs does not delay or fail the others."""
     doors = [world.registry(f"number-{number}") for number in range(3)]
     silent = world.registry("silent")
     silent.registry.fault = Broken.SILENT
     world.prepare()
-    begun = time.monotonic()
-    told = doctor()
-    assert time.monotonic() - begun < TOTAL_S
-    hostnames = [registry["hostname"] for registry in told.document["registries"]]
+    started = time.monotonic()
+    report = doctor()
+    assert time.monotonic() - started < TOTAL_S
+    hostnames = [registry["hostname"] for registry in report.document["registries"]]
     assert sorted(hostnames) == sorted(door.hostname for door in [world.good, silent, *doors])
-    assert {told.link("login", door.hostname)["outcome"] for door in [world.good, *doors]} == {"ok"}
-    assert told.link("/v2/", silent.hostname)["code"] == "registry_timeout"
+    assert {report.link("login", door.hostname)["outcome"] for door in [world.good, *doors]} == {"ok"}
+    assert report.link("/v2/", silent.hostname)["code"] == "registry_timeout"
 
 
-def test_a_registry_that_a_person_left_alone(world: World, doctor: Doctor) -> None:
-    """It is known, and no link is broken for want of a login."""
+def test_a_disabled_secret_fails_no_check(world: World, doctor: Doctor) -> None:
+    """The registry is shown, and the missing login is not reported as a fault."""
     door = world.registry("off", secret={**LOGIN, "enabled": "false"})
     world.prepare()
-    told = doctor(door.hostname)
-    assert told.link("secret", door.hostname)["outcome"] == "skipped"
-    assert (told.code, told.first) == (0, None)
+    report = doctor(door.hostname)
+    assert report.link("secret", door.hostname)["outcome"] == "skipped"
+    assert (report.code, report.first) == (0, None)

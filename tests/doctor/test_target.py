@@ -1,4 +1,4 @@
-"""What people type after `doctor`."""
+"""The argument HOST of `doctor`."""
 
 import pytest
 
@@ -30,8 +30,8 @@ from agent.model.registry import HostnameError
         ("ghcr.io/a/b:1@sha256:" + "a" * 64, "ghcr.io", "a/b@sha256:" + "a" * 64),
     ],
 )
-def test_a_registry_or_an_image(typed: str, hostname: str, image: str | None) -> None:
-    """A host as section 2 has it, or an image by Docker's own rules."""
+def test_parses_a_registry_or_an_image(typed: str, hostname: str, image: str | None) -> None:
+    """A host name in any form that a secret accepts, or an image by Docker's own rules."""
     target = parse_target(typed, {"known", "kept:1"})
     assert (target.registry.hostname, str(target.image) if target.image else None) == (hostname, image)
 
@@ -39,7 +39,7 @@ def test_a_registry_or_an_image(typed: str, hostname: str, image: str | None) ->
 @pytest.mark.parametrize(
     "typed", ["", " ", "ghcr.io/UPPER/case", "ghcr.io/../../etc", "ghcr.io/a:b c", "ghcr.io/a@sha256:short", "gh cr.io"]
 )
-def test_neither(typed: str) -> None:
-    """Said so, with what is expected."""
+def test_refuses_anything_else(typed: str) -> None:
+    """It raises an error that the command prints."""
     with pytest.raises(HostnameError):
         parse_target(typed)

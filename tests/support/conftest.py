@@ -1,4 +1,4 @@
-"""A person's machine on which `registry-agent support-bundle` is run."""
+"""Fixture: a person's machine on which `registry-agent support-bundle` runs."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.support.stub import program
 
 @dataclass
 class Machine:
-    """Directories of its own below `home`; nothing of this machine's agents, secrets or credentials is in reach."""
+    """Has its own directories below `home`. Agents, secrets and credentials of the real machine are not reachable."""
 
     home: Path
     runtime: Path
@@ -46,7 +46,7 @@ class Machine:
             program(self.bin, name, f"echo {name} 1.2.3")
 
     def set(self, sections: dict[str, dict[str, Any]]) -> None:
-        """The settings file; JSON's texts and lists are TOML's too."""
+        """Write the settings file. JSON strings and lists are valid TOML."""
         sections = {**sections, "secrets": {"directories": [str(self.secrets)], **sections.get("secrets", {})}}
         lines = [
             line
@@ -56,7 +56,7 @@ class Machine:
         self.settings.write_text("\n".join(lines))
 
     async def run(self, *args: str, before: tuple[str, ...] = ()) -> Ended:
-        """The command in the directory `here`."""
+        """Run the command in the directory `here`."""
         return await ended(await self.start(*args, before=before))
 
     async def start(self, *args: str, before: tuple[str, ...] = ()) -> asyncio.subprocess.Process:
@@ -72,7 +72,7 @@ class Machine:
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:
-    """Content by file, without the directory that all are in."""
+    """The content of each file, without the directory that contains all of them."""
     with tarfile.open(fileobj=BytesIO(data)) as archive:
         members = archive.getmembers()
         assert all(member.isreg() and member.mode == 0o600 and member.uid == 0 for member in members)
@@ -90,6 +90,6 @@ def unpacked(data: bytes) -> dict[str, bytes]:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    # The path of a socket has room for 107 bytes.
+    # A short directory: the path of a socket has at most 107 bytes.
     with tempfile.TemporaryDirectory(prefix="ra-") as runtime:
         yield Machine(tmp_path, Path(runtime))

@@ -1,4 +1,4 @@
-"""An agent that answers whatever a test wants, and programs that say whatever it wants."""
+"""A stub agent with given answers, and stub programs with given output."""
 
 import http.server
 import socketserver
@@ -28,12 +28,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return "unix"
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def answering(socket: Path, answers: Mapping[str, bytes]) -> Iterator[None]:
-    """Somebody at `socket` who answers these, by path."""
+    """Serve `answers`, keyed by path, on the Unix socket `socket`."""
     server = _Server(str(socket), _Handler)
     server.answers = answers
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -47,7 +47,7 @@ def answering(socket: Path, answers: Mapping[str, bytes]) -> Iterator[None]:
 
 
 def program(directory: Path, name: str, *lines: str) -> None:
-    """A shell script for PATH."""
+    """Write an executable shell script for PATH."""
     directory.mkdir(exist_ok=True)
     path = directory / name
     path.write_text("\n".join(["#!/bin/sh", *lines, ""]))

@@ -1,4 +1,4 @@
-"""`registry-agent support-bundle`: what is in it, where it goes, and what it survives."""
+"""`registry-agent support-bundle`: what it contains, where it is written, and which faults it survives."""
 
 import asyncio
 import json
@@ -34,8 +34,8 @@ ANSWERS = {
 EACH = {part.file for part in PARTS}
 
 
-async def test_it_holds_what_support_needs(machine: Machine) -> None:
-    """Versions, settings with their sources, what the agent says and remembers, the journal, Docker's configuration."""
+async def test_contains_what_support_needs(machine: Machine) -> None:
+    """Versions, settings with their sources, status and events of the agent, the journal, Docker's configuration."""
     entry = {"__REALTIME_TIMESTAMP": "1767225600000000", "PRIORITY": "4", "MESSAGE": json.dumps(EVENT)}
     program(machine.bin, "journalctl", f"echo '{json.dumps(entry)}'")
     machine.set({"log": {"level": "debug"}, "renewal": {"fraction": 7}})
@@ -54,7 +54,10 @@ async def test_it_holds_what_support_needs(machine: Machine) -> None:
     assert settings["log.level"] == {"value": "debug", "from": str(machine.settings)}
     assert settings["aws.region"] == {"value": "eu-west-1", "from": "variable REGISTRY_AGENT_AWS_REGION"}
     assert settings["docker.login_timeout_s"] == {"value": 20.0, "from": "flag --set"}
-    assert settings["renewal.fraction"] == {"value": 0.5, "from": f"default, since {machine.settings} is refused"}
+    assert settings["renewal.fraction"] == {
+        "value": 0.5,
+        "from": f"default, because the value from {machine.settings} is invalid",
+    }
     assert settings["secrets.poll_interval_s"] == {"value": 60.0, "from": "default"}
     assert json.loads(files["status.json"]) == STATUS
     assert json.loads(files["events.jsonl"]) == json.loads(files["timeline.jsonl"]) == EVENT
@@ -68,25 +71,25 @@ async def test_it_holds_what_support_needs(machine: Machine) -> None:
     assert f"of the agent, process {os.getpid()}".encode() in files["process.txt"]
 
 
-async def test_the_doctors_report_is_in_it(machine: Machine) -> None:
-    """Whole, as the command itself gives it."""
+async def test_contains_the_doctors_report(machine: Machine) -> None:
+    """The complete JSON document."""
     await machine.run("-o", "out.tar.gz")
     files = unpacked((machine.here / "out.tar.gz").read_bytes())
     assert json.loads(files["doctor.json"])["schema"] == "registry-agent/doctor/v1"
 
 
-async def test_the_doctor_asks_the_agent_that_was_named(machine: Machine) -> None:
-    """With --socket it speaks of that agent, as every other part does."""
+async def test_the_doctor_asks_the_agent_at_the_given_socket(machine: Machine) -> None:
+    """With --socket, the doctor reports about that agent, as all other parts do."""
     elsewhere = machine.runtime / "other.sock"
     with answering(elsewhere, ANSWERS):
         await machine.run("--socket", str(elsewhere), "-o", "out.tar.gz")
     files = unpacked((machine.here / "out.tar.gz").read_bytes())
-    (agent,) = [link for link in json.loads(files["doctor.json"])["links"] if link["name"] == "agent"]
-    assert "none runs" not in agent["seen"]
+    (agent,) = [check for check in json.loads(files["doctor.json"])["links"] if check["name"] == "agent"]
+    assert "no running agent" not in agent["seen"]
 
 
-async def test_without_an_agent_and_without_programs_it_works_too(machine: Machine) -> None:
-    """Each part that cannot be had is named with the reason; the exit code stays 0."""
+async def test_works_without_an_agent_and_without_programs(machine: Machine) -> None:
+    """Each missing part is listed with the reason. The exit code is 0."""
     for path in machine.bin.iterdir():
         path.unlink()
     machine.env["PATH"] = str(machine.bin)
@@ -101,25 +104,25 @@ async def test_without_an_agent_and_without_programs_it_works_too(machine: Machi
     assert json.loads(files["versions.json"])["docker"] == "there is no docker on PATH"
     assert {"settings.json", "docker-config.json", "process.txt", "versions.json"} <= files.keys()
     words = " ".join(done.out.split())
-    for what in (f"written to {made.name}", "without status.json", "It names registries", "MANIFEST.txt"):
+    for what in (f"written to {made.name}", "without status.json", "The bundle names registries", "MANIFEST.txt"):
         assert what in words
 
 
-async def test_it_goes_where_it_is_wanted_and_nobody_else_can_read_it(machine: Machine) -> None:
-    """A new file in this directory, a named one, or standard output; for the user alone."""
+async def test_writes_a_private_file_or_to_standard_output(machine: Machine) -> None:
+    """By default it writes a new file in the current directory, which only the user can read."""
     machine.env["REGISTRY_AGENT_ENVIRONMENT_ID"] = "../../ada's dev"
     await machine.run()
     (made,) = machine.here.iterdir()
     assert re.fullmatch(r"registry-agent-support-ada-s-dev-\d{8}T\d{6}Z\.tar\.gz", made.name)
     assert stat.S_IMODE(made.stat().st_mode) == 0o600
     process = await machine.start("-o", "-")
-    data, said = await process.communicate()
-    assert (process.returncode, b"written to standard output" in said) == (0, True)
+    data, stderr = await process.communicate()
+    assert (process.returncode, b"written to standard output" in stderr) == (0, True)
     assert "MANIFEST.txt" in unpacked(data)
 
 
-async def test_nothing_is_overwritten(machine: Machine) -> None:
-    """Neither a file nor what a link leads to."""
+async def test_overwrites_nothing(machine: Machine) -> None:
+    """Neither a file nor the target of a symbolic link."""
     there = machine.here / "there"
     there.write_text("mine")
     (machine.here / "link").symlink_to("nowhere")
@@ -130,26 +133,26 @@ async def test_nothing_is_overwritten(machine: Machine) -> None:
     assert not (machine.here / "nowhere").exists()
 
 
-async def test_a_full_disk_leaves_no_half_of_it(machine: Machine) -> None:
-    """It says so, and exits 1; a limit on the size of files stands for the disk."""
+async def test_a_full_disk_leaves_no_partial_file(machine: Machine) -> None:
+    """The command reports it and exits 1. A limit on the size of files simulates the full disk."""
     done = await machine.run("-o", "out.tar.gz", before=("prlimit", "--fsize=100"))
     assert (done.code, "cannot be written" in done.err) == (1, True)
     assert [*machine.here.iterdir()] == []
 
 
-async def test_ctrl_c_ends_it_at_once(machine: Machine) -> None:
-    """Without a file, without a traceback."""
+async def test_ctrl_c_ends_the_command_at_once(machine: Machine) -> None:
+    """It leaves no file and prints no traceback."""
     program(machine.bin, "docker", f"echo >{machine.home}/began", "sleep 60")
     process = await machine.start()
     while not (machine.home / "began").exists():  # noqa: ASYNC110 - another process makes it
         await asyncio.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, said = await process.communicate()
-    assert (process.returncode, b"Traceback" in said) == (130, False)
+    _, stderr = await process.communicate()
+    assert (process.returncode, b"Traceback" in stderr) == (130, False)
     assert [*machine.here.iterdir()] == []
 
 
-def ask(machine: Machine) -> BundleContext:
+def context(machine: Machine) -> BundleContext:
     return BundleContext(
         loaded=load_settings(machine.settings, machine.env, {}),
         config=machine.settings,
@@ -165,10 +168,10 @@ def part(name: str, collect: Callable[[BundleContext], Any], timeout: float = PA
     return BundlePart(name, "a test", collect, timeout)
 
 
-async def test_a_part_that_hangs_fails_or_is_huge_costs_nothing_but_itself(
+async def test_a_part_that_hangs_fails_or_is_huge_does_not_affect_the_others(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are there; of the huge one the end, which is the newest."""
+    """The others are complete. Of the huge one, the bundle contains the end, which is the newest."""
     monkeypatch.setattr("agent.support.bundle._REDACTION_S", PATIENCE_S)
     monkeypatch.setattr("agent.support.bundle._SECRETS_S", PATIENCE_S)
 
@@ -189,26 +192,26 @@ async def test_a_part_that_hangs_fails_or_is_huge_costs_nothing_but_itself(
         return "lone \udc80 surrogate"
 
     parts = [part("hangs", hangs, 0.1), *(part(f.__name__, f) for f in (fails, missing, huge, small))]
-    bundle = await make_bundle(ask(machine), parts=parts)
+    bundle = await make_bundle(context(machine), parts=parts)
     files = unpacked(bundle.data)
     assert set(files) == {"MANIFEST.txt", "huge", "small"}
     assert bundle.manifest.missing == {
-        "hangs": "it was not had within 0.1 s",
-        "fails": "a fault of this command: ZeroDivisionError",
+        "hangs": "it was not ready within 0.1 s",
+        "fails": "this is a bug in registry-agent; please report it (ZeroDivisionError)",
         "missing": "there is none",
     }
     assert len(files["huge"]) < LARGEST + 100
     assert files["huge"].endswith(f"line {LARGEST // 8 - 1}\n".encode())
-    assert files["huge"].startswith("… the beginning was left out\nline ".encode())
+    assert files["huge"].startswith("… the beginning was cut off\nline ".encode())
 
 
-def test_all_of_it_takes_less_than_a_minute() -> None:
-    """Side by side, so that the longest deadline is that of all, with room for the packing."""
+def test_no_part_may_take_longer_than_45_seconds() -> None:
+    """The parts run concurrently, so the rest of the minute is left for redacting and packing."""
     assert max(each.timeout for each in PARTS) <= 45
 
 
-async def test_a_dead_machine_is_described_within_a_minute(machine: Machine) -> None:
-    """An agent that accepts and stays silent, programs that hang, secrets behind a pipe that nobody writes to."""
+async def test_ends_within_a_minute_on_a_machine_where_everything_hangs(machine: Machine) -> None:
+    """The agent accepts connections but does not answer, all programs hang, and a secret is a pipe without a writer."""
     for path in machine.bin.iterdir():
         program(machine.bin, path.name, "trap '' TERM", "sleep 300")
     os.mkfifo(machine.secrets / "pipe.json")
@@ -223,14 +226,14 @@ async def test_a_dead_machine_is_described_within_a_minute(machine: Machine) -> 
     files = unpacked((machine.here / "out.tar.gz").read_bytes())
     manifest = files["MANIFEST.txt"].decode()
     assert done.code == 0
-    assert re.search(r"status\.json +(the agent did not answer|it was not had)", manifest)
+    assert re.search(r"status\.json +(the agent did not answer|it was not ready)", manifest)
     assert re.search(r"journal\.jsonl +journalctl did not end", manifest)
-    assert json.loads(files["versions.json"])["docker"] == "docker does not end within 8 s"
+    assert json.loads(files["versions.json"])["docker"] == "docker did not finish within 8 s"
     assert json.loads(files["docker-config.json"])["files"][0]["fault"] == "it is not a regular file"
 
 
-async def test_huge_sources_are_bounded(machine: Machine, tmp_path: Path) -> None:
-    """A journal of long lines, a memory of millions of events, a secret file of many megabytes."""
+async def test_bounds_the_size_of_every_part(machine: Machine, tmp_path: Path) -> None:
+    """The journal has long lines, the agent returns many events, and a secret file has 8 MiB."""
     entry = json.dumps({"__REALTIME_TIMESTAMP": "1767225600000000", "MESSAGE": "x" * 200_000})
     (tmp_path / "journal").write_text(f"{entry}\n" * 200)
     program(machine.bin, "journalctl", f"cat {tmp_path}/journal")

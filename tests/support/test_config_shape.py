@@ -1,4 +1,4 @@
-"""The shape of Docker's configuration: what is there, and no login of it."""
+"""The structure of Docker's configuration, without its logins."""
 
 import base64
 import json
@@ -9,8 +9,8 @@ from agent.support.config_shape import shape
 from tests.hunt.canary import Canary, Hunt
 
 
-def test_it_tells_registries_stores_and_keys_and_no_login(tmp_path: Path) -> None:
-    """User names are masked, but for those that a registry prescribes to everybody."""
+def test_shows_registries_stores_and_keys_but_no_login(tmp_path: Path) -> None:
+    """User names are masked, except those that a registry prescribes for all users."""
     canaries = [Canary.make(name) for name in ("password", "user", "token", "header", "proxy", "ecr")]
     password, user, token, header, proxy, ecr = (canary.value for canary in canaries)
 
@@ -47,8 +47,8 @@ def test_it_tells_registries_stores_and_keys_and_no_login(tmp_path: Path) -> Non
     }
 
 
-def test_whatever_is_there_has_a_word(tmp_path: Path) -> None:
-    """Nothing, what is no JSON, a directory, a pipe, a link, one that leads nowhere."""
+def test_describes_anything_at_the_path(tmp_path: Path) -> None:
+    """No file, invalid JSON, a directory, a pipe, a symbolic link, and one to a missing file."""
     file = tmp_path / "config.json"
     assert shape(file, None) is None
     file.write_text('{"auths": {"x": {"auth": "hunter2hunter2"}')
@@ -58,7 +58,7 @@ def test_whatever_is_there_has_a_word(tmp_path: Path) -> None:
     link.symlink_to(file)
     assert (shape(link, None) or {})["links_to"] == str(file)
     file.unlink()
-    assert (shape(link, None) or {})["fault"] == "a link that leads nowhere"
+    assert (shape(link, None) or {})["fault"] == "a symbolic link to a missing file"
     assert (shape(tmp_path, None) or {})["fault"] == "it is not a regular file"
     os.mkfifo(file)
     assert (shape(file, None) or {})["fault"] == "it is not a regular file"

@@ -1,4 +1,4 @@
-"""What looks like a secret is masked, whoever's it is; what support needs stays."""
+"""Text that looks like a secret is masked. What support needs stays."""
 
 import base64
 import json
@@ -49,8 +49,8 @@ def masked(text: str) -> str:
         ("e-mail address", "role session ada.l@example.com", "ada.l"),
     ],
 )
-def test_each_kind_is_masked_and_counted(kind: str, text: str, secret: str) -> None:
-    """By its place or by its form; what is around it stays."""
+def test_masks_and_counts_each_kind(kind: str, text: str, secret: str) -> None:
+    """By its context or by its form. The text around it stays."""
     shown, found = mask_patterns(text)
     assert secret not in shown
     assert "[redacted]" in shown
@@ -73,19 +73,19 @@ def test_each_kind_is_masked_and_counted(kind: str, text: str, secret: str) -> N
         "AssumeRoleWithWebIdentity CredentialStoreFailed ThrottlingException",
     ],
 )
-def test_what_support_needs_stays(text: str) -> None:
-    """Names, numbers, words, paths."""
+def test_keeps_what_support_needs(text: str) -> None:
+    """Names, numbers, words and paths are not masked."""
     assert mask_patterns(text) == (text, {})
 
 
-def test_a_mask_is_not_masked_again() -> None:
-    """Twice is as once, so that counts are true."""
+def test_does_not_mask_a_mask_again() -> None:
+    """Otherwise the counts would be wrong."""
     once = masked(f'Authorization: Basic {LOGIN}\n{{"auth": "{LOGIN}"}} password={SECRET} http://a:b@c?d=e')
     assert masked(once) == once
 
 
-def test_what_is_masked_in_json_leaves_json() -> None:
-    """A tool that reads the bundle can read all of it."""
+def test_masked_json_stays_valid() -> None:
+    """Tools can still read the bundle."""
     value = {
         "auth": SECRET,
         "url": "http://ada:pw@x/?y=z",
@@ -117,10 +117,10 @@ def test_what_is_masked_in_json_leaves_json() -> None:
     ],
 )
 @pytest.mark.parametrize("end", ["", "@", '"', "-----END"])
-def test_hostile_text_costs_no_time(piece: str, end: str) -> None:
-    """No pattern takes quadratic time: a line of 48 KB is done in far less than a second."""
+def test_hostile_text_takes_no_quadratic_time(piece: str, end: str) -> None:
+    """Masking a line of 48 KB takes far less than a second."""
     piece = piece.replace("%", " ")
     text = piece * (48_000 // len(piece)) + end
-    began = time.process_time()
+    started = time.process_time()
     mask_patterns(text)
-    assert time.process_time() - began < 3
+    assert time.process_time() - started < 3

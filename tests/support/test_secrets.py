@@ -1,4 +1,4 @@
-"""No secret is in a bundle: canaries are in every source, and everybody repeats them in every notation."""
+"""No secret is in a bundle, although every source contains canaries and every part repeats them in every encoding."""
 
 import base64
 import http.server
@@ -25,7 +25,7 @@ def login(user: str, password: str) -> str:
 
 @contextmanager
 def control_plane(password: str) -> Iterator[str]:
-    """An address that gives a secret."""
+    """A URL that returns a secret."""
     secret = {"name": "remote", "hostname": "remote.example", "username": "ada", "password": password}
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -35,7 +35,7 @@ def control_plane(password: str) -> Iterator[str]:
             self.wfile.write(json.dumps({"secrets": [secret]}).encode())
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -43,11 +43,11 @@ def control_plane(password: str) -> Iterator[str]:
         server.shutdown()
 
 
-class Sown:
-    """A canary in every place from which this user's agent, Docker, podman or AWS takes a secret."""
+class Canaries:
+    """A canary in every place where this user's agent, Docker, podman or AWS reads a secret."""
 
     def __init__(self, machine: Machine) -> None:
-        self.canaries: list[Canary] = []
+        self.all: list[Canary] = []
         self.machine = machine
         self._secrets()
         self._environment()
@@ -55,7 +55,7 @@ class Sown:
 
     def new(self, name: str, special: str | None = None) -> str:
         canary = Canary.make(name) if special is None else Canary.make(name, special)
-        self.canaries.append(canary)
+        self.all.append(canary)
         return canary.value
 
     def _secrets(self) -> None:
@@ -118,26 +118,26 @@ class Sown:
         }
 
     def nasty(self) -> list[str]:
-        """Each secret in each notation, as somebody may repeat it; also cut off."""
-        # The longest would leave room for few of them.
-        known = [canary for canary in self.canaries if canary.name != "argument"]
+        """Each secret in each encoding in which a program may repeat it, also cut off."""
+        # Texts of 4,000 characters and more are left out: a part would have room for only a few of them.
+        known = [canary for canary in self.all if canary.name != "argument"]
         nasty = (text for canary in known for text in nasty_texts(canary, "ada").values())
         return [*(text for text in nasty if len(text) < 4000), *(f"{canary.value[:12]}… so on" for canary in known)]
 
 
-async def test_no_secret_is_in_it_in_any_notation(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the agent, the journal, a program or a library's fault repeats; nor is one on the screen."""
+async def test_contains_no_secret_in_any_encoding(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if the agent, the journal or a program repeats it. The terminal shows none either."""
     monkeypatch.setattr("agent.support.bundle._REDACTION_S", PATIENCE_S)
-    sown = Sown(machine)
-    remote = sown.new("secrets.url")
+    canaries = Canaries(machine)
+    remote = canaries.new("secrets.url")
     with control_plane(remote) as url:
-        machine.set(sown.sections(url))
-        texts = sown.nasty()
+        machine.set(canaries.sections(url))
+        texts = canaries.nasty()
         status = {"message": texts, "sown": {text: text for text in texts}, "odd": "\n".join(texts)}
         logs = "\n".join(json.dumps({"time": "2026-01-01T00:00:00Z", "none": [], "message": text}) for text in texts)
-        said = machine.home / "said"
+        output = machine.home / "output"
         plain = "\n".join(texts)
-        said.write_text(plain)
+        output.write_text(plain)
         journal = machine.home / "journal"
         journal.write_text(
             "\n".join(json.dumps({"__REALTIME_TIMESTAMP": "1767225600000000", "MESSAGE": text}) for text in texts)
@@ -145,7 +145,7 @@ async def test_no_secret_is_in_it_in_any_notation(machine: Machine, monkeypatch:
         record = f"cat /proc/$$/environ /proc/$$/cmdline >>{machine.home}/recorded"
         program(machine.bin, "journalctl", record, f"cat {journal}")
         for name in ("docker", "aws", "systemctl"):
-            program(machine.bin, name, record, f"cat {said}")
+            program(machine.bin, name, record, f"cat {output}")
         answers = {
             "/v1/status": json.dumps(status),
             "/v1/logs": logs,
@@ -157,34 +157,34 @@ async def test_no_secret_is_in_it_in_any_notation(machine: Machine, monkeypatch:
     files = unpacked((machine.here / "out.tar.gz").read_bytes())
     assert {"status.json", "events.jsonl", "timeline.jsonl", "journal.jsonl", "metrics.txt", "unit.txt"} <= files.keys()
     assert [json.loads(line)["none"] for line in files["events.jsonl"].splitlines()][:2] == [[], []]
-    hunt = Hunt(sown.canaries)
+    hunt = Hunt(canaries.all)
     assert hunt.found({**files, "screen": (done.out + done.err).encode()}) == []
-    # What programs of others get to know.
-    children = Hunt(canary for canary in sown.canaries if canary.name not in ("proxy", "argument"))
+    # Children see no secret, except the proxy's password and the argument of the command that is meant for them.
+    children = Hunt(canary for canary in canaries.all if canary.name not in ("proxy", "argument"))
     assert children.found({"children": (machine.home / "recorded").read_bytes()}) == []
     assert done.code == 0
 
 
-def test_the_key_of_a_receiver_that_the_service_alone_knows() -> None:
-    """Set in the unit's variables, it is in no setting of this command; its path is in the agent's own words."""
-    given = {"REGISTRY_AGENT_REPORT_URL": "https://hooks.example/in/0123456789abcdef?more=query-key"}
-    assert {"0123456789abcdef", "query-key"} <= set(of_environment(given))
+def test_finds_the_key_in_report_url_from_the_units_variables() -> None:
+    """This command's own settings do not have it, but the agent's messages contain the path of the URL."""
+    environ = {"REGISTRY_AGENT_REPORT_URL": "https://hooks.example/in/0123456789abcdef?more=query-key"}
+    assert {"0123456789abcdef", "query-key"} <= set(of_environment(environ))
     assert "https:" not in set(of_environment({"REGISTRY_AGENT_REPORT_URL": "https://[broken/0123456789abcdef"}))
 
 
-def test_the_doctor_gets_no_secret_in_its_environment(machine: Machine) -> None:
-    """Nor does any other child; a proxy's password alone goes along, since there is no other way to the proxy."""
-    sown = Sown(machine)
-    given = _doctor_environment(machine.env)
-    hunt = Hunt(canary for canary in sown.canaries if canary.name != "proxy")
-    assert hunt.found({"environment": "\n".join(given.values()).encode()}) == []
-    assert given["HOME"] == machine.env["HOME"]
+def test_passes_no_secret_in_the_environment_of_the_doctor(machine: Machine) -> None:
+    """Except the proxy's password, because without it the doctor cannot use the proxy."""
+    canaries = Canaries(machine)
+    environ = _doctor_environment(machine.env)
+    hunt = Hunt(canary for canary in canaries.all if canary.name != "proxy")
+    assert hunt.found({"environment": "\n".join(environ.values()).encode()}) == []
+    assert environ["HOME"] == machine.env["HOME"]
 
 
-async def test_the_list_counts_what_was_redacted_and_names_no_value(machine: Machine) -> None:
-    """By kind, with where the secrets were read that were looked for."""
-    sown = Sown(machine)
-    secret = sown.canaries[0].value
+async def test_the_list_counts_redactions_and_contains_no_value(machine: Machine) -> None:
+    """It shows the number per kind, and the sources of the known secrets."""
+    canaries = Canaries(machine)
+    secret = canaries.all[0].value
     unknown = "Authorization: Basic " + login("ada", "nobody knows this one")
     logs = json.dumps({"message": f"{secret} and {secret}", "event": "[redacted] before"}) + "\n" + unknown
     with answering(machine.socket, {"/v1/logs": logs.encode()}):
@@ -193,14 +193,14 @@ async def test_the_list_counts_what_was_redacted_and_names_no_value(machine: Mac
     manifest = files["MANIFEST.txt"].decode()
     assert "     2 times  known secret" in manifest
     assert "     1 times  authorization header" in manifest
-    assert "     1 times  it was there already" in manifest
+    assert "     1 times  already redacted by the agent" in manifest
     assert f"values  secrets in {machine.secrets}" in manifest
     assert f"values  logins in {machine.docker}/config.json" in manifest
-    assert Hunt(sown.canaries).found({"MANIFEST": files["MANIFEST.txt"]}) == []
+    assert Hunt(canaries.all).found({"MANIFEST": files["MANIFEST.txt"]}) == []
 
 
-async def test_a_source_that_cannot_be_read_is_named(machine: Machine) -> None:
-    """Its secrets are then looked for by their form alone, and whoever posts the bundle is to know."""
+async def test_names_a_source_that_cannot_be_read(machine: Machine) -> None:
+    """Its secrets are then redacted by pattern only, which the sender of the bundle has to know."""
     machine.set({"secrets": {"url": "http://127.0.0.1:9/secrets"}})
     done = await machine.run("-o", "out.tar.gz")
     manifest = unpacked((machine.here / "out.tar.gz").read_bytes())["MANIFEST.txt"].decode()

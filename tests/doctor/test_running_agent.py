@@ -1,4 +1,4 @@
-"""Beside an agent that runs: its word is shown and compared, and decides nothing."""
+"""With a running agent: the doctor shows and compares what the agent reports, but checks everything itself."""
 
 import asyncio
 import base64
@@ -18,8 +18,8 @@ from tests.doctor.machine import Doctor, Told
 EVIL: Final = "\x1b]0;owned\x07\u202e\u2028"
 
 
-def test_an_agent_that_hangs(world: World, doctor: Doctor) -> None:
-    """It is told, and costs the rest nothing."""
+def test_a_hanging_agent_does_not_stop_the_other_checks(world: World, doctor: Doctor) -> None:
+    """The doctor reports that the agent does not answer, and goes on."""
     world.prepare()
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(world.agent.socket))
@@ -30,7 +30,7 @@ def test_an_agent_that_hangs(world: World, doctor: Doctor) -> None:
 
 
 class OtherAgent:
-    """Whoever answers on the socket in the agent's place, with one document."""
+    """A server on the agent's socket that answers every request with one document."""
 
     def __init__(self, document: object) -> None:
         self._document: Final = document
@@ -50,8 +50,8 @@ class OtherAgent:
         return web.json_response(self._document)
 
 
-def test_another_users_agent(world: World, doctor: Doctor) -> None:
-    """Whose configuration the doctor looked at is said; what the agent's words hold cannot drive the terminal."""
+def test_shows_that_the_agent_belongs_to_another_user(world: World, doctor: Doctor) -> None:
+    """The report names the configuration that was checked. Control characters from the agent are not printed."""
     row = {"hostname": "only-there.example", "secret": f"theirs{EVIL}", "state": f"retrying{EVIL}", "last_error": EVIL}
     document = {
         "environment": {"user": f"vscode{EVIL}"},
@@ -67,19 +67,21 @@ def test_another_users_agent(world: World, doctor: Doctor) -> None:
     world.here.call(agent.stop())
     seen = told.link("agent")["seen"]
     assert "running as vscode" in seen
-    assert f"looks at what root has: {world.agent.docker}" in seen or os.geteuid() != 0
-    assert "none that this user can read; the agent has theirs" in told.link("secret", "only-there.example")["seen"]
+    assert f"checks the files of root: {world.agent.docker}" in seen or os.geteuid() != 0
+    assert (
+        "no secret that this user can read; the agent uses theirs" in told.link("secret", "only-there.example")["seen"]
+    )
     assert not {"\x1b", "\x07", "\u202e"} & set(words)
 
 
-def _says(state: str, hostname: str, user: str) -> dict[str, object]:
-    """An agent with one registry in that state, and a warning that tells why."""
+def _status(state: str, hostname: str, user: str) -> dict[str, object]:
+    """The status of an agent that has one registry in `state`, with a warning that gives the reason."""
     row = {"hostname": hostname, "secret": "theirs", "state": state, "last_error": "it was refused"}
     why = {
         "code": "login_rejected",
         "severity": "error",
         "message": "it was refused",
-        "hint": "mend it",
+        "hint": "fix it",
         "needs": "user",
     }
     return {
@@ -91,7 +93,7 @@ def _says(state: str, hostname: str, user: str) -> dict[str, object]:
     }
 
 
-def _beside(world: World, doctor: Doctor, document: object, *args: str) -> tuple[Told, str]:
+def _with_agent(world: World, doctor: Doctor, document: object, *args: str) -> tuple[Told, str]:
     agent = OtherAgent(document)
     world.here.call(agent.start(world.agent.socket))
     told, words = doctor(*args), doctor.words(*args)
@@ -100,49 +102,49 @@ def _beside(world: World, doctor: Doctor, document: object, *args: str) -> tuple
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_a_login_that_only_the_agent_can_try(world: World, doctor: Doctor, *, asked: bool) -> None:
-    """Its secret is out of this user's reach: what fails there is broken here, whether it was asked about or not."""
+def test_reports_a_failed_login_that_only_the_agent_can_try(world: World, doctor: Doctor, *, asked: bool) -> None:
+    """This user cannot read the secret. The agent's failure fails the check, with HOST or without."""
     world.prepare()
-    document = _says("rejected", "only-there.example", user_name())
-    told, words = _beside(world, doctor, document, *(["only-there.example"] if asked else []))
+    document = _status("rejected", "only-there.example", user_name())
+    told, words = _with_agent(world, doctor, document, *(["only-there.example"] if asked else []))
     link = told.link("agent", "only-there.example")
-    assert (link["outcome"], link["code"], link["fix"]) == ("broken", "login_rejected", "mend it")
+    assert (link["outcome"], link["code"], link["fix"]) == ("broken", "login_rejected", "fix it")
     assert link["needs"] == "user"
     assert told.code == 2
     assert "all is well" not in words
 
 
-def test_an_agent_that_fails_where_the_doctor_does_not(world: World, doctor: Doctor) -> None:
-    """No link is broken; but nobody is told that all is well."""
+def test_mentions_a_failure_that_only_the_agent_reports(world: World, doctor: Doctor) -> None:
+    """No check fails, but the last line does not say that all is well."""
     world.prepare()
     auth = base64.b64encode(f"{LOGIN['username']}:{LOGIN['password']}".encode()).decode()
     (world.agent.docker / "config.json").write_text(json.dumps({"auths": {world.good.hostname: {"auth": auth}}}))
-    told, words = _beside(world, doctor, _says("retrying", world.good.hostname, user_name()), world.good.hostname)
+    told, words = _with_agent(world, doctor, _status("retrying", world.good.hostname, user_name()), world.good.hostname)
     assert (told.code, told.link("agent", world.good.hostname)["outcome"]) == (0, "ok")
     assert "but the agent reports a problem with" in " ".join(words.splitlines()[-2:])
 
 
 @pytest.mark.parametrize("readable", [True, False])
-def test_an_agent_that_keeps_another_configuration(world: World, doctor: Doctor, *, readable: bool) -> None:
-    """It is logged in, and Docker here is not: that a renewal would mend nothing is told."""
+def test_detects_that_the_agent_uses_another_configuration(world: World, doctor: Doctor, *, readable: bool) -> None:
+    """The agent is logged in, but Docker here is not. A renewal would not help, so the fix is DOCKER_CONFIG."""
     world.prepare()
     hostname = world.good.hostname if readable else "only-there.example"
-    told, _ = _beside(world, doctor, _says("logged_in", hostname, user_name()), hostname)
+    told, _ = _with_agent(world, doctor, _status("logged_in", hostname, user_name()), hostname)
     link = told.link("in use", hostname)
     assert link["outcome"] == "broken"
-    assert f"another configuration than {world.agent.docker}" in link["seen"]
+    assert f"a different configuration than {world.agent.docker}" in link["seen"]
     assert "DOCKER_CONFIG" in link["fix"]
 
 
-def test_another_users_registries_are_not_looked_at(world: World, doctor: Doctor) -> None:
-    """Whoever else runs an agent here does not choose what this user's doctor asks."""
+def test_does_not_check_the_registries_of_another_users_agent(world: World, doctor: Doctor) -> None:
+    """Another user's agent must not decide which servers this user's doctor contacts."""
     world.prepare()
-    told, _ = _beside(world, doctor, _says("rejected", "only-there.example", "somebody-else"))
+    told, _ = _with_agent(world, doctor, _status("rejected", "only-there.example", "somebody-else"))
     assert "only-there.example" not in [each["hostname"] for each in told.document["registries"]]
 
 
-def test_an_agent_that_talks_nonsense(world: World, doctor: Doctor) -> None:
-    """Whatever it says, the doctor goes on."""
+def test_survives_any_status_of_the_agent(world: World, doctor: Doctor) -> None:
+    """The doctor checks everything else even if the status is not what it should be."""
     world.prepare()
     nothing: list[object] = []
     odd = {"environment": {"user": "x"}, "condition": 1, "summary": 2, "registries": 3}
