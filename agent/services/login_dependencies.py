@@ -11,8 +11,8 @@ from agent.model.docker_config import Entry
 from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.registry import Registry
+from agent.model.status import RegistryStatus
 from agent.services.docker_login import DockerLoginResult
-from agent.services.login_reporter import LoginBoard
 from agent.services.waiting import Clock
 from agent.settings import Settings
 
@@ -67,6 +67,11 @@ class Docker(Protocol):
     def docker_problem(self) -> str:
         """Why it is not set."""
         ...
+
+
+class LoginBoard(Protocol):
+    def report(self, owner: str, problems: tuple[Problem, ...] = ()) -> None: ...
+    def put_registry(self, registry: RegistryStatus) -> None: ...
 
 
 class Log(Protocol):

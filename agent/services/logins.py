@@ -95,31 +95,19 @@ class Logins:
         """One attempt at each login of the plan; whether all that is wanted is logged in."""
         self._show(plan)
         logins = [self._new(login) for login in plan.logins]
-        await self._deps.docker.looked.wait()
         async with asyncio.TaskGroup() as group:
             meeting = group.create_task(self._note_preexisting(plan), name="logins:meet")
             async with asyncio.TaskGroup() as attempts:  # unlike `gather`, cancelled it waits until all have ended
                 for login in logins:
-                    attempts.create_task(self._try(login), name=f"login:{login.login.registry}")
+                    attempts.create_task(login.run(once=True), name=f"login:{login.login.registry}")
             meeting.cancel()
         self._board.set_phase(Phase.RUNNING)
         missing = any(skipped.wanted for skipped in plan.skipped)
-        return not missing and all(login.reporter.status.state is State.LOGGED_IN for login in logins)
+        return not missing and all(login.status.state is State.LOGGED_IN for login in logins)
 
     async def _note_preexisting(self, plan: Plan) -> None:
         """Before the first of them is kept anywhere."""
         await self._deps.reconciler.note_preexisting([login.registry for login in plan.logins])
-
-    async def _try(self, login: RegistryLogin) -> None:
-        if not self._deps.docker.docker_ready.is_set():
-            login.skip(self._deps.docker.docker_problem)
-            return
-        await login.verify_stored()
-        held_s = await login.rejection_wait_s()
-        if held_s is not None and held_s > 0:
-            return
-        await login.attempt()
-        login.log_failure(None)
 
     def _apply(self, plan: Plan, group: asyncio.TaskGroup) -> None:
         wanted = {login.registry.hostname: login for login in plan.logins}
@@ -189,7 +177,7 @@ class Logins:
     def _check_phase(self) -> None:
         if self._running or not self._complete:
             return
-        if all(login.reporter.first_attempt_done for login in self._logins.values()):
+        if all(login.first_attempt_done for login in self._logins.values()):
             self._running = True
             self._board.set_phase(Phase.RUNNING)
 

@@ -1,0 +1,110 @@
+"""What happens to a login (events), and what it does about it (actions): the words of `login_state`."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from agent.model.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What Docker holds was looked up.
+
+    `rejection` is why this very secret was rejected before the agent restarted, and for how long that still holds.
+    """
+
+    holds_login: bool
+    rejection: tuple[Problem, timedelta] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """The wake-up has come, or something changed.
+
+    `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used.
+    """
+
+    new_id: str
+    docker_problem: str | None = None
+    aws_recovered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """A person wants an attempt now, under this ID."""
+
+    attempt_id: str
+    docker_problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """Docker holds the login.
+
+    `renew_at` is None if the agent cannot renew it. `identity` is the ARN of an AWS identity. `problems` are what is
+    wrong although the login works, such as a clock that is off. `seconds` is how long the attempt took.
+    """
+
+    expires_at: datetime | None = None
+    renew_at: datetime | None = None
+    identity: str | None = None
+    stored_in: str = ""
+    problems: tuple[Problem, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """`retry_in` is None if there is no next attempt. `seconds` is how long the attempt took."""
+
+    problem: Problem
+    retry_in: timedelta | None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The expired login is out of Docker's configuration; `was_ours` is false if another one had replaced it."""
+
+    was_ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalFailed:
+    problem: Problem
+
+
+Event = Verified | Woken | Requested | Succeeded | Failed | Removed | RemovalFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Log in.
+
+    `renew`: with another token than the one at hand. `force`: without waiting for what failed earlier. `take_over`:
+    also over a login that a person made.
+    """
+
+    renew: bool
+    force: bool
+    take_over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Show these problems instead of all that were shown before."""
+
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    reason: str
+
+
+class Remove(NamedTuple):
+    """Take the expired login out of Docker's configuration."""
+
+
+Action = Attempt | Report | Skip | Remove

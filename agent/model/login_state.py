@@ -1,0 +1,300 @@
+"""What a login does next: a pure state machine. `services/login.py` carries out its actions and feeds it events.
+
+| stage       | event                                         | next stage  | actions                          |
+|-------------|-----------------------------------------------|-------------|----------------------------------|
+| STARTING    | Verified                                      | DUE         |                                  |
+| STARTING    | Verified, this secret was rejected before     | RETRYING    | Report                           |
+| DUE         | Woken, docker is ready                        | ATTEMPTING  | Attempt                          |
+| DUE         | Woken, docker is missing                      | NO_DOCKER   | Skip                             |
+| NO_DOCKER   | Woken, docker is ready                        | ATTEMPTING  | Attempt                          |
+| NO_DOCKER   | Requested                                     | NO_DOCKER   | Skip, which answers the request  |
+| ATTEMPTING  | Succeeded                                     | LOGGED_IN   | Report                           |
+| ATTEMPTING  | Failed                                        | RETRYING    | Report                           |
+| RETRYING    | Woken: the retry is due, docker is back, or AWS works again | ATTEMPTING | Attempt             |
+| RETRYING    | Woken: the stored token is about to end       | RETRYING    | Report                           |
+| RETRYING    | Woken: the stored token has ended             | RETRYING    | Report, Remove                   |
+| RETRYING    | Removed, RemovalFailed                        | RETRYING    | Report, if it failed             |
+| LOGGED_IN   | Woken: the renewal or a check is due          | ATTEMPTING  | Attempt                          |
+| any of DUE, RETRYING, LOGGED_IN | Requested                 | ATTEMPTING  | Attempt                          |
+
+A renewal needs docker only once the stored token has ended: until then the login is valid, and an attempt says what is
+wrong. An event that does not belong to a stage changes nothing; a request is kept until an attempt can start.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import NamedTuple
+
+from agent.model.deadline import Deadline
+from agent.model.login_events import (
+    Action,
+    Attempt,
+    Event,
+    Failed,
+    RemovalFailed,
+    Remove,
+    Removed,
+    Report,
+    Requested,
+    Skip,
+    Succeeded,
+    Verified,
+    Woken,
+)
+from agent.model.problem import Problem, RetryClass
+from agent.model.problems.aws import ClockSkew
+from agent.model.problems.environment import DockerCliMissing, NotDockersCli
+from agent.model.problems.stored_login import RenewalFailing, TokenExpired
+from agent.model.renewal import expired, severity_of_failing
+from agent.model.status import State
+
+
+class Now(NamedTuple):
+    """One moment on both clocks; `monotonic` in seconds."""
+
+    wall: datetime
+    monotonic: float
+
+
+class Rules(NamedTuple):
+    """The settings that the decisions depend on."""
+
+    urgent_window: timedelta
+    first_wait: timedelta
+    max_wait: timedelta
+
+
+class Stage(Enum):
+    STARTING = "starting"
+    DUE = "due"
+    NO_DOCKER = "no docker"
+    ATTEMPTING = "attempting"
+    RETRYING = "retrying"
+    LOGGED_IN = "logged in"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginState:
+    """Everything that is remembered about one login.
+
+    `problem` is why the last attempt failed. `expiry` is when the login ends that Docker holds, None if it does not
+    end or if there is none. `renewal` is when a new token is due, `check` when an existing login is tried again.
+    """
+
+    hostname: str
+    stage: Stage = Stage.STARTING
+    status: State = State.PENDING
+    attempt_id: str | None = None
+    requested_id: str | None = None
+    take_over: bool = False
+    attempts: int = 0
+    failures: int = 0
+    problem: Problem | None = None
+    last_error: str | None = None
+    has_logged_in: bool = False
+    expiry: Deadline | None = None
+    expired: bool = False
+    removed: bool = False
+    retry: Deadline | None = None
+    renewal: Deadline | None = None
+    check: Deadline | None = None
+    clock_is_off: bool = False
+    next_change: Deadline | None = None
+    first_attempt_done: bool = False
+
+    def is_valid(self, now: Now) -> bool:
+        """Whether Docker holds a token of ours that has not ended."""
+        return self.expiry is not None and _left(self._trusted(self.expiry, now), now) > 0
+
+    def _trusted(self, deadline: Deadline, now: Now) -> Deadline:
+        """By the monotonic clock alone while the wall clock is known to be wrong: a leap ahead ends no token."""
+        if not isinstance(self.problem, ClockSkew):
+            return deadline
+        return Deadline.after(timedelta(seconds=deadline.monotonic - now.monotonic), *now)
+
+    def change_ahead(self, now: Now, rules: Rules) -> Deadline | None:
+        """When a failing renewal gets more serious: at the urgent window, then at the token's end."""
+        if self.expiry is None:
+            return None
+        window = rules.urgent_window
+        urgent = Deadline(self.expiry.at - window, self.expiry.monotonic - window.total_seconds())
+        urgent, end = self._trusted(urgent, now), self._trusted(self.expiry, now)
+        return urgent if _left(urgent, now) > 0 else end
+
+
+class Decision(NamedTuple):
+    """The new state, what to do in this order, and when to wake the login at the latest; None: an event wakes it."""
+
+    state: LoginState
+    actions: tuple[Action, ...] = ()
+    wake_at: Deadline | None = None
+
+
+def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
+    """The one decision: pure, and defined for every state and event."""
+    match event, state.stage:
+        case Requested(), _:
+            decision = _requested(state, event, now)
+        case Verified(), Stage.STARTING:
+            decision = _verified(state, event, now, rules)
+        case Woken(), Stage.DUE | Stage.NO_DOCKER | Stage.RETRYING | Stage.LOGGED_IN:
+            decision = _woken(state, event, now, rules)
+        case Succeeded(), Stage.ATTEMPTING:
+            decision = _succeeded(state, event, now, rules)
+        case Failed(), Stage.ATTEMPTING:
+            retry = Deadline.after(event.retry_in, *now) if event.retry_in is not None else None
+            failed = replace(state, failures=state.failures + 1, retry=retry)
+            decision = _fail(failed, event.problem, now, rules)
+        case Removed(), Stage.RETRYING:
+            decision = _wait(replace(state, removed=True), (), now)
+        case RemovalFailed(), Stage.RETRYING:
+            decision = _wait(state, (Report((*_problems(state, now, rules), event.problem)),), now)
+        case _:
+            decision = _wait(state, (), now)
+    return decision
+
+
+def _verified(state: LoginState, event: Verified, now: Now, rules: Rules) -> Decision:
+    if not event.holds_login:
+        state = replace(state, expiry=None)
+    if event.rejection is None:
+        return _wait(replace(state, stage=Stage.DUE), (), now)
+    problem, wait = event.rejection
+    return _fail(replace(state, retry=Deadline.after(wait, *now)), problem, now, rules)
+
+
+def _requested(state: LoginState, event: Requested, now: Now) -> Decision:
+    state = replace(state, requested_id=event.attempt_id)
+    if state.stage in (Stage.STARTING, Stage.ATTEMPTING):
+        return _wait(state, (), now)
+    return _start(state, event.docker_problem, now)
+
+
+def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
+    if state.stage in (Stage.DUE, Stage.LOGGED_IN):
+        due = (
+            state.stage is Stage.DUE or state.clock_is_off or _is_past(state.renewal, now) or _is_past(state.check, now)
+        )
+        fresh = replace(state, attempt_id=event.new_id)
+        return _start(fresh, event.docker_problem, now) if due else _wait(state, (), now)
+    docker_is_back = event.docker_problem is None and isinstance(state.problem, DockerCliMissing | NotDockersCli)
+    if (
+        state.stage is Stage.NO_DOCKER
+        or state.requested_id is not None
+        or docker_is_back
+        or event.aws_recovered
+        or _is_past(state.retry, now)
+    ):
+        return _start(state, event.docker_problem, now)
+    return _refresh(state, now, rules) if _is_past(state.next_change, now) else _wait(state, (), now)
+
+
+def _start(state: LoginState, docker_problem: str | None, now: Now) -> Decision:
+    attempt_id = state.requested_id or state.attempt_id
+    state, requested = replace(state, attempt_id=attempt_id, requested_id=None, retry=None), state.requested_id
+    if docker_problem is not None and not state.is_valid(now):
+        skipped = replace(state, stage=Stage.NO_DOCKER, status=State.SKIPPED, last_error=docker_problem)
+        actions = () if state.status is State.SKIPPED else (Skip(docker_problem),)
+        return _wait(replace(skipped, first_attempt_done=True), actions, now)
+    take_over = state.take_over or requested is not None
+    action = Attempt(
+        renew=take_over or _is_past(state.renewal, now),
+        # A person's request and a secret's first use do not wait for earlier failures.
+        force=requested is not None or state.attempts == 0,
+        take_over=take_over,
+    )
+    status = State.PENDING if state.status is State.SKIPPED else state.status
+    attempts = state.attempts + 1
+    return Decision(
+        replace(state, stage=Stage.ATTEMPTING, status=status, take_over=take_over, attempts=attempts), (action,)
+    )
+
+
+def _succeeded(state: LoginState, event: Succeeded, now: Now, rules: Rules) -> Decision:
+    ends = event.expires_at
+    due = event.renew_at if event.renew_at is not None or expired(ends, now.wall) else ends
+    check_in = _check_in(event, now, rules)
+    fresh = LoginState(
+        state.hostname,
+        stage=Stage.LOGGED_IN,
+        status=State.LOGGED_IN,
+        attempt_id=state.attempt_id,
+        requested_id=state.requested_id,
+        attempts=state.attempts,
+        has_logged_in=True,
+        expiry=Deadline.when(ends, *now) if ends is not None else None,
+        renewal=Deadline.when(due, *now) if due is not None else None,
+        check=Deadline.after(check_in, *now) if check_in is not None else None,
+        clock_is_off=bool(event.problems),
+        first_attempt_done=True,
+    )
+    return _wait(fresh, (Report(event.problems),), now)
+
+
+def _check_in(event: Succeeded, now: Now, rules: Rules) -> timedelta | None:
+    """When to try a login again that works: while the clock is off, or if its token works past its end."""
+    if event.renew_at is None and event.expires_at is not None and event.expires_at <= now.wall:
+        # The registry's clock may be a little behind ours: check often soon after the end, then less often.
+        return min(max(now.wall - event.expires_at, rules.first_wait), rules.max_wait)
+    return rules.max_wait if event.problems else None
+
+
+def _fail(state: LoginState, problem: Problem, now: Now, rules: Rules) -> Decision:
+    failed = replace(state, stage=Stage.RETRYING, problem=problem, last_error=problem.message, first_attempt_done=True)
+    return _refresh(failed, now, rules)
+
+
+def _refresh(state: LoginState, now: Now, rules: Rules) -> Decision:
+    """Report what the failure means for the login that Docker holds: still good, nearly over, or ended."""
+    if state.expiry is not None and not state.is_valid(now):
+        state = replace(state, expiry=None, expired=True)
+    state = replace(state, status=_status(state), next_change=state.change_ahead(now, rules))
+    remove = (Remove(),) if state.expired and not state.removed else ()
+    return _wait(state, (Report(_problems(state, now, rules)), *remove), now)
+
+
+def _status(state: LoginState) -> State:
+    if state.expired:
+        return State.EXPIRED
+    if state.expiry is not None:
+        return State.LOGGED_IN
+    if state.problem is not None and state.problem.retry_class is RetryClass.REJECTED:
+        return State.REJECTED
+    return State.LOGGED_IN if state.has_logged_in else State.RETRYING
+
+
+def _problems(state: LoginState, now: Now, rules: Rules) -> tuple[Problem, ...]:
+    cause, host = (state.problem,) if state.problem is not None else (), state.hostname
+    if state.expired:
+        return (*cause, TokenExpired(host, f"the login for {host} has expired and could not be renewed"))
+    if state.expiry is None:
+        return cause
+    ends = state.expiry.at
+    message = f"the login for {host} works until {ends:%Y-%m-%d %H:%M} UTC, but its renewal fails"
+    severity = severity_of_failing(ends, now.wall, rules.urgent_window)
+    return (*cause, RenewalFailing(host, message, severity=severity))
+
+
+def _wait(state: LoginState, actions: tuple[Action, ...], now: Now) -> Decision:
+    """Stay, until the earliest of the moments that matter in this stage."""
+    at_once = Deadline.after(timedelta(), *now)
+    moments: tuple[Deadline | None, ...] = ()
+    if state.stage is Stage.DUE or (
+        state.requested_id is not None and state.stage in (Stage.RETRYING, Stage.LOGGED_IN)
+    ):
+        moments = (at_once,)
+    elif state.stage is Stage.RETRYING:
+        moments = (state.retry, state.next_change)
+    elif state.stage is Stage.LOGGED_IN:
+        moments = (state.renewal, state.check)
+    known = [moment for moment in moments if moment is not None]
+    return Decision(state, actions, min(known, key=lambda moment: _left(moment, now), default=None))
+
+
+def _left(deadline: Deadline, now: Now) -> float:
+    return deadline.left(*now)
+
+
+def _is_past(deadline: Deadline | None, now: Now) -> bool:
+    return deadline is not None and _left(deadline, now) <= 0

@@ -1,0 +1,84 @@
+"""One attempt at a login: get the credential, run `docker login`, store the result."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from agent.model.credential import AwsIdentity, Credential
+from agent.model.login_events import Attempt, Failed, Succeeded
+from agent.model.plan import Login
+from agent.model.problem import Problem, ProblemError, RetryClass, Severity
+from agent.model.problems.registry import EcrTokenExpired
+from agent.model.problems.stored_login import InternalError
+from agent.services.login_dependencies import LoginDependencies
+from agent.services.retries import wait_after
+
+
+class LoginAttempts:
+    """The attempts of one login, which share the credential that worked last."""
+
+    def __init__(self, login: Login, dependencies: LoginDependencies) -> None:
+        self._login: Final = login
+        self._deps: Final = dependencies
+        self._credential: Credential | None = None
+
+    async def run(self, action: Attempt, *, failures: int, attempt_id: str | None) -> Succeeded | Failed:
+        """One attempt, after so many failures in a row. Raises nothing but cancellation."""
+        started = self._deps.clock.monotonic()
+        try:
+            succeeded = await self._log_in(action)
+        except ProblemError as error:
+            problem = error.problem
+        except Exception as error:
+            self._deps.log.exception("login.crashed", **self._log_fields, attempt_id=attempt_id)
+            message = f"a fault of the agent itself: {type(error).__name__}"
+            problem = InternalError(self._login.registry.hostname, message)
+        else:
+            self._deps.rejections.clear(self._login)
+            return replace(succeeded, seconds=self._deps.clock.monotonic() - started)
+        self._remember_rejection(problem)
+        retry_s = wait_after(problem, failures + 1, self._deps.settings().retry)
+        return Failed(problem, timedelta(seconds=retry_s), self._deps.clock.monotonic() - started)
+
+    async def _log_in(self, action: Attempt) -> Succeeded:
+        login, deps = self._login, self._deps
+        credential = await self._obtain(self._credential if action.renew else None, force=action.force)
+        try:
+            result = await deps.docker_login.log_in(login, credential)
+        except ProblemError as error:
+            if not isinstance(error.problem, EcrTokenExpired) or not isinstance(login.source, AwsIdentity):
+                raise
+            # AWS can end a token early: get another one in the same attempt.
+            credential = await self._obtain(credential, force=True)
+            result = await deps.docker_login.log_in(login, credential)
+        applied = await deps.reconciler.apply(
+            login.registry, result.entry, expires_at=credential.expires_at, take_over=action.take_over
+        )
+        for problem in applied.problems:
+            if problem.severity is Severity.ERROR:
+                raise ProblemError(problem)
+        self._credential = credential
+        return Succeeded(
+            credential.expires_at, credential.renew_at, credential.identity, applied.stored_in, result.problems
+        )
+
+    async def _obtain(self, stale: Credential | None, *, force: bool) -> Credential:
+        """The password in the secret, or a token; another one than `stale`, if that is given."""
+        source = self._login.source
+        if isinstance(source, Credential):
+            return source
+        hostname = self._login.registry.hostname
+        return await self._deps.credentials.credential(source, hostname, stale=stale, force=force)
+
+    def _remember_rejection(self, problem: Problem) -> None:
+        """A restart must not try sooner, neither after a rejection nor if the registry said when to come back."""
+        wait = None if problem.wait_is_final else problem.wait
+        if problem.retry_class is RetryClass.REJECTED:
+            rejected_wait = timedelta(seconds=self._deps.settings().retry.rejected_wait_s)
+            wait = (problem.wait if problem.wait_is_final else None) or rejected_wait
+        if wait is not None:
+            self._deps.rejections.record(self._login, problem, self._deps.clock.now() + wait)
+
+    @property
+    def _log_fields(self) -> dict[str, str]:
+        return {"registry": self._login.registry.hostname, "secret": self._login.secret.name}

@@ -1,0 +1,232 @@
+"""The state machine of a login, driven with arbitrary events on two clocks that may part."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from agent.model.deadline import Deadline
+from agent.model.login_events import (
+    Attempt,
+    Event,
+    Failed,
+    RemovalFailed,
+    Remove,
+    Removed,
+    Report,
+    Requested,
+    Skip,
+    Succeeded,
+    Verified,
+    Woken,
+)
+from agent.model.login_state import Decision, LoginState, Now, Rules, Stage, decide
+from agent.model.problem import Problem, RetryClass, Severity
+from agent.model.problems.aws import ClockSkew
+from agent.model.problems.environment import DockerCliMissing
+from agent.model.problems.registry import LoginRejected, RegistryUnreachable
+from agent.model.problems.stored_login import CredentialStoreFailed
+from agent.model.status import State
+from tests.fakes import EPOCH
+
+HOST: Final = "ghcr.io"
+RULES: Final = Rules(timedelta(hours=1), timedelta(seconds=1), timedelta(minutes=5))
+REJECTED_WAIT: Final = timedelta(minutes=30)
+PROBLEMS: Final = (
+    LoginRejected(HOST, "wrong password"),
+    RegistryUnreachable(HOST, "down"),
+    DockerCliMissing("docker", "there is no docker"),
+    ClockSkew("aws", "the clock is off", retry_class=RetryClass.SOON),
+)
+NO_DOCKER: Final = "there is no docker"
+
+spans = st.timedeltas(timedelta(), timedelta(hours=14))
+docker = st.sampled_from([None, None, None, NO_DOCKER])
+
+
+class Login(RuleBasedStateMachine):
+    """What the loop does with the machine: one event at a time, an outcome for each attempt and each removal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = Now(EPOCH, 0.0)
+        self.decision = Decision(LoginState(HOST))
+        self.numbers = 0
+        self.removing = False
+        self.rejected_until: Deadline | None = None
+        self.waits_for: str | None = None
+
+    @property
+    def state(self) -> LoginState:
+        return self.decision.state
+
+    @property
+    def idle(self) -> bool:
+        return self.state.stage not in (Stage.STARTING, Stage.ATTEMPTING) and not self.removing
+
+    def new_id(self) -> str:
+        self.numbers += 1
+        return f"id-{self.numbers}"
+
+    def give(self, event: Event) -> None:
+        """Let the machine decide, and hold what must be true of every decision."""
+        before, self.decision = self.state, decide(self.state, event, self.now, RULES)
+        for action in self.decision.actions:
+            if isinstance(action, Attempt):
+                self.attempts(before, event)
+            if isinstance(action, Remove):
+                assert before.expired or before.expiry is not None
+                assert not replace(before, problem=self.state.problem).is_valid(self.now), "a valid login was removed"
+                self.removing = True
+        self.every_wait_ends()
+        if self.waits_for is not None and self.state.attempt_id == self.waits_for:
+            answered = self.state.stage in (Stage.ATTEMPTING, Stage.NO_DOCKER)
+            self.waits_for = None if answered else self.waits_for
+
+    def every_wait_ends(self) -> None:
+        """Told by the clocks at the moment of the decision: a clock that is set wakes the login."""
+        state, wake_at = self.state, self.decision.wake_at
+        if state.stage in (Stage.DUE, Stage.RETRYING) and not self.removing:
+            assert wake_at is not None
+            assert state.retry is None or wake_at.left(*self.now) <= max(0.0, state.retry.left(*self.now))
+        if state.stage is Stage.LOGGED_IN and state.renewal is not None:
+            assert wake_at is not None
+            assert wake_at.left(*self.now) <= max(0.0, state.renewal.left(*self.now))
+
+    def attempts(self, before: LoginState, event: Event) -> None:
+        wanted = isinstance(event, Requested) or before.requested_id is not None
+        docker_is_back = isinstance(before.problem, DockerCliMissing)
+        if self.rejected_until is not None and not wanted and not docker_is_back:
+            assert self.rejected_until.left(*self.now) <= 0, "a rejected password was sent again"
+        self.rejected_until = None
+
+    def move(self, span: timedelta) -> None:
+        self.now = Now(self.now.wall + span, self.now.monotonic + span.total_seconds())
+
+    @initialize(ends_in=st.none() | spans, holds=st.booleans(), rejected=st.booleans(), ahead=spans)
+    def begin(self, ends_in: timedelta | None, holds: bool, rejected: bool, ahead: timedelta) -> None:
+        expiry = Deadline.after(ends_in, *self.now) if ends_in is not None else None
+        self.decision = Decision(LoginState(HOST, expiry=expiry))
+        if rejected:
+            self.rejected_until = Deadline.after(ahead, *self.now)
+        self.give(Verified(holds, (PROBLEMS[0], ahead) if rejected else None))
+
+    @rule(span=spans)
+    def time_passes(self, span: timedelta) -> None:
+        self.move(span)
+
+    @rule(span=st.timedeltas(timedelta(days=-400), timedelta(days=400)))
+    def the_wall_clock_is_set(self, span: timedelta) -> None:
+        self.now = Now(self.now.wall + span, self.now.monotonic)
+
+    @precondition(lambda self: self.idle)
+    @rule(problem=docker)
+    def something_changes(self, problem: str | None) -> None:
+        self.give(Woken(self.new_id(), problem))
+
+    @precondition(lambda self: self.idle)
+    @rule(problem=docker)
+    def the_wake_up_comes(self, problem: str | None) -> None:
+        if self.decision.wake_at is not None:
+            self.move(timedelta(seconds=max(0.0, self.decision.wake_at.left(*self.now))))
+            self.give(Woken(self.new_id(), problem))
+
+    @rule(problem=docker)
+    def somebody_requests_an_attempt(self, problem: str | None) -> None:
+        self.waits_for = self.new_id()
+        self.give(Requested(self.waits_for, problem))
+
+    @precondition(lambda self: self.state.stage is Stage.ATTEMPTING)
+    @rule(life=st.none() | spans, renewable=st.booleans(), clock_is_off=st.booleans())
+    def the_attempt_succeeds(self, life: timedelta | None, renewable: bool, clock_is_off: bool) -> None:
+        ends = self.now.wall + life if life is not None else None
+        renew = ends and life and renewable and self.now.wall + life / 2
+        self.give(Succeeded(ends, renew or None, problems=PROBLEMS[3:] if clock_is_off else ()))
+        assert self.state.status is State.LOGGED_IN
+
+    @precondition(lambda self: self.state.stage is Stage.ATTEMPTING)
+    @rule(problem=st.sampled_from(PROBLEMS), wait=st.timedeltas(timedelta(), timedelta(minutes=5)))
+    def the_attempt_fails(self, problem: Problem, wait: timedelta) -> None:
+        if problem.retry_class is RetryClass.REJECTED:
+            wait = REJECTED_WAIT
+            self.rejected_until = Deadline.after(wait, *self.now)
+        self.give(Failed(problem, wait))
+
+    @precondition(lambda self: self.removing)
+    @rule(fails=st.booleans())
+    def the_removal_ends(self, fails: bool) -> None:
+        self.removing = False
+        self.give(RemovalFailed(CredentialStoreFailed(HOST, "it hangs")) if fails else Removed(was_ours=True))
+
+    @rule(event=st.sampled_from([Verified(holds_login=True), Succeeded(), Failed(PROBLEMS[1], None), Removed(True)]))
+    def an_event_comes_at_the_wrong_time(self, event: Event) -> None:
+        belongs: dict[type[Any], bool] = {
+            Verified: self.state.stage is Stage.STARTING,
+            Removed: self.state.stage is Stage.RETRYING,
+        }
+        if not belongs.get(type(event), self.state.stage is Stage.ATTEMPTING):
+            before = self.decision.state
+            assert decide(before, event, self.now, RULES).state == before
+
+    @invariant()
+    def a_valid_login_is_never_called_failed(self) -> None:
+        shown = [action for action in self.decision.actions if isinstance(action, Report)]
+        if self.state.is_valid(self.now) and self.state.stage is Stage.RETRYING:
+            assert self.state.status is State.LOGGED_IN
+            assert not any(problem.code == "token_expired" for each in shown for problem in each.problems)
+
+    @invariant()
+    def a_requested_attempt_is_answered_or_kept(self) -> None:
+        assert self.waits_for in (None, self.state.requested_id)
+        if self.waits_for is not None and self.idle:
+            assert self.decision.wake_at is not None
+            assert self.decision.wake_at.left(*self.now) <= 0
+
+
+TestLogin = Login.TestCase
+
+
+def ends(state: LoginState, event: Event, seconds: float = 0.0) -> Decision:
+    return decide(state, event, Now(EPOCH + timedelta(seconds=seconds), seconds), RULES)
+
+
+def test_a_login_from_secret_to_renewal() -> None:
+    """Verified, attempted, logged in, renewed at the time that AWS's token asks for."""
+    due = ends(LoginState(HOST), Verified(holds_login=False))
+    assert due.state.stage is Stage.DUE
+    started = ends(due.state, Woken("a"))
+    assert started.actions == (Attempt(renew=False, force=True, take_over=False),)
+    good = ends(started.state, Succeeded(EPOCH + timedelta(hours=12), EPOCH + timedelta(hours=6)))
+    assert (good.state.status, good.actions) == (State.LOGGED_IN, (Report(()),))
+    assert good.wake_at == Deadline.when(EPOCH + timedelta(hours=6), EPOCH, 0.0)
+    again = ends(good.state, Woken("b"), 6 * 3600)
+    assert (again.state.attempt_id, again.actions) == ("b", (Attempt(renew=True, force=False, take_over=False),))
+
+
+def test_a_renewal_that_fails_until_the_token_ends() -> None:
+    """A warning, an error in the last hour, and at the end the login is removed."""
+    good = LoginState(HOST, Stage.ATTEMPTING, State.LOGGED_IN, expiry=Deadline.after(timedelta(hours=2), EPOCH, 0.0))
+    unreachable = PROBLEMS[1]
+    failing = ends(good, Failed(unreachable, timedelta(days=1)))
+    assert [problem.severity for problem in reported(failing)] == [Severity.WARNING, Severity.WARNING]
+    urgent = ends(failing.state, Woken("x"), 3600)
+    assert [problem.severity for problem in reported(urgent)] == [Severity.WARNING, Severity.ERROR]
+    over = ends(urgent.state, Woken("x"), 7200)
+    assert [problem.code for problem in reported(over)] == ["registry_unreachable", "token_expired"]
+    assert (over.state.status, over.actions[-1]) == (State.EXPIRED, Remove())
+
+
+def reported(decision: Decision) -> tuple[Problem, ...]:
+    report = decision.actions[0]
+    assert isinstance(report, Report)
+    return report.problems
+
+
+def test_without_docker_a_request_is_answered_by_a_skip() -> None:
+    """Whoever requested the attempt learns that there is none."""
+    waiting = ends(LoginState(HOST, Stage.DUE), Woken("a", NO_DOCKER))
+    assert (waiting.state.status, waiting.actions) == (State.SKIPPED, (Skip(NO_DOCKER),))
+    answered = ends(waiting.state, Requested("b", NO_DOCKER))
+    assert (answered.state.attempt_id, answered.state.requested_id) == ("b", None)
