@@ -31,7 +31,7 @@ class LoginAttempts:
             problem = error.problem
         except Exception as error:
             self._deps.log.exception("login.crashed", **self._log_fields, attempt_id=attempt_id)
-            message = f"a fault of the agent itself: {type(error).__name__}"
+            message = f"this is a bug in registry-agent ({type(error).__name__}); please report it"
             problem = InternalError(self._login.registry.hostname, message)
         else:
             self._deps.rejections.clear(self._login)
