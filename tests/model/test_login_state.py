@@ -75,7 +75,9 @@ class Login(RuleBasedStateMachine):
         before, self.decision = self.state, decide(self.state, event, self.now, RULES)
         for action in self.decision.actions:
             if isinstance(action, Attempt):
-                self.attempts(before, event)
+                waited = self.rejected_until is None or self.rejected_until.left(*self.now) <= 0
+                assert waited, "a rejected password was sent again"
+                self.rejected_until = None
             if isinstance(action, Remove):
                 assert before.expired or before.expiry is not None
                 assert not replace(before, problem=self.state.problem).is_valid(self.now), "a valid login was removed"
@@ -94,13 +96,6 @@ class Login(RuleBasedStateMachine):
         if state.stage is Stage.LOGGED_IN and state.renewal is not None:
             assert wake_at is not None
             assert wake_at.left(*self.now) <= max(0.0, state.renewal.left(*self.now))
-
-    def attempts(self, before: LoginState, event: Event) -> None:
-        wanted = isinstance(event, Requested) or before.requested_id is not None
-        docker_is_back = isinstance(before.problem, DockerCliMissing)
-        if self.rejected_until is not None and not wanted and not docker_is_back:
-            assert self.rejected_until.left(*self.now) <= 0, "a rejected password was sent again"
-        self.rejected_until = None
 
     def move(self, span: timedelta) -> None:
         self.now = Now(self.now.wall + span, self.now.monotonic + span.total_seconds())
@@ -132,10 +127,13 @@ class Login(RuleBasedStateMachine):
         if self.decision.wake_at is not None:
             self.move(timedelta(seconds=max(0.0, self.decision.wake_at.left(*self.now))))
             self.give(Woken(self.new_id(), problem))
+            next_wake = self.decision.wake_at
+            assert next_wake is None or next_wake.left(*self.now) > 0 or self.removing, "it wakes without end"
 
     @rule(problem=docker)
     def somebody_requests_an_attempt(self, problem: str | None) -> None:
         self.waits_for = self.new_id()
+        self.rejected_until = None  # a person may send a rejected password again
         self.give(Requested(self.waits_for, problem))
 
     @precondition(lambda self: self.state.stage is Stage.ATTEMPTING)
@@ -151,7 +149,7 @@ class Login(RuleBasedStateMachine):
     def the_attempt_fails(self, problem: Problem, wait: timedelta) -> None:
         if problem.retry_class is RetryClass.REJECTED:
             wait = REJECTED_WAIT
-            self.rejected_until = Deadline.after(wait, *self.now)
+            self.rejected_until = Deadline.after(wait, *self.now) if self.state.requested_id is None else None
         self.give(Failed(problem, wait))
 
     @precondition(lambda self: self.removing)

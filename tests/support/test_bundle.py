@@ -99,7 +99,7 @@ async def test_works_without_an_agent_and_without_programs(machine: Machine) -> 
     manifest = files["MANIFEST.txt"].decode()
     assert done.code == 0
     assert re.search(r"status\.json +no agent answers; looked at|status\.json +no agent answers", manifest)
-    assert re.search(r"journal\.jsonl +there is no journalctl", manifest)
+    assert re.search(r"journal\.jsonl +journalctl is not installed", manifest)
     assert re.search(r"unit\.txt +there is no systemctl on PATH", manifest)
     assert json.loads(files["versions.json"])["docker"] == "there is no docker on PATH"
     assert {"settings.json", "docker-config.json", "process.txt", "versions.json"} <= files.keys()
