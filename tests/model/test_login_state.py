@@ -127,7 +127,8 @@ class Login(RuleBasedStateMachine):
         if self.decision.wake_at is not None:
             self.move(timedelta(seconds=max(0.0, self.decision.wake_at.left(*self.now))))
             self.give(Woken(self.new_id(), problem))
-            next_wake = self.decision.wake_at
+            following = self.decision
+            next_wake = following.wake_at
             assert next_wake is None or next_wake.left(*self.now) > 0 or self.removing, "it wakes without end"
 
     @rule(problem=docker)
