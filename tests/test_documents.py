@@ -209,12 +209,12 @@ def test_the_walk_in_contributing_goes_from_a_failing_test_to_a_passing_one(tmp_
     assert "1 passed" in done.stdout
 
 
-def test_the_architecture_names_every_room_and_every_dependency() -> None:
+def test_the_architecture_names_every_directory_and_every_dependency() -> None:
     """No package comes without a word on why."""
     document = read("docs/ARCHITECTURE.md")
-    rooms = {path for path in (ROOT / "agent").iterdir() if not path.name.startswith("__")}
-    named = {cells[0].strip("`") for cells in rows(section(document, "The rooms"))}
-    assert named == {str(path.relative_to(ROOT)) for path in rooms}
+    directories = {path for path in (ROOT / "agent").iterdir() if not path.name.startswith("__")}
+    named = {cells[0].strip("`") for cells in rows(section(document, "Directories"))}
+    assert named == {str(path.relative_to(ROOT)) for path in directories}
 
     project = tomllib.loads(read("pyproject.toml"))
     needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
