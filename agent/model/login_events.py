@@ -7,6 +7,13 @@ from typing import NamedTuple
 from agent.model.problem import Problem
 
 
+class Now(NamedTuple):
+    """One moment on both clocks; `monotonic` in seconds."""
+
+    wall: datetime
+    monotonic: float
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """What Docker holds was looked up.

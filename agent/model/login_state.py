@@ -7,7 +7,7 @@
 | DUE         | Woken, docker is ready                        | ATTEMPTING  | Attempt                          |
 | DUE         | Woken, docker is missing                      | NO_DOCKER   | Skip                             |
 | NO_DOCKER   | Woken, docker is ready                        | ATTEMPTING  | Attempt                          |
-| NO_DOCKER   | Requested                                     | NO_DOCKER   | Skip, which answers the request  |
+| NO_DOCKER   | Requested                                     | NO_DOCKER   | (its ID is shown as skipped)     |
 | ATTEMPTING  | Succeeded                                     | LOGGED_IN   | Report                           |
 | ATTEMPTING  | Failed                                        | RETRYING    | Report                           |
 | RETRYING    | Woken: the retry is due, docker is back, or AWS works again | ATTEMPTING | Attempt             |
@@ -22,7 +22,7 @@ wrong. An event that does not belong to a stage changes nothing; a request is ke
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ from agent.model.login_events import (
     Attempt,
     Event,
     Failed,
+    Now,
     RemovalFailed,
     Remove,
     Removed,
@@ -48,13 +49,6 @@ from agent.model.problems.environment import DockerCliMissing, NotDockersCli
 from agent.model.problems.stored_login import RenewalFailing, TokenExpired
 from agent.model.renewal import expired, severity_of_failing
 from agent.model.status import State
-
-
-class Now(NamedTuple):
-    """One moment on both clocks; `monotonic` in seconds."""
-
-    wall: datetime
-    monotonic: float
 
 
 class Rules(NamedTuple):
@@ -107,6 +101,11 @@ class LoginState:
         """Whether Docker holds a token of ours that has not ended."""
         return self.expiry is not None and _left(self._trusted(self.expiry, now), now) > 0
 
+    def holds_login(self, now: Now) -> bool:
+        """Whether Docker holds a login of ours that works, with or without an end."""
+        endless = self.has_logged_in and self.expiry is None and not self.expired
+        return endless or self.is_valid(now)
+
     def _trusted(self, deadline: Deadline, now: Now) -> Deadline:
         """By the monotonic clock alone while the wall clock is known to be wrong: a leap ahead ends no token."""
         if not isinstance(self.problem, ClockSkew):
@@ -144,12 +143,12 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
             decision = _succeeded(state, event, now, rules)
         case Failed(), Stage.ATTEMPTING:
             retry = Deadline.after(event.retry_in, *now) if event.retry_in is not None else None
-            failed = replace(state, failures=state.failures + 1, retry=retry)
-            decision = _fail(failed, event.problem, now, rules)
+            decision = _fail(replace(state, failures=state.failures + 1, retry=retry), event.problem, now, rules)
         case Removed(), Stage.RETRYING:
             decision = _wait(replace(state, removed=True), (), now)
         case RemovalFailed(), Stage.RETRYING:
-            decision = _wait(state, (Report((*_problems(state, now, rules), event.problem)),), now)
+            again = replace(state, next_change=Deadline.after(rules.max_wait, *now))
+            decision = _wait(again, (Report((*_problems(state, now, rules), event.problem)),), now)
         case _:
             decision = _wait(state, (), now)
     return decision
@@ -193,7 +192,7 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
 def _start(state: LoginState, docker_problem: str | None, now: Now) -> Decision:
     attempt_id = state.requested_id or state.attempt_id
     state, requested = replace(state, attempt_id=attempt_id, requested_id=None, retry=None), state.requested_id
-    if docker_problem is not None and not state.is_valid(now):
+    if docker_problem is not None and not state.holds_login(now):
         skipped = replace(state, stage=Stage.NO_DOCKER, status=State.SKIPPED, last_error=docker_problem)
         actions = () if state.status is State.SKIPPED else (Skip(docker_problem),)
         return _wait(replace(skipped, first_attempt_done=True), actions, now)

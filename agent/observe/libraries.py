@@ -5,15 +5,12 @@ Without this, they would go to stderr as they are, and the text from outside in 
 
 import logging
 import traceback
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.text import printable
+from agent.services.ports import Log
 
 _LONGEST: Final = 600
-
-
-class Log(Protocol):
-    def info(self, event: str, **fields: object) -> None: ...
 
 
 class LibraryLog(logging.Handler):

@@ -1,19 +1,14 @@
 """Logs the warnings that the board raises and clears. Only a change is logged."""
 
-from typing import Any, Final, Protocol
+from typing import Final
 
 from agent.model.problem import Severity
 from agent.model.status import OpenWarning
-
-
-class Logger(Protocol):
-    def info(self, event: str, **fields: Any) -> None: ...
-    def warning(self, event: str, **fields: Any) -> None: ...
-    def error(self, event: str, **fields: Any) -> None: ...
+from agent.services.ports import Log
 
 
 class WarningLog:
-    def __init__(self, log: Logger) -> None:
+    def __init__(self, log: Log) -> None:
         self._log: Final = log
 
     def warning_raised(self, warning: OpenWarning) -> None:

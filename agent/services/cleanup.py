@@ -1,31 +1,17 @@
 """Logins whose secret is gone: they stay, or are removed from Docker's configuration."""
 
 import asyncio
-from collections.abc import Collection, Mapping
-from datetime import datetime
-from typing import Final, Protocol
+from collections.abc import Collection
+from typing import Final
 
 from agent.model.plan import excluded_hosts
-from agent.model.problem import Problem, ProblemError
+from agent.model.problem import ProblemError
 from agent.model.registry import Registry, parse_hostname
 from agent.services.login_dependencies import LoginDependencies
+from agent.services.ports import Board, StateFile
 from agent.services.waiting import TICK_S, until_next_beat
 
 _STUCK_S: Final = 3 * TICK_S
-
-
-class KnownLogin(Protocol):
-    @property
-    def expires_at(self) -> datetime | None: ...
-
-
-class StateFile(Protocol):
-    def entries(self) -> Mapping[str, KnownLogin]: ...
-
-
-class Board(Protocol):
-    def report(self, owner: str, problems: tuple[Problem, ...] = ()) -> None: ...
-    def remove_registry(self, hostname: str) -> None: ...
 
 
 class LoginCleanup:

@@ -2,20 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
-from agent.services.waiting import BEAT_S, Clock, until_next_beat
+from agent.services.ports import Board, Clock, Log
+from agent.services.waiting import BEAT_S, until_next_beat
 
 _TOLERANCE_S: Final = 2.0
 """Smaller differences are corrections by NTP, not jumps."""
-
-
-class Board(Protocol):
-    def clock_jumped(self) -> None: ...
-
-
-class Log(Protocol):
-    def info(self, event: str, **fields: object) -> None: ...
 
 
 class ClockWatch:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -26,6 +26,7 @@ from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.model.stored_state import StoredLogin
+from agent.services.ports import StateFile
 from agent.services.read_write_lock import ReadWriteLock
 
 CONFIG_FILE: Final = "config.json"
@@ -48,16 +49,6 @@ class Helpers(Protocol):
     async def get(self, name: str, server: str) -> Entry | None: ...
     async def store(self, name: str, server: str, entry: Entry) -> None: ...
     async def erase(self, name: str, server: str) -> None: ...
-
-
-class StateFile(Protocol):
-    @property
-    def preexisting(self) -> Mapping[str, str] | None: ...
-    def set_preexisting(self, preexisting: Mapping[str, str]) -> None: ...
-    def digest(self, docker_key: str, entry: Entry) -> str: ...
-    def entries(self) -> Mapping[str, StoredLogin]: ...
-    def set_entry(self, hostname: str, entry: StoredLogin | None) -> None: ...
-    async def flush(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """ECR tokens for all registries. Each identity and region has one token, and at most one request for it at a time."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
@@ -11,8 +11,9 @@ from agent.model.credential import AwsIdentity, Credential, EcrToken
 from agent.model.deadline import Deadline
 from agent.model.problem import Problem, ProblemError
 from agent.model.renewal import expired, renew_at, slack
+from agent.services.ports import Clock, Log, Reporter
 from agent.services.retries import wait_after
-from agent.services.waiting import Clock, wait_until
+from agent.services.waiting import wait_until
 from agent.settings import AwsSettings, Settings
 
 _OWNER: Final = "aws.clock"
@@ -26,14 +27,6 @@ class Tokens(Protocol):
             ProblemError: AWS gave no token.
         """
         ...
-
-
-class Log(Protocol):
-    def info(self, event: str, **fields: object) -> None: ...
-
-
-class Reporter(Protocol):
-    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from agent.services.waiting import Clock, FileWatcher, wait_for_change
+from agent.services.ports import Clock, FileWatcher
+from agent.services.waiting import wait_for_change
 
 _TICK_S: Final = 10.0
 

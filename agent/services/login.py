@@ -14,6 +14,7 @@ from agent.model.login_events import (
     Attempt,
     Event,
     Failed,
+    Now,
     RemovalFailed,
     Remove,
     Removed,
@@ -24,7 +25,7 @@ from agent.model.login_events import (
     Verified,
     Woken,
 )
-from agent.model.login_state import LoginState, Now, Rules, Stage, decide
+from agent.model.login_state import LoginState, Rules, Stage, decide
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError, RetryClass
 from agent.model.status import RegistryStatus

@@ -4,16 +4,15 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.docker_config import Entry
 from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.registry import Registry
-from agent.model.status import RegistryStatus
 from agent.services.docker_login import DockerLoginResult
-from agent.services.waiting import Clock
+from agent.services.ports import Board, Clock, Log
 from agent.settings import Settings
 
 
@@ -69,17 +68,6 @@ class Docker(Protocol):
         ...
 
 
-class LoginBoard(Protocol):
-    def report(self, owner: str, problems: tuple[Problem, ...] = ()) -> None: ...
-    def put_registry(self, registry: RegistryStatus) -> None: ...
-
-
-class Log(Protocol):
-    def debug(self, event: str, **fields: Any) -> None: ...
-    def info(self, event: str, **fields: Any) -> None: ...
-    def exception(self, event: str, **fields: Any) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class LoginDependencies:
     """What every login works with; the same for all of them. `new_id` gives the id of an attempt."""
@@ -89,7 +77,7 @@ class LoginDependencies:
     reconciler: Reconciler
     rejections: Rejections
     docker: Docker
-    board: LoginBoard
+    board: Board
     clock: Clock
     log: Log
     settings: Callable[[], Settings]

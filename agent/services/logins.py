@@ -6,23 +6,16 @@ from typing import Final, Protocol
 
 from agent.model.credential import AwsIdentity
 from agent.model.plan import Login, Plan, Skipped
-from agent.model.problem import Problem
 from agent.model.registry import parse_hostname
 from agent.model.status import Phase, RegistryStatus, State
-from agent.services.cleanup import LoginCleanup, StateFile
+from agent.services.cleanup import LoginCleanup
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
+from agent.services.ports import Board, StateFile
 
 
 class Tokens(Protocol):
     def retain(self, identities: Collection[AwsIdentity]) -> None: ...
-
-
-class Board(Protocol):
-    def report(self, owner: str, problems: tuple[Problem, ...] = ()) -> None: ...
-    def put_registry(self, registry: RegistryStatus) -> None: ...
-    def remove_registry(self, hostname: str) -> None: ...
-    def set_phase(self, phase: Phase) -> None: ...
 
 
 class Logins:

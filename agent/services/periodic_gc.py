@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from agent.services.waiting import Clock, until_next_beat
+from agent.services.ports import Clock
+from agent.services.waiting import until_next_beat
 
 _INTERVAL_S: Final = 600.0
 

@@ -12,14 +12,15 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from agent.model.docker_config import Document, Entry
-from agent.model.problem import Problem, ProblemError
+from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import InternalError, LoginRestored
 from agent.model.registry import Registry
 from agent.model.renewal import expired
-from agent.services.credential_store import ConfigFile, CredentialStore, DesiredLogin, Helpers, StateFile
+from agent.services.credential_store import ConfigFile, CredentialStore, DesiredLogin, Helpers
 from agent.services.managed_login import AppliedLogin, ManagedLogin, next_check_s
 from agent.services.overrides import Overrides
-from agent.services.waiting import Clock, FileWatcher, wait_for_change
+from agent.services.ports import Board, Clock, FileWatcher, Log, StateFile
+from agent.services.waiting import wait_for_change
 
 _POLL_S: Final = 2.0
 _RESTORED_FOR: Final = timedelta(minutes=10)
@@ -38,16 +39,6 @@ class PodmanFiles(Protocol):
     def signature_now(self) -> Hashable:
         """Blocks."""
         ...
-
-
-class Board(Protocol):
-    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
-    def set_stored_in(self, hostname: str, stored_in: str | None) -> None: ...
-
-
-class Log(Protocol):
-    def info(self, event: str, **fields: object) -> None: ...
-    def exception(self, event: str, **fields: object) -> None: ...
 
 
 class ConfigReconciler:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.credential import AwsIdentity
 from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.problems import codes
 from agent.model.stored_state import Rejection
+from agent.services.ports import StateFile
 from agent.settings import AwsSettings
 
 _CHAIN_VARIABLES: Final = (
@@ -18,12 +19,6 @@ _CHAIN_VARIABLES: Final = (
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 )
-
-
-class StateFile(Protocol):
-    def fingerprint(self, *parts: str) -> str: ...
-    def rejection(self, hostname: str) -> Rejection | None: ...
-    def set_rejection(self, hostname: str, rejection: Rejection | None) -> None: ...
 
 
 class Rejections:

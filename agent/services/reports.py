@@ -2,28 +2,22 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import ReportFailed
 from agent.model.snapshot import Snapshot
+from agent.services.ports import Board, Clock, Log, StatusDocument
 from agent.services.retries import retrying
-from agent.services.waiting import Clock, until_next_beat
+from agent.services.waiting import until_next_beat
 from agent.settings import Settings
 
 _SPACING_S: Final = 1.0
 """Least time between two pushes. Of several changes within it, only the newest is sent."""
 _IDLE_S: Final = 30.0
-
-
-class Board(Protocol):
-    @property
-    def snapshot(self) -> Snapshot: ...
-    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
-    async def changed(self, since: int) -> Snapshot: ...
 
 
 class Target(Protocol):
@@ -36,14 +30,6 @@ class Target(Protocol):
         ...
 
 
-class Document(Protocol):
-    def encode(self, snapshot: Snapshot) -> bytes: ...
-
-
-class Logger(Protocol):
-    def debug(self, event: str, **fields: Any) -> None: ...
-
-
 class Reports:
     name: Final = "reports"
 
@@ -51,11 +37,11 @@ class Reports:
         self,
         board: Board,
         target: Target,
-        document: Document,
+        document: StatusDocument,
         settings: Callable[[], Settings],
         *,
         clock: Clock,
-        log: Logger,
+        log: Log,
     ) -> None:
         self._board: Final = board
         self._target: Final = target

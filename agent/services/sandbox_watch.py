@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
-from agent.services.waiting import Clock, FileWatcher, wait_for_change
+from agent.services.ports import Clock, FileWatcher, Log
+from agent.services.waiting import wait_for_change
 
 _INTERVAL_S: Final = 2.0
 """Together with the 2 s before systemd restarts the agent, a removed login is back within 5 s."""
@@ -17,10 +18,6 @@ class Sandbox(Protocol):
     def is_lost(self) -> bool:
         """Whether the directory was replaced, so the sandbox no longer allows writing to it. Blocks."""
         ...
-
-
-class Log(Protocol):
-    def info(self, event: str, **fields: object) -> None: ...
 
 
 class SandboxWatch:

@@ -10,9 +10,10 @@ from agent.model.plan import SecretSet
 from agent.model.problem import Problem
 from agent.model.secret import RegistrySecret
 from agent.model.secret_formats import ParseResult
+from agent.services.ports import Clock, FileWatcher, Log, Reporter
 from agent.services.retries import retrying
 from agent.services.secret_sources import Address, AddressSource, DirectorySource, Files, signature_of
-from agent.services.waiting import Clock, FileWatcher, wait_for_change
+from agent.services.waiting import wait_for_change
 from agent.settings import RetrySettings, Settings
 
 _TICK_S: Final = 1.0
@@ -21,14 +22,6 @@ _FIRST_ANSWER_S: Final = 2.0
 _SPREAD: Final = 0.1
 _URL: Final = "secrets.url"
 _ENVIRONMENT: Final = "secrets.environment"
-
-
-class Board(Protocol):
-    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
-
-
-class Log(Protocol):
-    def info(self, event: str, **fields: object) -> None: ...
 
 
 class Scrubber(Protocol):
@@ -60,7 +53,7 @@ class Secrets:
         *,
         settings: Callable[[], Settings],
         clock: Clock,
-        board: Board,
+        board: Reporter,
         log: Log,
         scrubber: Scrubber,
         files: Files,

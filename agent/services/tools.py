@@ -15,7 +15,8 @@ from agent.model.problems.environment import (
     no_docker,
 )
 from agent.model.status import Engine, Tool, Tools
-from agent.services.waiting import Clock, FileWatcher, until_next_beat, wait_for_change
+from agent.services.ports import Board, Clock, FileWatcher, Log
+from agent.services.waiting import until_next_beat, wait_for_change
 
 _INTERVAL_S: Final = 15.0
 _EVERY: Final = 10
@@ -24,15 +25,6 @@ _SEARCH_S: Final = 10.0
 """How long a search of PATH may take. If a directory on PATH hangs, the agent reports it and tries again later."""
 _ENGINE_INTERVAL_S: Final = {Engine.REACHABLE: 300.0, Engine.UNRESPONSIVE: 60.0}
 """An engine that accepts connections is checked less often, because each check starts a child process."""
-
-
-class ToolBoard(Protocol):
-    def report(self, owner: str, problems: tuple[Problem, ...] = ()) -> None: ...
-    def set_tools(self, tools: Tools) -> None: ...
-
-
-class Log(Protocol):
-    def info(self, event: str, **fields: object) -> None: ...
 
 
 class Probes(Protocol):
@@ -53,7 +45,7 @@ class ToolWatch:
         self,
         probes: Probes,
         clock: Clock,
-        board: ToolBoard,
+        board: Board,
         log: Log,
         watcher: FileWatcher,
         *,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from agent.model.snapshot import Snapshot
+from agent.services.ports import Board, Clock
 
 _IDLE_S: Final = 30.0
 _SPACING_S: Final = 1.0
@@ -15,16 +15,6 @@ class Notifier(Protocol):
     @property
     def watchdog_s(self) -> float | None: ...
     def notify(self, **state: str) -> None: ...
-
-
-class Board(Protocol):
-    @property
-    def snapshot(self) -> Snapshot: ...
-    async def changed(self, since: int) -> Snapshot: ...
-
-
-class Clock(Protocol):
-    async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
 
 
 class Watchdog:

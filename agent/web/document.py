@@ -1,16 +1,14 @@
 """Encodes the status document as JSON, once per revision, however many clients ask."""
 
 import json
-from datetime import datetime
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from agent.model.snapshot import Snapshot
 from agent.model.status import rfc3339
+from agent.services.ports import Clock
 
-
-class Clock(Protocol):
-    def now(self) -> datetime: ...
-    def monotonic(self) -> float: ...
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class StatusDocument:

@@ -1,27 +1,18 @@
 """Server-sent events: sends the status document at once and at every change, until the client leaves."""
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import web
 
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
+from agent.services.ports import Board, StatusDocument
 from agent.web.connections import Connection
 
 COMMENT_EVERY_S: Final = 15.0
 _PATIENCE_S: Final = 30.0
 """How long a client may leave its buffers full before it is dropped."""
-
-
-class Board(Protocol):
-    @property
-    def snapshot(self) -> Snapshot: ...
-    async def changed(self, since: int) -> Snapshot: ...
-
-
-class Document(Protocol):
-    def encode(self, snapshot: Snapshot) -> bytes: ...
 
 
 class EventStream:
@@ -30,7 +21,7 @@ class EventStream:
     def __init__(
         self,
         board: Board,
-        document: Document,
+        document: StatusDocument,
         *,
         comment_every_s: float = COMMENT_EVERY_S,
         patience_s: float = _PATIENCE_S,

@@ -5,21 +5,17 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from aiohttp import web
 
 from agent.model.text import printable
+from agent.services.ports import Log
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SECURITY_HEADERS: Final = {"Server": "registry-agent", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 """Headers of every response: it is the state of this moment, and browsers must not guess its type."""
 _ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
-
-
-class Log(Protocol):
-    def info(self, event: str, **fields: object) -> None: ...
-    def error(self, event: str, **fields: object) -> None: ...
 
 
 def json_response(value: Any, status: int = HTTPStatus.OK) -> web.Response:

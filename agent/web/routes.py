@@ -13,8 +13,9 @@ from aiohttp import HttpVersion11, web
 from agent.model.registry import HostnameError, parse_hostname
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
+from agent.services.ports import Board, StatusDocument
 from agent.web import responses
-from agent.web.events import Board, Document, EventStream
+from agent.web.events import EventStream
 from agent.web.guard import MAY_RENEW
 from agent.web.pages import Pages
 from agent.web.shortcut import StatusAnswer
@@ -61,7 +62,7 @@ class Routes:
     def __init__(
         self,
         board: Board,
-        document: Document,
+        document: StatusDocument,
         renewer: Renewer,
         recent_events: RecentEvents,
         metrics: Metrics,

@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import web
 
 from agent.model.problem import Problem
 from agent.model.problems.environment import StatusListenFailed, unusable_status_token
 from agent.model.sensitive import Sensitive
+from agent.services.ports import Clock, Log, Reporter
 from agent.settings import Settings
 from agent.web import responses, sockets
 from agent.web.connections import AT_ONCE, BACKLOG, Connection, ConnectionLimiter
@@ -25,16 +25,6 @@ from agent.web.token import TokenFile
 _RETRY_S: Final = 5.0
 _GRACE_S: Final = 0.5
 """How long open requests may take to finish at shutdown. Event streams end earlier, with the phase `stopping`."""
-
-
-class Board(Protocol):
-    def report(self, owner: str, problems: Iterable[Problem] = ()) -> None: ...
-
-
-class Clock(Protocol):
-    def now(self) -> datetime: ...
-    def monotonic(self) -> float: ...
-    async def wait(self, event: asyncio.Event, timeout: float) -> bool: ...
 
 
 class StatusServer:
@@ -51,12 +41,12 @@ class StatusServer:
     def __init__(
         self,
         *,
-        board: Board,
+        board: Reporter,
         routes: Routes,
         settings: Callable[[], Settings],
         read_token: Callable[[Path], Sensitive],
         clock: Clock,
-        log: responses.Log,
+        log: Log,
         socket_path: Path,
         inherited: socket.socket | None = None,
     ) -> None:

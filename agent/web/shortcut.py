@@ -10,8 +10,8 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 
+from agent.services.ports import Board, StatusDocument
 from agent.web.connections import Connection, ConnectionLimiter
-from agent.web.events import Board, Document
 from agent.web.guard import Guard
 from agent.web.responses import SECURITY_HEADERS
 
@@ -24,7 +24,7 @@ Ordinary = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class StatusAnswer:
     """The bytes of the plain answer, headers and document. They are built once per document, for all clients."""
 
-    def __init__(self, board: Board, document: Document) -> None:
+    def __init__(self, board: Board, document: StatusDocument) -> None:
         self._board: Final = board
         self._document: Final = document
         self._body = b""

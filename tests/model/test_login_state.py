@@ -12,6 +12,7 @@ from agent.model.login_events import (
     Attempt,
     Event,
     Failed,
+    Now,
     RemovalFailed,
     Remove,
     Removed,
@@ -22,7 +23,7 @@ from agent.model.login_events import (
     Verified,
     Woken,
 )
-from agent.model.login_state import Decision, LoginState, Now, Rules, Stage, decide
+from agent.model.login_state import Decision, LoginState, Rules, Stage, decide
 from agent.model.problem import Problem, RetryClass, Severity
 from agent.model.problems.aws import ClockSkew
 from agent.model.problems.environment import DockerCliMissing

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from agent.edge.state_file import StateFile
 from agent.model.credential import AwsIdentity
 from agent.model.problems.aws import AwsUnreachable
 from agent.model.problems.registry import LoginRejected
@@ -22,14 +24,6 @@ HUB = {"name": "hub", "hostname": "docker.io", "username": "bob", "password": "h
 NATIVE = {"name": "team-ecr", "hostname": ECR, "username": "runner-native"}
 
 
-class FakeStateFile:
-    def __init__(self) -> None:
-        self.known: dict[str, StoredLogin] = {}
-
-    def entries(self) -> dict[str, StoredLogin]:
-        return self.known
-
-
 class FakeTokens:
     def __init__(self) -> None:
         self.retained: list[set[AwsIdentity]] = []
@@ -41,7 +35,7 @@ class FakeTokens:
 class Stage(Bench):
     def __init__(self) -> None:
         super().__init__()
-        self.state_file = FakeStateFile()
+        self.state_file = StateFile(None, Path("/home/ada/.docker"))
         self.aws_wanted: list[bool] = []
         self.logins = Logins(
             self.dependencies,
@@ -109,7 +103,7 @@ async def test_a_secret_that_went_while_the_agent_was_down_is_logged_out(stage: 
     """Where the settings say logout, and only once every source was read without a fault."""
     stage.settings.removed("logout")
     stage.reconciler.stored["docker.io"] = "hub-password"
-    stage.state_file.known["docker.io"] = StoredLogin(docker_key="docker.io", digests=())
+    stage.state_file.set_entry("docker.io", StoredLogin(docker_key="docker.io", digests=()))
     stage.logins.follow(replace(plan(GHCR), all_sources_ok=False, complete=False))
     await stage.clock.settle()
     assert "docker.io" in stage.reconciler.stored
@@ -121,7 +115,7 @@ async def test_a_source_that_is_mended_later_tells_what_went_meanwhile(stage: St
     """One that was broken at the first reading may have held the secret; once it is whole it is known."""
     stage.settings.removed("logout")
     stage.reconciler.stored["docker.io"] = "hub-password"
-    stage.state_file.known["docker.io"] = StoredLogin(docker_key="docker.io", digests=())
+    stage.state_file.set_entry("docker.io", StoredLogin(docker_key="docker.io", digests=()))
     stage.logins.follow(replace(plan(GHCR), all_sources_ok=False))
     await stage.clock.settle()
     assert (stage.phase(), "docker.io" in stage.reconciler.stored) == (Phase.RUNNING, True)
@@ -145,7 +139,7 @@ async def test_an_excluded_registry_is_left_alone(stage: Stage, expires_at: date
     stage.settings.removed("logout")
     stage.settings.excluded("https://index.docker.io/v1/")
     stage.reconciler.stored["docker.io"] = "hub-password"
-    stage.state_file.known["docker.io"] = StoredLogin(docker_key="docker.io", digests=(), expires_at=expires_at)
+    stage.state_file.set_entry("docker.io", StoredLogin(docker_key="docker.io", digests=(), expires_at=expires_at))
     await stage.follow(GHCR)
     await stage.clock.advance(31)
     assert "docker.io" in stage.reconciler.stored
@@ -154,7 +148,7 @@ async def test_an_excluded_registry_is_left_alone(stage: Stage, expires_at: date
 @pytest.mark.parametrize(("there", "state"), [(True, State.LOGGED_IN), (False, State.RETRYING)])
 async def test_a_login_of_before_counts_only_while_docker_has_it(stage: Stage, *, there: bool, state: State) -> None:
     """Somebody logged out while the agent was down, and AWS gives no token: nothing is logged in."""
-    stage.state_file.known[ECR] = StoredLogin(docker_key=ECR, digests=(), expires_at=EPOCH + timedelta(hours=6))
+    stage.state_file.set_entry(ECR, StoredLogin(docker_key=ECR, digests=(), expires_at=EPOCH + timedelta(hours=6)))
     if there:
         stage.reconciler.stored[ECR] = "token-of-before"
     stage.credentials.problem = AwsUnreachable("aws", "x")
@@ -166,9 +160,8 @@ async def test_a_login_of_before_counts_only_while_docker_has_it(stage: Stage, *
 async def test_a_dead_token_goes_although_its_registry_has_another_secret_now(stage: Stage) -> None:
     """A password that is refused leaves the token of before in its place, until that ends."""
     stage.reconciler.stored["ghcr.io"] = "token-of-before"
-    stage.state_file.known["ghcr.io"] = StoredLogin(
-        docker_key="ghcr.io", digests=(), expires_at=EPOCH + timedelta(hours=1)
-    )
+    ends = EPOCH + timedelta(hours=1)
+    stage.state_file.set_entry("ghcr.io", StoredLogin(docker_key="ghcr.io", digests=(), expires_at=ends))
     stage.docker_login.answer = lambda _: LoginRejected("ghcr.io", "wrong")
     await stage.follow(GHCR)
     assert "ghcr.io" in stage.reconciler.stored
@@ -251,7 +244,7 @@ async def test_a_secret_that_goes_leaves_its_login(stage: Stage) -> None:
 async def test_a_kept_login_is_taken_out_when_its_token_ends(stage: Stage) -> None:
     """Also one that only the state directory knows of: a stale login is worse than none."""
     stage.reconciler.stored[ECR] = "token-from-yesterday"
-    stage.state_file.known[ECR] = StoredLogin(docker_key=ECR, digests=(), expires_at=EPOCH)
+    stage.state_file.set_entry(ECR, StoredLogin(docker_key=ECR, digests=(), expires_at=EPOCH))
     await stage.follow(GHCR)
     await stage.clock.advance(31)
     assert ECR not in stage.reconciler.stored
