@@ -52,8 +52,8 @@ def imported(path: Path) -> set[str]:
         for name in names:
             first, _, rest = name.partition(".")
             if first == "agent":
-                name = "ports" if rest.startswith("services.ports") else rest.split(".")[0]
-                packages.add("" if rest.startswith("__") else name)
+                found = "ports" if rest.startswith("services.ports") else rest.split(".")[0]
+                packages.add("" if rest.startswith("__") else found)
     return packages
 
 

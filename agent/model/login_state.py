@@ -17,8 +17,8 @@
 | LOGGED_IN   | Woken: the renewal or a check is due          | ATTEMPTING  | Attempt                          |
 | any of DUE, RETRYING, LOGGED_IN | Requested                 | ATTEMPTING  | Attempt                          |
 
-A renewal needs docker only once the stored token has ended: until then the login is valid, and an attempt says what is
-wrong. An event that does not belong to a stage changes nothing; a request is kept until an attempt can start.
+While Docker holds a login that works, an attempt starts even if docker is missing, and its failure says so. Otherwise
+an attempt that is due leads to NO_DOCKER. An event that does not belong to a stage changes nothing. A request is kept.
 """
 
 from dataclasses import dataclass, replace
@@ -172,9 +172,8 @@ def _requested(state: LoginState, event: Requested, now: Now) -> Decision:
 
 def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
     if state.stage in (Stage.DUE, Stage.LOGGED_IN):
-        due = (
-            state.stage is Stage.DUE or state.clock_is_off or _is_past(state.renewal, now) or _is_past(state.check, now)
-        )
+        wanted = state.stage is Stage.DUE or state.requested_id is not None or state.clock_is_off
+        due = wanted or _is_past(state.renewal, now) or _is_past(state.check, now)
         fresh = replace(state, attempt_id=event.new_id)
         return _start(fresh, event.docker_problem, now) if due else _wait(state, (), now)
     docker_is_back = event.docker_problem is None and isinstance(state.problem, DockerCliMissing | NotDockersCli)

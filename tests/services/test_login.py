@@ -11,6 +11,7 @@ import pytest
 from agent.model.plan import Login
 from agent.model.problem import RetryClass
 from agent.model.problems.aws import AwsAccessDenied, AwsUnreachable, ClockSkew
+from agent.model.problems.environment import DockerCliMissing
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryRateLimited, RegistryUnreachable
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.status import State
@@ -338,3 +339,32 @@ async def test_a_clock_that_was_set_right_is_noticed(bench: Bench, begin: Begin)
     assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
     await bench.clock.advance(HOURS)
     assert len(bench.docker_login.tried) == 2
+
+
+async def test_a_password_login_that_works_is_not_skipped_without_docker(bench: Bench, begin: Begin) -> None:
+    """A renewal without docker fails and says why; Docker still holds the login."""
+    login = await begin(basic())
+    bench.docker.docker_ready.clear()
+    bench.docker_login.answer = lambda _: DockerCliMissing("docker", "there is no docker on PATH")
+    login.request_now()
+    await bench.clock.settle()
+    assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {"docker_cli_missing": "warning"})
+    bench.docker.docker_ready.set()
+    bench.docker_login.answer = lambda _: None
+    login.wake()
+    await bench.clock.settle()
+    assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
+
+
+async def test_an_expired_login_that_cannot_be_removed_is_tried_again(bench: Bench, begin: Begin) -> None:
+    """Even if the next attempt is half an hour away."""
+    bench.credentials.life = timedelta(minutes=20)
+    await begin(native())
+    bench.credentials.problem = AwsUnreachable("aws", "refused", retry_class=RetryClass.REJECTED)
+    await bench.clock.advance(11 * 60)
+    bench.reconciler.problem = ConfigUnwritable(ECR, "the disk is full")
+    await bench.clock.advance(10 * 60)
+    assert "config_unwritable" in bench.warnings
+    bench.reconciler.problem = None
+    await bench.clock.advance(301)
+    assert (bench.reconciler.stored, "config_unwritable" in bench.warnings) == ({}, False)
