@@ -1,4 +1,4 @@
-# make demo and make test are all that a fresh clone needs; each sets up what it is missing.
+# A fresh clone needs only make demo and make test. Each sets up what is missing.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 VENV := .venv
@@ -8,39 +8,39 @@ BIN := $(VENV)/bin
 .PHONY: runtime-venv test-venv fleet-venv torture-venv bench-venv
 
 help:
-	@echo "make demo  the agent against an embedded pretend cloud: no account, no network"
-	@echo "make test  the set-up, linters, types and every test"
+	@echo "make demo  run the agent against a pretend cloud: no account, no network"
+	@echo "make test  set up, then run the linters, the type checker and every test"
 	@echo
-	@echo "sudo make install          agent, systemd units and completions into PREFIX=/usr/local; DESTDIR= for packages"
-	@echo "sudo make uninstall        take them away again"
-	@echo "make image                 the container image registry-agent"
-	@echo "make devcontainer-feature  the dev container feature, into dist/devcontainer-feature/registry-agent"
+	@echo "sudo make install          install agent, systemd units and completions to PREFIX=/usr/local (DESTDIR= for packages)"
+	@echo "sudo make uninstall        remove them"
+	@echo "make image                 build the container image registry-agent"
+	@echo "make devcontainer-feature  build the dev container feature in dist/devcontainer-feature/registry-agent"
 	@echo
-	@echo "make torture      the long campaigns: three hours; TORTURE=0.01 shortens them"
-	@echo "make bench        the agent beside what people would use instead: an hour and a quarter"
-	@echo "make fleet        a week of a thousand to a million agents on one AWS account, simulated, with plots"
-	@echo "make faults       write docs/faults.md anew, from what the tests see"
-	@echo "make words        measure anew what others say of each fault, into docs/warnings.md"
-	@echo "make prepare      what the tests need: packages, Debian trees, images; kept between runs"
-	@echo "make coverage     the tests with their branch coverage"
-	@echo "make lint         ruff and mypy alone"
-	@echo "make format       rewrite the code as ruff formats it"
-	@echo "make lock         pin the dependencies anew, with hashes"
-	@echo "make completions  write what shells complete anew, from the command line's parser"
-	@echo "make clean        remove what the others made"
+	@echo "make torture      run the long campaigns: three hours (TORTURE=0.01 shortens them)"
+	@echo "make bench        compare the agent with what people use instead: 75 minutes"
+	@echo "make fleet        simulate a week of up to a million agents on one AWS account, with plots"
+	@echo "make faults       write docs/faults.md from what the tests measure"
+	@echo "make words        record what docker, aws and others print for each fault, in docs/warnings.md"
+	@echo "make prepare      build what the tests need: packages, Debian trees, images (kept between runs)"
+	@echo "make coverage     run the tests and show their branch coverage"
+	@echo "make lint         run ruff and mypy"
+	@echo "make format       format the code with ruff"
+	@echo "make lock         pin the dependencies again, with hashes"
+	@echo "make completions  write the shell completions from the command line parser"
+	@echo "make clean        remove what the other targets created"
 
 demo: runtime-venv
 	@scripts/system-packages.sh demo
 	@$(BIN)/registry-agent demo
 
-# Tests run side by side, since many of them wait; WORKERS=0 runs one after the other.
+# Tests run in parallel, because many of them wait. WORKERS=0 runs one after the other.
 WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --no-loadscope-reorder
 
 test: prepare lint
 	@$(PYTEST)
 
-# What the tests need and takes long to make, kept between runs: packages, Debian trees, images.
+# What takes long to build: packages, Debian trees, images. It is kept between runs.
 prepare: test-venv
 	@scripts/system-packages.sh test
 	@$(BIN)/python -m tests.prepare
@@ -51,7 +51,7 @@ coverage: prepare
 torture: prepare torture-venv
 	@$(BIN)/pytest -m "torture or hypothesis" --hypothesis-profile long --timeout 0
 
-# What is measured has what runs and nothing else: linters and tests bring packages that change what an import costs.
+# Measure with the packages of the agent only: those of linters and tests change what an import costs.
 bench: test-venv bench-venv
 	@scripts/system-packages.sh bench
 	@$(BIN)/python -m tests.prepare debian-12-enabled
@@ -66,7 +66,7 @@ faults: test-venv
 words: test-venv
 	@WORDS_DOCUMENT=1 $(BIN)/pytest -q tests/words/test_words.py -k agents_words
 
-# Both read PREFIX and DESTDIR, and the first PYTHON, UNITDIR and SYSTEMD_VERSION too: make hands them on.
+# Both read PREFIX and DESTDIR. The first also reads PYTHON, UNITDIR and SYSTEMD_VERSION. make passes them on.
 install:
 	@scripts/install.sh
 

@@ -1,4 +1,4 @@
-"""One `docker login`, with the agent's own look at the registry beside it."""
+"""One `docker login`, and a request of our own to the registry at the same time, which tells more than the CLI does."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -33,9 +33,11 @@ from agent.model.problems.registry import (
 from agent.model.registry import Registry
 from agent.model.secret import Kind
 
-_LOOK_S: Final = 10.0
-_LOOK_AFTER_S: Final = 2.0
+_PROBE_S: Final = 10.0
+_PROBE_AFTER_LOGIN_S: Final = 2.0
+"""How long to wait for our own request after the CLI has logged in."""
 _STARTS: Final = 32
+"""How many CLIs start at the same time. Only starting one costs processor time."""
 _START_S: Final = 2.0
 _NETWORK: Final = (RegistryDns, RegistryUnreachable, RegistryTls, RegistryTimeout)
 
@@ -70,23 +72,23 @@ class Tools(Protocol):
     @property
     def engine_reachable(self) -> bool: ...
     def lost(self, program: Path, problem: Problem) -> None:
-        """It is gone, or is not Docker's own CLI any more."""
+        """The program is gone, or is no longer Docker's own CLI."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DockerLoginResult:
-    """What `docker login` would have saved, and what is amiss all the same (a clock that is off)."""
+    """What `docker login` saved, and what is wrong although it worked, such as a clock that is off."""
 
     entry: Entry
     problems: tuple[Problem, ...] = ()
 
 
 class DockerLogin:
-    """Proves a credential by the real `docker login`.
+    """Checks a credential with the real `docker login`.
 
-    The CLI logs in by itself. Where that fails for the network's sake and an engine answers, the engine is asked
-    too: it may know a proxy, a CA or an insecure registry that the CLI does not.
+    The CLI logs in by itself. If the network prevents that and an engine answers, the agent tries through the engine:
+    it may know a proxy, a CA or an insecure registry that the CLI does not.
     """
 
     def __init__(self, cli: Cli, probe: Probe, tools: Tools, timeout_s: Callable[[], float]) -> None:
@@ -97,10 +99,10 @@ class DockerLogin:
         self._starts: Final = asyncio.Semaphore(_STARTS)
 
     async def log_in(self, login: Login, credential: Credential) -> DockerLoginResult:
-        """One attempt.
+        """Log in once.
 
         Raises:
-            ProblemError: why it failed, by class.
+            ProblemError: the login failed.
         """
         async with self._slot():
             try:
@@ -113,26 +115,26 @@ class DockerLogin:
                 return await self._log_in(login, credential, through_engine=True)
             except ProblemError as error:
                 second = error.problem
-                # A registry's own answer tells more than a network that only the CLI could not pass.
+                # An answer from the registry explains more than a network error of the CLI alone.
                 raise ProblemError(first if isinstance(second, _NETWORK) else second) from None
 
     async def _log_in(self, login: Login, credential: Credential, *, through_engine: bool) -> DockerLoginResult:
         registry, timeout = login.registry, self._timeout_s()
-        look = asyncio.create_task(self._probe.probe(registry, None, min(timeout, _LOOK_S)))
+        probing = asyncio.create_task(self._probe.probe(registry, None, min(timeout, _PROBE_S)))
         try:
-            result = await self._run_cli(registry, credential, look, timeout, through_engine=through_engine)
+            result = await self._run_cli(registry, credential, probing, timeout, through_engine=through_engine)
             if result.finished.returncode == 0 and result.entry is not None:
-                return self._accepted(registry, result.entry, await _result_soon(look))
-            problem = await self._refused(login, credential, result, await look, through_engine=through_engine)
+                return self._accepted(registry, result.entry, await _result_soon(probing))
+            problem = await self._refused(login, credential, result, await probing, through_engine=through_engine)
             raise ProblemError(problem)
         finally:
-            look.cancel()
+            probing.cancel()
 
     async def _run_cli(
         self,
         registry: Registry,
         credential: Credential,
-        look: asyncio.Task[ProbeResult],
+        probing: asyncio.Task[ProbeResult],
         timeout: float,
         *,
         through_engine: bool,
@@ -145,9 +147,9 @@ class DockerLogin:
                 self._tools.lost(program, error.problem)
             raise
         except TimeoutError:
-            raise ProblemError(await self._timed_out(registry, timeout, await look)) from None
+            raise ProblemError(await self._timed_out(registry, timeout, await probing)) from None
         except OSError as error:
-            # A script whose interpreter is missing gives the same error, and is there.
+            # A script gives the same error if its interpreter is missing, although the script exists.
             if isinstance(error, FileNotFoundError) and not await asyncio.to_thread(program.exists):
                 missing = no_docker()
                 self._tools.lost(program, missing)
@@ -182,16 +184,16 @@ class DockerLogin:
             return cli_failed(hostname, f"it was killed by signal {-code}")
         if code == 0:
             return cli_failed(hostname, "it saved nothing that can be read")
-        said = read_stderr(stderr)
-        if code != 1 or not said.text:
-            return cli_failed(hostname, f"exit code {code}, {said.text or 'and it printed nothing'}")
-        hidden = not through_engine and _hides_an_answer(said, probe, login.registry)
-        if hidden or (said.status is not None and not _may_be_the_password(said.status, login.kind)):
-            # The CLI keeps the body and Retry-After to itself.
-            probe = await self._probe.probe(login.registry, credential, min(self._timeout_s(), _LOOK_S))
+        output = read_stderr(stderr)
+        if code != 1 or not output.text:
+            return cli_failed(hostname, f"exit code {code}, {output.text or 'and it printed nothing'}")
+        hidden = not through_engine and _hides_tls_answer(output, probe, login.registry)
+        if hidden or (output.status is not None and not _may_be_the_password(output.status, login.kind)):
+            # The CLI shows neither the body nor Retry-After, so send the login ourselves.
+            probe = await self._probe.probe(login.registry, credential, min(self._timeout_s(), _PROBE_S))
         if hidden:
-            said = replace(said, status=None, fault=said.fault or Fault.UNREACHABLE)
-        problem = explain(said, probe, hostname, login.secret.name, fetched=isinstance(login.source, AwsIdentity))
+            output = replace(output, status=None, fault=output.fault or Fault.UNREACHABLE)
+        problem = explain(output, probe, hostname, login.secret.name, fetched=isinstance(login.source, AwsIdentity))
         password = credential.password.reveal()
         if isinstance(problem, LoginRejected) and password != password.strip():
             return LoginRejected(hostname, problem.message, hint=hints.BLANKS)
@@ -199,13 +201,13 @@ class DockerLogin:
 
     async def _timed_out(self, registry: Registry, timeout: float, probe: ProbeResult) -> Problem:
         if probe.fault is not None:
-            said = CliOutput(f"docker login did not end within {timeout:g} s and was killed", fault=Fault.TIMEOUT)
-            return explain(said, probe, registry.hostname, "")
+            output = CliOutput(f"docker login did not end within {timeout:g} s and was killed", fault=Fault.TIMEOUT)
+            return explain(output, probe, registry.hostname, "")
         return cli_failed(registry.hostname, f"it did not end within {timeout:g} s and was killed")
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
-        """Start at most so many at once, but let none that hangs keep its place: only starting costs the processor."""
+        """Limit how many CLIs start at the same time. One that hangs gives up its slot after `_START_S`."""
         await self._starts.acquire()
         release = asyncio.get_running_loop().call_later(_START_S, self._starts.release)
         try:
@@ -216,19 +218,19 @@ class DockerLogin:
                 self._starts.release()
 
 
-def _hides_an_answer(said: CliOutput, seen: ProbeResult, registry: Registry) -> bool:
-    """Whether the CLI tells of plain HTTP although the registry speaks TLS.
+def _hides_tls_answer(output: CliOutput, probe: ProbeResult, registry: Registry) -> bool:
+    """Whether the CLI reports the answer to plain HTTP although the registry speaks TLS.
 
-    By itself it does so on loopback alone: whatever is refused over TLS it tries over HTTP, and only that is told.
+    It does so on loopback: what the registry refuses over TLS it tries again over HTTP, and reports only that.
     """
-    return seen.tls and said.status != 401 and f"http://{registry.api_host}/v2/" in said.text  # noqa: PLR2004
+    return probe.tls and output.status != 401 and f"http://{registry.api_host}/v2/" in output.text  # noqa: PLR2004
 
 
 def _may_be_the_password(status: int, kind: Kind) -> bool:
-    """Whether a password may be wrong and so is not sent a second time: accounts get locked. ECR's 403 tells more."""
+    """Whether the password may be wrong. Then do not send it again: accounts get locked. ECR explains its 403."""
     return status == 401 or (status == 403 and kind is Kind.BASIC)  # noqa: PLR2004 - HTTP's own numbers
 
 
-async def _result_soon(look: asyncio.Task[ProbeResult]) -> ProbeResult | None:
-    done, _ = await asyncio.wait({look}, timeout=_LOOK_AFTER_S)
-    return look.result() if done else None
+async def _result_soon(probing: asyncio.Task[ProbeResult]) -> ProbeResult | None:
+    done, _ = await asyncio.wait({probing}, timeout=_PROBE_AFTER_LOGIN_S)
+    return probing.result() if done else None

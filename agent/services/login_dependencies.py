@@ -1,4 +1,4 @@
-"""What a registry's login works with, by contract."""
+"""What the login of a registry works with."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -12,6 +12,7 @@ from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.registry import Registry
 from agent.services.docker_login import DockerLoginResult
+from agent.services.managed_login import AppliedLogin
 from agent.services.ports import Board, Clock, Log
 from agent.settings import Settings
 
@@ -27,19 +28,10 @@ class DockerLogin(Protocol):
     async def log_in(self, login: Login, credential: Credential) -> DockerLoginResult: ...
 
 
-class Applied(Protocol):
-    @property
-    def stored_in(self) -> str: ...
-    @property
-    def problems(self) -> tuple[Problem, ...]: ...
-    @property
-    def ours(self) -> bool: ...
-
-
 class Reconciler(Protocol):
     async def apply(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
-    ) -> Applied: ...
+    ) -> AppliedLogin: ...
     async def note_preexisting(self, registries: Iterable[Registry]) -> None: ...
     async def holds(self, registry: Registry) -> bool: ...
     async def remove(self, registry: Registry) -> bool: ...
@@ -47,7 +39,7 @@ class Reconciler(Protocol):
 
 
 class Rejections(Protocol):
-    """Who said no, kept across restarts of the agent."""
+    """Rejections that survive a restart of the agent."""
 
     def active(self, login: Login) -> tuple[Problem, datetime] | None: ...
     def record(self, login: Login, problem: Problem, not_before: datetime) -> None: ...
@@ -59,18 +51,18 @@ class Docker(Protocol):
     def looked(self) -> asyncio.Event: ...
     @property
     def docker_ready(self) -> asyncio.Event:
-        """Set while Docker's own CLI is there and works."""
+        """Set while Docker's own CLI is installed and works."""
         ...
 
     @property
     def docker_problem(self) -> str:
-        """Why it is not set."""
+        """Why `docker_ready` is not set."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LoginDependencies:
-    """What every login works with; the same for all of them. `new_id` gives the id of an attempt."""
+    """What all logins share. `new_id` creates the ID of an attempt."""
 
     credentials: Credentials
     docker_login: DockerLogin

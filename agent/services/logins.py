@@ -1,4 +1,4 @@
-"""All logins: one task a registry, begun, ended and replaced as the plan says."""
+"""All logins: one task per registry. The plan decides which tasks start, end and are replaced."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -19,7 +19,7 @@ class Tokens(Protocol):
 
 
 class Logins:
-    """Follows the plan. The phase becomes `running` when each of its first logins was attempted or skipped."""
+    """Follows the plan. The phase becomes `running` once every login of the first plan was attempted or skipped."""
 
     name: Final = "logins"
 
@@ -50,19 +50,19 @@ class Logins:
 
     @property
     def alive(self) -> bool:
-        """Whether the loop that looks after expiries still ticks."""
+        """Whether the loop that removes expired logins still runs."""
         return self._cleanup.alive
 
     def follow(self, plan: Plan) -> None:
-        """Take this plan in the place of the last one, as soon as `run` gets to it."""
+        """Replace the plan. `run` applies it next."""
         self._plan = plan
         self._planned.set()
 
     def renew(self, hostname: str | None) -> list[str]:
-        """Ask for a login at once of one registry, or of all; the ids of the attempts.
+        """Request an attempt now, for one registry or for all. Returns the IDs of the attempts.
 
         Raises:
-            LookupError: no such registry.
+            LookupError: no secret is known for this registry.
         """
         if hostname is not None and hostname not in self._logins and hostname not in self._skipped:
             raise LookupError(hostname)
@@ -70,7 +70,7 @@ class Logins:
         return [self._request(name) for name in wanted]
 
     def wake(self) -> None:
-        """Have every login look again at its clock and at its tools."""
+        """Have every login check its clock and its tools again."""
         for login in self._logins.values():
             login.wake()
 
@@ -85,30 +85,32 @@ class Logins:
                 self._check_phase()
 
     async def once(self, plan: Plan) -> bool:
-        """One attempt at each login of the plan; whether all that is wanted is logged in."""
+        """Attempt each login of the plan once. Returns whether every enabled secret is logged in."""
         self._show(plan)
         logins = [self._new(login) for login in plan.logins]
         async with asyncio.TaskGroup() as group:
-            meeting = group.create_task(self._note_preexisting(plan), name="logins:meet")
-            async with asyncio.TaskGroup() as attempts:  # unlike `gather`, cancelled it waits until all have ended
+            noting = group.create_task(self._note_preexisting(plan), name="logins:preexisting")
+            async with (
+                asyncio.TaskGroup() as attempts
+            ):  # unlike `gather`, it waits for all when cancelled
                 for login in logins:
                     attempts.create_task(login.run(once=True), name=f"login:{login.login.registry}")
-            meeting.cancel()
+            noting.cancel()
         self._board.set_phase(Phase.RUNNING)
         missing = any(skipped.wanted for skipped in plan.skipped)
         return not missing and all(login.status.state is State.LOGGED_IN for login in logins)
 
     async def _note_preexisting(self, plan: Plan) -> None:
-        """Before the first of them is kept anywhere."""
+        """Only what is there before the first login is stored can come from the image."""
         await self._deps.reconciler.note_preexisting([login.registry for login in plan.logins])
 
     def _apply(self, plan: Plan, group: asyncio.TaskGroup) -> None:
         wanted = {login.registry.hostname: login for login in plan.logins}
         skipped = {entry.registry.hostname for entry in plan.skipped}
-        promised: dict[str, str | None] = {}
+        pending: dict[str, str | None] = {}
         for hostname, former in [*self._logins.items()]:
             if former.login != wanted.get(hostname):
-                promised[hostname] = former.pending_id
+                pending[hostname] = former.pending_id
                 self._end(hostname)
             if hostname not in wanted:
                 self._cleanup.retire(former.login.registry, group, disappeared=hostname not in skipped)
@@ -116,12 +118,12 @@ class Logins:
             self._cleanup.retire(parse_hostname(hostname), group)
         if not self._noted:
             self._noted = True
-            group.create_task(self._note_preexisting(plan), name="logins:meet")
+            group.create_task(self._note_preexisting(plan), name="logins:preexisting")
         self._show(plan)
         self._tokens.retain({login.source for login in plan.logins if isinstance(login.source, AwsIdentity)})
         for hostname, login in wanted.items():
             if hostname not in self._logins:
-                fresh = self._new(login, promised.get(hostname))
+                fresh = self._new(login, pending.get(hostname))
                 self._tasks[hostname] = group.create_task(fresh.run(), name=f"login:{hostname}")
         self._deps.log.info(
             "plan.changed", logins=sorted(wanted), skipped=sorted(self._skipped), problems=len(plan.problems)
@@ -133,7 +135,7 @@ class Logins:
         self.wake()  # the settings may have changed with the plan
 
     def _show(self, plan: Plan) -> None:
-        """Put the plan's skipped registries and its problems on the board."""
+        """Show the plan's problems and its skipped registries on the board."""
         self._board.report("plan", plan.problems)
         self._want_aws(any(isinstance(login.source, AwsIdentity) for login in plan.logins))
         skipped = {row.hostname: row for row in (self._skipped_row(entry) for entry in plan.skipped)}
@@ -158,10 +160,10 @@ class Logins:
         return fresh
 
     def _end(self, hostname: str) -> None:
-        """End a login's task; what it left in Docker's configuration stays.
+        """End a login's task. What it stored in Docker's configuration stays.
 
-        Not waited for: a credential helper in the middle of its write goes on until its end or its deadline, and holds
-        up only what else happens to this registry's entry. A cancelled task reports nothing more.
+        Do not wait for the task: a credential helper that is writing continues to its end or its deadline, and delays
+        only other changes to the same entry. A cancelled task reports nothing more.
         """
         del self._logins[hostname]
         self._tasks.pop(hostname).cancel()

@@ -1,4 +1,4 @@
-"""The one retry policy: how long to wait after a problem, by its class."""
+"""The one retry policy: how long to wait after a problem. Its retry class decides."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -13,22 +13,22 @@ from agent.model.problems.aws import AwsError, AwsThrottled, AwsUnreachable
 from agent.settings import RetrySettings
 
 LONGEST_ASKED: Final = timedelta(hours=12)
-"""However long the other side asks to be left alone."""
+"""The longest `Retry-After` that the agent obeys."""
 _GROWTH: Final = 2
 _GROWTH_PATIENT: Final = 4
 _PATIENCE: Final = 6
-"""So many times `retry.max_wait_s` may lie between two attempts while the token at hand is good for long."""
+"""While the current token is valid for long, a wait may be this many times `retry.max_wait_s`."""
 _SHARED_BY_FLEET: Final = (AwsThrottled, AwsUnreachable, AwsError)
-"""What a whole fleet meets at once, and comes back from at once."""
+"""Problems that a whole fleet has at the same time, and recovers from at the same time."""
 _STEPS: Final = 100
-"""By then every wait has reached its longest, and a power of more would overflow."""
+"""By then every wait has reached its maximum. A larger exponent would overflow."""
 
 
 def longest_wait(problem: Problem, attempt: int, settings: RetrySettings, slack_s: float = 0.0) -> float:
-    """Seconds below which the wait after the failure number `attempt` (from 1) is drawn, evenly.
+    """The upper bound in seconds of the wait after failure number `attempt` (from 1).
 
-    Exponential, up to `retry.max_wait_s`. While a renewal can be put off (`leeway_s`), it grows faster and further:
-    at an outage's end, and in a crowd, AWS hears first from those who have no token.
+    It grows exponentially, up to `retry.max_wait_s`. While a renewal can wait (`slack_s` seconds), it grows faster and
+    further. So after an outage, AWS first serves the environments that have no token.
     """
     growth, ceiling = _GROWTH, settings.max_wait_s
     if slack_s and isinstance(problem, _SHARED_BY_FLEET):
@@ -37,11 +37,10 @@ def longest_wait(problem: Problem, attempt: int, settings: RetrySettings, slack_
 
 
 def wait_after(problem: Problem, attempt: int, settings: RetrySettings, *, slack_s: float = 0.0) -> float:
-    """Seconds until the next attempt, after the failure number `attempt` (from 1).
+    """Seconds until the next attempt, after failure number `attempt` (from 1).
 
-    A refusal waits `retry.rejected_wait_s`; the rest exponentially with full jitter. Where the other side said when
-    to come back (`Retry-After`), not before that. Who shares a failure comes back with the others: to draw once more
-    would be to wait twice.
+    After a rejection, wait `retry.rejected_wait_s`. Otherwise wait exponentially with full jitter, but at least as long
+    as the other side asked for (`Retry-After`). A final wait already has its jitter: it is shared by several logins.
     """
     if problem.wait_is_final and problem.wait is not None:
         return problem.wait.total_seconds()
@@ -57,7 +56,7 @@ def retrying(
     sleep: Callable[[float], Awaitable[Any]],
     before_sleep: Callable[[Problem], None] | None = None,
 ) -> AsyncRetrying:
-    """Calls a function again for as long as it returns a problem; any exception ends it.
+    """Call a function again for as long as it returns a problem. Any exception ends it.
 
     The function returns the problem instead of raising it: an error would keep its frames, and the password in them,
     alive for the whole wait.
