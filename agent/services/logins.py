@@ -90,9 +90,7 @@ class Logins:
         logins = [self._new(login) for login in plan.logins]
         async with asyncio.TaskGroup() as group:
             noting = group.create_task(self._note_preexisting(plan), name="logins:preexisting")
-            async with (
-                asyncio.TaskGroup() as attempts
-            ):  # unlike `gather`, it waits for all when cancelled
+            async with asyncio.TaskGroup() as attempts:  # unlike `gather`, it waits for all when cancelled
                 for login in logins:
                     attempts.create_task(login.run(once=True), name=f"login:{login.login.registry}")
             noting.cancel()
