@@ -25,7 +25,7 @@ _DOES: Final[dict[str, tuple[list[str] | None, str]]] = {
     "fails": (["echo keychain is locked >&2; exit 1"], "keychain is locked"),
     "cannot-store": ([NOTHING_THERE, "echo not implemented; exit 1"], "cannot store"),
     "killed": (["kill -9 $$"], "exit code -9"),
-    "nonsense": (["echo '[]'"], "no login"),
+    "nonsense": (["echo '[]'"], "not a login"),
     "forgets": ([NOTHING_THERE, "true"], "has no login"),
     "hangs": (["sleep 60"], "10 s"),
 }

@@ -83,7 +83,7 @@ def test_a_loop_of_links(world: World) -> None:
     (world.agent.docker / "other.json").symlink_to("config.json")
     world.good_state = "retrying"
     world.start()
-    world.raised("config_unwritable", world.good.hostname, says="circle")
+    world.raised("config_unwritable", world.good.hostname, says="loop")
     config.unlink()
     world.good_state = "logged_in"
     world.cleared("config_unwritable", world.good.hostname)

@@ -83,10 +83,17 @@ class Watcher:
         while not self._stopped.wait(_EVERY_S):
             started, stalled_before = time.monotonic(), stalled_s(self._pid)
             try:
-                get_status(self._path)
+                self._request()
             except OSError as error:
                 self._silences.append(repr(error))
                 continue
             took = time.monotonic() - started
             if took > _LATE_S and took - (stalled_s(self._pid) - stalled_before) > _LATE_S:
                 self._silences.append(f"an answer after {took:.1f} s")
+
+    def _request(self) -> None:
+        try:
+            get_status(self._path)
+        except ConnectionResetError:
+            # In a crowd, the agent closes a connection that has sent nothing yet. On a busy machine, that may be ours.
+            get_status(self._path)
