@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -202,8 +203,9 @@ def test_the_walk_in_contributing_goes_from_a_failing_test_to_a_passing_one(tmp_
     document, test, code, again = blocks(section(read("CONTRIBUTING.md"), "Your first change"), "sh")[1:5]
     assert test == again
     script = "\n".join([document, f"if {test.strip()}; then exit 99; fi", code, test])
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     command = ["bash", "-euc", script]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 failed" in done.stdout
     assert "1 passed" in done.stdout

@@ -121,7 +121,7 @@ def test_full_disk(world: World, stack: ExitStack, chromium: Browser) -> None:
     world.good_state = "retrying"
     world.start()
     key = ("config_unwritable", world.good.hostname)
-    _reported(world, chromium, key, says="full", fix="room", link="configuration")
+    _reported(world, chromium, key, says="full", fix="space", link="configuration")
 
 
 def _reported(world: World, chromium: Browser, key: tuple[str, str], *, says: str, fix: str, link: str) -> None:
