@@ -16,7 +16,7 @@ class Now(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What Docker holds was looked up.
+    """The agent has checked which login Docker holds.
 
     `rejection` is why this very secret was rejected before the agent restarted, and for how long that still holds.
     """
@@ -27,7 +27,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """The wake-up has come, or something changed.
+    """The wake-up time was reached, or something changed.
 
     `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used.
     """
@@ -72,7 +72,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The expired login is out of Docker's configuration; `was_ours` is false if another one had replaced it."""
+    """The expired login was removed. `was_ours` is false if another login had replaced it before."""
 
     was_ours: bool
 
@@ -89,8 +89,8 @@ Event = Verified | Woken | Requested | Succeeded | Failed | Removed | RemovalFai
 class Attempt:
     """Log in.
 
-    `renew`: with another token than the one at hand. `force`: without waiting for what failed earlier. `take_over`:
-    also over a login that a person made.
+    `renew`: with another token than the current one. `force`: without waiting for what failed earlier. `take_over`:
+    replace a login that a person made.
     """
 
     renew: bool

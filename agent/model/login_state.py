@@ -72,8 +72,8 @@ class Stage(Enum):
 class LoginState:
     """Everything that is remembered about one login.
 
-    `problem` is why the last attempt failed. `expiry` is when the login ends that Docker holds, None if it does not
-    end or if there is none. `renewal` is when a new token is due, `check` when an existing login is tried again.
+    `problem` is why the last attempt failed. `expiry` is when the login that Docker holds expires, None if it does
+    not or if there is none. `renewal` is when a new token is due, `check` when an existing login is tried again.
     """
 
     hostname: str
@@ -107,7 +107,7 @@ class LoginState:
         return endless or self.is_valid(now)
 
     def _trusted(self, deadline: Deadline, now: Now) -> Deadline:
-        """By the monotonic clock alone while the wall clock is known to be wrong: a leap ahead ends no token."""
+        """Ignore the wall clock while it is known to be wrong, so that a jump ahead does not expire a token."""
         if not isinstance(self.problem, ClockSkew):
             return deadline
         return Deadline.after(timedelta(seconds=deadline.monotonic - now.monotonic), *now)
@@ -244,7 +244,7 @@ def _fail(state: LoginState, problem: Problem, now: Now, rules: Rules) -> Decisi
 
 
 def _refresh(state: LoginState, now: Now, rules: Rules) -> Decision:
-    """Report what the failure means for the login that Docker holds: still good, nearly over, or ended."""
+    """Report what the failure means for the login that Docker holds: valid, about to expire, or expired."""
     if state.expiry is not None and not state.is_valid(now):
         state = replace(state, expiry=None, expired=True)
     state = replace(state, status=_status(state), next_change=state.change_ahead(now, rules))

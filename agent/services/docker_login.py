@@ -1,4 +1,4 @@
-"""One `docker login`, and a request of our own to the registry at the same time, which tells more than the CLI does."""
+"""One `docker login`, and a request of our own to the registry at the same time, which gives more detail."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -221,7 +221,7 @@ class DockerLogin:
 def _hides_tls_answer(output: CliOutput, probe: ProbeResult, registry: Registry) -> bool:
     """Whether the CLI reports the answer to plain HTTP although the registry speaks TLS.
 
-    It does so on loopback: what the registry refuses over TLS it tries again over HTTP, and reports only that.
+    On loopback, it retries over HTTP what the registry refused over TLS, and reports only the last answer.
     """
     return probe.tls and output.status != 401 and f"http://{registry.api_host}/v2/" in output.text  # noqa: PLR2004
 

@@ -40,8 +40,8 @@ class RegistryLogin:
 
     Args:
         login: what to log in to, and with what.
-        dependencies: what it works with.
-        ends_at: when the login ends that Docker holds already; None if it does not end or is not ours.
+        dependencies: the components that it uses.
+        ends_at: when the login that Docker already holds expires; None if it does not, or if it is not ours.
         on_first_attempt: called once, when the registry was attempted or skipped.
         pending_id: the ID of an attempt that somebody requested from the login before this one.
     """
@@ -87,7 +87,7 @@ class RegistryLogin:
         return self._requested_id or (self._state.attempt_id if under_way else None)
 
     def request_now(self) -> str:
-        """Request an attempt now, also over a login that a person made; returns the ID of this attempt."""
+        """Request an attempt now, which may replace a login that a person made. Returns the ID of the attempt."""
         self._requested_id = self._requested_id or self._deps.new_id()
         self._wake.set()
         return self._requested_id
