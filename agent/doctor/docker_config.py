@@ -86,13 +86,13 @@ def _write_obstacle(path: Path) -> tuple[str, str | None] | None:
     # If config.json is a symbolic link, the agent replaces the file that it points to.
     target = Path(os.path.realpath(path))
     # Missing directories will be created in the first one that exists.
-    directory = next(above for above in target.parents if above.exists())
+    directory = next(above for above in target.parents if os.access(above, os.F_OK))
     file_system = os.statvfs(directory)
     if file_system.f_flag & os.ST_RDONLY:
         return "the file system is read-only", permission_hint(path, errno.EROFS, None)
     if not os.access(directory, os.W_OK | os.X_OK):
         return f"permission denied (for user {os.geteuid()}): {directory}", permission_hint(path, errno.EACCES, None)
-    size = target.stat().st_size if target.exists() else 0
+    size = target.stat().st_size if os.access(target, os.F_OK) else 0
     # Root may also use the reserved blocks.
     free = file_system.f_bfree if os.geteuid() == 0 else file_system.f_bavail
     needed = size // file_system.f_frsize + _EXTRA_BLOCKS

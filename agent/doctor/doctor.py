@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -92,8 +93,9 @@ class Doctor:
         self._http: Final = HttpClient()
         state = paths.state_directory(environ)
         config_dir = settings.docker.config_dir
-        # A StateFile creates its directory, and the doctor must not create anything.
-        self._state_file: Final = StateFile(state if state.is_dir() else None, config_dir)
+        # A StateFile creates its directory, and the doctor must not create anything. `Path.is_dir` would raise an error
+        # if the home cannot be entered.
+        self._state_file: Final = StateFile(state if os.access(state, os.X_OK) else None, config_dir)
         self._engine: Final = DockerEngine(environ)
         self._cli: Final = DockerCli(environ, options.runtime, options.place)
         self._files: Final = DockerFiles(

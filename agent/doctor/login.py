@@ -1,6 +1,7 @@
 """The login check: logs in with the real docker CLI in a private directory, if the password may be sent at all."""
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -76,7 +77,7 @@ def private_place(runtime: Path) -> Iterator[Path]:
 
     If it cannot make one, it returns a path that does not exist. The login then fails and reports why.
     """
-    missing = [above for above in (runtime, *runtime.parents) if not above.exists()]
+    missing = [above for above in (runtime, *runtime.parents) if not os.access(above, os.F_OK)]
     try:
         runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=runtime))

@@ -55,7 +55,7 @@ def permission_hint(path: Path, error: int | None, unit: str | None, account: Ac
             return opening(unit, [directory])
         return f"set docker.config_dir and DOCKER_CONFIG to another directory: {shown(directory)} is mounted read-only"
     if error in _FULL:
-        usage = command("df -h", directory) if directory.is_dir() else None
+        usage = command("df -h", directory) if os.access(directory, os.F_OK) else None
         advice = f"free up space on the file system of {shown(directory)}"
         return f"{advice}: {usage} shows how full it is" if usage else advice
     if error in _REFUSED:
@@ -67,7 +67,7 @@ def _permission(path: Path, directory: Path, account: Account) -> str:
     user, where = f"user {shown(account.name)}", shown(directory)
     ask = f"or ask the owner of {where} to let {user} write there"
     for place, kind in ((path.parent, "directory"), (path, "file")):
-        if place.is_symlink():
+        if os.path.islink(place):  # noqa: PTH114 - unlike pathlib, it never raises
             return f"replace {shown(place)}, which is a link, with a {kind} of your own, {ask}"
     if not _is_dockers_own(path.parent, account):
         return f"set docker.config_dir and DOCKER_CONFIG to a directory of your own, {ask}"

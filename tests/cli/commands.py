@@ -16,7 +16,10 @@ class Ended:
 
 
 async def start(*args: str, out: int = PIPE, err: int = PIPE, **environ: str) -> asyncio.subprocess.Process:
-    """Start `registry-agent ARGS` with 80 columns, and out of reach of an agent on this machine."""
+    """Start `registry-agent ARGS` with 80 columns, and out of reach of an agent on this machine.
+
+    Nobody can create its runtime directory, not even root.
+    """
     kept = {
         name: os.environ[name]
         for name in ("PATH", "HOME", "PYTHONPATH", "COVERAGE_PROCESS_START")
@@ -27,7 +30,7 @@ async def start(*args: str, out: int = PIPE, err: int = PIPE, **environ: str) ->
         "-m",
         "agent",
         *args,
-        env={**kept, "RUNTIME_DIRECTORY": "/nonexistent", "COLUMNS": "80", **environ},
+        env={**kept, "RUNTIME_DIRECTORY": "/proc/nonexistent", "COLUMNS": "80", **environ},
         stdout=out,
         stderr=err,
     )

@@ -39,7 +39,7 @@ class Terminal:
             "-m",
             "agent",
             *self._args,
-            env={**kept, "RUNTIME_DIRECTORY": "/nonexistent", "TERM": "xterm", **self._environ},
+            env={**kept, "RUNTIME_DIRECTORY": "/proc/nonexistent", "TERM": "xterm", **self._environ},
             stdin=self._line,
             stdout=self._line,
             stderr=self._line,

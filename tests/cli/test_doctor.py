@@ -1,6 +1,10 @@
 """`registry-agent doctor`: its report on a terminal, and its arguments."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,16 +100,30 @@ async def test_wrong_usage_is_64(arguments: tuple[str, ...]) -> None:
 
 async def test_succeeds_without_secrets_and_host() -> None:
     """There is nothing to check. The report names the directories that were searched for secrets."""
-    answer = await command("doctor", "--json", "--set", 'secrets.directories=["/nowhere"]', HOME="/nonexistent")
+    answer = await command("doctor", "--json", "--set", 'secrets.directories=["/nowhere"]', HOME="/proc/nonexistent")
     report = json.loads(answer.out)
     assert (answer.code, report["outcome"], report["registries"]) == (0, "ok", [])
     (secrets,) = [each for each in report["links"] if each["name"] == "secrets"]
     assert "/nowhere" in secrets["seen"]
 
 
+def test_reports_a_home_that_cannot_be_entered(tmp_path: Path) -> None:
+    """The configuration check fails and names the directory. Nothing is created, and all other checks still run."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    variables = {"HOME": str(closed / "home"), "RUNTIME_DIRECTORY": str(closed / "run"), "PATH": os.environ["PATH"]}
+    words = [sys.executable, "-m", "agent", "doctor", "--json", "--set", 'secrets.directories=["/nowhere"]']
+    # Without these capabilities, the permissions of a directory hold for root too.
+    powerless = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    done = subprocess.run([*powerless, *words], env=variables, capture_output=True, text=True, check=False, timeout=60)
+    report = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, report["first"]["name"]) == (2, "", "configuration")
+    assert f"permission denied (for user {os.geteuid()}): {closed}" in report["first"]["seen"]
+
+
 async def test_an_invalid_setting_is_a_failed_check() -> None:
     """It is the same error as in check-config. All other checks still run."""
-    answer = await command("doctor", "--json", "--set", "log.level=loud", HOME="/nonexistent")
+    answer = await command("doctor", "--json", "--set", "log.level=loud", HOME="/proc/nonexistent")
     report = json.loads(answer.out)
     assert answer.code == 2
     assert report["first"]["name"] == "settings"

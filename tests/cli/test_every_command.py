@@ -18,6 +18,7 @@ from agent.model.problems.registry import RegistryDns
 from agent.model.status import Phase, RegistryStatus, State, Tool, Tools
 from tests.cli.commands import command, start
 from tests.fakes import EPOCH
+from tests.rig.needs import need_root
 from tests.rig.waiting import until
 from tests.web.serving import Serving, serving
 
@@ -54,6 +55,7 @@ def closed(descriptors: str, *args: str, home: Path) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("descriptors", ["1", "2", "012"])
 def test_the_agent_runs_without_standard_descriptors(tmp_path: Path, descriptors: str) -> None:
     """And so do the commands. No file or socket of the agent gets their numbers, where it would receive the log."""
+    need_root("to see the descriptors of a process that nobody may debug")
     agent = AgentClient([tmp_path / "run" / "agent.sock"])
 
     def answers() -> bool:

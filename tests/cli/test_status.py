@@ -70,9 +70,9 @@ async def test_json_prints_the_status_document() -> None:
 @pytest.mark.parametrize("args", [(), ("--json",), ("--wait", "--timeout", "0.3")])
 async def test_exits_with_1_if_there_is_no_agent(args: tuple[str, ...]) -> None:
     """The message names the sockets that it tried, and the command that starts an agent."""
-    answer = await command("status", *args, HOME="/nonexistent")
+    answer = await command("status", *args, HOME="/proc/nonexistent")
     assert (answer.code, answer.out) == (1, "")
-    assert "/nonexistent/agent.sock: does not exist" in answer.err
+    assert "/proc/nonexistent/agent.sock: does not exist" in answer.err
     assert "registry-agent run" in answer.err
 
 

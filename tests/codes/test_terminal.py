@@ -17,7 +17,7 @@ from tests.codes.sources import PLAIN
 from tests.codes.world import World
 from tests.edge.helper_script import good_helper
 from tests.rig.agent import REGISTRY_AGENT
-from tests.rig.needs import need
+from tests.rig.needs import need, need_root
 from tests.rig.terminal import ControllingTerminal
 from tests.rig.waiting import PATIENCE_S, until
 
@@ -134,6 +134,7 @@ def _hold(seen: dict[str, tuple[str, ...]], expected: set[str]) -> None:
 
 def test_no_child_has_a_terminal(world: World, terminal: ControllingTerminal) -> None:
     """Programs that the agent, doctor and support-bundle start have no /dev/tty, and an empty or prepared stdin."""
+    need_root("to see the descriptors of a process that nobody may debug")
     observers = Observers(world)
     good_helper(observers.directory, "good")
     observers.add("docker-credential-stub", 'exec "${0%stub}good" "$@"', reads=False)

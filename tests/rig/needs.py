@@ -13,6 +13,12 @@ from tests.prepare.step import Step
 _TABLE: Final = Path(__file__).parents[2] / "scripts/system-packages.txt"
 
 
+def need_root(why: str) -> None:
+    """Skip the running test unless it runs as root."""
+    if os.geteuid() != 0:
+        pytest.skip(f"needs root ({why})")
+
+
 def need(*programs: str) -> None:
     """Skip the running test unless it runs as root and all `programs` are installed."""
     missing = [_named(program) for program in programs if shutil.which(program) is None]
