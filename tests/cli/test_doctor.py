@@ -98,9 +98,9 @@ async def test_wrong_usage_is_64(arguments: tuple[str, ...]) -> None:
     assert "registry-agent" in answer.err
 
 
-async def test_succeeds_without_secrets_and_host() -> None:
+async def test_succeeds_without_secrets_and_host(tmp_path: Path) -> None:
     """There is nothing to check. The report names the directories that were searched for secrets."""
-    answer = await command("doctor", "--json", "--set", 'secrets.directories=["/nowhere"]', HOME="/proc/nonexistent")
+    answer = await command("doctor", "--json", "--set", 'secrets.directories=["/nowhere"]', HOME=str(tmp_path))
     report = json.loads(answer.out)
     assert (answer.code, report["outcome"], report["registries"]) == (0, "ok", [])
     (secrets,) = [each for each in report["links"] if each["name"] == "secrets"]
@@ -118,12 +118,13 @@ def test_reports_a_home_that_cannot_be_entered(tmp_path: Path) -> None:
     done = subprocess.run([*powerless, *words], env=variables, capture_output=True, text=True, check=False, timeout=60)
     report = json.loads(done.stdout)
     assert (done.returncode, done.stderr, report["first"]["name"]) == (2, "", "configuration")
-    assert f"permission denied (for user {os.geteuid()}): {closed}" in report["first"]["seen"]
+    (found,) = [each["seen"] for each in report["links"] if each["name"] == "configuration"]
+    assert f"permission denied (for user {os.geteuid()}): {closed}" in found
 
 
-async def test_an_invalid_setting_is_a_failed_check() -> None:
+async def test_an_invalid_setting_is_a_failed_check(tmp_path: Path) -> None:
     """It is the same error as in check-config. All other checks still run."""
-    answer = await command("doctor", "--json", "--set", "log.level=loud", HOME="/proc/nonexistent")
+    answer = await command("doctor", "--json", "--set", "log.level=loud", HOME=str(tmp_path))
     report = json.loads(answer.out)
     assert answer.code == 2
     assert report["first"]["name"] == "settings"
