@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rig.needs import need_root
 from tests.web_attacks import crowds
 from tests.web_attacks.target import Target
 
@@ -30,6 +31,7 @@ def crowded() -> Iterator[Target]:
 @contextmanager
 def crowded_target(descriptors: int) -> Iterator[Target]:
     need_docker()
+    need_root("to count the descriptors of a process that nobody may debug")
     crowds.may_open_many()
     with (
         tempfile.TemporaryDirectory(prefix="ra-") as directory,
