@@ -8,7 +8,7 @@ from agent.model.problem import Needs, Problem, Severity
 class RenewalFailing(Problem):
     code = "renewal_failing"
     needs = Needs.NOBODY
-    hint = "fix the other warning about this registry before the login expires; pulls still work until then"
+    hint = "see the other warning about this registry for the cause; pulls still work until the login expires"
 
 
 class TokenExpired(Problem):
