@@ -8,7 +8,10 @@ from agent.model.problem import Needs, Problem, Severity
 class RenewalFailing(Problem):
     code = "renewal_failing"
     needs = Needs.NOBODY
-    hint = "no action needed here: the other warning about this registry has the cause; pulls still work until the login expires"
+    hint = (
+        "no action needed here: the other warning about this registry has the cause; pulls still work until the login "
+        "expires"
+    )
 
 
 class TokenExpired(Problem):
