@@ -5,11 +5,11 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from agent.model.text import CONTROL, printable
+from agent.model.text import CONTROL, ESCAPED_HOST, HOST_WORD, printable
 
 _LONGEST: Final = 400
 # A back quote would end the command in the hint. `Problem` replaces the word HOST in a hint with its subject.
-_UNSAFE: Final = re.compile(rf"{CONTROL.pattern}|`|\bHOST\b")
+_UNSAFE: Final = re.compile(rf"{CONTROL.pattern}|`|{HOST_WORD.pattern}")
 
 
 def command(program: str, *operands: object, variables: Mapping[str, str] | None = None) -> str | None:
@@ -34,5 +34,8 @@ def command(program: str, *operands: object, variables: Mapping[str, str] | None
 
 
 def shown(outside: object) -> str:
-    """Make a name or path from outside safe for a hint. A back quote would look like the start of a command."""
-    return printable(str(outside).replace("`", "'"), 300)
+    """Make a name or path from outside safe for a hint.
+
+    A back quote would look like the start of a command, and `Problem` would replace the word HOST.
+    """
+    return HOST_WORD.sub(ESCAPED_HOST, printable(str(outside).replace("`", "'"), 300))

@@ -4,16 +4,12 @@ A `ProblemError` carries one up the stack. The board shows it until it is fixed:
 (`hint`), who must act (`needs`).
 """
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from agent.model.text import printable
-
-_HOST: Final = re.compile(r"\bHOST\b")
-"""HOST as a word of its own. The end of DOCKER_HOST does not match."""
+from agent.model.text import ESCAPED_HOST, HOST_WORD, printable
 
 
 class Severity(StrEnum):
@@ -83,7 +79,7 @@ class Problem:
         vars(self).update(
             subject=shown,
             message=printable(message, limit=600),
-            hint=printable(_HOST.sub(lambda _: shown, template), limit=1000),
+            hint=printable(HOST_WORD.sub(lambda _: shown, template).replace(ESCAPED_HOST, "HOST"), limit=1000),
             wait=wait,
             retry_class=retry_class or self.retry_class,
             severity=severity or self.severity,

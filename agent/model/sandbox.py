@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from agent.model.commands import command
-from agent.model.text import CONTROL
+from agent.model.text import CONTROL, HOST_WORD
 
 _LONGEST: Final = 200
 # `Problem` replaces the word HOST in a hint with its subject.
-_UNSAFE: Final = re.compile(rf"{CONTROL.pattern}|`|\bHOST\b")
+_UNSAFE: Final = re.compile(rf"{CONTROL.pattern}|`|{HOST_WORD.pattern}")
 
 
 def opening(unit: str, directories: Sequence[object]) -> str:
