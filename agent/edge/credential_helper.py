@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import search
+from agent.model.commands import shown
 from agent.model.docker_config import TOKEN_USER, Entry, field
 from agent.model.hints import helper_hint
 from agent.model.problem import ProblemError
@@ -114,7 +115,8 @@ class CredentialHelpers:
                 CredentialStoreFailed(
                     server,
                     f"{program} is not on the agent's PATH",
-                    hint=f"install {program}, or remove {name} from credsStore and credHelpers in Docker's config.json",
+                    hint=f"install {shown(program)}, or remove {shown(name)} from credsStore and credHelpers in "
+                    "Docker's config.json",
                 )
             )
         try:
@@ -141,7 +143,7 @@ class CredentialHelpers:
                 CredentialStoreFailed(
                     server,
                     f"{program} cannot {action} logins (it reports: not implemented)",
-                    hint=f"stop using {name} for HOST (credsStore, credHelpers) in Docker's config.json, "
+                    hint=f"stop using {shown(name)} for HOST (credsStore, credHelpers) in Docker's config.json, "
                     "or add HOST to secrets.exclude",
                 )
             )

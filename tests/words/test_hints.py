@@ -1,17 +1,23 @@
 """Every hint shows what to do and who can do it, whichever code it belongs to."""
 
+import errno
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from agent.edge.permission_hints import permission_hint
 from agent.model import hints
 from agent.model.aws_errors import AwsRefusal, problem_of
+from agent.model.commands import shown
 from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
+from agent.model.hints import helper_hint
 from agent.model.problem import Needs, Problem
 from agent.model.problems import codes
 from agent.model.problems.aws import AwsAccessDenied, AwsKeysRefused
 from agent.model.problems.registry import NotARegistry, RegistryTls
+from agent.model.problems.stored_login import CredentialStoreFailed
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 HOST: Final = "registry.example.com"
@@ -38,6 +44,21 @@ def test_a_hint_names_the_host() -> None:
     problem = explain(CliOutput("", fault=Fault.TIMEOUT), None, HOST, "team")
     assert f"https://{HOST}/v2/" in problem.hint
     assert "HOST" not in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("hint", "kept"),
+    [
+        (permission_hint(Path("/srv/HOST/config.json"), errno.EROFS, None), "/srv/HOST is mounted read-only"),
+        (helper_hint("HOST"), "remove HOST from credsStore"),
+        (f"stop using {shown('HOST')} for HOST", f"stop using HOST for {HOST}"),
+    ],
+    ids=["path", "helper", "both"],
+)
+def test_a_hint_leaves_the_word_host_alone_in_names_from_outside(hint: str, kept: str) -> None:
+    """Only the hint's own HOST becomes the registry, also when the problem is copied to another subject."""
+    problem = CredentialStoreFailed("other.example.com", "it failed", hint=hint).about(HOST)
+    assert kept in problem.hint
 
 
 @pytest.mark.parametrize(
