@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from agent.demo.aws import PretendAws
-from agent.demo.registries import EcrAuth, PretendRegistry
+from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.registries import EcrAuth, PretendRegistry
 from tests.rig.machine import METADATA_ADDRESS, Machine
 
 REGION: Final = "eu-west-1"
@@ -28,7 +28,7 @@ def aws_names(directory: Path, ports: Sequence[int]) -> Iterator[tuple[Machine, 
         stack.callback(machine.close)
         stack.enter_context(machine.serving(aws.handle, *_API))
         stack.enter_context(machine.listening(aws.handle, METADATA_ADDRESS, 80))
-        registry = PretendRegistry(EcrAuth(aws, REGION))
+        registry = PretendRegistry(EcrAuth(aws.valid, REGION))
         for name in NAMES:
             tls = machine.authority.context(name)
             for port in ports:

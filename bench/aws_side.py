@@ -13,9 +13,9 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from agent.demo.aws import PretendAws
 from agent.demo.listener import Listener
-from agent.demo.registries import EcrAuth, PretendRegistry
+from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.registries import EcrAuth, PretendRegistry
 
 REGION: Final = "eu-west-1"
 _LIFE_S: Final = 12 * 3600.0
@@ -66,7 +66,7 @@ async def _serve(count: int) -> None:
 
 
 def _registry(aws: PretendAws) -> PretendRegistry:
-    return PretendRegistry(EcrAuth(aws, REGION))
+    return PretendRegistry(EcrAuth(aws.valid, REGION))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ ALLOWED = {
     "bootstrap": MODEL | {"settings", "edge", "services", "observe", "web", ""},
     "wiring": MODEL | {"settings", "edge", "services", "observe", "web", "bootstrap", ""},
     "app": MODEL | {"settings", "settings_loader", "edge", "bootstrap", "wiring", ""},
-    "demo": MODEL | {"edge", ""},
+    "demo": {""},
     "support": MODEL | {"settings", "settings_loader", "edge", "observe", ""},
     # doctor uses the agent's own login, rejections and overrides without the agent, so it builds services itself.
     "doctor": MODEL | {"settings", "settings_loader", "edge", "services", "observe", ""},

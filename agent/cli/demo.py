@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         0 if it showed everything, or everything that fits into the time given.
     """
     # Imported here because it loads aiohttp, which parsing the command line does not need.
-    from agent.demo.story import Pace, Story  # noqa: PLC0415
+    from agent.demo.story import Pace, play  # noqa: PLC0415
 
     output = _Output()
     docker = find_program("docker", os.environ.get("PATH"))
@@ -46,10 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     pace = Pace() if args.seconds is None else Pace(limit_s=args.seconds, stay=True)
 
-    async def play() -> bool:
-        return await Story(pace, output.print).play()
-
-    complete = asyncio.run(play())
+    complete = asyncio.run(play(pace, output.print))
     if output.error is not None:
         raise output.error
     return COMPLETE if (complete or output.closed) and docker else INCOMPLETE

@@ -1,19 +1,17 @@
 """The demo's cloud: an AWS with short-lived tokens, and five registries, two of which have a fault on purpose."""
 
 import secrets
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from agent.demo.aws import PretendAws
+from agent.demo.aws import DemoAws
 from agent.demo.listener import Listener
-from agent.demo.registries import BasicAuth, EcrAuth, PretendRegistry, TokenAuth
+from agent.demo.registries import Auth, BasicAuth, LoginRegistry, TokenAuth
 from agent.demo.tls import server_context
 
-REGION: Final = "eu-west-1"
-
+_REGION: Final = "eu-west-1"
 _USER: Final = "robot"
 
 
@@ -22,7 +20,7 @@ class DemoRegistry:
     """One registry of the demo: its secret, its listener, and a description of its purpose."""
 
     secret: Mapping[str, Any]
-    registry: PretendRegistry
+    registry: LoginRegistry
     listener: Listener
     description: str
 
@@ -31,55 +29,52 @@ class DemoRegistry:
         return str(self.secret["hostname"])
 
 
+@dataclass(frozen=True, slots=True)
 class DemoCloud:
-    """Reserves its ports at once. `async with` starts all servers, except the registry that is down at first."""
+    """All servers of the demo."""
 
-    def __init__(self, token_life_s: float) -> None:
+    aws: DemoAws
+    aws_url: str
+    basic: DemoRegistry
+    token: DemoRegistry
+    ecr: DemoRegistry
+    rejecting: DemoRegistry
+    outage: DemoRegistry
+
+    @property
+    def registries(self) -> tuple[DemoRegistry, ...]:
+        return (self.basic, self.token, self.ecr, self.rejecting, self.outage)
+
+
+@asynccontextmanager
+async def demo_cloud(token_life_s: float) -> AsyncIterator[DemoCloud]:
+    """Start all servers, except the registry that is down at first."""
+    async with AsyncExitStack() as stack:
+
+        def registry(name: str, auth: Auth, login: Mapping[str, str], description: str) -> DemoRegistry:
+            server = LoginRegistry(auth)
+            listener = Listener(server.handle, tls=server_context())
+            stack.push_async_callback(listener.close)
+            secret = {"name": name, "hostname": f"localhost:{listener.port}", **login}
+            return DemoRegistry(secret, server, listener, description)
+
         password = secrets.token_urlsafe(12)
         users = {_USER: password}
         login = {"username": _USER, "password": password}
-        self.aws: Final = PretendAws(token_life_s=token_life_s, region=REGION)
-        self.aws_listener: Final = Listener(self.aws.handle)
-        self.basic: Final = _registry("basic-auth", PretendRegistry(BasicAuth(users)), login, "user name and password")
-        self.token: Final = _registry(
-            "token-auth", PretendRegistry(TokenAuth(users)), login, "login with a token, as on Docker Hub"
+        ecr_login = {"username": "runner-native", "kind": "ecr", "region": _REGION}
+        wrong_login = {**login, "password": "not-" + password}
+        aws = DemoAws(token_life_s)
+        cloud = DemoCloud(
+            aws,
+            (await stack.enter_async_context(Listener(aws.handle))).url,
+            basic=registry("basic-auth", BasicAuth(users), login, "user name and password"),
+            token=registry("token-auth", TokenAuth(users), login, "login with a token, as on Docker Hub"),
+            ecr=registry("ecr", aws.login, ecr_login, f"ECR with an instance role, {token_life_s:.0f} s tokens"),
+            rejecting=registry(
+                "wrong-password", BasicAuth(users), wrong_login, "fault 1: the password in its secret is wrong"
+            ),
+            outage=registry("outage", BasicAuth(users), login, "fault 2: down at first, comes back later"),
         )
-        self.ecr: Final = _registry(
-            "ecr",
-            PretendRegistry(EcrAuth(self.aws, REGION)),
-            {"username": "runner-native", "kind": "ecr", "region": REGION},
-            f"ECR with an instance role, {token_life_s:.0f} s tokens",
-        )
-        self.rejecting: Final = _registry(
-            "wrong-password",
-            PretendRegistry(BasicAuth(users)),
-            {**login, "password": "not-" + password},
-            "fault 1: the password in its secret is wrong",
-        )
-        self.outage: Final = _registry(
-            "outage", PretendRegistry(BasicAuth(users)), login, "fault 2: down at first, comes back later"
-        )
-        self._stack: Final = AsyncExitStack()
-
-    @property
-    def parts(self) -> tuple[DemoRegistry, ...]:
-        return (self.basic, self.token, self.ecr, self.rejecting, self.outage)
-
-    async def __aenter__(self) -> Self:
-        for listener in (self.aws_listener, *(part.listener for part in self.parts)):
-            self._stack.push_async_callback(listener.close)
-            if listener is not self.outage.listener:
-                await listener.up()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
-
-
-def _registry(name: str, registry: PretendRegistry, login: Mapping[str, str], description: str) -> DemoRegistry:
-    listener = Listener(registry.handle, tls=server_context())
-    return DemoRegistry(
-        {"name": name, "hostname": f"localhost:{listener.port}", **login}, registry, listener, description
-    )
+        for part in (cloud.basic, cloud.token, cloud.ecr, cloud.rejecting):
+            await part.listener.up()
+        yield cloud

@@ -1,7 +1,6 @@
 """Compares the agent's status documents, and describes in plain words what changed from one to the next."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -23,22 +22,21 @@ class Milestone(StrEnum):
     RENEWAL = "the renewal of the ECR login"
 
 
-@dataclass(frozen=True, slots=True)
-class Roles:
-    """The host name of the registry in each role."""
-
-    basic: str
-    token: str
-    ecr: str
-    rejecting: str
-    outage: str
+_FIRST_LOGINS: Final = {"basic-auth": Milestone.BASIC, "token-auth": Milestone.TOKEN, "ecr": Milestone.ECR}
 
 
 class Narrator:
-    """Keeps the content of the last status document. `reached` collects the milestones that the documents show."""
+    """Keeps the content of the last status document.
 
-    def __init__(self, roles: Roles) -> None:
-        self._roles: Final = roles
+    Args:
+        names: the name of each registry's secret (`basic-auth`, `ecr`, …), by host name.
+
+    Attributes:
+        reached: the milestones that the documents show.
+    """
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names: Final = names
         self._phase = "starting"
         self._registries: dict[str, Row] = {}
         self._warnings: dict[tuple[str, str], Row] = {}
@@ -51,33 +49,35 @@ class Narrator:
     def read(self, document: Mapping[str, Any]) -> list[Remark]:
         """Read the next status document. Returns what is new in it."""
         remarks = [*self._logins(document), *self._changes(document), *self._first_pass(document)]
-        if Milestone.OUTAGE in self.reached and self._is_healthy(self._roles.outage):
+        warned = {subject for _, subject in self._warnings}
+        recovered = any(
+            self._names.get(hostname) == "outage" and row["state"] == "logged_in" and hostname not in warned
+            for hostname, row in self._registries.items()
+        )
+        if Milestone.OUTAGE in self.reached and recovered:
             self.reached.add(Milestone.RECOVERY)
         return remarks
 
     def _logins(self, document: Mapping[str, Any]) -> list[Remark]:
-        remarks = []
-        for row in document["registries"]:
-            previous = self._registries.get(row["hostname"])
-            self._registries[row["hostname"]] = row
-            if row["state"] == "logged_in" and (previous is None or previous["logged_in_at"] != row["logged_in_at"]):
-                remarks.append(self._login(previous, row, document["now"]))
-        return remarks
+        previous = self._registries
+        self._registries = {row["hostname"]: row for row in document["registries"]}
+        return [
+            self._login(previous.get(hostname), row, document["now"])
+            for hostname, row in self._registries.items()
+            if row["state"] == "logged_in"
+            and (hostname not in previous or previous[hostname]["logged_in_at"] != row["logged_in_at"])
+        ]
 
     def _login(self, previous: Row | None, row: Row, now: str) -> Remark:
-        hostname = row["hostname"]
-        login = f"{hostname} ({row['secret']})"
+        login = f"{row['hostname']} ({row['secret']})"
+        name = self._names.get(row["hostname"], "")
         if previous is None or previous["state"] != "logged_in":
-            milestones = {
-                self._roles.basic: Milestone.BASIC,
-                self._roles.token: Milestone.TOKEN,
-                self._roles.ecr: Milestone.ECR,
-            }
-            self.reached.update({milestones[hostname]} if hostname in milestones else ())
+            if name in _FIRST_LOGINS:
+                self.reached.add(_FIRST_LOGINS[name])
             return Remark("logged in", login + _token_details(row, now))
         if previous["expires_at"] is None or previous["expires_at"] == row["expires_at"]:
             return Remark("logged in", f"{login} again")
-        if hostname == self._roles.ecr:
+        if name == "ecr":
             self.reached.add(Milestone.RENEWAL)
         return Remark("renewed", f"{login}, {_seconds(now, previous['expires_at']):.0f} s before its old token expires")
 
@@ -96,12 +96,12 @@ class Narrator:
         ]
 
     def _raised(self, warning: Row) -> Remark:
-        subject, code = warning["subject"], warning["code"]
-        if subject == self._roles.rejecting and code == "login_rejected":
+        name, code = self._names.get(warning["subject"], warning["subject"]), warning["code"]
+        if name == "wrong-password" and code == "login_rejected":
             self.reached.add(Milestone.WRONG_PASSWORD)
-        if subject == self._roles.outage and code.startswith("registry_"):
+        if name == "outage" and code.startswith("registry_"):
             self.reached.add(Milestone.OUTAGE)
-        purpose = " (on purpose)" if subject in (self._roles.rejecting, self._roles.outage, "engine") else ""
+        purpose = " (on purpose)" if name in ("wrong-password", "outage", "engine") else ""
         return Remark(warning["severity"], f"{code}: {warning['message']}{purpose}", warning["hint"])
 
     def _first_pass(self, document: Mapping[str, Any]) -> list[Remark]:
@@ -109,11 +109,6 @@ class Narrator:
         if (previous, self._phase) != ("starting", "running"):
             return []
         return [Remark("agent", f"every registry was tried once: {document['summary']}")]
-
-    def _is_healthy(self, hostname: str) -> bool:
-        row = self._registries.get(hostname)
-        warned = any(subject == hostname for _, subject in self._warnings)
-        return row is not None and row["state"] == "logged_in" and not warned
 
 
 def _token_details(row: Row, now: str) -> str:

@@ -3,16 +3,14 @@
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _WIDTH: Final = 80
 _LABEL: Final = 11
 _MARGIN: Final = " " * (10 + _LABEL)
 
 
-@dataclass(frozen=True, slots=True)
-class Remark:
+class Remark(NamedTuple):
     """One line of output: a label of one or two words, what happened, and optionally what to do."""
 
     label: str
@@ -31,11 +29,8 @@ class Printer:
     def elapsed_s(self) -> float:
         return time.monotonic() - self._started
 
-    def print(self, label: str, text: str) -> None:
-        self.remark(Remark(label, text))
-
-    def remark(self, remark: Remark) -> None:
-        self._write(render(self.elapsed_s, remark))
+    def print(self, label: str, text: str, hint: str = "") -> None:
+        self._write(render(self.elapsed_s, Remark(label, text, hint)))
 
     def add(self, *lines: str) -> None:
         """Print more lines for the last remark, without wrapping them."""

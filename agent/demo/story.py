@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from agent.demo.cloud import DemoCloud
-from agent.demo.narrator import Milestone, Narrator, Roles
+from agent.demo.cloud import DemoCloud, demo_cloud
+from agent.demo.narrator import Milestone, Narrator
 from agent.demo.printer import Printer
-from agent.demo.running import RunningAgent
+from agent.demo.running import running_agent, status_documents, stop
 from agent.demo.workspace import Workspace, make_workspace
 
 
@@ -34,45 +34,62 @@ class Pace:
     outage_s: float = 20.0
 
 
+async def play(pace: Pace, write: Callable[[str], None]) -> bool:
+    """Run the demo. Returns whether it showed everything that it had time for.
+
+    If not, its files are kept, so that you can find out why. `write` prints one or more lines.
+    """
+    printer = Printer(write)
+    async with demo_cloud(pace.token_life_s) as cloud:
+        workspace = await asyncio.to_thread(make_workspace, [part.secret for part in cloud.registries])
+        story = Story(pace, printer, cloud, workspace)
+        with _signals(story.stop):
+            story.introduce()
+            code = await story.run_agent()
+        missing = story.narrator.missing
+        complete = code == 0 and (pace.stay or not missing)
+        story.conclude(code)
+    printer.print("demo", f"shown: {'; '.join(m for m in Milestone if m not in missing) or 'nothing'}")
+    if missing:
+        printer.print("demo", f"{'not shown in this time' if complete else 'NOT shown'}: {'; '.join(missing)}")
+    elif not complete:
+        printer.print("demo", "the agent should have exited with status 0")
+    if complete or story.stop.is_set():
+        await asyncio.to_thread(workspace.remove)
+    else:
+        printer.print("demo", f"the agent's log is {workspace.log}; its last lines:")
+        printer.add(*workspace.log_tail(5))
+    return complete
+
+
 class Story:
-    """One run of the demo. `write` prints one or more lines."""
+    """One run of the demo in a cloud. Setting `stop` ends it early."""
 
-    def __init__(self, pace: Pace, write: Callable[[str], None]) -> None:
+    def __init__(self, pace: Pace, printer: Printer, cloud: DemoCloud, workspace: Workspace) -> None:
         self._pace: Final = pace
-        self._printer: Final = Printer(write)
-        self._stop: Final = asyncio.Event()
+        self._printer: Final = printer
+        self._cloud: Final = cloud
+        self._workspace: Final = workspace
         self._outage_noticed: Final = asyncio.Event()
+        self.narrator: Final = Narrator({part.hostname: part.secret["name"] for part in cloud.registries})
+        self.stop: Final = asyncio.Event()
 
-    async def play(self) -> bool:
-        """Run the demo. Returns whether it showed everything that it had time for.
+    def introduce(self) -> None:
+        self._printer.print("cloud", "a simulated AWS (ECR, STS, metadata service) and five registries on loopback:")
+        self._printer.add(*(f"{part.hostname:<17}{part.description}" for part in self._cloud.registries))
+        self._printer.print(
+            "demo", f"it needs no account, no network and no Docker engine; all its files are in {self._workspace.root}"
+        )
 
-        If not, its files are kept, so that you can find out why.
-        """
-        async with DemoCloud(self._pace.token_life_s) as cloud:
-            workspace = await asyncio.to_thread(make_workspace, [part.secret for part in cloud.parts])
-            narrator = Narrator(_roles(cloud))
-            with _signals(self._stop):
-                self._introduce(cloud, workspace)
-                code = await self._run_agent(cloud, workspace, narrator)
-            complete = code == 0 and (self._pace.stay or not narrator.missing)
-            self._conclude(cloud, workspace, code)
-        self._report(narrator, complete=complete)
-        if complete or self._stop.is_set():
-            await asyncio.to_thread(workspace.remove)
-        else:
-            self._printer.print("demo", f"the agent's log is {workspace.log}; its last lines:")
-            self._printer.add(*workspace.log_tail(5))
-        return complete
-
-    async def _run_agent(self, cloud: DemoCloud, workspace: Workspace, narrator: Narrator) -> int:
+    async def run_agent(self) -> int:
         """Run the agent until there is nothing more to show. Returns its exit status."""
-        async with RunningAgent(workspace, cloud.aws_listener.url) as agent:
+        async with running_agent(self._workspace, self._cloud.aws_url) as agent:
             self._printer.print("agent", f"running as process {agent.pid}; look at its status here:")
-            self._printer.add(*_status_commands(workspace))
-            watching = asyncio.create_task(self._watch(agent, narrator))
-            recovery = asyncio.create_task(self._end_outage(cloud))
+            self._printer.add(*_status_commands(self._workspace))
+            watching = asyncio.create_task(self._watch())
+            recovery = asyncio.create_task(self._end_outage())
             # The first of these to finish ends the demo. The end of the outage does not: the demo goes on after it.
-            tasks = {watching, recovery, asyncio.create_task(agent.ended()), asyncio.create_task(self._stop.wait())}
+            tasks = {watching, recovery, asyncio.create_task(agent.wait()), asyncio.create_task(self.stop.wait())}
             try:
                 left = self._pace.limit_s - self._printer.elapsed_s
                 await asyncio.wait(tasks - {recovery}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -83,17 +100,25 @@ class Story:
             for task in (watching, recovery):
                 if not task.cancelled():
                     task.result()
-            return await agent.end()
+            return await stop(agent)
 
-    async def _watch(self, agent: RunningAgent, narrator: Narrator) -> None:
+    def conclude(self, code: int) -> None:
+        hosts = ", ".join(self._workspace.docker_hosts()) or "no registry"
+        requests = _times(len(self._cloud.aws.tokens))
+        wrong = _times(self._cloud.rejecting.registry.wrong.total())
+        self._printer.print("agent", f"exited with status {code}")
+        self._printer.print("docker", f"its config.json now has logins for {hosts}")
+        self._printer.print("cloud", f"AWS was asked for a token {requests}; the wrong password was sent {wrong}")
+
+    async def _watch(self) -> None:
         """Print what changes in the agent's status until everything was shown, or with `stay` forever."""
         complete = False
-        async for document in agent.documents():
-            for remark in narrator.read(document):
-                self._printer.remark(remark)
-            if Milestone.OUTAGE in narrator.reached:
+        async for document in status_documents(self._workspace.status_url):
+            for remark in self.narrator.read(document):
+                self._printer.print(*remark)
+            if Milestone.OUTAGE in self.narrator.reached:
                 self._outage_noticed.set()
-            if complete or narrator.missing:
+            if complete or self.narrator.missing:
                 continue
             if not self._pace.stay:
                 return
@@ -102,61 +127,23 @@ class Story:
                 "demo", "everything was shown; the demo keeps running so that you can look around (Ctrl-C ends it)"
             )
 
-    async def _end_outage(self, cloud: DemoCloud) -> None:
+    async def _end_outage(self) -> None:
         await self._outage_noticed.wait()
-        self._printer.print("cloud", f"{cloud.outage.hostname} stays down for {self._pace.outage_s:.0f} s")
+        hostname = self._cloud.outage.hostname
+        self._printer.print("cloud", f"{hostname} stays down for {self._pace.outage_s:.0f} s")
         await asyncio.sleep(self._pace.outage_s)
-        await cloud.outage.listener.up()
-        self._printer.print("cloud", f"{cloud.outage.hostname} is up again; the agent finds out by itself")
-
-    def _introduce(self, cloud: DemoCloud, workspace: Workspace) -> None:
-        self._printer.print("cloud", "a simulated AWS (ECR, STS, metadata service) and five registries on loopback:")
-        self._printer.add(*(f"{part.hostname:<17}{part.description}" for part in cloud.parts))
-        self._printer.print(
-            "demo", f"it needs no account, no network and no Docker engine; all its files are in {workspace.root}"
-        )
-
-    def _conclude(self, cloud: DemoCloud, workspace: Workspace, code: int) -> None:
-        hosts = ", ".join(workspace.docker_hosts()) or "no registry"
-        requests = _times(cloud.aws.count("ecr:GetAuthorizationToken"))
-        wrong = _times(cloud.rejecting.registry.wrong.total())
-        self._printer.print("agent", f"exited with status {code}")
-        self._printer.print("docker", f"its config.json now has logins for {hosts}")
-        self._printer.print("cloud", f"AWS was asked for a token {requests}; the wrong password was sent {wrong}")
-
-    def _report(self, narrator: Narrator, *, complete: bool) -> None:
-        reached = [milestone for milestone in Milestone if milestone in narrator.reached]
-        self._printer.print("demo", f"shown: {'; '.join(reached) or 'nothing'}")
-        if narrator.missing:
-            lead = "not shown in this time" if complete else "NOT shown"
-            self._printer.print("demo", f"{lead}: {'; '.join(narrator.missing)}")
-        elif not complete:
-            self._printer.print("demo", "the agent should have exited with status 0")
-
-
-def _roles(cloud: DemoCloud) -> Roles:
-    return Roles(
-        basic=cloud.basic.hostname,
-        token=cloud.token.hostname,
-        ecr=cloud.ecr.hostname,
-        rejecting=cloud.rejecting.hostname,
-        outage=cloud.outage.hostname,
-    )
+        await self._cloud.outage.listener.up()
+        self._printer.print("cloud", f"{hostname} is up again; the agent finds out by itself")
 
 
 def _status_commands(workspace: Workspace) -> list[str]:
+    # The command that a person types here to run this program.
+    command = "registry-agent" if shutil.which("registry-agent") else os.path.relpath(sys.argv[0])
     return [
         f"{workspace.status_url}/ in a browser",
         f"curl -s {workspace.status_url}/v1/status",
-        f"{_command()} status --socket {workspace.socket}",
+        f"{command} status --socket {workspace.socket}",
     ]
-
-
-def _command() -> str:
-    """The command that a person types here to run this program."""
-    if shutil.which("registry-agent"):
-        return "registry-agent"
-    return os.path.relpath(sys.argv[0])
 
 
 def _times(number: int) -> str:

@@ -1,7 +1,6 @@
 """A private directory for the demo's agent, separate from the person's own Docker, AWS and agent."""
 
 import json
-import os
 import shutil
 import socket
 import sys
@@ -114,25 +113,19 @@ def make_workspace(secrets: Iterable[Mapping[str, Any]]) -> Workspace:
         OSError: the disk is full, or no port is free.
     """
     workspace = Workspace(Path(tempfile.mkdtemp(prefix="agent-demo-")), _free_port())
-    for directory in (
-        workspace.secrets,
-        workspace.docker_config.parent,
-        workspace.socket.parent,
-        workspace.root / "state",
-    ):
-        directory.mkdir(mode=0o700)
+    for name in ("secrets", "docker", "run", "state"):
+        (workspace.root / name).mkdir(mode=0o700)
     for secret in secrets:
         _write(workspace.secrets / f"{secret['name']}.json", json.dumps(secret))
     _write(workspace.authority, AUTHORITY)
-    _write(
-        workspace.root / "config.toml", _CONFIG.format(secrets=json.dumps(str(workspace.secrets)), port=workspace.port)
-    )
+    config = _CONFIG.format(secrets=json.dumps(str(workspace.secrets)), port=workspace.port)
+    _write(workspace.root / "config.toml", config)
     return workspace
 
 
 def _write(path: Path, text: str) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - not Path.open: the file must be private from the start
-        file.write(text)
+    path.touch(mode=0o600)  # the file is private from the start
+    path.write_text(text, encoding="utf-8")
 
 
 def _free_port() -> int:

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from agent.demo.aws import PretendAws
 from bench.aws_names import NAMES, aws_names
 from bench.bench import Bench, scratch
 from bench.figure import Figure
 from bench.stage import running_agent, stage
+from tests.fakecloud.aws import PretendAws
 from tests.rig.machine import Machine
 
 _PORTS: Final = range(8441, 8451)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from agent.demo.aws import PretendAws
 from agent.model.secret import RUNNER_NATIVE
 from tests.codes.here import Here
 from tests.codes.sources import PLAIN
 from tests.codes.world import World
+from tests.fakecloud.aws import PretendAws
 from tests.hunt.canary import Canary, Hunt
 from tests.hunt.outlets import answered, files, printed
 from tests.hunt.sampler import NO_CORE, Sampler
@@ -119,11 +119,11 @@ class _Hunter:
 
 
 def _secrets_of(aws: PretendAws) -> Iterator[Canary]:
-    for principal in aws.principals._by_key.values():
+    for principal in aws.principals.by_key.values():
         yield Canary(f"the secret key of {principal.arn}", principal.secret_access_key)
         if principal.session_token is not None:
             yield Canary(f"the session token of {principal.arn}", principal.session_token)
     for token in aws.tokens.issued:
         yield Canary(f"the ECR token of {token.principal}", token.password)
-    for value in aws._metadata._tokens:
+    for value in aws.metadata.tokens:
         yield Canary("the metadata service's token", value)

@@ -7,9 +7,9 @@ from typing import Final
 
 from aiohttp import web
 
-from agent.demo.aws import PretendAws
 from tests.codes.sources import PLAIN
 from tests.codes.world import REGION, World
+from tests.fakecloud.aws import PretendAws
 
 ROLE: Final = "arn:aws:iam::123456789012:role/behind-mfa"
 OUTER_ROLE: Final = "arn:aws:iam::123456789012:role/pull"

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from agent.demo.faults import Fault, act_out
 from agent.demo.tls import server_context
+from tests.fakecloud.faults import Fault, act_out
 
 _PATIENCE_S: Final = 2.0
 

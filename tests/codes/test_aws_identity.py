@@ -7,11 +7,11 @@ from typing import Final
 
 import pytest
 
-from agent.demo.aws import PretendAws
 from tests.codes.causes import causes
 from tests.codes.programs import script
 from tests.codes.sources import PLAIN
 from tests.codes.world import REGION, Door, World
+from tests.fakecloud.aws import PretendAws
 from tests.scenarios.aws import ROLE
 
 _CALL_S: Final = {"call_timeout_s": 2}

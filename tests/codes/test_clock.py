@@ -7,9 +7,9 @@ from typing import Final
 
 import pytest
 
-from agent.demo.aws import PretendAws
 from tests.codes.causes import causes
 from tests.codes.world import Door, World
+from tests.fakecloud.aws import PretendAws
 from tests.rig.needs import need
 
 SetClock = Callable[[timedelta], None]

@@ -12,8 +12,8 @@ from typing import Final
 
 import pytest
 
-from agent.demo.faults import Broken
 from tests.codes.world import World
+from tests.fakecloud.faults import Broken
 from tests.rig.agent import logged_in
 from tests.rig.needs import need
 from tests.rig.status import get_status

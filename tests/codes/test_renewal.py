@@ -7,10 +7,10 @@ from typing import Final
 import pytest
 from aiohttp import web
 
-from agent.demo.registries import EcrAuth, PretendRegistry
 from agent.demo.tls import server_context
 from tests.codes.causes import causes
 from tests.codes.world import NATIVE, REGION, World
+from tests.fakecloud.registries import EcrAuth, PretendRegistry
 from tests.scenarios.clouds import Clouds, door_of
 
 CALL: Final = "ecr:GetAuthorizationToken"
@@ -85,7 +85,7 @@ def test_a_registry_whose_clock_is_off(world: World, clouds: Clouds) -> None:
     """The login works. The warning clears with the next login that gets the right time."""
     off = timedelta(minutes=17)
     aws, keys = clouds.with_keys(token_life_s=12)
-    registry = PretendRegistry(EcrAuth(aws, REGION))
+    registry = PretendRegistry(EcrAuth(aws.valid, REGION))
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         answer = await registry.handle(request)

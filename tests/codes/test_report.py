@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.demo.faults import Answer, Broken, Fault
 from tests.codes.causes import causes
 from tests.codes.world import World
+from tests.fakecloud.faults import Answer, Broken, Fault
 from tests.rig.waiting import until
 
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import pytest
 
-from agent.demo.aws import PretendAws
-from agent.demo.faults import CAPTIVE_PORTAL, GARBAGE, Answer, Broken, Fault
 from tests.codes.causes import causes
 from tests.codes.servers import ControlPlane
 from tests.codes.sources import PLAIN
 from tests.codes.world import LOGIN, NATIVE, World
+from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.faults import CAPTIVE_PORTAL, GARBAGE, Answer, Broken, Fault
 from tests.hunt.canary import Canary
 
 HOST: Final = "registry.invalid"

@@ -2,10 +2,10 @@
 
 from typing import Any, Final
 
-from agent.demo.faults import Broken
 from tests.codes.causes import causes
 from tests.codes.servers import ControlPlane
 from tests.codes.world import LOGIN, World
+from tests.fakecloud.faults import Broken
 
 RIGHT: Final[dict[str, Any]] = {"name": "the-secret", "hostname": "registry.invalid", "enabled": False, **LOGIN}
 

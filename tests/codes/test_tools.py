@@ -6,11 +6,11 @@ from typing import Final
 
 import pytest
 
-from agent.demo.faults import Broken
 from tests.codes.causes import causes
 from tests.codes.programs import script
 from tests.codes.servers import Engine
 from tests.codes.world import World
+from tests.fakecloud.faults import Broken
 from tests.rig.agent import Status
 
 REAL_DOCKER: Final = shutil.which("docker")

@@ -11,9 +11,8 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from agent.demo.aws import PretendAws
 from agent.demo.listener import Handler, Listener
-from agent.demo.registries import Auth, BasicAuth, EcrAuth, PretendRegistry
+from agent.demo.registries import Auth, BasicAuth
 from agent.demo.tls import AUTHORITY, server_context
 from tests.codes.here import Here
 from tests.codes.matrix import Seen
@@ -21,6 +20,8 @@ from tests.codes.programs import script
 from tests.codes.section7 import NEEDS, SEVERITIES, STAYS
 from tests.codes.servers import Dashboard
 from tests.codes.sources import LOGIN_CANARY, PERSON_CANARY, Sources
+from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.registries import EcrAuth, PretendRegistry
 from tests.rig.agent import Agent, Status, warnings
 from tests.rig.waiting import PATIENCE_S, until
 
@@ -143,7 +144,7 @@ class World:
         self.env.update(dict.fromkeys(names, listener.url))
 
     def ecr(self, aws: PretendAws, name: str = "team-ecr", **secret: str) -> Door:
-        return self.registry(name, EcrAuth(aws, REGION), {**NATIVE, **secret})
+        return self.registry(name, EcrAuth(aws.valid, REGION), {**NATIVE, **secret})
 
     def prepare(self, settings: Sections | None = None, **env: str) -> Agent:
         """The agent with its settings file. It is not started yet."""

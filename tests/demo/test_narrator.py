@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from agent.demo.narrator import Milestone, Narrator, Roles
+from agent.demo.narrator import Milestone, Narrator
 from agent.demo.printer import Remark, render
 from agent.model.problems.registry import LoginRejected, RegistryUnreachable
 from agent.model.status import Phase, RegistryStatus, State
 from agent.services.board import Board
 from tests.fakes import FakeClock, FakeWarningLog, process
 
-ROLES = Roles(
-    basic="localhost:1", token="localhost:2", ecr="localhost:3", rejecting="localhost:4", outage="localhost:5"
-)
+ECR, REJECTING, OUTAGE = "localhost:3", "localhost:4", "localhost:5"
+NAMES = {ECR: "ecr", REJECTING: "wrong-password", OUTAGE: "outage"}
 
 
 class Demo:
@@ -22,7 +21,7 @@ class Demo:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.board = Board(process(), self.clock.now, FakeWarningLog())
-        self.narrator = Narrator(ROLES)
+        self.narrator = Narrator(NAMES)
 
     def log_in(self, hostname: str, *, life_s: int | None = None) -> None:
         now = self.clock.now()
@@ -37,12 +36,12 @@ class Demo:
 async def test_reports_a_login_once_and_a_new_expiry_as_a_renewal() -> None:
     """The renewal shows how long the old token would still be valid."""
     demo = Demo()
-    demo.log_in(ROLES.ecr, life_s=60)
+    demo.log_in(ECR, life_s=60)
     text = "localhost:3 (name-3); its token expires in 60 s"
     assert demo.read() == [Remark("logged in", text)]
     assert demo.read() == []
     await demo.clock.advance(31)
-    demo.log_in(ROLES.ecr, life_s=60)
+    demo.log_in(ECR, life_s=60)
     assert demo.read() == [Remark("renewed", "localhost:3 (name-3), 29 s before its old token expires")]
     assert demo.narrator.reached == {Milestone.ECR, Milestone.RENEWAL}
 
@@ -50,7 +49,7 @@ async def test_reports_a_login_once_and_a_new_expiry_as_a_renewal() -> None:
 def test_reports_a_warning_with_its_hint_and_when_it_is_cleared() -> None:
     """A repeated warning is not reported again."""
     demo = Demo()
-    refused = LoginRejected(ROLES.rejecting, "localhost:4 refused it")
+    refused = LoginRejected(REJECTING, "localhost:4 refused it")
     demo.board.report("login", [refused])
     remarks = demo.read()
     assert remarks == [Remark("error", "login_rejected: localhost:4 refused it (on purpose)", refused.hint)]
@@ -64,10 +63,10 @@ def test_reports_a_warning_with_its_hint_and_when_it_is_cleared() -> None:
 def test_a_recovery_needs_a_login_and_no_warning() -> None:
     """And an outage before. A login while the warning is still open is not a recovery."""
     demo = Demo()
-    demo.log_in(ROLES.outage)
+    demo.log_in(OUTAGE)
     demo.read()
     assert demo.narrator.reached == set()
-    demo.board.report("login", [RegistryUnreachable(ROLES.outage, "refused")])
+    demo.board.report("login", [RegistryUnreachable(OUTAGE, "refused")])
     demo.read()
     assert demo.narrator.reached == {Milestone.OUTAGE}
     demo.board.report("login")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.demo.story import Pace, Story
+from agent.demo.story import Pace, play
 from agent.demo.workspace import Workspace
 from agent.edge.programs import find_program
 
@@ -50,7 +50,7 @@ def demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DemoRun:
 
 async def test_shows_everything_and_leaves_nothing(demo: DemoRun) -> None:
     """Set-up, logins, both faults, the recovery, the renewal and the end."""
-    assert await Story(PACE, demo.lines.append).play()
+    assert await play(PACE, demo.lines.append)
     for text in (
         "five registries on loopback",
         "/v1/status",
@@ -72,7 +72,7 @@ async def test_shows_everything_and_leaves_nothing(demo: DemoRun) -> None:
 async def test_shows_everything_with_the_real_agent(demo: DemoRun) -> None:
     """With the real docker CLI, as `registry-agent demo` does, but with tokens that live 12 s instead of 60."""
     demo.use_real_agent()
-    complete = await Story(Pace(limit_s=50, token_life_s=12, outage_s=1), demo.lines.append).play()
+    complete = await play(Pace(limit_s=50, token_life_s=12, outage_s=1), demo.lines.append)
     assert complete, demo.text
     assert "the wrong password was sent once" in demo.text
 
@@ -80,7 +80,7 @@ async def test_shows_everything_with_the_real_agent(demo: DemoRun) -> None:
 async def test_reports_what_was_not_shown_and_keeps_the_log(demo: DemoRun) -> None:
     """The demo ends at its time limit, and prints the path of the log."""
     demo.use_stub("fails")
-    assert not await Story(Pace(limit_s=4, outage_s=0.1), demo.lines.append).play()
+    assert not await play(Pace(limit_s=4, outage_s=0.1), demo.lines.append)
     assert "NOT shown: the renewal of the ECR login" in demo.text
     assert "the agent's log is" in demo.text
     assert list(demo.directory.glob("agent-demo-*/agent.log"))
@@ -89,7 +89,7 @@ async def test_reports_what_was_not_shown_and_keeps_the_log(demo: DemoRun) -> No
 async def test_a_short_time_given_by_the_user_is_not_a_failure(demo: DemoRun) -> None:
     """With `--for`, the demo reports what it had no time to show, and succeeds."""
     demo.use_stub("fails")
-    assert await Story(Pace(limit_s=4, outage_s=0.1, stay=True), demo.lines.append).play()
+    assert await play(Pace(limit_s=4, outage_s=0.1, stay=True), demo.lines.append)
     assert "not shown in this time: the renewal of the ECR login" in demo.text
     assert list(demo.directory.iterdir()) == []
 
@@ -97,7 +97,7 @@ async def test_a_short_time_given_by_the_user_is_not_a_failure(demo: DemoRun) ->
 async def test_ends_at_once_if_the_agent_dies(demo: DemoRun) -> None:
     """It does not wait for the time limit, and prints the last lines of the agent's log."""
     demo.use_stub("dies")
-    assert not await Story(PACE, demo.lines.append).play()
+    assert not await play(PACE, demo.lines.append)
     assert "exited with status 1" in demo.text
     assert "the stub died, as requested" in demo.text
 
@@ -111,6 +111,6 @@ async def test_a_signal_ends_the_demo_and_its_agent(demo: DemoRun, number: signa
         if "everything was shown" in lines:
             asyncio.get_running_loop().call_soon(os.kill, os.getpid(), number)
 
-    assert await Story(Pace(limit_s=30, outage_s=0.1, stay=True), write).play()
+    assert await play(Pace(limit_s=30, outage_s=0.1, stay=True), write)
     assert "exited with status 0" in demo.text
     assert list(demo.directory.iterdir()) == []

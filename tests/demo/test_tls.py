@@ -7,8 +7,8 @@ import pytest
 from cryptography import x509
 
 from agent.demo.listener import Listener
-from agent.demo.registries import PretendRegistry
 from agent.demo.tls import AUTHORITY, server_context
+from tests.fakecloud.registries import PretendRegistry
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])

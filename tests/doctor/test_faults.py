@@ -9,11 +9,12 @@ from email.utils import format_datetime
 import pytest
 from aiohttp import web
 
-from agent.demo.registries import BasicAuth, PretendRegistry
+from agent.demo.registries import BasicAuth
 from agent.demo.tls import server_context
 from tests.codes.programs import script
 from tests.codes.world import LOGIN, REGION, USER, USERS, World
 from tests.doctor.machine import Doctor, blamed
+from tests.fakecloud.registries import PretendRegistry
 from tests.rig.needs import need
 
 ELSEWHERE = "0.0.0.0"  # noqa: S104 - reaches this machine, and neither docker nor a proxy takes it for loopback

@@ -12,10 +12,10 @@ from typing import Final
 
 import pytest
 
-from agent.demo.faults import Answer
 from tests.codes.programs import script
 from tests.codes.world import LOGIN, NATIVE, PASSWORD, World
 from tests.doctor.machine import Doctor
+from tests.fakecloud.faults import Answer
 from tests.hunt.canary import Canary, Hunt
 from tests.hunt.sampler import Sampler
 from tests.rig.agent import REGISTRY_AGENT

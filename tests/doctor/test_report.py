@@ -7,11 +7,12 @@ from typing import Final
 import pytest
 from aiohttp import web
 
-from agent.demo.faults import Broken
-from agent.demo.registries import BasicAuth, PretendRegistry, TokenAuth, errors
+from agent.demo.registries import BasicAuth, TokenAuth, errors
 from agent.demo.tls import server_context
 from tests.codes.world import LOGIN, PERSON, USERS, World
 from tests.doctor.machine import Doctor
+from tests.fakecloud.faults import Broken
+from tests.fakecloud.registries import PretendRegistry
 
 TOTAL_S: Final = 100.0
 """The doctor ends within 30 s, or later on a busy machine. The registry would stay silent forever."""

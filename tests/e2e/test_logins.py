@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from agent.demo.registries import BasicAuth, PretendRegistry
+from agent.demo.registries import BasicAuth
 from tests.e2e.conftest import MANY, PRIVATE, SILENT, WRONG, MakeAgent, password
+from tests.fakecloud.registries import PretendRegistry
 from tests.rig.agent import logged_in, warnings
 from tests.rig.machine import Machine
 from tests.rig.waiting import throughout

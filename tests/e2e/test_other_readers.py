@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.demo.tokens import Verdict
 from tests.e2e.conftest import IMAGE, PRIVATE, MakeAgent, password
+from tests.fakecloud.tokens import Verdict
 from tests.rig.cloud import ECR, NATIVE, REGION, Cloud
 from tests.rig.engine import Engine
 from tests.rig.machine import Machine

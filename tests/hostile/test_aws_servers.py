@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import pytest
 
-from agent.demo.aws import PretendAws
 from tests.codes.world import Door, World
+from tests.fakecloud.aws import PretendAws
 from tests.hostile.screens import ATTACK
 from tests.hostile.servers import (
     Raw,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from agent.demo.registries import BasicAuth
 from tests.codes.servers import ControlPlane
 from tests.codes.world import LOGIN, PASSWORD, World
 from tests.hostile.screens import ATTACK, Screens
@@ -70,10 +71,9 @@ def test_user_names_that_are_used(world: World) -> None:
     names = [text for name, text in HOSTILE.items() if name not in ("escapes", "lines", "half")]
     names += ["\x9b31m\u202elive\u2028line", "x" * 60_000, "\U0001f600" * 60_000]
     doors = [
-        world.registry(f"named-{n}", secret={"username": text, "password": PASSWORD}) for n, text in enumerate(names)
+        world.registry(f"named-{n}", BasicAuth({text: PASSWORD}), {"username": text, "password": PASSWORD})
+        for n, text in enumerate(names)
     ]
-    for door, text in zip(doors, names, strict=True):
-        door.registry._auth.users = {text: PASSWORD}  # type: ignore[union-attr]  # each has its own
     world.start()
     world.agent.wait_for("an outcome of each", lambda s: s["phase"] == "running")
     world.agent.wait_logged_in(*(door.hostname for door, text in zip(doors, names, strict=True) if len(text) < 1000))

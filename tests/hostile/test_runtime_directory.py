@@ -12,8 +12,8 @@ from typing import Final
 
 import pytest
 
-from agent.demo.faults import Broken
 from tests.codes.world import PASSWORD, World
+from tests.fakecloud.faults import Broken
 from tests.hostile.conftest import STRANGER
 from tests.rig.waiting import until
 

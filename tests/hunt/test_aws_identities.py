@@ -84,7 +84,7 @@ def _variables(world: World, echo: Echo) -> dict[str, object]:
 
 def _instance_role(world: World, echo: Echo) -> dict[str, object]:
     aws = world.aws()
-    session = aws._instance_session()
+    session = aws.instance_session()
     assert session.session_token is not None
     echo.secrets = [session.secret_access_key, session.session_token]
     return {}

@@ -137,7 +137,8 @@ def test_logins_that_work(chase: Chase, style: str) -> None:  # noqa: PLR0915 - 
     tokens.mkdir()
     for name, value in (("plane", bearer), ("dashboard", pushed), ("status", tcp), ("web", web)):
         (tokens / name).write_text(value)
-    basic = world.registry("basic", BasicAuth({USER: password}), {"username": USER, "password": password})
+    users, helped_users = {USER: password}, {USER: password}
+    basic = world.registry("basic", BasicAuth(users), {"username": USER, "password": password})
     token = world.registry("token", TokenAuth({USER: password}), {"username": USER, "password": password})
     in_variable = chase.canary("variable")
     varied = world.registry("varied", BasicAuth({USER: in_variable}))
@@ -148,7 +149,7 @@ def test_logins_that_work(chase: Chase, style: str) -> None:  # noqa: PLR0915 - 
     chase.canaries.append(Canary("aws key", principal.secret_access_key))
     own_keys = {"username": principal.access_key_id, "password": principal.secret_access_key}
     ecr = [world.ecr(aws), world.ecr(aws, "keys", **own_keys), world.ecr(aws, "role", role_arn=ROLE)]
-    helped = world.registry("helped", BasicAuth({USER: password}), {"username": USER, "password": password})
+    helped = world.registry("helped", BasicAuth(helped_users), {"username": USER, "password": password})
     chase.wrap(
         "docker-credential-theirs",
         f"file={world.home}/stored",
@@ -193,9 +194,8 @@ def test_logins_that_work(chase: Chase, style: str) -> None:  # noqa: PLR0915 - 
                 chase.canaries.append(Canary("ECR token", value))
         chase.listen()
         assert world.agent.command("renew").returncode == 0
+        users[USER] = helped_users[USER] = later
         for door, name in ((basic, "basic"), (helped, "helped")):
-            assert isinstance(door.registry._auth, BasicAuth)
-            door.registry._auth.users = {USER: later}  # type: ignore[misc]
             world.agent.give(name, door.hostname, username=USER, password=later)
         stored = world.home / "stored"
         world.agent.wait_for("the new password's use", lambda _: json.dumps(later)[1:-1] in stored.read_text())

@@ -5,9 +5,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from agent.demo.aws import PretendAws
-from agent.demo.registries import EcrAuth, PretendRegistry
-from agent.demo.upstream import Upstream
+from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.registries import EcrAuth, PretendRegistry
+from tests.fakecloud.upstream import Upstream
 from tests.rig.machine import METADATA_ADDRESS, Machine
 
 REGION: Final = "eu-west-1"
@@ -33,7 +33,7 @@ def cloud_on(machine: Machine, upstream_url: str) -> Iterator[Cloud]:
         upstream = Upstream(upstream_url)
         machine.namespace.call(upstream.__aenter__())
         stack.callback(lambda: machine.namespace.call(upstream.__aexit__(None, None, None)))
-        registry = PretendRegistry(EcrAuth(aws, REGION), upstream=upstream)
+        registry = PretendRegistry(EcrAuth(aws.valid, REGION), upstream=upstream)
         stack.enter_context(machine.serving(aws.handle, *API))
         stack.enter_context(machine.listening(aws.handle, METADATA_ADDRESS, 80))
         stack.enter_context(machine.serving(registry.handle, ECR))

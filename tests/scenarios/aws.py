@@ -11,10 +11,10 @@ from typing import Final
 
 from aiohttp import web
 
-from agent.demo.faults import CAPTIVE_PORTAL, Answer
-from agent.demo.faults import Fault as Acted
 from tests.codes.sources import PLAIN
 from tests.codes.world import NATIVE, World
+from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer
+from tests.fakecloud.faults import Fault as Acted
 from tests.scenarios.clouds import Clouds, door_of
 from tests.scenarios.fault import Cause, Caused, Fault
 

@@ -7,9 +7,9 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from agent.demo.aws import PretendAws
-from agent.demo.metadata import PATH
 from tests.codes.world import REGION, Door, World
+from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.metadata import PATH
 
 _KEY: Final = re.compile(r"Credential=([A-Z0-9]+)/")
 

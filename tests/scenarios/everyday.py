@@ -8,10 +8,10 @@ from typing import Final
 import trustme
 from aiohttp import web
 
-from agent.demo.faults import Answer
 from agent.demo.registries import Auth, BasicAuth, TokenAuth
 from tests.codes.servers import ControlPlane
 from tests.codes.world import LOGIN, NATIVE, USER, USERS, World
+from tests.fakecloud.faults import Answer
 from tests.scenarios.aws import TOKEN_CALL, clock_off, policy
 from tests.scenarios.clouds import Clouds, door_of
 from tests.scenarios.fault import Cause, Caused, Fault, Group

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Final, cast
 import trustme
 from aiohttp import web
 
-from agent.demo.faults import CAPTIVE_PORTAL, Answer, Broken
-from agent.demo.faults import Fault as Acted
-from agent.demo.registries import BasicAuth, PretendRegistry, TokenAuth
+from agent.demo.registries import BasicAuth, TokenAuth
 from agent.demo.tls import server_context
 from tests.codes.servers import Parrot
 from tests.codes.world import LOGIN, PASSWORD, USER, USERS, Door, World
+from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer, Broken
+from tests.fakecloud.faults import Fault as Acted
+from tests.fakecloud.registries import PretendRegistry
 from tests.rig.authority import Authority
 from tests.rig.distribution import Distribution
 from tests.rig.waiting import until
@@ -170,10 +171,10 @@ class _Nonsense(TokenAuth):
         super().__init__(USERS)
         self.body: str | None = body
 
-    async def own_answer(self, request: web.BaseRequest) -> web.Response | None:
-        if self.body is not None and request.path == "/token":
-            return web.Response(text=self.body, content_type="application/json")
-        return await super().own_answer(request)
+    async def token(self, request: web.BaseRequest) -> web.Response:
+        if self.body is None:
+            return await super().token(request)
+        return web.Response(text=self.body, content_type="application/json")
 
 
 def _token_server(body: str) -> Cause:

@@ -14,9 +14,8 @@ from typing import Final
 import pytest
 from aiohttp import web
 
-from agent.demo.faults import Answer, Broken, Fault
 from agent.demo.listener import Listener
-from agent.demo.registries import Auth, BasicAuth, PretendRegistry, TokenAuth
+from agent.demo.registries import Auth, BasicAuth, TokenAuth
 from agent.demo.tls import AUTHORITY, server_context
 from agent.edge.docker_cli import DockerCli
 from agent.edge.http import HttpClient
@@ -25,6 +24,8 @@ from agent.model.credential import Credential
 from agent.model.problem import ProblemError
 from agent.model.sensitive import Sensitive
 from agent.services.docker_login import DockerLogin
+from tests.fakecloud.faults import Answer, Broken, Fault
+from tests.fakecloud.registries import PretendRegistry
 from tests.prepare.steps import DOCKER_CLIS
 from tests.rig.authority import Authority
 from tests.rig.needs import prepared
@@ -54,10 +55,8 @@ def clis() -> list[Path]:
 class NoToken(TokenAuth):
     """A registry whose token server answers with half of a document."""
 
-    async def own_answer(self, request: web.BaseRequest) -> web.Response | None:
-        if request.path == "/token":
-            return web.Response(text='{"token": ', content_type="application/json")
-        return await super().own_answer(request)
+    async def token(self, _request: web.BaseRequest) -> web.Response:
+        return web.Response(text='{"token": ', content_type="application/json")
 
 
 class Site:

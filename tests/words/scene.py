@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import trustme
 
-from agent.demo.aws import PretendAws
-from agent.demo.faults import CAPTIVE_PORTAL, Answer, Broken, Fault
-from agent.demo.registries import Auth, BasicAuth, EcrAuth, PretendRegistry, TokenAuth
+from agent.demo.registries import Auth, BasicAuth, TokenAuth
 from tests.codes.servers import Engine
+from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer, Broken, Fault
+from tests.fakecloud.registries import EcrAuth, PretendRegistry
 from tests.rig.agent import Agent
 from tests.rig.machine import Machine
 from tests.rig.namespace import environment
@@ -178,8 +179,8 @@ class Scene:
         for region, aws in self.clouds.items():
             if region != names.UNROUTED:
                 self._stack.enter_context(self.machine.serving(aws.handle, *names.api(region)))
-        self._registry(names.FOREIGN_TOKEN, EcrAuth(self.clouds[names.HEALTHY], names.DENIED))
-        self._registry(names.ecr(names.ENDING), EcrAuth(self.clouds[names.ENDING], names.ENDING))
+        self._registry(names.FOREIGN_TOKEN, EcrAuth(self.clouds[names.HEALTHY].valid, names.DENIED))
+        self._registry(names.ecr(names.ENDING), EcrAuth(self.clouds[names.ENDING].valid, names.ENDING))
         past = datetime.now(UTC) - timedelta(days=1)
         ours = self.machine.authority._ca
         self._registry(names.PRIVATE_CA, BasicAuth(users), trustme.CA().issue_cert(names.PRIVATE_CA))

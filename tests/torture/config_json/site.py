@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from agent.demo.aws import PretendAws
-from agent.demo.registries import EcrAuth, PretendRegistry
 from agent.edge.state_file import StateFile
 from agent.model.docker_config import entries, find, parse_config
+from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.registries import EcrAuth, PretendRegistry
 from tests.rig.agent import Agent, Status, logged_in, warnings
 from tests.rig.cloud import API, NATIVE, REGION
 from tests.rig.machine import METADATA_ADDRESS, Machine
@@ -77,7 +77,7 @@ class Site:
     def serve_ecr(self, stack: Any) -> None:
         """ECR under all of `ECRS`, and the machine's own identity."""
         aws = PretendAws(region=REGION, token_life_s=_TOKEN_LIFE_S)
-        registry = PretendRegistry(EcrAuth(aws, REGION))
+        registry = PretendRegistry(EcrAuth(aws.valid, REGION))
         stack.enter_context(self.machine.serving(aws.handle, *API))
         stack.enter_context(self.machine.listening(aws.handle, METADATA_ADDRESS, 80))
         stack.enter_context(self.machine.serving(registry.handle, *ECRS))

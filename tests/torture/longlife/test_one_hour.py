@@ -17,12 +17,14 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
+from aiohttp import web
 
-from agent.demo.cloud import DemoCloud
-from agent.demo.running import RunningAgent
-from agent.demo.tokens import Verdict
+from agent.demo.cloud import DemoCloud, demo_cloud
+from agent.demo.listener import Listener
+from agent.demo.running import running_agent, stop
 from agent.demo.workspace import Workspace, make_workspace
 from agent.model.docker_config import entries, parse_config
+from tests.fakecloud.faults import Answer, Fault, act_out
 from tests.rig.needs import need
 from tests.torture.campaign import chance, factor, say
 
@@ -34,6 +36,8 @@ SHORTEST_S: Final = 100.0
 FIRST_MINUTE_S: Final = 60.0
 QUIET_S: Final = 12.0
 """Longer than `retry.max_wait_s` on this stage, so that every accident is over."""
+THROTTLED: Final = Answer(400, '{"__type": "ThrottlingException"}', "application/x-amz-json-1.1")
+SERVER_ERROR: Final = Answer(500, '{"__type": "ServerException"}', "application/x-amz-json-1.1")
 RSS_KB: Final = 6 * 1024
 """What the memory may differ by: an allocator gives back whole pages only."""
 
@@ -55,13 +59,27 @@ class Footprint:
         )
 
 
+class FailingAws:
+    """The demo's AWS, except that requests for an ECR token get `fault` while it is not None."""
+
+    def __init__(self, cloud: DemoCloud) -> None:
+        self._aws: Final = cloud.aws
+        self.fault: Fault | None = None
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.fault is not None and "X-Amz-Target" in request.headers:
+            return await act_out(self.fault, request)
+        return await self._aws.handle(request)
+
+
 class Hour:
     """The cloud, the agent in it, and the accidents."""
 
-    def __init__(self, cloud: DemoCloud, stage: Workspace, agent: RunningAgent, random: Random) -> None:
+    def __init__(self, cloud: DemoCloud, aws: FailingAws, stage: Workspace, pid: int, random: Random) -> None:
         self._cloud: Final = cloud
+        self._aws: Final = aws
         self._stage: Final = stage
-        self._agent: Final = agent
+        self._pid: Final = pid
         self._random: Final = random
         self.seen: Final[Counter[str]] = Counter()
 
@@ -104,7 +122,7 @@ class Hour:
             await kind()
             self.seen[kind.__name__.strip("_").replace("_", " ")] += 1
             await asyncio.sleep(self._random.uniform(0.5, 5))
-        self._cloud.aws.heal()
+        self._aws.fault = None
         await self._cloud.outage.listener.up()
 
     async def watch_ecr(self) -> None:
@@ -113,27 +131,27 @@ class Hour:
             password = await asyncio.to_thread(self._ecr_password)
             if password is not None:
                 self.seen["looks at ECR's login"] += 1
-                assert self._cloud.aws.valid("AWS", password) is Verdict.OK, "Docker has an ECR token that is dead"
+                assert self._cloud.aws.valid("AWS", password), "Docker has an ECR token that is dead"
             await asyncio.sleep(0.25)
 
     async def _look(self) -> Footprint:
         await asyncio.sleep(1.0)
         told = self._stage.root / "observed"
         told.unlink(missing_ok=True)
-        os.kill(self._agent.pid, signal.SIGUSR1)
+        os.kill(self._pid, signal.SIGUSR1)
         while not told.exists():  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.05)
         inside = json.loads(told.read_text())
-        process = Path(f"/proc/{self._agent.pid}")
+        process = Path(f"/proc/{self._pid}")
         status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line)
         descriptors = len(list((process / "fd").iterdir()))
         rss_kb, threads = int(status["VmRSS"].split()[0]), int(status["Threads"])
         return Footprint(rss_kb, descriptors, threads, _named(inside["tasks"]), inside["objects"])
 
     async def _aws_fails(self) -> None:
-        self._cloud.aws.fail("ecr:GetAuthorizationToken", self._random.choice(("throttled", "server_error")))
+        self._aws.fault = self._random.choice((THROTTLED, SERVER_ERROR))
         await asyncio.sleep(self._random.uniform(0.5, 3))
-        self._cloud.aws.heal()
+        self._aws.fault = None
 
     async def _registry_goes_down(self) -> None:
         part = self._random.choice((self._cloud.basic, self._cloud.token, self._cloud.outage))
@@ -147,7 +165,7 @@ class Hour:
         self._give_anew(self._cloud.rejecting.hostname, password=f"wrong-{self._random.randrange(10**9)}")
 
     async def _reload(self) -> None:
-        os.kill(self._agent.pid, signal.SIGHUP)
+        os.kill(self._pid, signal.SIGHUP)
 
     async def _ask_for_renewal(self) -> None:
         async with self._session() as session, session.post("http://agent/v1/renew", json={}) as answer:
@@ -172,7 +190,7 @@ class Hour:
 
     def _give_anew(self, hostname: str, **changes: str) -> None:
         """The same secret in another writing is tried at once."""
-        part = next(part for part in self._cloud.parts if part.hostname == hostname)
+        part = next(part for part in self._cloud.registries if part.hostname == hostname)
         secret = {**part.secret, **changes, "scope": self._random.choice(("user", "project"))}
         path = self._stage.secrets / f"{part.secret['name']}.json"
         unfinished = path.with_suffix(".unfinished")
@@ -197,9 +215,9 @@ def _named(tasks: list[str]) -> tuple[str, ...]:
 async def hour(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hour]:
     need("docker")
     observed = Path(__file__).with_name("observed_agent.py")
-    async with DemoCloud(TOKEN_LIFE_S) as cloud:
+    async with demo_cloud(TOKEN_LIFE_S) as cloud, Listener((aws := FailingAws(cloud)).handle) as listener:
         await cloud.outage.listener.up()
-        stage = make_workspace([part.secret for part in cloud.parts])
+        stage = make_workspace([part.secret for part in cloud.registries])
         command = [sys.executable, str(observed), "run", "--config", str(stage.root / "config.toml")]
         environment = Workspace.environment
 
@@ -209,11 +227,11 @@ async def hour(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hour]:
         monkeypatch.setattr(Workspace, "command", command)
         monkeypatch.setattr(Workspace, "environment", with_observed)
         try:
-            async with RunningAgent(stage, cloud.aws_listener.url) as agent:
-                hour = Hour(cloud, stage, agent, chance("one hour"))
+            async with running_agent(stage, listener.url) as agent:
+                hour = Hour(cloud, aws, stage, agent.pid, chance("one hour"))
                 await hour.running()
                 yield hour
-                assert await agent.end() == 0, stage.log_tail(20)
+                assert await stop(agent) == 0, stage.log_tail(20)
         finally:
             stage.remove()
 
@@ -233,7 +251,7 @@ async def test_after_an_hour_the_agent_is_as_big_as_after_a_minute(
     assert not watching.done(), watching.result()
     watching.cancel()
     seen = ", ".join(f"{count} {what}" for what, count in sorted(hour.seen.items()))
-    renewals = hour._cloud.aws.count("ecr:GetAuthorizationToken")
+    renewals = len(hour._cloud.aws.tokens)
     say(
         capsys,
         "one real hour",

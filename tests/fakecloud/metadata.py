@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from agent.demo.principals import Principal
+from tests.fakecloud.principals import Principal
 
 PATH: Final = "/latest/"
 TTL_HEADER: Final = "X-aws-ec2-metadata-token-ttl-seconds"
@@ -20,7 +20,7 @@ _CREDENTIALS: Final = "/latest/meta-data/iam/security-credentials/"
 
 
 class MetadataService:
-    """Answers for one instance with one role.
+    """Answers for one instance with one role. `tokens` are the session tokens that clients got.
 
     Args:
         role: the role's name.
@@ -36,7 +36,7 @@ class MetadataService:
         self._region: Final = region
         self._session: Final = session
         self._now: Final = now
-        self._tokens: Final[set[str]] = set()
+        self.tokens: Final[set[str]] = set()
 
     def action(self, request: web.BaseRequest) -> str:
         """The name of the action, with which `PretendAws` counts it and makes it fail."""
@@ -47,7 +47,7 @@ class MetadataService:
     def answer(self, request: web.BaseRequest) -> web.Response:
         if request.path == "/latest/api/token":
             return self._new_token(request)
-        if request.headers.get(TOKEN_HEADER) not in self._tokens:
+        if request.headers.get(TOKEN_HEADER) not in self.tokens:
             return web.Response(status=401)
         if request.path.startswith(_CREDENTIALS):
             return self._credentials(request.path.removeprefix(_CREDENTIALS))
@@ -62,7 +62,7 @@ class MetadataService:
         if request.method != "PUT" or not ttl.isdecimal() or not 0 < int(ttl) <= _MAX_TTL_S:
             return web.Response(status=405 if request.method != "PUT" else 400)
         token = secrets.token_urlsafe(40)
-        self._tokens.add(token)
+        self.tokens.add(token)
         return web.Response(text=token, headers={TTL_HEADER: ttl})
 
     def _credentials(self, role: str) -> web.Response:
@@ -71,7 +71,7 @@ class MetadataService:
         if role != self._role:
             return web.Response(status=404)
         session = self._session()
-        assert session.expires_at is not None  # noqa: S101 - a session always expires
+        assert session.expires_at is not None
         document = {
             "Code": "Success",
             "LastUpdated": _time(self._now()),

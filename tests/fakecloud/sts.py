@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 from xml.sax.saxutils import escape
 
-from agent.demo.aws_faults import STS_NAMESPACE
-from agent.demo.principals import Principal
+from tests.fakecloud.aws_faults import STS_NAMESPACE
+from tests.fakecloud.principals import Principal
 
 Result: TypeAlias = Mapping[str, "str | Mapping[str, str]"]
 """The members of an answer, nested at most one level deep."""
@@ -26,8 +26,8 @@ def caller(principal: Principal) -> Result:
 
 def assumed(session: Principal) -> Result:
     """The keys of a new session, and the role that it belongs to."""
-    assert session.session_token is not None  # noqa: S101 - a session has a token
-    assert session.expires_at is not None  # noqa: S101 - and an end
+    assert session.session_token is not None
+    assert session.expires_at is not None
     return {
         "AssumedRoleUser": {"AssumedRoleId": session.user_id, "Arn": session.arn},
         "Credentials": {

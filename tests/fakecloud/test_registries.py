@@ -11,14 +11,15 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from agent.demo.aws import PretendAws
-from agent.demo.faults import CAPTIVE_PORTAL, Answer, Broken, Fault
 from agent.demo.listener import Listener
-from agent.demo.registries import ECR_EXPIRED, Auth, BasicAuth, EcrAuth, PretendRegistry, TokenAuth
+from agent.demo.registries import Auth, BasicAuth, TokenAuth
 from agent.demo.tls import AUTHORITY, server_context
-from agent.demo.upstream import Upstream
 from agent.edge.programs import find_program
 from agent.model.docker_errors import read_stderr
+from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer, Broken, Fault
+from tests.fakecloud.registries import ECR_EXPIRED, EcrAuth, PretendRegistry
+from tests.fakecloud.upstream import Upstream
 
 DOCKER = find_program("docker", os.environ.get("PATH"))
 USERS = {"robot": "right"}
@@ -71,7 +72,7 @@ async def test_ecr_answers_differently_to_expired_foreign_and_wrong_tokens() -> 
         aws.tokens.issue("arn", region, end).password
         for region, end in (("eu-west-1", later), ("eu-west-1", aws.now()), ("eu-west-2", later))
     )
-    registry = PretendRegistry(EcrAuth(aws, "eu-west-1"))
+    registry = PretendRegistry(EcrAuth(aws.valid, "eu-west-1"))
     async with Listener(registry.handle) as listener, aiohttp.ClientSession(listener.url) as client:
 
         async def login(password: str) -> tuple[int, str]:

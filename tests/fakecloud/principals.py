@@ -23,13 +23,13 @@ class Principal:
 
 
 class Principals:
-    """All identities that have keys."""
+    """All identities that have keys, by access key id."""
 
     def __init__(self) -> None:
-        self._by_key: Final[dict[str, Principal]] = {}
+        self.by_key: Final[dict[str, Principal]] = {}
 
     def find(self, access_key_id: str) -> Principal | None:
-        return self._by_key.get(access_key_id)
+        return self.by_key.get(access_key_id)
 
     def user(self, account: str, name: str) -> Principal:
         """Create an IAM user with long-lived keys (`AKIA…`)."""
@@ -55,7 +55,7 @@ class Principals:
         )
 
     def _add(self, principal: Principal) -> Principal:
-        self._by_key[principal.access_key_id] = principal
+        self.by_key[principal.access_key_id] = principal
         return principal
 
 

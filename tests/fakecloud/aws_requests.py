@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from agent.demo.aws_faults import Protocol, refusal
-from agent.demo.principals import Principal, Principals
-from agent.demo.sigv4 import SignedRequest, aws_time, read_signature, verifies
+from tests.fakecloud.aws_faults import Protocol, refusal
+from tests.fakecloud.principals import Principal, Principals
+from tests.fakecloud.sigv4 import SignedRequest, aws_time, read_signature, verifies
 
 _TARGETS: Final = {"AmazonEC2ContainerRegistry_V20150921": "ecr", "SpencerFrontendService": "ecr-public"}
 _MAX_SKEW: Final = timedelta(minutes=5)

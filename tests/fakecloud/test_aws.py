@@ -11,11 +11,11 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004 - botocore's own name for it
 
-from agent.demo.aws import PretendAws
-from agent.demo.aws_faults import AWS_FAULTS, AwsFault
 from agent.demo.listener import Listener
-from agent.demo.principals import Principal
-from agent.demo.tokens import Verdict
+from tests.fakecloud.aws import PretendAws
+from tests.fakecloud.aws_faults import AWS_FAULTS, AwsFault
+from tests.fakecloud.principals import Principal
+from tests.fakecloud.tokens import Verdict
 
 ROLE = "arn:aws:iam::999999999999:role/team/pull"
 CONFIG = AioConfig(retries={"total_max_attempts": 1}, read_timeout=1, connect_timeout=1)

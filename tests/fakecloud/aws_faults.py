@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 from xml.sax.saxutils import escape
 
-from agent.demo.faults import GARBAGE, Answer, Broken, Fault
+from tests.fakecloud.faults import GARBAGE, Answer, Broken, Fault
 
 STS_NAMESPACE: Final = "https://sts.amazonaws.com/doc/2011-06-15/"
 
@@ -117,7 +117,7 @@ def render(refused: Refused, protocol: Protocol, request_id: str) -> tuple[int, 
     if protocol is Protocol.JSON:
         return fault.status, json.dumps({"__type": fault.code, "message": refused.message})
     status = fault.query_status or fault.status
-    kind = "Receiver" if status >= 500 else "Sender"  # noqa: PLR2004 - server errors start at 500
+    kind = "Receiver" if status >= 500 else "Sender"
     return status, (
         f'<ErrorResponse xmlns="{STS_NAMESPACE}"><Error><Type>{kind}</Type>'
         f"<Code>{fault.query_code or fault.code}</Code><Message>{escape(refused.message)}</Message></Error>"
