@@ -4,7 +4,7 @@ import random
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from agent.bootstrap import Bootstrap
 from agent.edge import paths, secret_files
@@ -35,6 +35,7 @@ from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
 from agent.services.periodic import Periodic
 from agent.services.planning import Planning
+from agent.services.ports import Service
 from agent.services.reconciler import ConfigReconciler
 from agent.services.rejections import Rejections, chain_inputs
 from agent.services.reports import Reports
@@ -51,14 +52,6 @@ _MASKED_KEYS = 200
 _GC_S = 600.0
 
 
-class Service(Protocol):
-    """A component that runs as long as the agent does."""
-
-    @property
-    def name(self) -> str: ...
-    async def run(self) -> None: ...
-
-
 class Components:
     """All components. Building them reads the state directory and does no other I/O."""
 
@@ -70,7 +63,7 @@ class Components:
         self._sources()
         self.reports: Final = Reports(
             bootstrap.board,
-            ReportTarget(self._http),
+            ReportTarget(self._http).send,
             bootstrap.document,
             bootstrap.settings,
             clock=bootstrap.clock,
@@ -150,8 +143,8 @@ class Components:
         dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=DockerLogin(
-                self.docker_cli, probe, self.tools, lambda: bootstrap.settings.value.docker.login_timeout_s
-            ),
+                self.docker_cli, probe.probe, self.tools, lambda: bootstrap.settings.value.docker.login_timeout_s
+            ).log_in,
             reconciler=self.reconciler,
             rejections=Rejections(
                 self.state_file,
@@ -166,9 +159,7 @@ class Components:
             settings=bootstrap.settings,
             new_id=lambda: secrets.token_hex(4),
         )
-        self.logins = Logins(
-            dependencies, board=board, state_file=self.state_file, tokens=self.credentials, want_aws=self.tools.want_aws
-        )
+        self.logins = Logins(dependencies, board=board, state_file=self.state_file, want_aws=self.tools.want_aws)
 
     def _on_clock_jump(self) -> None:
         self.credentials.clock_jumped()
@@ -187,9 +178,9 @@ class Components:
             clock=bootstrap.clock,
             board=bootstrap.board,
             log=bootstrap.log.logger,
-            scrubber=bootstrap.scrubber,
+            protect=bootstrap.scrubber.protect,
             files=secret_files,
-            address=SecretUrl(self._http),
+            fetch=SecretUrl(self._http).fetch,
             environment=read_environment(environ),
             credentials_directory=Path(directory) if directory else None,
             jitter=_jitter,

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.docker_config import (
     Document,
@@ -26,7 +26,7 @@ from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.model.stored_state import StoredLogin
-from agent.services.ports import StateFile
+from agent.services.ports import ConfigFile, CredentialHelpers, StateFile
 from agent.services.read_write_lock import ReadWriteLock
 
 CONFIG_FILE: Final = "config.json"
@@ -36,19 +36,6 @@ _NOTED_PER_HELPER: Final = 50
 """The most logins to record per helper. Each one runs a program, and a keychain can hold hundreds."""
 _REMEMBERED: Final = 8
 """How many of the agent's logins per registry the state directory remembers: the newest and some older ones."""
-
-
-class ConfigFile(Protocol):
-    async def read(self) -> Document: ...
-    async def update(self, change: Callable[[Document], Document]) -> Document: ...
-    async def remove_leftovers(self) -> None: ...
-
-
-class Helpers(Protocol):
-    async def servers(self, name: str) -> list[str]: ...
-    async def get(self, name: str, server: str) -> Entry | None: ...
-    async def store(self, name: str, server: str, entry: Entry) -> None: ...
-    async def erase(self, name: str, server: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +70,7 @@ class CredentialStore:
     image may be replaced. Every other login belongs to a person, and stays.
     """
 
-    def __init__(self, config: ConfigFile, helpers: Helpers, state_file: StateFile) -> None:
+    def __init__(self, config: ConfigFile, helpers: CredentialHelpers, state_file: StateFile) -> None:
         self._config: Final = config
         self._helpers: Final = helpers
         self._state_file: Final = state_file

@@ -88,7 +88,7 @@ class AgentInside:
         cli, numbers = Cli(servers), count(1)
         dependencies = LoginDependencies(
             credentials=self.credentials,
-            docker_login=DockerLogin(cli, cli, cli, lambda: settings.docker.login_timeout_s),
+            docker_login=DockerLogin(cli, cli.probe, cli, lambda: settings.docker.login_timeout_s).log_in,
             reconciler=self.reconciler,
             rejections=Rejections(self.state_file, clock.now),
             docker=FakeDocker(),
@@ -98,9 +98,7 @@ class AgentInside:
             settings=lambda: settings,
             new_id=lambda: f"{next(numbers):08x}",
         )
-        self.logins: Final = Logins(
-            dependencies, board=self.board, state_file=self.state_file, tokens=self.credentials, want_aws=lambda _: None
-        )
+        self.logins: Final = Logins(dependencies, board=self.board, state_file=self.state_file, want_aws=lambda _: None)
         self._planning: Final = Planning(lambda: settings, None, self.logins.follow)
         clock_watch = ClockWatch(clock, self.board, self.counts, self._on_clock_jump)
         self._clock_watch: Final = Periodic("clock", BEAT_S, clock_watch.check, clock)
