@@ -16,7 +16,8 @@ from agent.settings import Settings
 from agent.settings_loader import load_settings
 
 if TYPE_CHECKING:
-    from agent.wiring import Components, Service
+    from agent.services.ports import Service
+    from agent.wiring import Components
 
 CLEAN: Final = 0
 NOT_ALL: Final = 2

@@ -4,7 +4,7 @@ import random
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from agent.bootstrap import Bootstrap
 from agent.edge import paths, secret_files
@@ -29,32 +29,27 @@ from agent.model.secret_environment import read_environment
 from agent.observe.redaction import LearnedSecrets
 from agent.services.clock_watch import ClockWatch
 from agent.services.credentials import Credentials
+from agent.services.directory_watch import DirectoryWatch
 from agent.services.docker_login import DockerLogin
-from agent.services.lock_watch import LockWatch
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
-from agent.services.periodic_gc import PeriodicGc
+from agent.services.periodic import Periodic
 from agent.services.planning import Planning
+from agent.services.ports import Service
 from agent.services.reconciler import ConfigReconciler
 from agent.services.rejections import Rejections, chain_inputs
 from agent.services.reports import Reports
-from agent.services.sandbox_watch import SandboxWatch
 from agent.services.secrets import Secrets
 from agent.services.tools import ToolWatch
+from agent.services.waiting import BEAT_S
 from agent.services.watchdog import Watchdog
 from agent.settings import AwsSettings
 
 # How many of the newest tokens and AWS keys the log masks. Older ones were replaced or have expired.
 _MASKED_TOKENS = 50
 _MASKED_KEYS = 200
-
-
-class Service(Protocol):
-    """A component that runs as long as the agent does."""
-
-    @property
-    def name(self) -> str: ...
-    async def run(self) -> None: ...
+# An idle agent allocates too little for the interpreter to collect garbage by itself.
+_GC_S = 600.0
 
 
 class Components:
@@ -68,7 +63,7 @@ class Components:
         self._sources()
         self.reports: Final = Reports(
             bootstrap.board,
-            ReportTarget(self._http),
+            ReportTarget(self._http).send,
             bootstrap.document,
             bootstrap.settings,
             clock=bootstrap.clock,
@@ -79,9 +74,8 @@ class Components:
     @property
     def services(self) -> tuple[Service, ...]:
         """The services that run concurrently, the status server first."""
-        bootstrap = self._bootstrap
-        watchdog = Watchdog(bootstrap.systemd, bootstrap.clock, bootstrap.board, lambda: self.logins.alive)
-        clock_watch = ClockWatch(bootstrap.clock, bootstrap.board, bootstrap.log.logger, self._on_clock_jump)
+        bootstrap, clock, systemd = self._bootstrap, self._bootstrap.clock, self._bootstrap.systemd
+        clock_watch = ClockWatch(clock, bootstrap.board, bootstrap.log.logger, self._on_clock_jump)
         return (
             bootstrap.server,
             self.tools,
@@ -89,20 +83,25 @@ class Components:
             self.logins,
             self.reconciler,
             self.reports,
-            clock_watch,
-            watchdog,
-            PeriodicGc(bootstrap.clock, collect),
+            Periodic("clock", BEAT_S, clock_watch.check, clock),
+            Watchdog(systemd.notify, systemd.watchdog_s, clock, bootstrap.board, lambda: self.logins.alive),
+            Periodic("gc", _GC_S, collect, clock),
         )
 
-    def lock_watch(self, on_lost: Callable[[], None]) -> LockWatch:
+    def lock_watch(self, on_lost: Callable[[], None]) -> DirectoryWatch:
         """Build the service that keeps the lock; it runs next to `services`."""
-        return LockWatch(self.lock.hold, self._bootstrap.clock, self.file_watcher, on_lost)
+        return DirectoryWatch("lock", self.lock.hold, self._bootstrap.clock, self.file_watcher, on_lost)
 
-    def sandbox_watch(self, on_lost: Callable[[], None]) -> SandboxWatch:
+    def sandbox_watch(self, on_lost: Callable[[], None]) -> DirectoryWatch:
         """Build the service that checks systemd's sandbox; it runs next to `services` in a systemd unit."""
         bootstrap = self._bootstrap
         sandbox = Sandbox(bootstrap.settings.value.docker.config_dir)
-        return SandboxWatch(sandbox, bootstrap.clock, self.file_watcher, bootstrap.log.logger, on_lost)
+
+        def report_lost() -> None:
+            bootstrap.log.logger.info("sandbox.lost", directory=str(sandbox.directory))
+            on_lost()
+
+        return DirectoryWatch("sandbox", lambda: not sandbox.is_lost(), bootstrap.clock, self.file_watcher, report_lost)
 
     def _logins(self) -> None:
         bootstrap = self._bootstrap
@@ -144,8 +143,8 @@ class Components:
         dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=DockerLogin(
-                self.docker_cli, probe, self.tools, lambda: bootstrap.settings.value.docker.login_timeout_s
-            ),
+                self.docker_cli, probe.probe, self.tools, lambda: bootstrap.settings.value.docker.login_timeout_s
+            ).log_in,
             reconciler=self.reconciler,
             rejections=Rejections(
                 self.state_file,
@@ -160,9 +159,7 @@ class Components:
             settings=bootstrap.settings,
             new_id=lambda: secrets.token_hex(4),
         )
-        self.logins = Logins(
-            dependencies, board=board, state_file=self.state_file, tokens=self.credentials, want_aws=self.tools.want_aws
-        )
+        self.logins = Logins(dependencies, board=board, state_file=self.state_file, want_aws=self.tools.want_aws)
 
     def _on_clock_jump(self) -> None:
         self.credentials.clock_jumped()
@@ -181,9 +178,9 @@ class Components:
             clock=bootstrap.clock,
             board=bootstrap.board,
             log=bootstrap.log.logger,
-            scrubber=bootstrap.scrubber,
+            protect=bootstrap.scrubber.protect,
             files=secret_files,
-            address=SecretUrl(self._http),
+            fetch=SecretUrl(self._http).fetch,
             environment=read_environment(environ),
             credentials_directory=Path(directory) if directory else None,
             jitter=_jitter,

@@ -20,8 +20,8 @@ ALLOWED = {
     "observe": MODEL | {"settings", "ports"},
     "web": MODEL | {"settings", "ports"},
     "bootstrap": MODEL | {"settings", "edge", "services", "observe", "web", ""},
-    "wiring": MODEL | {"settings", "edge", "services", "observe", "web", "bootstrap", ""},
-    "app": MODEL | {"settings", "settings_loader", "edge", "bootstrap", "wiring", ""},
+    "wiring": MODEL | {"settings", "edge", "ports", "services", "observe", "web", "bootstrap", ""},
+    "app": MODEL | {"settings", "settings_loader", "edge", "ports", "bootstrap", "wiring", ""},
     "demo": {""},
     "support": MODEL | {"settings", "settings_loader", "edge", "observe", ""},
     # doctor uses the agent's own login, rejections and overrides without the agent, so it builds services itself.

@@ -55,7 +55,7 @@ async def try_login(login: Login, credential: Credential, tools: "LoginTools") -
         ProblemError: the login failed.
     """
     timeout_s = min(tools.timeout_s, _MAX_TIMEOUT_S)
-    docker_login = DockerLogin(tools.cli, tools.probe, tools.tools, lambda: timeout_s)
+    docker_login = DockerLogin(tools.cli, tools.probe.probe, tools.tools, lambda: timeout_s)
     result = await docker_login.log_in(login, credential)
     username = printable(result.entry.username or credential.username, 100)
     return passed("login", f"{login.registry.hostname} accepts user {username}")

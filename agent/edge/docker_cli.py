@@ -9,13 +9,13 @@ import signal
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from agent.edge.docker_verifier import DockerVerifier
-from agent.edge.process import Finished, child_environment, run
+from agent.edge.process import child_environment, run
 from agent.model.credential import Credential
+from agent.model.docker_errors import CliResult
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry
@@ -25,14 +25,6 @@ _PRIVATE_CONFIG: Final = '{"auths": {"registry-agent.invalid": {}}}'
 
 # In a directory that never exists (Debian Policy 9.2.2). Short, because the CLI fails on any long socket path.
 _NO_ENGINE: Final = "unix:///nonexistent/docker.sock"
-
-
-@dataclass(frozen=True, slots=True)
-class LoginResult:
-    """How `docker login` ended. `entry` is what it saved for the registry in its config.json."""
-
-    finished: Finished
-    entry: Mapping[str, Any] | None
 
 
 class DockerCli:
@@ -72,7 +64,7 @@ class DockerCli:
 
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
-    ) -> LoginResult:
+    ) -> CliResult:
         """Run one `docker login` with a private configuration directory and the password on standard input.
 
         Only Docker's own CLI gets the password: the program is verified before it starts and after.
@@ -114,7 +106,8 @@ class DockerCli:
                 timeout=timeout,
                 before_stdin=lambda: self._verifier.confirm(verified),
             )
-            return LoginResult(finished, await asyncio.to_thread(_saved, directory, registry))
+            saved = await asyncio.to_thread(_saved, directory, registry)
+            return CliResult(finished.returncode, finished.stderr, saved)
         finally:
             # Not in a thread: it must happen even if this task is cancelled, and it is only one small file.
             shutil.rmtree(directory, ignore_errors=True)

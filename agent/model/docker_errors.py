@@ -1,10 +1,11 @@
 """Finds out why a `docker login` failed, from the CLI's output and from the agent's own request to `/v2/`."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from agent.model import hints
 from agent.model.commands import command
@@ -31,6 +32,15 @@ CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """AWS rejects signatures whose time is further off than this."""
 _EXPIRED: Final = "authorization token has expired"
 _LONGEST_WAIT: Final = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class CliResult:
+    """How `docker login` ended: its exit code (negative: the signal that killed it), its output, what it saved."""
+
+    returncode: int
+    stderr: bytes
+    entry: Mapping[str, Any] | None = None
 
 
 class Fault(StrEnum):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from agent.model.problem import RetryClass
+from agent.model.problem import Problem, RetryClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,15 @@ class StoredLogin:
     docker_key: str
     digests: tuple[str, ...]
     expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedLogin:
+    """Where a login is stored. Not `ours`: another login is there, and stays. The board already shows `problems`."""
+
+    stored_in: str
+    problems: tuple[Problem, ...]
+    ours: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.problem import Problem
 from agent.model.snapshot import Process, Snapshot
 from agent.model.status import CLEARED_KEPT, ClearedWarning, ClockJumps, OpenWarning, Phase, RegistryStatus, Tools
-
-
-class WarningLog(Protocol):
-    """Records which warnings appeared and which cleared."""
-
-    def warning_raised(self, warning: OpenWarning) -> None: ...
-    def warning_cleared(self, warning: OpenWarning) -> None: ...
+from agent.services.ports import WarningLog
 
 
 class Board:

@@ -8,8 +8,9 @@ from agent.model.plan import excluded_hosts
 from agent.model.problem import ProblemError
 from agent.model.registry import Registry, parse_hostname
 from agent.services.login_dependencies import LoginDependencies
+from agent.services.periodic import Periodic
 from agent.services.ports import Board, StateFile
-from agent.services.waiting import TICK_S, until_next_beat
+from agent.services.waiting import TICK_S
 
 _STUCK_S: Final = 3 * TICK_S
 
@@ -87,18 +88,18 @@ class LoginCleanup:
 
     async def sweep(self, group: asyncio.TaskGroup) -> None:
         """Remove logins whose secret is gone: when their token has expired, or when an earlier removal failed."""
-        never = asyncio.Event()
-        while True:
-            await self._deps.clock.wait(never, until_next_beat(self._deps.clock, TICK_S))
-            self._swept_at = self._deps.clock.monotonic()
-            now, left_alone = self._deps.clock.now(), {*self._served, *self._excluded}
-            for hostname, entry in self._state_file.entries().items():
-                if hostname not in left_alone and entry.expires_at is not None and entry.expires_at <= now:
-                    self._pending.setdefault(hostname, (parse_hostname(hostname), "login.expired"))
-            for hostname, (registry, event) in self._pending.items():
-                if hostname not in self._removing:
-                    # Concurrently, for the reason given in `retire`.
-                    group.create_task(self._remove(registry, event), name=f"remove:{hostname}")
+        await Periodic("sweep", TICK_S, lambda: self._sweep(group), self._deps.clock).run()
+
+    def _sweep(self, group: asyncio.TaskGroup) -> None:
+        self._swept_at = self._deps.clock.monotonic()
+        now, left_alone = self._deps.clock.now(), {*self._served, *self._excluded}
+        for hostname, entry in self._state_file.entries().items():
+            if hostname not in left_alone and entry.expires_at is not None and entry.expires_at <= now:
+                self._pending.setdefault(hostname, (parse_hostname(hostname), "login.expired"))
+        for hostname, (registry, event) in self._pending.items():
+            if hostname not in self._removing:
+                # Concurrently, for the reason given in `retire`.
+                group.create_task(self._remove(registry, event), name=f"remove:{hostname}")
 
     @property
     def _excluded(self) -> frozenset[str]:

@@ -1,12 +1,12 @@
-"""Writes a login to the store that Docker uses for it, removes it again, and decides who owns a stored login."""
+"""Writes a login to the store that Docker uses for it, and removes it again."""
 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.docker_config import (
     Document,
@@ -25,8 +25,8 @@ from agent.model.hints import helper_hint
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.registry import Registry
-from agent.model.stored_state import StoredLogin
-from agent.services.ports import StateFile
+from agent.services.login_hashes import LoginHashes
+from agent.services.ports import ConfigFile, CredentialHelpers, StateFile
 from agent.services.read_write_lock import ReadWriteLock
 
 CONFIG_FILE: Final = "config.json"
@@ -34,21 +34,6 @@ CONFIG_FILE: Final = "config.json"
 _NOTE_HELPER_S: Final = 10.0
 _NOTED_PER_HELPER: Final = 50
 """The most logins to record per helper. Each one runs a program, and a keychain can hold hundreds."""
-_REMEMBERED: Final = 8
-"""How many of the agent's logins per registry the state directory remembers: the newest and some older ones."""
-
-
-class ConfigFile(Protocol):
-    async def read(self) -> Document: ...
-    async def update(self, change: Callable[[Document], Document]) -> Document: ...
-    async def remove_leftovers(self) -> None: ...
-
-
-class Helpers(Protocol):
-    async def servers(self, name: str) -> list[str]: ...
-    async def get(self, name: str, server: str) -> Entry | None: ...
-    async def store(self, name: str, server: str, entry: Entry) -> None: ...
-    async def erase(self, name: str, server: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +68,10 @@ class CredentialStore:
     image may be replaced. Every other login belongs to a person, and stays.
     """
 
-    def __init__(self, config: ConfigFile, helpers: Helpers, state_file: StateFile) -> None:
+    def __init__(self, config: ConfigFile, helpers: CredentialHelpers, state_file: StateFile) -> None:
         self._config: Final = config
         self._helpers: Final = helpers
-        self._state_file: Final = state_file
+        self._hashes: Final = LoginHashes(state_file)
         # Many helpers rewrite their file in place without a lock, so the agent takes one.
         self._helper_locks: Final[defaultdict[str, ReadWriteLock]] = defaultdict(ReadWriteLock)
         self._preparing: Final = asyncio.Lock()
@@ -107,12 +92,9 @@ class CredentialStore:
             if self._prepared.is_set():
                 return
             await self._config.remove_leftovers()
-            if self._state_file.preexisting is None:
+            if self._hashes.first_start:
                 document = await self._config.read()
-                found = entries(document)
-                self._state_file.set_preexisting(
-                    {key: self._state_file.digest(key, entry) for key, entry in found.items()}
-                )
+                self._hashes.add_preexisting({key: (key, entry) for key, entry in entries(document).items()})
                 self._unrecorded.update(named_helpers(document))
             self._prepared.set()
 
@@ -147,7 +129,7 @@ class CredentialStore:
             helper = store_of(document, desired.registry.docker_key)
             if helper is not None:
                 return await self._write_helper(desired, helper, take_over=take_over)
-            may_replace = self._ownership(desired.registry, take_over=take_over)
+            may_replace = self._hashes.ownership(desired.registry, take_over=take_over)
             result = await self._write_file(desired, document, may_replace)
             if result is not None:
                 return result
@@ -162,7 +144,7 @@ class CredentialStore:
         document = await self._config.read()
         helper, found = store_of(document, key), find(document, key)
         login = await self._get(helper, key) if helper is not None else found and found[1]
-        return login is not None and self._is_known(registry, login)
+        return login is not None and self._hashes.known(registry, login)
 
     async def remove(self, registry: Registry) -> bool:
         """Remove the login if it is still ours, and forget it in any case. True if it was removed.
@@ -171,12 +153,12 @@ class CredentialStore:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nothing is forgotten.
         """
         key = registry.docker_key
-        known = self._state_file.entries().get(registry.hostname)
-        if known is None:
+        own = self._hashes.own(registry)
+        if own is None:
             return False
 
         def ours(_: str, entry: Entry | None) -> bool:
-            return entry is not None and self._state_file.digest(key, entry) in known.digests
+            return entry is not None and self._hashes.digest(key, entry) in own
 
         document = await self._config.read()
         helper = store_of(document, key)
@@ -187,7 +169,7 @@ class CredentialStore:
         in_file = ours(key, entries(document).get(key))
         if in_helper or in_file:
             await self._config.update(lambda now: remove(now, key, ours))
-        self._state_file.set_entry(registry.hostname, None)
+        self._hashes.forget(registry)
         return in_helper or in_file
 
     async def _write_file(
@@ -201,7 +183,7 @@ class CredentialStore:
 
         after = document
         if change(document) is not document:
-            await self._record_before(desired)
+            await self._hashes.record_before(desired.registry, desired.entry, desired.expires_at)
             after = await self._config.update(change)
         if store_of(after, key) is not None:
             return None
@@ -209,7 +191,7 @@ class CredentialStore:
         login = found[1] if found else None
         ours = desired.entry.same_login(login)
         if ours:
-            await self._record_after(desired)
+            await self._hashes.record_after(desired.registry, desired.entry, desired.expires_at)
         return StoreResult(CONFIG_FILE, login, ours, wrote=ours and after is not document)
 
     async def _write_helper(self, desired: DesiredLogin, helper: str, *, take_over: bool) -> StoreResult:
@@ -219,7 +201,7 @@ class CredentialStore:
             await self._record_helper(helper)
             login = await self._get(helper, key)  # a person may have logged in meanwhile
         before = login
-        may_replace = self._ownership(desired.registry, take_over=take_over)
+        may_replace = self._hashes.ownership(desired.registry, take_over=take_over)
         wrote = not entry.same_login(login) and (login is None or may_replace(key, login))
         if wrote:
             try:
@@ -227,7 +209,7 @@ class CredentialStore:
             except ProblemError as error:
                 if login is None:
                     raise
-                older = self._is_known(desired.registry, login)
+                older = self._hashes.known(desired.registry, login)
                 return StoreResult(helper, login, ours=False, failure=error.problem, older=older)
             login = await self._get(helper, key)
         if login is None:
@@ -239,7 +221,7 @@ class CredentialStore:
         if not entry.same_login(login):
             return self._stored_differently(desired, helper, login, wrote=wrote, new=not login.same_login(before))
         self._rewritten.pop(key, None)
-        await self._record_after(desired)
+        await self._hashes.record_after(desired.registry, desired.entry, desired.expires_at)
         # Only `docker logout` needs the marker in the file; Docker finds the login without it.
         with contextlib.suppress(ProblemError):
             await self._config.update(lambda now: mark(now, key, may_replace) if store_of(now, key) else now)
@@ -254,7 +236,7 @@ class CredentialStore:
         the result looks the same.
         """
         key, hostname = desired.registry.docker_key, desired.registry.hostname
-        digest = self._state_file.digest(key, login)
+        digest = self._hashes.digest(key, login)
         if wrote and new:
             self._rewritten[key] = digest
         rewritten = self._rewritten.get(key) == digest
@@ -266,7 +248,7 @@ class CredentialStore:
             hint=f"run `registry-agent renew {hostname}` to store the login again; if that does not help, "
             f"{helper_hint(helper)}",
         )
-        older = rewritten or self._is_known(desired.registry, login)
+        older = rewritten or self._hashes.known(desired.registry, login)
         return StoreResult(helper, login, ours=False, failure=failure, older=older)
 
     async def _record_helper(self, helper: str) -> None:
@@ -274,15 +256,15 @@ class CredentialStore:
         async with self._recording[helper]:
             if helper not in self._unrecorded:
                 return
-            digests: dict[str, str] = {}
+            found: dict[str, tuple[str, Entry]] = {}
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_NOTE_HELPER_S):
                     async for key in self._keys_in(helper):
                         with contextlib.suppress(ProblemError):
                             login = await self._get(helper, key)
                             if login is not None:
-                                digests[f"{helper} {key}"] = self._state_file.digest(key, login)
-            self._state_file.set_preexisting({**(self._state_file.preexisting or {}), **digests})
+                                found[f"{helper} {key}"] = (key, login)
+            self._hashes.add_preexisting(found)
             del self._unrecorded[helper]
 
     async def _keys_in(self, helper: str) -> AsyncIterator[str]:
@@ -302,46 +284,10 @@ class CredentialStore:
         return []
 
     async def _store_in_helper(self, desired: DesiredLogin, helper: str) -> None:
-        await self._record_before(desired)
+        await self._hashes.record_before(desired.registry, desired.entry, desired.expires_at)
         async with self._helper_locks[helper].writing():
             await self._helpers.store(helper, desired.registry.docker_key, desired.entry)
 
     async def _get(self, helper: str, key: str) -> Entry | None:
         async with self._helper_locks[helper].reading():
             return await self._helpers.get(helper, key)
-
-    def _is_known(self, registry: Registry, login: Entry) -> bool:
-        known = self._state_file.entries().get(registry.hostname)
-        return known is not None and self._state_file.digest(registry.docker_key, login) in known.digests
-
-    def _ownership(self, registry: Registry, *, take_over: bool) -> Ownership:
-        known = self._state_file.entries().get(registry.hostname)
-        digests = known.digests if known else ()
-        preexisting = frozenset((self._state_file.preexisting or {}).values())
-
-        def may_replace(key: str, entry: Entry) -> bool:
-            digest = self._state_file.digest(key, entry)
-            return take_over or digest in digests or digest in preexisting
-
-        return may_replace
-
-    async def _record_before(self, desired: DesiredLogin) -> None:
-        """Before a write, record the new login as ours, next to the current one. A kill may leave either of them.
-
-        Older ones stay recorded too: another `docker login` that read the file earlier may write them back.
-        """
-        known = self._state_file.entries().get(desired.registry.hostname)
-        digest = self._state_file.digest(desired.registry.docker_key, desired.entry)
-        before = [other for other in (known.digests if known else ()) if other != digest]
-        digests = (digest, *before)[:_REMEMBERED]
-        entry = StoredLogin(desired.registry.docker_key, digests, desired.expires_at)
-        self._state_file.set_entry(desired.registry.hostname, entry)
-        await self._state_file.flush()
-
-    async def _record_after(self, desired: DesiredLogin) -> None:
-        """After a write, forget the image's login under this key. If the same login appears again, a person made it."""
-        preexisting = self._state_file.preexisting or {}
-        key = desired.registry.docker_key
-        remaining = {other: digest for other, digest in preexisting.items() if other.rpartition(" ")[2] != key}
-        self._state_file.set_preexisting(remaining)
-        await self._record_before(desired)

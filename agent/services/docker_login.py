@@ -1,17 +1,18 @@
 """One `docker login`, and a request of our own to the registry at the same time, which gives more detail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from agent.model import hints
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.docker_config import ConfigError, Entry, decode_entry
 from agent.model.docker_errors import (
     CliOutput,
+    CliResult,
     Fault,
     ProbeResult,
     cli_failed,
@@ -32,6 +33,7 @@ from agent.model.problems.registry import (
 )
 from agent.model.registry import Registry
 from agent.model.secret import Kind
+from agent.services.ports import DockerCli, DockerProgram
 
 _PROBE_S: Final = 10.0
 _PROBE_AFTER_LOGIN_S: Final = 2.0
@@ -41,39 +43,8 @@ _STARTS: Final = 32
 _START_S: Final = 2.0
 _NETWORK: Final = (RegistryDns, RegistryUnreachable, RegistryTls, RegistryTimeout)
 
-
-class Finished(Protocol):
-    @property
-    def returncode(self) -> int: ...
-    @property
-    def stderr(self) -> bytes: ...
-
-
-class CliResult(Protocol):
-    @property
-    def finished(self) -> Finished: ...
-    @property
-    def entry(self) -> Mapping[str, Any] | None: ...
-
-
-class Cli(Protocol):
-    async def login(
-        self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
-    ) -> CliResult: ...
-
-
-class Probe(Protocol):
-    async def probe(self, registry: Registry, credential: Credential | None, timeout: float) -> ProbeResult: ...
-
-
-class Tools(Protocol):
-    @property
-    def docker(self) -> Path | None: ...
-    @property
-    def engine_reachable(self) -> bool: ...
-    def lost(self, program: Path, problem: Problem) -> None:
-        """The program is gone, or is no longer Docker's own CLI."""
-        ...
+Probe = Callable[[Registry, Credential | None, float], Awaitable[ProbeResult]]
+"""Asks the registry, with or without the credential, for at most so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +62,10 @@ class DockerLogin:
     it may know a proxy, a CA or an insecure registry that the CLI does not.
     """
 
-    def __init__(self, cli: Cli, probe: Probe, tools: Tools, timeout_s: Callable[[], float]) -> None:
+    def __init__(self, cli: DockerCli, probe: Probe, docker: DockerProgram, timeout_s: Callable[[], float]) -> None:
         self._cli: Final = cli
         self._probe: Final = probe
-        self._tools: Final = tools
+        self._docker: Final = docker
         self._timeout_s: Final = timeout_s
         self._starts: Final = asyncio.Semaphore(_STARTS)
 
@@ -109,7 +80,7 @@ class DockerLogin:
                 return await self._log_in(login, credential, through_engine=False)
             except ProblemError as error:
                 first = error.problem
-                if not isinstance(first, _NETWORK) or not self._tools.engine_reachable:
+                if not isinstance(first, _NETWORK) or not self._docker.engine_reachable:
                     raise
             try:
                 return await self._log_in(login, credential, through_engine=True)
@@ -120,10 +91,10 @@ class DockerLogin:
 
     async def _log_in(self, login: Login, credential: Credential, *, through_engine: bool) -> DockerLoginResult:
         registry, timeout = login.registry, self._timeout_s()
-        probing = asyncio.create_task(self._probe.probe(registry, None, min(timeout, _PROBE_S)))
+        probing = asyncio.ensure_future(self._probe(registry, None, min(timeout, _PROBE_S)))
         try:
             result = await self._run_cli(registry, credential, probing, timeout, through_engine=through_engine)
-            if result.finished.returncode == 0 and result.entry is not None:
+            if result.returncode == 0 and result.entry is not None:
                 return self._accepted(registry, result.entry, await _result_soon(probing))
             problem = await self._refused(login, credential, result, await probing, through_engine=through_engine)
             raise ProblemError(problem)
@@ -134,7 +105,7 @@ class DockerLogin:
         self,
         registry: Registry,
         credential: Credential,
-        probing: asyncio.Task[ProbeResult],
+        probing: asyncio.Future[ProbeResult],
         timeout: float,
         *,
         through_engine: bool,
@@ -144,7 +115,7 @@ class DockerLogin:
             return await self._cli.login(program, registry, credential, timeout=timeout, through_engine=through_engine)
         except ProblemError as error:
             if isinstance(error.problem, NotDockersCli):
-                self._tools.lost(program, error.problem)
+                self._docker.lost(program, error.problem)
             raise
         except TimeoutError:
             raise ProblemError(await self._timed_out(registry, timeout, await probing)) from None
@@ -152,13 +123,13 @@ class DockerLogin:
             # A script gives the same error if its interpreter is missing, although the script exists.
             if isinstance(error, FileNotFoundError) and not await asyncio.to_thread(program.exists):
                 missing = no_docker()
-                self._tools.lost(program, missing)
+                self._docker.lost(program, missing)
                 raise ProblemError(missing) from None
             message = f"it cannot be started: {error.strerror or error}"
             raise ProblemError(cli_failed(registry.hostname, message)) from None
 
     def _program(self) -> Path:
-        program = self._tools.docker
+        program = self._docker.docker
         if program is None:
             raise ProblemError(no_docker())
         return program
@@ -179,7 +150,7 @@ class DockerLogin:
         self, login: Login, credential: Credential, result: CliResult, probe: ProbeResult, *, through_engine: bool
     ) -> Problem:
         hostname = login.registry.hostname
-        code, stderr = result.finished.returncode, result.finished.stderr
+        code, stderr = result.returncode, result.stderr
         if code < 0:
             return cli_failed(hostname, f"it was killed by signal {-code}")
         if code == 0:
@@ -190,7 +161,7 @@ class DockerLogin:
         hidden = not through_engine and _hides_tls_answer(output, probe, login.registry)
         if hidden or (output.status is not None and not _may_be_the_password(output.status, login.kind)):
             # The CLI shows neither the body nor Retry-After, so send the login ourselves.
-            probe = await self._probe.probe(login.registry, credential, min(self._timeout_s(), _PROBE_S))
+            probe = await self._probe(login.registry, credential, min(self._timeout_s(), _PROBE_S))
         if hidden:
             output = replace(output, status=None, fault=output.fault or Fault.UNREACHABLE)
         problem = explain(output, probe, hostname, login.secret.name, fetched=isinstance(login.source, AwsIdentity))
@@ -231,6 +202,6 @@ def _may_be_the_password(status: int, kind: Kind) -> bool:
     return status == 401 or (status == 403 and kind is Kind.BASIC)  # noqa: PLR2004 - HTTP's own numbers
 
 
-async def _result_soon(probing: asyncio.Task[ProbeResult]) -> ProbeResult | None:
+async def _result_soon(probing: asyncio.Future[ProbeResult]) -> ProbeResult | None:
     done, _ = await asyncio.wait({probing}, timeout=_PROBE_AFTER_LOGIN_S)
     return probing.result() if done else None

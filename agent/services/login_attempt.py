@@ -44,13 +44,13 @@ class LoginAttempts:
         login, deps = self._login, self._deps
         credential = await self._obtain(self._credential if action.renew else None, force=action.force)
         try:
-            result = await deps.docker_login.log_in(login, credential)
+            result = await deps.docker_login(login, credential)
         except ProblemError as error:
             if not isinstance(error.problem, EcrTokenExpired) or not isinstance(login.source, AwsIdentity):
                 raise
             # AWS can end a token early: get another one in the same attempt.
             credential = await self._obtain(credential, force=True)
-            result = await deps.docker_login.log_in(login, credential)
+            result = await deps.docker_login(login, credential)
         applied = await deps.reconciler.apply(
             login.registry, result.entry, expires_at=credential.expires_at, take_over=action.take_over
         )

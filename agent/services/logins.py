@@ -1,8 +1,8 @@
 """All logins: one task per registry. The plan decides which tasks start, end and are replaced."""
 
 import asyncio
-from collections.abc import Callable, Collection
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from agent.model.credential import AwsIdentity
 from agent.model.plan import Login, Plan, Skipped
@@ -12,10 +12,6 @@ from agent.services.cleanup import LoginCleanup
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.ports import Board, StateFile
-
-
-class Tokens(Protocol):
-    def retain(self, identities: Collection[AwsIdentity]) -> None: ...
 
 
 class Logins:
@@ -29,13 +25,11 @@ class Logins:
         *,
         board: Board,
         state_file: StateFile,
-        tokens: Tokens,
         want_aws: Callable[[bool], None],
     ) -> None:
         self._deps: Final = dependencies
         self._board: Final = board
         self._state_file: Final = state_file
-        self._tokens: Final = tokens
         self._want_aws: Final = want_aws
         self._logins: Final[dict[str, RegistryLogin]] = {}
         self._tasks: Final[dict[str, asyncio.Task[None]]] = {}
@@ -118,7 +112,7 @@ class Logins:
             self._noted = True
             group.create_task(self._note_preexisting(plan), name="logins:preexisting")
         self._show(plan)
-        self._tokens.retain({login.source for login in plan.logins if isinstance(login.source, AwsIdentity)})
+        self._deps.credentials.retain({login.source for login in plan.logins if isinstance(login.source, AwsIdentity)})
         for hostname, login in wanted.items():
             if hostname not in self._logins:
                 fresh = self._new(login, pending.get(hostname))

@@ -18,15 +18,6 @@ _WRITTEN_CHECK_S: Final = 2.0
 """Checks again after a write: a login that is removed again before that leaves a file that looks unchanged."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedLogin:
-    """Where a login is stored. Not `ours`: another login is there, and stays. The board already shows `problems`."""
-
-    stored_in: str
-    problems: tuple[Problem, ...]
-    ours: bool
-
-
 @dataclass(slots=True)
 class ManagedLogin:
     """A login that the reconciler keeps in place.

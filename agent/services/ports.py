@@ -4,17 +4,27 @@ A component names a port in its constructor, and `wiring.py` passes the real thi
 a fake clock with fakes that mypy checks against these Protocols.
 """
 
-import asyncio
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from datetime import datetime
-from pathlib import Path
-from typing import Any, Protocol
+from __future__ import annotations
 
-from agent.model.docker_config import Entry
-from agent.model.problem import Problem
-from agent.model.snapshot import Snapshot
-from agent.model.status import Phase, RegistryStatus, Tools
-from agent.model.stored_state import Rejection, StoredLogin
+from typing import TYPE_CHECKING, Any, Protocol
+
+# Only for the annotations: the bootstrap loads this file, and the status must not wait for what only logins need.
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from agent.model.credential import AwsIdentity, Credential
+    from agent.model.docker_config import Document, Entry
+    from agent.model.docker_errors import CliResult
+    from agent.model.plan import Login
+    from agent.model.problem import Problem
+    from agent.model.registry import Registry
+    from agent.model.secret_formats import ParseResult
+    from agent.model.snapshot import Snapshot
+    from agent.model.status import Engine, OpenWarning, Phase, RegistryStatus, Tools
+    from agent.model.stored_state import AppliedLogin, Rejection, StoredLogin
 
 
 class Clock(Protocol):
@@ -62,6 +72,13 @@ class Board(Reporter, Protocol):
     def clock_jumped(self) -> None: ...
 
 
+class WarningLog(Protocol):
+    """Records which warnings appeared and which cleared."""
+
+    def warning_raised(self, warning: OpenWarning) -> None: ...
+    def warning_cleared(self, warning: OpenWarning) -> None: ...
+
+
 class StatusDocument(Protocol):
     """The status as JSON."""
 
@@ -101,3 +118,133 @@ class StateFile(Protocol):
     def rejection(self, hostname: str) -> Rejection | None: ...
     def set_rejection(self, hostname: str, rejection: Rejection | None) -> None: ...
     async def flush(self) -> None: ...
+
+
+class SecretFiles(Protocol):
+    """Directories of secrets. All methods block.
+
+    `signature` and `read` raise `SecretsUnavailable` if the directory cannot be listed.
+    """
+
+    def signature(self, directory: Path) -> Hashable: ...
+    def directories(self, directory: Path) -> Iterable[Path]: ...
+    def read(self, directory: Path) -> Mapping[str, ParseResult]: ...
+
+
+class ConfigFile(Protocol):
+    """Docker's config.json; see `edge/docker_config.py`."""
+
+    async def read(self) -> Document: ...
+    async def update(self, change: Callable[[Document], Document]) -> Document: ...
+    async def remove_leftovers(self) -> None: ...
+    async def signature(self) -> Hashable: ...
+    def signature_now(self) -> Hashable:
+        """Blocks."""
+        ...
+
+
+class PodmanFiles(Protocol):
+    """The files in which podman looks for a login before Docker's."""
+
+    async def read(self) -> dict[str, Document]: ...
+    async def signature(self) -> Hashable: ...
+    def signature_now(self) -> Hashable:
+        """Blocks."""
+        ...
+
+
+class CredentialHelpers(Protocol):
+    """The programs docker-credential-NAME."""
+
+    async def servers(self, name: str) -> list[str]: ...
+    async def get(self, name: str, server: str) -> Entry | None: ...
+    async def store(self, name: str, server: str, entry: Entry) -> None: ...
+    async def erase(self, name: str, server: str) -> None: ...
+
+
+class DockerCli(Protocol):
+    """Runs `docker login` in a private configuration directory."""
+
+    async def login(
+        self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
+    ) -> CliResult: ...
+
+
+class ToolProbes(Protocol):
+    """Checks the tools. Only `docker_version` raises: a `ProblemError` if the program is not Docker's own CLI."""
+
+    def find(self, name: str) -> Path | None: ...
+    async def docker_version(self, program: Path) -> str: ...
+    async def aws_version(self, program: Path) -> str | None: ...
+    async def engine(self) -> Engine: ...
+
+
+class Docker(Protocol):
+    """What `services/tools.py` has found of Docker."""
+
+    @property
+    def looked(self) -> asyncio.Event:
+        """Set after the first check."""
+        ...
+
+    @property
+    def docker_ready(self) -> asyncio.Event:
+        """Set while Docker's own CLI is installed and works."""
+        ...
+
+    @property
+    def docker_problem(self) -> str:
+        """Why `docker_ready` is not set."""
+        ...
+
+
+class DockerProgram(Protocol):
+    """The docker CLI that logins use, and whether an engine answers."""
+
+    @property
+    def docker(self) -> Path | None: ...
+    @property
+    def engine_reachable(self) -> bool: ...
+    def lost(self, program: Path, problem: Problem) -> None:
+        """The program is gone, or is no longer Docker's own CLI."""
+        ...
+
+
+class Credentials(Protocol):
+    """One token for each AWS identity; see `services/credentials.py`."""
+
+    async def credential(
+        self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
+    ) -> Credential: ...
+    def may_work(self, identity: AwsIdentity) -> bool: ...
+    def retain(self, identities: Collection[AwsIdentity]) -> None:
+        """Forget all other identities."""
+        ...
+
+
+class Reconciler(Protocol):
+    """Stores logins and keeps them in place; see `services/reconciler.py`."""
+
+    async def apply(
+        self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
+    ) -> AppliedLogin: ...
+    async def note_preexisting(self, registries: Iterable[Registry]) -> None: ...
+    async def holds(self, registry: Registry) -> bool: ...
+    async def remove(self, registry: Registry) -> bool: ...
+    async def forget(self, registry: Registry) -> None: ...
+
+
+class Rejections(Protocol):
+    """Rejections that survive a restart of the agent."""
+
+    def active(self, login: Login) -> tuple[Problem, datetime] | None: ...
+    def record(self, login: Login, problem: Problem, not_before: datetime) -> None: ...
+    def clear(self, login: Login) -> None: ...
+
+
+class Service(Protocol):
+    """A component that runs as long as the agent does. `run` never returns."""
+
+    @property
+    def name(self) -> str: ...
+    async def run(self) -> None: ...

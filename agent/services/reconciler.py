@@ -9,36 +9,31 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
-from agent.model.docker_config import Document, Entry
+from agent.model.docker_config import Entry
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import InternalError, LoginRestored
 from agent.model.registry import Registry
 from agent.model.renewal import expired
-from agent.services.credential_store import ConfigFile, CredentialStore, DesiredLogin, Helpers
-from agent.services.managed_login import AppliedLogin, ManagedLogin, next_check_s
+from agent.model.stored_state import AppliedLogin
+from agent.services.credential_store import CredentialStore, DesiredLogin
+from agent.services.managed_login import ManagedLogin, next_check_s
 from agent.services.overrides import Overrides
-from agent.services.ports import Board, Clock, FileWatcher, Log, StateFile
+from agent.services.ports import (
+    Board,
+    Clock,
+    ConfigFile,
+    CredentialHelpers,
+    FileWatcher,
+    Log,
+    PodmanFiles,
+    StateFile,
+)
 from agent.services.waiting import wait_for_change
 
 _POLL_S: Final = 2.0
 _RESTORED_FOR: Final = timedelta(minutes=10)
-
-
-class WatchedConfigFile(ConfigFile, Protocol):
-    async def signature(self) -> Hashable: ...
-    def signature_now(self) -> Hashable:
-        """Blocks."""
-        ...
-
-
-class PodmanFiles(Protocol):
-    async def read(self) -> dict[str, Document]: ...
-    async def signature(self) -> Hashable: ...
-    def signature_now(self) -> Hashable:
-        """Blocks."""
-        ...
 
 
 class ConfigReconciler:
@@ -49,8 +44,8 @@ class ConfigReconciler:
     def __init__(
         self,
         *,
-        config: WatchedConfigFile,
-        helpers: Helpers,
+        config: ConfigFile,
+        helpers: CredentialHelpers,
         podman: PodmanFiles,
         state_file: StateFile,
         board: Board,

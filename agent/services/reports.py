@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import ReportFailed
@@ -20,14 +20,8 @@ _SPACING_S: Final = 1.0
 _IDLE_S: Final = 30.0
 
 
-class Target(Protocol):
-    async def send(self, url: str, token_file: Path | None, document: bytes) -> None:
-        """Send the document once.
-
-        Raises:
-            ReportFailed: the receiver did not accept it.
-        """
-        ...
+Send = Callable[[str, Path | None, bytes], Awaitable[None]]
+"""Sends a document once to a URL, with the token in a file. Raises `ReportFailed` if it is not accepted."""
 
 
 class Reports:
@@ -36,7 +30,7 @@ class Reports:
     def __init__(
         self,
         board: Board,
-        target: Target,
+        send: Send,
         document: StatusDocument,
         settings: Callable[[], Settings],
         *,
@@ -44,7 +38,7 @@ class Reports:
         log: Log,
     ) -> None:
         self._board: Final = board
-        self._target: Final = target
+        self._send_document: Final = send
         self._document: Final = document
         self._settings: Final = settings
         self._clock: Final = clock
@@ -112,7 +106,7 @@ class Reports:
             return None
         started, revision = self._clock.monotonic(), self._board.snapshot.revision
         try:
-            await self._target.send(report.url, report.token_file, self._document.encode(self._board.snapshot))
+            await self._send_document(report.url, report.token_file, self._document.encode(self._board.snapshot))
         except ProblemError as error:
             problem, seconds = error.problem, self._since(started)
             self._log.debug(

@@ -2,15 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret import RegistrySecret
 from agent.model.secret_formats import FetchResult, ParseResult
+from agent.services.ports import SecretFiles
 
 _PATIENCE_S: Final = 0.3
 """How long a check waits for one directory. A later result is used by the next check, so it delays no other."""
@@ -18,20 +19,12 @@ _DEADLINE_S: Final = 5.0
 """After this long, the file system is reported as hanging. It is not read again until it answers."""
 
 
-class Files(Protocol):
-    """All methods block. `signature` and `read` raise `SecretsUnavailable` if the directory cannot be listed."""
-
-    def signature(self, directory: Path) -> Hashable: ...
-    def directories(self, directory: Path) -> Iterable[Path]: ...
-    def read(self, directory: Path) -> Mapping[str, ParseResult]: ...
+Fetch = Callable[[str, Path | None, str | None], Awaitable[FetchResult]]
+"""Fetches secrets from a URL, given the file with its token and the ETag of the last answer. Raises ProblemError."""
 
 
-class Address(Protocol):
-    async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> FetchResult: ...
-
-
-def signature_of(files: Files, directory: Path) -> Hashable:
-    """Like `Files.signature`, but a directory that cannot be listed also has a signature."""
+def signature_of(files: SecretFiles, directory: Path) -> Hashable:
+    """Like `SecretFiles.signature`, but a directory that cannot be listed also has a signature."""
     try:
         return files.signature(directory)
     except ProblemError as error:
@@ -52,7 +45,7 @@ class DirectorySource:
     The second reading is needed because a file may be written twice within one tick of the file system's clock.
     """
 
-    def __init__(self, path: Path, files: Files) -> None:
+    def __init__(self, path: Path, files: SecretFiles) -> None:
         self._path: Final = path
         self._files: Final = files
         self._readings: dict[str, ParseResult] = {}
@@ -130,7 +123,7 @@ class DirectorySource:
 class AddressSource:
     """A URL. Its secrets stay until a new URL answers, or until no URL is set."""
 
-    address: Address
+    fetch: Fetch
     problems: tuple[Problem, ...] = ()
     _reading: ParseResult = field(default_factory=ParseResult)
     _url: str | None = None
@@ -152,7 +145,7 @@ class AddressSource:
             self._reading, self.problems = ParseResult(), ()
             return None
         try:
-            answer = await self.address.fetch(url, token_file, self._etag)
+            answer = await self.fetch(url, token_file, self._etag)
         except ProblemError as error:
             self.problems = (error.problem, *self._reading.problems)
             return error.problem

@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.plan import SecretSet
 from agent.model.problem import Problem
 from agent.model.secret import RegistrySecret
 from agent.model.secret_formats import ParseResult
-from agent.services.ports import Clock, FileWatcher, Log, Reporter
+from agent.services.ports import Clock, FileWatcher, Log, Reporter, SecretFiles
 from agent.services.retries import retrying
-from agent.services.secret_sources import Address, AddressSource, DirectorySource, Files, signature_of
+from agent.services.secret_sources import AddressSource, DirectorySource, Fetch, signature_of
 from agent.services.waiting import wait_for_change
 from agent.settings import RetrySettings, Settings
 
@@ -24,10 +24,6 @@ _URL: Final = "secrets.url"
 _ENVIRONMENT: Final = "secrets.environment"
 
 
-class Scrubber(Protocol):
-    def protect(self, values: Iterable[str]) -> None: ...
-
-
 class Secrets:
     """Calls `on_change` with all secrets after the first reading, and whenever they change.
 
@@ -36,9 +32,9 @@ class Secrets:
         clock: used for all waits.
         board: receives what is wrong with each source.
         log: receives `secrets.changed`.
-        scrubber: receives every secret value before any other component does.
+        protect: receives every secret value before any other component does, so the log masks it.
         files: reads a directory.
-        address: fetches `secrets.url`.
+        fetch: fetches `secrets.url`.
         environment: the secrets from the environment, read once at the start.
         credentials_directory: systemd's $CREDENTIALS_DIRECTORY, read like the directories in the settings.
         jitter: from -1 to 1, varies `secrets.poll_interval_s`.
@@ -55,9 +51,9 @@ class Secrets:
         clock: Clock,
         board: Reporter,
         log: Log,
-        scrubber: Scrubber,
-        files: Files,
-        address: Address,
+        protect: Callable[[Iterable[str]], None],
+        files: SecretFiles,
+        fetch: Fetch,
         environment: ParseResult,
         credentials_directory: Path | None,
         jitter: Callable[[], float],
@@ -68,7 +64,7 @@ class Secrets:
         self._clock: Final = clock
         self._board: Final = board
         self._log: Final = log
-        self._scrubber: Final = scrubber
+        self._protect: Final = protect
         self._files: Final = files
         self._environment: Final = environment
         self._credentials_directory: Final = credentials_directory
@@ -76,7 +72,7 @@ class Secrets:
         self._watcher: Final = watcher
         self._on_change: Final = on_change
         self._directories: dict[Path, DirectorySource] = {}
-        self._address: Final = AddressSource(address)
+        self._address: Final = AddressSource(fetch)
         self._reported: dict[str, tuple[Problem, ...]] = {}
         self._secrets: tuple[RegistrySecret, ...] = ()
         self._published = False
@@ -172,7 +168,7 @@ class Secrets:
         changed = merged != self._secrets
         if changed:
             # Mask the old ones too: a running login still uses them, and its error message may contain them.
-            self._scrubber.protect({*_values(self._secrets), *_values(merged)})
+            self._protect({*_values(self._secrets), *_values(merged)})
         self._report()
         before, self._secrets = self._secrets, merged
         if changed:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
@@ -15,7 +15,7 @@ from agent.model.problems.environment import (
     no_docker,
 )
 from agent.model.status import Engine, Tool, Tools
-from agent.services.ports import Board, Clock, FileWatcher, Log
+from agent.services.ports import Board, Clock, FileWatcher, Log, ToolProbes
 from agent.services.waiting import until_next_beat, wait_for_change
 
 _INTERVAL_S: Final = 15.0
@@ -27,15 +27,6 @@ _ENGINE_INTERVAL_S: Final = {Engine.REACHABLE: 300.0, Engine.UNRESPONSIVE: 60.0}
 """An engine that accepts connections is checked less often, because each check starts a child process."""
 
 
-class Probes(Protocol):
-    """Checks the tools. Only `docker_version` raises: a `ProblemError` if the program is not Docker's own CLI."""
-
-    def find(self, name: str) -> Path | None: ...
-    async def docker_version(self, program: Path) -> str: ...
-    async def aws_version(self, program: Path) -> str | None: ...
-    async def engine(self) -> Engine: ...
-
-
 class ToolWatch:
     """Keeps the tools on the board up to date. Logins wait for `docker_ready`: Docker's own CLI is found and works."""
 
@@ -43,7 +34,7 @@ class ToolWatch:
 
     def __init__(
         self,
-        probes: Probes,
+        probes: ToolProbes,
         clock: Clock,
         board: Board,
         log: Log,

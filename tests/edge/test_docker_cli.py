@@ -127,4 +127,4 @@ async def test_a_long_runtime_directory_works(tmp_path: Path) -> None:
     result = await DockerCli({"PATH": os.environ["PATH"]}, deep).login(
         docker, nobody, BOB, timeout=20, through_engine=False
     )
-    assert b"connection refused" in result.finished.stderr
+    assert b"connection refused" in result.stderr

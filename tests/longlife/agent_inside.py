@@ -17,9 +17,11 @@ from agent.services.credentials import Credentials
 from agent.services.docker_login import DockerLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
+from agent.services.periodic import Periodic
 from agent.services.planning import Planning
 from agent.services.reconciler import ConfigReconciler
 from agent.services.rejections import Rejections
+from agent.services.waiting import BEAT_S
 from agent.settings import Settings
 from tests.fakes import NoFileWatcher, process
 from tests.longlife.outside import Aws, Cli, DockerConfig, NoHelpers, NoPodman, RegistryServer
@@ -86,7 +88,7 @@ class AgentInside:
         cli, numbers = Cli(servers), count(1)
         dependencies = LoginDependencies(
             credentials=self.credentials,
-            docker_login=DockerLogin(cli, cli, cli, lambda: settings.docker.login_timeout_s),
+            docker_login=DockerLogin(cli, cli.probe, cli, lambda: settings.docker.login_timeout_s).log_in,
             reconciler=self.reconciler,
             rejections=Rejections(self.state_file, clock.now),
             docker=FakeDocker(),
@@ -96,11 +98,10 @@ class AgentInside:
             settings=lambda: settings,
             new_id=lambda: f"{next(numbers):08x}",
         )
-        self.logins: Final = Logins(
-            dependencies, board=self.board, state_file=self.state_file, tokens=self.credentials, want_aws=lambda _: None
-        )
+        self.logins: Final = Logins(dependencies, board=self.board, state_file=self.state_file, want_aws=lambda _: None)
         self._planning: Final = Planning(lambda: settings, None, self.logins.follow)
-        self._clock_watch: Final = ClockWatch(clock, self.board, self.counts, self._on_clock_jump)
+        clock_watch = ClockWatch(clock, self.board, self.counts, self._on_clock_jump)
+        self._clock_watch: Final = Periodic("clock", BEAT_S, clock_watch.check, clock)
 
     def give(self, secrets: Sequence[Mapping[str, object]]) -> None:
         parsed = tuple(parse_secret(fields, "life", f"[{index}]") for index, fields in enumerate(secrets))

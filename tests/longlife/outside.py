@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from agent.model.credential import AwsIdentity, Credential, EcrToken
 from agent.model.docker_config import Document, Entry, encode_entry, entries
-from agent.model.docker_errors import Fault, ProbeResult
+from agent.model.docker_errors import CliResult, Fault, ProbeResult
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.aws import AwsAccessDenied, AwsThrottled, AwsUnreachable
 from agent.model.registry import Registry, parse_hostname
@@ -246,18 +246,6 @@ _WORDS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    returncode: int
-    stderr: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    finished: Finished
-    entry: Mapping[str, Any] | None
-
-
 class Cli:
     """`docker login`, which takes half a second, or 15 s if the registry is silent. Also the agent's own probe."""
 
@@ -272,7 +260,7 @@ class Cli:
 
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
-    ) -> Result:
+    ) -> CliResult:
         server = self._servers[registry.hostname]
         assert (program, through_engine) == (self.docker, False)
         assert not server.busy, f"{registry}: two logins at once"
@@ -284,7 +272,7 @@ class Cli:
         finally:
             server.busy = False
         entry = encode_entry(Entry(credential.username, credential.password)) if code == 0 else None
-        return Result(Finished(code, stderr.encode()), entry)
+        return CliResult(code, stderr.encode(), entry)
 
     async def probe(self, registry: Registry, credential: Credential | None, timeout: float) -> ProbeResult:
         server = self._servers[registry.hostname]

@@ -1,7 +1,7 @@
 """What a login works with, as fakes that do what they are told and remember it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -15,11 +15,11 @@ from agent.model.registry import Registry
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
 from agent.model.status import Phase, RegistryStatus, State
+from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
 from agent.services.docker_login import DockerLoginResult
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
-from agent.services.managed_login import AppliedLogin
 from agent.settings import Settings
 from tests.fakes import FakeClock, FakeLog, FakeWarningLog, process
 
@@ -56,6 +56,9 @@ class FakeCredentials:
     def may_work(self, identity: AwsIdentity) -> bool:
         assert identity.region
         return self.works_again
+
+    def retain(self, identities: Collection[AwsIdentity]) -> None:
+        assert all(identity.region for identity in identities)
 
     async def credential(
         self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
@@ -203,7 +206,7 @@ class Bench:
         numbers = count(1)
         self.dependencies = LoginDependencies(
             credentials=self.credentials,
-            docker_login=self.docker_login,
+            docker_login=self.docker_login.log_in,
             reconciler=self.reconciler,
             rejections=self.rejections,
             docker=self.docker,

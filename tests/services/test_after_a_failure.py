@@ -29,8 +29,8 @@ NOT_KEPT: Final = (TracebackType, FrameType, BaseException, Credential, Sensitiv
 
 def docker_refuses(bench: Bench) -> None:
     cli = Cli("unauthorized: incorrect username or password")
-    docker_login = DockerLogin(cli, Probe(ProbeResult(EPOCH)), Tools(), lambda: 5.0)
-    bench.dependencies = replace(bench.dependencies, docker_login=docker_login)
+    docker_login = DockerLogin(cli, Probe(ProbeResult(EPOCH)).probe, Tools(), lambda: 5.0)
+    bench.dependencies = replace(bench.dependencies, docker_login=docker_login.log_in)
 
 
 def aws_is_unreachable(bench: Bench) -> None:

@@ -1,14 +1,13 @@
 """One `docker login` and the agent's own look beside it: what is told, and how often the password goes out."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from agent.model.credential import Credential
-from agent.model.docker_errors import Fault, ProbeResult
+from agent.model.docker_errors import CliResult, Fault, ProbeResult
 from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.registry import Registry
@@ -25,18 +24,6 @@ WRONG_SCHEME: Final = f"login attempt to http://{HERE}/v2/ failed with status: 4
 
 
 @dataclass
-class Finished:
-    stderr: bytes
-    returncode: int = 1
-
-
-@dataclass
-class Result:
-    finished: Finished
-    entry: Mapping[str, Any] | None = None
-
-
-@dataclass
 class Cli:
     """Fails with `text` on its own, and with `through` through an engine."""
 
@@ -45,12 +32,12 @@ class Cli:
 
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
-    ) -> Result:
+    ) -> CliResult:
         assert program.name == "docker"
         assert str(registry)
         assert credential.password
         assert timeout
-        return Result(Finished((self.through if through_engine else self.text).encode()))
+        return CliResult(1, (self.through if through_engine else self.text).encode())
 
 
 @dataclass
@@ -86,7 +73,7 @@ def login(hostname: str = HERE) -> Login:
 async def problem_of(
     cli: Cli, probe: Probe, tools: Tools | None = None, wanted: Login | None = None, given: Sensitive = WRONG
 ) -> Problem:
-    docker_login = DockerLogin(cli, probe, tools or Tools(), lambda: 5.0)
+    docker_login = DockerLogin(cli, probe.probe, tools or Tools(), lambda: 5.0)
     with raises_problem(Problem) as caught:
         await docker_login.log_in(wanted or login(), Credential("bob", given))
     return caught.value

@@ -68,7 +68,7 @@ class Site:
         environment = {"PATH": os.environ["PATH"], "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]}
         cli = DockerCli(environment, directory / "run")
         probe = RegistryClient(HttpClient(), lambda: datetime.now(UTC))
-        self._docker_login: Final = DockerLogin(cli, probe, Tools(docker), lambda: 40.0)
+        self._docker_login: Final = DockerLogin(cli, probe.probe, Tools(docker), lambda: 40.0)
         self._address: Final = address
         self._tls: Final = server_context() if address != ELSEWHERE else authority.context(address)
         self._stack: Final = stack

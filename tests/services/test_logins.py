@@ -1,7 +1,7 @@
 """All logins together: begun, replaced and ended as the plan says, and none delays another."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from agent.edge.state_file import StateFile
-from agent.model.credential import AwsIdentity
 from agent.model.problems.aws import AwsUnreachable
 from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import CredentialStoreFailed
@@ -24,14 +23,6 @@ HUB = {"name": "hub", "hostname": "docker.io", "username": "bob", "password": "h
 NATIVE = {"name": "team-ecr", "hostname": ECR, "username": "runner-native"}
 
 
-class FakeTokens:
-    def __init__(self) -> None:
-        self.retained: list[set[AwsIdentity]] = []
-
-    def retain(self, identities: Collection[AwsIdentity]) -> None:
-        self.retained.append(set(identities))
-
-
 class Stage(Bench):
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +32,6 @@ class Stage(Bench):
             self.dependencies,
             board=self.board,
             state_file=self.state_file,
-            tokens=FakeTokens(),
             want_aws=self.aws_wanted.append,
         )
 

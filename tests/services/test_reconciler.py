@@ -20,8 +20,8 @@ from agent.model.docker_config import Entry, encode_entry
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
+from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
-from agent.services.managed_login import AppliedLogin
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process

@@ -58,7 +58,7 @@ class Pushing:
         self.board = Board(process(), self.clock.now, FakeWarningLog())
         self.receiver = Receiver(self.clock)
         self.reports = Reports(
-            self.board, self.receiver, Encoder(), lambda: self.settings, clock=self.clock, log=FakeLog()
+            self.board, self.receiver.send, Encoder(), lambda: self.settings, clock=self.clock, log=FakeLog()
         )
 
     @property

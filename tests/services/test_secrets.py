@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,6 +23,9 @@ from agent.services.secrets import Secrets
 from agent.settings import SecretsSettings, Settings
 from tests.fakes import ClockedFileWatcher, FakeClock, FakeLog, NoFileWatcher
 from tests.rig.waiting import PATIENCE_S
+
+if TYPE_CHECKING:
+    from agent.services.ports import SecretFiles
 
 URL = "https://secrets.example.com/"
 LONGER_THAN_A_READING_S = 1.0
@@ -92,7 +96,7 @@ class Bench:
         self.record = Record()
         self.log = FakeLog()
         self.address = FakeAddress()
-        self.files: secret_sources.Files = secret_files
+        self.files: SecretFiles = secret_files
         self.watcher: NoFileWatcher | ClockedFileWatcher = NoFileWatcher()
         self.environment = ParseResult()
         self.credentials: Path | None = None
@@ -107,9 +111,9 @@ class Bench:
             clock=self.clock,
             board=self.record,
             log=self.log,
-            scrubber=self.record,
+            protect=self.record.protect,
             files=self.files,
-            address=self.address,
+            fetch=self.address.fetch,
             environment=self.environment,
             credentials_directory=self.credentials,
             jitter=lambda: 0.0,

@@ -12,7 +12,6 @@ from tests.fakes import FakeClock, FakeWarningLog, process
 
 class FakeSystemd:
     def __init__(self) -> None:
-        self.watchdog_s = 30.0
         self.received: list[dict[str, str]] = []
 
     def notify(self, **state: str) -> None:
@@ -28,7 +27,9 @@ class Watched:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(Watchdog(self.systemd, self.clock, self.board, lambda: self.alive).run())
+        task = asyncio.create_task(
+            Watchdog(self.systemd.notify, 30.0, self.clock, self.board, lambda: self.alive).run()
+        )
         await self.clock.settle()
         yield
         task.cancel()

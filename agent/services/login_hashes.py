@@ -1,0 +1,75 @@
+"""Decides who owns a stored login, from the hashes in the state file."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from agent.model.docker_config import Entry, Ownership
+from agent.model.registry import Registry
+from agent.model.stored_state import StoredLogin
+from agent.services.ports import StateFile
+
+_REMEMBERED: Final = 8
+"""How many of the agent's logins per registry the state directory remembers: the newest and some older ones."""
+
+
+class LoginHashes:
+    """The hashes of the agent's own logins, and of the logins that came with the image."""
+
+    def __init__(self, state_file: StateFile) -> None:
+        self._state_file: Final = state_file
+
+    @property
+    def first_start(self) -> bool:
+        """Whether the logins that came with the image are not recorded yet."""
+        return self._state_file.preexisting is None
+
+    def add_preexisting(self, logins: Mapping[str, tuple[str, Entry]]) -> None:
+        """Record logins that came with the image, as Docker's key and the entry, each under a unique name."""
+        digests = {name: self.digest(key, entry) for name, (key, entry) in logins.items()}
+        self._state_file.set_preexisting({**(self._state_file.preexisting or {}), **digests})
+
+    def digest(self, docker_key: str, entry: Entry) -> str:
+        return self._state_file.digest(docker_key, entry)
+
+    def own(self, registry: Registry) -> tuple[str, ...] | None:
+        """The hashes of the logins that the agent stored for the registry, the newest first. None if it stored none."""
+        stored = self._state_file.entries().get(registry.hostname)
+        return stored.digests if stored else None
+
+    def known(self, registry: Registry, login: Entry) -> bool:
+        """Whether the agent has stored this very login."""
+        return self.digest(registry.docker_key, login) in (self.own(registry) or ())
+
+    def ownership(self, registry: Registry, *, take_over: bool) -> Ownership:
+        """Return a function that decides whether a stored login may be replaced."""
+        own, preexisting = self.own(registry) or (), frozenset((self._state_file.preexisting or {}).values())
+
+        def may_replace(key: str, entry: Entry) -> bool:
+            digest = self.digest(key, entry)
+            return take_over or digest in own or digest in preexisting
+
+        return may_replace
+
+    async def record_before(self, registry: Registry, login: Entry, expires_at: datetime | None) -> None:
+        """Before a write, record the new login as ours, next to the current one. A kill may leave either of them.
+
+        Older ones stay recorded too: another `docker login` that read the file earlier may write them back.
+        """
+        digest = self.digest(registry.docker_key, login)
+        before = [other for other in self.own(registry) or () if other != digest]
+        digests = (digest, *before)[:_REMEMBERED]
+        self._state_file.set_entry(registry.hostname, StoredLogin(registry.docker_key, digests, expires_at))
+        await self._state_file.flush()
+
+    async def record_after(self, registry: Registry, login: Entry, expires_at: datetime | None) -> None:
+        """After a write, forget the image's login under this key. If the same login appears again, a person made it."""
+        preexisting = self._state_file.preexisting or {}
+        key = registry.docker_key
+        remaining = {name: digest for name, digest in preexisting.items() if name.rpartition(" ")[2] != key}
+        self._state_file.set_preexisting(remaining)
+        await self.record_before(registry, login, expires_at)
+
+    def forget(self, registry: Registry) -> None:
+        """Forget the agent's logins for the registry, because none is stored any more."""
+        self._state_file.set_entry(registry.hostname, None)
