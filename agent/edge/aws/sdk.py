@@ -15,7 +15,8 @@ from botocore import UNSIGNED
 from agent.edge.aws.credentials import find_keys
 from agent.edge.aws.ecr_token import parse_token
 from agent.edge.aws.errors import AwsCall, problem_from
-from agent.edge.aws.session import no_redirect_http, open_session, primed_loader
+from agent.edge.aws.sdk_internals import no_redirect_http
+from agent.edge.aws.session import open_session, primed_loader
 from agent.edge.aws.web_identity import web_identity_token
 from agent.edge.ca_certificates import CertificateAuthorities
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
