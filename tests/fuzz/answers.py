@@ -12,10 +12,9 @@ from botocore.model import ServiceModel
 from botocore.parsers import create_parser
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from agent.edge.aws.ecr_token import parse_token
 from agent.edge.aws.errors import AwsCall, problem_from
-from agent.edge.aws.sdk import _role_session
-from agent.edge.aws.web_identity import _parse, how_it_failed
+from agent.edge.aws.replies import parse_role_session, parse_token
+from agent.edge.aws.web_identity import how_it_failed, parse_web_identity_token
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.http import HttpClient, Reply
 from agent.edge.process import Finished
@@ -250,9 +249,9 @@ def check_aws(data: bytes) -> None:
         return
     try:
         if service == "sts":
-            signer = _role_session(parsed, "arn:aws:iam::123456789012:role/pull")
-            assert_printable(signer.arn or "")
-            assert isinstance(signer.keys.access_key_id, str)
+            keys, arn = parse_role_session(parsed, "arn:aws:iam::123456789012:role/pull")
+            assert_printable(arn or "")
+            assert isinstance(keys.access_key_id, str)
             return
         token = parse_token(parsed)
     except ProblemError as error:
@@ -309,7 +308,7 @@ _TOKENS: Final = (b"eyJhbGciOiJSUzI1NiJ9.e30.c4n4ry-S3cret-16\n", b"\xef\xbb\xbf
 def check_web_identity(data: bytes) -> None:
     assert how_it_failed(Finished(1, b"", data)) == how_it_failed(Finished(1, data, b""))
     try:
-        token = _parse(data, "aws.identity_token_file /run/token")
+        token = parse_web_identity_token(data, "aws.identity_token_file /run/token")
     except ProblemError as error:
         assert isinstance(error.problem, AwsIdentityUnavailable)  # noqa: PT017 - any other outcome is fine
         assert_tellable(error.problem, CANARY)

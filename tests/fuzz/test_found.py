@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from agent.edge.aws.ecr_token import parse_token
 from agent.edge.aws.errors import AwsCall, problem_from
+from agent.edge.aws.replies import parse_token
 from agent.edge.aws.sdk import AwsSdk
 from agent.edge.registry_client import _token_url
 from agent.edge.state_file import StateFile

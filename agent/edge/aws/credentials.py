@@ -7,14 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from aiobotocore.credentials import AioProcessProvider, AioProfileProviderBuilder
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
 from botocore.utils import get_environ_proxies
 
 from agent.edge.aws.errors import TRANSPORT_ERRORS, AwsCall, clean, problem_from
 from agent.edge.aws.interactive_login import InteractiveLogin, cached_sessions
-from agent.edge.aws.session import refuse_redirects
+from agent.edge.aws.sdk_internals import safe_providers, set_container_environment, web_identity_token_file
 from agent.edge.aws.web_identity import how_it_failed, run_command, token_from_file
 from agent.edge.http import read_token_file
 from agent.edge.process import ProcessTimeout
@@ -112,25 +111,21 @@ class _Chain:
                 self._learned(Sensitive(session["Credentials"][name]))
 
     def providers(self) -> list[Any]:
-        """Return the SDK's providers, with safer replacements of some parts.
+        """Return the SDK's providers. No provider prompts, and programs are killed at their deadline."""
+        return safe_providers(
+            self._session,
+            run_program=self._run_program,
+            prompt=self._interactive.refuse_prompt,
+            cached_roles=self._cached,
+        )
 
-        Programs run with the environment of child processes and are killed at their deadline. No provider prompts.
-        A metadata service can neither redirect the agent nor fill its memory.
-        """
-        providers: list[Any] = self._session.get_component("credential_provider").providers
-        builder = _Profiles(self._session, self._environ, self._timeout_s)
-        for index, provider in enumerate(providers):
-            if provider.METHOD == _ROLE:
-                provider._profile_provider_builder = builder  # noqa: SLF001 - the SDK builds its chain in one piece
-                provider._prompter = self._interactive.refuse_prompt  # noqa: SLF001 - as above
-                provider.cache = self._cached
-            if provider.METHOD == _PROGRAM:
-                providers[index] = builder._create_process_provider(self._profile)  # noqa: SLF001 - as above
-            if provider.METHOD == _CONTAINER:
-                refuse_redirects(provider._fetcher._session)  # noqa: SLF001 - as above
-            if provider.METHOD == _INSTANCE:
-                refuse_redirects(provider._role_fetcher._session)  # noqa: SLF001 - as above
-        return providers
+    async def _run_program(self, *args: str) -> bytes:
+        """Return what a `credential_process` prints."""
+        finished = await run_command(args, self._environ, self._timeout_s)
+        if finished.returncode != 0:
+            # Instead of the SDK's error, which quotes everything that the program wrote to stderr.
+            raise ChildProcessError(f"credential_process {printable(args[0], 200)} {how_it_failed(finished)}")
+        return finished.stdout
 
     def place(self, method: str) -> str:
         """Describe the source of a provider, for messages."""
@@ -168,7 +163,7 @@ class _Chain:
 
     async def _read_web_identity(self, provider: Any) -> None:
         """Check that the file is readable. The SDK reads it in the event loop, where a FIFO would block forever."""
-        token_file = provider._get_config(_TOKEN_FILE)  # noqa: SLF001 - as in `providers`
+        token_file = web_identity_token_file(provider)
         if token_file:
             where = "AWS_WEB_IDENTITY_TOKEN_FILE" if self._environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") else _TOKEN_FILE
             self._learned(await token_from_file(where, Path(token_file), self._timeout_s))
@@ -182,7 +177,7 @@ class _Chain:
         self._secrets.append(token)
         self._learned(token)
         without = {name: value for name, value in self._environ.items() if name != _CONTAINER_TOKEN_FILE}
-        provider._environ = {**without, _CONTAINER_TOKEN: token.reveal()}  # noqa: SLF001 - as in `providers`
+        set_container_environment(provider, {**without, _CONTAINER_TOKEN: token.reveal()})
 
     def _problem(self, error: Exception, method: str) -> Problem:
         interactive = self._interactive.problem(error)
@@ -222,35 +217,3 @@ class _Chain:
         else:
             remark = ""
         return f"the instance metadata service ({address}{remark})"
-
-
-class _Profiles(AioProfileProviderBuilder):
-    """Runs the `credential_process` of a profile in the way the agent runs every program."""
-
-    def __init__(self, session: AioSession, environ: Mapping[str, str], timeout_s: float) -> None:
-        super().__init__(session)
-        self._config: Final = lambda: session.full_config
-        self._environ: Final = environ
-        self._timeout_s: Final = timeout_s
-
-    def _create_process_provider(self, profile_name: str) -> AioProcessProvider:
-        return AioProcessProvider(profile_name=profile_name, load_config=self._config, popen=self._start)
-
-    async def _start(self, *args: str, **_pipes: Any) -> "_CompletedProcess":
-        finished = await run_command(args, self._environ, self._timeout_s)
-        if finished.returncode != 0:
-            # Instead of the SDK's error, which quotes everything that the program wrote to stderr.
-            raise ChildProcessError(f"credential_process {printable(args[0], 200)} {how_it_failed(finished)}")
-        return _CompletedProcess(finished.stdout)
-
-
-class _CompletedProcess:
-    """A program that has exited with code 0, in the form that the SDK expects."""
-
-    returncode: Final = 0
-
-    def __init__(self, stdout: bytes) -> None:
-        self._stdout: Final = stdout
-
-    async def communicate(self) -> tuple[bytes, bytes]:
-        return self._stdout, b""

@@ -23,7 +23,7 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as NoConnectionError
 
-from agent.edge.aws.ecr_token import server_time
+from agent.edge.aws.replies import server_time
 from agent.edge.http import ProxyUnusable, proxy_for
 from agent.model import hints
 from agent.model.aws_errors import SOMEBODY_ELSE, SUBJECT, AwsRefusal, problem_of

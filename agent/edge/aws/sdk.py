@@ -1,27 +1,27 @@
 """The AWS calls that lead to an ECR token: find the keys, assume the role, get the token."""
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from botocore import UNSIGNED
+from botocore import UNSIGNED, xform_name
 
 from agent.edge.aws.credentials import find_keys
-from agent.edge.aws.ecr_token import parse_token
 from agent.edge.aws.errors import AwsCall, problem_from
-from agent.edge.aws.session import no_redirect_http, open_session, primed_loader
+from agent.edge.aws.replies import parse_role_session, parse_token
+from agent.edge.aws.sdk_internals import no_redirect_http
+from agent.edge.aws.session import open_session, primed_loader
 from agent.edge.aws.web_identity import web_identity_token
 from agent.edge.ca_certificates import CertificateAuthorities
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
 from agent.model.problem import ProblemError
-from agent.model.problems.aws import AwsCredentialsMissing, AwsError
+from agent.model.problems.aws import AwsCredentialsMissing
 from agent.model.registry import ECR_PUBLIC_REGION
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
@@ -72,21 +72,22 @@ class AwsSdk:
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         """See `AwsClient.fetch_token`."""
-        session = await self._open_session(identity, settings)
-        caller = _Caller(session, settings.call_timeout_s, self._translated)
-        signer = await self._signer(caller, identity, settings)
-        self._learn(signer.keys)
+        caller, signer = await self._prepare(identity, settings)
         if signer.arn is not None:
             return replace(await _ask_token(caller, identity, signer), arn=signer.arn)
         return await self._token_and_owner(caller, identity, signer)
 
     async def identify(self, identity: AwsIdentity, settings: AwsSettings) -> tuple[str, str | None]:
         """See `AwsClient.identify`."""
+        caller, signer = await self._prepare(identity, settings)
+        return signer.description, signer.arn or await _owner(caller, signer)
+
+    async def _prepare(self, identity: AwsIdentity, settings: AwsSettings) -> tuple["_Caller", _Signer]:
         session = await self._open_session(identity, settings)
-        caller = _Caller(session, settings.call_timeout_s, self._translated)
+        caller = _Caller(session, settings.call_timeout_s, self._now)
         signer = await self._signer(caller, identity, settings)
         self._learn(signer.keys)
-        return signer.description, signer.arn or await _owner(caller, signer)
+        return caller, signer
 
     async def _open_session(self, identity: AwsIdentity, settings: AwsSettings) -> AioSession:
         # A profile that cannot be read matters only if the chain will look for credentials.
@@ -151,18 +152,6 @@ class AwsSdk:
         while len(self._owners) > _MAX_OWNERS:
             del self._owners[next(iter(self._owners))]
 
-    @contextlib.asynccontextmanager
-    async def _translated(self, call: AwsCall, timeout_s: float) -> AsyncIterator[None]:
-        """Set a deadline, and turn the SDK's exceptions into problems."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                yield
-        except ProblemError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the SDK may raise anything when it parses a hostile reply
-            # Not chained: the texts of the SDK may hold signed headers.
-            raise ProblemError(problem_from(error, call, self._now(), timeout_s)) from None
-
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
@@ -170,20 +159,27 @@ class _Caller:
 
     session: AioSession
     timeout_s: float
-    translated: Callable[[AwsCall, float], contextlib.AbstractAsyncContextManager[None]]
+    now: Callable[[], datetime]
 
     async def send(
         self, call: AwsCall, signer: _Signer | None, *, region: str | None = None, **parameters: Any
     ) -> Mapping[str, Any]:
-        """Return the reply to `service:Operation`. Without a `signer`, the call is not signed."""
+        """Return the reply to `service:Operation`. Without a `signer`, the call is not signed.
+
+        Raises:
+            ProblemError: instead of the SDK's exceptions, and at the deadline.
+        """
         service, _, operation = call.action.partition(":")
-        async with self.translated(call, self.timeout_s):
-            client: Any = self.session.create_client(  # type: ignore[call-overload]
-                service, region_name=region, **(_signing(signer.keys) if signer else {"config": _UNSIGNED})
-            )
-            async with client as api:
-                reply: Mapping[str, Any] = await getattr(api, _snake(operation))(**parameters)
-                return reply
+        signing = _signing(signer.keys) if signer else {"config": _UNSIGNED}
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                client: Any = self.session.create_client(service, region_name=region, **signing)  # type: ignore[call-overload]
+                async with client as api:
+                    reply: Mapping[str, Any] = await getattr(api, xform_name(operation))(**parameters)
+                    return reply
+        except Exception as error:  # noqa: BLE001 - the SDK may raise anything when it parses a hostile reply
+            # Not chained: the texts of the SDK may hold signed headers.
+            raise ProblemError(problem_from(error, call, self.now(), self.timeout_s)) from None
 
 
 async def _ask_token(caller: _Caller, identity: AwsIdentity, signer: _Signer) -> EcrToken:
@@ -220,15 +216,8 @@ async def _assume_with_web_identity(caller: _Caller, role_arn: str, session_name
 
 
 def _role_session(reply: Mapping[str, Any], role_arn: str) -> _Signer:
-    try:
-        given = reply["Credentials"]
-        keys = AwsKeys(given["AccessKeyId"], Sensitive(given["SecretAccessKey"]), Sensitive(given["SessionToken"]))
-    except (KeyError, TypeError):
-        raise ProblemError(
-            AwsError(SUBJECT, f"the answer to AssumeRole for {role_arn} contains no credentials")
-        ) from None
-    arn = reply.get("AssumedRoleUser", {}).get("Arn")
-    return _Signer(keys, f"the session of {role_arn}", printable(arn) if arn else None)
+    keys, arn = parse_role_session(reply, role_arn)
+    return _Signer(keys, f"the session of {role_arn}", arn)
 
 
 def _uses_web_identity(identity: AwsIdentity, settings: AwsSettings) -> bool:
@@ -247,7 +236,3 @@ def _signing(keys: AwsKeys) -> dict[str, str | None]:
 
 def _ending(keys: AwsKeys) -> str:
     return f"…{keys.access_key_id[-4:]}"
-
-
-def _snake(operation: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()

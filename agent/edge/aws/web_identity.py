@@ -50,7 +50,7 @@ async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensiti
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "no such path"
         raise ProblemError(_unavailable(f"{setting} {path} cannot be read: {reason.lower()}")) from error
-    return _parse(content, f"{setting} {path}")
+    return parse_web_identity_token(content, f"{setting} {path}")
 
 
 async def run_command(args: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Finished:
@@ -82,7 +82,7 @@ async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], t
         raise ProblemError(_unavailable(f"{name} cannot be run: {reason.lower()}")) from error
     if finished.returncode != 0:
         raise ProblemError(_unavailable(f"{name} {how_it_failed(finished)}"))
-    return _parse(finished.stdout, f"the output of {name}")
+    return parse_web_identity_token(finished.stdout, f"the output of {name}")
 
 
 def how_it_failed(finished: Finished) -> str:
@@ -104,7 +104,12 @@ def read_regular(path: Path, limit: int) -> bytes:
         return file.read(limit)
 
 
-def _parse(content: bytes, where: str) -> Sensitive:
+def parse_web_identity_token(content: bytes, where: str) -> Sensitive:
+    """Return the token in what a file or command gave. `where` describes it in messages.
+
+    Raises:
+        ProblemError: with AwsIdentityUnavailable if it is not a token.
+    """
     text = content.decode("ascii", errors="replace").strip()
     if not text:
         raise ProblemError(_unavailable(f"{where} is empty"))

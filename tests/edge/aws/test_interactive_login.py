@@ -4,7 +4,7 @@ import importlib.util
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,6 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-from agent.edge.aws.credentials import _Chain
 from agent.edge.aws.interactive_login import InteractiveLogin
 from agent.model.problem import Needs
 from agent.model.problems.aws import AwsCredentialsMissing
@@ -218,12 +217,3 @@ def test_libraries_prompt_in_one_place_only() -> None:
         "credentials.py: self._mfa_prompter = getpass.getpass",  # of a fetcher: the provider always passes its own
         "credentials.py: prompter=getpass.getpass,",
     ]
-
-
-async def test_the_prompt_is_replaced_in_every_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every provider of the chain with a prompter has the agent's prompter."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    learned: Callable[[object], object] = bool
-    chain = _Chain(AioSession(), os.environ, 1, lambda: datetime.now(UTC), learned)
-    prompters = [provider._prompter for provider in chain.providers() if hasattr(provider, "_prompter")]
-    assert prompters == [chain._interactive.refuse_prompt]

@@ -1,4 +1,4 @@
-"""Parses the reply to `GetAuthorizationToken`. It must not trust anything in it."""
+"""Parses the replies of AWS. It must not trust anything in them."""
 
 import base64
 import binascii
@@ -9,10 +9,11 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from agent.model.aws_errors import SUBJECT
-from agent.model.credential import EcrToken
+from agent.model.credential import AwsKeys, EcrToken
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsError
 from agent.model.sensitive import Sensitive
+from agent.model.text import printable
 
 _USER_AND_PASSWORD: Final = re.compile(r"([!-9;-~]+):([!-~]+)")
 
@@ -39,6 +40,23 @@ def parse_token(reply: Mapping[str, Any]) -> EcrToken:
     except OverflowError:
         raise ProblemError(_unusable("expiresAt is out of range")) from None
     return EcrToken(username, password, expires_at, server_time=server_time(reply))
+
+
+def parse_role_session(reply: Mapping[str, Any], role_arn: str) -> tuple[AwsKeys, str | None]:
+    """Return the keys in a reply to `AssumeRole…`, and the ARN of the session if the reply has it.
+
+    Raises:
+        ProblemError: with AwsError if the reply has no keys.
+    """
+    try:
+        given = reply["Credentials"]
+        keys = AwsKeys(given["AccessKeyId"], Sensitive(given["SecretAccessKey"]), Sensitive(given["SessionToken"]))
+    except (KeyError, TypeError):
+        raise ProblemError(
+            AwsError(SUBJECT, f"the answer to AssumeRole for {role_arn} contains no credentials")
+        ) from None
+    arn = reply.get("AssumedRoleUser", {}).get("Arn")
+    return keys, printable(arn) if arn else None
 
 
 def server_time(reply: Mapping[str, Any]) -> datetime | None:

@@ -1,0 +1,46 @@
+"""Tests that the AWS SDK still has the private names that the agent uses, and that the agent's parts are in place."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from aiobotocore.credentials import AioProfileProviderBuilder
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import AioSession
+
+from agent.edge.aws.sdk_internals import safe_providers
+
+
+def refuse(*_: str) -> NoReturn:
+    raise AssertionError
+
+
+def by_method(providers: list[Any]) -> dict[str, dict[str, Any]]:
+    return {provider.METHOD: vars(provider) for provider in providers}
+
+
+async def test_the_sdk_has_the_private_names_that_the_agent_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If this fails after an update of aiobotocore or botocore, adapt `agent/edge/aws/sdk_internals.py`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    providers = AioSession().get_component("credential_provider").providers
+    found = by_method(providers)
+    assert {"_profile_provider_builder", "_prompter", "cache"} <= found["assume-role"].keys()
+    assert "custom-process" in found
+    assert "_environ" in found["container-role"]
+    for fetcher in (found["container-role"]["_fetcher"], found["iam-role"]["_role_fetcher"]):
+        assert hasattr(vars(fetcher)["_session"], "_get_session")
+    [web_identity] = [provider for provider in providers if provider.METHOD == "assume-role-with-web-identity"]
+    assert callable(getattr(web_identity, "_get_config"))  # noqa: B009 - a private name
+    assert {"_get_session", "_build_verify_context"} <= vars(AIOHTTPSession).keys()
+    assert "_verify" in vars(AIOHTTPSession())
+    assert hasattr(AioProfileProviderBuilder, "_create_process_provider")
+
+
+async def test_the_prompt_is_replaced_in_every_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every provider of the chain with a prompter has the agent's prompter."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    providers = safe_providers(AioSession(), run_program=refuse, prompt=refuse, cached_roles={})
+    prompters = [parts["_prompter"] for parts in by_method(providers).values() if "_prompter" in parts]
+    assert prompters == [refuse]
