@@ -2,7 +2,7 @@
 
 import secrets
 import socket
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +22,7 @@ from agent.services.board import Board
 from agent.settings import Settings
 from agent.web.document import StatusDocument
 from agent.web.pages import Pages
-from agent.web.routes import Renewer, Routes
+from agent.web.routes import Routes
 from agent.web.server import StatusServer
 
 _THREADS: Final = 64
@@ -66,17 +66,21 @@ class Bootstrap:
         )
         self.board: Final = Board(process, self.clock.now, WarningLog(self.log.logger), self.scrubber.scrub)
         self.document: Final = StatusDocument(self.clock)
-        self.renewals: Final = Renewals()
+        # The status server starts before the logins are loaded. Until then, no registry is known.
+        self.renew: Callable[[str | None], list[str]] = _renew_none
         self.server: Final = self._server()
+
+    def _renew(self, hostname: str | None) -> list[str]:
+        return self.renew(hostname)
 
     def _server(self) -> StatusServer:
         routes = Routes(
             self.board,
             self.document,
-            self.renewals,
-            self.log,
-            Metrics(self.log.counters, lambda: self.log.dropped),
-            timeline=self.log.timeline,
+            renew=self._renew,
+            recent_events=self.log.recent,
+            timeline=self.log.timeline.recent,
+            metrics=Metrics(self.log.counters, lambda: self.log.dropped).render,
             pages=Pages(lambda: self.settings.value.status.allow_origins),
         )
         return StatusServer(
@@ -91,20 +95,7 @@ class Bootstrap:
         )
 
 
-class Renewals:
-    """Passes renewals on to `renewer`. Until it is set, no registry is known."""
-
-    # The status server starts before the logins are loaded, so they are connected later.
-    renewer: Renewer | None = None
-
-    def renew(self, hostname: str | None) -> list[str]:
-        """Start a renewal of one registry, or of all. Returns the attempt ids.
-
-        Raises:
-            LookupError: the registry is not known.
-        """
-        if self.renewer is not None:
-            return self.renewer.renew(hostname)
-        if hostname is not None:
-            raise LookupError(hostname)
-        return []
+def _renew_none(hostname: str | None) -> list[str]:
+    if hostname is not None:
+        raise LookupError(hostname)
+    return []

@@ -69,7 +69,7 @@ class Components:
             clock=bootstrap.clock,
             log=bootstrap.log.logger,
         )
-        bootstrap.renewals.renewer = self.logins
+        bootstrap.renew = self.logins.renew
 
     @property
     def services(self) -> tuple[Service, ...]:

@@ -8,7 +8,6 @@ from aiohttp import web
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
 from agent.services.ports import Board, StatusDocument
-from agent.web.connections import Connection
 
 COMMENT_EVERY_S: Final = 15.0
 _PATIENCE_S: Final = 30.0
@@ -39,8 +38,6 @@ class EventStream:
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        if isinstance(request.protocol, Connection):
-            request.protocol.streaming()
         try:
             await self._stream(response)
         except TimeoutError:

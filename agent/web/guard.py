@@ -36,7 +36,6 @@ class Guard:
     def __init__(self, settings: Callable[[], StatusSettings], token: TokenFile) -> None:
         self._settings: Final = settings
         self._token: Final = token
-        self._known: tuple[StatusSettings, str] | None = None
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: responses.Handler) -> web.StreamResponse:
@@ -48,11 +47,6 @@ class Guard:
         bearer = await self._token.check(request.headers.get("Authorization"))
         request[MAY_RENEW] = bearer is Bearer.RIGHT
         return self._refusal(request, bearer) or await handler(request)
-
-    def allows(self, request: web.BaseRequest) -> bool:
-        """Return whether only the `Host` has to be checked, it is allowed, and the answer needs no extra headers."""
-        settings = self._settings()
-        return settings.token_file is None and not settings.allow_origins and self._knows_host(request)
 
     async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let pages of the allowed origins read the answer, even if it is an error."""
@@ -86,16 +80,10 @@ class Guard:
             return None
         return _without_token(request) if bearer is Bearer.NOT_CONFIGURED else _unauthorized(bearer)
 
-    def _knows_host(self, request: web.BaseRequest) -> bool:
-        given, settings = request.headers.getall("Host", ()), self._settings()
-        if len(given) != 1:  # with two, a proxy may have checked the other one
-            return False
-        if self._known is not None and self._known[0] is settings and self._known[1] == given[0]:
-            return True
-        knows = _is_allowed(given[0], settings)
-        if knows:  # remember only the last name: most clients use the same one, and the memory stays bounded
-            self._known = settings, given[0]
-        return knows
+    def _knows_host(self, request: web.Request) -> bool:
+        given = request.headers.getall("Host", ())
+        # With two, a proxy may have checked the other one.
+        return len(given) == 1 and _is_allowed(given[0], self._settings())
 
 
 def _is_allowed(value: str, settings: StatusSettings) -> bool:

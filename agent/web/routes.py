@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from importlib import resources
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import HttpVersion11, web
 
@@ -18,7 +18,6 @@ from agent.web import responses
 from agent.web.events import EventStream
 from agent.web.guard import MAY_RENEW
 from agent.web.pages import Pages
-from agent.web.shortcut import StatusAnswer
 
 BODY_LIMIT: Final = 16 << 10
 LONGEST_WAIT_S: Final = 60.0
@@ -30,55 +29,36 @@ _REVISION: Final = re.compile(r"-?[0-9]{1,15}")
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?(?:e-[0-9]{1,3})?")
 
 
-class Renewer(Protocol):
-    def renew(self, hostname: str | None) -> list[str]:
-        """Start to renew one registry, or all, and return the ids of the attempts.
-
-        Raises:
-            LookupError: there is no secret for this registry.
-        """
-        ...
-
-
-class RecentEvents(Protocol):
-    def recent(self, lines: int) -> Sequence[str]:
-        """Return the last events as JSON lines, the newest last."""
-        ...
-
-
-class Timeline(Protocol):
-    def recent(self) -> Sequence[str]:
-        """Return what changed in the last day as JSON lines, the newest last."""
-        ...
-
-
-class Metrics(Protocol):
-    def render(self, snapshot: Snapshot) -> tuple[bytes, str]:
-        """Return the metrics as Prometheus text, and its content type. It may block, so it runs in a thread."""
-        ...
-
-
 class Routes:
+    """Answers each path.
+
+    Args:
+        renew: starts to renew one registry, or all, and returns the ids of the attempts. It raises LookupError if there
+            is no secret for the registry.
+        recent_events: returns the last events as JSON lines, the newest last.
+        timeline: returns what changed in the last day as JSON lines, the newest last.
+        metrics: returns the metrics as Prometheus text, and its content type. It may block, so it runs in a thread.
+    """
+
     def __init__(
         self,
         board: Board,
         document: StatusDocument,
-        renewer: Renewer,
-        recent_events: RecentEvents,
-        metrics: Metrics,
         *,
-        timeline: Timeline,
+        renew: Callable[[str | None], list[str]],
+        recent_events: Callable[[int], Sequence[str]],
+        timeline: Callable[[], Sequence[str]],
+        metrics: Callable[[Snapshot], tuple[bytes, str]],
         pages: Pages,
     ) -> None:
         self._board: Final = board
         self._document: Final = document
-        self._renewer: Final = renewer
+        self._start_renewal: Final = renew
         self._recent_events: Final = recent_events
         self._metrics: Final = metrics
         self._timeline: Final = timeline
         self._pages: Final = pages
         self._events: Final = EventStream(board, document)
-        self.plain_status: Final = StatusAnswer(board, document)
 
     def table(self) -> list[web.RouteDef]:
         """Return all routes. Every `GET` route also answers `HEAD`."""
@@ -124,16 +104,16 @@ class Routes:
     async def _logs(self, request: web.Request) -> web.Response:
         lines = _parameter(request, "lines", re.compile(r"[0-9]{1,9}"), "a whole number")
         number = _LOG_LINES if lines is None else min(int(lines), _LOG_LINES)
-        return _lines(self._recent_events.recent(number) if number else ())
+        return _lines(self._recent_events(number) if number else ())
 
     async def _timeline_route(self, _request: web.Request) -> web.Response:
-        return _lines(self._timeline.recent())
+        return _lines(self._timeline())
 
     async def _renew(self, request: web.Request) -> web.Response:
         hostname = _hostname(await _body(request))
         snapshot = await self._wait_for_secrets(hostname)
         try:
-            attempt_ids = self._renewer.renew(hostname)
+            attempt_ids = self._start_renewal(hostname)
         except LookupError:
             known = ", ".join(row.hostname for row in snapshot.registries) or "none"
             pending = "; not every secret source has answered yet" if snapshot.phase is Phase.STARTING else ""
@@ -165,7 +145,7 @@ class Routes:
         return responses.json_response({"ready": ready, "phase": phase.value}, status)
 
     async def _prometheus(self, _request: web.Request) -> web.Response:
-        body, content_type = await asyncio.to_thread(self._metrics.render, self._board.snapshot)
+        body, content_type = await asyncio.to_thread(self._metrics, self._board.snapshot)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 

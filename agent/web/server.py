@@ -19,7 +19,6 @@ from agent.web import responses, sockets
 from agent.web.connections import AT_ONCE, BACKLOG, Connection, ConnectionLimiter
 from agent.web.guard import Guard
 from agent.web.routes import BODY_LIMIT, Routes
-from agent.web.shortcut import Ordinary, Shortcut
 from agent.web.token import TokenFile
 
 _RETRY_S: Final = 5.0
@@ -157,11 +156,7 @@ class StatusServer:
 
     async def _serve(self, listeners: Sequence[socket.socket], guard: Guard | None = None) -> "_Listener":
         limiter = ConnectionLimiter()
-
-        def shortcut(ordinary: Ordinary) -> Ordinary:
-            return Shortcut(self._routes.plain_status, limiter, guard, ordinary).handle
-
-        return await _serve(listeners, self._application(limiter, guard), limiter, shortcut)
+        return await _serve(listeners, self._application(limiter, guard), limiter)
 
     def _application(self, limiter: ConnectionLimiter, guard: Guard | None) -> web.Application:
         errors = responses.Errors(self._log)
@@ -205,10 +200,7 @@ class _Listener:
 
 
 async def _serve(
-    listeners: Sequence[socket.socket],
-    application: web.Application,
-    limiter: ConnectionLimiter,
-    shortcut: Callable[[Ordinary], Ordinary],
+    listeners: Sequence[socket.socket], application: web.Application, limiter: ConnectionLimiter
 ) -> _Listener:
     # aiohttp logs malformed requests with their content, which may include a token. So it gets a silent logger.
     mute = logging.Logger("agent.web", level=logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree on purpose
@@ -218,7 +210,6 @@ async def _serve(
         await runner.setup()
         http = runner.server
         assert http is not None  # noqa: S101 - `setup` has just made it
-        http.request_handler = shortcut(http.request_handler)
 
         def connection() -> asyncio.Protocol:
             return Connection(limiter, http, mute)

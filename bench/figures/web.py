@@ -11,7 +11,7 @@ from bench.figure import Figure
 from bench.serving import agent, bare, registries, settled
 
 _REGISTRIES: Final = 10
-_REACH: Final = 0.9
+_REACH: Final = 0.35
 _TURN_S: Final = 2
 _CONNECTIONS: Final = 4
 _RATE: Final = re.compile(r"^Requests/sec: +([0-9.]+)$", re.MULTILINE)

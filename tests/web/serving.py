@@ -3,10 +3,11 @@
 import asyncio
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 
@@ -44,6 +45,10 @@ class Lines:
         return [f'{{"event": "n{number}"}}' for number in range(1200)][-lines:]
 
 
+class RecentLines(Protocol):
+    def recent(self, lines: int) -> Sequence[str]: ...
+
+
 class BrokenMetrics:
     def render(self, snapshot: Snapshot) -> tuple[bytes, str]:
         raise ZeroDivisionError(f"secret-in-a-traceback {snapshot.revision}")
@@ -58,6 +63,7 @@ class Serving:
     clock: FakeClock = field(default_factory=FakeClock)
     log: FakeLog = field(default_factory=FakeLog)
     renewals: Renewals = field(default_factory=Renewals)
+    lines: RecentLines = field(default_factory=Lines)
     broken: bool = False
     inherited: socket.socket | None = None
 
@@ -69,7 +75,13 @@ class Serving:
         self.timeline = Timeline(str, self.clock.now)
         pages = Pages(lambda: self.status.allow_origins)
         self.routes = Routes(
-            self.board, self.document, self.renewals, Lines(), metrics, timeline=self.timeline, pages=pages
+            self.board,
+            self.document,
+            renew=self._renew,
+            recent_events=self._recent_events,
+            timeline=self.timeline.recent,
+            metrics=metrics.render,
+            pages=pages,
         )
         self.server = StatusServer(
             board=self.board,
@@ -81,6 +93,12 @@ class Serving:
             socket_path=self.socket,
             inherited=self.inherited,
         )
+
+    def _recent_events(self, lines: int) -> Sequence[str]:
+        return self.lines.recent(lines)
+
+    def _renew(self, hostname: str | None) -> list[str]:
+        return self.renewals.renew(hostname)  # looked up now, because tests replace it
 
     @property
     def port(self) -> int:

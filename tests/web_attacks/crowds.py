@@ -20,7 +20,7 @@ GIGABYTE: Final = 1 << 30
 LONGEST_MS: Final = 5000
 """For a request in the worst moment. The time for which a busy machine lets the agent wait does not count."""
 GROWTH_MB: Final = 80
-"""128 connections for each of TCP and the socket, 0.3 MB each. Without a bound it is gigabytes."""
+"""128 connections for each of TCP and the socket, up to 0.3 MB each. Without a bound it is gigabytes."""
 _OTHERS: Final = 10
 """Descriptors that the agent may just then have open for its own work."""
 _CHUNK: Final = b"x" * (1 << 20)
