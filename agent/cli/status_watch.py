@@ -45,10 +45,10 @@ def watch(agent: AgentClient, document: Document) -> None:
     with _full_screen(wake) as keyboard:
         while True:
             _write(_picture(*latest.now()))
-            ready, _, _ = select.select([awake, *keyboard], [], [], _TICK_S)
-            if awake in ready:
+            ready, _, _ = select.select([awake.fileno(), *keyboard], [], [], _TICK_S)
+            if awake.fileno() in ready:
                 awake.recv(4096)
-            if keyboard and keyboard[0] in ready:
+            if set(keyboard) & set(ready):
                 typed = os.read(keyboard[0], 4096)
                 if not typed or _STOPS.intersection(typed):  # nothing typed means that standard input has ended
                     return
