@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -30,6 +31,8 @@ def command(name: str, *, keyboard: bool = False) -> Callable[[Work], Work]:
         @functools.wraps(work)
         def run(args: argparse.Namespace) -> int:
             _open_closed_streams()
+            if isinstance(sys.stdout, io.TextIOWrapper):  # a test or an embedding program may have replaced it
+                sys.stdout.reconfigure(errors="replace")
             if not keyboard:
                 _empty_stdin()
             try:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import shutil
@@ -95,8 +94,6 @@ def _run(doctor: "Doctor") -> dict[str, Any] | None:
 
 
 def _print(document: Mapping[str, Any], *, as_json: bool) -> None:
-    with contextlib.suppress(AttributeError):  # a test or an embedding program may have replaced the stream
-        sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
     if as_json:
         write(json.dumps(document, indent=2))
         return

@@ -16,10 +16,10 @@ from typing import Final
 from agent.cli import command, write, write_error
 from agent.cli.logs_choice import LEVELS, Choice, Event, of_journal, of_memory, since
 from agent.cli.logs_view import LogView
-from agent.cli.status import add_place
-from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
+from agent.cli.status import add_place, agent_client
+from agent.edge.agent_client import AgentNotResponding, AgentNotRunning
 from agent.edge.journal_line import JournalUnreadable, unit_of
-from agent.edge.paths import socket_candidates, user_name
+from agent.edge.paths import user_name
 from agent.model.registry import HostnameError, parse_hostname
 from agent.model.text import CONTROL
 
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
         if args.follow and reading:
             _follow(reader, Choice(args.since, args.level, args.registry, args.attempt), printer, events)
     except _NothingToRead as error:
-        _print_note(str(error))
+        write_error("logs", str(error))
         return NOTHING_TO_READ
     except KeyboardInterrupt:
         return SHOWN if args.follow else INTERRUPTED
@@ -94,10 +94,10 @@ def _first(reader: "_Reader", begin: datetime | None, *, wait: bool) -> list[Eve
     except _NothingToRead as error:
         if not wait:
             raise
-        _print_note(f"{error}\nwaiting for an agent")
+        write_error("logs", f"{error}\nwaiting for an agent")
         return []
     if not events:
-        _print_note("there are no events yet")
+        write_error("logs", "there are no events yet")
     return events
 
 
@@ -130,7 +130,7 @@ class _Reader:
     """Reads from the agent or from the journal, and prints on standard error which one it uses."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self._agent: Final = AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
+        self._agent: Final = agent_client(args)
         self._unit: Final = unit_of(args.user or user_name())
         self._journal_wanted: Final = args.journal
         self._answering = False
@@ -157,7 +157,7 @@ class _Reader:
             raise _NothingToRead("\n".join(filter(None, (why, f"the journal of {self._unit}: {error}")))) from error
         if not events and why:
             raise _NothingToRead(f"{why}\nthe journal of {self._unit}: it has no entries")
-        _print_note(f"{'no agent answers, so this is' if why else 'this is'} from the journal of {self._unit}")
+        write_error("logs", f"{'no agent answers, so this is' if why else 'this is'} from the journal of {self._unit}")
         return events
 
     def newer(self, known: set[str], last: datetime | None) -> list[Event]:
@@ -170,11 +170,11 @@ class _Reader:
             if not self._answering:
                 return []
             self._answering = False
-            _print_note("the agent does not answer; waiting for it")
+            write_error("logs", "the agent does not answer; waiting for it")
             return self._journal_after(last)
         if not self._answering:
             self._answering = True
-            _print_note("an agent answers")
+            write_error("logs", "an agent answers")
             # The last events of the former agent may have reached the journal only after we read it.
             return [*self._journal_after(last), *events]
         return events
@@ -205,7 +205,9 @@ class _Reader:
         """Print a note if the agent's memory does not reach back to `begin`."""
         if begin and events and events[0].time > begin:
             began = f"{events[0].time.astimezone():%Y-%m-%d %H:%M:%S}"
-            _print_note(f"the agent's memory starts at {began}; use --journal to read earlier events under systemd")
+            write_error(
+                "logs", f"the agent's memory starts at {began}; use --journal to read earlier events under systemd"
+            )
 
 
 class _Printer:
@@ -214,8 +216,6 @@ class _Printer:
         terminal = sys.stdout.isatty()
         width = shutil.get_terminal_size((80, 24)).columns if terminal else None
         self._view: Final = LogView(width, terminal and not os.environ.get("NO_COLOR"))
-        with contextlib.suppress(AttributeError):  # a test or an embedding program may have replaced the stream
-            sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
 
     def print(self, events: Iterable[Event]) -> bool:
         """Print the events; False if the reader has closed the pipe."""
@@ -227,10 +227,6 @@ class _Printer:
 def _safe(line: str) -> str:
     """Escape control characters in a line of JSON, which the terminal would obey."""
     return CONTROL.sub(lambda match: "".join(f"\\u{ord(character):04x}" for character in match[0]), line)
-
-
-def _print_note(message: str) -> None:
-    write_error("logs", message)
 
 
 def _count(argument: str) -> int:

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from agent.cli import command, write, write_error
-from agent.cli.status import add_place, seconds
+from agent.cli.status import add_place, agent_client, seconds
 from agent.cli.status_view import moment, relative, text
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
-from agent.edge.paths import socket_candidates
 
 RENEWED: Final = 0
 NO_AGENT: Final = 1
@@ -40,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 if all were renewed, 1 if no agent answered, 2 if a renewal failed or took too long, 130 after Ctrl-C.
     """
-    agent = AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
+    agent = agent_client(args)
     end = time.monotonic() + args.timeout
     body = {"hostname": args.host} if args.host is not None else {}
     try:

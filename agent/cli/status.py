@@ -1,7 +1,6 @@
 """`registry-agent status`: shows the agent's status, once or at each change."""
 
 import argparse
-import contextlib
 import json
 import math
 import os
@@ -49,6 +48,11 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", metavar="USER", help="use this user's agent (default: your own)")
 
 
+def agent_client(args: argparse.Namespace) -> AgentClient:
+    """Return a client of the agent that the arguments select."""
+    return AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
+
+
 @command("status", keyboard=True)
 def run(args: argparse.Namespace) -> int:
     """Print the status.
@@ -56,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 if the agent answered, 1 if not, 2 with `--strict` if the condition is not healthy, 130 after Ctrl-C.
     """
-    agent = AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
+    agent = agent_client(args)
     show = _Output(as_json=args.json, repeated=args.watch)
     try:
         document = _first(agent, args)
@@ -97,8 +101,6 @@ class _Output:
         self._as_json: Final = as_json
         self._repeated: Final = repeated
         self.redraws: Final = repeated and not as_json and sys.stdout.isatty()
-        with contextlib.suppress(AttributeError):  # a test or an embedding program may have replaced the stream
-            sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
 
     def __call__(self, document: dict[str, Any]) -> bool:
         """Print the document; False if the reader has closed the pipe."""

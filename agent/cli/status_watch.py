@@ -8,15 +8,15 @@ import os
 import select
 import shutil
 import signal
+import socket
 import sys
 import termios
 import threading
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
-from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from agent.cli.status_view import View, duration, moment
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
@@ -37,19 +37,33 @@ _STOPS: Final = frozenset(b"qQ")
 Document = dict[str, Any]
 
 
-class Latest:
+def watch(agent: AgentClient, document: Document) -> None:
+    """Draw until `q` or Ctrl-C. Standard output must be a terminal; if standard input is not, only Ctrl-C ends it."""
+    awake, wake = socket.socketpair()
+    wake.setblocking(False)
+    latest = _Latest(agent, document, wake)
+    with _full_screen(wake) as keyboard:
+        while True:
+            _write(_picture(*latest.now()))
+            ready, _, _ = select.select([awake.fileno(), *keyboard], [], [], _TICK_S)
+            if awake.fileno() in ready:
+                awake.recv(4096)
+            if set(keyboard) & set(ready):
+                typed = os.read(keyboard[0], 4096)
+                if not typed or _STOPS.intersection(typed):  # nothing typed means that standard input has ended
+                    return
+
+
+class _Latest:
     """Holds the newest document. A thread asks for it, because the terminal must not wait for the agent."""
 
-    def __init__(self, agent: AgentClient, document: Document) -> None:
+    def __init__(self, agent: AgentClient, document: Document, wake: socket.socket) -> None:
         self._agent: Final = agent
         self._document = document
         self._received_at = time.monotonic()
         self._outage: tuple[float, str] | None = None
         """Since when the agent does not answer, and why."""
-        reading, self._writing = os.pipe()
-        os.set_blocking(self._writing, False)
-        self.changed: Final = reading
-        """A descriptor that becomes readable when there is a change to show."""
+        self._wake: Final = wake
         threading.Thread(target=self._follow, name="status", daemon=True).start()
 
     def now(self) -> tuple[Document, str | None]:
@@ -59,10 +73,9 @@ class Latest:
         if began is not None:
             uptime = document.get("uptime_s", 0) + passed
             document = {**document, "now": rfc3339(began + timedelta(seconds=passed)), "uptime_s": uptime}
-        outage = self._outage
-        if outage is None:
+        if self._outage is None:
             return document, None
-        since, why = outage
+        since, why = self._outage
         return document, f"no answer for {duration(timedelta(seconds=time.monotonic() - since))}: {why}"
 
     def _follow(self) -> None:
@@ -70,34 +83,15 @@ class Latest:
         while True:
             try:
                 newer = self._agent.status(_HOLD_S + _ANSWER_S, since=since, wait_s=_HOLD_S)
-                self._document, self._received_at, self._outage = newer, time.monotonic(), None
                 since = newer["revision"]
+                self._document, self._received_at, self._outage = newer, time.monotonic(), None
             except (AgentNotRunning, AgentNotResponding, LookupError) as error:
                 why = str(error).partition(";")[0]
                 self._outage = (self._outage[0] if self._outage else time.monotonic(), why)
                 since = None  # a restarted agent counts its revisions from 0
                 time.sleep(_PAUSE_S)
-            with contextlib.suppress(BlockingIOError):  # the pipe is full, so the reader wakes up anyway
-                os.write(self._writing, b"x")
-
-
-def watch(agent: AgentClient, document: Document) -> None:
-    """Draw until `q` or Ctrl-C. Standard output must be a terminal; if standard input is not, only Ctrl-C ends it."""
-    latest = Latest(agent, document)
-    drawn = ""
-    with _alternate_screen() as (keys, resized):
-        while True:
-            picture = _picture(*latest.now())
-            if picture != drawn:
-                _write(picture)
-                drawn = picture
-            ready, _, _ = select.select([latest.changed, resized, *keys], [], [], _TICK_S)
-            typed = [os.read(descriptor, 4096) for descriptor in ready if descriptor in keys]
-            if any(not some or _STOPS.intersection(some) for some in typed):  # nothing read means that stdin has ended
-                return
-            for descriptor in set(ready) - set(keys):
-                os.read(descriptor, 4096)
-                drawn = "" if descriptor == resized else drawn
+            with contextlib.suppress(BlockingIOError):  # it is full, so the reader wakes up anyway
+                self._wake.send(b"x")
 
 
 def _picture(document: Document, outage: str | None) -> str:
@@ -118,61 +112,32 @@ def _write(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _alternate_screen() -> Iterator[tuple[list[int], int]]:
-    """Switch the terminal to the alternate screen without line buffering and cursor.
-
-    Restores it at the end, however that comes, and while the process is stopped with Ctrl-Z.
+def _full_screen(wake: socket.socket) -> Iterator[list[int]]:
+    """Switch the terminal to the alternate screen, without line buffering and cursor, and restore it at the end.
 
     Yields:
-        The descriptors to read keys from, and a descriptor that becomes readable when the terminal's size changes.
+        The descriptor to read keys from, or nothing if standard input is not a terminal.
     """
-    resized, notify = os.pipe()
-    os.set_blocking(notify, False)
-    keyboard = [sys.stdin.fileno()] if _is_keyboard() else []
+    keyboard = [0] if os.isatty(0) else []
     before = [termios.tcgetattr(descriptor) for descriptor in keyboard]
-
-    def enter() -> None:
+    # Python writes a byte to `wake` for each signal it handles. So a resize redraws at once.
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGWINCH, lambda *_: None)
+    # A stopped process would leave its picture and its keyboard mode to the shell, so Ctrl-Z does nothing.
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
+    try:
         for descriptor in keyboard:
             tty.setcbreak(descriptor)
         _write(_ENTER)
-
-    def leave() -> None:
-        _write(_LEAVE)
-        for descriptor, attributes in zip(keyboard, before, strict=True):
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, attributes)
-
-    def redraw(_number: int, _frame: FrameType | None) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(notify, b"x")
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        leave()
-        os.kill(os.getpid(), signal.SIGSTOP)
-        enter()
-        redraw(0, None)
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
-        signal.SIGWINCH: redraw,
-        signal.SIGTSTP: stop,
-        signal.SIGTERM: end,
-        signal.SIGHUP: end,
-    }
-    former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    enter()
-    try:
-        yield keyboard, resized
+        yield keyboard
     finally:
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            leave()
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        with contextlib.suppress(OSError, termios.error):  # the terminal may be gone
+            _write(_LEAVE)
+            for descriptor, attributes in zip(keyboard, before, strict=True):
+                termios.tcsetattr(descriptor, termios.TCSADRAIN, attributes)
 
 
-def _is_keyboard() -> bool:
-    try:
-        return sys.stdin.isatty()
-    except (AttributeError, ValueError):  # there is no standard input, or it was closed
-        return False
+def _end(*_: object) -> NoReturn:
+    raise KeyboardInterrupt

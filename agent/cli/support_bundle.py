@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from agent.cli import USAGE, command, write, write_error
-from agent.cli.status import add_place
-from agent.edge.agent_client import AgentClient
-from agent.edge.paths import socket_candidates, user_name
+from agent.cli.status import add_place, agent_client
+from agent.edge.paths import user_name
 from agent.settings_loader import load_settings, parse_assignments
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def _make(args: argparse.Namespace) -> int:
         return _fail("the archive cannot be written to a terminal; name a file with -o", USAGE)
     if args.output not in (None, _STDOUT) and os.path.lexists(args.output):
         return _fail(f"{args.output} exists already and is not overwritten; name another file with -o", NOT_WRITTEN)
-    _print_note("collecting; this takes up to a minute")
+    write_error("support-bundle", "collecting; this takes up to a minute")
     try:
         return _run(args)
     except KeyboardInterrupt:
@@ -82,7 +81,7 @@ def _run(args: argparse.Namespace) -> int:
         flags=flags,
         environ=environ,
         user=args.user or user_name(),
-        agent=AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user),
+        agent=agent_client(args),
         now=datetime.now(UTC),
         socket=args.socket,
     )
@@ -168,19 +167,13 @@ def _print_summary(bundle: "Bundle", where: str) -> None:
     lines += [f"redacted by pattern only, not by value: {source}: {why}" for source, why in manifest.unread.items()]
     lines += [f"redacted in {manifest.redacted} places; MANIFEST.txt in the archive lists them", PERSONAL_DATA]
     out = sys.stderr if where == _STDOUT else sys.stdout
-    with contextlib.suppress(AttributeError):  # a test or an embedding program may have replaced the stream
-        out.reconfigure(errors="replace")  # type: ignore[union-attr]  # a text stream has it
     text = "\n".join(textwrap.fill(line, 80, subsequent_indent="  ", break_long_words=False) for line in lines)
     write(text, out)
 
 
 def _fail(message: str, code: int) -> int:
-    _print_note(message)
-    return code
-
-
-def _print_note(message: str) -> None:
     write_error("support-bundle", message)
+    return code
 
 
 def _exit(code: int) -> NoReturn:

@@ -99,8 +99,7 @@ class CheckRun:
         try:
             result = await work
         except ProblemError as error:
-            problem = error.problem
-            result = from_problem(name, problem)
+            result = from_problem(name, error.problem)
         return self.add(result)
 
     def checks(self, *, late: bool = False) -> tuple[Check, ...]:

@@ -66,8 +66,7 @@ async def config_file(files: DockerFiles) -> tuple[Document | None, list[Check]]
         hangs = ConfigUnwritable(str(path), f"{path} hangs: its file system does not answer")
         return None, [from_problem("configuration", hangs)]
     except ProblemError as error:
-        problem = error.problem
-        return None, [from_problem("configuration", problem)]
+        return None, [from_problem("configuration", error.problem)]
     if obstacle is not None:
         reason, hint = obstacle
         unwritable = ConfigUnwritable(str(path), f"{path} cannot be written: {reason}", hint=hint)
@@ -146,8 +145,7 @@ class EffectiveLogin:
                     found = await self._files.helpers.get(helper, key)
                 results.add(self._check_store(helper))
             except ProblemError as error:
-                problem = error.problem
-                results.add(from_problem("store", problem.about(self._registry.hostname)))
+                results.add(from_problem("store", error.problem.about(self._registry.hostname)))
                 return
             except TimeoutError:
                 message = f"{source} get did not finish within {_HELPER_S:g} s"

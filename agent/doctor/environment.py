@@ -129,8 +129,7 @@ async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
         hangs = DockerCliFailed("docker", f"{program} --version did not finish within {_TOOL_S:g} s")
         return None, from_problem("docker cli", hangs)
     except ProblemError as error:
-        problem = error.problem
-        return None, from_problem("docker cli", problem)
+        return None, from_problem("docker cli", error.problem)
     return program, passed("docker cli", printable(f"{program}, version {version}"))
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,14 +62,14 @@ async def try_login(login: Login, credential: Credential, tools: "LoginTools") -
     return passed("login", f"{login.registry.hostname} accepts user {username}")
 
 
+@dataclass(frozen=True, slots=True)
 class LoginTools:
     """What a login needs: the CLI with its private directory, a client that asks the registry, and the tools found."""
 
-    def __init__(self, cli: DockerCli, probe: RegistryClient, tools: Tools, timeout_s: float) -> None:
-        self.cli: Final = cli
-        self.probe: Final = probe
-        self.tools: Final = tools
-        self.timeout_s: Final = timeout_s
+    cli: DockerCli
+    probe: RegistryClient
+    tools: Tools
+    timeout_s: float
 
 
 @contextlib.contextmanager

@@ -1,13 +1,14 @@
 """Collects all parts concurrently, redacts them, and packs them together with a list of the contents."""
 
 import asyncio
+import contextlib
 import io
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from agent.model.text import printable
 from agent.settings import Settings
@@ -16,6 +17,8 @@ from agent.support.bundle_parts import PARTS
 from agent.support.known_secrets import Source, sources
 from agent.support.manifest import Manifest
 from agent.support.redactor import Redactor
+
+T = TypeVar("T")
 
 MANIFEST: Final = "MANIFEST.txt"
 _SECRETS_S: Final = 10.0
@@ -68,14 +71,21 @@ async def make_bundle(
 
 
 async def _collect(part: BundlePart, context: BundleContext) -> str | NotCollected:
+    return await _attempt(part.collect(context), part.timeout)
+
+
+async def _attempt(work: Awaitable[T], seconds: float) -> T | NotCollected:
+    """Await `work` for at most `seconds`. Whatever goes wrong becomes a reason, and does not stop the others."""
     try:
-        async with asyncio.timeout(part.timeout):
-            return await part.collect(context)
+        async with asyncio.timeout(seconds):
+            return await work
     except NotCollected as reason:
         return reason
     except TimeoutError:
-        return NotCollected(f"it was not ready within {part.timeout:g} s")
-    except Exception as error:  # noqa: BLE001 - a bug in one part must not stop the others; its text may contain a secret
+        return NotCollected(f"it was not ready within {seconds:g} s")
+    except OSError as error:
+        return NotCollected(printable(error.strerror or type(error).__name__))
+    except Exception as error:  # noqa: BLE001 - its text may contain a secret
         return NotCollected(f"this is a bug in registry-agent; please report it ({type(error).__name__})")
 
 
@@ -83,23 +93,16 @@ async def _redact(
     redactor: Redactor, collected: Mapping[BundlePart, str | NotCollected]
 ) -> dict[BundlePart, str | NotCollected]:
     """Redact all parts. If the time runs out, the remaining parts are left out rather than included unredacted."""
-    texts: dict[BundlePart, str | NotCollected] = {}
-    try:
+    late = NotCollected("there was not enough time to redact it")
+    redacted: dict[BundlePart, str | NotCollected] = {
+        part: text if isinstance(text, NotCollected) else late for part, text in collected.items()
+    }
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_REDACTION_S):
             for part, text in collected.items():
-                texts[part] = text
                 if not isinstance(text, NotCollected):
-                    # Replaced when the redaction is complete. If the time runs out before, this stays.
-                    texts[part] = NotCollected("there was not enough time to redact it")
-                    texts[part] = await asyncio.to_thread(redactor.redact, _bounded(text))
-    except TimeoutError:
-        late = NotCollected("there was not enough time to redact it")
-        texts |= {
-            part: text if isinstance(text, NotCollected) else late
-            for part, text in collected.items()
-            if part not in texts
-        }
-    return texts
+                    redacted[part] = await asyncio.to_thread(redactor.redact, _bounded(text))
+    return redacted
 
 
 async def _read_secrets(
@@ -116,23 +119,8 @@ async def _read_secrets(
 
 
 async def _read_source(source: Source) -> set[str] | NotCollected:
-    values: set[str] = set()
-
     # In a thread, because the source may be on a file system that hangs.
-    def read() -> None:
-        for value in source.read():
-            values.add(value)
-
-    try:
-        async with asyncio.timeout(_SECRETS_S):
-            await asyncio.to_thread(read)
-    except TimeoutError:
-        return NotCollected(f"it did not answer within {_SECRETS_S:g} s")
-    except OSError as error:
-        return NotCollected(printable(error.strerror or type(error).__name__))
-    except Exception as error:  # noqa: BLE001 - as above
-        return NotCollected(f"this is a bug in registry-agent; please report it ({type(error).__name__})")
-    return values - {""}
+    return await _attempt(asyncio.to_thread(lambda: set(source.read()) - {""}), _SECRETS_S)
 
 
 def _bounded(text: str) -> str:

@@ -89,7 +89,7 @@ async def _doctor(context: BundleContext) -> str:
     if os.geteuid() == 0 and context.user != user_name():
         # As root, the doctor would check root's permissions, and run as root on that user's files.
         args = [await find(context, "runuser"), "-u", context.user, "--", *args]
-    done = await run_program(args, _doctor_environment(context.environ), _DOCTOR_S - 2)
+    done = await run_program(args, doctor_environment(context.environ), _DOCTOR_S - 2)
     if not done.stdout.strip():
         raise NotCollected(
             f"it exited with code {done.returncode}: {printable(done.stderr.decode(errors='replace')[-300:])}"
@@ -97,7 +97,7 @@ async def _doctor(context: BundleContext) -> str:
     return done.stdout.decode(errors="replace")
 
 
-def _doctor_environment(environ: Mapping[str, str]) -> dict[str, str]:
+def doctor_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of every child, and the agent's settings. Secrets in variables are not passed on."""
     own = ("REGISTRY_AGENT_", "RUNTIME_DIRECTORY", "STATE_DIRECTORY", "REGISTRY_AUTH_FILE", "DOCKER_CONFIG")
     more = {name: value for name, value in environ.items() if name.startswith(own) and name != "REGISTRY_AGENT_SECRETS"}

@@ -10,7 +10,6 @@ import struct
 import sys
 import termios
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -81,16 +80,6 @@ class Terminal:
             self._read()
             await asyncio.sleep(0.01)
         return len(self.written)
-
-    async def stopped(self) -> None:
-        """Wait until the process is stopped, as by Ctrl-Z, and read what it wrote before."""
-        deadline = time.monotonic() + _DEADLINE_S
-        stat = Path(f"/proc/{self.process.pid}/stat")
-        while stat.read_text().rpartition(")")[2].split()[0] != "T":
-            assert time.monotonic() < deadline, f"it is not stopped: {self.written!r}"
-            self._read()
-            await asyncio.sleep(0.01)
-        self._read()
 
     async def ended(self) -> int:
         """Wait until the process ends, and return its exit code."""

@@ -117,20 +117,18 @@ async def test_shows_when_the_agent_stops_and_when_it_is_back() -> None:
     assert "no answer" not in picture
 
 
-async def test_ctrl_z_gives_the_terminal_back() -> None:
-    """Ctrl-Z restores the terminal, and `fg` switches to the picture again."""
+async def test_ctrl_z_does_not_stop_it() -> None:
+    """A stopped command would leave its picture and its keyboard mode to the shell."""
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
             seen = await terminal.shows("press q to quit")
-            terminal.signal(signal.SIGTSTP)
-            await terminal.stopped()
-            assert LEAVE in terminal.written[seen:]
+            terminal.type("\x1a")
+            rig.log_in("another.example")
+            await terminal.shows("another.example", after=seen)
+            terminal.type("q")
+            assert await terminal.ended() == 0
             assert terminal.modes_now() == terminal.modes
-            seen = len(terminal.written)
-            terminal.signal(signal.SIGCONT)
-            await terminal.shows("all is well", after=seen)
-            assert ENTER in terminal.written[seen:]
 
 
 async def test_respects_no_color() -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from agent.support.bundle_parts import _doctor_environment
+from agent.support.bundle_parts import doctor_environment
 from agent.support.known_secrets import of_environment
 from tests.hunt.canary import Canary, Hunt, nasty_texts
 from tests.support.conftest import Machine, unpacked
@@ -178,7 +178,7 @@ def test_finds_the_key_in_report_url_from_the_units_variables() -> None:
 def test_passes_no_secret_in_the_environment_of_the_doctor(machine: Machine) -> None:
     """Except the proxy's password, because without it the doctor cannot use the proxy."""
     canaries = Canaries(machine)
-    environ = _doctor_environment(machine.env)
+    environ = doctor_environment(machine.env)
     hunt = Hunt(canary for canary in canaries.all if canary.name != "proxy")
     assert hunt.found({"environment": "\n".join(environ.values()).encode()}) == []
     assert environ["HOME"] == machine.env["HOME"]
