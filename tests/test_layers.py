@@ -113,17 +113,17 @@ def test_a_command_does_not_load_the_others() -> None:
         "import sys, agent.__main__ as m\nm.parser(['status'])\nprint(*(n for n in sys.modules if 'agent.cli.' in n))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == {"agent.cli.status", "agent.cli.status_view"}
+    assert set(done.stdout.split()) == {"agent.cli.status", "agent.cli.status_view", "agent.cli.terminal"}
 
 
 def test_no_ca_certificates_are_loaded_before_tls_is_used(tmp_path: Path) -> None:
     """An import of aiohttp loads the system's: 30 ms and 2 MB for a TLS context that the agent never uses."""
     code = (
-        "import agent.cli.run as run, agent.__main__ as m\n"
+        "import os, agent.cli.run, agent.__main__ as m\n"
         "def leave(code):\n"
         "    import aiohttp.connector as c\n"
         "    print('authorities', c._SSL_CONTEXT_VERIFIED.cert_store_stats()['x509_ca'])\n"
-        "run._exit = leave\n"
+        "os._exit = leave\n"
         f"m.main(['run', '--once', '--set', 'secrets.directories=[\"{tmp_path}/none\"]'])\n"
     )
     environment = {

@@ -9,22 +9,32 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 USAGE: Final = 64  # sysexits.h: EX_USAGE
-UNWRITTEN: Final = 1
+FAILED: Final = 1
+INTERRUPTED: Final = 130
 
 Work = Callable[[argparse.Namespace], int]
 
 
-class Unwritable(Exception):  # noqa: N818 - the name states a fact: the disk is full
-    """The output cannot be written. `command` reports the reason and exits with 1."""
+class CommandError(Exception):
+    """Ends a command: its text is printed on standard error, and `code` is the exit code."""
+
+    def __init__(self, message: str, code: int = FAILED) -> None:
+        super().__init__(message)
+        self.code: Final = code
 
 
-def command(name: str, *, keyboard: bool = False) -> Callable[[Work], Work]:
+def command(
+    name: str, *failures: type[Exception], keyboard: bool = False, leaves_threads: bool = False
+) -> Callable[[Work], Work]:
     """Wrap a command in the handling that all commands share.
 
     Args:
         name: the command's name, for error messages.
+        failures: exceptions whose text is printed. The exit code is 1.
         keyboard: leave standard input as it is. By default it becomes empty, because nothing in the process, not even
             a library, may read what a person types or prompt for input.
+        leaves_threads: end the process at once, without waiting for threads that may hang in a file system, a name
+            server or a full pipe.
     """
 
     def around(work: Work) -> Work:
@@ -35,20 +45,28 @@ def command(name: str, *, keyboard: bool = False) -> Callable[[Work], Work]:
                 sys.stdout.reconfigure(errors="replace")
             if not keyboard:
                 _empty_stdin()
-            try:
-                _check_assignments(args)
-            except ValueError as error:
-                write_error(name, str(error))
-                return USAGE
-            try:
-                return work(args)
-            except Unwritable as error:
-                write_error(name, str(error))
-                return UNWRITTEN
+            code = _code_of(name, failures, work, args)
+            if leaves_threads:
+                os._exit(code)
+            return code
 
         return run
 
     return around
+
+
+def _code_of(name: str, failures: tuple[type[Exception], ...], work: Work, args: argparse.Namespace) -> int:
+    try:
+        _check_assignments(args)
+        return work(args)
+    except CommandError as error:
+        write_error(name, str(error))
+        return error.code
+    except failures as error:
+        write_error(name, str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def write(lines: str, to: TextIO | None = None) -> bool:
@@ -58,7 +76,7 @@ def write(lines: str, to: TextIO | None = None) -> bool:
         False if the reader has closed the pipe, as `| head` does. This is not an error.
 
     Raises:
-        Unwritable: the output cannot be written for any other reason.
+        CommandError: the output cannot be written for any other reason.
     """
     stream = to or sys.stdout
     try:
@@ -68,7 +86,7 @@ def write(lines: str, to: TextIO | None = None) -> bool:
         return False
     except OSError as error:
         _discard(stream)
-        raise Unwritable(f"the output cannot be written: {(error.strerror or str(error)).lower()}") from error
+        raise CommandError(f"the output cannot be written: {(error.strerror or str(error)).lower()}") from error
     return True
 
 
@@ -111,13 +129,12 @@ def _empty_stdin() -> None:
 
 
 def _check_assignments(args: argparse.Namespace) -> None:
-    """Check the form of `--set`, even for commands that use no settings: a typing error must not go unnoticed.
-
-    Raises:
-        ValueError: a `--set` is not of the form SECTION.KEY=VALUE.
-    """
+    """Check the form of `--set`, even for commands that use no settings: a typing error must not go unnoticed."""
     if getattr(args, "set", None):
         # Imported here because `--set` is rare, and most commands need nothing else from the settings.
         from agent.settings_loader import parse_assignments  # noqa: PLC0415
 
-        parse_assignments(args.set)
+        try:
+            parse_assignments(args.set)
+        except ValueError as error:
+            raise CommandError(str(error), USAGE) from error

@@ -8,7 +8,7 @@ import shutil
 import signal
 from typing import Final
 
-from agent.cli import Unwritable, command, write
+from agent.cli import CommandError, command, write
 from agent.edge.programs import find_program
 
 COMPLETE: Final = 0
@@ -57,12 +57,12 @@ class _Output:
 
     def __init__(self) -> None:
         self.closed = False
-        self.error: Unwritable | None = None
+        self.error: CommandError | None = None
 
     def print(self, lines: str) -> None:
         try:
             closed = not write(lines)
-        except Unwritable as error:
+        except CommandError as error:
             self.error, closed = error, True
         self.closed = self.closed or closed
         # Before and after the demo nothing handles the signal, and nothing has to be shut down.

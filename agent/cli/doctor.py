@@ -4,16 +4,15 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
-from agent.cli import USAGE, command, write, write_error
-from agent.cli.doctor_view import View
+from agent.cli import INTERRUPTED, USAGE, CommandError, command, write
+from agent.cli.doctor_view import report_lines
 from agent.cli.status import add_place
+from agent.cli.terminal import Terminal
 from agent.edge.paths import runtime_directory, socket_candidates
 from agent.settings_loader import load_settings, parse_assignments
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 WELL: Final = 0
 BROKEN: Final = 2
-INTERRUPTED: Final = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,18 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
 
 
-def run(args: argparse.Namespace) -> NoReturn:
-    """Print the report, or what is wrong with the arguments, and end the process.
+@command("doctor", leaves_threads=True)
+def run(args: argparse.Namespace) -> int:
+    """Print the report.
 
-    The exit code is 0 if no check failed, 2 if one did, 64 for wrong usage and 130 after Ctrl-C.
+    Returns:
+        0 if no check failed, 2 if one did, 130 after Ctrl-C.
     """
-    _exit(_examine(args))
-
-
-@command("doctor")
-def _examine(args: argparse.Namespace) -> int:
     # Imported here because no other command needs these.
-    from agent.doctor.doctor import Doctor, DoctorOptions  # noqa: PLC0415
+    from agent.doctor.doctor import Doctor  # noqa: PLC0415
     from agent.doctor.login import private_place  # noqa: PLC0415
     from agent.doctor.target import parse_target  # noqa: PLC0415
     from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
@@ -59,19 +54,27 @@ def _examine(args: argparse.Namespace) -> int:
         if args.host is not None:
             parse_target(args.host)
     except ValueError as error:
-        write_error("doctor", str(error))
-        return USAGE
+        raise CommandError(str(error), USAGE) from error
     disable_core_dumps()  # the doctor reads passwords, and a core dump would contain them
     config = Path(args.config) if args.config else None
     loaded = load_settings(config, os.environ, parse_assignments(args.set or []))
     runtime = runtime_directory(os.environ)
+    sockets = [args.socket] if args.socket else socket_candidates(args.user)
     with private_place(runtime) as place:
-        sockets = [args.socket] if args.socket else socket_candidates(args.user)
-        options = DoctorOptions(args.host, runtime, place, sockets, args.try_refused)
-        document = _run(Doctor(loaded, os.environ, options))
+        document = _run(
+            Doctor(
+                loaded,
+                os.environ,
+                host=args.host,
+                runtime=runtime,
+                place=place,
+                sockets=sockets,
+                try_refused=args.try_refused,
+            )
+        )
     if document is None:
         return INTERRUPTED
-    _print(document, as_json=args.json)
+    write(json.dumps(document, indent=2) if args.json else "\n".join(report_lines(Terminal.of_stdout(), document)))
     return BROKEN if document["broken"] else WELL
 
 
@@ -88,19 +91,6 @@ def _run(doctor: "Doctor") -> dict[str, Any] | None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, work.cancel)
     try:
-        return loop.run_until_complete(work).as_json(doctor.scrub)
+        return loop.run_until_complete(work)
     except asyncio.CancelledError:
         return None
-
-
-def _print(document: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        write(json.dumps(document, indent=2))
-        return
-    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    write("\n".join(View(shutil.get_terminal_size().columns, colours=colours).lines(document)))
-
-
-def _exit(code: int) -> NoReturn:
-    """End the process at once, without waiting for a thread that may hang in a file system or a name server."""
-    os._exit(code)

@@ -3,29 +3,26 @@
 import argparse
 import contextlib
 import os
-import shutil
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
 from typing import Final
 
-from agent.cli import command, write, write_error
+from agent.cli import CommandError, command, write, write_error
 from agent.cli.logs_choice import LEVELS, Choice, Event, of_journal, of_memory, since
 from agent.cli.logs_view import LogView
 from agent.cli.status import add_place, agent_client
-from agent.edge.agent_client import AgentNotResponding, AgentNotRunning
+from agent.cli.terminal import Terminal, escaped
+from agent.edge.agent_client import AgentUnavailable
 from agent.edge.journal_line import JournalUnreadable, unit_of
 from agent.edge.paths import user_name
 from agent.model.registry import HostnameError, parse_hostname
-from agent.model.text import CONTROL
 
 SHOWN: Final = 0
-NOTHING_TO_READ: Final = 1
-INTERRUPTED: Final = 130
 
 _KEPT: Final = 1000
 """How many events the agent remembers at most; also how many lines to read from the journal without `--since`."""
@@ -36,6 +33,9 @@ _LAST: Final = 100
 _ANSWER_S: Final = 10.0
 _JOURNAL_S: Final = 20.0
 _EVERY_S: Final = 0.5
+
+Print = Callable[[Iterable[Event]], bool]
+"""Prints events; False if the reader has closed the pipe."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,65 +65,35 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 if there was a log to read, 1 if not, 130 after Ctrl-C without `--follow`.
     """
-    filtered = any((args.since, args.level, args.registry, args.attempt))
-    last = args.lines or (None if filtered else _LAST)
-    choice = Choice(args.since, args.level, args.registry, args.attempt, last)
-    reader = _Reader(args)
-    printer = _Printer(as_json=args.json)
+    filters = Choice(args.since, args.level, args.registry, args.attempt)
+    last = args.lines or (_LAST if filters == Choice() else None)
+    reader, show = _Reader(args), _printer(as_json=args.json)
     try:
-        events = _first(reader, choice.since, wait=args.follow and not args.journal)
-        reading = printer.print(choice.of(events))
+        events = reader.first(args.since)
+        reading = show(replace(filters, last=last).of(events))
         if args.follow and reading:
-            _follow(reader, Choice(args.since, args.level, args.registry, args.attempt), printer, events)
-    except _NothingToRead as error:
-        write_error("logs", str(error))
-        return NOTHING_TO_READ
+            _follow(reader, filters, show, events)
     except KeyboardInterrupt:
-        return SHOWN if args.follow else INTERRUPTED
+        if not args.follow:
+            raise
     return SHOWN
 
 
-def _first(reader: "_Reader", begin: datetime | None, *, wait: bool) -> list[Event]:
-    """Read all events that the filters choose from, and print a note if there are none.
-
-    Raises:
-        _NothingToRead: there is no log to read, and `wait` is false.
-    """
-    try:
-        events = reader.first(begin)
-    except _NothingToRead as error:
-        if not wait:
-            raise
-        write_error("logs", f"{error}\nwaiting for an agent")
-        return []
-    if not events:
-        write_error("logs", "there are no events yet")
-    return events
-
-
-def _follow(reader: "_Reader", choice: Choice, printer: "_Printer", events: Iterable[Event]) -> None:
+def _follow(reader: "_Reader", filters: Choice, show: Print, events: Iterable[Event]) -> None:
     """Print each further event until the reader closes the pipe. If the agent ends, wait for the next one.
 
     The last events of an agent that ends come from the journal, because it closes its socket before it logs them.
     """
     known = deque(events, _KEPT * 2)
-    known_lines = deque((event.line for event in known), _KEPT * 2)
     reading = True
     while reading:
         time.sleep(_EVERY_S)
-        old = set(known_lines)
+        old = {event.line for event in known}
         fresh = [event for event in reader.newer(old, known[-1].time if known else None) if event.line not in old]
-        if not fresh:
-            continue
-        known.extend(fresh)
-        known_lines.extend(event.line for event in fresh)
-        # Filter all known events, not only the new ones: `--attempt` needs the earlier ones of the same attempt.
-        new_lines = {event.line for event in fresh}
-        reading = printer.print(event for event in choice.of(known) if event.line in new_lines)
-
-
-class _NothingToRead(Exception):  # noqa: N818 - named after what happened, as AgentNotRunning is
-    """Neither an agent nor a journal can be read. The text gives the reason for both."""
+        if fresh:
+            known.extend(fresh)
+            # Filter all known events, not only the new ones: `--attempt` needs the earlier ones of the same attempt.
+            reading = show(event for event in filters.of(known) if event.line not in old)
 
 
 class _Reader:
@@ -133,32 +103,41 @@ class _Reader:
         self._agent: Final = agent_client(args)
         self._unit: Final = unit_of(args.user or user_name())
         self._journal_wanted: Final = args.journal
+        self._may_wait: Final = args.follow and not args.journal
         self._answering = False
 
     def first(self, begin: datetime | None) -> list[Event]:
         """Return all events there are, oldest first: the agent's, or the journal's if no agent answers.
 
         Raises:
-            _NothingToRead: neither can be read.
+            CommandError: neither can be read, and there is nothing to wait for.
         """
         why = ""
         if not self._journal_wanted:
             try:
                 events = self._memory(_KEPT)
-            except (AgentNotRunning, AgentNotResponding) as error:
+            except AgentUnavailable as error:
                 why = str(error)
             else:
                 self._answering = True
-                self._note_gap(events, begin)
+                _note_gap(events, begin)
                 return events
         try:
             events = self._journal(begin)
+            fault = "it has no entries" if why and not events else ""
         except JournalUnreadable as error:
-            raise _NothingToRead("\n".join(filter(None, (why, f"the journal of {self._unit}: {error}")))) from error
-        if not events and why:
-            raise _NothingToRead(f"{why}\nthe journal of {self._unit}: it has no entries")
-        write_error("logs", f"{'no agent answers, so this is' if why else 'this is'} from the journal of {self._unit}")
+            events, fault = [], str(error)
+        if fault:
+            return self._nothing("\n".join(filter(None, (why, f"the journal of {self._unit}: {fault}"))))
+        _note(f"{'no agent answers, so this is' if why else 'this is'} from the journal of {self._unit}")
+        _note_gap(events, None)
         return events
+
+    def _nothing(self, why: str) -> list[Event]:
+        if not self._may_wait:
+            raise CommandError(why)
+        _note(f"{why}\nwaiting for an agent")
+        return []
 
     def newer(self, known: set[str], last: datetime | None) -> list[Event]:
         """Return the events that may be new. Most of them are usually known already."""
@@ -166,15 +145,15 @@ class _Reader:
             events = self._memory(_NEWEST)
             if events and events[0].line not in known:
                 events = self._memory(_KEPT)
-        except (AgentNotRunning, AgentNotResponding):
+        except AgentUnavailable:
             if not self._answering:
                 return []
             self._answering = False
-            write_error("logs", "the agent does not answer; waiting for it")
+            _note("the agent does not answer; waiting for it")
             return self._journal_after(last)
         if not self._answering:
             self._answering = True
-            write_error("logs", "an agent answers")
+            _note("an agent answers")
             # The last events of the former agent may have reached the journal only after we read it.
             return [*self._journal_after(last), *events]
         return events
@@ -201,32 +180,29 @@ class _Reader:
             return [event for event in self._journal(last) if event.time > last] if last else []
         return []
 
-    def _note_gap(self, events: list[Event], begin: datetime | None) -> None:
-        """Print a note if the agent's memory does not reach back to `begin`."""
-        if begin and events and events[0].time > begin:
-            began = f"{events[0].time.astimezone():%Y-%m-%d %H:%M:%S}"
-            write_error(
-                "logs", f"the agent's memory starts at {began}; use --journal to read earlier events under systemd"
-            )
+
+def _note(words: str) -> None:
+    write_error("logs", words)
 
 
-class _Printer:
-    def __init__(self, *, as_json: bool) -> None:
-        self._as_json: Final = as_json
-        terminal = sys.stdout.isatty()
-        width = shutil.get_terminal_size((80, 24)).columns if terminal else None
-        self._view: Final = LogView(width, terminal and not os.environ.get("NO_COLOR"))
+def _note_gap(events: list[Event], begin: datetime | None) -> None:
+    """Print a note if the agent's memory is empty, or does not reach back to `begin`."""
+    if not events:
+        _note("there are no events yet")
+    elif begin and events[0].time > begin:
+        began = f"{events[0].time.astimezone():%Y-%m-%d %H:%M:%S}"
+        _note(f"the agent's memory starts at {began}; use --journal to read earlier events under systemd")
 
-    def print(self, events: Iterable[Event]) -> bool:
-        """Print the events; False if the reader has closed the pipe."""
-        shown = ([_safe(event.line)] if self._as_json else self._view.lines(event) for event in events)
+
+def _printer(*, as_json: bool) -> Print:
+    view = LogView(Terminal.of_stdout() if sys.stdout.isatty() else None)
+
+    def show(events: Iterable[Event]) -> bool:
+        shown = ([escaped(event.line)] if as_json else view.lines(event) for event in events)
         lines = [*chain.from_iterable(shown)]
         return write("\n".join(lines)) if lines else True
 
-
-def _safe(line: str) -> str:
-    """Escape control characters in a line of JSON, which the terminal would obey."""
-    return CONTROL.sub(lambda match: "".join(f"\\u{ord(character):04x}" for character in match[0]), line)
+    return show
 
 
 def _count(argument: str) -> int:

@@ -3,16 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from textwrap import wrap
 from typing import Any, Final
 
 from agent.cli.logs_choice import Event
-from agent.model.text import printable
+from agent.cli.terminal import BOLD, DIM, RED, YELLOW, Terminal, text
 
 _LEVEL: Final = 7
-_COLOURS: Final = {"error": 31, "warning": 33, "debug": 2}
+_COLOURS: Final = {"error": RED, "warning": YELLOW, "debug": DIM}
 _INDENT: Final = " " * 17
-_NARROWEST: Final = 60
 _LONGEST: Final = 2000
 _SHOWN_ELSEWHERE: Final = frozenset(
     {"time", "level", "event", "environment", "registry", "subject", "hint", "exception"}
@@ -24,43 +22,32 @@ _TIMES: Final = frozenset({"expires_at", "renew_at", "not_before"})
 
 @dataclass(slots=True)
 class LogView:
-    """Formats events for a terminal of `width` columns, with a line for the date wherever it changes.
+    """Formats events for a terminal, with a line for the date wherever it changes.
 
-    If `width` is None, each event is one line of any length that begins with its date, for `grep` and files.
+    Without a terminal, each event is one line of any length that begins with its date, for `grep` and files.
     """
 
-    width: int | None = None
-    colours: bool = False
+    terminal: Terminal | None = None
     _day: date | None = None
 
     def lines(self, event: Event) -> Iterator[str]:
         local = event.time.astimezone()
-        if self.width is not None and local.date() != self._day:
-            self._day = local.date()
-            yield self._painted(f"{local:%A, %Y-%m-%d}", 1)
         level = _text(event.fields.get("level"))
-        stamp = f"{local:%H:%M:%S}" if self.width is not None else f"{local:%Y-%m-%d %H:%M:%S}"
-        begin = f"{stamp} {level.ljust(_LEVEL)} "
         words = "  ".join([_text(event.fields.get("event")), *_parts(event)])
-        hint = event.get("hint")
-        if hint and self.width is None:
-            words += f"  → {_text(hint)}"
-        first, *more = self._wrapped(words, len(begin))
-        yield begin.replace(level, self._painted(level, _COLOURS.get(level)), 1) + first
-        yield from (_INDENT + line for line in more)
-        if hint and self.width is not None:
-            yield from (_INDENT + line for line in self._wrapped(f"→ {_text(hint)}", len(_INDENT)))
+        hint = f"→ {_text(event.fields['hint'])}" if event.get("hint") else ""
+        if self.terminal is None:
+            yield f"{local:%Y-%m-%d %H:%M:%S} {level.ljust(_LEVEL)} {words}{f'  {hint}' if hint else ''}"
+        else:
+            if local.date() != self._day:
+                self._day = local.date()
+                yield self.terminal.painted(f"{local:%A, %Y-%m-%d}", BOLD)
+            begin = f"{local:%H:%M:%S} {level.ljust(_LEVEL)} "
+            first, *more = self.terminal.wrapped(words, _INDENT, first=begin)
+            yield first.replace(level, self.terminal.painted(level, _COLOURS.get(level)), 1)
+            yield from more
+            yield from self.terminal.wrapped(hint, _INDENT) if hint else ()
         for line in str(event.fields.get("exception") or "").splitlines():
-            yield _INDENT + printable(line, _LONGEST)
-
-    def _wrapped(self, words: str, before: int) -> list[str]:
-        if self.width is None:
-            return [words.rstrip()]
-        room = max(self.width, _NARROWEST) - before
-        return wrap(words, room, break_long_words=False, break_on_hyphens=False) or [""]
-
-    def _painted(self, words: str, code: int | None) -> str:
-        return f"\x1b[{code}m{words}\x1b[0m" if self.colours and code else words
+            yield _INDENT + _text(line)
 
 
 def _parts(event: Event) -> Iterator[str]:
@@ -98,4 +85,4 @@ def _value(name: str, value: Any) -> str:
 
 
 def _text(value: object) -> str:
-    return printable(str(value), _LONGEST)
+    return text(str(value), _LONGEST)

@@ -4,22 +4,19 @@ import argparse
 import http.client
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from agent.cli import command, write, write_error
-from agent.cli.status import add_place, agent_client, seconds
-from agent.cli.status_view import moment, relative, text
-from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
+from agent.cli import CommandError, command, write
+from agent.cli.status import add_place, agent_client, documents, seconds
+from agent.cli.status_view import moment, relative
+from agent.cli.terminal import text
+from agent.edge.agent_client import AgentUnavailable
 
 RENEWED: Final = 0
-NO_AGENT: Final = 1
-FAILED: Final = 2
-INTERRUPTED: Final = 130
+NOT_RENEWED: Final = 2
 
 _OUTCOME_S: Final = 120.0
 _ANSWER_S: Final = 10.0
-_HOLD_S: Final = 10.0
-_GRACE_S: Final = 0.5
 
 Document = Mapping[str, Any]
 
@@ -32,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
 
 
-@command("renew")
+@command("renew", AgentUnavailable)
 def run(args: argparse.Namespace) -> int:
     """Print one line for each registry.
 
@@ -42,58 +39,34 @@ def run(args: argparse.Namespace) -> int:
     agent = agent_client(args)
     end = time.monotonic() + args.timeout
     body = {"hostname": args.host} if args.host is not None else {}
-    try:
-        answer = agent.post("/v1/renew", body, min(args.timeout, _ANSWER_S))
-        if answer.status != http.client.ACCEPTED:
-            write_error("renew", text(answer.fault))
-            return FAILED
-        return _follow(agent, answer.value["attempt_ids"], args.timeout, end, everything=args.host is None)
-    except (AgentNotRunning, AgentNotResponding) as error:
-        write_error("renew", str(error))
-        return NO_AGENT
-    except KeyboardInterrupt:
-        return INTERRUPTED
-
-
-def _follow(agent: AgentClient, attempt_ids: list[str], timeout: float, end: float, *, everything: bool) -> int:
-    """Print each outcome as it arrives, until all have arrived or the monotonic time `end` is reached.
-
-    Args:
-        agent: the client to ask.
-        attempt_ids: the attempts to wait for.
-        timeout: the timeout in seconds that `end` comes from, for the message.
-        end: when to give up.
-        everything: whether the user asked for all registries.
-
-    Returns:
-        The command's exit code.
-    """
-    if not attempt_ids:
-        if agent.status(_request_timeout(end, _ANSWER_S))["phase"] == "starting":
-            write_error("renew", "the agent has not read its secrets yet; try again")
-            return FAILED
+    answer = agent.post("/v1/renew", body, min(args.timeout, _ANSWER_S))
+    if answer.status != http.client.ACCEPTED:
+        raise CommandError(text(answer.fault), NOT_RENEWED)
+    changes = documents(agent, _give_up, end=end)
+    attempts = _Attempts(answer.value["attempt_ids"])
+    if not attempts.open:
+        if next(changes)["phase"] == "starting":
+            raise CommandError("the agent has not read its secrets yet; try again", NOT_RENEWED)
         write("there is no registry to renew")
         return RENEWED
-    attempts = _Attempts(attempt_ids)
-    code, since = RENEWED, None
-    while attempts.open and (left := end - time.monotonic()) > 0:
-        request_timeout = _request_timeout(end, _HOLD_S + _ANSWER_S)
-        document = agent.status(request_timeout, since=since, wait_s=min(left, _HOLD_S))
-        since = document["revision"]
+    code = RENEWED
+    for document in changes:
         for row in attempts.over(document):
             write(_line(row, document))
-            if not _succeeded(row, document, everything=everything):
-                code = FAILED
-    if attempts.open:
-        waiting = ", ".join(attempts.hosts) or "the agent to start"
-        write_error("renew", f"no outcome after {timeout:g} s; still waiting for {waiting}")
-        return FAILED
+            if not _succeeded(row, document, everything=args.host is None):
+                code = NOT_RENEWED
+        if not attempts.open:
+            break
+        if time.monotonic() >= end:
+            waiting = ", ".join(attempts.hosts) or "the agent to start"
+            late = f"no outcome after {args.timeout:g} s; still waiting for {waiting}"
+            raise CommandError(late, NOT_RENEWED)
     return code
 
 
-def _request_timeout(end: float, longest: float) -> float:
-    """Return how many seconds an answer may take. An agent that hangs must not delay the command beyond `end`."""
-    return min(max(end - time.monotonic(), 0) + _GRACE_S, longest)
+def _give_up(error: AgentUnavailable) -> NoReturn:
+    """An agent that ends forgets its attempts, so there is nothing to wait for."""
+    raise error
 
 
 class _Attempts:

@@ -20,18 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@command("run", leaves_threads=True)
 def run(args: argparse.Namespace) -> int:
-    """Run the agent, then end the process with the agent's exit code. It returns only for wrong usage.
+    """Run the agent.
 
     Args:
         args: with `config` (a path or None), `set` (a list of `SECTION.KEY=VALUE`) and `once`.
     """
     _handle_early_signals(_NOT_ALL if args.once else _ENDED_EARLY)
-    return _run(args)
-
-
-@command("run")
-def _run(args: argparse.Namespace) -> int:
     # Imported here: signals are already handled while the imports run, and no other command needs these modules.
     import asyncio  # noqa: PLC0415
 
@@ -54,7 +50,7 @@ def _run(args: argparse.Namespace) -> int:
     runner = asyncio.Runner()
     code = runner.run(agent.once() if args.once else agent.run())
     agent.close()
-    return _exit(code)
+    return code
 
 
 def _handle_early_signals(code: int) -> None:
@@ -66,11 +62,3 @@ def _handle_early_signals(code: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-def _exit(code: int) -> NoReturn:
-    """End the process at once, without waiting for a thread that hangs in a file system, a name server or a full pipe.
-
-    The log is already written as far as possible, and nothing else was printed.
-    """
-    os._exit(code)

@@ -1,28 +1,22 @@
 """Formats the status document for a terminal."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from textwrap import wrap
 from typing import Any, Final
 
-from agent.model.text import printable
+from agent.cli.terminal import BOLD, GREEN, RED, YELLOW, Terminal, counted, text
 
 Json = Mapping[str, Any]
 
-_STATE: Final = 10
-_ENDS: Final = 11
-_NEXT: Final = 17
-_GAP: Final = 2
-_NARROWEST: Final = 60
+_COLUMNS: Final = (10, 11, 17)
+"""The widths of a registry's state, end and next step. The rest of the line is for its name."""
+_GAP: Final = "  "
 _MOST_SEVERE_FIRST: Final = ("error", "warning", "notice")
-_PAINT: Final = {
-    **dict.fromkeys(("error", "rejected", "expired"), 31),
-    **dict.fromkeys(("degraded", "warning", "retrying", "starting", "stopping"), 33),
-    **dict.fromkeys(("all is well", "logged in"), 32),
+_COLOURS: Final = {
+    **dict.fromkeys(("error", "rejected", "expired"), RED),
+    **dict.fromkeys(("degraded", "warning", "retrying", "starting", "stopping"), YELLOW),
+    **dict.fromkeys(("all is well", "logged in"), GREEN),
 }
-_BOLD: Final = 1
-_WELL: Final = "all is well"
 _OWNERS: Final = {
     "user": ("action needed", "ACTION NEEDED"),
     "admin": (
@@ -36,112 +30,88 @@ _NOTICES: Final = "GOOD TO KNOW"
 _NO_SECRETS: Final = "no registry secret was found: there is no registry to log in to, so pulls are anonymous"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """Formats documents for a terminal of `width` columns, with or without colours."""
-
-    width: int = 80
-    colours: bool = False
-
-    def lines(self, document: Json) -> list[str]:
-        """Return the whole status. A line is wider than the terminal only if a single word is."""
-        now = moment(document.get("now"))
-        parts = [self._head(document), self._table(document, now), self._warnings(document, now)]
-        return [line for part in parts for line in part]
-
-    def alarm(self, message: str) -> str:
-        """Return one line in the colour of errors, shortened to the terminal's width."""
-        return self._code(_cut(text(message), self.width), _PAINT["error"])
-
-    def _head(self, document: Json) -> Iterator[str]:
-        verdict = _verdict(document)
-        first, *more = self._wrapped(f"{_headline(document, verdict)}: {text(document.get('summary'))}", "")
-        yield first.replace(verdict, self._painted(verdict), 1)
-        yield from more
-        environment, docker = document.get("environment", {}), document.get("tools", {}).get("docker", {})
-        engine = f"docker {text(docker.get('version') or '?')}, engine {text(docker.get('engine'))}"
-        clock = document.get("clock", {})
-        facts = [
-            f"environment {text(environment.get('id'))}",
-            f"user {text(environment.get('user'))}",
-            f"agent {text(document.get('version'))}, up {duration(timedelta(seconds=document.get('uptime_s', 0)))}",
-            engine if docker.get("present") else "no docker",
-        ]
-        if clock.get("jumps"):
-            last = relative(clock.get("last_jump_at"), moment(document.get("now")))
-            facts.append(f"clock jumped {counted(clock['jumps'], 'time')}, last {last}")
-        yield from self._wrapped(" · ".join(facts), "")
-
-    def _table(self, document: Json, now: datetime | None) -> Iterator[str]:
-        rows: list[Json] = document.get("registries", [])
-        if not rows:
-            if document.get("phase") == "running":
-                yield ""
-                yield from self._wrapped(_NO_SECRETS, "")
-            return
-        hosts = self._host_width(text(row.get("hostname")) for row in rows)
-        yield ""
-        yield self._row("REGISTRY", "STATE", "ENDS", "NEXT", hosts)
-        # A row shows its last error only if no warning below shows the same.
-        explained = {warning.get("subject") for warning in document.get("warnings", [])}
-        for row in rows:
-            host = text(row.get("hostname"))
-            if len(host) > hosts:
-                yield _cut(host, self.width)
-                host = ""
-            yield self._row(host, text(row.get("state")).replace("_", " "), _ends(row, now), _next(row, now), hosts)
-            if row.get("last_error") and row.get("hostname") not in explained:
-                yield from self._wrapped(text(row["last_error"]), "  ")
-
-    def _host_width(self, hosts: Iterable[str]) -> int:
-        room = max(self.width, _NARROWEST) - _STATE - _ENDS - _NEXT - 3 * _GAP
-        return min(room, max(len("REGISTRY"), *map(len, hosts)))
-
-    def _row(self, host: str, state: str, ends: str, following: str, hosts: int) -> str:
-        gap = " " * _GAP
-        painted = self._painted(state) + " " * max(_STATE - len(state), 0)
-        return gap.join([host.ljust(hosts), painted, ends.ljust(_ENDS), following]).rstrip()
-
-    def _warnings(self, document: Json, now: datetime | None) -> Iterator[str]:
-        warnings = document.get("warnings", [])
-        for owner, (_, title) in _OWNERS.items():
-            yield from self._group(title, [w for w in warnings if _affects_condition(w) and _owner(w) == owner], now)
-        yield from self._group(_NOTICES, [w for w in warnings if not _affects_condition(w)], now)
-
-    def _group(self, title: str, warnings: list[Json], now: datetime | None) -> Iterator[str]:
-        if not warnings:
-            return
-        yield ""
-        for line in self._wrapped(title, ""):
-            yield self._code(line, _BOLD)
-        for warning in sorted(warnings, key=_severity_rank):
-            severity = text(warning.get("severity"))
-            first, *more = self._wrapped(f"{severity}: {text(warning.get('message'))}", "    ", first="  ")
-            yield first.replace(severity, self._painted(severity), 1)
-            yield from more
-            yield from self._wrapped(f"→ {text(warning.get('hint'))}", "      ", first="    ")
-            yield from self._wrapped(_history(warning, now), "    ")
-
-    def _wrapped(self, line: str, indent: str, *, first: str | None = None) -> list[str]:
-        return wrap(
-            line,
-            max(self.width, _NARROWEST),
-            initial_indent=indent if first is None else first,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        ) or [""]
-
-    def _painted(self, word: str) -> str:
-        return self._code(word, _PAINT.get(word))
-
-    def _code(self, words: str, code: int | None) -> str:
-        return f"\x1b[{code}m{words}\x1b[0m" if self.colours and code else words
+def status_lines(terminal: Terminal, document: Json) -> list[str]:
+    """Return the whole status. A line is wider than the terminal only if a single word is."""
+    now = moment(document.get("now"))
+    parts = [_head(terminal, document), _table(terminal, document, now), _warnings(terminal, document, now)]
+    return [line for part in parts for line in part]
 
 
-def text(value: object) -> str:
-    """Return outside text without control characters, so that it cannot drive the terminal; `-` for null."""
-    return "-" if value is None else printable(str(value), 700)
+def alarm(terminal: Terminal, message: str) -> str:
+    """Return one line in the colour of errors, shortened to the terminal's width."""
+    return terminal.painted(_cut(text(message), terminal.width), RED)
+
+
+def _head(terminal: Terminal, document: Json) -> Iterator[str]:
+    verdict = _verdict(document)
+    yield from _marked(terminal, verdict, f"{_headline(document, verdict)}: {text(document.get('summary'))}")
+    environment, docker = document.get("environment", {}), document.get("tools", {}).get("docker", {})
+    engine = f"docker {text(docker.get('version') or '?')}, engine {text(docker.get('engine'))}"
+    facts = [
+        f"environment {text(environment.get('id'))}",
+        f"user {text(environment.get('user'))}",
+        f"agent {text(document.get('version'))}, up {duration(timedelta(seconds=document.get('uptime_s', 0)))}",
+        engine if docker.get("present") else "no docker",
+    ]
+    clock = document.get("clock", {})
+    if clock.get("jumps"):
+        last = relative(clock.get("last_jump_at"), moment(document.get("now")))
+        facts.append(f"clock jumped {counted(clock['jumps'], 'time')}, last {last}")
+    yield from terminal.wrapped(" · ".join(facts))
+
+
+def _marked(terminal: Terminal, word: str, line: str, indent: str = "", first: str = "") -> Iterator[str]:
+    """Wrap the line, and paint the word that its colour is about."""
+    head, *more = terminal.wrapped(line, indent, first=first)
+    yield head.replace(word, terminal.painted(word, _COLOURS.get(word)), 1)
+    yield from more
+
+
+def _table(terminal: Terminal, document: Json, now: datetime | None) -> Iterator[str]:
+    rows: list[Json] = document.get("registries", [])
+    if not rows:
+        if document.get("phase") == "running":
+            yield from ("", *terminal.wrapped(_NO_SECRETS))
+        return
+    longest = max(len(title) for title in ("REGISTRY", *(text(row.get("hostname")) for row in rows)))
+    width = min(terminal.room - sum(_COLUMNS) - len(_COLUMNS) * len(_GAP), longest)
+    yield from ("", _row(terminal, width, "REGISTRY", "STATE", "ENDS", "NEXT"))
+    # A row shows its last error only if no warning below shows the same.
+    explained = {warning.get("subject") for warning in document.get("warnings", [])}
+    for row in rows:
+        host = text(row.get("hostname"))
+        if len(host) > width:
+            yield _cut(host, terminal.width)
+            host = ""
+        yield _row(terminal, width, host, text(row.get("state")).replace("_", " "), _ends(row, now), _next(row, now))
+        if row.get("last_error") and row.get("hostname") not in explained:
+            yield from terminal.wrapped(text(row["last_error"]), "  ")
+
+
+def _row(terminal: Terminal, width: int, *cells: str) -> str:
+    state = cells[1]
+    line = _GAP.join(cell.ljust(size) for cell, size in zip(cells, (width, *_COLUMNS), strict=True)).rstrip()
+    begin = width + len(_GAP)
+    return f"{line[:begin]}{terminal.painted(state, _COLOURS.get(state))}{line[begin + len(state) :]}"
+
+
+def _warnings(terminal: Terminal, document: Json, now: datetime | None) -> Iterator[str]:
+    warnings: list[Json] = document.get("warnings", [])
+    groups = {title: [w for w in warnings if _acting(w) == owner] for owner, (_, title) in _OWNERS.items()}
+    groups[_NOTICES] = [w for w in warnings if _acting(w) is None]
+    for title, group in groups.items():
+        if group:
+            yield ""
+            yield from (terminal.painted(line, BOLD) for line in terminal.wrapped(title))
+        for warning in sorted(group, key=_severity_rank):
+            yield from _warning(terminal, warning, now)
+
+
+def _warning(terminal: Terminal, warning: Json, now: datetime | None) -> Iterator[str]:
+    severity = text(warning.get("severity"))
+    yield from _marked(terminal, severity, f"{severity}: {text(warning.get('message'))}", "    ", "  ")
+    yield from terminal.wrapped(f"→ {text(warning.get('hint'))}", "      ", first="    ")
+    yield from terminal.wrapped(_history(warning, now), "    ")
 
 
 def moment(value: object) -> datetime | None:
@@ -169,40 +139,36 @@ def duration(span: timedelta) -> str:
     return f"{seconds:.0f} s"
 
 
-def counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
-
-
 def _verdict(document: Json) -> str:
     """Return the first words of the status: the condition, or the phase while the agent starts or stops."""
     condition, phase = text(document.get("condition")), text(document.get("phase"))
     if condition != "healthy":
         return condition
-    return _WELL if phase == "running" else phase
+    return "all is well" if phase == "running" else phase
 
 
 def _headline(document: Json, verdict: str) -> str:
     """Return the verdict, followed by who has to act, or by what the agent is doing."""
     if document.get("phase") == "stopping":
         return f"{verdict}, the agent is shutting down"
-    owners = [_owner(warning) for warning in document.get("warnings", []) if _affects_condition(warning)]
-    present = [words for owner, (words, _) in _OWNERS.items() if owner in owners]
+    acting = {_acting(warning) for warning in document.get("warnings", [])}
     # Where a person has to act, the headline leaves out that the agent retries the rest: the group's title shows it.
-    acting = [words for owner, (words, _) in _OWNERS.items() if owner in owners and owner != "nobody"] or present
-    parts = [verdict, *acting]
+    if acting & {"user", "admin"}:
+        acting.discard("nobody")
+    parts = [verdict, *(words for owner, (words, _) in _OWNERS.items() if owner in acting)]
     if document.get("phase") == "starting":
         parts.append("the first pass is still running")
     return ", ".join(parts)
 
 
-def _affects_condition(warning: Json) -> bool:
-    """Return whether the warning makes the condition worse than healthy."""
-    return warning.get("severity") != "notice"
+def _acting(warning: Json) -> str | None:
+    """Return who has to act, or None for a notice, which does not affect the condition.
 
-
-def _owner(warning: Json) -> str:
-    """Return who has to act. A value that this version does not know counts as `user`, so the reader sees it first."""
+    A value that this version does not know counts as `user`, so the reader sees it first.
+    """
     needs = warning.get("needs")
+    if warning.get("severity") == "notice":
+        return None
     return needs if needs in _OWNERS else "user"
 
 

@@ -10,9 +10,9 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
-from agent.cli import USAGE, command, write, write_error
+from agent.cli import USAGE, CommandError, command, write, write_error
 from agent.cli.status import add_place, agent_client
 from agent.edge.paths import user_name
 from agent.settings_loader import load_settings, parse_assignments
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from agent.support.known_secrets import Source
 
 WRITTEN: Final = 0
-NOT_WRITTEN: Final = 1
-INTERRUPTED: Final = 130
 _STDOUT: Final = "-"
 _CALLER_ONLY: Final = (
     "XDG_",
@@ -47,25 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser)
 
 
-def run(args: argparse.Namespace) -> NoReturn:
-    """Write the archive, print what is in it, and end the process."""
-    _exit(_make(args))
-
-
-@command("support-bundle")
-def _make(args: argparse.Namespace) -> int:
+@command("support-bundle", leaves_threads=True)
+def run(args: argparse.Namespace) -> int:
+    """Write the archive, and print what is in it."""
     if args.output == _STDOUT and sys.stdout.isatty():
-        return _fail("the archive cannot be written to a terminal; name a file with -o", USAGE)
+        raise CommandError("the archive cannot be written to a terminal; name a file with -o", USAGE)
     if args.output not in (None, _STDOUT) and os.path.lexists(args.output):
-        return _fail(f"{args.output} exists already and is not overwritten; name another file with -o", NOT_WRITTEN)
+        raise CommandError(f"{args.output} exists already and is not overwritten; name another file with -o")
     write_error("support-bundle", "collecting; this takes up to a minute")
-    try:
-        return _run(args)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-
-
-def _run(args: argparse.Namespace) -> int:
     # Imported here because no other command needs them.
     from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
     from agent.support.bundle import make_bundle  # noqa: PLC0415
@@ -90,7 +77,7 @@ def _run(args: argparse.Namespace) -> int:
     try:
         where = _write(bundle, args.output)
     except OSError as error:
-        return _fail(f"the archive cannot be written: {(error.strerror or str(error)).lower()}", NOT_WRITTEN)
+        raise CommandError(f"the archive cannot be written: {(error.strerror or str(error)).lower()}") from error
     _print_summary(bundle, where)
     return WRITTEN
 
@@ -169,14 +156,3 @@ def _print_summary(bundle: "Bundle", where: str) -> None:
     out = sys.stderr if where == _STDOUT else sys.stdout
     text = "\n".join(textwrap.fill(line, 80, subsequent_indent="  ", break_long_words=False) for line in lines)
     write(text, out)
-
-
-def _fail(message: str, code: int) -> int:
-    write_error("support-bundle", message)
-    return code
-
-
-def _exit(code: int) -> NoReturn:
-    """End the process at once, without waiting for a thread that may hang in a file system."""
-    sys.stderr.flush()
-    os._exit(code)

@@ -6,7 +6,12 @@ from enum import StrEnum
 from typing import Any, Final
 
 from agent.model.problem import Needs, Problem, ProblemError, Severity
-from agent.model.problems.environment import SecretInvalid
+from agent.model.problems.environment import SecretInvalid, StatusListenFailed
+
+AGENT: Final = "agent"
+"""The name of the checks that repeat what a running agent reports."""
+_AFFECT_OTHERS: Final = frozenset({SecretInvalid.code, StatusListenFailed.code})
+"""No login of another registry fails because of these."""
 
 
 class Outcome(StrEnum):
@@ -78,6 +83,27 @@ def from_problem(name: str, problem: Problem, *, notice: Outcome = Outcome.OK) -
     return Check(name, outcome, problem.message, problem.code, problem.severity, problem.hint, problem.needs)
 
 
+def with_more(check: Check, more: str) -> Check:
+    return replace(check, message=f"{check.message}; {more}")
+
+
+def is_cause(check: Check) -> bool:
+    """Whether a failed check can be the reason why a registry has no login. Without a code, it may be a consequence."""
+    return check.code is not None and check.code not in _AFFECT_OTHERS
+
+
+def rank(check: Check) -> tuple[int, int]:
+    """The order in which to fix failed checks: lower comes first.
+
+    Of the causes, those that the agent reports come first. It has all the facts, and the doctor may only see their
+    consequences.
+    """
+    kind = 0 if is_cause(check) else 1 if check.code else 2
+    if check.name != AGENT:
+        return kind, 2
+    return kind, 0 if check.severity is Severity.ERROR else 1
+
+
 class CheckRun:
     """Collects the results of the checks in `names`, and returns them in that order.
 
@@ -111,34 +137,11 @@ class CheckRun:
         reason = "the time ran out" if late else "an earlier check failed"
         checks: list[Check] = []
         for name, results in self._results.items():
-            if results:
-                checks += results
-            elif late:
-                fix = (
-                    "run the doctor again; if this check fails again, check the server or file system that it waits for"
-                )
-                checks.append(broken(name, "no answer before the doctor's time ran out", fix, Needs.NOBODY))
-                late = False
-            else:
-                checks.append(not_reached(name, reason))
+            checks += results or [_timed_out(name) if late else not_reached(name, reason)]
+            late = late and bool(results)
         return tuple(checks)
 
 
-def first_broken(checks: Sequence[Check]) -> Check | None:
-    """The failed check to fix first."""
-    return min((check for check in checks if check.broken), key=rank, default=None)
-
-
-def rank(check: Check) -> int:
-    """The order in which to fix failed checks: lower comes first.
-
-    A check with a code shows a cause. A check without a code may be only a consequence of one.
-    A secret that cannot be used affects only its own registry, and that registry's checks then have no code.
-    """
-    if check.code is None:
-        return 2
-    return 1 if check.code == SecretInvalid.code else 0
-
-
-def with_more(check: Check, more: str) -> Check:
-    return replace(check, message=f"{check.message}; {more}")
+def _timed_out(name: str) -> Check:
+    fix = "run the doctor again; if this check fails again, check the server or file system that it waits for"
+    return broken(name, "no answer before the doctor's time ran out", fix, Needs.NOBODY)

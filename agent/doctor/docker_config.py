@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agent.doctor.check import Check, CheckRun, broken, from_problem, passed, skipped, with_more
-from agent.edge.credential_helper import CredentialHelpers
+from agent.doctor.agent_status import AgentStatus
+from agent.doctor.check import Check, CheckRun, broken, from_problem, not_reached, passed, skipped, with_more
+from agent.doctor.context import Context
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.permission_hints import permission_hint
-from agent.edge.podman_auth import PodmanAuthFiles
-from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
 from agent.model.docker_config import ConfigError, Document, Entry, entries, field, find, parse_config, store_of
 from agent.model.plan import Login
-from agent.model.problem import ProblemError
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.model.secret import ECR_USER
@@ -28,7 +27,6 @@ from agent.services.overrides import Overrides
 
 CHECKS: Final = ("store", "in use")
 _FILE_S: Final = 4.0
-_HELPER_S: Final = 6.0
 _EXTRA_BLOCKS: Final = 2
 """Free blocks that a rewrite needs in addition to the file's size: for the new file and its directory entry."""
 # These helpers answer `get` from another source. Their own `Add` always fails.
@@ -36,40 +34,28 @@ _CANNOT_STORE: Final = frozenset({"ecr-login"})
 _SAME_CONFIGURATION: Final = (
     "use the same DOCKER_CONFIG as the agent (its setting docker.config_dir), and run the agent as this user"
 )
-_NOTHING: Final = Sensitive("")
+_START: Final = "start the agent (`registry-agent run`)"
+_WAIT: Final = "run `registry-agent status --wait`: the agent runs, but has not logged in yet"
 
 
-@dataclass(frozen=True, slots=True)
-class DockerFiles:
-    """Everything that decides which login Docker uses. `auth_config` is the value of DOCKER_AUTH_CONFIG."""
-
-    config: DockerConfigFile
-    helpers: CredentialHelpers
-    podman: PodmanAuthFiles
-    state_file: StateFile
-    auth_config: str | None
-
-
-async def config_file(files: DockerFiles) -> tuple[Document | None, list[Check]]:
+async def config_file(config: DockerConfigFile) -> tuple[Document | None, list[Check]]:
     """Read Docker's configuration, and check whether a login could be written to it.
 
     The document is None if Docker could not read it either.
     """
-    path = files.config.path
+    path = config.path
     # Each of these calls can hang in a network file system.
     try:
         async with asyncio.timeout(_FILE_S):
-            document = await files.config.read()
-            obstacle = await asyncio.to_thread(_write_obstacle, path)
+            document = await config.read()
+            unwritable = await asyncio.to_thread(_unwritable, path)
             exists = await asyncio.to_thread(path.exists)
     except TimeoutError:
         hangs = ConfigUnwritable(str(path), f"{path} hangs: its file system does not answer")
         return None, [from_problem("configuration", hangs)]
     except ProblemError as error:
         return None, [from_problem("configuration", error.problem)]
-    if obstacle is not None:
-        reason, hint = obstacle
-        unwritable = ConfigUnwritable(str(path), f"{path} cannot be written: {reason}", hint=hint)
+    if unwritable is not None:
         return document, [from_problem("configuration", unwritable)]
     state = f"logins: {len(entries(document))}" if exists else "does not exist yet"
     store = field(document, "credsStore")
@@ -77,155 +63,147 @@ async def config_file(files: DockerFiles) -> tuple[Document | None, list[Check]]
     return document, [passed("configuration", f"{printable(str(path))} ({state}{helper})")]
 
 
-def _write_obstacle(path: Path) -> tuple[str, str | None] | None:
-    """Why a write to `path` would fail, and a hint. None if nothing is in the way. Blocking.
+def _unwritable(path: Path) -> Problem | None:
+    """Why a login could not be written to `path`. Blocking."""
+    obstacle = _write_obstacle(path)
+    if obstacle is None:
+        return None
+    number, reason = obstacle
+    hint = permission_hint(path, number, None)
+    return ConfigUnwritable(str(path), f"{path} cannot be written: {reason}", hint=hint)
 
-    The doctor changes nothing, so this only reads. It cannot detect a quota.
-    """
+
+def _write_obstacle(path: Path) -> tuple[int, str] | None:
+    """The error that a write to `path` would meet. The doctor only reads, so it cannot detect a quota. Blocking."""
     # If config.json is a symbolic link, the agent replaces the file that it points to.
     target = Path(os.path.realpath(path))
     # Missing directories will be created in the first one that exists.
     directory = next(above for above in target.parents if os.access(above, os.F_OK))
     file_system = os.statvfs(directory)
     if file_system.f_flag & os.ST_RDONLY:
-        return "the file system is read-only", permission_hint(path, errno.EROFS, None)
+        return errno.EROFS, "the file system is read-only"
     if not os.access(directory, os.W_OK | os.X_OK):
-        return f"permission denied (for user {os.geteuid()}): {directory}", permission_hint(path, errno.EACCES, None)
+        return errno.EACCES, f"permission denied (for user {os.geteuid()}): {directory}"
     size = target.stat().st_size if os.access(target, os.F_OK) else 0
     # Root may also use the reserved blocks.
     free = file_system.f_bfree if os.geteuid() == 0 else file_system.f_bavail
     needed = size // file_system.f_frsize + _EXTRA_BLOCKS
     # Some file systems report 0 blocks or inodes in total because they have no fixed limit.
     if file_system.f_blocks and free < needed:
-        return f"the disk is full ({free * file_system.f_frsize // 1024} KiB free)", permission_hint(
-            path, errno.ENOSPC, None
-        )
+        return errno.ENOSPC, f"the disk is full ({free * file_system.f_frsize // 1024} KiB free)"
     if file_system.f_files and not file_system.f_favail:
-        return "the disk is full (no free inodes)", permission_hint(path, errno.ENOSPC, None)
+        return errno.ENOSPC, "the disk is full (no free inodes)"
     return None
 
 
+@dataclass(frozen=True, slots=True)
 class EffectiveLogin:
-    """Finds out which login Docker would use for one registry, in Docker's own order: variable, store, file.
+    """Finds out which login Docker would use for one registry, in Docker's own order: variable, store, file."""
 
-    `agent_logged_in` is true if a running agent reports that it is logged in to this registry.
-    """
-
-    def __init__(
-        self,
-        files: DockerFiles,
-        document: Document,
-        registry: Registry,
-        login: Login | None,
-        *,
-        agent_logged_in: bool = False,
-    ) -> None:
-        self._files: Final = files
-        self._document: Final = document
-        self._registry: Final = registry
-        self._login: Final = login
-        self._agent_logged_in: Final = agent_logged_in
+    context: Context
+    status: AgentStatus | None
+    document: Document
+    registry: Registry
+    login: Login | None
 
     async def run(self, results: CheckRun) -> None:
-        key = self._registry.docker_key
-        helper = store_of(self._document, key)
-        found: Entry | None = None
-        source = CONFIG_FILE
+        helper = store_of(self.document, self.registry.docker_key)
         if helper is None:
-            results.add(passed("store", f"the file {printable(str(self._files.config.path))}"))
-            match = find(self._document, key)
-            if match is not None:
-                found = match[1]
-                source = CONFIG_FILE if match[0] == key else f"{CONFIG_FILE} (the older key {printable(match[0], 100)})"
+            results.add(passed("store", f"the file {printable(str(self.context.config.path))}"))
+            found, source = self._in_file()
         else:
             source = f"docker-credential-{printable(helper, 100)}"
             try:
-                async with asyncio.timeout(_HELPER_S):
-                    # Every pull runs `get`. The doctor never runs `store`.
-                    found = await self._files.helpers.get(helper, key)
-                results.add(self._check_store(helper))
+                # Every pull runs `get`. The doctor never runs `store`.
+                found = await self.context.helpers.get(helper, self.registry.docker_key)
             except ProblemError as error:
-                results.add(from_problem("store", error.problem.about(self._registry.hostname)))
+                results.add(from_problem("store", error.problem.about(self.registry.hostname)))
                 return
-            except TimeoutError:
-                message = f"{source} get did not finish within {_HELPER_S:g} s"
-                results.add(from_problem("store", CredentialStoreFailed(self._registry.hostname, message)))
-                return
-        results.add(self._check_use(found, source, helper, await self._read_podman_logins()))
+            results.add(self._check_store(helper, source))
+        results.add(self._check_use(found, source, helper or CONFIG_FILE, await self.context.podman.read()))
 
-    def _check_store(self, helper: str) -> Check:
+    def _in_file(self) -> tuple[Entry | None, str]:
+        match = find(self.document, self.registry.docker_key)
+        if match is None:
+            return None, CONFIG_FILE
+        key, entry = match
+        older = "" if key == self.registry.docker_key else f" (the older key {printable(key, 100)})"
+        return entry, f"{CONFIG_FILE}{older}"
+
+    def _check_store(self, helper: str, name: str) -> Check:
         """Report helpers that are known to store nothing. For other helpers, only a login shows whether they can."""
-        name = f"docker-credential-{printable(helper, 100)}"
-        if helper in _CANNOT_STORE and self._login is not None:
+        if helper in _CANNOT_STORE and self.login is not None:
             message = f"{name} cannot store logins (it reports: not implemented)"
-            return from_problem("store", CredentialStoreFailed(self._registry.hostname, message))
+            return from_problem("store", CredentialStoreFailed(self.registry.hostname, message))
         return passed("store", f"{name} answers")
 
-    async def _read_podman_logins(self) -> Mapping[str, Document]:
-        try:
-            async with asyncio.timeout(_FILE_S):
-                return await self._files.podman.read()
-        except TimeoutError:
-            # podman's files only add a remark, so a hanging file system there does not fail the check.
-            return {}
-
-    def _check_use(self, found: Entry | None, source: str, helper: str | None, podman: Mapping[str, Document]) -> Check:
-        hostname = self._registry.hostname
-        variable = _in_variable(self._files.auth_config, self._registry)
+    def _check_use(self, found: Entry | None, source: str, store: str, podman: Mapping[str, Document]) -> Check:
         message = self._describe(found, source)
-        if found is None and variable is None and self._agent_logged_in:
-            # A renewal would not help here: the agent would store the login in the other configuration again.
-            cause = f"the agent reports a login, so it uses a different configuration than {self._files.config.path}"
-            return broken("in use", f"{message}; {printable(cause, 600)}", _SAME_CONFIGURATION)
-        if self._login is None:
-            return passed("in use", message) if found or variable else skipped("in use", message)
-        ours = self._is_ours(found)
-        desired = DesiredLogin(self._registry, self._expected(found, ours=ours), None)
-        stored = StoreResult(helper or CONFIG_FILE, found, ours or found is None)
-        problems = Overrides(self._files.auth_config).of(desired, stored, podman)
-        if problems:
-            return with_more(from_problem("in use", problems[0]), message)
-        if found is None and variable is None:
-            fix = f"start the agent (`registry-agent run`); if it runs already, run `registry-agent renew {hostname}`"
-            return broken("in use", message, fix)
-        return passed("in use", message)
+        in_variable = _in_variable(self.context.auth_config, self.registry)
+        if found is None and not in_variable:
+            return self._missing(message)
+        if self.login is None:
+            return passed("in use", message)
+        ours = found is not None and self._is_ours(found, self.login)
+        desired = DesiredLogin(self.registry, _expected(found, self.login, ours=ours), None)
+        stored = StoreResult(store, found, ours or found is None)
+        problems = Overrides(self.context.auth_config).of(desired, stored, podman)
+        return with_more(from_problem("in use", problems[0]), message) if problems else passed("in use", message)
 
     def _describe(self, found: Entry | None, source: str) -> str:
         if found is None:
-            return f"docker has no login for {self._registry.hostname}: pulls are anonymous"
+            return f"docker has no login for {self.registry.hostname}: pulls are anonymous"
         user = "an identity token" if found.identity_token else f"user {printable(found.username, 100)}"
         return f"{user} from {source}"
 
-    def _is_ours(self, found: Entry | None) -> bool:
+    def _missing(self, message: str) -> Check:
+        """Docker has no login. If the agent runs, only the agent knows why."""
+        hostname, status = self.registry.hostname, self.status
+        if status is not None and status.is_logged_in(hostname):
+            # A renewal would not help here: the agent would store the login in the other configuration again.
+            path = self.context.config.path
+            cause = f"the agent reports a login, so it uses a different configuration than {path}"
+            return broken("in use", f"{message}; {printable(cause, 600)}", _SAME_CONFIGURATION)
+        if self.login is None:
+            return skipped("in use", message)
+        if status is None:
+            return broken("in use", message, _START)
+        if status.explains(hostname):
+            return not_reached("in use", f"{message}; the check `agent` shows why")
+        if hostname in status.rows:
+            return broken("in use", message, _WAIT)
+        fix = f"give secret {printable(self.login.secret.name, 100)} to the agent too: it does not know {hostname}"
+        return broken("in use", message, fix)
+
+    def _is_ours(self, found: Entry, login: Login) -> bool:
         """Whether the agent wrote this entry: by the hashes of what it wrote, else by comparing with the secret.
 
         The hashes are missing if the agent never ran here. For an ECR token, the user name then has to do.
         """
-        if found is None or self._login is None:
-            return False
-        known = self._files.state_file.entries().get(self._registry.hostname)
-        if known is not None and self._files.state_file.digest(self._registry.docker_key, found) in known.digests:
+        state_file = self.context.state_file
+        known = state_file.entries().get(self.registry.hostname)
+        if known is not None and state_file.digest(self.registry.docker_key, found) in known.digests:
             return True
-        source = self._login.source
-        if isinstance(source, Credential):
-            return _entry(source).same_login(found) or (found.identity_token and known is None)
+        if isinstance(login.source, Credential):
+            return _entry(login.source).same_login(found) or (found.identity_token and known is None)
         return known is None and found.username == ECR_USER
 
-    def _expected(self, found: Entry | None, *, ours: bool) -> Entry:
-        """The entry that the agent would store. A token is not known before it is fetched, so `found` stands for it."""
-        source = self._login.source if self._login else None
-        if found is not None and (ours or not isinstance(source, Credential)):
-            return found
-        return _entry(source) if isinstance(source, Credential) else Entry(ECR_USER, _NOTHING)
+
+def _expected(found: Entry | None, login: Login, *, ours: bool) -> Entry:
+    """The entry that the agent would store. A token is not known before it is fetched, so `found` stands for it."""
+    if isinstance(login.source, Credential) and not (found and ours):
+        return _entry(login.source)
+    return found or Entry(ECR_USER, Sensitive(""))
 
 
 def _entry(credential: Credential) -> Entry:
     return Entry(credential.username, credential.password)
 
 
-def _in_variable(auth_config: str | None, registry: Registry) -> Entry | None:
+def _in_variable(auth_config: str | None, registry: Registry) -> bool:
+    """Whether DOCKER_AUTH_CONFIG has a login for the registry. Docker ignores a value that it cannot parse."""
     try:
         document = parse_config((auth_config or "").encode("utf-8", "surrogateescape"))
     except ConfigError:
-        return None
-    return entries(document).get(registry.docker_key)
+        return False
+    return registry.docker_key in entries(document)

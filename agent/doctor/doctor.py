@@ -5,18 +5,17 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from agent.doctor import docker_config, environment
-from agent.doctor.check import Check, CheckRun
-from agent.doctor.docker_config import DockerFiles
-from agent.doctor.login import LoginTools
-from agent.doctor.registry_checks import RegistryChecks, Shared
-from agent.doctor.report import RegistryReport, Report
+from agent.doctor.agent_status import AgentStatus
+from agent.doctor.check import CheckRun
+from agent.doctor.context import Context
+from agent.doctor.registry_checks import RegistryChecks
+from agent.doctor.report import report
 from agent.doctor.target import Target, parse_target
 from agent.edge import paths
 from agent.edge.aws.client import AwsClient
@@ -33,24 +32,30 @@ from agent.edge.tool_probes import ToolProbes
 from agent.model.docker_config import Document
 from agent.model.plan import AwsDefaults, Login, Plan, make_plan
 from agent.model.registry import HostnameError, Registry, parse_hostname
-from agent.model.sensitive import Sensitive
-from agent.model.status import State
+from agent.model.secret import Kind, RegistrySecret
+from agent.model.status import State, rfc3339
 from agent.model.text import printable
-from agent.observe.redaction import Scrubber, secrets_of_environment
+from agent.observe.redaction import LearnedSecrets, Scrubber, secrets_of_environment
 from agent.services.rejections import Rejections, chain_inputs
 from agent.settings_loader import Loaded
 
 TOTAL_S: Final = 26.0
 """For all checks. Starting and printing take the rest of the 30 s that the doctor may take."""
+_HELPER_S: Final = 6.0
 _MAX_AGENT_ONLY: Final = 20
-_SHARED_CHECKS: Final = (*environment.CHECKS, "configuration")
+_MAX_TOKENS: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class DoctorOptions:
-    """The command's options.
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Doctor:
+    """One run of the doctor. Uses the agent's own components, except those that write.
 
     Args:
+        loaded: the settings.
+        environ: the environment of the process.
         host: the registry or image to check; None for every registry in the plan.
         runtime: the runtime directory.
         place: a directory in `runtime` in which logins run.
@@ -58,69 +63,42 @@ class DoctorOptions:
         try_refused: `--try`, send a password that was rejected before.
     """
 
-    host: str | None
-    runtime: Path
-    place: Path
-    sockets: list[Path]
-    try_refused: bool = False
-
-
-@dataclass(slots=True)
-class _Redactor:
-    """Masks every secret that turns up, from then on."""
-
-    scrubber: Scrubber
-    values: set[str] = field(default_factory=set)
-
-    def __call__(self, *secrets: Sensitive | None) -> None:
-        self.values.update(secret.reveal() for secret in secrets if secret is not None)
-        self.scrubber.protect(self.values)
-
-
-class Doctor:
-    """One run of the doctor. Uses the agent's own components, except those that write."""
-
-    def __init__(self, loaded: Loaded, environ: Mapping[str, str], options: DoctorOptions) -> None:
-        """Reads the state directory, so it blocks."""
-        settings = loaded.settings
+    def __init__(
+        self,
+        loaded: Loaded,
+        environ: Mapping[str, str],
+        *,
+        host: str | None,
+        runtime: Path,
+        place: Path,
+        sockets: Sequence[Path],
+        try_refused: bool = False,
+    ) -> None:
         self._loaded: Final = loaded
+        self._settings: Final = loaded.settings
         self._environ: Final = environ
-        self._options: Final = options
+        self._host: Final = host
+        self._sockets: Final = sockets
+        self._try_refused: Final = try_refused
         self._user: Final = paths.user_name()
         self._scrubber: Final = Scrubber()
         self._scrubber.protect(secrets_of_environment(environ), owner="environment")
-        self._learned: Final = _Redactor(self._scrubber)
         self._http: Final = HttpClient()
-        state = paths.state_directory(environ)
-        config_dir = settings.docker.config_dir
-        # A StateFile creates its directory, and the doctor must not create anything. `Path.is_dir` would raise an error
-        # if the home cannot be entered.
-        self._state_file: Final = StateFile(state if os.access(state, os.X_OK) else None, config_dir)
         self._engine: Final = DockerEngine(environ)
-        self._cli: Final = DockerCli(environ, options.runtime, options.place)
-        self._files: Final = DockerFiles(
-            DockerConfigFile(config_dir),
-            CredentialHelpers(environ),
-            PodmanAuthFiles(environ, paths.home(environ)),
-            self._state_file,
-            environ.get("DOCKER_AUTH_CONFIG"),
-        )
+        self._cli: Final = DockerCli(environ, runtime, place)
+        self._config: Final = DockerConfigFile(self._settings.docker.config_dir)
 
-    @property
-    def scrub(self) -> Callable[[str], str]:
-        return self._scrubber.scrub
-
-    async def run(self) -> Report:
-        """Run all checks, and report within `TOTAL_S`. Checks that take longer are shown as broken or not reached.
+    async def run(self) -> dict[str, Any]:
+        """Run all checks, and return the report within `TOTAL_S`. Checks that take longer are broken or not reached.
 
         Raises:
-            HostnameError: `options.host` is neither a registry nor an image.
+            HostnameError: the host is neither a registry nor an image.
         """
         # A wrong HOST must raise here: the checks run in a task that may be cancelled.
-        if self._options.host is not None:
-            parse_target(self._options.host)
-        started, now = time.monotonic(), datetime.now(UTC)
-        shared, chains = CheckRun(_SHARED_CHECKS), list[RegistryChecks]()
+        if self._host is not None:
+            parse_target(self._host)
+        started, now = time.monotonic(), _now()
+        shared, chains = CheckRun((*environment.CHECKS, "configuration")), list[RegistryChecks]()
         work = asyncio.create_task(self._check(shared, chains))
         try:
             # Not `asyncio.timeout`: when the time runs out, the report shows the results so far.
@@ -131,125 +109,123 @@ class Doctor:
             await asyncio.gather(work, return_exceptions=True)
         if not late:
             work.result()
-        return self._report(
-            now, time.monotonic() - started, shared.checks(late=late), [chain.report(late=late) for chain in chains]
-        )
-
-    def _report(
-        self, now: datetime, took_s: float, checks: tuple[Check, ...], registries: list[RegistryReport]
-    ) -> Report:
-        settings = self._loaded.settings
-        return Report(
-            now=now,
-            took_s=took_s,
-            environment=printable(settings.environment.id),
-            user=printable(self._user),
-            host=printable(socket.gethostname()),
-            docker_config=printable(str(settings.docker.config_dir)),
-            checks=checks,
-            registries=tuple(registries),
-        )
+        about = {
+            "now": rfc3339(now),
+            "took_s": round(time.monotonic() - started, 1),
+            "environment": {
+                "id": printable(self._settings.environment.id),
+                "user": printable(self._user),
+                "host": printable(socket.gethostname()),
+            },
+            "docker_config": printable(str(self._settings.docker.config_dir)),
+        }
+        registries = [chain.report(late=late) for chain in chains]
+        return report(about, shared.checks(late=late), registries, self._scrubber.scrub)
 
     async def _check(self, results: CheckRun, chains: list[RegistryChecks]) -> None:
-        settings = self._loaded.settings
         results.add(*environment.settings(self._loaded))
-        found = await environment.secrets(settings.secrets, self._environ, SecretUrl(self._http))
-        # Before any other check: a server may repeat the password in its answer.
-        for secret in found.secrets:
-            self._learned(secret.password, secret.session_token)
-        results.add(*found.checks)
-        plan = make_plan(found.secrets, settings.secrets.exclude, self._aws_defaults())
-        probes = ToolProbes(self._environ, self._cli, self._engine)
-        requests = RegistryRequests(self._http, lambda: datetime.now(UTC))
+        plan = make_plan(await self._secrets(results), self._settings.secrets.exclude, self._aws_defaults())
         async with asyncio.TaskGroup() as group:
-            tools = group.create_task(self._check_tools(results, probes, plan))
-            status = group.create_task(self._check_agent(results))
-            document = group.create_task(self._check_configuration(results))
-            shared = Shared(
-                plan=plan,
-                settings=settings,
-                requests=requests,
-                files=self._files,
-                aws=AwsClient(
-                    user=self._user, environ=self._environ, now=lambda: datetime.now(UTC), learned=self._learned
-                ),
-                rejections=Rejections(
-                    self._state_file,
-                    lambda: datetime.now(UTC),
-                    self.scrub,
-                    lambda: chain_inputs(settings.aws, self._environ),
-                ),
-                learned=self._learned,
-                login_tools=lambda: self._login_tools(tools, requests),
-                status=status,
-                document=document,
-                try_refused=self._options.try_refused,
+            context = self._context(
+                plan,
+                group.create_task(self._check_tools(results, plan)),
+                group.create_task(self._check_agent(results)),
+                group.create_task(self._check_configuration(results)),
             )
-            chains += [RegistryChecks(target, login, shared) for target, login in self._targets(plan)]
+            chains += [RegistryChecks(target, login, context) for target, login in self._targets(plan)]
             for chain in chains:
                 group.create_task(chain.run())
             # These need the agent's answer. The checks above are already running while it is awaited.
-            agent_only = [
-                RegistryChecks(Target(registry), None, shared) for registry in self._agent_only(plan, await status)
-            ]
+            hidden = self._agent_only(plan, await context.status)
+            agent_only = [RegistryChecks(Target(registry), None, context) for registry in hidden]
             chains += agent_only
             for chain in agent_only:
                 group.create_task(chain.run())
 
-    def _agent_only(self, plan: Plan, status: dict[str, Any] | None) -> list[Registry]:
+    async def _secrets(self, results: CheckRun) -> tuple[RegistrySecret, ...]:
+        secrets, checks = await environment.secrets(self._settings.secrets, self._environ, SecretUrl(self._http))
+        # Before any other check: a server may repeat the password in its answer.
+        values = (value for secret in secrets for value in (secret.password, secret.session_token) if value is not None)
+        self._scrubber.protect([value.reveal() for value in values])
+        results.add(*checks)
+        return secrets
+
+    def _context(
+        self,
+        plan: Plan,
+        tools: asyncio.Task[environment.Tools],
+        status: asyncio.Task[AgentStatus | None],
+        document: asyncio.Task[Document | None],
+    ) -> Context:
+        state = paths.state_directory(self._environ)
+        # A StateFile creates its directory, and the doctor must not create anything. `Path.is_dir` would raise an error
+        # if the home cannot be entered.
+        state_file = StateFile(state if os.access(state, os.X_OK) else None, self._settings.docker.config_dir)
+        learned = LearnedSecrets(self._scrubber, "tokens", _MAX_TOKENS)
+        return Context(
+            plan=plan,
+            settings=self._settings,
+            requests=RegistryRequests(self._http, _now),
+            aws=AwsClient(user=self._user, environ=self._environ, now=_now, learned=learned),
+            cli=self._cli,
+            config=self._config,
+            helpers=CredentialHelpers(self._environ, deadline_s=_HELPER_S),
+            podman=PodmanAuthFiles(self._environ, paths.home(self._environ)),
+            state_file=state_file,
+            rejections=Rejections(
+                state_file, _now, self._scrubber.scrub, lambda: chain_inputs(self._settings.aws, self._environ)
+            ),
+            auth_config=self._environ.get("DOCKER_AUTH_CONFIG"),
+            learned=learned,
+            try_refused=self._try_refused,
+            tools=tools,
+            status=status,
+            document=document,
+        )
+
+    def _agent_only(self, plan: Plan, status: AgentStatus | None) -> list[Registry]:
         """The registries whose secrets only this user's agent can read (a service's credentials).
 
         Without them, a run without HOST would report no problem although the agent reports one.
         """
-        rows = status.get("registries") if status else None
-        if status is None or self._options.host is not None or status["environment"]["user"] != self._user:
+        if status is None or self._host is not None or status.user != self._user:
             return []
         known = {*(login.registry for login in plan.logins), *(skipped.registry for skipped in plan.skipped)}
         found: dict[Registry, None] = {}
-        for row in rows if isinstance(rows, list) else ():
-            with contextlib.suppress(HostnameError, AttributeError):
-                if row.get("state") != State.SKIPPED:
-                    found[parse_hostname(str(row.get("hostname")))] = None
+        for hostname, row in status.rows.items():
+            if row.state != State.SKIPPED or status.reasons_about(hostname):
+                with contextlib.suppress(HostnameError):
+                    found[parse_hostname(hostname)] = None
         return [registry for registry in found if registry not in known][:_MAX_AGENT_ONLY]
 
     def _targets(self, plan: Plan) -> list[tuple[Target, Login | None]]:
         """The registries to check, each with the plan's login for it."""
         logins = {login.registry: login for login in plan.logins}
-        skipped = [skipped.registry for skipped in plan.skipped]
-        if self._options.host is None:
-            registries = [*logins, *skipped]
+        registries = [*logins, *(skipped.registry for skipped in plan.skipped)]
+        if self._host is None:
             return [(Target(registry), logins.get(registry)) for registry in registries]
-        known = {registry.hostname for registry in [*logins, *skipped]}
-        target = parse_target(self._options.host, known)
+        target = parse_target(self._host, {registry.hostname for registry in registries})
         return [(target, logins.get(target.registry))]
 
     def _aws_defaults(self) -> AwsDefaults:
-        aws = self._loaded.settings.aws
+        aws = self._settings.aws
         region = self._environ.get("AWS_REGION") or self._environ.get("AWS_DEFAULT_REGION")
         return AwsDefaults(aws.region or region, aws.role_arn)
 
-    async def _check_tools(self, results: CheckRun, probes: ToolProbes, plan: Plan) -> environment.Tools:
-        has_ecr = any(login.kind.value != "basic" for login in plan.logins)
-        docker, engine, aws = await asyncio.gather(
-            environment.docker_cli(probes),
-            environment.engine(probes, self._engine.address),
-            environment.aws_cli(probes, has_ecr=has_ecr),
-        )
-        results.add(docker[1], engine[1], aws)
-        return environment.Tools(docker[0], engine[0])
+    async def _check_tools(self, results: CheckRun, plan: Plan) -> environment.Tools:
+        has_ecr = any(login.kind is not Kind.BASIC for login in plan.logins)
+        probes = ToolProbes(self._environ, self._cli, self._engine)
+        tools, checks = await environment.tools(probes, self._engine.address, has_ecr=has_ecr)
+        results.add(*checks)
+        return tools
 
-    async def _check_agent(self, results: CheckRun) -> dict[str, Any] | None:
-        config_dir = self._loaded.settings.docker.config_dir
-        status, check = await environment.agent(self._options.sockets, self._user, config_dir)
-        results.add(check)
+    async def _check_agent(self, results: CheckRun) -> AgentStatus | None:
+        config_dir = self._settings.docker.config_dir
+        status, checks = await environment.agent(self._sockets, self._user, config_dir)
+        results.add(*checks)
         return status
 
     async def _check_configuration(self, results: CheckRun) -> Document | None:
-        document, checks = await docker_config.config_file(self._files)
+        document, checks = await docker_config.config_file(self._config)
         results.add(*checks)
         return document
-
-    async def _login_tools(self, tools: "asyncio.Task[environment.Tools]", requests: RegistryRequests) -> LoginTools:
-        timeout_s = self._loaded.settings.docker.login_timeout_s
-        # Shielded: all registries wait for the same task, and cancelling one of them must not cancel it.
-        return LoginTools(self._cli, requests, await asyncio.shield(tools), timeout_s)

@@ -1,12 +1,13 @@
 """The checks that all registries share: settings, secrets, programs, the Docker engine and a running agent."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from agent.doctor.check import Check, Outcome, broken, from_problem, passed, skipped
+from agent.doctor.agent_status import AgentStatus, parse_status
+from agent.doctor.check import AGENT, Check, Outcome, broken, from_problem, passed, skipped
 from agent.edge import secret_files
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
 from agent.edge.secret_url import SecretUrl, without_secrets
@@ -29,7 +30,7 @@ from agent.settings import SecretsSettings
 from agent.settings_loader import Loaded
 from agent.settings_loader.sources import DEFAULT_FILE
 
-CHECKS: Final = ("settings", "secrets", "docker cli", "aws cli", "engine", "agent")
+CHECKS: Final = ("settings", "secrets", "docker cli", "aws cli", "engine", AGENT)
 _DIRECTORY_S: Final = 3.0
 _URL_S: Final = 6.0
 _TOOL_S: Final = 8.0
@@ -50,74 +51,70 @@ class Tools:
         """Part of the protocol that a login needs. The doctor looks for its tools only once, so it does nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """The secrets that the sources contain now, and the results of the check."""
-
-    secrets: tuple[RegistrySecret, ...]
-    checks: tuple[Check, ...]
-
-
 def settings(loaded: Loaded) -> list[Check]:
     source = str(loaded.file) if loaded.file else f"{DEFAULT_FILE} does not exist; defaults and variables apply"
     return [from_problem("settings", problem) for problem in loaded.problems] or [passed("settings", printable(source))]
 
 
-async def secrets(settings: SecretsSettings, environ: Mapping[str, str], client: SecretUrl) -> Secrets:
-    """Read every source once. The results never contain the value of a secret."""
+async def secrets(
+    settings: SecretsSettings, environ: Mapping[str, str], client: SecretUrl
+) -> tuple[tuple[RegistrySecret, ...], list[Check]]:
+    """Read every source once, and return the secrets and the checks. The checks never contain the value of a secret."""
     extra = [Path(environ["CREDENTIALS_DIRECTORY"])] if environ.get("CREDENTIALS_DIRECTORY") else []
     directories = [*dict.fromkeys([*settings.directories, *extra])]
-    reads: list[Awaitable[ParseResult]] = [_read_directory(path) for path in directories]
+    sources = [_read(str(path), _DIRECTORY_S, _files_in(path)) for path in directories]
     if settings.url is not None:
-        reads.append(_fetch_url(settings.url, settings.token_file, client))
-    results, problems = [], []
-    for outcome in await asyncio.gather(*reads, return_exceptions=True):
-        if isinstance(outcome, ParseResult):
-            results.append(outcome)
-        elif isinstance(outcome, ProblemError):
-            problems.append(outcome.problem)
-        elif isinstance(outcome, BaseException):
-            raise outcome
+        fetched = _fetched(client, settings.url, settings.token_file)
+        sources.append(_read(without_secrets(settings.url), _URL_S, fetched))
+    results = await asyncio.gather(*sources)
     if settings.environment:
         results.append(read_environment(environ))
     found = ParseResult.joined(results)
-    sources = [*map(str, directories), *([without_secrets(settings.url)] if settings.url else [])]
-    return Secrets(found.secrets, tuple(_secret_checks(found.secrets, [*problems, *found.problems], sources)))
+    names = [*map(str, directories), *([without_secrets(settings.url)] if settings.url else [])]
+    return found.secrets, [*_secret_checks(found, names)]
 
 
-def _secret_checks(
-    found: tuple[RegistrySecret, ...], problems: Iterable[Problem], sources: Iterable[str]
-) -> Iterable[Check]:
-    if found:
-        names = [f"{secret.name} for {secret.registry}" for secret in found[:_SECRETS_SHOWN]]
-        more = f" and {len(found) - _SECRETS_SHOWN} more" if len(found) > _SECRETS_SHOWN else ""
-        yield passed("secrets", printable(f"{len(found)} found: {', '.join(names)}{more}", 600))
-    for problem in problems:
+def _secret_checks(found: ParseResult, sources: Sequence[str]) -> Iterable[Check]:
+    if found.secrets:
+        names = [f"{secret.name} for {secret.registry}" for secret in found.secrets[:_SECRETS_SHOWN]]
+        hidden = len(found.secrets) - len(names)
+        more = f" and {hidden} more" if hidden else ""
+        yield passed("secrets", printable(f"{len(found.secrets)} found: {', '.join(names)}{more}", 600))
+    for problem in found.problems:
         yield from_problem("secrets", problem)
-    if not found and not problems:
+    if not found.secrets and not found.problems:
         searched = printable(", ".join(sources), 400)
         fix = "add a secret in one of these places, or set secrets.directories or secrets.url"
         yield skipped("secrets", f"no secret in {searched} or in variables", fix)
 
 
-async def _read_directory(path: Path) -> ParseResult:
+async def _read(name: str, seconds: float, source: Awaitable[ParseResult]) -> ParseResult:
+    """Read one source. If it fails, the others still count."""
     try:
-        async with asyncio.timeout(_DIRECTORY_S):
-            return ParseResult.joined((await asyncio.to_thread(secret_files.read, path)).values())
-    except TimeoutError as error:
-        raise ProblemError(SecretsUnavailable(str(path), f"{path} does not answer: its file system hangs")) from error
+        async with asyncio.timeout(seconds):
+            return await source
+    except TimeoutError:
+        return ParseResult(problems=(SecretsUnavailable(name, f"{name} did not answer within {seconds:g} s"),))
+    except ProblemError as error:
+        return ParseResult(problems=(error.problem,))
 
 
-async def _fetch_url(url: str, token_file: Path | None, client: SecretUrl) -> ParseResult:
-    try:
-        async with asyncio.timeout(_URL_S):
-            return (await client.fetch(url, token_file, None)).parsed or ParseResult()
-    except TimeoutError as error:
-        name = without_secrets(url)
-        raise ProblemError(SecretsUnavailable(name, f"{name} did not answer within {_URL_S:g} s")) from error
+async def _files_in(path: Path) -> ParseResult:
+    return ParseResult.joined((await asyncio.to_thread(secret_files.read, path)).values())
 
 
-async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
+async def _fetched(client: SecretUrl, url: str, token_file: Path | None) -> ParseResult:
+    return (await client.fetch(url, token_file, None)).parsed or ParseResult()
+
+
+async def tools(probes: ToolProbes, engine_address: str, *, has_ecr: bool) -> tuple[Tools, list[Check]]:
+    docker, engine, aws = await asyncio.gather(
+        _docker_cli(probes), _engine(probes, engine_address), _aws_cli(probes, has_ecr=has_ecr)
+    )
+    return Tools(docker[0], engine[0]), [docker[1], engine[1], aws]
+
+
+async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     """Find Docker's own CLI, or None if there is no working one. The doctor logs in with no other program."""
     program = await asyncio.to_thread(probes.find, "docker")
     if program is None:
@@ -133,19 +130,23 @@ async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     return program, passed("docker cli", printable(f"{program}, version {version}"))
 
 
-async def aws_cli(probes: ToolProbes, *, has_ecr: bool) -> Check:
+async def _aws_cli(probes: ToolProbes, *, has_ecr: bool) -> Check:
     """Find the aws CLI. The agent does not need it; a missing one is reported only if there are secrets for ECR."""
     program = await asyncio.to_thread(probes.find, "aws")
     if program is not None:
-        version = await _aws_version(program, probes) or "unknown"
-        return passed("aws cli", printable(f"{program}, version {version}"))
+        try:
+            async with asyncio.timeout(_TOOL_S):
+                version = await probes.aws_version(program)
+        except TimeoutError:
+            version = None
+        return passed("aws cli", printable(f"{program}, version {version or 'unknown'}"))
     if not has_ecr:
         return skipped("aws cli", "there is no aws on PATH, and no secret for ECR")
     missing = AwsCliMissing("aws", "there is no aws on PATH; ECR logins do not need it")
     return from_problem("aws cli", missing, notice=Outcome.SKIPPED)
 
 
-async def engine(probes: ToolProbes, address: str) -> tuple[bool, Check]:
+async def _engine(probes: ToolProbes, address: str) -> tuple[bool, Check]:
     """Check whether a Docker engine answers at `address`."""
     try:
         async with asyncio.timeout(_TOOL_S):
@@ -164,29 +165,21 @@ async def engine(probes: ToolProbes, address: str) -> tuple[bool, Check]:
     return False, skipped("engine", "cannot tell whether a Docker engine runs")
 
 
-async def _aws_version(program: Path, probes: ToolProbes) -> str | None:
-    try:
-        async with asyncio.timeout(_TOOL_S):
-            return await probes.aws_version(program)
-    except TimeoutError:
-        return None
+async def agent(places: Sequence[Path], user: str, docker_config: Path) -> tuple[AgentStatus | None, list[Check]]:
+    """Ask a running agent for its status, and return it with the reasons that concern all registries.
 
-
-async def agent(places: list[Path], user: str, docker_config: Path) -> tuple[dict[str, Any] | None, Check]:
-    """Ask a running agent for its status. Returns the status and the result of the check.
-
-    The status does not affect the other shared checks: the doctor looks at everything itself.
+    The other shared checks do not depend on it: the doctor looks at everything itself.
     """
     try:
-        status = await asyncio.to_thread(AgentClient(places).status, _AGENT_S)
-        owner = printable(str(status["environment"]["user"]), 64)
-        message = f"running as {owner}: {printable(str(status['condition']), 20)}, {printable(str(status['summary']))}"
+        status = parse_status(await asyncio.to_thread(AgentClient(places).status, _AGENT_S))
     except AgentNotRunning:
-        return None, skipped("agent", "no running agent that this user can reach", "start it with `registry-agent run`")
+        missing = skipped(AGENT, "no running agent that this user can reach", "start it with `registry-agent run`")
+        return None, [missing]
     except AgentNotResponding as fault:
-        return None, broken("agent", printable(f"an agent is listening, but {fault}"), _RESTART)
+        return None, [broken(AGENT, printable(f"an agent is listening, but {fault}"), _RESTART)]
     except (KeyError, TypeError):
-        return None, broken("agent", "the program on the agent's socket is not an agent", _FIND_LISTENER)
-    if owner != user:
+        return None, [broken(AGENT, "the program on the agent's socket is not an agent", _FIND_LISTENER)]
+    message = f"running as {status.user}: {status.headline}"
+    if status.user != user:
         message += f"; it belongs to another user, and the doctor checks the files of {user}: {docker_config}"
-    return status, passed("agent", printable(message, 600))
+    return status, [passed(AGENT, printable(message, 600)), *status.shared_reasons]

@@ -4,15 +4,14 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from agent.doctor.agent_status import AgentRow
 from agent.doctor.check import Check, from_problem, passed, with_more
+from agent.doctor.context import Context
 from agent.doctor.environment import Tools
-from agent.edge.docker_cli import DockerCli
-from agent.edge.registry_client import RegistryClient
 from agent.model.credential import Credential
 from agent.model.plan import Login
 from agent.model.problems.registry import LoginRejected
@@ -30,7 +29,7 @@ _NOT_RESENT: Final = (
 )
 
 
-def active_rejection(login: Login, rejections: Rejections, row: Mapping[str, Any] | None) -> Check | None:
+def active_rejection(login: Login, rejections: Rejections, row: AgentRow | None) -> Check | None:
     """The earlier rejection of this same password, if the state directory or the running agent has recorded one.
 
     Tokens are not held back: the doctor fetches a new one for each login, so no account is locked.
@@ -42,34 +41,23 @@ def active_rejection(login: Login, rejections: Rejections, row: Mapping[str, Any
         problem, until = known
         more = f"rejected before, next automatic attempt at {rfc3339(until)}; {_NOT_RESENT}"
         return with_more(from_problem("login", problem), more)
-    if row is not None and row.get("state") == State.REJECTED and row.get("secret") == login.secret.name:
-        reason = printable(str(row.get("last_error") or "no reason given"))
-        rejected = LoginRejected(login.registry.hostname, f"the agent reports: {reason}")
+    if row is not None and row.state == State.REJECTED and row.secret == login.secret.name:
+        rejected = LoginRejected(login.registry.hostname, f"the agent reports: {row.last_error or 'no reason given'}")
         return with_more(from_problem("login", rejected), _NOT_RESENT)
     return None
 
 
-async def try_login(login: Login, credential: Credential, tools: "LoginTools") -> Check:
+async def try_login(login: Login, credential: Credential, context: Context, tools: Tools) -> Check:
     """Log in the way the agent does, but do not store the login.
 
     Raises:
         ProblemError: the login failed.
     """
-    timeout_s = min(tools.timeout_s, _MAX_TIMEOUT_S)
-    docker_login = DockerLogin(tools.cli, tools.probe.probe, tools.tools, lambda: timeout_s)
+    timeout_s = min(context.settings.docker.login_timeout_s, _MAX_TIMEOUT_S)
+    docker_login = DockerLogin(context.cli, context.requests.probe, tools, lambda: timeout_s)
     result = await docker_login.log_in(login, credential)
     username = printable(result.entry.username or credential.username, 100)
     return passed("login", f"{login.registry.hostname} accepts user {username}")
-
-
-@dataclass(frozen=True, slots=True)
-class LoginTools:
-    """What a login needs: the CLI with its private directory, a client that asks the registry, and the tools found."""
-
-    cli: DockerCli
-    probe: RegistryClient
-    tools: Tools
-    timeout_s: float
 
 
 @contextlib.contextmanager

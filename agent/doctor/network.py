@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from yarl import URL
@@ -25,13 +25,12 @@ from agent.model.text import printable
 
 CHECKS: Final = ("dns", "tcp", "proxy", "tls")
 _DNS_S: Final = 5.0
-_TCP_S: Final = 4.0
-_PROXY_S: Final = 4.0
-_TLS_S: Final = 4.0
+_STEP_S: Final = 4.0
 _HTTPS: Final = 443
 _OK: Final = 200
 _ADDRESSES_SHOWN: Final = 4
 _MAX_HEADER_BYTES: Final = 1 << 14
+_FAILURES: Final = (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError)
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -52,35 +51,33 @@ class Network:
     Args:
         registry: the registry to connect to.
         requests: knows which CA files apply to the registry.
-        now: the time that is recorded in a problem.
     """
 
-    def __init__(self, registry: Registry, requests: RegistryRequests, now: datetime) -> None:
+    def __init__(self, registry: Registry, requests: RegistryRequests) -> None:
         self._registry: Final = registry
         self._requests: Final = requests
-        self._now: Final = now
-        self._name: Final = registry.hostname
         self._on_this_machine = False
 
     async def run(self, results: CheckRun) -> bool:
         """Run the checks. Returns whether docker can connect: with TLS, or without it on this machine's addresses."""
-        # The names of the checks are fixed, so "dns" gets a result even if there is nothing to look up.
         try:
             route = self._route()
         except ProxyUnusable as fault:
+            # The names of the checks are fixed, so "dns" gets a result even if there is nothing to look up.
             results.add(passed("dns", "not looked up: the proxy cannot be used"))
-            return results.add(
-                from_problem("proxy", self._problem(Fault.UNREACHABLE, f"the proxy cannot be used: {fault}"))
-            )
-        if not await results.check("dns", self._resolve(route)) or not await results.check("tcp", self._connect(route)):
-            return False
-        return await results.check("proxy", self._pass_proxy(route)) and await results.check("tls", self._secure(route))
+            unusable = self._problem(Fault.UNREACHABLE, f"the proxy cannot be used: {fault}")
+            return results.add(from_problem("proxy", unusable))
+        return (
+            await results.check("dns", self._resolve(route))
+            and await results.check("tcp", self._connect(route))
+            and await results.check("proxy", self._pass_proxy(route))
+            and await results.check("tls", self._secure(route))
+        )
 
     def _route(self) -> _Route:
-        host, port = self._registry.host, self._registry.port or _HTTPS
         proxy, headers = proxy_for(f"https://{self._registry.api_host}/v2/")
         if proxy is None:
-            return _Route(host, port)
+            return _Route(self._registry.host, self._registry.port or _HTTPS)
         return _Route(proxy.host or "", proxy.port or _HTTPS, proxy, headers)
 
     async def _resolve(self, route: _Route) -> Check:
@@ -88,34 +85,29 @@ class Network:
             async with asyncio.timeout(_DNS_S):
                 found = await asyncio.get_running_loop().getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError, TimeoutError) as error:
-            raise ProblemError(self._dns_problem(route, error)) from error
+            late = f"the name server did not answer within {_DNS_S:g} s" if isinstance(error, TimeoutError) else ""
+            if route.proxy is None:
+                raise self._error(Fault.DNS, late) from error
+            missing = f"the proxy {route.host} from HTTPS_PROXY cannot be found: {late or 'its name does not resolve'}"
+            raise self._error(Fault.UNREACHABLE, missing) from error
         addresses = [*dict.fromkeys(str(address[0]) for *_, address in found)]
         self._on_this_machine = route.proxy is None and any(map(is_loopback, addresses))
         shown = ", ".join(addresses[:_ADDRESSES_SHOWN])
-        return passed(
-            "dns", f"the proxy {route.host} has {shown}; it resolves {self._name} itself" if route.proxy else shown
-        )
-
-    def _dns_problem(self, route: _Route, error: Exception) -> Problem:
-        late = f"the name server did not answer within {_DNS_S:g} s" if isinstance(error, TimeoutError) else ""
-        if route.proxy is not None:
-            why = late or "its name does not resolve"
-            return self._problem(Fault.UNREACHABLE, f"the proxy {route.host} from HTTPS_PROXY cannot be found: {why}")
-        return self._problem(Fault.DNS, late)
+        if route.proxy is None:
+            return passed("dns", shown)
+        return passed("dns", f"the proxy {route.host} has {shown}; it resolves {self._registry.hostname} itself")
 
     async def _connect(self, route: _Route) -> Check:
         try:
-            async with self._open(route, _TCP_S) as (_, writer):
+            async with self._open(route) as (_, writer):
                 peer = writer.get_extra_info("peername") or ("?", 0)
         except (OSError, TimeoutError) as error:
-            detail = _describe(error, f"no answer within {_TCP_S:g} s")
+            detail = _describe(error)
             if route.proxy is not None:
-                raise ProblemError(
-                    self._problem(Fault.UNREACHABLE, f"the proxy {route.host}:{route.port} cannot be reached: {detail}")
-                ) from error
-            raise ProblemError(
-                self._problem(Fault.TIMEOUT if isinstance(error, TimeoutError) else Fault.UNREACHABLE, detail)
-            ) from error
+                unreachable = f"the proxy {route.host}:{route.port} cannot be reached: {detail}"
+                raise self._error(Fault.UNREACHABLE, unreachable) from error
+            fault = Fault.TIMEOUT if isinstance(error, TimeoutError) else Fault.UNREACHABLE
+            raise self._error(fault, detail) from error
         target = "the proxy at " if route.proxy else ""
         return passed("tcp", f"connected to {target}{peer[0]} port {peer[1]}")
 
@@ -124,34 +116,31 @@ class Network:
             return skipped("proxy", "no proxy is set for this registry (HTTPS_PROXY, NO_PROXY)")
         proxy = f"{route.host}:{route.port} (HTTPS_PROXY)"
         try:
-            async with self._open(route, _PROXY_S) as streams:
+            async with self._open(route) as streams:
                 await self._tunnel(route, streams)
-        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
-            detail = _describe(error, f"no answer within {_PROXY_S:g} s")
-            raise ProblemError(
-                self._problem(Fault.UNREACHABLE, f"the proxy {proxy} did not allow the connection: {detail}")
-            ) from error
+        except _FAILURES as error:
+            refused = f"the proxy {proxy} did not allow the connection: {_describe(error)}"
+            raise self._error(Fault.UNREACHABLE, refused) from error
         return passed("proxy", f"{proxy} allows the connection")
 
     async def _secure(self, route: _Route) -> Check:
         context = await self._context()
-        fault: Exception
         try:
             return passed("tls", str(await self._handshake(route, context) or "the certificate is valid"))
         except ssl.SSLCertVerificationError as error:
-            fault, detail = error, printable(error.verify_message, 200)
-        except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
-            fault, detail = error, _describe(error, f"the TLS handshake did not finish within {_TLS_S:g} s")
-        unverified = isinstance(fault, ssl.SSLCertVerificationError)
+            return await self._distrusted(route, printable(error.verify_message, 200))
+        except _FAILURES as error:
+            if self._on_this_machine:
+                return skipped("tls", "no TLS; Docker 28.3 and earlier also try plain HTTP on this machine's addresses")
+            raise self._error(Fault.TLS, _describe(error)) from error
+
+    async def _distrusted(self, route: _Route, detail: str) -> Check:
         # Docker treats loopback addresses as insecure registries.
-        if self._on_this_machine and unverified:
-            return passed(
-                "tls", f"{detail}; Docker 28.3 and earlier accept any certificate from this machine's addresses"
-            )
         if self._on_this_machine:
-            return skipped("tls", "no TLS; Docker 28.3 and earlier also try plain HTTP on this machine's addresses")
+            accepts = "Docker 28.3 and earlier accept any certificate from this machine's addresses"
+            return passed("tls", f"{detail}; {accepts}")
         check = from_problem("tls", self._problem(Fault.TLS, detail))
-        certificate = await self._presented_certificate(route) if unverified else None
+        certificate = await self._presented_certificate(route)
         return with_more(check, f"its certificate is {certificate}") if certificate else check
 
     async def _context(self) -> ssl.SSLContext:
@@ -159,14 +148,14 @@ class Network:
             files = await asyncio.to_thread(self._requests.ca_files, self._registry)
             return await asyncio.to_thread(CertificateAuthorities().context, tuple(files))
         except CaFileError as error:
-            raise ProblemError(self._problem(Fault.TLS, str(error))) from error
+            raise self._error(Fault.TLS, str(error)) from error
 
     async def _handshake(self, route: _Route, context: ssl.SSLContext) -> Certificate | None:
-        async with self._open(route, _TLS_S) as streams:
+        async with self._open(route) as streams:
             if route.proxy is not None:
                 await self._tunnel(route, streams)
             _, writer = streams
-            await writer.start_tls(context, server_hostname=self._registry.host, ssl_handshake_timeout=_TLS_S)
+            await writer.start_tls(context, server_hostname=self._registry.host, ssl_handshake_timeout=_STEP_S)
             return read_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
 
     async def _presented_certificate(self, route: _Route) -> Certificate | None:
@@ -175,14 +164,14 @@ class Network:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        with contextlib.suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+        with contextlib.suppress(*_FAILURES):
             return await self._handshake(route, context)
         return None
 
     @contextlib.asynccontextmanager
-    async def _open(self, route: _Route, seconds: float) -> AsyncIterator[_Streams]:
-        """Open a connection for at most `seconds`."""
-        async with asyncio.timeout(seconds):
+    async def _open(self, route: _Route) -> AsyncIterator[_Streams]:
+        """Open a connection for at most `_STEP_S`."""
+        async with asyncio.timeout(_STEP_S):
             secure = await self._context() if route.proxy is not None and route.proxy.scheme == "https" else None
             streams = await asyncio.open_connection(route.host, route.port, ssl=secure, limit=_MAX_HEADER_BYTES)
             try:
@@ -209,18 +198,20 @@ class Network:
         if int(words[1]) != _OK:
             raise ValueError(f"it answered with status {int(words[1][:3])}")
 
+    def _error(self, fault: Fault, detail: str) -> ProblemError:
+        return ProblemError(self._problem(fault, detail))
+
     def _problem(self, fault: Fault, detail: str) -> Problem:
         """The problem that a failed login with this cause would show."""
-        return explain(
-            CliOutput(detail, fault=fault), ProbeResult(self._now, fault=fault, detail=detail), self._name, ""
-        )
+        probe = ProbeResult(datetime.now(UTC), fault=fault, detail=detail)
+        return explain(CliOutput(detail, fault=fault), probe, self._registry.hostname, "")
 
 
-def _describe(error: Exception, late: str) -> str:
-    """The cause of a failed connection as text; `late` is the text for a timeout."""
+def _describe(error: Exception) -> str:
+    """The cause of a failed connection as text."""
     match error:
         case TimeoutError():
-            return late
+            return f"no answer within {_STEP_S:g} s"
         case asyncio.IncompleteReadError():
             return "the connection closed before the answer was complete"
         case ssl.SSLError():

@@ -55,10 +55,8 @@ def _check_v2(registry: Registry, reply: RegistryReply) -> Check:
     return from_problem("/v2/", explain(CliOutput("", fault=probe.fault), probe, registry.hostname, ""))
 
 
-async def pull(
-    registry: Registry, image: Image, credential: Credential | None, requests: RegistryRequests, arn: str | None
-) -> Check:
-    """Request the image's manifest, as a pull does. `arn` is the AWS identity of the credential, if it has one.
+async def pull(registry: Registry, image: Image, credential: Credential | None, requests: RegistryRequests) -> Check:
+    """Request the image's manifest, as a pull does.
 
     Raises:
         ProblemError: the registry does not return the manifest.
@@ -71,18 +69,17 @@ async def pull(
     if reply.probe.status in (*_DENIED, _NOT_FOUND, 400):
         # An answer to HEAD has no body. Only the body of GET contains the reason.
         reply = await requests.ask(registry, RegistryRequest(path, credential, "GET", _ACCEPT), _PULL_S)
-    raise ProblemError(_pull_problem(registry, image, reply, arn, anonymous=credential is None))
+    raise ProblemError(_pull_problem(registry, image, reply, credential))
 
 
-def _pull_problem(
-    registry: Registry, image: Image, reply: RegistryReply, arn: str | None, *, anonymous: bool
-) -> Problem:
+def _pull_problem(registry: Registry, image: Image, reply: RegistryReply, credential: Credential | None) -> Problem:
     probe, hostname = reply.probe, registry.hostname
     detail = f": {probe.detail}" if probe.detail else ""
     if probe.status in _DENIED:
         action = _ACTION.search(probe.detail)
+        arn = credential.identity if credential else None
         hint = _ecr_hint(registry, image, action[1] if action else None, arn)
-        if hint is None and anonymous:
+        if hint is None and credential is None:
             hint = f"add a secret for {hostname}: without a login it does not show this image, even if the image exists"
         return LoginForbidden(hostname, f"{hostname} does not allow this login to pull {image}{detail}", hint=hint)
     if probe.status == _NOT_FOUND:

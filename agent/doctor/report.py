@@ -1,13 +1,11 @@
-"""The doctor's report, as values and as the document `registry-agent/doctor/v1`."""
+"""The doctor's report: the document `registry-agent/doctor/v1`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 from agent import __version__
-from agent.doctor.check import Check, first_broken, rank
-from agent.model.status import rfc3339
+from agent.doctor.check import Check, rank
 
 SCHEMA: Final = "registry-agent/doctor/v1"
 
@@ -17,62 +15,42 @@ class RegistryReport:
     """The checks of one registry. `image` is the one in HOST; `secret` and `kind` come from the plan's login."""
 
     hostname: str
-    checks: tuple[Check, ...]
+    checks: Sequence[Check]
     image: str | None = None
     secret: str | None = None
     kind: str | None = None
 
-    def as_json(self, scrub: Callable[[str], str]) -> dict[str, Any]:
-        return {
-            "hostname": self.hostname,
-            "image": self.image,
-            "secret": self.secret,
-            "kind": self.kind,
-            "links": [check.as_json(scrub) for check in self.checks],
-        }
 
+def report(
+    about: Mapping[str, Any],
+    shared: Sequence[Check],
+    registries: Sequence[RegistryReport],
+    scrub: Callable[[str], str],
+) -> dict[str, Any]:
+    """Return the document. `about` is its head; `scrub` masks secrets that another program repeated."""
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """`checks` are those that all registries share. Times are aware and in UTC."""
+    def links(checks: Sequence[Check]) -> list[dict[str, Any]]:
+        return [check.as_json(scrub) for check in checks]
 
-    now: datetime
-    took_s: float
-    environment: str
-    user: str
-    host: str
-    docker_config: str
-    checks: tuple[Check, ...]
-    registries: tuple[RegistryReport, ...]
-
-    @property
-    def broken(self) -> int:
-        chains = (self.checks, *(registry.checks for registry in self.registries))
-        return sum(check.broken for checks in chains for check in checks)
-
-    @property
-    def first(self) -> tuple[str | None, Check] | None:
-        """The failed check to fix first, with its registry (None for a shared check)."""
-        chains = [(None, self.checks), *((registry.hostname, registry.checks) for registry in self.registries)]
-        failed = [(hostname, check) for hostname, checks in chains if (check := first_broken(checks)) is not None]
-        # A failed check without a code may be the consequence of one with a code in another chain.
-        return min(failed, key=lambda pair: rank(pair[1]), default=None)
-
-    def as_json(self, scrub: Callable[[str], str]) -> dict[str, Any]:
-        """The document. `scrub` masks secrets that another program repeated."""
-        first = self.first
-        return {
-            "schema": SCHEMA,
-            "version": __version__,
-            "now": rfc3339(self.now),
-            "took_s": round(self.took_s, 1),
-            "environment": {"id": self.environment, "user": self.user, "host": self.host},
-            "docker_config": self.docker_config,
-            "outcome": "broken" if self.broken else "ok",
-            "broken": self.broken,
-            "first": None
-            if first is None
-            else {"hostname": first[0], "name": first[1].name, "fix": scrub(first[1].fix) if first[1].fix else None},
-            "links": [check.as_json(scrub) for check in self.checks],
-            "registries": [registry.as_json(scrub) for registry in self.registries],
-        }
+    chains = [(None, shared), *((registry.hostname, registry.checks) for registry in registries)]
+    broken = [(hostname, check) for hostname, checks in chains for check in checks if check.broken]
+    hostname, first = min(broken, key=lambda pair: rank(pair[1]), default=(None, None))
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        **about,
+        "outcome": "broken" if broken else "ok",
+        "broken": len(broken),
+        "first": first and {"hostname": hostname, "name": first.name, "fix": scrub(first.fix or "") or None},
+        "links": links(shared),
+        "registries": [
+            {
+                "hostname": registry.hostname,
+                "image": registry.image,
+                "secret": registry.secret,
+                "kind": registry.kind,
+                "links": links(registry.checks),
+            }
+            for registry in registries
+        ],
+    }

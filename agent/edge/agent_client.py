@@ -1,11 +1,10 @@
 """The client of a running agent, for the commands: HTTP over its Unix socket, with the standard library only."""
 
-import contextlib
 import http.client
 import json
 import socket
 import struct
-import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,15 @@ _PEER: Final = struct.Struct("3i")
 """Process, user and group of the other end (unix(7), SO_PEERCRED)."""
 
 
-class AgentNotRunning(Exception):  # noqa: N818 - it states a fact, and `status --wait` does not treat it as an error
+class AgentUnavailable(Exception):  # noqa: N818 - it states a fact, and `status --wait` does not treat it as an error
+    """There is no answer from an agent. The text is the reason."""
+
+
+class AgentNotRunning(AgentUnavailable):
     """No agent answers. The text lists the sockets that were tried, and how to start an agent."""
 
 
-class AgentNotResponding(Exception):  # noqa: N818 - as above
+class AgentNotResponding(AgentUnavailable):
     """An agent is running, but it does not answer, or its answer is not valid."""
 
 
@@ -47,6 +50,8 @@ class Reply:
 class AgentClient:
     """Talks to the first socket in `places` that accepts a connection.
 
+    All requests raise AgentNotRunning or AgentNotResponding after at most `timeout` seconds.
+
     `user` is the user whose agent is meant, for the hint. None means the current user.
     """
 
@@ -54,31 +59,20 @@ class AgentClient:
         self._places: Final = places
         self._user: Final = user
 
-    def get(self, target: str, timeout: float) -> Reply:
-        return self._ask("GET", target, None, timeout)
-
     def post(self, target: str, value: object, timeout: float) -> Reply:
-        return self._ask("POST", target, json.dumps(value), timeout)
+        return _reply(*self._exchange("POST", target, timeout, body=json.dumps(value)))
 
     def status(self, timeout: float, *, since: int | None = None, wait_s: float = 0.0) -> dict[str, Any]:
-        """Return the status document. With `since`, wait up to `wait_s` seconds for another revision.
-
-        Raises:
-            AgentNotRunning, AgentNotResponding: after at most `timeout` seconds, which include `wait_s`.
-        """
+        """Return the status document. With `since`, wait up to `wait_s` seconds for another revision."""
         query = "" if since is None else f"?since={since}&wait={wait_s:.3f}"
-        answer = self.get(f"/v1/status{query}", timeout)
+        answer = _reply(*self._exchange("GET", f"/v1/status{query}", timeout))
         if answer.status != http.client.OK or not isinstance(answer.value, dict):
             raise AgentNotResponding(answer.fault)
         return answer.value
 
-    def text(self, target: str, timeout: float, limit: int = _LARGEST) -> str:
-        """Return up to `limit` bytes of a body that is not a JSON value, such as that of `/v1/logs` or `/metrics`.
-
-        Raises:
-            AgentNotRunning, AgentNotResponding.
-        """
-        status, body = self._exchange("GET", target, None, timeout, limit)
+    def text(self, target: str, timeout: float) -> str:
+        """Return a body that is not a JSON value, such as that of `/v1/logs` or `/metrics`."""
+        status, body = self._exchange("GET", target, timeout)
         if status != http.client.OK:
             raise AgentNotResponding(f"the agent answered {status}")
         return body.decode(errors="replace")
@@ -86,50 +80,35 @@ class AgentClient:
     def process(self, timeout: float = 2.0) -> int | None:
         """Return the id of the process that listens, or None if none does, or if systemd listens for the agent."""
         try:
-            connection = self._connect(timeout)
+            with self._connect(timeout) as connection:
+                peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
         except AgentNotRunning:
             return None
-        number: int = _PEER.unpack(connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[0]
-        connection.close()
+        number: int = _PEER.unpack(peer)[0]
         return number if number > 1 else None
 
-    def _ask(self, method: str, target: str, body: str | None, timeout: float) -> Reply:
-        status, answer = self._exchange(method, target, body, timeout)
-        try:
-            return Reply(status, json.loads(answer))
-        except (ValueError, RecursionError) as fault:
-            raise AgentNotResponding("its answer is not valid JSON") from fault
-
-    def _exchange(
-        self, method: str, target: str, body: str | None, timeout: float, limit: int = _LARGEST
-    ) -> tuple[int, bytes]:
+    def _exchange(self, method: str, target: str, timeout: float, body: str | None = None) -> tuple[int, bytes]:
         """Return the status and the body of the answer."""
-        connection = self._connect(timeout)
-        deadline = _Deadline(connection.sock, timeout)
-        late = f"the agent did not answer within {timeout:.0f} s"
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = self._connect(timeout)
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
             response = connection.getresponse()
-            answer = response.status, response.read(limit)
+            return response.status, response.read(_LARGEST)
         except TimeoutError as fault:
-            raise AgentNotResponding(late) from fault
+            raise AgentNotResponding(f"the agent did not answer within {timeout:.0f} s") from fault
         except (OSError, http.client.HTTPException, ValueError) as fault:
-            broken = f"the connection to the agent failed: {printable(str(fault)) or type(fault).__name__}"
-            # The deadline shuts the socket down, and that looks like a failed connection too.
-            raise AgentNotResponding(late if deadline.passed else broken) from fault
+            reason = printable(str(fault)) or type(fault).__name__
+            raise AgentNotResponding(f"the connection to the agent failed: {reason}") from fault
         finally:
-            deadline.cancel()
             connection.close()
-        if deadline.passed:
-            raise AgentNotResponding(late)
-        return answer
 
-    def _connect(self, timeout: float) -> "_UnixConnection":
+    def _connect(self, timeout: float) -> "_Socket":
         tried = []
         for place in self._places:
-            connection = _UnixConnection(place, timeout)
+            connection = _Socket(timeout)
             try:
-                connection.connect()
+                connection.connect(str(place))
             except OSError as fault:
                 connection.close()
                 tried.append(f"  {place}: {_reason(fault)}")
@@ -142,33 +121,27 @@ class AgentClient:
         return "start it: `registry-agent run`" + (f", or {service}" if service else "")
 
 
-class _Deadline(threading.Timer):
-    """Shuts the connection down at the deadline. The timeout of a socket would start again with every byte received."""
+class _Socket(socket.socket):
+    """A Unix socket with one deadline for everything. A timeout alone would start again with every byte received."""
 
-    def __init__(self, connection: socket.socket, seconds: float) -> None:
-        super().__init__(max(seconds, 0.001), self._end)
-        self.passed = False
-        self._connection: Final = connection
-        self.daemon = True
-        self.start()
+    def __init__(self, seconds: float) -> None:
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.settimeout(max(seconds, 0.001))
+        self._end: Final = time.monotonic() + seconds
 
-    def _end(self) -> None:
-        self.passed = True
-        with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)
+        return super().recv_into(buffer, nbytes, flags)
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """An HTTP connection over a Unix socket."""
-
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=max(timeout, 0.001))
-        self._path: Final = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+def _reply(status: int, body: bytes) -> Reply:
+    try:
+        return Reply(status, json.loads(body))
+    except (ValueError, RecursionError) as fault:
+        raise AgentNotResponding("its answer is not valid JSON") from fault
 
 
 def _reason(fault: OSError) -> str:

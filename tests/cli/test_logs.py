@@ -16,6 +16,7 @@ import pytest
 
 from agent.cli.logs_choice import Choice, Event, of_journal, of_memory, since
 from agent.cli.logs_view import LogView
+from agent.cli.terminal import Terminal as Columns
 from agent.edge.journal_line import JournalLine
 from agent.observe.events import EVENTS
 from tests.cli.commands import command, ended, start
@@ -128,7 +129,7 @@ def test_an_event_is_one_line_without_a_terminal() -> None:
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     """Unless one word is. Further lines start below the event's name. The date has a line of its own, once a day."""
     tomorrow = line(86400 + 7, "clock.jumped", "warning", seconds=-3.5, message="long " * 60)
-    view = LogView(width)
+    view = LogView(Columns(width))
     shown = [text for event in of_memory([*DAY, tomorrow]) for text in view.lines(event)]
     assert max(len(text) for text in shown if len(text.split()) > 1) <= width
     assert sum("2026-01-0" in text for text in shown) == 2
@@ -166,7 +167,7 @@ def test_a_hostile_agent_cannot_drive_the_terminal() -> None:
     text = line(
         0, evil, evil, **{evil: evil, "message": evil, "hint": evil, "exception": evil, "x": [evil, {"y": evil}]}
     )
-    shown = "".join(LogView(80).lines(of_memory([text])[0]))
+    shown = "".join(LogView(Columns(80)).lines(of_memory([text])[0]))
     assert not {"\x1b", "\x07", "\u202e", "\x9b"} & set(shown)
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from agent.cli.status_view import View, duration
+from agent.cli.status_view import duration, status_lines
+from agent.cli.terminal import Terminal
 from agent.edge.paths import user_name
 from agent.model.problems.registry import LoginRejected, RegistryDns
 from agent.model.status import Engine, Phase, RegistryStatus, State, Tool, Tools
@@ -219,7 +220,7 @@ def with_warnings(*changes: dict[str, Any], **fields: Any) -> dict[str, Any]:
 )
 def test_the_first_line_shows_the_condition_and_who_has_to_act(shown: dict[str, Any], first: str) -> None:
     """The first line alone is enough to know whether to act."""
-    assert View(80).lines(shown)[0] == first
+    assert status_lines(Terminal(80), shown)[0] == first
 
 
 def test_warnings_are_grouped_by_who_has_to_act() -> None:
@@ -231,7 +232,11 @@ def test_warnings_are_grouped_by_who_has_to_act() -> None:
         {"message": "more severe"},
         {"needs": "admin", "message": "other"},
     )
-    lines = [line.strip() for line in View(80).lines(shown) if not line.lstrip().startswith(("→", "expired", "("))]
+    lines = [
+        line.strip()
+        for line in status_lines(Terminal(80), shown)
+        if not line.lstrip().startswith(("→", "expired", "("))
+    ]
     groups = [line for line in lines[lines.index("ACTION NEEDED") :] if line]
     assert groups == [
         "ACTION NEEDED",
@@ -255,17 +260,17 @@ def test_no_line_is_wider_than_the_terminal(width: int, state: str, hours: str) 
     row = {"hostname": ECR, "state": state, "expires_at": later, "renew_at": later}
     for more in ({}, {"next_attempt_at": later}, {"expires_at": "2025-12-31T22:00:01Z"}, {"last_error": "no " * 50}):
         shown = with_warnings({}, {"needs": "admin", "message": "why " * 50}, registries=[{**row, **more}])
-        assert max(map(len, View(width).lines(shown))) <= width
+        assert max(map(len, status_lines(Terminal(width), shown))) <= width
 
 
 def test_shows_that_there_is_no_secret() -> None:
     """If a pull fails, "healthy" alone would not explain why: the agent has nothing to log in with."""
-    assert "pulls are anonymous" in " ".join(View(80).lines(with_warnings(registries=[])))
+    assert "pulls are anonymous" in " ".join(status_lines(Terminal(80), with_warnings(registries=[])))
 
 
 def test_colours_do_not_change_the_text() -> None:
     """Without the colours, the lines are the same, the table's widths included."""
-    plain, painted = View(80, colours=False).lines(document()), View(80, colours=True).lines(document())
+    plain, painted = (status_lines(Terminal(80, colours), document()) for colours in (False, True))
     assert "\x1b[31mrejected\x1b[0m" in "\n".join(painted)
     assert [line.replace("\x1b[31m", "").replace("\x1b[0m", "") for line in painted] == plain
 
@@ -274,7 +279,7 @@ def test_colours_do_not_change_the_text() -> None:
 def test_a_name_is_shortened_only_if_it_is_longer_than_a_line(width: int) -> None:
     """It is shortened in the middle, so both ends stay."""
     host = "begin." + "x" * 200 + ".end"
-    lines = View(width).lines(document(hostname=host))
+    lines = status_lines(Terminal(width), document(hostname=host))
     (cut,) = [line for line in lines if line.startswith("begin.")]
     assert len(cut) == width
     assert cut.endswith(".end")
@@ -284,7 +289,7 @@ def test_a_name_is_shortened_only_if_it_is_longer_than_a_line(width: int) -> Non
 def test_outside_text_cannot_drive_the_terminal() -> None:
     """Control characters in any field become spaces."""
     evil = "\x1b]0;owned\x07\u202e"
-    lines = View(80).lines({**document(hostname=f"{evil}host", last_error=evil), "summary": evil})
+    lines = status_lines(Terminal(80), {**document(hostname=f"{evil}host", last_error=evil), "summary": evil})
     assert not {"\x1b", "\x07", "\u202e"} & set("".join(lines))
 
 

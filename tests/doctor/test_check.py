@@ -1,8 +1,8 @@
 """Collecting the results of checks."""
 
-from agent.doctor.check import CheckRun, Outcome, broken, first_broken, from_problem, passed
-from agent.model.problems.environment import EngineUnreachable
-from agent.model.problems.registry import LoginRejected
+from agent.doctor.check import CheckRun, Outcome, broken, from_problem, passed, rank
+from agent.model.problems.environment import EngineUnreachable, SecretInvalid
+from agent.model.problems.registry import LoginRejected, RegistryDns
 
 
 def test_shows_checks_that_were_not_reached_in_their_place() -> None:
@@ -32,10 +32,24 @@ def test_a_notice_does_not_fail_the_check() -> None:
     assert "DOCKER_HOST" in str(check.fix)
 
 
+def test_the_agents_own_reason_comes_first() -> None:
+    """The agent has all the facts. Its errors come before its warnings, and consequences come last."""
+    own = from_problem("login", LoginRejected("ghcr.io", "it said no"))
+    error = from_problem("agent", LoginRejected("ghcr.io", "it said no"))
+    warning = from_problem("agent", RegistryDns("ghcr.io", "it does not resolve"))
+    elsewhere = from_problem("agent", SecretInvalid("a.json", "it is not JSON"))
+    consequence = broken("agent", "it does not answer", "restart it")
+    assert sorted([consequence, elsewhere, own, warning, error], key=rank) == [
+        error,
+        warning,
+        own,
+        elsewhere,
+        consequence,
+    ]
+
+
 def test_a_cause_comes_before_its_consequence() -> None:
     """A failed check with a code is fixed first, even if it comes after one without a code."""
     consequence = broken("in use", "docker has no login", "log in")
     cause = from_problem("login", LoginRejected("ghcr.io", "it said no"))
-    assert first_broken([consequence, cause]) is cause
-    assert first_broken([consequence]) is consequence
-    assert first_broken([passed("dns", "x")]) is None
+    assert rank(cause) < rank(consequence)

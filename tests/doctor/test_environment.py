@@ -13,9 +13,9 @@ async def test_a_source_that_is_down_is_reported_and_does_not_stop_the_others(tm
     """The check fails with the source's own problem. Nothing is raised."""
     settings = SecretsSettings(directories=(tmp_path,), url="http://127.0.0.1:1/secrets")
     (tmp_path / "a.json").write_text('{"name": "one", "hostname": "ghcr.io", "username": "a", "password": "b"}')
-    found = await secrets(settings, {}, SecretUrl(HttpClient()))
-    assert [secret.name for secret in found.secrets] == ["one"]
-    assert [(check.outcome, check.code) for check in found.checks] == [
+    found, checks = await secrets(settings, {}, SecretUrl(HttpClient()))
+    assert [secret.name for secret in found] == ["one"]
+    assert [(check.outcome, check.code) for check in checks] == [
         (Outcome.OK, None),
         (Outcome.BROKEN, "secrets_unavailable"),
     ]

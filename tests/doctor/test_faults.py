@@ -32,7 +32,9 @@ def test_does_not_resend_a_rejected_password(world: World, doctor: Doctor) -> No
     world.start({"retry": {"rejected_wait_s": 600}})
     world.raised("login_rejected", door.hostname)
     assert door.registry.wrong == {USER: 1}
-    link = blamed(doctor, door.hostname, "login", "login_rejected")
+    report = doctor(door.hostname)
+    link = report.link("login", door.hostname)
+    assert (link["code"], report.first) == ("login_rejected", (door.hostname, "agent"))
     assert "--try" in link["seen"]
     world.agent.end()
     assert "next automatic attempt at" in blamed(doctor, door.hostname, "login", "login_rejected")["seen"]

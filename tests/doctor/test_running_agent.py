@@ -74,22 +74,25 @@ def test_shows_that_the_agent_belongs_to_another_user(world: World, doctor: Doct
     assert not {"\x1b", "\x07", "\u202e"} & set(words)
 
 
+_WHY: Final = {
+    "code": "login_rejected",
+    "severity": "error",
+    "message": "it was refused",
+    "hint": "fix it",
+    "needs": "user",
+}
+
+
 def _status(state: str, hostname: str, user: str) -> dict[str, object]:
     """The status of an agent that has one registry in `state`, with a warning that gives the reason."""
     row = {"hostname": hostname, "secret": "theirs", "state": state, "last_error": "it was refused"}
-    why = {
-        "code": "login_rejected",
-        "severity": "error",
-        "message": "it was refused",
-        "hint": "fix it",
-        "needs": "user",
-    }
+    other = {**row, "hostname": "another.example"}
     return {
         "environment": {"user": user},
         "condition": "error",
         "summary": "0 of 1 registries logged in",
-        "registries": [row],
-        "warnings": [{**why, "subject": hostname}, {**why, "subject": "another.example", "hint": "no"}],
+        "registries": [row, other],
+        "warnings": [{**_WHY, "subject": hostname}, {**_WHY, "subject": "another.example", "hint": "no"}],
     }
 
 
@@ -114,14 +117,43 @@ def test_reports_a_failed_login_that_only_the_agent_can_try(world: World, doctor
     assert "all is well" not in words
 
 
-def test_mentions_a_failure_that_only_the_agent_reports(world: World, doctor: Doctor) -> None:
-    """No check fails, but the last line does not say that all is well."""
+def test_never_disagrees_with_the_status(world: World, doctor: Doctor) -> None:
+    """The doctor's own checks pass, but the agent reports a failure. The doctor fails too, with the agent's reason."""
     world.prepare()
     auth = base64.b64encode(f"{LOGIN['username']}:{LOGIN['password']}".encode()).decode()
     (world.agent.docker / "config.json").write_text(json.dumps({"auths": {world.good.hostname: {"auth": auth}}}))
     told, words = _with_agent(world, doctor, _status("retrying", world.good.hostname, user_name()), world.good.hostname)
-    assert (told.code, told.link("agent", world.good.hostname)["outcome"]) == (0, "ok")
-    assert "but the agent reports a problem with" in " ".join(words.splitlines()[-2:])
+    assert (told.code, told.link("login", world.good.hostname)["outcome"]) == (2, "ok")
+    assert told.first == (world.good.hostname, "agent")
+    assert words.splitlines()[-1] == f"1 check failed. Start with {world.good.hostname}: agent: fix it"
+
+
+def test_starts_with_the_agents_reason(world: World, doctor: Doctor) -> None:
+    """If docker has no login, the agent knows why. To start the agent or to renew would not help."""
+    world.prepare()
+    unwritable = {**_WHY, "code": "config_unwritable", "subject": "/x/config.json", "hint": "give the file back"}
+    document = {**_status("retrying", world.good.hostname, user_name()), "warnings": [unwritable]}
+    told, _ = _with_agent(world, doctor, document, world.good.hostname)
+    assert told.first == (None, "agent")
+    assert told.document["first"]["fix"] == "give the file back"
+    link = told.link("in use", world.good.hostname)
+    assert (link["outcome"], link["fix"]) == ("not reached", None)
+
+
+@pytest.mark.parametrize(
+    ("state", "hostname", "fix"),
+    [("pending", None, "registry-agent status --wait"), ("logged_in", "only-there.example", "give secret good")],
+)
+def test_a_missing_login_for_which_the_agent_reports_no_reason(
+    world: World, doctor: Doctor, state: str, hostname: str | None, fix: str
+) -> None:
+    """The agent has not finished yet, or does not have the secret. The agent runs, so the fix is not to start it."""
+    world.prepare()
+    document = {**_status(state, hostname or world.good.hostname, user_name()), "warnings": []}
+    told, _ = _with_agent(world, doctor, document, world.good.hostname)
+    assert told.first == (world.good.hostname, "in use")
+    assert fix in told.document["first"]["fix"]
+    assert "start the agent" not in told.document["first"]["fix"]
 
 
 @pytest.mark.parametrize("readable", [True, False])
