@@ -7,17 +7,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 from agent.cli import INTERRUPTED, USAGE, CommandError, command, write
 from agent.cli.doctor_view import report_lines
-from agent.cli.status import add_place
+from agent.cli.status import add_place, sockets
 from agent.cli.terminal import Terminal
-from agent.edge.paths import runtime_directory, socket_candidates
+from agent.edge.paths import runtime_directory
 from agent.settings_loader import load_settings, parse_assignments
-
-if TYPE_CHECKING:
-    from agent.doctor.doctor import Doctor
 
 WELL: Final = 0
 BROKEN: Final = 2
@@ -45,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
         0 if no check failed, 2 if one did, 130 after Ctrl-C.
     """
     # Imported here because no other command needs these.
+    from agent.doctor.context import Context  # noqa: PLC0415
     from agent.doctor.doctor import Doctor  # noqa: PLC0415
     from agent.doctor.login import private_place  # noqa: PLC0415
     from agent.doctor.target import parse_target  # noqa: PLC0415
@@ -56,41 +54,29 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error), USAGE) from error
     disable_core_dumps()  # the doctor reads passwords, and a core dump would contain them
-    config = Path(args.config) if args.config else None
-    loaded = load_settings(config, os.environ, parse_assignments(args.set or []))
+    loaded = load_settings(Path(args.config) if args.config else None, os.environ, parse_assignments(args.set or []))
     runtime = runtime_directory(os.environ)
-    sockets = [args.socket] if args.socket else socket_candidates(args.user)
-    with private_place(runtime) as place:
-        document = _run(
-            Doctor(
-                loaded,
-                os.environ,
-                host=args.host,
-                runtime=runtime,
-                place=place,
-                sockets=sockets,
-                try_refused=args.try_refused,
-            )
-        )
-    if document is None:
-        return INTERRUPTED
-    write(json.dumps(document, indent=2) if args.json else "\n".join(report_lines(Terminal.of_stdout(), document)))
-    return BROKEN if document["broken"] else WELL
-
-
-def _run(doctor: "Doctor") -> dict[str, Any] | None:
-    """Run all checks and return the report, or None after SIGINT or SIGTERM.
-
-    The loop is not closed: that would wait for threads that hang.
-    """
     if sys.version_info < (3, 12):  # the default since 3.12; the older default starts a thread for each child
         asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
+    # The loop is not closed: that would wait for threads that hang.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    work = loop.create_task(doctor.run())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, work.cancel)
-    try:
-        return loop.run_until_complete(work)
-    except asyncio.CancelledError:
-        return None
+    with private_place(runtime) as place:
+        context = Context(
+            loaded,
+            os.environ,
+            host=args.host,
+            runtime=runtime,
+            place=place,
+            sockets=sockets(args),
+            try_refused=args.try_refused,
+        )
+        work = loop.create_task(Doctor(context).run())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, work.cancel)
+        try:
+            document = loop.run_until_complete(work)
+        except asyncio.CancelledError:
+            return INTERRUPTED
+    write(json.dumps(document, indent=2) if args.json else "\n".join(report_lines(Terminal.of_stdout(), document)))
+    return BROKEN if document["broken"] else WELL

@@ -46,9 +46,13 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", metavar="USER", help="use this user's agent (default: your own)")
 
 
+def sockets(args: argparse.Namespace) -> list[Path]:
+    """Return where the agent that the arguments select may listen."""
+    return [args.socket] if args.socket else socket_candidates(args.user)
+
+
 def agent_client(args: argparse.Namespace) -> AgentClient:
-    """Return a client of the agent that the arguments select."""
-    return AgentClient([args.socket] if args.socket else socket_candidates(args.user), args.user)
+    return AgentClient(sockets(args), args.user)
 
 
 def seconds(argument: str) -> float:
@@ -85,14 +89,16 @@ def documents(
     unanswered: Callable[[AgentUnavailable], None],
     *,
     since: int | None = None,
+    hold_s: float = _HOLD_S,
     end: float = math.inf,
 ) -> Iterator[Document]:
-    """Yield the status at each change, and at least every `_HOLD_S`. If the agent restarts, wait for it.
+    """Yield the status at each change, and at least every `hold_s`. If the agent restarts, wait for it.
 
     Args:
         agent: the client to ask.
         unanswered: called when the agent does not answer. It may raise to give up.
         since: the revision that is already known.
+        hold_s: how long the agent may hold an answer while nothing changes.
         end: the monotonic time by which an answer must be there.
 
     Raises:
@@ -100,7 +106,7 @@ def documents(
     """
     while True:
         left = max(end - time.monotonic(), 0)
-        wait_s = min(left, _HOLD_S)
+        wait_s = min(left, hold_s)
         try:
             document = agent.status(min(left + _GRACE_S, wait_s + _ANSWER_S), since=since, wait_s=wait_s)
         except AgentUnavailable as error:

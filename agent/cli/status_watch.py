@@ -18,13 +18,14 @@ from datetime import timedelta
 from typing import Final, NoReturn
 
 from agent.cli.status import Document, documents
-from agent.cli.status_view import alarm, duration, moment, status_lines
+from agent.cli.status_view import alarm, duration, status_lines
 from agent.cli.terminal import Terminal
 from agent.edge.agent_client import AgentClient, AgentUnavailable
-from agent.model.status import rfc3339
 
 _LOOK_S: Final = 0.2
 """How often to look for keys, changes and a new size of the terminal."""
+_REFRESH_S: Final = 1.0
+"""How often to ask for the document even if nothing changes, so that its times go on."""
 _ENTER: Final = "\x1b[?1049h\x1b[?25l"
 """Switches to the alternate screen, so that the terminal's former content comes back at the end; hides the cursor."""
 _LEAVE: Final = "\x1b[?25h\x1b[?1049l"
@@ -36,11 +37,13 @@ _STOPS: Final = frozenset(b"qQ")
 
 def watch(agent: AgentClient, document: Document) -> None:
     """Draw until `q` or Ctrl-C. Standard output must be a terminal; if standard input is not, only Ctrl-C ends it."""
-    latest = _Latest(agent, document)
+    latest = _Latest(document)
+    # In a thread, because the terminal must not wait for the agent.
+    threading.Thread(target=latest.follow, args=(agent,), name="status", daemon=True).start()
     drawn = None
     with _full_screen() as keyboard:
         while True:
-            picture = shutil.get_terminal_size(), _picture(*latest.now())
+            picture = shutil.get_terminal_size(), _picture(latest.document, latest.outage)
             if picture != drawn:
                 _write(picture[1])
                 drawn = picture
@@ -51,35 +54,24 @@ def watch(agent: AgentClient, document: Document) -> None:
 
 
 class _Latest:
-    """Holds the newest document. A thread asks for it, because the terminal must not wait for the agent."""
+    """Holds the newest document, and why the agent does not answer."""
 
-    def __init__(self, agent: AgentClient, document: Document) -> None:
-        self._agent: Final = agent
-        self._document = document
-        self._received_at = time.monotonic()
-        self._outage: tuple[float, str] | None = None
-        """Since when the agent does not answer, and why."""
-        threading.Thread(target=self._follow, name="status", daemon=True).start()
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self._since = time.monotonic()
+        self._why = ""
 
-    def now(self) -> tuple[Document, str | None]:
-        """Return the document with its clock advanced to now, and the reason if the agent does not answer."""
-        document, passed = self._document, time.monotonic() - self._received_at
-        began = moment(document.get("now"))
-        if began is not None:
-            uptime = document.get("uptime_s", 0) + passed
-            document = {**document, "now": rfc3339(began + timedelta(seconds=passed)), "uptime_s": uptime}
-        if self._outage is None:
-            return document, None
-        since, why = self._outage
-        return document, f"no answer for {duration(timedelta(seconds=time.monotonic() - since))}: {why}"
+    @property
+    def outage(self) -> str | None:
+        lasts = duration(timedelta(seconds=time.monotonic() - self._since))
+        return f"no answer for {lasts}: {self._why}" if self._why else None
 
-    def _follow(self) -> None:
-        for document in documents(self._agent, self._unanswered, since=self._document["revision"]):
-            self._document, self._received_at, self._outage = document, time.monotonic(), None
+    def follow(self, agent: AgentClient) -> None:
+        for document in documents(agent, self._unanswered, hold_s=_REFRESH_S):
+            self.document, self._since, self._why = document, time.monotonic(), ""
 
     def _unanswered(self, error: AgentUnavailable) -> None:
-        since = self._outage[0] if self._outage else time.monotonic()
-        self._outage = since, str(error).partition(";")[0]
+        self._why = str(error).partition(";")[0]
 
 
 def _picture(document: Document, outage: str | None) -> str:

@@ -1,9 +1,8 @@
-"""Reads the issuer, names and end date of a server's certificate, even if the certificate is not trusted."""
+"""Describes a server's certificate, even one that is not trusted: its issuer, its names and its end date."""
 
 import os
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,34 +14,21 @@ _NAMES_SHOWN: Final = 4
 _MAX_BYTES: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """The issuer, the names and the end date of a certificate. Its text comes from outside and is made printable."""
-
-    issuer: str
-    names: tuple[str, ...]
-    expires_at: datetime | None
-    self_signed: bool
-
-    def __str__(self) -> str:
-        shown = ", ".join(self.names[:_NAMES_SHOWN]) or "no name"
-        more = f" and {len(self.names) - _NAMES_SHOWN} more" if len(self.names) > _NAMES_SHOWN else ""
-        issuer = "itself (self-signed)" if self.self_signed else self.issuer
-        return f"issued by {issuer}, for {shown}{more}, valid until {rfc3339(self.expires_at) or 'an unreadable date'}"
-
-
-def read_certificate(der: bytes | None) -> Certificate | None:
-    """Parse a certificate in DER form. Returns None if it cannot be read."""
+def describe_certificate(der: bytes | None) -> str | None:
+    """Describe a certificate in DER form. Its text comes from outside and is made printable. None if unreadable."""
     fields = _decoded(der) if der and len(der) <= _MAX_BYTES else None
     if fields is None:
         return None
     try:
-        expires_at = datetime.fromtimestamp(ssl.cert_time_to_seconds(fields["notAfter"]), UTC)
+        until = rfc3339(datetime.fromtimestamp(ssl.cert_time_to_seconds(fields["notAfter"]), UTC))
     except (KeyError, ValueError, OverflowError, OSError):
-        expires_at = None
-    names = tuple(printable(str(value), 100) for _, value in fields.get("subjectAltName", ()))
+        until = "an unreadable date"
+    names = [printable(str(value), 100) for _, value in fields.get("subjectAltName", ())]
+    shown = ", ".join(names[:_NAMES_SHOWN]) or "no name"
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     subject, issuer = (_distinguished_name(fields.get(which, ())) for which in ("subject", "issuer"))
-    return Certificate(issuer, names, expires_at, self_signed=bool(issuer) and subject == issuer)
+    by = "itself (self-signed)" if issuer and subject == issuer else issuer
+    return f"issued by {by}, for {shown}{more}, valid until {until}"
 
 
 def _decoded(der: bytes) -> Mapping[str, Any] | None:
@@ -54,10 +40,9 @@ def _decoded(der: bytes) -> Mapping[str, Any] | None:
     try:
         os.write(descriptor, ssl.DER_cert_to_PEM_cert(der).encode())
         decoded: Mapping[str, Any] = ssl._ssl._test_decode_cert(f"/proc/self/fd/{descriptor}")  # type: ignore[attr-defined]  # noqa: SLF001 - the library has no public way to decode an unverified certificate
+        return decoded  # noqa: TRY300 - an else block would only separate this from the call
     except (AttributeError, OSError, ValueError):
         return None
-    else:
-        return decoded
     finally:
         os.close(descriptor)
 

@@ -1,50 +1,96 @@
-"""What the checks of all registries share: the plan, the agent's own components, and results they wait for."""
+"""What the checks of all registries share: the plan, and the agent's own components, except those that write."""
 
+import os
 from asyncio import Task
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
 
 from agent.doctor.agent_status import AgentStatus
 from agent.doctor.environment import Tools
+from agent.edge import paths
 from agent.edge.aws.client import AwsClient
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_config import DockerConfigFile
+from agent.edge.http import HttpClient
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.registry_requests import RegistryRequests
 from agent.edge.state_file import StateFile
 from agent.model.docker_config import Document
 from agent.model.plan import Plan
-from agent.model.sensitive import Sensitive
-from agent.services.rejections import Rejections
-from agent.settings import Settings
+from agent.observe.redaction import LearnedSecrets, Scrubber, secrets_of_environment
+from agent.services.rejections import Rejections, chain_inputs
+from agent.settings_loader import Loaded
+
+_HELPER_S: Final = 6.0
+_MAX_TOKENS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What the checks of all registries use.
+class Pending:
+    """Results of shared checks that the checks of each registry wait for. None if there is no agent or no file."""
 
-    Attributes:
-        auth_config: the value of DOCKER_AUTH_CONFIG.
-        learned: called with each secret that turns up, so that it is masked in the report.
-        try_refused: send a password even if it was rejected before.
-        status: that of the running agent, or None if none answers.
-        document: Docker's configuration, or None if Docker could not read it either.
-    """
-
-    plan: Plan
-    settings: Settings
-    requests: RegistryRequests
-    aws: AwsClient
-    cli: DockerCli
-    config: DockerConfigFile
-    helpers: CredentialHelpers
-    podman: PodmanAuthFiles
-    state_file: StateFile
-    rejections: Rejections
-    auth_config: str | None
-    learned: Callable[[Sensitive], None]
-    try_refused: bool
     tools: Task[Tools]
     status: Task[AgentStatus | None]
     document: Task[Document | None]
+
+
+class Context:
+    """What all checks use.
+
+    Args:
+        loaded: the settings.
+        environ: the environment of the process.
+        host: the registry or image to check; None for every registry in the plan.
+        runtime: the runtime directory.
+        place: a directory in `runtime` in which logins run.
+        sockets: where an agent may listen.
+        try_refused: `--try`, send a password even if it was rejected before.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        environ: Mapping[str, str],
+        *,
+        host: str | None,
+        runtime: Path,
+        place: Path,
+        sockets: Sequence[Path],
+        try_refused: bool,
+    ) -> None:
+        """Reads the state directory, so it blocks."""
+        settings = loaded.settings
+        self.loaded: Final = loaded
+        self.settings: Final = settings
+        self.environ: Final = environ
+        self.host: Final = host
+        self.sockets: Final = sockets
+        self.try_refused: Final = try_refused
+        self.plan = Plan()
+        self.user: Final = paths.user_name()
+        self.scrubber: Final = Scrubber()
+        self.scrubber.protect(secrets_of_environment(environ), owner="environment")
+        self.learned: Final = LearnedSecrets(self.scrubber, "tokens", _MAX_TOKENS)
+        self.http: Final = HttpClient()
+        self.requests: Final = RegistryRequests(self.http, _now)
+        self.aws: Final = AwsClient(user=self.user, environ=environ, now=_now, learned=self.learned)
+        self.cli: Final = DockerCli(environ, runtime, place)
+        self.config: Final = DockerConfigFile(settings.docker.config_dir)
+        self.helpers: Final = CredentialHelpers(environ, deadline_s=_HELPER_S)
+        self.podman: Final = PodmanAuthFiles(environ, paths.home(environ))
+        self.auth_config: Final = environ.get("DOCKER_AUTH_CONFIG")
+        state = paths.state_directory(environ)
+        # A StateFile creates its directory, and the doctor must not create anything. `Path.is_dir` would raise an error
+        # if the home cannot be entered.
+        self.state_file: Final = StateFile(state if os.access(state, os.X_OK) else None, settings.docker.config_dir)
+        self.rejections: Final = Rejections(
+            self.state_file, _now, self.scrubber.scrub, lambda: chain_inputs(settings.aws, environ)
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

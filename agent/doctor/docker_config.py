@@ -14,7 +14,7 @@ from agent.doctor.context import Context
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.permission_hints import permission_hint
 from agent.model.credential import Credential
-from agent.model.docker_config import ConfigError, Document, Entry, entries, field, find, parse_config, store_of
+from agent.model.docker_config import ConfigError, Document, Entry, entries, find, parse_config, store_of
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
@@ -58,23 +58,18 @@ async def config_file(config: DockerConfigFile) -> tuple[Document | None, list[C
     if unwritable is not None:
         return document, [from_problem("configuration", unwritable)]
     state = f"logins: {len(entries(document))}" if exists else "does not exist yet"
-    store = field(document, "credsStore")
-    helper = f", credsStore: {printable(str(store), 100)}" if store else ""
-    return document, [passed("configuration", f"{printable(str(path))} ({state}{helper})")]
+    return document, [passed("configuration", f"{printable(str(path))} ({state})")]
 
 
 def _unwritable(path: Path) -> Problem | None:
     """Why a login could not be written to `path`. Blocking."""
-    obstacle = _write_obstacle(path)
-    if obstacle is None:
-        return None
-    number, reason = obstacle
+    number, reason = _write_obstacle(path)
     hint = permission_hint(path, number, None)
-    return ConfigUnwritable(str(path), f"{path} cannot be written: {reason}", hint=hint)
+    return ConfigUnwritable(str(path), f"{path} cannot be written: {reason}", hint=hint) if number else None
 
 
-def _write_obstacle(path: Path) -> tuple[int, str] | None:
-    """The error that a write to `path` would meet. The doctor only reads, so it cannot detect a quota. Blocking."""
+def _write_obstacle(path: Path) -> tuple[int, str]:
+    """The error that a write to `path` would meet, or 0. It only reads, so it does not see a quota. Blocking."""
     # If config.json is a symbolic link, the agent replaces the file that it points to.
     target = Path(os.path.realpath(path))
     # Missing directories will be created in the first one that exists.
@@ -86,14 +81,11 @@ def _write_obstacle(path: Path) -> tuple[int, str] | None:
         return errno.EACCES, f"permission denied (for user {os.geteuid()}): {directory}"
     size = target.stat().st_size if os.access(target, os.F_OK) else 0
     # Root may also use the reserved blocks.
-    free = file_system.f_bfree if os.geteuid() == 0 else file_system.f_bavail
-    needed = size // file_system.f_frsize + _EXTRA_BLOCKS
-    # Some file systems report 0 blocks or inodes in total because they have no fixed limit.
-    if file_system.f_blocks and free < needed:
-        return errno.ENOSPC, f"the disk is full ({free * file_system.f_frsize // 1024} KiB free)"
-    if file_system.f_files and not file_system.f_favail:
-        return errno.ENOSPC, "the disk is full (no free inodes)"
-    return None
+    free = (file_system.f_bfree if os.geteuid() == 0 else file_system.f_bavail) * file_system.f_frsize
+    # Some file systems report 0 blocks in total because they have no fixed limit.
+    if file_system.f_blocks and free < size + _EXTRA_BLOCKS * file_system.f_frsize:
+        return errno.ENOSPC, f"the disk is full ({free // 1024} KiB free)"
+    return 0, ""
 
 
 @dataclass(frozen=True, slots=True)

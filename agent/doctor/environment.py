@@ -1,6 +1,7 @@
 """The checks that all registries share: settings, secrets, programs, the Docker engine and a running agent."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,8 @@ from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
     AwsCliMissing,
     DockerCliFailed,
-    EngineUnreachable,
-    EngineUnresponsive,
     SecretsUnavailable,
+    engine_problem,
     no_docker,
 )
 from agent.model.secret import RegistrySecret
@@ -108,10 +108,10 @@ async def _fetched(client: SecretUrl, url: str, token_file: Path | None) -> Pars
 
 
 async def tools(probes: ToolProbes, engine_address: str, *, has_ecr: bool) -> tuple[Tools, list[Check]]:
-    docker, engine, aws = await asyncio.gather(
+    (docker, docker_check), (reachable, engine_check), aws_check = await asyncio.gather(
         _docker_cli(probes), _engine(probes, engine_address), _aws_cli(probes, has_ecr=has_ecr)
     )
-    return Tools(docker[0], engine[0]), [docker[1], engine[1], aws]
+    return Tools(docker, reachable), [docker_check, engine_check, aws_check]
 
 
 async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
@@ -123,46 +123,41 @@ async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
         async with asyncio.timeout(_TOOL_S):
             version = await probes.docker_version(program)
     except TimeoutError:
-        hangs = DockerCliFailed("docker", f"{program} --version did not finish within {_TOOL_S:g} s")
-        return None, from_problem("docker cli", hangs)
+        problem: Problem = DockerCliFailed("docker", f"{program} --version did not finish within {_TOOL_S:g} s")
     except ProblemError as error:
-        return None, from_problem("docker cli", error.problem)
-    return program, passed("docker cli", printable(f"{program}, version {version}"))
+        problem = error.problem
+    else:
+        return program, passed("docker cli", printable(f"{program}, version {version}"))
+    return None, from_problem("docker cli", problem)
 
 
 async def _aws_cli(probes: ToolProbes, *, has_ecr: bool) -> Check:
     """Find the aws CLI. The agent does not need it; a missing one is reported only if there are secrets for ECR."""
     program = await asyncio.to_thread(probes.find, "aws")
-    if program is not None:
-        try:
-            async with asyncio.timeout(_TOOL_S):
-                version = await probes.aws_version(program)
-        except TimeoutError:
-            version = None
-        return passed("aws cli", printable(f"{program}, version {version or 'unknown'}"))
-    if not has_ecr:
+    if program is None and has_ecr:
+        missing = AwsCliMissing("aws", "there is no aws on PATH; ECR logins do not need it")
+        return from_problem("aws cli", missing, notice=Outcome.SKIPPED)
+    if program is None:
         return skipped("aws cli", "there is no aws on PATH, and no secret for ECR")
-    missing = AwsCliMissing("aws", "there is no aws on PATH; ECR logins do not need it")
-    return from_problem("aws cli", missing, notice=Outcome.SKIPPED)
+    version = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_TOOL_S):
+            version = await probes.aws_version(program)
+    return passed("aws cli", printable(f"{program}, version {version or 'unknown'}"))
 
 
 async def _engine(probes: ToolProbes, address: str) -> tuple[bool, Check]:
     """Check whether a Docker engine answers at `address`."""
-    try:
+    state = Engine.UNRESPONSIVE
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_TOOL_S):
             state = await probes.engine()
-    except TimeoutError:
-        state = Engine.UNRESPONSIVE
-    match state:
-        case Engine.REACHABLE:
-            return True, passed("engine", printable(f"a Docker engine answers at {address}"))
-        case Engine.UNREACHABLE:
-            unreachable = EngineUnreachable("engine", f"no Docker engine answers at {address}")
-            return False, from_problem("engine", unreachable, notice=Outcome.SKIPPED)
-        case Engine.UNRESPONSIVE:
-            message = f"the Docker engine at {address} accepts connections but does not answer"
-            return False, from_problem("engine", EngineUnresponsive("engine", message))
-    return False, skipped("engine", "cannot tell whether a Docker engine runs")
+    if state is Engine.REACHABLE:
+        return True, passed("engine", printable(f"a Docker engine answers at {address}"))
+    problem = engine_problem(state, address)
+    if problem is None:
+        return False, skipped("engine", "cannot tell whether a Docker engine runs")
+    return False, from_problem("engine", problem, notice=Outcome.SKIPPED)
 
 
 async def agent(places: Sequence[Path], user: str, docker_config: Path) -> tuple[AgentStatus | None, list[Check]]:

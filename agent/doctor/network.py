@@ -6,43 +6,39 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from yarl import URL
-
-from agent.doctor.certificate import Certificate, read_certificate
+from agent.doctor.certificate import describe_certificate
 from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped, with_more
 from agent.edge.ca_certificates import CaFileError, CertificateAuthorities
 from agent.edge.http import ProxyUnusable, proxy_for
 from agent.edge.registry_requests import RegistryRequests
 from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
 from agent.model.loopback import is_loopback
-from agent.model.problem import Problem, ProblemError
+from agent.model.problem import Problem
 from agent.model.registry import Registry
 from agent.model.text import printable
 
 CHECKS: Final = ("dns", "tcp", "proxy", "tls")
-_DNS_S: Final = 5.0
 _STEP_S: Final = 4.0
+_HANDSHAKE_S: Final = 2.5
 _HTTPS: Final = 443
 _OK: Final = 200
 _ADDRESSES_SHOWN: Final = 4
 _MAX_HEADER_BYTES: Final = 1 << 14
 _FAILURES: Final = (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError)
+_FAULTS: Final = {"dns": Fault.DNS, "tcp": Fault.UNREACHABLE, "tls": Fault.TLS}
+_PROXY_FAULTS: Final = {
+    "dns": "the proxy {} from HTTPS_PROXY cannot be found: {}",
+    "tcp": "the proxy {} cannot be reached: {}",
+    "proxy": "the proxy {} (HTTPS_PROXY) did not allow the connection: {}",
+}
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """Where the connection goes: to the registry, or to a proxy (with the headers that it requires)."""
-
-    host: str
-    port: int
-    proxy: URL | None = None
-    headers: Mapping[str, str] | None = None
 
 
 class Network:
@@ -56,131 +52,112 @@ class Network:
     def __init__(self, registry: Registry, requests: RegistryRequests) -> None:
         self._registry: Final = registry
         self._requests: Final = requests
+        self._host, self._port = registry.host, registry.port or _HTTPS
+        self._proxy: URL | None = None
+        self._proxy_headers: Mapping[str, str] = {}
         self._on_this_machine = False
 
     async def run(self, results: CheckRun) -> bool:
         """Run the checks. Returns whether docker can connect: with TLS, or without it on this machine's addresses."""
         try:
-            route = self._route()
+            self._choose_route()
         except ProxyUnusable as fault:
             # The names of the checks are fixed, so "dns" gets a result even if there is nothing to look up.
             results.add(passed("dns", "not looked up: the proxy cannot be used"))
             unusable = self._problem(Fault.UNREACHABLE, f"the proxy cannot be used: {fault}")
             return results.add(from_problem("proxy", unusable))
-        return (
-            await results.check("dns", self._resolve(route))
-            and await results.check("tcp", self._connect(route))
-            and await results.check("proxy", self._pass_proxy(route))
-            and await results.check("tls", self._secure(route))
-        )
+        steps = (self._resolve, self._connect, self._pass_proxy, self._secure)
+        for name, step in zip(CHECKS, steps, strict=True):
+            try:
+                async with asyncio.timeout(_STEP_S):
+                    check = await step()
+            except _FAILURES as error:
+                check = from_problem(name, self._failure(name, error))
+            if not results.add(check):
+                return False
+        return True
 
-    def _route(self) -> _Route:
-        proxy, headers = proxy_for(f"https://{self._registry.api_host}/v2/")
-        if proxy is None:
-            return _Route(self._registry.host, self._registry.port or _HTTPS)
-        return _Route(proxy.host or "", proxy.port or _HTTPS, proxy, headers)
+    def _choose_route(self) -> None:
+        """Set where the connection goes: to the registry, or to a proxy (with the headers that it requires)."""
+        self._proxy, self._proxy_headers = proxy_for(f"https://{self._registry.api_host}/v2/")
+        if self._proxy is not None:
+            self._host, self._port = self._proxy.host or "", self._proxy.port or _HTTPS
 
-    async def _resolve(self, route: _Route) -> Check:
-        try:
-            async with asyncio.timeout(_DNS_S):
-                found = await asyncio.get_running_loop().getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError, TimeoutError) as error:
-            late = f"the name server did not answer within {_DNS_S:g} s" if isinstance(error, TimeoutError) else ""
-            if route.proxy is None:
-                raise self._error(Fault.DNS, late) from error
-            missing = f"the proxy {route.host} from HTTPS_PROXY cannot be found: {late or 'its name does not resolve'}"
-            raise self._error(Fault.UNREACHABLE, missing) from error
+    async def _resolve(self) -> Check:
+        found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         addresses = [*dict.fromkeys(str(address[0]) for *_, address in found)]
-        self._on_this_machine = route.proxy is None and any(map(is_loopback, addresses))
+        self._on_this_machine = self._proxy is None and any(map(is_loopback, addresses))
         shown = ", ".join(addresses[:_ADDRESSES_SHOWN])
-        if route.proxy is None:
+        if self._proxy is None:
             return passed("dns", shown)
-        return passed("dns", f"the proxy {route.host} has {shown}; it resolves {self._registry.hostname} itself")
+        return passed("dns", f"the proxy {self._host} has {shown}; it resolves {self._registry.hostname} itself")
 
-    async def _connect(self, route: _Route) -> Check:
-        try:
-            async with self._open(route) as (_, writer):
-                peer = writer.get_extra_info("peername") or ("?", 0)
-        except (OSError, TimeoutError) as error:
-            detail = _describe(error)
-            if route.proxy is not None:
-                unreachable = f"the proxy {route.host}:{route.port} cannot be reached: {detail}"
-                raise self._error(Fault.UNREACHABLE, unreachable) from error
-            fault = Fault.TIMEOUT if isinstance(error, TimeoutError) else Fault.UNREACHABLE
-            raise self._error(fault, detail) from error
-        target = "the proxy at " if route.proxy else ""
+    async def _connect(self) -> Check:
+        async with self._open() as (_, writer):
+            peer = writer.get_extra_info("peername") or ("?", 0)
+        target = "the proxy at " if self._proxy else ""
         return passed("tcp", f"connected to {target}{peer[0]} port {peer[1]}")
 
-    async def _pass_proxy(self, route: _Route) -> Check:
-        if route.proxy is None:
+    async def _pass_proxy(self) -> Check:
+        if self._proxy is None:
             return skipped("proxy", "no proxy is set for this registry (HTTPS_PROXY, NO_PROXY)")
-        proxy = f"{route.host}:{route.port} (HTTPS_PROXY)"
-        try:
-            async with self._open(route) as streams:
-                await self._tunnel(route, streams)
-        except _FAILURES as error:
-            refused = f"the proxy {proxy} did not allow the connection: {_describe(error)}"
-            raise self._error(Fault.UNREACHABLE, refused) from error
-        return passed("proxy", f"{proxy} allows the connection")
+        async with self._open() as streams:
+            await self._tunnel(streams)
+        return passed("proxy", f"{self._host}:{self._port} (HTTPS_PROXY) allows the connection")
 
-    async def _secure(self, route: _Route) -> Check:
-        context = await self._context()
+    async def _secure(self) -> Check:
         try:
-            return passed("tls", str(await self._handshake(route, context) or "the certificate is valid"))
+            return passed("tls", await self._handshake(await self._context()) or "the certificate is valid")
         except ssl.SSLCertVerificationError as error:
-            return await self._distrusted(route, printable(error.verify_message, 200))
-        except _FAILURES as error:
-            if self._on_this_machine:
-                return skipped("tls", "no TLS; Docker 28.3 and earlier also try plain HTTP on this machine's addresses")
-            raise self._error(Fault.TLS, _describe(error)) from error
+            return await self._distrusted(printable(error.verify_message, 200))
+        except (OSError, asyncio.IncompleteReadError):
+            if not self._on_this_machine:
+                raise
+        return skipped("tls", "no TLS; Docker 28.3 and earlier also try plain HTTP on this machine's addresses")
 
-    async def _distrusted(self, route: _Route, detail: str) -> Check:
+    async def _distrusted(self, detail: str) -> Check:
         # Docker treats loopback addresses as insecure registries.
         if self._on_this_machine:
             accepts = "Docker 28.3 and earlier accept any certificate from this machine's addresses"
             return passed("tls", f"{detail}; {accepts}")
         check = from_problem("tls", self._problem(Fault.TLS, detail))
-        certificate = await self._presented_certificate(route)
+        certificate = await self._presented_certificate()
         return with_more(check, f"its certificate is {certificate}") if certificate else check
 
     async def _context(self) -> ssl.SSLContext:
-        try:
-            files = await asyncio.to_thread(self._requests.ca_files, self._registry)
-            return await asyncio.to_thread(CertificateAuthorities().context, tuple(files))
-        except CaFileError as error:
-            raise self._error(Fault.TLS, str(error)) from error
+        files = await asyncio.to_thread(self._requests.ca_files, self._registry)
+        return await asyncio.to_thread(CertificateAuthorities().context, tuple(files))
 
-    async def _handshake(self, route: _Route, context: ssl.SSLContext) -> Certificate | None:
-        async with self._open(route) as streams:
-            if route.proxy is not None:
-                await self._tunnel(route, streams)
+    async def _handshake(self, context: ssl.SSLContext) -> str | None:
+        """Secure the connection, and describe the registry's certificate."""
+        async with self._open() as streams:
+            if self._proxy is not None:
+                await self._tunnel(streams)
             _, writer = streams
-            await writer.start_tls(context, server_hostname=self._registry.host, ssl_handshake_timeout=_STEP_S)
-            return read_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+            await writer.start_tls(context, server_hostname=self._registry.host, ssl_handshake_timeout=_HANDSHAKE_S)
+            return describe_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
 
-    async def _presented_certificate(self, route: _Route) -> Certificate | None:
-        """The certificate that failed verification. Sends nothing but the handshake over this connection."""
+    async def _presented_certificate(self) -> str | None:
+        """Describe the certificate that failed verification. Sends nothing but the handshake over this connection."""
         # Verification is off only to read the certificate and show what is wrong with it.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         with contextlib.suppress(*_FAILURES):
-            return await self._handshake(route, context)
+            return await self._handshake(context)
         return None
 
     @contextlib.asynccontextmanager
-    async def _open(self, route: _Route) -> AsyncIterator[_Streams]:
-        """Open a connection for at most `_STEP_S`."""
-        async with asyncio.timeout(_STEP_S):
-            secure = await self._context() if route.proxy is not None and route.proxy.scheme == "https" else None
-            streams = await asyncio.open_connection(route.host, route.port, ssl=secure, limit=_MAX_HEADER_BYTES)
-            try:
-                yield streams
-            finally:
-                # Not `close`: it would wait for the other side.
-                streams[1].transport.abort()
+    async def _open(self) -> AsyncIterator[_Streams]:
+        secure = await self._context() if self._proxy is not None and self._proxy.scheme == "https" else None
+        streams = await asyncio.open_connection(self._host, self._port, ssl=secure, limit=_MAX_HEADER_BYTES)
+        try:
+            yield streams
+        finally:
+            # Not `close`: it would wait for the other side.
+            streams[1].transport.abort()
 
-    async def _tunnel(self, route: _Route, streams: _Streams) -> None:
+    async def _tunnel(self, streams: _Streams) -> None:
         """Ask the proxy for a tunnel.
 
         Raises:
@@ -189,7 +166,7 @@ class Network:
         reader, writer = streams
         authority = self._registry.api_host if self._registry.port else f"{self._registry.api_host}:{_HTTPS}"
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-        lines += [f"{name}: {value}" for name, value in (route.headers or {}).items()]
+        lines += [f"{name}: {value}" for name, value in self._proxy_headers.items()]
         writer.write("\r\n".join([*lines, "", ""]).encode())
         head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n", 1)[0].decode(errors="replace")
         words = head.split(maxsplit=2)
@@ -198,8 +175,17 @@ class Network:
         if int(words[1]) != _OK:
             raise ValueError(f"it answered with status {int(words[1][:3])}")
 
-    def _error(self, fault: Fault, detail: str) -> ProblemError:
-        return ProblemError(self._problem(fault, detail))
+    def _failure(self, name: str, error: Exception) -> Problem:
+        detail = _describe(name, error)
+        if isinstance(error, CaFileError):
+            return self._problem(Fault.TLS, detail)
+        if self._proxy is not None and name in _PROXY_FAULTS:
+            proxy = self._host if name == "dns" else f"{self._host}:{self._port}"
+            return self._problem(Fault.UNREACHABLE, _PROXY_FAULTS[name].format(proxy, detail))
+        late = isinstance(error, TimeoutError)
+        if name == "dns" and not late:
+            detail = ""  # the problem says so itself
+        return self._problem(Fault.TIMEOUT if late and name == "tcp" else _FAULTS[name], detail)
 
     def _problem(self, fault: Fault, detail: str) -> Problem:
         """The problem that a failed login with this cause would show."""
@@ -207,15 +193,16 @@ class Network:
         return explain(CliOutput(detail, fault=fault), probe, self._registry.hostname, "")
 
 
-def _describe(error: Exception) -> str:
-    """The cause of a failed connection as text."""
-    match error:
-        case TimeoutError():
-            return f"no answer within {_STEP_S:g} s"
-        case asyncio.IncompleteReadError():
-            return "the connection closed before the answer was complete"
-        case ssl.SSLError():
-            return printable((error.reason or str(error)).replace("_", " ").lower(), 200)
-        case OSError():
-            return os.strerror(error.errno).lower() if error.errno else printable(str(error), 200)
-    return printable(str(error), 200)
+def _describe(name: str, error: Exception) -> str:
+    """The cause of a failed step as text."""
+    if isinstance(error, TimeoutError):
+        return f"{'the name server gave ' if name == 'dns' else ''}no answer within {_STEP_S:g} s"
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return "its name does not resolve"
+    if isinstance(error, asyncio.IncompleteReadError):
+        return "the connection closed before the answer was complete"
+    if isinstance(error, ssl.SSLError):
+        return printable((error.reason or str(error)).replace("_", " ").lower(), 200)
+    # asyncio joins the messages of several addresses, and repeats each address. The error number says it better.
+    reason = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
+    return printable(reason)

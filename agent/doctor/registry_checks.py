@@ -6,7 +6,7 @@ from typing import Final
 from agent.doctor import aws, docker_config, network, registry
 from agent.doctor.agent_status import AgentRow, AgentStatus
 from agent.doctor.check import AGENT, Check, CheckRun, Outcome, broken, from_problem, not_reached, passed, skipped
-from agent.doctor.context import Context
+from agent.doctor.context import Context, Pending
 from agent.doctor.docker_config import EffectiveLogin
 from agent.doctor.environment import Tools
 from agent.doctor.login import active_rejection, try_login
@@ -33,11 +33,12 @@ _NAMES: Final = (
 class RegistryChecks:
     """The checks for `target`. `login` is the plan's login for it, or None if there is none."""
 
-    def __init__(self, target: Target, login: Login | None, context: Context) -> None:
+    def __init__(self, target: Target, login: Login | None, context: Context, pending: Pending) -> None:
         self._target: Final = target
         self._registry: Final = target.registry
         self._login: Final = login
         self._context: Final = context
+        self._pending: Final = pending
         self._results: Final = CheckRun(_NAMES)
 
     def report(self, *, late: bool) -> RegistryReport:
@@ -73,14 +74,14 @@ class RegistryChecks:
         self._results.add(self._secret(_row(status, self._registry.hostname)))
         reported = [skipped(AGENT, "no agent answers")] if status is None else status.report(self._registry.hostname)
         self._results.add(*reported)
-        document = await asyncio.shield(self._context.document)
+        document = await asyncio.shield(self._pending.document)
         if document is not None:
             login = EffectiveLogin(self._context, status, document, self._registry, self._login)
             await login.run(self._results)
 
     async def _status(self) -> AgentStatus | None:
         # Shielded: all registries wait for the same task, and cancelling one of them must not cancel it.
-        return await asyncio.shield(self._context.status)
+        return await asyncio.shield(self._pending.status)
 
     def _secret(self, row: AgentRow | None) -> Check:
         hostname = self._registry.hostname
@@ -128,7 +129,7 @@ class RegistryChecks:
         rejection = None if context.try_refused else active_rejection(login, context.rejections, row)
         if rejection is not None:
             return self._results.add(rejection)
-        tools = await asyncio.shield(context.tools)
+        tools = await asyncio.shield(self._pending.tools)
         obstacle = _obstacle(credential, tools, reached=reached)
         if credential is None or obstacle is not None:
             self._results.add(not_reached("login", obstacle or ""))

@@ -9,10 +9,12 @@ from agent.model.registry import DOCKER_HUB, HostnameError, Registry, parse_host
 
 _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # The grammar of image references (distribution/reference, regexp.go). Only tags may have upper case.
-_REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
-_TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-_DIGEST: Final = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,256}")
-_MAX_REPOSITORY: Final = 255
+_PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_IMAGE: Final = re.compile(
+    rf"(?P<repository>{_PART}(?:/{_PART})*)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,256}))?",
+    re.ASCII,
+)
 _LOWEST_PORT: Final = 80
 # People paste these paths after a host. They are not repositories.
 _API: Final = frozenset({"v1", "v2"})
@@ -44,17 +46,21 @@ def parse_target(text: str, known: Collection[str] = ()) -> Target:
     rest = _SCHEME.sub("", text.strip())
     host, _, path = rest.partition("/")
     path = path.strip("/")
-    if not path and (host.lower() in known or (_names_host(host) and not _is_version(host))):
-        return Target(parse_hostname(host))
-    if path.lower() in _API:
+    if path.lower() in _API or (not path and (host.lower() in known or (_names_host(host) and not _is_version(host)))):
         return Target(parse_hostname(host))
     if not _names_host(host) or not path:
         host, path = DOCKER_HUB, rest
     registry = parse_hostname(host)
-    image = _image(path)
-    if registry.hostname == DOCKER_HUB and "/" not in image.repository:
-        image = Image(f"library/{image.repository}", image.reference)
-    return Target(registry, image)
+    parts = _IMAGE.fullmatch(path)
+    if parts is None:
+        raise HostnameError(
+            "not an image name: a repository has only lower case, and :tag or @sha256:… may follow, "
+            "for example ghcr.io/org/name:tag"
+        )
+    repository = parts["repository"]
+    if registry.hostname == DOCKER_HUB and "/" not in repository:
+        repository = f"library/{repository}"
+    return Target(registry, Image(repository, parts["digest"] or parts["tag"] or "latest"))
 
 
 def _names_host(text: str) -> bool:
@@ -67,16 +73,3 @@ def _is_version(text: str) -> bool:
     """Whether the number is a tag, as in `nginx:1` and `postgres:16`. No registry listens on a port below 80."""
     name, _, port = text.partition(":")
     return "." not in name and name.lower() != "localhost" and port.isdigit() and int(port[:6]) < _LOWEST_PORT
-
-
-def _image(path: str) -> Image:
-    repository, at, digest = path.partition("@")
-    tag = "latest"
-    if ":" in repository:
-        repository, _, tag = repository.rpartition(":")
-    reference = digest if at else tag
-    if len(repository) > _MAX_REPOSITORY or not _REPOSITORY.fullmatch(repository):
-        raise HostnameError("not an image name: a repository has only lower case, for example ghcr.io/org/name:tag")
-    if not (_DIGEST if at else _TAG).fullmatch(reference):
-        raise HostnameError("not an image name: the repository must be followed by :tag or @sha256:…")
-    return Image(repository, reference)

@@ -10,8 +10,7 @@ from agent.model.problems.environment import (
     AwsCliMissing,
     DockerCliFailed,
     DockerCliMissing,
-    EngineUnreachable,
-    EngineUnresponsive,
+    engine_problem,
     no_docker,
 )
 from agent.model.status import Engine, Tool, Tools
@@ -188,19 +187,8 @@ class ToolWatch:
     async def _check_engine(self) -> None:
         engine = await self._probes.engine()
         self._update(engine=engine)
-        self._report("engine", self._engine_problems(engine))
-
-    def _engine_problems(self, engine: Engine) -> list[Problem]:
-        match engine:
-            case Engine.UNREACHABLE:
-                return [EngineUnreachable("engine", f"no Docker engine answers at {self._engine_address}")]
-            case Engine.UNRESPONSIVE:
-                return [
-                    EngineUnresponsive(
-                        "engine", f"the Docker engine at {self._engine_address} accepts connections but does not answer"
-                    )
-                ]
-        return []
+        problem = engine_problem(engine, self._engine_address)
+        self._report("engine", [problem] if problem else [])
 
     async def _aws_tool(self, program: Path) -> Tool:
         """The aws CLI. Its version is read only when the program file has changed, because that starts a process."""

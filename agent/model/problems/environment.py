@@ -1,6 +1,7 @@
 """Problems with what logins need: tools, settings, the status endpoint, the secrets."""
 
 from agent.model.problem import Needs, Problem, Severity
+from agent.model.status import Engine
 
 # Tools
 
@@ -54,6 +55,17 @@ class EngineUnreachable(Problem):
 class EngineUnresponsive(Problem):
     code = "engine_unresponsive"
     hint = "restart Docker (`sudo systemctl restart docker`); logins work without it, but pulls do not"
+
+
+def engine_problem(engine: Engine, address: str) -> Problem | None:
+    """The problem with an engine in this state, which was looked for at `address`."""
+    match engine:
+        case Engine.UNREACHABLE:
+            return EngineUnreachable("engine", f"no Docker engine answers at {address}")
+        case Engine.UNRESPONSIVE:
+            message = f"the Docker engine at {address} accepts connections but does not answer"
+            return EngineUnresponsive("engine", message)
+    return None
 
 
 # Settings and the status endpoint
