@@ -3,6 +3,7 @@
 import argparse
 import functools
 import io
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -67,6 +68,14 @@ def _code_of(name: str, failures: tuple[type[Exception], ...], work: Work, args:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def seconds(argument: str) -> float:
+    """Parse an argument that must be a number of seconds above 0."""
+    value = float(argument)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{argument} is not a number of seconds above 0")
+    return value
 
 
 def write(lines: str, to: TextIO | None = None) -> bool:

@@ -2,13 +2,12 @@
 
 import argparse
 import asyncio
-import math
 import os
 import shutil
 import signal
 from typing import Final
 
-from agent.cli import CommandError, command, write
+from agent.cli import CommandError, command, seconds, write
 from agent.edge.programs import find_program
 
 COMPLETE: Final = 0
@@ -23,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="seconds",
         metavar="S",
-        type=_seconds,
+        type=seconds,
         default=None,
         help="run for S seconds (default: until everything was shown, at most 2 minutes)",
     )
@@ -76,13 +75,3 @@ def _without_docker(*, debian: bool) -> str:
         f"There is no docker CLI on PATH, and the demo needs a real one to log in.\n{how}\n"
         "The agent starts anyway and waits for it. Press Ctrl-C to end the demo.\n"
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return seconds

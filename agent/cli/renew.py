@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
-from agent.cli import CommandError, command, write
-from agent.cli.status import add_place, agent_client, documents, seconds
+from agent.cli import CommandError, command, seconds, write
+from agent.cli.status import add_place, agent_client, documents
 from agent.cli.status_view import moment, relative
 from agent.cli.terminal import text
 from agent.edge.agent_client import AgentUnavailable

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from agent.cli import CommandError, command, write, write_error
+from agent.cli import CommandError, command, seconds, write, write_error
 from agent.cli.status_view import status_lines
 from agent.cli.terminal import Terminal, escaped, text
 from agent.edge.agent_client import AgentClient, AgentUnavailable
@@ -53,14 +53,6 @@ def sockets(args: argparse.Namespace) -> list[Path]:
 
 def agent_client(args: argparse.Namespace) -> AgentClient:
     return AgentClient(sockets(args), args.user)
-
-
-def seconds(argument: str) -> float:
-    """Parse an argument that must be a number of seconds above 0."""
-    value = float(argument)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{argument} is not a number of seconds above 0")
-    return value
 
 
 @command("status", AgentUnavailable, keyboard=True)

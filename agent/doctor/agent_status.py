@@ -45,6 +45,7 @@ class AgentStatus:
         if row is None:
             return [skipped(AGENT, "the running agent does not know this registry")]
         seen = f"reports {row.state.replace('_', ' ')}"
+        # The state next to the reason: "retrying" and "logged in" with the same warning need different urgency.
         reasons = [replace(reason, message=f"{seen}: {reason.message}") for reason in self.reasons_about(hostname)]
         return reasons or [passed(AGENT, f"{seen}: {row.last_error}" if row.last_error else seen)]
 
@@ -63,6 +64,7 @@ def parse_status(document: Json) -> AgentStatus:
     Raises:
         KeyError, TypeError: it is no status document.
     """
+    # Another version of the agent, or another program, may have sent it. Whatever cannot be used is left out.
     rows = {str(row.get("hostname")): _row(row) for row in _objects(document.get("registries"))}
     warnings = _objects(document.get("warnings"))
     return AgentStatus(

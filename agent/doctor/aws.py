@@ -16,7 +16,6 @@ from agent.model.renewal import expired
 from agent.model.secret import Kind
 from agent.model.status import rfc3339
 
-CHECKS: Final = ("aws identity", "token", "token life")
 _CALL_S: Final = 4.0
 
 

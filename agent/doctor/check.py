@@ -10,6 +10,13 @@ from agent.model.problems.environment import SecretInvalid, StatusListenFailed
 
 AGENT: Final = "agent"
 """The name of the checks that repeat what a running agent reports."""
+SHARED_CHECKS: Final = ("settings", "secrets", "docker cli", "aws cli", "engine", AGENT, "configuration")
+AWS_CHECKS: Final = ("aws identity", "token", "token life")
+REGISTRY_CHECKS: Final = (
+    *("secret", AGENT, "store", "in use", "dns", "tcp", "proxy", "tls", "clock", "/v2/"),
+    *AWS_CHECKS,
+    *("login", "pull"),
+)
 _AFFECT_OTHERS: Final = frozenset({SecretInvalid.code, StatusListenFailed.code})
 """No login of another registry fails because of these."""
 
@@ -101,6 +108,7 @@ def rank(check: Check) -> tuple[int, int]:
     kind = 0 if is_cause(check) else 1 if check.code else 2
     if check.name != AGENT:
         return kind, 2
+    # A warning is being retried, but an error stays until a person acts.
     return kind, 0 if check.severity is Severity.ERROR else 1
 
 

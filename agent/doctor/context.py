@@ -70,6 +70,7 @@ class Context:
         self.host: Final = host
         self.sockets: Final = sockets
         self.try_refused: Final = try_refused
+        # Replaced once the secrets are read. Only then do the checks of registries start.
         self.plan = Plan()
         self.user: Final = paths.user_name()
         self.scrubber: Final = Scrubber()

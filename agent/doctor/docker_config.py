@@ -25,7 +25,6 @@ from agent.model.text import printable
 from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 
-CHECKS: Final = ("store", "in use")
 _FILE_S: Final = 4.0
 _EXTRA_BLOCKS: Final = 2
 """Free blocks that a rewrite needs in addition to the file's size: for the new file and its directory entry."""
@@ -136,6 +135,7 @@ class EffectiveLogin:
             return self._missing(message)
         if self.login is None:
             return passed("in use", message)
+        # The agent's own evaluation, so that the doctor and the status report the same override in the same words.
         ours = found is not None and self._is_ours(found, self.login)
         desired = DesiredLogin(self.registry, _expected(found, self.login, ours=ours), None)
         stored = StoreResult(store, found, ours or found is None)
@@ -160,6 +160,7 @@ class EffectiveLogin:
             return skipped("in use", message)
         if status is None:
             return broken("in use", message, _START)
+        # Advice to start the agent or to renew would send people in a circle: the agent runs, and knows the reason.
         if status.explains(hostname):
             return not_reached("in use", f"{message}; the check `agent` shows why")
         if hostname in status.rows:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from agent.doctor import docker_config, environment
 from agent.doctor.agent_status import AgentStatus
-from agent.doctor.check import CheckRun
+from agent.doctor.check import SHARED_CHECKS, CheckRun
 from agent.doctor.context import Context, Pending
 from agent.doctor.registry_checks import RegistryChecks
 from agent.doctor.report import report
@@ -35,7 +35,7 @@ class Doctor:
     def __init__(self, context: Context) -> None:
         self._context: Final = context
         self._settings: Final = context.settings
-        self._shared: Final = CheckRun((*environment.CHECKS, "configuration"))
+        self._shared: Final = CheckRun(SHARED_CHECKS)
         self._chains: Final[list[RegistryChecks]] = []
 
     async def run(self) -> dict[str, Any]:
@@ -86,6 +86,7 @@ class Doctor:
                 self._chains.append(chain)
                 group.create_task(chain.run())
 
+            # All at once, because they mostly wait. One task for each, so that a registry that hangs delays no other.
             for target, login in self._targets():
                 start(target, login)
             # These need the agent's answer. The checks above are already running while it is awaited.

@@ -30,9 +30,7 @@ from agent.settings import SecretsSettings
 from agent.settings_loader import Loaded
 from agent.settings_loader.sources import DEFAULT_FILE
 
-CHECKS: Final = ("settings", "secrets", "docker cli", "aws cli", "engine", AGENT)
-_DIRECTORY_S: Final = 3.0
-_URL_S: Final = 6.0
+_SOURCE_S: Final = 6.0
 _TOOL_S: Final = 8.0
 _AGENT_S: Final = 3.0
 _RESTART: Final = "restart the agent; if it still does not answer, run `registry-agent logs`"
@@ -62,19 +60,17 @@ async def secrets(
     """Read every source once, and return the secrets and the checks. The checks never contain the value of a secret."""
     extra = [Path(environ["CREDENTIALS_DIRECTORY"])] if environ.get("CREDENTIALS_DIRECTORY") else []
     directories = [*dict.fromkeys([*settings.directories, *extra])]
-    sources = [_read(str(path), _DIRECTORY_S, _files_in(path)) for path in directories]
+    sources = {str(path): _files_in(path) for path in directories}
     if settings.url is not None:
-        fetched = _fetched(client, settings.url, settings.token_file)
-        sources.append(_read(without_secrets(settings.url), _URL_S, fetched))
-    results = await asyncio.gather(*sources)
+        sources[without_secrets(settings.url)] = _fetched(client, settings.url, settings.token_file)
+    results = await asyncio.gather(*(_read(name, source) for name, source in sources.items()))
     if settings.environment:
         results.append(read_environment(environ))
     found = ParseResult.joined(results)
-    names = [*map(str, directories), *([without_secrets(settings.url)] if settings.url else [])]
-    return found.secrets, [*_secret_checks(found, names)]
+    return found.secrets, [*_secret_checks(found, sources)]
 
 
-def _secret_checks(found: ParseResult, sources: Sequence[str]) -> Iterable[Check]:
+def _secret_checks(found: ParseResult, sources: Iterable[str]) -> Iterable[Check]:
     if found.secrets:
         names = [f"{secret.name} for {secret.registry}" for secret in found.secrets[:_SECRETS_SHOWN]]
         hidden = len(found.secrets) - len(names)
@@ -88,13 +84,13 @@ def _secret_checks(found: ParseResult, sources: Sequence[str]) -> Iterable[Check
         yield skipped("secrets", f"no secret in {searched} or in variables", fix)
 
 
-async def _read(name: str, seconds: float, source: Awaitable[ParseResult]) -> ParseResult:
+async def _read(name: str, source: Awaitable[ParseResult]) -> ParseResult:
     """Read one source. If it fails, the others still count."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(_SOURCE_S):
             return await source
     except TimeoutError:
-        return ParseResult(problems=(SecretsUnavailable(name, f"{name} did not answer within {seconds:g} s"),))
+        return ParseResult(problems=(SecretsUnavailable(name, f"{name} did not answer within {_SOURCE_S:g} s"),))
     except ProblemError as error:
         return ParseResult(problems=(error.problem,))
 

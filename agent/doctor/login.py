@@ -53,6 +53,7 @@ async def try_login(login: Login, credential: Credential, context: Context, tool
     Raises:
         ProblemError: the login failed.
     """
+    # A slow login must not use up the time of the checks after it.
     timeout_s = min(context.settings.docker.login_timeout_s, _MAX_TIMEOUT_S)
     docker_login = DockerLogin(context.cli, context.requests.probe, tools, lambda: timeout_s)
     result = await docker_login.log_in(login, credential)

@@ -20,7 +20,6 @@ from agent.model.problem import Problem
 from agent.model.registry import Registry
 from agent.model.text import printable
 
-CHECKS: Final = ("dns", "tcp", "proxy", "tls")
 _STEP_S: Final = 4.0
 _HANDSHAKE_S: Final = 2.5
 _HTTPS: Final = 443
@@ -66,8 +65,10 @@ class Network:
             results.add(passed("dns", "not looked up: the proxy cannot be used"))
             unusable = self._problem(Fault.UNREACHABLE, f"the proxy cannot be used: {fault}")
             return results.add(from_problem("proxy", unusable))
-        steps = (self._resolve, self._connect, self._pass_proxy, self._secure)
-        for name, step in zip(CHECKS, steps, strict=True):
+        steps = {"dns": self._resolve, "tcp": self._connect, "proxy": self._pass_proxy, "tls": self._secure}
+        for name, step in steps.items():
+            # Each step opens a connection of its own. So each has its own deadline, and none depends on the state of
+            # an earlier one.
             try:
                 async with asyncio.timeout(_STEP_S):
                     check = await step()
@@ -86,6 +87,7 @@ class Network:
     async def _resolve(self) -> Check:
         found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         addresses = [*dict.fromkeys(str(address[0]) for *_, address in found)]
+        # Docker makes exceptions for registries on loopback, and a proxy is never one.
         self._on_this_machine = self._proxy is None and any(map(is_loopback, addresses))
         shown = ", ".join(addresses[:_ADDRESSES_SHOWN])
         if self._proxy is None:

@@ -14,7 +14,6 @@ from agent.model.problems.registry import LoginForbidden, RegistryRefusedRequest
 from agent.model.registry import Registry
 from agent.model.text import printable
 
-CHECKS: Final = ("clock", "/v2/")
 _PING_S: Final = 8.0
 _PULL_S: Final = 8.0
 _OK: Final = 200
@@ -62,6 +61,7 @@ async def pull(registry: Registry, image: Image, credential: Credential | None, 
         ProblemError: the registry does not return the manifest.
     """
     path = f"/v2/{image.repository}/manifests/{image.reference}"
+    # HEAD first: Docker Hub counts a GET of a manifest as a pull, and pulls are limited.
     reply = await requests.ask(registry, RegistryRequest(path, credential, "HEAD", _ACCEPT), _PULL_S)
     if reply.probe.status == _OK and reply.probe.registry:
         digest = reply.headers.get("Docker-Content-Digest") or "no digest given"

@@ -3,9 +3,21 @@
 import asyncio
 from typing import Final
 
-from agent.doctor import aws, docker_config, network, registry
+from agent.doctor import aws, registry
 from agent.doctor.agent_status import AgentRow, AgentStatus
-from agent.doctor.check import AGENT, Check, CheckRun, Outcome, broken, from_problem, not_reached, passed, skipped
+from agent.doctor.check import (
+    AGENT,
+    AWS_CHECKS,
+    REGISTRY_CHECKS,
+    Check,
+    CheckRun,
+    Outcome,
+    broken,
+    from_problem,
+    not_reached,
+    passed,
+    skipped,
+)
 from agent.doctor.context import Context, Pending
 from agent.doctor.docker_config import EffectiveLogin
 from agent.doctor.environment import Tools
@@ -18,17 +30,6 @@ from agent.model.plan import Login, Skipped
 from agent.model.problems.stored_login import InternalError
 from agent.model.text import printable
 
-_NAMES: Final = (
-    "secret",
-    AGENT,
-    *docker_config.CHECKS,
-    *network.CHECKS,
-    *registry.CHECKS,
-    *aws.CHECKS,
-    "login",
-    "pull",
-)
-
 
 class RegistryChecks:
     """The checks for `target`. `login` is the plan's login for it, or None if there is none."""
@@ -39,7 +40,7 @@ class RegistryChecks:
         self._login: Final = login
         self._context: Final = context
         self._pending: Final = pending
-        self._results: Final = CheckRun(_NAMES)
+        self._results: Final = CheckRun(REGISTRY_CHECKS)
 
     def report(self, *, late: bool) -> RegistryReport:
         login, image = self._login, self._target.image
@@ -112,7 +113,7 @@ class RegistryChecks:
 
     async def _obtain(self) -> Credential | None:
         if self._login is None:
-            self._results.add(*(skipped(name, "there is no secret to log in with") for name in aws.CHECKS))
+            self._results.add(*(skipped(name, "there is no secret to log in with") for name in AWS_CHECKS))
             return None
         credential = await aws.obtain(self._results, self._login, self._context)
         # Before the login: docker and the registry may repeat the token in a message.

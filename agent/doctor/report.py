@@ -33,6 +33,7 @@ def report(
         return [check.as_json(scrub) for check in checks]
 
     chains = [(None, shared), *((registry.hostname, registry.checks) for registry in registries)]
+    # All chains together: the cause of a failed login is often a shared check, such as a missing docker CLI.
     broken = [(hostname, check) for hostname, checks in chains for check in checks if check.broken]
     hostname, first = min(broken, key=lambda pair: rank(pair[1]), default=(None, None))
     return {

@@ -48,6 +48,7 @@ def parse_target(text: str, known: Collection[str] = ()) -> Target:
     path = path.strip("/")
     if path.lower() in _API or (not path and (host.lower() in known or (_names_host(host) and not _is_version(host)))):
         return Target(parse_hostname(host))
+    # As docker does: without a host, the image is on Docker Hub.
     if not _names_host(host) or not path:
         host, path = DOCKER_HUB, rest
     registry = parse_hostname(host)

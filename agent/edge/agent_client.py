@@ -17,6 +17,13 @@ from agent.model.text import printable
 _LARGEST: Final = 64 << 20
 _PEER: Final = struct.Struct("3i")
 """Process, user and group of the other end (unix(7), SO_PEERCRED)."""
+_REASONS: Final = {
+    FileNotFoundError: "does not exist",
+    ConnectionRefusedError: "nothing is listening",
+    PermissionError: "permission denied (only its owner and the group registry-agent may connect)",
+    TimeoutError: "no answer in time",
+}
+"""Why no agent can be reached, by the error of `connect`."""
 
 
 class AgentUnavailable(Exception):  # noqa: N818 - it states a fact, and `status --wait` does not treat it as an error
@@ -145,13 +152,4 @@ def _reply(status: int, body: bytes) -> Reply:
 
 
 def _reason(fault: OSError) -> str:
-    match fault:
-        case FileNotFoundError():
-            return "does not exist"
-        case ConnectionRefusedError():
-            return "nothing is listening"
-        case PermissionError():
-            return "permission denied (only its owner and the group registry-agent may connect)"
-        case TimeoutError():
-            return "no answer in time"
-    return (fault.strerror or str(fault)).lower()
+    return _REASONS.get(type(fault)) or (fault.strerror or str(fault)).lower()
