@@ -65,12 +65,12 @@ def parse_status(document: Json) -> AgentStatus:
         KeyError, TypeError: it is no status document.
     """
     # Another version of the agent, or another program, may have sent it. Whatever cannot be used is left out.
-    rows = {str(row.get("hostname")): _row(row) for row in _objects(document.get("registries"))}
+    registries = [row for row in _objects(document.get("registries")) if isinstance(row.get("hostname"), str)]
     warnings = _objects(document.get("warnings"))
     return AgentStatus(
         user=printable(str(document["environment"]["user"]), 64),
         headline=f"{printable(str(document['condition']), 20)}, {printable(str(document['summary']))}",
-        rows=rows,
+        rows={row["hostname"]: _row(row) for row in registries},
         reasons=tuple((str(each.get("subject")), _reason(each)) for each in warnings if _matters(each)),
     )
 

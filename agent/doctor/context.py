@@ -15,10 +15,12 @@ from agent.edge.aws.client import AwsClient
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_config import DockerConfigFile
+from agent.edge.docker_engine import DockerEngine
 from agent.edge.http import HttpClient
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.registry_requests import RegistryRequests
 from agent.edge.state_file import StateFile
+from agent.edge.tool_probes import ToolProbes
 from agent.model.docker_config import Document
 from agent.model.plan import Plan
 from agent.observe.redaction import LearnedSecrets, Scrubber, secrets_of_environment
@@ -80,6 +82,9 @@ class Context:
         self.requests: Final = RegistryRequests(self.http, _now)
         self.aws: Final = AwsClient(user=self.user, environ=environ, now=_now, learned=self.learned)
         self.cli: Final = DockerCli(environ, runtime, place)
+        engine = DockerEngine(environ)
+        self.engine_address: Final = engine.address
+        self.probes: Final = ToolProbes(environ, self.cli, engine)
         self.config: Final = DockerConfigFile(settings.docker.config_dir)
         self.helpers: Final = CredentialHelpers(environ, deadline_s=_HELPER_S)
         self.podman: Final = PodmanAuthFiles(environ, paths.home(environ))

@@ -4,20 +4,18 @@ import asyncio
 import contextlib
 import socket
 import time
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from agent.doctor import docker_config, environment
 from agent.doctor.agent_status import AgentStatus
-from agent.doctor.check import SHARED_CHECKS, CheckRun
+from agent.doctor.check import SHARED_CHECKS, Check, CheckRun
 from agent.doctor.context import Context, Pending
 from agent.doctor.registry_checks import RegistryChecks
 from agent.doctor.report import report
 from agent.doctor.target import Target, parse_target
-from agent.edge.docker_engine import DockerEngine
 from agent.edge.secret_url import SecretUrl
-from agent.edge.tool_probes import ToolProbes
-from agent.model.docker_config import Document
 from agent.model.plan import AwsDefaults, Login, make_plan
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.secret import Kind
@@ -27,6 +25,8 @@ from agent.model.text import printable
 TOTAL_S: Final = 26.0
 """For all checks. Starting and printing take the rest of the 30 s that the doctor may take."""
 _MAX_AGENT_ONLY: Final = 20
+
+T = TypeVar("T")
 
 
 class Doctor:
@@ -72,17 +72,22 @@ class Doctor:
         return report(about, self._shared.checks(late=late), registries, self._context.scrubber.scrub)
 
     async def _check(self) -> None:
-        self._shared.add(*environment.settings(self._context.loaded))
+        context = self._context
+        self._shared.add(*environment.settings(context.loaded))
         await self._read_secrets()
+        has_ecr = any(login.kind is not Kind.BASIC for login in context.plan.logins)
+        tools = environment.tools(context.probes, context.engine_address, has_ecr=has_ecr)
+        status = environment.agent(context.sockets, context.user, context.config.path.parent)
+        document = docker_config.config_file(context.config)
         async with asyncio.TaskGroup() as group:
             pending = Pending(
-                group.create_task(self._check_tools()),
-                group.create_task(self._check_agent()),
-                group.create_task(self._check_configuration()),
+                group.create_task(self._add(tools)),
+                group.create_task(self._add(status)),
+                group.create_task(self._add(document)),
             )
 
             def start(target: Target, login: Login | None) -> None:
-                chain = RegistryChecks(target, login, self._context, pending)
+                chain = RegistryChecks(target, login, context, pending)
                 self._chains.append(chain)
                 group.create_task(chain.run())
 
@@ -93,18 +98,21 @@ class Doctor:
             for registry in self._agent_only(await pending.status):
                 start(Target(registry), None)
 
+    async def _add(self, step: Awaitable[tuple[T, Sequence[Check]]]) -> T:
+        """Add the checks of a shared step, and return what the step found."""
+        found, checks = await step
+        self._shared.add(*checks)
+        return found
+
     async def _read_secrets(self) -> None:
-        client = SecretUrl(self._context.http)
-        secrets, checks = await environment.secrets(self._settings.secrets, self._context.environ, client)
+        context, settings, environ = self._context, self._context.settings, self._context.environ
+        client = SecretUrl(context.http)
+        secrets = await self._add(environment.secrets(settings.secrets, environ, client))
         # Before any other check: a server may repeat the password in its answer.
         values = [value for secret in secrets for value in (secret.password, secret.session_token)]
-        self._context.scrubber.protect([value.reveal() for value in values if value is not None])
-        self._shared.add(*checks)
-        aws = self._settings.aws
-        region = (
-            aws.region or self._context.environ.get("AWS_REGION") or self._context.environ.get("AWS_DEFAULT_REGION")
-        )
-        self._context.plan = make_plan(secrets, self._settings.secrets.exclude, AwsDefaults(region, aws.role_arn))
+        context.scrubber.protect([value.reveal() for value in values if value is not None])
+        region = settings.aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+        context.plan = make_plan(secrets, settings.secrets.exclude, AwsDefaults(region, settings.aws.role_arn))
 
     def _agent_only(self, status: AgentStatus | None) -> list[Registry]:
         """The registries whose secrets only this user's agent can read (a service's credentials).
@@ -131,23 +139,3 @@ class Doctor:
             return [(Target(registry), logins.get(registry)) for registry in registries]
         target = parse_target(self._context.host, {registry.hostname for registry in registries})
         return [(target, logins.get(target.registry))]
-
-    async def _check_tools(self) -> environment.Tools:
-        has_ecr = any(login.kind is not Kind.BASIC for login in self._context.plan.logins)
-        engine = DockerEngine(self._context.environ)
-        probes = ToolProbes(self._context.environ, self._context.cli, engine)
-        tools, checks = await environment.tools(probes, engine.address, has_ecr=has_ecr)
-        self._shared.add(*checks)
-        return tools
-
-    async def _check_agent(self) -> AgentStatus | None:
-        status, checks = await environment.agent(
-            self._context.sockets, self._context.user, self._context.config.path.parent
-        )
-        self._shared.add(*checks)
-        return status
-
-    async def _check_configuration(self) -> Document | None:
-        document, checks = await docker_config.config_file(self._context.config)
-        self._shared.add(*checks)
-        return document

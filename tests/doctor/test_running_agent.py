@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from agent.edge.paths import user_name
+from tests.codes.programs import script
 from tests.codes.world import LOGIN, World
 from tests.doctor.machine import Doctor, Told
 
@@ -138,6 +139,27 @@ def test_starts_with_the_agents_reason(world: World, doctor: Doctor) -> None:
     assert told.document["first"]["fix"] == "give the file back"
     link = told.link("in use", world.good.hostname)
     assert (link["outcome"], link["fix"]) == ("not reached", None)
+
+
+def test_starts_with_the_reason_of_a_real_agent(world: World, doctor: Doctor) -> None:
+    """The credential helper answers, but cannot store. Only the agent has tried that, so only the agent knows it."""
+    programs = world.home / "bin"
+    programs.mkdir()
+    script(
+        programs / "docker-credential-locked",
+        'cat >/dev/null; test "$1" = store || { echo credentials not found in native keychain; exit 1; }',
+        "echo pass not initialized: exit status 1; exit 1",
+    )
+    hostname = world.good.hostname
+    (world.agent.docker / "config.json").write_text(json.dumps({"credHelpers": {hostname: "locked"}}))
+    world.good_state = "retrying"
+    world.start(PATH=f"{programs}:{os.environ['PATH']}")
+    warning = world.raised("credential_store_failed", hostname, says="pass not initialized")
+    told = doctor(hostname)
+    assert told.first == (hostname, "agent")
+    assert told.document["first"]["fix"] == warning["hint"]
+    outcomes = told.outcomes(hostname)
+    assert (outcomes["store"], outcomes["in use"], outcomes["login"]) == ("ok", "not reached", "ok")
 
 
 @pytest.mark.parametrize(
