@@ -8,10 +8,10 @@ from typing import Final
 
 from agent import __version__
 from agent.edge import paths
+from agent.edge.blocking import BlockingExecutor
 from agent.edge.clock import Clock
 from agent.edge.http import read_token_file
 from agent.edge.systemd import Systemd
-from agent.edge.threads import WorkerThreads
 from agent.model.snapshot import Process
 from agent.observe.libraries import LibraryLog
 from agent.observe.log import Log
@@ -26,7 +26,7 @@ from agent.web.routes import Routes
 from agent.web.server import StatusServer
 
 _THREADS: Final = 64
-"""Each DNS lookup or file system that hangs occupies a thread. The rest of the agent still needs free ones."""
+"""Each file system that hangs occupies a thread. The rest of the agent still needs free ones."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Bootstrap:
         self.environ: Final[Mapping[str, str]] = environ
         self.runtime: Final = paths.runtime_directory(environ)
         self.clock: Final = Clock()
-        self.workers: Final = WorkerThreads(_THREADS, "worker")
+        self.workers: Final = BlockingExecutor("worker", limit=_THREADS)
         self.scrubber: Final = Scrubber()
         # Before anything is logged.
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")

@@ -1,6 +1,5 @@
 """Reads, changes and watches Docker's config.json: a plain file, a symbolic link or a bind mount."""
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from agent.edge.atomic_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
+from agent.edge.blocking import BlockingCalls, NoThreadError
 from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, signature
 from agent.edge.permission_hints import permission_hint
-from agent.edge.threads import WorkerThreads
 from agent.model.commands import shown
 from agent.model.docker_config import ConfigError, Document, format_config, parse_config
 from agent.model.problem import ProblemError
@@ -53,7 +52,7 @@ class _Update:
 
 
 class DockerConfigFile:
-    """One user's config.json. A dedicated thread does all work on it, one step at a time.
+    """One user's config.json. All work on it happens in a thread, one step at a time.
 
     The subject of each problem is the path of the file.
     """
@@ -62,7 +61,7 @@ class DockerConfigFile:
         """`unit` is the systemd service that the agent runs in. Its sandbox may prevent writes."""
         self.path: Final = directory / "config.json"
         self._unit: Final = unit
-        self._thread: Final = WorkerThreads(1, "docker-config")
+        self._calls: Final = BlockingCalls("docker-config")
         self._parsed: tuple[bytes, Document] | None = None
         self._pending: Final[deque[_Update]] = deque()
 
@@ -108,14 +107,15 @@ class DockerConfigFile:
 
     async def finish(self) -> None:
         """Wait a moment for a write that has started. An interrupted write would leave a temporary file behind."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FINISH_S):
-                await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
+        with contextlib.suppress(TimeoutError, NoThreadError):
+            await self._calls.call(self.path, lambda: None, timeout=_FINISH_S)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
-            async with asyncio.timeout(_DEADLINE_S):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, self._translate_errors, work)
+            return await self._calls.call(self.path, lambda: self._translate_errors(work), timeout=_DEADLINE_S)
+        except NoThreadError as error:
+            message = f"{self.path} cannot be written: {error.strerror}"
+            raise ProblemError(ConfigUnwritable(str(self.path), message)) from error
         except TimeoutError as error:
             raise ProblemError(
                 ConfigUnwritable(

@@ -19,6 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from agent.edge.ca_certificates import CertificateAuthorities
+from agent.edge.name_resolver import NameResolver
 from agent.model.loopback import is_loopback
 from agent.model.sensitive import Sensitive
 
@@ -127,9 +128,9 @@ class HttpClient:
         if unix_socket is not None:
             return aiohttp.UnixConnector(str(unix_socket), force_close=True)
         if not speaks_tls:
-            return aiohttp.TCPConnector(force_close=True)
+            return aiohttp.TCPConnector(force_close=True, resolver=NameResolver())
         context = await asyncio.to_thread(self._authorities.context, tuple(ca_files))
-        return aiohttp.TCPConnector(force_close=True, ssl=context)
+        return aiohttp.TCPConnector(force_close=True, ssl=context, resolver=NameResolver())
 
 
 def proxy_for(url: str) -> tuple[URL | None, Mapping[str, str]]:

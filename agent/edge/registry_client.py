@@ -20,6 +20,7 @@ from yarl import URL
 
 from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import HttpClient, Reply, proxy_for
+from agent.edge.name_resolver import NameResolver, look_up
 from agent.model.credential import Credential
 from agent.model.docker_errors import Fault, ProbeResult, parse_retry_after
 from agent.model.loopback import is_loopback
@@ -148,7 +149,7 @@ class _AnyCertificate(HttpClient):
     """Makes requests without checking certificates, as Docker does for registries on loopback."""
 
     async def _connector(self, *_: object) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(force_close=True, ssl=False)
+        return aiohttp.TCPConnector(force_close=True, ssl=False, resolver=NameResolver())
 
 
 async def _accepts_any_certificate(registry: Registry, url: URL) -> bool:
@@ -227,7 +228,7 @@ async def _on_loopback(host: str, port: int | None) -> bool:
 async def _addresses(host: str, port: int | None) -> list[str]:
     """Return the addresses of a name, or none if it does not resolve (maybe only a proxy knows it)."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port or 443)
+        found = await look_up(host, port or 443)
     except OSError:
         return []
     return [str(address[0]).partition("%")[0] for *_, address in found]

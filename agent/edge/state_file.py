@@ -11,11 +11,12 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from agent.edge.blocking import BlockingCalls
 from agent.edge.file_version import UnreadableFileError, read_version
-from agent.edge.threads import WorkerThreads
 from agent.model.docker_config import Entry
 from agent.model.problem import RetryClass
 from agent.model.registry import parse_hostname
@@ -51,7 +52,7 @@ class StateFile:
         self._key = secrets.token_hex(32)
         self._entries: dict[str, StoredLogin] = {}
         self._rejections: dict[str, Rejection] = {}
-        self._thread: Final = WorkerThreads(1, "state_file")
+        self._calls: Final = BlockingCalls("state")
         self._last_write: Future[None] | None = None
         self._next: dict[str, Any] | None = None
         self._next_lock: Final = threading.Lock()
@@ -157,7 +158,7 @@ class StateFile:
             with self._next_lock:
                 waiting, self._next = self._next is not None, self._state()
             if not waiting:
-                self._last_write = self._thread.submit(self._write, self._directory)
+                self._last_write = self._calls.submit(_FILE, partial(self._write, self._directory))
 
     def _write(self, directory: Path) -> None:
         """Write the newest state. Runs in the thread. One write covers all changes made since the last one."""
