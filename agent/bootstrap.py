@@ -8,10 +8,9 @@ from typing import Final
 
 from agent import __version__
 from agent.edge import paths
-from agent.edge.blocking import BlockingExecutor
 from agent.edge.clock import Clock
-from agent.edge.http import read_token_file
 from agent.edge.systemd import Systemd
+from agent.edge.token_file import read_token
 from agent.model.snapshot import Process
 from agent.observe.libraries import LibraryLog
 from agent.observe.log import Log
@@ -24,9 +23,6 @@ from agent.web.document import StatusDocument
 from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
-
-_THREADS: Final = 64
-"""Each file system that hangs occupies a thread. The rest of the agent still needs free ones."""
 
 
 @dataclass(slots=True)
@@ -48,7 +44,6 @@ class Bootstrap:
         self.environ: Final[Mapping[str, str]] = environ
         self.runtime: Final = paths.runtime_directory(environ)
         self.clock: Final = Clock()
-        self.workers: Final = BlockingExecutor("worker", limit=_THREADS)
         self.scrubber: Final = Scrubber()
         # Before anything is logged.
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
@@ -87,7 +82,7 @@ class Bootstrap:
             board=self.board,
             routes=routes,
             settings=self.settings,
-            read_token=read_token_file,
+            read_token=read_token,
             clock=self.clock,
             log=self.log.logger,
             socket_path=self.runtime / paths.SOCKET_NAME,

@@ -90,7 +90,7 @@ class Components:
 
     def lock_watch(self, on_lost: Callable[[], None]) -> DirectoryWatch:
         """Build the service that keeps the lock; it runs next to `services`."""
-        return DirectoryWatch("lock", self.lock.hold, self._bootstrap.clock, self.file_watcher, on_lost)
+        return DirectoryWatch("lock", self.lock.hold, self.file_watcher, on_lost)
 
     def sandbox_watch(self, on_lost: Callable[[], None]) -> DirectoryWatch:
         """Build the service that checks systemd's sandbox; it runs next to `services` in a systemd unit."""
@@ -101,7 +101,7 @@ class Components:
             bootstrap.log.logger.info("sandbox.lost", directory=str(sandbox.directory))
             on_lost()
 
-        return DirectoryWatch("sandbox", lambda: not sandbox.is_lost(), bootstrap.clock, self.file_watcher, report_lost)
+        return DirectoryWatch("sandbox", lambda: not sandbox.is_lost(), self.file_watcher, report_lost)
 
     def _logins(self) -> None:
         bootstrap = self._bootstrap

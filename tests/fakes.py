@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.model.snapshot import Process
 from agent.model.status import OpenWarning
+from agent.services.ports import Clock
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -77,9 +78,7 @@ class FakeClock:
 
 
 class NoFileWatcher:
-    """A watcher that is not alive: each component polls its own files at each tick of the clock."""
-
-    alive = False
+    """A watcher that never reports a change."""
 
     def watch(
         self,
@@ -88,17 +87,22 @@ class NoFileWatcher:
         *,
         every: int = 1,
         directories: Callable[[], Iterable[Path]] | None = None,
-    ) -> None:
-        pass
+    ) -> Callable[[], None]:
+        del look, changed, every, directories
+        return lambda: None
 
 
 class ClockedFileWatcher:
-    """Works like the real watcher, on the clock of the test. A test may set `alive` to False."""
+    """Works like the real watcher, on the clock of the test."""
 
-    def __init__(self, clock: FakeClock) -> None:
-        self.alive = True
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def watches(self) -> int:
+        """How many watches there are. Each waits for the clock between two checks."""
+        return len(self._tasks)
 
     def watch(
         self,
@@ -107,17 +111,23 @@ class ClockedFileWatcher:
         *,
         every: int = 1,
         directories: Callable[[], Iterable[Path]] | None = None,  # noqa: ARG002 - only a real kernel reports changes
-    ) -> None:
-        self._tasks.append(asyncio.create_task(self._poll(look, changed, 1.5 * every)))
+    ) -> Callable[[], None]:
+        task = asyncio.create_task(self._poll(look, changed, 1.5 * every))
+        self._tasks.add(task)
+
+        def end() -> None:
+            task.cancel()
+            self._tasks.remove(task)
+
+        return end
 
     async def _poll(self, look: Callable[[], Hashable], changed: asyncio.Event, seconds: float) -> None:
         seen: Hashable = None
         while True:
-            if self.alive:
-                found = look()
-                if found != seen:
-                    changed.set()
-                seen = found
+            found = look()
+            if found != seen:
+                changed.set()
+            seen = found
             await self._clock.wait(asyncio.Event(), seconds)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls
 from agent.doctor.check import Check, CheckRun, broken, from_problem, passed, skipped, with_more
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_config import DockerConfigFile
@@ -28,6 +29,7 @@ from agent.services.overrides import Overrides
 
 CHECKS: Final = ("store", "in use")
 _FILE_S: Final = 4.0
+_CALLS: Final = BlockingCalls("doctor-config")
 _HELPER_S: Final = 6.0
 _EXTRA_BLOCKS: Final = 2
 """Free blocks that a rewrite needs in addition to the file's size: for the new file and its directory entry."""
@@ -60,8 +62,8 @@ async def config_file(files: DockerFiles) -> tuple[Document | None, list[Check]]
     try:
         async with asyncio.timeout(_FILE_S):
             document = await files.config.read()
-            obstacle = await asyncio.to_thread(_write_obstacle, path)
-            exists = await asyncio.to_thread(path.exists)
+            obstacle = await _CALLS.call(path, lambda: _write_obstacle(path), timeout=_FILE_S)
+            exists = await _CALLS.call(path, path.exists, timeout=_FILE_S)
     except TimeoutError:
         hangs = ConfigUnwritable(str(path), f"{path} hangs: its file system does not answer")
         return None, [from_problem("configuration", hangs)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent.blocking import BlockingCalls
 from agent.doctor.check import Check, Outcome, broken, from_problem, passed, skipped
 from agent.edge import secret_files
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
@@ -31,6 +32,7 @@ from agent.settings_loader.sources import DEFAULT_FILE
 
 CHECKS: Final = ("settings", "secrets", "docker cli", "aws cli", "engine", "agent")
 _DIRECTORY_S: Final = 3.0
+_CALLS: Final = BlockingCalls("doctor", limit=64)
 _URL_S: Final = 6.0
 _TOOL_S: Final = 8.0
 _AGENT_S: Final = 3.0
@@ -102,8 +104,8 @@ def _secret_checks(
 
 async def _read_directory(path: Path) -> ParseResult:
     try:
-        async with asyncio.timeout(_DIRECTORY_S):
-            return ParseResult.joined((await asyncio.to_thread(secret_files.read, path)).values())
+        results = await _CALLS.call(path, lambda: secret_files.read(path), timeout=_DIRECTORY_S)
+        return ParseResult.joined(results.values())
     except TimeoutError as error:
         raise ProblemError(SecretsUnavailable(str(path), f"{path} does not answer: its file system hangs")) from error
 
@@ -119,7 +121,7 @@ async def _fetch_url(url: str, token_file: Path | None, client: SecretUrl) -> Pa
 
 async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     """Find Docker's own CLI, or None if there is no working one. The doctor logs in with no other program."""
-    program = await asyncio.to_thread(probes.find, "docker")
+    program = await _CALLS.call("docker", lambda: probes.find("docker"), timeout=None)
     if program is None:
         return None, from_problem("docker cli", no_docker())
     try:
@@ -135,7 +137,7 @@ async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
 
 async def aws_cli(probes: ToolProbes, *, has_ecr: bool) -> Check:
     """Find the aws CLI. The agent does not need it; a missing one is reported only if there are secrets for ECR."""
-    program = await asyncio.to_thread(probes.find, "aws")
+    program = await _CALLS.call("aws", lambda: probes.find("aws"), timeout=None)
     if program is not None:
         version = await _aws_version(program, probes) or "unknown"
         return passed("aws cli", printable(f"{program}, version {version}"))
@@ -178,7 +180,7 @@ async def agent(places: list[Path], user: str, docker_config: Path) -> tuple[dic
     The status does not affect the other shared checks: the doctor looks at everything itself.
     """
     try:
-        status = await asyncio.to_thread(AgentClient(places).status, _AGENT_S)
+        status = await _CALLS.call("agent", lambda: AgentClient(places).status(_AGENT_S), timeout=None)
         owner = printable(str(status["environment"]["user"]), 64)
         message = f"running as {owner}: {printable(str(status['condition']), 20)}, {printable(str(status['summary']))}"
     except AgentNotRunning:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from agent.doctor.certificate import Certificate, read_certificate
 from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped, with_more
 from agent.edge.ca_certificates import CaFileError, CertificateAuthorities
 from agent.edge.http import ProxyUnusable, proxy_for
+from agent.edge.name_resolver import look_up
 from agent.edge.registry_requests import RegistryRequests
 from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
 from agent.model.loopback import is_loopback
@@ -86,7 +86,7 @@ class Network:
     async def _resolve(self, route: _Route) -> Check:
         try:
             async with asyncio.timeout(_DNS_S):
-                found = await asyncio.get_running_loop().getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM)
+                found = await look_up(route.host, route.port)
         except (OSError, UnicodeError, TimeoutError) as error:
             raise ProblemError(self._dns_problem(route, error)) from error
         addresses = [*dict.fromkeys(str(address[0]) for *_, address in found)]
@@ -156,8 +156,7 @@ class Network:
 
     async def _context(self) -> ssl.SSLContext:
         try:
-            files = await asyncio.to_thread(self._requests.ca_files, self._registry)
-            return await asyncio.to_thread(CertificateAuthorities().context, tuple(files))
+            return await CertificateAuthorities().context(tuple(await self._requests.ca_files(self._registry)))
         except CaFileError as error:
             raise ProblemError(self._problem(Fault.TLS, str(error))) from error
 

@@ -1,6 +1,5 @@
 """Runs the docker CLI: each `docker login` in a private configuration directory."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -12,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from agent.blocking import BlockingCalls
 from agent.edge.docker_verifier import DockerVerifier
 from agent.edge.process import child_environment, run
 from agent.model.credential import Credential
@@ -25,6 +25,8 @@ _PRIVATE_CONFIG: Final = '{"auths": {"registry-agent.invalid": {}}}'
 
 # In a directory that never exists (Debian Policy 9.2.2). Short, because the CLI fails on any long socket path.
 _NO_ENGINE: Final = "unix:///nonexistent/docker.sock"
+_CALLS: Final = BlockingCalls("runtime")
+_RUNTIME_S: Final = 10.0
 
 
 class DockerCli:
@@ -77,12 +79,13 @@ class DockerCli:
         """
         verified = await self._verifier.verify(program)
         try:
-            directory = await asyncio.to_thread(self._prepare)
+            directory = await _CALLS.call(self._runtime, self._prepare, timeout=_RUNTIME_S)
         except OSError as error:
             raise ProblemError(
                 ConfigUnwritable(
                     registry.hostname,
-                    f"the agent's runtime directory {self._runtime} cannot be written: {error.strerror}",
+                    f"the agent's runtime directory {self._runtime} cannot be written: "
+                    f"{error.strerror or 'its file system does not answer'}",
                     hint="free up space there, or set RUNTIME_DIRECTORY to a directory that the agent can write to",
                 )
             ) from error
@@ -106,7 +109,7 @@ class DockerCli:
                 timeout=timeout,
                 before_stdin=lambda: self._verifier.confirm(verified),
             )
-            saved = await asyncio.to_thread(_saved, directory, registry)
+            saved = await _CALLS.call(self._runtime, lambda: _saved(directory, registry), timeout=_RUNTIME_S)
             return CliResult(finished.returncode, finished.stderr, saved)
         finally:
             # Not in a thread: it must happen even if this task is cancelled, and it is only one small file.

@@ -11,8 +11,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Final, TypeVar
 
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.atomic_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
-from agent.edge.blocking import BlockingCalls, NoThreadError
 from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, signature
 from agent.edge.permission_hints import permission_hint
 from agent.model.commands import shown

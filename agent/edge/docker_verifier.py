@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agent.edge.blocking import BlockingCalls
+from agent.blocking import BlockingCalls
 from agent.edge.process import Finished, ProcessTimeout, run
 from agent.model.docker_programs import foreign_program, own_version
 from agent.model.problem import ProblemError

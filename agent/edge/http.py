@@ -4,9 +4,6 @@ It never follows redirects, never keeps cookies and never reads `.netrc`.
 """
 
 import asyncio
-import errno
-import os
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -21,10 +18,8 @@ from yarl import URL
 from agent.edge.ca_certificates import CertificateAuthorities
 from agent.edge.name_resolver import NameResolver
 from agent.model.loopback import is_loopback
-from agent.model.sensitive import Sensitive
 
 _CHUNK: Final = 1 << 16
-_LONGEST_TOKEN: Final = 1 << 16
 
 
 class BodyTooLarge(aiohttp.ClientError):
@@ -33,10 +28,6 @@ class BodyTooLarge(aiohttp.ClientError):
 
 class ProxyUnusable(aiohttp.ClientError):
     """The environment names a proxy that cannot be used. The text names the variable, never its value."""
-
-
-class TokenFileError(OSError):
-    """A token file without a usable token. The text names the file and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +120,7 @@ class HttpClient:
             return aiohttp.UnixConnector(str(unix_socket), force_close=True)
         if not speaks_tls:
             return aiohttp.TCPConnector(force_close=True, resolver=NameResolver())
-        context = await asyncio.to_thread(self._authorities.context, tuple(ca_files))
+        context = await self._authorities.context(tuple(ca_files))
         return aiohttp.TCPConnector(force_close=True, ssl=context, resolver=NameResolver())
 
 
@@ -141,31 +132,6 @@ def proxy_for(url: str) -> tuple[URL | None, Mapping[str, str]]:
     """
     proxy = _proxy(URL(url))
     return proxy.url, proxy.headers
-
-
-def read_token_file(path: Path) -> Sensitive:
-    """Return the bearer token in `path` without white space around it. Reads from disk, so not in the event loop.
-
-    Raises:
-        TokenFileError: the file is not regular, not readable, empty, longer than 64 KiB, or not valid in a header.
-    """
-    try:
-        token = _read_regular(path).decode("ascii").strip()
-    except UnicodeDecodeError:
-        raise TokenFileError(f"token file {path} contains characters that are not ASCII") from None
-    except OSError as error:
-        raise TokenFileError(f"token file {path} cannot be read: {error.strerror}") from error
-    if not token or len(token) > _LONGEST_TOKEN or not token.isprintable():
-        raise TokenFileError(f"token file {path} does not contain one line of at most 64 KiB")
-    return Sensitive(token)
-
-
-def _read_regular(path: Path) -> bytes:
-    # Without O_NONBLOCK, opening a FIFO would wait for a writer.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return file.read(_LONGEST_TOKEN + 1)
 
 
 def _parse(url: str, headers: Mapping[str, str] | None) -> URL:

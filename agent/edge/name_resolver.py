@@ -4,9 +4,10 @@ import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
+import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from agent.edge.blocking import BlockingCalls
+from agent.blocking import BlockingCalls, NoThreadError
 
 _DEADLINE_S: Final = 30.0
 """aiohttp lets a lookup continue after its request was cancelled."""
@@ -15,12 +16,21 @@ _LOOKUPS: Final = BlockingCalls("names", limit=64)
 
 
 async def look_up(host: str, port: int, family: int = socket.AF_UNSPEC, flags: int = 0) -> Sequence[AddressInfo]:
-    """Call `getaddrinfo` in a thread. Raises OSError if the name has no address, or if no answer comes in time."""
-    return await _LOOKUPS.call(
-        host,
-        lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family, flags=flags),
-        timeout=_DEADLINE_S,
-    )
+    """Call `getaddrinfo` in a thread.
+
+    Raises:
+        OSError: the name has no address, or no answer comes in time.
+        aiohttp.ClientConnectionError: no thread can be started.
+    """
+    try:
+        return await _LOOKUPS.call(
+            host,
+            lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family, flags=flags),
+            timeout=_DEADLINE_S,
+        )
+    except NoThreadError as error:
+        # aiohttp would report any other error as a name that does not resolve.
+        raise aiohttp.ClientConnectionError(f"the name {host} was not looked up: {error.strerror}") from error
 
 
 class NameResolver(AbstractResolver):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from agent.edge.blocking import BlockingCalls, NoThreadError
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.file_version import UnreadableFileError, read_version, signature
 from agent.model.docker_config import ConfigError, Document, parse_config
 
@@ -34,7 +34,6 @@ class PodmanAuthFiles:
             Path(config, "containers/auth.json"),
         )
         self._calls: Final = BlockingCalls("podman-auth")
-        self._gave_up = False
 
     async def read(self) -> dict[str, Document]:
         """Return the documents by path, in podman's order. Files that are missing or unreadable are left out."""
@@ -49,16 +48,11 @@ class PodmanAuthFiles:
         return tuple(signature(path) for path in self._paths)
 
     async def _in_thread(self, work: Callable[[], T], default: T) -> T:
-        """Run `work` in the thread. While a file system hangs, return `default` and do not try again."""
-        if self._gave_up and self._calls.busy(_FILES):
-            return default
+        """Run `work` in the thread. While a file system hangs, return `default`."""
         try:
-            result = await self._calls.call(_FILES, work, timeout=_DEADLINE_S)
+            return await self._calls.call(_FILES, work, timeout=_DEADLINE_S)
         except (TimeoutError, NoThreadError):
-            self._gave_up = True
             return default
-        self._gave_up = False
-        return result
 
     def _read(self) -> dict[str, Document]:
         documents: dict[str, Document] = {}

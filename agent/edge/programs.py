@@ -7,10 +7,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from agent.edge.blocking import BlockingCalls
+from agent.blocking import BlockingCalls
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_SEARCHES: Final = BlockingCalls("programs")
+_SEARCHES: Final = BlockingCalls("programs", limit=16)
 
 
 async def search(name: str, path: str | None, timeout: float) -> Path | None:
@@ -18,8 +18,9 @@ async def search(name: str, path: str | None, timeout: float) -> Path | None:
 
     Raises:
         TimeoutError: a directory of `path` hangs for longer than `timeout` seconds.
+        NoThreadError: no thread can be started.
     """
-    return await _SEARCHES.call(path, lambda: find_program(name, path), timeout=timeout)
+    return await _SEARCHES.call((name, path), lambda: find_program(name, path), timeout=timeout)
 
 
 def find_program(name: str, path: str | None) -> Path | None:

@@ -18,6 +18,7 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
+from agent.blocking import BlockingCalls
 from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import HttpClient, Reply, proxy_for
 from agent.edge.name_resolver import NameResolver, look_up
@@ -28,6 +29,8 @@ from agent.model.registry import Registry
 from agent.model.text import printable
 
 _CERTS: Final = Path("/etc/docker/certs.d")
+_CERTS_S: Final = 5.0
+_CERTS_READS: Final = BlockingCalls("certs.d", limit=32)
 _BODY: Final = 1 << 20
 _SHOWN: Final = 200
 # The lookbehind keeps matching linear: without it, a long word would be tried again from each of its letters.
@@ -62,10 +65,17 @@ class RegistryClient:
             fault, detail = _fault(error)
             return ProbeResult(self._now(), fault=fault, detail=detail)
 
-    def ca_files(self, registry: Registry) -> list[Path]:
-        """Return the CA files in /etc/docker/certs.d for this registry, as the engine reads them. Blocks."""
+    async def ca_files(self, registry: Registry) -> list[Path]:
+        """Return the CA files in /etc/docker/certs.d for this registry, as the engine reads them.
+
+        Raises:
+            CaFileError: the file system does not answer.
+        """
+        directory = self._certs / registry.api_host
         try:
-            return sorted((self._certs / registry.api_host).glob("*.crt"))
+            return await _CERTS_READS.call(directory, lambda: sorted(directory.glob("*.crt")), timeout=_CERTS_S)
+        except TimeoutError:
+            raise CaFileError(f"{directory} cannot be read: its file system does not answer") from None
         except OSError:
             return []
 
@@ -115,7 +125,7 @@ class RegistryClient:
         headers: Mapping[str, str] | None = None,
         method: str = "GET",
     ) -> Reply:
-        ca_files = await asyncio.to_thread(self.ca_files, registry)
+        ca_files = await self.ca_files(registry)
         try:
             return await self._http.request(
                 method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Final
 
+from agent.edge.regular_file import read_regular
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_formats import FIELDS, ParseResult, read_document, read_fields
@@ -18,6 +19,7 @@ _REASONS: Final = {
     errno.ELOOP: "is a loop of symbolic links",
     errno.EACCES: "cannot be read: permission denied",
     errno.EPERM: "cannot be read: permission denied",
+    errno.EINVAL: "is not a regular file",
 }
 
 
@@ -114,11 +116,7 @@ def _content(path: Path) -> str:
         OSError: the file cannot be read. If `errno` is None, the text is our own message.
         UnicodeDecodeError: the file is not UTF-8.
     """
-    # Check the type before opening: opening a device can have side effects.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("is not a regular file")
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        content = file.read(LARGEST + 1)
+    content = read_regular(path, LARGEST + 1)
     if len(content) > LARGEST:
         raise OSError("is larger than 1 MiB")
     return content.decode("utf-8-sig")

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from agent.edge.blocking import BlockingCalls
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.file_version import UnreadableFileError, read_version
 from agent.model.docker_config import Entry
 from agent.model.problem import RetryClass
@@ -157,8 +157,12 @@ class StateFile:
         if self._directory is not None:
             with self._next_lock:
                 waiting, self._next = self._next is not None, self._state()
-            if not waiting:
+            if waiting:
+                return
+            try:
                 self._last_write = self._calls.submit(_FILE, partial(self._write, self._directory))
+            except NoThreadError as error:  # the next change tries again
+                self._next, self.fault = None, f"{self._directory} cannot be written: {error.strerror}"
 
     def _write(self, directory: Path) -> None:
         """Write the newest state. Runs in the thread. One write covers all changes made since the last one."""

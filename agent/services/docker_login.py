@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from agent.blocking import BlockingCalls
 from agent.model import hints
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.docker_config import ConfigError, Entry, decode_entry
@@ -41,6 +42,8 @@ _PROBE_AFTER_LOGIN_S: Final = 2.0
 _STARTS: Final = 32
 """How many CLIs start at the same time. Only starting one costs processor time."""
 _START_S: Final = 2.0
+_FILES: Final = BlockingCalls("program", limit=2)
+_FILE_S: Final = 5.0
 _NETWORK: Final = (RegistryDns, RegistryUnreachable, RegistryTls, RegistryTimeout)
 
 Probe = Callable[[Registry, Credential | None, float], Awaitable[ProbeResult]]
@@ -121,7 +124,7 @@ class DockerLogin:
             raise ProblemError(await self._timed_out(registry, timeout, await probing)) from None
         except OSError as error:
             # A script gives the same error if its interpreter is missing, although the script exists.
-            if isinstance(error, FileNotFoundError) and not await asyncio.to_thread(program.exists):
+            if isinstance(error, FileNotFoundError) and not await _exists(program):
                 missing = no_docker()
                 self._docker.lost(program, missing)
                 raise ProblemError(missing) from None
@@ -205,3 +208,10 @@ def _may_be_the_password(status: int, kind: Kind) -> bool:
 async def _result_soon(probing: asyncio.Future[ProbeResult]) -> ProbeResult | None:
     done, _ = await asyncio.wait({probing}, timeout=_PROBE_AFTER_LOGIN_S)
     return probing.result() if done else None
+
+
+async def _exists(program: Path) -> bool:
+    try:
+        return await _FILES.call(program, program.exists, timeout=_FILE_S)
+    except OSError:  # TimeoutError is one. If it cannot be checked, another program may be what is missing
+        return True

@@ -88,11 +88,6 @@ class StatusDocument(Protocol):
 class FileWatcher(Protocol):
     """Checks files on behalf of all components."""
 
-    @property
-    def alive(self) -> bool:
-        """Whether the watcher works. If not, each component polls its own files."""
-        ...
-
     def watch(
         self,
         look: Callable[[], Hashable],
@@ -100,8 +95,11 @@ class FileWatcher(Protocol):
         *,
         every: int = 1,
         directories: Callable[[], Iterable[Path]] | None = None,
-    ) -> None:
-        """Set `changed` when `look` returns a different value than before. `look` may block."""
+    ) -> Callable[[], None]:
+        """Set `changed` when `look` returns a different value than before. `look` may block.
+
+        Returns a function that ends the watch.
+        """
         ...
 
 

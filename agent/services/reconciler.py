@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -30,7 +30,6 @@ from agent.services.ports import (
     PodmanFiles,
     StateFile,
 )
-from agent.services.waiting import wait_for_change
 
 _POLL_S: Final = 2.0
 _RESTORED_FOR: Final = timedelta(minutes=10)
@@ -127,21 +126,21 @@ class ConfigReconciler:
             await self._store.note_helper_logins(registries)
 
     async def run(self) -> None:
-        self._watcher.watch(self._signatures, self._changed)
+        for files in (self._config, self._podman):
+            self._watcher.watch(files.signature_now, self._changed)
         async with asyncio.TaskGroup() as checks:
             while True:
+                checked = False
                 with contextlib.suppress(ProblemError):
                     await self._store.prepare()
                     await self._start_checks(checks)
+                    checked = True
                 # A login that is not idle needs its next check by time, even if no file changes.
-                if all(login.idle for login in self._logins.values()):
-                    await wait_for_change(self._clock, self._watcher, self._changed, _POLL_S)
+                if checked and all(login.idle for login in self._logins.values()):
+                    await self._changed.wait()
                 else:
                     await self._clock.wait(self._changed, _POLL_S)
-                    self._changed.clear()
-
-    def _signatures(self) -> Hashable:
-        return (self._config.signature_now(), self._podman.signature_now())
+                self._changed.clear()
 
     async def _start_checks(self, checks: asyncio.TaskGroup) -> None:
         """Start a check of each login whose files changed. A helper that hangs delays only its own logins."""

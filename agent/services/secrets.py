@@ -1,8 +1,9 @@
 """Watches all sources of secrets, and publishes the merged result."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +14,10 @@ from agent.model.secret_formats import ParseResult
 from agent.services.ports import Clock, FileWatcher, Log, Reporter, SecretFiles
 from agent.services.retries import retrying
 from agent.services.secret_sources import AddressSource, DirectorySource, Fetch, signature_of
-from agent.services.waiting import wait_for_change
+from agent.services.waiting import TICK_S, until_next_beat
 from agent.settings import RetrySettings, Settings
 
-_TICK_S: Final = 1.0
+_RETRY_S: Final = 1.0
 _FIRST_ANSWER_S: Final = 2.0
 """How long the first result waits for a slow `secrets.url`."""
 _SPREAD: Final = 0.1
@@ -72,6 +73,7 @@ class Secrets:
         self._watcher: Final = watcher
         self._on_change: Final = on_change
         self._directories: dict[Path, DirectorySource] = {}
+        self._watches: Final[dict[Path, Callable[[], None]]] = {}
         self._address: Final = AddressSource(fetch)
         self._reported: dict[str, tuple[Problem, ...]] = {}
         self._secrets: tuple[RegistrySecret, ...] = ()
@@ -98,7 +100,7 @@ class Secrets:
         """Read every source once, report what is wrong, and return all secrets."""
         await asyncio.gather(self._check_directories(reread=True), self._poll_url())
         while not self._complete:
-            await self._check_directories(reread=False)
+            await self._check_directories()
         self._update()
         return self._found()
 
@@ -106,16 +108,15 @@ class Secrets:
         await self._check_directories(reread=True)
         await self._clock.wait(self._url_answered, _FIRST_ANSWER_S)
         self._publish(self._update())
-        self._watcher.watch(self._signatures, self._directories_changed, directories=self._watched_directories)
         while True:
+            self._watch_directories()
             # A directory that is not stable is checked again soon, even if the watcher reports no change.
-            if all(source.is_stable for source in self._directories.values()):
-                await wait_for_change(self._clock, self._watcher, self._directories_changed, _TICK_S)
-            else:
-                await self._clock.wait(self._directories_changed, _TICK_S)
-                self._directories_changed.clear()
+            stable = all(source.is_stable for source in self._directories.values())
+            longest = until_next_beat(self._clock, TICK_S) if stable else _RETRY_S
+            changed = await self._clock.wait(self._directories_changed, longest)
+            self._directories_changed.clear()
             reread, self._reread = self._reread, False
-            await self._check_directories(reread=reread)
+            await self._check_directories(reread=reread, later=not changed)
             self._publish(self._update())
 
     async def _follow_url(self) -> None:
@@ -124,12 +125,12 @@ class Secrets:
             await poll_until_it_works(self._poll_url)
             await self._pause_polling(self._settings().secrets.poll_interval_s * (1 + _SPREAD * self._jitter()))
 
-    async def _check_directories(self, *, reread: bool) -> None:
+    async def _check_directories(self, *, reread: bool = False, later: bool = False) -> None:
         """Check all directories concurrently, so one that hangs delays no other."""
         directories = {
             path: self._directories.get(path) or DirectorySource(path, self._files) for path in self._paths()
         }
-        await asyncio.gather(*(source.check(reread=reread) for source in directories.values()))
+        await asyncio.gather(*(source.check(reread=reread, later=later) for source in directories.values()))
         # After a reload, keep the old directories until all new ones have answered: not read yet does not mean empty.
         old = {} if all(source.answered for source in directories.values()) else self._directories
         self._directories = {**old, **directories}
@@ -138,11 +139,16 @@ class Secrets:
         extra = [self._credentials_directory] if self._credentials_directory is not None else []
         return tuple(dict.fromkeys([*self._settings().secrets.directories, *extra]))
 
-    def _signatures(self) -> Hashable:
-        return tuple(signature_of(self._files, path) for path in self._paths())
-
-    def _watched_directories(self) -> list[Path]:
-        return [directory for path in self._paths() for directory in self._files.directories(path)]
+    def _watch_directories(self) -> None:
+        """Watch each directory by itself, so one that hangs hides no change of another."""
+        for path in self._watches.keys() - self._directories.keys():
+            self._watches.pop(path)()
+        for path in self._directories.keys() - self._watches.keys():
+            self._watches[path] = self._watcher.watch(
+                partial(signature_of, self._files, path),
+                self._directories_changed,
+                directories=partial(self._files.directories, path),
+            )
 
     async def _poll_url(self) -> Problem | None:
         settings = self._settings().secrets

@@ -8,11 +8,12 @@ import tarfile
 from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from agent.model.text import printable
 from agent.settings import Settings
-from agent.support.bundle_part import LARGEST, BundleContext, BundlePart, NotCollected
+from agent.support.bundle_part import LARGEST, BundleContext, BundlePart, NotCollected, in_thread
 from agent.support.bundle_parts import PARTS
 from agent.support.known_secrets import Source, sources
 from agent.support.manifest import Manifest
@@ -67,7 +68,7 @@ async def make_bundle(
         already=redactor.already,
     )
     files = {MANIFEST: manifest.text(), **{part.file: text for part, text in texts.items() if isinstance(text, str)}}
-    return Bundle(await asyncio.to_thread(_pack, name, files, context.now.timestamp()), name, manifest)
+    return Bundle(await in_thread(lambda: _pack(name, files, context.now.timestamp())), name, manifest)
 
 
 async def _collect(part: BundlePart, context: BundleContext) -> str | NotCollected:
@@ -101,7 +102,7 @@ async def _redact(
         async with asyncio.timeout(_REDACTION_S):
             for part, text in collected.items():
                 if not isinstance(text, NotCollected):
-                    redacted[part] = await asyncio.to_thread(redactor.redact, _bounded(text))
+                    redacted[part] = await in_thread(partial(redactor.redact, _bounded(text)))
     return redacted
 
 
@@ -120,7 +121,7 @@ async def _read_secrets(
 
 async def _read_source(source: Source) -> set[str] | NotCollected:
     # In a thread, because the source may be on a file system that hangs.
-    return await _attempt(asyncio.to_thread(lambda: set(source.read()) - {""}), _SECRETS_S)
+    return await _attempt(in_thread(lambda: set(source.read()) - {""}), _SECRETS_S)
 
 
 def _bounded(text: str) -> str:

@@ -1,6 +1,5 @@
 """The parts of the bundle: the name of each file, its origin, and how long collecting it may take."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -15,7 +14,16 @@ from agent.edge.journalctl import read_journal
 from agent.edge.paths import user_name
 from agent.edge.process import child_environment
 from agent.model.text import printable
-from agent.support.bundle_part import PROGRAM_S, BundleContext, BundlePart, NotCollected, as_json, find, run_program
+from agent.support.bundle_part import (
+    PROGRAM_S,
+    BundleContext,
+    BundlePart,
+    NotCollected,
+    as_json,
+    find,
+    in_thread,
+    run_program,
+)
 from agent.support.config_shape import shape
 from agent.support.known_secrets import docker_files
 from agent.support.settings_shown import shown_settings
@@ -33,7 +41,7 @@ _DAY: Final = timedelta(days=1)
 
 
 async def _settings(context: BundleContext) -> str:
-    shown = await asyncio.to_thread(shown_settings, context.loaded, context.config, context.environ, context.flags)
+    shown = await in_thread(lambda: shown_settings(context.loaded, context.config, context.environ, context.flags))
     return as_json({"note": "the settings as this command reads them; a service may have other variables", **shown})
 
 
@@ -115,12 +123,12 @@ async def _docker_config(context: BundleContext) -> str:
         return found
 
     named = [name for name in ("DOCKER_AUTH_CONFIG", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE") if name in context.environ]
-    return as_json({"files": await asyncio.to_thread(shapes), "variables_that_are_set": named})
+    return as_json({"files": await in_thread(shapes), "variables_that_are_set": named})
 
 
 async def _ask_agent(read: Callable[[], T]) -> T:
     try:
-        return await asyncio.to_thread(read)
+        return await in_thread(read)
     except (AgentNotRunning, AgentNotResponding) as error:
         raise NotCollected(printable(str(error).partition(";")[0], 1000)) from error
 

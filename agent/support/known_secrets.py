@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from agent.edge.paths import home
+from agent.edge.regular_file import NotRegularError, read_regular
 from agent.observe.redaction import secrets_of_environment
 from agent.settings import Settings
 
@@ -229,11 +230,6 @@ def content(path: Path) -> str:
         OSError: the file exists and cannot be read.
     """
     try:
-        if not path.is_file():
-            return ""
-        # Non-blocking: the file may have been replaced by a pipe since the check above.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+        return read_regular(path, _MAX_BYTES).decode(errors="replace")
+    except (FileNotFoundError, NotADirectoryError, NotRegularError):
         return ""
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(_MAX_BYTES).decode(errors="replace")

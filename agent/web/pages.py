@@ -1,6 +1,5 @@
 """Serves the status page and the card for dashboards. Each is a single document that loads nothing else."""
 
-import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Iterable
@@ -12,8 +11,11 @@ from typing import Final
 
 from aiohttp import web
 
+from agent.blocking import BlockingCalls
 from agent.web.responses import none_match
 
+_READS: Final = BlockingCalls("pages", limit=2)
+"""Without a deadline, as the files are part of the agent."""
 _SHARED: Final = ("words.js", "draw.js")
 _PAGE: Final = (
     "page.html",
@@ -53,7 +55,7 @@ class Pages:
 async def _answer(
     request: web.Request, parts: tuple[str, str, tuple[str, ...]], ancestors: Iterable[str]
 ) -> web.Response:
-    document = await asyncio.to_thread(_assemble, *parts)
+    document = await _READS.call(parts, lambda: _assemble(*parts), timeout=None)
     policy = f"{document.policy}; frame-ancestors {' '.join(ancestors)}"
     etag = f'"{_digest(document.html + policy.encode())}"'
     headers = {

@@ -10,6 +10,7 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 
+from agent.blocking import BlockingCalls
 from agent.model.registry import HostnameError, parse_hostname
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
@@ -25,6 +26,7 @@ _LOG_LINES: Final = 1000
 _BODY_PATIENCE_S: Final = 10.0
 _FIRST_SECRETS_S: Final = 5.0
 """How long a renewal waits until an agent that has just started has read its secrets."""
+_CALLS: Final = BlockingCalls("metrics", limit=2)
 _REVISION: Final = re.compile(r"-?[0-9]{1,15}")
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?(?:e-[0-9]{1,3})?")
 
@@ -145,7 +147,7 @@ class Routes:
         return responses.json_response({"ready": ready, "phase": phase.value}, status)
 
     async def _prometheus(self, _request: web.Request) -> web.Response:
-        body, content_type = await asyncio.to_thread(self._metrics, self._board.snapshot)
+        body, content_type = await _CALLS.call("metrics", lambda: self._metrics(self._board.snapshot), timeout=None)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 
@@ -160,7 +162,8 @@ def _lines(lines: Sequence[str]) -> web.Response:
 
 
 async def _openapi(_request: web.Request) -> web.Response:
-    body = await asyncio.to_thread(resources.files("agent.web").joinpath("openapi.json").read_bytes)
+    file = resources.files("agent.web").joinpath("openapi.json")
+    body = await _CALLS.call("openapi", file.read_bytes, timeout=None)
     return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
 from agent.model.problem import Problem
 from agent.model.problems.environment import StatusListenFailed, unusable_status_token
 from agent.model.sensitive import Sensitive
@@ -22,6 +23,10 @@ from agent.web.routes import BODY_LIMIT, Routes
 from agent.web.token import TokenFile
 
 _RETRY_S: Final = 5.0
+_ANSWER_S: Final = 5.0
+"""How long a file system or a name server may take. Afterwards, the problem is reported, and `run` tries again."""
+_CLOSE_S: Final = 2.0
+_CALLS: Final = BlockingCalls("status", limit=4)
 _GRACE_S: Final = 0.5
 """How long open requests may take to finish at shutdown. Event streams end earlier, with the phase `stopping`."""
 
@@ -32,7 +37,7 @@ class StatusServer:
     Args:
         socket_path: the path of the Unix socket. Not used if systemd passes one in as `inherited`.
         settings: returns the current settings. Call `rebind` after `status.listen` has changed.
-        read_token: reads `status.token_file`, or raises OSError. It is called in a thread.
+        read_token: reads `status.token_file`, or raises OSError with the reason.
     """
 
     name: Final = "status"
@@ -43,7 +48,7 @@ class StatusServer:
         board: Reporter,
         routes: Routes,
         settings: Callable[[], Settings],
-        read_token: Callable[[Path], Sensitive],
+        read_token: Callable[[Path], Awaitable[Sensitive]],
         clock: Clock,
         log: Log,
         socket_path: Path,
@@ -58,6 +63,7 @@ class StatusServer:
         self._log: Final = log
         self._socket_path: Final = socket_path
         self._inherited: Final = inherited
+        self._binding: Final = OngoingCall[socket.socket](_CALLS, socket_path)
         self._unix: _Listener | None = None
         self._tcp: _Listener | None = None
         self._tcp_listen = ""
@@ -90,12 +96,16 @@ class StatusServer:
         async with self._opening:
             await asyncio.gather(*(listener.close() for listener in (self._unix, self._tcp) if listener))
             if self._unix is not None and self._inherited is None:
-                await asyncio.to_thread(sockets.remove_socket_file, self._socket_path)
+                # A file that cannot be removed now is replaced at the next start.
+                with contextlib.suppress(TimeoutError, NoThreadError):
+                    path = self._socket_path
+                    await _CALLS.call(path, lambda: sockets.remove_socket_file(path), timeout=_CLOSE_S)
             self._unix = self._tcp = None
 
     async def _open(self) -> None:
         async with self._opening:
-            problems = [await self._open_unix(), await self._open_tcp(), await self._token_problem()]
+            problems = [await self._open_unix(), await self._open_tcp()]
+        problems.append(await self._token_problem())
         self._report([problem for problem in problems if problem is not None])
 
     def _report(self, problems: Sequence[Problem]) -> None:
@@ -114,7 +124,7 @@ class StatusServer:
         try:
             bound = self._inherited
             if bound is None:
-                bound = await asyncio.to_thread(sockets.bind_unix, self._socket_path)
+                bound = await self._binding.result(lambda: sockets.bind_unix(self._socket_path), timeout=_ANSWER_S)
             self._unix = await self._serve([bound])
         except OSError as error:
             return StatusListenFailed(
@@ -136,9 +146,9 @@ class StatusServer:
         if not listen:
             return None
         try:
-            bound = await asyncio.to_thread(sockets.bind_tcp, listen)
+            bound = sockets.bind_tcp(await _CALLS.call(listen, lambda: sockets.look_up(listen), timeout=_ANSWER_S))
             self._tcp = await self._serve(bound, self._guard)
-        except OSError as error:
+        except OSError as error:  # TimeoutError is one
             return StatusListenFailed(
                 "status.listen", f"status.listen is {listen}, which cannot be opened: {_reason(error)}"
             )
@@ -178,6 +188,8 @@ def _is_there(path: Path) -> bool:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return "no answer from its file system or name server"
     return (error.strerror or str(error)).lower()
 
 

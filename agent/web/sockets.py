@@ -14,6 +14,7 @@ GROUP: Final = "registry-agent"
 _PROBE_S: Final = 1.0
 # Errors for an address that this machine does not have. `localhost` may resolve to ::1 although IPv6 is off.
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_Address = tuple[socket.AddressFamily, tuple[object, ...]]
 
 
 def bind_unix(path: Path) -> socket.socket:
@@ -42,21 +43,30 @@ def bind_unix(path: Path) -> socket.socket:
     return listener
 
 
-def bind_tcp(listen: str) -> list[socket.socket]:
-    """Bind one socket for each address of `host:port` or `[v6]:port`. This blocks while the name resolves.
+def look_up(listen: str) -> list[_Address]:
+    """Return the addresses of `host:port` or `[v6]:port`. This blocks while the name resolves.
 
     Raises:
-        OSError: the name does not resolve, or an address cannot be bound.
+        OSError: the name does not resolve.
     """
     host, _, port = listen.rpartition(":")
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except UnicodeError as error:  # from the IDNA codec
         raise OSError(errno.EINVAL, "not a host name") from error
+    # dict.fromkeys: a name may resolve to the same address more than once.
+    return [*dict.fromkeys((entry[0], entry[4]) for entry in found)]
+
+
+def bind_tcp(addresses: Iterable[_Address]) -> list[socket.socket]:
+    """Bind one socket for each address.
+
+    Raises:
+        OSError: an address cannot be bound.
+    """
     bound: list[socket.socket] = []
     failed: OSError | None = None
-    # dict.fromkeys: a name may resolve to the same address more than once.
-    for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
+    for family, address in addresses:
         try:
             bound.append(_bind(family, address))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Tests of the file watcher, which checks all files in one thread."""
+"""Tests of the file watcher, which checks all files in one thread while none hangs."""
 
 import asyncio
 import os
@@ -110,15 +110,77 @@ async def test_notices_a_change_without_hints_at_the_next_tick(tmp_path: Path, m
         await wait_for(changed)
 
 
-async def test_a_hanging_check_is_visible() -> None:
-    """Callers then check their files themselves. Once the file system answers, the watcher works again."""
-    proceed, changed = threading.Event(), asyncio.Event()
-    async with watching(0.02, hangs_s=0.2) as watcher:
-        assert not watcher.alive
-        watcher.watch(lambda: proceed.wait(30), changed)
-        await until(lambda: not watcher.alive)
+async def test_a_check_that_hangs_does_not_stop_the_others() -> None:
+    """Fresh threads do the other checks, at each tick. The check that hangs is not repeated until it ends."""
+    proceed, value, changed, late = threading.Event(), [0], asyncio.Event(), asyncio.Event()
+    hanging = [CountedCheck(lambda: proceed.wait(30)) for _ in range(3)]
+    async with watching(0.02) as watcher:
+        for check in hanging:
+            watcher.watch(check, late)
+        other = CountedCheck(lambda: value[0])
+        watcher.watch(other, changed)
+        await until(lambda: other.times > 5)
+        assert [check.times for check in hanging] == [1, 1, 1]
+        changed.clear()
+        value[0] = 1
+        await wait_for(changed)
+        assert not late.is_set()
         proceed.set()
-        await until(lambda: watcher.alive)
+        await wait_for(late)
+        await until(lambda: all(check.times > 2 for check in hanging))
+
+
+async def test_a_check_that_hung_counts_as_a_change() -> None:
+    """The component may have given up on the same files meanwhile, and must check them again."""
+    answers, changed = threading.Event(), asyncio.Event()
+    answers.set()
+
+    def check() -> Hashable:
+        answers.wait(30)
+        return "same"
+
+    async with watching(0.02, hangs_s=0.1) as watcher:
+        counted = CountedCheck(check)
+        watcher.watch(counted, changed)
+        await until(lambda: counted.times > 5)
+        changed.clear()
+        answers.clear()
+        before = counted.times
+        await until(lambda: counted.times > before)
+        await asyncio.to_thread(threading.Event().wait, 0.1)
+        answers.set()
+        await wait_for(changed)
+
+
+async def test_a_watch_can_be_ended() -> None:
+    """A directory that is no longer in the settings is not checked."""
+    async with watching(0.01) as watcher:
+        kept, ended = CountedCheck(lambda: 0), CountedCheck(lambda: 0)
+        watcher.watch(kept, asyncio.Event())
+        end = watcher.watch(ended, asyncio.Event())
+        await until(lambda: ended.times > 0)
+        end()
+        before = kept.times
+        await until(lambda: kept.times > before + 2)
+        last = ended.times
+        await until(lambda: kept.times > before + 5)
+        assert ended.times == last
+
+
+async def test_works_once_a_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a limit on processes is reached, the watcher tries again."""
+    monkeypatch.setattr(file_watcher, "_RETRY_S", 0.01)
+    changed, refused = asyncio.Event(), []
+
+    def full(thread: threading.Thread) -> None:
+        refused.append(thread)
+        raise RuntimeError("can't start new thread")  # the error of CPython if clone(2) fails
+
+    async with watching(0.02) as watcher:
+        with monkeypatch.context() as limited:
+            limited.setattr(threading.Thread, "start", full)
+            watcher.watch(lambda: 0, changed)
+            await until(lambda: len(refused) > 1)
         await wait_for(changed)
 
 

@@ -192,7 +192,7 @@ class _Endpoint:
         board = Board(process(), clock.now, FakeWarningLog())
         board.set_phase(Phase.RUNNING)
         status = StatusSettings("127.0.0.1:0", Path("/token"), allow_origins=("https://a.example",))
-        server = StatusServer(
+        return StatusServer(
             board=board,
             routes=Routes(
                 board,
@@ -204,13 +204,11 @@ class _Endpoint:
                 pages=Pages(lambda: status.allow_origins),
             ),
             settings=lambda: Settings(status=status),
-            read_token=lambda _: Sensitive(CANARY),
+            read_token=_token,
             clock=clock,
             log=self._log,
             socket_path=scratch() / "agent.sock",
         )
-        server._token._content = _token  # type: ignore[method-assign] # without the thread that reads a file
-        return server
 
     async def _ask(self, data: bytes) -> None:
         wire, connection = _Wire(), self._connect()

@@ -16,14 +16,12 @@ from agent.edge import podman_auth
 from agent.edge.file_version import FileVersion, read_version
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.model.registry import Registry
-from agent.model.sensitive import Sensitive
 from agent.model.status import Engine
 from agent.observe.log import Log
 from agent.observe.redaction import Scrubber
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
 from agent.web.sockets import bind_unix
-from agent.web.token import Bearer, TokenFile
 from tests.codes.world import LOGIN, World
 from tests.fakes import FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
 from tests.hostile.screens import ATTACK, RAW, Screens
@@ -114,27 +112,6 @@ async def test_a_secret_that_comes_and_goes_while_its_logout_hangs() -> None:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_another_token_file_does_not_wait_for_one_that_hangs() -> None:
-    """status.token_file moved away from a dead file system holds at the next request, and the old token no more."""
-    release, path = threading.Event(), Path("/dead")
-
-    def read(file: Path) -> Sensitive:
-        if file == Path("/dead"):
-            release.wait(PATIENCE_S)
-        return Sensitive(file.name)
-
-    token = TokenFile(lambda: path, read, patience_s=20)
-    before = asyncio.create_task(token.check("Bearer dead"))
-    await asyncio.sleep(0)
-    try:
-        path = Path("/alive")
-        assert await token.check("Bearer dead") is Bearer.WRONG
-        assert await token.check("Bearer alive") is Bearer.RIGHT
-    finally:
-        release.set()
-        await before
 
 
 class HangingPath:

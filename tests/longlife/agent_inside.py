@@ -23,7 +23,7 @@ from agent.services.reconciler import ConfigReconciler
 from agent.services.rejections import Rejections
 from agent.services.waiting import BEAT_S
 from agent.settings import Settings
-from tests.fakes import NoFileWatcher, process
+from tests.fakes import ClockedFileWatcher, process
 from tests.longlife.outside import Aws, Cli, DockerConfig, NoHelpers, NoPodman, RegistryServer
 from tests.longlife.warp import WarpClock
 from tests.services.login_fakes import FakeDocker
@@ -83,7 +83,7 @@ class AgentInside:
             board=self.board,
             clock=clock,
             log=self.counts,
-            watcher=NoFileWatcher(),
+            watcher=ClockedFileWatcher(clock),
         )
         cli, numbers = Cli(servers), count(1)
         dependencies = LoginDependencies(

@@ -24,7 +24,7 @@ from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
-from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
+from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, process
 from tests.problems import raises_problem
 from tests.rig.waiting import PATIENCE_S
 
@@ -86,7 +86,6 @@ class Machine:
         self.podman = directory / "run/containers/auth.json"
         self.podman.parent.mkdir(parents=True)
         self.auth_config: str | None = None
-        self.watcher_alive = False
 
     def write(self, document: dict[str, Any]) -> None:
         self.file.write_text(json.dumps(document))
@@ -103,7 +102,7 @@ class Machine:
             board=board,
             clock=clock,
             log=log,
-            watcher=ClockedFileWatcher(clock) if self.watcher_alive else NoFileWatcher(),
+            watcher=ClockedFileWatcher(clock),
             auth_config=self.auth_config,
         )
         return Agent(reconciler, board, clock, log, self.file, state_file)
@@ -114,11 +113,9 @@ class Machine:
         return self.start()
 
 
-@pytest.fixture(params=[False, True], ids=["without a watcher", "with a watcher"])
-def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Machine:
-    machine = Machine(tmp_path)
-    machine.watcher_alive = request.param
-    return machine
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
 
 
 def listing_helper(machine: Machine, *servers: str) -> Path:

@@ -21,7 +21,7 @@ from agent.model.secret_formats import FetchResult, ParseResult, read_answer
 from agent.services import secret_sources
 from agent.services.secrets import Secrets
 from agent.settings import SecretsSettings, Settings
-from tests.fakes import ClockedFileWatcher, FakeClock, FakeLog, NoFileWatcher
+from tests.fakes import ClockedFileWatcher, FakeClock, FakeLog
 from tests.rig.waiting import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Bench:
         self.log = FakeLog()
         self.address = FakeAddress()
         self.files: SecretFiles = secret_files
-        self.watcher: NoFileWatcher | ClockedFileWatcher = NoFileWatcher()
+        self.watcher = ClockedFileWatcher(self.clock)
         self.environment = ParseResult()
         self.credentials: Path | None = None
         self.secrets: Secrets
@@ -133,9 +133,9 @@ class Bench:
             await task
 
     async def quiet(self) -> None:
-        """Wait until both loops wait for the clock. Directories are read in threads."""
+        """Wait until both loops and all watches wait for the clock. Directories are read in threads."""
         async with asyncio.timeout(PATIENCE_S):
-            while self.clock.waiting < 2:  # noqa: ASYNC110 - the fake clock counts its waiters, but sets no event
+            while self.clock.waiting < 2 + self.watcher.watches:  # noqa: ASYNC110 - the fake clock counts its waiters, but sets no event
                 await asyncio.sleep(0.001)
 
     async def pass_seconds(self, seconds: int) -> None:
@@ -277,7 +277,8 @@ class HangingFiles(CountingFiles):
         self.hung = 0
 
     def signature(self, directory: Path) -> Hashable:
-        if directory == self.hanging:
+        # The watcher of these tests runs in the loop. The real one checks each directory in a thread of its own.
+        if directory == self.hanging and threading.current_thread() is not threading.main_thread():
             self.hung += 1
             self.go_on.wait()
         return super().signature(directory)
@@ -347,8 +348,8 @@ class FailingFiles(CountingFiles):
 
 
 async def test_a_failed_reading_is_repeated_although_nothing_changes(bench: Bench) -> None:
-    """Also with a working file watcher."""
-    bench.files, bench.watcher = FailingFiles(), ClockedFileWatcher(bench.clock)
+    """The file watcher reports nothing."""
+    bench.files = FailingFiles()
     bench.write("a.json", item("one"))
     async with bench.running():
         assert bench.record.codes == ["secrets_unavailable"]
@@ -393,6 +394,7 @@ async def test_the_environment_can_be_turned_off(bench: Bench) -> None:
     async with bench.running():
         assert (bench.record.published, bench.record.codes) == ([["one"]], ["secret_invalid"])
         bench.settings = Settings(secrets=replace(bench.settings.secrets, environment=False))
+        bench.secrets.wake()
         await bench.pass_seconds(1)
         assert (bench.record.published, bench.record.codes) == ([["one"], []], [])
 

@@ -23,7 +23,7 @@ def program(path: Path, text: str) -> None:
 
 
 class Stage:
-    def __init__(self, tmp_path: Path, watcher: NoFileWatcher | None = None) -> None:
+    def __init__(self, tmp_path: Path) -> None:
         self.bin = tmp_path / "bin"
         self.bin.mkdir(mode=0o755)
         environ = {"PATH": f"{tmp_path}/earlier:{self.bin}", "DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}
@@ -38,7 +38,7 @@ class Stage:
             self.clock,
             self.board,
             FakeLog(),
-            watcher or NoFileWatcher(),
+            NoFileWatcher(),
             engine_address=self.engine.address,
             on_docker=self._on_ready,
         )
@@ -62,12 +62,6 @@ class CountedProbes(ToolProbes):
         found = super().find(name)
         self.searches += name == "aws"
         return found
-
-
-class MissesChanges(NoFileWatcher):
-    """A watcher that is alive, but never reports a change."""
-
-    alive = True
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -98,7 +92,7 @@ async def test_a_docker_that_is_installed_later_is_found(stage: Stage) -> None:
 
 async def test_a_docker_that_disappears_is_waited_for(tmp_path: Path) -> None:
     """It is found within 15 s, even if the same file returns before the watcher notices that it was gone."""
-    stage = Stage(tmp_path, MissesChanges())
+    stage = Stage(tmp_path)
     docker, away = stage.bin / "docker", stage.bin / "away"
     program(docker, "echo Docker version 28.2.2, build e6534b4")
     running = asyncio.create_task(stage.tools.run())

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import aiohttp
 
-from agent.edge.http import read_token_file
+from agent.edge.token_file import read_token
 from agent.model.snapshot import Snapshot
 from agent.model.status import RegistryStatus, State
 from agent.observe.counters import Counters
@@ -87,7 +87,7 @@ class Serving:
             board=self.board,
             routes=self.routes,
             settings=lambda: Settings(status=self.status),
-            read_token=read_token_file,
+            read_token=read_token,
             clock=self.clock,
             log=self.log,
             socket_path=self.socket,

@@ -1,13 +1,15 @@
 """Gets ECR tokens from AWS. The first request loads the AWS SDK, in a thread. Importing this module does not."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from agent.blocking import BlockingCalls
 from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
+
+_LOADING: Final = BlockingCalls("aws-sdk")
 
 if TYPE_CHECKING:
     from agent.edge.aws.sdk import AwsSdk
@@ -35,7 +37,6 @@ class AwsClient:
         self._environ: Final = environ
         self._now: Final = now
         self._learned: Final = learned
-        self._loading: Final = asyncio.Lock()
         self._sdk: AwsSdk | None = None
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
@@ -56,13 +57,16 @@ class AwsClient:
         return await (await self._loaded()).identify(identity, settings)
 
     async def _loaded(self) -> "AwsSdk":
-        # The first request loads the SDK. Requests at the same time wait for it.
-        async with self._loading:
-            if self._sdk is None:
-                self._sdk = await asyncio.to_thread(self._load)
+        # Requests at the same time wait for the first one, which loads the SDK. It is the agent's own code, so there is
+        # no deadline.
+        if self._sdk is None:
+            return await _LOADING.call("sdk", self._load, timeout=None)
         return self._sdk
 
     def _load(self) -> "AwsSdk":
+        if self._sdk is not None:
+            return self._sdk
         from agent.edge.aws.sdk import AwsSdk  # noqa: PLC0415 - loads botocore, which few environments need
 
-        return AwsSdk(user=self._user, environ=self._environ, now=self._now, learned=self._learned)
+        sdk = self._sdk = AwsSdk(user=self._user, environ=self._environ, now=self._now, learned=self._learned)
+        return sdk

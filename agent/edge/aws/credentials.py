@@ -11,12 +11,13 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
 from botocore.utils import get_environ_proxies
 
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.aws.errors import TRANSPORT_ERRORS, AwsCall, clean, problem_from
 from agent.edge.aws.interactive_login import InteractiveLogin, cached_sessions
 from agent.edge.aws.sdk_internals import safe_providers, set_container_environment, web_identity_token_file
 from agent.edge.aws.web_identity import how_it_failed, run_command, token_from_file
-from agent.edge.http import read_token_file
 from agent.edge.process import ProcessTimeout
+from agent.edge.token_file import read_token
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsKeys
 from agent.model.problem import Problem, ProblemError
@@ -41,6 +42,7 @@ _PROFILE_SECRETS: Final = frozenset({"aws_secret_access_key", "aws_session_token
 _CONTAINER_URLS: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _CONTAINER_TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - a variable's name
 _CONTAINER_TOKEN_FILE: Final = f"{_CONTAINER_TOKEN}_FILE"
+_CACHE: Final = BlockingCalls("aws-cache")
 # Secrets that the text of an error may repeat.
 _SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", _CONTAINER_TOKEN)
 
@@ -103,9 +105,8 @@ class _Chain:
         """
         if not self._interactive.wants_mfa:
             return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timeout_s):
-                self._cached = await asyncio.to_thread(cached_sessions)
+        with contextlib.suppress(TimeoutError, NoThreadError):
+            self._cached = await _CACHE.call("~/.aws/cli/cache", cached_sessions, timeout=self._timeout_s)
         for session in self._cached.values():
             for name in ("SecretAccessKey", "SessionToken"):
                 self._learned(Sensitive(session["Credentials"][name]))
@@ -173,7 +174,7 @@ class _Chain:
         token_file = self._environ.get(_CONTAINER_TOKEN_FILE)
         if token_file is None:
             return
-        token = await asyncio.to_thread(read_token_file, Path(token_file))
+        token = await read_token(Path(token_file))
         self._secrets.append(token)
         self._learned(token)
         without = {name: value for name, value in self._environ.items() if name != _CONTAINER_TOKEN_FILE}

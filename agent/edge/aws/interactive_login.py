@@ -16,7 +16,7 @@ from botocore.exceptions import (
 )
 from botocore.utils import parse_timestamp
 
-from agent.edge.aws.web_identity import read_regular
+from agent.edge.regular_file import read_regular
 from agent.model.aws_errors import SUBJECT
 from agent.model.commands import command, shown
 from agent.model.problem import ProblemError

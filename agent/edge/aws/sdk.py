@@ -11,6 +11,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore import UNSIGNED, xform_name
 
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.aws.credentials import find_keys
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_role_session, parse_token
@@ -21,7 +22,7 @@ from agent.edge.ca_certificates import CertificateAuthorities
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
 from agent.model.problem import ProblemError
-from agent.model.problems.aws import AwsCredentialsMissing
+from agent.model.problems.aws import AwsCredentialsMissing, AwsError
 from agent.model.registry import ECR_PUBLIC_REGION
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
@@ -32,6 +33,7 @@ _NAME_WAIT_S: Final = 2.0
 _SESSION_NAME: Final = re.compile(r"[^\w+=,.@-]", re.ASCII)
 _MAX_OWNERS: Final = 50
 _MAX_SESSION_NAME: Final = 64
+_FILES: Final = BlockingCalls("aws-files", limit=2)
 _UNSIGNED: Final = AioConfig(signature_version=UNSIGNED)
 
 
@@ -92,12 +94,17 @@ class AwsSdk:
     async def _open_session(self, identity: AwsIdentity, settings: AwsSettings) -> AioSession:
         # A profile that cannot be read matters only if the chain will look for credentials.
         chain = identity.keys is None and not _uses_web_identity(identity, settings)
+
+        def read(*, files: bool) -> AioSession:
+            return open_session(
+                self._loader, self._http, settings, self._environ, identity.region, chain=chain, files=files
+            )
+
         try:
-            async with asyncio.timeout(settings.call_timeout_s):
-                return await asyncio.to_thread(
-                    open_session, self._loader, self._http, settings, self._environ, identity.region, chain=chain
-                )
+            return await _FILES.call("~/.aws", lambda: read(files=True), timeout=settings.call_timeout_s)
         except TimeoutError:
+            if not chain:  # nothing in ~/.aws is needed, so a file system that hangs must not prevent the login
+                return await _FILES.call("no files", lambda: read(files=False), timeout=settings.call_timeout_s)
             message = f"~/.aws cannot be read: no end after {settings.call_timeout_s:g} s"
             raise ProblemError(
                 AwsCredentialsMissing(
@@ -106,6 +113,8 @@ class AwsSdk:
                     hint="check whether the file system of ~/.aws (NFS?) is down",
                 )
             ) from None
+        except NoThreadError as error:
+            raise ProblemError(AwsError(SUBJECT, f"~/.aws cannot be read: {error.strerror}")) from None
 
     async def _signer(self, caller: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
         """Return the keys that will ask for the token, after assuming the role if there is one."""

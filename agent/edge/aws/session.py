@@ -1,5 +1,6 @@
 """Creates AWS SDK sessions for the agent: short deadlines, no retries, the system's CAs."""
 
+import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ConfigParseError, ProfileNotFound
 from botocore.loaders import Loader, create_loader
 
+from agent.edge.name_resolver import NameResolver
 from agent.model.aws_errors import SUBJECT
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsCredentialsMissing
@@ -41,6 +43,7 @@ def open_session(
     region: str,
     *,
     chain: bool,
+    files: bool = True,
 ) -> AioSession:
     """Return a new session, so that changes of ~/.aws and the environment take effect.
 
@@ -53,11 +56,12 @@ def open_session(
         environ: variables that may name a CA bundle.
         region: for every client, including those that the credential chain creates.
         chain: whether the credential chain will be used. If not, an unreadable profile is not an error.
+        files: whether to read ~/.aws.
 
     Raises:
         ProblemError: with AwsCredentialsMissing if the profile does not exist or ~/.aws cannot be parsed.
     """
-    session = AioSession(profile=settings.profile)
+    session = AioSession(profile=settings.profile) if files else _session_without_files()
     try:
         session.get_scoped_config()
     except (ProfileNotFound, ConfigParseError) as error:
@@ -69,7 +73,7 @@ def open_session(
                     hint="fix aws.profile, AWS_PROFILE or the profiles in ~/.aws",
                 )
             ) from error
-        session = AioSession(session_vars={**_NO_PROFILE, "config_file": (None, None, "/dev/null", None)})
+        session = _session_without_files()
     session.register_component("data_loader", loader)
     session.set_config_variable("region", region)
     session.set_config_variable("metadata_service_timeout", _metadata_timeout(settings))
@@ -81,6 +85,11 @@ def open_session(
     return session
 
 
+def _session_without_files() -> AioSession:
+    nothing = (None, None, os.devnull, None)
+    return AioSession(session_vars={**_NO_PROFILE, "config_file": nothing, "credentials_file": nothing})
+
+
 def _client_config(timeout_s: float, http: type[AIOHTTPSession]) -> AioConfig:
     return AioConfig(
         # Shorter than the deadline of the call, to distinguish a firewall that drops packets from a slow answer.
@@ -88,6 +97,7 @@ def _client_config(timeout_s: float, http: type[AIOHTTPSession]) -> AioConfig:
         read_timeout=timeout_s,
         retries={"total_max_attempts": 1, "mode": "standard"},
         http_session_cls=http,
+        connector_args={"resolver": NameResolver()},
         # With AWS_DEFAULTS_MODE=auto, the SDK would ask the metadata service in a separate session.
         defaults_mode="legacy",
     )

@@ -1,16 +1,15 @@
 """Gets the web identity token of this environment from a file, or from a command such as `gp idp token`."""
 
-import asyncio
 import errno
-import os
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls
 from agent.edge.process import Finished, child_environment, run
 from agent.edge.programs import search
+from agent.edge.regular_file import read_regular
 from agent.model.aws_errors import SUBJECT
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsIdentityUnavailable
@@ -19,6 +18,7 @@ from agent.settings import AwsSettings
 
 # AssumeRoleWithWebIdentity takes 4 to 20,000 characters (STS API reference).
 _LONGEST: Final = 20_000
+_READS: Final = BlockingCalls("identity-tokens", limit=8)
 _TOKEN: Final = re.compile(rf"[!-~]{{4,{_LONGEST}}}")
 
 
@@ -43,8 +43,7 @@ async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensiti
             readable in time.
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            content = await asyncio.to_thread(read_regular, path, _LONGEST + 2)
+        content = await _READS.call(path, lambda: read_regular(path, _LONGEST + 2), timeout=timeout_s)
     except TimeoutError:
         raise ProblemError(_unavailable(f"{setting} {path} cannot be read: no end after {timeout_s:g} s")) from None
     except (OSError, ValueError) as error:
@@ -90,18 +89,6 @@ def how_it_failed(finished: Finished) -> str:
     code = finished.returncode
     ended = f"exited with status {code}" if code > 0 else f"was killed by signal {-code}"
     return f"{ended}; run it by hand to see why (its output may hold a secret, so it is not shown)"
-
-
-def read_regular(path: Path, limit: int) -> bytes:
-    """Read at most `limit` bytes of a file. Blocks, but never waits for the writer of a FIFO.
-
-    Raises:
-        OSError: the file cannot be read, or is not a regular file.
-    """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return file.read(limit)
 
 
 def parse_web_identity_token(content: bytes, where: str) -> Sensitive:

@@ -3,13 +3,12 @@
 import asyncio
 import os
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.edge.blocking import BlockingCalls, BlockingExecutor, NoThreadError
+from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
 
 PATIENCE_S = 30.0
 
@@ -34,6 +33,12 @@ async def hang(calls: BlockingCalls, resource: str, answers: threading.Event) ->
     return hanging
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - another thread makes it so
+            await asyncio.sleep(0.001)
+
+
 def threads_named(kind: str) -> int:
     return sum(thread.name == kind for thread in threading.enumerate())
 
@@ -46,7 +51,6 @@ async def test_a_resource_that_hangs_costs_one_thread_and_no_other_resource(answ
         with pytest.raises(TimeoutError):
             await calls.call("a", lambda: None, timeout=0.01)
     assert await calls.call("b", lambda: "b", timeout=PATIENCE_S) == "b"
-    assert calls.busy("a")
     assert threads_named("two") <= 2
     answers.set()
     assert await hanging
@@ -132,13 +136,67 @@ async def test_works_if_no_further_thread_can_start(monkeypatch: pytest.MonkeyPa
     assert later.result(PATIENCE_S) == "b"
 
 
-def test_threads_of_the_executor_end() -> None:
+async def test_threads_end_after_their_calls() -> None:
     """After many calls at once, no thread is left. The standard pool would keep all of them."""
-    crowd = BlockingExecutor("crowd", limit=8)
+    crowd = BlockingCalls("crowd", limit=8)
     together = threading.Barrier(8, timeout=PATIENCE_S)
-    calls = [crowd.submit(together.wait) for _ in range(8)]
+    calls = [crowd.submit(number, together.wait) for number in range(8)]
     assert sorted(call.result(PATIENCE_S) for call in calls) == list(range(8))
-    end = time.monotonic() + PATIENCE_S
-    while threads_named("crowd"):
-        assert time.monotonic() < end, "threads are left"
-        time.sleep(0.01)
+    await until(lambda: not threads_named("crowd"))
+
+
+async def test_a_thread_that_lingers_makes_the_next_calls() -> None:
+    """It is not started again for each call. A second call at the same time still gets its own thread."""
+    calls = BlockingCalls("lasting", limit=2, linger_s=PATIENCE_S)
+    threads = set()
+    for _ in range(20):
+        threads.add(await calls.call("a", threading.get_ident, timeout=PATIENCE_S))
+        await until(lambda: threads_named("lasting") == 1)
+    assert len(threads) == 1
+    together = threading.Barrier(2, timeout=PATIENCE_S)
+    both = [calls.submit(name, together.wait) for name in "ab"]
+    assert sorted(call.result(PATIENCE_S) for call in both) == [0, 1]
+
+
+@pytest.mark.parametrize("resource", [None, False, ""])
+async def test_any_value_can_name_a_resource(resource: object) -> None:
+    """For example the PATH of an environment that has none."""
+    calls = BlockingCalls("any")
+    first = calls.submit(resource, lambda: 1)
+    second = calls.submit("other", lambda: 2)
+    third = calls.submit(resource, lambda: 3)
+    assert [call.result(PATIENCE_S) for call in (first, second, third)] == [1, 2, 3]
+
+
+async def test_a_call_that_already_hangs_for_longer_fails_at_once(answers: threading.Event) -> None:
+    """Nobody waits again for what has not answered in that time. Once it answers, calls work again."""
+    calls = BlockingCalls("overdue")
+    await hang(calls, "a", answers)
+    with pytest.raises(TimeoutError):
+        await calls.call("a", lambda: None, timeout=0.01)
+    made: list[int] = []
+    with pytest.raises(TimeoutError):
+        calls.call("a", lambda: made.append(1), timeout=0.01).send(None)  # it does not even yield to the loop
+    answers.set()
+    assert await calls.call("a", lambda: "a", timeout=PATIENCE_S) == "a"
+    assert not made, "a call that failed at once must not be made later"
+
+
+async def test_a_late_result_is_kept(answers: threading.Event) -> None:
+    """A directory that always takes long is used in the end. Meanwhile, no second call is made."""
+    made = []
+
+    def work() -> str:
+        made.append(1)
+        answers.wait(PATIENCE_S)
+        return "late"
+
+    reading = OngoingCall[str](BlockingCalls("late"), "a")
+    assert not reading.running_s
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            await reading.result(work, timeout=0.01)
+    assert reading.running_s
+    answers.set()
+    assert await reading.result(work, timeout=PATIENCE_S) == "late"
+    assert (len(made), reading.running_s) == (1, 0)
