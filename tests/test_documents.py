@@ -24,8 +24,7 @@ from agent.model.secret_formats import read_document
 from agent.model.snapshot import Process, Snapshot
 from agent.model.status import OpenWarning, RegistryStatus
 from agent.observe.events import EVENTS
-from agent.settings_loader import load_settings
-from agent.settings_loader.table import defaults, kinds
+from agent.settings_loader import FIELDS, default_settings, load_settings
 
 ROOT: Final = Path(__file__).parent.parent
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -102,8 +101,8 @@ def test_every_warning_code_has_its_section_in_order() -> None:
 def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> None:
     """A file of all documented defaults gives exactly the defaults."""
     table = {cells[0].strip("`"): cells for cells in rows(read("docs/settings.md")) if len(cells) == 5}
-    assert list(table) == list(kinds(Path("/")))
-    default = defaults(ENVIRON)
+    assert list(table) == list(FIELDS)
+    default = default_settings(ENVIRON)
     lines = []
     for key, (_, _, shown, variable, _) in table.items():
         group, _, name = key.partition(".")
