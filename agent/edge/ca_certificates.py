@@ -4,7 +4,7 @@ import contextlib
 import os
 import ssl
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -32,23 +32,13 @@ class CertificateAuthorities:
         Raises:
             CaFileError: one of `ca_files` cannot be used.
         """
-        return self._cached(tuple(_signature(path) for path in (*_roots(), *ca_files)), lambda: _new_context(ca_files))
-
-    def of_bundle(self, bundle: Path) -> ssl.SSLContext:
-        """Return a context that trusts only the certificates in this file. Reads from disk too.
-
-        Raises:
-            OSError: the file cannot be used.
-        """
-        return self._cached(_signature(bundle), lambda: ssl.create_default_context(cafile=bundle))
-
-    def _cached(self, key: Hashable, read: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        key = tuple(_signature(path) for path in (*_roots(), *ca_files))
         with self._reading:
             if key not in self._contexts:
                 # Files change rarely: it is enough to start over when the cache is full.
                 if len(self._contexts) >= _MAX_CACHED:
                     self._contexts.clear()
-                self._contexts[key] = read()
+                self._contexts[key] = _new_context(ca_files)
             return self._contexts[key]
 
 
