@@ -43,7 +43,7 @@ def bind_unix(path: Path) -> socket.socket:
 
 
 def bind_tcp(listen: str) -> list[socket.socket]:
-    """Bind one socket for each address of `host:port` or `[v6]:port`. This blocks while the name resolves.
+    """Listen on each address of `host:port` or `[v6]:port`. This blocks while the name resolves.
 
     Raises:
         OSError: the name does not resolve, or an address cannot be bound.
@@ -58,14 +58,15 @@ def bind_tcp(listen: str) -> list[socket.socket]:
     # dict.fromkeys: a name may resolve to the same address more than once.
     for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
         try:
-            bound.append(_bind(family, address))
+            bound.append(socket.create_server(address, family=family))
         except OSError as error:
             failed = error
             if error.errno not in _NOT_HERE:
                 break
     if failed is not None and (not bound or failed.errno not in _NOT_HERE):
         close_all(bound)
-        raise failed
+        # Python adds the address to the text.
+        raise OSError(failed.errno, os.strerror(failed.errno or 0))
     return bound
 
 
@@ -78,21 +79,6 @@ def remove_socket_file(path: Path) -> None:
     """Remove the file of our closed socket, unless another agent already listens there."""
     with contextlib.suppress(OSError):
         _remove_stale(path)
-
-
-def _bind(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        # Without this, a restart would fail while old connections are in TIME_WAIT.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # Otherwise [::] would also take the IPv4 port, for which there is a socket of its own.
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind(address)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
 
 
 def _remove_stale(path: Path) -> None:
