@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from agent.demo.cloud import DemoCloud, demo_cloud
 from agent.demo.narrator import Milestone, Narrator
 from agent.demo.printer import Printer
-from agent.demo.running import running_agent, status_documents, stop
+from agent.demo.running import log_events, running_agent, stop
 from agent.demo.workspace import Workspace, make_workspace
 
 
@@ -112,10 +112,11 @@ class Story:
         self.printer.print("cloud", f"AWS was asked for a token {requests}; the wrong password was sent {wrong}")
 
     async def _watch(self) -> None:
-        """Print what changes in the agent's status until everything was shown, or with `stay` forever."""
+        """Print what the agent's log reports until everything was shown, or with `stay` forever."""
         complete = False
-        async for document in status_documents(self.workspace.status_url):
-            for remark in self.narrator.read(document):
+        async for event in log_events(self.workspace.log):
+            remark = self.narrator.read(event)
+            if remark is not None:
                 self.printer.print(*remark)
             if Milestone.OUTAGE in self.narrator.reached:
                 self._outage_noticed.set()

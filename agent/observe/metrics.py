@@ -69,7 +69,7 @@ class _Collector:
         yield _one_of("condition", "1 for the condition that the agent is in", Condition, snapshot.condition)
         present = [({"tool": "docker"}, tools.docker.present), ({"tool": "aws"}, tools.aws.present)]
         yield _gauge("tool_present", "1 if the program is on PATH", present)
-        jumps = [({}, snapshot.clock.jumps)]
+        jumps: _Samples = [({}, snapshot.clock.jumps)]
         yield _counter("clock_jumps", "How often the clock jumped or the machine was suspended", jumps)
         yield _counter("log_dropped", "Log lines lost because nothing read them", [({}, self.metrics.dropped())])
         counts = Counter((warning.code, warning.severity.value) for warning in snapshot.warnings)
