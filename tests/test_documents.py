@@ -23,9 +23,7 @@ from agent.model.problems.environment import TokenNotRenewable
 from agent.model.secret_formats import read_document
 from agent.model.snapshot import Process, Snapshot
 from agent.model.status import OpenWarning, RegistryStatus
-from agent.observe.events import EVENTS
-from agent.settings_loader import load_settings
-from agent.settings_loader.table import defaults, kinds
+from agent.settings_loader import FIELDS, default_settings, load_settings
 
 ROOT: Final = Path(__file__).parent.parent
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -102,8 +100,8 @@ def test_every_warning_code_has_its_section_in_order() -> None:
 def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> None:
     """A file of all documented defaults gives exactly the defaults."""
     table = {cells[0].strip("`"): cells for cells in rows(read("docs/settings.md")) if len(cells) == 5}
-    assert list(table) == list(kinds(Path("/")))
-    default = defaults(ENVIRON)
+    assert list(table) == list(FIELDS)
+    default = default_settings(ENVIRON)
     lines = []
     for key, (_, _, shown, variable, _) in table.items():
         group, _, name = key.partition(".")
@@ -117,11 +115,6 @@ def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> 
     file.write_text("\n".join(lines))
     loaded = load_settings(file, ENVIRON, {})
     assert (loaded.problems, loaded.settings) == ((), default)
-
-
-def test_the_log_document_asks_the_questions_of_the_list() -> None:
-    """Each event's row holds the same question as the list in the code."""
-    assert {cells[0].strip("`"): cells[2] for cells in rows(read("docs/logs.md"))} == EVENTS
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/secrets.md", "docs/aws-ecr.md"])

@@ -4,7 +4,7 @@ import contextlib
 import os
 import ssl
 import stat
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -45,14 +45,6 @@ class CertificateAuthorities:
         except NoThreadError as error:
             raise CaFileError(f"the CA files cannot be read: {error.strerror}") from None
 
-    def of_bundle(self, bundle: Path) -> ssl.SSLContext:
-        """Return a context that trusts only the certificates in this file. Reads from disk too.
-
-        Raises:
-            OSError: the file cannot be used.
-        """
-        return self._cached(_signature(bundle), lambda: ssl.create_default_context(cafile=bundle))
-
     def _context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
         """Read the files, and note which one is being read: if one hangs, the message must name it."""
 
@@ -60,23 +52,18 @@ class CertificateAuthorities:
             self._reading[ca_files] = path
             return path
 
-        def read() -> ssl.SSLContext:
-            noted(roots[0])
-            return _new_context(map(noted, _bundles()), map(noted, ca_files))
-
         roots = _roots()
         key = tuple(_signature(noted(path)) for path in (*roots, *ca_files))
-        context = self._cached(key, read)
-        self._reading.pop(ca_files)
-        return context
-
-    def _cached(self, key: Hashable, read: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         # No lock: while a file hangs, the others must be read. Two threads may then read the same files.
-        context = self._contexts.get(key) or read()
+        context = self._contexts.get(key)
+        if context is None:
+            noted(roots[0])
+            context = _new_context(map(noted, _bundles()), map(noted, ca_files))
         # Files change rarely: it is enough to start over when the cache is full.
         if len(self._contexts) >= _MAX_CACHED:
             self._contexts.clear()
         self._contexts[key] = context
+        self._reading.pop(ca_files)
         return context
 
 

@@ -65,8 +65,10 @@ class HttpClient:
         body: bytes | None = None,
         timeout: float,
         ca_files: Iterable[Path] = (),
+        connect_timeout: float | None = None,
         limit: int = 1 << 20,
         unix_socket: Path | None = None,
+        direct: bool = False,
     ) -> Reply:
         """Return the answer, whatever its status.
 
@@ -76,21 +78,24 @@ class HttpClient:
             headers: sent unchanged. An `Authorization` here replaces a user name in `url`.
             body: sent unchanged.
             timeout: seconds for everything, including name resolution and reading CA files.
+            connect_timeout: seconds for the connection alone.
             ca_files: certificates to trust in addition to the system's, `SSL_CERT_FILE` and `AWS_CA_BUNDLE`.
             limit: the maximum size of the body in bytes.
             unix_socket: the socket to connect to instead of the host in the URL.
+            direct: use no proxy.
 
         Raises:
             TimeoutError: the answer was not complete in time.
             aiohttp.ClientConnectorDNSError, ClientConnectorSSLError, ClientConnectorCertificateError,
                 ClientConnectorError (see its `os_error` for the reason), ServerDisconnectedError,
-                ClientHttpProxyError, InvalidURL, BodyTooLarge, ProxyUnusable: all are `aiohttp.ClientError`.
+                ClientProxyConnectionError, ClientHttpProxyError, InvalidURL, BodyTooLarge, ProxyUnusable: all are
+                `aiohttp.ClientError`.
             CaFileError: one of `ca_files` cannot be used.
         """
         try:
             async with asyncio.timeout(timeout):
                 target = _parse(url, headers)
-                proxy = _proxy(target) if unix_socket is None else _DIRECT
+                proxy = _DIRECT if direct or unix_socket else _proxy(target)
                 speaks_tls = target.scheme == "https" or (proxy.url is not None and proxy.url.scheme == "https")
                 connector = await self._connector(speaks_tls, ca_files, unix_socket)
                 # aiohttp sends `proxy_headers` only with CONNECT. A plain HTTP request goes to the proxy itself.
@@ -104,12 +109,17 @@ class HttpClient:
                         headers=CIMultiDict({"Accept-Encoding": "identity", **to_proxy, **(headers or {})}),
                         data=body,
                         allow_redirects=False,
-                        timeout=aiohttp.ClientTimeout(total=timeout),
+                        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout),
                         proxy=proxy.url,
                         proxy_headers=proxy.headers,
                     ) as response,
                 ):
                     return Reply(response.status, response.headers, await _read(response, limit))
+        except aiohttp.ClientConnectorDNSError as error:
+            # Only the host in the error shows whether the name in the URL or the name of the proxy did not resolve.
+            if error.host == URL(url).raw_host:
+                raise
+            raise aiohttp.ClientProxyConnectionError(*error.args) from error
         except UnicodeError as error:  # from the IDNA codec, when the name is resolved
             raise aiohttp.InvalidURL("the URL", "does not hold a host name") from error
 

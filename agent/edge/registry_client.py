@@ -3,10 +3,7 @@
 import asyncio
 import base64
 import contextlib
-import os
 import re
-import socket
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,8 +19,9 @@ from agent.blocking import BlockingCalls
 from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import HttpClient, Reply, proxy_for
 from agent.edge.name_resolver import NameResolver, look_up
+from agent.edge.request_faults import fault_of
 from agent.model.credential import Credential
-from agent.model.docker_errors import Fault, ProbeResult, parse_retry_after
+from agent.model.docker_errors import ProbeResult, parse_retry_after
 from agent.model.loopback import is_loopback
 from agent.model.registry import Registry
 from agent.model.text import printable
@@ -35,8 +33,6 @@ _BODY: Final = 1 << 20
 _SHOWN: Final = 200
 # The lookbehind keeps matching linear: without it, a long word would be tried again from each of its letters.
 _CHALLENGE: Final = re.compile(r'(?<![a-zA-Z_])([a-zA-Z_]+)="([^"]*)"')
-_PYTHON_DETAILS: Final = re.compile(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)")
-_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _REDIRECTS: Final = range(300, 400)
 _MAX_REDIRECTS: Final = 5
 # The addresses of cloud metadata services, which give the keys of the machine to any local caller.
@@ -62,7 +58,7 @@ class RegistryClient:
             async with asyncio.timeout(timeout):
                 return await self._probe(registry, credential, timeout)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            fault, detail = _fault(error)
+            fault, detail = fault_of(error)
             return ProbeResult(self._now(), fault=fault, detail=detail)
 
     async def ca_files(self, registry: Registry) -> list[Path]:
@@ -130,11 +126,6 @@ class RegistryClient:
             return await self._http.request(
                 method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY
             )
-        except aiohttp.ClientConnectorDNSError as error:
-            # Only the host in the error shows whether the name of the registry or of the proxy did not resolve.
-            if error.host == URL(url).raw_host:
-                raise
-            raise aiohttp.ClientProxyConnectionError(*error.args) from error
         except aiohttp.ClientConnectorCertificateError:
             if not await _accepts_any_certificate(registry, URL(url)):
                 raise
@@ -242,36 +233,3 @@ async def _addresses(host: str, port: int | None) -> list[str]:
     except OSError:
         return []
     return [str(address[0]).partition("%")[0] for *_, address in found]
-
-
-def _fault(error: Exception) -> tuple[Fault, str]:
-    fault, detail = Fault.UNREACHABLE, str(error) or type(error).__name__
-    match error:
-        case TimeoutError():
-            fault, detail = Fault.TIMEOUT, ""
-        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
-            fault, detail = Fault.DNS, ""
-        case aiohttp.ClientConnectorCertificateError():
-            fault, detail = Fault.TLS, str(error.certificate_error)
-        case ssl.SSLError() | aiohttp.ClientSSLError() | CaFileError():
-            fault = Fault.TLS
-        case aiohttp.ClientProxyConnectionError():
-            unresolved = isinstance(error.os_error, socket.gaierror)
-            reason = "its name does not resolve" if unresolved else _system_reason(error.os_error)
-            detail = f"the proxy {error.host}:{error.port} cannot be reached: {reason}"
-        case aiohttp.ClientHttpProxyError():
-            detail = f"the proxy answered with status {error.status}"
-        case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes the answer
-            fault, detail = Fault.NONSENSE, error.message.partition("\n")[0].rstrip(":").lower()
-        case aiohttp.ServerDisconnectedError():  # its text may be aiohttp's dump of a partial answer
-            partial = not isinstance(error.message, str)
-            detail = f"it closed the connection {'in the middle of its answer' if partial else 'without an answer'}"
-        case OSError():  # aiohttp.ClientOSError is one
-            detail = _system_reason(error)
-    return fault, printable(_PYTHON_DETAILS.sub("", detail))
-
-
-def _system_reason(error: OSError) -> str:
-    """Return the text of the system error. asyncio adds its own text, once for each address of a name."""
-    number = error.errno or next((int(found) for found in _ERRNO.findall(str(error))), None)
-    return os.strerror(number).lower() if number else str(error)

@@ -10,7 +10,8 @@ import aiohttp
 from yarl import URL
 
 from agent.edge.http import Reply
-from agent.edge.registry_client import RegistryClient, _basic, _fault, _may_be_sent, _token_url
+from agent.edge.registry_client import RegistryClient, _basic, _may_be_sent, _token_url
+from agent.edge.request_faults import fault_of
 from agent.model.credential import Credential
 from agent.model.docker_errors import ProbeResult
 from agent.model.registry import Registry
@@ -49,7 +50,7 @@ class RegistryRequests(RegistryClient):
             async with asyncio.timeout(timeout):
                 return await self._ask(registry, request, timeout)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            fault, detail = _fault(error)
+            fault, detail = fault_of(error)
             return RegistryReply(ProbeResult(self._now(), fault=fault, detail=detail))
 
     async def _ask(self, registry: Registry, request: RegistryRequest, timeout: float) -> RegistryReply:

@@ -5,10 +5,10 @@ The error code decides, not the HTTP status: AWS uses status 400 both for thrott
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-from agent.model.docker_errors import CLOCK_TOLERANCE
+from agent.model.docker_errors import CLOCK_TOLERANCE, clock_distance
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import (
     AwsAccessDenied,
@@ -36,7 +36,6 @@ _UNKNOWN_KEYS: Final = frozenset(
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
 _SIGNATURE: Final = frozenset({"InvalidSignatureException", "InvalidSignature", "SignatureDoesNotMatch"})
 _TIME: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
-_MINUTE_S: Final = 60
 _WRONG_KEY: Final = "does not match"
 _WRONG_PLACE: Final = "should be scoped to"
 _ABOUT_TIME: Final = re.compile(r"expired|not yet current|too skewed|in the future", re.IGNORECASE)
@@ -95,7 +94,7 @@ def clock_skew(server_time: datetime | None, seen_at: datetime) -> ClockSkew | N
     """Return a problem if our clock differs from AWS's (the Date of a reply) by more than AWS accepts."""
     if server_time is None or abs(seen_at - server_time) <= CLOCK_TOLERANCE:
         return None
-    return ClockSkew(SUBJECT, _distance(seen_at - server_time))
+    return ClockSkew(SUBJECT, clock_distance(seen_at - server_time, "AWS's"))
 
 
 def _signed_request_refused(refusal: AwsRefusal) -> Problem:
@@ -202,9 +201,9 @@ def _clock(refusal: AwsRefusal) -> str:
     if times:
         signed, server = (_parse_time(times[group]) for group in (1, 3))
         if signed and server:
-            return _distance(signed - server)
+            return clock_distance(signed - server, "AWS's")
     if refusal.server_time is not None:
-        return _distance(refusal.seen_at - refusal.server_time)
+        return clock_distance(refusal.seen_at - refusal.server_time, "AWS's")
     return "this machine's clock is more than 5 min off"
 
 
@@ -213,12 +212,6 @@ def _parse_time(text: str) -> datetime | None:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None
-
-
-def _distance(off: timedelta) -> str:
-    seconds = round(abs(off).total_seconds())
-    amount = f"{seconds} s" if seconds < _MINUTE_S else f"{round(seconds / _MINUTE_S)} min"
-    return f"this machine's clock is {amount} {'ahead of' if off > timedelta() else 'behind'} AWS's"
 
 
 def _words(refusal: AwsRefusal) -> str:

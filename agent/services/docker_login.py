@@ -20,8 +20,8 @@ from agent.model.docker_errors import (
     clock_skew,
     explain,
     not_a_registry,
-    read_stderr,
 )
+from agent.model.docker_output import read_stderr
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import NotDockersCli, no_docker

@@ -41,7 +41,7 @@ _DAY: Final = timedelta(days=1)
 
 
 async def _settings(context: BundleContext) -> str:
-    shown = await in_thread(lambda: shown_settings(context.loaded, context.config, context.environ, context.flags))
+    shown = shown_settings(context.loaded)
     return as_json({"note": "the settings as this command reads them; a service may have other variables", **shown})
 
 

@@ -34,22 +34,21 @@ class _Document:
     policy: str
 
 
+@dataclass(frozen=True, slots=True)
 class Pages:
-    """Serves both documents. They contain no status: their scripts request it, with the token if one is set."""
+    """Serves both documents. They contain no status: their scripts request it, with the token if one is set.
 
-    def __init__(self, allow_origins: Callable[[], Iterable[str]]) -> None:
-        """Create the pages.
+    Args:
+        allow_origins: origins that may frame the card, in addition to the agent's own and loopback's.
+    """
 
-        Args:
-            allow_origins: origins that may frame the card, in addition to the agent's own and loopback's.
-        """
-        self._allow_origins: Final = allow_origins
+    allow_origins: Callable[[], Iterable[str]]
 
     async def page(self, request: web.Request) -> web.Response:
         return await _answer(request, _PAGE, ("'none'",))
 
     async def card(self, request: web.Request) -> web.Response:
-        return await _answer(request, _CARD, ("'self'", *_LOOPBACK, *self._allow_origins()))
+        return await _answer(request, _CARD, ("'self'", *_LOOPBACK, *self.allow_origins()))
 
 
 async def _answer(

@@ -68,14 +68,15 @@ def bind_tcp(addresses: Iterable[_Address]) -> list[socket.socket]:
     failed: OSError | None = None
     for family, address in addresses:
         try:
-            bound.append(_bind(family, address))
+            bound.append(socket.create_server(address, family=family))
         except OSError as error:
             failed = error
             if error.errno not in _NOT_HERE:
                 break
     if failed is not None and (not bound or failed.errno not in _NOT_HERE):
         close_all(bound)
-        raise failed
+        # Python adds the address to the text.
+        raise OSError(failed.errno, os.strerror(failed.errno or 0))
     return bound
 
 
@@ -88,21 +89,6 @@ def remove_socket_file(path: Path) -> None:
     """Remove the file of our closed socket, unless another agent already listens there."""
     with contextlib.suppress(OSError):
         _remove_stale(path)
-
-
-def _bind(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        # Without this, a restart would fail while old connections are in TIME_WAIT.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # Otherwise [::] would also take the IPv4 port, for which there is a socket of its own.
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind(address)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
 
 
 def _remove_stale(path: Path) -> None:

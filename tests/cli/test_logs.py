@@ -17,9 +17,9 @@ import pytest
 from agent.cli.logs_choice import Choice, Event, of_journal, of_memory, since
 from agent.cli.logs_view import LogView
 from agent.edge.journal_line import JournalLine
-from agent.observe.events import EVENTS
 from tests.cli.commands import command, ended, start
 from tests.cli.terminal import Terminal
+from tests.observe.documented import documented_events
 from tests.web.serving import Serving, serving
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -142,7 +142,7 @@ def test_every_event_can_be_shown() -> None:
         "docker": {"path": "/x", "version": None},
         "exception": "Traceback\n  in x\nBad: no",
     }
-    for name in EVENTS:
+    for name in documented_events():
         (event,) = of_memory([line(0, name, **fields, taken_out=True, role=None)])
         first, *more = LogView().lines(event)
         assert first.endswith(f"{name}  added=a,b  docker.path=/x  taken_out=true")

@@ -92,15 +92,15 @@ async def test_shows_that_the_agent_hangs(chromium: Browser, home: Path) -> None
 async def test_comments_are_signs_of_life(chromium: Browser, rig: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     """While nothing changes, the page stays live, because comments arrive."""
     healthy(rig)
-    stream, written = rig.routes._events, []
-    monkeypatch.setattr(stream, "_comment_every_s", 0.1)
-    write = stream._write
+    rig.routes.events.comment_every_s = 0.1
+    written: list[bytes] = []
+    write = web.StreamResponse.write
 
     async def counted(response: web.StreamResponse, frame: bytes) -> None:
         await write(response, frame)
         written.append(frame)
 
-    monkeypatch.setattr(stream, "_write", counted)
+    monkeypatch.setattr(web.StreamResponse, "write", counted)
     async with watching(chromium, rig.url) as view:
         await view.page.clock.install()
         await view.open()

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiobotocore.session import AioSession
-from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
-from botocore.utils import get_environ_proxies
+from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, EndpointConnectionError
 
 from agent.blocking import BlockingCalls, NoThreadError
-from agent.edge.aws.errors import TRANSPORT_ERRORS, AwsCall, clean, problem_from
+from agent.edge.aws.errors import AwsCall, clean, problem_from
 from agent.edge.aws.interactive_login import InteractiveLogin, cached_sessions
 from agent.edge.aws.sdk_internals import safe_providers, set_container_environment, web_identity_token_file
+from agent.edge.aws.session import metadata_http
 from agent.edge.aws.web_identity import how_it_failed, run_command, token_from_file
+from agent.edge.http import HttpClient
 from agent.edge.process import ProcessTimeout
 from agent.edge.token_file import read_token
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
@@ -47,48 +48,30 @@ _CACHE: Final = BlockingCalls("aws-cache")
 _SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", _CONTAINER_TOKEN)
 
 
-async def find_keys(
-    session: AioSession,
-    environ: Mapping[str, str],
-    timeout_s: float,
-    now: Callable[[], datetime],
-    learned: Callable[[Sensitive], object],
-) -> tuple[AwsKeys, str]:
-    """Return the first keys that the chain finds, and a description of their source. Each source has `timeout_s`.
+class CredentialChain:
+    """The credential providers of one SDK session, made safe for the event loop.
 
-    `learned` is called with the secrets that the sources themselves need.
-
-    Raises:
-        ProblemError: with AwsCredentialsMissing that names the sources tried, or with the problem of a source that is
-            configured but does not work. Like every AWS tool, the agent does not try the sources after such a source.
+    Args:
+        session: gives the providers and the profile.
+        http: sends the requests to metadata services.
+        environ: the variables that the providers read.
+        timeout_s: the deadline of each source.
+        now: the wall clock.
+        learned: called with the secrets that the sources themselves need.
     """
-    chain = _Chain(session, environ, timeout_s, now, learned)
-    await chain.read_cached_sessions()
-    for profile in session.full_config["profiles"].values():
-        for name in _PROFILE_SECRETS & profile.keys():
-            learned(Sensitive(profile[name]))
-    tried: dict[str, None] = {}
-    for provider in chain.providers():
-        place = chain.place(provider.METHOD)
-        keys = await chain.ask(provider)
-        if keys is not None:
-            return keys, place
-        tried[place] = None
-    raise ProblemError(AwsCredentialsMissing(SUBJECT, f"no AWS credentials found; tried {', '.join(tried)}"))
-
-
-class _Chain:
-    """The credential providers of one SDK session, made safe for the event loop."""
 
     def __init__(
         self,
         session: AioSession,
+        http: HttpClient,
+        *,
         environ: Mapping[str, str],
         timeout_s: float,
         now: Callable[[], datetime],
         learned: Callable[[Sensitive], object],
     ) -> None:
         self._session: Final = session
+        self._http: Final = metadata_http(http, timeout_s)
         self._environ: Final = environ
         self._timeout_s: Final = timeout_s
         self._now: Final = now
@@ -96,29 +79,49 @@ class _Chain:
         self._profile: Final = str(session.get_config_variable("profile") or "default")
         self._secrets: Final = [Sensitive(environ[name]) for name in _SECRETS if environ.get(name)]
         self._interactive: Final = InteractiveLogin(session, environ)
-        self._cached: dict[str, Any] = {}
 
-    async def read_cached_sessions(self) -> None:
+    async def find_keys(self) -> tuple[AwsKeys, str]:
+        """Return the first keys that a source gives, and a description of the source.
+
+        Raises:
+            ProblemError: with AwsCredentialsMissing that names the sources tried, or with the problem of a source that
+                is configured but does not work. Like every AWS tool, the agent does not try the sources after it.
+        """
+        for profile in self._session.full_config["profiles"].values():
+            for name in _PROFILE_SECRETS & profile.keys():
+                self._learned(Sensitive(profile[name]))
+        tried: dict[str, None] = {}
+        for provider in await self._providers():
+            place = self._place(provider.METHOD)
+            keys = await self._ask(provider)
+            if keys is not None:
+                return keys, place
+            tried[place] = None
+        raise ProblemError(AwsCredentialsMissing(SUBJECT, f"no AWS credentials found; tried {', '.join(tried)}"))
+
+    async def _providers(self) -> list[Any]:
+        """Return the SDK's providers. No provider prompts, and programs are killed at their deadline."""
+        return safe_providers(
+            self._session,
+            metadata_http=self._http,
+            run_program=self._run_program,
+            prompt=self._interactive.refuse_prompt,
+            cached_roles=await self._cached_sessions(),
+        )
+
+    async def _cached_sessions(self) -> dict[str, Any]:
         """Read the role sessions of the aws CLI, but only if the profile needs MFA.
 
         Other roles are assumed again each time, so a change of their permissions takes effect.
         """
-        if not self._interactive.wants_mfa:
-            return
-        with contextlib.suppress(TimeoutError, NoThreadError):
-            self._cached = await _CACHE.call("~/.aws/cli/cache", cached_sessions, timeout=self._timeout_s)
-        for session in self._cached.values():
+        sessions: dict[str, Any] = {}
+        if self._interactive.wants_mfa:
+            with contextlib.suppress(TimeoutError, NoThreadError):
+                sessions = await _CACHE.call("~/.aws/cli/cache", cached_sessions, timeout=self._timeout_s)
+        for session in sessions.values():
             for name in ("SecretAccessKey", "SessionToken"):
                 self._learned(Sensitive(session["Credentials"][name]))
-
-    def providers(self) -> list[Any]:
-        """Return the SDK's providers. No provider prompts, and programs are killed at their deadline."""
-        return safe_providers(
-            self._session,
-            run_program=self._run_program,
-            prompt=self._interactive.refuse_prompt,
-            cached_roles=self._cached,
-        )
+        return sessions
 
     async def _run_program(self, *args: str) -> bytes:
         """Return what a `credential_process` prints."""
@@ -128,13 +131,13 @@ class _Chain:
             raise ChildProcessError(f"credential_process {printable(args[0], 200)} {how_it_failed(finished)}")
         return finished.stdout
 
-    def place(self, method: str) -> str:
+    def _place(self, method: str) -> str:
         """Describe the source of a provider, for messages."""
         if method == _INSTANCE:
             return self._instance()
         return _ELSEWHERE.get(method) or f"profile {self._profile} (~/.aws/config, ~/.aws/credentials)"
 
-    async def ask(self, provider: Any) -> AwsKeys | None:
+    async def _ask(self, provider: Any) -> AwsKeys | None:
         """Return the keys of this source, or None if it is not configured."""
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -184,9 +187,9 @@ class _Chain:
         interactive = self._interactive.problem(error)
         if interactive is not None:
             return interactive
-        place = self.place(method)
+        place = self._place(method)
         secrets = tuple(self._secrets)
-        asked_sts = method in _ACTIONS and isinstance(error, (ClientError, TimeoutError, *TRANSPORT_ERRORS))
+        asked_sts = method in _ACTIONS and isinstance(error, ClientError | TimeoutError | EndpointConnectionError)
         if asked_sts:
             return problem_from(error, AwsCall(_ACTIONS[method], place, secrets), self._now(), self._timeout_s)
         if method == _WEB_IDENTITY and isinstance(error, OSError):
@@ -209,12 +212,8 @@ class _Chain:
         )
 
     def _instance(self) -> str:
-        """Describe the metadata service, and add a likely reason why it cannot be reached."""
+        """Describe the metadata service, and the reason if it is not asked."""
         address = self._session.get_config_variable("ec2_metadata_service_endpoint") or "http://169.254.169.254"
-        if self._environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
-            remark = ", turned off by AWS_EC2_METADATA_DISABLED"
-        elif get_environ_proxies(address):
-            remark = ", through HTTP_PROXY: add it to NO_PROXY"
-        else:
-            remark = ""
+        disabled = self._environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
+        remark = ", turned off by AWS_EC2_METADATA_DISABLED" if disabled else ""
         return f"the instance metadata service ({address}{remark})"

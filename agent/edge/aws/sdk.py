@@ -12,13 +12,12 @@ from aiobotocore.session import AioSession
 from botocore import UNSIGNED, xform_name
 
 from agent.blocking import BlockingCalls, NoThreadError
-from agent.edge.aws.credentials import find_keys
+from agent.edge.aws.credentials import CredentialChain
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_role_session, parse_token
-from agent.edge.aws.sdk_internals import no_redirect_http
 from agent.edge.aws.session import open_session, primed_loader
 from agent.edge.aws.web_identity import web_identity_token
-from agent.edge.ca_certificates import CertificateAuthorities
+from agent.edge.http import HttpClient
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
 from agent.model.problem import ProblemError
@@ -68,7 +67,7 @@ class AwsSdk:
         self._now: Final = now
         self._learned: Final = learned
         self._loader: Final = primed_loader()
-        self._http: Final = no_redirect_http(CertificateAuthorities())
+        self._http: Final = HttpClient()
         # ARN by access key id. None if STS did not answer.
         self._owners: Final[dict[str, str | None]] = {}
 
@@ -96,9 +95,7 @@ class AwsSdk:
         chain = identity.keys is None and not _uses_web_identity(identity, settings)
 
         def read(*, files: bool) -> AioSession:
-            return open_session(
-                self._loader, self._http, settings, self._environ, identity.region, chain=chain, files=files
-            )
+            return open_session(self._loader, self._http, settings, identity.region, chain=chain, files=files)
 
         try:
             return await _FILES.call("~/.aws", lambda: read(files=True), timeout=settings.call_timeout_s)
@@ -131,7 +128,15 @@ class AwsSdk:
     async def _base(self, caller: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
         if identity.keys is not None:
             return _Signer(identity.keys, f"the secret's access key {_ending(identity.keys)}", own_keys=True)
-        keys, place = await find_keys(caller.session, self._environ, settings.call_timeout_s, self._now, self._learned)
+        chain = CredentialChain(
+            caller.session,
+            self._http,
+            environ=self._environ,
+            timeout_s=settings.call_timeout_s,
+            now=self._now,
+            learned=self._learned,
+        )
+        keys, place = await chain.find_keys()
         self._learn(keys)
         return _Signer(keys, f"access key {_ending(keys)} from {place}")
 
