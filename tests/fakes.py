@@ -3,9 +3,11 @@
 import asyncio
 import heapq
 from collections.abc import Callable, Hashable, Iterable
+from concurrent.futures import Executor, Future
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from agent.model.snapshot import Process
 from agent.model.status import OpenWarning
@@ -170,3 +172,23 @@ def process() -> Process:
         user="vscode",
         host="box",
     )
+
+
+class SameThread(Executor):
+    """Runs each call at once in the calling thread, so that nothing is left to wait for."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - the caller of the future gets it
+            future.set_exception(error)
+        return future
+
+
+class SameThreadLoop(asyncio.SelectorEventLoop):
+    """Makes the calls for worker threads itself. A thread for each of a million calls would take too long."""
+
+    def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        del executor
+        return asyncio.wrap_future(SameThread().submit(func, *args), loop=self)

@@ -15,7 +15,7 @@ from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
 from agent.services.ports import Board, StatusDocument
 from agent.web import responses
-from agent.web.events import EventStream
+from agent.web.events import COMMENT_EVERY_S, EventStream
 from agent.web.guard import MAY_RENEW
 from agent.web.pages import Pages
 
@@ -38,6 +38,7 @@ class Routes:
         recent_events: returns the last events as JSON lines, the newest last.
         timeline: returns what changed in the last day as JSON lines, the newest last.
         metrics: returns the metrics as Prometheus text, and its content type. It may block, so it runs in a thread.
+        comment_every_s: the time between two comments in an event stream while nothing changes.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Routes:
         timeline: Callable[[], Sequence[str]],
         metrics: Callable[[Snapshot], tuple[bytes, str]],
         pages: Pages,
+        comment_every_s: float = COMMENT_EVERY_S,
     ) -> None:
         self._board: Final = board
         self._document: Final = document
@@ -58,7 +60,7 @@ class Routes:
         self._metrics: Final = metrics
         self._timeline: Final = timeline
         self._pages: Final = pages
-        self._events: Final = EventStream(board, document)
+        self._events: Final = EventStream(board, document, comment_every_s=comment_every_s)
 
     def table(self) -> list[web.RouteDef]:
         """Return all routes. Every `GET` route also answers `HEAD`."""

@@ -32,14 +32,6 @@ def around(world: World) -> Iterator[list[str]]:
     world.here.before = ()
 
 
-def unwatched(world: World) -> None:
-    """Allow the status to be silent for a while from now on."""
-    watcher = world.agent._watcher
-    assert watcher is not None
-    assert not watcher.stop()
-    world.agent._watcher = None
-
-
 def limit(world: World, descriptors: int) -> None:
     subprocess.run(["prlimit", f"--pid={world.pid}", f"--nofile={descriptors}:1024"], check=True)
 
@@ -83,7 +75,7 @@ def test_stopped_and_continued(world: World) -> None:
     """SIGSTOP for longer than requests wait. Afterwards, a new secret is used as usual."""
     world.start()
     world.nothing_stopped()
-    unwatched(world)
+    world.agent.watch_no_longer()
     os.kill(world.pid, signal.SIGSTOP)
     with pytest.raises(OSError, match="timed out"):
         get_status(world.agent.socket, 1.0)
@@ -147,7 +139,7 @@ def test_its_runtime_directory_is_swept_away(world: World) -> None:
     """Another program cleans up in /run. The socket is created again, and logins continue."""
     world.start()
     world.nothing_stopped()
-    unwatched(world)
+    world.agent.watch_no_longer()
     shutil.rmtree(world.agent.runtime)
     until("the socket's return", world.agent.socket.exists)
     door = world.registry("given-meanwhile")

@@ -44,7 +44,7 @@ def _file_that_is_swept_away(world: World, planted: str) -> Iterator[None]:
     notes = world.home / "scratch" / "notes"
     notes.write_text(planted)
     yield
-    world._ends.callback(notes.unlink)
+    world.cleanup.callback(notes.unlink)
 
 
 def _beside_dockers_store(world: World, planted: str) -> Iterator[None]:

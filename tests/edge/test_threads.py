@@ -32,6 +32,10 @@ def test_works_if_no_further_thread_can_start(monkeypatch: pytest.MonkeyPatch) -
         assert later.result(30) == "done"
 
 
+def _alive(name: str) -> int:
+    return sum(thread.name.startswith(f"{name}_") for thread in threading.enumerate())
+
+
 def test_idle_threads_end() -> None:
     """After many calls at once, no thread is left. The standard pool would keep all of them."""
     with WorkerThreads(8, "crowd", idle_s=0.05) as crowd:
@@ -39,7 +43,7 @@ def test_idle_threads_end() -> None:
         calls = [crowd.submit(together.wait) for _ in range(8)]
         assert sorted(call.result(30) for call in calls) == list(range(8))
         end = time.monotonic() + 30
-        while any(thread.name.startswith("crowd_") for thread in threading.enumerate()):
+        while _alive("crowd"):
             assert time.monotonic() < end, "threads are left"
             time.sleep(0.01)
         assert crowd.submit(lambda: "one more").result(30) == "one more"
@@ -47,17 +51,15 @@ def test_idle_threads_end() -> None:
 
 def test_sequential_calls_use_one_thread() -> None:
     """The thread that became idle last works next, so that the others end."""
-    with WorkerThreads(8, "line") as line:
+    with WorkerThreads(8, "line", idle_s=0.5) as line:
         together = threading.Barrier(3, timeout=30)
         for call in [line.submit(together.wait) for _ in range(3)]:
             call.result(30)
-        names = set()
-        for _ in range(20):
-            names.add(line.submit(lambda: threading.current_thread().name).result(30))
-            end = time.monotonic() + 30
-            while len(line._idle) < 3:
-                assert time.monotonic() < end, "a thread does not become idle"
-        assert len(names) == 1
+        end = time.monotonic() + 30
+        # In turn, each of the three threads would work every 0.03 s, and none would end.
+        while _alive("line") > 1:
+            assert time.monotonic() < end, "threads are left"
+            line.submit(time.sleep, 0.01).result(30)
 
 
 def test_an_error_reaches_the_caller() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import agent.services.tools as tools_service
 from agent.edge import podman_auth
+from agent.edge.file_version import FileVersion, read_version
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
@@ -191,7 +192,12 @@ async def test_podmans_files_on_a_dead_file_system_stop_no_login(
     file.write_text('{"auths": {"ghcr.io": {"auth": "Ym9iOnB3"}}}')
     podman = PodmanAuthFiles({"REGISTRY_AUTH_FILE": str(file)}, tmp_path)
     answers = threading.Event()
-    podman._thread.submit(answers.wait, 20)
+
+    def on_a_dead_file_system(path: Path) -> FileVersion | None:
+        answers.wait(20)
+        return read_version(path)
+
+    monkeypatch.setattr(podman_auth, "read_version", on_a_dead_file_system)
     try:
         assert await asyncio.gather(*(podman.read() for _ in range(50))) == [{}] * 50
         hanging = await podman.signature()

@@ -61,7 +61,7 @@ def _taken_later(world: World) -> Caused:
     authority = Authority(world.home)
     world.trust(authority.bundle.read_bytes())
     tls = authority.files("localhost")
-    running = world._ends.enter_context(ExitStack())
+    running = world.cleanup.enter_context(ExitStack())
     running.enter_context(_real_registry(world, world.home / "before", port, "another password", tls))
 
     def fix() -> None:
@@ -193,7 +193,7 @@ def _another_answers(answer: bytes) -> Cause:
         door = world.registry("elsewhere")
         world.down(door.listener)
         parrot = Parrot(door.listener.port, answer)
-        running = world._ends.enter_context(ExitStack())
+        running = world.cleanup.enter_context(ExitStack())
         running.callback(parrot.close)
 
         def fix() -> None:

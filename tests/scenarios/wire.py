@@ -96,7 +96,7 @@ def _played(host: str, play: Play | None) -> Callable[[World], Caused]:
         door = world.registry("stage")
         world.down(door.listener)
         stage = Stage(host, door.listener.port, play)
-        world._ends.callback(stage.close)
+        world.cleanup.callback(stage.close)
         hostname = f"{host}:{door.listener.port}"
         world.agent.give(door.secret, hostname, **LOGIN)
 
