@@ -52,15 +52,15 @@ def descriptors_at_rest(world: World) -> int:
     return max(kept) + 1
 
 
-@pytest.mark.parametrize("when", ["at rest", "in the middle of a login"])
-def test_killed_with_minus_9(world: World, when: str) -> None:
+@pytest.mark.parametrize("when", ["while idle", "during a login"])
+def test_the_agent_is_killed(world: World, when: str) -> None:
     """The next start has every login, and removes temporary files of the killed agent."""
     door = world.registry("other")
-    if when != "at rest":
+    if when != "while idle":
         door.registry.fault = Broken.SILENT
     world.start()
     world.nothing_stopped()
-    if when == "at rest":
+    if when == "while idle":
         world.agent.wait_logged_in(door.hostname)
     else:
         until("a login that hangs", lambda: any((world.agent.runtime / "logins").glob("*")))
@@ -71,7 +71,7 @@ def test_killed_with_minus_9(world: World, when: str) -> None:
     assert not list((world.agent.runtime / "logins").glob("*"))
 
 
-def test_stopped_and_continued(world: World) -> None:
+def test_the_agent_is_stopped_and_continued(world: World) -> None:
     """SIGSTOP for longer than requests wait. Afterwards, a new secret is used as usual."""
     world.start()
     world.nothing_stopped()
@@ -84,7 +84,7 @@ def test_stopped_and_continued(world: World) -> None:
     world.well_again(door.hostname)
 
 
-def test_somebody_takes_all_connections(world: World, around: list[str]) -> None:
+def test_a_client_opens_all_connections(world: World, around: list[str]) -> None:
     """More clients than file descriptors. Idle connections are closed for new requests, and programs can be started."""
     need("prlimit")
     around.extend([str(shutil.which("prlimit")), f"--nofile={_FEW}"])
@@ -135,7 +135,7 @@ def test_no_room_for_the_log(world: World, around: list[str], tmp_path: Path, wh
         os.close(descriptor)
 
 
-def test_its_runtime_directory_is_swept_away(world: World) -> None:
+def test_the_runtime_directory_is_removed(world: World) -> None:
     """Another program cleans up in /run. The socket is created again, and logins continue."""
     world.start()
     world.nothing_stopped()
@@ -146,7 +146,7 @@ def test_its_runtime_directory_is_swept_away(world: World) -> None:
     world.well_again(door.hostname)
 
 
-def test_its_state_directory_is_swept_away(world: World) -> None:
+def test_the_state_directory_is_removed(world: World) -> None:
     """The agent has its state in memory. It continues, and writes the file again."""
     world.start()
     world.nothing_stopped()
