@@ -2,11 +2,16 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+from agent.blocking import BlockingCalls
 from agent.model.snapshot import Process
 from agent.model.status import OpenWarning
 from agent.services.ports import Clock
@@ -180,3 +185,27 @@ def process() -> Process:
         user="vscode",
         host="box",
     )
+
+
+@contextmanager
+def calls_in_this_thread() -> Iterator[None]:
+    """Make each blocking call at once in the calling thread, so that nothing is left to wait for."""
+
+    def submit(_calls: BlockingCalls, _resource: Hashable, work: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001 - the caller of the future gets it
+            future.set_exception(error)
+        return future
+
+    with patch.object(BlockingCalls, "submit", submit):
+        yield
+
+
+class SameThreadLoop(asyncio.SelectorEventLoop):
+    """Makes blocking calls itself. A thread for each of a million calls would take too long."""
+
+    def run_until_complete(self, future: Any) -> Any:
+        with calls_in_this_thread():
+            return super().run_until_complete(future)

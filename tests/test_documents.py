@@ -1,6 +1,5 @@
 """The documents say what the code does: their lists, examples, commands and links are held to it."""
 
-import argparse
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from agent.__main__ import COMMANDS, parser
+from agent.__main__ import COMMANDS
 from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problem import Needs, RetryClass, Severity
 from agent.model.problems import codes
@@ -24,6 +23,7 @@ from agent.model.secret_formats import read_document
 from agent.model.snapshot import Process, Snapshot
 from agent.model.status import OpenWarning, RegistryStatus
 from agent.settings_loader import FIELDS, default_settings, load_settings
+from tests.command_line import options_of
 
 ROOT: Final = Path(__file__).parent.parent
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -174,14 +174,11 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_commands_and_files_that_are_named_exist(document: Path) -> None:
     """Targets of make, commands of the agent with their options, and files of the source tree."""
     targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
-    actions = parser(COMMANDS)._actions
-    (choices,) = (action.choices for action in actions if isinstance(action, argparse._SubParsersAction))
     for line in code(document.read_text()):
         assert set(re.findall(r"\bmake ([a-z-]+)", line)) <= targets, line
         for command, rest in re.findall(r"registry-agent +(?!registry-agent)([a-z][a-z-]*)(.*)", line):
-            assert command in choices, line
-            known = {option for action in choices[command]._actions for option in action.option_strings}
-            assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, line
+            assert command in COMMANDS, line
+            assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= options_of(command), line
         for path in re.findall(r"^[\w/]+\.py$", line):
             assert (ROOT / path).exists() or (ROOT / "agent" / path).exists(), path
 

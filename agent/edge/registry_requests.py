@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from agent.edge.http import Reply
-from agent.edge.registry_client import RegistryClient, _basic, _may_be_sent, _token_url
+from agent.edge.registry_client import RegistryClient, _basic, _may_be_sent, token_url
 from agent.edge.request_faults import fault_of
 from agent.model.credential import Credential
 from agent.model.docker_errors import ProbeResult
@@ -78,7 +78,7 @@ class RegistryRequests(RegistryClient):
         challenge = reply.headers.get("WWW-Authenticate", "")
         if not challenge.lower().startswith("bearer"):
             return _basic(credential) if credential else None
-        target = _token_url(challenge, credential)
+        target = token_url(challenge, credential)
         if target is None or not await _may_be_sent(URL(target)):
             return None
         reply = await self._get(registry, target, timeout, {"Authorization": _basic(credential)} if credential else {})

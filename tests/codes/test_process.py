@@ -32,14 +32,6 @@ def around(world: World) -> Iterator[list[str]]:
     world.here.before = ()
 
 
-def unwatched(world: World) -> None:
-    """Allow the status to be silent for a while from now on."""
-    watcher = world.agent._watcher
-    assert watcher is not None
-    assert not watcher.stop()
-    world.agent._watcher = None
-
-
 def limit(world: World, descriptors: int) -> None:
     subprocess.run(["prlimit", f"--pid={world.pid}", f"--nofile={descriptors}:1024"], check=True)
 
@@ -60,15 +52,15 @@ def descriptors_at_rest(world: World) -> int:
     return max(kept) + 1
 
 
-@pytest.mark.parametrize("when", ["at rest", "in the middle of a login"])
-def test_killed_with_minus_9(world: World, when: str) -> None:
+@pytest.mark.parametrize("when", ["while idle", "during a login"])
+def test_the_agent_is_killed(world: World, when: str) -> None:
     """The next start has every login, and removes temporary files of the killed agent."""
     door = world.registry("other")
-    if when != "at rest":
+    if when != "while idle":
         door.registry.fault = Broken.SILENT
     world.start()
     world.nothing_stopped()
-    if when == "at rest":
+    if when == "while idle":
         world.agent.wait_logged_in(door.hostname)
     else:
         until("a login that hangs", lambda: any((world.agent.runtime / "logins").glob("*")))
@@ -79,11 +71,11 @@ def test_killed_with_minus_9(world: World, when: str) -> None:
     assert not list((world.agent.runtime / "logins").glob("*"))
 
 
-def test_stopped_and_continued(world: World) -> None:
+def test_the_agent_is_stopped_and_continued(world: World) -> None:
     """SIGSTOP for longer than requests wait. Afterwards, a new secret is used as usual."""
     world.start()
     world.nothing_stopped()
-    unwatched(world)
+    world.agent.watch_no_longer()
     os.kill(world.pid, signal.SIGSTOP)
     with pytest.raises(OSError, match="timed out"):
         get_status(world.agent.socket, 1.0)
@@ -92,7 +84,7 @@ def test_stopped_and_continued(world: World) -> None:
     world.well_again(door.hostname)
 
 
-def test_somebody_takes_all_connections(world: World, around: list[str]) -> None:
+def test_a_client_opens_all_connections(world: World, around: list[str]) -> None:
     """More clients than file descriptors. Idle connections are closed for new requests, and programs can be started."""
     need("prlimit")
     around.extend([str(shutil.which("prlimit")), f"--nofile={_FEW}"])
@@ -143,18 +135,18 @@ def test_no_room_for_the_log(world: World, around: list[str], tmp_path: Path, wh
         os.close(descriptor)
 
 
-def test_its_runtime_directory_is_swept_away(world: World) -> None:
+def test_the_runtime_directory_is_removed(world: World) -> None:
     """Another program cleans up in /run. The socket is created again, and logins continue."""
     world.start()
     world.nothing_stopped()
-    unwatched(world)
+    world.agent.watch_no_longer()
     shutil.rmtree(world.agent.runtime)
     until("the socket's return", world.agent.socket.exists)
     door = world.registry("given-meanwhile")
     world.well_again(door.hostname)
 
 
-def test_its_state_directory_is_swept_away(world: World) -> None:
+def test_the_state_directory_is_removed(world: World) -> None:
     """The agent has its state in memory. It continues, and writes the file again."""
     world.start()
     world.nothing_stopped()

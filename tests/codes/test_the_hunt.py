@@ -39,15 +39,15 @@ def _file(world: World, planted: str) -> Iterator[None]:
     (world.agent.state / "notes").write_text(planted)
 
 
-def _file_that_is_swept_away(world: World, planted: str) -> Iterator[None]:
+def _file_that_is_removed(world: World, planted: str) -> Iterator[None]:
     """As a scratch file that goes with the agent."""
     notes = world.home / "scratch" / "notes"
     notes.write_text(planted)
     yield
-    world._ends.callback(notes.unlink)
+    world.cleanup.callback(notes.unlink)
 
 
-def _beside_dockers_store(world: World, planted: str) -> Iterator[None]:
+def _next_to_dockers_store(world: World, planted: str) -> Iterator[None]:
     yield
     (world.agent.docker / ".config.json.new").write_text(planted)
 
@@ -80,8 +80,8 @@ PLANTS: Final[Mapping[Plant, tuple[str, ...]]] = {
     _name_of_a_source: EVERYWHERE,
     _line_of_the_log: (".*/home/log",),
     _file: (".*/home/state/notes",),
-    _file_that_is_swept_away: (".*/home/scratch/notes",),
-    _beside_dockers_store: (r".*/home/\.docker/\.config\.json\.new",),
+    _file_that_is_removed: (".*/home/scratch/notes",),
+    _next_to_dockers_store: (r".*/home/\.docker/\.config\.json\.new",),
     _argument: ("command line of .*",),
     _variable_of_a_grandchild: ("environment of .*",),
 }
@@ -112,18 +112,18 @@ def _name(plant: Plant) -> str:
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-def test_what_is_planted_is_found(found: list[str], plant: Plant) -> None:
+def test_finds_each_planted_secret(found: list[str], plant: Plant) -> None:
     """A canary in the outlets, files or children of a world fails its test, and the place is named."""
     for place in PLANTS[plant]:
         assert any(re.match(f"{_name(plant)} in {place}: b", line) for line in found), (place, found)
 
 
-def test_nothing_else_is_found(found: list[str]) -> None:
+def test_finds_nothing_else(found: list[str]) -> None:
     """Other secrets in this world are only in allowed places."""
     assert all(line.startswith("planted as") for line in found[1:]), found
 
 
-def test_a_secret_that_nobody_can_hunt(here: Here, tmp_path: Path) -> None:
+def test_rejects_a_secret_that_cannot_be_recognized(here: Here, tmp_path: Path) -> None:
     """A test that uses a password that is no canary fails, and is told to use one."""
     need("docker")
     with pytest.raises(AssertionError, match=r"take it from world\.sources"), hunted(here, tmp_path / "home") as world:

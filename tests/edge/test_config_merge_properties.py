@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 
 from agent.edge import docker_config
 from agent.edge.docker_config import DockerConfigFile
-from agent.edge.file_version import UnreadableFileError
 from agent.model.docker_config import (
     ConfigError,
     Document,
@@ -26,7 +26,9 @@ from agent.model.docker_config import (
     remove,
     store_of,
 )
+from agent.model.problem import ProblemError
 from agent.model.sensitive import Sensitive
+from tests.fakes import SameThreadLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,9 +221,17 @@ def test_logins_do_not_affect_each_other(data: bytes, logins: list[tuple[str, En
         assert store_of(after, "ghcr.io") == store_of(document, "ghcr.io")
 
 
+@pytest.fixture
+def loop() -> Iterator[SameThreadLoop]:
+    with contextlib.closing(SameThreadLoop()) as loop:
+        yield loop
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=60) | VALUES.map(written).map(str.encode) | TEXT_OF_DOCUMENTS)
-def test_writes_a_file_only_for_a_real_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+def test_writes_a_file_only_for_a_real_change(
+    loop: SameThreadLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
     """A file that Docker cannot read, or that needs no change, stays the same to the byte."""
     monkeypatch.setattr(docker_config, "_SETTLING_S", 0)
     monkeypatch.setattr(docker_config, "_EMPTY_S", 0)
@@ -229,6 +239,6 @@ def test_writes_a_file_only_for_a_real_change(tmp_path: Path, monkeypatch: pytes
     config.path.write_bytes(data)
     changes: list[Callable[[Document], Document]] = [lambda now: now, lambda now: {**now}]
     for change in changes:
-        with contextlib.suppress(ConfigError, UnreadableFileError):
-            config._update(change)
+        with contextlib.suppress(ProblemError):
+            loop.run_until_complete(config.update(change))
         assert config.path.read_bytes() == data

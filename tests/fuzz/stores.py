@@ -1,6 +1,6 @@
 """Files that others write too: Docker's config.json, podman's auth.json, and the agent's own state.json."""
 
-import asyncio
+import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +29,16 @@ from agent.model.stored_state import StoredLogin
 from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 from agent.services.rejections import Rejections
-from tests.fuzz.target import CANARY, Target, assert_printable, assert_silent, assert_tellable, heap, scratch
+from tests.fakes import SameThreadLoop, calls_in_this_thread
+from tests.fuzz.target import (
+    CANARY,
+    Target,
+    assert_printable,
+    assert_silent,
+    assert_tellable,
+    heap,
+    scratch,
+)
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _OURS: Final = Entry("bob", Sensitive("ours"))
@@ -113,11 +122,12 @@ class _Podman:
             "XDG_CONFIG_HOME": "/nonexistent",
         }
         self._files: Final = PodmanAuthFiles(environ, Path("/nonexistent"))
+        self._loop: Final = SameThreadLoop()
 
     def check(self, data: bytes) -> None:
         """What shadows our login is told, wherever it stands: podman's file, DOCKER_AUTH_CONFIG, Docker's own file."""
         self._path.write_bytes(data)
-        documents: dict[str, Document] = self._files._read()
+        documents = self._loop.run_until_complete(self._files.read())
         placed = StoreResult(CONFIG_FILE, _OURS, ours=True)
         variable = data.decode("utf-8", "surrogateescape")
         for problem in Overrides(variable).of(_ORDER, placed, documents):
@@ -172,24 +182,17 @@ class _State:
         assert state_file.preexisting is None or digest != state_file.preexisting.get("ghcr.io")
         rejections = Rejections(state_file, lambda: NOW)
         held = rejections.active(self._login)
-        for rejection in state_file._rejections.values():
+        for hostname in json.loads(data)["rejections"] if state_file.fault is None else ():
+            rejection = state_file.rejection(hostname)
+            assert rejection is not None
             assert isinstance(rejection.not_before - NOW, timedelta)
         if held is not None:
             assert_tellable(held[0])
-        _write_again(state_file)
-
-
-def _write_again(state_file: StateFile) -> None:
-    """As the thread would do it."""
-    state_file._directory, directory = None, state_file._directory  # type: ignore[misc]
-    state_file.set_entry("docker.io", StoredLogin("docker.io", ("a",)))
-    assert directory is not None
-    state_file._next = state_file._state()
-    state_file._write(directory)
-    again = StateFile(directory, Path("/root/.docker"))
-    assert again.fault is None, again.fault
-    assert again.entries() == state_file.entries()
-    assert asyncio.iscoroutinefunction(again.flush)
+        with calls_in_this_thread():
+            state_file.set_entry("docker.io", StoredLogin("docker.io", ("a",)))
+        again = StateFile(self._directory, Path("/root/.docker"))
+        assert again.fault is None, again.fault
+        assert again.entries() == state_file.entries()
 
 
 _HEAPS: Final = (

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_token
-from agent.edge.aws.sdk import AwsSdk
-from agent.edge.registry_client import _token_url
+from agent.edge.aws.sdk import remember_owner
+from agent.edge.registry_client import token_url
 from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
 from agent.model.docker_config import Entry, parse_config
@@ -131,7 +131,7 @@ def test_a_key_over_and_over_is_read_in_linear_time() -> None:
 def test_a_challenge_without_an_end_is_read_in_linear_time() -> None:
     """The realm is searched in the event loop, in whatever a registry sends as WWW-Authenticate."""
     begun = time.process_time()
-    assert _token_url("Bearer " + "a" * SIZE, Credential("bob", Sensitive("right"))) is None
+    assert token_url("Bearer " + "a" * SIZE, Credential("bob", Sensitive("right"))) is None
     assert _quick(begun)
 
 
@@ -186,8 +186,8 @@ def test_what_is_no_http_is_not_quoted(end: bytes) -> None:
 
 def test_the_owners_of_old_keys_are_forgotten() -> None:
     """A role's session has other keys every few hours, and an environment may live for months."""
-    sdk = AwsSdk(user="bob", environ={}, now=lambda: _NOW)
+    owners: dict[str, str | None] = {}
     for number in range(1_000):
-        sdk._remember_owner(f"ASIA{number}", "arn")
-    assert len(sdk._owners) <= 50
-    assert "ASIA999" in sdk._owners
+        remember_owner(owners, f"ASIA{number}", "arn")
+    assert len(owners) <= 50
+    assert "ASIA999" in owners

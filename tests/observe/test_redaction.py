@@ -2,14 +2,14 @@
 
 import base64
 import json
-from collections.abc import Iterable
+import sys
+import threading
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.observe import redaction
 from agent.observe.redaction import MASK, Scrubber, secrets_of_environment
 
 SECRET = 'p/w+ "ü&ß\\ =?'
@@ -87,22 +87,27 @@ def test_the_environments_own_secrets_are_known() -> None:
     assert {"aws-key", "pr xy"} <= set(secrets_of_environment(environ))
 
 
-def test_a_text_is_scrubbed_while_another_thread_adds_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_is_scrubbed_while_another_thread_adds_a_secret() -> None:
     """The secrets that are already known are masked at any time."""
-    scrubber = Scrubber()
-    scrubbed: list[str] = []
+    scrubber, enough = Scrubber(), threading.Event()
     scrubber.protect(["the-first-secret"])
-    gather = redaction._Known.of
 
-    def in_the_middle(forms: Iterable[str]) -> redaction._Known:
-        scrubbed.append(scrubber.scrub("it is the-first-secret"))
-        known = gather(forms)
-        scrubbed.append(scrubber.scrub("it is the-first-secret"))
-        return known
+    def add() -> None:
+        number = 0
+        while not enough.is_set():
+            number += 1
+            scrubber.protect([f"another-secret-{number}"], owner="aws")
 
-    monkeypatch.setattr(redaction._Known, "of", in_the_middle)
-    scrubber.protect(["another-secret"], owner="aws")
-    assert scrubbed == ["it is [redacted]"] * 2
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # so the threads interrupt each other in every place
+    adding = threading.Thread(target=add)
+    adding.start()
+    try:
+        assert {scrubber.scrub("it is the-first-secret") for _ in range(5000)} == {"it is [redacted]"}
+    finally:
+        enough.set()
+        adding.join()
+        sys.setswitchinterval(interval)
 
 
 def test_a_long_text_is_scrubbed_too() -> None:

@@ -45,8 +45,7 @@ async def target(home: Path, *, token: bool) -> AsyncIterator[Target]:
 def start_again(target: Target) -> Agent:
     """At the same port, as systemd does."""
     agent = target.world.prepare({"status": {"listen": f"127.0.0.1:{target.port}"}}).start()
-    if agent._watcher is not None:
-        agent._watcher.stop()
+    agent.watch_no_longer()
     return agent
 
 
@@ -75,16 +74,14 @@ async def test_shows_that_the_agent_hangs(chromium: Browser, home: Path) -> None
         await view.page.clock.install()
         await view.open()
         await view.shows("All is well")
-        process = agent.agent._process
-        assert process is not None
-        process.send_signal(SIGSTOP)
+        agent.agent.send(SIGSTOP)
         try:
             await view.page.clock.run_for(40_000)
             assert await view.text("#link") == "live"
             await view.page.clock.run_for(6_000)
             await view.shows("The agent has not answered since")
         finally:
-            process.send_signal(SIGCONT)
+            agent.agent.send(SIGCONT)
         await view.page.clock.run_for(30_000)
         await view.shows("All is well")
 
@@ -96,9 +93,9 @@ async def test_comments_are_signs_of_life(chromium: Browser, rig: Serving, monke
     written: list[bytes] = []
     write = web.StreamResponse.write
 
-    async def counted(response: web.StreamResponse, frame: bytes) -> None:
-        await write(response, frame)
-        written.append(frame)
+    async def counted(response: web.StreamResponse, data: bytes) -> None:
+        await write(response, data)
+        written.append(data)
 
     monkeypatch.setattr(web.StreamResponse, "write", counted)
     async with watching(chromium, rig.url) as view:

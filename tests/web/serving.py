@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 
 from agent.edge.token_file import read_token
-from agent.model.snapshot import Snapshot
+from agent.model.snapshot import Process, Snapshot
 from agent.model.status import RegistryStatus, State
 from agent.observe.counters import Counters
 from agent.observe.metrics import Metrics
@@ -66,9 +66,10 @@ class Serving:
     lines: RecentLines = field(default_factory=Lines)
     broken: bool = False
     inherited: socket.socket | None = None
+    process: Process = field(default_factory=process)
 
     def __post_init__(self) -> None:
-        self.board = Board(process(), self.clock.now, FakeWarningLog())
+        self.board = Board(self.process, self.clock.now, FakeWarningLog())
         self.document = StatusDocument(self.clock)
         self.socket = self.directory / "agent.sock"
         metrics = BrokenMetrics() if self.broken else Metrics(Counters(), lambda: 0)
@@ -130,11 +131,14 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    status: StatusSettings | None = None, *, broken: bool = False, directory: Path | None = None
+    status: StatusSettings | None = None, *, directory: Path | None = None, **options: Any
 ) -> AsyncIterator[Serving]:
-    """Start a server, and close it at the end. Its directory's name is short, because a socket's path must be."""
+    """Start a server, and close it at the end. Its directory's name is short, because a socket's path must be.
+
+    `options` are further fields of `Serving`.
+    """
     with tempfile.TemporaryDirectory(prefix="ra-") as fresh:
-        rig = Serving(directory or Path(fresh), status or StatusSettings(listen="127.0.0.1:0"), broken=broken)
+        rig = Serving(directory or Path(fresh), status or StatusSettings(listen="127.0.0.1:0"), **options)
         await rig.server.start()
         try:
             yield rig

@@ -157,14 +157,15 @@ class AwsSdk:
         finally:
             naming.cancel()
             await asyncio.gather(naming, return_exceptions=True)
-        self._remember_owner(key, naming.result() if done else None)
+        remember_owner(self._owners, key, naming.result() if done else None)
         return replace(token, arn=self._owners[key])
 
-    def _remember_owner(self, key: str, arn: str | None) -> None:
-        """Remember the owner of a key, and forget the oldest: each new session of a role has new keys."""
-        self._owners[key] = arn
-        while len(self._owners) > _MAX_OWNERS:
-            del self._owners[next(iter(self._owners))]
+
+def remember_owner(owners: dict[str, str | None], key: str, arn: str | None) -> None:
+    """Remember the owner of a key, and forget the oldest: each new session of a role has new keys."""
+    owners[key] = arn
+    while len(owners) > _MAX_OWNERS:
+        del owners[next(iter(owners))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from agent.edge.state_file import StateFile
 from agent.model.stored_state import StoredLogin
+from tests.fakes import calls_in_this_thread
 from tests.torture.config_json.documents import FOREIGN
 from tests.torture.config_json.lines import Ran, Scene
 
@@ -75,10 +76,9 @@ class State:
 
     def _set(self, entries: dict[str, StoredLogin]) -> str | None:
         state_file = StateFile(self._directory, Path("/home/me/.docker"))
-        for hostname, entry in entries.items():
-            state_file.set_entry(hostname, entry)
-        if state_file._last_write is not None:
-            state_file._last_write.result()
+        with calls_in_this_thread():
+            for hostname, entry in entries.items():
+                state_file.set_entry(hostname, entry)
         return state_file.fault
 
     def _wrong(self, entries: dict[str, StoredLogin]) -> list[str]:
