@@ -52,15 +52,13 @@ class DoctorOptions:
 
     Args:
         host: the registry or image to check; None for every registry in the plan.
-        runtime: the runtime directory.
-        place: a directory in `runtime` in which logins run.
+        runtime: the runtime directory, in which logins run.
         sockets: where an agent may listen.
         try_refused: `--try`, send a password that was rejected before.
     """
 
     host: str | None
     runtime: Path
-    place: Path
     sockets: list[Path]
     try_refused: bool = False
 
@@ -97,7 +95,7 @@ class Doctor:
         # if the home cannot be entered.
         self._state_file: Final = StateFile(state if os.access(state, os.X_OK) else None, config_dir)
         self._engine: Final = DockerEngine(environ)
-        self._cli: Final = DockerCli(environ, options.runtime, options.place)
+        self._cli: Final = DockerCli(environ, options.runtime)
         self._files: Final = DockerFiles(
             DockerConfigFile(config_dir),
             CredentialHelpers(environ),
