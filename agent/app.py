@@ -58,7 +58,7 @@ class Agent:
         await bootstrap.server.start()
         try:
             components = await self._build()
-            if not await self._lock(components):
+            if not await self._take_over(components):
                 return LOCKED_OUT
             bootstrap.systemd.notify(READY="1", STATUS=bootstrap.board.snapshot.summary)
             self._log.info("agent.ready", tcp=[f"{host}:{port}" for host, port in bootstrap.server.tcp_addresses])
@@ -72,7 +72,7 @@ class Agent:
         stop = self._install_signal_handlers()
         self._log_start()
         components = await self._build()
-        if not await self._lock(components):
+        if not await self._take_over(components):
             return LOCKED_OUT
         tools = asyncio.create_task(components.tools.look(), name="tools")
         work = asyncio.create_task(self._pass(components), name="pass")
@@ -93,8 +93,6 @@ class Agent:
         # The imports run in a thread, so the event loop can answer meanwhile.
         self._components = components = (await asyncio.to_thread(_load))(self._bootstrap)
         freeze_loaded_objects()
-        if components.state_file.fault:
-            self._log.warning("state.unusable", fault=components.state_file.fault)
         return components
 
     async def _finish(self) -> None:
@@ -169,6 +167,24 @@ class Agent:
             loop.add_signal_handler(number, request_stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         return stop
+
+    async def _take_over(self, components: "Components") -> bool:
+        """Lock the Docker configuration, then read its state. False if another agent has the lock.
+
+        The state is read after the lock, because another agent may write it until then.
+        """
+        if not await self._lock(components):
+            return False
+        state_file = components.state_file
+        try:
+            async with asyncio.timeout(_LOCK_S):
+                state_file.use(await asyncio.to_thread(state_file.find))
+        except TimeoutError:
+            state_file.treat_all_as_foreign("does not answer")
+        components.state_watch.check()
+        if state_file.fault:
+            self._log.warning("state.unusable", fault=state_file.fault)
+        return True
 
     async def _lock(self, components: "Components") -> bool:
         """Lock the Docker configuration, then clean up after a killed agent. False if another agent has the lock."""

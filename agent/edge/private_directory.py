@@ -27,18 +27,21 @@ class PrivateDirectory:
             OSError: `runtime` is not writable.
         """
         make_runtime_directory(runtime)
-        for _ in range(_ATTEMPTS):
-            # mkdtemp creates a directory with mode 0700 and a random name.
-            self.path: Path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=runtime))
-            held = _hold(self.path)
-            if held is not None:
-                self._lock: Final = held
-                return
-        raise FileNotFoundError("another program keeps removing the directories for logins")
+        self.path, self._lock = _make(runtime)
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
+
+
+def _make(runtime: Path) -> tuple[Path, int]:
+    for _ in range(_ATTEMPTS):
+        # mkdtemp creates a directory with mode 0700 and a random name.
+        directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=runtime))
+        held = _hold(directory)
+        if held is not None:
+            return directory, held
+    raise FileNotFoundError("another program keeps removing the directories for logins")
 
 
 def make_runtime_directory(runtime: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from tests.codes.causes import causes
 from tests.codes.world import World
 from tests.fakecloud.faults import Broken
 from tests.rig.agent import logged_in
@@ -162,3 +163,34 @@ def test_its_state_directory_is_swept_away(world: World) -> None:
     door = world.registry("given-meanwhile")
     world.well_again(door.hostname)
     until("the state's return", (world.agent.state / "state.json").exists)
+
+
+@causes("state_unusable")
+def test_its_state_directory_is_a_file(world: World) -> None:
+    """The logins work as usual. Once the directory can be created, the state is saved."""
+    world.start()
+    world.nothing_stopped()
+    shutil.rmtree(world.agent.state)
+    world.agent.state.write_text("a file")
+    path = world.agent.state / "state.json"
+    door = world.registry("given-meanwhile")
+    world.well_again(door.hostname)
+    world.raised("state_unusable", str(path), severity="notice")
+    world.agent.state.unlink()
+    world.cleared("state_unusable", str(path))
+    assert door.hostname in path.read_text()
+
+
+@pytest.mark.parametrize("text", ["{", '{"version": 1}'])
+def test_its_state_is_damaged(world: World, text: str) -> None:
+    """A warning reports it until the next start. The agent then knows its logins again, and the old file is kept."""
+    path = world.agent.state / "state.json"
+    path.write_text(text)
+    world.start()
+    world.nothing_stopped()
+    world.raised("state_unusable", str(path), says="is damaged", severity="warning")
+    assert world.agent.end() == 0
+    assert path.with_name("state.json.damaged").read_text() == text
+    world.start()
+    world.nothing_stopped()
+    assert "state_unusable" not in {warning["code"] for warning in world.agent.status()["warnings"]}

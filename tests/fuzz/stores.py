@@ -160,8 +160,10 @@ class _State:
 
     def check(self, data: bytes) -> None:
         """Whatever is in it, the agent can work with what was read, and write it again."""
+        for path in self._directory.iterdir():
+            path.unlink()
         (self._directory / "state.json").write_bytes(data)
-        state_file = StateFile(self._directory, Path("/root/.docker"))
+        state_file = StateFile.loaded(self._directory, Path("/root/.docker"))
         if state_file.fault is not None:
             assert_printable(state_file.fault)
         for hostname, entry in state_file.entries().items():
@@ -172,24 +174,20 @@ class _State:
         assert state_file.preexisting is None or digest != state_file.preexisting.get("ghcr.io")
         rejections = Rejections(state_file, lambda: NOW)
         held = rejections.active(self._login)
-        for rejection in state_file._rejections.values():
+        for rejection in state_file.rejections().values():
             assert isinstance(rejection.not_before - NOW, timedelta)
         if held is not None:
             assert_tellable(held[0])
-        _write_again(state_file)
+        _write_again(self._directory, state_file)
 
 
-def _write_again(state_file: StateFile) -> None:
-    """As the thread would do it."""
-    state_file._directory, directory = None, state_file._directory  # type: ignore[misc]
+def _write_again(directory: Path, state_file: StateFile) -> None:
     state_file.set_entry("docker.io", StoredLogin("docker.io", ("a",)))
-    assert directory is not None
-    state_file._next = state_file._state()
-    state_file._write(directory)
-    again = StateFile(directory, Path("/root/.docker"))
+    asyncio.run(state_file.flush())
+    again = StateFile.loaded(directory, Path("/root/.docker"))
     assert again.fault is None, again.fault
     assert again.entries() == state_file.entries()
-    assert asyncio.iscoroutinefunction(again.flush)
+    assert again.rejections() == state_file.rejections()
 
 
 _HEAPS: Final = (

@@ -122,7 +122,7 @@ class AgentInside:
             "pending removals": self.logins._cleanup.pending,
             "managed logins": len(self.reconciler._logins) + len(self.reconciler._locks),
             "state_file": len(self.state_file.entries()),
-            "rejections": len(self.state_file._rejections),
+            "rejections": len(self.state_file.rejections()),
             "rows": len(snapshot.registries) + len(self.board._stored_in),
             "warnings": len(snapshot.warnings) + len(self.board._owned),
             "cleared": len(snapshot.cleared),
