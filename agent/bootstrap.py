@@ -27,6 +27,11 @@ from agent.web.server import StatusServer
 
 _THREADS: Final = 64
 """Each DNS lookup or file system that hangs occupies a thread. The rest of the agent still needs free ones."""
+_FIRST_REVISIONS: Final = 2**30
+"""Each start counts from another number: a client that waits for a change of the former process gets an answer.
+
+The revision stays below 2**31, in case a client reads it as a 32-bit number.
+"""
 
 
 @dataclass(slots=True)
@@ -64,7 +69,13 @@ class Bootstrap:
             user=paths.user_name(),
             host=socket.gethostname(),
         )
-        self.board: Final = Board(process, self.clock.now, WarningLog(self.log.logger), self.scrubber.scrub)
+        self.board: Final = Board(
+            process,
+            self.clock.now,
+            WarningLog(self.log.logger),
+            self.scrubber.scrub,
+            first_revision=secrets.randbelow(_FIRST_REVISIONS),
+        )
         self.document: Final = StatusDocument(self.clock)
         # The status server starts before the logins are loaded. Until then, no registry is known.
         self.renew: Callable[[str | None], list[str]] = _renew_none
