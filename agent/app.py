@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agent import __version__
-from agent.blocking import BlockingCalls, OngoingCall
+from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
 from agent.bootstrap import Bootstrap
 from agent.edge.memory import freeze_loaded_objects
 from agent.model.commands import shown
@@ -66,7 +66,7 @@ class Agent:
         await bootstrap.server.start()
         try:
             components = await self._build()
-            if not await self._lock(components):
+            if not await self._take_over(components):
                 return LOCKED_OUT
             bootstrap.systemd.notify(READY="1", STATUS=bootstrap.board.snapshot.summary)
             self._log.info("agent.ready", tcp=[f"{host}:{port}" for host, port in bootstrap.server.tcp_addresses])
@@ -80,7 +80,7 @@ class Agent:
         stop = self._install_signal_handlers()
         self._log_start()
         components = await self._build()
-        if not await self._lock(components):
+        if not await self._take_over(components):
             return LOCKED_OUT
         tools = asyncio.create_task(components.tools.look(), name="tools")
         work = asyncio.create_task(self._pass(components), name="pass")
@@ -102,8 +102,6 @@ class Agent:
         # Without a deadline: this is the agent's own code.
         self._components = components = (await _CALLS.call("code", _load, timeout=None))(self._bootstrap)
         freeze_loaded_objects()
-        if components.state_file.fault:
-            self._log.warning("state.unusable", fault=components.state_file.fault)
         return components
 
     async def _finish(self) -> None:
@@ -178,6 +176,25 @@ class Agent:
             loop.add_signal_handler(number, request_stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._reload_due.set)
         return stop
+
+    async def _take_over(self, components: "Components") -> bool:
+        """Lock the Docker configuration, then read its state. False if another agent has the lock.
+
+        The state is read after the lock, because another agent may write it until then.
+        """
+        if not await self._lock(components):
+            return False
+        state_file = components.state_file
+        try:
+            state_file.use(await _CALLS.call("state", state_file.find, timeout=_LOCK_S))
+        except TimeoutError:
+            state_file.treat_all_as_foreign("does not answer")
+        except NoThreadError as error:
+            state_file.treat_all_as_foreign(f"cannot be read: {error.strerror}")
+        components.state_watch.check()
+        if state_file.fault:
+            self._log.warning("state.unusable", fault=state_file.fault)
+        return True
 
     async def _lock(self, components: "Components") -> bool:
         """Lock the Docker configuration, then clean up after a killed agent. False if another agent has the lock."""

@@ -24,6 +24,12 @@ from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
 
+_FIRST_REVISIONS: Final = 2**30
+"""Each start counts from another number: a client that waits for a change of the former process gets an answer.
+
+The revision stays below 2**31, in case a client reads it as a 32-bit number.
+"""
+
 
 @dataclass(slots=True)
 class LiveSettings:
@@ -59,7 +65,13 @@ class Bootstrap:
             user=paths.user_name(),
             host=socket.gethostname(),
         )
-        self.board: Final = Board(process, self.clock.now, WarningLog(self.log.logger), self.scrubber.scrub)
+        self.board: Final = Board(
+            process,
+            self.clock.now,
+            WarningLog(self.log.logger),
+            self.scrubber.scrub,
+            first_revision=secrets.randbelow(_FIRST_REVISIONS),
+        )
         self.document: Final = StatusDocument(self.clock)
         # The status server starts before the logins are loaded. Until then, no registry is known.
         self.renew: Callable[[str | None], list[str]] = _renew_none

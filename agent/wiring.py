@@ -40,6 +40,7 @@ from agent.services.reconciler import ConfigReconciler
 from agent.services.rejections import Rejections, chain_inputs
 from agent.services.reports import Reports
 from agent.services.secrets import Secrets
+from agent.services.state_watch import StateWatch
 from agent.services.tools import ToolWatch
 from agent.services.waiting import BEAT_S
 from agent.services.watchdog import Watchdog
@@ -53,7 +54,7 @@ _GC_S = 600.0
 
 
 class Components:
-    """All components. Building them reads the state directory and does no other I/O."""
+    """All components. Building them does no I/O."""
 
     def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap: Final = bootstrap
@@ -85,6 +86,7 @@ class Components:
             self.reports,
             Periodic("clock", BEAT_S, clock_watch.check, clock),
             Watchdog(systemd.notify, systemd.watchdog_s, clock, bootstrap.board, lambda: self.logins.alive),
+            Periodic("state", BEAT_S, self.state_watch.check, clock),
             Periodic("gc", _GC_S, collect, clock),
         )
 
@@ -109,6 +111,7 @@ class Components:
         config_dir = bootstrap.settings.value.docker.config_dir
         self.lock = ConfigLock(config_dir)
         self.state_file = StateFile(paths.state_directory(environ), config_dir)
+        self.state_watch = StateWatch(self.state_file, board)
         self.docker_cli = DockerCli(environ, bootstrap.runtime)
         engine = DockerEngine(environ)
         probes = ToolProbes(environ, self.docker_cli, engine)

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> NoReturn:
 def _examine(args: argparse.Namespace) -> int:
     # Imported here because no other command needs these.
     from agent.doctor.doctor import Doctor, DoctorOptions  # noqa: PLC0415
-    from agent.doctor.login import private_place  # noqa: PLC0415
+    from agent.doctor.login import leaves_no_runtime_directory  # noqa: PLC0415
     from agent.doctor.target import parse_target  # noqa: PLC0415
     from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
 
@@ -65,9 +65,9 @@ def _examine(args: argparse.Namespace) -> int:
     config = Path(args.config) if args.config else None
     loaded = load_settings(config, os.environ, parse_assignments(args.set or []))
     runtime = runtime_directory(os.environ)
-    with private_place(runtime) as place:
+    with leaves_no_runtime_directory(runtime):
         sockets = [args.socket] if args.socket else socket_candidates(args.user)
-        options = DoctorOptions(args.host, runtime, place, sockets, args.try_refused)
+        options = DoctorOptions(args.host, runtime, sockets, args.try_refused)
         document = _run(Doctor(loaded, os.environ, options))
     if document is None:
         return INTERRUPTED

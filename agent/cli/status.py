@@ -144,7 +144,7 @@ def _first_pass(agent: AgentClient, timeout: float) -> dict[str, Any]:
                 raise
             report(f"waiting for the agent: {str(error).partition(';')[0]}")
             time.sleep(_PAUSE_S)
-            since = None  # a restarted agent counts its revisions from 0
+            since = None  # the next answer comes at once, and ends this message
             continue
         if document.get("phase") == "running":
             return document
@@ -179,7 +179,7 @@ def _watch(agent: AgentClient, document: dict[str, Any], show: Callable[[dict[st
         except (AgentNotRunning, AgentNotResponding) as error:
             report(f"waiting for the agent: {str(error).partition(';')[0]}")
             time.sleep(_PAUSE_S)
-            since = None  # a restarted agent counts its revisions from 0
+            since = None  # the next answer comes at once, and ends this message
             continue
         report = _ProgressLine()
         if newer["revision"] != since:

@@ -88,7 +88,7 @@ class _Latest:
             except (AgentNotRunning, AgentNotResponding, LookupError) as error:
                 why = str(error).partition(";")[0]
                 self._outage = (self._outage[0] if self._outage else time.monotonic(), why)
-                since = None  # a restarted agent counts its revisions from 0
+                since = None  # the next answer comes at once, and ends this message
                 time.sleep(_PAUSE_S)
             with contextlib.suppress(BlockingIOError):  # it is full, so the reader wakes up anyway
                 self._wake.send(b"x")

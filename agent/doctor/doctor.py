@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -52,15 +51,13 @@ class DoctorOptions:
 
     Args:
         host: the registry or image to check; None for every registry in the plan.
-        runtime: the runtime directory.
-        place: a directory in `runtime` in which logins run.
+        runtime: the runtime directory, in which logins run.
         sockets: where an agent may listen.
         try_refused: `--try`, send a password that was rejected before.
     """
 
     host: str | None
     runtime: Path
-    place: Path
     sockets: list[Path]
     try_refused: bool = False
 
@@ -91,13 +88,10 @@ class Doctor:
         self._scrubber.protect(secrets_of_environment(environ), owner="environment")
         self._learned: Final = _Redactor(self._scrubber)
         self._http: Final = HttpClient()
-        state = paths.state_directory(environ)
         config_dir = settings.docker.config_dir
-        # A StateFile creates its directory, and the doctor must not create anything. `Path.is_dir` would raise an error
-        # if the home cannot be entered.
-        self._state_file: Final = StateFile(state if os.access(state, os.X_OK) else None, config_dir)
+        self._state_file: Final = StateFile.loaded(paths.state_directory(environ), config_dir)
         self._engine: Final = DockerEngine(environ)
-        self._cli: Final = DockerCli(environ, options.runtime, options.place)
+        self._cli: Final = DockerCli(environ, options.runtime)
         self._files: Final = DockerFiles(
             DockerConfigFile(config_dir),
             CredentialHelpers(environ),

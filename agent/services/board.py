@@ -27,12 +27,14 @@ class Board:
         now: Callable[[], datetime],
         warning_log: WarningLog,
         scrub: Callable[[str], str] = str,
+        *,
+        first_revision: int = 0,
     ) -> None:
         """`scrub` removes known secrets from a text, in case an outside program or server repeated one."""
         self._now: Final = now
         self._warning_log: Final = warning_log
         self._scrub: Final = scrub
-        self._snapshot = Snapshot(process=process)
+        self._snapshot = Snapshot(process=process, revision=first_revision)
         self._registries: Final[dict[str, RegistryStatus]] = {}
         self._stored_in: Final[dict[str, str | None]] = {}
         self._warnings: Final[dict[tuple[str, str], OpenWarning]] = {}

@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from tests.codes.causes import causes
 from tests.codes.world import World
 from tests.fakecloud.faults import Broken
 from tests.rig.agent import logged_in
@@ -63,12 +64,12 @@ def test_the_agent_is_killed(world: World, when: str) -> None:
     if when == "while idle":
         world.agent.wait_logged_in(door.hostname)
     else:
-        until("a login that hangs", lambda: any((world.agent.runtime / "logins").glob("*")))
+        until("a login that hangs", lambda: any(world.agent.runtime.glob("logins-*")))
     world.agent.end(signal.SIGKILL)
     door.registry.fault = None
     world.start()
     world.well_again(door.hostname)
-    assert not list((world.agent.runtime / "logins").glob("*"))
+    assert not list(world.agent.runtime.glob("logins*"))
 
 
 def test_the_agent_is_stopped_and_continued(world: World) -> None:
@@ -154,3 +155,34 @@ def test_the_state_directory_is_removed(world: World) -> None:
     door = world.registry("given-meanwhile")
     world.well_again(door.hostname)
     until("the state's return", (world.agent.state / "state.json").exists)
+
+
+@causes("state_unusable")
+def test_its_state_directory_is_a_file(world: World) -> None:
+    """The logins work as usual. Once the directory can be created, the state is saved."""
+    world.start()
+    world.nothing_stopped()
+    shutil.rmtree(world.agent.state)
+    world.agent.state.write_text("a file")
+    path = world.agent.state / "state.json"
+    door = world.registry("given-meanwhile")
+    world.well_again(door.hostname)
+    world.raised("state_unusable", str(path), severity="notice")
+    world.agent.state.unlink()
+    world.cleared("state_unusable", str(path))
+    assert door.hostname in path.read_text()
+
+
+@pytest.mark.parametrize("text", ["{", '{"version": 1}'])
+def test_its_state_is_damaged(world: World, text: str) -> None:
+    """A warning reports it until the next start. The agent then knows its logins again, and the old file is kept."""
+    path = world.agent.state / "state.json"
+    path.write_text(text)
+    world.start()
+    world.nothing_stopped()
+    world.raised("state_unusable", str(path), says="is damaged", severity="warning")
+    assert world.agent.end() == 0
+    assert path.with_name("state.json.damaged").read_text() == text
+    world.start()
+    world.nothing_stopped()
+    assert "state_unusable" not in {warning["code"] for warning in world.agent.status()["warnings"]}

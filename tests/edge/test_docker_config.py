@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -404,3 +405,74 @@ def test_reports_missing_permissions(open_place: Path, directory_owner: int, exp
     assert expected in output
     assert json.loads((open_place / "config.json").read_text()) == OTHERS
     assert names(open_place) == ["config.json"]
+
+
+def _access_list(*entries: tuple[int, int, int]) -> bytes:
+    """Encode an access list as Linux stores it: tag, permissions and ID of each entry (linux/posix_acl_xattr.h)."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+_SOMEBODY = 12345
+_NO_ID = 0xFFFFFFFF
+_ADMITS_SOMEBODY = _access_list((1, 7, _NO_ID), (2, 6, _SOMEBODY), (4, 0, _NO_ID), (16, 7, _NO_ID), (32, 0, _NO_ID))
+
+
+@pytest.fixture
+def _shared_directory(tmp_path: Path) -> None:
+    """A directory whose default access list admits another user to each new file in it."""
+    try:
+        os.setxattr(tmp_path, "system.posix_acl_default", _ADMITS_SOMEBODY)
+    except OSError:
+        pytest.skip("needs a file system with access lists")
+
+
+@pytest.fixture
+def append_only(tmp_path: Path) -> Iterator[Path]:
+    """A directory in which files can be created, but neither renamed nor removed."""
+    directory = tmp_path / "append-only"
+    directory.mkdir()
+    write(directory / "config.json")
+    if subprocess.run(["chattr", "+a", directory], check=False, capture_output=True).returncode:
+        pytest.skip("needs root and a file system with chattr")
+    yield directory
+    subprocess.run(["chattr", "-a", directory], check=True)
+
+
+@pytest.mark.usefixtures("_shared_directory")
+async def test_a_write_admits_nobody_else(config: DockerConfigFile) -> None:
+    """The default access list of the directory is for new files. This one had none, and has none afterwards."""
+    write(config.path)
+    os.removexattr(config.path, "system.posix_acl_access")
+    config.path.chmod(0o640)
+    await config.update(put("ghcr.io"))
+    assert "system.posix_acl_access" not in os.listxattr(config.path)
+    assert stat.S_IMODE(config.path.stat().st_mode) == 0o640
+    assert logins(config.path) == {"their.example", "ghcr.io"}
+
+
+@pytest.mark.usefixtures("_shared_directory")
+async def test_a_new_file_is_private_in_any_directory(config: DockerConfigFile) -> None:
+    await config.update(put("ghcr.io"))
+    assert "system.posix_acl_access" not in os.listxattr(config.path)
+    assert stat.S_IMODE(config.path.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("_shared_directory")
+async def test_a_write_keeps_the_access_list_of_the_file(config: DockerConfigFile) -> None:
+    """A person may have admitted somebody to this very file."""
+    write(config.path)
+    before = os.getxattr(config.path, "system.posix_acl_access")
+    await config.update(put("ghcr.io"))
+    assert os.getxattr(config.path, "system.posix_acl_access") == before
+
+
+async def test_a_directory_that_lets_no_file_go_collects_no_logins(append_only: Path) -> None:
+    """The agent tries again and again. Not one of these attempts leaves a login, and they do not fill the directory."""
+    config = DockerConfigFile(append_only)
+    before = config.path.read_bytes()
+    for _ in range(3):
+        with raises_problem(ConfigUnwritable, match="not permitted|permission denied"):
+            await config.update(put("ghcr.io"))
+    left = leftovers(append_only)
+    assert [(append_only / name).read_bytes() for name in left] == [b""]
+    assert config.path.read_bytes() == before

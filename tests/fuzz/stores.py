@@ -1,6 +1,5 @@
 """Files that others write too: Docker's config.json, podman's auth.json, and the agent's own state.json."""
 
-import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -170,8 +169,10 @@ class _State:
 
     def check(self, data: bytes) -> None:
         """Whatever is in it, the agent can work with what was read, and write it again."""
+        for path in self._directory.iterdir():
+            path.unlink()
         (self._directory / "state.json").write_bytes(data)
-        state_file = StateFile(self._directory, Path("/root/.docker"))
+        state_file = StateFile.loaded(self._directory, Path("/root/.docker"))
         if state_file.fault is not None:
             assert_printable(state_file.fault)
         for hostname, entry in state_file.entries().items():
@@ -182,17 +183,16 @@ class _State:
         assert state_file.preexisting is None or digest != state_file.preexisting.get("ghcr.io")
         rejections = Rejections(state_file, lambda: NOW)
         held = rejections.active(self._login)
-        for hostname in json.loads(data)["rejections"] if state_file.fault is None else ():
-            rejection = state_file.rejection(hostname)
-            assert rejection is not None
+        for rejection in state_file.rejections().values():
             assert isinstance(rejection.not_before - NOW, timedelta)
         if held is not None:
             assert_tellable(held[0])
         with calls_in_this_thread():
             state_file.set_entry("docker.io", StoredLogin("docker.io", ("a",)))
-        again = StateFile(self._directory, Path("/root/.docker"))
+        again = StateFile.loaded(self._directory, Path("/root/.docker"))
         assert again.fault is None, again.fault
         assert again.entries() == state_file.entries()
+        assert again.rejections() == state_file.rejections()
 
 
 _HEAPS: Final = (

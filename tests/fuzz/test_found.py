@@ -78,9 +78,9 @@ def test_docker_hubs_port_may_have_zeros(text: str) -> None:
     ],
 )
 def test_a_damaged_state_file_ends_nothing(tmp_path: Path, changes: Mapping[str, Any]) -> None:
-    """It is damaged as a whole: what could not be worked with later would end the agent, again after each restart."""
+    """A damaged part is dropped. If the agent used it, it could end the agent, again after each restart."""
     (tmp_path / "state.json").write_text(json.dumps({**_STATE, **changes}))
-    state_file = StateFile(tmp_path, Path("/root/.docker"))
+    state_file = StateFile.loaded(tmp_path, Path("/root/.docker"))
     assert state_file.fault is not None
     assert "is damaged" in state_file.fault
     assert state_file.entries() == {}
@@ -94,7 +94,7 @@ def test_a_whole_state_file_is_read(tmp_path: Path) -> None:
     """The checks refuse nothing that the agent itself wrote."""
     state = {**_STATE, "entries": {"ghcr.io": _ENTRY}, "rejections": {"ghcr.io": _REJECTION}}
     (tmp_path / "state.json").write_text(json.dumps(state))
-    state_file = StateFile(tmp_path, Path("/root/.docker"))
+    state_file = StateFile.loaded(tmp_path, Path("/root/.docker"))
     assert state_file.fault is None
     assert state_file.entries()["ghcr.io"].expires_at == _NOW
     assert state_file.rejection("ghcr.io") is not None

@@ -152,6 +152,7 @@ class AgentInside:
             "tasks": len(asyncio.all_tasks()),
             **{name: count - self._before[name] for name, count in kinds.items()},
             "state_file": len(self.state_file.entries()),
+            "rejections": len(self.state_file.rejections()),
             "rows": len(snapshot.registries),
             "warnings": len(snapshot.warnings),
             "cleared": len(snapshot.cleared),

@@ -93,7 +93,7 @@ class Machine:
     def start(self, helper_deadline_s: float = 5) -> Agent:
         clock, log = FakeClock(), FakeLog()
         board = Board(process(), clock.now, FakeWarningLog())
-        state_file = StateFile(self.directory / "state", self.docker)
+        state_file = StateFile.loaded(self.directory / "state", self.docker)
         reconciler = ConfigReconciler(
             config=DockerConfigFile(self.docker),
             helpers=CredentialHelpers(self.environ, deadline_s=helper_deadline_s),

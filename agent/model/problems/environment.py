@@ -79,6 +79,20 @@ class StatusListenFailed(Problem):
     hint = "find the program on that port (`ss -ltnp`), or choose another in status.listen; the Unix socket still works"
 
 
+# The state directory
+
+
+class StateUnusable(Problem):
+    code = "state_unusable"
+    hint = "run `registry-agent renew` to also replace logins that the agent no longer knows; the damaged file is kept"
+
+
+def state_unsaved(subject: str, fault: str) -> StateUnusable:
+    """Report that the state is only in memory. Logins work all the same, so this is only a notice."""
+    hint = "let the agent's user write to this directory, or set STATE_DIRECTORY to another one; logins work without it"
+    return StateUnusable(subject, fault, hint=hint, severity=Severity.NOTICE)
+
+
 # Secrets
 
 

@@ -75,14 +75,14 @@ class State:
         yield from self._wrong(self._after)
 
     def _set(self, entries: dict[str, StoredLogin]) -> str | None:
-        state_file = StateFile(self._directory, Path("/home/me/.docker"))
+        state_file = StateFile.loaded(self._directory, Path("/home/me/.docker"))
         with calls_in_this_thread():
             for hostname, entry in entries.items():
                 state_file.set_entry(hostname, entry)
         return state_file.fault
 
     def _wrong(self, entries: dict[str, StoredLogin]) -> list[str]:
-        state_file = StateFile(self._directory, Path("/home/me/.docker"))
+        state_file = StateFile.loaded(self._directory, Path("/home/me/.docker"))
         files = sorted(path.name for path in self._directory.iterdir())
         same = state_file.entries() == entries and state_file.fault is None
         return [

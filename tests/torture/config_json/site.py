@@ -108,7 +108,7 @@ class Keeper:
     def faults(self) -> list[str]:
         """What is wrong with the file, and with what the agent knows of it, while no agent runs."""
         found = self.file_faults()
-        state_file = StateFile(self.agent.state, self.agent.docker)
+        state_file = StateFile.loaded(self.agent.state, self.agent.docker)
         if state_file.fault is not None:
             found.append(f"state.json: {state_file.fault}")
         if found:
