@@ -40,7 +40,9 @@ class Logins:
         self._complete = False
         self._missing_retired = False
         self._noted = False
-        self._cleanup: Final = LoginCleanup(dependencies, board, state_file, self._logins.keys())
+        self._cleanup: Final = LoginCleanup(
+            dependencies, board, state_file, served=self._logins.keys(), skipped=self._skipped.keys()
+        )
 
     @property
     def alive(self) -> bool:

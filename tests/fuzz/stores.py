@@ -8,6 +8,7 @@ from typing import Final
 
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import (
     ConfigError,
     Document,
@@ -26,7 +27,6 @@ from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
 from agent.model.stored_state import StoredLogin
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 from agent.services.rejections import Rejections
 from tests.fuzz.target import CANARY, Target, assert_printable, assert_silent, assert_tellable, heap, scratch
