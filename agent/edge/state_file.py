@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.edge.file_version import UnreadableFileError, read_version
@@ -70,8 +71,8 @@ class StateFile:
         return hmac.new(self._key.encode(), json.dumps(parts).encode(), hashlib.sha256).hexdigest()
 
     def entries(self) -> Mapping[str, StoredLogin]:
-        """Return the logins that the agent manages, by registry hostname."""
-        return dict(self._entries)
+        """Return the logins that the agent manages, by registry hostname: a live view, because a copy costs time."""
+        return MappingProxyType(self._entries)
 
     def set_entry(self, hostname: str, entry: StoredLogin | None) -> None:
         if self._entries.get(hostname) != entry:

@@ -70,14 +70,18 @@ class LoginCleanup:
 
     def _reason(self, hostname: str) -> str | None:
         """Why a login is to be removed now, as the event that the log then gets. None if it stays."""
-        secrets = self._deps.settings().secrets
-        if hostname in self._served or hostname in excluded_hosts(secrets.exclude):
+        secrets, reason = self._deps.settings().secrets, None
+        if hostname in self._served:
             return None
         if hostname in self._gone and hostname not in self._skipped and secrets.removed == "logout":
-            return "login.removed"
+            reason = "login.removed"
+        elif self._has_expired(hostname):
+            reason = "login.expired"
+        return None if reason is not None and hostname in excluded_hosts(secrets.exclude) else reason
+
+    def _has_expired(self, hostname: str) -> bool:
         stored = self._state_file.entries().get(hostname)
-        over = stored is not None and stored.expires_at is not None and self._deps.time.now().proves(stored.expires_at)
-        return "login.expired" if over else None
+        return stored is not None and stored.expires_at is not None and self._deps.time.now().proves(stored.expires_at)
 
     def _start_removal(self, hostname: str, group: asyncio.TaskGroup) -> None:
         if hostname not in self._removing:

@@ -160,6 +160,7 @@ class RegistryLogin:
                 holds_login = await self._deps.reconciler.holds(self.login.registry)
         if not holds_login:
             self.status = replace(self.status, expires_at=None)
+            self._deps.board.put_registry(self.status)
         return Verified(holds_login, self._rejection())
 
     def _rejection(self) -> tuple[Problem, timedelta] | None:
@@ -193,7 +194,7 @@ class RegistryLogin:
         if isinstance(event, Succeeded):
             facts = {"expires_at": event.expires_at, "renew_at": event.renew_at, "identity": event.identity}
             facts["logged_in_at"] = self._deps.clock.now()
-        self.status = replace(
+        status = replace(
             self.status,
             **facts,
             state=state.status,
@@ -204,7 +205,10 @@ class RegistryLogin:
             last_error=state.last_error,
             next_attempt_at=state.retry.at if state.retry is not None else None,
         )
-        self._deps.board.put_registry(self.status)
+        # Many logins wake together, and for most of them nothing changes.
+        if status != self.status:
+            self.status = status
+            self._deps.board.put_registry(status)
 
     def _log_event(self, event: Event) -> None:
         log, state, fields = self._deps.log, self._state, self._log_fields

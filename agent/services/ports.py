@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
@@ -73,6 +74,10 @@ class Board(Reporter, Protocol):
     def snapshot(self) -> Snapshot: ...
     async def changed(self, since: int) -> Snapshot:
         """Wait for a snapshot with another revision than `since`."""
+        ...
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Publish all changes of a `with` block as one revision."""
         ...
 
     def put_registry(self, registry: RegistryStatus) -> None: ...
