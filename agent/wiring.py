@@ -28,6 +28,7 @@ from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.secret_environment import read_environment
 from agent.observe.redaction import LearnedSecrets
 from agent.services.clock_watch import ClockWatch
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.credentials import Credentials
 from agent.services.directory_watch import DirectoryWatch
 from agent.services.docker_login import DockerLogin
@@ -108,6 +109,7 @@ class Components:
     def _logins(self) -> None:
         bootstrap = self._bootstrap
         environ, board, clock, log = bootstrap.environ, bootstrap.board, bootstrap.clock, bootstrap.log.logger
+        time = ConfirmedTime(clock)
         config_dir = bootstrap.settings.value.docker.config_dir
         self.lock = ConfigLock(config_dir)
         self.state_file = StateFile(paths.state_directory(environ), config_dir)
@@ -126,13 +128,14 @@ class Components:
             state_file=self.state_file,
             board=board,
             clock=clock,
+            time=time,
             log=log,
             watcher=self.file_watcher,
             auth_config=environ.get("DOCKER_AUTH_CONFIG"),
         )
         learned = LearnedSecrets(bootstrap.scrubber, "aws", _MASKED_KEYS)
         aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
-        tokens = _ProtectedTokens(aws, LearnedSecrets(bootstrap.scrubber, "ecr", _MASKED_TOKENS))
+        tokens = _ProtectedTokens(aws, LearnedSecrets(bootstrap.scrubber, "ecr", _MASKED_TOKENS), time)
         self.credentials = Credentials(
             tokens=tokens,
             clock=clock,
@@ -142,11 +145,11 @@ class Components:
             jitter=_jitter,
             on_token=self._wake_logins,
         )
-        probe = RegistryClient(self._http, clock.now)
+        probe = time.observing(RegistryClient(self._http, clock.now).probe)
         dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=DockerLogin(
-                self.docker_cli, probe.probe, self.tools, lambda: bootstrap.settings.value.docker.login_timeout_s
+                self.docker_cli, probe, self.tools, lambda: bootstrap.settings.value.docker.login_timeout_s
             ).log_in,
             reconciler=self.reconciler,
             rejections=Rejections(
@@ -158,6 +161,7 @@ class Components:
             docker=self.tools,
             board=board,
             clock=clock,
+            time=time,
             log=log,
             settings=bootstrap.settings,
             new_id=lambda: secrets.token_hex(4),
@@ -193,15 +197,17 @@ class Components:
 
 
 class _ProtectedTokens:
-    """Fetches ECR tokens, and has the log mask each one before anything can print it."""
+    """Fetches ECR tokens, and has the log mask each one before anything can print it. AWS's time confirms the clock."""
 
-    def __init__(self, aws: AwsClient, learned: LearnedSecrets) -> None:
+    def __init__(self, aws: AwsClient, learned: LearnedSecrets, time: ConfirmedTime) -> None:
         self._aws = aws
         self._learned = learned
+        self._time = time
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         token = await self._aws.fetch_token(identity, settings)
         self._learned(token.password)
+        self._time.observe(token.server_time)
         return token
 
 

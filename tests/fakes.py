@@ -25,6 +25,7 @@ class FakeClock:
     def __init__(self, now: datetime = EPOCH) -> None:
         self._wall = now
         self._monotonic = 0.0
+        self._suspended = 0.0
         self._waiters: list[tuple[float, int, asyncio.Event]] = []
         self._order = count()
 
@@ -33,6 +34,9 @@ class FakeClock:
 
     def monotonic(self) -> float:
         return self._monotonic
+
+    def boot_time(self) -> float:
+        return self._monotonic + self._suspended
 
     @property
     def waiting(self) -> int:
@@ -69,8 +73,13 @@ class FakeClock:
         await self.settle()
 
     def jump(self, seconds: float) -> None:
-        """Move only the wall clock, like a suspend or a change of the clock."""
+        """Move only the wall clock, like a change of the clock."""
         self._wall += timedelta(seconds=seconds)
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps: the monotonic clock stands still, the others continue."""
+        self.jump(seconds)
+        self._suspended += seconds
 
     async def settle(self) -> None:
         """Run everything that does not wait for the clock."""

@@ -16,6 +16,7 @@ from agent.edge.permission_hints import permission_hint
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import ConfigError, Document, Entry, entries, field, find, parse_config, store_of
 from agent.model.plan import Login
 from agent.model.problem import ProblemError
@@ -24,7 +25,6 @@ from agent.model.registry import Registry
 from agent.model.secret import ECR_USER
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 
 CHECKS: Final = ("store", "in use")

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from agent.model.commands import command
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import ConfigError, Document, Entry, entries, entries_of, parse_config
 from agent.model.problem import Problem
 from agent.model.problems.stored_login import LoginOverridden
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 
 
 class Overrides:

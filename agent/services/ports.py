@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
     from agent.model.credential import AwsIdentity, Credential
     from agent.model.docker_config import Document, Entry
     from agent.model.docker_errors import CliResult
+    from agent.model.login_events import Now
     from agent.model.plan import Login
     from agent.model.problem import Problem
     from agent.model.registry import Registry
@@ -28,12 +30,22 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """The wall clock, and the monotonic clock in seconds."""
+    """The wall clock, and two in seconds that nobody can set. Only `boot_time` continues during a suspend."""
 
     def now(self) -> datetime: ...
     def monotonic(self) -> float: ...
+    def boot_time(self) -> float: ...
     async def wait(self, event: asyncio.Event, timeout: float) -> bool:
         """Wait for the event, at most `timeout` seconds. Returns whether it is set."""
+        ...
+
+
+class ConfirmedTime(Protocol):
+    """How far servers have confirmed the clock; see `services/confirmed_time.py`."""
+
+    def now(self) -> Now: ...
+    def doubt(self) -> None:
+        """A server says that the wall clock is wrong."""
         ...
 
 
@@ -62,6 +74,10 @@ class Board(Reporter, Protocol):
     def snapshot(self) -> Snapshot: ...
     async def changed(self, since: int) -> Snapshot:
         """Wait for a snapshot with another revision than `since`."""
+        ...
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Publish all changes of a `with` block as one revision."""
         ...
 
     def put_registry(self, registry: RegistryStatus) -> None: ...
@@ -228,9 +244,13 @@ class Reconciler(Protocol):
     async def apply(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
     ) -> AppliedLogin: ...
+    def note_replaceable(self, registry: Registry) -> None:
+        """Note which logins `apply` may replace with `take_over`: those that are stored now."""
+        ...
+
     async def note_preexisting(self, registries: Iterable[Registry]) -> None: ...
     async def holds(self, registry: Registry) -> bool: ...
-    async def remove(self, registry: Registry) -> bool: ...
+    async def remove(self, registry: Registry, is_due: Callable[[], bool] = ...) -> bool: ...
     async def forget(self, registry: Registry) -> None: ...
 
 

@@ -1,7 +1,7 @@
 """The sources of secrets. Each keeps what it returned last, and what is wrong with it now."""
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +9,7 @@ from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret import RegistrySecret
-from agent.model.secret_formats import FetchResult, ParseResult
+from agent.model.secret_formats import FetchResult, ParseResult, after_change
 from agent.services.ports import SecretFiles
 
 _PATIENCE_S: Final = 0.3
@@ -106,7 +106,7 @@ class DirectorySource:
         self._signature = result.signature
         if result.readings is not None:
             self._readings = {
-                origin: _keeping(reading, self._readings.get(origin)) for origin, reading in result.readings.items()
+                origin: after_change(self._readings.get(origin), reading) for origin, reading in result.readings.items()
             }
 
     def _fail(self, problem: Problem) -> None:
@@ -147,18 +147,7 @@ class AddressSource:
             return error.problem
         self._etag = answer.etag
         # `parsed` is None if the secrets have not changed (304).
-        self._reading = answer.parsed or self._reading
+        if answer.parsed is not None:
+            self._reading = after_change(self._reading, answer.parsed)
         self.problems = self._reading.problems
         return None
-
-
-def _keeping(reading: ParseResult, last: ParseResult | None) -> ParseResult:
-    """`reading`, but with the last secrets if it failed, and with the same problem objects if it found the same."""
-    if last is None:
-        return reading
-    same = [problem.message for problem in reading.problems] == [problem.message for problem in last.problems]
-    return replace(
-        reading,
-        secrets=last.secrets if reading.failed else reading.secrets,
-        problems=last.problems if same else reading.problems,
-    )

@@ -7,6 +7,7 @@ from typing import Final
 
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import (
     ConfigError,
     Document,
@@ -25,7 +26,6 @@ from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
 from agent.model.stored_state import StoredLogin
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 from agent.services.rejections import Rejections
 from tests.fakes import SameThreadLoop, calls_in_this_thread

@@ -16,6 +16,7 @@ from agent.edge.aws.sdk import remember_owner
 from agent.edge.registry_client import token_url
 from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Entry, parse_config
 from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problems.aws import AwsAccessDenied, AwsError
@@ -24,7 +25,6 @@ from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.secret_environment import read_environment
 from agent.model.sensitive import Sensitive
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 from agent.services.rejections import Rejections
 from agent.settings_loader import load_settings

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -94,10 +95,10 @@ async def test_a_secret_that_comes_and_goes_while_its_logout_hangs() -> None:
     stage.settings.removed("logout")
     answers, turns, taken_out = asyncio.Event(), asyncio.Lock(), stage.reconciler.remove
 
-    async def hang(registry: Registry) -> bool:
+    async def hang(registry: Registry, is_due: Callable[[], bool] = lambda: True) -> bool:
         async with turns:
             await answers.wait()
-            return await taken_out(registry)
+            return await taken_out(registry, is_due)
 
     stage.reconciler.remove = hang  # type: ignore[method-assign]  # a credential helper that takes its time
     running = asyncio.create_task(stage.logins.run())

@@ -18,6 +18,7 @@ from agent.model.status import OpenWarning
 from agent.model.stored_state import Rejection
 from agent.services.board import Board
 from agent.services.clock_watch import ClockWatch
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.credentials import Credentials
 from agent.services.docker_login import DockerLogin
 from agent.services.login import RegistryLogin
@@ -98,6 +99,8 @@ class AgentInside:
         self.passwords: dict[str, object] = {}
         self.state_file: Final = state_file
         self.board: Final = Board(process(), clock.now, self.counts)
+        time = ConfirmedTime(clock)
+        aws.observe = time.observe
         self.credentials: Final = Credentials(
             tokens=aws,
             clock=clock,
@@ -113,18 +116,21 @@ class AgentInside:
             state_file=self.state_file,
             board=self.board,
             clock=clock,
+            time=time,
             log=self.counts,
             watcher=ClockedFileWatcher(clock),
         )
         cli, numbers = Cli(servers), count(1)
+        probe = time.observing(cli.probe)
         dependencies = LoginDependencies(
             credentials=self.credentials,
-            docker_login=DockerLogin(cli, cli.probe, cli, lambda: settings.docker.login_timeout_s).log_in,
+            docker_login=DockerLogin(cli, probe, cli, lambda: settings.docker.login_timeout_s).log_in,
             reconciler=self.reconciler,
             rejections=Rejections(self.state_file, clock.now),
             docker=FakeDocker(),
             board=self.board,
             clock=clock,
+            time=time,
             log=self.counts,
             settings=lambda: settings,
             new_id=lambda: f"{next(numbers):08x}",

@@ -22,6 +22,7 @@ from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, process
@@ -69,6 +70,8 @@ class Agent:
         temporary.rename(self.file)
 
     async def apply(self, entry: Entry = OURS, registry: Registry = GHCR, *, take_over: bool = False) -> AppliedLogin:
+        if take_over:  # somebody asks for it now
+            self.reconciler.note_replaceable(registry)
         return await self.reconciler.apply(registry, entry, expires_at=EPOCH + timedelta(hours=12), take_over=take_over)
 
 
@@ -92,6 +95,7 @@ class Machine:
 
     def start(self, helper_deadline_s: float = 5) -> Agent:
         clock, log = FakeClock(), FakeLog()
+        time = ConfirmedTime(clock)
         board = Board(process(), clock.now, FakeWarningLog())
         state_file = StateFile.loaded(self.directory / "state", self.docker)
         reconciler = ConfigReconciler(
@@ -101,6 +105,7 @@ class Machine:
             state_file=state_file,
             board=board,
             clock=clock,
+            time=time,
             log=log,
             watcher=ClockedFileWatcher(clock),
             auth_config=self.auth_config,

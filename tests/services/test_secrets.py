@@ -252,6 +252,34 @@ async def test_a_half_written_file_keeps_its_last_secrets(bench: Bench) -> None:
         assert bench.record.codes == []
 
 
+@pytest.mark.parametrize("source", ["object", "list", "subdirectory", "url"])
+async def test_a_secret_with_a_typo_keeps_its_last_value(bench: Bench, source: str) -> None:
+    """In every form. It is reported as invalid, and nothing is published: no login changes."""
+
+    def put(**fields: object) -> None:
+        value = item("one", **fields)
+        if source == "url":
+            bench.address.answer = json.dumps({"secrets": [value]})
+        elif source == "subdirectory":
+            (bench.directory / "one").mkdir(exist_ok=True)
+            for name, content in value.items():
+                bench.write(f"one/{name}", str(content))
+        else:
+            bench.write("a.json", [value] if source == "list" else value)
+
+    if source == "url":
+        bench.settings = replace(bench.settings, secrets=replace(bench.settings.secrets, url=URL))
+    put()
+    async with bench.running():
+        assert (bench.record.published, bench.record.codes) == ([["one"]], [])
+        put(scope="everybody")
+        await bench.pass_seconds(65)
+        assert (bench.record.published, bench.record.codes) == ([["one"]], ["secret_invalid"])
+        put(scope="user")
+        await bench.pass_seconds(65)
+        assert (bench.record.published, bench.record.codes) == ([["one"], ["one"]], [])
+
+
 async def test_a_directory_that_cannot_be_listed_keeps_its_secrets(bench: Bench, tmp_path: Path) -> None:
     """It is reported once as unavailable. A directory that does not exist is empty."""
     bench.directory = tmp_path / "secrets"
