@@ -7,7 +7,7 @@ from typing import Final
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore.exceptions import ConfigParseError, ProfileNotFound
-from botocore.loaders import Loader, create_loader
+from botocore.loaders import Loader
 
 from agent.edge.aws.sdk_http import SdkHttp
 from agent.edge.http import HttpClient
@@ -23,7 +23,8 @@ _NO_PROFILE: Final = {"profile": (None, None, None, None)}
 
 def primed_loader() -> Loader:
     """Return a loader that already holds the models of `SERVICES`. Loading takes 60 ms, too long for the event loop."""
-    loader: Loader = create_loader()
+    # Not `create_loader`, which would also look for models in ~/.aws/models: that may hang.
+    loader = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
     for name in ("_retry", "endpoints", "partitions", "sdk-default-configuration"):
         loader.load_data_with_path(name)
     for service in SERVICES:
