@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -21,24 +22,18 @@ class Bearer(Enum):
     UNREADABLE = "unreadable"
 
 
+@dataclass(eq=False)
 class TokenFile:
     """Reads the configured token. A file system that hangs blocks only one thread, however many requests wait."""
 
-    def __init__(
-        self,
-        path: Callable[[], Path | None],
-        read: Callable[[Path], Sensitive],
-        *,
-        patience_s: float = _PATIENCE_S,
-    ) -> None:
-        self._path: Final = path
-        self._read: Final = read
-        self._patience_s: Final = patience_s
-        self._reading: tuple[Path, asyncio.Task[Sensitive]] | None = None
+    path: Callable[[], Path | None]
+    read: Callable[[Path], Sensitive]
+    patience_s: float = _PATIENCE_S
+    _reading: tuple[Path, asyncio.Task[Sensitive]] | None = field(default=None, init=False)
 
     async def check(self, authorization: str | None) -> Bearer:
         """Compare the header's value with the token that is in the file now."""
-        path = self._path()
+        path = self.path()
         if path is None:
             return Bearer.NOT_CONFIGURED
         scheme, _, given = (authorization or "").strip().partition(" ")
@@ -52,7 +47,7 @@ class TokenFile:
 
     async def unreadable_reason(self) -> str | None:
         """Return why the configured token cannot be read; None if it can, or if none is configured."""
-        path = self._path()
+        path = self.path()
         if path is None:
             return None
         try:
@@ -66,6 +61,6 @@ class TokenFile:
     async def _content(self, path: Path) -> Sensitive:
         # Join a read that is in progress. `shield` keeps it running for the others when one caller times out.
         if self._reading is None or self._reading[0] != path or self._reading[1].done():
-            self._reading = path, asyncio.create_task(asyncio.to_thread(self._read, path))
-        async with asyncio.timeout(self._patience_s):
+            self._reading = path, asyncio.create_task(asyncio.to_thread(self.read, path))
+        async with asyncio.timeout(self.patience_s):
             return await asyncio.shield(self._reading[1])

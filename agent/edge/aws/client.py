@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.sensitive import Sensitive
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from agent.edge.aws.sdk import AwsSdk
 
 
+@dataclass(kw_only=True, eq=False)
 class AwsClient:
     """Sends single requests to AWS, without caching tokens and without retries.
 
@@ -23,20 +25,12 @@ class AwsClient:
         learned: called with each secret that is sent to AWS, before it is used.
     """
 
-    def __init__(
-        self,
-        *,
-        user: str,
-        environ: Mapping[str, str],
-        now: Callable[[], datetime],
-        learned: Callable[[Sensitive], object] = bool,
-    ) -> None:
-        self._user: Final = user
-        self._environ: Final = environ
-        self._now: Final = now
-        self._learned: Final = learned
-        self._loading: Final = asyncio.Lock()
-        self._sdk: AwsSdk | None = None
+    user: str
+    environ: Mapping[str, str]
+    now: Callable[[], datetime]
+    learned: Callable[[Sensitive], object] = bool
+    _loading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _sdk: "AwsSdk | None" = field(default=None, init=False)
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         """Get a token for `identity`: find keys, assume the role if there is one, ask ECR. Each has `call_timeout_s`.
@@ -65,4 +59,4 @@ class AwsClient:
     def _load(self) -> "AwsSdk":
         from agent.edge.aws.sdk import AwsSdk  # noqa: PLC0415 - loads botocore, which few environments need
 
-        return AwsSdk(user=self._user, environ=self._environ, now=self._now, learned=self._learned)
+        return AwsSdk(user=self.user, environ=self.environ, now=self.now, learned=self.learned)
