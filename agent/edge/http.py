@@ -67,7 +67,7 @@ class HttpClient:
     async def request(
         self,
         method: str,
-        url: str,
+        url: str | URL,
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
@@ -177,7 +177,7 @@ def _read_regular(path: Path) -> bytes:
         return file.read(_LONGEST_TOKEN + 1)
 
 
-def _parse(url: str, headers: Mapping[str, str] | None) -> URL:
+def _parse(url: str | URL, headers: Mapping[str, str] | None) -> URL:
     try:
         target = URL(url)
     except ValueError as error:

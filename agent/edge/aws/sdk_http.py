@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import aiohttp
 from aiobotocore.awsrequest import AioAWSResponse
 from botocore.exceptions import EndpointConnectionError
+from yarl import URL
 
 from agent.edge.http import HttpClient
 
@@ -64,7 +65,7 @@ class SdkHttp:
         try:
             reply = await self._http.request(
                 request.method,
-                request.url,
+                URL(request.url, encoded=True),  # as it was signed
                 headers=headers,
                 body=request.body,
                 timeout=self._timeout,
