@@ -61,6 +61,7 @@ class Workspace:
             "PYTHONPATH": str(Path(agent.__file__).parent.parent),
             "RUNTIME_DIRECTORY": str(self.socket.parent),
             "STATE_DIRECTORY": str(self.root / "state"),
+            # Otherwise the demo would log the person in to its registries.
             "DOCKER_CONFIG": str(self.docker_config.parent),
             "DOCKER_HOST": f"unix://{self.root}/no-engine.sock",
             "SSL_CERT_FILE": str(self.authority),

@@ -140,6 +140,7 @@ class AwsSdk:
         key = signer.keys.access_key_id
         if key in self._owners:
             return replace(await _ask_token(caller, identity, signer), arn=self._owners[key])
+        # At the same time: the name must not delay the login.
         naming = asyncio.create_task(_owner(caller, signer))
         try:
             token = await _ask_token(caller, identity, signer)
@@ -187,6 +188,7 @@ class _Caller:
 
 
 async def _ask_token(caller: _Caller, identity: AwsIdentity, signer: _Signer) -> EcrToken:
+    # `registryIds` is deprecated and changes nothing: the token is valid for every account that the identity may use.
     service = "ecr-public" if identity.public else "ecr"
     region = ECR_PUBLIC_REGION if identity.public else identity.region
     call = signer.call(f"{service}:GetAuthorizationToken")

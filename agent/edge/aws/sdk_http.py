@@ -74,7 +74,9 @@ class SdkHttp:
                 direct=self._direct,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            # The metadata sources of the SDK take this class for "nothing is there".
             raise EndpointConnectionError(endpoint_url=request.url, error=error) from error
+        # The response of the SDK awaits its body, even if all of it is here.
         body = asyncio.StreamReader()
         body.feed_data(reply.body)
         body.feed_eof()
