@@ -75,6 +75,7 @@ async def demo_cloud(token_life_s: float) -> AsyncIterator[DemoCloud]:
             ),
             outage=registry("outage", "fault 2: down at first, comes back later", users, password=password),
         )
+        # `outage` stays down until the agent has noticed it.
         for part in (cloud.basic, cloud.token, cloud.ecr, cloud.rejecting):
             await part.listener.up()
         yield cloud

@@ -75,6 +75,7 @@ class TokenAuth:
             given = (str(form.get("username", "")), str(form.get("password", "")))
         if given is None or self.users.get(given[0]) != given[1]:
             raise _unauthorized(given)
+        # Real tokens end too. These are used once, in the second after they were issued.
         token = secrets.token_urlsafe(32)
         self._issued[token] = given[0]
         return web.json_response({"token": token, "access_token": token, "expires_in": 300})

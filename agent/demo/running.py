@@ -56,6 +56,7 @@ async def log_events(log: Path) -> AsyncIterator[dict[str, Any]]:
     unfinished = ""
     with await asyncio.to_thread(log.open, encoding="utf-8", errors="replace") as file:
         while True:
+            # The agent may be in the middle of a line.
             unfinished += file.readline()
             if not unfinished.endswith("\n"):
                 await asyncio.sleep(_LOOK_S)

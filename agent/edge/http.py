@@ -59,7 +59,7 @@ class HttpClient:
     async def request(
         self,
         method: str,
-        url: str,
+        url: str | URL,
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
@@ -144,7 +144,7 @@ def proxy_for(url: str) -> tuple[URL | None, Mapping[str, str]]:
     return proxy.url, proxy.headers
 
 
-def _parse(url: str, headers: Mapping[str, str] | None) -> URL:
+def _parse(url: str | URL, headers: Mapping[str, str] | None) -> URL:
     try:
         target = URL(url)
     except ValueError as error:

@@ -30,11 +30,14 @@ WEB_IDENTITY_ACTION: Final = "sts:AssumeRoleWithWebIdentity"
 
 _THROTTLED: Final = re.compile(r"(?:Request)?Throttl\w*|TooManyRequests\w*|RequestLimitExceeded|SlowDown")
 _DENIED: Final = re.compile(r"AccessDenied\w*|Unauthorized\w*|NotAuthorized\w*")
-_UNKNOWN_KEYS: Final = frozenset(
-    {"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "AuthFailure"}
-)
-_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
-_SIGNATURE: Final = frozenset({"InvalidSignatureException", "InvalidSignature", "SignatureDoesNotMatch"})
+_EXPIRED: Final = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
+_SIGNATURE: Final = ("InvalidSignatureException", "InvalidSignature", "SignatureDoesNotMatch")
+_UNKNOWN_KEYS: Final = ("UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "AuthFailure")
+_KEY_FAULTS: Final = {
+    **dict.fromkeys(_EXPIRED, "the session of the keys has expired"),
+    **dict.fromkeys(_SIGNATURE, "the secret access key is wrong"),
+    **dict.fromkeys(_UNKNOWN_KEYS, "AWS does not know the access key"),
+}
 _TIME: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
 _WRONG_KEY: Final = "does not match"
 _WRONG_PLACE: Final = "should be scoped to"
@@ -106,7 +109,7 @@ def _signed_request_refused(refusal: AwsRefusal) -> Problem:
     if code in _SIGNATURE and _WRONG_PLACE in refusal.message:
         hint = "fix the region (in the secret, or aws.region) or AWS_ENDPOINT_URL: the endpoint is in another region"
         return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}", hint=hint)
-    if code in _UNKNOWN_KEYS | _EXPIRED | _SIGNATURE:
+    if code in _KEY_FAULTS:
         return _keys_refused(refusal)
     return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}")
 
@@ -167,18 +170,11 @@ def _holder(who: str) -> str:
 def _keys_refused(refusal: AwsRefusal) -> AwsAccessDenied:
     """AWS does not know the keys, or they have expired. AWS's text is left out: it may quote the signed headers."""
     expired = refusal.code in _EXPIRED
-    fault = (
-        "the session of the keys has expired"
-        if expired
-        else "the secret access key is wrong"
-        if refusal.code in _SIGNATURE
-        else "AWS does not know the access key"
-    )
     where = "in the secret" if refusal.own_keys else "where the AWS chain found them"
     kind = AwsKeysRefused if refusal.own_keys else AwsAccessDenied
     return kind(
         SUBJECT,
-        f"AWS refused {refusal.action} to {refusal.who}: {fault} ({refusal.code})",
+        f"AWS refused {refusal.action} to {refusal.who}: {_KEY_FAULTS[refusal.code]} ({refusal.code})",
         hint=f"replace the AWS keys {where}: their owner can create new ones in the AWS console (IAM, Users, "
         "Security credentials)",
         # Keys from the credential chain may renew themselves. Keys in a secret do not.

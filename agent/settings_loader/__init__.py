@@ -31,7 +31,7 @@ FIELDS: Final = {
 class Loaded:
     """Usable settings, and all faults that were found while loading them.
 
-    `file` is the settings file, or None if there is none. `file_failed` is True if nothing in the file could be used.
+    `file` is the settings file, or None if there is none.
     `file_faults` are the problems that would not exist without the file. `places` are the sources of the values that
     were set, by key.
     """
@@ -39,7 +39,6 @@ class Loaded:
     settings: Settings
     problems: tuple[SettingsInvalid, ...] = ()
     file: Path | None = None
-    file_failed: bool = False
     file_faults: tuple[SettingsInvalid, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
 
@@ -63,7 +62,6 @@ def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[
         loading.settings(),
         problems,
         document.path,
-        file_failed=document.problem is not None,
         file_faults=tuple(problem for problem in problems if problem.message not in other_faults),
         places={key: given.where for key, given in loading.given.items()},
     )

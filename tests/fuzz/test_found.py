@@ -161,7 +161,7 @@ def test_a_settings_file_of_nonsense_is_refused_at_once(tmp_path: Path, content:
     begun = time.process_time()
     loaded = load_settings(file, {"HOME": "/root"}, {})
     assert _quick(begun)
-    assert loaded.file_failed
+    assert loaded.file_faults
     assert len(loaded.problems) == 1
 
 

@@ -81,7 +81,7 @@ def test_keys_and_defaults_are_those_of_the_interface(tmp_path: Path) -> None:
 def test_the_default_file_may_be_missing() -> None:
     """Without a file, variables and flags, the defaults apply, and there is no problem."""
     loaded = load_settings(None, ENVIRON, {})
-    assert (loaded.problems, loaded.file, loaded.file_failed) == ((), None, False)
+    assert (loaded.problems, loaded.file) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_an_unusable_file_results_in_the_defaults(tmp_path: Path, make: Callable
     assert problem.subject == str(file)
     assert fault in problem.message
     assert (loaded.settings.log.level, loaded.settings.log.format) == ("debug", "auto")
-    assert loaded.file_failed
+    assert loaded.file_faults == (problem,)
 
 
 def test_the_faults_of_the_file_are_those_that_do_not_exist_without_it(tmp_path: Path) -> None:

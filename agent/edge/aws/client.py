@@ -1,6 +1,7 @@
 """Gets ECR tokens from AWS. The first request loads the AWS SDK, in a thread. Importing this module does not."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from agent.edge.aws.sdk import AwsSdk
 
 
+@dataclass(kw_only=True, eq=False)
 class AwsClient:
     """Sends single requests to AWS, without caching tokens and without retries.
 
@@ -25,19 +27,11 @@ class AwsClient:
         learned: called with each secret that is sent to AWS, before it is used.
     """
 
-    def __init__(
-        self,
-        *,
-        user: str,
-        environ: Mapping[str, str],
-        now: Callable[[], datetime],
-        learned: Callable[[Sensitive], object] = bool,
-    ) -> None:
-        self._user: Final = user
-        self._environ: Final = environ
-        self._now: Final = now
-        self._learned: Final = learned
-        self._sdk: AwsSdk | None = None
+    user: str
+    environ: Mapping[str, str]
+    now: Callable[[], datetime]
+    learned: Callable[[Sensitive], object] = bool
+    _sdk: "AwsSdk | None" = field(default=None, init=False)
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         """Get a token for `identity`: find keys, assume the role if there is one, ask ECR. Each has `call_timeout_s`.
@@ -68,5 +62,5 @@ class AwsClient:
             return self._sdk
         from agent.edge.aws.sdk import AwsSdk  # noqa: PLC0415 - loads botocore, which few environments need
 
-        sdk = self._sdk = AwsSdk(user=self._user, environ=self._environ, now=self._now, learned=self._learned)
+        sdk = self._sdk = AwsSdk(user=self.user, environ=self.environ, now=self.now, learned=self.learned)
         return sdk

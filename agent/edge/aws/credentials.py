@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +49,7 @@ _CACHE: Final = BlockingCalls("aws-cache")
 _SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", _CONTAINER_TOKEN)
 
 
+@dataclass(kw_only=True, eq=False)
 class CredentialChain:
     """The credential providers of one SDK session, made safe for the event loop.
 
@@ -60,25 +62,17 @@ class CredentialChain:
         learned: called with the secrets that the sources themselves need.
     """
 
-    def __init__(
-        self,
-        session: AioSession,
-        http: HttpClient,
-        *,
-        environ: Mapping[str, str],
-        timeout_s: float,
-        now: Callable[[], datetime],
-        learned: Callable[[Sensitive], object],
-    ) -> None:
-        self._session: Final = session
-        self._http: Final = metadata_http(http, timeout_s)
-        self._environ: Final = environ
-        self._timeout_s: Final = timeout_s
-        self._now: Final = now
-        self._learned: Final = learned
-        self._profile: Final = str(session.get_config_variable("profile") or "default")
-        self._secrets: Final = [Sensitive(environ[name]) for name in _SECRETS if environ.get(name)]
-        self._interactive: Final = InteractiveLogin(session, environ)
+    session: AioSession
+    http: HttpClient
+    environ: Mapping[str, str]
+    timeout_s: float
+    now: Callable[[], datetime]
+    learned: Callable[[Sensitive], object]
+
+    def __post_init__(self) -> None:
+        self._profile = str(self.session.get_config_variable("profile") or "default")
+        self._secrets = [Sensitive(self.environ[name]) for name in _SECRETS if self.environ.get(name)]
+        self._interactive = InteractiveLogin(self.session, self.environ)
 
     async def find_keys(self) -> tuple[AwsKeys, str]:
         """Return the first keys that a source gives, and a description of the source.
@@ -87,9 +81,9 @@ class CredentialChain:
             ProblemError: with AwsCredentialsMissing that names the sources tried, or with the problem of a source that
                 is configured but does not work. Like every AWS tool, the agent does not try the sources after it.
         """
-        for profile in self._session.full_config["profiles"].values():
+        for profile in self.session.full_config["profiles"].values():
             for name in _PROFILE_SECRETS & profile.keys():
-                self._learned(Sensitive(profile[name]))
+                self.learned(Sensitive(profile[name]))
         tried: dict[str, None] = {}
         for provider in await self._providers():
             place = self._place(provider.METHOD)
@@ -102,8 +96,8 @@ class CredentialChain:
     async def _providers(self) -> list[Any]:
         """Return the SDK's providers. No provider prompts, and programs are killed at their deadline."""
         return safe_providers(
-            self._session,
-            metadata_http=self._http,
+            self.session,
+            metadata_http=metadata_http(self.http, self.timeout_s),
             run_program=self._run_program,
             prompt=self._interactive.refuse_prompt,
             cached_roles=await self._cached_sessions(),
@@ -117,15 +111,15 @@ class CredentialChain:
         sessions: dict[str, Any] = {}
         if self._interactive.wants_mfa:
             with contextlib.suppress(TimeoutError, NoThreadError):
-                sessions = await _CACHE.call("~/.aws/cli/cache", cached_sessions, timeout=self._timeout_s)
+                sessions = await _CACHE.call("~/.aws/cli/cache", cached_sessions, timeout=self.timeout_s)
         for session in sessions.values():
             for name in ("SecretAccessKey", "SessionToken"):
-                self._learned(Sensitive(session["Credentials"][name]))
+                self.learned(Sensitive(session["Credentials"][name]))
         return sessions
 
     async def _run_program(self, *args: str) -> bytes:
         """Return what a `credential_process` prints."""
-        finished = await run_command(args, self._environ, self._timeout_s)
+        finished = await run_command(args, self.environ, self.timeout_s)
         if finished.returncode != 0:
             # Instead of the SDK's error, which quotes everything that the program wrote to stderr.
             raise ChildProcessError(f"credential_process {printable(args[0], 200)} {how_it_failed(finished)}")
@@ -140,7 +134,7 @@ class CredentialChain:
     async def _ask(self, provider: Any) -> AwsKeys | None:
         """Return the keys of this source, or None if it is not configured."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 return await self._load(provider)
         except ProblemError:
             raise
@@ -153,7 +147,7 @@ class CredentialChain:
     async def _load(self, provider: Any) -> AwsKeys | None:
         if provider.METHOD == _WEB_IDENTITY:
             await self._read_web_identity(provider)
-        if provider.METHOD == _CONTAINER and any(name in self._environ for name in _CONTAINER_URLS):
+        if provider.METHOD == _CONTAINER and any(name in self.environ for name in _CONTAINER_URLS):
             await self._read_container_token(provider)
         credentials = await provider.load()
         if credentials is None:
@@ -169,18 +163,18 @@ class CredentialChain:
         """Check that the file is readable. The SDK reads it in the event loop, where a FIFO would block forever."""
         token_file = web_identity_token_file(provider)
         if token_file:
-            where = "AWS_WEB_IDENTITY_TOKEN_FILE" if self._environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") else _TOKEN_FILE
-            self._learned(await token_from_file(where, Path(token_file), self._timeout_s))
+            where = "AWS_WEB_IDENTITY_TOKEN_FILE" if self.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") else _TOKEN_FILE
+            self.learned(await token_from_file(where, Path(token_file), self.timeout_s))
 
     async def _read_container_token(self, provider: Any) -> None:
         """Read the token file and pass the token as a variable. The SDK would read it in the event loop, as above."""
-        token_file = self._environ.get(_CONTAINER_TOKEN_FILE)
+        token_file = self.environ.get(_CONTAINER_TOKEN_FILE)
         if token_file is None:
             return
         token = await read_token(Path(token_file))
         self._secrets.append(token)
-        self._learned(token)
-        without = {name: value for name, value in self._environ.items() if name != _CONTAINER_TOKEN_FILE}
+        self.learned(token)
+        without = {name: value for name, value in self.environ.items() if name != _CONTAINER_TOKEN_FILE}
         set_container_environment(provider, {**without, _CONTAINER_TOKEN: token.reveal()})
 
     def _problem(self, error: Exception, method: str) -> Problem:
@@ -191,11 +185,11 @@ class CredentialChain:
         secrets = tuple(self._secrets)
         asked_sts = method in _ACTIONS and isinstance(error, ClientError | TimeoutError | EndpointConnectionError)
         if asked_sts:
-            return problem_from(error, AwsCall(_ACTIONS[method], place, secrets), self._now(), self._timeout_s)
+            return problem_from(error, AwsCall(_ACTIONS[method], place, secrets), self.now(), self.timeout_s)
         if method == _WEB_IDENTITY and isinstance(error, OSError):
             return AwsIdentityUnavailable(SUBJECT, f"{place}: {error.strerror or 'cannot be read'}")
         if isinstance(error, TimeoutError | ProcessTimeout):
-            reason = f"no answer within {self._timeout_s:g} s"
+            reason = f"no answer within {self.timeout_s:g} s"
         elif isinstance(error, CredentialRetrievalError) and error.kwargs.get("provider") == _PROGRAM:
             # The SDK's own text quotes what the program printed, which may be the keys.
             reason = "its credential_process must print JSON with Version 1, AccessKeyId and SecretAccessKey"
@@ -213,7 +207,7 @@ class CredentialChain:
 
     def _instance(self) -> str:
         """Describe the metadata service, and the reason if it is not asked."""
-        address = self._session.get_config_variable("ec2_metadata_service_endpoint") or "http://169.254.169.254"
-        disabled = self._environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
+        address = self.session.get_config_variable("ec2_metadata_service_endpoint") or "http://169.254.169.254"
+        disabled = self.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
         remark = ", turned off by AWS_EC2_METADATA_DISABLED" if disabled else ""
         return f"the instance metadata service ({address}{remark})"

@@ -83,8 +83,7 @@ def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal
 
 def _no_answer(error: Exception, call: AwsCall, host: str) -> Problem:
     fault, detail = fault_of(error)
-    reason = f"no connection: {detail}"
-    hint = hints.PROXY if "proxy" in detail.lower() else None
+    reason, hint = detail, hints.PROXY if "proxy" in detail.lower() else None
     match fault:
         case Fault.NONSENSE:
             return AwsError(SUBJECT, f"the answer to {call.action} is not HTTP")

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 import aiohttp
 from aiobotocore.awsrequest import AioAWSResponse
 from botocore.exceptions import EndpointConnectionError
+from yarl import URL
 
 from agent.edge.http import HttpClient
 
@@ -64,7 +65,7 @@ class SdkHttp:
         try:
             reply = await self._http.request(
                 request.method,
-                request.url,
+                URL(request.url, encoded=True),  # as it was signed
                 headers=headers,
                 body=request.body,
                 timeout=self._timeout,
@@ -73,7 +74,9 @@ class SdkHttp:
                 direct=self._direct,
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            # The metadata sources of the SDK take this class for "nothing is there".
             raise EndpointConnectionError(endpoint_url=request.url, error=error) from error
+        # The response of the SDK awaits its body, even if all of it is here.
         body = asyncio.StreamReader()
         body.feed_data(reply.body)
         body.feed_eof()

@@ -44,11 +44,8 @@ async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensiti
     """
     try:
         content = await _READS.call(path, lambda: read_regular(path, _LONGEST + 2), timeout=timeout_s)
-    except TimeoutError:
-        raise ProblemError(_unavailable(f"{setting} {path} cannot be read: no end after {timeout_s:g} s")) from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no such path"
-        raise ProblemError(_unavailable(f"{setting} {path} cannot be read: {reason.lower()}")) from error
+        raise _unavailable(f"{setting} {path} cannot be read: {_reason(error, timeout_s)}") from error
     return parse_web_identity_token(content, f"{setting} {path}")
 
 
@@ -74,13 +71,10 @@ async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], t
     name = f"aws.identity_token_command {args[0]}"
     try:
         finished = await run_command(args, environ, timeout_s)
-    except TimeoutError:
-        raise ProblemError(_unavailable(f"{name} did not end within {timeout_s:g} s")) from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a command"
-        raise ProblemError(_unavailable(f"{name} cannot be run: {reason.lower()}")) from error
+        raise _unavailable(f"{name} cannot be run: {_reason(error, timeout_s)}") from error
     if finished.returncode != 0:
-        raise ProblemError(_unavailable(f"{name} {how_it_failed(finished)}"))
+        raise _unavailable(f"{name} {how_it_failed(finished)}")
     return parse_web_identity_token(finished.stdout, f"the output of {name}")
 
 
@@ -99,13 +93,20 @@ def parse_web_identity_token(content: bytes, where: str) -> Sensitive:
     """
     text = content.decode("ascii", errors="replace").strip()
     if not text:
-        raise ProblemError(_unavailable(f"{where} is empty"))
+        raise _unavailable(f"{where} is empty")
     if len(text) > _LONGEST:
-        raise ProblemError(_unavailable(f"{where} is longer than the {_LONGEST} characters of a token"))
+        raise _unavailable(f"{where} is longer than the {_LONGEST} characters of a token")
     if not _TOKEN.fullmatch(text):
-        raise ProblemError(_unavailable(f"{where} is not a token"))
+        raise _unavailable(f"{where} is not a token")
     return Sensitive(text)
 
 
-def _unavailable(message: str) -> AwsIdentityUnavailable:
-    return AwsIdentityUnavailable(SUBJECT, message)
+def _reason(error: Exception, timeout_s: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no end after {timeout_s:g} s"
+    # A ValueError is about a NUL in the path.
+    return ((isinstance(error, OSError) and error.strerror) or "no such path").lower()
+
+
+def _unavailable(message: str) -> ProblemError:
+    return ProblemError(AwsIdentityUnavailable(SUBJECT, message))

@@ -41,12 +41,14 @@ class NotDockersCli(DockerCliFailed):
 
 class AwsCliMissing(Problem):
     code = "aws_cli_missing"
+    # The agent itself does not need this program.
     severity = Severity.NOTICE
     hint = "install the aws CLI only if you want to run aws commands yourself; docker pull works without it"
 
 
 class EngineUnreachable(Problem):
     code = "engine_unreachable"
+    # Logins need no engine, and many environments start theirs only when somebody wants to build.
     severity = Severity.NOTICE
     hint = "start Docker (`sudo systemctl start docker`) or set DOCKER_HOST before you pull; logins work without it"
 

@@ -188,7 +188,7 @@ async def test_a_refused_connection_names_the_address(cloud: AwsServer, monkeypa
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        with raises_problem(AwsUnreachable, match=rf"127.0.0.1:{port}: no connection: connect"):
+        with raises_problem(AwsUnreachable, match=rf"127.0.0.1:{port}: connection refused"):
             await fetch(identity())
     assert cloud.calls == []
 
