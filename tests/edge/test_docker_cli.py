@@ -7,7 +7,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from tests.problems import raises_problem
 from tests.rig.needs import need
+from tests.rig.waiting import eventually
 
 REGISTRY = parse_hostname("ghcr.io")
 BOB = Credential("--bob", Sensitive("hunter2-secret"))
@@ -103,10 +103,7 @@ async def test_the_next_start_kills_the_login_of_a_killed_agent(tmp_path: Path, 
     orphan = await asyncio.create_subprocess_exec(
         program, "--config", directory, "login", stdin=subprocess.DEVNULL, start_new_session=True
     )
-    deadline = time.monotonic() + 10
-    while not (tmp_path / "seen.json").exists():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+    await eventually((tmp_path / "seen.json").exists)
     await asyncio.to_thread(cli(tmp_path).clean_up)
     assert await orphan.wait() < 0
     assert list((tmp_path / "run").iterdir()) == []

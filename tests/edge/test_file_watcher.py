@@ -12,7 +12,7 @@ import pytest
 from agent.edge import file_watcher, secret_files
 from agent.edge.file_watcher import FileWatcher
 from agent.edge.inotify import Inotify
-from tests.rig.waiting import PATIENCE_S
+from tests.rig.waiting import PATIENCE_S, eventually
 
 NEVER_S = 3600.0
 
@@ -44,12 +44,6 @@ async def wait_for(changed: asyncio.Event) -> None:
     changed.clear()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - another thread makes it so
-            await asyncio.sleep(0.005)
-
-
 async def test_reports_a_change_and_again_one_tick_later() -> None:
     """The second time is for a file that is written twice within one tick of the file system's clock."""
     value, changed = [0], asyncio.Event()
@@ -62,7 +56,7 @@ async def test_reports_a_change_and_again_one_tick_later() -> None:
         await wait_for(changed)
         await wait_for(changed)
         before = check.times
-        await until(lambda: check.times > before + 3)
+        await eventually(lambda: check.times > before + 3)
         assert not changed.is_set(), "nothing changed, but the loop was woken"
 
 
@@ -73,11 +67,11 @@ async def test_the_loop_sleeps_while_nothing_changes(monkeypatch: pytest.MonkeyP
         checks = [CountedCheck(lambda: "same") for _ in range(5)]
         for check in checks:
             watcher.watch(check, changed)
-        await until(lambda: all(check.times > 3 for check in checks))
+        await eventually(lambda: all(check.times > 3 for check in checks))
         called: list[object] = []
         monkeypatch.setattr(asyncio.get_running_loop(), "call_soon_threadsafe", lambda *args: called.append(args))
         before = checks[0].times
-        await until(lambda: checks[0].times > before + 10)
+        await eventually(lambda: checks[0].times > before + 10)
         assert not called
 
 
@@ -119,7 +113,7 @@ async def test_a_check_that_hangs_does_not_stop_the_others() -> None:
             watcher.watch(check, late)
         other = CountedCheck(lambda: value[0])
         watcher.watch(other, changed)
-        await until(lambda: other.times > 5)
+        await eventually(lambda: other.times > 5)
         assert [check.times for check in hanging] == [1, 1, 1]
         changed.clear()
         value[0] = 1
@@ -127,7 +121,7 @@ async def test_a_check_that_hangs_does_not_stop_the_others() -> None:
         assert not late.is_set()
         proceed.set()
         await wait_for(late)
-        await until(lambda: all(check.times > 2 for check in hanging))
+        await eventually(lambda: all(check.times > 2 for check in hanging))
 
 
 async def test_a_check_that_hung_counts_as_a_change() -> None:
@@ -142,11 +136,11 @@ async def test_a_check_that_hung_counts_as_a_change() -> None:
     async with watching(0.02, hangs_s=0.1) as watcher:
         counted = CountedCheck(check)
         watcher.watch(counted, changed)
-        await until(lambda: counted.times > 5)
+        await eventually(lambda: counted.times > 5)
         changed.clear()
         answers.clear()
         before = counted.times
-        await until(lambda: counted.times > before)
+        await eventually(lambda: counted.times > before)
         await asyncio.to_thread(threading.Event().wait, 0.1)
         answers.set()
         await wait_for(changed)
@@ -158,12 +152,12 @@ async def test_a_watch_can_be_ended() -> None:
         kept, ended = CountedCheck(lambda: 0), CountedCheck(lambda: 0)
         watcher.watch(kept, asyncio.Event())
         end = watcher.watch(ended, asyncio.Event())
-        await until(lambda: ended.times > 0)
+        await eventually(lambda: ended.times > 0)
         end()
         before = kept.times
-        await until(lambda: kept.times > before + 2)
+        await eventually(lambda: kept.times > before + 2)
         last = ended.times
-        await until(lambda: kept.times > before + 5)
+        await eventually(lambda: kept.times > before + 5)
         assert ended.times == last
 
 
@@ -180,7 +174,7 @@ async def test_works_once_a_thread_can_start(monkeypatch: pytest.MonkeyPatch) ->
         with monkeypatch.context() as limited:
             limited.setattr(threading.Thread, "start", full)
             watcher.watch(lambda: 0, changed)
-            await until(lambda: len(refused) > 1)
+            await eventually(lambda: len(refused) > 1)
         await wait_for(changed)
 
 
@@ -201,7 +195,7 @@ async def test_a_failing_check_does_not_stop_the_watcher() -> None:
         fails[0] = True
         await wait_for(changed)
         before = other.times
-        await until(lambda: other.times > before + 2)
+        await eventually(lambda: other.times > before + 2)
 
 
 async def test_checks_a_file_that_keeps_changing_once_a_second(tmp_path: Path) -> None:
@@ -221,9 +215,9 @@ async def test_checks_a_file_that_keeps_changing_once_a_second(tmp_path: Path) -
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            await until(lambda: check.times >= 3)
+            await eventually(lambda: check.times >= 3)
             started = asyncio.get_running_loop().time()
-            await until(lambda: check.times >= 5)
+            await eventually(lambda: check.times >= 5)
             assert asyncio.get_running_loop().time() - started > 1
         finally:
             stop.set()

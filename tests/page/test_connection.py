@@ -18,7 +18,8 @@ from tests.page import axe
 from tests.page.browser import Watched, watching
 from tests.page.documents import healthy
 from tests.rig.agent import Agent
-from tests.web.serving import Serving, serving, until
+from tests.rig.waiting import eventually
+from tests.web.serving import Serving, serving
 from tests.web_attacks.target import TOKEN, Target
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -104,7 +105,7 @@ async def test_comments_are_signs_of_life(chromium: Browser, rig: Serving, monke
         await view.shows("All is well")
         for _ in range(4):
             enough = len(written) + 10
-            await until(lambda enough=enough: len(written) >= enough)  # type: ignore[misc] # its default is its argument
+            await eventually(lambda enough=enough: len(written) >= enough)  # type: ignore[misc] # its default is its argument
             await view.page.clock.run_for(30_000)
         assert await view.text("#link") == "live"
         assert sum(frame.startswith(b"event") for frame in written) == 1, "it connected anew"

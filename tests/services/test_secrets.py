@@ -22,7 +22,7 @@ from agent.services import secret_sources
 from agent.services.secrets import Secrets
 from agent.settings import SecretsSettings, Settings
 from tests.fakes import ClockedFileWatcher, FakeClock, FakeLog
-from tests.rig.waiting import PATIENCE_S
+from tests.rig.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from agent.services.ports import SecretFiles
@@ -134,9 +134,7 @@ class Bench:
 
     async def quiet(self) -> None:
         """Wait until both loops and all watches wait for the clock. Directories are read in threads."""
-        async with asyncio.timeout(PATIENCE_S):
-            while self.clock.waiting < 2 + self.watcher.watches:  # noqa: ASYNC110 - the fake clock counts its waiters, but sets no event
-                await asyncio.sleep(0.001)
+        await eventually(lambda: self.clock.waiting >= 2 + self.watcher.watches)
 
     async def pass_seconds(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -463,9 +461,7 @@ async def test_a_slow_url_delays_the_first_result_by_at_most_two_seconds(url_ben
     url_bench.write("a.json", item("from-file"))
     url_bench.address.answer = None
     task = asyncio.create_task(url_bench.build().run())
-    async with asyncio.timeout(PATIENCE_S):
-        while url_bench.clock.waiting < 1:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.001)
+    await eventually(lambda: url_bench.clock.waiting)
     await url_bench.clock.advance(1.9)
     assert url_bench.record.published == []
     await url_bench.clock.advance(0.2)

@@ -19,7 +19,7 @@ from agent.settings_loader import load_settings
 from agent.support.bundle import make_bundle
 from agent.support.bundle_part import LARGEST, BundleContext, BundlePart, NotCollected
 from agent.support.bundle_parts import PARTS
-from tests.rig.waiting import PATIENCE_S
+from tests.rig.waiting import PATIENCE_S, eventually
 from tests.support.conftest import Machine, unpacked
 from tests.support.stub import answering, program
 
@@ -144,8 +144,7 @@ async def test_ctrl_c_ends_the_command_at_once(machine: Machine) -> None:
     """It leaves no file and prints no traceback."""
     program(machine.bin, "docker", f"echo >{machine.home}/began", "sleep 60")
     process = await machine.start()
-    while not (machine.home / "began").exists():  # noqa: ASYNC110 - another process makes it
-        await asyncio.sleep(0.01)
+    await eventually((machine.home / "began").exists)
     process.send_signal(signal.SIGINT)
     _, stderr = await process.communicate()
     assert (process.returncode, b"Traceback" in stderr) == (130, False)

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,10 +166,3 @@ async def raw(rig: Serving, request: bytes) -> bytes:
     finally:
         writer.close()
     return bytes(answer)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until `holds()` is true, for example for a thread."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
