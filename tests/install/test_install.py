@@ -228,6 +228,60 @@ def test_uninstall_takes_what_was_put_and_nothing_else(installed: Path, checkout
     assert {str(path.relative_to(tree)) for path in files(tree)} == own
 
 
+def _tree_with(tmp_path: Path, *lines: str) -> Path:
+    """A tree in which only a manifest is installed."""
+    manifest = tmp_path / "tree/usr/local/share/registry-agent/manifest"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("\n".join(["state complete", *lines, ""]))
+    return manifest
+
+
+@pytest.mark.parametrize("target", ["install", "uninstall"])
+@pytest.mark.parametrize("trait", ["owner", "mode"])
+def test_a_manifest_that_another_user_can_write_is_not_trusted(
+    checkout: Checkout, tmp_path: Path, target: str, trait: str
+) -> None:
+    """Root removes what the manifest lists. With a prefix in a home directory, its user could list anything."""
+    manifest = _tree_with(tmp_path, "file /usr/local/bin/other")
+    other = tmp_path / "tree/usr/local/bin/other"
+    other.parent.mkdir()
+    other.touch()
+    if trait == "owner":
+        os.chown(manifest, 65534, 65534)
+    else:
+        manifest.chmod(0o664)
+    with pytest.raises(Refused, match="can be written by another user"):
+        checkout.make(target, tmp_path / "tree", PIP_NO_INDEX="1")
+    assert other.exists()
+
+
+@pytest.mark.parametrize("path", ["/../victim", "/usr/local/../../../victim", "victim", "/out/victim"])
+def test_a_manifest_leads_to_nothing_outside_the_tree(checkout: Checkout, tmp_path: Path, path: str) -> None:
+    """Neither through `..` nor through a link. Nothing is removed then, inside the tree either."""
+    _tree_with(tmp_path, "file /usr/local/bin/other", f"file {path}")
+    victim, other = tmp_path / "victim", tmp_path / "tree/usr/local/bin/other"
+    other.parent.mkdir()
+    (tmp_path / "tree/out").symlink_to(tmp_path)
+    for file in (victim, other):
+        file.touch()
+    with pytest.raises(Refused, match="leads out of"):
+        checkout.make("uninstall", tmp_path / "tree")
+    assert victim.exists()
+    assert other.exists()
+
+
+def test_the_versions_are_not_removed_through_a_link_out_of_the_tree(checkout: Checkout, tmp_path: Path) -> None:
+    """The directory of all versions is removed with all that is in it."""
+    _tree_with(tmp_path)
+    victim = tmp_path / "out/registry-agent.versions/victim"
+    victim.parent.mkdir(parents=True)
+    victim.touch()
+    (tmp_path / "tree/usr/local/lib").symlink_to(tmp_path / "out")
+    with pytest.raises(Refused, match="leads out of"):
+        checkout.make("uninstall", tmp_path / "tree")
+    assert victim.exists()
+
+
 def test_uninstall_leaves_an_empty_tree(installed: Path, elsewhere: Path, checkout: Checkout, tmp_path: Path) -> None:
     """Where there was nothing before, there is nothing after; also with what only some installs put."""
     for tree, prefix in ((installed, "/usr/local"), (elsewhere, "/opt/x")):
