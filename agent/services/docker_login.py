@@ -44,6 +44,8 @@ _STARTS: Final = 32
 _START_S: Final = 2.0
 _FILES: Final = BlockingCalls("program", limit=2)
 _FILE_S: Final = 5.0
+_RUNNING: Final = 64
+"""How many CLIs run at the same time, because each one takes memory. Only silent registries ever fill these places."""
 _NETWORK: Final = (RegistryDns, RegistryUnreachable, RegistryTls, RegistryTimeout)
 
 Probe = Callable[[Registry, Credential | None, float], Awaitable[ProbeResult]]
@@ -71,6 +73,7 @@ class DockerLogin:
         self._docker: Final = docker
         self._timeout_s: Final = timeout_s
         self._starts: Final = asyncio.Semaphore(_STARTS)
+        self._running: Final = asyncio.Semaphore(_RUNNING)
 
     async def log_in(self, login: Login, credential: Credential) -> DockerLoginResult:
         """Log in once.
@@ -78,7 +81,7 @@ class DockerLogin:
         Raises:
             ProblemError: the login failed.
         """
-        async with self._slot():
+        async with self._running, self._slot():
             try:
                 return await self._log_in(login, credential, through_engine=False)
             except ProblemError as error:

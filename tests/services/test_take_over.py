@@ -129,3 +129,41 @@ async def test_a_removal_asks_again_once_the_store_was_read(tmp_path: Path) -> N
     assert await agent.reconciler.holds(GHCR)
     assert await agent.reconciler.remove(GHCR)
     assert not await agent.reconciler.remove(GHCR)
+
+
+ALIASES = ("https://ghcr.io", "https://ghcr.io/v2/", "http://ghcr.io/v1/", "ghcr.io/v2")
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+async def test_a_login_under_an_alias_counts_like_one_under_the_key(tmp_path: Path, alias: str) -> None:
+    """A person's stays, is taken over on request, and is never removed. The image's is replaced."""
+    image = Machine(tmp_path)
+    image.write({"auths": {alias: encode_entry(THEIRS)}})
+    first = image.start()
+    assert (await first.apply()).ours, "it came with the image"
+    assert await first.reconciler.remove(GHCR)
+
+    agent = image.start()
+    image.write({"auths": {alias: encode_entry(LATER)}})
+    assert not (await agent.apply()).ours
+    assert "login_overridden" in agent.warnings()
+    assert not await agent.reconciler.holds(GHCR)
+    assert not await agent.reconciler.remove(GHCR)
+    assert agent.auths() == {alias: encode_entry(LATER)}
+    agent.reconciler.note_replaceable(GHCR)
+    assert (await attempt((agent, image))).ours
+    assert await agent.reconciler.holds(GHCR)
+    assert agent.auths()[GHCR.hostname] == encode_entry(OURS)
+    assert agent.warnings() == {}
+
+
+async def test_a_login_under_an_alias_that_is_made_after_the_request_stays(tmp_path: Path) -> None:
+    """Also if the one that was there when somebody asked stood under another name."""
+    machine = Machine(tmp_path)
+    agent = await machine.second_start()
+    machine.write({"auths": {"https://ghcr.io/v2/": encode_entry(THEIRS)}})
+    agent.reconciler.note_replaceable(GHCR)
+    assert not (await agent.apply()).ours
+    machine.write({"auths": {"https://ghcr.io": encode_entry(LATER)}})
+    assert not (await attempt((agent, machine))).ours
+    assert agent.auths() == {"https://ghcr.io": encode_entry(LATER)}
