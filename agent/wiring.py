@@ -120,7 +120,9 @@ class Components:
         self.tools = ToolWatch(
             probes, clock, board, log, self.file_watcher, engine_address=engine.address, on_docker=self._wake_logins
         )
-        self.docker_config = DockerConfigFile(config_dir, bootstrap.systemd.unit)
+        self.docker_config = DockerConfigFile(
+            config_dir, bootstrap.systemd.unit, cli_version=lambda: self.docker_cli.installed
+        )
         self.reconciler = ConfigReconciler(
             config=self.docker_config,
             helpers=CredentialHelpers(environ, unit=bootstrap.systemd.unit),

@@ -17,7 +17,7 @@ from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
-from agent.model.docker_config import ConfigError, Document, Entry, entries, field, find, parse_config, store_of
+from agent.model.docker_config import Document, Entry, entries, field, find, parse_auth_variable, store_of
 from agent.model.plan import Login
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
@@ -173,7 +173,7 @@ class EffectiveLogin:
 
     def _check_use(self, found: Entry | None, source: str, helper: str | None, podman: Mapping[str, Document]) -> Check:
         hostname = self._registry.hostname
-        variable = _in_variable(self._files.auth_config, self._registry)
+        variable = parse_auth_variable(self._files.auth_config).get(self._registry.docker_key)
         message = self._describe(found, source)
         if found is None and variable is None and self._agent_logged_in:
             # A renewal would not help here: the agent would store the login in the other configuration again.
@@ -223,11 +223,3 @@ class EffectiveLogin:
 
 def _entry(credential: Credential) -> Entry:
     return Entry(credential.username, credential.password)
-
-
-def _in_variable(auth_config: str | None, registry: Registry) -> Entry | None:
-    try:
-        document = parse_config((auth_config or "").encode("utf-8", "surrogateescape"))
-    except ConfigError:
-        return None
-    return entries(document).get(registry.docker_key)

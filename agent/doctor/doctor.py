@@ -42,6 +42,7 @@ from agent.settings_loader import Loaded
 TOTAL_S: Final = 26.0
 """For all checks. Starting and printing take the rest of the 30 s that the doctor may take."""
 _MAX_AGENT_ONLY: Final = 20
+_TOOLS_S: Final = 4.0
 _SHARED_CHECKS: Final = (*environment.CHECKS, "configuration")
 
 
@@ -93,7 +94,7 @@ class Doctor:
         self._engine: Final = DockerEngine(environ)
         self._cli: Final = DockerCli(environ, options.runtime)
         self._files: Final = DockerFiles(
-            DockerConfigFile(config_dir),
+            DockerConfigFile(config_dir, cli_version=lambda: self._cli.installed),
             CredentialHelpers(environ),
             PodmanAuthFiles(environ, paths.home(environ)),
             self._state_file,
@@ -158,7 +159,7 @@ class Doctor:
         async with asyncio.TaskGroup() as group:
             tools = group.create_task(self._check_tools(results, probes, plan))
             status = group.create_task(self._check_agent(results))
-            document = group.create_task(self._check_configuration(results))
+            document = group.create_task(self._check_configuration(results, tools))
             shared = Shared(
                 plan=plan,
                 settings=settings,
@@ -238,7 +239,11 @@ class Doctor:
         results.add(check)
         return status
 
-    async def _check_configuration(self, results: CheckRun) -> Document | None:
+    async def _check_configuration(
+        self, results: CheckRun, tools: "asyncio.Task[environment.Tools]"
+    ) -> Document | None:
+        # What Docker accepts depends on its version. Without an answer, the file is checked all the same.
+        await asyncio.wait({tools}, timeout=_TOOLS_S)
         document, checks = await docker_config.config_file(self._files)
         results.add(*checks)
         return document

@@ -12,6 +12,7 @@ from agent.edge.private_directory import PrivateDirectory, remove_abandoned
 from agent.edge.process import child_environment, run
 from agent.model.credential import Credential
 from agent.model.docker_errors import CliResult
+from agent.model.docker_programs import numbers
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry
@@ -41,6 +42,8 @@ class DockerCli:
         if bundle:
             self._alone_env["SSL_CERT_FILE"] = bundle
         self._verifier: Final = DockerVerifier(self._alone_env)
+        self.installed: tuple[int, ...] | None = None
+        """The version of the CLI that was found last, such as (28, 2, 2)."""
 
     def clean_up(self) -> None:
         """Remove what a killed agent left behind, and end its running logins. Blocks."""
@@ -52,7 +55,9 @@ class DockerCli:
         Raises:
             ProblemError: with NotDockersCli if it is another program or does not work.
         """
-        return await self._verifier.version(program)
+        version = await self._verifier.version(program)
+        self.installed = numbers(version)
+        return version
 
     async def login(
         self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool

@@ -283,7 +283,9 @@ async def test_a_link_into_a_missing_directory_is_named(config: DockerConfigFile
     assert config.path.is_symlink()
 
 
-@pytest.mark.parametrize("text", ['{"auths": {', "nonsense", '{"auths": {"a": {"auth": "%"}}}', "{} {}"])
+@pytest.mark.parametrize(
+    "text", ['{"auths": {', "nonsense", '{"auths": {"a": {"auth": "%"}}}', '{"features": {"buildkit": true}}', "{]} {}"]
+)
 async def test_does_not_touch_a_broken_file(config: DockerConfigFile, text: str) -> None:
     config.path.write_text(text)
     before = await config.signature()
@@ -291,6 +293,32 @@ async def test_does_not_touch_a_broken_file(config: DockerConfigFile, text: str)
         await config.update(put("ghcr.io"))
     assert config.path.read_text() == text
     assert await config.signature() == before
+
+
+async def test_the_installed_docker_decides_whether_the_file_is_broken(tmp_path: Path) -> None:
+    """The verdict changes with the CLI, although the file stays the same, and a watcher notices it."""
+    versions: list[tuple[int, ...] | None] = [(20, 10, 24)]
+    config = DockerConfigFile(tmp_path, cli_version=lambda: versions[-1])
+    config.path.write_text('{"features": {"buildkit": true}}')
+    await config.update(put("ghcr.io"))
+    before = await config.signature()
+    versions.append((28, 2, 2))
+    assert await config.signature() != before
+    with raises_problem(ConfigInvalid, match=r"features\.buildkit is a boolean, but docker expects a string"):
+        await config.read()
+    versions.append(None)
+    with raises_problem(ConfigInvalid):
+        await config.read()
+
+
+async def test_data_behind_the_document_does_not_disturb(config: DockerConfigFile) -> None:
+    """Docker ignores it, and drops it with its next write. So does the agent."""
+    config.path.write_text(json.dumps(OTHERS) + " // note\n}")
+    before = config.path.read_bytes()
+    await config.read()
+    assert config.path.read_bytes() == before
+    await config.update(put("ghcr.io"))
+    assert logins(config.path) == {"their.example", "ghcr.io"}
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "large"])
