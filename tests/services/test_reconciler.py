@@ -25,7 +25,7 @@ from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
-from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, process
+from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, calls_in_this_thread, process
 from tests.problems import raises_problem
 from tests.rig.waiting import PATIENCE_S
 
@@ -156,7 +156,9 @@ async def watching(agent: Agent) -> AsyncIterator[Callable[[Callable[[], object]
         return agent.clock.monotonic() - started
 
     try:
-        yield until
+        # On a busy machine, a read in a thread would take seconds of this clock.
+        with calls_in_this_thread():
+            yield until
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
