@@ -159,9 +159,10 @@ def _discard(temporary: Path) -> None:
 def _remove_emptied(directory: Path) -> None:
     """Remove what `_discard` could only empty. Raises an OSError before another file gets stuck in the directory."""
     for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
-        found = path.lstat()
-        if stat.S_ISREG(found.st_mode) and found.st_size == 0 and found.st_uid == os.geteuid():
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_size == 0 and found.st_uid == os.geteuid():
+                path.unlink()
 
 
 def _content_id(version: FileVersion | None) -> str:
