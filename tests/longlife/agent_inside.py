@@ -83,7 +83,7 @@ class AgentInside:
             board=self.board,
             clock=clock,
             log=self.counts,
-            watcher=ClockedFileWatcher(clock),
+            watcher=ClockedFileWatcher(clock, tick_s=4.5),
         )
         cli, numbers = Cli(servers), count(1)
         dependencies = LoginDependencies(
