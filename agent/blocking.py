@@ -25,23 +25,20 @@ class BlockingCalls:
     """Calls of one kind, such as name lookups. A kind that is full does not hinder other kinds.
 
     Each resource has at most one thread. Further calls for the same resource wait until the first one ends, so a
-    resource that hangs never costs a second thread.
+    resource that hangs never costs a second thread. A thread ends when no call waits.
 
     Args:
         kind: the name of the threads.
         limit: the maximum number of threads. Further resources wait.
-        linger_s: how long a thread waits for another call before it ends.
     """
 
-    def __init__(self, kind: str, *, limit: int = 1, linger_s: float = 0.0) -> None:
+    def __init__(self, kind: str, *, limit: int = 1) -> None:
         self._kind: Final = kind
         self._limit: Final = limit
-        self._linger_s: Final = linger_s
-        self._changed: Final = threading.Condition()
+        self._mutex: Final = threading.Lock()
         self._waiting: Final[dict[Hashable, deque[_Call]]] = {}
         self._running: Final[dict[Hashable, float]] = {}
         self._threads = 0
-        self._idle = 0
 
     async def call(self, resource: Hashable, work: Callable[[], T], *, timeout: float | None) -> T:
         """Return what `work` returns. If the caller gives up, a call that has started ends in the background.
@@ -60,14 +57,12 @@ class BlockingCalls:
     def submit(self, resource: Hashable, work: Callable[[], T]) -> "Future[T]":
         """Start `work` without waiting for it. Raises NoThreadError if no thread can be started and none exists."""
         future: Future[T] = Future()
-        with self._changed:
+        with self._mutex:
             # Calls that were given up must not pile up while the resource hangs.
             calls = [call for call in self._waiting.get(resource, ()) if not call[0].cancelled()]
             self._waiting[resource] = deque([*calls, (future, work)])
-            ready = sum(waiting not in self._running for waiting in self._waiting)
-            if ready > self._idle and self._threads < self._limit:
+            if resource not in self._running and self._threads < self._limit:
                 self._start(resource)
-            self._changed.notify()
         return future
 
     def _start(self, resource: Hashable) -> None:
@@ -88,32 +83,22 @@ class BlockingCalls:
             resource, (future, work) = following
             _answer(future, work)
             del following, future, work  # the result may be large, and the next call may hang
-            with self._changed:
+            with self._mutex:
                 del self._running[resource]
 
     def _next(self) -> tuple[Hashable, _Call] | None:
         """Return the next call, or None if the thread must end."""
-        with self._changed:
-            if (ready := self._ready()) is None and self._linger_s:
-                self._idle += 1
-                self._changed.wait(self._linger_s)
-                self._idle -= 1
-                ready = self._ready()
-            if ready is None:
-                self._threads -= 1
-            return ready
-
-    def _ready(self) -> tuple[Hashable, _Call] | None:
-        """Take the oldest call whose resource is free."""
-        for resource in self._waiting:
-            if resource not in self._running:
-                self._running[resource] = time.monotonic()
-                calls = self._waiting.pop(resource)
-                call = calls.popleft()
-                if calls:
-                    self._waiting[resource] = calls  # behind the other resources
-                return resource, call
-        return None
+        with self._mutex:
+            for resource in self._waiting:
+                if resource not in self._running:
+                    self._running[resource] = time.monotonic()
+                    calls = self._waiting.pop(resource)
+                    call = calls.popleft()
+                    if calls:
+                        self._waiting[resource] = calls  # behind the other resources
+                    return resource, call
+            self._threads -= 1
+            return None
 
 
 class OngoingCall(Generic[T]):

@@ -109,8 +109,9 @@ class NoFileWatcher:
 class ClockedFileWatcher:
     """Works like the real watcher, on the clock of the test."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, tick_s: float = 1.5) -> None:
         self._clock = clock
+        self._tick_s = tick_s
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -126,7 +127,7 @@ class ClockedFileWatcher:
         every: int = 1,
         directories: Callable[[], Iterable[Path]] | None = None,  # noqa: ARG002 - only a real kernel reports changes
     ) -> Callable[[], None]:
-        task = asyncio.create_task(self._poll(look, changed, 1.5 * every))
+        task = asyncio.create_task(self._poll(look, changed, self._tick_s * every))
         self._tasks.add(task)
 
         def end() -> None:

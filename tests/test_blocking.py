@@ -145,19 +145,6 @@ async def test_threads_end_after_their_calls() -> None:
     await until(lambda: not threads_named("crowd"))
 
 
-async def test_a_thread_that_lingers_makes_the_next_calls() -> None:
-    """It is not started again for each call. A second call at the same time still gets its own thread."""
-    calls = BlockingCalls("lasting", limit=2, linger_s=PATIENCE_S)
-    threads = set()
-    for _ in range(20):
-        threads.add(await calls.call("a", threading.get_ident, timeout=PATIENCE_S))
-        await until(lambda: threads_named("lasting") == 1)
-    assert len(threads) == 1
-    together = threading.Barrier(2, timeout=PATIENCE_S)
-    both = [calls.submit(name, together.wait) for name in "ab"]
-    assert sorted(call.result(PATIENCE_S) for call in both) == [0, 1]
-
-
 @pytest.mark.parametrize("resource", [None, False, ""])
 async def test_any_value_can_name_a_resource(resource: object) -> None:
     """For example the PATH of an environment that has none."""

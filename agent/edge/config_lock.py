@@ -23,6 +23,7 @@ class ConfigLock:
 
     def __init__(self, directory: Path) -> None:
         self._directory: Final = directory
+        # Held while a directory is opened, which may hang. Every call is for this one directory, so all would hang.
         self._mutex: Final = threading.Lock()
         self._locked: Final[dict[_Identity, int]] = {}
 

@@ -8,11 +8,9 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.inotify import Inotify
 
 _TICK_S: Final = 1.5
@@ -23,8 +21,6 @@ _HANGS_S: Final = 4.0
 _RETRY_S: Final = 5.0
 _SPACING_S: Final = 1.0
 """The minimum time between two checks caused by hints. A program that keeps writing must not keep the agent busy."""
-_LARGEST: Final = 512
-"""The maximum number of threads: each watch can hang in one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +45,7 @@ class FileWatcher:
         self._tick_s: Final = tick_s
         self._hangs_s: Final = hangs_s
         self._watches: Final[list[_Watch]] = []
-        # The thread outlives the pause between two checks. Starting one each time would cost more than the checks.
-        self._checks: Final = BlockingCalls("file-checks", limit=_LARGEST, linger_s=2 * tick_s)
+        self._checker: _Checker | None = None
         self._started = False
         self._ended: Final = threading.Event()
 
@@ -109,21 +104,21 @@ class FileWatcher:
             else:
                 tick, next_tick = tick + 1, now + self._tick_s
             hinted = _wait(hints, next_tick, ignore_until)
+        if self._checker is not None:
+            self._checker.end()
         if hints is not None:
             hints.close()
 
     def _check_all(self, due: deque[_Watch], hints: Inotify | None) -> None:
         """Check one after the other in one thread. For each check that hangs, a fresh thread does the rest."""
-        for _ in tuple(due):
-            if not due:
-                break
-            with suppress(TimeoutError, NoThreadError):
-                self._checks.submit(object(), partial(self._work_off, due, hints)).result(_PATIENCE_S)
-
-    def _work_off(self, due: deque[_Watch], hints: Inotify | None) -> None:
-        with suppress(IndexError):  # another thread took the last one
-            while True:
-                self._check(due.popleft(), hints)
+        while due:
+            try:
+                self._checker = self._checker or _Checker(lambda watch: self._check(watch, hints))
+            except RuntimeError:  # a limit on processes: the next tick tries again
+                return
+            if not self._checker.work_off(due):
+                self._checker.end()
+                self._checker = None
 
     def _check(self, watch: _Watch, hints: Inotify | None) -> None:
         watch.busy, started = True, time.monotonic()
@@ -138,6 +133,46 @@ class FileWatcher:
         if differs or watch.again:
             watch.changed()
         watch.again, watch.busy = differs, False
+
+
+class _Checker:
+    """A thread for one round of checks after the other. It lasts, because an idle agent checks every 1.5 s.
+
+    Raises:
+        RuntimeError: no thread can be started.
+    """
+
+    def __init__(self, check: Callable[[_Watch], None]) -> None:
+        self._check: Final = check
+        self._due: deque[_Watch] | None = None
+        # Locks as signals between two threads: they cost least.
+        self._begin, self._done = threading.Lock(), threading.Lock()
+        self._begin.acquire()
+        self._done.acquire()
+        threading.Thread(target=self._run, name="file-checks", daemon=True).start()
+
+    def work_off(self, due: deque[_Watch]) -> bool:
+        """Make all checks. Returns False if they take too long. They then continue until `end`."""
+        self._due = due
+        self._begin.release()
+        return self._done.acquire(timeout=_PATIENCE_S)
+
+    def end(self) -> None:
+        """Make the thread end, after the check that hangs."""
+        self._due = None
+        with suppress(RuntimeError):  # the thread has not even begun, and will see that there is nothing to do
+            self._begin.release()
+
+    def _run(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
+        while True:
+            self._begin.acquire()
+            while due := self._due:  # `end` sets it to None, so another thread does the rest
+                with suppress(IndexError):  # that thread took the last one
+                    self._check(due.popleft())
+            if self._due is None:
+                return
+            self._done.release()
 
 
 def _set(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:

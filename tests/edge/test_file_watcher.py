@@ -124,6 +124,18 @@ async def test_a_check_that_hangs_does_not_stop_the_others() -> None:
         await eventually(lambda: all(check.times > 2 for check in hanging))
 
 
+async def test_one_thread_makes_all_checks_while_none_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting a thread at each tick would cost more than the checks."""
+    monkeypatch.setattr(file_watcher, "_PATIENCE_S", PATIENCE_S)
+    threads: set[int] = set()
+    async with watching(0.01) as watcher:
+        check = CountedCheck(lambda: threads.add(threading.get_ident()))
+        for _ in range(3):
+            watcher.watch(check, asyncio.Event())
+        await until(lambda: check.times > 30)
+    assert len(threads) == 1
+
+
 async def test_a_check_that_hung_counts_as_a_change() -> None:
     """The component may have given up on the same files meanwhile, and must check them again."""
     answers, changed = threading.Event(), asyncio.Event()

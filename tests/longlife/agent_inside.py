@@ -118,7 +118,7 @@ class AgentInside:
             clock=clock,
             time=time,
             log=self.counts,
-            watcher=ClockedFileWatcher(clock),
+            watcher=ClockedFileWatcher(clock, tick_s=4.5),
         )
         cli, numbers = Cli(servers), count(1)
         probe = time.observing(cli.probe)
