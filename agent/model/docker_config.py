@@ -64,7 +64,7 @@ def parse_config(data: bytes, cli: CliVersion = UNKNOWN) -> Document:
     """Parse `data` as this version of the docker CLI does. An empty file is an empty document.
 
     Raises:
-        ConfigError: Docker would ignore the whole file. The message says what is wrong, and where.
+        ConfigError: Docker would reject the file. The message says what is wrong, and where.
     """
     document = _parse(data, config_type(cli))
     for key, fields in _auths(document).items():

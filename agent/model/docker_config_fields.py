@@ -1,4 +1,4 @@
-"""The fields of Docker's files and their types. If one has another type, Docker ignores the whole file.
+"""The fields of Docker's files and their types. If one has another type, Docker rejects the file.
 
 They are those of docker/cli (cli/config/configfile/file.go). docs/docker-versions.md lists what differs by version.
 """

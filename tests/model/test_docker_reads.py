@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from aiohttp import web
 from agent.model.docker_config import ConfigError, Document, Entry, find, parse_config, parse_helper_answer, store_of
 from agent.model.docker_programs import numbers, own_version
 from tests.model.config_corpus import corpus
-from tests.model.config_file import HELPER, HOST, File
+from tests.model.config_file import HELPER, HOST, LOGIN, File, file
 from tests.prepare.steps import DOCKER_CLIS
 from tests.rig.needs import prepared
 from tests.rig.waiting import PATIENCE_S
@@ -162,15 +162,21 @@ def disagreement(file: File, read: Read, version: tuple[int, ...]) -> str | None
     return None if wanted == read.login else f"{file.name}: the agent finds {wanted}, docker sends {read.login}"
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=str)
-async def test_docker_and_the_agent_read_the_same(program: Path, engine: Engine, tmp_path: Path) -> None:
-    """They agree whether docker accepts a file, and which login it uses. The first docker gets all files."""
+async def started(program: Path, engine: Engine, directory: Path) -> tuple[Docker, tuple[int, ...]]:
+    """The CLI and its version. Skips the test if it is missing, or not Docker's own."""
     if program.is_relative_to(FETCHED):
         prepared(DOCKER_CLIS)
-    docker = Docker(program, engine, tmp_path)
+    docker = Docker(program, engine, directory)
     version = await docker.version()
     if version is None:
         pytest.skip(f"{program} is not Docker's own CLI")
+    return docker, version
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+async def test_docker_and_the_agent_read_the_same(program: Path, engine: Engine, tmp_path: Path) -> None:
+    """They agree whether docker accepts a file, and which login it uses. The first docker gets all files."""
+    docker, version = await started(program, engine, tmp_path)
     files = CORPUS if program == PROGRAMS[0] and version >= (27,) else part(version)
     assert len(files) > 200
     reads = await asyncio.gather(*(docker.read(number, file) for number, file in enumerate(files)))
@@ -178,3 +184,15 @@ async def test_docker_and_the_agent_read_the_same(program: Path, engine: Engine,
     assert [each for each in found if each] == []
     verdicts = [read.accepted for read in reads]
     assert min(verdicts.count(True), verdicts.count(False)) > 50, "the corpus has both kinds"
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=str)
+async def test_pulls_are_anonymous_if_docker_rejects_the_file(program: Path, engine: Engine, tmp_path: Path) -> None:
+    """Neither a file that is not JSON nor one with a wrong type gives docker a login. So it is a fault to report."""
+    docker, version = await started(program, engine, tmp_path)
+    rejected = [file("cut", {"auths": {HOST: LOGIN}}), file("psFormat", {"auths": {HOST: LOGIN}, "psFormat": True})]
+    rejected[0] = replace(rejected[0], data=rejected[0].data[:-1])
+    for number, broken in enumerate(rejected):
+        read = await docker.read(number, broken)
+        assert (read.accepted, read.login) == (False, None), broken.name
+        assert not accepts(broken, version)
