@@ -34,7 +34,10 @@ def convert(field: Field[Any], given: Given, default: Any, home: Path) -> Any:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         example = rule.example if rule else "/run/secrets/registries"
         raise SettingFault("must be a list of strings", f'write a list, such as ["{example}"], also in a variable')
-    return tuple(map(check, value))
+    try:
+        return tuple(map(check, value))
+    except SettingFault as fault:
+        raise SettingFault(f"has an item that {fault}", fault.hint) from None
 
 
 def _check(kind: Any, rule: Text | None, home: Path) -> Callable[[object], object]:
