@@ -75,7 +75,7 @@ class RegistryClient:
         if credential is None or reply.status != 401:  # noqa: PLR2004
             return self._result(reply, url)
         challenge = reply.headers.get("WWW-Authenticate", "")
-        target = token_url(challenge, credential) if challenge.lower().startswith("bearer") else url
+        target = _token_url(challenge, credential) if challenge.lower().startswith("bearer") else url
         if target is None or (target != url and not await _may_be_sent(URL(target))):
             return self._result(reply, url)
         reply = await self._get(registry, target, timeout, {"Authorization": _basic(credential)})
@@ -183,7 +183,7 @@ def _is_registry(reply: Reply, url: str) -> bool:
     return reply.status >= 300 or "html" not in reply.headers.get("Content-Type", "").lower()  # noqa: PLR2004
 
 
-def token_url(challenge: str, credential: Credential | None) -> str | None:
+def _token_url(challenge: str, credential: Credential | None) -> str | None:
     """Return the token URL of a Bearer challenge (distribution's token authentication specification)."""
     fields = dict(_CHALLENGE.findall(challenge))
     realm = fields.get("realm", "")

@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from agent.edge.http import Reply
-from agent.edge.registry_client import RegistryClient, _basic, _fault, _may_be_sent, token_url
+from agent.edge.registry_client import RegistryClient, _basic, _fault, _may_be_sent, _token_url
 from agent.model.credential import Credential
 from agent.model.docker_errors import ProbeResult
 from agent.model.registry import Registry
@@ -77,7 +77,7 @@ class RegistryRequests(RegistryClient):
         challenge = reply.headers.get("WWW-Authenticate", "")
         if not challenge.lower().startswith("bearer"):
             return _basic(credential) if credential else None
-        target = token_url(challenge, credential)
+        target = _token_url(challenge, credential)
         if target is None or not await _may_be_sent(URL(target)):
             return None
         reply = await self._get(registry, target, timeout, {"Authorization": _basic(credential)} if credential else {})

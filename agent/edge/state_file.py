@@ -22,7 +22,7 @@ from agent.model.registry import parse_hostname
 from agent.model.stored_state import Rejection, StoredLogin
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
+    from concurrent.futures import Future
 
 _FILE: Final = "state.json"
 _VERSION: Final = 1
@@ -39,20 +39,19 @@ class StateFile:
     cannot be read, it is empty, so that every login counts as a person's.
     """
 
-    def __init__(self, directory: Path | None, docker_config: Path, *, executor: "Executor | None" = None) -> None:
+    def __init__(self, directory: Path | None, docker_config: Path) -> None:
         """Read the file. Blocks.
 
         Args:
             directory: the state directory, created if missing. None means in memory only.
             docker_config: the configuration that holds the logins. Entries about another one are not used.
-            executor: runs the writes, one at a time. By default, a thread of its own.
         """
         self._directory: Final = directory
         self._docker_config: Final = str(docker_config)
         self._key = secrets.token_hex(32)
         self._entries: dict[str, StoredLogin] = {}
         self._rejections: dict[str, Rejection] = {}
-        self._executor: Final = executor or WorkerThreads(1, "state_file")
+        self._thread: Final = WorkerThreads(1, "state_file")
         self._last_write: Future[None] | None = None
         self._next: dict[str, Any] | None = None
         self._next_lock: Final = threading.Lock()
@@ -158,7 +157,7 @@ class StateFile:
             with self._next_lock:
                 waiting, self._next = self._next is not None, self._state()
             if not waiting:
-                self._last_write = self._executor.submit(self._write, self._directory)
+                self._last_write = self._thread.submit(self._write, self._directory)
 
     def _write(self, directory: Path) -> None:
         """Write the newest state. Runs in the thread. One write covers all changes made since the last one."""

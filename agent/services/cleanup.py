@@ -37,6 +37,11 @@ class LoginCleanup:
         """Whether the loop that removes expired logins still runs."""
         return self._deps.clock.monotonic() - self._swept_at < _STUCK_S
 
+    @property
+    def pending(self) -> int:
+        """How many logins are still to be removed."""
+        return len(self._pending)
+
     def retire_missing(self, known: Collection[str], group: asyncio.TaskGroup) -> None:
         """Retire logins whose secret disappeared while the agent was down. Only the state directory lists them."""
         if self._deps.settings().secrets.removed == "logout":

@@ -29,7 +29,7 @@ from agent.model.stored_state import StoredLogin
 from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 from agent.services.rejections import Rejections
-from tests.fakes import SameThread, SameThreadLoop
+from tests.fakes import SameThreadLoop
 from tests.fuzz.target import (
     CANARY,
     Target,
@@ -165,13 +165,14 @@ _STATE_WORDS: Final = (
 class _State:
     def __init__(self) -> None:
         self._directory: Final = scratch()
+        self._loop: Final = SameThreadLoop()
         secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
         (self._login,) = make_plan([parse_secret(secret, "fuzz", "[0]")], (), AwsDefaults()).logins
 
     def check(self, data: bytes) -> None:
         """Whatever is in it, the agent can work with what was read, and write it again."""
         (self._directory / "state.json").write_bytes(data)
-        state_file = StateFile(self._directory, Path("/root/.docker"), executor=SameThread())
+        state_file = StateFile(self._directory, Path("/root/.docker"))
         if state_file.fault is not None:
             assert_printable(state_file.fault)
         for hostname, entry in state_file.entries().items():
@@ -189,7 +190,8 @@ class _State:
         if held is not None:
             assert_tellable(held[0])
         state_file.set_entry("docker.io", StoredLogin("docker.io", ("a",)))
-        again = StateFile(self._directory, Path("/root/.docker"), executor=SameThread())
+        self._loop.run_until_complete(state_file.flush())
+        again = StateFile(self._directory, Path("/root/.docker"))
         assert again.fault is None, again.fault
         assert again.entries() == state_file.entries()
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_token
 from agent.edge.aws.sdk import remember_owner
-from agent.edge.registry_client import token_url
+from agent.edge.registry_client import _token_url
 from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
 from agent.model.docker_config import Entry, parse_config
@@ -131,7 +131,7 @@ def test_a_key_over_and_over_is_read_in_linear_time() -> None:
 def test_a_challenge_without_an_end_is_read_in_linear_time() -> None:
     """The realm is searched in the event loop, in whatever a registry sends as WWW-Authenticate."""
     begun = time.process_time()
-    assert token_url("Bearer " + "a" * SIZE, Credential("bob", Sensitive("right"))) is None
+    assert _token_url("Bearer " + "a" * SIZE, Credential("bob", Sensitive("right"))) is None
     assert _quick(begun)
 
 

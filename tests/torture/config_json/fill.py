@@ -5,6 +5,7 @@ file system is filled but for so many: ENOSPC); the step from one room to the ne
 `state` for state.json. Prints what was seen as JSON.
 """
 
+import asyncio
 import errno
 import json
 import os
@@ -18,7 +19,6 @@ from typing import Final, Protocol
 
 from agent.edge.state_file import StateFile
 from agent.model.stored_state import StoredLogin
-from tests.fakes import SameThread
 from tests.torture.config_json.documents import FOREIGN
 from tests.torture.config_json.lines import Ran, Scene
 
@@ -75,9 +75,10 @@ class State:
         yield from self._wrong(self._after)
 
     def _set(self, entries: dict[str, StoredLogin]) -> str | None:
-        state_file = StateFile(self._directory, Path("/home/me/.docker"), executor=SameThread())
+        state_file = StateFile(self._directory, Path("/home/me/.docker"))
         for hostname, entry in entries.items():
             state_file.set_entry(hostname, entry)
+        asyncio.run(_flush(state_file))
         return state_file.fault
 
     def _wrong(self, entries: dict[str, StoredLogin]) -> list[str]:
@@ -88,6 +89,12 @@ class State:
             *([] if same else [f"{state_file.fault}, {state_file.entries()}"]),
             *([] if files == ["state.json"] else files),
         ]
+
+
+async def _flush(state_file: StateFile) -> None:
+    """Wait until the state is written, or refused. One call waits for a few seconds at most."""
+    for _ in range(20):
+        await state_file.flush()
 
 
 @contextmanager
