@@ -83,9 +83,9 @@ class RegistryClient:
             return self._result(reply, url)
         challenge = reply.headers.get("WWW-Authenticate", "")
         target = token_url(challenge, credential) if challenge.lower().startswith("bearer") else url
-        if target is None or (target != url and not await _may_be_sent(URL(target))):
+        if target is None or (target != url and not await may_be_sent(URL(target))):
             return self._result(reply, url)
-        reply = await self._get(registry, target, timeout, {"Authorization": _basic(credential)})
+        reply = await self._get(registry, target, timeout, {"Authorization": basic_header(credential)})
         return replace(self._result(reply, target), refused=reply.status == 401)  # noqa: PLR2004
 
     async def _ping(self, registry: Registry, timeout: float) -> tuple[str, Reply]:
@@ -196,7 +196,7 @@ def token_url(challenge: str, credential: Credential | None) -> str | None:
     return str(URL(realm).update_query({**account, "service": fields.get("service", ""), **scope}))
 
 
-async def _may_be_sent(realm: URL) -> bool:
+async def may_be_sent(realm: URL) -> bool:
     """Return whether a password may be sent to the realm that a registry names."""
     host = realm.host or ""
     if realm.scheme != "https" and not is_loopback(host):
@@ -205,7 +205,7 @@ async def _may_be_sent(realm: URL) -> bool:
     return not any(ip_address(address) in network for address in addresses for network in _METADATA)
 
 
-def _basic(credential: Credential) -> str:
+def basic_header(credential: Credential) -> str:
     pair = f"{credential.username}:{credential.password.reveal()}"
     return "Basic " + base64.b64encode(pair.encode()).decode()
 

@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from agent.edge.http import Reply
-from agent.edge.registry_client import RegistryClient, _basic, _may_be_sent, token_url
+from agent.edge.registry_client import RegistryClient, basic_header, may_be_sent, token_url
 from agent.edge.request_faults import fault_of
 from agent.model.credential import Credential
 from agent.model.docker_errors import ProbeResult
@@ -77,11 +77,13 @@ class RegistryRequests(RegistryClient):
         """Return the `Authorization` that the challenge of a reply demands, or None if there is none to send."""
         challenge = reply.headers.get("WWW-Authenticate", "")
         if not challenge.lower().startswith("bearer"):
-            return _basic(credential) if credential else None
+            return basic_header(credential) if credential else None
         target = token_url(challenge, credential)
-        if target is None or not await _may_be_sent(URL(target)):
+        if target is None or not await may_be_sent(URL(target)):
             return None
-        reply = await self._get(registry, target, timeout, {"Authorization": _basic(credential)} if credential else {})
+        reply = await self._get(
+            registry, target, timeout, {"Authorization": basic_header(credential)} if credential else {}
+        )
         token = _token_in(reply.body)
         return f"Bearer {token}" if token else None
 

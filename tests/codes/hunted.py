@@ -53,7 +53,7 @@ class _Hunter:
             # All programs get the proxy (section 3 of the interface). No request of a test goes through it.
             HTTPS_PROXY=proxy,
             NO_PROXY="*",
-            SOMEBODYS_TOKEN=world.sources.secret("somebody's variable"),
+            OTHER_TOKEN=world.sources.secret("a variable"),
             AWS_CONTAINER_AUTHORIZATION_TOKEN=world.sources.secret("the container's token", PLAIN),
             TMPDIR=str(scratch),
         )

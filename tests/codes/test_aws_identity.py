@@ -44,9 +44,9 @@ def cloud(shared: World) -> Cloud:
 
 
 @pytest.fixture
-def world(cloud: Cloud, turn: World) -> Iterator[World]:  # noqa: ARG001 - which has started it
-    yield turn
-    turn.set()
+def world(cloud: Cloud, shared_world: World) -> Iterator[World]:  # noqa: ARG001 - which has started it
+    yield shared_world
+    shared_world.set()
 
 
 INSTANCE: Final = {

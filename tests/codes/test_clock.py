@@ -59,8 +59,8 @@ def door(shared: World, aws: PretendAws, set_clock: SetClock) -> Door:  # noqa: 
 
 
 @pytest.fixture
-def world(door: Door, turn: World) -> World:  # noqa: ARG001 - which has started it
-    return turn
+def world(door: Door, shared_world: World) -> World:  # noqa: ARG001 - which has started it
+    return shared_world
 
 
 @causes("clock_skew")

@@ -25,20 +25,20 @@ def _fails(does: str) -> Cause:
     """A file with the registry's name contains what docker does for it. Without the file, docker works."""
 
     def cause(world: World) -> Caused:
-        programs, curses = world.home / "bin", world.home / "curses"
+        programs, faults = world.home / "bin", world.home / "faults"
         if not programs.exists():
             programs.mkdir()
-            curses.mkdir()
+            faults.mkdir()
             script(
                 programs / "docker",
-                f'for last; do :; done; curse="{curses}/${{last:-none}}"; [ -f "$curse" ] && . "$curse"',
+                f'for last; do :; done; fault="{faults}/${{last:-none}}"; [ -f "$fault" ] && . "$fault"',
                 f'exec {REAL_DOCKER} "$@"',
             )
             world.env["PATH"] = f"{programs}:{world.env['PATH']}"
-        door = world.registry("cursed")
-        curse = curses / door.hostname
-        curse.write_text(f"{does}\n")
-        return Caused(door.hostname, curse.unlink, (door.hostname,))
+        door = world.registry("failing")
+        fault = faults / door.hostname
+        fault.write_text(f"{does}\n")
+        return Caused(door.hostname, fault.unlink, (door.hostname,))
 
     return cause
 

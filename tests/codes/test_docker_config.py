@@ -35,8 +35,8 @@ def started(shared: World) -> World:
 
 
 @pytest.fixture
-def world(started: World, turn: World) -> World:  # noqa: ARG001 - which has started it
-    return turn
+def world(started: World, shared_world: World) -> World:  # noqa: ARG001 - which has started it
+    return shared_world
 
 
 @causes("config_invalid")

@@ -25,7 +25,7 @@ _FEW: Final = 48
 
 
 @pytest.fixture
-def around(world: World) -> Iterator[list[str]]:
+def command_prefix(world: World) -> Iterator[list[str]]:
     """The command prefix of the agent."""
     before: list[str] = []
     world.here.before = before
@@ -85,10 +85,10 @@ def test_the_agent_is_stopped_and_continued(world: World) -> None:
     world.well_again(door.hostname)
 
 
-def test_a_client_opens_all_connections(world: World, around: list[str]) -> None:
+def test_a_client_opens_all_connections(world: World, command_prefix: list[str]) -> None:
     """More clients than file descriptors. Idle connections are closed for new requests, and programs can be started."""
     need("prlimit")
-    around.extend([str(shutil.which("prlimit")), f"--nofile={_FEW}"])
+    command_prefix.extend([str(shutil.which("prlimit")), f"--nofile={_FEW}"])
     world.start()
     world.nothing_stopped()
     with ExitStack() as connections:
@@ -116,7 +116,7 @@ def test_no_file_descriptors_left(world: World) -> None:
 
 
 @pytest.mark.parametrize("where", ["/dev/full", "a pipe that nobody reads"])
-def test_no_room_for_the_log(world: World, around: list[str], tmp_path: Path, where: str) -> None:
+def test_no_room_for_the_log(world: World, command_prefix: list[str], tmp_path: Path, where: str) -> None:
     """The disk is full, or the reader stalls. Log lines are lost and counted, and nothing else is affected."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -126,7 +126,7 @@ def test_no_room_for_the_log(world: World, around: list[str], tmp_path: Path, wh
             while True:
                 os.write(descriptor, bytes(65536))
         where = str(pipe)
-    around.extend(["/bin/sh", "-c", f'exec "$@" >{where} 2>&1', "sh"])
+    command_prefix.extend(["/bin/sh", "-c", f'exec "$@" >{where} 2>&1', "sh"])
     try:
         world.start()
         door = world.registry("other")
@@ -158,7 +158,7 @@ def test_the_state_directory_is_removed(world: World) -> None:
 
 
 @causes("state_unusable")
-def test_its_state_directory_is_a_file(world: World) -> None:
+def test_the_state_directory_is_a_file(world: World) -> None:
     """The logins work as usual. Once the directory can be created, the state is saved."""
     world.start()
     world.nothing_stopped()
@@ -174,7 +174,7 @@ def test_its_state_directory_is_a_file(world: World) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", '{"version": 1}'])
-def test_its_state_is_damaged(world: World, text: str) -> None:
+def test_the_state_is_damaged(world: World, text: str) -> None:
     """A warning reports it until the next start. The agent then knows its logins again, and the old file is kept."""
     path = world.agent.state / "state.json"
     path.write_text(text)

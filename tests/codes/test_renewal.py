@@ -25,8 +25,8 @@ def clouds(shared: World) -> Clouds:
 
 
 @pytest.fixture
-def world(clouds: Clouds, turn: World) -> World:  # noqa: ARG001 - which has started it
-    return turn
+def world(clouds: Clouds, shared_world: World) -> World:  # noqa: ARG001 - which has started it
+    return shared_world
 
 
 @causes("renewal_failing", "aws_error")

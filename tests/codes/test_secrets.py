@@ -58,9 +58,9 @@ def aws(shared: World) -> PretendAws:
 
 
 @pytest.fixture
-def world(aws: PretendAws, turn: World) -> Iterator[World]:  # noqa: ARG001 - which has started it
-    yield turn
-    turn.set()
+def world(aws: PretendAws, shared_world: World) -> Iterator[World]:  # noqa: ARG001 - which has started it
+    yield shared_world
+    shared_world.set()
 
 
 @causes("secret_invalid")

@@ -132,7 +132,7 @@ async def test_one_thread_makes_all_checks_while_none_hangs(monkeypatch: pytest.
         check = CountedCheck(lambda: threads.add(threading.get_ident()))
         for _ in range(3):
             watcher.watch(check, asyncio.Event())
-        await until(lambda: check.times > 30)
+        await eventually(lambda: check.times > 30)
     assert len(threads) == 1
 
 

@@ -164,6 +164,7 @@ _STATE_WORDS: Final = (
 class _State:
     def __init__(self) -> None:
         self._directory: Final = scratch()
+        self._loop: Final = SameThreadLoop()
         secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
         (self._login,) = make_plan([parse_secret(secret, "fuzz", "[0]")], (), AwsDefaults()).logins
 

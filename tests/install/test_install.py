@@ -134,7 +134,7 @@ def test_a_prefix_of_ones_own_is_in_every_path(elsewhere: Path) -> None:
 
 
 def test_restart_steps_are_for_a_systemd_that_knows_them(
-    elsewhere: Path, installed: Path, checkout: Checkout, tmp_path: Path
+    elsewhere: Path, installed: Path, small: Checkout, tmp_path: Path
 ) -> None:
     """254 gets the drop-in, 252 loses it again, and where nothing is known of the target there is none."""
     assert (elsewhere / "etc/systemd/system" / STEPS).read_bytes() == (
@@ -142,7 +142,7 @@ def test_restart_steps_are_for_a_systemd_that_knows_them(
     ).read_bytes()
     assert not (installed / UNITS / STEPS).exists()
     older = copy(elsewhere, tmp_path / "older")
-    checkout.make("install", older, PREFIX="/opt/x", SYSTEMD_VERSION="252")
+    small.make("install", older, PREFIX="/opt/x", SYSTEMD_VERSION="252")
     assert not (older / "etc/systemd/system" / STEPS).parent.exists()
     shutil.rmtree(older)
 
@@ -162,7 +162,7 @@ def test_an_upgrade_that_fails_leaves_the_former_version_and_one_that_works_repl
     """Without a network nothing changes and nothing is left over. With one, the former version goes, whole."""
     tree = copy(installed, tmp_path / "tree")
     before = listing(tree)
-    newer = Checkout(tmp_path)
+    newer = Checkout(tmp_path).need_only("tenacity")
     newer.change("agent/__init__.py", lambda text: text.replace(__version__, "1000.0.1"))
     newer.change("docs/settings.md", lambda text: text + "\nMore.\n")
     with pytest.raises(Refused, match="what was installed before is as it was"):

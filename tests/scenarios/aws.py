@@ -91,7 +91,7 @@ def clock_off(minutes: int) -> Cause:
     return cause
 
 
-def _awss_clock(world: World) -> Caused:
+def _other_clock(world: World) -> Caused:
     """AWS still issues the token. The subject of the warning is AWS, not the registry."""
     off = [timedelta(minutes=17)]
     clouds = Clouds.of(world)
@@ -155,7 +155,7 @@ _WEB: Final = ("access_denied", "invalid_web_token", "expired_web_token", "idp_c
 
 ALONE: Final = (
     # Alone, because any other answer of AWS would show the right time.
-    Fault("AWS has another clock", "clock_skew", _awss_clock, "17 min"),
+    Fault("AWS has another clock", "clock_skew", _other_clock, "17 min"),
 )
 SILENT_AWS: Final = (
     Fault("AWS does not answer", "aws_unreachable", _call_fails(TOKEN_CALL, "silent")),

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from agent.demo.registries import BasicAuth, TokenAuth
 from agent.demo.tls import server_context
-from tests.codes.servers import Parrot
+from tests.codes.servers import FixedAnswer
 from tests.codes.world import LOGIN, PASSWORD, USER, USERS, Door, World
 from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer, Broken
 from tests.fakecloud.faults import Fault as Acted
@@ -120,7 +120,7 @@ def _mistyped(world: World) -> Caused:
     return Caused("registry.invalid", lambda: world.agent.give(door.secret, door.hostname, **LOGIN), (door.hostname,))
 
 
-def _nobody_listens(world: World) -> Caused:
+def _refuses_connections(world: World) -> Caused:
     door = world.registry("down")
     world.down(door.listener)
     return Caused(door.hostname, lambda: world.up(door.listener), (door.hostname,))
@@ -192,9 +192,9 @@ def _another_answers(answer: bytes) -> Cause:
     def cause(world: World) -> Caused:
         door = world.registry("elsewhere")
         world.down(door.listener)
-        parrot = Parrot(door.listener.port, answer)
+        other = FixedAnswer(door.listener.port, answer)
         running = world.cleanup.enter_context(ExitStack())
-        running.callback(parrot.close)
+        running.callback(other.close)
 
         def fix() -> None:
             running.close()
@@ -265,7 +265,7 @@ REGISTRIES: Final = (
     ),
     Fault("rate limited", "registry_rate_limited", _rate_limited, "2 s"),
     Fault("a host name that does not resolve", "registry_dns", _mistyped),
-    Fault("connection refused", "registry_unreachable", _nobody_listens, "connection refused"),
+    Fault("connection refused", "registry_unreachable", _refuses_connections, "connection refused"),
     Fault("connection reset", "registry_unreachable", _has(Broken.RESET)),
     *(
         Fault(f"an invalid certificate: {fault}", "registry_tls", _certificate(fault))

@@ -91,6 +91,12 @@ class State:
         ]
 
 
+async def _flush(state_file: StateFile) -> None:
+    """Wait until the state is written, or refused. One call waits for a few seconds at most."""
+    for _ in range(20):
+        await state_file.flush()
+
+
 @contextmanager
 def bytes_left(room: int) -> Iterator[None]:
     """No file can grow past `room` bytes."""

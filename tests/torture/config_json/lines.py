@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -183,6 +184,7 @@ def _write_and_end(scene: Scene, pipe: int, kill_at: int, stranger_at: int) -> N
         return trace
 
     sys.settrace(trace)
+    threading.settrace(trace)  # for a write in a thread of its own
     try:
         scene.write()
     finally:
