@@ -1,5 +1,6 @@
 """The state machine of a login, driven with arbitrary events on two clocks that may part."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -218,8 +219,8 @@ TestLogin = Login.TestCase
 
 def started_like(state: LoginState) -> LoginState:
     """The same attempt, without anything that happened before it."""
-    ids = {"attempt_id": state.attempt_id, "requested_id": state.requested_id}
-    return LoginState(HOST, Stage.ATTEMPTING, attempts=state.attempts, **ids)
+    fresh = LoginState(HOST, Stage.ATTEMPTING, attempts=state.attempts)
+    return replace(fresh, attempt_id=state.attempt_id, requested_id=state.requested_id)
 
 
 def ends(state: LoginState, event: Event, seconds: float = 0.0) -> Decision:
@@ -265,6 +266,8 @@ def test_without_docker_a_request_is_answered_by_a_skip() -> None:
     assert (waiting.state.status, waiting.actions) == (State.SKIPPED, (Skip(NO_DOCKER),))
     answered = ends(waiting.state, Requested("b", NO_DOCKER))
     assert (answered.state.attempt_id, answered.state.requested_id) == ("b", None)
+    back = ends(answered.state, Woken("c"))
+    assert (back.state.status, back.actions) == (State.PENDING, (Attempt(renew=False, force=True, take_over=False),))
 
 
 def test_each_expiry_is_removed_once() -> None:
@@ -309,10 +312,10 @@ def test_a_success_leaves_nothing_of_what_was_before() -> None:
     failed = ends(requested.state, Failed(PROBLEMS[1], timedelta(seconds=1)))
     retried = ends(failed.state, Woken("b"), 1)
     assert retried.actions == (Attempt(renew=True, force=False, take_over=True),)
-    good = ends(retried.state, Succeeded(EPOCH + timedelta(hours=2), EPOCH + timedelta(hours=1)), 1)
-    assert good == ends(
-        started_like(retried.state), Succeeded(EPOCH + timedelta(hours=2), EPOCH + timedelta(hours=1)), 1
-    )
+    assert (retried.state.retry, retried.wake_at) == (None, None), "the wait is over while the attempt runs"
+    event = Succeeded(EPOCH + timedelta(hours=2), EPOCH + timedelta(hours=1))
+    good = ends(retried.state, event, 1)
+    assert good == ends(started_like(retried.state), event, 1)
     assert (good.state.failures, good.state.last_error, good.state.attempts) == (0, None, 2)
     renewal = ends(good.state, Woken("c"), 3600)
     assert renewal.actions == (Attempt(renew=True, force=False, take_over=False),)
