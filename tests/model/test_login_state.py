@@ -1,5 +1,6 @@
 """The state machine of a login, driven with arbitrary events on two clocks that may part."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -167,7 +168,10 @@ class Login(RuleBasedStateMachine):
     def the_attempt_succeeds(self, life: timedelta | None, renewable: bool, clock_is_off: bool) -> None:
         ends = self.now.wall + life if life is not None else None
         renew = ends and life and renewable and self.now.wall + life / 2
-        self.give(Succeeded(ends, renew or None, problems=PROBLEMS[3:] if clock_is_off else ()))
+        event = Succeeded(ends, renew or None, problems=PROBLEMS[3:] if clock_is_off else ())
+        without_history = decide(started_like(self.state), event, self.now, RULES)
+        self.give(event)
+        assert self.decision == without_history
         self.asked = False
         assert self.state.status is State.LOGGED_IN
 
@@ -213,6 +217,12 @@ class Login(RuleBasedStateMachine):
 TestLogin = Login.TestCase
 
 
+def started_like(state: LoginState) -> LoginState:
+    """The same attempt, without anything that happened before it."""
+    fresh = LoginState(HOST, Stage.ATTEMPTING, attempts=state.attempts)
+    return replace(fresh, attempt_id=state.attempt_id, requested_id=state.requested_id)
+
+
 def ends(state: LoginState, event: Event, seconds: float = 0.0) -> Decision:
     wall = EPOCH + timedelta(seconds=seconds)
     return decide(state, event, Now(wall, seconds, proven=wall), RULES)
@@ -256,6 +266,8 @@ def test_without_docker_a_request_is_answered_by_a_skip() -> None:
     assert (waiting.state.status, waiting.actions) == (State.SKIPPED, (Skip(NO_DOCKER),))
     answered = ends(waiting.state, Requested("b", NO_DOCKER))
     assert (answered.state.attempt_id, answered.state.requested_id) == ("b", None)
+    back = ends(answered.state, Woken("c"))
+    assert (back.state.status, back.actions) == (State.PENDING, (Attempt(renew=False, force=True, take_over=False),))
 
 
 def test_each_expiry_is_removed_once() -> None:
@@ -291,3 +303,20 @@ def test_an_end_that_becomes_proven_later_is_noticed() -> None:
     lagging = Now(late, 60.0, proven=EPOCH + timedelta(hours=2, seconds=-3))
     soon = decide(good, Failed(PROBLEMS[1], a_day), lagging, RULES)
     assert soon.wake_at == Deadline.after(timedelta(seconds=3), late, 60.0)
+
+
+def test_a_success_leaves_nothing_of_what_was_before() -> None:
+    """A request and its right to take over, failures, an expiry, a removal: the next login starts afresh."""
+    requested = ends(LoginState(HOST, Stage.DUE), Requested("a"))
+    assert requested.actions == (Attempt(renew=True, force=True, take_over=True),)
+    failed = ends(requested.state, Failed(PROBLEMS[1], timedelta(seconds=1)))
+    retried = ends(failed.state, Woken("b"), 1)
+    assert retried.actions == (Attempt(renew=True, force=False, take_over=True),)
+    assert (retried.state.retry, retried.wake_at) == (None, None), "the wait is over while the attempt runs"
+    event = Succeeded(EPOCH + timedelta(hours=2), EPOCH + timedelta(hours=1))
+    good = ends(retried.state, event, 1)
+    assert good == ends(started_like(retried.state), event, 1)
+    assert (good.state.failures, good.state.last_error, good.state.attempts) == (0, None, 2)
+    renewal = ends(good.state, Woken("c"), 3600)
+    assert renewal.actions == (Attempt(renew=True, force=False, take_over=False),)
+    assert renewal.state.attempt_id == "c"
