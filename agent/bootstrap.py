@@ -52,9 +52,9 @@ class Bootstrap:
         self.scrubber: Final = Scrubber()
         # Before anything is logged.
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
-        self.log: Final = Log(settings.log.level, settings.log.format, self.scrubber.scrub, environ)
+        self.log: Final = Log(settings.log.level, settings.log.format, self.scrubber.scrub_own, environ)
         self.log.context["environment"] = settings.environment.id
-        self.libraries: Final = LibraryLog(self.log.logger)
+        self.libraries: Final = LibraryLog(self.log.logger, self.scrubber.scrub)
         process = Process(
             version=__version__,
             start_id=secrets.token_hex(8),
@@ -64,7 +64,7 @@ class Bootstrap:
             user=paths.user_name(),
             host=socket.gethostname(),
         )
-        self.board: Final = Board(process, self.clock.now, WarningLog(self.log.logger), self.scrubber.scrub)
+        self.board: Final = Board(process, self.clock.now, WarningLog(self.log.logger), self.scrubber.scrub_own)
         self.document: Final = StatusDocument(self.clock)
         # The status server starts before the logins are loaded. Until then, no registry is known.
         self.renew: Callable[[str | None], list[str]] = _renew_none

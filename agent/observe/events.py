@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
+FIXED_FIELDS: Final = frozenset({"time", "level", "event", "code", "needs"})
+"""The fields whose values are the agent's own names. They are never redacted: a password may be such a word."""
+
 EVENTS: Final[Mapping[str, str]] = {
     "agent.starting": "Which version started, as which user, with which directories?",
     "agent.ready": "When did the status endpoint start to answer?",

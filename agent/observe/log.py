@@ -18,6 +18,7 @@ from structlog.typing import Processor, WrappedLogger
 from agent.model.status import rfc3339
 from agent.model.text import CONTROL, printable
 from agent.observe.counters import Counters
+from agent.observe.events import FIXED_FIELDS
 from agent.observe.timeline import Timeline
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -91,14 +92,15 @@ class Log:
 
     def _render(self, logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> str:
         ordered = {name: event.pop(name) for name in ("time", "level", "event")} | dict(event)
-        clean = {name: self._clean(value) for name, value in ordered.items()}
+        clean = {name: value if name in FIXED_FIELDS else self._clean(value) for name, value in ordered.items()}
         # A traceback keeps its line breaks, so it is cleaned line by line.
         if isinstance(ordered.get(_TRACEBACK), str):
-            clean[_TRACEBACK] = self._scrub(_lines(ordered[_TRACEBACK]))
+            # Redacted first, because it is cut at its beginning.
+            clean[_TRACEBACK] = _lines(self._scrub(ordered[_TRACEBACK]))
         line = _as_json(clean)
         self._recent.append(line)
         if self._console is not None:
-            return self._scrub(str(self._console(logger, method, dict(clean))))
+            return str(self._console(logger, method, dict(clean)))
         return _PRIORITY[method] + line if self._prefixed else line
 
     def _clean(self, value: object) -> object:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from agent.model.status import rfc3339
 from agent.model.text import printable
+from agent.observe.events import FIXED_FIELDS
 
 _KEPT: Final = 500
 _DAY: Final = timedelta(days=1)
@@ -46,7 +47,7 @@ class Timeline:
         if fields is None:
             return
         now = self._now()
-        kept = {field: self._plain(event.get(field)) for field in fields}
+        kept = {field: event.get(field) if field in FIXED_FIELDS else self._plain(event.get(field)) for field in fields}
         line = json.dumps({"time": rfc3339(now), "level": level, "event": name, **kept}, ensure_ascii=False)
         self._kept.append((now, line))
 
