@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Final
 from urllib.parse import unquote
 
@@ -20,28 +21,36 @@ _ESCAPE: Final = re.compile(
     r"(?:%[0-9A-Fa-f]{2})+"  # URLs
     r"|(?P<bytes>(?:\\x[0-9A-Fa-f]{2}|\\[0-3][0-7]{2})+)"  # Go, Python, shells
     r"|(?P<units>(?:\\u[0-9A-Fa-f]{4})+)|\\U[0-9A-Fa-f]{8}|\\[abfnrtv]"  # JSON, Go, Python
-    r"|(?P<quoted>\\[^A-Za-z0-9])"
+    r"|(?P<doubled>(?:\\\\)+)|(?P<quoted>\\[^A-Za-z0-9])"
     r"|&(?:\#[0-9]{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"  # HTML and XML
 )
 _ESCAPE_SIGN: Final = re.compile(r"[%\\&]")
 _NOT_LETTERS: Final = re.compile(r"[\W_]+")
 _NOT_ASCII_LETTERS: Final = dict.fromkeys(code for code in range(128) if not chr(code).isalnum())
+_LETTER: Final = re.compile(r"[A-Za-z0-9]|[^\x00-\x7f]")
 _BLANK: Final = re.compile(rf"\s+|{CONTROL.pattern}")
-_VISIBLE: Final = re.compile(rf"(?!{CONTROL.pattern})\S")
+_CUT: Final = re.compile(r"…|\.{3}")
 _MOST_LEVELS: Final = 5
 """JSON in JSON in a URL has three."""
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """A reduced text, and the position of each of its characters in the text that it was made from."""
+    """A reduced text. `cuts` has the length of the part before each mark of a cut."""
 
     text: str
+    cuts: Sequence[int]
     find_positions: Callable[[], list[int]]
+
+    @classmethod
+    def of(cls, text: str, reduce: Callable[[str], str], find_positions: Callable[[str], list[int]]) -> "Reduced":
+        parts = [reduce(part) for part in _CUT.split(text)]
+        return cls("".join(parts), [*accumulate(map(len, parts[:-1]))], lambda: find_positions(text))
 
     @cached_property
     def positions(self) -> list[int]:
-        return self.find_positions()  # needed only for a text that contains a secret
+        """The position of each character in the original text. Only a text that contains a secret needs it."""
+        return self.find_positions()
 
 
 @dataclass(frozen=True)
@@ -57,11 +66,11 @@ class Level:
 
     @cached_property
     def letters(self) -> Reduced:
-        return Reduced(skeleton(self.text), lambda: letter_positions(self.text))
+        return Reduced.of(self.text, skeleton, letter_positions)
 
     @cached_property
     def visible(self) -> Reduced:
-        return Reduced(without_blanks(self.text), lambda: visible_positions(self.text))
+        return Reduced.of(self.text, without_blanks, visible_positions)
 
 
 def levels(text: str) -> Iterator[Level]:
@@ -85,14 +94,11 @@ def skeleton(text: str) -> str:
 
 def letter_positions(text: str) -> list[int]:
     """Return the position of each character of `skeleton(text)`."""
-    if text.isascii():
-        return [position for position, character in enumerate(text) if character.isalnum()]
-    return [
-        position
-        for position, character in enumerate(text)
-        for letter in unicodedata.normalize("NFKD", character)
-        if letter.isalnum()
-    ]
+    positions = []
+    for match in _LETTER.finditer(text):
+        letters = 1 if match[0].isascii() else len(skeleton(match[0]))
+        positions += [match.start()] * letters
+    return positions
 
 
 def without_blanks(text: str) -> str:
@@ -102,7 +108,12 @@ def without_blanks(text: str) -> str:
 
 def visible_positions(text: str) -> list[int]:
     """Return the position of each character of `without_blanks(text)`."""
-    return [match.start() for match in _VISIBLE.finditer(text)]
+    positions: list[int] = []
+    end = 0
+    for blank in _BLANK.finditer(text):
+        positions += range(end, blank.start())
+        end = blank.end()
+    return [*positions, *range(end, len(text))]
 
 
 def _decoded(level: Level) -> Level:
@@ -120,8 +131,8 @@ def _decoded(level: Level) -> Level:
 
 def _decode(escape: re.Match[str]) -> str:
     text = escape[0]
-    if escape["quoted"]:
-        return text[1]
+    if escape["doubled"] or escape["quoted"]:
+        return text[1::2]
     if text[0] == "%":
         return unquote(text, errors="replace")
     if text[0] == "&":

@@ -14,6 +14,8 @@ from agent.model.text import CONTROL
 from agent.observe.decoding import RUN, levels, skeleton
 
 _SHORTEST_SECRET: Final = 4
+_LONGEST: Final = 16 << 10
+"""No message is longer. Of a longer secret, the beginning and each line are masked."""
 _LONGEST_ORDINARY: Final = 15
 _URL: Final = str.maketrans("+/", "-_")
 """The alphabet of base64 in URLs."""
@@ -82,13 +84,14 @@ def _own_words() -> frozenset[str]:
 
 def _pieces(value: str) -> Iterator[str]:
     """The secret, without blanks around it, as it is after decoding, and each of its long lines."""
-    yield value
-    yield value.strip()
-    yield from (level.text for level in levels(value) if len(level.text) >= _SHORTEST_SECRET)
+    beginning = value[:_LONGEST]
+    yield beginning
+    yield beginning.strip()
+    yield from (level.text for level in levels(beginning) if len(level.text) >= _SHORTEST_SECRET)
     # A key in JSON has its line breaks as escapes.
     lines = value.replace("\\n", "\n").splitlines()
     if len(lines) > 1:
-        yield from (line.strip() for line in lines if len(skeleton(line)) >= RUN)
+        yield from (line[:_LONGEST].strip() for line in lines if len(skeleton(line)) >= RUN)
 
 
 def _edges(text: str) -> tuple[str, str]:

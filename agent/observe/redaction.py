@@ -16,7 +16,7 @@ _NOT_SECRET: Final = frozenset({"", RUNNER_NATIVE, "redacted", MASK})
 _SHOWN: Final = 8192
 """No displayed text is longer. A hostile source could return endless keys, so learned secrets are cut here."""
 _AWS_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
-_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
 _URL_DELIMITER: Final = re.compile(r"[@:/?#]")
 _SHORTEST_PART: Final = 3
 

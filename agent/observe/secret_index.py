@@ -1,6 +1,5 @@
 """Finds known secrets in a text, in one pass whose cost does not grow with the number of secrets."""
 
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,7 +16,9 @@ _CUT_PIECE: Final = 4
 """The shortest beginning of a secret that is masked before a mark of a cut."""
 _END_PIECE: Final = 8
 """The same at the end of the text, where a program may have cut it without a mark."""
-_CUT: Final = re.compile(r"…|\.{3}")
+
+_MOST_OVERLAPS: Final = 64
+"""More than so many secrets at one place would make the search slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,12 @@ class SecretIndex:
 
     def spans(self, level: Level) -> Iterator[tuple[int, int]]:
         """Yield the start and the end of each secret in the text of `level`, also where it is cut off."""
-        yield from self._skeletons(level)
-        yield from self._literals(level)
-        yield from self._words(level.text)
+        if self.needles:
+            yield from _bounded(self._skeletons(level), len(level.text))
+        if self.literals:
+            yield from _bounded(self._literals(level), len(level.text))
+        if self.words:
+            yield from self._words(level.text)
 
     def _skeletons(self, level: Level) -> Iterator[tuple[int, int]]:
         letters = level.letters
@@ -69,7 +73,7 @@ class SecretIndex:
             if length:
                 positions = letters.positions[start], letters.positions[start + length - 1] + 1
                 yield self._with_edges(level.text, *positions, needle, length)
-        yield from _cut_pieces(self.needles, level.text, letters)
+        yield from _cut_pieces(self.needles, letters)
 
     def _longest_match(self, bare: str, start: int) -> tuple[str, int]:
         """The secret that agrees longest with the text from `start` on, and how long; 0 if this may be chance."""
@@ -99,19 +103,30 @@ class SecretIndex:
             for literal in self.by_beginning[visible.text[start : start + RUN]]:
                 if visible.text.startswith(literal, start):
                     yield visible.positions[start], visible.positions[start + len(literal) - 1] + 1
-        yield from _cut_pieces(self.literals, level.text, visible)
+        yield from _cut_pieces(self.literals, visible)
 
     def _words(self, text: str) -> Iterator[tuple[int, int]]:
-        for start in range(len(text)) if self.words else ():
+        for start in range(len(text)):
             if start == 0 or not _in_word(text[start - 1]):
                 for end in (start + length for length in self.word_lengths):
                     if text[start:end] in self.words and (end >= len(text) or not _in_word(text[end])):
                         yield start, min(end, len(text))
 
 
+def _bounded(spans: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
+    """The spans. If they overlap too often, all of the text, which then repeats one secret over and over."""
+    total = 0
+    for start, end in spans:
+        total += end - start
+        if total > _MOST_OVERLAPS * size:
+            yield 0, size
+            return
+        yield start, end
+
+
 def _candidates(reduced: Reduced, begins: AbstractSet[str]) -> Iterator[int]:
     """The positions where a secret may begin."""
-    for start in range(len(reduced.text) - RUN + 1) if begins else ():
+    for start in range(len(reduced.text) - RUN + 1):
         if reduced.text[start : start + RUN] in begins:
             yield start
 
@@ -127,10 +142,9 @@ def _agreement(text: str, needle: str) -> int:
     return low
 
 
-def _cut_pieces(forms: Sequence[str], text: str, reduced: Reduced) -> Iterator[tuple[int, int]]:
+def _cut_pieces(forms: Sequence[str], reduced: Reduced) -> Iterator[tuple[int, int]]:
     """The beginnings of secrets that were cut off: with a mark, or without one at the end of the text."""
-    cuts = [(bisect_left(reduced.positions, mark.start()), _CUT_PIECE) for mark in _CUT.finditer(text)]
-    for end, shortest in [*cuts, (len(reduced.text), _END_PIECE)]:
+    for end, shortest in [*((cut, _CUT_PIECE) for cut in reduced.cuts), (len(reduced.text), _END_PIECE)]:
         length = _piece_before(forms, reduced.text, end, shortest)
         if length:
             yield reduced.positions[end - length], reduced.positions[end - 1] + 1

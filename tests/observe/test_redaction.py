@@ -285,7 +285,8 @@ def test_the_time_of_a_search_does_not_grow_with_the_number_of_secrets() -> None
         scrubber.protect(f"github_pat_11A{number:05}{'x' * 60}" for number in range(secrets))
         return lambda: scrubber.scrub(text)
 
-    assert cpu_time(search(1000)) < 10 * cpu_time(search(10))
+    few, many = (min(cpu_time(work) for _ in range(3)) for work in (search(10), search(1000)))
+    assert many < 10 * few
 
 
 def test_the_time_to_learn_secrets_grows_with_their_length_and_not_faster() -> None:
