@@ -27,7 +27,7 @@ _ESCAPE: Final = re.compile(
 _ESCAPE_SIGN: Final = re.compile(r"[%\\&]")
 _NOT_LETTERS: Final = re.compile(r"[\W_]+")
 _NOT_ASCII_LETTERS: Final = dict.fromkeys(code for code in range(128) if not chr(code).isalnum())
-_LETTER: Final = re.compile(r"[A-Za-z0-9]|[^\x00-\x7f]")
+_LETTERS: Final = re.compile(r"[A-Za-z0-9]+|[^\x00-\x7f]")
 _BLANK: Final = re.compile(rf"\s+|{CONTROL.pattern}")
 _CUT: Final = re.compile(r"…|\.{3}")
 _MOST_LEVELS: Final = 5
@@ -94,10 +94,10 @@ def skeleton(text: str) -> str:
 
 def letter_positions(text: str) -> list[int]:
     """Return the position of each character of `skeleton(text)`."""
-    positions = []
-    for match in _LETTER.finditer(text):
-        letters = 1 if match[0].isascii() else len(skeleton(match[0]))
-        positions += [match.start()] * letters
+    positions: list[int] = []
+    for match in _LETTERS.finditer(text):
+        start, end = match.span()
+        positions += range(start, end) if match[0].isascii() else [start] * len(skeleton(match[0]))
     return positions
 
 
