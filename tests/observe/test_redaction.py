@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.model.text import printable
 from agent.observe.redaction import MASK, Scrubber, secrets_of_environment
+from tests.hunt.canary import SPECIAL, Canary, Hunt, nasty_texts
 from tests.rig.growth import assert_linear, cpu_time
 
 SECRET = 'p/w+ "ü&ß\\ =?'
@@ -139,6 +141,19 @@ def test_a_secret_of_any_characters_is_masked_in_every_form(secret: str) -> None
     for form in (secret, json.dumps(secret), quote(secret, safe=""), html.escape(secret), shlex.quote(secret)):
         shown = scrubber.scrub(f"it said {form} and more")
         assert not [word for word in words if word in shown]
+
+
+@pytest.mark.parametrize("special", [SPECIAL, "\u2028a\u200b\x85", "+/"])
+def test_no_cut_shows_a_piece_of_a_secret(special: str) -> None:
+    """Whether a text is cut before or after it is redacted, and wherever it is cut."""
+    canary = Canary.make("secret", special)
+    scrubber, hunt = Scrubber(), Hunt([canary])
+    scrubber.protect([canary.value])
+    for label, text in nasty_texts(canary, "somebody").items():
+        for limit in (160, 200, 300, 600):
+            cut, redacted = printable(text, limit), printable(scrubber.scrub(text), limit)
+            shown = {"both": scrubber.scrub(cut), "own": scrubber.scrub_own(cut), "before": redacted}
+            assert hunt.found({name: each.encode() for name, each in shown.items()}) == [], label
 
 
 def test_overlapping_secrets_are_masked_as_one() -> None:
