@@ -18,6 +18,7 @@ from agent.model.credential import Credential
 from agent.model.docker_errors import Fault, ProbeResult
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
+from agent.observe.redaction import Scrubber
 
 ELSEWHERE: Final = "0.0.0.0"  # noqa: S104 - reaches this machine, and docker does not take it for loopback
 BOB: Final = Credential("bob", Sensitive("wrong"))
@@ -158,3 +159,14 @@ async def test_names_a_proxy_that_cannot_be_reached(monkeypatch: pytest.MonkeyPa
     assert why in result.detail
     assert "robot" not in result.detail
     assert "sesame" not in result.detail
+
+
+@pytest.mark.parametrize("password", ["login", " begins-with-a-blank", "2026"])
+async def test_an_answer_that_repeats_a_password_is_masked_where_it_enters(host: Host, password: str) -> None:
+    """Also a password that the agent's own messages contain, which the log and the status do not mask."""
+    scrubber = Scrubber()
+    scrubber.protect([password])
+    text = f"your password {password.strip()} is wrong"
+    host.answers["/v2/"] = lambda: web.Response(status=403, text=text)
+    client = RegistryClient(HttpClient(), lambda: datetime.now(UTC), scrub=scrubber.scrub)
+    assert (await client.probe(host.registry, None, 60.0)).detail == "your password [redacted] is wrong"
