@@ -53,9 +53,9 @@ class Bootstrap:
         self.scrubber: Final = Scrubber()
         # Before anything is logged.
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
-        self.log: Final = Log(settings.log.level, settings.log.format, self.scrubber.scrub, environ)
+        self.log: Final = Log(settings.log.level, settings.log.format, self.scrubber.scrub_own, environ)
         self.log.context["environment"] = settings.environment.id
-        self.libraries: Final = LibraryLog(self.log.logger)
+        self.libraries: Final = LibraryLog(self.log.logger, self.scrubber.scrub)
         process = Process(
             version=__version__,
             start_id=secrets.token_hex(8),
@@ -69,7 +69,7 @@ class Bootstrap:
             process,
             self.clock.now,
             WarningLog(self.log.logger),
-            self.scrubber.scrub,
+            self.scrubber.scrub_own,
             first_revision=secrets.randbelow(_FIRST_REVISIONS),
         )
         self.document: Final = StatusDocument(self.clock)

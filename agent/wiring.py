@@ -147,17 +147,21 @@ class Components:
             jitter=_jitter,
             on_token=self._wake_logins,
         )
-        probe = time.observing(RegistryClient(self._http, clock.now).probe)
+        probe = RegistryClient(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
         dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=DockerLogin(
-                self.docker_cli, probe, self.tools, lambda: bootstrap.settings.value.docker.login_timeout_s
+                self.docker_cli,
+                time.observing(probe.probe),
+                self.tools,
+                lambda: bootstrap.settings.value.docker.login_timeout_s,
+                bootstrap.scrubber.scrub,
             ).log_in,
             reconciler=self.reconciler,
             rejections=Rejections(
                 self.state_file,
                 clock.now,
-                bootstrap.scrubber.scrub,
+                bootstrap.scrubber.scrub_own,
                 lambda: chain_inputs(bootstrap.settings.value.aws, environ),
             ),
             docker=self.tools,

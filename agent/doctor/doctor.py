@@ -103,7 +103,7 @@ class Doctor:
 
     @property
     def scrub(self) -> Callable[[str], str]:
-        return self._scrubber.scrub
+        return self._scrubber.scrub_own
 
     async def run(self) -> Report:
         """Run all checks, and report within `TOTAL_S`. Checks that take longer are shown as broken or not reached.
@@ -155,7 +155,7 @@ class Doctor:
         results.add(*found.checks)
         plan = make_plan(found.secrets, settings.secrets.exclude, self._aws_defaults())
         probes = ToolProbes(self._environ, self._cli, self._engine)
-        requests = RegistryRequests(self._http, lambda: datetime.now(UTC))
+        requests = RegistryRequests(self._http, lambda: datetime.now(UTC), scrub=self._scrubber.scrub)
         async with asyncio.TaskGroup() as group:
             tools = group.create_task(self._check_tools(results, probes, plan))
             status = group.create_task(self._check_agent(results))
@@ -251,4 +251,4 @@ class Doctor:
     async def _login_tools(self, tools: "asyncio.Task[environment.Tools]", requests: RegistryRequests) -> LoginTools:
         timeout_s = self._loaded.settings.docker.login_timeout_s
         # Shielded: all registries wait for the same task, and cancelling one of them must not cancel it.
-        return LoginTools(self._cli, requests, await asyncio.shield(tools), timeout_s)
+        return LoginTools(self._cli, requests, await asyncio.shield(tools), timeout_s, self._scrubber.scrub)

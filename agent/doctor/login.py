@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -52,7 +52,7 @@ async def try_login(login: Login, credential: Credential, tools: "LoginTools") -
         ProblemError: the login failed.
     """
     timeout_s = min(tools.timeout_s, _MAX_TIMEOUT_S)
-    docker_login = DockerLogin(tools.cli, tools.probe.probe, tools.tools, lambda: timeout_s)
+    docker_login = DockerLogin(tools.cli, tools.probe.probe, tools.tools, lambda: timeout_s, tools.scrub)
     result = await docker_login.log_in(login, credential)
     username = printable(result.entry.username or credential.username, 100)
     return passed("login", f"{login.registry.hostname} accepts user {username}")
@@ -66,6 +66,7 @@ class LoginTools:
     probe: RegistryClient
     tools: Tools
     timeout_s: float
+    scrub: Callable[[str], str] = str
 
 
 @contextlib.contextmanager

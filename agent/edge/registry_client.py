@@ -42,11 +42,20 @@ _METADATA: Final = tuple(map(ip_network, ("169.254.0.0/16", "::ffff:169.254.0.0/
 class RegistryClient:
     """Requests `/v2/` as Docker does: over TLS, or over plain HTTP if TLS fails and the registry is on loopback."""
 
-    def __init__(self, http: HttpClient, now: Callable[[], datetime], certs: Path = _CERTS) -> None:
+    def __init__(
+        self,
+        http: HttpClient,
+        now: Callable[[], datetime],
+        certs: Path = _CERTS,
+        *,
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        """`scrub` removes known secrets from what a registry answers."""
         self._http: Final = http
         self._unverified: Final = _AnyCertificate()
         self._now: Final = now
         self._certs: Final = certs
+        self._scrub: Final = scrub
 
     async def probe(self, registry: Registry, credential: Credential | None, timeout: float) -> ProbeResult:
         """Return what `/v2/` answers. With a credential, follow the challenge too. Never raises.
@@ -59,7 +68,7 @@ class RegistryClient:
                 return await self._probe(registry, credential, timeout)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             fault, detail = fault_of(error)
-            return ProbeResult(self._now(), fault=fault, detail=detail)
+            return ProbeResult(self._now(), fault=fault, detail=self._scrub(detail))
 
     async def ca_files(self, registry: Registry) -> list[Path]:
         """Return the CA files in /etc/docker/certs.d for this registry, as the engine reads them.
@@ -136,7 +145,7 @@ class RegistryClient:
         return ProbeResult(
             seen_at=now,
             status=reply.status,
-            detail=printable(reply.body[: 16 * _SHOWN + 4].decode(errors="replace"), _SHOWN),
+            detail=printable(self._scrub(reply.body[: 16 * _SHOWN + 4].decode(errors="replace")), _SHOWN),
             registry=_is_registry(reply, url),
             retry_after=parse_retry_after(
                 reply.headers.get("Retry-After"), now, _date(reply.headers.get("Retry-After"))

@@ -51,11 +51,11 @@ class RegistryRequests(RegistryClient):
                 return await self._ask(registry, request, timeout)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             fault, detail = fault_of(error)
-            return RegistryReply(ProbeResult(self._now(), fault=fault, detail=detail))
+            return RegistryReply(ProbeResult(self._now(), fault=fault, detail=self._scrub(detail)))
 
     async def _ask(self, registry: Registry, request: RegistryRequest, timeout: float) -> RegistryReply:
         ping, reply = await self._ping(registry, timeout)
-        challenge = printable(reply.headers.get("WWW-Authenticate", ""))
+        challenge = printable(self._scrub(reply.headers.get("WWW-Authenticate", "")))
         if request.path == PING and request.credential is None:
             probe = await self._redirected(registry, ping, reply, timeout)
             return RegistryReply(probe, challenge, ping, reply.headers)

@@ -16,7 +16,7 @@ from structlog.typing import Processor, WrappedLogger
 
 from agent.model.text import CONTROL, printable
 from agent.observe.counters import Counters
-from agent.observe.timeline import Timeline, plain
+from agent.observe.timeline import FIXED_FIELDS, Timeline, plain
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _PRIORITY: Final = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>"}
@@ -90,14 +90,18 @@ class Log:
 
     def _render(self, logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> str:
         ordered = {name: event.pop(name) for name in ("time", "level", "event")} | dict(event)
-        clean = {name: plain(value, self._scrub, longest=_TEXT, items=_ITEMS) for name, value in ordered.items()}
+        clean = {
+            name: value if name in FIXED_FIELDS else plain(value, self._scrub, longest=_TEXT, items=_ITEMS)
+            for name, value in ordered.items()
+        }
         # A traceback keeps its line breaks, so it is cleaned line by line.
         if isinstance(ordered.get(_TRACEBACK), str):
-            clean[_TRACEBACK] = self._scrub(_lines(ordered[_TRACEBACK]))
+            # Redacted first, because it is cut at its beginning.
+            clean[_TRACEBACK] = _lines(self._scrub(ordered[_TRACEBACK]))
         line = _as_json(clean)
         self._recent.append(line)
         if self._console is not None:
-            return self._scrub(str(self._console(logger, method, dict(clean))))
+            return str(self._console(logger, method, dict(clean)))
         return _PRIORITY[method] + line if self._prefixed else line
 
 

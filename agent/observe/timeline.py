@@ -9,6 +9,8 @@ from typing import Any, Final
 from agent.model.status import rfc3339
 from agent.model.text import printable
 
+FIXED_FIELDS: Final = frozenset({"time", "level", "event", "code", "needs"})
+"""The fields whose values are the agent's own names. They are never redacted: a password may be such a word."""
 _KEPT: Final = 500
 _DAY: Final = timedelta(days=1)
 _TEXT: Final = 300
@@ -46,7 +48,12 @@ class Timeline:
         if fields is None:
             return
         now = self._now()
-        kept = {field: plain(event.get(field), self._scrub, longest=_TEXT, items=_ITEMS) for field in fields}
+        kept = {
+            field: event.get(field)
+            if field in FIXED_FIELDS
+            else plain(event.get(field), self._scrub, longest=_TEXT, items=_ITEMS)
+            for field in fields
+        }
         line = json.dumps({"time": rfc3339(now), "level": level, "event": name, **kept}, ensure_ascii=False)
         self._kept.append((now, line))
 

@@ -67,11 +67,20 @@ class DockerLogin:
     it may know a proxy, a CA or an insecure registry that the CLI does not.
     """
 
-    def __init__(self, cli: DockerCli, probe: Probe, docker: DockerProgram, timeout_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        cli: DockerCli,
+        probe: Probe,
+        docker: DockerProgram,
+        timeout_s: Callable[[], float],
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        """`scrub` removes known secrets from what the CLI prints."""
         self._cli: Final = cli
         self._probe: Final = probe
         self._docker: Final = docker
         self._timeout_s: Final = timeout_s
+        self._scrub: Final = scrub
         self._starts: Final = asyncio.Semaphore(_STARTS)
         self._running: Final = asyncio.Semaphore(_RUNNING)
 
@@ -162,15 +171,17 @@ class DockerLogin:
         if code == 0:
             return cli_failed(hostname, "it saved nothing that can be read")
         output = read_stderr(stderr)
+        # The cause is read from the original text, because a password may be a word such as `unauthorized`.
+        shown = replace(output, text=self._scrub(output.text))
         if code != 1 or not output.text:
-            return cli_failed(hostname, f"exit code {code}, {output.text or 'and it printed nothing'}")
+            return cli_failed(hostname, f"exit code {code}, {shown.text or 'and it printed nothing'}")
         hidden = not through_engine and _hides_tls_answer(output, probe, login.registry)
         if hidden or (output.status is not None and not _may_be_the_password(output.status, login.kind)):
             # The CLI shows neither the body nor Retry-After, so send the login ourselves.
             probe = await self._probe(login.registry, credential, min(self._timeout_s(), _PROBE_S))
         if hidden:
-            output = replace(output, status=None, fault=output.fault or Fault.UNREACHABLE)
-        problem = explain(output, probe, hostname, login.secret.name, fetched=isinstance(login.source, AwsIdentity))
+            shown = replace(shown, status=None, fault=output.fault or Fault.UNREACHABLE)
+        problem = explain(shown, probe, hostname, login.secret.name, fetched=isinstance(login.source, AwsIdentity))
         password = credential.password.reveal()
         if isinstance(problem, LoginRejected) and password != password.strip():
             return LoginRejected(hostname, problem.message, hint=hints.BLANKS)

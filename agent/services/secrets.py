@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls
 from agent.model.plan import SecretSet
 from agent.model.problem import Problem
 from agent.model.secret import RegistrySecret
@@ -21,6 +22,9 @@ _RETRY_S: Final = 1.0
 _FIRST_ANSWER_S: Final = 2.0
 """How long the first result waits for a slow `secrets.url`."""
 _SPREAD: Final = 0.1
+_QUICK: Final = 64 << 10
+"""More characters of secrets are prepared for masking in a thread, because that takes longer."""
+_MASKING: Final = BlockingCalls("masking")
 _URL: Final = "secrets.url"
 _ENVIRONMENT: Final = "secrets.environment"
 
@@ -83,6 +87,7 @@ class Secrets:
         self._url_answered: Final = asyncio.Event()
         self._directories_changed: Final = asyncio.Event()
         self._reread = False
+        self._updating: Final = asyncio.Lock()
         self._wake_url: Final = asyncio.Event()
 
     async def run(self) -> None:
@@ -101,13 +106,13 @@ class Secrets:
         await asyncio.gather(self._check_directories(reread=True), self._poll_url())
         while not self._complete:
             await self._check_directories()
-        self._update()
+        await self._update()
         return self._found()
 
     async def _follow_directories(self) -> None:
         await self._check_directories(reread=True)
         await self._clock.wait(self._url_answered, _FIRST_ANSWER_S)
-        self._publish(self._update())
+        self._publish(await self._update())
         while True:
             self._watch_directories()
             # A directory that is not stable is checked again soon, even if the watcher reports no change.
@@ -117,7 +122,7 @@ class Secrets:
             self._directories_changed.clear()
             reread, self._reread = self._reread, False
             await self._check_directories(reread=reread, later=not changed)
-            self._publish(self._update())
+            self._publish(await self._update())
 
     async def _follow_url(self) -> None:
         poll_until_it_works = retrying(self._url_retry_settings, self._pause_polling)
@@ -158,7 +163,7 @@ class Secrets:
             self._url_answered.set()
             # `_follow_directories` publishes the first result.
             if self._published:
-                self._publish(self._update())
+                self._publish(await self._update())
 
     async def _pause_polling(self, seconds: float) -> None:
         await self._clock.wait(self._wake_url, seconds)
@@ -168,18 +173,29 @@ class Secrets:
         settings = self._settings()
         return replace(settings.retry, max_wait_s=settings.secrets.poll_interval_s)
 
-    def _update(self) -> bool:
+    async def _update(self) -> bool:
         """Mask the current secrets in the log, then report problems. True if the secrets changed."""
-        merged = tuple(self._merged())
-        changed = merged != self._secrets
-        if changed:
-            # Mask the old ones too: a running login still uses them, and its error message may contain them.
-            self._protect({*_values(self._secrets), *_values(merged)})
-        self._report()
-        before, self._secrets = self._secrets, merged
-        if changed:
+        async with self._updating:
+            merged = await self._masked()
+            self._report()
+            before, self._secrets = self._secrets, merged
+        if before != merged:
             self._log.info("secrets.changed", **_difference(before, merged))
-        return changed
+        return before != merged
+
+    async def _masked(self) -> tuple[RegistrySecret, ...]:
+        """Return the current secrets after making sure that the log masks them."""
+        while (merged := tuple(self._merged())) != self._secrets:
+            # Mask the old ones too: a running login still uses them, and its error message may contain them.
+            values = {*_values(self._secrets), *_values(merged)}
+            if sum(map(len, values)) <= _QUICK:
+                self._protect(values)
+                break
+            await _MASKING.call("secrets", partial(self._protect, values), timeout=None)
+            # Another source may have answered meanwhile.
+            if tuple(self._merged()) == merged:
+                break
+        return merged
 
     def _publish(self, changed: bool) -> None:
         found = self._found()

@@ -99,9 +99,9 @@ async def _doctor(context: BundleContext) -> str:
         args = [await find(context, "runuser"), "-u", context.user, "--", *args]
     done = await run_program(args, doctor_environment(context.environ), _DOCTOR_S - 2)
     if not done.stdout.strip():
-        raise NotCollected(
-            f"it exited with code {done.returncode}: {printable(done.stderr.decode(errors='replace')[-300:])}"
-        )
+        # The last line. Text that is cut at its beginning could begin with the rest of a secret.
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise NotCollected(f"it exited with code {done.returncode}: {printable(reason)}")
     return done.stdout.decode(errors="replace")
 
 

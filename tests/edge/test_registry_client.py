@@ -21,6 +21,7 @@ from agent.model.credential import Credential
 from agent.model.docker_errors import Fault, ProbeResult
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
+from agent.observe.redaction import Scrubber
 from tests.rig.hanging import HangingDirectory
 from tests.rig.waiting import PATIENCE_S
 
@@ -192,3 +193,14 @@ async def test_a_directory_of_certificates_that_hangs_is_named(
     client = RegistryClient(HttpClient(), lambda: datetime.now(UTC), certs=hanging.path)
     result = await client.probe(Registry("dead.example"), None, PATIENCE_S)
     assert result.detail == f"{hanging.path / 'dead.example'} cannot be read: its file system does not answer"
+
+
+@pytest.mark.parametrize("password", ["login", " begins-with-a-blank", "2026"])
+async def test_an_answer_that_repeats_a_password_is_masked_where_it_enters(host: Host, password: str) -> None:
+    """Also a password that the agent's own messages contain, which the log and the status do not mask."""
+    scrubber = Scrubber()
+    scrubber.protect([password])
+    text = f"your password {password.strip()} is wrong"
+    host.answers["/v2/"] = lambda: web.Response(status=403, text=text)
+    client = RegistryClient(HttpClient(), lambda: datetime.now(UTC), scrub=scrubber.scrub)
+    assert (await client.probe(host.registry, None, 60.0)).detail == "your password [redacted] is wrong"

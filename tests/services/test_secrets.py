@@ -537,3 +537,20 @@ async def test_read_once_reads_every_source(url_bench: Bench) -> None:
     assert [secret.name for secret in found.secrets] == ["from-file"]
     assert url_bench.record.codes == ["secret_invalid", "secrets_unavailable"]
     assert url_bench.record.published == []
+
+
+async def test_very_many_secrets_are_prepared_for_masking_in_a_thread(url_bench: Bench) -> None:
+    """The event loop goes on meanwhile. The secrets are still published only after that."""
+    url_bench.write(
+        "many.json", [{**item(f"many-{number}"), "password": f"{number:04}" * 1000} for number in range(50)]
+    )
+    record, threads = url_bench.record, []
+
+    def protect(values: Iterable[str]) -> None:
+        threads.append(threading.current_thread())
+        Record.protect(record, values)
+
+    record.protect = protect  # type: ignore[method-assign]  # it also records the thread
+    found = await url_bench.build().read_once()
+    assert len(found.secrets) == len(record.protected) == 51, "one is from the URL"
+    assert threading.main_thread() not in threads
