@@ -75,6 +75,7 @@ class AgentInside:
             log=self.counts,
             jitter=lambda: chance.uniform(-1, 1),
         )
+        self.watcher: Final = ClockedFileWatcher(clock, tick_s=4)
         self.reconciler: Final = ConfigReconciler(
             config=config,
             helpers=NoHelpers(),
@@ -83,7 +84,7 @@ class AgentInside:
             board=self.board,
             clock=clock,
             log=self.counts,
-            watcher=ClockedFileWatcher(clock, tick_s=4.5),
+            watcher=self.watcher,
         )
         cli, numbers = Cli(servers), count(1)
         dependencies = LoginDependencies(
