@@ -136,6 +136,11 @@ class ClockedFileWatcher:
 
         return end
 
+    def close(self) -> None:
+        """End all watches."""
+        for task in self._tasks:
+            task.cancel()
+
     async def _poll(self, look: Callable[[], Hashable], changed: asyncio.Event, seconds: float) -> None:
         seen: Hashable = None
         while True:

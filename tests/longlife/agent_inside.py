@@ -109,6 +109,7 @@ class AgentInside:
             log=self.counts,
             jitter=lambda: chance.uniform(-1, 1),
         )
+        self.watcher: Final = ClockedFileWatcher(clock, tick_s=4)
         self.reconciler: Final = ConfigReconciler(
             config=config,
             helpers=NoHelpers(),
@@ -118,7 +119,7 @@ class AgentInside:
             clock=clock,
             time=time,
             log=self.counts,
-            watcher=ClockedFileWatcher(clock, tick_s=4.5),
+            watcher=self.watcher,
         )
         cli, numbers = Cli(servers), count(1)
         probe = time.observing(cli.probe)

@@ -156,6 +156,7 @@ class Life:
     async def _stop(self) -> None:
         self._running.cancel()
         await asyncio.wait({self._running})
+        self.agent.watcher.close()
 
     # The faults of a day
 
