@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agent import __version__
+from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
 from agent.bootstrap import Bootstrap
 from agent.edge.memory import freeze_loaded_objects
+from agent.model.commands import shown
 from agent.model.problems.environment import SettingsInvalid
 from agent.model.status import Phase
 from agent.settings import Settings
-from agent.settings_loader import load_settings
+from agent.settings_loader import Loaded, load_settings
+from agent.settings_loader.sources import DEFAULT_FILE
 
 if TYPE_CHECKING:
     from agent.services.ports import Service
@@ -25,6 +28,8 @@ CRASHED: Final = 70
 LOCKED_OUT: Final = 75
 
 _LOCK_S: Final = 10.0
+_SETTINGS_S: Final = 5.0
+_CALLS: Final = BlockingCalls("start", limit=4)
 _FINAL_REPORT_S: Final = 0.4
 _LOCK_LOST: Final = "lock.lost"
 _UNREAD: Final = frozenset({"secret_invalid", "secrets_unavailable"})
@@ -43,11 +48,14 @@ class Agent:
     def __init__(self, config: Path | None, flags: Mapping[str, str], environ: MutableMapping[str, str]) -> None:
         self._sources: Final = (config, environ, flags)
         self._loaded: Final = load_settings(*self._sources)
+        self._problems: tuple[SettingsInvalid, ...] = tuple(self._loaded.problems)
         self._bootstrap: Final = Bootstrap(self._loaded.settings, environ)
         self._log: Final = self._bootstrap.log.logger
         self._components: Components | None = None
         self._serving = False
         self._at_next_start: tuple[SettingsInvalid, ...] = ()
+        self._reload_due: Final = asyncio.Event()
+        self._reading: Final = OngoingCall[Loaded](_CALLS, "settings")
 
     async def run(self) -> int:
         """Run the daemon until SIGTERM or SIGINT. Returns the exit code."""
@@ -58,7 +66,7 @@ class Agent:
         await bootstrap.server.start()
         try:
             components = await self._build()
-            if not await self._lock(components):
+            if not await self._take_over(components):
                 return LOCKED_OUT
             bootstrap.systemd.notify(READY="1", STATUS=bootstrap.board.snapshot.summary)
             self._log.info("agent.ready", tcp=[f"{host}:{port}" for host, port in bootstrap.server.tcp_addresses])
@@ -72,7 +80,7 @@ class Agent:
         stop = self._install_signal_handlers()
         self._log_start()
         components = await self._build()
-        if not await self._lock(components):
+        if not await self._take_over(components):
             return LOCKED_OUT
         tools = asyncio.create_task(components.tools.look(), name="tools")
         work = asyncio.create_task(self._pass(components), name="pass")
@@ -91,10 +99,9 @@ class Agent:
     async def _build(self) -> "Components":
         """Load and build the rest while the status already answers: imports take a third of the start-up time."""
         # The imports run in a thread, so the event loop can answer meanwhile.
-        self._components = components = (await asyncio.to_thread(_load))(self._bootstrap)
+        # Without a deadline: this is the agent's own code.
+        self._components = components = (await _CALLS.call("code", _load, timeout=None))(self._bootstrap)
         freeze_loaded_objects()
-        if components.state_file.fault:
-            self._log.warning("state.unusable", fault=components.state_file.fault)
         return components
 
     async def _finish(self) -> None:
@@ -108,6 +115,7 @@ class Agent:
             async with asyncio.TaskGroup() as group:
                 services = self._services(components, stop)
                 tasks = [group.create_task(_run_forever(service), name=service.name) for service in services]
+                tasks.append(group.create_task(self._follow_reloads(), name="settings"))
                 signal_name = await stop
                 # Without the lock, this agent and another one would undo each other's logins.
                 if signal_name == _LOCK_LOST:
@@ -150,7 +158,7 @@ class Agent:
         }
         self._log.info("agent.starting", **facts)
         bootstrap.libraries.take()
-        bootstrap.board.report("settings", self._loaded.problems)
+        bootstrap.board.report("settings", self._problems)
 
     def _install_signal_handlers(self) -> "asyncio.Future[str]":
         """Handle signals before anything slow runs.
@@ -158,7 +166,6 @@ class Agent:
         SIGTERM and SIGINT resolve the future to their name. SIGHUP reloads the settings.
         """
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(self._bootstrap.workers)
         stop: asyncio.Future[str] = loop.create_future()
 
         def request_stop(number: signal.Signals) -> None:
@@ -167,16 +174,34 @@ class Agent:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, request_stop, number)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_due.set)
         return stop
+
+    async def _take_over(self, components: "Components") -> bool:
+        """Lock the Docker configuration, then read its state. False if another agent has the lock.
+
+        The state is read after the lock, because another agent may write it until then.
+        """
+        if not await self._lock(components):
+            return False
+        state_file = components.state_file
+        try:
+            state_file.use(await _CALLS.call("state", state_file.find, timeout=_LOCK_S))
+        except TimeoutError:
+            state_file.treat_all_as_foreign("does not answer")
+        except NoThreadError as error:
+            state_file.treat_all_as_foreign(f"cannot be read: {error.strerror}")
+        components.state_watch.check()
+        if state_file.fault:
+            self._log.warning("state.unusable", fault=state_file.fault)
+        return True
 
     async def _lock(self, components: "Components") -> bool:
         """Lock the Docker configuration, then clean up after a killed agent. False if another agent has the lock."""
         try:
-            async with asyncio.timeout(_LOCK_S):
-                if await asyncio.to_thread(components.lock.acquire):
-                    await asyncio.to_thread(components.docker_cli.clean_up)
-                    return True
+            if await _CALLS.call("lock", components.lock.acquire, timeout=_LOCK_S):
+                await _CALLS.call("runtime", components.docker_cli.clean_up, timeout=_LOCK_S)
+                return True
         except TimeoutError:
             # The home directory hangs. The logins will report it; the status must be available meanwhile.
             return True
@@ -190,15 +215,42 @@ class Agent:
             message="another agent already manages this Docker configuration",
         )
 
-    def _reload(self) -> None:
-        loaded = load_settings(*self._sources)
+    async def _follow_reloads(self) -> None:
+        """Read the settings again after each SIGHUP."""
+        while True:
+            await self._reload_due.wait()
+            self._reload_due.clear()
+            self._reload(await self._load_settings())
+
+    async def _load_settings(self) -> Loaded:
+        """Read the settings. While their file system hangs, report that. They are used once it answers."""
+        while True:
+            try:
+                return await self._reading.result(lambda: load_settings(*self._sources), timeout=_SETTINGS_S)
+            except OSError as error:  # TimeoutError is one
+                self._report_unread(error.strerror or "its file system does not answer")
+                await asyncio.sleep(_SETTINGS_S)
+
+    def _report_unread(self, reason: str) -> None:
+        path = self._loaded.file or DEFAULT_FILE
+        hangs = SettingsInvalid(
+            str(path),
+            f"{path} cannot be read: {reason}; the settings are unchanged",
+            hint=f"check whether the file system of {shown(path)} (NFS?) is down",
+        )
+        if hangs.message not in (problem.message for problem in self._problems):
+            self._problems = (*self._problems, hangs)
+            self._bootstrap.board.report("settings", self._problems)
+
+    def _reload(self, loaded: Loaded) -> None:
         # Only faults in the file count. Wrong values in the environment and in flags cannot change while the agent
         # runs, and these keys already use their defaults.
         applied = not loaded.file_faults
         self._log.info("settings.reloaded", taken=applied, faults=[problem.message for problem in loaded.problems])
         if applied:
             self._apply_settings(loaded.settings)
-        self._bootstrap.board.report("settings", (*self._at_next_start, *loaded.problems))
+        self._problems = (*self._at_next_start, *loaded.problems)
+        self._bootstrap.board.report("settings", self._problems)
 
     def _apply_settings(self, settings: Settings) -> None:
         bootstrap, components = self._bootstrap, self._components

@@ -9,9 +9,8 @@ from typing import Final
 from agent import __version__
 from agent.edge import paths
 from agent.edge.clock import Clock
-from agent.edge.http import read_token_file
 from agent.edge.systemd import Systemd
-from agent.edge.threads import WorkerThreads
+from agent.edge.token_file import read_token
 from agent.model.snapshot import Process
 from agent.observe.libraries import LibraryLog
 from agent.observe.log import Log
@@ -25,8 +24,11 @@ from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
 
-_THREADS: Final = 64
-"""Each DNS lookup or file system that hangs occupies a thread. The rest of the agent still needs free ones."""
+_FIRST_REVISIONS: Final = 2**30
+"""Each start counts from another number: a client that waits for a change of the former process gets an answer.
+
+The revision stays below 2**31, in case a client reads it as a 32-bit number.
+"""
 
 
 @dataclass(slots=True)
@@ -48,13 +50,12 @@ class Bootstrap:
         self.environ: Final[Mapping[str, str]] = environ
         self.runtime: Final = paths.runtime_directory(environ)
         self.clock: Final = Clock()
-        self.workers: Final = WorkerThreads(_THREADS, "worker")
         self.scrubber: Final = Scrubber()
         # Before anything is logged.
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
-        self.log: Final = Log(settings.log.level, settings.log.format, self.scrubber.scrub, environ)
+        self.log: Final = Log(settings.log.level, settings.log.format, self.scrubber.scrub_own, environ)
         self.log.context["environment"] = settings.environment.id
-        self.libraries: Final = LibraryLog(self.log.logger)
+        self.libraries: Final = LibraryLog(self.log.logger, self.scrubber.scrub)
         process = Process(
             version=__version__,
             start_id=secrets.token_hex(8),
@@ -64,7 +65,13 @@ class Bootstrap:
             user=paths.user_name(),
             host=socket.gethostname(),
         )
-        self.board: Final = Board(process, self.clock.now, WarningLog(self.log.logger), self.scrubber.scrub)
+        self.board: Final = Board(
+            process,
+            self.clock.now,
+            WarningLog(self.log.logger),
+            self.scrubber.scrub_own,
+            first_revision=secrets.randbelow(_FIRST_REVISIONS),
+        )
         self.document: Final = StatusDocument(self.clock)
         # The status server starts before the logins are loaded. Until then, no registry is known.
         self.renew: Callable[[str | None], list[str]] = _renew_none
@@ -87,7 +94,7 @@ class Bootstrap:
             board=self.board,
             routes=routes,
             settings=self.settings,
-            read_token=read_token_file,
+            read_token=read_token,
             clock=self.clock,
             log=self.log.logger,
             socket_path=self.runtime / paths.SOCKET_NAME,

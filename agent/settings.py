@@ -1,7 +1,13 @@
-"""The settings: every key of the file, its default, and the reason for the default. Times are in seconds."""
+"""Every setting: its type, its limits, its default, and the reason for the default. Times are in seconds."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
+
+from agent.model import setting_rules as rule
+
+_UpToAnHour = Annotated[float, rule.Limit(3600)]
+_UpToAWeek = Annotated[float, rule.Limit(7 * 24 * 3600)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +23,13 @@ class SecretsSettings:
     # Codespaces and Gitpod provide secrets this way, and people there rarely edit a settings file.
     environment: bool = True
     # Most environments have no secret service.
-    url: str | None = None
+    url: Annotated[str | None, rule.SECRET_URL] = None
     token_file: Path | None = None
     # A changed secret is used within a minute. Ten thousand environments send 170 cheap requests per second.
-    poll_interval_s: float = 60.0
+    poll_interval_s: _UpToAWeek = 60.0
     # Removing a login that still works could break a running build.
-    removed: str = "keep"
-    exclude: tuple[str, ...] = ()
+    removed: Annotated[str, rule.one_of("keep", "logout")] = "keep"
+    exclude: Annotated[tuple[str, ...], rule.REGISTRY] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,66 +37,66 @@ class DockerSettings:
     # The loader uses $DOCKER_CONFIG, or else ~/.docker, as the docker CLI does.
     config_dir: Path = field(default_factory=Path)
     # The CLI gives up on a silent registry after 15 s. Twice that leaves time for a slow credential helper.
-    login_timeout_s: float = 30.0
+    login_timeout_s: _UpToAnHour = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class AwsSettings:
     # None: the value comes from the secret, the host name or the default AWS credential chain.
-    region: str | None = None
+    region: Annotated[str | None, rule.AWS_REGION] = None
     profile: str | None = None
-    role_arn: str | None = None
+    role_arn: Annotated[str | None, rule.ROLE] = None
     identity_token_file: Path | None = None
-    identity_token_command: tuple[str, ...] = ()
+    identity_token_command: Annotated[tuple[str, ...], rule.ARGUMENT] = ()
     # AWS answers in well under a second. A metadata service that cannot be reached never answers.
-    call_timeout_s: float = 10.0
+    call_timeout_s: _UpToAnHour = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class RenewalSettings:
     # Half of a 12-hour token leaves six hours to fix a failing renewal. SPIRE and the ECR helper do the same.
-    fraction: float = 0.5
+    fraction: Annotated[float, rule.Limit(1, below=True)] = 0.5
     # A token that is expired when issued (emulators, a wrong clock) is fetched at most twelve times per minute.
-    min_interval_s: float = 5.0
+    min_interval_s: _UpToAnHour = 5.0
     # Long enough for a person to act, and short enough to wake people only when it matters.
-    urgent_window_s: float = 3600.0
+    urgent_window_s: _UpToAWeek = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class RetrySettings:
     # Short failures during boot are over in a second or two.
-    first_wait_s: float = 1.0
+    first_wait_s: _UpToAnHour = 1.0
     # After an outage, the fleet is back within five minutes. Full jitter spreads the attempts evenly.
-    max_wait_s: float = 300.0
+    max_wait_s: _UpToAWeek = 300.0
     # Docker Hub locks an account after repeated wrong passwords, so a rejected login is not tried again soon.
-    rejected_wait_s: float = 1800.0
+    rejected_wait_s: _UpToAWeek = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
 class StatusSettings:
     # Loopback only: the page works without configuration, and is not visible on the network.
-    listen: str = "127.0.0.1:8719"
+    listen: Annotated[str, rule.LISTEN] = "127.0.0.1:8719"
     token_file: Path | None = None
     # The names of loopback are always allowed. Any other name could be a DNS rebinding attack.
-    allow_hosts: tuple[str, ...] = ()
-    allow_origins: tuple[str, ...] = ()
+    allow_hosts: Annotated[tuple[str, ...], rule.HOST] = ()
+    allow_origins: Annotated[tuple[str, ...], rule.ORIGIN] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
     # Nothing leaves the environment unless it is configured.
-    url: str | None = None
+    url: Annotated[str | None, rule.URL] = None
     token_file: Path | None = None
     # Dashboards usually treat an environment as lost after two or three minutes without a report.
-    interval_s: float = 60.0
+    interval_s: _UpToAWeek = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
     # One line per outcome. Debug adds every step.
-    level: str = "info"
+    level: Annotated[str, rule.one_of("debug", "info", "warning", "error")] = "info"
     # Text for a terminal, JSON for a log collector.
-    format: str = "auto"
+    format: Annotated[str, rule.one_of("json", "console", "auto")] = "auto"
 
 
 @dataclass(frozen=True, slots=True)

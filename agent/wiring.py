@@ -28,6 +28,7 @@ from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.secret_environment import read_environment
 from agent.observe.redaction import LearnedSecrets
 from agent.services.clock_watch import ClockWatch
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.credentials import Credentials
 from agent.services.directory_watch import DirectoryWatch
 from agent.services.docker_login import DockerLogin
@@ -40,6 +41,7 @@ from agent.services.reconciler import ConfigReconciler
 from agent.services.rejections import Rejections, chain_inputs
 from agent.services.reports import Reports
 from agent.services.secrets import Secrets
+from agent.services.state_watch import StateWatch
 from agent.services.tools import ToolWatch
 from agent.services.waiting import BEAT_S
 from agent.services.watchdog import Watchdog
@@ -53,7 +55,7 @@ _GC_S = 600.0
 
 
 class Components:
-    """All components. Building them reads the state directory and does no other I/O."""
+    """All components. Building them does no I/O."""
 
     def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap: Final = bootstrap
@@ -85,12 +87,13 @@ class Components:
             self.reports,
             Periodic("clock", BEAT_S, clock_watch.check, clock),
             Watchdog(systemd.notify, systemd.watchdog_s, clock, bootstrap.board, lambda: self.logins.alive),
+            Periodic("state", BEAT_S, self.state_watch.check, clock),
             Periodic("gc", _GC_S, collect, clock),
         )
 
     def lock_watch(self, on_lost: Callable[[], None]) -> DirectoryWatch:
         """Build the service that keeps the lock; it runs next to `services`."""
-        return DirectoryWatch("lock", self.lock.hold, self._bootstrap.clock, self.file_watcher, on_lost)
+        return DirectoryWatch("lock", self.lock.hold, self.file_watcher, on_lost)
 
     def sandbox_watch(self, on_lost: Callable[[], None]) -> DirectoryWatch:
         """Build the service that checks systemd's sandbox; it runs next to `services` in a systemd unit."""
@@ -101,21 +104,25 @@ class Components:
             bootstrap.log.logger.info("sandbox.lost", directory=str(sandbox.directory))
             on_lost()
 
-        return DirectoryWatch("sandbox", lambda: not sandbox.is_lost(), bootstrap.clock, self.file_watcher, report_lost)
+        return DirectoryWatch("sandbox", lambda: not sandbox.is_lost(), self.file_watcher, report_lost)
 
     def _logins(self) -> None:
         bootstrap = self._bootstrap
         environ, board, clock, log = bootstrap.environ, bootstrap.board, bootstrap.clock, bootstrap.log.logger
+        time = ConfirmedTime(clock)
         config_dir = bootstrap.settings.value.docker.config_dir
         self.lock = ConfigLock(config_dir)
         self.state_file = StateFile(paths.state_directory(environ), config_dir)
+        self.state_watch = StateWatch(self.state_file, board)
         self.docker_cli = DockerCli(environ, bootstrap.runtime)
         engine = DockerEngine(environ)
         probes = ToolProbes(environ, self.docker_cli, engine)
         self.tools = ToolWatch(
             probes, clock, board, log, self.file_watcher, engine_address=engine.address, on_docker=self._wake_logins
         )
-        self.docker_config = DockerConfigFile(config_dir, bootstrap.systemd.unit)
+        self.docker_config = DockerConfigFile(
+            config_dir, bootstrap.systemd.unit, cli_version=lambda: self.docker_cli.installed
+        )
         self.reconciler = ConfigReconciler(
             config=self.docker_config,
             helpers=CredentialHelpers(environ, unit=bootstrap.systemd.unit),
@@ -123,13 +130,14 @@ class Components:
             state_file=self.state_file,
             board=board,
             clock=clock,
+            time=time,
             log=log,
             watcher=self.file_watcher,
             auth_config=environ.get("DOCKER_AUTH_CONFIG"),
         )
         learned = LearnedSecrets(bootstrap.scrubber, "aws", _MASKED_KEYS)
         aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
-        tokens = _ProtectedTokens(aws, LearnedSecrets(bootstrap.scrubber, "ecr", _MASKED_TOKENS))
+        tokens = _ProtectedTokens(aws, LearnedSecrets(bootstrap.scrubber, "ecr", _MASKED_TOKENS), time)
         self.credentials = Credentials(
             tokens=tokens,
             clock=clock,
@@ -139,22 +147,27 @@ class Components:
             jitter=_jitter,
             on_token=self._wake_logins,
         )
-        probe = RegistryClient(self._http, clock.now)
+        probe = RegistryClient(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
         dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=DockerLogin(
-                self.docker_cli, probe.probe, self.tools, lambda: bootstrap.settings.value.docker.login_timeout_s
+                self.docker_cli,
+                time.observing(probe.probe),
+                self.tools,
+                lambda: bootstrap.settings.value.docker.login_timeout_s,
+                bootstrap.scrubber.scrub,
             ).log_in,
             reconciler=self.reconciler,
             rejections=Rejections(
                 self.state_file,
                 clock.now,
-                bootstrap.scrubber.scrub,
+                bootstrap.scrubber.scrub_own,
                 lambda: chain_inputs(bootstrap.settings.value.aws, environ),
             ),
             docker=self.tools,
             board=board,
             clock=clock,
+            time=time,
             log=log,
             settings=bootstrap.settings,
             new_id=lambda: secrets.token_hex(4),
@@ -190,15 +203,17 @@ class Components:
 
 
 class _ProtectedTokens:
-    """Fetches ECR tokens, and has the log mask each one before anything can print it."""
+    """Fetches ECR tokens, and has the log mask each one before anything can print it. AWS's time confirms the clock."""
 
-    def __init__(self, aws: AwsClient, learned: LearnedSecrets) -> None:
+    def __init__(self, aws: AwsClient, learned: LearnedSecrets, time: ConfirmedTime) -> None:
         self._aws = aws
         self._learned = learned
+        self._time = time
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         token = await self._aws.fetch_token(identity, settings)
         self._learned(token.password)
+        self._time.observe(token.server_time)
         return token
 
 

@@ -13,33 +13,43 @@ import time
 from collections import deque
 from pathlib import Path
 from typing import Final
+from unittest.mock import patch
 
 from agent.__main__ import main
+from agent.model.status import Phase
 from agent.services.board import Board
 
 _LOOK_S: Final = 0.005
 _KEPT: Final = 100
 
 
-class Observed:
-    """`publish` stands in the place of the board's own."""
+class ObservedBoard(Board):
+    """Observes itself from the first time that the agent runs."""
 
-    def __init__(self) -> None:
-        self._publish: Final = Board._publish  # noqa: SLF001 - the very moment of a change shows nowhere else
+    def set_phase(self, phase: Phase) -> None:
+        if phase is Phase.RUNNING and self.snapshot.phase is not phase:
+            observer = Observer(self)
+            self._observing = asyncio.create_task(observer.run())
+        super().set_phase(phase)
+
+
+class Observer:
+    def __init__(self, board: Board) -> None:
+        self._board: Final = board
         self._published: Final[deque[tuple[int, float]]] = deque(maxlen=_KEPT)
-        self._looking = False
         self._due = 0.0
         self._longest_s = 0.0
 
-    def publish(self, board: Board, **changes: object) -> None:
-        self._publish(board, **changes)
-        self._published.append((board.snapshot.revision, time.monotonic()))
-        if not self._looking:
-            self._looking = True
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGUSR1, self._tell)
-            self._due = loop.time()
-            self._look()
+    async def run(self) -> None:
+        """Record when each revision is there for its readers, who wait for it in the same way."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, self._tell)
+        self._due = loop.time()
+        self._look()
+        revision = self._board.snapshot.revision
+        while True:
+            revision = (await self._board.changed(revision)).revision
+            self._published.append((revision, time.monotonic()))
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
@@ -56,15 +66,6 @@ class Observed:
         unfinished.replace(path)
 
 
-def observe() -> None:
-    observed = Observed()
-
-    def publish(board: Board, **changes: object) -> None:
-        observed.publish(board, **changes)
-
-    Board._publish = publish  # type: ignore[method-assign, assignment]  # noqa: SLF001 - as above
-
-
 if __name__ == "__main__":
-    observe()
-    sys.exit(main())
+    with patch("agent.bootstrap.Board", ObservedBoard):
+        sys.exit(main())

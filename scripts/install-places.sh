@@ -40,15 +40,29 @@ alone() {
 # The manifest holds its state, then a line for each file and for each directory that was made for them.
 state='' files=() directories=()
 read_manifest() {
-    local kind value
+    local kind value owner mode
     [[ -f $root$manifest ]] || return 0
+    # One open file: nobody can replace it between the check and the reading.
+    exec 8<"$root$manifest"
+    read -r owner mode < <(stat -Lc '%u %a' /dev/fd/8)
+    [[ $owner == "$EUID" && $((8#$mode & 8#22)) -eq 0 ]] ||
+        die "$root$manifest can be written by another user, who could choose what is removed; nothing is done"
     while read -r kind value; do
         case $kind in
             state) state=$value ;;
-            file) files+=("$value") ;;
-            directory) directories+=("$value") ;;
+            file) check_inside "$value" && files+=("$value") ;;
+            directory) check_inside "$value" && directories+=("$value") ;;
         esac
-    done <"$root$manifest"
+    done <&8
+    exec 8<&-
+}
+
+# Neither `..` nor a link may lead out of the tree.
+check_inside() {
+    local parent
+    parent=$(realpath -m -- "$(dirname -- "$root$1")")
+    [[ $1 == "$(realpath -ms -- "/$1")" && ${parent%/}/ == "$root"/* ]] ||
+        die "$root$manifest names $1, which leads out of ${root:-/}; nothing is done"
 }
 
 # Those that were made by us and hold nothing any more; the deepest first.

@@ -9,6 +9,7 @@ main() {
         say "nothing is installed in $place"
         return
     fi
+    check_inside "$versions"
     alone "$root$prefix/"
     stop_agents
     local path

@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import settings
 from xdist.remote import Producer
 
 from tests.report import Report, reason
+from tests.rig.hanging import HangingDirectory, hanging_directory
+from tests.rig.needs import need_fuse
 from tests.torture.campaign import times
 from tests.workers import FileScheduling, slow_first
 
@@ -18,6 +21,14 @@ settings.register_profile("long", deadline=None, max_examples=times(5000))
 settings.load_profile("short")  # `make torture` asks for the other
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.fixture
+def hanging(tmp_path: Path) -> Iterator[HangingDirectory]:
+    """A directory whose file system does not answer. It is released at the end, so no thread is left."""
+    need_fuse()
+    with hanging_directory(tmp_path / "hanging") as directory:
+        yield directory
 
 
 def pytest_configure(config: pytest.Config) -> None:

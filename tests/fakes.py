@@ -2,13 +2,19 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+from agent.blocking import BlockingCalls
 from agent.model.snapshot import Process
 from agent.model.status import OpenWarning
+from agent.services.ports import Clock
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -19,6 +25,7 @@ class FakeClock:
     def __init__(self, now: datetime = EPOCH) -> None:
         self._wall = now
         self._monotonic = 0.0
+        self._suspended = 0.0
         self._waiters: list[tuple[float, int, asyncio.Event]] = []
         self._order = count()
 
@@ -27,6 +34,9 @@ class FakeClock:
 
     def monotonic(self) -> float:
         return self._monotonic
+
+    def boot_time(self) -> float:
+        return self._monotonic + self._suspended
 
     @property
     def waiting(self) -> int:
@@ -63,8 +73,13 @@ class FakeClock:
         await self.settle()
 
     def jump(self, seconds: float) -> None:
-        """Move only the wall clock, like a suspend or a change of the clock."""
+        """Move only the wall clock, like a change of the clock."""
         self._wall += timedelta(seconds=seconds)
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps: the monotonic clock stands still, the others continue."""
+        self.jump(seconds)
+        self._suspended += seconds
 
     async def settle(self) -> None:
         """Run everything that does not wait for the clock."""
@@ -77,9 +92,7 @@ class FakeClock:
 
 
 class NoFileWatcher:
-    """A watcher that is not alive: each component polls its own files at each tick of the clock."""
-
-    alive = False
+    """A watcher that never reports a change."""
 
     def watch(
         self,
@@ -88,17 +101,23 @@ class NoFileWatcher:
         *,
         every: int = 1,
         directories: Callable[[], Iterable[Path]] | None = None,
-    ) -> None:
-        pass
+    ) -> Callable[[], None]:
+        del look, changed, every, directories
+        return lambda: None
 
 
 class ClockedFileWatcher:
-    """Works like the real watcher, on the clock of the test. A test may set `alive` to False."""
+    """Works like the real watcher, on the clock of the test."""
 
-    def __init__(self, clock: FakeClock) -> None:
-        self.alive = True
+    def __init__(self, clock: Clock, tick_s: float = 1.5) -> None:
         self._clock = clock
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tick_s = tick_s
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def watches(self) -> int:
+        """How many watches there are. Each waits for the clock between two checks."""
+        return len(self._tasks)
 
     def watch(
         self,
@@ -107,17 +126,28 @@ class ClockedFileWatcher:
         *,
         every: int = 1,
         directories: Callable[[], Iterable[Path]] | None = None,  # noqa: ARG002 - only a real kernel reports changes
-    ) -> None:
-        self._tasks.append(asyncio.create_task(self._poll(look, changed, 1.5 * every)))
+    ) -> Callable[[], None]:
+        task = asyncio.create_task(self._poll(look, changed, self._tick_s * every))
+        self._tasks.add(task)
+
+        def end() -> None:
+            task.cancel()
+            self._tasks.remove(task)
+
+        return end
+
+    def close(self) -> None:
+        """End all watches."""
+        for task in self._tasks:
+            task.cancel()
 
     async def _poll(self, look: Callable[[], Hashable], changed: asyncio.Event, seconds: float) -> None:
         seen: Hashable = None
         while True:
-            if self.alive:
-                found = look()
-                if found != seen:
-                    changed.set()
-                seen = found
+            found = look()
+            if found != seen:
+                changed.set()
+            seen = found
             await self._clock.wait(asyncio.Event(), seconds)
 
 
@@ -170,3 +200,27 @@ def process() -> Process:
         user="vscode",
         host="box",
     )
+
+
+@contextmanager
+def calls_in_this_thread() -> Iterator[None]:
+    """Make each blocking call at once in the calling thread, so that nothing is left to wait for."""
+
+    def submit(_calls: BlockingCalls, _resource: Hashable, work: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work())
+        except Exception as error:  # noqa: BLE001 - the caller of the future gets it
+            future.set_exception(error)
+        return future
+
+    with patch.object(BlockingCalls, "submit", submit):
+        yield
+
+
+class SameThreadLoop(asyncio.SelectorEventLoop):
+    """Makes blocking calls itself. A thread for each of a million calls would take too long."""
+
+    def run_until_complete(self, future: Any) -> Any:
+        with calls_in_this_thread():
+            return super().run_until_complete(future)

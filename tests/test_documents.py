@@ -1,6 +1,5 @@
 """The documents say what the code does: their lists, examples, commands and links are held to it."""
 
-import argparse
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from agent.__main__ import COMMANDS, parser
+from agent.__main__ import COMMANDS
 from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problem import Needs, RetryClass, Severity
 from agent.model.problems import codes
@@ -23,9 +22,8 @@ from agent.model.problems.environment import TokenNotRenewable
 from agent.model.secret_formats import read_document
 from agent.model.snapshot import Process, Snapshot
 from agent.model.status import OpenWarning, RegistryStatus
-from agent.observe.events import EVENTS
-from agent.settings_loader import load_settings
-from agent.settings_loader.table import defaults, kinds
+from agent.settings_loader import FIELDS, default_settings, load_settings
+from tests.command_line import options_of
 
 ROOT: Final = Path(__file__).parent.parent
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -102,8 +100,8 @@ def test_every_warning_code_has_its_section_in_order() -> None:
 def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> None:
     """A file of all documented defaults gives exactly the defaults."""
     table = {cells[0].strip("`"): cells for cells in rows(read("docs/settings.md")) if len(cells) == 5}
-    assert list(table) == list(kinds(Path("/")))
-    default = defaults(ENVIRON)
+    assert list(table) == list(FIELDS)
+    default = default_settings(ENVIRON)
     lines = []
     for key, (_, _, shown, variable, _) in table.items():
         group, _, name = key.partition(".")
@@ -117,11 +115,6 @@ def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> 
     file.write_text("\n".join(lines))
     loaded = load_settings(file, ENVIRON, {})
     assert (loaded.problems, loaded.settings) == ((), default)
-
-
-def test_the_log_document_asks_the_questions_of_the_list() -> None:
-    """Each event's row holds the same question as the list in the code."""
-    assert {cells[0].strip("`"): cells[2] for cells in rows(read("docs/logs.md"))} == EVENTS
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/secrets.md", "docs/aws-ecr.md"])
@@ -181,14 +174,11 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_commands_and_files_that_are_named_exist(document: Path) -> None:
     """Targets of make, commands of the agent with their options, and files of the source tree."""
     targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
-    actions = parser(COMMANDS)._actions
-    (choices,) = (action.choices for action in actions if isinstance(action, argparse._SubParsersAction))
     for line in code(document.read_text()):
         assert set(re.findall(r"\bmake ([a-z-]+)", line)) <= targets, line
         for command, rest in re.findall(r"registry-agent +(?!registry-agent)([a-z][a-z-]*)(.*)", line):
-            assert command in choices, line
-            known = {option for action in choices[command]._actions for option in action.option_strings}
-            assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, line
+            assert command in COMMANDS, line
+            assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= options_of(command), line
         for path in re.findall(r"^[\w/]+\.py$", line):
             assert (ROOT / path).exists() or (ROOT / "agent" / path).exists(), path
 

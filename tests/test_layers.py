@@ -9,23 +9,25 @@ import pytest
 
 AGENT = Path(__file__).parent.parent / "agent"
 MODEL = {"model"}
+THREADS = {"blocking"}
 # Which packages each package may import from, apart from itself. `demo` is a separate program next to the agent.
 ALLOWED = {
     "model": set(),
     "settings": MODEL,
     "settings_loader": MODEL | {"settings"},
-    "edge": MODEL | {"settings"},
+    "blocking": set(),
+    "edge": MODEL | THREADS | {"settings"},
     "ports": MODEL,
-    "services": MODEL | {"settings", "ports"},
+    "services": MODEL | THREADS | {"settings", "ports"},
     "observe": MODEL | {"settings", "ports"},
-    "web": MODEL | {"settings", "ports"},
+    "web": MODEL | THREADS | {"settings", "ports"},
     "bootstrap": MODEL | {"settings", "edge", "services", "observe", "web", ""},
     "wiring": MODEL | {"settings", "edge", "ports", "services", "observe", "web", "bootstrap", ""},
-    "app": MODEL | {"settings", "settings_loader", "edge", "ports", "bootstrap", "wiring", ""},
+    "app": MODEL | THREADS | {"settings", "settings_loader", "edge", "ports", "bootstrap", "wiring", ""},
     "demo": {""},
-    "support": MODEL | {"settings", "settings_loader", "edge", "observe", ""},
+    "support": MODEL | THREADS | {"settings", "settings_loader", "edge", "observe", ""},
     # doctor uses the agent's own login, rejections and overrides without the agent, so it builds services itself.
-    "doctor": MODEL | {"settings", "settings_loader", "edge", "services", "observe", ""},
+    "doctor": MODEL | THREADS | {"settings", "settings_loader", "edge", "services", "observe", ""},
     "cli": MODEL | {"settings", "settings_loader", "edge", "app", "demo", "doctor", "support", ""},
     "__main__": {"cli", ""},
     "__init__": set(),
@@ -61,6 +63,34 @@ def imported(path: Path) -> set[str]:
 def test_imports_run_one_way(path: Path) -> None:
     """A file imports only from the packages that its own package may use."""
     assert imported(path) <= ALLOWED[package(path)] | {package(path)}
+
+
+def attributes(path: Path) -> set[str]:
+    return {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+
+
+AGENT_FILES = [path for path in FILES if package(path) != "demo"]
+
+
+def test_threads_are_started_in_one_place() -> None:
+    """Everything that may block goes through `blocking.py`. The pool of asyncio has no limit for each kind of call."""
+    own = {"blocking.py", "file_watcher.py", "log.py", "status_watch.py"}
+    for path in AGENT_FILES:
+        assert not attributes(path) & {"to_thread", "run_in_executor", "set_default_executor"}, path
+        assert path.name in own or "Thread" not in attributes(path), path
+
+
+def test_children_are_started_in_one_place() -> None:
+    """Everything goes through `edge/process.py`, which sets the environment, the session and the deadline."""
+    for path in AGENT_FILES:
+        starts = attributes(path) & {
+            "create_subprocess_exec",
+            "create_subprocess_shell",
+            "fork",
+            "posix_spawn",
+            "Popen",
+        }
+        assert path.name == "process.py" or not (starts or "import subprocess" in path.read_text()), path
 
 
 def test_model_uses_only_the_standard_library() -> None:

@@ -37,7 +37,7 @@ def _token_problems(path: Path | None) -> list[SettingsInvalid]:
     """Check that the token file can be read. If it cannot, the agent refuses every request over TCP."""
     if path is None:
         return []
-    from agent.edge.http import TokenFileError, read_token_file  # noqa: PLC0415 - loads aiohttp, rarely needed
+    from agent.edge.token_file import TokenFileError, read_token_file  # noqa: PLC0415 - rarely needed
 
     try:
         read_token_file(path)

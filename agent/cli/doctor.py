@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     # Imported here because no other command needs these.
     from agent.doctor.context import Context  # noqa: PLC0415
     from agent.doctor.doctor import Doctor  # noqa: PLC0415
-    from agent.doctor.login import private_place  # noqa: PLC0415
+    from agent.doctor.login import leaves_no_runtime_directory  # noqa: PLC0415
     from agent.doctor.target import parse_target  # noqa: PLC0415
     from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
 
@@ -61,13 +61,12 @@ def run(args: argparse.Namespace) -> int:
     # The loop is not closed: that would wait for threads that hang.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    with private_place(runtime) as place:
+    with leaves_no_runtime_directory(runtime):
         context = Context(
             loaded,
             os.environ,
             host=args.host,
             runtime=runtime,
-            place=place,
             sockets=sockets(args),
             try_refused=args.try_refused,
         )

@@ -106,7 +106,7 @@ def documents(
                 raise
             unanswered(error)
             time.sleep(_PAUSE_S)
-            since = None  # a restarted agent counts its revisions from 0
+            since = None  # the next answer comes at once, and ends the outage
         else:
             yield document
             since = document["revision"]
@@ -166,7 +166,7 @@ def _watch(agent: AgentClient, document: Document, args: argparse.Namespace) -> 
 
 
 def _version(document: Document) -> object:
-    # A restarted agent counts its revisions from 0.
+    # A restarted agent starts with a random revision, which may be one that its predecessor had.
     return document["started_at"], document["revision"]
 
 

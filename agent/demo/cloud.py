@@ -51,30 +51,31 @@ async def demo_cloud(token_life_s: float) -> AsyncIterator[DemoCloud]:
     """Start all servers, except the registry that is down at first."""
     async with AsyncExitStack() as stack:
 
-        def registry(name: str, auth: Auth, login: Mapping[str, str], description: str) -> DemoRegistry:
+        def registry(name: str, description: str, auth: Auth, **login: str) -> DemoRegistry:
             server = LoginRegistry(auth)
             listener = Listener(server.handle, tls=server_context())
             stack.push_async_callback(listener.close)
-            secret = {"name": name, "hostname": f"localhost:{listener.port}", **login}
+            secret = {"name": name, "hostname": f"localhost:{listener.port}", "username": _USER, **login}
             return DemoRegistry(secret, server, listener, description)
 
         password = secrets.token_urlsafe(12)
-        users = {_USER: password}
-        login = {"username": _USER, "password": password}
-        ecr_login = {"username": "runner-native", "kind": "ecr", "region": _REGION}
-        wrong_login = {**login, "password": "not-" + password}
+        users = BasicAuth({_USER: password})
         aws = DemoAws(token_life_s)
+        ecr = {"username": "runner-native", "kind": "ecr", "region": _REGION}
         cloud = DemoCloud(
             aws,
             (await stack.enter_async_context(Listener(aws.handle))).url,
-            basic=registry("basic-auth", BasicAuth(users), login, "user name and password"),
-            token=registry("token-auth", TokenAuth(users), login, "login with a token, as on Docker Hub"),
-            ecr=registry("ecr", aws.login, ecr_login, f"ECR with an instance role, {token_life_s:.0f} s tokens"),
-            rejecting=registry(
-                "wrong-password", BasicAuth(users), wrong_login, "fault 1: the password in its secret is wrong"
+            basic=registry("basic-auth", "user name and password", users, password=password),
+            token=registry(
+                "token-auth", "login with a token, as on Docker Hub", TokenAuth(users.users), password=password
             ),
-            outage=registry("outage", BasicAuth(users), login, "fault 2: down at first, comes back later"),
+            ecr=registry("ecr", f"ECR with an instance role, {token_life_s:.0f} s tokens", aws.login, **ecr),
+            rejecting=registry(
+                "wrong-password", "fault 1: the password in its secret is wrong", users, password="not-" + password
+            ),
+            outage=registry("outage", "fault 2: down at first, comes back later", users, password=password),
         )
+        # `outage` stays down until the agent has noticed it.
         for part in (cloud.basic, cloud.token, cloud.ecr, cloud.rejecting):
             await part.listener.up()
         yield cloud

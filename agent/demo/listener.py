@@ -5,7 +5,6 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from types import TracebackType
 from typing import Final, Self
 
 from aiohttp import web
@@ -13,15 +12,10 @@ from aiohttp import web
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 _BACKLOG: Final = 128
+# Docker tries TLS on plain ports first, and aiohttp would log each attempt as an error.
+_SILENT: Final = logging.Logger(__name__, level=logging.CRITICAL + 1)  # noqa: LOG001 - outside the tree on purpose
 _GRACE_S: Final = 0.2
 """How long open requests may continue when the port goes down. A silent one would never end by itself."""
-
-
-def _quiet_logger() -> logging.Logger:
-    """A disabled logger. Docker tries TLS on plain ports first, and aiohttp would log each attempt as an error."""
-    logger = logging.getLogger(__name__)
-    logger.disabled = True
-    return logger
 
 
 class Listener:
@@ -56,7 +50,7 @@ class Listener:
         """Accept connections. Does nothing if it is up already."""
         if self._runner is not None:
             return
-        server = web.Server(self._handle, handler_cancellation=True, auto_decompress=False, logger=_quiet_logger())
+        server = web.Server(self._handle, handler_cancellation=True, auto_decompress=False, logger=_SILENT)
         self._runner = web.ServerRunner(server, shutdown_timeout=_GRACE_S)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket, ssl_context=self._tls, backlog=_BACKLOG).start()
@@ -83,9 +77,7 @@ class Listener:
         await self.up()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
 

@@ -1,4 +1,4 @@
-"""Compares the agent's status documents, and describes in plain words what changed from one to the next."""
+"""Reads the events in the agent's log, and describes in plain words what they mean for the demo."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from agent.demo.printer import Remark
 
-Row = Mapping[str, Any]
+Event = Mapping[str, Any]
 
 
 class Milestone(StrEnum):
@@ -23,101 +23,73 @@ class Milestone(StrEnum):
 
 
 _FIRST_LOGINS: Final = {"basic-auth": Milestone.BASIC, "token-auth": Milestone.TOKEN, "ecr": Milestone.ECR}
+_ON_PURPOSE: Final = {"wrong-password": Milestone.WRONG_PASSWORD, "outage": Milestone.OUTAGE}
 
 
 class Narrator:
-    """Keeps the content of the last status document.
+    """Describes one event after the other.
 
     Args:
         names: the name of each registry's secret (`basic-auth`, `ecr`, …), by host name.
 
     Attributes:
-        reached: the milestones that the documents show.
+        reached: the milestones that the events show.
     """
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names: Final = names
-        self._phase = "starting"
-        self._registries: dict[str, Row] = {}
-        self._warnings: dict[tuple[str, str], Row] = {}
+        # When each login ends, or None if it does not, by host name.
+        self._ends: Final[dict[str, str | None]] = {}
         self.reached: Final[set[Milestone]] = set()
 
     @property
     def missing(self) -> list[Milestone]:
         return [milestone for milestone in Milestone if milestone not in self.reached]
 
-    def read(self, document: Mapping[str, Any]) -> list[Remark]:
-        """Read the next status document. Returns what is new in it."""
-        remarks = [*self._logins(document), *self._changes(document), *self._first_pass(document)]
-        warned = {subject for _, subject in self._warnings}
-        recovered = any(
-            self._names.get(hostname) == "outage" and row["state"] == "logged_in" and hostname not in warned
-            for hostname, row in self._registries.items()
-        )
-        if Milestone.OUTAGE in self.reached and recovered:
+    def read(self, event: Event) -> Remark | None:
+        """Return what the next event means, or None if it does not matter to the demo."""
+        match event.get("event"):
+            case "login.succeeded":
+                return self._login(event)
+            case "token.obtained":
+                owner = str(event["identity"]).rpartition(":")[2]
+                return Remark("token", f"AWS issued a token to {owner}{_life(event)}")
+            case "warning.raised":
+                return self._raised(event)
+            case "warning.cleared":
+                return Remark("fixed", f"{event['subject']}: {event['code']} is cleared")
+        return None
+
+    def _login(self, event: Event) -> Remark:
+        hostname, ends = event["registry"], event["expires_at"]
+        name, before = self._names.get(hostname, ""), self._ends.get(hostname)
+        self._ends[hostname] = ends
+        if name == "outage" and Milestone.OUTAGE in self.reached:
             self.reached.add(Milestone.RECOVERY)
-        return remarks
-
-    def _logins(self, document: Mapping[str, Any]) -> list[Remark]:
-        previous = self._registries
-        self._registries = {row["hostname"]: row for row in document["registries"]}
-        return [
-            self._login(previous.get(hostname), row, document["now"])
-            for hostname, row in self._registries.items()
-            if row["state"] == "logged_in"
-            and (hostname not in previous or previous[hostname]["logged_in_at"] != row["logged_in_at"])
-        ]
-
-    def _login(self, previous: Row | None, row: Row, now: str) -> Remark:
-        login = f"{row['hostname']} ({row['secret']})"
-        name = self._names.get(row["hostname"], "")
-        if previous is None or previous["state"] != "logged_in":
+        login = f"{hostname} ({event['secret']})"
+        if before is None or before == ends:
             if name in _FIRST_LOGINS:
                 self.reached.add(_FIRST_LOGINS[name])
-            return Remark("logged in", login + _token_details(row, now))
-        if previous["expires_at"] is None or previous["expires_at"] == row["expires_at"]:
-            return Remark("logged in", f"{login} again")
+            return Remark("logged in", login + _life(event))
         if name == "ecr":
             self.reached.add(Milestone.RENEWAL)
-        return Remark("renewed", f"{login}, {_seconds(now, previous['expires_at']):.0f} s before its old token expires")
+        return Remark("renewed", f"{login}, {_seconds(event['time'], before):.0f} s before its old token expires")
 
-    def _changes(self, document: Mapping[str, Any]) -> list[Remark]:
-        previous = self._warnings
-        self._warnings = {(warning["code"], warning["subject"]): warning for warning in document["warnings"]}
-        raised = [
-            self._raised(warning)
-            for key, warning in self._warnings.items()
-            if key not in previous or previous[key]["severity"] != warning["severity"]
-        ]
-        return raised + [
-            Remark("fixed", f"{subject}: {code} is cleared")
-            for code, subject in previous
-            if (code, subject) not in self._warnings
-        ]
-
-    def _raised(self, warning: Row) -> Remark:
-        name, code = self._names.get(warning["subject"], warning["subject"]), warning["code"]
-        if name == "wrong-password" and code == "login_rejected":
-            self.reached.add(Milestone.WRONG_PASSWORD)
-        if name == "outage" and code.startswith("registry_"):
-            self.reached.add(Milestone.OUTAGE)
-        purpose = " (on purpose)" if name in ("wrong-password", "outage", "engine") else ""
-        return Remark(warning["severity"], f"{code}: {warning['message']}{purpose}", warning["hint"])
-
-    def _first_pass(self, document: Mapping[str, Any]) -> list[Remark]:
-        previous, self._phase = self._phase, document["phase"]
-        if (previous, self._phase) != ("starting", "running"):
-            return []
-        return [Remark("agent", f"every registry was tried once: {document['summary']}")]
+    def _raised(self, event: Event) -> Remark:
+        name, code = self._names.get(event["subject"], ""), event["code"]
+        if code.startswith(("login_rejected", "registry_")) and name in _ON_PURPOSE:
+            self.reached.add(_ON_PURPOSE[name])
+        purpose = " (on purpose)" if name in _ON_PURPOSE or event["subject"] == "engine" else ""
+        label = "notice" if event["level"] == "info" else event["level"]
+        return Remark(label, f"{code}: {event['message']}{purpose}", event["hint"])
 
 
-def _token_details(row: Row, now: str) -> str:
-    """The identity and expiry of a login with a token; a login with a password has neither."""
-    identity = f", as {row['identity'].rpartition(':')[2]}" if row["identity"] else ""
-    if row["expires_at"] is None:
-        return identity
-    renewal = f", renewal in {_seconds(now, row['renew_at']):.0f} s" if row["renew_at"] else ""
-    return f"{identity}; its token expires in {_seconds(now, row['expires_at']):.0f} s{renewal}"
+def _life(event: Event) -> str:
+    """Return when the token of an event ends, and when the agent renews it. A login with a password has no end."""
+    if event["expires_at"] is None:
+        return ""
+    renewal = f", renewal in {_seconds(event['time'], event['renew_at']):.0f} s" if event["renew_at"] else ""
+    return f"; the token expires in {_seconds(event['time'], event['expires_at']):.0f} s{renewal}"
 
 
 def _seconds(start: str, end: str) -> float:

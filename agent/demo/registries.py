@@ -43,9 +43,7 @@ class BasicAuth:
     async def __call__(self, request: web.BaseRequest) -> str:
         given = basic(request)
         if given is None or self.users.get(given[0]) != given[1]:
-            challenge = {"WWW-Authenticate": f'Basic realm="{request.host}"'}
-            refused = errors(401, "UNAUTHORIZED", "authentication required", challenge)
-            raise Refusal(refused, given[0] if given else None)
+            raise _unauthorized(given, challenge=f'Basic realm="{request.host}"')
         return given[0]
 
 
@@ -63,7 +61,7 @@ class TokenAuth:
         username = self._issued.get(token) if kind.lower() == "bearer" else None
         if username is None:
             realm = f'Bearer realm="{request.scheme}://{request.host}/token",service="{request.host}"'
-            raise Refusal(errors(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": realm}))
+            raise _unauthorized(None, challenge=realm)
         return username
 
     async def token(self, request: web.BaseRequest) -> web.Response:
@@ -75,10 +73,9 @@ class TokenAuth:
         if request.method == "POST":
             form = await request.post()
             given = (str(form.get("username", "")), str(form.get("password", "")))
-        if given is None:
-            raise Refusal(errors(401, "UNAUTHORIZED", "authentication required"))
-        if self.users.get(given[0]) != given[1]:
-            raise Refusal(errors(401, "UNAUTHORIZED", "incorrect username or password"), given[0])
+        if given is None or self.users.get(given[0]) != given[1]:
+            raise _unauthorized(given)
+        # Real tokens end too. These are used once, in the second after they were issued.
         token = secrets.token_urlsafe(32)
         self._issued[token] = given[0]
         return web.json_response({"token": token, "access_token": token, "expires_in": 300})
@@ -126,6 +123,12 @@ def basic(request: web.BaseRequest) -> tuple[str, str] | None:
     except (binascii.Error, UnicodeDecodeError):
         return None
     return (username, password) if colon else None
+
+
+def _unauthorized(given: tuple[str, str] | None, challenge: str | None = None) -> Refusal:
+    message = "incorrect username or password" if given and not challenge else "authentication required"
+    headers = {"WWW-Authenticate": challenge} if challenge else None
+    return Refusal(errors(401, "UNAUTHORIZED", message, headers), given[0] if given else None)
 
 
 def errors(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -1,4 +1,4 @@
-"""Runs the real agent as a child process, reads its status, and stops it."""
+"""Runs the real agent as a child process, reads its log, and stops it."""
 
 import asyncio
 import json
@@ -8,16 +8,13 @@ import subprocess
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
-
-import aiohttp
 
 from agent.demo.workspace import Workspace
 
 _END_S: Final = 15.0
-_RECONNECT_S: Final = 0.1
-# The agent sends a comment every 15 s, so a minute without data means that it hangs.
-_PATIENCE: Final = aiohttp.ClientTimeout(total=None, sock_connect=2, sock_read=60)
+_LOOK_S: Final = 0.1
 
 
 @asynccontextmanager
@@ -54,13 +51,16 @@ async def stop(agent: Process) -> int:
         return await agent.wait()
 
 
-async def status_documents(url: str) -> AsyncIterator[dict[str, Any]]:
-    """Yield each status document. Never ends: if the stream breaks, it connects again."""
-    async with aiohttp.ClientSession(url, timeout=_PATIENCE, read_bufsize=1 << 20) as session:
+async def log_events(log: Path) -> AsyncIterator[dict[str, Any]]:
+    """Yield each event in the agent's log, and wait for the next one. Never ends."""
+    unfinished = ""
+    with await asyncio.to_thread(log.open, encoding="utf-8", errors="replace") as file:
         while True:
-            with suppress(aiohttp.ClientError, TimeoutError):
-                async with session.get("/v1/events", raise_for_status=True) as answer:
-                    async for line in answer.content:
-                        if line.startswith(b"data:"):
-                            yield json.loads(line.removeprefix(b"data:"))
-            await asyncio.sleep(_RECONNECT_S)
+            # The agent may be in the middle of a line.
+            unfinished += file.readline()
+            if not unfinished.endswith("\n"):
+                await asyncio.sleep(_LOOK_S)
+                continue
+            with suppress(ValueError):  # a line on stderr is not JSON
+                yield json.loads(unfinished)
+            unfinished = ""

@@ -6,14 +6,13 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from agent.demo.cloud import DemoCloud, demo_cloud
 from agent.demo.narrator import Milestone, Narrator
 from agent.demo.printer import Printer
-from agent.demo.running import running_agent, status_documents, stop
+from agent.demo.running import log_events, running_agent, stop
 from agent.demo.workspace import Workspace, make_workspace
 
 
@@ -62,36 +61,38 @@ async def play(pace: Pace, write: Callable[[str], None]) -> bool:
     return complete
 
 
+@dataclass(eq=False)
 class Story:
     """One run of the demo in a cloud. Setting `stop` ends it early."""
 
-    def __init__(self, pace: Pace, printer: Printer, cloud: DemoCloud, workspace: Workspace) -> None:
-        self._pace: Final = pace
-        self._printer: Final = printer
-        self._cloud: Final = cloud
-        self._workspace: Final = workspace
-        self._outage_noticed: Final = asyncio.Event()
-        self.narrator: Final = Narrator({part.hostname: part.secret["name"] for part in cloud.registries})
-        self.stop: Final = asyncio.Event()
+    pace: Pace
+    printer: Printer
+    cloud: DemoCloud
+    workspace: Workspace
+
+    def __post_init__(self) -> None:
+        self.narrator = Narrator({part.hostname: part.secret["name"] for part in self.cloud.registries})
+        self.stop = asyncio.Event()
+        self._outage_noticed = asyncio.Event()
 
     def introduce(self) -> None:
-        self._printer.print("cloud", "a simulated AWS (ECR, STS, metadata service) and five registries on loopback:")
-        self._printer.add(*(f"{part.hostname:<17}{part.description}" for part in self._cloud.registries))
-        self._printer.print(
-            "demo", f"it needs no account, no network and no Docker engine; all its files are in {self._workspace.root}"
+        self.printer.print("cloud", "a simulated AWS (ECR, STS, metadata service) and five registries on loopback:")
+        self.printer.add(*(f"{part.hostname:<17}{part.description}" for part in self.cloud.registries))
+        self.printer.print(
+            "demo", f"it needs no account, no network and no Docker engine; all its files are in {self.workspace.root}"
         )
 
     async def run_agent(self) -> int:
         """Run the agent until there is nothing more to show. Returns its exit status."""
-        async with running_agent(self._workspace, self._cloud.aws_url) as agent:
-            self._printer.print("agent", f"running as process {agent.pid}; look at its status here:")
-            self._printer.add(*_status_commands(self._workspace))
+        async with running_agent(self.workspace, self.cloud.aws_url) as agent:
+            self.printer.print("agent", f"running as process {agent.pid}; look at its status here:")
+            self.printer.add(*_status_commands(self.workspace))
             watching = asyncio.create_task(self._watch())
             recovery = asyncio.create_task(self._end_outage())
             # The first of these to finish ends the demo. The end of the outage does not: the demo goes on after it.
             tasks = {watching, recovery, asyncio.create_task(agent.wait()), asyncio.create_task(self.stop.wait())}
             try:
-                left = self._pace.limit_s - self._printer.elapsed_s
+                left = self.pace.limit_s - self.printer.elapsed_s
                 await asyncio.wait(tasks - {recovery}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 for task in tasks:
@@ -103,37 +104,38 @@ class Story:
             return await stop(agent)
 
     def conclude(self, code: int) -> None:
-        hosts = ", ".join(self._workspace.docker_hosts()) or "no registry"
-        requests = _times(len(self._cloud.aws.tokens))
-        wrong = _times(self._cloud.rejecting.registry.wrong.total())
-        self._printer.print("agent", f"exited with status {code}")
-        self._printer.print("docker", f"its config.json now has logins for {hosts}")
-        self._printer.print("cloud", f"AWS was asked for a token {requests}; the wrong password was sent {wrong}")
+        hosts = ", ".join(self.workspace.docker_hosts()) or "no registry"
+        requests = _times(len(self.cloud.aws.tokens))
+        wrong = _times(self.cloud.rejecting.registry.wrong.total())
+        self.printer.print("agent", f"exited with status {code}")
+        self.printer.print("docker", f"its config.json now has logins for {hosts}")
+        self.printer.print("cloud", f"AWS was asked for a token {requests}; the wrong password was sent {wrong}")
 
     async def _watch(self) -> None:
-        """Print what changes in the agent's status until everything was shown, or with `stay` forever."""
+        """Print what the agent's log reports until everything was shown, or with `stay` forever."""
         complete = False
-        async for document in status_documents(self._workspace.status_url):
-            for remark in self.narrator.read(document):
-                self._printer.print(*remark)
+        async for event in log_events(self.workspace.log):
+            remark = self.narrator.read(event)
+            if remark is not None:
+                self.printer.print(*remark)
             if Milestone.OUTAGE in self.narrator.reached:
                 self._outage_noticed.set()
             if complete or self.narrator.missing:
                 continue
-            if not self._pace.stay:
+            if not self.pace.stay:
                 return
             complete = True
-            self._printer.print(
+            self.printer.print(
                 "demo", "everything was shown; the demo keeps running so that you can look around (Ctrl-C ends it)"
             )
 
     async def _end_outage(self) -> None:
         await self._outage_noticed.wait()
-        hostname = self._cloud.outage.hostname
-        self._printer.print("cloud", f"{hostname} stays down for {self._pace.outage_s:.0f} s")
-        await asyncio.sleep(self._pace.outage_s)
-        await self._cloud.outage.listener.up()
-        self._printer.print("cloud", f"{hostname} is up again; the agent finds out by itself")
+        hostname = self.cloud.outage.hostname
+        self.printer.print("cloud", f"{hostname} stays down for {self.pace.outage_s:.0f} s")
+        await asyncio.sleep(self.pace.outage_s)
+        await self.cloud.outage.listener.up()
+        self.printer.print("cloud", f"{hostname} is up again; the agent finds out by itself")
 
 
 def _status_commands(workspace: Workspace) -> list[str]:
@@ -154,10 +156,8 @@ def _times(number: int) -> str:
 def _signals(stop: asyncio.Event) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM set `stop`, so that everything that was started is shut down in order."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield
-    finally:
+    with ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+            loop.add_signal_handler(number, stop.set)
+            stack.callback(loop.remove_signal_handler, number)
+        yield

@@ -6,7 +6,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,37 +32,19 @@ format = "json"
 """
 
 
-@dataclass(frozen=True, slots=True)
 class Workspace:
     """The directory with all files of one demo, and the port of its agent's status."""
 
-    root: Path
-    port: int
-
-    @property
-    def secrets(self) -> Path:
-        return self.root / "secrets"
-
-    @property
-    def docker_config(self) -> Path:
-        return self.root / "docker" / "config.json"
-
-    @property
-    def authority(self) -> Path:
-        """The certificate that the agent and docker trust."""
-        return self.root / "authority.pem"
-
-    @property
-    def log(self) -> Path:
-        return self.root / "agent.log"
-
-    @property
-    def socket(self) -> Path:
-        return self.root / "run" / "agent.sock"
-
-    @property
-    def status_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def __init__(self, root: Path, port: int) -> None:
+        self.root: Final = root
+        self.port: Final = port
+        self.secrets: Final = root / "secrets"
+        self.docker_config: Final = root / "docker" / "config.json"
+        # The certificate that the agent and docker trust.
+        self.authority: Final = root / "authority.pem"
+        self.log: Final = root / "agent.log"
+        self.socket: Final = root / "run" / "agent.sock"
+        self.status_url: Final = f"http://127.0.0.1:{port}"
 
     @property
     def command(self) -> list[str]:
@@ -80,6 +61,7 @@ class Workspace:
             "PYTHONPATH": str(Path(agent.__file__).parent.parent),
             "RUNTIME_DIRECTORY": str(self.socket.parent),
             "STATE_DIRECTORY": str(self.root / "state"),
+            # Otherwise the demo would log the person in to its registries.
             "DOCKER_CONFIG": str(self.docker_config.parent),
             "DOCKER_HOST": f"unix://{self.root}/no-engine.sock",
             "SSL_CERT_FILE": str(self.authority),

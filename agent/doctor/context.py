@@ -1,6 +1,5 @@
 """What the checks of all registries share: the plan, and the agent's own components, except those that write."""
 
-import os
 from asyncio import Task
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,8 +46,7 @@ class Context:
         loaded: the settings.
         environ: the environment of the process.
         host: the registry or image to check; None for every registry in the plan.
-        runtime: the runtime directory.
-        place: a directory in `runtime` in which logins run.
+        runtime: the runtime directory, in which logins run.
         sockets: where an agent may listen.
         try_refused: `--try`, send a password even if it was rejected before.
     """
@@ -60,7 +58,6 @@ class Context:
         *,
         host: str | None,
         runtime: Path,
-        place: Path,
         sockets: Sequence[Path],
         try_refused: bool,
     ) -> None:
@@ -79,20 +76,17 @@ class Context:
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
         self.learned: Final = LearnedSecrets(self.scrubber, "tokens", _MAX_TOKENS)
         self.http: Final = HttpClient()
-        self.requests: Final = RegistryRequests(self.http, _now)
+        self.requests: Final = RegistryRequests(self.http, _now, scrub=self.scrubber.scrub)
         self.aws: Final = AwsClient(user=self.user, environ=environ, now=_now, learned=self.learned)
-        self.cli: Final = DockerCli(environ, runtime, place)
+        self.cli: Final = DockerCli(environ, runtime)
         engine = DockerEngine(environ)
         self.engine_address: Final = engine.address
         self.probes: Final = ToolProbes(environ, self.cli, engine)
-        self.config: Final = DockerConfigFile(settings.docker.config_dir)
+        self.config: Final = DockerConfigFile(settings.docker.config_dir, cli_version=lambda: self.cli.installed)
         self.helpers: Final = CredentialHelpers(environ, deadline_s=_HELPER_S)
         self.podman: Final = PodmanAuthFiles(environ, paths.home(environ))
         self.auth_config: Final = environ.get("DOCKER_AUTH_CONFIG")
-        state = paths.state_directory(environ)
-        # A StateFile creates its directory, and the doctor must not create anything. `Path.is_dir` would raise an error
-        # if the home cannot be entered.
-        self.state_file: Final = StateFile(state if os.access(state, os.X_OK) else None, settings.docker.config_dir)
+        self.state_file: Final = StateFile.loaded(paths.state_directory(environ), settings.docker.config_dir)
         self.rejections: Final = Rejections(
             self.state_file, _now, self.scrubber.scrub, lambda: chain_inputs(settings.aws, environ)
         )

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls
 from agent.doctor.agent_status import AgentStatus
 from agent.doctor.check import Check, CheckRun, broken, from_problem, not_reached, passed, skipped, with_more
 from agent.doctor.context import Context
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.permission_hints import permission_hint
 from agent.model.credential import Credential
-from agent.model.docker_config import ConfigError, Document, Entry, entries, find, parse_config, store_of
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
+from agent.model.docker_config import Document, Entry, entries, find, parse_auth_variable, store_of
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
@@ -22,10 +24,10 @@ from agent.model.registry import Registry
 from agent.model.secret import ECR_USER
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 
 _FILE_S: Final = 4.0
+_CALLS: Final = BlockingCalls("doctor-config")
 _EXTRA_BLOCKS: Final = 2
 """Free blocks that a rewrite needs in addition to the file's size: for the new file and its directory entry."""
 # These helpers answer `get` from another source. Their own `Add` always fails.
@@ -47,8 +49,8 @@ async def config_file(config: DockerConfigFile) -> tuple[Document | None, list[C
     try:
         async with asyncio.timeout(_FILE_S):
             document = await config.read()
-            unwritable = await asyncio.to_thread(_unwritable, path)
-            exists = await asyncio.to_thread(path.exists)
+            unwritable = await _CALLS.call(path, lambda: _unwritable(path), timeout=_FILE_S)
+            exists = await _CALLS.call(path, path.exists, timeout=_FILE_S)
     except TimeoutError:
         hangs = ConfigUnwritable(str(path), f"{path} hangs: its file system does not answer")
         return None, [from_problem("configuration", hangs)]
@@ -130,7 +132,7 @@ class EffectiveLogin:
 
     def _check_use(self, found: Entry | None, source: str, store: str, podman: Mapping[str, Document]) -> Check:
         message = self._describe(found, source)
-        in_variable = _in_variable(self.context.auth_config, self.registry)
+        in_variable = self.registry.docker_key in parse_auth_variable(self.context.auth_config)
         if found is None and not in_variable:
             return self._missing(message)
         if self.login is None:
@@ -191,12 +193,3 @@ def _expected(found: Entry | None, login: Login, *, ours: bool) -> Entry:
 
 def _entry(credential: Credential) -> Entry:
     return Entry(credential.username, credential.password)
-
-
-def _in_variable(auth_config: str | None, registry: Registry) -> bool:
-    """Whether DOCKER_AUTH_CONFIG has a login for the registry. Docker ignores a value that it cannot parse."""
-    try:
-        document = parse_config((auth_config or "").encode("utf-8", "surrogateescape"))
-    except ConfigError:
-        return False
-    return registry.docker_key in entries(document)

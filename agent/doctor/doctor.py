@@ -12,10 +12,12 @@ from agent.doctor import docker_config, environment
 from agent.doctor.agent_status import AgentStatus
 from agent.doctor.check import SHARED_CHECKS, Check, CheckRun
 from agent.doctor.context import Context, Pending
+from agent.doctor.environment import Tools
 from agent.doctor.registry_checks import RegistryChecks
 from agent.doctor.report import report
 from agent.doctor.target import Target, parse_target
 from agent.edge.secret_url import SecretUrl
+from agent.model.docker_config import Document
 from agent.model.plan import AwsDefaults, Login, make_plan
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.secret import Kind
@@ -25,6 +27,7 @@ from agent.model.text import printable
 TOTAL_S: Final = 26.0
 """For all checks. Starting and printing take the rest of the 30 s that the doctor may take."""
 _MAX_AGENT_ONLY: Final = 20
+_TOOLS_S: Final = 4.0
 
 T = TypeVar("T")
 
@@ -69,7 +72,7 @@ class Doctor:
             "docker_config": printable(str(self._settings.docker.config_dir)),
         }
         registries = [chain.report(late=late) for chain in self._chains]
-        return report(about, self._shared.checks(late=late), registries, self._context.scrubber.scrub)
+        return report(about, self._shared.checks(late=late), registries, self._context.scrubber.scrub_own)
 
     async def _check(self) -> None:
         context = self._context
@@ -78,12 +81,12 @@ class Doctor:
         has_ecr = any(login.kind is not Kind.BASIC for login in context.plan.logins)
         tools = environment.tools(context.probes, context.engine_address, has_ecr=has_ecr)
         status = environment.agent(context.sockets, context.user, context.config.path.parent)
-        document = docker_config.config_file(context.config)
         async with asyncio.TaskGroup() as group:
+            found_tools = group.create_task(self._add(tools))
             pending = Pending(
-                group.create_task(self._add(tools)),
+                found_tools,
                 group.create_task(self._add(status)),
-                group.create_task(self._add(document)),
+                group.create_task(self._add(self._configuration(found_tools))),
             )
 
             def start(target: Target, login: Login | None) -> None:
@@ -103,6 +106,11 @@ class Doctor:
         found, checks = await step
         self._shared.add(*checks)
         return found
+
+    async def _configuration(self, tools: asyncio.Task[Tools]) -> tuple[Document | None, list[Check]]:
+        # What Docker accepts depends on its version. Without an answer, the file is checked all the same.
+        await asyncio.wait({tools}, timeout=_TOOLS_S)
+        return await docker_config.config_file(self._context.config)
 
     async def _read_secrets(self) -> None:
         context, settings, environ = self._context, self._context.settings, self._context.environ

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls
 from agent.doctor.agent_status import AgentStatus, parse_status
 from agent.doctor.check import AGENT, Check, Outcome, broken, from_problem, passed, skipped
 from agent.edge import secret_files
@@ -30,6 +31,7 @@ from agent.settings import SecretsSettings
 from agent.settings_loader import Loaded
 from agent.settings_loader.sources import DEFAULT_FILE
 
+_CALLS: Final = BlockingCalls("doctor", limit=64)
 _SOURCE_S: Final = 6.0
 _TOOL_S: Final = 8.0
 _AGENT_S: Final = 3.0
@@ -96,7 +98,8 @@ async def _read(name: str, source: Awaitable[ParseResult]) -> ParseResult:
 
 
 async def _files_in(path: Path) -> ParseResult:
-    return ParseResult.joined((await asyncio.to_thread(secret_files.read, path)).values())
+    results = await _CALLS.call(path, lambda: secret_files.read(path), timeout=_SOURCE_S)
+    return ParseResult.joined(results.values())
 
 
 async def _fetched(client: SecretUrl, url: str, token_file: Path | None) -> ParseResult:
@@ -112,7 +115,7 @@ async def tools(probes: ToolProbes, engine_address: str, *, has_ecr: bool) -> tu
 
 async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     """Find Docker's own CLI, or None if there is no working one. The doctor logs in with no other program."""
-    program = await asyncio.to_thread(probes.find, "docker")
+    program = await _CALLS.call("docker", lambda: probes.find("docker"), timeout=None)
     if program is None:
         return None, from_problem("docker cli", no_docker())
     try:
@@ -129,7 +132,7 @@ async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
 
 async def _aws_cli(probes: ToolProbes, *, has_ecr: bool) -> Check:
     """Find the aws CLI. The agent does not need it; a missing one is reported only if there are secrets for ECR."""
-    program = await asyncio.to_thread(probes.find, "aws")
+    program = await _CALLS.call("aws", lambda: probes.find("aws"), timeout=None)
     if program is None and has_ecr:
         missing = AwsCliMissing("aws", "there is no aws on PATH; ECR logins do not need it")
         return from_problem("aws cli", missing, notice=Outcome.SKIPPED)
@@ -162,7 +165,7 @@ async def agent(places: Sequence[Path], user: str, docker_config: Path) -> tuple
     The other shared checks do not depend on it: the doctor looks at everything itself.
     """
     try:
-        status = parse_status(await asyncio.to_thread(AgentClient(places).status, _AGENT_S))
+        status = parse_status(await _CALLS.call(AGENT, lambda: AgentClient(places).status(_AGENT_S), timeout=None))
     except AgentNotRunning:
         missing = skipped(AGENT, "no running agent that this user can reach", "start it with `registry-agent run`")
         return None, [missing]

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -21,8 +19,6 @@ from agent.services.docker_login import DockerLogin
 from agent.services.rejections import Rejections
 
 _MAX_TIMEOUT_S: Final = 14.0
-_PREFIX: Final = "logins-doctor-"
-"""The agent removes directories with this prefix at its next start, in case the doctor was killed."""
 _NOT_RESENT: Final = (
     "the doctor does not send it again, because registries lock accounts; "
     "change the secret, or use --try to send it once more"
@@ -55,29 +51,19 @@ async def try_login(login: Login, credential: Credential, context: Context, tool
     """
     # A slow login must not use up the time of the checks after it.
     timeout_s = min(context.settings.docker.login_timeout_s, _MAX_TIMEOUT_S)
-    docker_login = DockerLogin(context.cli, context.requests.probe, tools, lambda: timeout_s)
+    docker_login = DockerLogin(context.cli, context.requests.probe, tools, lambda: timeout_s, context.scrubber.scrub)
     result = await docker_login.log_in(login, credential)
     username = printable(result.entry.username or credential.username, 100)
     return passed("login", f"{login.registry.hostname} accepts user {username}")
 
 
 @contextlib.contextmanager
-def private_place(runtime: Path) -> Iterator[Path]:
-    """Make a private directory for logins in the runtime directory, and remove everything it made on exit. Blocking.
-
-    If it cannot make one, it returns a path that does not exist. The login then fails and reports why.
-    """
+def leaves_no_runtime_directory(runtime: Path) -> Iterator[None]:
+    """On exit, remove the runtime directory if it did not exist before and nothing else uses it. Blocking."""
     missing = [above for above in (runtime, *runtime.parents) if not os.access(above, os.F_OK)]
     try:
-        runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=runtime))
-    except OSError:
-        yield runtime / f"{_PREFIX}none"
-        return
-    try:
-        yield place
+        yield
     finally:
-        shutil.rmtree(place, ignore_errors=True)
         for directory in missing:
             with contextlib.suppress(OSError):
                 directory.rmdir()

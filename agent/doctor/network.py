@@ -13,6 +13,7 @@ from agent.doctor.certificate import describe_certificate
 from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped, with_more
 from agent.edge.ca_certificates import CaFileError, CertificateAuthorities
 from agent.edge.http import ProxyUnusable, proxy_for
+from agent.edge.name_resolver import look_up
 from agent.edge.registry_requests import RegistryRequests
 from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
 from agent.model.loopback import is_loopback
@@ -70,8 +71,7 @@ class Network:
             # Each step opens a connection of its own. So each has its own deadline, and none depends on the state of
             # an earlier one.
             try:
-                async with asyncio.timeout(_STEP_S):
-                    check = await step()
+                check = await step()
             except _FAILURES as error:
                 check = from_problem(name, self._failure(name, error))
             if not results.add(check):
@@ -85,7 +85,8 @@ class Network:
             self._host, self._port = self._proxy.host or "", self._proxy.port or _HTTPS
 
     async def _resolve(self) -> Check:
-        found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(_STEP_S):
+            found = await look_up(self._host, self._port)
         addresses = [*dict.fromkeys(str(address[0]) for *_, address in found)]
         # Docker makes exceptions for registries on loopback, and a proxy is never one.
         self._on_this_machine = self._proxy is None and any(map(is_loopback, addresses))
@@ -108,8 +109,10 @@ class Network:
         return passed("proxy", f"{self._host}:{self._port} (HTTPS_PROXY) allows the connection")
 
     async def _secure(self) -> Check:
+        # Reading the CA files has a deadline of its own, and its error names the file.
+        context = await self._context()
         try:
-            return passed("tls", await self._handshake(await self._context()) or "the certificate is valid")
+            return passed("tls", await self._handshake(context) or "the certificate is valid")
         except ssl.SSLCertVerificationError as error:
             return await self._distrusted(printable(error.verify_message, 200))
         except (OSError, asyncio.IncompleteReadError):
@@ -127,8 +130,7 @@ class Network:
         return with_more(check, f"its certificate is {certificate}") if certificate else check
 
     async def _context(self) -> ssl.SSLContext:
-        files = await asyncio.to_thread(self._requests.ca_files, self._registry)
-        return await asyncio.to_thread(CertificateAuthorities().context, tuple(files))
+        return await CertificateAuthorities().context(tuple(await self._requests.ca_files(self._registry)))
 
     async def _handshake(self, context: ssl.SSLContext) -> str | None:
         """Secure the connection, and describe the registry's certificate."""
@@ -151,13 +153,15 @@ class Network:
 
     @contextlib.asynccontextmanager
     async def _open(self) -> AsyncIterator[_Streams]:
-        secure = await self._context() if self._proxy is not None and self._proxy.scheme == "https" else None
-        streams = await asyncio.open_connection(self._host, self._port, ssl=secure, limit=_MAX_HEADER_BYTES)
-        try:
-            yield streams
-        finally:
-            # Not `close`: it would wait for the other side.
-            streams[1].transport.abort()
+        """Open a connection for at most `_STEP_S`."""
+        async with asyncio.timeout(_STEP_S):
+            secure = await self._context() if self._proxy is not None and self._proxy.scheme == "https" else None
+            streams = await asyncio.open_connection(self._host, self._port, ssl=secure, limit=_MAX_HEADER_BYTES)
+            try:
+                yield streams
+            finally:
+                # Not `close`: it would wait for the other side.
+                streams[1].transport.abort()
 
     async def _tunnel(self, streams: _Streams) -> None:
         """Ask the proxy for a tunnel.

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import secrets
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from agent.edge.renameat2 import exchange, rename_new
 
 TEMPORARY_PREFIX: Final = ".config.json.registry-agent-"
 _ATTEMPTS: Final = 64
+_ACCESS_LIST: Final = "system.posix_acl_access"
 _NO_RENAMEAT2: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP})
 
 
@@ -37,6 +39,7 @@ def replace_version(path: Path, former: FileVersion | None, data: bytes, *, sync
     if former is not None and _is_mount_point(path):
         _write_in_place(path, former, data)
         return
+    _remove_emptied(path.parent)
     temporary = _write_temporary(path, former, data, sync=not sync_after)
     try:
         if former is None:
@@ -44,7 +47,7 @@ def replace_version(path: Path, former: FileVersion | None, data: bytes, *, sync
         else:
             _publish(temporary, path, former)
     finally:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
     if sync_after:
         _sync(path)
     _sync(path.parent)
@@ -131,14 +134,35 @@ def _write_temporary(path: Path, former: FileVersion | None, data: bytes, *, syn
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            _remove_inherited_access_list(descriptor)
             if former is not None:
                 _take_over_permissions(descriptor, path, former)
             if sync:
                 os.fsync(descriptor)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary)
         raise
     return temporary
+
+
+def _discard(temporary: Path) -> None:
+    """Remove the temporary file, or empty it if its directory lets no file go: it holds logins."""
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:
+        with contextlib.suppress(OSError):
+            # A file with another name may be a version that a person keeps elsewhere.
+            if temporary.lstat().st_nlink == 1:
+                os.truncate(temporary, 0)
+
+
+def _remove_emptied(directory: Path) -> None:
+    """Remove what `_discard` could only empty. Raises an OSError before another file gets stuck in the directory."""
+    for path in directory.glob(f"{TEMPORARY_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_size == 0 and found.st_uid == os.geteuid():
+                path.unlink()
 
 
 def _content_id(version: FileVersion | None) -> str:
@@ -157,12 +181,27 @@ def _take_over_permissions(descriptor: int, path: Path, former: FileVersion) -> 
         except PermissionError as error:
             reason = f"it belongs to user {former.uid}, group {former.gid}, and that owner could not be kept"
             raise PermissionError(errno.EPERM, reason, str(path)) from error
-    # With an access list, the group bits of the mode are a mask. Without the list, they would admit the whole group.
-    with contextlib.suppress(OSError):
-        for name in os.listxattr(path):
-            with contextlib.suppress(OSError):
-                os.setxattr(descriptor, name, os.getxattr(path, name))
+    for name in _attributes(path):
+        try:
+            os.setxattr(descriptor, name, os.getxattr(path, name))
+        except OSError:
+            # With an access list, the group bits of the mode are a mask. Without it, they would admit the whole group.
+            if name == _ACCESS_LIST:
+                raise
     os.fchmod(descriptor, former.mode)
+
+
+def _attributes(file: Path | int) -> list[str]:
+    try:
+        return os.listxattr(file)
+    except OSError:
+        return []
+
+
+def _remove_inherited_access_list(descriptor: int) -> None:
+    """Remove the default access list of the directory. With the mode of the former file, it would admit others."""
+    if _ACCESS_LIST in _attributes(descriptor):
+        os.removexattr(descriptor, _ACCESS_LIST)
 
 
 def _write_in_place(path: Path, former: FileVersion, data: bytes) -> None:

@@ -3,11 +3,16 @@
 import contextlib
 import os
 import ssl
-import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
+import stat
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls, NoThreadError
+from agent.edge.regular_file import NotRegularError
+
+_DEADLINE_S: Final = 5.0
+_READS: Final = BlockingCalls("ca-files", limit=32)
 _MAX_CACHED: Final = 16
 _BUNDLE: Final = "SSL_CERT_FILE"
 
@@ -24,32 +29,42 @@ class CertificateAuthorities:
 
     def __init__(self) -> None:
         self._contexts: Final[dict[Hashable, ssl.SSLContext]] = {}
-        self._reading: Final = threading.Lock()
+        self._reading: Final[dict[tuple[Path, ...], Path]] = {}
 
-    def context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
-        """Return a context that also trusts `ca_files`. Reads from disk, so do not call it in the event loop.
-
-        Raises:
-            CaFileError: one of `ca_files` cannot be used.
-        """
-        return self._cached(tuple(_signature(path) for path in (*_roots(), *ca_files)), lambda: _new_context(ca_files))
-
-    def of_bundle(self, bundle: Path) -> ssl.SSLContext:
-        """Return a context that trusts only the certificates in this file. Reads from disk too.
+    async def context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
+        """Return a context that also trusts `ca_files`.
 
         Raises:
-            OSError: the file cannot be used.
+            CaFileError: one of `ca_files` cannot be used, or a file system does not answer.
         """
-        return self._cached(_signature(bundle), lambda: ssl.create_default_context(cafile=bundle))
+        try:
+            return await _READS.call(ca_files, lambda: self._context(ca_files), timeout=_DEADLINE_S)
+        except TimeoutError:
+            path = self._reading.get(ca_files, "")
+            raise CaFileError(f"CA file {path} cannot be read: its file system does not answer") from None
+        except NoThreadError as error:
+            raise CaFileError(f"the CA files cannot be read: {error.strerror}") from None
 
-    def _cached(self, key: Hashable, read: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-        with self._reading:
-            if key not in self._contexts:
-                # Files change rarely: it is enough to start over when the cache is full.
-                if len(self._contexts) >= _MAX_CACHED:
-                    self._contexts.clear()
-                self._contexts[key] = read()
-            return self._contexts[key]
+    def _context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
+        """Read the files, and note which one is being read: if one hangs, the message must name it."""
+
+        def noted(path: Path) -> Path:
+            self._reading[ca_files] = path
+            return path
+
+        roots = _roots()
+        key = tuple(_signature(noted(path)) for path in (*roots, *ca_files))
+        # No lock: while a file hangs, the others must be read. Two threads may then read the same files.
+        context = self._contexts.get(key)
+        if context is None:
+            noted(roots[0])
+            context = _new_context(map(noted, _bundles()), map(noted, ca_files))
+        # Files change rarely: it is enough to start over when the cache is full.
+        if len(self._contexts) >= _MAX_CACHED:
+            self._contexts.clear()
+        self._contexts[key] = context
+        self._reading.pop(ca_files)
+        return context
 
 
 @contextlib.contextmanager
@@ -66,17 +81,21 @@ def roots_unread() -> Iterator[None]:
             os.environ[_BUNDLE] = former
 
 
-def _new_context(ca_files: Iterable[Path]) -> ssl.SSLContext:
-    """Trust the system's roots (or `SSL_CERT_FILE`), `AWS_CA_BUNDLE` if it can be read, and `ca_files`."""
+def _new_context(optional: Iterable[Path], required: Iterable[Path]) -> ssl.SSLContext:
+    """Trust the system's roots (or `SSL_CERT_FILE`), the `optional` files that can be read, and all `required` ones."""
     context = ssl.create_default_context()
-    bundle = os.environ.get("AWS_CA_BUNDLE")
-    if bundle:
+    for path in optional:
         # If it cannot be read, only the servers that need it fail, with a certificate error.
         with contextlib.suppress(CaFileError):
-            _trust(context, Path(bundle))
-    for path in ca_files:
+            _trust(context, path)
+    for path in required:
         _trust(context, path)
     return context
+
+
+def _bundles() -> list[Path]:
+    bundle = os.environ.get("AWS_CA_BUNDLE")
+    return [Path(bundle)] if bundle else []
 
 
 def _roots() -> list[Path]:
@@ -97,6 +116,12 @@ def _signature(path: Path) -> Hashable:
 
 def _trust(context: ssl.SSLContext, path: Path) -> None:
     try:
-        context.load_verify_locations(capath=path) if path.is_dir() else context.load_verify_locations(cafile=path)
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            context.load_verify_locations(capath=path)
+        elif stat.S_ISREG(mode):
+            context.load_verify_locations(cafile=path)
+        else:  # opening a FIFO would wait for its writer
+            raise NotRegularError
     except OSError as error:  # ssl.SSLError is one
         raise CaFileError(f"CA file {path} cannot be used: {error.strerror or error}") from error

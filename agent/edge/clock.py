@@ -16,6 +16,10 @@ class Clock:
         """Return seconds. Like asyncio's own clock, it stops while the machine is suspended."""
         return time.monotonic()
 
+    def boot_time(self) -> float:
+        """Return seconds that continue while the machine is suspended. Nobody can set them, unlike the wall clock."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
     async def wait(self, event: asyncio.Event, timeout: float) -> bool:
         """Return True once `event` is set, or False after `timeout` seconds."""
         try:

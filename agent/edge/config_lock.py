@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,16 +10,20 @@ from pathlib import Path
 from typing import Final
 
 _Identity = tuple[int, int]
+_FILE: Final = ".registry-agent.lock"
 
 
 class ConfigLock:
-    """A lock on the configuration directory itself. It needs no file and ends with the process.
+    """A lock on a file in the configuration directory. The file stays, but the lock ends with the process.
+
+    Only the user can open the file. The directory itself can often be opened by others, who could then hold its lock.
 
     If config.json is a link, the directory of the real file is locked too, because another agent may manage it.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory: Final = directory
+        # Held while a directory is opened, which may hang. Every call is for this one directory, so all would hang.
         self._mutex: Final = threading.Lock()
         self._locked: Final[dict[_Identity, int]] = {}
 
@@ -40,7 +45,7 @@ class ConfigLock:
             former = {*self._locked}
             try:
                 own = self._lock(self._directory)
-                real = self._lock(self._real_directory())
+                real = self._lock_real_directory()
             except BlockingIOError:
                 self._unlock({*self._locked} - former)
                 return False
@@ -53,29 +58,37 @@ class ConfigLock:
         with self._mutex:
             self._unlock([*self._locked])
 
-    def _real_directory(self) -> Path:
+    def _lock_real_directory(self) -> _Identity | None:
         try:
-            return Path(os.path.realpath(self._directory / "config.json")).parent
+            real = Path(os.path.realpath(self._directory / "config.json")).parent
+            # The agent leaves nothing in another user's directory.
+            return self._lock(real) if real.stat().st_uid == os.geteuid() else None
+        except BlockingIOError:
+            raise
         except OSError:  # the link cannot be followed
-            return self._directory
+            return None
 
     def _lock(self, directory: Path) -> _Identity | None:
-        """Lock the directory and return its identity, or None if it cannot be locked.
+        """Lock the directory and return the identity of what is locked, or None if nothing can be locked.
 
         Raises:
             BlockingIOError: another agent holds the lock.
         """
-        try:
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
+        held = _identity(directory / _FILE)
+        if held in self._locked:
+            return held
+        descriptor = _open(directory)
+        if descriptor is None:
             return None
-        # Device and inode identify the directory, whatever path leads to it.
         status = os.fstat(descriptor)
+        # Device and inode identify the file, whatever path leads to it.
         found = (status.st_dev, status.st_ino)
-        if found in self._locked:
+        if found in self._locked or not _is_private(status):
             os.close(descriptor)
-            return found
+            return found if found in self._locked else None
         try:
+            if stat.S_ISREG(status.st_mode):
+                os.fchmod(descriptor, 0o600)  # a recursive chmod may have opened it to others
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:
             os.close(descriptor)
@@ -89,3 +102,28 @@ class ConfigLock:
     def _unlock(self, directories: Iterable[_Identity]) -> None:
         for directory in directories:
             os.close(self._locked.pop(directory))
+
+
+def _open(directory: Path) -> int | None:
+    """Open the file to lock, which is created if missing. If that is not possible, open the directory instead."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with suppress(OSError):
+        return os.open(directory / _FILE, flags | os.O_CREAT, 0o600)
+    with suppress(OSError):
+        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return None
+
+
+def _identity(path: Path) -> _Identity | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino)
+
+
+def _is_private(found: os.stat_result) -> bool:
+    """Return whether no other user has put the file there. A directory is only locked if it can hold no file."""
+    return stat.S_ISDIR(found.st_mode) or (
+        stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
+    )

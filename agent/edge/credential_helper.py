@@ -11,12 +11,11 @@ from urllib.parse import quote
 from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import search
 from agent.model.commands import shown
-from agent.model.docker_config import TOKEN_USER, Entry, field
+from agent.model.docker_config import TOKEN_USER, ConfigError, Entry, parse_helper_answer
 from agent.model.hints import helper_hint
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.sandbox import opening
-from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -50,20 +49,10 @@ class CredentialHelpers:
             return None
         self._check(finished, name, "get", server, None)
         try:
-            answer = json.loads(finished.stdout)
-            username, secret = (field(answer, key) or "" for key in ("Username", "Secret"))
-        except (ValueError, AttributeError, TypeError, RecursionError):
-            username = secret = None
-        if not isinstance(username, str) or not isinstance(secret, str):
-            raise ProblemError(
-                CredentialStoreFailed(
-                    server, f"docker-credential-{name} printed something that is not a login", hint=helper_hint(name)
-                )
-            )
-        # Some helpers answer with an empty login instead of "not found".
-        if not username and not secret:
-            return None
-        return Entry(username, Sensitive(secret), identity_token=username == TOKEN_USER)
+            return parse_helper_answer(finished.stdout)
+        except ConfigError:
+            message = f"docker-credential-{name} printed something that is not a login"
+            raise ProblemError(CredentialStoreFailed(server, message, hint=helper_hint(name))) from None
 
     async def servers(self, name: str) -> list[str]:
         """Return every server that the helper has a login for. Some of them may not be registries."""

@@ -1,6 +1,5 @@
 """Reads, changes and watches Docker's config.json: a plain file, a symbolic link or a bind mount."""
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -12,12 +11,13 @@ from functools import reduce
 from pathlib import Path
 from typing import Final, TypeVar
 
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.atomic_file import TEMPORARY_PREFIX, FileChanged, clear_leftover, replace_version
 from agent.edge.file_version import FileVersion, UnreadableFileError, read_version, signature
 from agent.edge.permission_hints import permission_hint
-from agent.edge.threads import WorkerThreads
 from agent.model.commands import shown
 from agent.model.docker_config import ConfigError, Document, format_config, parse_config
+from agent.model.docker_config_fields import UNKNOWN, CliVersion
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable
 
@@ -53,17 +53,27 @@ class _Update:
 
 
 class DockerConfigFile:
-    """One user's config.json. A dedicated thread does all work on it, one step at a time.
+    """One user's config.json. All work on it happens in a thread, one step at a time.
 
     The subject of each problem is the path of the file.
     """
 
-    def __init__(self, directory: Path, unit: str | None = None) -> None:
-        """`unit` is the systemd service that the agent runs in. Its sandbox may prevent writes."""
+    def __init__(
+        self,
+        directory: Path,
+        unit: str | None = None,
+        *,
+        cli_version: Callable[[], CliVersion | None] = lambda: None,
+    ) -> None:
+        """`unit` is the systemd service that the agent runs in. Its sandbox may prevent writes.
+
+        `cli_version` returns the version of the installed docker CLI, or None if it is not known.
+        """
         self.path: Final = directory / "config.json"
         self._unit: Final = unit
-        self._thread: Final = WorkerThreads(1, "docker-config")
-        self._parsed: tuple[bytes, Document] | None = None
+        self._cli_version: Final = cli_version
+        self._calls: Final = BlockingCalls("docker-config")
+        self._parsed: tuple[bytes, CliVersion, Document] | None = None
         self._pending: Final[deque[_Update]] = deque()
 
     async def read(self) -> Document:
@@ -95,12 +105,12 @@ class DockerConfigFile:
             update.given_up = update.outcome is None
 
     async def signature(self) -> Hashable:
-        """Return a value that differs whenever the file has changed."""
+        """Return a value that differs whenever the file, or the docker that reads it, has changed."""
         return await self._in_thread(self.signature_now)
 
     def signature_now(self) -> Hashable:
         """Do the same as `signature`, but block the calling thread."""
-        return signature(self.path)
+        return self._cli_version(), signature(self.path)
 
     async def remove_leftovers(self) -> None:
         """Remove temporary files that a killed agent left next to the file. Call it only with the directory locked."""
@@ -108,14 +118,15 @@ class DockerConfigFile:
 
     async def finish(self) -> None:
         """Wait a moment for a write that has started. An interrupted write would leave a temporary file behind."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FINISH_S):
-                await asyncio.get_running_loop().run_in_executor(self._thread, lambda: None)
+        with contextlib.suppress(TimeoutError, NoThreadError):
+            await self._calls.call(self.path, lambda: None, timeout=_FINISH_S)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
-            async with asyncio.timeout(_DEADLINE_S):
-                return await asyncio.get_running_loop().run_in_executor(self._thread, self._translate_errors, work)
+            return await self._calls.call(self.path, lambda: self._translate_errors(work), timeout=_DEADLINE_S)
+        except NoThreadError as error:
+            message = f"{self.path} cannot be written: {error.strerror}"
+            raise ProblemError(ConfigUnwritable(str(self.path), message)) from error
         except TimeoutError as error:
             raise ProblemError(
                 ConfigUnwritable(
@@ -192,9 +203,10 @@ class DockerConfigFile:
 
     def _parse(self, data: bytes) -> Document:
         """Parse the document, or return the last one if the bytes are the same. Callers never modify a document."""
-        if self._parsed is None or self._parsed[0] != data:
-            self._parsed = (data, parse_config(data))
-        return self._parsed[1]
+        cli = self._cli_version() or UNKNOWN
+        if self._parsed is None or self._parsed[:2] != (data, cli):
+            self._parsed = (data, cli, parse_config(data, cli))
+        return self._parsed[2]
 
     def _remove_leftovers(self) -> None:
         for directory in {self.path.parent, self._target().parent}:

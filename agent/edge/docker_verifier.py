@@ -1,7 +1,6 @@
 """Checks that the program called `docker` is Docker's own CLI, and checks again right before it gets a password."""
 
 import asyncio
-import errno
 import math
 import time
 from collections.abc import Mapping
@@ -9,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls
 from agent.edge.process import Finished, ProcessTimeout, run
-from agent.edge.threads import WorkerThreads
 from agent.model.docker_programs import foreign_program, own_version
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import DockerCliFailed, NotDockersCli
@@ -20,8 +19,7 @@ _STAT_TIMEOUT_S: Final = 10.0
 _SCRIPT_TRUSTED_S: Final = 5.0
 """A script can start another program tomorrow although its own file is unchanged, so its answer expires."""
 _COMPILED: Final = b"\x7fELF"
-# One thread only: if the directory hangs, every call would otherwise block a thread forever.
-_STAT_THREAD: Final = WorkerThreads(1, "docker-program")
+_STATS: Final = BlockingCalls("docker-program")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +127,11 @@ def _refusal(program: Path, finished: Finished) -> NotDockersCli:
 async def _identify(program: Path) -> tuple[_Identity, bool]:
     """Return the identity of the program file, and whether it is compiled (not a script)."""
     try:
-        async with asyncio.timeout(_STAT_TIMEOUT_S):
-            return await asyncio.get_running_loop().run_in_executor(_STAT_THREAD, _identify_now, program)
+        return await _STATS.call(program, lambda: _identify_now(program), timeout=_STAT_TIMEOUT_S)
     except TimeoutError as error:
         raise ProblemError(
             NotDockersCli("docker", f"{program} cannot be read: its file system does not answer")
         ) from error
-    except RuntimeError as error:  # no thread: a limit on processes
-        raise OSError(errno.EAGAIN, str(error)) from error
 
 
 def _identify_now(program: Path) -> tuple[_Identity, bool]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.edge.regular_file import NotRegularError, open_regular
+
 SIZE_LIMIT: Final = 16 * 1024 * 1024
 
 
@@ -31,14 +33,12 @@ def read_version(path: Path) -> FileVersion | None:
         UnreadableFileError, OSError.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise UnreadableFileError("it is not a regular file")
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_regular(path) as file:
+            return version_of(file.fileno(), file.read(SIZE_LIMIT + 1))
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        data = file.read(SIZE_LIMIT + 1)
-        return version_of(descriptor, data)
+    except NotRegularError as error:
+        raise UnreadableFileError("it is not a regular file") from error
 
 
 def signature(path: Path) -> Hashable:

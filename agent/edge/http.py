@@ -4,9 +4,6 @@ It never follows redirects, never keeps cookies and never reads `.netrc`.
 """
 
 import asyncio
-import errno
-import os
-import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -19,11 +16,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from agent.edge.ca_certificates import CertificateAuthorities
+from agent.edge.name_resolver import NameResolver
 from agent.model.loopback import is_loopback
-from agent.model.sensitive import Sensitive
 
 _CHUNK: Final = 1 << 16
-_LONGEST_TOKEN: Final = 1 << 16
 
 
 class BodyTooLarge(aiohttp.ClientError):
@@ -32,10 +28,6 @@ class BodyTooLarge(aiohttp.ClientError):
 
 class ProxyUnusable(aiohttp.ClientError):
     """The environment names a proxy that cannot be used. The text names the variable, never its value."""
-
-
-class TokenFileError(OSError):
-    """A token file without a usable token. The text names the file and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +59,16 @@ class HttpClient:
     async def request(
         self,
         method: str,
-        url: str,
+        url: str | URL,
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         timeout: float,
         ca_files: Iterable[Path] = (),
+        connect_timeout: float | None = None,
         limit: int = 1 << 20,
         unix_socket: Path | None = None,
+        direct: bool = False,
     ) -> Reply:
         """Return the answer, whatever its status.
 
@@ -84,21 +78,24 @@ class HttpClient:
             headers: sent unchanged. An `Authorization` here replaces a user name in `url`.
             body: sent unchanged.
             timeout: seconds for everything, including name resolution and reading CA files.
+            connect_timeout: seconds for the connection alone.
             ca_files: certificates to trust in addition to the system's, `SSL_CERT_FILE` and `AWS_CA_BUNDLE`.
             limit: the maximum size of the body in bytes.
             unix_socket: the socket to connect to instead of the host in the URL.
+            direct: use no proxy.
 
         Raises:
             TimeoutError: the answer was not complete in time.
             aiohttp.ClientConnectorDNSError, ClientConnectorSSLError, ClientConnectorCertificateError,
                 ClientConnectorError (see its `os_error` for the reason), ServerDisconnectedError,
-                ClientHttpProxyError, InvalidURL, BodyTooLarge, ProxyUnusable: all are `aiohttp.ClientError`.
+                ClientProxyConnectionError, ClientHttpProxyError, InvalidURL, BodyTooLarge, ProxyUnusable: all are
+                `aiohttp.ClientError`.
             CaFileError: one of `ca_files` cannot be used.
         """
         try:
             async with asyncio.timeout(timeout):
                 target = _parse(url, headers)
-                proxy = _proxy(target) if unix_socket is None else _DIRECT
+                proxy = _DIRECT if direct or unix_socket else _proxy(target)
                 speaks_tls = target.scheme == "https" or (proxy.url is not None and proxy.url.scheme == "https")
                 connector = await self._connector(speaks_tls, ca_files, unix_socket)
                 # aiohttp sends `proxy_headers` only with CONNECT. A plain HTTP request goes to the proxy itself.
@@ -112,12 +109,17 @@ class HttpClient:
                         headers=CIMultiDict({"Accept-Encoding": "identity", **to_proxy, **(headers or {})}),
                         data=body,
                         allow_redirects=False,
-                        timeout=aiohttp.ClientTimeout(total=timeout),
+                        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout),
                         proxy=proxy.url,
                         proxy_headers=proxy.headers,
                     ) as response,
                 ):
                     return Reply(response.status, response.headers, await _read(response, limit))
+        except aiohttp.ClientConnectorDNSError as error:
+            # Only the host in the error shows whether the name in the URL or the name of the proxy did not resolve.
+            if error.host == URL(url).raw_host:
+                raise
+            raise aiohttp.ClientProxyConnectionError(*error.args) from error
         except UnicodeError as error:  # from the IDNA codec, when the name is resolved
             raise aiohttp.InvalidURL("the URL", "does not hold a host name") from error
 
@@ -127,9 +129,9 @@ class HttpClient:
         if unix_socket is not None:
             return aiohttp.UnixConnector(str(unix_socket), force_close=True)
         if not speaks_tls:
-            return aiohttp.TCPConnector(force_close=True)
-        context = await asyncio.to_thread(self._authorities.context, tuple(ca_files))
-        return aiohttp.TCPConnector(force_close=True, ssl=context)
+            return aiohttp.TCPConnector(force_close=True, resolver=NameResolver())
+        context = await self._authorities.context(tuple(ca_files))
+        return aiohttp.TCPConnector(force_close=True, ssl=context, resolver=NameResolver())
 
 
 def proxy_for(url: str) -> tuple[URL | None, Mapping[str, str]]:
@@ -142,32 +144,7 @@ def proxy_for(url: str) -> tuple[URL | None, Mapping[str, str]]:
     return proxy.url, proxy.headers
 
 
-def read_token_file(path: Path) -> Sensitive:
-    """Return the bearer token in `path` without white space around it. Reads from disk, so not in the event loop.
-
-    Raises:
-        TokenFileError: the file is not regular, not readable, empty, longer than 64 KiB, or not valid in a header.
-    """
-    try:
-        token = _read_regular(path).decode("ascii").strip()
-    except UnicodeDecodeError:
-        raise TokenFileError(f"token file {path} contains characters that are not ASCII") from None
-    except OSError as error:
-        raise TokenFileError(f"token file {path} cannot be read: {error.strerror}") from error
-    if not token or len(token) > _LONGEST_TOKEN or not token.isprintable():
-        raise TokenFileError(f"token file {path} does not contain one line of at most 64 KiB")
-    return Sensitive(token)
-
-
-def _read_regular(path: Path) -> bytes:
-    # Without O_NONBLOCK, opening a FIFO would wait for a writer.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return file.read(_LONGEST_TOKEN + 1)
-
-
-def _parse(url: str, headers: Mapping[str, str] | None) -> URL:
+def _parse(url: str | URL, headers: Mapping[str, str] | None) -> URL:
     try:
         target = URL(url)
     except ValueError as error:

@@ -1,6 +1,5 @@
 """Reads the journal of the agent's unit through systemd's journalctl."""
 
-import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -8,7 +7,7 @@ from typing import Any, Final
 
 from agent.edge.journal_line import JournalLine, JournalUnreadable
 from agent.edge.process import ProcessTimeout, child_environment, run
-from agent.edge.programs import find_program
+from agent.edge.programs import search
 from agent.model.text import printable
 
 _LARGEST: Final = 16 << 20
@@ -24,7 +23,10 @@ async def read_journal(
     Raises:
         JournalUnreadable: no journalctl, no journal, no permission, or no answer within `timeout` seconds.
     """
-    program = await asyncio.to_thread(find_program, "journalctl", environ.get("PATH"))
+    try:
+        program = await search("journalctl", environ.get("PATH"), timeout)
+    except OSError as fault:  # TimeoutError is one
+        raise JournalUnreadable(f"journalctl cannot be searched for: {fault.strerror or 'PATH hangs'}") from fault
     if program is None:
         raise JournalUnreadable("journalctl is not installed")
     # --reverse: if the output is cut, the oldest entries are lost. No --quiet: it hides a missing permission.

@@ -1,18 +1,18 @@
 """Reads the login files of podman, skopeo and buildah. These programs use them before Docker's config.json."""
 
-import asyncio
 import os
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.file_version import UnreadableFileError, read_version, signature
-from agent.edge.threads import WorkerThreads
 from agent.model.docker_config import ConfigError, Document, parse_config
 
 T = TypeVar("T")
 
 _DEADLINE_S: Final = 5.0
+_FILES: Final = "auth.json"
 
 
 def _default_session_files() -> list[Path]:
@@ -33,8 +33,7 @@ class PodmanAuthFiles:
             *([Path(session, "containers/auth.json")] if session else _default_session_files()),
             Path(config, "containers/auth.json"),
         )
-        self._thread: Final = WorkerThreads(1, "podman-auth")
-        self._hanging: asyncio.Future[Any] | None = None
+        self._calls: Final = BlockingCalls("podman-auth")
 
     async def read(self) -> dict[str, Document]:
         """Return the documents by path, in podman's order. Files that are missing or unreadable are left out."""
@@ -49,15 +48,11 @@ class PodmanAuthFiles:
         return tuple(signature(path) for path in self._paths)
 
     async def _in_thread(self, work: Callable[[], T], default: T) -> T:
-        """Run `work` in the thread. While a file system hangs, return `default` and do not try again."""
-        if self._hanging is not None and not self._hanging.done():
+        """Run `work` in the thread. While a file system hangs, return `default`."""
+        try:
+            return await self._calls.call(_FILES, work, timeout=_DEADLINE_S)
+        except (TimeoutError, NoThreadError):
             return default
-        work_done = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        done, _ = await asyncio.wait({work_done}, timeout=_DEADLINE_S)
-        if not done:
-            self._hanging = work_done
-            return default
-        return work_done.result()
 
     def _read(self) -> dict[str, Document]:
         documents: dict[str, Document] = {}

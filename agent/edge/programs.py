@@ -1,6 +1,5 @@
 """Finds programs on PATH, but not in directories to which another user could write."""
 
-import asyncio
 import grp
 import os
 import pwd
@@ -8,11 +7,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from agent.edge.threads import WorkerThreads
+from agent.blocking import BlockingCalls
 
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# One thread only: if a directory of PATH hangs, every search would otherwise block a thread forever.
-_SEARCH_THREAD: Final = WorkerThreads(1, "programs")
+_SEARCHES: Final = BlockingCalls("programs", limit=16)
 
 
 async def search(name: str, path: str | None, timeout: float) -> Path | None:
@@ -20,9 +18,9 @@ async def search(name: str, path: str | None, timeout: float) -> Path | None:
 
     Raises:
         TimeoutError: a directory of `path` hangs for longer than `timeout` seconds.
+        NoThreadError: no thread can be started.
     """
-    async with asyncio.timeout(timeout):
-        return await asyncio.get_running_loop().run_in_executor(_SEARCH_THREAD, find_program, name, path)
+    return await _SEARCHES.call((name, path), lambda: find_program(name, path), timeout=timeout)
 
 
 def find_program(name: str, path: str | None) -> Path | None:

@@ -3,10 +3,7 @@
 import asyncio
 import base64
 import contextlib
-import os
 import re
-import socket
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,21 +15,24 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
+from agent.blocking import BlockingCalls
 from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import HttpClient, Reply, proxy_for
+from agent.edge.name_resolver import NameResolver, look_up
+from agent.edge.request_faults import fault_of
 from agent.model.credential import Credential
-from agent.model.docker_errors import Fault, ProbeResult, parse_retry_after
+from agent.model.docker_errors import ProbeResult, parse_retry_after
 from agent.model.loopback import is_loopback
 from agent.model.registry import Registry
 from agent.model.text import printable
 
 _CERTS: Final = Path("/etc/docker/certs.d")
+_CERTS_S: Final = 5.0
+_CERTS_READS: Final = BlockingCalls("certs.d", limit=32)
 _BODY: Final = 1 << 20
 _SHOWN: Final = 200
 # The lookbehind keeps matching linear: without it, a long word would be tried again from each of its letters.
 _CHALLENGE: Final = re.compile(r'(?<![a-zA-Z_])([a-zA-Z_]+)="([^"]*)"')
-_PYTHON_DETAILS: Final = re.compile(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)")
-_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _REDIRECTS: Final = range(300, 400)
 _MAX_REDIRECTS: Final = 5
 # The addresses of cloud metadata services, which give the keys of the machine to any local caller.
@@ -42,11 +42,20 @@ _METADATA: Final = tuple(map(ip_network, ("169.254.0.0/16", "::ffff:169.254.0.0/
 class RegistryClient:
     """Requests `/v2/` as Docker does: over TLS, or over plain HTTP if TLS fails and the registry is on loopback."""
 
-    def __init__(self, http: HttpClient, now: Callable[[], datetime], certs: Path = _CERTS) -> None:
+    def __init__(
+        self,
+        http: HttpClient,
+        now: Callable[[], datetime],
+        certs: Path = _CERTS,
+        *,
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        """`scrub` removes known secrets from what a registry answers."""
         self._http: Final = http
         self._unverified: Final = _AnyCertificate()
         self._now: Final = now
         self._certs: Final = certs
+        self._scrub: Final = scrub
 
     async def probe(self, registry: Registry, credential: Credential | None, timeout: float) -> ProbeResult:
         """Return what `/v2/` answers. With a credential, follow the challenge too. Never raises.
@@ -58,13 +67,20 @@ class RegistryClient:
             async with asyncio.timeout(timeout):
                 return await self._probe(registry, credential, timeout)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            fault, detail = _fault(error)
-            return ProbeResult(self._now(), fault=fault, detail=detail)
+            fault, detail = fault_of(error)
+            return ProbeResult(self._now(), fault=fault, detail=self._scrub(detail))
 
-    def ca_files(self, registry: Registry) -> list[Path]:
-        """Return the CA files in /etc/docker/certs.d for this registry, as the engine reads them. Blocks."""
+    async def ca_files(self, registry: Registry) -> list[Path]:
+        """Return the CA files in /etc/docker/certs.d for this registry, as the engine reads them.
+
+        Raises:
+            CaFileError: the file system does not answer.
+        """
+        directory = self._certs / registry.api_host
         try:
-            return sorted((self._certs / registry.api_host).glob("*.crt"))
+            return await _CERTS_READS.call(directory, lambda: sorted(directory.glob("*.crt")), timeout=_CERTS_S)
+        except TimeoutError:
+            raise CaFileError(f"{directory} cannot be read: its file system does not answer") from None
         except OSError:
             return []
 
@@ -75,10 +91,10 @@ class RegistryClient:
         if credential is None or reply.status != 401:  # noqa: PLR2004
             return self._result(reply, url)
         challenge = reply.headers.get("WWW-Authenticate", "")
-        target = _token_url(challenge, credential) if challenge.lower().startswith("bearer") else url
-        if target is None or (target != url and not await _may_be_sent(URL(target))):
+        target = token_url(challenge, credential) if challenge.lower().startswith("bearer") else url
+        if target is None or (target != url and not await may_be_sent(URL(target))):
             return self._result(reply, url)
-        reply = await self._get(registry, target, timeout, {"Authorization": _basic(credential)})
+        reply = await self._get(registry, target, timeout, {"Authorization": basic_header(credential)})
         return replace(self._result(reply, target), refused=reply.status == 401)  # noqa: PLR2004
 
     async def _ping(self, registry: Registry, timeout: float) -> tuple[str, Reply]:
@@ -114,16 +130,11 @@ class RegistryClient:
         headers: Mapping[str, str] | None = None,
         method: str = "GET",
     ) -> Reply:
-        ca_files = await asyncio.to_thread(self.ca_files, registry)
+        ca_files = await self.ca_files(registry)
         try:
             return await self._http.request(
                 method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY
             )
-        except aiohttp.ClientConnectorDNSError as error:
-            # Only the host in the error shows whether the name of the registry or of the proxy did not resolve.
-            if error.host == URL(url).raw_host:
-                raise
-            raise aiohttp.ClientProxyConnectionError(*error.args) from error
         except aiohttp.ClientConnectorCertificateError:
             if not await _accepts_any_certificate(registry, URL(url)):
                 raise
@@ -134,7 +145,7 @@ class RegistryClient:
         return ProbeResult(
             seen_at=now,
             status=reply.status,
-            detail=printable(reply.body[: 16 * _SHOWN + 4].decode(errors="replace"), _SHOWN),
+            detail=printable(self._scrub(reply.body[: 16 * _SHOWN + 4].decode(errors="replace")), _SHOWN),
             registry=_is_registry(reply, url),
             retry_after=parse_retry_after(
                 reply.headers.get("Retry-After"), now, _date(reply.headers.get("Retry-After"))
@@ -148,7 +159,7 @@ class _AnyCertificate(HttpClient):
     """Makes requests without checking certificates, as Docker does for registries on loopback."""
 
     async def _connector(self, *_: object) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(force_close=True, ssl=False)
+        return aiohttp.TCPConnector(force_close=True, ssl=False, resolver=NameResolver())
 
 
 async def _accepts_any_certificate(registry: Registry, url: URL) -> bool:
@@ -183,7 +194,7 @@ def _is_registry(reply: Reply, url: str) -> bool:
     return reply.status >= 300 or "html" not in reply.headers.get("Content-Type", "").lower()  # noqa: PLR2004
 
 
-def _token_url(challenge: str, credential: Credential | None) -> str | None:
+def token_url(challenge: str, credential: Credential | None) -> str | None:
     """Return the token URL of a Bearer challenge (distribution's token authentication specification)."""
     fields = dict(_CHALLENGE.findall(challenge))
     realm = fields.get("realm", "")
@@ -194,7 +205,7 @@ def _token_url(challenge: str, credential: Credential | None) -> str | None:
     return str(URL(realm).update_query({**account, "service": fields.get("service", ""), **scope}))
 
 
-async def _may_be_sent(realm: URL) -> bool:
+async def may_be_sent(realm: URL) -> bool:
     """Return whether a password may be sent to the realm that a registry names."""
     host = realm.host or ""
     if realm.scheme != "https" and not is_loopback(host):
@@ -203,7 +214,7 @@ async def _may_be_sent(realm: URL) -> bool:
     return not any(ip_address(address) in network for address in addresses for network in _METADATA)
 
 
-def _basic(credential: Credential) -> str:
+def basic_header(credential: Credential) -> str:
     pair = f"{credential.username}:{credential.password.reveal()}"
     return "Basic " + base64.b64encode(pair.encode()).decode()
 
@@ -227,40 +238,7 @@ async def _on_loopback(host: str, port: int | None) -> bool:
 async def _addresses(host: str, port: int | None) -> list[str]:
     """Return the addresses of a name, or none if it does not resolve (maybe only a proxy knows it)."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port or 443)
+        found = await look_up(host, port or 443)
     except OSError:
         return []
     return [str(address[0]).partition("%")[0] for *_, address in found]
-
-
-def _fault(error: Exception) -> tuple[Fault, str]:
-    fault, detail = Fault.UNREACHABLE, str(error) or type(error).__name__
-    match error:
-        case TimeoutError():
-            fault, detail = Fault.TIMEOUT, ""
-        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
-            fault, detail = Fault.DNS, ""
-        case aiohttp.ClientConnectorCertificateError():
-            fault, detail = Fault.TLS, str(error.certificate_error)
-        case ssl.SSLError() | aiohttp.ClientSSLError() | CaFileError():
-            fault = Fault.TLS
-        case aiohttp.ClientProxyConnectionError():
-            unresolved = isinstance(error.os_error, socket.gaierror)
-            reason = "its name does not resolve" if unresolved else _system_reason(error.os_error)
-            detail = f"the proxy {error.host}:{error.port} cannot be reached: {reason}"
-        case aiohttp.ClientHttpProxyError():
-            detail = f"the proxy answered with status {error.status}"
-        case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes the answer
-            fault, detail = Fault.NONSENSE, error.message.partition("\n")[0].rstrip(":").lower()
-        case aiohttp.ServerDisconnectedError():  # its text may be aiohttp's dump of a partial answer
-            partial = not isinstance(error.message, str)
-            detail = f"it closed the connection {'in the middle of its answer' if partial else 'without an answer'}"
-        case OSError():  # aiohttp.ClientOSError is one
-            detail = _system_reason(error)
-    return fault, printable(_PYTHON_DETAILS.sub("", detail))
-
-
-def _system_reason(error: OSError) -> str:
-    """Return the text of the system error. asyncio adds its own text, once for each address of a name."""
-    number = error.errno or next((int(found) for found in _ERRNO.findall(str(error))), None)
-    return os.strerror(number).lower() if number else str(error)

@@ -10,7 +10,8 @@ import aiohttp
 from yarl import URL
 
 from agent.edge.http import Reply
-from agent.edge.registry_client import RegistryClient, _basic, _fault, _may_be_sent, _token_url
+from agent.edge.registry_client import RegistryClient, basic_header, may_be_sent, token_url
+from agent.edge.request_faults import fault_of
 from agent.model.credential import Credential
 from agent.model.docker_errors import ProbeResult
 from agent.model.registry import Registry
@@ -49,12 +50,12 @@ class RegistryRequests(RegistryClient):
             async with asyncio.timeout(timeout):
                 return await self._ask(registry, request, timeout)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            fault, detail = _fault(error)
-            return RegistryReply(ProbeResult(self._now(), fault=fault, detail=detail))
+            fault, detail = fault_of(error)
+            return RegistryReply(ProbeResult(self._now(), fault=fault, detail=self._scrub(detail)))
 
     async def _ask(self, registry: Registry, request: RegistryRequest, timeout: float) -> RegistryReply:
         ping, reply = await self._ping(registry, timeout)
-        challenge = printable(reply.headers.get("WWW-Authenticate", ""))
+        challenge = printable(self._scrub(reply.headers.get("WWW-Authenticate", "")))
         if request.path == PING and request.credential is None:
             probe = await self._redirected(registry, ping, reply, timeout)
             return RegistryReply(probe, challenge, ping, reply.headers)
@@ -76,11 +77,13 @@ class RegistryRequests(RegistryClient):
         """Return the `Authorization` that the challenge of a reply demands, or None if there is none to send."""
         challenge = reply.headers.get("WWW-Authenticate", "")
         if not challenge.lower().startswith("bearer"):
-            return _basic(credential) if credential else None
-        target = _token_url(challenge, credential)
-        if target is None or not await _may_be_sent(URL(target)):
+            return basic_header(credential) if credential else None
+        target = token_url(challenge, credential)
+        if target is None or not await may_be_sent(URL(target)):
             return None
-        reply = await self._get(registry, target, timeout, {"Authorization": _basic(credential)} if credential else {})
+        reply = await self._get(
+            registry, target, timeout, {"Authorization": basic_header(credential)} if credential else {}
+        )
         token = _token_in(reply.body)
         return f"Bearer {token}" if token else None
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from agent.edge.http import HttpClient, Reply, TokenFileError, read_token_file
+from agent.edge.http import HttpClient, Reply
+from agent.edge.token_file import TokenFileError, read_token
 from agent.model.loopback import is_loopback
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ReportFailed
@@ -49,7 +50,7 @@ class ReportTarget:
             # Plain http would show the token to every machine on the way.
             if not _is_private(url):
                 raise TokenFileError("the token is not sent over plain http to another machine; use https")
-            token = await asyncio.to_thread(read_token_file, token_file)
+            token = await read_token(token_file)
             headers["Authorization"] = f"Bearer {token.reveal()}"
         unix_socket = Path(url.removeprefix("unix:")) if url.startswith("unix:") else None
         return await self._http.request(

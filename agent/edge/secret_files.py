@@ -3,10 +3,12 @@
 import errno
 import os
 import stat
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
+from agent.edge.regular_file import read_regular
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_formats import FIELDS, ParseResult, read_document, read_fields
@@ -18,6 +20,7 @@ _REASONS: Final = {
     errno.ELOOP: "is a loop of symbolic links",
     errno.EACCES: "cannot be read: permission denied",
     errno.EPERM: "cannot be read: permission denied",
+    errno.EINVAL: "is not a regular file",
 }
 
 
@@ -27,7 +30,7 @@ def signature(directory: Path) -> Hashable:
     Raises:
         ProblemError: with SecretsUnavailable if the directory exists and cannot be listed.
     """
-    return tuple(_entry_signatures(directory, depth=1))
+    return tuple(_signatures(directory, _names(directory), FIELDS))
 
 
 def read(directory: Path) -> dict[str, ParseResult]:
@@ -114,41 +117,47 @@ def _content(path: Path) -> str:
         OSError: the file cannot be read. If `errno` is None, the text is our own message.
         UnicodeDecodeError: the file is not UTF-8.
     """
-    # Check the type before opening: opening a device can have side effects.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("is not a regular file")
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        content = file.read(LARGEST + 1)
+    content = read_regular(path, LARGEST + 1)
     if len(content) > LARGEST:
         raise OSError("is larger than 1 MiB")
     return content.decode("utf-8-sig")
 
 
 def _names(directory: Path) -> list[str]:
+    """Return the names that may be secrets. A foreign file next to them costs no call of its own."""
     try:
-        names = os.listdir(directory)  # noqa: PTH208 - only the names are needed
+        with os.scandir(directory) as entries:
+            return sorted(entry.name for entry in entries if _may_be_secret(entry))
     except FileNotFoundError:
         return []
     except OSError as error:
         reason = "is not a directory" if error.errno == errno.ENOTDIR else _reason(error)
         raise ProblemError(SecretsUnavailable(str(directory), f"{directory} {reason}")) from error
+
+
+def _may_be_secret(entry: os.DirEntry[str]) -> bool:
     # Kubernetes keeps the data behind hidden links such as `..data`: the visible names lead to the same files.
-    return sorted(name for name in names if not name.startswith(".") or name == DOCKER_CONFIG)
+    if entry.name.startswith("."):
+        return entry.name == DOCKER_CONFIG
+    # A link may lead to a subdirectory. The listing itself tells the type.
+    return entry.name.endswith(".json") or not entry.is_file(follow_symlinks=False)
 
 
-def _entry_signatures(directory: Path, depth: int) -> Iterator[Hashable]:
-    for name in _names(directory):
+def _signatures(directory: Path, names: Iterable[str], fields: AbstractSet[str] = frozenset()) -> Iterator[Hashable]:
+    """Yield what `stat` says of each name, and of the `fields` in each subdirectory."""
+    for name in names:
+        path = directory / name
         try:
-            found = (directory / name).stat()
+            found = path.stat()
         except OSError as error:
             yield name, error.errno
             continue
         yield name, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        if depth and stat.S_ISDIR(found.st_mode):
+        if fields and stat.S_ISDIR(found.st_mode):
             try:
-                yield tuple(_entry_signatures(directory / name, depth - 1))
-            except ProblemError as error:
-                yield error.problem.message
+                yield tuple(_signatures(path, sorted(fields & set(os.listdir(path)))))  # noqa: PTH208 - only the names
+            except OSError as error:
+                yield error.errno
 
 
 def _reason(error: OSError) -> str:

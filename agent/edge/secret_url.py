@@ -1,6 +1,5 @@
 """Fetches secrets from a URL: https, http to this machine, or a Unix socket."""
 
-import asyncio
 import os
 import re
 import ssl
@@ -10,7 +9,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, Reply, TokenFileError, read_token_file
+from agent.edge.ca_certificates import CaFileError
+from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, Reply
+from agent.edge.token_file import TokenFileError, read_token
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_formats import DocumentError, FetchResult, read_answer
@@ -82,7 +83,7 @@ def without_secrets(url: str) -> str:
 async def _headers(token_file: Path | None, etag: str | None) -> dict[str, str]:
     headers = {"Accept": "application/json"}
     if token_file is not None:
-        token = await asyncio.to_thread(read_token_file, token_file)
+        token = await read_token(token_file)
         headers["Authorization"] = f"Bearer {token.reveal()}"
     if etag is not None:
         headers["If-None-Match"] = etag
@@ -118,7 +119,7 @@ def _refusal(status: int) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return f"has an invalid certificate: {_certificate_fault(error.certificate_error)}"
-    if isinstance(error, ProxyUnusable):
+    if isinstance(error, ProxyUnusable | CaFileError):
         return f"cannot be reached: {error}"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"cannot be reached: the proxy answered with status {error.status}"

@@ -1,64 +1,89 @@
-"""The state directory: one small file with keyed hashes of the agent's own logins, and with recent rejections."""
+"""What survives a restart of the agent: keyed hashes of its own logins, and recent rejections."""
 
 import asyncio
 import contextlib
 import hashlib
 import hmac
 import json
-import os
-import secrets
-import threading
 from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-from agent.edge.file_version import UnreadableFileError, read_version
-from agent.edge.threads import WorkerThreads
+from agent.blocking import BlockingCalls, NoThreadError
+from agent.edge.state_directory import FoundState, find_state, new_state, save_state
 from agent.model.docker_config import Entry
-from agent.model.problem import RetryClass
-from agent.model.registry import parse_hostname
+from agent.model.problem import Problem
+from agent.model.problems.environment import StateUnusable, state_unsaved
 from agent.model.stored_state import Rejection, StoredLogin
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-_FILE: Final = "state.json"
-_VERSION: Final = 1
+_Value = TypeVar("_Value")
+
 _FLUSH_S: Final = 5.0
-_STORED_NAMES: Final = {"retry_class": "pace"}
-"""The file keeps the field names of version 1.0.0, so that the agent can read it after an upgrade."""
+_NO_DIRECTORY: Final = "there is no state directory"
 
 
 class StateFile:
-    """Reads the file once at start and writes each change in the background. Without a file it works in memory.
+    """The state for one Docker configuration. It is read once, and each change is written in the background.
 
-    `preexisting` holds digests of the logins that were in Docker's configuration at the agent's first start, by
-    Docker's key, or by "HELPER KEY" for a credential helper. None means that the agent has not looked yet. If the file
-    cannot be read, it is empty, so that every login counts as a person's.
+    Without a directory it works in memory.
     """
 
     def __init__(self, directory: Path | None, docker_config: Path) -> None:
-        """Read the file. Blocks.
-
-        Args:
-            directory: the state directory, created if missing. None means in memory only.
-            docker_config: the configuration that holds the logins. Entries about another one are not used.
-        """
+        """`directory` is created with the first change. None means in memory only. Call `load` before the first use."""
         self._directory: Final = directory
-        self._docker_config: Final = str(docker_config)
-        self._key = secrets.token_hex(32)
-        self._entries: dict[str, StoredLogin] = {}
-        self._rejections: dict[str, Rejection] = {}
-        self._thread: Final = WorkerThreads(1, "state_file")
+        self._docker_config: Final = docker_config
+        self._state = new_state(docker_config)
+        self._path = directory
+        self._lost: str | None = None
+        self._unsaved: str | None = None if directory else _NO_DIRECTORY
+        self._keep_aside = False
+        self._calls: Final = BlockingCalls("state")
         self._last_write: Future[None] | None = None
-        self._next: dict[str, Any] | None = None
-        self._next_lock: Final = threading.Lock()
-        self.preexisting: Mapping[str, str] | None = None
-        self.fault: str | None = None
-        """Why the state is only in memory, or what was lost. None means that nothing is wrong."""
-        self._load()
+        self._waiting = False
+
+    @classmethod
+    def loaded(cls, directory: Path | None, docker_config: Path) -> Self:
+        """Return a state file that has been read. Blocks."""
+        state_file = cls(directory, docker_config)
+        state_file.use(state_file.find())
+        return state_file
+
+    def find(self) -> FoundState | None:
+        """Return the state on disk, for `use`. None without a directory. Blocks, and may run in any thread."""
+        return find_state(self._directory, self._docker_config) if self._directory else None
+
+    def use(self, found: FoundState | None) -> None:
+        if found is not None:
+            self._state, self._path, self._lost = found.state, found.path, found.lost
+            self._keep_aside = found.lost is not None
+
+    def treat_all_as_foreign(self, reason: str) -> None:
+        """Use no state: every login counts as a person's. `reason` is why the state could not be found."""
+        self._lost = f"{self._directory} {reason}: every login in Docker's configuration is left alone"
+        self._unsaved = self._lost
+        self._path = None
+        self._state = replace(self._state, preexisting={})
+
+    @property
+    def fault(self) -> str | None:
+        """What was lost, or why the state is only in memory. None means that nothing is wrong."""
+        return self._lost or self._unsaved
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Return the same for the board."""
+        place = str(self._path or "state")
+        lost = (StateUnusable(place, self._lost),) if self._lost else ()
+        return lost or ((state_unsaved(place, self._unsaved),) if self._unsaved else ())
+
+    @property
+    def preexisting(self) -> Mapping[str, str] | None:
+        """Digests of the logins that were there at the first start. None means that the agent has not looked yet."""
+        return self._state.preexisting
 
     def digest(self, docker_key: str, entry: Entry) -> str:
         """Return a keyed hash of one login. It ignores the user name of a token, because some stores do not keep it."""
@@ -67,27 +92,35 @@ class StateFile:
 
     def fingerprint(self, *parts: str) -> str:
         """Return a keyed hash that reveals nothing about `parts` and stays the same after a restart."""
-        return hmac.new(self._key.encode(), json.dumps(parts).encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._state.key.encode(), json.dumps(parts).encode(), hashlib.sha256).hexdigest()
 
     def entries(self) -> Mapping[str, StoredLogin]:
         """Return the logins that the agent manages, by registry hostname."""
-        return dict(self._entries)
+        return self._state.entries
 
     def set_entry(self, hostname: str, entry: StoredLogin | None) -> None:
-        if self._entries.get(hostname) != entry:
-            self._set(self._entries, hostname, entry)
+        if self._state.entries.get(hostname) != entry:
+            self._change(entries=_with(self._state.entries, hostname, entry))
 
     def set_preexisting(self, preexisting: Mapping[str, str]) -> None:
         if preexisting != self.preexisting:
-            self.preexisting = dict(preexisting)
-            self._write_behind()
+            self._change(preexisting=dict(preexisting))
 
     def rejection(self, hostname: str) -> Rejection | None:
-        return self._rejections.get(hostname)
+        return self._state.rejections.get(hostname)
+
+    def rejections(self) -> Mapping[str, Rejection]:
+        """Return the recent rejections, by registry hostname."""
+        return self._state.rejections
 
     def set_rejection(self, hostname: str, rejection: Rejection | None) -> None:
-        if self._rejections.get(hostname) != rejection:
-            self._set(self._rejections, hostname, rejection)
+        if self._state.rejections.get(hostname) != rejection:
+            self._change(rejections=_with(self._state.rejections, hostname, rejection))
+
+    def save_again(self) -> None:
+        """Try again to write the state, if the last attempt failed."""
+        if self._unsaved is not None:
+            self._write_behind()
 
     async def flush(self) -> None:
         """Wait until all changes so far are on disk, but not longer than a few seconds."""
@@ -96,126 +129,35 @@ class StateFile:
                 async with asyncio.timeout(_FLUSH_S):
                     await asyncio.shield(asyncio.wrap_future(self._last_write))
 
-    def _set(self, table: dict[str, Any], hostname: str, value: StoredLogin | Rejection | None) -> None:
-        if value is None:
-            del table[hostname]
-        else:
-            table[hostname] = value
+    def _change(self, **changes: object) -> None:
+        self._state = replace(self._state, **changes)  # type: ignore[arg-type]
         self._write_behind()
-
-    def _load(self) -> None:
-        if self._directory is None:
-            self.fault = "there is no state directory"
-            return
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            self.fault = f"{self._directory}: {(error.strerror or '').lower()}"
-            return
-        try:
-            version = read_version(self._directory / _FILE)
-            if version is not None:
-                self._restore(json.loads(version.data))
-        except OSError as error:
-            self._treat_all_as_foreign(f"cannot be read ({(error.strerror or '').lower()})")
-        except (UnreadableFileError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            self._treat_all_as_foreign("is damaged")
-
-    def _treat_all_as_foreign(self, fault: str) -> None:
-        self.fault = f"{self._directory}/{_FILE} {fault}: every login in Docker's configuration is left alone"
-        self.preexisting = {}
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        """Use the content of the file. Check all of it first, so that a damaged file changes nothing."""
-        key, version = state["key"], state["version"]
-        rejections = {hostname: _rejection(fields) for hostname, fields in state["rejections"].items()}
-        entries = {hostname: _stored_login(fields) for hostname, fields in state["entries"].items()}
-        preexisting = state["brought"]
-        if version != _VERSION or not isinstance(preexisting, dict | None):
-            raise TypeError("the state of another version")
-        _check_texts(key, *(preexisting or {}).values())
-        if any(parse_hostname(hostname).hostname != hostname for hostname in entries):
-            raise ValueError("not a host name")
-        self._key, self._rejections = key, rejections
-        if state["docker_config"] == self._docker_config:
-            self._entries, self.preexisting = entries, preexisting
-
-    def _state(self) -> dict[str, Any]:
-        """Return a copy of the current state, so that the thread can serialise it later."""
-        return {
-            "version": _VERSION,
-            "key": self._key,
-            "docker_config": self._docker_config,
-            "entries": dict(self._entries),
-            "brought": self.preexisting,
-            "rejections": dict(self._rejections),
-        }
 
     def _write_behind(self) -> None:
         """Schedule a write, unless one is waiting already. That one will write the newest state."""
-        if self._directory is not None:
-            with self._next_lock:
-                waiting, self._next = self._next is not None, self._state()
-            if not waiting:
-                self._last_write = self._thread.submit(self._write, self._directory)
-
-    def _write(self, directory: Path) -> None:
-        """Write the newest state. Runs in the thread. One write covers all changes made since the last one."""
-        with self._next_lock:
-            newest, self._next = self._next, None
-        state = json.dumps(newest, default=_as_json).encode()
-        temporary = directory / f"{_FILE}.new"
+        if self._path is None or self._waiting:
+            return
+        self._waiting = True
         try:
-            # A person may have removed the directory while the agent was running.
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            temporary.unlink(missing_ok=True)
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            # Sync before the rename. Otherwise a power failure could leave an empty file.
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(state)
-                file.flush()
-                os.fsync(descriptor)
-            temporary.replace(directory / _FILE)
+            self._last_write = self._calls.submit("state", partial(self._write, self._path))
+        except NoThreadError as error:  # the next change tries again
+            self._waiting = False
+            self._unsaved = f"{self._path} cannot be written: {error.strerror}"
+
+    def _write(self, path: Path) -> None:
+        """Write the newest state. Runs in the thread. One write covers all changes made since the last one."""
+        # Before the state is read: a change from now on needs another write.
+        self._waiting = False
+        try:
+            self._path = save_state(path, self._state, keep_aside=self._keep_aside)
         except OSError as error:
-            self.fault = f"{directory} cannot be written: {(error.strerror or '').lower()}"
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            self._unsaved = f"{path} cannot be written: {(error.strerror or '').lower()}"
+        else:
+            self._keep_aside = False
+            self._unsaved = None
 
 
-def _as_json(value: object) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    fields: dict[str, Any] = asdict(value)  # type: ignore[call-overload]
-    return {_STORED_NAMES.get(name, name): field for name, field in fields.items()}
-
-
-def _stored_login(fields: dict[str, Any]) -> StoredLogin:
-    expires_at = fields["expires_at"]
-    _check_texts(fields["docker_key"], *fields["digests"])
-    return StoredLogin(
-        docker_key=fields["docker_key"],
-        digests=tuple(fields["digests"]),
-        expires_at=None if expires_at is None else _moment(expires_at),
-    )
-
-
-def _rejection(fields: dict[str, Any]) -> Rejection:
-    _check_texts(*fields.values())
-    known = {name: field for name, field in fields.items() if name != "pace"}
-    retry_class = RetryClass(fields.get("pace", RetryClass.REJECTED))
-    return Rejection(**{**known, "not_before": _moment(fields["not_before"]), "retry_class": retry_class})
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time without a time zone")
-    return moment.astimezone(UTC)
-
-
-def _check_texts(*values: object) -> None:
-    """Reject values that are not text or not valid Unicode. Otherwise they would fail later, when they are used."""
-    for value in values:
-        if not isinstance(value, str):
-            raise TypeError("a value that is not text")
-        value.encode()  # raises for lone surrogates
+def _with(table: Mapping[str, _Value], hostname: str, value: _Value | None) -> Mapping[str, _Value]:
+    """Return a copy of the table with another value for the host name. None removes it."""
+    others = {name: each for name, each in table.items() if name != hostname}
+    return others if value is None else {**others, hostname: value}

@@ -5,10 +5,10 @@ The error code decides, not the HTTP status: AWS uses status 400 both for thrott
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
-from agent.model.docker_errors import CLOCK_TOLERANCE
+from agent.model.docker_errors import CLOCK_TOLERANCE, clock_distance
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import (
     AwsAccessDenied,
@@ -30,13 +30,15 @@ WEB_IDENTITY_ACTION: Final = "sts:AssumeRoleWithWebIdentity"
 
 _THROTTLED: Final = re.compile(r"(?:Request)?Throttl\w*|TooManyRequests\w*|RequestLimitExceeded|SlowDown")
 _DENIED: Final = re.compile(r"AccessDenied\w*|Unauthorized\w*|NotAuthorized\w*")
-_UNKNOWN_KEYS: Final = frozenset(
-    {"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "AuthFailure"}
-)
-_EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
-_SIGNATURE: Final = frozenset({"InvalidSignatureException", "InvalidSignature", "SignatureDoesNotMatch"})
+_EXPIRED: Final = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
+_SIGNATURE: Final = ("InvalidSignatureException", "InvalidSignature", "SignatureDoesNotMatch")
+_UNKNOWN_KEYS: Final = ("UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId", "AuthFailure")
+_KEY_FAULTS: Final = {
+    **dict.fromkeys(_EXPIRED, "the session of the keys has expired"),
+    **dict.fromkeys(_SIGNATURE, "the secret access key is wrong"),
+    **dict.fromkeys(_UNKNOWN_KEYS, "AWS does not know the access key"),
+}
 _TIME: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
-_MINUTE_S: Final = 60
 _WRONG_KEY: Final = "does not match"
 _WRONG_PLACE: Final = "should be scoped to"
 _ABOUT_TIME: Final = re.compile(r"expired|not yet current|too skewed|in the future", re.IGNORECASE)
@@ -95,7 +97,7 @@ def clock_skew(server_time: datetime | None, seen_at: datetime) -> ClockSkew | N
     """Return a problem if our clock differs from AWS's (the Date of a reply) by more than AWS accepts."""
     if server_time is None or abs(seen_at - server_time) <= CLOCK_TOLERANCE:
         return None
-    return ClockSkew(SUBJECT, _distance(seen_at - server_time))
+    return ClockSkew(SUBJECT, clock_distance(seen_at - server_time, "AWS's"))
 
 
 def _signed_request_refused(refusal: AwsRefusal) -> Problem:
@@ -107,7 +109,7 @@ def _signed_request_refused(refusal: AwsRefusal) -> Problem:
     if code in _SIGNATURE and _WRONG_PLACE in refusal.message:
         hint = "fix the region (in the secret, or aws.region) or AWS_ENDPOINT_URL: the endpoint is in another region"
         return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}", hint=hint)
-    if code in _UNKNOWN_KEYS | _EXPIRED | _SIGNATURE:
+    if code in _KEY_FAULTS:
         return _keys_refused(refusal)
     return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}")
 
@@ -168,18 +170,11 @@ def _holder(who: str) -> str:
 def _keys_refused(refusal: AwsRefusal) -> AwsAccessDenied:
     """AWS does not know the keys, or they have expired. AWS's text is left out: it may quote the signed headers."""
     expired = refusal.code in _EXPIRED
-    fault = (
-        "the session of the keys has expired"
-        if expired
-        else "the secret access key is wrong"
-        if refusal.code in _SIGNATURE
-        else "AWS does not know the access key"
-    )
     where = "in the secret" if refusal.own_keys else "where the AWS chain found them"
     kind = AwsKeysRefused if refusal.own_keys else AwsAccessDenied
     return kind(
         SUBJECT,
-        f"AWS refused {refusal.action} to {refusal.who}: {fault} ({refusal.code})",
+        f"AWS refused {refusal.action} to {refusal.who}: {_KEY_FAULTS[refusal.code]} ({refusal.code})",
         hint=f"replace the AWS keys {where}: their owner can create new ones in the AWS console (IAM, Users, "
         "Security credentials)",
         # Keys from the credential chain may renew themselves. Keys in a secret do not.
@@ -202,9 +197,9 @@ def _clock(refusal: AwsRefusal) -> str:
     if times:
         signed, server = (_parse_time(times[group]) for group in (1, 3))
         if signed and server:
-            return _distance(signed - server)
+            return clock_distance(signed - server, "AWS's")
     if refusal.server_time is not None:
-        return _distance(refusal.seen_at - refusal.server_time)
+        return clock_distance(refusal.seen_at - refusal.server_time, "AWS's")
     return "this machine's clock is more than 5 min off"
 
 
@@ -213,12 +208,6 @@ def _parse_time(text: str) -> datetime | None:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None
-
-
-def _distance(off: timedelta) -> str:
-    seconds = round(abs(off).total_seconds())
-    amount = f"{seconds} s" if seconds < _MINUTE_S else f"{round(seconds / _MINUTE_S)} min"
-    return f"this machine's clock is {amount} {'ahead of' if off > timedelta() else 'behind'} AWS's"
 
 
 def _words(refusal: AwsRefusal) -> str:

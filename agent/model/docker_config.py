@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from agent.model.docker_config_fields import (
+    AUTH_VARIABLE,
+    HELPER_ANSWER,
+    UNKNOWN,
+    CliVersion,
+    allows_empty_user,
+    config_type,
+)
 from agent.model.json_text import JsonError, format_json, parse_json
+from agent.model.json_types import Type, fold
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
@@ -23,6 +32,9 @@ TOKEN_USER: Final = "<token>"  # noqa: S105 - Docker's marker for "no user name"
 _CREDENTIAL_FIELDS: Final = frozenset(
     {"auth", "username", "password", "identitytoken", "registrytoken", "serveraddress"}
 )
+_URL: Final = re.compile(r"[A-Za-z][\w+.-]*://(?:[\w.~!$&'()*+,;=:%-]*@)?([^/?#@]+?):?(?:[/?#].*)?", re.ASCII)
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class ConfigError(ValueError):
@@ -48,29 +60,45 @@ Ownership = Callable[[str, Entry], bool]
 """Takes a key and the entry stored under it, and returns whether the agent may replace the entry."""
 
 
-def parse_config(data: bytes) -> Document:
-    """Parse `data` as strictly as Docker does. An empty file is an empty document.
+def parse_config(data: bytes, cli: CliVersion = UNKNOWN) -> Document:
+    """Parse `data` as this version of the docker CLI does. An empty file is an empty document.
 
     Raises:
-        ConfigError: the message says what is wrong, and where.
+        ConfigError: Docker would reject the file. The message says what is wrong, and where.
+    """
+    document = _parse(data, config_type(cli))
+    for key, fields in _auths(document).items():
+        auth = field(fields or {}, "auth")
+        if auth and not _decode_auth(auth, key)[0] and not allows_empty_user(cli):
+            raise _not_a_login(key)
+    return document
+
+
+def parse_auth_variable(text: str | None) -> dict[str, Entry]:
+    """Return the logins in the value of DOCKER_AUTH_CONFIG, by key. Docker ignores a value that it cannot parse."""
+    data = (text or "").encode("utf-8", "surrogateescape")
+    try:
+        auths = _auths(_parse(data, AUTH_VARIABLE, alone=True))
+        logins = {key: decode_entry(fields, key) for key, fields in auths.items()}
+    except ConfigError:
+        return {}
+    found = {key: entry for key, entry in logins.items() if entry is not None and entry.username}
+    return found if len(found) == len(auths) else {}
+
+
+def parse_helper_answer(data: bytes) -> Entry | None:
+    """Return the login that a credential helper printed, or None if it is empty.
+
+    Raises:
+        ConfigError: Docker cannot read it.
     """
     if not data.strip():
-        return {}
-    try:
-        document = parse_json(data)
-    except JsonError as error:
-        raise ConfigError(str(error)) from error
-    if not isinstance(document, dict):
-        raise ConfigError("it is not a JSON object")
-    # Docker refuses the whole file if one entry is invalid, so every entry is decoded here.
-    for key, fields in _auths(document).items():
-        decode_entry(fields, key)
-    if not isinstance(field(document, "credsStore"), str | None):
-        raise ConfigError("credsStore is not a string")
-    helpers = field(document, "credHelpers")
-    if not isinstance(helpers, dict | None) or not all(isinstance(n, str | None) for n in (helpers or {}).values()):
-        raise ConfigError("credHelpers is not an object of strings")
-    return document
+        raise ConfigError("it is empty")
+    answer = _parse(data, HELPER_ANSWER)
+    username, secret = (_text(field(answer, name)) for name in ("Username", "Secret"))
+    if not username and not secret:
+        return None
+    return Entry(username, Sensitive(secret), identity_token=username == TOKEN_USER)
 
 
 def format_config(document: Document) -> bytes:
@@ -178,23 +206,18 @@ def encode_entry(entry: Entry) -> dict[str, str]:
     return fields | {"identitytoken": entry.secret.reveal()} if entry.identity_token else fields
 
 
-def decode_entry(fields: Any, key: str) -> Entry | None:
+def decode_entry(fields: Mapping[str, Any] | None, key: str) -> Entry | None:
     """Return the login in the value of a key in `auths`, or None if the value contains no login.
 
     Raises:
         ConfigError: Docker cannot read the value.
     """
-    where = printable(f"auths: {key}", 120)
-    if not isinstance(fields, dict | None):
-        raise ConfigError(f"{where} is not an object")
-    values = {name: field(fields or {}, name) for name in _CREDENTIAL_FIELDS}
-    if not all(isinstance(value, str | None) for value in values.values()):
-        raise ConfigError(f"{where} has a field that is not a string")
-    texts = {name: value or "" for name, value in values.items()}
+    texts = {name: _text(field(fields or {}, name)) for name in _CREDENTIAL_FIELDS}
     username, password = texts["username"], texts["password"]
     if texts["auth"]:
-        username, password = _decode_auth(texts["auth"], where)
-    token = texts["identitytoken"] or texts["registrytoken"]
+        username, password = _decode_auth(texts["auth"], key)
+    # As in the engine, a registry token takes precedence.
+    token = texts["registrytoken"] or texts["identitytoken"]
     if not (username or password or token):
         return None
     return Entry(username, Sensitive(token or password), identity_token=bool(token))
@@ -208,37 +231,56 @@ def field(fields: Mapping[str, Any], name: str) -> Any:
 def _name(fields: Mapping[str, Any], name: str) -> str:
     if name in fields:
         return name
-    return next((other for other in fields if other.lower() == name.lower()), name)
+    return next((other for other in fields if fold(other) == fold(name)), name)
+
+
+def _parse(data: bytes, expected: Type, *, alone: bool = False) -> Document:
+    try:
+        return expected.check(parse_json(data, alone=alone), None, "") or {}
+    except JsonError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _text(value: str | None) -> str:
+    # Docker reads bytes that are not UTF-8, and lone surrogates, as U+FFFD.
+    return _LONE_SURROGATE.sub("\ufffd", value or "")
 
 
 def _auths(document: Document) -> dict[str, Any]:
-    auths = field(document, "auths")
-    if not isinstance(auths, dict | None):
-        raise ConfigError("auths is not an object")
-    return auths or {}
+    return field(document, "auths") or {}
 
 
 def _with(document: Document, key: str, credential: dict[str, str]) -> Document:
     auths = _auths(document)
     # Fields that are not part of the login, such as email, stay.
-    others = {name: value for name, value in (auths.get(key) or {}).items() if name.lower() not in _CREDENTIAL_FIELDS}
+    others = {name: value for name, value in (auths.get(key) or {}).items() if fold(name) not in _CREDENTIAL_FIELDS}
     return {**document, _name(document, "auths"): {**auths, key: {**credential, **others}}}
 
 
-def _decode_auth(text: str, where: str) -> tuple[str, str]:
-    try:
-        decoded = base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True)
-    except ValueError:
-        raise ConfigError(f"{where} has an auth that is not base64") from None
-    username, colon, password = decoded.decode("utf-8", "surrogateescape").partition(":")
-    if not colon or not username:
-        raise ConfigError(f"{where} has an auth that is not user:password")
+def _decode_auth(text: str, key: str) -> tuple[str, str]:
+    text = re.sub(r"[\r\n]", "", text)
+    # `b64decode` would accept too much padding.
+    if not _BASE64.fullmatch(text):
+        raise ConfigError(f"{_place(key)} has an auth that is not base64")
+    username, colon, password = base64.b64decode(text).decode("utf-8", "surrogateescape").partition(":")
+    if not colon:
+        raise _not_a_login(key)
     # docker/cli strips NULs from the password too.
     return username, password.strip("\0")
 
 
+def _not_a_login(key: str) -> ConfigError:
+    return ConfigError(f"{_place(key)} has an auth that is not user:password")
+
+
+def _place(key: str) -> str:
+    return printable(f"auths.{key}", 120)
+
+
 def _hostname(key: str) -> str:
-    return re.split(r"[/?#]", key.rpartition("://")[2], maxsplit=1)[0]
+    """Return the host of a key that an old version of Docker wrote, such as `https://HOST/v2/`."""
+    url = _URL.fullmatch(key)
+    return url[1] if url else key.partition("/")[0]
 
 
 def _registry(key: str) -> Registry | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Final
 
 from agent.model import hints
@@ -26,12 +27,15 @@ from agent.model.problems.registry import (
     RegistryUnreachable,
 )
 from agent.model.problems.stored_login import ConfigUnwritable
-from agent.model.text import printable
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """AWS rejects signatures whose time is further off than this."""
 _EXPIRED: Final = "authorization token has expired"
+_LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
 _LONGEST_WAIT: Final = timedelta(hours=12)
+_MINUTE_S: Final = 60
+_UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
+_BAD_REQUEST: Final = range(400, 500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,79 +98,6 @@ class CliOutput:
         return self.fault is not None or "://" in self.text or "dial " in self.text
 
 
-_STATUS: Final = re.compile(
-    r"(?:failed with status|unexpected HTTP status|unexpected status(?: code)?)[^0-9]{0,80}(\d{3})"
-)
-# The first match wins, so the order matters. A lookup that timed out is a DNS fault, a handshake that timed out is a
-# timeout, and a malformed answer may quote any of the other words.
-_SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
-    (re.compile(r"proxyconnect|proxy authentication required", re.IGNORECASE), Fault.UNREACHABLE),
-    (re.compile(r"malformed (?:HTTP|MIME)|unable to decode token|did not include a token"), Fault.NONSENSE),
-    (re.compile(r"toomanyrequests|too many requests", re.IGNORECASE), 429),
-    (re.compile(r"unauthorized|incorrect username or password|authentication required", re.IGNORECASE), 401),
-    (re.compile(r"\bdenied\b|\bforbidden\b", re.IGNORECASE), 403),
-    (re.compile(r"no such host|server misbehaving|\blookup \S+|name resolution", re.IGNORECASE), Fault.DNS),
-    (re.compile(r"deadline exceeded|timeout|timed out|request canceled", re.IGNORECASE), Fault.TIMEOUT),
-    (re.compile(r"x509|tls:|certificate|HTTP response to HTTPS client", re.IGNORECASE), Fault.TLS),
-    (
-        re.compile(r"connection re(?:fused|set)|no route to host|network is unreachable|\bEOF$|broken pipe"),
-        Fault.UNREACHABLE,
-    ),
-    # The request failed in another way: the CLI works, but the answer was unusable.
-    (re.compile(r"^(?:Get|Head|Post) \"?https?://"), Fault.NONSENSE),
-)
-# If a proxy refuses, Go prints only the reason phrase ("Forbidden"). If a registry refuses, more text follows.
-_PROXY_REFUSAL: Final = re.compile(r"^(?:(?:Get|Head|Post) \"?https?://[^\"\s]+\"?: )+[A-Z][^:\"]*$")
-_LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
-_FALLBACK: Final = re.compile(r"http://([^/\"\s]+)/v2/")
-_LOG_LINE: Final = re.compile(r'msg="Error logging in to endpoint, trying next endpoint".* error="((?:[^"\\]|\\.)*)"$')
-_ESCAPED: Final = re.compile(r"\\(.)")
-
-
-def read_stderr(stderr: bytes) -> CliOutput:
-    """Parse the last line of `docker login`'s stderr. The lines before it are the CLI's own log.
-
-    The texts are those of docker CLI 20.10 to 29, with or without an engine in front (docs/docker-versions.md).
-    """
-    # Not `splitlines`: Python splits at more characters than \n, and the last line could be half a quoted password.
-    lines = [line.strip() for line in stderr.decode(errors="replace").split("\n") if line.strip()]
-    if not lines:
-        return CliOutput("")
-    return _answer_over_tls(lines) or _read(lines[-1])
-
-
-def _answer_over_tls(lines: list[str]) -> CliOutput | None:
-    """Return the registry's answer over TLS, if the CLI then fell back to plain HTTP and failed there too.
-
-    Up to version 28.3, the CLI falls back on loopback addresses, even after "401 Unauthorized". Then only its log lines
-    contain the answer over TLS.
-    """
-    fallback = _FALLBACK.search(lines[-1])
-    if fallback is None:
-        return None
-    for line in lines[:-1]:
-        logged = _LOG_LINE.search(line)
-        if logged is not None and f"https://{fallback[1]}/v2/" in logged[1]:
-            output = _read(_ESCAPED.sub(lambda escape: " " if escape[1] in "nrt" else escape[1], logged[1]))
-            return output if output.status is not None or output.fault is Fault.NONSENSE else None
-    return None
-
-
-def _read(text: str) -> CliOutput:
-    text = text.removeprefix("Error response from daemon:").removeprefix("Error:").strip()
-    status = _STATUS.search(text)
-    if status:
-        return CliOutput(printable(text), status=int(status[1]))
-    for pattern, sign in _SIGNS:
-        if pattern.search(text):
-            if isinstance(sign, Fault):
-                return CliOutput(printable(text), fault=sign)
-            if _PROXY_REFUSAL.search(text):
-                return CliOutput(printable(f"the proxy refused the request: {text}"), fault=Fault.UNREACHABLE)
-            return CliOutput(printable(text), status=sign)
-    return CliOutput(printable(text))
-
-
 def explain(
     output: CliOutput, probe: ProbeResult | None, hostname: str, secret: str, *, fetched: bool = False
 ) -> Problem:
@@ -195,11 +126,14 @@ def clock_skew(probe: ProbeResult | None, hostname: str) -> ClockSkew | None:
     if probe is None or probe.server_time is None:
         return None
     off = probe.seen_at - probe.server_time
-    if abs(off) <= CLOCK_TOLERANCE:
-        return None
-    direction = "ahead of" if off > timedelta() else "behind"
-    minutes = round(abs(off).total_seconds() / 60)
-    return ClockSkew(hostname, f"this machine's clock is {minutes} min {direction} the clock of {hostname}")
+    return ClockSkew(hostname, clock_distance(off, f"the clock of {hostname}")) if abs(off) > CLOCK_TOLERANCE else None
+
+
+def clock_distance(off: timedelta, whose: str) -> str:
+    """Return the words for a difference from `whose` clock."""
+    seconds = round(abs(off).total_seconds())
+    amount = f"{seconds} s" if seconds < _MINUTE_S else f"{round(seconds / _MINUTE_S)} min"
+    return f"this machine's clock is {amount} {'ahead of' if off > timedelta() else 'behind'} {whose}"
 
 
 def cli_failed(hostname: str, text: str) -> Problem:
@@ -234,13 +168,15 @@ def parse_retry_after(value: str | None, now: datetime, parsed_date: datetime | 
 
 def _status(output: CliOutput, probe: ProbeResult | None) -> int | None:
     """Return the HTTP status to explain: the probe's if the probe was refused too, otherwise the CLI's."""
-    if output.status == 401 or (probe is not None and probe.refused):  # noqa: PLR2004 - with the password, the answer was no
-        return 401
-    if probe is not None and probe.status is not None and probe.status >= 400 and probe.status != 401:  # noqa: PLR2004
-        return probe.status
-    if output.status is not None:
+    asked = probe.status if probe is not None else None
+    if output.status == _UNAUTHORIZED or (probe is not None and probe.refused):
+        return _UNAUTHORIZED
+    # A 401 to a request without the password is only the challenge.
+    if asked is not None and asked >= _BAD_REQUEST.start and asked != _UNAUTHORIZED:
+        return asked
+    if output.status is not None or output.fault is not None or asked in (HTTPStatus.OK, _UNAUTHORIZED):
         return output.status
-    return None if output.fault is not None or probe is None or probe.status in (None, 200, 401) else probe.status
+    return asked
 
 
 def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult | None, *, fetched: bool) -> Problem:
@@ -248,24 +184,23 @@ def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult | Non
     body = (
         f": {probe.detail}" if probe is not None and probe.detail and probe.registry and probe.status == status else ""
     )
-    if status == 401 and fetched:  # noqa: PLR2004
-        return LoginRejected(
-            hostname, f"{hostname} refused the token that AWS issued for secret {secret}", hint=hints.AWS_LOGIN_REJECTED
-        )
-    if status == 401:  # noqa: PLR2004
-        return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}")
-    if status == 403:  # noqa: PLR2004
-        return _forbidden(hostname, secret, probe, body, fetched=fetched)
-    if status == 429:  # noqa: PLR2004
-        wait = probe.retry_after if probe else None
-        more = " or longer" if wait == _LONGEST_WAIT else ""
-        after = f"; it asks to wait {wait.total_seconds():.0f} s{more}" if wait else ""
-        return RegistryRateLimited(hostname, f"{hostname} limits the request rate (status 429){after}", wait=wait)
-    if 400 <= status < 500:  # noqa: PLR2004
+    wait = probe.retry_after if probe else None
+    match status:
+        case 401 if fetched:
+            message = f"{hostname} refused the token that AWS issued for secret {secret}"
+            return LoginRejected(hostname, message, hint=hints.AWS_LOGIN_REJECTED)
+        case 401:
+            return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}")
+        case 403:
+            return _forbidden(hostname, secret, probe, body, fetched=fetched)
+        case 429:
+            more = " or longer" if wait == _LONGEST_WAIT else ""
+            after = f"; it asks to wait {wait.total_seconds():.0f} s{more}" if wait else ""
+            return RegistryRateLimited(hostname, f"{hostname} limits the request rate (status 429){after}", wait=wait)
+    if status in _BAD_REQUEST:
         return RegistryRefusedRequest(
             hostname, f"{hostname} rejected the login as a bad request (status {status}){body}"
         )
-    wait = probe.retry_after if probe else None
     return RegistryError(hostname, f"{hostname} answered with status {status}{body}", wait=wait)
 
 

@@ -15,6 +15,12 @@ def own_version(output: bytes) -> str | None:
     return found[1] if found else None
 
 
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers at the start of a version, such as (28, 2, 2)."""
+    found = re.match(r"\d{1,9}(?:\.\d{1,9})*", version, re.ASCII)
+    return tuple(map(int, found[0].split("."))) if found else ()
+
+
 def foreign_program(output: bytes) -> str | None:
     """Return the name and version of another program that printed `output`, such as "podman 4.3.1", or None."""
     text = _text(output)

@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+_SPACE: Final = " \t\r\n"
 
 
 class JsonError(ValueError):
-    """The text is not JSON. The message shows where, and quotes nothing."""
+    """The text is not the expected JSON. The message shows where, and quotes no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,27 +18,50 @@ class Number:
     text: str
 
 
-def parse_json(data: bytes) -> Any:
-    """Parse `data`; each number becomes a `Number`.
+class JsonObject(dict[str, Any]):
+    """An object without duplicate keys: objects are merged, for other values the last one counts.
+
+    `members` also has the duplicates, in order.
+    """
+
+    __slots__ = ("members",)
+
+    def __init__(self, members: list[tuple[str, Any]]) -> None:
+        super().__init__()
+        self.members: Final = members
+        for key, value in members:
+            former = self.get(key)
+            if isinstance(former, dict) and isinstance(value, dict):
+                former.update(value)  # in place: copying it each time would take quadratic time
+            else:
+                self[key] = value
+
+
+def parse_json(data: bytes, *, alone: bool = False) -> Any:
+    """Parse the first JSON value in `data`. Objects become a `JsonObject`, numbers a `Number`, no value becomes None.
+
+    Like Go's decoder, it ignores what follows the value, and accepts bytes in a string that are not UTF-8.
 
     Raises:
-        JsonError: not UTF-8, not JSON, NaN or Infinity, extra text after the value, or nested too deeply.
+        JsonError: not JSON, NaN or Infinity, nested too deeply, or not `alone`.
     """
+    # A byte that is not UTF-8 becomes a lone surrogate, which `format_json` writes as an escape.
+    text = data.decode("utf-8", "surrogateescape").lstrip(_SPACE)
+    if text.startswith("\ufeff"):
+        raise JsonError("it starts with a byte order mark; save it as UTF-8 without one")
+    decoder = json.JSONDecoder(
+        parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=JsonObject
+    )
     # `from None` drops the causes, because they hold the whole text and the passwords in it.
     try:
-        return json.loads(
-            data.decode(),
-            parse_int=Number,
-            parse_float=Number,
-            parse_constant=_refuse,
-            object_pairs_hook=_merge_duplicates,
-        )
-    except UnicodeDecodeError as error:
-        raise JsonError(f"byte {error.start} is not UTF-8") from None
+        value, end = decoder.raw_decode(text) if text else (None, 0)
     except json.JSONDecodeError as error:
         raise JsonError(f"{error.msg.lower()} at line {error.lineno} column {error.colno}") from None
     except RecursionError:
         raise JsonError("it is nested too deeply") from None
+    if alone and text[end:].strip(_SPACE):
+        raise JsonError("it holds more than one value")
+    return value
 
 
 def format_json(value: Any) -> bytes:
@@ -62,18 +87,6 @@ def _format(value: Any, line: str) -> str:
     if isinstance(value, list) and value:
         return "[" + ",".join(inner + _format(member, inner) for member in value) + line + "]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def _merge_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Handle duplicate keys as Docker's decoder does: objects are merged, for other values the last one counts."""
-    merged: dict[str, Any] = {}
-    for key, value in pairs:
-        former = merged.get(key)
-        if isinstance(former, dict) and isinstance(value, dict):
-            former.update(value)  # in place: copying it each time would take quadratic time
-        else:
-            merged[key] = value
-    return merged
 
 
 def _refuse(constant: str) -> Any:

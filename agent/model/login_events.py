@@ -1,17 +1,34 @@
 """What happens to a login (events), and what it does about it (actions): the words of `login_state`."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from agent.model.deadline import Deadline
 from agent.model.problem import Problem
 
 
 class Now(NamedTuple):
-    """One moment on both clocks; `monotonic` in seconds."""
+    """One moment on both clocks; `monotonic` in seconds.
+
+    `proven` is the time that it is at least: what a server confirmed, plus the time that has passed since. None if no
+    server has answered since the start. `clock_is_off`: the server that answered last contradicts the wall clock.
+    """
 
     wall: datetime
     monotonic: float
+    proven: datetime | None = None
+    clock_is_off: bool = False
+
+    def proves(self, moment: datetime) -> bool:
+        """Whether `moment` is certainly over, whatever the wall clock shows."""
+        return self.proven is not None and self.proven >= moment
+
+    def left(self, end: Deadline) -> float:
+        """Seconds until a login ends, as far as known. While the wall clock is wrong, only the proven time counts."""
+        proven_s = math.inf if self.proven is None else (end.at - self.proven).total_seconds()
+        return proven_s if self.clock_is_off else min(proven_s, end.left(self.wall, self.monotonic))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@
 | ATTEMPTING  | Failed                                        | RETRYING    | Report                           |
 | RETRYING    | Woken: the retry is due, docker is back, or AWS works again | ATTEMPTING | Attempt             |
 | RETRYING    | Woken: the stored token is about to end       | RETRYING    | Report                           |
-| RETRYING    | Woken: the stored token has ended             | RETRYING    | Report, Remove                   |
+| RETRYING    | Woken: the stored token has ended             | RETRYING    | Report, Remove once it is proven |
 | RETRYING    | Removed, RemovalFailed                        | RETRYING    | Report, if it failed             |
 | LOGGED_IN   | Woken: the renewal or a check is due          | ATTEMPTING  | Attempt                          |
 | any of DUE, RETRYING, LOGGED_IN | Requested                 | ATTEMPTING  | Attempt                          |
@@ -21,6 +21,7 @@ While Docker holds a login that works, an attempt starts even if docker is missi
 an attempt that is due leads to NO_DOCKER. An event that does not belong to a stage changes nothing. A request is kept.
 """
 
+import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum
@@ -44,7 +45,6 @@ from agent.model.login_events import (
     Woken,
 )
 from agent.model.problem import Problem, RetryClass
-from agent.model.problems.aws import ClockSkew
 from agent.model.problems.environment import DockerCliMissing, NotDockersCli
 from agent.model.problems.stored_login import RenewalFailing, TokenExpired
 from agent.model.renewal import expired, severity_of_failing
@@ -73,7 +73,8 @@ class LoginState:
     """Everything that is remembered about one login.
 
     `problem` is why the last attempt failed. `expiry` is when the login that Docker holds expires, None if it does
-    not or if there is none. `renewal` is when a new token is due, `check` when an existing login is tried again.
+    not or if there is none. `removed`: it was taken out of Docker's configuration after that. `renewal` is when a new
+    token is due, `check` when an existing login is tried again.
     """
 
     hostname: str
@@ -88,7 +89,6 @@ class LoginState:
     last_error: str | None = None
     has_logged_in: bool = False
     expiry: Deadline | None = None
-    expired: bool = False
     removed: bool = False
     retry: Deadline | None = None
     renewal: Deadline | None = None
@@ -99,27 +99,26 @@ class LoginState:
 
     def is_valid(self, now: Now) -> bool:
         """Whether Docker holds a token of ours that has not ended."""
-        return self.expiry is not None and _left(self._trusted(self.expiry, now), now) > 0
+        return self.expiry is not None and not self.removed and now.left(self.expiry) > 0
 
     def holds_login(self, now: Now) -> bool:
         """Whether Docker holds a login of ours that works, with or without an end."""
-        endless = self.has_logged_in and self.expiry is None and not self.expired
-        return endless or self.is_valid(now)
-
-    def _trusted(self, deadline: Deadline, now: Now) -> Deadline:
-        """Ignore the wall clock while it is known to be wrong, so that a jump ahead does not expire a token."""
-        if not isinstance(self.problem, ClockSkew):
-            return deadline
-        return Deadline.after(timedelta(seconds=deadline.monotonic - now.monotonic), *now)
+        return (self.has_logged_in and self.expiry is None) or self.is_valid(now)
 
     def change_ahead(self, now: Now, rules: Rules) -> Deadline | None:
-        """When a failing renewal gets more serious: at the urgent window, then at the token's end."""
-        if self.expiry is None:
+        """When a failing renewal gets more serious: at the urgent window, then at the token's end.
+
+        After that, when to ask again whether the end is proven.
+        """
+        if self.expiry is None or self.removed:
             return None
-        window = rules.urgent_window
-        urgent = Deadline(self.expiry.at - window, self.expiry.monotonic - window.total_seconds())
-        urgent, end = self._trusted(urgent, now), self._trusted(self.expiry, now)
-        return urgent if _left(urgent, now) > 0 else end
+        left, window = now.left(self.expiry), rules.urgent_window.total_seconds()
+        if left <= 0:
+            unproven = (self.expiry.at - now.proven).total_seconds() if now.proven else math.inf
+            left = min(unproven, rules.max_wait.total_seconds())
+        elif left > window:
+            left -= window
+        return _after(timedelta(seconds=left), now) if left < math.inf else None
 
 
 class Decision(NamedTuple):
@@ -142,12 +141,12 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
         case Succeeded(), Stage.ATTEMPTING:
             decision = _succeeded(state, event, now, rules)
         case Failed(), Stage.ATTEMPTING:
-            retry = Deadline.after(event.retry_in, *now) if event.retry_in is not None else None
+            retry = _after(event.retry_in, now) if event.retry_in is not None else None
             decision = _fail(replace(state, failures=state.failures + 1, retry=retry), event.problem, now, rules)
         case Removed(), Stage.RETRYING:
             decision = _wait(replace(state, removed=True), (), now)
         case RemovalFailed(), Stage.RETRYING:
-            again = replace(state, next_change=Deadline.after(rules.max_wait, *now))
+            again = replace(state, next_change=_after(rules.max_wait, now))
             decision = _wait(again, (Report((*_problems(state, now, rules), event.problem)),), now)
         case _:
             decision = _wait(state, (), now)
@@ -160,7 +159,7 @@ def _verified(state: LoginState, event: Verified, now: Now, rules: Rules) -> Dec
     if event.rejection is None:
         return _wait(replace(state, stage=Stage.DUE), (), now)
     problem, wait = event.rejection
-    return _fail(replace(state, retry=Deadline.after(wait, *now)), problem, now, rules)
+    return _fail(replace(state, retry=_after(wait, now)), problem, now, rules)
 
 
 def _requested(state: LoginState, event: Requested, now: Now) -> Decision:
@@ -221,9 +220,9 @@ def _succeeded(state: LoginState, event: Succeeded, now: Now, rules: Rules) -> D
         requested_id=state.requested_id,
         attempts=state.attempts,
         has_logged_in=True,
-        expiry=Deadline.when(ends, *now) if ends is not None else None,
-        renewal=Deadline.when(due, *now) if due is not None else None,
-        check=Deadline.after(check_in, *now) if check_in is not None else None,
+        expiry=Deadline.when(ends, now.wall, now.monotonic) if ends is not None else None,
+        renewal=Deadline.when(due, now.wall, now.monotonic) if due is not None else None,
+        check=_after(check_in, now) if check_in is not None else None,
         clock_is_off=bool(event.problems),
         first_attempt_done=True,
     )
@@ -245,18 +244,16 @@ def _fail(state: LoginState, problem: Problem, now: Now, rules: Rules) -> Decisi
 
 def _refresh(state: LoginState, now: Now, rules: Rules) -> Decision:
     """Report what the failure means for the login that Docker holds: valid, about to expire, or expired."""
-    if state.expiry is not None and not state.is_valid(now):
-        state = replace(state, expiry=None, expired=True)
-    state = replace(state, status=_status(state), next_change=state.change_ahead(now, rules))
-    remove = (Remove(),) if state.expired and not state.removed else ()
+    state = replace(state, status=_status(state, now), next_change=state.change_ahead(now, rules))
+    # The status follows the clock that there is. A login is removed only if its end is proven: it may still work.
+    ended = state.expiry is not None and now.proves(state.expiry.at)
+    remove = (Remove(),) if ended and not state.removed else ()
     return _wait(state, (Report(_problems(state, now, rules)), *remove), now)
 
 
-def _status(state: LoginState) -> State:
-    if state.expired:
-        return State.EXPIRED
+def _status(state: LoginState, now: Now) -> State:
     if state.expiry is not None:
-        return State.LOGGED_IN
+        return State.LOGGED_IN if state.is_valid(now) else State.EXPIRED
     if state.problem is not None and state.problem.retry_class is RetryClass.REJECTED:
         return State.REJECTED
     return State.LOGGED_IN if state.has_logged_in else State.RETRYING
@@ -264,19 +261,20 @@ def _status(state: LoginState) -> State:
 
 def _problems(state: LoginState, now: Now, rules: Rules) -> tuple[Problem, ...]:
     cause, host = (state.problem,) if state.problem is not None else (), state.hostname
-    if state.expired:
-        return (*cause, TokenExpired(host, f"the login for {host} has expired and could not be renewed"))
     if state.expiry is None:
         return cause
+    if not state.is_valid(now):
+        return (*cause, TokenExpired(host, f"the login for {host} has expired and could not be renewed"))
     ends = state.expiry.at
     message = f"the login for {host} works until {ends:%Y-%m-%d %H:%M} UTC, but its renewal fails"
-    severity = severity_of_failing(ends, now.wall, rules.urgent_window)
+    known = now.proven if now.clock_is_off and now.proven else now.wall
+    severity = severity_of_failing(ends, known, rules.urgent_window)
     return (*cause, RenewalFailing(host, message, severity=severity))
 
 
 def _wait(state: LoginState, actions: tuple[Action, ...], now: Now) -> Decision:
     """Stay, until the earliest of the moments that matter in this stage."""
-    at_once = Deadline.after(timedelta(), *now)
+    at_once = _after(timedelta(), now)
     moments: tuple[Deadline | None, ...] = ()
     if state.stage is Stage.DUE or (
         state.requested_id is not None and state.stage in (Stage.RETRYING, Stage.LOGGED_IN)
@@ -291,7 +289,11 @@ def _wait(state: LoginState, actions: tuple[Action, ...], now: Now) -> Decision:
 
 
 def _left(deadline: Deadline, now: Now) -> float:
-    return deadline.left(*now)
+    return deadline.left(now.wall, now.monotonic)
+
+
+def _after(wait: timedelta, now: Now) -> Deadline:
+    return Deadline.after(wait, now.wall, now.monotonic)
 
 
 def _is_past(deadline: Deadline | None, now: Now) -> bool:

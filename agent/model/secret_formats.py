@@ -2,8 +2,9 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -12,12 +13,16 @@ from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, parse_hostname
 from agent.model.secret import RegistrySecret, parse_secret
+from agent.model.text import printable
 
 FIELDS: Final = frozenset({field.name for field in fields(RegistrySecret)} - {"registry", "origin"} | {"hostname"})
 """The keys of a secret's JSON object. They are also the file names in a secret's subdirectory."""
 
 MOST_SECRETS: Final = 1000
 """The limit for one document. More secrets are a mistake, or an attempt to overload the agent."""
+
+_READABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{3,}")
+"""A name, also one that was made of a host name. What warnings show instead of a missing name does not match."""
 
 # For a browser login to Docker Hub, Docker keeps two tokens next to the real entry. Neither is a password.
 _HUB_TOKENS: Final = ("/access-token", "/refresh-token")
@@ -73,7 +78,7 @@ def read_document(text: str, origin: str, stem: str) -> ParseResult:
         return _items(value, origin)
     # Everything else must be a single secret. `parse_secret` reports what is wrong with it.
     if not isinstance(value, dict) or not value.keys() & {"secrets", "auths"}:
-        return parse_one(partial(parse_secret, value, origin, stem))
+        return _only_one(partial(parse_secret, value, origin, stem))
     if not isinstance(value.get("secrets", []), list):
         return ParseResult.failure(origin, "has a key secrets that is not a list")
     if not isinstance(value.get("auths", {}), dict):
@@ -100,13 +105,38 @@ def read_answer(text: str, origin: str) -> ParseResult:
 
 
 def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> ParseResult:
-    """Parse the files of a subdirectory (content by name) as one secret. Its default name is `directory-<host>`.
-
-    A faulty subdirectory counts as failed, because a program may still be writing it.
-    """
+    """Parse the files of a subdirectory (content by name) as one secret. Its default name is `directory-<host>`."""
     values = {name: content.removesuffix("\n").removesuffix("\r") for name, content in contents.items()}
-    result = parse_one(partial(parse_secret, values, origin, directory, directory))
-    return ParseResult(problems=result.problems, failed=True) if result.problems else result
+    return _only_one(partial(parse_secret, values, origin, directory, directory))
+
+
+def after_change(last: ParseResult | None, reading: ParseResult) -> ParseResult:
+    """Return `reading`, but with the last value of each secret that has become invalid.
+
+    A typo must not remove a login, and a program may still be writing the file. An item whose name cannot be read may
+    be any of the missing secrets, so these are kept if there are not more of them than such items. If the problems are
+    the same as before, the result holds the same objects.
+    """
+    if last is None:
+        return reading
+    same = [problem.message for problem in reading.problems] == [problem.message for problem in last.problems]
+    return replace(
+        reading,
+        secrets=last.secrets if reading.failed else (*reading.secrets, *_invalid_now(last, reading)),
+        problems=last.problems if same else reading.problems,
+    )
+
+
+def _invalid_now(last: ParseResult, reading: ParseResult) -> list[RegistrySecret]:
+    """The last values of secrets that are now invalid."""
+    invalid, present = {problem.subject for problem in reading.problems}, {each.subject for each in reading.secrets}
+    missing = [secret for secret in last.secrets if secret.subject not in present]
+    named = [secret for secret in missing if printable(secret.subject) in invalid]
+    others = [secret for secret in missing if secret not in named]
+    origins = {printable(f"{secret.origin}#") for secret in others}
+    labels = [subject.removeprefix(origin) for origin in origins for subject in invalid if subject.startswith(origin)]
+    unnamed = [label for label in labels if not _READABLE_NAME.fullmatch(label)]
+    return [*named, *(others if len(others) <= len(unnamed) else ())]
 
 
 def parse_one(parse: Callable[[], RegistrySecret]) -> ParseResult:
@@ -115,6 +145,12 @@ def parse_one(parse: Callable[[], RegistrySecret]) -> ParseResult:
         return ParseResult((parse(),))
     except ProblemError as error:
         return ParseResult(problems=(error.problem,))
+
+
+def _only_one(parse: Callable[[], RegistrySecret]) -> ParseResult:
+    """Like `parse_one`, for a file or directory that holds only this secret: without it, nothing there is usable."""
+    result = parse_one(parse)
+    return replace(result, failed=bool(result.problems))
 
 
 def decode(text: str) -> Any:

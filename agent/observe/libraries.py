@@ -5,20 +5,23 @@ Without this, they would go to stderr as they are, and the text from outside in 
 
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Final
 
 from agent.model.text import printable
 from agent.services.ports import Log
 
 _LONGEST: Final = 600
+_SCRUBBED: Final = 4 * _LONGEST
 
 
 class LibraryLog(logging.Handler):
     """Logs one event per warning of a library. What it means for a registry is reported elsewhere."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, scrub: Callable[[str], str] = str) -> None:
         super().__init__(logging.WARNING)
         self._log: Final = log
+        self._scrub: Final = scrub
 
     def take(self) -> None:
         """Become the root logger's handler, unless it has one already, as under pytest."""
@@ -34,10 +37,13 @@ class LibraryLog(logging.Handler):
         self._log.info(
             "library.warned",
             library=record.name,
-            message=printable(message, _LONGEST),
-            error=printable(f"{type(error).__name__}: {error}", _LONGEST) if error else None,
+            message=self._shown(message),
+            error=self._shown(f"{type(error).__name__}: {error}") if error else None,
             where=_place(error) if error else f"{record.filename}:{record.lineno}",
         )
+
+    def _shown(self, text: str) -> str:
+        return printable(self._scrub(text[:_SCRUBBED]), _LONGEST)
 
 
 def _place(error: BaseException) -> str | None:

@@ -9,22 +9,21 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
-from datetime import datetime
 from typing import Any, Final
 
 import structlog
 from structlog.typing import Processor, WrappedLogger
 
-from agent.model.status import rfc3339
 from agent.model.text import CONTROL, printable
 from agent.observe.counters import Counters
-from agent.observe.timeline import Timeline
+from agent.observe.timeline import FIXED_FIELDS, Timeline, plain
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _PRIORITY: Final = {"debug": "<7>", "info": "<6>", "warning": "<4>", "error": "<3>"}
 KEPT: Final = 1000
 _QUEUED: Final = 10_000
 _LINE: Final = 40_000  # bytes; journald cuts lines at 48 KB
+_TEXT: Final = 8000
 _ITEMS: Final = 50
 _FLUSH_S: Final = 0.5
 _TRACEBACK: Final = "exception"
@@ -91,29 +90,19 @@ class Log:
 
     def _render(self, logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> str:
         ordered = {name: event.pop(name) for name in ("time", "level", "event")} | dict(event)
-        clean = {name: self._clean(value) for name, value in ordered.items()}
+        clean = {
+            name: value if name in FIXED_FIELDS else plain(value, self._scrub, longest=_TEXT, items=_ITEMS)
+            for name, value in ordered.items()
+        }
         # A traceback keeps its line breaks, so it is cleaned line by line.
         if isinstance(ordered.get(_TRACEBACK), str):
-            clean[_TRACEBACK] = self._scrub(_lines(ordered[_TRACEBACK]))
+            # Redacted first, because it is cut at its beginning.
+            clean[_TRACEBACK] = _lines(self._scrub(ordered[_TRACEBACK]))
         line = _as_json(clean)
         self._recent.append(line)
         if self._console is not None:
-            return self._scrub(str(self._console(logger, method, dict(clean))))
+            return str(self._console(logger, method, dict(clean)))
         return _PRIORITY[method] + line if self._prefixed else line
-
-    def _clean(self, value: object) -> object:
-        """Redact each string on its own. In the finished line, redacting a secret such as `,` would break the JSON."""
-        match value:
-            case None | bool() | int() | float():
-                return value
-            case datetime():
-                return rfc3339(value)
-            case dict():
-                return {name: self._clean(item) for name, item in value.items()}
-            case list() | tuple():
-                more = [f"and {len(value) - _ITEMS} more"] if len(value) > _ITEMS else []
-                return [*(self._clean(item) for item in value[:_ITEMS]), *more]
-        return self._scrub(printable(str(value), 8000))
 
 
 def _lines(traceback: str) -> str:

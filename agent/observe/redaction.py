@@ -1,107 +1,88 @@
-"""Masks known secrets in every line, in all encodings in which they can appear. This is the last line of defense."""
+"""Masks known secrets in every text, in all forms in which they can appear. This is the last line of defense."""
 
-import base64
-import html
-import json
 import re
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import unquote
 
 from agent.model.secret import RUNNER_NATIVE
 from agent.model.sensitive import Sensitive
-from agent.model.text import CONTROL
+from agent.observe.decoding import levels
+from agent.observe.forms import Forms, is_ordinary
+from agent.observe.secret_index import SecretIndex
 
 MASK: Final = "[redacted]"
-_SHORT: Final = 6
-"""A shorter secret is masked only as a separate word. Otherwise, parts of many ordinary words would be masked."""
-_SHORTEST_CUT: Final = 4
+_NOT_SECRET: Final = frozenset({"", RUNNER_NATIVE, "redacted", MASK})
 _SHOWN: Final = 8192
 """No displayed text is longer. A hostile source could return endless keys, so learned secrets are cut here."""
-_LONG_TEXT: Final = 16 << 10
-"""In texts from this length on, each form is searched separately. Looking up each position would cost more there."""
-_CUT: Final = "…"
 _AWS_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """All forms of the known secrets. It is replaced as a whole: another thread may be scrubbing a text meanwhile."""
-
-    forms: tuple[str, ...] = ()
-    """Sorted, without the short forms."""
-    by_beginning: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    longest: int = 0
-    short: re.Pattern[str] | None = None
-
-    @classmethod
-    def of(cls, forms: Iterable[str]) -> "_Known":
-        short: list[str] = []
-        long: list[str] = []
-        for form in sorted(forms):
-            (short if len(form) < _SHORT else long).append(form)
-        by_beginning: dict[str, list[str]] = {}
-        for form in long:
-            by_beginning.setdefault(form[:_SHORT], []).append(form)
-        words = "|".join(map(re.escape, short))
-        pattern = re.compile(rf"(?<!\w)(?:{words})(?!\w)") if short else None
-        return cls(tuple(long), by_beginning, max(map(len, long), default=0), pattern)
-
-    def found(self, text: str) -> set[str]:
-        """Return the forms in `text`.
-
-        Looks them up by their first characters, so the cost does not grow with the number of secrets.
-        """
-        if len(text) > _LONG_TEXT:
-            return {form for form in self.forms if form in text}
-        begins = {text[start : start + _SHORT] for start in range(len(text) - _SHORT + 1)}
-        return {
-            form for begin in begins & self.by_beginning.keys() for form in self.by_beginning[begin] if form in text
-        }
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
+_URL_DELIMITER: Final = re.compile(r"[@:/?#]")
+_SHORTEST_PART: Final = 3
 
 
 class Scrubber:
-    """Masks the known secrets of all owners: raw, JSON-escaped, HTML-escaped, URL-encoded and in base64."""
+    """Masks the known secrets of all owners, escaped and encoded too."""
 
     def __init__(self) -> None:
-        self._values: dict[str, frozenset[str]] = {}
-        self._forms_of: dict[str, frozenset[str]] = {}
-        self._known = _Known()
+        self._forms: Final[dict[str, dict[str, Forms]]] = {}
+        # One index for each owner, replaced as a whole: another thread may be scrubbing a text meanwhile.
+        self._all: Final[dict[str, SecretIndex]] = {}
+        self._unmistakable: Final[dict[str, SecretIndex]] = {}
 
     def protect(self, values: Iterable[str], owner: str = "secrets") -> None:
-        """Replace the known secrets of `owner`. Values that are not secret (`runner-native`) are left out."""
-        self._values = {**self._values, owner: frozenset(values) - {"", RUNNER_NATIVE}}
-        known = frozenset().union(*self._values.values())
+        """Replace the known secrets of `owner`. Values that are not secret (`runner-native`) are left out.
+
+        For very many secrets this takes a while, and may run in a thread.
+        """
+        former = self._forms.get(owner, {})
         # Values that stay keep their forms, because computing them is expensive.
-        self._forms_of = {value: self._forms_of.get(value) or frozenset(_forms(value)) for value in known}
-        self._known = _Known.of({form for these in self._forms_of.values() for form in these})
+        forms = {value: former.get(value) or Forms.of(value) for value in frozenset(values) - _NOT_SECRET}
+        unmistakable = [form for value, form in forms.items() if not is_ordinary(value)]
+        self._forms[owner] = forms
+        self._all[owner] = SecretIndex.of(forms.values())
+        self._unmistakable[owner] = (
+            self._all[owner] if len(unmistakable) == len(forms) else SecretIndex.of(unmistakable)
+        )
 
     def scrub(self, text: str) -> str:
-        """Return `text` with every known secret masked, even one that was cut off with `…`."""
-        known = self._known
-        # The longest first, because one secret may contain another.
-        for form in sorted(known.found(text), key=len, reverse=True):
-            text = text.replace(form, MASK)
-        if known.short is not None:
-            text = known.short.sub(MASK, text)
-        return _scrub_cut(text, known) if _CUT in text else text
+        """Return a text from outside with every known secret masked, even one that was cut off."""
+        return _mask(text, [*self._all.values()])
+
+    def scrub_own(self, text: str) -> str:
+        """Return a text of the agent with the known secrets masked, except those that its own words contain by chance.
+
+        Text from outside in it has to be scrubbed before.
+        """
+        return _mask(text, [*self._unmistakable.values()])
 
 
-def _scrub_cut(text: str, known: _Known) -> str:
-    *heads, tail = text.split(_CUT)
-    return _CUT.join([*(_scrub_end(head, known) for head in heads), tail])
+def _mask(text: str, indexes: Sequence[SecretIndex]) -> str:
+    spans = {
+        level.span(*found)
+        for level in (levels(text) if indexes else ())
+        for index in indexes
+        for found in index.spans(level)
+    }
+    pieces: list[str] = []
+    position = 0
+    for start, end in _merged(sorted(spans)):
+        pieces += [text[position:start], MASK]
+        position = end
+    return "".join([*pieces, text[position:]])
 
 
-def _scrub_end(text: str, known: _Known) -> str:
-    """Mask the beginning of a secret at the end of `text`."""
-    for length in range(min(len(text), known.longest), _SHORTEST_CUT - 1, -1):
-        piece = text[-length:]
-        index = bisect_left(known.forms, piece)
-        if index < len(known.forms) and known.forms[index].startswith(piece):
-            return text[:-length] + MASK
-    return text
+def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Join the spans that overlap. Otherwise, the rest of a secret behind another one would stay."""
+    begin = stop = -1
+    for start, end in spans:
+        if start > stop:
+            if stop >= 0:
+                yield begin, stop
+            begin = start
+        stop = max(stop, end)
+    if stop >= 0:
+        yield begin, stop
 
 
 class LearnedSecrets:
@@ -128,36 +109,21 @@ def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
     found = [environ.get(name, "") for name in _AWS_SECRETS]
     for name, value in environ.items():
         if name.lower().endswith("_proxy"):
-            try:
-                found.append(unquote(urlsplit(value).password or ""))
-            except ValueError:  # not a valid URL
-                continue
+            found += url_passwords(value)
     return found
 
 
-def _forms(value: str) -> Iterator[str]:
-    raw = value.encode("utf-8", "surrogatepass")
-    yield value
-    yield CONTROL.sub(" ", value)  # as `printable` shows it in a message
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
-    yield html.escape(value)
-    for encoded in (quote(raw, safe=""), quote(raw), quote_plus(raw)):
-        yield encoded
-        # Some programs write %2f instead of %2F.
-        yield re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), encoded)
-    yield from _base64_forms(raw)
+def url_passwords(url: str) -> Iterator[str]:
+    """Return the password in a URL, also one that should be percent-encoded and is not.
 
-
-def _base64_forms(raw: bytes) -> Iterator[str]:
-    """Return how `raw` looks inside a base64 text, such as that of `user:password`: one form for each alignment."""
-    # Base64 encodes three bytes at a time, so the secret can begin at three different offsets.
-    for shift in range(3):
-        encoded = base64.b64encode(bytes(shift) + raw).decode()
-        # The first and the last character may also encode bits of the neighbors, so they differ from text to text.
-        start = (shift * 8 + 5) // 6
-        end = (shift + len(raw)) * 8 // 6
-        if end - start >= _SHORT:
-            yield encoded[start:end]
-            # The URL-safe alphabet
-            yield encoded[start:end].replace("+", "-").replace("/", "_")
+    Programs split such a URL at different places, and show a part of the password as the host. So its parts are
+    secrets too.
+    """
+    scheme = _SCHEME.match(url)
+    user_info = url[scheme.end() if scheme else 0 :].rpartition("@")[0]
+    password = user_info.partition(":")[2]
+    if not password:
+        return
+    yield password
+    yield unquote(password)
+    yield from (part for part in _URL_DELIMITER.split(password) if len(part) >= _SHORTEST_PART)

@@ -9,6 +9,8 @@ from typing import Any, Final
 from agent.model.status import rfc3339
 from agent.model.text import printable
 
+FIXED_FIELDS: Final = frozenset({"time", "level", "event", "code", "needs"})
+"""The fields whose values are the agent's own names. They are never redacted: a password may be such a word."""
 _KEPT: Final = 500
 _DAY: Final = timedelta(days=1)
 _TEXT: Final = 300
@@ -46,7 +48,12 @@ class Timeline:
         if fields is None:
             return
         now = self._now()
-        kept = {field: self._plain(event.get(field)) for field in fields}
+        kept = {
+            field: event.get(field)
+            if field in FIXED_FIELDS
+            else plain(event.get(field), self._scrub, longest=_TEXT, items=_ITEMS)
+            for field in fields
+        }
         line = json.dumps({"time": rfc3339(now), "level": level, "event": name, **kept}, ensure_ascii=False)
         self._kept.append((now, line))
 
@@ -55,16 +62,20 @@ class Timeline:
         since = self._now() - _DAY
         return [line for at, line in tuple(self._kept) if at >= since]
 
-    def _plain(self, value: object) -> object:
-        """Redact each string on its own. In the finished line, redacting a secret such as `,` would break the JSON."""
-        match value:
-            case None | bool() | int() | float():
-                return value
-            case datetime():
-                return rfc3339(value)
-            case list() | tuple():
-                return [self._text(item) for item in value[:_ITEMS]]
-        return self._text(value)
 
-    def _text(self, value: object) -> str:
-        return self._scrub(printable(str(value), _TEXT))
+def plain(value: object, scrub: Callable[[str], str], *, longest: int, items: int) -> object:
+    """Return a value of an event as JSON data.
+
+    Each string is redacted on its own. In the finished line, redacting a secret such as `,` would break the JSON.
+    """
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case datetime():
+            return rfc3339(value)
+        case dict():
+            return {name: plain(item, scrub, longest=longest, items=items) for name, item in value.items()}
+        case list() | tuple():
+            more = [f"and {len(value) - items} more"] if len(value) > items else []
+            return [*(plain(item, scrub, longest=longest, items=items) for item in value[:items]), *more]
+    return scrub(printable(str(value), longest))

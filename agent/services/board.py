@@ -3,10 +3,11 @@
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from agent.model.problem import Problem
 from agent.model.snapshot import Process, Snapshot
@@ -15,7 +16,9 @@ from agent.services.ports import WarningLog
 
 
 class Board:
-    """Holds one `Snapshot`. Each change replaces it, increases the revision and wakes the callers of `changed`.
+    """Holds one `Snapshot`. Each change makes a new revision and wakes the callers of `changed`.
+
+    A change costs the same, however many registries there are: only the next reader of `snapshot` collects the rows.
 
     Each owner reports all its problems at once. A report replaces the owner's last one, so a problem that is no longer
     reported is fixed. Only the event loop's thread may call it.
@@ -27,13 +30,20 @@ class Board:
         now: Callable[[], datetime],
         warning_log: WarningLog,
         scrub: Callable[[str], str] = str,
+        *,
+        first_revision: int = 0,
     ) -> None:
         """`scrub` removes known secrets from a text, in case an outside program or server repeated one."""
         self._now: Final = now
         self._warning_log: Final = warning_log
         self._scrub: Final = scrub
-        self._snapshot = Snapshot(process=process)
+        self._snapshot = Snapshot(process=process, revision=first_revision)
+        self._revision = first_revision
+        self._changes: Final[dict[str, Any]] = {}
+        self._batching = False
+        self._batch_changed = False
         self._registries: Final[dict[str, RegistryStatus]] = {}
+        self._rows: Final[list[RegistryStatus]] = []
         self._stored_in: Final[dict[str, str | None]] = {}
         self._warnings: Final[dict[tuple[str, str], OpenWarning]] = {}
         self._owned: Final[dict[str, dict[tuple[str, str], Problem]]] = {}
@@ -43,7 +53,29 @@ class Board:
 
     @property
     def snapshot(self) -> Snapshot:
+        if self._snapshot.revision != self._revision:
+            self._snapshot = replace(
+                self._snapshot,
+                revision=self._revision,
+                registries=tuple(self._rows),
+                warnings=tuple(self._warnings.values()),
+                cleared=tuple(self._cleared),
+                **self._changes,
+            )
+            self._changes.clear()
         return self._snapshot
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Publish all changes of a `with` block as one revision. Nothing may wait inside."""
+        assert self.snapshot.revision == self._revision  # noqa: S101 - nobody sees half a batch under an old revision
+        self._batching, self._batch_changed = True, False
+        try:
+            yield
+        finally:
+            self._batching = False
+            if self._batch_changed:
+                self._publish()
 
     def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
         """Replace everything that `owner` reported before. A problem that is reported again increases its count."""
@@ -65,7 +97,7 @@ class Board:
             # Log changes only: a renewal that keeps failing would otherwise fill the log.
             if former is None or former.severity is not problem.severity:
                 self._warning_log.warning_raised(self._warnings[key])
-        self._publish(warnings=tuple(self._warnings.values()), cleared=tuple(self._cleared))
+        self._publish()
 
     def put_registry(self, registry: RegistryStatus) -> None:
         """Add or replace a registry's row; `changed_at` is kept while its state is the same."""
@@ -79,7 +111,7 @@ class Board:
         if registry == former:
             return
         self._registries[registry.hostname] = registry
-        self._publish_row(registry.hostname, registry)
+        self._set_row(registry.hostname, registry)
 
     def set_stored_in(self, hostname: str, stored_in: str | None) -> None:
         """Set where the agent's login for a registry is stored. None if another login is there, or none."""
@@ -90,36 +122,36 @@ class Board:
 
     def remove_registry(self, hostname: str) -> None:
         if self._registries.pop(hostname, None) is not None:
-            self._publish_row(hostname)
+            self._set_row(hostname)
 
     def set_tools(self, tools: Tools) -> None:
-        if tools != self._snapshot.tools:
+        if tools != self.snapshot.tools:
             self._publish(tools=tools)
 
     def set_phase(self, phase: Phase) -> None:
-        if phase is not self._snapshot.phase:
+        if phase is not self.snapshot.phase:
             self._publish(phase=phase)
 
     def set_environment_id(self, environment_id: str) -> None:
-        process = self._snapshot.process
+        process = self.snapshot.process
         if environment_id != process.environment_id:
             self._publish(process=replace(process, environment_id=environment_id))
 
     def clock_jumped(self) -> None:
-        self._publish(clock=ClockJumps(self._snapshot.clock.jumps + 1, self._now()))
+        self._publish(clock=ClockJumps(self.snapshot.clock.jumps + 1, self._now()))
 
     async def changed(self, since: int) -> Snapshot:
         """Wait for a snapshot whose revision is not `since`. Returns at once if the current one differs already."""
-        while self._snapshot.revision == since:
+        while self._revision == since:
             await self._change.wait()
-        return self._snapshot
+        return self.snapshot
 
-    def _publish_row(self, hostname: str, *row: RegistryStatus) -> None:
+    def _set_row(self, hostname: str, *row: RegistryStatus) -> None:
         """Insert, replace or remove one row. The rows are sorted by host name, so the others need not be compared."""
-        rows = self._snapshot.registries
-        begin = bisect_left(rows, hostname, key=_hostname)
-        end = bisect_right(rows, hostname, lo=begin, key=_hostname)
-        self._publish(registries=(*rows[:begin], *row, *rows[end:]))
+        begin = bisect_left(self._rows, hostname, key=_hostname)
+        end = bisect_right(self._rows, hostname, lo=begin, key=_hostname)
+        self._rows[begin:end] = row
+        self._publish()
 
     def _clear(self, key: tuple[str, str], now: datetime) -> None:
         self._owners[key] -= 1
@@ -134,7 +166,11 @@ class Board:
         return replace(warning, message=self._scrub(warning.message), hint=self._scrub(warning.hint))
 
     def _publish(self, **changes: object) -> None:
-        self._snapshot = replace(self._snapshot, revision=self._snapshot.revision + 1, **changes)  # type: ignore[arg-type]
+        self._changes.update(changes)
+        if self._batching:
+            self._batch_changed = True
+            return
+        self._revision += 1
         # A new event for each change: waiters of the old one wake, and later waiters wait for the next change.
         self._change.set()
         self._change = asyncio.Event()

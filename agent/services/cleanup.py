@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Final
 
 from agent.model.plan import excluded_hosts
-from agent.model.problem import ProblemError
+from agent.model.problem import Problem, ProblemError
 from agent.model.registry import Registry, parse_hostname
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.periodic import Periodic
@@ -18,17 +18,27 @@ _STUCK_S: Final = 3 * TICK_S
 class LoginCleanup:
     """Removes logins as `secrets.removed` says, and logins that have expired. Excluded registries are left alone.
 
-    `served` holds the registries that have a login at the moment. It is a live view, not a copy.
+    A removal can wait for a slow store, or for its next attempt. Why it is due is asked again when it happens.
+
+    `served` and `skipped` hold the registries of the plan with and without a login. They are live views, not copies.
     """
 
     def __init__(
-        self, dependencies: LoginDependencies, board: Board, state_file: StateFile, served: Collection[str]
+        self,
+        dependencies: LoginDependencies,
+        board: Board,
+        state_file: StateFile,
+        *,
+        served: Collection[str],
+        skipped: Collection[str],
     ) -> None:
         self._deps: Final = dependencies
         self._board: Final = board
         self._state_file: Final = state_file
         self._served: Final = served
-        self._pending: Final[dict[str, tuple[Registry, str]]] = {}
+        self._skipped: Final = skipped
+        self._gone: Final[set[str]] = set()
+        self._failed: Final[set[str]] = set()
         self._removing: Final[set[str]] = set()
         self._swept_at = dependencies.clock.monotonic()
 
@@ -36,11 +46,6 @@ class LoginCleanup:
     def alive(self) -> bool:
         """Whether the loop that removes expired logins still runs."""
         return self._deps.clock.monotonic() - self._swept_at < _STUCK_S
-
-    @property
-    def pending(self) -> int:
-        """How many logins are still to be removed."""
-        return len(self._pending)
 
     def retire_missing(self, known: Collection[str], group: asyncio.TaskGroup) -> None:
         """Retire logins whose secret disappeared while the agent was down. Only the state directory lists them."""
@@ -53,38 +58,52 @@ class LoginCleanup:
 
         This runs in a task of its own, so a credential helper that hangs does not delay the other registries.
         """
-        group.create_task(self._retire(registry, disappeared=disappeared), name=f"retire:{registry}")
-
-    async def _retire(self, registry: Registry, *, disappeared: bool) -> None:
         if disappeared:
             self._board.remove_registry(registry.hostname)
-        logout = self._deps.settings().secrets.removed == "logout" and registry.hostname not in self._excluded
-        if disappeared and logout:
-            await self._remove(registry, "login.removed")
-        else:
-            await self._deps.reconciler.forget(registry)
+            self._gone.add(registry.hostname)
+        self._start_removal(registry.hostname, group)
 
-    async def _remove(self, registry: Registry, event: str) -> None:
-        """Remove a login. `sweep` tries again after a failure, unless a new secret serves the registry by then."""
-        hostname, owner = registry.hostname, f"remove:{registry}"
-        # A new secret serves the registry, and its login replaces the old one.
+    def _reason(self, hostname: str) -> str | None:
+        """Why a login is to be removed now, as the event that the log then gets. None if it stays."""
+        secrets, reason = self._deps.settings().secrets, None
         if hostname in self._served:
-            self._pending.pop(hostname, None)
-            self._board.report(owner, ())
-            return
-        self._pending[hostname] = (registry, event)
-        self._removing.add(hostname)
+            return None
+        if hostname in self._gone and hostname not in self._skipped and secrets.removed == "logout":
+            reason = "login.removed"
+        elif self._has_expired(hostname):
+            reason = "login.expired"
+        return None if reason is not None and hostname in excluded_hosts(secrets.exclude) else reason
+
+    def _has_expired(self, hostname: str) -> bool:
+        stored = self._state_file.entries().get(hostname)
+        return stored is not None and stored.expires_at is not None and self._deps.time.now().proves(stored.expires_at)
+
+    def _start_removal(self, hostname: str, group: asyncio.TaskGroup) -> None:
+        if hostname not in self._removing:
+            self._removing.add(hostname)
+            group.create_task(self._remove(parse_hostname(hostname)), name=f"remove:{hostname}")
+
+    async def _remove(self, registry: Registry) -> None:
+        """Remove a login if there is a reason, else stop managing it. `sweep` tries again after a failure."""
+        hostname, problems, was_ours = registry.hostname, list[Problem](), False
+        reason = self._reason(hostname)
         try:
-            was_ours = await self._deps.reconciler.remove(registry)
+            if reason is not None:
+                was_ours = await self._deps.reconciler.remove(registry, lambda: self._reason(hostname) is not None)
+            if not was_ours and hostname not in self._served:
+                await self._deps.reconciler.forget(registry)
         except ProblemError as error:
-            self._board.report(owner, (error.problem,))
-            return
+            problems = [error.problem]
         finally:
             self._removing.discard(hostname)
-        self._pending.pop(hostname, None)  # a secret that came and went meanwhile may have added it again
-        self._board.report(owner, ())
-        if was_ours:
-            self._deps.log.info(event, registry=hostname)
+        self._board.report(f"remove:{hostname}", problems)
+        if problems:
+            self._failed.add(hostname)
+        else:
+            self._failed.discard(hostname)
+            self._gone.discard(hostname)
+        if was_ours and reason is not None:
+            self._deps.log.info(reason, registry=hostname)
 
     async def sweep(self, group: asyncio.TaskGroup) -> None:
         """Remove logins whose secret is gone: when their token has expired, or when an earlier removal failed."""
@@ -92,15 +111,7 @@ class LoginCleanup:
 
     def _sweep(self, group: asyncio.TaskGroup) -> None:
         self._swept_at = self._deps.clock.monotonic()
-        now, left_alone = self._deps.clock.now(), {*self._served, *self._excluded}
-        for hostname, entry in self._state_file.entries().items():
-            if hostname not in left_alone and entry.expires_at is not None and entry.expires_at <= now:
-                self._pending.setdefault(hostname, (parse_hostname(hostname), "login.expired"))
-        for hostname, (registry, event) in self._pending.items():
-            if hostname not in self._removing:
-                # Concurrently, for the reason given in `retire`.
-                group.create_task(self._remove(registry, event), name=f"remove:{hostname}")
-
-    @property
-    def _excluded(self) -> frozenset[str]:
-        return excluded_hosts(self._deps.settings().secrets.exclude)
+        # Without a reason any more, a failed removal only clears its warning.
+        for hostname in {*self._state_file.entries(), *self._failed}:
+            if hostname in self._failed or self._reason(hostname) is not None:
+                self._start_removal(hostname, group)

@@ -3,16 +3,16 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from typing import Final
 
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import (
     Document,
     Entry,
     Ownership,
     entries,
+    entries_of,
     find,
     is_docker_key,
     mark,
@@ -22,43 +22,17 @@ from agent.model.docker_config import (
     store_of,
 )
 from agent.model.hints import helper_hint
-from agent.model.problem import Problem, ProblemError
+from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.services.login_hashes import LoginHashes
 from agent.services.ports import ConfigFile, CredentialHelpers, StateFile
 from agent.services.read_write_lock import ReadWriteLock
 
-CONFIG_FILE: Final = "config.json"
 # The same as the deadline for one answer of a helper.
 _NOTE_HELPER_S: Final = 10.0
 _NOTED_PER_HELPER: Final = 50
 """The most logins to record per helper. Each one runs a program, and a keychain can hold hundreds."""
-
-
-@dataclass(frozen=True, slots=True)
-class DesiredLogin:
-    """A login that Docker should have. `expires_at` is in UTC; None if the login does not expire."""
-
-    registry: Registry
-    entry: Entry
-    expires_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoreResult:
-    """What Docker now finds in its store: `login`, whether it is `ours`, and whether this call `wrote` it.
-
-    `failure` is why a helper did not store our login while it still returns another one. `older` means that this other
-    one is also the agent's: an earlier login, or one that the helper changed while it stored it.
-    """
-
-    stored_in: str
-    login: Entry | None
-    ours: bool
-    wrote: bool = False
-    failure: Problem | None = None
-    older: bool = False
 
 
 class CredentialStore:
@@ -116,8 +90,16 @@ class CredentialStore:
                 self._unrecorded[helper].insert(0, key)
         await asyncio.gather(*(self._record_helper(helper) for helper in [*self._unrecorded]))
 
-    async def store(self, desired: DesiredLogin, *, take_over: bool) -> StoreResult:
-        """Store the login where Docker finds it. A person's login there stays unless `take_over` is True.
+    async def digests_now(self, registry: Registry) -> frozenset[str]:
+        """The digests of all logins that are stored for a registry now. Empty if the store cannot be read."""
+        with contextlib.suppress(ProblemError):
+            document = await self._config.read()
+            found = [await self._find(document, registry.docker_key), *entries_of(document, registry).items()]
+            return frozenset(self._hashes.digest(*login) for login in found if login is not None)
+        return frozenset()
+
+    async def store(self, desired: DesiredLogin, take_over: Collection[str] = ()) -> StoreResult:
+        """Store the login where Docker finds it. A person's login there stays, unless its digest is in `take_over`.
 
         Raises:
             ConfigInvalid, ConfigUnwritable: about the file.
@@ -128,8 +110,8 @@ class CredentialStore:
             document = await self._config.read()
             helper = store_of(document, desired.registry.docker_key)
             if helper is not None:
-                return await self._write_helper(desired, helper, take_over=take_over)
-            may_replace = self._hashes.ownership(desired.registry, take_over=take_over)
+                return await self._write_helper(desired, helper, take_over)
+            may_replace = self._hashes.ownership(desired.registry, take_over)
             result = await self._write_file(desired, document, may_replace)
             if result is not None:
                 return result
@@ -140,14 +122,13 @@ class CredentialStore:
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
         """
-        key = registry.docker_key
-        document = await self._config.read()
-        helper, found = store_of(document, key), find(document, key)
-        login = await self._get(helper, key) if helper is not None else found and found[1]
-        return login is not None and self._hashes.known(registry, login)
+        found = await self._find(await self._config.read(), registry.docker_key)
+        return found is not None and self._hashes.known(registry, found[1])
 
-    async def remove(self, registry: Registry) -> bool:
+    async def remove(self, registry: Registry, is_due: Callable[[], bool]) -> bool:
         """Remove the login if it is still ours, and forget it in any case. True if it was removed.
+
+        If `is_due` is false after the store was read, which may take seconds, nothing is removed or forgotten.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nothing is forgotten.
@@ -163,6 +144,8 @@ class CredentialStore:
         document = await self._config.read()
         helper = store_of(document, key)
         in_helper = helper is not None and ours(key, await self._get(helper, key))
+        if not is_due():
+            return False
         if helper is not None and in_helper:
             async with self._helper_locks[helper].writing():
                 await self._helpers.erase(helper, key)
@@ -194,14 +177,14 @@ class CredentialStore:
             await self._hashes.record_after(desired.registry, desired.entry, desired.expires_at)
         return StoreResult(CONFIG_FILE, login, ours, wrote=ours and after is not document)
 
-    async def _write_helper(self, desired: DesiredLogin, helper: str, *, take_over: bool) -> StoreResult:
+    async def _write_helper(self, desired: DesiredLogin, helper: str, take_over: Collection[str]) -> StoreResult:
         key, entry = desired.registry.docker_key, desired.entry
         login = await self._get(helper, key)
         if helper in self._unrecorded:
             await self._record_helper(helper)
             login = await self._get(helper, key)  # a person may have logged in meanwhile
         before = login
-        may_replace = self._hashes.ownership(desired.registry, take_over=take_over)
+        may_replace = self._hashes.ownership(desired.registry, take_over)
         wrote = not entry.same_login(login) and (login is None or may_replace(key, login))
         if wrote:
             try:
@@ -213,11 +196,8 @@ class CredentialStore:
                 return StoreResult(helper, login, ours=False, failure=error.problem, older=older)
             login = await self._get(helper, key)
         if login is None:
-            raise ProblemError(
-                CredentialStoreFailed(
-                    key, f"docker-credential-{helper} reported success, but has no login", hint=helper_hint(helper)
-                )
-            )
+            message = f"docker-credential-{helper} reported success, but has no login"
+            raise ProblemError(CredentialStoreFailed(key, message, hint=helper_hint(helper)))
         if not entry.same_login(login):
             return self._stored_differently(desired, helper, login, wrote=wrote, new=not login.same_login(before))
         self._rewritten.pop(key, None)
@@ -287,6 +267,14 @@ class CredentialStore:
         await self._hashes.record_before(desired.registry, desired.entry, desired.expires_at)
         async with self._helper_locks[helper].writing():
             await self._helpers.store(helper, desired.registry.docker_key, desired.entry)
+
+    async def _find(self, document: Document, key: str) -> tuple[str, Entry] | None:
+        """The login that Docker finds for `key`, and the key under which it is stored."""
+        helper = store_of(document, key)
+        if helper is None:
+            return find(document, key)
+        login = await self._get(helper, key)
+        return (key, login) if login is not None else None
 
     async def _get(self, helper: str, key: str) -> Entry | None:
         async with self._helper_locks[helper].reading():

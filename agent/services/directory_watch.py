@@ -4,11 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from agent.services.ports import Clock, FileWatcher
-from agent.services.waiting import wait_for_change
-
-_TICK_S: Final = 2.0
-"""Together with the 2 s before systemd restarts the agent, a removed login is back within 5 s."""
+from agent.services.ports import FileWatcher
 
 
 class DirectoryWatch:
@@ -17,25 +13,31 @@ class DirectoryWatch:
     Args:
         name: the name of the service.
         intact: whether the agent can go on. It may also repair, for example lock a directory that is new. Blocks.
-        clock: used for all waits.
-        watcher: calls `intact` regularly.
+        watcher: calls `intact` regularly. Together with the 2 s before systemd restarts the agent, a removed login is
+            back within 5 s.
         on_lost: makes the agent stop.
     """
 
     def __init__(
-        self, name: str, intact: Callable[[], bool], clock: Clock, watcher: FileWatcher, on_lost: Callable[[], None]
+        self, name: str, intact: Callable[[], bool], watcher: FileWatcher, on_lost: Callable[[], None]
     ) -> None:
         self.name: Final = name
         self._intact: Final = intact
-        self._clock: Final = clock
         self._watcher: Final = watcher
         self._on_lost: Final = on_lost
+        self._is_lost = False
 
     async def run(self) -> None:
         changed, never = asyncio.Event(), asyncio.Event()
-        self._watcher.watch(self._intact, changed)
-        while await asyncio.to_thread(self._intact):
-            await wait_for_change(self._clock, self._watcher, changed, _TICK_S)
+        self._watcher.watch(self._look, changed)
+        while not self._is_lost:
+            await changed.wait()
+            changed.clear()
         self._on_lost()
         # A service never returns; `on_lost` makes the agent stop.
         await never.wait()
+
+    def _look(self) -> bool:
+        """Runs in the watcher's thread."""
+        self._is_lost = not self._intact()
+        return self._is_lost

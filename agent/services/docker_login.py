@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from agent.blocking import BlockingCalls
 from agent.model import hints
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.docker_config import ConfigError, Entry, decode_entry
@@ -19,8 +20,8 @@ from agent.model.docker_errors import (
     clock_skew,
     explain,
     not_a_registry,
-    read_stderr,
 )
+from agent.model.docker_output import read_stderr
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import NotDockersCli, no_docker
@@ -41,6 +42,10 @@ _PROBE_AFTER_LOGIN_S: Final = 2.0
 _STARTS: Final = 32
 """How many CLIs start at the same time. Only starting one costs processor time."""
 _START_S: Final = 2.0
+_FILES: Final = BlockingCalls("program", limit=2)
+_FILE_S: Final = 5.0
+_RUNNING: Final = 64
+"""How many CLIs run at the same time, because each one takes memory. Only silent registries ever fill these places."""
 _NETWORK: Final = (RegistryDns, RegistryUnreachable, RegistryTls, RegistryTimeout)
 
 Probe = Callable[[Registry, Credential | None, float], Awaitable[ProbeResult]]
@@ -62,12 +67,22 @@ class DockerLogin:
     it may know a proxy, a CA or an insecure registry that the CLI does not.
     """
 
-    def __init__(self, cli: DockerCli, probe: Probe, docker: DockerProgram, timeout_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        cli: DockerCli,
+        probe: Probe,
+        docker: DockerProgram,
+        timeout_s: Callable[[], float],
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        """`scrub` removes known secrets from what the CLI prints."""
         self._cli: Final = cli
         self._probe: Final = probe
         self._docker: Final = docker
         self._timeout_s: Final = timeout_s
+        self._scrub: Final = scrub
         self._starts: Final = asyncio.Semaphore(_STARTS)
+        self._running: Final = asyncio.Semaphore(_RUNNING)
 
     async def log_in(self, login: Login, credential: Credential) -> DockerLoginResult:
         """Log in once.
@@ -75,7 +90,7 @@ class DockerLogin:
         Raises:
             ProblemError: the login failed.
         """
-        async with self._slot():
+        async with self._running, self._slot():
             try:
                 return await self._log_in(login, credential, through_engine=False)
             except ProblemError as error:
@@ -121,7 +136,7 @@ class DockerLogin:
             raise ProblemError(await self._timed_out(registry, timeout, await probing)) from None
         except OSError as error:
             # A script gives the same error if its interpreter is missing, although the script exists.
-            if isinstance(error, FileNotFoundError) and not await asyncio.to_thread(program.exists):
+            if isinstance(error, FileNotFoundError) and not await _exists(program):
                 missing = no_docker()
                 self._docker.lost(program, missing)
                 raise ProblemError(missing) from None
@@ -156,15 +171,17 @@ class DockerLogin:
         if code == 0:
             return cli_failed(hostname, "it saved nothing that can be read")
         output = read_stderr(stderr)
+        # The cause is read from the original text, because a password may be a word such as `unauthorized`.
+        shown = replace(output, text=self._scrub(output.text))
         if code != 1 or not output.text:
-            return cli_failed(hostname, f"exit code {code}, {output.text or 'and it printed nothing'}")
+            return cli_failed(hostname, f"exit code {code}, {shown.text or 'and it printed nothing'}")
         hidden = not through_engine and _hides_tls_answer(output, probe, login.registry)
         if hidden or (output.status is not None and not _may_be_the_password(output.status, login.kind)):
             # The CLI shows neither the body nor Retry-After, so send the login ourselves.
             probe = await self._probe(login.registry, credential, min(self._timeout_s(), _PROBE_S))
         if hidden:
-            output = replace(output, status=None, fault=output.fault or Fault.UNREACHABLE)
-        problem = explain(output, probe, hostname, login.secret.name, fetched=isinstance(login.source, AwsIdentity))
+            shown = replace(shown, status=None, fault=output.fault or Fault.UNREACHABLE)
+        problem = explain(shown, probe, hostname, login.secret.name, fetched=isinstance(login.source, AwsIdentity))
         password = credential.password.reveal()
         if isinstance(problem, LoginRejected) and password != password.strip():
             return LoginRejected(hostname, problem.message, hint=hints.BLANKS)
@@ -205,3 +222,10 @@ def _may_be_the_password(status: int, kind: Kind) -> bool:
 async def _result_soon(probing: asyncio.Future[ProbeResult]) -> ProbeResult | None:
     done, _ = await asyncio.wait({probing}, timeout=_PROBE_AFTER_LOGIN_S)
     return probing.result() if done else None
+
+
+async def _exists(program: Path) -> bool:
+    try:
+        return await _FILES.call(program, program.exists, timeout=_FILE_S)
+    except OSError:  # TimeoutError is one. If it cannot be checked, another program may be what is missing
+        return True

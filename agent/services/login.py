@@ -62,7 +62,7 @@ class RegistryLogin:
         self._wake: Final = asyncio.Event()
         self._attempts: Final = LoginAttempts(login, dependencies)
         now, hostname = self._now(), login.registry.hostname
-        expiry = Deadline.when(ends_at, *now) if ends_at is not None else None
+        expiry = Deadline.when(ends_at, now.wall, now.monotonic) if ends_at is not None else None
         self._state = LoginState(hostname, attempt_id=pending_id, expiry=expiry)
         self.status = RegistryStatus(
             hostname=hostname,
@@ -87,8 +87,12 @@ class RegistryLogin:
         return self._requested_id or (self._state.attempt_id if under_way else None)
 
     def request_now(self) -> str:
-        """Request an attempt now, which may replace a login that a person made. Returns the ID of the attempt."""
+        """Request an attempt now. Returns its ID.
+
+        It may replace a login that a person has made before. Its retries must not replace one that is made later.
+        """
         self._requested_id = self._requested_id or self._deps.new_id()
+        self._deps.reconciler.note_replaceable(self.login.registry)
         self._wake.set()
         return self._requested_id
 
@@ -151,11 +155,12 @@ class RegistryLogin:
     async def _verify(self) -> Verified:
         """Trust the state directory only if Docker still holds the login that it describes."""
         holds_login = True
-        if self._state.is_valid(self._now()):
+        if self._state.expiry is not None:
             with suppress(ProblemError):  # the attempt meets it too, and reports it
                 holds_login = await self._deps.reconciler.holds(self.login.registry)
         if not holds_login:
             self.status = replace(self.status, expires_at=None)
+            self._deps.board.put_registry(self.status)
         return Verified(holds_login, self._rejection())
 
     def _rejection(self) -> tuple[Problem, timedelta] | None:
@@ -189,7 +194,7 @@ class RegistryLogin:
         if isinstance(event, Succeeded):
             facts = {"expires_at": event.expires_at, "renew_at": event.renew_at, "identity": event.identity}
             facts["logged_in_at"] = self._deps.clock.now()
-        self.status = replace(
+        status = replace(
             self.status,
             **facts,
             state=state.status,
@@ -200,7 +205,10 @@ class RegistryLogin:
             last_error=state.last_error,
             next_attempt_at=state.retry.at if state.retry is not None else None,
         )
-        self._deps.board.put_registry(self.status)
+        # Many logins wake together, and for most of them nothing changes.
+        if status != self.status:
+            self.status = status
+            self._deps.board.put_registry(status)
 
     def _log_event(self, event: Event) -> None:
         log, state, fields = self._deps.log, self._state, self._log_fields
@@ -225,7 +233,7 @@ class RegistryLogin:
         return {"registry": status.hostname, "secret": status.secret, "attempt_id": status.attempt_id}
 
     def _now(self) -> Now:
-        return Now(self._deps.clock.now(), self._deps.clock.monotonic())
+        return self._deps.time.now()
 
     def _rules(self) -> Rules:
         settings = self._deps.settings()

@@ -8,10 +8,11 @@ from agent.model.credential import AwsIdentity, Credential
 from agent.model.login_events import Attempt, Failed, Succeeded
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError, RetryClass, Severity
+from agent.model.problems.aws import ClockSkew
 from agent.model.problems.registry import EcrTokenExpired
 from agent.model.problems.stored_login import InternalError
 from agent.services.login_dependencies import LoginDependencies
-from agent.services.retries import wait_after
+from agent.services.retries import asked_wait, wait_after
 
 
 class LoginAttempts:
@@ -36,6 +37,8 @@ class LoginAttempts:
         else:
             self._deps.rejections.clear(self._login)
             return replace(succeeded, seconds=self._deps.clock.monotonic() - started)
+        if isinstance(problem, ClockSkew):
+            self._deps.time.doubt()
         self._remember_rejection(problem)
         retry_s = wait_after(problem, failures + 1, self._deps.settings().retry)
         return Failed(problem, timedelta(seconds=retry_s), self._deps.clock.monotonic() - started)
@@ -72,11 +75,9 @@ class LoginAttempts:
 
     def _remember_rejection(self, problem: Problem) -> None:
         """A restart must not try sooner, neither after a rejection nor if the registry said when to come back."""
-        wait = None if problem.wait_is_final else problem.wait
-        if problem.retry_class is RetryClass.REJECTED:
-            rejected_wait = timedelta(seconds=self._deps.settings().retry.rejected_wait_s)
-            wait = (problem.wait if problem.wait_is_final else None) or rejected_wait
-        if wait is not None:
+        rejected = problem.retry_class is RetryClass.REJECTED
+        if rejected or (problem.wait is not None and not problem.wait_is_final):
+            wait = asked_wait(problem, self._deps.settings().retry)
             self._deps.rejections.record(self._login, problem, self._deps.clock.now() + wait)
 
     @property

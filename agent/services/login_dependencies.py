@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.model.credential import Credential
 from agent.model.plan import Login
 from agent.services.docker_login import DockerLoginResult
-from agent.services.ports import Board, Clock, Credentials, Docker, Log, Reconciler, Rejections
+from agent.services.ports import Board, Clock, ConfirmedTime, Credentials, Docker, Log, Reconciler, Rejections
 from agent.settings import Settings
 
 
@@ -21,6 +21,7 @@ class LoginDependencies:
     docker: Docker
     board: Board
     clock: Clock
+    time: ConfirmedTime
     log: Log
     settings: Callable[[], Settings]
     new_id: Callable[[], str]

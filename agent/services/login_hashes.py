@@ -1,6 +1,6 @@
 """Decides who owns a stored login, from the hashes in the state file."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -41,13 +41,13 @@ class LoginHashes:
         """Whether the agent has stored this very login."""
         return self.digest(registry.docker_key, login) in (self.own(registry) or ())
 
-    def ownership(self, registry: Registry, *, take_over: bool) -> Ownership:
-        """Return a function that decides whether a stored login may be replaced."""
+    def ownership(self, registry: Registry, take_over: Collection[str]) -> Ownership:
+        """Return a function that decides whether a stored login may be replaced, also by the digests in `take_over`."""
         own, preexisting = self.own(registry) or (), frozenset((self._state_file.preexisting or {}).values())
 
         def may_replace(key: str, entry: Entry) -> bool:
             digest = self.digest(key, entry)
-            return take_over or digest in own or digest in preexisting
+            return digest in own or digest in preexisting or digest in take_over
 
         return may_replace
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from agent.model.credential import AwsIdentity
@@ -34,13 +35,17 @@ class Logins:
         self._logins: Final[dict[str, RegistryLogin]] = {}
         self._tasks: Final[dict[str, asyncio.Task[None]]] = {}
         self._skipped: Final[dict[str, RegistryStatus]] = {}
+        self._untried: Final[set[str]] = set()
         self._plan: Plan | None = None
+        self._settings = dependencies.settings()
         self._planned: Final = asyncio.Event()
         self._running = False
         self._complete = False
         self._missing_retired = False
         self._noted = False
-        self._cleanup: Final = LoginCleanup(dependencies, board, state_file, self._logins.keys())
+        self._cleanup: Final = LoginCleanup(
+            dependencies, board, state_file, served=self._logins.keys(), skipped=self._skipped.keys()
+        )
 
     @property
     def alive(self) -> bool:
@@ -75,13 +80,15 @@ class Logins:
                 await self._planned.wait()
                 self._planned.clear()
                 assert self._plan is not None  # noqa: S101 - it is set before the event
-                self._apply(self._plan, group)
-                self._check_phase()
+                with self._board.batch():
+                    self._apply(self._plan, group)
+                    self._check_phase()
 
     async def once(self, plan: Plan) -> bool:
         """Attempt each login of the plan once. Returns whether every enabled secret is logged in."""
-        self._show(plan)
-        logins = [self._new(login) for login in plan.logins]
+        with self._board.batch():
+            self._show(plan)
+            logins = [self._new(login) for login in plan.logins]
         async with asyncio.TaskGroup() as group:
             noting = group.create_task(self._note_preexisting(plan), name="logins:preexisting")
             async with asyncio.TaskGroup() as attempts:  # unlike `gather`, it waits for all when cancelled
@@ -124,7 +131,9 @@ class Logins:
             self._missing_retired = True
             self._cleanup.retire_missing({*wanted, *skipped}, group)
         self._complete = self._complete or plan.complete
-        self.wake()  # the settings may have changed with the plan
+        settings, self._settings = self._settings, self._deps.settings()
+        if self._settings != settings:
+            self.wake()
 
     def _show(self, plan: Plan) -> None:
         """Show the plan's problems and its skipped registries on the board."""
@@ -133,19 +142,21 @@ class Logins:
         skipped = {row.hostname: row for row in (self._skipped_row(entry) for entry in plan.skipped)}
         for hostname in self._skipped.keys() - skipped.keys() - {str(login.registry) for login in plan.logins}:
             self._board.remove_registry(hostname)
+        for hostname, row in skipped.items():
+            if row is not self._skipped.get(hostname):
+                self._board.put_registry(row)
         self._skipped.clear()
         self._skipped.update(skipped)
-        for row in skipped.values():
-            self._board.put_registry(row)
 
     def _new(self, login: Login, pending_id: str | None = None) -> RegistryLogin:
         hostname = login.registry.hostname
         former = self._state_file.entries().get(hostname)
+        self._untried.add(hostname)
         fresh = RegistryLogin(
             login,
             self._deps,
             ends_at=former.expires_at if former else None,
-            on_first_attempt=self._check_phase,
+            on_first_attempt=lambda: self._tried(hostname),
             pending_id=pending_id,
         )
         self._logins[hostname] = fresh
@@ -158,13 +169,16 @@ class Logins:
         only other changes to the same entry. A cancelled task reports nothing more.
         """
         del self._logins[hostname]
+        self._untried.discard(hostname)
         self._tasks.pop(hostname).cancel()
         self._board.report(f"login:{hostname}", ())
 
+    def _tried(self, hostname: str) -> None:
+        self._untried.discard(hostname)
+        self._check_phase()
+
     def _check_phase(self) -> None:
-        if self._running or not self._complete:
-            return
-        if all(login.first_attempt_done for login in self._logins.values()):
+        if self._complete and not self._untried and not self._running:
             self._running = True
             self._board.set_phase(Phase.RUNNING)
 
@@ -175,7 +189,9 @@ class Logins:
         return self._skipped[hostname].attempt_id or ""
 
     def _skipped_row(self, entry: Skipped) -> RegistryStatus:
-        return RegistryStatus(
+        """The row of a skipped registry. It stays the same, with its ID, for as long as nothing else in it changes."""
+        former = self._skipped.get(entry.registry.hostname)
+        row = RegistryStatus(
             hostname=entry.registry.hostname,
             secret=entry.secret.name,
             scope=entry.secret.scope.value,
@@ -183,5 +199,7 @@ class Logins:
             changed_at=self._deps.clock.now(),
             state=State.SKIPPED,
             last_error=entry.reason,
-            attempt_id=self._deps.new_id(),
         )
+        if former is not None and row == replace(former, attempt_id=None, changed_at=row.changed_at):
+            return former
+        return replace(row, attempt_id=self._deps.new_id())

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin
 from agent.model.problem import Problem
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin
 
 # A helper's store cannot be watched, so it is polled. Each check starts a program.
 _HELPER_CHECK_S: Final = 4.0

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Final
 
 from agent.model.commands import command
-from agent.model.docker_config import ConfigError, Document, Entry, entries, entries_of, parse_config
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
+from agent.model.docker_config import Document, entries_of, parse_auth_variable
 from agent.model.problem import Problem
 from agent.model.problems.stored_login import LoginOverridden
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 
 
 class Overrides:
     """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store."""
 
     def __init__(self, auth_config: str | None) -> None:
-        self._variable: Final = _logins_in(auth_config)
+        self._variable: Final = parse_auth_variable(auth_config)
 
     def of(self, desired: DesiredLogin, result: StoreResult, podman: Mapping[str, Document]) -> list[Problem]:
         """One problem that names everything used instead of `desired`: Docker's variable, its store, podman's files."""
@@ -53,14 +53,6 @@ class Overrides:
 def _removal(path: str, key: str) -> str:
     run = command("podman logout --authfile", path, key)
     return f"run {run} to remove it" if run else "remove it from that file"
-
-
-def _logins_in(auth_config: str | None) -> dict[str, Entry]:
-    """The logins in the variable. Docker ignores a value that it cannot parse, and so does the agent."""
-    try:
-        return entries(parse_config((auth_config or "").encode("utf-8", "surrogateescape")))
-    except ConfigError:
-        return {}
 
 
 def _shadows(desired: DesiredLogin, podman: Mapping[str, Document]) -> list[tuple[str, str]]:

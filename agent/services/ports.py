@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
 
     from agent.model.credential import AwsIdentity, Credential
     from agent.model.docker_config import Document, Entry
     from agent.model.docker_errors import CliResult
+    from agent.model.login_events import Now
     from agent.model.plan import Login
     from agent.model.problem import Problem
     from agent.model.registry import Registry
@@ -28,12 +30,22 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """The wall clock, and the monotonic clock in seconds."""
+    """The wall clock, and two in seconds that nobody can set. Only `boot_time` continues during a suspend."""
 
     def now(self) -> datetime: ...
     def monotonic(self) -> float: ...
+    def boot_time(self) -> float: ...
     async def wait(self, event: asyncio.Event, timeout: float) -> bool:
         """Wait for the event, at most `timeout` seconds. Returns whether it is set."""
+        ...
+
+
+class ConfirmedTime(Protocol):
+    """How far servers have confirmed the clock; see `services/confirmed_time.py`."""
+
+    def now(self) -> Now: ...
+    def doubt(self) -> None:
+        """A server says that the wall clock is wrong."""
         ...
 
 
@@ -64,6 +76,10 @@ class Board(Reporter, Protocol):
         """Wait for a snapshot with another revision than `since`."""
         ...
 
+    def batch(self) -> AbstractContextManager[None]:
+        """Publish all changes of a `with` block as one revision."""
+        ...
+
     def put_registry(self, registry: RegistryStatus) -> None: ...
     def remove_registry(self, hostname: str) -> None: ...
     def set_stored_in(self, hostname: str, stored_in: str | None) -> None: ...
@@ -88,11 +104,6 @@ class StatusDocument(Protocol):
 class FileWatcher(Protocol):
     """Checks files on behalf of all components."""
 
-    @property
-    def alive(self) -> bool:
-        """Whether the watcher works. If not, each component polls its own files."""
-        ...
-
     def watch(
         self,
         look: Callable[[], Hashable],
@@ -100,8 +111,11 @@ class FileWatcher(Protocol):
         *,
         every: int = 1,
         directories: Callable[[], Iterable[Path]] | None = None,
-    ) -> None:
-        """Set `changed` when `look` returns a different value than before. `look` may block."""
+    ) -> Callable[[], None]:
+        """Set `changed` when `look` returns a different value than before. `look` may block.
+
+        Returns a function that ends the watch.
+        """
         ...
 
 
@@ -117,6 +131,8 @@ class StateFile(Protocol):
     def fingerprint(self, *parts: str) -> str: ...
     def rejection(self, hostname: str) -> Rejection | None: ...
     def set_rejection(self, hostname: str, rejection: Rejection | None) -> None: ...
+    def save_again(self) -> None: ...
+    def problems(self) -> tuple[Problem, ...]: ...
     async def flush(self) -> None: ...
 
 
@@ -228,9 +244,13 @@ class Reconciler(Protocol):
     async def apply(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
     ) -> AppliedLogin: ...
+    def note_replaceable(self, registry: Registry) -> None:
+        """Note which logins `apply` may replace with `take_over`: those that are stored now."""
+        ...
+
     async def note_preexisting(self, registries: Iterable[Registry]) -> None: ...
     async def holds(self, registry: Registry) -> bool: ...
-    async def remove(self, registry: Registry) -> bool: ...
+    async def remove(self, registry: Registry, is_due: Callable[[], bool] = ...) -> bool: ...
     async def forget(self, registry: Registry) -> None: ...
 
 

@@ -7,30 +7,31 @@ import asyncio
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from agent.model.deadline import Deadline
+from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import InternalError, LoginRestored
 from agent.model.registry import Registry
-from agent.model.renewal import expired
 from agent.model.stored_state import AppliedLogin
-from agent.services.credential_store import CredentialStore, DesiredLogin
+from agent.services.credential_store import CredentialStore
 from agent.services.managed_login import ManagedLogin, next_check_s
 from agent.services.overrides import Overrides
 from agent.services.ports import (
     Board,
     Clock,
     ConfigFile,
+    ConfirmedTime,
     CredentialHelpers,
     FileWatcher,
     Log,
     PodmanFiles,
     StateFile,
 )
-from agent.services.waiting import wait_for_change
 
 _POLL_S: Final = 2.0
 _RESTORED_FOR: Final = timedelta(minutes=10)
@@ -50,6 +51,7 @@ class ConfigReconciler:
         state_file: StateFile,
         board: Board,
         clock: Clock,
+        time: ConfirmedTime,
         log: Log,
         watcher: FileWatcher,
         auth_config: str | None = None,
@@ -60,31 +62,44 @@ class ConfigReconciler:
         self._podman: Final = podman
         self._board: Final = board
         self._clock: Final = clock
+        self._time: Final = time
         self._log: Final = log
         self._watcher: Final = watcher
         self._overrides: Final = Overrides(auth_config)
         self._logins: Final[dict[str, ManagedLogin]] = {}
         self._changed: Final = asyncio.Event()
         self._locks: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
+        self._replaceable: Final[dict[str, asyncio.Task[frozenset[str]]]] = {}
+
+    def note_replaceable(self, registry: Registry) -> None:
+        """Note which logins are stored now. `apply` with `take_over` may replace these, and none that is made later."""
+        reading = self._store.digests_now(registry)
+        self._replaceable[registry.hostname] = asyncio.create_task(reading, name=f"note:{registry}")
 
     async def apply(
         self, registry: Registry, entry: Entry, *, expires_at: datetime | None, take_over: bool = False
     ) -> AppliedLogin:
-        """Store a login where Docker finds it. A person's login there stays unless `take_over` is True.
+        """Store a login where Docker finds it. A person's login there stays.
+
+        With `take_over`, it is replaced if the last `note_replaceable` has found it there.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry.
         """
         login = ManagedLogin(DesiredLogin(registry, entry, expires_at))
+        noted = self._replaceable.get(registry.hostname) if take_over else None
         async with self._locks[registry.hostname]:
             try:
-                await self._apply(login, take_over=take_over)
+                # A cancelled attempt must not end the reading: the next attempt needs its result.
+                await self._apply(login, await asyncio.shield(noted) if noted is not None else ())
             except ProblemError as error:
                 # Problems of the store name the file or Docker's key; on the board, the subject is the registry.
                 raise ProblemError(error.problem.about(registry.hostname)) from None
             former = self._logins.get(registry.hostname)
             login.restored_until = former.restored_until if former else None
             self._logins[registry.hostname] = login
+            if noted is not None and self._replaceable.get(registry.hostname) is noted:
+                del self._replaceable[registry.hostname]
             self._report(login)
         self._changed.set()
         return AppliedLogin(login.stored_in, login.findings, login.ours)
@@ -102,21 +117,26 @@ class ConfigReconciler:
         async with self._locks[registry.hostname]:
             self._drop(registry.hostname)
 
-    async def remove(self, registry: Registry) -> bool:
+    async def remove(self, registry: Registry, is_due: Callable[[], bool] = lambda: True) -> bool:
         """Remove the login from Docker's configuration if it is still ours, and forget it. True if it was ours.
+
+        `is_due` is asked again right before the removal, because another change may hold the store for seconds.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry; a later call tries again.
         """
         async with self._locks[registry.hostname]:
+            if not is_due():
+                return False
             self._drop(registry.hostname)
             try:
-                was_ours = await self._store.remove(registry)
+                was_ours = await self._store.remove(registry, is_due)
             except ProblemError as error:
                 raise ProblemError(error.problem.about(registry.hostname)) from None
         return was_ours
 
     def _drop(self, hostname: str) -> None:
+        self._replaceable.pop(hostname, None)
         if self._logins.pop(hostname, None) is not None:
             self._board.report(_owner(hostname))
             self._board.set_stored_in(hostname, None)
@@ -127,21 +147,21 @@ class ConfigReconciler:
             await self._store.note_helper_logins(registries)
 
     async def run(self) -> None:
-        self._watcher.watch(self._signatures, self._changed)
+        for files in (self._config, self._podman):
+            self._watcher.watch(files.signature_now, self._changed)
         async with asyncio.TaskGroup() as checks:
             while True:
+                checked = False
                 with contextlib.suppress(ProblemError):
                     await self._store.prepare()
                     await self._start_checks(checks)
+                    checked = True
                 # A login that is not idle needs its next check by time, even if no file changes.
-                if all(login.idle for login in self._logins.values()):
-                    await wait_for_change(self._clock, self._watcher, self._changed, _POLL_S)
+                if checked and all(login.idle for login in self._logins.values()):
+                    await self._changed.wait()
                 else:
                     await self._clock.wait(self._changed, _POLL_S)
-                    self._changed.clear()
-
-    def _signatures(self) -> Hashable:
-        return (self._config.signature_now(), self._podman.signature_now())
+                self._changed.clear()
 
     async def _start_checks(self, checks: asyncio.TaskGroup) -> None:
         """Start a check of each login whose files changed. A helper that hangs delays only its own logins."""
@@ -168,7 +188,7 @@ class ConfigReconciler:
     async def _check_locked(self, login: ManagedLogin) -> None:
         async with self._locks[login.hostname]:
             # While this check waited for the lock, the login may have been replaced, forgotten or removed.
-            if self._logins.get(login.hostname) is not login or expired(login.desired.expires_at, self._clock.now()):
+            if self._logins.get(login.hostname) is not login or self._has_ended(login.desired.expires_at):
                 return
             was_ours, restored, started = login.ours, False, self._clock.monotonic()
             try:
@@ -189,10 +209,14 @@ class ConfigReconciler:
                 self._log.info("login.restored", registry=login.hostname, stored_in=login.stored_in)
             self._report(login, repeat=restored)
 
-    async def _apply(self, login: ManagedLogin, *, take_over: bool = False) -> bool:
+    def _has_ended(self, expires_at: datetime | None) -> bool:
+        now = self._time.now()
+        return expires_at is not None and now.left(Deadline.when(expires_at, now.wall, now.monotonic)) <= 0
+
+    async def _apply(self, login: ManagedLogin, take_over: Collection[str] = ()) -> bool:
         """Store the login, and find out which login Docker will really use. True if it had to be written."""
         await self._store.prepare()
-        stored = await self._store.store(login.desired, take_over=take_over)
+        stored = await self._store.store(login.desired, take_over)
         login.stored_in, login.ours = stored.stored_in, stored.ours
         login.failed, login.wrote = False, stored.wrote
         failures = [stored.failure.about(login.hostname)] if stored.failure else []

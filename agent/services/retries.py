@@ -39,16 +39,26 @@ def longest_wait(problem: Problem, attempt: int, settings: RetrySettings, slack_
 def wait_after(problem: Problem, attempt: int, settings: RetrySettings, *, slack_s: float = 0.0) -> float:
     """Seconds until the next attempt, after failure number `attempt` (from 1).
 
-    After a rejection, wait `retry.rejected_wait_s`. Otherwise wait exponentially with full jitter, but at least as long
-    as the other side asked for (`Retry-After`). A final wait already has its jitter: it is shared by several logins.
+    After a rejection, wait `retry.rejected_wait_s`. Otherwise wait exponentially with full jitter. Either wait lasts at
+    least as long as the other side asked for (`Retry-After`).
+    """
+    asked = asked_wait(problem, settings).total_seconds()
+    if problem.retry_class is RetryClass.REJECTED or (problem.wait_is_final and problem.wait is not None):
+        return asked
+    jittered = random.uniform(0, longest_wait(problem, attempt, settings, slack_s))  # noqa: S311 - it spreads load
+    return max(asked, jittered)
+
+
+def asked_wait(problem: Problem, settings: RetrySettings) -> timedelta:
+    """How long the other side wants us to wait: after a rejection, and if it says so. Zero if it does not.
+
+    A final wait already has its jitter: it is shared by several logins.
     """
     if problem.wait_is_final and problem.wait is not None:
-        return problem.wait.total_seconds()
-    if problem.retry_class is RetryClass.REJECTED:
-        return settings.rejected_wait_s
-    jittered = random.uniform(0, longest_wait(problem, attempt, settings, slack_s))  # noqa: S311 - it spreads load
-    asked = min(problem.wait, LONGEST_ASKED).total_seconds() if problem.wait else 0.0
-    return max(asked, jittered)
+        return problem.wait
+    rejected = problem.retry_class is RetryClass.REJECTED
+    least = timedelta(seconds=settings.rejected_wait_s if rejected else 0)
+    return max(least, min(problem.wait or least, LONGEST_ASKED))
 
 
 def retrying(

@@ -1,23 +1,22 @@
 """The sources of secrets. Each keeps what it returned last, and what is wrong with it now."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret import RegistrySecret
-from agent.model.secret_formats import FetchResult, ParseResult
+from agent.model.secret_formats import FetchResult, ParseResult, after_change
 from agent.services.ports import SecretFiles
 
 _PATIENCE_S: Final = 0.3
 """How long a check waits for one directory. A later result is used by the next check, so it delays no other."""
 _DEADLINE_S: Final = 5.0
 """After this long, the file system is reported as hanging. It is not read again until it answers."""
-
+_READS: Final = BlockingCalls("secrets", limit=64)
 
 Fetch = Callable[[str, Path | None, str | None], Awaitable[FetchResult]]
 """Fetches secrets from a URL, given the file with its token and the ETag of the last answer. Raises ProblemError."""
@@ -52,8 +51,7 @@ class DirectorySource:
         self._signature: Hashable = None
         self._settled = False
         self._unavailable: Problem | None = None
-        self._pending: asyncio.Task[_CheckResult] | None = None
-        self._started_at = 0.0
+        self._reading: Final = OngoingCall[_CheckResult](_READS, path)
         self.answered = False
         """Whether the directory was read once, or is known to be unavailable."""
 
@@ -70,26 +68,23 @@ class DirectorySource:
     @property
     def is_stable(self) -> bool:
         """Whether the next check can wait for a change: the content was read twice, and nothing failed."""
-        return self._settled and self._pending is None
+        return self._settled and not self._reading.running_s
 
-    async def check(self, *, reread: bool = False) -> None:
+    async def check(self, *, reread: bool = False, later: bool = False) -> None:
         """Read the directory if it changed or `reread` is set. A read that takes too long continues in the background.
 
-        Secrets that cannot be read keep their last values.
+        Secrets that cannot be read keep their last values. `later` means that a while has passed since the last check:
+        only then does the second reading count.
         """
-        if self._pending is None:
-            known = None if reread or not self._settled else self._signature
-            # In a thread, because a file system that hangs must not block the event loop.
-            self._pending = asyncio.create_task(asyncio.to_thread(self._read_if_changed, known))
-            self._started_at = time.monotonic()
-        done, _ = await asyncio.wait({self._pending}, timeout=_PATIENCE_S)
-        if not done:
-            if time.monotonic() - self._started_at >= _DEADLINE_S:
-                self._fail(SecretsUnavailable(str(self._path), f"{self._path} does not answer: its file system hangs"))
-            return
-        task, self._pending = self._pending, None
+        known = None if reread or (later and not self._settled) else self._signature
         try:
-            self._use(task.result())
+            result = await self._reading.result(lambda: self._read_if_changed(known), timeout=_PATIENCE_S)
+            self._use(result, later=later)
+        except TimeoutError:
+            if self._reading.running_s >= _DEADLINE_S:
+                self._fail(SecretsUnavailable(str(self._path), f"{self._path} does not answer: its file system hangs"))
+        except NoThreadError as error:
+            self._fail(SecretsUnavailable(str(self._path), f"{self._path} cannot be read: {error.strerror}"))
         except ProblemError as error:
             self._fail(error.problem)
         except Exception as error:  # noqa: BLE001 - one odd file must not end the agent
@@ -104,17 +99,18 @@ class DirectorySource:
         signature = self._files.signature(self._path)
         return _CheckResult(signature, None if signature == known else self._files.read(self._path))
 
-    def _use(self, result: _CheckResult) -> None:
+    def _use(self, result: _CheckResult, *, later: bool) -> None:
         self.answered, self._unavailable = True, None
-        self._settled = result.signature == self._signature
+        unchanged, read_again = result.signature == self._signature, later and result.readings is not None
+        self._settled = unchanged and (self._settled or read_again)
         self._signature = result.signature
         if result.readings is not None:
             self._readings = {
-                origin: _keeping(reading, self._readings.get(origin)) for origin, reading in result.readings.items()
+                origin: after_change(self._readings.get(origin), reading) for origin, reading in result.readings.items()
             }
 
     def _fail(self, problem: Problem) -> None:
-        self.answered, self._settled = True, False
+        self.answered, self._settled, self._signature = True, False, None
         if self._unavailable is None or self._unavailable.message != problem.message:
             self._unavailable = problem
 
@@ -151,18 +147,7 @@ class AddressSource:
             return error.problem
         self._etag = answer.etag
         # `parsed` is None if the secrets have not changed (304).
-        self._reading = answer.parsed or self._reading
+        if answer.parsed is not None:
+            self._reading = after_change(self._reading, answer.parsed)
         self.problems = self._reading.problems
         return None
-
-
-def _keeping(reading: ParseResult, last: ParseResult | None) -> ParseResult:
-    """`reading`, but with the last secrets if it failed, and with the same problem objects if it found the same."""
-    if last is None:
-        return reading
-    same = [problem.message for problem in reading.problems] == [problem.message for problem in last.problems]
-    return replace(
-        reading,
-        secrets=last.secrets if reading.failed else reading.secrets,
-        problems=last.problems if same else reading.problems,
-    )

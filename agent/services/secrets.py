@@ -1,11 +1,13 @@
 """Watches all sources of secrets, and publishes the merged result."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls
 from agent.model.plan import SecretSet
 from agent.model.problem import Problem
 from agent.model.secret import RegistrySecret
@@ -13,13 +15,16 @@ from agent.model.secret_formats import ParseResult
 from agent.services.ports import Clock, FileWatcher, Log, Reporter, SecretFiles
 from agent.services.retries import retrying
 from agent.services.secret_sources import AddressSource, DirectorySource, Fetch, signature_of
-from agent.services.waiting import wait_for_change
+from agent.services.waiting import TICK_S, until_next_beat
 from agent.settings import RetrySettings, Settings
 
-_TICK_S: Final = 1.0
+_RETRY_S: Final = 1.0
 _FIRST_ANSWER_S: Final = 2.0
 """How long the first result waits for a slow `secrets.url`."""
 _SPREAD: Final = 0.1
+_QUICK: Final = 64 << 10
+"""More characters of secrets are prepared for masking in a thread, because that takes longer."""
+_MASKING: Final = BlockingCalls("masking")
 _URL: Final = "secrets.url"
 _ENVIRONMENT: Final = "secrets.environment"
 
@@ -72,6 +77,7 @@ class Secrets:
         self._watcher: Final = watcher
         self._on_change: Final = on_change
         self._directories: dict[Path, DirectorySource] = {}
+        self._watches: Final[dict[Path, Callable[[], None]]] = {}
         self._address: Final = AddressSource(fetch)
         self._reported: dict[str, tuple[Problem, ...]] = {}
         self._secrets: tuple[RegistrySecret, ...] = ()
@@ -81,6 +87,7 @@ class Secrets:
         self._url_answered: Final = asyncio.Event()
         self._directories_changed: Final = asyncio.Event()
         self._reread = False
+        self._updating: Final = asyncio.Lock()
         self._wake_url: Final = asyncio.Event()
 
     async def run(self) -> None:
@@ -98,25 +105,24 @@ class Secrets:
         """Read every source once, report what is wrong, and return all secrets."""
         await asyncio.gather(self._check_directories(reread=True), self._poll_url())
         while not self._complete:
-            await self._check_directories(reread=False)
-        self._update()
+            await self._check_directories()
+        await self._update()
         return self._found()
 
     async def _follow_directories(self) -> None:
         await self._check_directories(reread=True)
         await self._clock.wait(self._url_answered, _FIRST_ANSWER_S)
-        self._publish(self._update())
-        self._watcher.watch(self._signatures, self._directories_changed, directories=self._watched_directories)
+        self._publish(await self._update())
         while True:
+            self._watch_directories()
             # A directory that is not stable is checked again soon, even if the watcher reports no change.
-            if all(source.is_stable for source in self._directories.values()):
-                await wait_for_change(self._clock, self._watcher, self._directories_changed, _TICK_S)
-            else:
-                await self._clock.wait(self._directories_changed, _TICK_S)
-                self._directories_changed.clear()
+            stable = all(source.is_stable for source in self._directories.values())
+            longest = until_next_beat(self._clock, TICK_S) if stable else _RETRY_S
+            changed = await self._clock.wait(self._directories_changed, longest)
+            self._directories_changed.clear()
             reread, self._reread = self._reread, False
-            await self._check_directories(reread=reread)
-            self._publish(self._update())
+            await self._check_directories(reread=reread, later=not changed)
+            self._publish(await self._update())
 
     async def _follow_url(self) -> None:
         poll_until_it_works = retrying(self._url_retry_settings, self._pause_polling)
@@ -124,12 +130,12 @@ class Secrets:
             await poll_until_it_works(self._poll_url)
             await self._pause_polling(self._settings().secrets.poll_interval_s * (1 + _SPREAD * self._jitter()))
 
-    async def _check_directories(self, *, reread: bool) -> None:
+    async def _check_directories(self, *, reread: bool = False, later: bool = False) -> None:
         """Check all directories concurrently, so one that hangs delays no other."""
         directories = {
             path: self._directories.get(path) or DirectorySource(path, self._files) for path in self._paths()
         }
-        await asyncio.gather(*(source.check(reread=reread) for source in directories.values()))
+        await asyncio.gather(*(source.check(reread=reread, later=later) for source in directories.values()))
         # After a reload, keep the old directories until all new ones have answered: not read yet does not mean empty.
         old = {} if all(source.answered for source in directories.values()) else self._directories
         self._directories = {**old, **directories}
@@ -138,11 +144,16 @@ class Secrets:
         extra = [self._credentials_directory] if self._credentials_directory is not None else []
         return tuple(dict.fromkeys([*self._settings().secrets.directories, *extra]))
 
-    def _signatures(self) -> Hashable:
-        return tuple(signature_of(self._files, path) for path in self._paths())
-
-    def _watched_directories(self) -> list[Path]:
-        return [directory for path in self._paths() for directory in self._files.directories(path)]
+    def _watch_directories(self) -> None:
+        """Watch each directory by itself, so one that hangs hides no change of another."""
+        for path in self._watches.keys() - self._directories.keys():
+            self._watches.pop(path)()
+        for path in self._directories.keys() - self._watches.keys():
+            self._watches[path] = self._watcher.watch(
+                partial(signature_of, self._files, path),
+                self._directories_changed,
+                directories=partial(self._files.directories, path),
+            )
 
     async def _poll_url(self) -> Problem | None:
         settings = self._settings().secrets
@@ -152,7 +163,7 @@ class Secrets:
             self._url_answered.set()
             # `_follow_directories` publishes the first result.
             if self._published:
-                self._publish(self._update())
+                self._publish(await self._update())
 
     async def _pause_polling(self, seconds: float) -> None:
         await self._clock.wait(self._wake_url, seconds)
@@ -162,18 +173,29 @@ class Secrets:
         settings = self._settings()
         return replace(settings.retry, max_wait_s=settings.secrets.poll_interval_s)
 
-    def _update(self) -> bool:
+    async def _update(self) -> bool:
         """Mask the current secrets in the log, then report problems. True if the secrets changed."""
-        merged = tuple(self._merged())
-        changed = merged != self._secrets
-        if changed:
-            # Mask the old ones too: a running login still uses them, and its error message may contain them.
-            self._protect({*_values(self._secrets), *_values(merged)})
-        self._report()
-        before, self._secrets = self._secrets, merged
-        if changed:
+        async with self._updating:
+            merged = await self._masked()
+            self._report()
+            before, self._secrets = self._secrets, merged
+        if before != merged:
             self._log.info("secrets.changed", **_difference(before, merged))
-        return changed
+        return before != merged
+
+    async def _masked(self) -> tuple[RegistrySecret, ...]:
+        """Return the current secrets after making sure that the log masks them."""
+        while (merged := tuple(self._merged())) != self._secrets:
+            # Mask the old ones too: a running login still uses them, and its error message may contain them.
+            values = {*_values(self._secrets), *_values(merged)}
+            if sum(map(len, values)) <= _QUICK:
+                self._protect(values)
+                break
+            await _MASKING.call("secrets", partial(self._protect, values), timeout=None)
+            # Another source may have answered meanwhile.
+            if tuple(self._merged()) == merged:
+                break
+        return merged
 
     def _publish(self, changed: bool) -> None:
         found = self._found()

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
     AwsCliMissing,
@@ -15,7 +17,7 @@ from agent.model.problems.environment import (
 )
 from agent.model.status import Engine, Tool, Tools
 from agent.services.ports import Board, Clock, FileWatcher, Log, ToolProbes
-from agent.services.waiting import until_next_beat, wait_for_change
+from agent.services.waiting import until_next_beat
 
 _INTERVAL_S: Final = 15.0
 _EVERY: Final = 10
@@ -55,7 +57,8 @@ class ToolWatch:
         self._docker_problem: Problem | None = None
         self._reported: dict[str, tuple[tuple[object, ...], ...]] = {}
         self._has_ecr_secrets = False
-        self._searches: Final[dict[str, asyncio.Task[Path | None]]] = {}
+        self._files: Final = BlockingCalls("tools", limit=4)
+        self._not_searched: Final[set[str]] = set()
         self._wake: Final = asyncio.Event()
         self._wake_engine: Final = asyncio.Event()
         self.looked: Final = asyncio.Event()
@@ -93,7 +96,8 @@ class ToolWatch:
             self._wake.set()
 
     async def run(self) -> None:
-        self._watcher.watch(self._programs, self._wake, every=_EVERY)
+        for name in ("docker", "aws"):
+            self._watcher.watch(partial(self._program_version, name), self._wake, every=_EVERY)
         await self.look()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_programs(), name="tools.programs")
@@ -101,13 +105,13 @@ class ToolWatch:
 
     async def _follow_programs(self) -> None:
         while True:
-            if self._tools.docker.version is None:
+            if self._tools.docker.version is None or self._not_searched:
                 # Poll instead of waiting for the watcher. A broken docker may work again without a changed file, and
                 # one that disappears and returns between two checks of the watcher looks unchanged.
                 await self._clock.wait(self._wake, until_next_beat(self._clock, _INTERVAL_S))
-                self._wake.clear()
             else:
-                await wait_for_change(self._clock, self._watcher, self._wake, _INTERVAL_S)
+                await self._wake.wait()
+            self._wake.clear()
             await self._check_docker()
             await self._check_aws()
 
@@ -130,9 +134,9 @@ class ToolWatch:
     async def _check_docker(self) -> None:
         try:
             program = await self._find("docker")
-        except TimeoutError:
-            hangs = "cannot search PATH for docker: the file system of one of its directories does not answer"
-            self._report("docker", [DockerCliFailed("docker", hangs)])
+        except OSError as error:  # TimeoutError is one
+            reason = error.strerror or "the file system of one of its directories does not answer"
+            self._report("docker", [DockerCliFailed("docker", f"cannot search PATH for docker: {reason}")])
             return
         if program is None:
             self._not_ready(no_docker(), None)
@@ -158,31 +162,30 @@ class ToolWatch:
     async def _check_aws(self) -> None:
         try:
             program = await self._find("aws")
-        except TimeoutError:
+            tool = Tool() if program is None else await self._aws_tool(program)
+        except OSError:  # TimeoutError is one. The aws CLI is not needed, so this is no news
             return
-        tool = Tool() if program is None else await self._aws_tool(program)
         self._update(aws=tool)
         missing = self._has_ecr_secrets and program is None
         self._report(
             "aws", [AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")] * missing
         )
 
-    def _programs(self) -> Hashable:
-        found = (self._probes.find(name) for name in ("docker", "aws"))
-        return tuple(program and _file_version(program) for program in found)
+    def _program_version(self, name: str) -> Hashable:
+        program = self._probes.find(name)
+        return program and _file_version(program)
 
     async def _find(self, name: str) -> Path | None:
-        """Find a program on PATH. While a search hangs, no second one starts, because each occupies a thread.
+        """Find a program on PATH.
 
         Raises:
             TimeoutError: the search hangs.
+            NoThreadError: no thread can be started.
         """
-        if name not in self._searches:
-            self._searches[name] = asyncio.create_task(asyncio.to_thread(self._probes.find, name))
-        done, _ = await asyncio.wait({self._searches[name]}, timeout=_SEARCH_S)
-        if not done:
-            raise TimeoutError
-        return self._searches.pop(name).result()
+        self._not_searched.add(name)
+        program = await self._files.call(name, lambda: self._probes.find(name), timeout=_SEARCH_S)
+        self._not_searched.remove(name)
+        return program
 
     async def _check_engine(self) -> None:
         engine = await self._probes.engine()
@@ -192,7 +195,7 @@ class ToolWatch:
 
     async def _aws_tool(self, program: Path) -> Tool:
         """The aws CLI. Its version is read only when the program file has changed, because that starts a process."""
-        version = await asyncio.to_thread(_file_version, program)
+        version = await self._files.call(program, lambda: _file_version(program), timeout=_SEARCH_S)
         if self._last_aws is None or self._last_aws[0] != version:
             self._last_aws = (version, Tool(str(program), await self._probes.aws_version(program)))
         return self._last_aws[1]

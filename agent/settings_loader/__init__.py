@@ -1,42 +1,46 @@
 """Loads `Settings` from a file, variables and flags. Never raises: each fault becomes a problem."""
 
+import os
+import pwd
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from agent.model.loopback import is_loopback
 from agent.model.problems.environment import SettingsInvalid
-from agent.settings import Settings
-from agent.settings_loader.sources import (
-    Document,
-    Given,
-    given_by_file,
-    given_by_flags,
-    given_by_variables,
-    read_document,
-)
-from agent.settings_loader.table import SECTIONS, defaults, home, kinds
-from agent.settings_loader.values import Fault, Kind
+from agent.model.setting_rules import SettingFault
+from agent.model.text import printable
+from agent.settings import DockerSettings, EnvironmentSettings, Settings
+from agent.settings_loader.convert import convert
+from agent.settings_loader.sources import SECTIONS, Document, Given, read_document, read_given
 
-__all__ = ["Loaded", "load_settings", "parse_assignments"]
+__all__ = ["FIELDS", "Loaded", "default_settings", "load_settings", "parse_assignments"]
+
+FIELDS: Final = {
+    f"{section.name}.{each.name}": each
+    for section in fields(Settings)
+    for each in fields(section.type)  # type: ignore[arg-type]  # each is a dataclass
+}
+"""All settings by `section.key`, in the order of docs/settings.md."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """Usable settings, and all faults that were found while loading them.
 
-    `file` is the settings file, or None if there is none. `file_failed` is True if nothing in the file could be used.
-    `file_faults` are the problems that would not exist without the file.
+    `file` is the settings file, or None if there is none.
+    `file_faults` are the problems that would not exist without the file. `places` are the sources of the values that
+    were set, by key.
     """
 
     settings: Settings
     problems: tuple[SettingsInvalid, ...] = ()
     file: Path | None = None
-    file_failed: bool = False
     file_faults: tuple[SettingsInvalid, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]) -> Loaded:
@@ -50,34 +54,17 @@ def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[
         flags: values by `section.key`, as returned by `parse_assignments`.
     """
     document = read_document(file, environ)
-    loading = _loaded(document, environ, flags)
+    loading = _Loading(document, environ, flags)
     problems = tuple(loading.problems)
     # Load again without the file to find out which faults the file causes.
-    other_faults = {problem.message for problem in _loaded(Document(), environ, flags).problems} if problems else set()
+    other_faults = {problem.message for problem in _Loading(Document(), environ, flags).problems} if problems else set()
     return Loaded(
         loading.settings(),
         problems,
         document.path,
-        file_failed=document.problem is not None,
         file_faults=tuple(problem for problem in problems if problem.message not in other_faults),
+        places={key: given.where for key, given in loading.given.items()},
     )
-
-
-def _loaded(document: Document, environ: Mapping[str, str], flags: Mapping[str, str]) -> "_Loading":
-    table = kinds(home(environ))
-    loading = _Loading(defaults(environ), table)
-    if document.problem is not None:
-        loading.problems.append(document.problem)
-    loading.take(
-        chain(
-            # The strongest source comes last.
-            given_by_file(document, table.keys()),
-            given_by_variables(environ, table.keys()),
-            given_by_flags(flags, table.keys()),
-        )
-    )
-    loading.check_together()
-    return loading
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
@@ -95,35 +82,47 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
     return flags
 
 
+def default_settings(environ: Mapping[str, str]) -> Settings:
+    """Return the settings of an environment in which nothing is set."""
+    platform_name = environ.get("GITPOD_WORKSPACE_ID") or environ.get("CODESPACE_NAME") or os.uname().nodename
+    config = environ.get("DOCKER_CONFIG")
+    return Settings(
+        environment=EnvironmentSettings(id=printable(platform_name)),
+        docker=DockerSettings(config_dir=Path(config).absolute() if config else _home(environ) / ".docker"),
+    )
+
+
 class _Loading:
     """Collects the values by `section.key`, and checks them."""
 
-    def __init__(self, default: Settings, table: Mapping[str, Kind]) -> None:
-        self._default = default
-        self._table = table
-        self._given: dict[str, Given] = {}
-        self._values: dict[str, Any] = {key: self._default_of(key) for key in table}
-        self.problems: list[SettingsInvalid] = []
-
-    def take(self, found: Iterable[tuple[str, Given] | SettingsInvalid]) -> None:
-        """Keep the last value for each key, then check these values. The caller passes the strongest source last."""
-        for each in found:
-            if isinstance(each, SettingsInvalid):
-                self.problems.append(each)
+    def __init__(self, document: Document, environ: Mapping[str, str], flags: Mapping[str, str]) -> None:
+        self._default: Final = default_settings(environ)
+        self._values: Final = {key: self._default_of(key) for key in FIELDS}
+        self.problems: Final = [document.problem] if document.problem else []
+        self.given: Final[dict[str, Given]] = {}
+        for given in read_given(document, environ, flags):
+            if given.key in FIELDS:
+                self.given[given.key] = given
             else:
-                self._given[each[0]] = each[1]
-        # A wrong value does no harm if a stronger source overrides it.
-        for key, given in self._given.items():
-            kind = self._table[key]
+                self.problems.append(_unknown(given))
+        # Only now: a wrong value does no harm if a stronger source overrides it.
+        for key, given in self.given.items():
             try:
-                value = given.value if given.typed else kind.from_text(str(given.value))
-                value = kind.check(value)
-            except Fault as fault:
+                self._values[key] = convert(FIELDS[key], given, self._default_of(key), _home(environ))
+            except SettingFault as fault:
                 self._fall_back(key, str(fault), fault.hint)
-            else:
-                self._values[key] = self._default_of(key) if value is None else value
+        self._check_together()
 
-    def check_together(self) -> None:
+    def settings(self) -> Settings:
+        sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+        for key, value in self._values.items():
+            section, _, name = key.partition(".")
+            sections[section][name] = value
+        return replace(
+            self._default, **{name: replace(getattr(self._default, name), **sections[name]) for name in SECTIONS}
+        )
+
+    def _check_together(self) -> None:
         """Check values that are wrong only in combination with another key."""
         if self._values["retry.first_wait_s"] > self._values["retry.max_wait_s"]:
             self._reconcile_waits("retry.first_wait_s", "retry.max_wait_s")
@@ -146,23 +145,16 @@ class _Loading:
 
     def _reconcile_waits(self, first: str, longest: str) -> None:
         """If only one of the two is set, adjust the other's default to it. If both are set, report both."""
-        if first not in self._given:
+        if first not in self.given:
             self._values[first] = self._values[longest]
-        elif longest not in self._given:
+        elif longest not in self.given:
             self._values[longest] = self._values[first]
         else:
             for key, fault in ((first, f"is greater than {longest}"), (longest, f"is less than {first}")):
                 self._fall_back(key, fault, f"set {longest} to a greater value")
 
-    def settings(self) -> Settings:
-        sections = {}
-        for section in SECTIONS:
-            values = {key: self._values[f"{section}.{key}"] for key in self._keys_of(section)}
-            sections[section] = replace(getattr(self._default, section), **values)
-        return replace(self._default, **sections)
-
     def _fall_back(self, key: str, fault: str, hint: str) -> None:
-        where = self._given[key].where if key in self._given else "the default"
+        where = self.given[key].where if key in self.given else "the default"
         self.problems.append(SettingsInvalid(key, f"{key} {fault} ({where})", hint=hint))
         self._values[key] = self._default_of(key)
 
@@ -170,5 +162,23 @@ class _Loading:
         section, _, name = key.partition(".")
         return getattr(getattr(self._default, section), name)
 
-    def _keys_of(self, section: str) -> list[str]:
-        return [key.partition(".")[2] for key in self._table if key.startswith(f"{section}.")]
+
+def _unknown(given: Given) -> SettingsInvalid:
+    key, where = given.key, given.where
+    if given.typed and key in SECTIONS:
+        return SettingsInvalid(key, f"{key} must be a section ({where})", hint=f"write [{key}] on a separate line")
+    candidates = [*SECTIONS, *FIELDS] if given.typed else list(FIELDS)
+    # First a similar name, otherwise the same key in another section.
+    same_name = [each for each in candidates if each.endswith(f".{key.rpartition('.')[2]}")]
+    near = get_close_matches(key, candidates, n=1, cutoff=0.5) or same_name
+    hint = f"did you mean {near[0]}?" if near else "remove it; docs/settings.md lists all keys"
+    return SettingsInvalid(key, f"{key} is not a setting ({where})", hint=hint)
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    if environ.get("HOME"):
+        return Path(environ["HOME"])
+    try:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:  # neither $HOME nor an account for this user id
+        return Path("/")

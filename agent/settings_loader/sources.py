@@ -1,18 +1,18 @@
-"""Reads settings from a TOML file, variables and flags, and reports unknown keys."""
+"""Reads settings from a TOML file, variables and flags."""
 
 import errno
 import os
 import stat
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 from agent.model.problems.environment import SettingsInvalid
-from agent.settings_loader.table import SECTIONS
+from agent.settings import Settings
 
+SECTIONS: Final = tuple(section.name for section in fields(Settings))
 DEFAULT_FILE: Final = Path("/etc/registry-agent/config.toml")
 VARIABLE_PREFIX: Final = "REGISTRY_AGENT_"
 _NO_SETTINGS: Final = frozenset({"REGISTRY_AGENT_CONFIG", "REGISTRY_AGENT_SECRETS"})
@@ -27,6 +27,7 @@ _MOST_DOTS: Final = 1000
 class Given:
     """A value that was set. `where` describes the source. `typed` is True for TOML, whose values have types."""
 
+    key: str
     value: object
     where: str
     typed: bool = False
@@ -85,43 +86,21 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def given_by_file(document: Document, keys: Collection[str]) -> Iterator[tuple[str, Given] | SettingsInvalid]:
+def read_given(document: Document, environ: Mapping[str, str], flags: Mapping[str, str]) -> Iterator[Given]:
+    """Yield every value that was set, the strongest source last. Its key may be unknown."""
     where = str(document.path)
     for section, content in document.content.items():
-        if section not in SECTIONS:
-            yield unknown(section, where, [*SECTIONS, *(key for key in keys if key.endswith(f".{section}"))])
-        elif not isinstance(content, dict):
-            yield SettingsInvalid(
-                section, f"{section} must be a section ({where})", hint=f"write [{section}] on a separate line"
-            )
+        if section in SECTIONS and isinstance(content, dict):
+            for name, value in content.items():
+                yield Given(f"{section}.{name}", value, where, typed=True)
         else:
-            for key, value in content.items():
-                yield _known(f"{section}.{key}", Given(value, where, typed=True), keys)
-
-
-def given_by_variables(
-    environ: Mapping[str, str], keys: Collection[str]
-) -> Iterator[tuple[str, Given] | SettingsInvalid]:
+            yield Given(section, content, where, typed=True)
     for variable, value in environ.items():
-        section, _, key = variable.removeprefix(VARIABLE_PREFIX).lower().partition("_")
+        section, _, name = variable.removeprefix(VARIABLE_PREFIX).lower().partition("_")
         if not value and variable != _MAY_BE_EMPTY:
             continue  # compose files pass on unset variables with an empty value
         if variable.startswith(VARIABLE_PREFIX) and section in SECTIONS and variable not in _NO_SETTINGS:
             # Without `rstrip`, a variable that only names a section would be reported as "log.".
-            yield _known(f"{section}.{key}".rstrip("."), Given(value, f"variable {variable}"), keys)
-
-
-def given_by_flags(flags: Mapping[str, str], keys: Collection[str]) -> Iterator[tuple[str, Given] | SettingsInvalid]:
+            yield Given(f"{section}.{name}".rstrip("."), value, f"variable {variable}")
     for key, value in flags.items():
-        yield _known(key, Given(value, "flag --set"), keys)
-
-
-def unknown(key: str, where: str, candidates: Collection[str]) -> SettingsInvalid:
-    # First a similar name, otherwise the same key in another section.
-    near = get_close_matches(key, candidates, n=1, cutoff=0.5) or [c for c in candidates if c.endswith(f".{key}")]
-    hint = f"did you mean {near[0]}?" if near else "remove it; docs/settings.md lists all keys"
-    return SettingsInvalid(key, f"{key} is not a setting ({where})", hint=hint)
-
-
-def _known(key: str, given: Given, keys: Collection[str]) -> tuple[str, Given] | SettingsInvalid:
-    return (key, given) if key in keys else unknown(key, given.where, keys)
+        yield Given(key, value, "flag --set")

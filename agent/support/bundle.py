@@ -6,13 +6,14 @@ import io
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from agent.model.text import printable
 from agent.settings import Settings
-from agent.support.bundle_part import LARGEST, BundleContext, BundlePart, NotCollected
+from agent.support.bundle_part import LARGEST, BundleContext, BundlePart, NotCollected, in_thread
 from agent.support.bundle_parts import PARTS
 from agent.support.known_secrets import Source, sources
 from agent.support.manifest import Manifest
@@ -23,6 +24,7 @@ T = TypeVar("T")
 MANIFEST: Final = "MANIFEST.txt"
 _SECRETS_S: Final = 10.0
 _REDACTION_S: Final = 12.0
+_MOST_CHARACTERS: Final = 4 << 20
 _CUT: Final = "… the beginning was cut off\n"
 
 
@@ -48,7 +50,7 @@ async def make_bundle(
     # Collecting runs while the secrets are read. Redacting needs both.
     collecting = [asyncio.create_task(_collect(part, context)) for part in parts]
     known, unread = await _read_secrets(context.loaded.settings, context.environ, context.user, secret_url)
-    redactor = Redactor({value for values in known.values() for value in values})
+    redactor = await asyncio.to_thread(Redactor, {value for values in known.values() for value in values})
     collected = {part: await task for part, task in zip(parts, collecting, strict=True)}
     texts = await _redact(redactor, collected)
     name = _name(redactor.redact(context.loaded.settings.environment.id), context)
@@ -67,7 +69,7 @@ async def make_bundle(
         already=redactor.already,
     )
     files = {MANIFEST: manifest.text(), **{part.file: text for part, text in texts.items() if isinstance(text, str)}}
-    return Bundle(await asyncio.to_thread(_pack, name, files, context.now.timestamp()), name, manifest)
+    return Bundle(await in_thread(lambda: _pack(name, files, context.now.timestamp())), name, manifest)
 
 
 async def _collect(part: BundlePart, context: BundleContext) -> str | NotCollected:
@@ -101,7 +103,7 @@ async def _redact(
         async with asyncio.timeout(_REDACTION_S):
             for part, text in collected.items():
                 if not isinstance(text, NotCollected):
-                    redacted[part] = await asyncio.to_thread(redactor.redact, _bounded(text))
+                    redacted[part] = await in_thread(partial(redactor.redact, _bounded(text)))
     return redacted
 
 
@@ -111,16 +113,27 @@ async def _read_secrets(
     """Read all secrets. Returns the secrets by source, and the reason for each source that could not be read."""
     found = [*sources(settings, environ, user), *([secret_url] if secret_url else [])]
     results = await asyncio.gather(*map(_read_source, found))
-    known = {source.name: values for source, values in zip(found, results, strict=True) if isinstance(values, set)}
-    unread = {
-        source.name: str(why) for source, why in zip(found, results, strict=True) if isinstance(why, NotCollected)
-    }
+    known = {source.name: values for source, (values, _) in zip(found, results, strict=True)}
+    unread = {source.name: str(why) for source, (_, why) in zip(found, results, strict=True) if why}
     return known, unread
 
 
-async def _read_source(source: Source) -> set[str] | NotCollected:
+async def _read_source(source: Source) -> tuple[set[str], NotCollected | None]:
+    """Read a source. If a part of it cannot be read, return the rest, and the reason."""
+    values: list[str] = []
     # In a thread, because the source may be on a file system that hangs.
-    return await _attempt(asyncio.to_thread(lambda: set(source.read()) - {""}), _SECRETS_S)
+    why = await _attempt(in_thread(lambda: values.extend(_bounded_values(source))), _SECRETS_S)
+    return set(values) - {""}, why
+
+
+def _bounded_values(source: Source) -> Iterator[str]:
+    """The values of a source, as far as they can be prepared for redaction in a few seconds."""
+    room = _MOST_CHARACTERS
+    for value in source.read():
+        room -= len(value)
+        if room < 0:
+            raise NotCollected(f"its values have more than {_MOST_CHARACTERS:,} characters")
+        yield value
 
 
 def _bounded(text: str) -> str:

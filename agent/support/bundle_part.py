@@ -1,18 +1,21 @@
 """One part of the bundle, and helpers that all parts use."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from agent.blocking import BlockingCalls
 from agent.edge.agent_client import AgentClient
 from agent.edge.process import Finished, ProcessTimeout, run
 from agent.edge.programs import find_program
 from agent.settings_loader import Loaded
 
+T = TypeVar("T")
+
+_CALLS: Final = BlockingCalls("support-bundle", limit=64)
 LARGEST: Final = 2 << 20
 """The most characters of one part. Of a longer part the end is kept, which is the newest."""
 PROGRAM_S: Final = 8.0
@@ -47,8 +50,13 @@ class BundlePart:
     timeout: float
 
 
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run `work` in a thread. The time limit of the part ends the wait."""
+    return await _CALLS.call(object(), work, timeout=None)
+
+
 async def find(context: BundleContext, name: str) -> str:
-    found = await asyncio.to_thread(find_program, name, context.environ.get("PATH"))
+    found = await in_thread(lambda: find_program(name, context.environ.get("PATH")))
     if found is None:
         raise NotCollected(f"there is no {name} on PATH")
     return str(found)

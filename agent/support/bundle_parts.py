@@ -1,6 +1,5 @@
 """The parts of the bundle: the name of each file, its origin, and how long collecting it may take."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -15,7 +14,16 @@ from agent.edge.journalctl import read_journal
 from agent.edge.paths import user_name
 from agent.edge.process import child_environment
 from agent.model.text import printable
-from agent.support.bundle_part import PROGRAM_S, BundleContext, BundlePart, NotCollected, as_json, find, run_program
+from agent.support.bundle_part import (
+    PROGRAM_S,
+    BundleContext,
+    BundlePart,
+    NotCollected,
+    as_json,
+    find,
+    in_thread,
+    run_program,
+)
 from agent.support.config_shape import shape
 from agent.support.known_secrets import docker_files
 from agent.support.settings_shown import shown_settings
@@ -33,7 +41,7 @@ _DAY: Final = timedelta(days=1)
 
 
 async def _settings(context: BundleContext) -> str:
-    shown = await asyncio.to_thread(shown_settings, context.loaded, context.config, context.environ, context.flags)
+    shown = shown_settings(context.loaded)
     return as_json({"note": "the settings as this command reads them; a service may have other variables", **shown})
 
 
@@ -91,9 +99,9 @@ async def _doctor(context: BundleContext) -> str:
         args = [await find(context, "runuser"), "-u", context.user, "--", *args]
     done = await run_program(args, doctor_environment(context.environ), _DOCTOR_S - 2)
     if not done.stdout.strip():
-        raise NotCollected(
-            f"it exited with code {done.returncode}: {printable(done.stderr.decode(errors='replace')[-300:])}"
-        )
+        # The last line. Text that is cut at its beginning could begin with the rest of a secret.
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise NotCollected(f"it exited with code {done.returncode}: {printable(reason)}")
     return done.stdout.decode(errors="replace")
 
 
@@ -115,12 +123,12 @@ async def _docker_config(context: BundleContext) -> str:
         return found
 
     named = [name for name in ("DOCKER_AUTH_CONFIG", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE") if name in context.environ]
-    return as_json({"files": await asyncio.to_thread(shapes), "variables_that_are_set": named})
+    return as_json({"files": await in_thread(shapes), "variables_that_are_set": named})
 
 
 async def _ask_agent(read: Callable[[], T]) -> T:
     try:
-        return await asyncio.to_thread(read)
+        return await in_thread(read)
     except (AgentNotRunning, AgentNotResponding) as error:
         raise NotCollected(printable(str(error).partition(";")[0], 1000)) from error
 

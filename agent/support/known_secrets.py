@@ -10,10 +10,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from agent.edge.paths import home
-from agent.observe.redaction import secrets_of_environment
+from agent.edge.regular_file import NotRegularError, read_regular
+from agent.observe.redaction import secrets_of_environment, url_passwords
 from agent.settings import Settings
 
 _MAX_BYTES: Final = 4 << 20
@@ -21,6 +22,7 @@ _MAX_FILES: Final = 2000
 _MIN_LENGTH: Final = 4
 _SECRET_NAME: Final = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_AUTH|AUTH_CONFIG|PRIVATE|API_?KEY", re.IGNORECASE)
 _PATH_NAME: Final = re.compile(r"_(?:FILE|DIRECTORY|DIR|URI|PATH)$")
+_LONGEST_BARE: Final = 16 << 10
 _PUBLIC: Final = frozenset(
     {"name", "hostname", "username", "scope", "enabled", "kind", "region", "role_arn", "email", "serveraddress"}
 )
@@ -30,8 +32,9 @@ _VARIABLES: Final = Path("/etc/registry-agent/environment")
 _OWN: Final = "REGISTRY_AGENT_"
 _OF_DOCKER: Final = frozenset({"auths", "HttpHeaders"})
 _QUOTED: Final = re.compile(r'"(?:password|session_token|auth|identitytoken|registrytoken)"\s*:\s*"((?:\\.|[^"\\])*)')
-_AWS_LINE: Final = re.compile(r"^\s*aws_(?:secret_access_key|session_token)\s*=\s*(\S+)", re.MULTILINE)
-_VARIABLE: Final = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)$", re.MULTILINE)
+# Only blanks within the line. With \\s, a file of empty lines would take quadratic time.
+_AWS_LINE: Final = re.compile(r"^[ \t]*aws_(?:secret_access_key|session_token)[ \t]*=[ \t]*(\S+)", re.MULTILINE)
+_VARIABLE: Final = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def sources(settings: Settings, environ: Mapping[str, str], user: str) -> list[S
     directories = dict.fromkeys([*settings.secrets.directories, *map(Path, credentials)])
     readers: list[tuple[str, Callable[[Path], Iterator[str]], Iterable[Path]]] = [
         ("secrets in", _of_directory, directories),
-        ("token file", _of_token, _token_files(settings, environ)),
+        ("token file", _of_file, _token_files(settings, environ)),
         ("logins in", _of_docker, docker_files(settings, environ)),
         ("AWS keys in", _of_aws, _aws_files(environ)),
         ("variables in", _of_variables, [_VARIABLES, _VARIABLES.with_name(f"environment.{user}")]),
@@ -104,49 +107,45 @@ def _of_urls(settings: Settings) -> Iterator[str]:
 
 def _of_path(url: str) -> Iterator[str]:
     """The parts of the path of `report.url`. The agent's messages name this path, and no pattern recognises its key."""
-    try:
-        path = urlsplit(url).path
-    except ValueError:
-        return
-    yield from (part for part in path.split("/") if len(part) >= 2 * _MIN_LENGTH)
+    yield from (part for part in url.partition("?")[0].split("/")[3:] if len(part) >= 2 * _MIN_LENGTH)
 
 
 def _of_url(url: str) -> Iterator[str]:
-    try:
-        parts = urlsplit(url)
-        yield unquote(parts.password or "")
-    except ValueError:
-        return
-    yield from (unquote(part.rpartition("=")[2]) for part in re.split("[&;]", parts.query))
+    yield from url_passwords(url)
+    yield from (unquote(part.rpartition("=")[2]) for part in re.split("[&;#]", url.partition("?")[2]))
 
 
 def _of_directory(directory: Path) -> Iterator[str]:
-    """Secrets in a directory: one file each, or a subdirectory with one file per field. Includes invalid files."""
-    try:
-        paths = sorted(directory.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for path in islice(paths, _MAX_FILES):
-        if path.is_dir():
-            for name in ("password", "session_token", "external_id"):
-                yield content(path / name).rstrip("\r\n")
-        else:
-            text = content(path)
-            yield from _of_document(text, everything=True)
-            yield from [text.strip()] if _is_bare(text.strip()) else []
+    """All values of all files in a directory and its subdirectories, invalid files too.
+
+    Raises:
+        OSError: at the end, if a file or a subdirectory cannot be read. The others have been read.
+    """
+    failed: list[OSError] = []
+    for path in islice(_files(directory, failed.append), _MAX_FILES):
+        try:
+            yield from _of_file(path)
+        except OSError as error:
+            failed.append(OSError(error.errno, error.strerror, str(path)))
+    for fault in failed:
+        if not isinstance(fault, FileNotFoundError | NotADirectoryError):
+            raise OSError(fault.errno, f"{Path(fault.filename).name}: {fault.strerror}")
 
 
-def _is_bare(text: str) -> bool:
-    """Whether a file that should contain JSON contains only a password."""
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return "{" not in text and "\n" not in text and len(text) >= _MIN_LENGTH
-    return False
+def _files(directory: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
+    for place, subdirectories, names in os.walk(directory, onerror=on_error, followlinks=True):
+        # Secrets are at most two directories deep. The limit also ends a loop of links.
+        subdirectories[:] = sorted(subdirectories) if len(Path(place).parts) < len(directory.parts) + 2 else []
+        yield from (Path(place, name) for name in sorted(names))
 
 
-def _of_token(path: Path) -> Iterator[str]:
-    yield content(path).strip()
+def _of_file(path: Path) -> Iterator[str]:
+    """The values of a JSON file, or the content of a file that holds one value, such as `password`."""
+    text = content(path)
+    yield from _of_document(text, everything=True)
+    bare = text.strip()
+    if path.name.lower() not in _PUBLIC and len(bare) <= _LONGEST_BARE and bare[:1] not in ("{", "["):
+        yield bare
 
 
 def _of_docker(path: Path) -> Iterator[str]:
@@ -229,11 +228,6 @@ def content(path: Path) -> str:
         OSError: the file exists and cannot be read.
     """
     try:
-        if not path.is_file():
-            return ""
-        # Non-blocking: the file may have been replaced by a pipe since the check above.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+        return read_regular(path, _MAX_BYTES).decode(errors="replace")
+    except (FileNotFoundError, NotADirectoryError, NotRegularError):
         return ""
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(_MAX_BYTES).decode(errors="replace")

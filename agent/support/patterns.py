@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-MASK: Final = "[redacted]"
+from agent.observe.redaction import MASK
 
 _FIELDS: Final = (
     r"auth|identity_?token|registry_?token|access_?token|refresh_?token|session_?token|id_?token|bearer_?token"
@@ -19,7 +19,9 @@ _JSON_FIELD: Final = re.compile(
     # `Secret` is a credential helper's field. In lower case it is the name of a secret, which is not masked.
     rf"(?<!\\)(?P<escape>\\{{0,15}})\"(?:(?i:{_FIELDS})|Secret)(?P=escape)\"\s{{0,9}}:\s{{0,9}}(?P=escape)\""
 )
-_STOP: Final = re.compile(r"(\\*)\"|[\r\n]")
+# A run of backslashes is matched even without a quote behind it. Otherwise, it would be tried again from each of them.
+_STOP: Final = re.compile(r"\\+\"?|[\"\r\n]")
+_URL: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}:/{2})([^\s\"'<>\\]+)")
 _QUIET: Final = frozenset({"", MASK, "null", "true", "false", "none"})
 
 
@@ -56,15 +58,7 @@ def _mask_fields(text: str, found: Counter[str]) -> Iterator[str]:
         # Inside the value of the previous field, which is masked already.
         if field.start() < position:
             continue
-        depth, end = len(field["escape"]), len(text)
-        for stop in _STOP.finditer(text, field.end()):
-            before = len(stop[1] or "")
-            if stop[0] in "\r\n":
-                end = stop.start()
-                break
-            if before % (2 * (depth + 1)) == depth:
-                end = stop.end() - depth - 1
-                break
+        end = _value_end(text, field.end(), len(field["escape"]))
         value = text[field.end() : end]
         yield text[position : field.end()]
         if value.lower() in _QUIET:
@@ -74,6 +68,15 @@ def _mask_fields(text: str, found: Counter[str]) -> Iterator[str]:
             yield MASK
         position = end
     yield text[position:]
+
+
+def _value_end(text: str, start: int, depth: int) -> int:
+    for stop in _STOP.finditer(text, start):
+        if stop[0] in "\r\n":
+            return stop.start()
+        if stop[0].endswith('"') and (len(stop[0]) - 1) % (2 * (depth + 1)) == depth:
+            return stop.end() - depth - 1
+    return len(text)
 
 
 def _counted(kind: _Kind, found: Counter[str], match: re.Match[str]) -> str:
@@ -94,6 +97,18 @@ def _mask_rest(match: re.Match[str]) -> str:
 
 def _mask_value(match: re.Match[str]) -> str:
     return match[0] if match[2].lower() in _QUIET else match[1] + MASK
+
+
+def _mask_user(match: re.Match[str]) -> str:
+    """Mask the user and the password of a URL, also a password with an `@` or a `/` in it."""
+    user_info, at, host = match[2].rpartition("@")
+    is_user = user_info != MASK and (":" in user_info.partition("/")[0] or "/" not in user_info)
+    return f"{match[1]}{MASK}@{host}" if at and is_user else match[0]
+
+
+def _mask_query(match: re.Match[str]) -> str:
+    address, _, query = match[2].partition("?")
+    return f"{match[1]}{address}?{MASK}" if query not in ("", MASK) else match[0]
 
 
 def _mask_login(match: re.Match[str]) -> str:
@@ -137,15 +152,8 @@ _KINDS: Final = (
         _mask_rest,
     ),
     _Kind("secret field", re.compile(rf"(?i)\b((?:{_FIELDS})\s{{0,4}}=\s{{0,4}}[\"']?)([^\s\"'&;,]+)"), _mask_value),
-    _Kind(
-        "URL with a user name",
-        re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}:/{2})[^/\s\"'<>@\\]*:[^\s\"'<>@\\]*(?=@)"),
-        _mask_rest,
-    ),
-    _Kind("URL with a user name", re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}:/{2})[^/\s\"'<>@\\]+(?=@)"), _mask_rest),
-    _Kind(
-        "query of a URL", re.compile(r"(?i)\b([a-z][a-z0-9+.-]{1,30}:/{2}[^\s\"'<>?\\]+\?)[^\s\"'<>\\]+"), _mask_rest
-    ),
+    _Kind("URL with a user name", _URL, _mask_user),
+    _Kind("query of a URL", _URL, _mask_query),
     _Kind("AWS access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}"), _mask_all),
     _Kind("JWT or AWS token", re.compile(r"\beyJ[A-Za-z0-9+/_=-]{8,}(?:\.[A-Za-z0-9+/_=-]*)*"), _mask_all),
     _Kind(
@@ -173,4 +181,4 @@ _KINDS: Final = (
         _mask_all,
     ),
 )
-"""Each pattern takes linear time: repetitions are bounded, or end where the next part of the pattern begins."""
+"""Each pattern takes linear time: what it looks at is bounded, or becomes a part of the match."""

@@ -3,10 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any, Final
 
-from agent.observe.redaction import Scrubber
-from agent.support.patterns import MASK, mask_patterns
+from agent.observe.redaction import MASK, Scrubber
+from agent.support.patterns import mask_patterns
 
 KNOWN: Final = "known secret"
 
@@ -15,8 +16,10 @@ class Redactor:
     """Masks secrets. `found` counts them by kind; `already` counts what the agent itself had masked before."""
 
     def __init__(self, known: Iterable[str]) -> None:
-        self._scrubber: Final = Scrubber()
-        self._scrubber.protect(form for value in known for form in _quoted(value))
+        scrubber = Scrubber()
+        scrubber.protect(known)
+        # Not the secrets that are ordinary words: the bundle consists of such words.
+        self._scrub: Final = scrubber.scrub_own
         self.found: Final[Counter[str]] = Counter()
         self.already = 0
 
@@ -24,7 +27,7 @@ class Redactor:
         """`text` without secrets. JSON and JSON lines stay valid."""
         # Known secrets go first: their values are masked completely, a pattern may match only a part.
         before = text.count(MASK)
-        scrubbed = self._scrubber.scrub(self._decoded(text))
+        scrubbed = self._decoded(text)
         self.already += before
         # A new mask may cover an old one, so there may be fewer masks than before. The count must not go down.
         self.found[KNOWN] += max(scrubbed.count(MASK) - before, 0)
@@ -33,30 +36,28 @@ class Redactor:
         return masked
 
     def _decoded(self, text: str) -> str:
-        """JSON with its decoded strings scrubbed: in the encoded text, any character may be written as an escape."""
+        """Scrub the strings of JSON one by one. In the whole text, masking a secret such as `,` would break it."""
         try:
             return json.dumps(self._scrubbed(json.loads(text)), ensure_ascii=False, indent=1) + "\n"
         except (ValueError, RecursionError):
-            return "\n".join(self._decoded_line(line) if line.startswith("{") else line for line in text.split("\n"))
+            groups = groupby(text.split("\n"), key=lambda line: line.startswith("{"))
+            return "\n".join(line for is_json, lines in groups for line in self._decoded_lines(lines, is_json=is_json))
 
-    def _decoded_line(self, line: str) -> str:
-        try:
-            return json.dumps(self._scrubbed(json.loads(line)), ensure_ascii=False)
-        except (ValueError, RecursionError):
-            return line
+    def _decoded_lines(self, lines: Iterable[str], *, is_json: bool) -> Iterator[str]:
+        if not is_json:
+            yield self._scrub("\n".join(lines))  # a secret may span lines
+            return
+        for line in lines:
+            try:
+                yield json.dumps(self._scrubbed(json.loads(line)), ensure_ascii=False)
+            except (ValueError, RecursionError):
+                yield self._scrub(line)
 
     def _scrubbed(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._scrubber.scrub(value)
+            return self._scrub(value)
         if isinstance(value, list):
             return [self._scrubbed(item) for item in value]
         if isinstance(value, dict):
-            return {self._scrubber.scrub(name): self._scrubbed(item) for name, item in value.items()}
+            return {self._scrub(name): self._scrubbed(item) for name, item in value.items()}
         return value
-
-
-def _quoted(value: str) -> Iterator[str]:
-    """A secret as it is, and JSON-encoded, for JSON inside a JSON string. The scrubber itself handles one level."""
-    yield value
-    for plain in (True, False):
-        yield json.dumps(value, ensure_ascii=plain)[1:-1]

@@ -1,26 +1,14 @@
 """The settings in effect, with the source of each. Contains no token, and no key in a URL."""
 
-from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from agent.model.problems.environment import SettingsInvalid
-from agent.settings_loader import Loaded
-from agent.settings_loader.sources import given_by_file, given_by_flags, given_by_variables, read_document
-from agent.settings_loader.table import home, kinds
+from agent.settings_loader import FIELDS, Loaded
 
 
-def shown_settings(
-    loaded: Loaded, file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
-) -> dict[str, Any]:
-    """Every key with its value and source, and every error. The arguments are those of `load_settings`."""
-    table = kinds(home(environ))
-    keys = table.keys()
-    document = read_document(file, environ)
-    given = chain(given_by_file(document, keys), given_by_variables(environ, keys), given_by_flags(flags, keys))
-    where = {each[0]: each[1].where for each in given if not isinstance(each, SettingsInvalid)}
+def shown_settings(loaded: Loaded) -> dict[str, Any]:
+    """Every key with its value and source, and every error."""
     refused = {problem.subject for problem in loaded.problems}
     return {
         "file": str(loaded.file) if loaded.file else None,
@@ -28,11 +16,11 @@ def shown_settings(
         "settings": {
             key: {
                 "value": _shown(key, _value(loaded, key)),
-                "from": f"default, because the value from {where[key]} is invalid"
-                if key in refused & where.keys()
-                else where.get(key, "default"),
+                "from": f"default, because the value from {loaded.places[key]} is invalid"
+                if key in refused & loaded.places.keys()
+                else loaded.places.get(key, "default"),
             }
-            for key in table
+            for key in FIELDS
         },
     }
 

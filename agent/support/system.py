@@ -14,7 +14,7 @@ from agent import __version__
 from agent.edge.journal_line import unit_of
 from agent.edge.process import child_environment
 from agent.model.text import printable
-from agent.support.bundle_part import PROGRAM_S, BundleContext, NotCollected, as_json, find, run_program
+from agent.support.bundle_part import PROGRAM_S, BundleContext, NotCollected, as_json, find, in_thread, run_program
 
 _LIBRARIES: Final = ("aiobotocore", "aiohttp", "botocore", "docker", "prometheus-client", "structlog", "tenacity")
 _PROPERTIES: Final = (
@@ -65,11 +65,11 @@ async def unit(context: BundleContext) -> str:
 
 async def process(context: BundleContext) -> str:
     """The limits and sizes of the agent's process from /proc, or of this command if no agent process is found."""
-    pid = await asyncio.to_thread(context.agent.process) or await _main_process(context)
+    pid = await in_thread(context.agent.process) or await _main_process(context)
     proc = Path("/proc", str(pid or "self"))
     try:
-        limits = await asyncio.to_thread(Path(proc, "limits").read_text)
-        status = await asyncio.to_thread(Path(proc, "status").read_text)
+        limits = await in_thread(Path(proc, "limits").read_text)
+        status = await in_thread(Path(proc, "status").read_text)
     except OSError as error:
         raise NotCollected(f"{proc} cannot be read: {error.strerror}") from error
     lines = [line for line in status.splitlines() if line.partition(":")[0] in _STATUS_FIELDS]

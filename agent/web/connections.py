@@ -8,8 +8,9 @@ from typing import Final
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from agent.web.responses import Handler, error_response
+from agent.web.responses import error_response
 
 BACKLOG: Final = 4096
 """How many connections may wait to be accepted. If this queue is full, the Unix socket refuses a client, and a TCP

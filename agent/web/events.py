@@ -1,6 +1,7 @@
 """Server-sent events: sends the status document at once and at every change, until the client leaves."""
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
@@ -14,23 +15,16 @@ _PATIENCE_S: Final = 30.0
 """How long a client may leave its buffers full before it is dropped."""
 
 
+@dataclass(eq=False)
 class EventStream:
     """Streams to each client independently. A slow client skips documents, and gets the newest when it reads again."""
 
-    def __init__(
-        self,
-        board: Board,
-        document: StatusDocument,
-        *,
-        comment_every_s: float = COMMENT_EVERY_S,
-        patience_s: float = _PATIENCE_S,
-    ) -> None:
-        self._board: Final = board
-        self._document: Final = document
-        self._comment_every_s: Final = comment_every_s
-        self._patience_s: Final = patience_s
-        self._written = b""
-        self._frame = b""
+    board: Board
+    document: StatusDocument
+    comment_every_s: float = COMMENT_EVERY_S
+    patience_s: float = _PATIENCE_S
+    _written: bytes = field(default=b"", init=False)
+    _frame: bytes = field(default=b"", init=False)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         # X-Accel-Buffering: proxies that forward ports would otherwise hold events back until a buffer is full.
@@ -46,7 +40,7 @@ class EventStream:
         return response
 
     async def _stream(self, response: web.StreamResponse) -> None:
-        snapshot = self._board.snapshot
+        snapshot = self.board.snapshot
         await self._write(response, self._event(snapshot))
         while snapshot.phase is not Phase.STOPPING:
             newer = await self._next(snapshot.revision)
@@ -55,18 +49,18 @@ class EventStream:
 
     async def _next(self, revision: int) -> Snapshot | None:
         try:
-            async with asyncio.timeout(self._comment_every_s):
-                return await self._board.changed(revision)
+            async with asyncio.timeout(self.comment_every_s):
+                return await self.board.changed(revision)
         except TimeoutError:
             return None
 
     async def _write(self, response: web.StreamResponse, frame: bytes) -> None:
-        async with asyncio.timeout(self._patience_s):
+        async with asyncio.timeout(self.patience_s):
             await response.write(frame)
 
     def _event(self, snapshot: Snapshot) -> bytes:
         """Return the document's event. It is built once per document, however many clients read it."""
-        document = self._document.encode(snapshot)
+        document = self.document.encode(snapshot)
         if document is not self._written:
             self._written = document
             self._frame = b"event: status\nid: %d\ndata: %b\n\n" % (snapshot.revision, document)

@@ -5,10 +5,12 @@ The Unix socket needs no guard: the permissions of its file control access.
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from agent.model.loopback import is_loopback
 from agent.settings import StatusSettings
@@ -32,25 +34,25 @@ _CORS_REQUESTS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Guard:
-    def __init__(self, settings: Callable[[], StatusSettings], token: TokenFile) -> None:
-        self._settings: Final = settings
-        self._token: Final = token
+    settings: Callable[[], StatusSettings]
+    token: TokenFile
 
     @web.middleware
-    async def middleware(self, request: web.Request, handler: responses.Handler) -> web.StreamResponse:
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path in HEALTH:
             return await handler(request)
         # Browsers send preflights without credentials, so this comes before the token is checked.
         if self._is_preflight(request):
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS_REQUESTS)
-        bearer = await self._token.check(request.headers.get("Authorization"))
+        bearer = await self.token.check(request.headers.get("Authorization"))
         request[MAY_RENEW] = bearer is Bearer.RIGHT
         return self._refusal(request, bearer) or await handler(request)
 
     async def add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let pages of the allowed origins read the answer, even if it is an error."""
-        allowed = self._settings().allow_origins
+        allowed = self.settings().allow_origins
         if not allowed:
             return
         response.headers["Vary"] = "Origin"
@@ -60,8 +62,8 @@ class Guard:
             response.headers["Access-Control-Expose-Headers"] = "ETag"
 
     def _is_preflight(self, request: web.Request) -> bool:
-        asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        return asks and request.headers.get("Origin") in self._settings().allow_origins
+        asked = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        return asked and request.headers.get("Origin") in self.settings().allow_origins
 
     def _refusal(self, request: web.Request, bearer: Bearer) -> web.Response | None:
         # The right token makes any Host safe: a page that rebinds its name to loopback does not have the token.
@@ -83,7 +85,7 @@ class Guard:
     def _knows_host(self, request: web.Request) -> bool:
         given = request.headers.getall("Host", ())
         # With two, a proxy may have checked the other one.
-        return len(given) == 1 and _is_allowed(given[0], self._settings())
+        return len(given) == 1 and _is_allowed(given[0], self.settings())
 
 
 def _is_allowed(value: str, settings: StatusSettings) -> bool:
@@ -120,11 +122,8 @@ def _without_token(request: web.Request) -> web.Response | None:
 
 def _unauthorized(bearer: Bearer) -> web.Response:
     if bearer is Bearer.UNREADABLE:
-        return responses.error_response(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "token_unreadable",
-            "the agent cannot read status.token_file",
-        )
+        message = "the agent cannot read status.token_file"
+        return responses.error_response(HTTPStatus.SERVICE_UNAVAILABLE, "token_unreadable", message)
     wrong = bearer is Bearer.WRONG
     challenge = 'Bearer realm="registry-agent"' + (', error="invalid_token"' if wrong else "")
     message = "the token is not the one in status.token_file" if wrong else "send Authorization: Bearer and the token"

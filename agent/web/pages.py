@@ -1,6 +1,5 @@
 """Serves the status page and the card for dashboards. Each is a single document that loads nothing else."""
 
-import asyncio
 import base64
 import hashlib
 from collections.abc import Callable, Iterable
@@ -12,8 +11,11 @@ from typing import Final
 
 from aiohttp import web
 
+from agent.blocking import BlockingCalls
 from agent.web.responses import none_match
 
+_READS: Final = BlockingCalls("pages", limit=2)
+"""Without a deadline, as the files are part of the agent."""
 _SHARED: Final = ("words.js", "draw.js")
 _PAGE: Final = (
     "page.html",
@@ -32,28 +34,27 @@ class _Document:
     policy: str
 
 
+@dataclass(frozen=True, slots=True)
 class Pages:
-    """Serves both documents. They contain no status: their scripts request it, with the token if one is set."""
+    """Serves both documents. They contain no status: their scripts request it, with the token if one is set.
 
-    def __init__(self, allow_origins: Callable[[], Iterable[str]]) -> None:
-        """Create the pages.
+    Args:
+        allow_origins: origins that may frame the card, in addition to the agent's own and loopback's.
+    """
 
-        Args:
-            allow_origins: origins that may frame the card, in addition to the agent's own and loopback's.
-        """
-        self._allow_origins: Final = allow_origins
+    allow_origins: Callable[[], Iterable[str]]
 
     async def page(self, request: web.Request) -> web.Response:
         return await _answer(request, _PAGE, ("'none'",))
 
     async def card(self, request: web.Request) -> web.Response:
-        return await _answer(request, _CARD, ("'self'", *_LOOPBACK, *self._allow_origins()))
+        return await _answer(request, _CARD, ("'self'", *_LOOPBACK, *self.allow_origins()))
 
 
 async def _answer(
     request: web.Request, parts: tuple[str, str, tuple[str, ...]], ancestors: Iterable[str]
 ) -> web.Response:
-    document = await asyncio.to_thread(_assemble, *parts)
+    document = await _READS.call(parts, lambda: _assemble(*parts), timeout=None)
     policy = f"{document.policy}; frame-ancestors {' '.join(ancestors)}"
     etag = f'"{_digest(document.html + policy.encode())}"'
     headers = {

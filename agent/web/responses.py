@@ -1,25 +1,20 @@
 """Builds responses. All of them, errors included, are JSON, are revalidated by caches, and are not sniffed."""
 
 import asyncio
-import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from agent.model.text import printable
 from agent.services.ports import Log
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SECURITY_HEADERS: Final = {"Server": "registry-agent", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 """Headers of every response: it is the state of this moment, and browsers must not guess its type."""
 _ETAG: Final = re.compile(r'(?:W/)?("[^"]*")')
-
-
-def json_response(value: Any, status: int = HTTPStatus.OK) -> web.Response:
-    return web.json_response(value, status=status)
 
 
 def error_response(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -36,14 +31,11 @@ async def add_headers(_request: web.Request, response: web.StreamResponse) -> No
     response.headers.update(SECURITY_HEADERS)
 
 
-class Errors:
-    """The outermost middleware: turns every error into JSON. An internal error's details go to the log only."""
-
-    def __init__(self, log: Log) -> None:
-        self._log: Final = log
+def errors(agent_log: Log) -> Middleware:
+    """Return the middleware that turns every error into JSON. An internal error's details go to the log only."""
 
     @web.middleware
-    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except web.HTTPException as raised:
@@ -51,7 +43,7 @@ class Errors:
         except (asyncio.CancelledError, ConnectionError):  # the client has gone, or the server is shutting down
             raise
         except Exception as error:  # noqa: BLE001 - one failing request must not affect others
-            self._log.error(
+            agent_log.error(
                 "status.request_failed",
                 path=printable(request.path, 100),
                 error=type(error).__name__,
@@ -60,6 +52,8 @@ class Errors:
             return error_response(
                 HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "the agent failed to answer; see its log"
             )
+
+    return middleware
 
 
 def _as_json(request: web.Request, raised: web.HTTPException) -> web.Response:
@@ -80,14 +74,6 @@ def _as_json(request: web.Request, raised: web.HTTPException) -> web.Response:
             return error_response(raised.status, "bad_request", raised.text or "the request is invalid")
     phrase = HTTPStatus(raised.status).phrase
     return error_response(raised.status, phrase.lower().replace(" ", "_"), phrase.lower())
-
-
-def reads_json(body: bytes) -> Any:
-    """Parse the body as JSON. An empty body counts as `{}`."""
-    try:
-        return json.loads(body) if body.strip() else {}
-    except (ValueError, RecursionError):
-        raise bad_request("the body is not JSON") from None
 
 
 def none_match(request: web.Request, etag: str) -> bool:

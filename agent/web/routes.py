@@ -2,20 +2,23 @@
 
 import asyncio
 import contextlib
+import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib import resources
 from typing import Final
 
 from aiohttp import HttpVersion11, web
 
+from agent.blocking import BlockingCalls
 from agent.model.registry import HostnameError, parse_hostname
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase
 from agent.services.ports import Board, StatusDocument
 from agent.web import responses
-from agent.web.events import EventStream
+from agent.web.events import COMMENT_EVERY_S, EventStream
 from agent.web.guard import MAY_RENEW
 from agent.web.pages import Pages
 
@@ -25,10 +28,12 @@ _LOG_LINES: Final = 1000
 _BODY_PATIENCE_S: Final = 10.0
 _FIRST_SECRETS_S: Final = 5.0
 """How long a renewal waits until an agent that has just started has read its secrets."""
+_CALLS: Final = BlockingCalls("metrics", limit=2)
 _REVISION: Final = re.compile(r"-?[0-9]{1,15}")
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?(?:e-[0-9]{1,3})?")
 
 
+@dataclass(eq=False)
 class Routes:
     """Answers each path.
 
@@ -38,33 +43,27 @@ class Routes:
         recent_events: returns the last events as JSON lines, the newest last.
         timeline: returns what changed in the last day as JSON lines, the newest last.
         metrics: returns the metrics as Prometheus text, and its content type. It may block, so it runs in a thread.
+        comment_every_s: the time between two comments in an event stream while nothing changes.
     """
 
-    def __init__(
-        self,
-        board: Board,
-        document: StatusDocument,
-        *,
-        renew: Callable[[str | None], list[str]],
-        recent_events: Callable[[int], Sequence[str]],
-        timeline: Callable[[], Sequence[str]],
-        metrics: Callable[[Snapshot], tuple[bytes, str]],
-        pages: Pages,
-    ) -> None:
-        self._board: Final = board
-        self._document: Final = document
-        self._start_renewal: Final = renew
-        self._recent_events: Final = recent_events
-        self._metrics: Final = metrics
-        self._timeline: Final = timeline
-        self._pages: Final = pages
-        self._events: Final = EventStream(board, document)
+    board: Board
+    document: StatusDocument
+    renew: Callable[[str | None], list[str]]
+    recent_events: Callable[[int], Sequence[str]]
+    timeline: Callable[[], Sequence[str]]
+    metrics: Callable[[Snapshot], tuple[bytes, str]]
+    pages: Pages
+    comment_every_s: float = COMMENT_EVERY_S
+    events: EventStream = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.events = EventStream(self.board, self.document, self.comment_every_s)
 
     def table(self) -> list[web.RouteDef]:
         """Return all routes. Every `GET` route also answers `HEAD`."""
         return [
             web.get("/v1/status", self._status),
-            web.get("/v1/events", self._events.answer),
+            web.get("/v1/events", self.events.answer),
             web.get("/v1/logs", self._logs),
             web.get("/v1/timeline", self._timeline_route),
             web.post("/v1/renew", self._renew, expect_handler=_continue_later),
@@ -73,8 +72,8 @@ class Routes:
             web.get("/readyz", self._readyz),
             web.get("/metrics", self._prometheus),
             web.get("/openapi.json", _openapi),
-            web.get("/", self._pages.page),
-            web.get("/card", self._pages.card),
+            web.get("/", self.pages.page),
+            web.get("/card", self.pages.card),
         ]
 
     async def _status(self, request: web.Request) -> web.Response:
@@ -83,7 +82,7 @@ class Routes:
         if responses.none_match(request, snapshot.etag):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
         return web.Response(
-            body=self._document.encode(snapshot), headers=headers, content_type="application/json", charset="utf-8"
+            body=self.document.encode(snapshot), headers=headers, content_type="application/json", charset="utf-8"
         )
 
     async def _wait_for_change(self, request: web.Request) -> Snapshot:
@@ -96,62 +95,62 @@ class Routes:
         if since is not None and wait is not None:
             try:
                 async with asyncio.timeout(min(float(wait), LONGEST_WAIT_S)):
-                    return await self._board.changed(int(since))
+                    return await self.board.changed(int(since))
             except TimeoutError:
                 pass
-        return self._board.snapshot
+        return self.board.snapshot
 
     async def _logs(self, request: web.Request) -> web.Response:
         lines = _parameter(request, "lines", re.compile(r"[0-9]{1,9}"), "a whole number")
         number = _LOG_LINES if lines is None else min(int(lines), _LOG_LINES)
-        return _lines(self._recent_events(number) if number else ())
+        return _lines(self.recent_events(number) if number else ())
 
     async def _timeline_route(self, _request: web.Request) -> web.Response:
-        return _lines(self._timeline())
+        return _lines(self.timeline())
 
     async def _renew(self, request: web.Request) -> web.Response:
         hostname = _hostname(await _body(request))
         snapshot = await self._wait_for_secrets(hostname)
         try:
-            attempt_ids = self._start_renewal(hostname)
+            attempt_ids = self.renew(hostname)
         except LookupError:
             known = ", ".join(row.hostname for row in snapshot.registries) or "none"
             pending = "; not every secret source has answered yet" if snapshot.phase is Phase.STARTING else ""
             message = f"there is no secret for {hostname}; there are secrets for: {known}{pending}"
             return responses.error_response(HTTPStatus.NOT_FOUND, "unknown_registry", message)
-        return responses.json_response({"attempt_ids": attempt_ids}, HTTPStatus.ACCEPTED)
+        return web.json_response({"attempt_ids": attempt_ids}, status=HTTPStatus.ACCEPTED)
 
     async def _wait_for_secrets(self, hostname: str | None) -> Snapshot:
         """Return the snapshot once the registry, or any if None, is known, or once all secret sources were read.
 
         It waits `_FIRST_SECRETS_S` at most.
         """
-        snapshot = self._board.snapshot
+        snapshot = self.board.snapshot
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FIRST_SECRETS_S):
                 while snapshot.phase is Phase.STARTING and not any(
                     hostname in (None, row.hostname) for row in snapshot.registries
                 ):
-                    snapshot = await self._board.changed(snapshot.revision)
+                    snapshot = await self.board.changed(snapshot.revision)
         return snapshot
 
     async def _livez(self, _request: web.Request) -> web.Response:
-        return responses.json_response({"live": True})
+        return web.json_response({"live": True})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        phase = self._board.snapshot.phase
+        phase = self.board.snapshot.phase
         ready = phase is Phase.RUNNING
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return responses.json_response({"ready": ready, "phase": phase.value}, status)
+        return web.json_response({"ready": ready, "phase": phase.value}, status=status)
 
     async def _prometheus(self, _request: web.Request) -> web.Response:
-        body, content_type = await asyncio.to_thread(self._metrics, self._board.snapshot)
+        body, content_type = await _CALLS.call("metrics", lambda: self.metrics(self.board.snapshot), timeout=None)
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 async def _rights(request: web.Request) -> web.Response:
     """Answer what this client may do, so that a page knows whether to show a button."""
-    return responses.json_response({"renew": request.get(MAY_RENEW, True)})
+    return web.json_response({"renew": request.get(MAY_RENEW, True)})
 
 
 def _lines(lines: Sequence[str]) -> web.Response:
@@ -160,7 +159,8 @@ def _lines(lines: Sequence[str]) -> web.Response:
 
 
 async def _openapi(_request: web.Request) -> web.Response:
-    body = await asyncio.to_thread(resources.files("agent.web").joinpath("openapi.json").read_bytes)
+    file = resources.files("agent.web").joinpath("openapi.json")
+    body = await _CALLS.call("openapi", file.read_bytes, timeout=None)
     return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 
@@ -181,7 +181,10 @@ async def _body(request: web.Request) -> object:
         request.writer.output_size = 0  # otherwise aiohttp assumes that the response has started
     try:
         async with asyncio.timeout(_BODY_PATIENCE_S):
-            return responses.reads_json(await request.read())
+            content = await request.read()
+        return json.loads(content) if content.strip() else {}
+    except (ValueError, RecursionError):
+        raise responses.bad_request("the body is not JSON") from None
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
     except web.RequestPayloadError:

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from aiohttp import web
 
+from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
 from agent.model.problem import Problem
 from agent.model.problems.environment import StatusListenFailed, unusable_status_token
 from agent.model.sensitive import Sensitive
@@ -22,47 +24,43 @@ from agent.web.routes import BODY_LIMIT, Routes
 from agent.web.token import TokenFile
 
 _RETRY_S: Final = 5.0
+_ANSWER_S: Final = 5.0
+"""How long a file system or a name server may take. Afterwards, the problem is reported, and `run` tries again."""
+_CLOSE_S: Final = 2.0
+_CALLS: Final = BlockingCalls("status", limit=4)
 _GRACE_S: Final = 0.5
 """How long open requests may take to finish at shutdown. Event streams end earlier, with the phase `stopping`."""
 
 
+@dataclass(kw_only=True, eq=False)
 class StatusServer:
     """Serves `routes` from `start` to `close`. If it cannot open a socket, it reports this, and `run` retries.
 
     Args:
         socket_path: the path of the Unix socket. Not used if systemd passes one in as `inherited`.
         settings: returns the current settings. Call `rebind` after `status.listen` has changed.
-        read_token: reads `status.token_file`, or raises OSError. It is called in a thread.
+        read_token: reads `status.token_file`, or raises OSError with the reason.
     """
 
-    name: Final = "status"
+    name: ClassVar[str] = "status"
+    board: Reporter
+    routes: Routes
+    settings: Callable[[], Settings]
+    read_token: InitVar[Callable[[Path], Awaitable[Sensitive]]]
+    clock: Clock
+    log: Log
+    socket_path: Path
+    inherited: socket.socket | None = None
+    _unix: "_Listener | None" = field(default=None, init=False)
+    _tcp: "_Listener | None" = field(default=None, init=False)
+    _tcp_listen: str = field(default="", init=False)
+    _reported: tuple[tuple[str, str], ...] = field(default=(), init=False)
 
-    def __init__(
-        self,
-        *,
-        board: Reporter,
-        routes: Routes,
-        settings: Callable[[], Settings],
-        read_token: Callable[[Path], Sensitive],
-        clock: Clock,
-        log: Log,
-        socket_path: Path,
-        inherited: socket.socket | None = None,
-    ) -> None:
-        self._board: Final = board
-        self._routes: Final = routes
-        self._settings: Final = settings
-        self._token: Final = TokenFile(lambda: settings().status.token_file, read_token)
-        self._guard: Final = Guard(lambda: settings().status, self._token)
-        self._clock: Final = clock
-        self._log: Final = log
-        self._socket_path: Final = socket_path
-        self._inherited: Final = inherited
-        self._unix: _Listener | None = None
-        self._tcp: _Listener | None = None
-        self._tcp_listen = ""
-        self._reported: tuple[tuple[str, str], ...] = ()
-        self._opening: Final = asyncio.Lock()
+    def __post_init__(self, read_token: Callable[[Path], Awaitable[Sensitive]]) -> None:
+        self._token = TokenFile(lambda: self.settings().status.token_file, read_token)
+        self._guard = Guard(lambda: self.settings().status, self._token)
+        self._binding = OngoingCall[socket.socket](_CALLS, self.socket_path)
+        self._opening = asyncio.Lock()
 
     @property
     def tcp_addresses(self) -> list[tuple[str, int]]:
@@ -78,7 +76,7 @@ class StatusServer:
         never = asyncio.Event()
         while True:
             # Wake at multiples of 5 s, together with the agent's other loops, so that the processor can sleep longer.
-            await self._clock.wait(never, _RETRY_S - self._clock.monotonic() % _RETRY_S)
+            await self.clock.wait(never, _RETRY_S - self.clock.monotonic() % _RETRY_S)
             await self._open()
 
     async def rebind(self) -> None:
@@ -89,13 +87,17 @@ class StatusServer:
         """Stop serving, and remove the socket's file, unless it belongs to systemd."""
         async with self._opening:
             await asyncio.gather(*(listener.close() for listener in (self._unix, self._tcp) if listener))
-            if self._unix is not None and self._inherited is None:
-                await asyncio.to_thread(sockets.remove_socket_file, self._socket_path)
+            if self._unix is not None and self.inherited is None:
+                # A file that cannot be removed now is replaced at the next start.
+                with contextlib.suppress(TimeoutError, NoThreadError):
+                    path = self.socket_path
+                    await _CALLS.call(path, lambda: sockets.remove_socket_file(path), timeout=_CLOSE_S)
             self._unix = self._tcp = None
 
     async def _open(self) -> None:
         async with self._opening:
-            problems = [await self._open_unix(), await self._open_tcp(), await self._token_problem()]
+            problems = [await self._open_unix(), await self._open_tcp()]
+        problems.append(await self._token_problem())
         self._report([problem for problem in problems if problem is not None])
 
     def _report(self, problems: Sequence[Problem]) -> None:
@@ -103,30 +105,30 @@ class StatusServer:
         current = tuple((problem.subject, problem.message) for problem in problems)
         if current != self._reported:
             self._reported = current
-            self._board.report(self.name, problems)
+            self.board.report(self.name, problems)
 
     async def _open_unix(self) -> Problem | None:
         if self._unix is not None:
-            if self._inherited or _is_there(self._socket_path):
+            if self.inherited or _is_there(self.socket_path):
                 return None
             await self._unix.close()  # its file was deleted, so no client can connect any more
             self._unix = None
         try:
-            bound = self._inherited
+            bound = self.inherited
             if bound is None:
-                bound = await asyncio.to_thread(sockets.bind_unix, self._socket_path)
+                bound = await self._binding.result(lambda: sockets.bind_unix(self.socket_path), timeout=_ANSWER_S)
             self._unix = await self._serve([bound])
         except OSError as error:
             return StatusListenFailed(
-                str(self._socket_path),
-                f"the status socket {self._socket_path} cannot be opened: {_reason(error)}",
+                str(self.socket_path),
+                f"the status socket {self.socket_path} cannot be opened: {_reason(error)}",
                 hint="check which program uses the socket, and that the agent's user can write to its directory",
             )
-        self._log.info("status.listening", address=f"unix:{bound.getsockname()}")
+        self.log.info("status.listening", address=f"unix:{bound.getsockname()}")
         return None
 
     async def _open_tcp(self) -> Problem | None:
-        listen = self._settings().status.listen
+        listen = self.settings().status.listen
         if self._tcp is not None and listen == self._tcp_listen:
             return None
         # Close the old address first: the new one may use the same port.
@@ -136,37 +138,31 @@ class StatusServer:
         if not listen:
             return None
         try:
-            bound = await asyncio.to_thread(sockets.bind_tcp, listen)
+            bound = sockets.bind_tcp(await _CALLS.call(listen, lambda: sockets.look_up(listen), timeout=_ANSWER_S))
             self._tcp = await self._serve(bound, self._guard)
-        except OSError as error:
+        except OSError as error:  # TimeoutError is one
             return StatusListenFailed(
                 "status.listen", f"status.listen is {listen}, which cannot be opened: {_reason(error)}"
             )
         self._tcp_listen = listen
         for host, port in self.tcp_addresses:
-            self._log.info("status.listening", address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+            self.log.info("status.listening", address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         return None
 
     async def _token_problem(self) -> Problem | None:
         """Check that the token file can be read. Until then, TCP refuses every request."""
         reason = await self._token.unreadable_reason()
-        if reason is None:
-            return None
-        return unusable_status_token(reason)
+        return None if reason is None else unusable_status_token(reason)
 
     async def _serve(self, listeners: Sequence[socket.socket], guard: Guard | None = None) -> "_Listener":
         limiter = ConnectionLimiter()
-        return await _serve(listeners, self._application(limiter, guard), limiter)
-
-    def _application(self, limiter: ConnectionLimiter, guard: Guard | None) -> web.Application:
-        errors = responses.Errors(self._log)
-        middlewares = [limiter.middleware, errors.middleware, *([guard.middleware] if guard else [])]
+        middlewares = [limiter.middleware, responses.errors(self.log), *([guard.middleware] if guard else [])]
         application = web.Application(middlewares=middlewares, client_max_size=BODY_LIMIT)
         application.on_response_prepare.append(responses.add_headers)
         if guard:
             application.on_response_prepare.append(guard.add_headers)
-        application.add_routes(self._routes.table())
-        return application
+        application.add_routes(self.routes.table())
+        return await _serve(listeners, application, limiter)
 
 
 def _is_there(path: Path) -> bool:
@@ -178,16 +174,18 @@ def _is_there(path: Path) -> bool:
 
 
 def _reason(error: OSError) -> str:
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return "no answer from its file system or name server"
     return (error.strerror or str(error)).lower()
 
 
+@dataclass(frozen=True, slots=True)
 class _Listener:
     """The sockets of one listener, and what serves them."""
 
-    def __init__(self, runner: web.AppRunner, sockets: Sequence[socket.socket], servers: contextlib.ExitStack) -> None:
-        self._runner: Final = runner
-        self._servers: Final = servers
-        self.sockets: Final = sockets
+    runner: web.AppRunner
+    sockets: Sequence[socket.socket]
+    servers: contextlib.ExitStack
 
     async def close(self) -> None:
         # Stop accepting, then give the loop one turn for connections that it has just accepted. asyncio loses a
@@ -195,8 +193,8 @@ class _Listener:
         for bound in self.sockets:
             asyncio.get_running_loop().remove_reader(bound)
         await asyncio.sleep(0)
-        self._servers.close()
-        await self._runner.cleanup()
+        self.servers.close()
+        await self.runner.cleanup()
 
 
 async def _serve(

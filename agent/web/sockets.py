@@ -14,6 +14,7 @@ GROUP: Final = "registry-agent"
 _PROBE_S: Final = 1.0
 # Errors for an address that this machine does not have. `localhost` may resolve to ::1 although IPv6 is off.
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_Address = tuple[socket.AddressFamily, tuple[object, ...]]
 
 
 def bind_unix(path: Path) -> socket.socket:
@@ -42,30 +43,40 @@ def bind_unix(path: Path) -> socket.socket:
     return listener
 
 
-def bind_tcp(listen: str) -> list[socket.socket]:
-    """Bind one socket for each address of `host:port` or `[v6]:port`. This blocks while the name resolves.
+def look_up(listen: str) -> list[_Address]:
+    """Return the addresses of `host:port` or `[v6]:port`. This blocks while the name resolves.
 
     Raises:
-        OSError: the name does not resolve, or an address cannot be bound.
+        OSError: the name does not resolve.
     """
     host, _, port = listen.rpartition(":")
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except UnicodeError as error:  # from the IDNA codec
         raise OSError(errno.EINVAL, "not a host name") from error
+    # dict.fromkeys: a name may resolve to the same address more than once.
+    return [*dict.fromkeys((entry[0], entry[4]) for entry in found)]
+
+
+def bind_tcp(addresses: Iterable[_Address]) -> list[socket.socket]:
+    """Bind one socket for each address.
+
+    Raises:
+        OSError: an address cannot be bound.
+    """
     bound: list[socket.socket] = []
     failed: OSError | None = None
-    # dict.fromkeys: a name may resolve to the same address more than once.
-    for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
+    for family, address in addresses:
         try:
-            bound.append(_bind(family, address))
+            bound.append(socket.create_server(address, family=family))
         except OSError as error:
             failed = error
             if error.errno not in _NOT_HERE:
                 break
     if failed is not None and (not bound or failed.errno not in _NOT_HERE):
         close_all(bound)
-        raise failed
+        # Python adds the address to the text.
+        raise OSError(failed.errno, os.strerror(failed.errno or 0))
     return bound
 
 
@@ -78,21 +89,6 @@ def remove_socket_file(path: Path) -> None:
     """Remove the file of our closed socket, unless another agent already listens there."""
     with contextlib.suppress(OSError):
         _remove_stale(path)
-
-
-def _bind(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        # Without this, a restart would fail while old connections are in TIME_WAIT.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # Otherwise [::] would also take the IPv4 port, for which there is a socket of its own.
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind(address)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
 
 
 def _remove_stale(path: Path) -> None:

@@ -6,11 +6,6 @@ first_pause_s=2
 longest_pause_s=60
 largest_log=1000000 # bytes; the log before this one is kept too
 
-# The lock is on this file itself: that needs no place to write to, and ends with its holder. A second start ends here.
-exec 9<"$0"
-flock -n 9 || exit 0
-cd /
-
 if [ "$(id -u)" = 0 ]; then
     state=/var/lib/registry-agent
 else
@@ -18,6 +13,16 @@ else
     # A terminal may lack the tool's XDG_RUNTIME_DIR, which may name a directory of the host; here all commands look.
     export RUNTIME_DIRECTORY="${RUNTIME_DIRECTORY:-$state/run}"
 fi
+
+# A second start ends here. The lock ends with its holder. It is on a file that only this user can open, since any user
+# could hold a lock on this script forever. The script is locked only if there is no place to write to.
+umask 077
+mkdir -p "$state"
+lock=$state/supervise.lock
+(: >>"$lock") || lock=$0
+exec 9<"$lock"
+flock -n 9 || exit 0
+cd /
 
 forever() {
     # Who ends this shell ends the agent as well: they share the process group.
@@ -39,8 +44,6 @@ forever() {
 
 keep() {
     trap '' TERM # it ends when nobody is left to write
-    umask 077
-    mkdir -p "$state"
     size=$largest_log
     while IFS= read -r line; do
         if [ "$size" -ge "$largest_log" ]; then

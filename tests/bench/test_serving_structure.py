@@ -15,7 +15,6 @@ from agent.model.status import RegistryStatus, State
 from agent.observe import redaction
 from agent.observe.redaction import Scrubber
 from agent.services.board import Board
-from agent.web.events import EventStream
 from tests.fakes import EPOCH, FakeClock, FakeWarningLog, process
 from tests.rig.waiting import PATIENCE_S
 from tests.web.serving import serving
@@ -61,13 +60,13 @@ async def test_an_event_is_put_together_once_for_all_streams(
 ) -> None:
     """The very same bytes go to each reader."""
     written: dict[int, list[bytes]] = {}
-    write = EventStream._write
+    write = web.StreamResponse.write
 
-    async def watched(stream: EventStream, response: web.StreamResponse, frame: bytes) -> None:
+    async def watched(response: web.StreamResponse, frame: bytes) -> None:
         written.setdefault(int(frame.split(b"id: ")[1].split()[0]), []).append(frame)
-        await write(stream, response, frame)
+        await write(response, frame)
 
-    monkeypatch.setattr(EventStream, "_write", watched)
+    monkeypatch.setattr(web.StreamResponse, "write", watched)
     async with serving() as rig, rig.on_tcp() as tcp:
         streams = [await tcp.get("/v1/events") for _ in range(READERS)]
         rig.log_in()

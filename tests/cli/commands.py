@@ -6,6 +6,7 @@ import sys
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 
 @dataclass
@@ -34,6 +35,15 @@ async def start(*args: str, out: int = PIPE, err: int = PIPE, **environ: str) ->
         stdout=out,
         stderr=err,
     )
+
+
+async def start_with_reader(*args: str) -> tuple[asyncio.subprocess.Process, BinaryIO]:
+    """Start `registry-agent ARGS`. Returns the process, and the end of its output's pipe that a test can close."""
+    reading, writing = os.pipe()
+    try:
+        return await start(*args, out=writing), os.fdopen(reading, "rb")
+    finally:
+        os.close(writing)
 
 
 async def ended(process: asyncio.subprocess.Process) -> Ended:

@@ -18,9 +18,9 @@ from agent.cli.logs_choice import Choice, Event, of_journal, of_memory, since
 from agent.cli.logs_view import LogView
 from agent.cli.terminal import Terminal as Columns
 from agent.edge.journal_line import JournalLine
-from agent.observe.events import EVENTS
-from tests.cli.commands import command, ended, start
+from tests.cli.commands import Ended, command, ended, start, start_with_reader
 from tests.cli.terminal import Terminal
+from tests.observe.documented import documented_events
 from tests.web.serving import Serving, serving
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -143,7 +143,7 @@ def test_every_event_can_be_shown() -> None:
         "docker": {"path": "/x", "version": None},
         "exception": "Traceback\n  in x\nBad: no",
     }
-    for name in EVENTS:
+    for name in documented_events():
         (event,) = of_memory([line(0, name, **fields, taken_out=True, role=None)])
         first, *more = LogView().lines(event)
         assert first.endswith(f"{name}  added=a,b  docker.path=/x  taken_out=true")
@@ -359,12 +359,10 @@ async def test_a_closed_pipe_is_not_an_error() -> None:
     """`logs | head` ends with 0 and without a message."""
     async with serving() as rig:
         remember(rig, [line(number / 1000, "agent.ready", message="x" * 2000) for number in range(1000)])
-        showing = await start("logs", "-n", "1000", "--socket", str(rig.socket))
-        assert showing.stdout is not None
-        await showing.stdout.readline()
-        showing._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]  # asyncio hides the pipe
-        assert showing.stderr is not None
-        assert (await showing.stderr.read(), await showing.wait()) == (b"", 0)
+        showing, output = await start_with_reader("logs", "-n", "1000", "--socket", str(rig.socket))
+        with output:
+            await asyncio.to_thread(output.readline)
+        assert (await ended(showing)) == Ended(0, "", "")
 
 
 async def test_a_terminal_gets_colours_and_its_width() -> None:

@@ -19,7 +19,7 @@ from agent.cli.terminal import Terminal
 from agent.edge.paths import user_name
 from agent.model.problems.registry import LoginRejected, RegistryDns
 from agent.model.status import Engine, Phase, RegistryStatus, State, Tool, Tools
-from tests.cli.commands import command, ended, start
+from tests.cli.commands import Ended, command, ended, start, start_with_reader
 from tests.fakes import EPOCH
 from tests.web.serving import Serving, serving
 
@@ -161,14 +161,13 @@ async def test_watch_shows_each_change_until_ctrl_c() -> None:
 async def test_a_closed_pipe_is_not_an_error() -> None:
     """`status --watch | head` ends with 0 and without a message."""
     async with serving() as rig:
-        watching = await start("status", "--watch", "--json", "--socket", str(rig.socket))
-        await next_document(watching)
-        watching._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]  # asyncio hides the pipe
+        watching, output = await start_with_reader("status", "--watch", "--json", "--socket", str(rig.socket))
+        with output:
+            await asyncio.to_thread(output.readline)
         for number in range(3):
             rig.log_in(f"{number}.example")
             await asyncio.sleep(0)
-        assert watching.stderr is not None
-        assert (await watching.stderr.read(), await watching.wait()) == (b"", 0)
+        assert (await ended(watching)) == Ended(0, "", "")
 
 
 def document(**row: object) -> dict[str, Any]:

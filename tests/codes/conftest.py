@@ -53,7 +53,7 @@ def shared(here: Here, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
 
 
 @pytest.fixture
-def turn(shared: World, request: pytest.FixtureRequest, faults: list[Fault]) -> Iterator[World]:
+def shared_world(shared: World, request: pytest.FixtureRequest, faults: list[Fault]) -> Iterator[World]:
     """The shared world, for one test. Secrets that the test adds are removed at its end."""
     shared.begin()
     before = set(shared.agent.secrets.iterdir())

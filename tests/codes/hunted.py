@@ -53,7 +53,7 @@ class _Hunter:
             # All programs get the proxy (section 3 of the interface). No request of a test goes through it.
             HTTPS_PROXY=proxy,
             NO_PROXY="*",
-            SOMEBODYS_TOKEN=world.sources.secret("somebody's variable"),
+            OTHER_TOKEN=world.sources.secret("a variable"),
             AWS_CONTAINER_AUTHORIZATION_TOKEN=world.sources.secret("the container's token", PLAIN),
             TMPDIR=str(scratch),
         )
@@ -76,7 +76,7 @@ class _Hunter:
 
     def nothing_found(self) -> None:
         """Search the answers, the pushed documents, the files, and what was seen of the children."""
-        if self._world.agent._process is None:
+        if self._world.agent.pid is None:
             return
         children = {place: self._in_proxy.sub(b"", content) for place, content in self.sampler.seen.items()}
         assert children, "no child was seen"
@@ -108,13 +108,13 @@ class _Hunter:
 
     def _agent(self) -> int | None:
         """The agent's process id. A wrapper in front of the command may start other programs first."""
-        process = self._world.agent._process
-        if process is None:
+        pid = self._world.agent.pid
+        if pid is None:
             return None
         with suppress(OSError):
-            _interpreter, *words = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+            _interpreter, *words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             if words[:2] == _RUNS:
-                return process.pid
+                return pid
         return None
 
 

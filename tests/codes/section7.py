@@ -14,6 +14,7 @@ SEVERITIES: Final = {
     "engine_unresponsive": _WARNING,
     "settings_invalid": _ERROR,
     "status_listen_failed": _WARNING,
+    "state_unusable": _NOTICE | _WARNING,
     "secret_invalid": _WARNING,
     "secret_shadowed": _NOTICE,
     "secrets_unavailable": _WARNING,

@@ -75,13 +75,13 @@ class Engine:
         return web.json_response({"Version": "28.2.2", "ApiVersion": "1.50"})
 
 
-class Parrot:
+class FixedAnswer:
     """Answers each TLS connection with the same bytes, whatever the request is."""
 
     def __init__(self, port: int, answer: bytes) -> None:
         self._answer: Final = answer
         self._socket: Final = socket.create_server(("127.0.0.1", port))
-        self._thread: Final = threading.Thread(target=self._serve, name="parrot", daemon=True)
+        self._thread: Final = threading.Thread(target=self._serve, name="fixed-answer", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

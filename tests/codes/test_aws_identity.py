@@ -44,22 +44,22 @@ def cloud(shared: World) -> Cloud:
 
 
 @pytest.fixture
-def world(cloud: Cloud, turn: World) -> Iterator[World]:  # noqa: ARG001 - which has started it
-    yield turn
-    turn.set()
+def world(cloud: Cloud, shared_world: World) -> Iterator[World]:  # noqa: ARG001 - which has started it
+    yield shared_world
+    shared_world.set()
 
 
 INSTANCE: Final = {
     "no-role": ("imds:credentials", "not_found"),
-    "no-token": ("imds:token", "silent"),
-    "silent": ("imds:credentials", "silent"),
-    "reset": ("imds:token", "reset"),
-    "nonsense": ("imds:credentials", "garbage"),
+    "no-session-token": ("imds:token", "silent"),
+    "no-answer": ("imds:credentials", "silent"),
+    "connection-reset": ("imds:token", "reset"),
+    "invalid-answer": ("imds:credentials", "garbage"),
 }
 
 
 @causes("aws_credentials_missing")
-@pytest.mark.parametrize("profile", INSTANCE)
+@pytest.mark.parametrize("profile", INSTANCE, ids=lambda profile: profile.replace("-", " "))
 def test_no_instance_role(world: World, cloud: Cloud, profile: str) -> None:
     """The message names the places that were tried. The hint mentions the hop limit."""
     cloud.aws.fail(*INSTANCE[profile])
@@ -87,7 +87,7 @@ def _a_directory(path: Path) -> None:
 
 @causes("aws_identity_unavailable")
 @pytest.mark.parametrize("spoil", [_missing, _empty, _unreadable, _a_directory])
-def test_a_token_file_that_gives_none(world: World, cloud: Cloud, spoil: Callable[[Path], None]) -> None:
+def test_an_unusable_web_identity_token_file(world: World, cloud: Cloud, spoil: Callable[[Path], None]) -> None:
     """The message names the file. A token that is written later is used."""
     token = world.sources.secret("web identity", PLAIN)
     cloud.aws.web_identities[token] = "workspace"
@@ -105,9 +105,9 @@ def test_a_token_file_that_gives_none(world: World, cloud: Cloud, spoil: Callabl
 @pytest.mark.parametrize(
     ("does", "says"),
     [("exit 3", "status 3"), ("kill -9 $$", "signal 9"), ("true", "empty"), ("sleep 60", "2 s"), (None, "no such")],
-    ids=["fails", "killed", "silent", "hangs", "missing"],
+    ids=["fails", "killed", "prints nothing", "hangs", "missing"],
 )
-def test_a_token_command_that_gives_none(world: World, cloud: Cloud, does: str | None, says: str) -> None:
+def test_a_failing_web_identity_token_command(world: World, cloud: Cloud, does: str | None, says: str) -> None:
     """The message names the command and what it did."""
     token = world.sources.secret("web identity", PLAIN)
     cloud.aws.web_identities[token] = "workspace"
@@ -122,7 +122,7 @@ def test_a_token_command_that_gives_none(world: World, cloud: Cloud, does: str |
 
 
 @causes("aws_unreachable")
-def test_nobody_listens(world: World, cloud: Cloud) -> None:
+def test_aws_refuses_the_connection(world: World, cloud: Cloud) -> None:
     """The network path to AWS is closed, and opened again."""
     world.down(cloud.way)
     user = cloud.aws.add_user("ci")

@@ -59,8 +59,8 @@ def door(shared: World, aws: PretendAws, set_clock: SetClock) -> Door:  # noqa: 
 
 
 @pytest.fixture
-def world(door: Door, turn: World) -> World:  # noqa: ARG001 - which has started it
-    return turn
+def world(door: Door, shared_world: World) -> World:  # noqa: ARG001 - which has started it
+    return shared_world
 
 
 @causes("clock_skew")
@@ -69,7 +69,7 @@ def world(door: Door, turn: World) -> World:  # noqa: ARG001 - which has started
     [timedelta(minutes=20), _DAY, YEAR, -timedelta(minutes=20), -_DAY, -YEAR],
     ids=["20 minutes ahead", "a day ahead", "a year ahead", "20 minutes back", "a day back", "a year back"],
 )
-def test_the_clock_is_set_wrong(world: World, door: Door, set_clock: SetClock, by: timedelta) -> None:
+def test_the_clock_is_wrong(world: World, door: Door, set_clock: SetClock, by: timedelta) -> None:
     """AWS refuses the next call, and the message shows the difference. With the right time, the token is renewed."""
     set_clock(by)
     world.agent.command("renew", door.hostname)
@@ -80,7 +80,9 @@ def test_the_clock_is_set_wrong(world: World, door: Door, set_clock: SetClock, b
 
 
 @pytest.mark.parametrize("slept", [timedelta(hours=9), timedelta(days=9)], ids=["a night", "nine days"])
-def test_the_machine_sleeps(world: World, aws: PretendAws, door: Door, set_clock: SetClock, slept: timedelta) -> None:
+def test_the_machine_is_suspended(
+    world: World, aws: PretendAws, door: Door, set_clock: SetClock, slept: timedelta
+) -> None:
     """The jump is counted, and a token whose renewal was due during the sleep is renewed at once."""
     before, jumps = aws.count(CALL), world.agent.status()["clock"]["jumps"]
     aws.clock_offset += slept

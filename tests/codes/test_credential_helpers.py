@@ -25,8 +25,8 @@ _DOES: Final[dict[str, tuple[list[str] | None, str]]] = {
     "fails": (["echo keychain is locked >&2; exit 1"], "keychain is locked"),
     "cannot-store": ([NOTHING_THERE, "echo not implemented; exit 1"], "cannot store"),
     "killed": (["kill -9 $$"], "exit code -9"),
-    "nonsense": (["echo '[]'"], "not a login"),
-    "forgets": ([NOTHING_THERE, "true"], "has no login"),
+    "invalid-output": (["echo '[]'"], "not a login"),
+    "stores-nothing": ([NOTHING_THERE, "true"], "has no login"),
     "hangs": (["sleep 60"], "10 s"),
 }
 
@@ -61,7 +61,7 @@ def _helper(name: str) -> Cause:
 GROUP: Final = Group(
     {
         "test_docker_config": tuple(
-            Fault(f"a helper that does not work: {name}", "credential_store_failed", _helper(name), says)
+            Fault(f"a credential helper that does not work: {name}", "credential_store_failed", _helper(name), says)
             for name, (_lines, says) in _DOES.items()
         )
     },
@@ -70,6 +70,6 @@ GROUP: Final = Group(
 
 
 @pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
-def test_a_helper_that_does_not_work(life: Life, fault: Fault) -> None:
+def test_a_credential_helper_that_does_not_work(life: Life, fault: Fault) -> None:
     """Only the login of its registry fails. Once it is fixed, it has the login."""
     life.of(fault)

@@ -13,10 +13,10 @@ from tests.scenarios.life import Life
 REAL_DOCKER: Final = shutil.which("docker")
 _DOES: Final = {
     "crashes": ("kill -SEGV $$", "signal 11"),
-    "is killed for want of memory": ("kill -KILL $$", "signal 9"),
-    "says-nothing": ("exit 1", "printed nothing"),
-    "gibberish": ("echo gibberish >&2; exit 1", "gibberish"),
-    "saves-nothing": ("exit 0", "saved nothing"),
+    "is killed": ("kill -KILL $$", "signal 9"),
+    "prints nothing": ("exit 1", "printed nothing"),
+    "prints an unknown error": ("echo gibberish >&2; exit 1", "gibberish"),
+    "saves nothing": ("exit 0", "saved nothing"),
     "hangs": ("sleep 60", "did not end within 3 s"),
 }
 
@@ -25,20 +25,20 @@ def _fails(does: str) -> Cause:
     """A file with the registry's name contains what docker does for it. Without the file, docker works."""
 
     def cause(world: World) -> Caused:
-        programs, curses = world.home / "bin", world.home / "curses"
+        programs, faults = world.home / "bin", world.home / "faults"
         if not programs.exists():
             programs.mkdir()
-            curses.mkdir()
+            faults.mkdir()
             script(
                 programs / "docker",
-                f'for last; do :; done; curse="{curses}/${{last:-none}}"; [ -f "$curse" ] && . "$curse"',
+                f'for last; do :; done; fault="{faults}/${{last:-none}}"; [ -f "$fault" ] && . "$fault"',
                 f'exec {REAL_DOCKER} "$@"',
             )
             world.env["PATH"] = f"{programs}:{world.env['PATH']}"
-        door = world.registry("cursed")
-        curse = curses / door.hostname
-        curse.write_text(f"{does}\n")
-        return Caused(door.hostname, curse.unlink, (door.hostname,))
+        door = world.registry("failing")
+        fault = faults / door.hostname
+        fault.write_text(f"{does}\n")
+        return Caused(door.hostname, fault.unlink, (door.hostname,))
 
     return cause
 
@@ -46,7 +46,7 @@ def _fails(does: str) -> Cause:
 GROUP: Final = Group(
     {
         "test_tools": tuple(
-            Fault(f"the cli fails at one registry: {name}", "docker_cli_failed", _fails(does), says)
+            Fault(f"docker login fails for one registry: {name}", "docker_cli_failed", _fails(does), says)
             for name, (does, says) in _DOES.items()
         )
     },
@@ -55,6 +55,6 @@ GROUP: Final = Group(
 
 
 @pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
-def test_the_cli_fails_at_one_registry(life: Life, fault: Fault) -> None:
+def test_docker_login_fails_for_one_registry(life: Life, fault: Fault) -> None:
     """However docker ends, only the login of this registry fails."""
     life.of(fault)

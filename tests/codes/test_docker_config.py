@@ -35,12 +35,14 @@ def started(shared: World) -> World:
 
 
 @pytest.fixture
-def world(started: World, turn: World) -> World:  # noqa: ARG001 - which has started it
-    return turn
+def world(started: World, shared_world: World) -> World:  # noqa: ARG001 - which has started it
+    return shared_world
 
 
 @causes("config_invalid")
-@pytest.mark.parametrize("content", [b'{"auths": {', b'{"auths": {"ghcr.io": {"auth": "%"}}}'], ids=["cut", "auth"])
+@pytest.mark.parametrize(
+    "content", [b'{"auths": {', b'{"auths": {"ghcr.io": {"auth": "%"}}}'], ids=["cut off", "invalid auth"]
+)
 def test_a_file_that_docker_cannot_read(world: World, content: bytes) -> None:
     """It is not touched. Old and new logins are stored once it is fixed."""
     write(world, content)
@@ -58,7 +60,7 @@ def test_a_file_that_docker_cannot_read(world: World, content: bytes) -> None:
 
 
 @causes("config_unwritable")
-def test_a_directory_that_the_user_may_not_write(world: World) -> None:
+def test_a_directory_without_write_permission(world: World) -> None:
     """Existing logins stay. The new one is stored as soon as the directory is writable."""
     world.agent.docker.chmod(0o500)
     try:
@@ -71,7 +73,7 @@ def test_a_directory_that_the_user_may_not_write(world: World) -> None:
 
 
 @causes("login_overridden")
-def test_a_persons_own_docker_login(world: World) -> None:
+def test_a_manual_docker_login(world: World) -> None:
     """A person's real `docker login` stays until `renew HOST` replaces it."""
     door = world.registry("shared", BasicAuth({**USERS, **PERSON}))
     world.agent.wait_logged_in(door.hostname)

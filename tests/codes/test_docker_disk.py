@@ -65,7 +65,7 @@ def disk(world: World) -> Iterator[SmallDisk]:
     [(SmallDisk.fill, "full", SmallDisk.empty), (SmallDisk.lock, "read-only", SmallDisk.unlock)],
     ids=["full", "read-only"],
 )
-def test_a_disk_that_takes_nothing(
+def test_a_disk_that_cannot_be_written(
     world: World,
     disk: SmallDisk,
     break_it: Callable[[SmallDisk], None],
@@ -100,7 +100,7 @@ def helped(world: World, helper: Path) -> Door:
 
 
 @causes("login_overridden", "credential_store_failed")
-def test_a_helper_with_a_login_of_its_own(world: World, helper: Path, helped: Door) -> None:
+def test_a_credential_helper_with_another_login(world: World, helper: Path, helped: Door) -> None:
     """Like ecr-login, it returns another login, and stores none."""
     [(person, password)] = PERSON.items()
     own = json.dumps({"ServerURL": helped.hostname, "Username": person, "Secret": password})
@@ -114,7 +114,7 @@ def test_a_helper_with_a_login_of_its_own(world: World, helper: Path, helped: Do
     world.cleared("credential_store_failed", helped.hostname)
 
 
-def test_another_login_in_a_variable(world: World) -> None:
+def test_another_login_in_docker_auth_config(world: World) -> None:
     """DOCKER_AUTH_CONFIG overrides every file. After a start without it, there is no warning."""
     world.start(DOCKER_AUTH_CONFIG=json.dumps({"auths": {world.good.hostname: THEIRS}}))
     world.raised("login_overridden", world.good.hostname, says="DOCKER_AUTH_CONFIG")

@@ -108,7 +108,7 @@ def test_podman_as_docker(
 
 
 @pytest.mark.parametrize("install", [link_podman, script_of_podman_docker], ids=["link", "podman-docker"])
-def test_one_pass_with_podman_as_docker(
+def test_run_once_with_podman_as_docker(
     world: World, programs: Path, door: Door, auth_file: Path, install: Callable[[Path], None]
 ) -> None:
     """`run --once` makes no login, and exits with 2."""
@@ -123,7 +123,9 @@ def test_one_pass_with_podman_as_docker(
 
 
 @causes("docker_cli_failed")
-def test_docker_becomes_podman_while_the_agent_runs(world: World, programs: Path, door: Door, auth_file: Path) -> None:
+def test_docker_is_replaced_by_podman_while_the_agent_runs(
+    world: World, programs: Path, door: Door, auth_file: Path
+) -> None:
     """The next login detects it, even if the agent has not checked the tools since."""
     need("docker", "podman")
     before = auth_file.read_bytes()
@@ -153,7 +155,7 @@ def test_docker_becomes_podman_while_the_agent_runs(world: World, programs: Path
         ("true", "prints no version"),
         ("kill -9 $$", "killed by signal 9"),
     ],
-    ids=["nerdctl", "finch", "silent", "killed"],
+    ids=["nerdctl", "finch", "prints no version", "killed"],
 )
 def test_another_program_as_docker(world: World, programs: Path, prints: str, says: str) -> None:
     """It is named if it prints its name. Its stdin stays closed, so it never gets a password."""

@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from tests.codes.causes import causes
 from tests.codes.world import World
 from tests.fakecloud.faults import Broken
 from tests.rig.agent import logged_in
@@ -24,20 +25,12 @@ _FEW: Final = 48
 
 
 @pytest.fixture
-def around(world: World) -> Iterator[list[str]]:
+def command_prefix(world: World) -> Iterator[list[str]]:
     """The command prefix of the agent."""
     before: list[str] = []
     world.here.before = before
     yield before
     world.here.before = ()
-
-
-def unwatched(world: World) -> None:
-    """Allow the status to be silent for a while from now on."""
-    watcher = world.agent._watcher
-    assert watcher is not None
-    assert not watcher.stop()
-    world.agent._watcher = None
 
 
 def limit(world: World, descriptors: int) -> None:
@@ -60,30 +53,30 @@ def descriptors_at_rest(world: World) -> int:
     return max(kept) + 1
 
 
-@pytest.mark.parametrize("when", ["at rest", "in the middle of a login"])
-def test_killed_with_minus_9(world: World, when: str) -> None:
+@pytest.mark.parametrize("when", ["while idle", "during a login"])
+def test_the_agent_is_killed(world: World, when: str) -> None:
     """The next start has every login, and removes temporary files of the killed agent."""
     door = world.registry("other")
-    if when != "at rest":
+    if when != "while idle":
         door.registry.fault = Broken.SILENT
     world.start()
     world.nothing_stopped()
-    if when == "at rest":
+    if when == "while idle":
         world.agent.wait_logged_in(door.hostname)
     else:
-        until("a login that hangs", lambda: any((world.agent.runtime / "logins").glob("*")))
+        until("a login that hangs", lambda: any(world.agent.runtime.glob("logins-*")))
     world.agent.end(signal.SIGKILL)
     door.registry.fault = None
     world.start()
     world.well_again(door.hostname)
-    assert not list((world.agent.runtime / "logins").glob("*"))
+    assert not list(world.agent.runtime.glob("logins*"))
 
 
-def test_stopped_and_continued(world: World) -> None:
+def test_the_agent_is_stopped_and_continued(world: World) -> None:
     """SIGSTOP for longer than requests wait. Afterwards, a new secret is used as usual."""
     world.start()
     world.nothing_stopped()
-    unwatched(world)
+    world.agent.watch_no_longer()
     os.kill(world.pid, signal.SIGSTOP)
     with pytest.raises(OSError, match="timed out"):
         get_status(world.agent.socket, 1.0)
@@ -92,10 +85,10 @@ def test_stopped_and_continued(world: World) -> None:
     world.well_again(door.hostname)
 
 
-def test_somebody_takes_all_connections(world: World, around: list[str]) -> None:
+def test_a_client_opens_all_connections(world: World, command_prefix: list[str]) -> None:
     """More clients than file descriptors. Idle connections are closed for new requests, and programs can be started."""
     need("prlimit")
-    around.extend([str(shutil.which("prlimit")), f"--nofile={_FEW}"])
+    command_prefix.extend([str(shutil.which("prlimit")), f"--nofile={_FEW}"])
     world.start()
     world.nothing_stopped()
     with ExitStack() as connections:
@@ -123,7 +116,7 @@ def test_no_file_descriptors_left(world: World) -> None:
 
 
 @pytest.mark.parametrize("where", ["/dev/full", "a pipe that nobody reads"])
-def test_no_room_for_the_log(world: World, around: list[str], tmp_path: Path, where: str) -> None:
+def test_no_room_for_the_log(world: World, command_prefix: list[str], tmp_path: Path, where: str) -> None:
     """The disk is full, or the reader stalls. Log lines are lost and counted, and nothing else is affected."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -133,7 +126,7 @@ def test_no_room_for_the_log(world: World, around: list[str], tmp_path: Path, wh
             while True:
                 os.write(descriptor, bytes(65536))
         where = str(pipe)
-    around.extend(["/bin/sh", "-c", f'exec "$@" >{where} 2>&1', "sh"])
+    command_prefix.extend(["/bin/sh", "-c", f'exec "$@" >{where} 2>&1', "sh"])
     try:
         world.start()
         door = world.registry("other")
@@ -143,18 +136,18 @@ def test_no_room_for_the_log(world: World, around: list[str], tmp_path: Path, wh
         os.close(descriptor)
 
 
-def test_its_runtime_directory_is_swept_away(world: World) -> None:
+def test_the_runtime_directory_is_removed(world: World) -> None:
     """Another program cleans up in /run. The socket is created again, and logins continue."""
     world.start()
     world.nothing_stopped()
-    unwatched(world)
+    world.agent.watch_no_longer()
     shutil.rmtree(world.agent.runtime)
     until("the socket's return", world.agent.socket.exists)
     door = world.registry("given-meanwhile")
     world.well_again(door.hostname)
 
 
-def test_its_state_directory_is_swept_away(world: World) -> None:
+def test_the_state_directory_is_removed(world: World) -> None:
     """The agent has its state in memory. It continues, and writes the file again."""
     world.start()
     world.nothing_stopped()
@@ -162,3 +155,34 @@ def test_its_state_directory_is_swept_away(world: World) -> None:
     door = world.registry("given-meanwhile")
     world.well_again(door.hostname)
     until("the state's return", (world.agent.state / "state.json").exists)
+
+
+@causes("state_unusable")
+def test_the_state_directory_is_a_file(world: World) -> None:
+    """The logins work as usual. Once the directory can be created, the state is saved."""
+    world.start()
+    world.nothing_stopped()
+    shutil.rmtree(world.agent.state)
+    world.agent.state.write_text("a file")
+    path = world.agent.state / "state.json"
+    door = world.registry("given-meanwhile")
+    world.well_again(door.hostname)
+    world.raised("state_unusable", str(path), severity="notice")
+    world.agent.state.unlink()
+    world.cleared("state_unusable", str(path))
+    assert door.hostname in path.read_text()
+
+
+@pytest.mark.parametrize("text", ["{", '{"version": 1}'])
+def test_the_state_is_damaged(world: World, text: str) -> None:
+    """A warning reports it until the next start. The agent then knows its logins again, and the old file is kept."""
+    path = world.agent.state / "state.json"
+    path.write_text(text)
+    world.start()
+    world.nothing_stopped()
+    world.raised("state_unusable", str(path), says="is damaged", severity="warning")
+    assert world.agent.end() == 0
+    assert path.with_name("state.json.damaged").read_text() == text
+    world.start()
+    world.nothing_stopped()
+    assert "state_unusable" not in {warning["code"] for warning in world.agent.status()["warnings"]}

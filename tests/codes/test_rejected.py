@@ -15,6 +15,6 @@ GROUP: Final = Group(
 
 
 @pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
-def test_a_refusal(life: Life, fault: Fault) -> None:
+def test_a_rejection(life: Life, fault: Fault) -> None:
     """It is not tried again too early, not even after a restart. A corrected secret is used at once."""
     life.of(fault)

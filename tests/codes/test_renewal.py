@@ -25,12 +25,12 @@ def clouds(shared: World) -> Clouds:
 
 
 @pytest.fixture
-def world(clouds: Clouds, turn: World) -> World:  # noqa: ARG001 - which has started it
-    return turn
+def world(clouds: Clouds, shared_world: World) -> World:  # noqa: ARG001 - which has started it
+    return shared_world
 
 
 @causes("renewal_failing", "aws_error")
-def test_a_renewal_that_fails(world: World, clouds: Clouds) -> None:
+def test_a_failing_renewal(world: World, clouds: Clouds) -> None:
     """A warning next to the cause, and an error in the urgent window. The login stays, and works."""
     aws, keys = clouds.with_keys(token_life_s=8)
     door = door_of(world, aws, **keys)
@@ -47,7 +47,7 @@ def test_a_renewal_that_fails(world: World, clouds: Clouds) -> None:
 
 
 @causes("token_expired", "renewal_failing")
-def test_a_login_that_has_expired(world: World, clouds: Clouds) -> None:
+def test_an_expired_login(world: World, clouds: Clouds) -> None:
     """Only this login is removed from Docker's configuration. It is back once AWS issues a token again."""
     before = set(world.agent.docker_config()["auths"])
     aws, keys = clouds.with_keys(token_life_s=3)
@@ -68,7 +68,7 @@ def test_a_login_that_has_expired(world: World, clouds: Clouds) -> None:
     assert set(world.agent.docker_config()["auths"]) == {*before, door.hostname}
 
 
-def test_a_token_that_dies_before_its_time(world: World, clouds: Clouds) -> None:
+def test_a_token_that_ends_early(world: World, clouds: Clouds) -> None:
     """After ECR's 403 "token has expired", a new token is fetched at once. It is no `login_forbidden`."""
     aws, keys = clouds.with_keys(token_life_s=3600)
     first = door_of(world, aws, **keys)
@@ -81,7 +81,7 @@ def test_a_token_that_dies_before_its_time(world: World, clouds: Clouds) -> None
 
 
 @causes("clock_skew")
-def test_a_registry_whose_clock_is_off(world: World, clouds: Clouds) -> None:
+def test_a_registry_with_a_wrong_clock(world: World, clouds: Clouds) -> None:
     """The login works. The warning clears with the next login that gets the right time."""
     off = timedelta(minutes=17)
     aws, keys = clouds.with_keys(token_life_s=12)

@@ -16,17 +16,17 @@ def started(shared: World) -> World:
 
 
 @pytest.fixture
-def world(started: World, turn: World) -> World:  # noqa: ARG001 - which has started it
-    return turn
+def world(started: World, shared_world: World) -> World:  # noqa: ARG001 - which has started it
+    return shared_world
 
 
 @causes("report_failed")
 @pytest.mark.parametrize(
     "fault",
     [Answer(500), Answer(401), Answer(307, headers={"Location": "http://localhost/"}), Broken.RESET],
-    ids=["500", "401", "redirect", "reset"],
+    ids=["500", "401", "redirect", "connection reset"],
 )
-def test_a_receiver_that_does_not_take_it(world: World, fault: Fault) -> None:
+def test_a_receiver_that_refuses_the_push(world: World, fault: Fault) -> None:
     """The next push that is accepted shows that the notice has cleared."""
     dashboard, listener = world.dashboard()
     dashboard.fault = fault
@@ -39,7 +39,7 @@ def test_a_receiver_that_does_not_take_it(world: World, fault: Fault) -> None:
 
 
 @causes("report_failed")
-def test_a_receiver_that_is_not_there(world: World) -> None:
+def test_an_unreachable_receiver(world: World) -> None:
     """The agent continues, and pushes once the receiver listens."""
     _, listener = world.dashboard()
     world.down(listener)

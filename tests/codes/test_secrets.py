@@ -58,9 +58,9 @@ def aws(shared: World) -> PretendAws:
 
 
 @pytest.fixture
-def world(aws: PretendAws, turn: World) -> Iterator[World]:  # noqa: ARG001 - which has started it
-    yield turn
-    turn.set()
+def world(aws: PretendAws, shared_world: World) -> Iterator[World]:  # noqa: ARG001 - which has started it
+    yield shared_world
+    shared_world.set()
 
 
 @causes("secret_invalid")
@@ -85,15 +85,15 @@ def _fifo(path: Path) -> None:
     os.mkfifo(path)
 
 
-def _dangling(path: Path) -> None:
+def _dangling_link(path: Path) -> None:
     path.symlink_to("nowhere")
 
 
-def _loop(path: Path) -> None:
+def _link_loop(path: Path) -> None:
     path.symlink_to(path)
 
 
-def _locked(path: Path) -> None:
+def _no_permission(path: Path) -> None:
     path.touch(mode=0)
 
 
@@ -101,13 +101,13 @@ def _endless(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
-def _large(path: Path) -> None:
+def _too_large(path: Path) -> None:
     path.write_bytes(bytes(2 * 1024 * 1024))
 
 
 @causes("secret_invalid")
-@pytest.mark.parametrize("make", [_fifo, _dangling, _loop, _locked, _endless, _large])
-def test_a_secret_that_is_no_file_to_be_read(world: World, make: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize("make", [_fifo, _dangling_link, _link_loop, _no_permission, _endless, _too_large])
+def test_a_secret_file_that_cannot_be_read(world: World, make: Callable[[Path], None]) -> None:
     """It delays nothing, and it is reported by name."""
     path = world.agent.secrets / "odd.json"
     make(path)
@@ -117,7 +117,7 @@ def test_a_secret_that_is_no_file_to_be_read(world: World, make: Callable[[Path]
 
 
 @causes("secret_invalid")
-def test_a_subdirectory_and_a_variable(world: World) -> None:
+def test_a_bad_secret_in_a_subdirectory_or_a_variable(world: World) -> None:
     """Two other forms: one file per field, and the environment, where only a restart can fix a fault."""
     fields = world.agent.secrets / "by-fields"
     fields.mkdir()
@@ -143,7 +143,7 @@ def test_two_secrets_for_one_registry(world: World) -> None:
 
 
 @causes("native_unsupported")
-def test_runner_native_elsewhere_than_on_ecr(world: World) -> None:
+def test_runner_native_for_a_registry_other_than_ecr(world: World) -> None:
     """It is skipped until it has a user name and a password."""
     door = world.registry("native", secret={"username": "runner-native"})
     world.raised("native_unsupported", door.hostname, says="native")
@@ -172,13 +172,13 @@ def _unreadable(directory: Path) -> Callable[[], object]:
     return lambda: directory.chmod(0o700)
 
 
-def _not_to_be_entered(directory: Path) -> Callable[[], object]:
+def _no_search_permission(directory: Path) -> Callable[[], object]:
     """Names can be listed, but files cannot be opened, as after `chmod -R 600`."""
     directory.chmod(0o600)
     return lambda: directory.chmod(0o700)
 
 
-def _a_file(directory: Path) -> Callable[[], object]:
+def _replaced_by_a_file(directory: Path) -> Callable[[], object]:
     away = directory.with_name("away")
     directory.rename(away)
     directory.write_text("")
@@ -191,7 +191,7 @@ def _a_file(directory: Path) -> Callable[[], object]:
 
 
 @causes("secrets_unavailable")
-@pytest.mark.parametrize("spoil", [_unreadable, _not_to_be_entered, _a_file])
+@pytest.mark.parametrize("spoil", [_unreadable, _no_search_permission, _replaced_by_a_file])
 def test_a_directory_that_cannot_be_read(world: World, spoil: Callable[[Path], Callable[[], object]]) -> None:
     """Its last secrets stay in use, even if the logins of removed secrets are removed too."""
     directory = world.sources.directory / f"more{spoil.__name__}"
@@ -223,9 +223,9 @@ def test_a_directory_that_cannot_be_read(world: World, spoil: Callable[[Path], C
         Answer(200, " " * 5 * 1024 * 1024, "application/json"),
         Broken.RESET,
     ],
-    ids=["500", "401", "redirect", "garbage", "portal", "list", "no-list", "large", "reset"],
+    ids=["500", "401", "redirect", "not JSON", "captive portal", "a list", "no list", "too large", "connection reset"],
 )
-def test_a_control_plane_that_gives_none(world: World, fault: Fault) -> None:
+def test_a_failing_secrets_url(world: World, fault: Fault) -> None:
     """Its last secrets stay in use, and its next ones are used."""
     door = world.registry("given")
     secret = json.loads((world.agent.secrets / "given.json").read_text())
@@ -245,7 +245,7 @@ def test_a_control_plane_that_gives_none(world: World, fault: Fault) -> None:
 
 
 @causes("secrets_unavailable")
-def test_a_token_file_that_is_not_there(world: World) -> None:
+def test_a_missing_token_file(world: World) -> None:
     """The control plane is not asked without the token. Once the token exists, its secrets are used."""
     door = world.registry("given")
     secret = json.loads((world.agent.secrets / "given.json").read_text())

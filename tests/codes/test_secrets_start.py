@@ -11,7 +11,7 @@ RIGHT: Final[dict[str, Any]] = {"name": "the-secret", "hostname": "registry.inva
 
 
 @causes("secrets_unavailable", "secret_invalid")
-def test_a_control_plane_that_is_silent_at_first(world: World) -> None:
+def test_a_secrets_url_that_does_not_answer_at_first(world: World) -> None:
     """Nothing waits for it. When it answers later, an invalid secret does not affect the others."""
     door = world.registry("given")
     plane = ControlPlane([RIGHT, {**RIGHT, "name": "bad", "password": 7}])

@@ -47,7 +47,7 @@ def _secrets_by_variable(world: World) -> None:
 
 
 @causes("settings_invalid")
-def test_every_kind_of_wrong_value(world: World) -> None:
+def test_every_kind_of_invalid_value(world: World) -> None:
     """Each wrong key uses its default and is named. After a correction, SIGHUP clears all warnings."""
     agent = world.prepare()
     world.settings_file.write_text(toml(WRONG))
@@ -64,8 +64,8 @@ def test_every_kind_of_wrong_value(world: World) -> None:
 
 
 @causes("settings_invalid")
-@pytest.mark.parametrize("content", [b"[status\nlisten", b"\xff\xfe", None], ids=["no-toml", "no-utf-8", "missing"])
-def test_a_file_that_is_of_no_use(world: World, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"[status\nlisten", b"\xff\xfe", None], ids=["not TOML", "not UTF-8", "missing"])
+def test_a_settings_file_that_cannot_be_used(world: World, content: bytes | None) -> None:
     """All settings have their defaults, and the warning names the file."""
     world.env["REGISTRY_AGENT_STATUS_LISTEN"] = ""
     agent = world.prepare()
@@ -79,7 +79,7 @@ def test_a_file_that_is_of_no_use(world: World, content: bytes | None) -> None:
 
 
 @causes("settings_invalid")
-def test_a_bad_file_at_sighup(world: World) -> None:
+def test_a_bad_settings_file_at_a_reload(world: World) -> None:
     """It is reported, and changes nothing: registries that the old file excludes are still left alone."""
     excluded = world.registry("excluded")
     agent = world.start({"secrets": {"exclude": [excluded.hostname]}})
@@ -97,7 +97,7 @@ def test_a_bad_file_at_sighup(world: World) -> None:
 
 
 @causes("settings_invalid")
-def test_a_wrong_variable_keeps_no_good_file_away(world: World) -> None:
+def test_an_invalid_variable_next_to_a_good_file(world: World) -> None:
     """A wrong variable stays reported. So does a setting for the next start, even if a later file is invalid."""
     world.start(REGISTRY_AGENT_RETRY_MAX_WAIT_S="abc")
     world.raised("settings_invalid", "retry.max_wait_s")
@@ -116,7 +116,7 @@ def test_a_wrong_variable_keeps_no_good_file_away(world: World) -> None:
 
 
 @causes("status_listen_failed")
-def test_a_status_port_that_is_taken(world: World) -> None:
+def test_a_status_port_in_use(world: World) -> None:
     """The socket still works. Once the port is free, TCP works too."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -21,6 +21,6 @@ GROUP: Final = Group(
 
 
 @pytest.mark.parametrize("fault", GROUP.faults, ids=lambda fault: fault.name)
-def test_silence(life: Life, fault: Fault) -> None:
+def test_a_server_that_does_not_answer(life: Life, fault: Fault) -> None:
     """The attempt ends after the time in the settings. The login follows when the server answers."""
     life.of(fault)

@@ -54,7 +54,7 @@ def command(world: World, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def test_a_profile_with_mfa_stops_nothing(world: World, terminal: ControllingTerminal) -> None:
+def test_a_profile_with_mfa_does_not_block_the_agent(world: World, terminal: ControllingTerminal) -> None:
     """The status always answers, the warning names what is needed, and renew, doctor and --once end."""
     aws = world.aws()
     door = world.ecr(aws)
@@ -76,7 +76,7 @@ def test_a_profile_with_mfa_stops_nothing(world: World, terminal: ControllingTer
     assert terminal.written() == ""
 
 
-def test_the_hint_about_mfa_helps(world: World) -> None:
+def test_the_hint_about_mfa_works(world: World) -> None:
     """After the command of the hint, run with the real aws CLI and a typed code, the agent logs in."""
     need("aws")
     aws = world.aws()

@@ -1,4 +1,4 @@
-"""The search for leaked secrets, which each test of the matrix uses, finds a planted secret in each place."""
+"""The search for leaked secrets, which each test of faults uses, finds a planted secret in each place."""
 
 import re
 import shutil
@@ -20,7 +20,7 @@ Plant = Callable[[World, str], Iterator[None]]
 
 
 def _name_of_a_source(world: World, planted: str) -> Iterator[None]:
-    """The agent does not know that it is a secret, and reports it everywhere."""
+    """The agent does not know that it is a secret, and shows it everywhere."""
     path = world.agent.secrets / f"{planted}.json"
     path.write_text("{")
     yield
@@ -39,21 +39,21 @@ def _file(world: World, planted: str) -> Iterator[None]:
     (world.agent.state / "notes").write_text(planted)
 
 
-def _file_that_is_swept_away(world: World, planted: str) -> Iterator[None]:
-    """As a scratch file that goes with the agent."""
+def _file_that_is_removed(world: World, planted: str) -> Iterator[None]:
+    """The file is removed when the agent ends."""
     notes = world.home / "scratch" / "notes"
     notes.write_text(planted)
     yield
-    world._ends.callback(notes.unlink)
+    world.cleanup.callback(notes.unlink)
 
 
-def _beside_dockers_store(world: World, planted: str) -> Iterator[None]:
+def _next_to_dockers_store(world: World, planted: str) -> Iterator[None]:
     yield
     (world.agent.docker / ".config.json.new").write_text(planted)
 
 
 def _docker_that(world: World, line: str) -> None:
-    """A docker that does this first, and what was asked for before."""
+    """Install a docker that runs `line` first, and then the lines of earlier calls."""
     programs = world.sources.directory / "bin"
     docker = programs / "docker"
     if docker.exists():
@@ -75,13 +75,13 @@ def _variable_of_a_grandchild(world: World, planted: str) -> Iterator[None]:
 
 
 EVERYWHERE: Final = ("/v1/status", "/v1/logs", "/v1/events", "status", "status --json", "push [0-9]+", ".*/home/log")
-# Where each is to be found.
+# The places in which the search must find each secret, as regular expressions.
 PLANTS: Final[Mapping[Plant, tuple[str, ...]]] = {
     _name_of_a_source: EVERYWHERE,
     _line_of_the_log: (".*/home/log",),
     _file: (".*/home/state/notes",),
-    _file_that_is_swept_away: (".*/home/scratch/notes",),
-    _beside_dockers_store: (r".*/home/\.docker/\.config\.json\.new",),
+    _file_that_is_removed: (".*/home/scratch/notes",),
+    _next_to_dockers_store: (r".*/home/\.docker/\.config\.json\.new",),
     _argument: ("command line of .*",),
     _variable_of_a_grandchild: ("environment of .*",),
 }
@@ -89,7 +89,7 @@ PLANTS: Final[Mapping[Plant, tuple[str, ...]]] = {
 
 @pytest.fixture(scope="module")
 def found(here: Here, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The report about a world in which all secrets are planted."""
+    """The report of a search after all secrets were planted."""
     need("docker")
     home = tmp_path_factory.mktemp("planted") / "home"
     with pytest.raises(AssertionError) as caught, hunted(here, home) as world:
@@ -112,19 +112,19 @@ def _name(plant: Plant) -> str:
 
 
 @pytest.mark.parametrize("plant", PLANTS)
-def test_what_is_planted_is_found(found: list[str], plant: Plant) -> None:
-    """A canary in the outlets, files or children of a world fails its test, and the place is named."""
+def test_finds_each_planted_secret(found: list[str], plant: Plant) -> None:
+    """The test fails, and the message names the place."""
     for place in PLANTS[plant]:
         assert any(re.match(f"{_name(plant)} in {place}: b", line) for line in found), (place, found)
 
 
-def test_nothing_else_is_found(found: list[str]) -> None:
+def test_finds_nothing_else(found: list[str]) -> None:
     """Other secrets in this world are only in allowed places."""
     assert all(line.startswith("planted as") for line in found[1:]), found
 
 
-def test_a_secret_that_nobody_can_hunt(here: Here, tmp_path: Path) -> None:
-    """A test that uses a password that is no canary fails, and is told to use one."""
+def test_rejects_a_secret_that_cannot_be_recognized(here: Here, tmp_path: Path) -> None:
+    """A test that uses a password of its own fails, and the message says how to get one."""
     need("docker")
     with pytest.raises(AssertionError, match=r"take it from world\.sources"), hunted(here, tmp_path / "home") as world:
         _with_a_password_of_its_own(world)

@@ -30,7 +30,7 @@ def install_docker(programs: Path) -> None:
 
 
 @causes("docker_cli_missing", "aws_cli_missing", "engine_unreachable")
-def test_nothing_is_installed(world: World, programs: Path) -> None:
+def test_no_programs_installed(world: World, programs: Path) -> None:
     """Without docker, registries are skipped. Within a minute after it appears, they log in."""
     door = world.ecr(world.aws())
     world.good_state = "skipped"
@@ -58,7 +58,7 @@ def test_nothing_is_installed(world: World, programs: Path) -> None:
 
 
 @causes("docker_cli_missing")
-def test_docker_goes_and_comes_back_between_two_looks(world: World, programs: Path) -> None:
+def test_docker_is_missing_for_a_moment(world: World, programs: Path) -> None:
     """A login that does not find docker reports it, waits for it, and works within a minute."""
     install_docker(programs)
     world.start({"retry": {"first_wait_s": 300, "max_wait_s": 300}})
@@ -77,7 +77,7 @@ def test_docker_goes_and_comes_back_between_two_looks(world: World, programs: Pa
 
 
 @causes("docker_cli_failed", "engine_unresponsive")
-def test_there_and_out_of_order(world: World, programs: Path) -> None:
+def test_a_docker_and_an_engine_that_do_not_work(world: World, programs: Path) -> None:
     """A CLI that prints no version is not used for logins. An engine that stays silent prevents no login.
 
     SIGHUP makes the agent check at once, and the logins follow.

@@ -66,7 +66,7 @@ class World:
     """The agent and its servers. Whatever a test breaks, the registry `good` must stay logged in."""
 
     def __init__(self, here: Here, home: Path) -> None:
-        self._ends: Final = ExitStack()
+        self.cleanup: Final = ExitStack()
         self._good_reached = ("", "")
         self.here: Final = here
         self.home: Final = home
@@ -106,7 +106,7 @@ class World:
 
     def serve(self, handle: Handler, *, host: str = "127.0.0.1", tls: SSLContext | None = None) -> Listener:
         listener = Listener(handle, host=host, tls=tls)
-        self._ends.callback(lambda: self.here.call(listener.close()))
+        self.cleanup.callback(lambda: self.here.call(listener.close()))
         self.up(listener)
         return listener
 
@@ -187,9 +187,9 @@ class World:
 
     @property
     def pid(self) -> int:
-        process = self.agent._process
-        assert process is not None
-        return process.pid
+        pid = self.agent.pid
+        assert pid is not None
+        return pid
 
     def reload(self) -> None:
         os.kill(self.pid, signal.SIGHUP)
@@ -259,7 +259,7 @@ class World:
             if self.agent.running:
                 assert self.agent.end() == 0, self.agent.log()
         finally:
-            self._ends.close()
+            self.cleanup.close()
 
     def has_seen(self, codes: frozenset[str]) -> None:
         assert codes <= self.raised_codes, f"{codes - self.raised_codes} never came"
@@ -269,9 +269,8 @@ class World:
         names = {*self.defaults, *settings}
         sections = {name: {**self.defaults.get(name, {}), **settings.get(name, {})} for name in names}
         # The rig's agent asks its namespace for `args` and `run` alone.
-        agent = Agent(cast("Namespace", self.here), self.home, sections, {**self.env, **env})
-        agent._passwords = self.given  # type: ignore[misc] # include the passwords of earlier agents in this world
-        return agent
+        here = cast("Namespace", self.here)
+        return Agent(here, self.home, sections, {**self.env, **env}, passwords=self.given)
 
 
 def _quick_aws(directory: Path) -> Path:

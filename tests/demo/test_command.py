@@ -16,10 +16,24 @@ def parse(*arguments: str) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@pytest.mark.parametrize(
+    ("programs", "how"),
+    [
+        ([], "docs.docker.com/engine/install"),
+        (["apt-get"], "\n    sudo apt-get install -y docker-cli || sudo apt-get install -y docker.io\n"),
+    ],
+    ids=["any system", "Debian"],
+)
 def test_without_docker_shows_how_to_install_it_and_starts_the_agent(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    programs: list[str],
+    how: str,
 ) -> None:
-    """The exit code is 1, because nothing could log in."""
+    """The exit code is 1, because nothing could log in. Debian's package is docker-cli if the release has it."""
+    for name in programs:
+        (tmp_path / name).touch(mode=0o755)
     stub = (sys.executable, "-m", "tests.demo.stub_agent")
     monkeypatch.setattr(
         Workspace, "command", property(lambda workspace: [*stub, str(workspace.root / "config.toml"), "dies"])
@@ -30,14 +44,8 @@ def test_without_docker_shows_how_to_install_it_and_starts_the_agent(
     assert demo.run(parse()) == 1
     output = capsys.readouterr().out
     assert "There is no docker CLI on PATH" in output
-    assert "docs.docker.com/engine/install" in output
+    assert how in output
     assert "a simulated AWS" in output
-
-
-def test_shows_debians_install_command_if_there_is_apt() -> None:
-    """The package is docker-cli if the release has it, else docker.io."""
-    output = demo._without_docker(debian=True)
-    assert "\n    sudo apt-get install -y docker-cli || sudo apt-get install -y docker.io\n" in output
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "nan", "inf", "soon"])

@@ -1,78 +1,74 @@
-"""What the demo prints for the agent's status documents."""
+"""What the demo prints for the events in the agent's log."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
-from agent.demo.narrator import Milestone, Narrator
+import pytest
+
+from agent.demo.narrator import Event, Milestone, Narrator
 from agent.demo.printer import Remark, render
-from agent.model.problems.registry import LoginRejected, RegistryUnreachable
-from agent.model.status import Phase, RegistryStatus, State
-from agent.services.board import Board
-from tests.fakes import FakeClock, FakeWarningLog, process
+from tests.fakes import EPOCH
 
 ECR, REJECTING, OUTAGE = "localhost:3", "localhost:4", "localhost:5"
-NAMES = {ECR: "ecr", REJECTING: "wrong-password", OUTAGE: "outage"}
 
 
-class Demo:
-    """A real board, and a narrator that reads its status."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.board = Board(process(), self.clock.now, FakeWarningLog())
-        self.narrator = Narrator(NAMES)
-
-    def log_in(self, hostname: str, *, life_s: int | None = None) -> None:
-        now = self.clock.now()
-        ends = None if life_s is None else now + timedelta(seconds=life_s)
-        row = RegistryStatus(hostname, "name-" + hostname[-1], "project", "basic", now, State.LOGGED_IN)
-        self.board.put_registry(replace(row, logged_in_at=now, expires_at=ends))
-
-    def read(self) -> Sequence[Remark]:
-        return self.narrator.read(self.board.snapshot.as_json(self.clock.now(), 0.0))
+@pytest.fixture
+def narrator() -> Narrator:
+    return Narrator({ECR: "ecr", REJECTING: "wrong-password", OUTAGE: "outage"})
 
 
-async def test_reports_a_login_once_and_a_new_expiry_as_a_renewal() -> None:
+def after(seconds: float) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
+def login(hostname: str, at: float = 0, ends: float | None = None) -> Event:
+    return {
+        "event": "login.succeeded",
+        "time": after(at),
+        "registry": hostname,
+        "secret": "name-" + hostname[-1],
+        "expires_at": None if ends is None else after(ends),
+        "renew_at": None,
+    }
+
+
+def raised(hostname: str, code: str, level: str = "warning") -> Event:
+    words = {"message": f"{hostname} refused it", "hint": "fix it"}
+    return {"event": "warning.raised", "level": level, "code": code, "subject": hostname, **words}
+
+
+def cleared(hostname: str, code: str) -> Event:
+    return {"event": "warning.cleared", "code": code, "subject": hostname}
+
+
+def test_reports_a_login_and_a_new_expiry_as_a_renewal(narrator: Narrator) -> None:
     """The renewal shows how long the old token would still be valid."""
-    demo = Demo()
-    demo.log_in(ECR, life_s=60)
-    text = "localhost:3 (name-3); its token expires in 60 s"
-    assert demo.read() == [Remark("logged in", text)]
-    assert demo.read() == []
-    await demo.clock.advance(31)
-    demo.log_in(ECR, life_s=60)
-    assert demo.read() == [Remark("renewed", "localhost:3 (name-3), 29 s before its old token expires")]
-    assert demo.narrator.reached == {Milestone.ECR, Milestone.RENEWAL}
+    text = "localhost:3 (name-3); the token expires in 60 s"
+    assert narrator.read(login(ECR, ends=60)) == Remark("logged in", text)
+    text = "localhost:3 (name-3), 29 s before its old token expires"
+    assert narrator.read(login(ECR, at=31, ends=91)) == Remark("renewed", text)
+    assert narrator.reached == {Milestone.ECR, Milestone.RENEWAL}
 
 
-def test_reports_a_warning_with_its_hint_and_when_it_is_cleared() -> None:
-    """A repeated warning is not reported again."""
-    demo = Demo()
-    refused = LoginRejected(REJECTING, "localhost:4 refused it")
-    demo.board.report("login", [refused])
-    remarks = demo.read()
-    assert remarks == [Remark("error", "login_rejected: localhost:4 refused it (on purpose)", refused.hint)]
-    demo.board.report("login", [refused])
-    assert demo.read() == []
-    demo.board.report("login")
-    assert demo.read() == [Remark("fixed", "localhost:4: login_rejected is cleared")]
-    assert demo.narrator.reached == {Milestone.WRONG_PASSWORD}
+def test_reports_a_warning_with_its_hint_and_when_it_is_cleared(narrator: Narrator) -> None:
+    """A fault that belongs to the demo is marked."""
+    text = "login_rejected: localhost:4 refused it (on purpose)"
+    assert narrator.read(raised(REJECTING, "login_rejected", "error")) == Remark("error", text, "fix it")
+    text = "localhost:4: login_rejected is cleared"
+    assert narrator.read(cleared(REJECTING, "login_rejected")) == Remark("fixed", text)
+    assert narrator.reached == {Milestone.WRONG_PASSWORD}
 
 
-def test_a_recovery_needs_a_login_and_no_warning() -> None:
-    """And an outage before. A login while the warning is still open is not a recovery."""
-    demo = Demo()
-    demo.log_in(OUTAGE)
-    demo.read()
-    assert demo.narrator.reached == set()
-    demo.board.report("login", [RegistryUnreachable(OUTAGE, "refused")])
-    demo.read()
-    assert demo.narrator.reached == {Milestone.OUTAGE}
-    demo.board.report("login")
-    demo.read()
-    assert demo.narrator.reached == {Milestone.OUTAGE, Milestone.RECOVERY}
-    assert demo.narrator.missing == [
+def test_a_recovery_is_a_login_after_the_outage(narrator: Narrator) -> None:
+    """A warning that another warning replaces is not a recovery, nor is a login before the outage."""
+    narrator.read(login(OUTAGE))
+    assert narrator.reached == set()
+    narrator.read(raised(OUTAGE, "registry_unreachable"))
+    narrator.read(raised(OUTAGE, "registry_timeout"))
+    narrator.read(cleared(OUTAGE, "registry_unreachable"))
+    assert narrator.reached == {Milestone.OUTAGE}
+    narrator.read(login(OUTAGE))
+    assert narrator.reached == {Milestone.OUTAGE, Milestone.RECOVERY}
+    assert narrator.missing == [
         Milestone.BASIC,
         Milestone.TOKEN,
         Milestone.ECR,
@@ -81,12 +77,10 @@ def test_a_recovery_needs_a_login_and_no_warning() -> None:
     ]
 
 
-def test_reports_the_end_of_the_first_pass_with_the_summary() -> None:
-    """Once, even if the demo reads the status only after it."""
-    demo = Demo()
-    demo.board.set_phase(Phase.RUNNING)
-    assert demo.read() == [Remark("agent", "every registry was tried once: no registry secrets")]
-    assert demo.read() == []
+def test_other_events_are_not_reported(narrator: Narrator) -> None:
+    """The log has more than the demo explains."""
+    assert narrator.read({"event": "login.started", "registry": ECR}) is None
+    assert narrator.reached == set()
 
 
 def test_lines_fit_80_columns_but_long_words_stay_whole() -> None:

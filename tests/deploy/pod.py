@@ -47,7 +47,7 @@ class Pod:
         self.user: Final = int(context["runAsUser"])
         self._group: Final = int(context["runAsGroup"])
         self._volume_group: Final = int(context["fsGroup"])
-        self._root: Final = Path(f"/proc/{self._namespace._pid}/root")
+        self._root: Final = self._namespace.root
         self._versions = 0
         # A tmpfs for each pod: it covers that of the pod before, and leaves the machine's own directory as it is.
         mounted = self._namespace.run("mount", "-t", "tmpfs", "tmpfs", str(_VOLUMES), env=os.environ)

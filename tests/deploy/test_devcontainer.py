@@ -390,6 +390,15 @@ def test_the_hook_does_not_fail_where_nothing_can_be_written(supervised: Callabl
     until("the agent", lambda: list(container.processes().values()).count("sleep infinity") == 2)
 
 
+def test_another_user_cannot_keep_the_agent_out(supervised: Callable[..., Container]) -> None:
+    """Any user may read the script, and so may hold a lock on it forever."""
+    container = supervised("exec sleep infinity")
+    container.must(f"setsid flock {PARTS}/supervise.sh sleep 600 >/dev/null 2>&1 &", user="nobody")
+    until("the other user's lock", lambda: "sleep 600" in container.processes().values())
+    container.must(START)
+    until("the agent", lambda: list(container.processes().values()).count("sleep infinity") == 2)
+
+
 def test_who_ends_the_supervisor_ends_the_agent(supervised: Callable[..., Container]) -> None:
     """SIGTERM to the loop reaches the agent, and nothing of both is left; then it can be started again."""
     container = supervised("trap 'echo ended well; exit 0' TERM; echo up; sleep infinity & wait")

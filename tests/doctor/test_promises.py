@@ -156,7 +156,7 @@ def test_a_signal_leaves_nothing_behind(world: World, how: signal.Signals) -> No
         world.here.args([str(REGISTRY_AGENT), "doctor", "--config", str(world.settings_file)]), env=world.agent.env
     )
     until("a login", began.exists)
-    assert list(world.agent.runtime.glob("logins-doctor-*"))
+    assert list(world.agent.runtime.glob("logins-*"))
     process.send_signal(how)
     assert process.wait(PATIENCE_S) == 130
     assert not list(world.agent.runtime.glob("logins*"))

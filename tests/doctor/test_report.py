@@ -1,6 +1,7 @@
 """What the report contains, besides the common faults."""
 
 import json
+import shutil
 import time
 from typing import Final
 
@@ -13,6 +14,8 @@ from tests.codes.world import LOGIN, PERSON, USERS, World
 from tests.doctor.machine import Doctor
 from tests.fakecloud.faults import Broken
 from tests.fakecloud.registries import PretendRegistry
+from tests.prepare.steps import DOCKER_CLIS
+from tests.rig.needs import prepared
 
 TOTAL_S: Final = 100.0
 """The doctor ends within 30 s, or later on a busy machine. The registry would stay silent forever."""
@@ -83,6 +86,25 @@ def test_reports_that_docker_uses_a_persons_own_login(world: World, doctor: Doct
     assert (link["code"], link["outcome"]) == ("login_overridden", "broken")
     assert "a-person" in link["seen"]
     assert report.link("login", door.hostname)["outcome"] == "ok"
+
+
+def test_the_installed_docker_decides_whether_it_can_read_the_configuration(world: World, doctor: Doctor) -> None:
+    """Docker 20.10 accepts a file that later versions ignore. The agent and the doctor follow the installed one."""
+    clis, programs = prepared(DOCKER_CLIS), world.home / "programs"
+
+    def install(release: str) -> None:
+        shutil.copy(clis / release / "docker", programs / "docker.new")
+        (programs / "docker.new").replace(programs / "docker")
+
+    install("trixie")
+    world.start()
+    world.agent.wait_logged_in(world.good.hostname)
+    (world.agent.docker / "config.json").write_text('{"features": {"buildkit": true}}')
+    world.raised("config_invalid", world.good.hostname, says="features.buildkit is a boolean")
+    assert doctor().link("configuration")["code"] == "config_invalid"
+    install("bookworm")
+    world.cleared("config_invalid", world.good.hostname)
+    assert doctor().link("configuration")["outcome"] == "ok"
 
 
 def test_reports_a_login_in_docker_auth_config(world: World, doctor: Doctor) -> None:

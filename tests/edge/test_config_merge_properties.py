@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 
 from agent.edge import docker_config
 from agent.edge.docker_config import DockerConfigFile
-from agent.edge.file_version import UnreadableFileError
 from agent.model.docker_config import (
     ConfigError,
     Document,
@@ -26,7 +26,9 @@ from agent.model.docker_config import (
     remove,
     store_of,
 )
+from agent.model.problem import ProblemError
 from agent.model.sensitive import Sensitive
+from tests.fakes import SameThreadLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +97,17 @@ OTHERS = st.tuples(TEXTS, VALUES).filter(lambda member: member[0].lower() not in
 DOCUMENTS = st.lists(OTHERS | AUTHS_MEMBERS | STORES, max_size=6).map(lambda members: Keys(tuple(members)))
 
 
+def without_duplicates(value: Any, *, top: bool = True) -> Any:
+    """Leave out duplicates of the keys that Docker knows, in any spelling. Readers differ about them."""
+    if not isinstance(value, Keys):
+        return value
+    unique: dict[Any, tuple[str, Any]] = {}
+    for number, (name, member) in enumerate(value.members):
+        known = not top or name.lower() in _MODELLED
+        unique[name.lower() if known else number] = (name, without_duplicates(member, top=False) if known else member)
+    return Keys(tuple(unique.values()))
+
+
 def written(value: Any, space: str = "") -> str:
     """Return the JSON text with every member and every digit."""
     if isinstance(value, Number):
@@ -143,7 +156,9 @@ def never(_key: str, _entry: Entry) -> bool:
     return False
 
 
-TEXT_OF_DOCUMENTS = st.builds(written, DOCUMENTS, st.sampled_from(["", " ", "\n", "\r\n\t"])).map(str.encode)
+SPACES = st.sampled_from(["", " ", "\n", "\r\n\t"])
+TEXT_OF_DOCUMENTS = st.builds(written, DOCUMENTS, SPACES).map(str.encode)
+TEXT_WITHOUT_DUPLICATES = st.builds(written, DOCUMENTS.map(without_duplicates), SPACES).map(str.encode)
 
 
 def document_of(data: bytes) -> Document:
@@ -155,7 +170,7 @@ def document_of(data: bytes) -> Document:
         raise
 
 
-@given(TEXT_OF_DOCUMENTS, NAMES, ENTRIES)
+@given(TEXT_WITHOUT_DUPLICATES, NAMES, ENTRIES)
 def test_changes_nothing_that_is_not_ours(data: bytes, key: str, entry: Entry) -> None:
     """Every key, value and digit and their order survive, including other fields next to our own login."""
     after = format_config(place(document_of(data), key, entry, always))
@@ -163,6 +178,17 @@ def test_changes_nothing_that_is_not_ours(data: bytes, key: str, entry: Entry) -
     found = find(parse_config(after), key)
     assert found is not None
     assert entry.same_login(found[1])
+
+
+@given(TEXT_OF_DOCUMENTS, NAMES, ENTRIES)
+def test_loses_nothing_that_docker_reads_from_duplicate_keys(data: bytes, key: str, entry: Entry) -> None:
+    """`tests/model/test_docker_reads.py` holds this reading against the real CLIs."""
+    document = document_of(data)
+    after = parse_config(format_config(place(document, key, entry, always)))
+    assert without(after, key) == without(document, key)
+    assert {name: login for name, login in entries(after).items() if name != key} == {
+        name: login for name, login in entries(document).items() if name != key
+    }
 
 
 @given(TEXT_OF_DOCUMENTS, NAMES, ENTRIES)
@@ -219,9 +245,17 @@ def test_logins_do_not_affect_each_other(data: bytes, logins: list[tuple[str, En
         assert store_of(after, "ghcr.io") == store_of(document, "ghcr.io")
 
 
+@pytest.fixture
+def loop() -> Iterator[SameThreadLoop]:
+    with contextlib.closing(SameThreadLoop()) as loop:
+        yield loop
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=60) | VALUES.map(written).map(str.encode) | TEXT_OF_DOCUMENTS)
-def test_writes_a_file_only_for_a_real_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+def test_writes_a_file_only_for_a_real_change(
+    loop: SameThreadLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
     """A file that Docker cannot read, or that needs no change, stays the same to the byte."""
     monkeypatch.setattr(docker_config, "_SETTLING_S", 0)
     monkeypatch.setattr(docker_config, "_EMPTY_S", 0)
@@ -229,6 +263,6 @@ def test_writes_a_file_only_for_a_real_change(tmp_path: Path, monkeypatch: pytes
     config.path.write_bytes(data)
     changes: list[Callable[[Document], Document]] = [lambda now: now, lambda now: {**now}]
     for change in changes:
-        with contextlib.suppress(ConfigError, UnreadableFileError):
-            config._update(change)
+        with contextlib.suppress(ProblemError):
+            loop.run_until_complete(config.update(change))
         assert config.path.read_bytes() == data

@@ -4,9 +4,9 @@ import asyncio
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from tests.problems import raises_problem
 from tests.rig.needs import need
+from tests.rig.waiting import eventually
 
 REGISTRY = parse_hostname("ghcr.io")
 BOB = Credential("--bob", Sensitive("hunter2-secret"))
@@ -53,7 +54,7 @@ async def test_returns_the_result_and_leaves_nothing(tmp_path: Path) -> None:
     """The directory is removed. The password was never in a command line or in the environment."""
     result = await cli(tmp_path).login(fake_docker(tmp_path), REGISTRY, BOB, timeout=20, through_engine=False)
     assert result.entry == {"auth": "Ym9i", "password": "hunter2-secret"}
-    assert list((tmp_path / "run" / "logins").iterdir()) == []
+    assert list((tmp_path / "run").iterdir()) == []
     recorded = json.loads((tmp_path / "seen.json").read_text())
     assert "hunter2" not in str(recorded)
     assert "--username=--bob" in recorded["argv"]
@@ -89,25 +90,43 @@ async def test_a_hanging_login_leaves_nothing(tmp_path: Path) -> None:
     """It is killed at its deadline, and its directory is removed."""
     with pytest.raises(ProcessTimeout):
         await cli(tmp_path).login(fake_docker(tmp_path, 60), REGISTRY, BOB, timeout=0.5, through_engine=False)
-    assert list((tmp_path / "run" / "logins").iterdir()) == []
+    assert list((tmp_path / "run").iterdir()) == []
 
 
-async def test_the_next_start_kills_the_login_of_a_killed_agent(tmp_path: Path) -> None:
-    """After a kill -9 of the agent, the login would still write the password to a file."""
+@pytest.mark.parametrize("name", ["logins-left", "logins/left"])
+async def test_the_next_start_kills_the_login_of_a_killed_agent(tmp_path: Path, name: str) -> None:
+    """After a kill -9 of the agent, the login would still write the password to a file. 1.0.0 used `logins`."""
     program = fake_docker(tmp_path, 60)
-    directory = tmp_path / "run" / "logins" / "left"
+    directory = tmp_path / "run" / name
     directory.mkdir(parents=True)
     (directory / "config.json").write_text("{}")
     orphan = await asyncio.create_subprocess_exec(
         program, "--config", directory, "login", stdin=subprocess.DEVNULL, start_new_session=True
     )
-    deadline = time.monotonic() + 10
-    while not (tmp_path / "seen.json").exists():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+    await eventually((tmp_path / "seen.json").exists)
     await asyncio.to_thread(cli(tmp_path).clean_up)
     assert await orphan.wait() < 0
-    assert not (tmp_path / "run" / "logins").exists()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+async def test_a_start_leaves_a_login_of_another_agent_alone(tmp_path: Path) -> None:
+    """The other one may be `run --once` or the doctor. It may also be about to start docker."""
+    login = asyncio.create_task(
+        cli(tmp_path).login(fake_docker(tmp_path, 0.5), REGISTRY, BOB, timeout=20, through_engine=False)
+    )
+    while not login.done():
+        await asyncio.to_thread(cli(tmp_path).clean_up)
+    assert (await login).entry == {"auth": "Ym9i", "password": "hunter2-secret"}
+
+
+async def test_others_may_enter_the_runtime_directory(tmp_path: Path) -> None:
+    """The agent's group uses the status socket in it, whichever process made the directory."""
+    before = os.umask(0o077)
+    try:
+        await cli(tmp_path).login(fake_docker(tmp_path), REGISTRY, BOB, timeout=20, through_engine=False)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o755
 
 
 async def test_reports_a_runtime_directory_that_is_not_writable(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -282,7 +283,9 @@ async def test_a_link_into_a_missing_directory_is_named(config: DockerConfigFile
     assert config.path.is_symlink()
 
 
-@pytest.mark.parametrize("text", ['{"auths": {', "nonsense", '{"auths": {"a": {"auth": "%"}}}', "{} {}"])
+@pytest.mark.parametrize(
+    "text", ['{"auths": {', "nonsense", '{"auths": {"a": {"auth": "%"}}}', '{"features": {"buildkit": true}}', "{]} {}"]
+)
 async def test_does_not_touch_a_broken_file(config: DockerConfigFile, text: str) -> None:
     config.path.write_text(text)
     before = await config.signature()
@@ -290,6 +293,32 @@ async def test_does_not_touch_a_broken_file(config: DockerConfigFile, text: str)
         await config.update(put("ghcr.io"))
     assert config.path.read_text() == text
     assert await config.signature() == before
+
+
+async def test_the_installed_docker_decides_whether_the_file_is_broken(tmp_path: Path) -> None:
+    """The verdict changes with the CLI, although the file stays the same, and a watcher notices it."""
+    versions: list[tuple[int, ...] | None] = [(20, 10, 24)]
+    config = DockerConfigFile(tmp_path, cli_version=lambda: versions[-1])
+    config.path.write_text('{"features": {"buildkit": true}}')
+    await config.update(put("ghcr.io"))
+    before = await config.signature()
+    versions.append((28, 2, 2))
+    assert await config.signature() != before
+    with raises_problem(ConfigInvalid, match=r"features\.buildkit is a boolean, but docker expects a string"):
+        await config.read()
+    versions.append(None)
+    with raises_problem(ConfigInvalid):
+        await config.read()
+
+
+async def test_data_behind_the_document_does_not_disturb(config: DockerConfigFile) -> None:
+    """Docker ignores it, and drops it with its next write. So does the agent."""
+    config.path.write_text(json.dumps(OTHERS) + " // note\n}")
+    before = config.path.read_bytes()
+    await config.read()
+    assert config.path.read_bytes() == before
+    await config.update(put("ghcr.io"))
+    assert logins(config.path) == {"their.example", "ghcr.io"}
 
 
 @pytest.mark.parametrize("kind", ["directory", "pipe", "large"])
@@ -404,3 +433,74 @@ def test_reports_missing_permissions(open_place: Path, directory_owner: int, exp
     assert expected in output
     assert json.loads((open_place / "config.json").read_text()) == OTHERS
     assert names(open_place) == ["config.json"]
+
+
+def _access_list(*entries: tuple[int, int, int]) -> bytes:
+    """Encode an access list as Linux stores it: tag, permissions and ID of each entry (linux/posix_acl_xattr.h)."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+_SOMEBODY = 12345
+_NO_ID = 0xFFFFFFFF
+_ADMITS_SOMEBODY = _access_list((1, 7, _NO_ID), (2, 6, _SOMEBODY), (4, 0, _NO_ID), (16, 7, _NO_ID), (32, 0, _NO_ID))
+
+
+@pytest.fixture
+def _shared_directory(tmp_path: Path) -> None:
+    """A directory whose default access list admits another user to each new file in it."""
+    try:
+        os.setxattr(tmp_path, "system.posix_acl_default", _ADMITS_SOMEBODY)
+    except OSError:
+        pytest.skip("needs a file system with access lists")
+
+
+@pytest.fixture
+def append_only(tmp_path: Path) -> Iterator[Path]:
+    """A directory in which files can be created, but neither renamed nor removed."""
+    directory = tmp_path / "append-only"
+    directory.mkdir()
+    write(directory / "config.json")
+    if subprocess.run(["chattr", "+a", directory], check=False, capture_output=True).returncode:
+        pytest.skip("needs root and a file system with chattr")
+    yield directory
+    subprocess.run(["chattr", "-a", directory], check=True)
+
+
+@pytest.mark.usefixtures("_shared_directory")
+async def test_a_write_admits_nobody_else(config: DockerConfigFile) -> None:
+    """The default access list of the directory is for new files. This one had none, and has none afterwards."""
+    write(config.path)
+    os.removexattr(config.path, "system.posix_acl_access")
+    config.path.chmod(0o640)
+    await config.update(put("ghcr.io"))
+    assert "system.posix_acl_access" not in os.listxattr(config.path)
+    assert stat.S_IMODE(config.path.stat().st_mode) == 0o640
+    assert logins(config.path) == {"their.example", "ghcr.io"}
+
+
+@pytest.mark.usefixtures("_shared_directory")
+async def test_a_new_file_is_private_in_any_directory(config: DockerConfigFile) -> None:
+    await config.update(put("ghcr.io"))
+    assert "system.posix_acl_access" not in os.listxattr(config.path)
+    assert stat.S_IMODE(config.path.stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("_shared_directory")
+async def test_a_write_keeps_the_access_list_of_the_file(config: DockerConfigFile) -> None:
+    """A person may have admitted somebody to this very file."""
+    write(config.path)
+    before = os.getxattr(config.path, "system.posix_acl_access")
+    await config.update(put("ghcr.io"))
+    assert os.getxattr(config.path, "system.posix_acl_access") == before
+
+
+async def test_a_directory_that_lets_no_file_go_collects_no_logins(append_only: Path) -> None:
+    """The agent tries again and again. Not one of these attempts leaves a login, and they do not fill the directory."""
+    config = DockerConfigFile(append_only)
+    before = config.path.read_bytes()
+    for _ in range(3):
+        with raises_problem(ConfigUnwritable, match="not permitted|permission denied"):
+            await config.update(put("ghcr.io"))
+    left = leftovers(append_only)
+    assert [(append_only / name).read_bytes() for name in left] == [b""]
+    assert config.path.read_bytes() == before

@@ -1,4 +1,4 @@
-"""Tests of the file watcher, which checks all files in one thread."""
+"""Tests of the file watcher, which checks all files in one thread while none hangs."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 from agent.edge import file_watcher, secret_files
 from agent.edge.file_watcher import FileWatcher
 from agent.edge.inotify import Inotify
-from tests.rig.waiting import PATIENCE_S
+from tests.rig.waiting import PATIENCE_S, eventually
 
 NEVER_S = 3600.0
 
@@ -44,12 +44,6 @@ async def wait_for(changed: asyncio.Event) -> None:
     changed.clear()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - another thread makes it so
-            await asyncio.sleep(0.005)
-
-
 async def test_reports_a_change_and_again_one_tick_later() -> None:
     """The second time is for a file that is written twice within one tick of the file system's clock."""
     value, changed = [0], asyncio.Event()
@@ -62,7 +56,7 @@ async def test_reports_a_change_and_again_one_tick_later() -> None:
         await wait_for(changed)
         await wait_for(changed)
         before = check.times
-        await until(lambda: check.times > before + 3)
+        await eventually(lambda: check.times > before + 3)
         assert not changed.is_set(), "nothing changed, but the loop was woken"
 
 
@@ -73,11 +67,11 @@ async def test_the_loop_sleeps_while_nothing_changes(monkeypatch: pytest.MonkeyP
         checks = [CountedCheck(lambda: "same") for _ in range(5)]
         for check in checks:
             watcher.watch(check, changed)
-        await until(lambda: all(check.times > 3 for check in checks))
+        await eventually(lambda: all(check.times > 3 for check in checks))
         called: list[object] = []
         monkeypatch.setattr(asyncio.get_running_loop(), "call_soon_threadsafe", lambda *args: called.append(args))
         before = checks[0].times
-        await until(lambda: checks[0].times > before + 10)
+        await eventually(lambda: checks[0].times > before + 10)
         assert not called
 
 
@@ -110,15 +104,89 @@ async def test_notices_a_change_without_hints_at_the_next_tick(tmp_path: Path, m
         await wait_for(changed)
 
 
-async def test_a_hanging_check_is_visible() -> None:
-    """Callers then check their files themselves. Once the file system answers, the watcher works again."""
-    proceed, changed = threading.Event(), asyncio.Event()
-    async with watching(0.02, hangs_s=0.2) as watcher:
-        assert not watcher.alive
-        watcher.watch(lambda: proceed.wait(30), changed)
-        await until(lambda: not watcher.alive)
+async def test_a_check_that_hangs_does_not_stop_the_others() -> None:
+    """Fresh threads do the other checks, at each tick. The check that hangs is not repeated until it ends."""
+    proceed, value, changed, late = threading.Event(), [0], asyncio.Event(), asyncio.Event()
+    hanging = [CountedCheck(lambda: proceed.wait(30)) for _ in range(3)]
+    async with watching(0.02) as watcher:
+        for check in hanging:
+            watcher.watch(check, late)
+        other = CountedCheck(lambda: value[0])
+        watcher.watch(other, changed)
+        await eventually(lambda: other.times > 5)
+        assert [check.times for check in hanging] == [1, 1, 1]
+        changed.clear()
+        value[0] = 1
+        await wait_for(changed)
+        assert not late.is_set()
         proceed.set()
-        await until(lambda: watcher.alive)
+        await wait_for(late)
+        await eventually(lambda: all(check.times > 2 for check in hanging))
+
+
+async def test_one_thread_makes_all_checks_while_none_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting a thread at each tick would cost more than the checks."""
+    monkeypatch.setattr(file_watcher, "_PATIENCE_S", PATIENCE_S)
+    threads: set[int] = set()
+    async with watching(0.01) as watcher:
+        check = CountedCheck(lambda: threads.add(threading.get_ident()))
+        for _ in range(3):
+            watcher.watch(check, asyncio.Event())
+        await eventually(lambda: check.times > 30)
+    assert len(threads) == 1
+
+
+async def test_a_check_that_hung_counts_as_a_change() -> None:
+    """The component may have given up on the same files meanwhile, and must check them again."""
+    answers, changed = threading.Event(), asyncio.Event()
+    answers.set()
+
+    def check() -> Hashable:
+        answers.wait(30)
+        return "same"
+
+    async with watching(0.02, hangs_s=0.1) as watcher:
+        counted = CountedCheck(check)
+        watcher.watch(counted, changed)
+        await eventually(lambda: counted.times > 5)
+        changed.clear()
+        answers.clear()
+        before = counted.times
+        await eventually(lambda: counted.times > before)
+        await asyncio.to_thread(threading.Event().wait, 0.1)
+        answers.set()
+        await wait_for(changed)
+
+
+async def test_a_watch_can_be_ended() -> None:
+    """A directory that is no longer in the settings is not checked."""
+    async with watching(0.01) as watcher:
+        kept, ended = CountedCheck(lambda: 0), CountedCheck(lambda: 0)
+        watcher.watch(kept, asyncio.Event())
+        end = watcher.watch(ended, asyncio.Event())
+        await eventually(lambda: ended.times > 0)
+        end()
+        before = kept.times
+        await eventually(lambda: kept.times > before + 2)
+        last = ended.times
+        await eventually(lambda: kept.times > before + 5)
+        assert ended.times == last
+
+
+async def test_works_once_a_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a limit on processes is reached, the watcher tries again."""
+    monkeypatch.setattr(file_watcher, "_RETRY_S", 0.01)
+    changed, refused = asyncio.Event(), []
+
+    def full(thread: threading.Thread) -> None:
+        refused.append(thread)
+        raise RuntimeError("can't start new thread")  # the error of CPython if clone(2) fails
+
+    async with watching(0.02) as watcher:
+        with monkeypatch.context() as limited:
+            limited.setattr(threading.Thread, "start", full)
+            watcher.watch(lambda: 0, changed)
+            await eventually(lambda: len(refused) > 1)
         await wait_for(changed)
 
 
@@ -139,7 +207,7 @@ async def test_a_failing_check_does_not_stop_the_watcher() -> None:
         fails[0] = True
         await wait_for(changed)
         before = other.times
-        await until(lambda: other.times > before + 2)
+        await eventually(lambda: other.times > before + 2)
 
 
 async def test_checks_a_file_that_keeps_changing_once_a_second(tmp_path: Path) -> None:
@@ -159,9 +227,9 @@ async def test_checks_a_file_that_keeps_changing_once_a_second(tmp_path: Path) -
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            await until(lambda: check.times >= 3)
+            await eventually(lambda: check.times >= 3)
             started = asyncio.get_running_loop().time()
-            await until(lambda: check.times >= 5)
+            await eventually(lambda: check.times >= 5)
             assert asyncio.get_running_loop().time() - started > 1
         finally:
             stop.set()

@@ -15,7 +15,7 @@ import trustme
 from aiohttp import web
 
 from agent.edge.ca_certificates import CaFileError
-from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, TokenFileError, read_token_file
+from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 # An address that needs no DNS and is not loopback, for requests through a proxy or a Unix socket.
@@ -248,26 +248,3 @@ async def test_obeys_no_proxy(no_proxy: str, host: str, direct: bool, monkeypatc
         except (aiohttp.ClientError, TimeoutError):
             assert direct
         assert asked.is_set() is not direct
-
-
-def test_reads_the_token_in_a_token_file(tmp_path: Path) -> None:
-    """White space around the token is removed."""
-    (tmp_path / "token").write_text(" s3cret\n")
-    assert read_token_file(tmp_path / "token").reveal() == "s3cret"
-
-
-@pytest.mark.parametrize("content", [None, b"", b" \n", b"a\nb", b"\xff", b"x" * 70000])
-def test_reports_a_token_file_without_a_token(content: bytes | None, tmp_path: Path) -> None:
-    """The error for a missing, empty, multi-line, non-text or too long file contains its path."""
-    if content is not None:
-        (tmp_path / "token").write_bytes(content)
-    with pytest.raises(TokenFileError, match=str(tmp_path)):
-        read_token_file(tmp_path / "token")
-
-
-def test_a_token_file_must_be_a_regular_file(tmp_path: Path) -> None:
-    """A FIFO does not block the agent. A directory or a device gives an error."""
-    os.mkfifo(tmp_path / "fifo")
-    for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
-        with pytest.raises(TokenFileError):
-            read_token_file(path)

@@ -131,3 +131,14 @@ def test_only_one_module_starts_programs() -> None:
     package = Path(agent.__file__).parent
     found = {str(path.relative_to(package)) for path in package.rglob("*.py") if starts.search(path.read_text())}
     assert found == {"edge/process.py", "demo/running.py"}
+
+
+@pytest.mark.parametrize("writes", [False, True])
+async def test_the_kernel_kills_a_child_before_the_agent(writes: bool) -> None:
+    """If memory runs out. Also a grandchild, and each kind of child."""
+    read = "cat >/dev/null; cat /proc/self/oom_score_adj; sh -c 'cat /proc/self/oom_score_adj'"
+    done = await run(["sh", "-c", read], env=PATH, timeout=60, writes=writes)
+    own = int(Path("/proc/self/oom_score_adj").read_text())
+    scores = [int(line) for line in done.stdout.split()]
+    assert len(scores) == 2
+    assert all(score > own or score == 1000 for score in scores)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.edge.programs import find_program, search
+from tests.rig.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -71,3 +72,8 @@ async def test_a_hanging_directory_blocks_only_one_thread(directory: Path, monke
     assert threading.active_count() <= before + 1
     answers.set()
     assert await search("docker", str(directory), 30) == directory / "docker"
+
+
+async def test_searches_the_default_path_if_none_is_set() -> None:
+    """As a shell does. The search ends."""
+    assert await search("sh", None, PATIENCE_S) is not None

@@ -1,9 +1,11 @@
 """Tests of the registry probe: which redirects it follows, which certificates it trusts, and what it blames."""
 
+import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -11,6 +13,7 @@ import trustme
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from agent.edge import ca_certificates, registry_client
 from agent.edge.http import HttpClient
 from agent.edge.registry_client import RegistryClient
 from agent.edge.registry_requests import RegistryRequest, RegistryRequests
@@ -18,6 +21,9 @@ from agent.model.credential import Credential
 from agent.model.docker_errors import Fault, ProbeResult
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
+from agent.observe.redaction import Scrubber
+from tests.rig.hanging import HangingDirectory
+from tests.rig.waiting import PATIENCE_S
 
 ELSEWHERE: Final = "0.0.0.0"  # noqa: S104 - reaches this machine, and docker does not take it for loopback
 BOB: Final = Credential("bob", Sensitive("wrong"))
@@ -158,3 +164,43 @@ async def test_names_a_proxy_that_cannot_be_reached(monkeypatch: pytest.MonkeyPa
     assert why in result.detail
     assert "robot" not in result.detail
     assert "sesame" not in result.detail
+
+
+async def test_a_certificate_that_hangs_stops_only_its_registry(
+    host: Host, hanging: HangingDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure names the file. However many probes wait for it, other registries are probed at once."""
+    monkeypatch.setattr(ca_certificates, "_DEADLINE_S", 0.2)
+    certificate = tmp_path / "certs" / "dead.example" / "ca.crt"
+    certificate.parent.mkdir(parents=True)
+    certificate.symlink_to(hanging.path / "ca.crt")
+    client = RegistryClient(HttpClient(), lambda: datetime.now(UTC), certs=tmp_path / "certs")
+    dead = [asyncio.create_task(client.probe(Registry("dead.example"), None, PATIENCE_S)) for _ in range(40)]
+    for result in await asyncio.gather(*dead):
+        assert (result.fault, result.detail) == (
+            Fault.TLS,
+            f"CA file {certificate} cannot be read: its file system does not answer",
+        )
+    monkeypatch.setattr(ca_certificates, "_DEADLINE_S", PATIENCE_S)
+    assert (await client.probe(host.registry, None, PATIENCE_S)).status == 200
+
+
+async def test_a_directory_of_certificates_that_hangs_is_named(
+    hanging: HangingDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine's directory of a registry may be on a network file system."""
+    monkeypatch.setattr(registry_client, "_CERTS_S", 0.05)
+    client = RegistryClient(HttpClient(), lambda: datetime.now(UTC), certs=hanging.path)
+    result = await client.probe(Registry("dead.example"), None, PATIENCE_S)
+    assert result.detail == f"{hanging.path / 'dead.example'} cannot be read: its file system does not answer"
+
+
+@pytest.mark.parametrize("password", ["login", " begins-with-a-blank", "2026"])
+async def test_an_answer_that_repeats_a_password_is_masked_where_it_enters(host: Host, password: str) -> None:
+    """Also a password that the agent's own messages contain, which the log and the status do not mask."""
+    scrubber = Scrubber()
+    scrubber.protect([password])
+    text = f"your password {password.strip()} is wrong"
+    host.answers["/v2/"] = lambda: web.Response(status=403, text=text)
+    client = RegistryClient(HttpClient(), lambda: datetime.now(UTC), scrub=scrubber.scrub)
+    assert (await client.probe(host.registry, None, 60.0)).detail == "your password [redacted] is wrong"

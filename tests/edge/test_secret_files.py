@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -211,3 +212,53 @@ def test_reports_missing_read_permissions() -> None:
         *(f"{path} cannot be read: permission denied" for path in (closed, denied, hidden, closed)),
         f"{listed} cannot be entered: permission denied",
     ]
+
+
+def calls_of_a_check(directory: Path) -> int:
+    """How many system calls and functions one check for changes needs."""
+    calls = 0
+
+    def note(_frame: FrameType, event: str, called: object) -> None:
+        nonlocal calls
+        calls += event == "c_call" and called in (os.stat, os.lstat, os.listdir, os.scandir, os.open)
+
+    sys.setprofile(note)
+    try:
+        signature(directory)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_foreign_file_costs_no_call_of_its_own(tmp_path: Path) -> None:
+    """Next to secrets, and in the subdirectory of one. An idle agent checks its directories every 1.5 s."""
+    (tmp_path / "team").mkdir()
+    (tmp_path / "team/hostname").write_text("ghcr.io")
+    (tmp_path / "one.json").write_text(document("one"))
+    before = calls_of_a_check(tmp_path)
+    for number in range(100):
+        (tmp_path / f"certificate-{number}.pem").write_text("x")
+        (tmp_path / f"team/note-{number}").write_text("x")
+    assert calls_of_a_check(tmp_path) == before
+
+
+def test_a_foreign_file_that_becomes_a_secret_is_a_change(tmp_path: Path) -> None:
+    """A subdirectory, a link to one or a new name takes its place. A change of the foreign file itself is none."""
+    foreign = tmp_path / "team"
+    foreign.write_text("x")
+    before = signature(tmp_path)
+    foreign.write_text("longer")
+    assert signature(tmp_path) == before
+    seen = [before]
+    foreign.unlink()
+    foreign.mkdir()
+    seen.append(signature(tmp_path))
+    foreign.rmdir()
+    foreign.symlink_to("elsewhere")
+    seen.append(signature(tmp_path))
+    (tmp_path / "elsewhere").mkdir()
+    seen.append(signature(tmp_path))
+    foreign.unlink()
+    (tmp_path / "team.json").write_text("x")
+    seen.append(signature(tmp_path))
+    assert len(set(seen)) == len(seen)

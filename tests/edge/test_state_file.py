@@ -19,7 +19,7 @@ REFUSED = Rejection("abc", "login_rejected", "ghcr.io said no", "do something", 
 
 
 async def filled(directory: Path | None, docker: Path = DOCKER) -> StateFile:
-    state_file = StateFile(directory, docker)
+    state_file = StateFile.loaded(directory, docker)
     state_file.set_preexisting({"quay.io": "d0"})
     state_file.set_entry("ghcr.io", StoredLogin("ghcr.io", (state_file.digest("ghcr.io", LOGIN),), WHEN))
     state_file.set_rejection("ghcr.io", REFUSED)
@@ -29,7 +29,7 @@ async def filled(directory: Path | None, docker: Path = DOCKER) -> StateFile:
 
 async def test_the_state_survives_a_restart(tmp_path: Path) -> None:
     before = await filled(tmp_path / "state")
-    after = StateFile(tmp_path / "state", DOCKER)
+    after = StateFile.loaded(tmp_path / "state", DOCKER)
     assert after.fault is None
     assert after.entries() == before.entries()
     assert after.entries()["ghcr.io"].expires_at == WHEN
@@ -60,24 +60,24 @@ async def test_removed_entries_stay_removed(tmp_path: Path) -> None:
     state_file.set_entry("ghcr.io", None)
     state_file.set_rejection("ghcr.io", None)
     await state_file.flush()
-    after = StateFile(tmp_path, DOCKER)
+    after = StateFile.loaded(tmp_path, DOCKER)
     assert after.entries() == {}
     assert after.rejection("ghcr.io") is None
 
 
 async def test_distinguishes_the_first_start_from_later_ones(tmp_path: Path) -> None:
     """`preexisting` is None until the agent has looked once, even if it found nothing."""
-    state_file = StateFile(tmp_path, DOCKER)
+    state_file = StateFile.loaded(tmp_path, DOCKER)
     assert state_file.preexisting is None
     state_file.set_preexisting({})
     await state_file.flush()
-    assert StateFile(tmp_path, DOCKER).preexisting == {}
+    assert StateFile.loaded(tmp_path, DOCKER).preexisting == {}
 
 
 async def test_another_docker_configuration_starts_empty(tmp_path: Path) -> None:
     """The entries belong to one configuration. The rejections are valid for all."""
     await filled(tmp_path)
-    other = StateFile(tmp_path, Path("/elsewhere"))
+    other = StateFile.loaded(tmp_path, Path("/elsewhere"))
     assert other.entries() == {}
     assert other.preexisting is None
     assert other.rejection("ghcr.io") == REFUSED
@@ -87,21 +87,21 @@ async def test_another_docker_configuration_starts_empty(tmp_path: Path) -> None
 async def test_after_a_damaged_file_every_login_counts_as_a_persons(tmp_path: Path, text: str) -> None:
     """It is not a first start, so the agent must not replace anything. The next change repairs the file."""
     (tmp_path / "state.json").write_text(text)
-    state_file = StateFile(tmp_path, DOCKER)
+    state_file = StateFile.loaded(tmp_path, DOCKER)
     assert state_file.fault is not None
     assert "damaged" in state_file.fault
     assert state_file.preexisting == {}
     assert state_file.entries() == {}
     state_file.set_rejection("ghcr.io", REFUSED)
     await state_file.flush()
-    assert StateFile(tmp_path, DOCKER).fault is None
+    assert StateFile.loaded(tmp_path, DOCKER).fault is None
 
 
 @pytest.mark.parametrize("place", ["none", "file in the way"])
 async def test_works_in_memory_without_a_directory(tmp_path: Path, place: str) -> None:
     """The agent also runs without a state directory, and reports why it has none."""
     (tmp_path / "file").touch()
-    state_file = StateFile({"none": None, "file in the way": tmp_path / "file" / "state"}[place], DOCKER)
+    state_file = StateFile.loaded({"none": None, "file in the way": tmp_path / "file" / "state"}[place], DOCKER)
     state_file.set_rejection("ghcr.io", REFUSED)
     await state_file.flush()
     assert state_file.rejection("ghcr.io") == REFUSED
@@ -110,12 +110,12 @@ async def test_works_in_memory_without_a_directory(tmp_path: Path, place: str) -
 
 async def test_creates_a_removed_directory_again(tmp_path: Path) -> None:
     """Otherwise the next start would count as the first, and replace a person's login."""
-    state_file = StateFile(tmp_path / "state", DOCKER)
+    state_file = StateFile.loaded(tmp_path / "state", DOCKER)
     state_file.set_preexisting({})
     await state_file.flush()
     shutil.rmtree(tmp_path / "state")
     state_file.set_rejection("ghcr.io", REFUSED)
     await state_file.flush()
-    again = StateFile(tmp_path / "state", DOCKER)
+    again = StateFile.loaded(tmp_path / "state", DOCKER)
     assert again.preexisting == {}
     assert again.rejection("ghcr.io") == REFUSED

@@ -15,7 +15,7 @@ from agent.demo.listener import Listener
 from agent.demo.registries import Auth, BasicAuth, TokenAuth
 from agent.demo.tls import AUTHORITY, server_context
 from agent.edge.programs import find_program
-from agent.model.docker_errors import read_stderr
+from agent.model.docker_output import read_stderr
 from tests.fakecloud.aws import PretendAws
 from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer, Broken, Fault
 from tests.fakecloud.registries import ECR_EXPIRED, EcrAuth, PretendRegistry

@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.model.sensitive import Sensitive
 from agent.model.snapshot import Snapshot
@@ -16,8 +16,11 @@ from agent.web.document import StatusDocument
 from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
-from tests.fakes import FakeClock, FakeLog, FakeWarningLog, process
+from tests.fakes import FakeClock, FakeLog, FakeWarningLog, SameThreadLoop, process
 from tests.fuzz.target import CANARY, Target, heap, scratch
+
+if TYPE_CHECKING:
+    import socket
 
 _STATUS: Final = re.compile(rb"HTTP/[0-9]\.[0-9] ([0-9]{3}) ")
 _EXPECTED: Final = frozenset({100, 200, 202, 204, 304, 400, 401, 403, 404, 405, 408, 411, 413, 414, 417, 431, 501, 505})
@@ -156,17 +159,19 @@ class _Deaf(asyncio.AbstractServer):
         pass
 
 
-class _Loop(asyncio.SelectorEventLoop):
-    """Keeps who would take the connections, instead of listening."""
+class _Loop(SameThreadLoop):
+    """Keeps the sockets, and what would accept their connections, instead of listening."""
 
     def __init__(self) -> None:
         super().__init__()
         self.factories: Final[list[Callable[[], Any]]] = []
+        self.sockets: Final[list[socket.socket]] = []
         self.faults: Final[list[dict[str, Any]]] = []
         self.set_exception_handler(lambda _, context: self.faults.append(context))
 
-    async def create_server(self, protocol_factory: Any, *_args: Any, **_options: Any) -> Any:
+    async def create_server(self, protocol_factory: Any, *_args: Any, **options: Any) -> Any:
         self.factories.append(protocol_factory)
+        self.sockets.append(options["sock"])
         return _Deaf()
 
 
@@ -178,9 +183,8 @@ class _Endpoint:
         self._log: Final = FakeLog()
         self._server: Final = self._new_server()
         self._now(self._server.start())
-        for listener in (self._server._unix, self._server._tcp):
-            for bound in listener.sockets if listener else ():
-                bound.close()  # nobody comes by them
+        for bound in self._loop.sockets:
+            bound.close()
         # The Unix socket comes first, which asks for no token.
         self._connect: Final = self._loop.factories[-1]
 
@@ -192,7 +196,7 @@ class _Endpoint:
         board = Board(process(), clock.now, FakeWarningLog())
         board.set_phase(Phase.RUNNING)
         status = StatusSettings("127.0.0.1:0", Path("/token"), allow_origins=("https://a.example",))
-        server = StatusServer(
+        return StatusServer(
             board=board,
             routes=Routes(
                 board,
@@ -204,13 +208,11 @@ class _Endpoint:
                 pages=Pages(lambda: status.allow_origins),
             ),
             settings=lambda: Settings(status=status),
-            read_token=lambda _: Sensitive(CANARY),
+            read_token=_token,
             clock=clock,
             log=self._log,
             socket_path=scratch() / "agent.sock",
         )
-        server._token._content = _token  # type: ignore[method-assign] # without the thread that reads a file
-        return server
 
     async def _ask(self, data: bytes) -> None:
         wire, connection = _Wire(), self._connect()

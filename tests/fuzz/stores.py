@@ -1,6 +1,5 @@
 """Files that others write too: Docker's config.json, podman's auth.json, and the agent's own state.json."""
 
-import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Final
 
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import (
     ConfigError,
     Document,
@@ -26,10 +26,18 @@ from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
 from agent.model.stored_state import StoredLogin
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 from agent.services.rejections import Rejections
-from tests.fuzz.target import CANARY, Target, assert_printable, assert_silent, assert_tellable, heap, scratch
+from tests.fakes import SameThreadLoop, calls_in_this_thread
+from tests.fuzz.target import (
+    CANARY,
+    Target,
+    assert_printable,
+    assert_silent,
+    assert_tellable,
+    heap,
+    scratch,
+)
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _OURS: Final = Entry("bob", Sensitive("ours"))
@@ -113,11 +121,12 @@ class _Podman:
             "XDG_CONFIG_HOME": "/nonexistent",
         }
         self._files: Final = PodmanAuthFiles(environ, Path("/nonexistent"))
+        self._loop: Final = SameThreadLoop()
 
     def check(self, data: bytes) -> None:
         """What shadows our login is told, wherever it stands: podman's file, DOCKER_AUTH_CONFIG, Docker's own file."""
         self._path.write_bytes(data)
-        documents: dict[str, Document] = self._files._read()
+        documents = self._loop.run_until_complete(self._files.read())
         placed = StoreResult(CONFIG_FILE, _OURS, ours=True)
         variable = data.decode("utf-8", "surrogateescape")
         for problem in Overrides(variable).of(_ORDER, placed, documents):
@@ -155,13 +164,16 @@ _STATE_WORDS: Final = (
 class _State:
     def __init__(self) -> None:
         self._directory: Final = scratch()
+        self._loop: Final = SameThreadLoop()
         secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
         (self._login,) = make_plan([parse_secret(secret, "fuzz", "[0]")], (), AwsDefaults()).logins
 
     def check(self, data: bytes) -> None:
         """Whatever is in it, the agent can work with what was read, and write it again."""
+        for path in self._directory.iterdir():
+            path.unlink()
         (self._directory / "state.json").write_bytes(data)
-        state_file = StateFile(self._directory, Path("/root/.docker"))
+        state_file = StateFile.loaded(self._directory, Path("/root/.docker"))
         if state_file.fault is not None:
             assert_printable(state_file.fault)
         for hostname, entry in state_file.entries().items():
@@ -172,24 +184,16 @@ class _State:
         assert state_file.preexisting is None or digest != state_file.preexisting.get("ghcr.io")
         rejections = Rejections(state_file, lambda: NOW)
         held = rejections.active(self._login)
-        for rejection in state_file._rejections.values():
+        for rejection in state_file.rejections().values():
             assert isinstance(rejection.not_before - NOW, timedelta)
         if held is not None:
             assert_tellable(held[0])
-        _write_again(state_file)
-
-
-def _write_again(state_file: StateFile) -> None:
-    """As the thread would do it."""
-    state_file._directory, directory = None, state_file._directory  # type: ignore[misc]
-    state_file.set_entry("docker.io", StoredLogin("docker.io", ("a",)))
-    assert directory is not None
-    state_file._next = state_file._state()
-    state_file._write(directory)
-    again = StateFile(directory, Path("/root/.docker"))
-    assert again.fault is None, again.fault
-    assert again.entries() == state_file.entries()
-    assert asyncio.iscoroutinefunction(again.flush)
+        with calls_in_this_thread():
+            state_file.set_entry("docker.io", StoredLogin("docker.io", ("a",)))
+        again = StateFile.loaded(self._directory, Path("/root/.docker"))
+        assert again.fault is None, again.fault
+        assert again.entries() == state_file.entries()
+        assert again.rejections() == state_file.rejections()
 
 
 _HEAPS: Final = (

@@ -12,10 +12,11 @@ from botocore.exceptions import ClientError
 
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_token
-from agent.edge.aws.sdk import AwsSdk
-from agent.edge.registry_client import _token_url
+from agent.edge.aws.sdk import remember_owner
+from agent.edge.registry_client import token_url
 from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Entry, parse_config
 from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problems.aws import AwsAccessDenied, AwsError
@@ -24,7 +25,6 @@ from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.secret_environment import read_environment
 from agent.model.sensitive import Sensitive
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 from agent.services.rejections import Rejections
 from agent.settings_loader import load_settings
@@ -78,9 +78,9 @@ def test_docker_hubs_port_may_have_zeros(text: str) -> None:
     ],
 )
 def test_a_damaged_state_file_ends_nothing(tmp_path: Path, changes: Mapping[str, Any]) -> None:
-    """It is damaged as a whole: what could not be worked with later would end the agent, again after each restart."""
+    """A damaged part is dropped. If the agent used it, it could end the agent, again after each restart."""
     (tmp_path / "state.json").write_text(json.dumps({**_STATE, **changes}))
-    state_file = StateFile(tmp_path, Path("/root/.docker"))
+    state_file = StateFile.loaded(tmp_path, Path("/root/.docker"))
     assert state_file.fault is not None
     assert "is damaged" in state_file.fault
     assert state_file.entries() == {}
@@ -94,7 +94,7 @@ def test_a_whole_state_file_is_read(tmp_path: Path) -> None:
     """The checks refuse nothing that the agent itself wrote."""
     state = {**_STATE, "entries": {"ghcr.io": _ENTRY}, "rejections": {"ghcr.io": _REJECTION}}
     (tmp_path / "state.json").write_text(json.dumps(state))
-    state_file = StateFile(tmp_path, Path("/root/.docker"))
+    state_file = StateFile.loaded(tmp_path, Path("/root/.docker"))
     assert state_file.fault is None
     assert state_file.entries()["ghcr.io"].expires_at == _NOW
     assert state_file.rejection("ghcr.io") is not None
@@ -131,7 +131,7 @@ def test_a_key_over_and_over_is_read_in_linear_time() -> None:
 def test_a_challenge_without_an_end_is_read_in_linear_time() -> None:
     """The realm is searched in the event loop, in whatever a registry sends as WWW-Authenticate."""
     begun = time.process_time()
-    assert _token_url("Bearer " + "a" * SIZE, Credential("bob", Sensitive("right"))) is None
+    assert token_url("Bearer " + "a" * SIZE, Credential("bob", Sensitive("right"))) is None
     assert _quick(begun)
 
 
@@ -161,7 +161,7 @@ def test_a_settings_file_of_nonsense_is_refused_at_once(tmp_path: Path, content:
     begun = time.process_time()
     loaded = load_settings(file, {"HOME": "/root"}, {})
     assert _quick(begun)
-    assert loaded.file_failed
+    assert loaded.file_faults
     assert len(loaded.problems) == 1
 
 
@@ -186,8 +186,8 @@ def test_what_is_no_http_is_not_quoted(end: bytes) -> None:
 
 def test_the_owners_of_old_keys_are_forgotten() -> None:
     """A role's session has other keys every few hours, and an environment may live for months."""
-    sdk = AwsSdk(user="bob", environ={}, now=lambda: _NOW)
+    owners: dict[str, str | None] = {}
     for number in range(1_000):
-        sdk._remember_owner(f"ASIA{number}", "arn")
-    assert len(sdk._owners) <= 50
-    assert "ASIA999" in sdk._owners
+        remember_owner(owners, f"ASIA{number}", "arn")
+    assert len(owners) <= 50
+    assert "ASIA999" in owners

@@ -57,7 +57,7 @@ class Screens:
         agent = self._world.agent
         outlets = {**answered(agent.socket), **printed(agent.socket), "check-config": self._checked()}
         # Last: a request may be logged.
-        outlets["log"] = agent._log.read_bytes()
+        outlets["log"] = agent.log_file.read_bytes()
         return outlets
 
     def _checked(self) -> bytes:

@@ -49,12 +49,10 @@ def test_the_agent_itself(world: World) -> None:
     """As the watchdog ends it, with SIGABRT: by the kernel's word no core."""
     world.start()
     world.nothing_stopped()
-    process = world.agent._process
-    assert process is not None
     world.agent.watch_no_longer()
-    os.kill(process.pid, signal.SIGABRT)
+    os.kill(world.pid, signal.SIGABRT)
     # Waited for without being reaped, since the agent's own rig wants to do that.
-    ended = until("its end", lambda: os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+    ended = until("its end", lambda: os.waitid(os.P_PID, world.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
     assert ended is not None
     assert (ended.si_code, ended.si_status) == (os.CLD_KILLED, signal.SIGABRT)
     world.agent.end(signal.SIGKILL)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from agent.edge.atomic_file import TEMPORARY_PREFIX
 from tests.codes.world import LOGIN, World
 from tests.hostile.conftest import STRANGER
 from tests.rig.waiting import until
@@ -33,7 +34,7 @@ def _entries(path: Path) -> set[str]:
 
 
 def _leftovers(*directories: Path) -> list[str]:
-    return [path.name for directory in directories for path in directory.iterdir() if "registry-agent" in path.name]
+    return [path.name for directory in directories for path in directory.glob(f"{TEMPORARY_PREFIX}*")]
 
 
 def test_a_hard_link_to_another_file(world: World) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -13,16 +14,15 @@ import pytest
 
 import agent.services.tools as tools_service
 from agent.edge import podman_auth
+from agent.edge.file_version import FileVersion, read_version
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.model.registry import Registry
-from agent.model.sensitive import Sensitive
 from agent.model.status import Engine
 from agent.observe.log import Log
 from agent.observe.redaction import Scrubber
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
 from agent.web.sockets import bind_unix
-from agent.web.token import Bearer, TokenFile
 from tests.codes.world import LOGIN, World
 from tests.fakes import FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
 from tests.hostile.screens import ATTACK, RAW, Screens
@@ -95,10 +95,10 @@ async def test_a_secret_that_comes_and_goes_while_its_logout_hangs() -> None:
     stage.settings.removed("logout")
     answers, turns, taken_out = asyncio.Event(), asyncio.Lock(), stage.reconciler.remove
 
-    async def hang(registry: Registry) -> bool:
+    async def hang(registry: Registry, is_due: Callable[[], bool] = lambda: True) -> bool:
         async with turns:
             await answers.wait()
-            return await taken_out(registry)
+            return await taken_out(registry, is_due)
 
     stage.reconciler.remove = hang  # type: ignore[method-assign]  # a credential helper that takes its time
     running = asyncio.create_task(stage.logins.run())
@@ -113,27 +113,6 @@ async def test_a_secret_that_comes_and_goes_while_its_logout_hangs() -> None:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-async def test_another_token_file_does_not_wait_for_one_that_hangs() -> None:
-    """status.token_file moved away from a dead file system holds at the next request, and the old token no more."""
-    release, path = threading.Event(), Path("/dead")
-
-    def read(file: Path) -> Sensitive:
-        if file == Path("/dead"):
-            release.wait(PATIENCE_S)
-        return Sensitive(file.name)
-
-    token = TokenFile(lambda: path, read, patience_s=20)
-    before = asyncio.create_task(token.check("Bearer dead"))
-    await asyncio.sleep(0)
-    try:
-        path = Path("/alive")
-        assert await token.check("Bearer dead") is Bearer.WRONG
-        assert await token.check("Bearer alive") is Bearer.RIGHT
-    finally:
-        release.set()
-        await before
 
 
 class HangingPath:
@@ -191,7 +170,12 @@ async def test_podmans_files_on_a_dead_file_system_stop_no_login(
     file.write_text('{"auths": {"ghcr.io": {"auth": "Ym9iOnB3"}}}')
     podman = PodmanAuthFiles({"REGISTRY_AUTH_FILE": str(file)}, tmp_path)
     answers = threading.Event()
-    podman._thread.submit(answers.wait, 20)
+
+    def read_slowly(path: Path) -> FileVersion | None:
+        answers.wait(20)
+        return read_version(path)
+
+    monkeypatch.setattr(podman_auth, "read_version", read_slowly)
     try:
         assert await asyncio.gather(*(podman.read() for _ in range(50))) == [{}] * 50
         hanging = await podman.signature()

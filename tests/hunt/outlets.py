@@ -35,7 +35,7 @@ def said(agent: Agent) -> dict[str, bytes]:
         done = agent.command(*command, *(("--socket", str(agent.socket)) if command[0] == "status" else ()))
         outlets[" ".join(command)] = (done.stdout + done.stderr).encode()
     # Last: what was asked may have been logged.
-    outlets["log"] = agent._log.read_bytes()
+    outlets["log"] = agent.log_file.read_bytes()
     return outlets
 
 

@@ -25,8 +25,15 @@ def installed(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def elsewhere(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout of an agent that needs one package, for tests that build but do not look at packages."""
+    del checkout  # it skips where nothing can be built
+    return Checkout(tmp_path_factory.mktemp("small")).need_only("tenacity")
+
+
+@pytest.fixture(scope="session")
+def elsewhere(small: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a PREFIX of its own, for a systemd that knows RestartSteps=. To look at only."""
     tree = tmp_path_factory.mktemp("staged") / "elsewhere"
-    checkout.make("install", tree, PREFIX="/opt/x/", SYSTEMD_VERSION="254.1-2")
+    small.make("install", tree, PREFIX="/opt/x/", SYSTEMD_VERSION="254.1-2")
     return tree

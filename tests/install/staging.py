@@ -1,6 +1,7 @@
 """A checkout of one's own, and the trees that it installs."""
 
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -50,6 +51,14 @@ class Checkout:
         if done.returncode != 0:
             raise Refused(done.stdout + done.stderr)
         return done.stdout
+
+    def need_only(self, package: str) -> "Checkout":
+        """Reduce what the agent needs to one package, so that it is built in seconds. `--version` needs none."""
+        pin = re.compile(rf"^{package}==.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+        self.change("requirements.lock", lambda text: pin.findall(text)[0])
+        needs = re.compile(r"^dependencies = \[.*?^\]", re.MULTILINE | re.DOTALL)
+        self.change("pyproject.toml", lambda text: needs.sub(f'dependencies = ["{package}"]', text, count=1))
+        return self
 
     def change(self, file: str, change: Callable[[str], str]) -> None:
         path = self.path / file

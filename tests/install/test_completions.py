@@ -1,6 +1,5 @@
 """What shells complete: made from the command line's parser, committed, and tried in the shells themselves."""
 
-import argparse
 import os
 import shlex
 import subprocess
@@ -12,7 +11,8 @@ from typing import Final
 
 import pytest
 
-from agent.__main__ import COMMANDS, parser
+from agent.__main__ import COMMANDS
+from tests.command_line import options_of
 from tests.install.terminal import Terminal
 from tests.rig.needs import need
 
@@ -46,12 +46,6 @@ def typing(shell: str, directory: Path) -> Iterator[Terminal]:
         yield terminal
     finally:
         terminal.close()
-
-
-def commands() -> dict[str, argparse.ArgumentParser]:
-    [chosen] = [action for action in parser(COMMANDS)._actions if isinstance(action.choices, dict)]
-    assert isinstance(chosen.choices, dict)
-    return chosen.choices
 
 
 def fish(line: str, directory: Path) -> list[str]:
@@ -91,11 +85,11 @@ def test_the_committed_files_are_what_the_parser_gives(tmp_path: Path) -> None:
     assert committed == made
 
 
-@pytest.mark.parametrize("name", list(commands()))
+@pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_option_of_every_command_is_offered(name: str, tmp_path: Path) -> None:
     """By bash and by fish, as the parser has them; and none of another command."""
     need("bash", "fish")
-    options = {text for action in commands()[name]._actions for text in action.option_strings}
+    options = options_of(name)
     assert set(bash(["registry-agent", name, "-"], tmp_path)) == options
     long = {text for text in options if text.startswith("--")}
     assert set(fish(f"registry-agent {name} --", tmp_path)) == long
@@ -122,7 +116,7 @@ def test_fish_offers_the_same(tmp_path: Path) -> None:
     need("fish")
     (tmp_path / "my settings.toml").touch()
     assert fish("registry-agent st", tmp_path) == ["status"]
-    assert set(fish("registry-agent ", tmp_path)) == set(commands())
+    assert set(fish("registry-agent ", tmp_path)) == set(COMMANDS)
     assert fish("registry-agent status --config my", tmp_path) == ["my settings.toml"]
     assert fish("registry-agent status --js", tmp_path) == ["--json"]
     assert fish("registry-agent run --js", tmp_path) == []

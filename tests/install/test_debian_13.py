@@ -12,7 +12,7 @@ from tests.prepare.debian import VENV, copy_checkout, inside
 from tests.prepare.steps import DEBIAN_13_TESTS
 from tests.rig.needs import need, prepared
 
-_UNIT_TESTS: Final = ("tests/model", "tests/observe", "tests/services", "tests/test_settings.py")
+_UNIT_TESTS: Final = ("tests/model", "tests/observe", "tests/services", "tests/settings_loader")
 
 
 @pytest.fixture(scope="module")

@@ -134,7 +134,7 @@ def test_a_prefix_of_ones_own_is_in_every_path(elsewhere: Path) -> None:
 
 
 def test_restart_steps_are_for_a_systemd_that_knows_them(
-    elsewhere: Path, installed: Path, checkout: Checkout, tmp_path: Path
+    elsewhere: Path, installed: Path, small: Checkout, tmp_path: Path
 ) -> None:
     """254 gets the drop-in, 252 loses it again, and where nothing is known of the target there is none."""
     assert (elsewhere / "etc/systemd/system" / STEPS).read_bytes() == (
@@ -142,7 +142,7 @@ def test_restart_steps_are_for_a_systemd_that_knows_them(
     ).read_bytes()
     assert not (installed / UNITS / STEPS).exists()
     older = copy(elsewhere, tmp_path / "older")
-    checkout.make("install", older, PREFIX="/opt/x", SYSTEMD_VERSION="252")
+    small.make("install", older, PREFIX="/opt/x", SYSTEMD_VERSION="252")
     assert not (older / "etc/systemd/system" / STEPS).parent.exists()
     shutil.rmtree(older)
 
@@ -162,7 +162,7 @@ def test_an_upgrade_that_fails_leaves_the_former_version_and_one_that_works_repl
     """Without a network nothing changes and nothing is left over. With one, the former version goes, whole."""
     tree = copy(installed, tmp_path / "tree")
     before = listing(tree)
-    newer = Checkout(tmp_path)
+    newer = Checkout(tmp_path).need_only("tenacity")
     newer.change("agent/__init__.py", lambda text: text.replace(__version__, "1000.0.1"))
     newer.change("docs/settings.md", lambda text: text + "\nMore.\n")
     with pytest.raises(Refused, match="what was installed before is as it was"):
@@ -226,6 +226,60 @@ def test_uninstall_takes_what_was_put_and_nothing_else(installed: Path, checkout
     assert not (tree / "usr/local/share").exists()
     assert "nothing is installed" in checkout.make("uninstall", tree)
     assert {str(path.relative_to(tree)) for path in files(tree)} == own
+
+
+def _tree_with(tmp_path: Path, *lines: str) -> Path:
+    """A tree in which only a manifest is installed."""
+    manifest = tmp_path / "tree/usr/local/share/registry-agent/manifest"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("\n".join(["state complete", *lines, ""]))
+    return manifest
+
+
+@pytest.mark.parametrize("target", ["install", "uninstall"])
+@pytest.mark.parametrize("trait", ["owner", "mode"])
+def test_a_manifest_that_another_user_can_write_is_not_trusted(
+    checkout: Checkout, tmp_path: Path, target: str, trait: str
+) -> None:
+    """Root removes what the manifest lists. With a prefix in a home directory, its user could list anything."""
+    manifest = _tree_with(tmp_path, "file /usr/local/bin/other")
+    other = tmp_path / "tree/usr/local/bin/other"
+    other.parent.mkdir()
+    other.touch()
+    if trait == "owner":
+        os.chown(manifest, 65534, 65534)
+    else:
+        manifest.chmod(0o664)
+    with pytest.raises(Refused, match="can be written by another user"):
+        checkout.make(target, tmp_path / "tree", PIP_NO_INDEX="1")
+    assert other.exists()
+
+
+@pytest.mark.parametrize("path", ["/../victim", "/usr/local/../../../victim", "victim", "/out/victim"])
+def test_a_manifest_leads_to_nothing_outside_the_tree(checkout: Checkout, tmp_path: Path, path: str) -> None:
+    """Neither through `..` nor through a link. Nothing is removed then, inside the tree either."""
+    _tree_with(tmp_path, "file /usr/local/bin/other", f"file {path}")
+    victim, other = tmp_path / "victim", tmp_path / "tree/usr/local/bin/other"
+    other.parent.mkdir()
+    (tmp_path / "tree/out").symlink_to(tmp_path)
+    for file in (victim, other):
+        file.touch()
+    with pytest.raises(Refused, match="leads out of"):
+        checkout.make("uninstall", tmp_path / "tree")
+    assert victim.exists()
+    assert other.exists()
+
+
+def test_the_versions_are_not_removed_through_a_link_out_of_the_tree(checkout: Checkout, tmp_path: Path) -> None:
+    """The directory of all versions is removed with all that is in it."""
+    _tree_with(tmp_path)
+    victim = tmp_path / "out/registry-agent.versions/victim"
+    victim.parent.mkdir(parents=True)
+    victim.touch()
+    (tmp_path / "tree/usr/local/lib").symlink_to(tmp_path / "out")
+    with pytest.raises(Refused, match="leads out of"):
+        checkout.make("uninstall", tmp_path / "tree")
+    assert victim.exists()
 
 
 def test_uninstall_leaves_an_empty_tree(installed: Path, elsewhere: Path, checkout: Checkout, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The agent's services as `agent.wiring` connects them, without those that read files or listen."""
 
 import asyncio
+import gc
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -8,25 +9,51 @@ from random import Random
 from typing import Any, Final
 
 from agent.edge.state_file import StateFile
+from agent.model.credential import AwsIdentity, Credential
 from agent.model.plan import SecretSet
+from agent.model.problem import Problem
+from agent.model.registry import Registry
 from agent.model.secret import parse_secret
 from agent.model.status import OpenWarning
+from agent.model.stored_state import Rejection
 from agent.services.board import Board
 from agent.services.clock_watch import ClockWatch
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.credentials import Credentials
 from agent.services.docker_login import DockerLogin
+from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
+from agent.services.managed_login import ManagedLogin
 from agent.services.periodic import Periodic
 from agent.services.planning import Planning
 from agent.services.reconciler import ConfigReconciler
 from agent.services.rejections import Rejections
 from agent.services.waiting import BEAT_S
 from agent.settings import Settings
-from tests.fakes import NoFileWatcher, process
+from tests.fakes import ClockedFileWatcher, process
 from tests.longlife.outside import Aws, Cli, DockerConfig, NoHelpers, NoPodman, RegistryServer
 from tests.longlife.warp import WarpClock
 from tests.services.login_fakes import FakeDocker
+
+_KINDS: Final[Mapping[str, type]] = {
+    "identities": AwsIdentity,
+    "tokens": Credential,
+    "logins": RegistryLogin,
+    "managed logins": ManagedLogin,
+    "locks": asyncio.Lock,
+    "registries": Registry,
+    "rejections": Rejection,
+    "problems": Problem,
+}
+
+
+def _count() -> tuple[dict[str, int], int]:
+    """How many objects of each kind this process holds, and of all kinds."""
+    gc.collect()
+    types = Counter(type(each) for each in gc.get_objects())
+    kinds = {name: sum(types[one] for one in types if issubclass(one, kind)) for name, kind in _KINDS.items()}
+    return kinds, types.total()
 
 
 class Counts:
@@ -51,7 +78,10 @@ class Counts:
 
 
 class AgentInside:
-    """After `run`, it keeps the logins in `config` up to date with the secrets of the last `give`."""
+    """After `run`, it keeps the logins in `config` up to date with the secrets of the last `give`.
+
+    `passwords` are those of these secrets, by host name.
+    """
 
     def __init__(
         self,
@@ -64,9 +94,13 @@ class AgentInside:
         state_file: StateFile,
     ) -> None:
         settings = Settings()
+        self._before: Final = _count()[0]  # other tests in this process leave objects behind
         self.counts: Final = Counts()
+        self.passwords: dict[str, object] = {}
         self.state_file: Final = state_file
         self.board: Final = Board(process(), clock.now, self.counts)
+        time = ConfirmedTime(clock)
+        aws.observe = time.observe
         self.credentials: Final = Credentials(
             tokens=aws,
             clock=clock,
@@ -75,6 +109,7 @@ class AgentInside:
             log=self.counts,
             jitter=lambda: chance.uniform(-1, 1),
         )
+        self.watcher: Final = ClockedFileWatcher(clock, tick_s=4)
         self.reconciler: Final = ConfigReconciler(
             config=config,
             helpers=NoHelpers(),
@@ -82,18 +117,21 @@ class AgentInside:
             state_file=self.state_file,
             board=self.board,
             clock=clock,
+            time=time,
             log=self.counts,
-            watcher=NoFileWatcher(),
+            watcher=self.watcher,
         )
         cli, numbers = Cli(servers), count(1)
+        probe = time.observing(cli.probe)
         dependencies = LoginDependencies(
             credentials=self.credentials,
-            docker_login=DockerLogin(cli, cli.probe, cli, lambda: settings.docker.login_timeout_s).log_in,
+            docker_login=DockerLogin(cli, probe, cli, lambda: settings.docker.login_timeout_s).log_in,
             reconciler=self.reconciler,
             rejections=Rejections(self.state_file, clock.now),
             docker=FakeDocker(),
             board=self.board,
             clock=clock,
+            time=time,
             log=self.counts,
             settings=lambda: settings,
             new_id=lambda: f"{next(numbers):08x}",
@@ -104,6 +142,7 @@ class AgentInside:
         self._clock_watch: Final = Periodic("clock", BEAT_S, clock_watch.check, clock)
 
     def give(self, secrets: Sequence[Mapping[str, object]]) -> None:
+        self.passwords = {str(fields["hostname"]): fields.get("password") for fields in secrets}
         parsed = tuple(parse_secret(fields, "life", f"[{index}]") for index, fields in enumerate(secrets))
         self._planning.take(SecretSet(parsed))
 
@@ -113,19 +152,18 @@ class AgentInside:
                 group.create_task(service.run(), name=service.name)
 
     def sizes(self) -> dict[str, int]:
-        """How many items each component with a memory holds now."""
+        """How many objects of each kind the agent holds now. Whatever a component does not forget is one of them."""
+        kinds, objects = _count()
         snapshot = self.board.snapshot
         return {
             "tasks": len(asyncio.all_tasks()),
-            "tokens": len(self.credentials._states),
-            "logins": len(self.logins._logins) + len(self.logins._tasks) + len(self.logins._skipped),
-            "pending removals": self.logins._cleanup.pending,
-            "managed logins": len(self.reconciler._logins) + len(self.reconciler._locks),
+            **{name: count - self._before[name] for name, count in kinds.items()},
             "state_file": len(self.state_file.entries()),
-            "rejections": len(self.state_file._rejections),
-            "rows": len(snapshot.registries) + len(self.board._stored_in),
-            "warnings": len(snapshot.warnings) + len(self.board._owned),
+            "rejections": len(self.state_file.rejections()),
+            "rows": len(snapshot.registries),
+            "warnings": len(snapshot.warnings),
             "cleared": len(snapshot.cleared),
+            "objects": objects,
         }
 
     def _on_clock_jump(self) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import gc
 import json
 import random
 import statistics
@@ -47,13 +46,18 @@ _REGISTRIES: Final = 9
 _MOST: Final = {
     # The agent, three services, the sweep, and this test. Then a login and a check of its stored login per registry.
     "tasks": 6 + 2 * _REGISTRIES,
-    "tokens": 3,
-    "logins": 2 * _REGISTRIES,
-    "pending removals": 0,
-    "managed logins": 2 * _REGISTRIES,
+    # Three identities, and the one in the plan for each of the five registries of AWS.
+    "identities": 3 + 5,
+    # One for each identity, the one that each registry was logged in with, and the next one while it renews.
+    "tokens": 3 + 2 * _REGISTRIES,
+    "logins": _REGISTRIES,
+    "managed logins": _REGISTRIES,
+    "locks": _REGISTRIES + 1,
+    "registries": 2 * _REGISTRIES,
     "state_file": _REGISTRIES,
     "rejections": _REGISTRIES,
-    "rows": 2 * _REGISTRIES,
+    "rows": _REGISTRIES,
+    "problems": 5 * _REGISTRIES,
     "warnings": 5 * _REGISTRIES,
     "cleared": CLEARED_KEPT,
 }
@@ -152,6 +156,7 @@ class Life:
     async def _stop(self) -> None:
         self._running.cancel()
         await asyncio.wait({self._running})
+        self.agent.watcher.close()
 
     # The faults of a day
 
@@ -342,14 +347,10 @@ class Life:
 
     def _has_current_secret(self, hostname: str) -> bool:
         """Whether the agent has the current secret."""
-        login = self.agent.logins._logins.get(hostname)
-        if login is None or login.login.secret.password is None:
-            return False
-        return login.login.secret.password.reveal() == self._secrets[hostname]["password"]
+        return self.agent.passwords.get(hostname) == self._secrets[hostname]["password"]
 
     def _measure(self) -> None:
-        gc.collect()
-        self.figures.sizes.append({**self.agent.sizes(), "objects": len(gc.get_objects())})
+        self.figures.sizes.append(self.agent.sizes())
 
     def _describe(self, hostname: str, fault: str) -> str:
         rows = [row for row in self.agent.board.snapshot.registries if row.hostname == hostname]

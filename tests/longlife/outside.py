@@ -67,6 +67,8 @@ class Aws:
         self._ends_at: Final[dict[str, tuple[str, datetime]]] = {}
         self._requests: Final[dict[AwsIdentity, _Requests]] = {}
         self.granted = self.failed = self.died_early = 0
+        self.observe: Callable[[datetime], None] = lambda _: None
+        """Gets the time of each answer, like the wiring passes it on."""
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         requests = self._requests.setdefault(identity, _Requests())
@@ -154,6 +156,7 @@ class Aws:
             self.refused_at[key] = self._clock.now()
             raise ProblemError(AwsAccessDenied("aws", "aws does not know the access key"))
         self.granted += 1
+        self.observe(self._clock.now())
         password, expires_at = self.issue(identity.region if not identity.public else "public")
         requests.obtained_at, requests.ends_at = self._clock.now(), self.ends_at(password)
         return EcrToken("AWS", Sensitive(password), expires_at, "arn:aws:sts::1:assumed-role/env/i-1")
@@ -215,13 +218,14 @@ class RegistryServer:
             if status != 200 and password is not None:
                 self.refused = (password, now)
             detail = "Your authorization token has expired." if status == 403 else ""
-            return ProbeResult(now, status=status, detail=detail, refused=status == 401 and password is not None)
+            refused_it = status == 401 and password is not None
+            return ProbeResult(now, status=status, detail=detail, refused=refused_it, server_time=now)
         wait = min(self.outages.end(now) - now, timedelta(minutes=2))
         return {
             "refused": ProbeResult(now, fault=Fault.UNREACHABLE, detail="connection refused"),
             "silent": ProbeResult(now, fault=Fault.TIMEOUT),
-            "busy": ProbeResult(now, status=429, retry_after=wait),
-            "failing": ProbeResult(now, status=503),
+            "busy": ProbeResult(now, status=429, retry_after=wait, server_time=now),
+            "failing": ProbeResult(now, status=503, server_time=now),
         }[how]
 
     def _refusal(self, password: str) -> str | None:

@@ -10,7 +10,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from agent.edge.http import Reply
 from agent.model.credential import Credential
-from agent.model.docker_errors import explain, read_stderr
+from agent.model.docker_errors import explain
+from agent.model.docker_output import read_stderr
 from agent.model.problem import Problem
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryError
 from agent.model.registry import parse_hostname

@@ -47,7 +47,7 @@ class WarpLoop(asyncio.SelectorEventLoop):
 
 
 class WarpClock(Clock):
-    """The agent's clock on a `WarpLoop`. `suspend` moves only the wall clock."""
+    """The agent's clock on a `WarpLoop`. `suspend` stops only the monotonic clock."""
 
     def __init__(self, loop: WarpLoop) -> None:
         self._loop: Final = loop
@@ -59,6 +59,9 @@ class WarpClock(Clock):
 
     def monotonic(self) -> float:
         return self._loop.time()
+
+    def boot_time(self) -> float:
+        return self._loop.time() + self._asleep.total_seconds()
 
     def suspend(self, length: timedelta) -> None:
         self._asleep += length

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from agent.model.docker_config import (
     remove,
     store_of,
 )
+from agent.model.docker_config_fields import CliVersion
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 
@@ -63,7 +65,7 @@ def test_a_helpers_token_is_the_same_login_without_its_user_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b" \n", b"{}", b'{"auths": null}', b'{"auths": {"a": null}, "credsStore": null}']
+    "data", [b"", b" \n", b"{}", b"null", b'{"auths": null}', b'{"auths": {"a": null}, "credsStore": null}']
 )
 def test_an_empty_file_is_an_empty_document(data: bytes) -> None:
     """Docker treats an empty file as one without logins."""
@@ -73,18 +75,21 @@ def test_an_empty_file_is_an_empty_document(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("[]", "not a JSON object"),
-        ("null", "not a JSON object"),
-        ('{"auths": []}', "auths"),
-        ('{"auths": {"ghcr.io": "x"}}', "ghcr.io"),
-        ('{"auths": {"ghcr.io": {"auth": 1}}}', "ghcr.io"),
+        ("[]", "^it is an array, but docker expects an object$"),
+        ('{"auths": []}', "^auths is an array, but docker expects an object$"),
+        ('{"auths": {"ghcr.io": "hunter2"}}', "^auths.ghcr.io is a string, but docker expects an object$"),
+        ('{"auths": {"ghcr.io": {"auth": 1}}}', "^auths.ghcr.io.auth is a number, but docker expects a string$"),
+        ('{"features": {"buildkit": true}}', "^features.buildkit is a boolean, but docker expects a string$"),
+        ('{"EXPERIMENTAL": true}', "^EXPERIMENTAL is a boolean, but docker expects a string$"),
+        ('{"pruneFilters": ["x", {}]}', r"^pruneFilters\[1\] is an object, but docker expects a string$"),
         ('{"auths": {"ghcr.io": {"auth": "hunter2!"}}}', "not base64"),
         ('{"auths": {"ghcr.io": {"auth": "aHVudGVyMg=="}}}', "user:password"),
         ('{"auths": {"ghcr.io": {"auth": "OmFiYw=="}}}', "user:password"),
+        ('{"auths": {"ghcr.io": {"auth": "YTpi="}}}', "not base64"),
         ('{"credsStore": 7}', "credsStore"),
         ('{"credHelpers": []}', "credHelpers"),
-        ('{"credHelpers": {"a": {}}}', "credHelpers"),
-        ('{"auths": {}} {"auths": {}}', "line 1"),
+        ('{"credHelpers": {"a": {}}}', "credHelpers.a"),
+        ('{"auths": {}, } {"auths": {}}', "line 1"),
     ],
 )
 def test_a_file_that_docker_cannot_use_is_refused_with_the_reason(text: str, names: str) -> None:
@@ -92,6 +97,39 @@ def test_a_file_that_docker_cannot_use_is_refused_with_the_reason(text: str, nam
     with pytest.raises(ConfigError, match=names) as caught:
         parse_config(text.encode())
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "accepting"),
+    [
+        ('{"features": {"buildkit": true}}', [(20, 10), (26, 0)]),
+        ('{"experimental": true}', [(29,)]),
+        ('{"auths": {"ghcr.io": {"email": 1}}}', [(29,)]),
+        ('{"stackOrchestrator": true}', [(26, 0), (26, 1), (29,)]),
+        ('{"auths": {"ghcr.io": {"auth": "OmFiYw=="}}}', [(20, 10)]),
+        ('{"unknown": {"buildkit": true}} trailing', [(20, 10), (26, 0), (26, 1), (29,)]),
+    ],
+)
+def test_the_version_of_docker_decides_which_files_it_reads(text: str, accepting: list[CliVersion]) -> None:
+    """What no version reads, or all of them, is held against the real CLIs in test_docker_reads.py."""
+
+    def accepts(cli: CliVersion) -> bool:
+        with suppress(ConfigError):
+            parse_config(text.encode(), cli)
+            return True
+        return False
+
+    assert [cli for cli in ((20, 10), (26, 0), (26, 1), (29,)) if accepts(cli)] == accepting
+
+
+def test_what_a_person_wrote_is_not_lost() -> None:
+    """The data behind the document is no part of it for Docker either. Bytes that are not UTF-8 stay, as escapes."""
+    data = b'{"psFormat": "caf\xe9", "auths": {"a.example": {"username": "\xff", "password": "p"}}} // mine'
+    document = parse_config(data)
+    assert find(document, "a.example") == ("a.example", Entry("\ufffd", Sensitive("p"))), "as Docker reads it"
+    again = parse_config(format_config(place(document, "ghcr.io", OURS, always)))
+    assert again["psFormat"] == "caf\udce9"
+    assert again["auths"]["a.example"] == document["auths"]["a.example"]
 
 
 def test_the_store_is_the_exact_helper_then_the_general_one_then_the_file() -> None:

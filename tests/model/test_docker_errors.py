@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from agent.model import hints
-from agent.model.docker_errors import Fault, ProbeResult, clock_skew, explain, parse_retry_after, read_stderr
+from agent.model.docker_errors import Fault, ProbeResult, clock_skew, explain, parse_retry_after
+from agent.model.docker_output import read_stderr
 from agent.model.problem import Problem, RetryClass
 from tests.fakes import EPOCH
 

@@ -52,7 +52,8 @@ def test_objects_under_a_duplicate_key_are_merged() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"{", b"{} x", b'{"a": NaN}', b"[-Infinity]", b'"\xff"', b"\xef\xbb\xbf{}", b"[" * 100_000, b"\0"]
+    "data",
+    [b"{", b'{"a" x}', b'{"a": NaN}', b"[-Infinity]", b'"\n"', b"\xff", b"\xef\xbb\xbf{}", b"[" * 100_000, b"\0"],
 )
 def test_invalid_json_is_refused_and_not_quoted(data: bytes) -> None:
     """The message shows the location. It contains nothing from the file, which may hold passwords."""
@@ -62,6 +63,23 @@ def test_invalid_json_is_refused_and_not_quoted(data: bytes) -> None:
     assert caught.value.__cause__ is None
     with pytest.raises(JsonError):
         parse_json(data)
+
+
+def test_what_follows_the_value_is_ignored_unless_it_has_to_be_alone() -> None:
+    """Docker reads the first value of config.json, but the only value of DOCKER_AUTH_CONFIG."""
+    assert parse_json(b' {"a": null}\n{') == {"a": None}
+    assert parse_json(b" [] \n", alone=True) == []
+    with pytest.raises(JsonError, match="more than one value"):
+        parse_json(b"{} {", alone=True)
+
+
+@given(st.binary(max_size=8))
+def test_bytes_that_are_not_utf_8_are_kept_as_escapes(text: bytes) -> None:
+    """The file becomes valid UTF-8, and no byte of a text is lost."""
+    for special in (b'"', b"\\", *(bytes([code]) for code in range(32))):
+        text = text.replace(special, b"")
+    written = format_json(parse_json(b'"%s"' % text))
+    assert json.loads(written.decode()).encode("utf-8", "surrogateescape") == text
 
 
 def test_a_value_that_is_nested_too_deeply_is_refused() -> None:

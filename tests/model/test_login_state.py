@@ -1,7 +1,7 @@
 """The state machine of a login, driven with arbitrary events on two clocks that may part."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -52,12 +52,23 @@ class Login(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = Now(EPOCH, 0.0)
+        self.clocks = (EPOCH, 0.0)
+        self.confirmed: tuple[datetime, float] | None = None
+        self.clock_is_off = False
         self.decision = Decision(LoginState(HOST))
         self.numbers = 0
         self.removing = False
         self.rejected_until: Deadline | None = None
         self.waits_for: str | None = None
+        self.asked = self.pending = False
+        """Whether somebody has asked since the last success, and whether no attempt has started since."""
+
+    @property
+    def now(self) -> Now:
+        proven = None
+        if self.confirmed is not None:
+            proven = self.confirmed[0] + timedelta(seconds=self.clocks[1] - self.confirmed[1])
+        return Now(*self.clocks, proven, self.clock_is_off)
 
     @property
     def state(self) -> LoginState:
@@ -73,16 +84,24 @@ class Login(RuleBasedStateMachine):
 
     def give(self, event: Event) -> None:
         """Let the machine decide, and hold what must be true of every decision."""
-        if self.rejected_until is not None and self.rejected_until.left(*self.now) <= 0:
+        if self.rejected_until is not None and self.rejected_until.left(*self.clocks) <= 0:
             self.rejected_until = None
         before, self.decision = self.state, decide(self.state, event, self.now, RULES)
         for action in self.decision.actions:
             if isinstance(action, Attempt):
                 assert self.rejected_until is None, "a rejected password was sent again"
+                self.asked = self.asked or self.pending
+                assert action.take_over is self.asked, "only what was asked for takes over, until it succeeds"
+                assert action.force is (self.pending or before.attempts == 0)
+                due = before.renewal is not None and before.renewal.left(*self.clocks) <= 0
+                assert action.renew is (self.asked or due)
+                self.pending = False
             if isinstance(action, Remove):
-                assert before.expired or before.expiry is not None
-                assert not replace(before, problem=self.state.problem).is_valid(self.now), "a valid login was removed"
+                assert before.expiry is not None
+                assert self.now.proves(before.expiry.at), "a login was removed that may be valid"
                 self.removing = True
+        if self.state.stage is Stage.NO_DOCKER:
+            self.pending = False  # the status answers it: the registry is skipped
         self.every_wait_ends()
         if self.waits_for is not None and self.state.attempt_id == self.waits_for:
             answered = self.state.stage in (Stage.ATTEMPTING, Stage.NO_DOCKER)
@@ -93,20 +112,20 @@ class Login(RuleBasedStateMachine):
         state, wake_at = self.state, self.decision.wake_at
         if state.stage in (Stage.DUE, Stage.RETRYING) and not self.removing:
             assert wake_at is not None
-            assert state.retry is None or wake_at.left(*self.now) <= max(0.0, state.retry.left(*self.now))
+            assert state.retry is None or wake_at.left(*self.clocks) <= max(0.0, state.retry.left(*self.clocks))
         if state.stage is Stage.LOGGED_IN and state.renewal is not None:
             assert wake_at is not None
-            assert wake_at.left(*self.now) <= max(0.0, state.renewal.left(*self.now))
+            assert wake_at.left(*self.clocks) <= max(0.0, state.renewal.left(*self.clocks))
 
     def move(self, span: timedelta) -> None:
-        self.now = Now(self.now.wall + span, self.now.monotonic + span.total_seconds())
+        self.clocks = (self.clocks[0] + span, self.clocks[1] + span.total_seconds())
 
     @initialize(ends_in=st.none() | spans, holds=st.booleans(), rejected=st.booleans(), ahead=spans)
     def begin(self, ends_in: timedelta | None, holds: bool, rejected: bool, ahead: timedelta) -> None:
-        expiry = Deadline.after(ends_in, *self.now) if ends_in is not None else None
+        expiry = Deadline.after(ends_in, *self.clocks) if ends_in is not None else None
         self.decision = Decision(LoginState(HOST, expiry=expiry))
         if rejected:
-            self.rejected_until = Deadline.after(ahead, *self.now)
+            self.rejected_until = Deadline.after(ahead, *self.clocks)
         self.give(Verified(holds, (PROBLEMS[0], ahead) if rejected else None))
 
     @rule(span=spans)
@@ -115,7 +134,13 @@ class Login(RuleBasedStateMachine):
 
     @rule(span=st.timedeltas(timedelta(days=-400), timedelta(days=400)))
     def the_wall_clock_is_set(self, span: timedelta) -> None:
-        self.now = Now(self.now.wall + span, self.now.monotonic)
+        self.clocks = (self.clocks[0] + span, self.clocks[1])
+
+    @rule(agrees=st.booleans())
+    def a_server_tells_the_time(self, agrees: bool) -> None:
+        self.clock_is_off = not agrees
+        if agrees:
+            self.confirmed = self.clocks
 
     @precondition(lambda self: self.idle)
     @rule(problem=docker)
@@ -126,15 +151,15 @@ class Login(RuleBasedStateMachine):
     @rule(problem=docker)
     def the_wake_up_comes(self, problem: str | None) -> None:
         if self.decision.wake_at is not None:
-            self.move(timedelta(seconds=max(0.0, self.decision.wake_at.left(*self.now))))
+            self.move(timedelta(seconds=max(0.0, self.decision.wake_at.left(*self.clocks))))
             self.give(Woken(self.new_id(), problem))
             following = self.decision
             next_wake = following.wake_at
-            assert next_wake is None or next_wake.left(*self.now) > 0 or self.removing, "it wakes without end"
+            assert next_wake is None or next_wake.left(*self.clocks) > 0 or self.removing, "it wakes without end"
 
     @rule(problem=docker)
     def somebody_requests_an_attempt(self, problem: str | None) -> None:
-        self.waits_for = self.new_id()
+        self.waits_for, self.pending = self.new_id(), True
         self.rejected_until = None  # a person may send a rejected password again
         self.give(Requested(self.waits_for, problem))
 
@@ -143,7 +168,11 @@ class Login(RuleBasedStateMachine):
     def the_attempt_succeeds(self, life: timedelta | None, renewable: bool, clock_is_off: bool) -> None:
         ends = self.now.wall + life if life is not None else None
         renew = ends and life and renewable and self.now.wall + life / 2
-        self.give(Succeeded(ends, renew or None, problems=PROBLEMS[3:] if clock_is_off else ()))
+        event = Succeeded(ends, renew or None, problems=PROBLEMS[3:] if clock_is_off else ())
+        without_history = decide(started_like(self.state), event, self.now, RULES)
+        self.give(event)
+        assert self.decision == without_history
+        self.asked = False
         assert self.state.status is State.LOGGED_IN
 
     @precondition(lambda self: self.state.stage is Stage.ATTEMPTING)
@@ -151,7 +180,7 @@ class Login(RuleBasedStateMachine):
     def the_attempt_fails(self, problem: Problem, wait: timedelta) -> None:
         if problem.retry_class is RetryClass.REJECTED:
             wait = REJECTED_WAIT
-            self.rejected_until = Deadline.after(wait, *self.now) if self.state.requested_id is None else None
+            self.rejected_until = Deadline.after(wait, *self.clocks) if self.state.requested_id is None else None
         self.give(Failed(problem, wait))
 
     @precondition(lambda self: self.removing)
@@ -182,14 +211,21 @@ class Login(RuleBasedStateMachine):
         assert self.waits_for in (None, self.state.requested_id)
         if self.waits_for is not None and self.idle:
             assert self.decision.wake_at is not None
-            assert self.decision.wake_at.left(*self.now) <= 0
+            assert self.decision.wake_at.left(*self.clocks) <= 0
 
 
 TestLogin = Login.TestCase
 
 
+def started_like(state: LoginState) -> LoginState:
+    """The same attempt, without anything that happened before it."""
+    fresh = LoginState(HOST, Stage.ATTEMPTING, attempts=state.attempts)
+    return replace(fresh, attempt_id=state.attempt_id, requested_id=state.requested_id)
+
+
 def ends(state: LoginState, event: Event, seconds: float = 0.0) -> Decision:
-    return decide(state, event, Now(EPOCH + timedelta(seconds=seconds), seconds), RULES)
+    wall = EPOCH + timedelta(seconds=seconds)
+    return decide(state, event, Now(wall, seconds, proven=wall), RULES)
 
 
 def test_a_login_from_secret_to_renewal() -> None:
@@ -230,3 +266,57 @@ def test_without_docker_a_request_is_answered_by_a_skip() -> None:
     assert (waiting.state.status, waiting.actions) == (State.SKIPPED, (Skip(NO_DOCKER),))
     answered = ends(waiting.state, Requested("b", NO_DOCKER))
     assert (answered.state.attempt_id, answered.state.requested_id) == ("b", None)
+    back = ends(answered.state, Woken("c"))
+    assert (back.state.status, back.actions) == (State.PENDING, (Attempt(renew=False, force=True, take_over=False),))
+
+
+def test_each_expiry_is_removed_once() -> None:
+    """A login that came back after its expiry is valid again, and is removed again when it expires."""
+    state, hours = LoginState(HOST, Stage.DUE), 0
+    for _ in range(3):
+        started = ends(state, Woken("a"), hours * 3600)
+        good = ends(started.state, Succeeded(EPOCH + timedelta(hours=hours + 1)), hours * 3600)
+        assert good.state.status is State.LOGGED_IN
+        trying = ends(good.state, Woken("b"), (hours + 2) * 3600)
+        over = ends(trying.state, Failed(PROBLEMS[1], timedelta(seconds=1)), (hours + 2) * 3600)
+        assert over.actions[-1] == Remove()
+        gone = ends(over.state, Removed(was_ours=True), (hours + 2) * 3600)
+        hours += 3
+        again = ends(gone.state, Woken("c"), hours * 3600)
+        still = ends(again.state, Failed(PROBLEMS[1], timedelta(seconds=1)), hours * 3600)
+        assert (still.state.status, Remove() in still.actions) == (State.EXPIRED, False)
+        assert still.wake_at == still.state.retry
+        state = still.state
+        hours += 1
+
+
+def test_an_end_that_becomes_proven_later_is_noticed() -> None:
+    """Even if the next attempt is days away: a suspended machine gets its time confirmed by another registry."""
+    good = LoginState(HOST, Stage.ATTEMPTING, State.LOGGED_IN, expiry=Deadline.after(timedelta(hours=2), EPOCH, 0.0))
+    late, a_day = EPOCH + timedelta(hours=3), timedelta(days=1)
+    unproven = decide(good, Failed(PROBLEMS[1], a_day), Now(late, 60.0), RULES)
+    assert (unproven.state.status, Remove() in unproven.actions) == (State.EXPIRED, False)
+    assert unproven.wake_at == Deadline.after(RULES.max_wait, late, 60.0)
+    later = late + RULES.max_wait
+    proven = decide(unproven.state, Woken("a"), Now(later, 360.0, proven=later), RULES)
+    assert proven.actions[-1] == Remove()
+    lagging = Now(late, 60.0, proven=EPOCH + timedelta(hours=2, seconds=-3))
+    soon = decide(good, Failed(PROBLEMS[1], a_day), lagging, RULES)
+    assert soon.wake_at == Deadline.after(timedelta(seconds=3), late, 60.0)
+
+
+def test_a_success_leaves_nothing_of_what_was_before() -> None:
+    """A request and its right to take over, failures, an expiry, a removal: the next login starts afresh."""
+    requested = ends(LoginState(HOST, Stage.DUE), Requested("a"))
+    assert requested.actions == (Attempt(renew=True, force=True, take_over=True),)
+    failed = ends(requested.state, Failed(PROBLEMS[1], timedelta(seconds=1)))
+    retried = ends(failed.state, Woken("b"), 1)
+    assert retried.actions == (Attempt(renew=True, force=False, take_over=True),)
+    assert (retried.state.retry, retried.wake_at) == (None, None), "the wait is over while the attempt runs"
+    event = Succeeded(EPOCH + timedelta(hours=2), EPOCH + timedelta(hours=1))
+    good = ends(retried.state, event, 1)
+    assert good == ends(started_like(retried.state), event, 1)
+    assert (good.state.failures, good.state.last_error, good.state.attempts) == (0, None, 2)
+    renewal = ends(good.state, Woken("c"), 3600)
+    assert renewal.actions == (Attempt(renew=True, force=False, take_over=False),)
+    assert renewal.state.attempt_id == "c"

@@ -14,6 +14,7 @@ from agent.model.secret_formats import (
     FIELDS,
     DocumentError,
     ParseResult,
+    after_change,
     read_answer,
     read_document,
     read_fields,
@@ -190,3 +191,86 @@ def test_any_text_becomes_secrets_or_problems(text: str) -> None:
     result = read(text)
     assert all(isinstance(problem, SecretInvalid) for problem in result.problems)
     assert all(isinstance(secret.password, Sensitive | None) for secret in result.secrets)
+
+
+def in_a_list(*items: object) -> ParseResult:
+    return read(list(items))
+
+
+def in_an_object(*items: object) -> ParseResult:
+    return read({"secrets": list(items)})
+
+
+def in_an_answer(*items: object) -> ParseResult:
+    return read_answer(json.dumps({"secrets": list(items)}), "https://s")
+
+
+def names(result: ParseResult) -> list[str]:
+    return sorted(secret.name for secret in result.secrets)
+
+
+TYPOS: list[dict[str, Any]] = [
+    {"hostname": "ghcr .io"},
+    {"username": 7},
+    {"username": None},
+    {"password": ""},
+    {"scope": "everybody"},
+    {"enabled": "maybe"},
+    {"kind": "ecrr"},
+    {"region": "europe"},
+    {"role_arn": "arn"},
+    {"external_id": 1},
+    {"session_token": []},
+    {"name": "no"},
+    {"name": None},
+]
+
+
+@pytest.mark.parametrize("form", [in_a_list, in_an_object, in_an_answer])
+@pytest.mark.parametrize("typo", TYPOS, ids=str)
+def test_a_secret_that_becomes_invalid_keeps_its_last_value(form: Any, typo: dict[str, Any]) -> None:
+    """Whichever field is wrong, also the name. Its neighbour changes, and a secret that is gone is gone."""
+    last = form(ONE, TWO)
+    now = after_change(last, form({**ONE, **typo}, {**TWO, "password": "new"}))
+    assert [login(secret) for secret in now.secrets] == [
+        ("two", "quay.io", "bot", "new"),
+        ("one", "ghcr.io", "bot", PASSWORD),
+    ]
+    assert len(now.problems) == 1
+    still = after_change(now, form({**ONE, **typo}, {**TWO, "password": "new"}))
+    assert (names(still), still.problems) == (["one", "two"], now.problems)
+    gone = after_change(still, form({**TWO, "password": "new"}))
+    assert (names(gone), gone.problems) == (["two"], ())
+
+
+@pytest.mark.parametrize("typo", TYPOS, ids=str)
+def test_a_file_with_one_secret_keeps_it_too(typo: dict[str, Any]) -> None:
+    """As an object or as a subdirectory: both forms behave the same."""
+    files = {"hostname": "ghcr.io", "username": "bot", "password": PASSWORD, "kind": "basic"}
+    directory = read_fields(files, "/s/t", "t"), read_fields({**files, "kind": "bassic"}, "/s/t", "t")
+    for last, now in ((read(ONE), read({**ONE, **typo})), directory):
+        kept = after_change(last, now)
+        assert (kept.secrets, kept.problems) == (last.secrets, now.problems)
+        assert kept.problems
+
+
+def test_dockers_own_format_keeps_an_entry_that_becomes_invalid() -> None:
+    """The entry next to it is still read."""
+    last = read({"auths": {"ghcr.io": {"auth": auth("bot:p")}, "quay.io": {"auth": auth("bot:p")}}})
+    now = after_change(last, read({"auths": {"ghcr.io": {"auth": "%%%"}, "quay.io": {"auth": auth("bot:new")}}}))
+    assert sorted(login(secret)[1:] for secret in now.secrets) == [("ghcr.io", "bot", "p"), ("quay.io", "bot", "new")]
+
+
+def test_only_as_many_secrets_are_kept_as_items_have_no_readable_name() -> None:
+    """Otherwise a list that changes all the time would collect secrets without limit. Another file's are not kept."""
+    kept = after_change(in_a_list(ONE, TWO), in_a_list(7, 8))
+    assert names(kept) == ["one", "two"]
+    assert names(after_change(in_a_list(ONE, TWO), in_a_list(7))) == []
+    three = {**ONE, "name": "three"}
+    assert names(after_change(after_change(in_a_list(ONE), in_a_list(TWO, 7)), in_a_list(three, 7))) == ["three"]
+    assert names(after_change(in_a_list(ONE), in_an_answer(7))) == []
+
+
+def test_a_new_secret_that_is_invalid_keeps_no_other() -> None:
+    """Its name can be read, so it is none of those that are gone."""
+    assert names(after_change(in_a_list(ONE), in_a_list({**TWO, "kind": "x"}))) == []

@@ -5,11 +5,11 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agent.observe.events import EVENTS
 from agent.observe.log import Log
 from agent.observe.redaction import Scrubber
 from agent.observe.timeline import _FIELDS, Timeline
 from tests.fakes import FakeClock
+from tests.observe.documented import documented_events
 
 
 def read(timeline: Timeline) -> list[dict[str, Any]]:
@@ -86,4 +86,4 @@ def test_no_secret_breaks_the_json() -> None:
 
 def test_its_events_are_events_of_the_log() -> None:
     """They have the same names as in the log."""
-    assert _FIELDS.keys() <= EVENTS.keys()
+    assert _FIELDS.keys() <= documented_events()

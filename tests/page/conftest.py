@@ -3,15 +3,13 @@
 import os
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.page.documents import now
-from tests.web.serving import Serving, serving
+from tests.page.documents import page_server
+from tests.web.serving import Serving
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -31,10 +29,5 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def rig() -> AsyncIterator[Serving]:
-    """Start a real server with a real board, over TCP without a token."""
-    async with serving() as rig:
-        rig.clock.jump((now() - rig.clock.now()).total_seconds())
-        snapshot = rig.board.snapshot
-        began = replace(snapshot.process, started_at=now() - timedelta(hours=10), environment_id="ada-dev")
-        rig.board._snapshot = replace(snapshot, process=began)
+    async with page_server() as rig:
         yield rig

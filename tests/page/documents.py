@@ -1,7 +1,10 @@
 """Documents for the page to show, from a healthy agent to the worst day."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsAccessDenied
@@ -9,7 +12,8 @@ from agent.model.problems.environment import AwsCliMissing, SecretInvalid
 from agent.model.problems.registry import LoginRejected, RegistryDns
 from agent.model.problems.stored_login import LoginRestored, RenewalFailing, TokenExpired
 from agent.model.status import Engine, Phase, RegistryStatus, State, Tool, Tools
-from tests.web.serving import Serving
+from tests.fakes import FakeClock, process
+from tests.web.serving import Serving, serving
 
 ECR: Final = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 HOSTILE: Final = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
@@ -19,6 +23,14 @@ LONG: Final = "a-very-long-name-without-a-break-" * 12
 def now() -> datetime:
     """Return the current time without microseconds, as the status has it."""
     return datetime.now(UTC).replace(microsecond=0)
+
+
+@asynccontextmanager
+async def page_server(**options: Any) -> AsyncIterator[Serving]:
+    """Start a real server with a real board, over TCP without a token, for an agent that started ten hours ago."""
+    began = replace(process(), started_at=now() - timedelta(hours=10), environment_id="ada-dev")
+    async with serving(process=began, clock=FakeClock(now()), **options) as rig:
+        yield rig
 
 
 def row(hostname: str, state: State = State.LOGGED_IN, **fields: object) -> RegistryStatus:

@@ -1,6 +1,5 @@
 """The card in another page, and the headers of the page and the card."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from agent.settings import StatusSettings
 from tests.page import axe
 from tests.page.browser import watching
 from tests.page.documents import HOSTILE, healthy, row, worst_day
-from tests.rig.waiting import PATIENCE_S
+from tests.rig.waiting import eventually
 from tests.web.serving import Serving, raw, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -62,9 +61,7 @@ async def test_other_pages_may_frame_it_only_if_allowed(chromium: Browser, rig: 
         refusals: list[str] = []
         page.on("console", lambda line: refusals.append(line.text))
         await page.goto(origin)
-        async with asyncio.timeout(PATIENCE_S):
-            while not any("frame-ancestors" in text for text in refusals):  # noqa: ASYNC110 - the browser tells in its own time
-                await asyncio.sleep(0.02)
+        await eventually(lambda: any("frame-ancestors" in text for text in refusals))
         assert await page.frame_locator("iframe").locator("#sentence").count() == 0
         rig.status = StatusSettings(listen="127.0.0.1:0", allow_origins=(origin,))
         await page.goto(origin)

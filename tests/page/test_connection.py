@@ -18,7 +18,8 @@ from tests.page import axe
 from tests.page.browser import Watched, watching
 from tests.page.documents import healthy
 from tests.rig.agent import Agent
-from tests.web.serving import Serving, serving, until
+from tests.rig.waiting import eventually
+from tests.web.serving import Serving, serving
 from tests.web_attacks.target import TOKEN, Target
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -45,8 +46,7 @@ async def target(home: Path, *, token: bool) -> AsyncIterator[Target]:
 def start_again(target: Target) -> Agent:
     """At the same port, as systemd does."""
     agent = target.world.prepare({"status": {"listen": f"127.0.0.1:{target.port}"}}).start()
-    if agent._watcher is not None:
-        agent._watcher.stop()
+    agent.watch_no_longer()
     return agent
 
 
@@ -75,16 +75,14 @@ async def test_shows_that_the_agent_hangs(chromium: Browser, home: Path) -> None
         await view.page.clock.install()
         await view.open()
         await view.shows("All is well")
-        process = agent.agent._process
-        assert process is not None
-        process.send_signal(SIGSTOP)
+        agent.agent.send(SIGSTOP)
         try:
             await view.page.clock.run_for(40_000)
             assert await view.text("#link") == "live"
             await view.page.clock.run_for(6_000)
             await view.shows("The agent has not answered since")
         finally:
-            process.send_signal(SIGCONT)
+            agent.agent.send(SIGCONT)
         await view.page.clock.run_for(30_000)
         await view.shows("All is well")
 
@@ -92,22 +90,22 @@ async def test_shows_that_the_agent_hangs(chromium: Browser, home: Path) -> None
 async def test_comments_are_signs_of_life(chromium: Browser, rig: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     """While nothing changes, the page stays live, because comments arrive."""
     healthy(rig)
-    stream, written = rig.routes._events, []
-    monkeypatch.setattr(stream, "_comment_every_s", 0.1)
-    write = stream._write
+    rig.routes.events.comment_every_s = 0.1
+    written: list[bytes] = []
+    write = web.StreamResponse.write
 
-    async def counted(response: web.StreamResponse, frame: bytes) -> None:
-        await write(response, frame)
-        written.append(frame)
+    async def counted(response: web.StreamResponse, data: bytes) -> None:
+        await write(response, data)
+        written.append(data)
 
-    monkeypatch.setattr(stream, "_write", counted)
+    monkeypatch.setattr(web.StreamResponse, "write", counted)
     async with watching(chromium, rig.url) as view:
         await view.page.clock.install()
         await view.open()
         await view.shows("All is well")
         for _ in range(4):
             enough = len(written) + 10
-            await until(lambda enough=enough: len(written) >= enough)  # type: ignore[misc] # its default is its argument
+            await eventually(lambda enough=enough: len(written) >= enough)  # type: ignore[misc] # its default is its argument
             await view.page.clock.run_for(30_000)
         assert await view.text("#link") == "live"
         assert sum(frame.startswith(b"event") for frame in written) == 1, "it connected anew"

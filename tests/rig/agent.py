@@ -32,14 +32,23 @@ class Agent:
     `settings` maps sections to keys. Apart from them, only the directories differ from the defaults.
     """
 
-    def __init__(self, namespace: Namespace, home: Path, settings: Settings, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        home: Path,
+        settings: Settings,
+        env: Mapping[str, str],
+        *,
+        passwords: set[str] | None = None,
+    ) -> None:
+        """`passwords` are those of earlier agents in the same home, and get those of this one."""
         self._namespace: Final = namespace
         self._settings_file: Final = home / "config.toml"
-        self._log: Final = home / "log"
         self._watcher: Watcher | None = None
         self._silences: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
-        self._passwords: Final[set[str]] = set()
+        self._passwords: Final = set() if passwords is None else passwords
+        self.log_file: Final = home / "log"
         self.secrets: Final = home / "secrets"
         self.docker: Final = home / ".docker"
         self.runtime: Final = home / "run"
@@ -80,7 +89,7 @@ class Agent:
         self._process.send_signal(number)
 
     def _run(self, *args: str, terminal: ControllingTerminal | None = None) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
+        with self.log_file.open("ab") as log:
             return subprocess.Popen(
                 self._namespace.args([REGISTRY_AGENT, "run", *args, "--config", self._settings_file]),
                 env=self.env,
@@ -139,7 +148,7 @@ class Agent:
         return document
 
     def log(self) -> str:
-        return self._log.read_text()[-8000:]
+        return self.log_file.read_text()[-8000:]
 
     def end(self, how: signal.Signals = signal.SIGTERM, within: float = PATIENCE_S) -> int:
         """Signal the agent, and wait for its exit code. Fails if it left a request unanswered while it ran."""
@@ -152,12 +161,17 @@ class Agent:
             self._process.kill()
             self._process.wait()
             assert not self._silences, f"the status endpoint did not answer: {self._silences}\n{self.log()}"
-            leaks(self._passwords, [self._log, *self.state.glob("*")])
+            leaks(self._passwords, [self.log_file, *self.state.glob("*")])
 
     def watch_no_longer(self) -> None:
         """Allow missing answers from now on. `end` still reports those until now."""
         self._silences = self._watcher.stop() if self._watcher else self._silences
         self._watcher = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process ID, or None before the first start."""
+        return self._process.pid if self._process else None
 
     @property
     def running(self) -> bool:

@@ -35,7 +35,8 @@ class Namespace:
     """A network and mount namespace. A sleeping process keeps it open, and ends with the test session.
 
     Inside, `network` is local, `binds` (path inside -> source) are mounted, and /run is empty. All other files are the
-    machine's. A thread with an event loop also runs inside, for servers that tests inspect.
+    machine's. From outside, `root` leads to them. A thread with an event loop also runs inside, for servers that tests
+    inspect.
     """
 
     def __init__(self, network: str, binds: Mapping[Path, Path]) -> None:
@@ -50,6 +51,7 @@ class Namespace:
             said += self._holder.communicate()[0]
             raise AssertionError(f"the namespace does not come up: {said}")
         self._pid: Final = int(said)
+        self.root: Final = Path(f"/proc/{self._pid}/root")
         self._loop: Final = asyncio.new_event_loop()
         entered = threading.Event()
         self._thread: Final = threading.Thread(target=self._serve, args=(entered,), name="inside", daemon=True)

@@ -19,6 +19,13 @@ def need_root(why: str) -> None:
         pytest.skip(f"needs root ({why})")
 
 
+def need_fuse() -> None:
+    """Skip the running test unless it may mount a FUSE file system."""
+    need_root("to mount a file system that hangs")
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("needs /dev/fuse (kernel module fuse)")
+
+
 def need(*programs: str) -> None:
     """Skip the running test unless it runs as root and all `programs` are installed."""
     missing = [_named(program) for program in programs if shutil.which(program) is None]

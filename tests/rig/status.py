@@ -51,6 +51,8 @@ def ask(
         connection.request(method, target, content, {} if content is None else {"Content-Type": "application/json"})
         answer = connection.getresponse()
         return answer.status, answer.read()
+    except http.client.RemoteDisconnected:  # a ConnectionResetError
+        raise
     except http.client.HTTPException as error:
         raise ConnectionError(repr(error)) from error
     finally:

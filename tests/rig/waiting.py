@@ -1,5 +1,6 @@
 """Wait for a condition instead of sleeping."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -25,6 +26,15 @@ def until(what: str, condition: Callable[[], T], timeout: float = PATIENCE_S) ->
         time.sleep(pause)
         pause = min(pause * _SLOWER, _LONGEST_PAUSE_S)
     return value
+
+
+async def eventually(condition: Callable[[], object]) -> None:
+    """Wait for a true value of `condition`, in tests whose event loop must continue."""
+    pause = _FIRST_PAUSE_S / 10  # a check is cheap here
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(pause)
+            pause = min(pause * _SLOWER, _LONGEST_PAUSE_S)
 
 
 def throughout(seconds: float, condition: Callable[[], bool]) -> None:

@@ -91,7 +91,7 @@ def clock_off(minutes: int) -> Cause:
     return cause
 
 
-def _awss_clock(world: World) -> Caused:
+def _other_clock(world: World) -> Caused:
     """AWS still issues the token. The subject of the warning is AWS, not the registry."""
     off = [timedelta(minutes=17)]
     clouds = Clouds.of(world)
@@ -115,71 +115,70 @@ def _token(text: str) -> Answer:
 
 
 _NONSENSE: Final[Mapping[str, Acted | str]] = {
-    "server-error": "server_error",
+    "server error": "server_error",
     "unavailable": "unavailable",
-    "502-page": Answer(502, "<html>Bad gateway</html>", "text/html"),
-    "portal": CAPTIVE_PORTAL,
+    "502 page": Answer(502, "<html>Bad gateway</html>", "text/html"),
+    "captive portal": CAPTIVE_PORTAL,
     "redirect": Answer(307, headers={"Location": "http://localhost/"}),
-    "unfinished": Answer(200, '{"authorizationData": [{', AMZ_JSON),
-    "nothing": Answer(200, "{}", AMZ_JSON),
-    "no-data": Answer(200, '{"authorizationData": []}', AMZ_JSON),
-    "a-number": Answer(200, '{"authorizationData": 7}', AMZ_JSON),
-    "no-base64": _token("%%%"),
-    "no-colon": _token(base64.b64encode(b"nothing").decode()),
-    "no-end": Answer(200, '{"authorizationData": [{"authorizationToken": "QVdTOngK"}]}', AMZ_JSON),
-    "odd-end": Answer(200, '{"authorizationData": [{"authorizationToken": "QVdTOngK", "expiresAt": "?"}]}', AMZ_JSON),
+    "cut off": Answer(200, '{"authorizationData": [{', AMZ_JSON),
+    "empty": Answer(200, "{}", AMZ_JSON),
+    "no data": Answer(200, '{"authorizationData": []}', AMZ_JSON),
+    "a number": Answer(200, '{"authorizationData": 7}', AMZ_JSON),
+    "no base64": _token("%%%"),
+    "no colon": _token(base64.b64encode(b"nothing").decode()),
+    "no expiry": Answer(200, '{"authorizationData": [{"authorizationToken": "QVdTOngK"}]}', AMZ_JSON),
+    "invalid expiry": Answer(
+        200, '{"authorizationData": [{"authorizationToken": "QVdTOngK", "expiresAt": "?"}]}', AMZ_JSON
+    ),
 }
 # The faults of each call, and the expected code.
 _CALLS: Final[Mapping[str, tuple[str, str, str]]] = {
     "AssumeRole is throttled": (STS_CALL, "throttled", "aws_throttled"),
     "AssumeRole is denied": (STS_CALL, "access_denied", "aws_access_denied"),
-    "AssumeRole by a session that ended": (STS_CALL, "expired_credentials", "aws_access_denied"),
-    "AssumeRole by keys that AWS does not know": (STS_CALL, "unknown_key", "aws_access_denied"),
-    "AssumeRole by a wrong secret key": (STS_CALL, "bad_signature", "aws_access_denied"),
-    "AssumeRole at a wrong time": (STS_CALL, "signature_expired", "clock_skew"),
-    "AssumeRole too early": (STS_CALL, "signature_early", "clock_skew"),
-    "STS breaks down": (STS_CALL, "server_error", "aws_error"),
-    "STS is not available": (STS_CALL, "unavailable", "aws_error"),
-    "STS cuts the connection": (STS_CALL, "reset", "aws_unreachable"),
-    "STS talks nonsense": (STS_CALL, "garbage", "aws_error"),
-    "a 404 in the place of STS": (STS_CALL, "not_found", "aws_error"),
-    "GetAuthorizationToken by a session that ended": (TOKEN_CALL, "expired_credentials", "aws_access_denied"),
-    "GetAuthorizationToken unsigned": (TOKEN_CALL, "unsigned", "aws_error"),
-    "GetAuthorizationToken signed for elsewhere": (TOKEN_CALL, "wrong_scope", "aws_error"),
-    "GetAuthorizationToken at a wrong time": (TOKEN_CALL, "signature_expired", "clock_skew"),
-    "a 404 in the place of ECR": (TOKEN_CALL, "not_found", "aws_error"),
+    "AssumeRole with an expired session": (STS_CALL, "expired_credentials", "aws_access_denied"),
+    "AssumeRole with unknown keys": (STS_CALL, "unknown_key", "aws_access_denied"),
+    "AssumeRole with a wrong secret key": (STS_CALL, "bad_signature", "aws_access_denied"),
+    "AssumeRole with an expired signature": (STS_CALL, "signature_expired", "clock_skew"),
+    "AssumeRole with a signature from the future": (STS_CALL, "signature_early", "clock_skew"),
+    "STS fails": (STS_CALL, "server_error", "aws_error"),
+    "STS is unavailable": (STS_CALL, "unavailable", "aws_error"),
+    "STS resets the connection": (STS_CALL, "reset", "aws_unreachable"),
+    "STS sends an invalid answer": (STS_CALL, "garbage", "aws_error"),
+    "404 instead of STS": (STS_CALL, "not_found", "aws_error"),
+    "GetAuthorizationToken with an expired session": (TOKEN_CALL, "expired_credentials", "aws_access_denied"),
+    "GetAuthorizationToken without a signature": (TOKEN_CALL, "unsigned", "aws_error"),
+    "GetAuthorizationToken signed for another region": (TOKEN_CALL, "wrong_scope", "aws_error"),
+    "GetAuthorizationToken with an expired signature": (TOKEN_CALL, "signature_expired", "clock_skew"),
+    "404 instead of ECR": (TOKEN_CALL, "not_found", "aws_error"),
 }
 _WEB: Final = ("access_denied", "invalid_web_token", "expired_web_token", "idp_communication", "idp_rejected_claim")
 
 ALONE: Final = (
     # Alone, because any other answer of AWS would show the right time.
-    Fault("aws answers by another clock", "clock_skew", _awss_clock, "17 min"),
+    Fault("AWS has another clock", "clock_skew", _other_clock, "17 min"),
 )
 SILENT_AWS: Final = (
-    Fault("no answer: silent", "aws_unreachable", _call_fails(TOKEN_CALL, "silent")),
-    Fault("what aws says: STS is silent", "aws_unreachable", _call_fails(STS_CALL, "silent")),
+    Fault("AWS does not answer", "aws_unreachable", _call_fails(TOKEN_CALL, "silent")),
+    Fault("AWS error: STS does not answer", "aws_unreachable", _call_fails(STS_CALL, "silent")),
 )
 AWS: Final = (
-    Fault("a policy that does not allow it", "aws_access_denied", policy, TOKEN_CALL, TOKEN_CALL),
-    Fault("a role that may not be assumed", "aws_access_denied", _role_denied, STS_CALL),
+    Fault("an IAM policy that denies the token", "aws_access_denied", policy, TOKEN_CALL, TOKEN_CALL),
+    Fault("a role that the identity may not assume", "aws_access_denied", _role_denied, STS_CALL),
     *(
-        Fault(f"a web identity that aws refuses: {fault}", "aws_identity_rejected", _web_identity(fault))
+        Fault(f"a web identity that AWS rejects: {fault}", "aws_identity_rejected", _web_identity(fault))
         for fault in _WEB
     ),
-    Fault("throttled", "aws_throttled", _call_fails(TOKEN_CALL, "throttled")),
-    Fault("no answer: reset", "aws_unreachable", _call_fails(TOKEN_CALL, "reset")),
+    Fault("AWS throttles", "aws_throttled", _call_fails(TOKEN_CALL, "throttled")),
+    Fault("AWS resets the connection", "aws_unreachable", _call_fails(TOKEN_CALL, "reset")),
     *(
-        Fault(f"not what aws says: {name}", "aws_error", _call_fails(TOKEN_CALL, nonsense))
+        Fault(f"an invalid answer of AWS: {name}", "aws_error", _call_fails(TOKEN_CALL, nonsense))
         for name, nonsense in _NONSENSE.items()
     ),
     *(
-        Fault(f"a clock by which aws refuses: {minutes}", "clock_skew", clock_off(minutes), "20 min")
-        for minutes in (-20, 20)
+        Fault(f"a clock that AWS rejects: 20 minutes {name}", "clock_skew", clock_off(minutes), "20 min")
+        for minutes, name in ((-20, "ahead"), (20, "behind"))
     ),
-    *(
-        Fault(f"what aws says: {name}", code, _call_fails(action, fault))
-        for name, (action, fault, code) in _CALLS.items()
-    ),
+    *(Fault(f"AWS error: {name}", code, _call_fails(action, fault)) for name, (action, fault, code) in _CALLS.items()),
 )
 
 
@@ -199,6 +198,6 @@ def _other_keys(**wrong: str) -> Cause:
 
 
 REJECTED_KEYS: Final = (
-    Fault("keys that aws does not take: unknown key", "aws_access_denied", _other_keys(username="AKIA" + "A" * 16)),
-    Fault("keys that aws does not take: bad signature", "aws_access_denied", _other_keys()),
+    Fault("AWS keys that do not work: unknown key", "aws_access_denied", _other_keys(username="AKIA" + "A" * 16)),
+    Fault("AWS keys that do not work: wrong secret key", "aws_access_denied", _other_keys()),
 )

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from agent.demo.registries import BasicAuth, TokenAuth
 from agent.demo.tls import server_context
-from tests.codes.servers import Parrot
+from tests.codes.servers import FixedAnswer
 from tests.codes.world import LOGIN, PASSWORD, USER, USERS, Door, World
 from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer, Broken
 from tests.fakecloud.faults import Fault as Acted
@@ -61,7 +61,7 @@ def _taken_later(world: World) -> Caused:
     authority = Authority(world.home)
     world.trust(authority.bundle.read_bytes())
     tls = authority.files("localhost")
-    running = world._ends.enter_context(ExitStack())
+    running = world.cleanup.enter_context(ExitStack())
     running.enter_context(_real_registry(world, world.home / "before", port, "another password", tls))
 
     def fix() -> None:
@@ -120,7 +120,7 @@ def _mistyped(world: World) -> Caused:
     return Caused("registry.invalid", lambda: world.agent.give(door.secret, door.hostname, **LOGIN), (door.hostname,))
 
 
-def _nobody_listens(world: World) -> Caused:
+def _refuses_connections(world: World) -> Caused:
     door = world.registry("down")
     world.down(door.listener)
     return Caused(door.hostname, lambda: world.up(door.listener), (door.hostname,))
@@ -142,8 +142,8 @@ def _certificate(fault: str) -> Cause:
         ours = trusted(world)
         good = ours.issue_cert(ELSEWHERE)
         bad, says = {
-            "unknown-authority": (trustme.CA().issue_cert(ELSEWHERE), "certificate"),
-            "wrong-name": (ours.issue_cert("other.example"), ELSEWHERE),
+            "unknown authority": (trustme.CA().issue_cert(ELSEWHERE), "certificate"),
+            "wrong name": (ours.issue_cert("other.example"), ELSEWHERE),
             "expired": (ours.issue_cert(ELSEWHERE, not_after=datetime.now(UTC) - _YEAR), "expired"),
         }[fault]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -192,9 +192,9 @@ def _another_answers(answer: bytes) -> Cause:
     def cause(world: World) -> Caused:
         door = world.registry("elsewhere")
         world.down(door.listener)
-        parrot = Parrot(door.listener.port, answer)
-        running = world._ends.enter_context(ExitStack())
-        running.callback(parrot.close)
+        other = FixedAnswer(door.listener.port, answer)
+        running = world.cleanup.enter_context(ExitStack())
+        running.callback(other.close)
 
         def fix() -> None:
             running.close()
@@ -226,52 +226,59 @@ def _wrong_password(kind: type[BasicAuth] | type[TokenAuth]) -> Cause:
 
 _PORTAL_OFF: Final = b"HTTP/1.1 302 Found\r\nLocation: http://portal.invalid/\r\nContent-Length: 0\r\n\r\n"
 _ANSWERS: Final = {
-    "ssh": b"SSH-2.0-OpenSSH_9.2\r\n",
-    "odd-status": b"HTTP/1.1 no\r\n\r\n",
-    "odd-length": b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
-    "redirect-to-nowhere": b"HTTP/1.1 302 Found\r\nLocation: http://[portal\r\nContent-Length: 0\r\n\r\n",
-    "portal-off-the-net": _PORTAL_OFF,
-    "no-realm": b"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer service=x\r\nContent-Length: 0\r\n\r\n",
-    "odd-realm": b'HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm="ftp://x/"\r\nContent-Length: 0\r\n\r\n',
-    "large": b"HTTP/1.1 500 Oops\r\nContent-Length: 3000000\r\n\r\n" + bytes(3_000_000),
+    "SSH": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "invalid status": b"HTTP/1.1 no\r\n\r\n",
+    "invalid length": b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
+    "redirect to an invalid URL": b"HTTP/1.1 302 Found\r\nLocation: http://[portal\r\nContent-Length: 0\r\n\r\n",
+    "redirect to an unreachable host": _PORTAL_OFF,
+    "challenge without realm": b"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer service=x\r\nContent-Length: 0\r\n\r\n",
+    "challenge with an invalid realm": (
+        b'HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm="ftp://x/"\r\nContent-Length: 0\r\n\r\n'
+    ),
+    "3 MB": b"HTTP/1.1 500 Oops\r\nContent-Length: 3000000\r\n\r\n" + bytes(3_000_000),
 }
 _PAGES: Final = {
     **{str(status): Answer(status, "oops" if status == 500 else "") for status in (500, 501, 502, 503, 504)},
-    "301 to nowhere": Answer(301),
-    "portal-page": CAPTIVE_PORTAL,
+    "301 without Location": Answer(301),
+    "captive portal": CAPTIVE_PORTAL,
     "511": Answer(511, "<html>log in first</html>", "text/html"),
 }
-_BODIES: Final = {"unfinished": '{"token": ', "number": '{"token": 7}', "nothing": "{}"}
+_BODIES: Final = {"cut off": '{"token": ', "a number as the token": '{"token": 7}', "no token": "{}"}
 
 REJECTED: Final = (
     Fault("a wrong password: basic", "login_rejected", _wrong_password(BasicAuth), "wrong"),
     Fault("a wrong password: token", "login_rejected", _wrong_password(TokenAuth), "wrong"),
 )
-SILENT: Final = (Fault("silence", "registry_timeout", _has(Broken.SILENT)),)
+SILENT: Final = (Fault("a registry that does not answer", "registry_timeout", _has(Broken.SILENT)),)
 REGISTRIES: Final = (
-    Fault("a password that is taken later", "login_rejected", _taken_later),
-    Fault("forbidden", "login_forbidden", _has(Answer(403, "this account is suspended")), "suspended"),
-    Fault("a registry that repeats the password", "login_forbidden", _repeats_the_password, "may not come in"),
+    Fault("a rejected password that works later", "login_rejected", _taken_later),
+    Fault("an account without access", "login_forbidden", _has(Answer(403, "this account is suspended")), "suspended"),
+    Fault(
+        "a registry that repeats the password in its answer",
+        "login_forbidden",
+        _repeats_the_password,
+        "may not come in",
+    ),
     *(
         Fault(f"refused request: {status}", "registry_refused_request", _has(Answer(status)), str(status))
         for status in (400, 402, 404, 405, 410, 418, 451)
     ),
     Fault("rate limited", "registry_rate_limited", _rate_limited, "2 s"),
-    Fault("a name that does not resolve", "registry_dns", _mistyped),
-    Fault("nobody listens", "registry_unreachable", _nobody_listens, "connection refused"),
-    Fault("a connection that is cut", "registry_unreachable", _has(Broken.RESET)),
+    Fault("a host name that does not resolve", "registry_dns", _mistyped),
+    Fault("connection refused", "registry_unreachable", _refuses_connections, "connection refused"),
+    Fault("connection reset", "registry_unreachable", _has(Broken.RESET)),
     *(
-        Fault(f"a certificate that does not hold: {fault}", "registry_tls", _certificate(fault))
-        for fault in ("unknown-authority", "wrong-name", "expired")
+        Fault(f"an invalid certificate: {fault}", "registry_tls", _certificate(fault))
+        for fault in ("unknown authority", "wrong name", "expired")
     ),
-    *(Fault(f"not what a registry says: {name}", "registry_error", _has(page)) for name, page in _PAGES.items()),
-    Fault("a portal that redirects", "registry_error", _portal_that_redirects),
+    *(Fault(f"an unexpected answer: {name}", "registry_error", _has(page)) for name, page in _PAGES.items()),
+    Fault("a captive portal that redirects", "registry_error", _portal_that_redirects),
     *(
-        Fault(f"a token server that talks nonsense: {name}", "registry_error", _token_server(body), "token")
+        Fault(f"an invalid answer of the token server: {name}", "registry_error", _token_server(body), "token")
         for name, body in _BODIES.items()
     ),
     *(
-        Fault(f"a port that is no registrys: {name}", "registry_error", _another_answers(answer))
+        Fault(f"an answer that is not from a registry: {name}", "registry_error", _another_answers(answer))
         for name, answer in _ANSWERS.items()
     ),
 )

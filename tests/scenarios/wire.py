@@ -78,14 +78,14 @@ def _says_and_goes(answer: bytes) -> Play:
 
 # By name: where the server listens, what it does, and the expected code.
 _PLAYS: Final[Mapping[str, tuple[str, Play | None, str]]] = {
-    "nobody takes the connection": ("127.0.0.1", None, "registry_timeout"),
-    "silent in the TLS handshake": (ELSEWHERE, lambda _: None, "registry_timeout"),
+    "never accepted": ("127.0.0.1", None, "registry_timeout"),
+    "no answer in the TLS handshake": (ELSEWHERE, lambda _: None, "registry_timeout"),
     "no TLS where TLS is expected": (ELSEWHERE, _says_and_goes(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "registry_tls"),
-    "the end without an answer": ("127.0.0.1", _says_and_goes(b""), "registry_unreachable"),
-    "half a status line, then silence": ("127.0.0.1", _says(b"HTTP/1.1 2"), "registry_timeout"),
-    "half a status line, then the end": ("127.0.0.1", _says_and_goes(b"HTTP/1.1 2"), "registry_unreachable"),
-    "half of the headers, then silence": ("127.0.0.1", _says(_HEAD), "registry_timeout"),
-    "half of the headers, then the end": ("127.0.0.1", _says_and_goes(_HEAD), "registry_unreachable"),
+    "closed without an answer": ("127.0.0.1", _says_and_goes(b""), "registry_unreachable"),
+    "no answer after half a status line": ("127.0.0.1", _says(b"HTTP/1.1 2"), "registry_timeout"),
+    "closed after half a status line": ("127.0.0.1", _says_and_goes(b"HTTP/1.1 2"), "registry_unreachable"),
+    "no answer after half of the headers": ("127.0.0.1", _says(_HEAD), "registry_timeout"),
+    "closed after half of the headers": ("127.0.0.1", _says_and_goes(_HEAD), "registry_unreachable"),
 }
 
 
@@ -96,7 +96,7 @@ def _played(host: str, play: Play | None) -> Callable[[World], Caused]:
         door = world.registry("stage")
         world.down(door.listener)
         stage = Stage(host, door.listener.port, play)
-        world._ends.callback(stage.close)
+        world.cleanup.callback(stage.close)
         hostname = f"{host}:{door.listener.port}"
         world.agent.give(door.secret, hostname, **LOGIN)
 

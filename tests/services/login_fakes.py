@@ -1,11 +1,10 @@
 """What a login works with, as fakes that do what they are told and remember it."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
-from typing import TYPE_CHECKING
 
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.docker_config import Entry
@@ -17,14 +16,12 @@ from agent.model.sensitive import Sensitive
 from agent.model.status import Phase, RegistryStatus, State
 from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.docker_login import DockerLoginResult
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.settings import Settings
 from tests.fakes import FakeClock, FakeLog, FakeWarningLog, process
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 HOURS = 3600.0
@@ -46,8 +43,9 @@ def native() -> Login:
 class FakeCredentials:
     """Gives tokens of 12 h, due at half of it, or fails while `problem` is set."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: FakeClock, time: ConfirmedTime) -> None:
         self._clock = clock
+        self._time = time
         self.problem: Problem | None = None
         self.given: list[Credential] = []
         self.life = timedelta(hours=12)
@@ -74,13 +72,17 @@ class FakeCredentials:
             "AWS", Sensitive(f"token-{len(self.given)}"), now, now + self.life, now + self.life / 2, "arn:aws:test"
         )
         self.given.append(token)
+        self._time.observe(now)
         return token
 
 
 class FakeDockerLogin:
-    """Does what `answer` says of a password."""
+    """Does what `answer` says of a password. `clock_off` is how far the registry's clock differs; None: it has none."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FakeClock, time: ConfirmedTime) -> None:
+        self._clock = clock
+        self._time = time
+        self.clock_off: timedelta | None = timedelta()
         self.tried: list[str] = []
         self.answer: Callable[[str], Problem | Exception | None] = lambda _: None
         self.hanging = ""
@@ -91,6 +93,7 @@ class FakeDockerLogin:
             await asyncio.Event().wait()
         password = credential.password.reveal()
         self.tried.append(password)
+        self._time.observe(self._clock.now() - self.clock_off if self.clock_off is not None else None)
         fault = self.answer(password)
         if isinstance(fault, Problem):
             raise ProblemError(fault)
@@ -103,6 +106,7 @@ class FakeReconciler:
     def __init__(self) -> None:
         self.stored: dict[str, str] = {}
         self.taken_over: list[bool] = []
+        self.noted_replaceable: list[str] = []
         self.noted: list[list[str]] = []
         self.forgotten: list[str] = []
         self.problem: Problem | None = None
@@ -121,13 +125,20 @@ class FakeReconciler:
         self.taken_over.append(take_over)
         return AppliedLogin("config.json", (), ours=True)
 
+    def note_replaceable(self, registry: Registry) -> None:
+        self.noted_replaceable.append(registry.hostname)
+
     async def note_preexisting(self, registries: Iterable[Registry]) -> None:
         self.noted.append([registry.hostname for registry in registries])
 
     async def holds(self, registry: Registry) -> bool:
         return registry.hostname in self.stored
 
-    async def remove(self, registry: Registry) -> bool:
+    async def remove(self, registry: Registry, is_due: Callable[[], bool] = lambda: True) -> bool:
+        if registry.hostname in self.writing:
+            await self.writing[registry.hostname].wait()
+        if not is_due():
+            return False
         if self.problem is not None:
             raise ProblemError(self.problem)
         return self.stored.pop(registry.hostname, None) is not None
@@ -196,8 +207,9 @@ class Bench:
         self.log = FakeLog()
         self.journal = FakeWarningLog()
         self.board = Board(process(), self.clock.now, self.journal)
-        self.credentials = FakeCredentials(self.clock)
-        self.docker_login = FakeDockerLogin()
+        self.time = ConfirmedTime(self.clock)
+        self.credentials = FakeCredentials(self.clock, self.time)
+        self.docker_login = FakeDockerLogin(self.clock, self.time)
         self.reconciler = FakeReconciler()
         self.rejections = FakeRejections()
         self.docker = FakeDocker()
@@ -212,6 +224,7 @@ class Bench:
             docker=self.docker,
             board=self.board,
             clock=self.clock,
+            time=self.time,
             log=self.log,
             settings=self.settings,
             new_id=lambda: f"id-{next(numbers)}",

@@ -1,15 +1,17 @@
 """The board shows what is true now, and logs each change once."""
 
 import asyncio
+import contextlib
+from typing import Any
 
 import pytest
 
 from agent.model.problem import Problem, Severity
 from agent.model.problems.registry import LoginRejected, RegistryDns
 from agent.model.problems.stored_login import RenewalFailing
-from agent.model.status import CLEARED_KEPT, Condition, Phase
+from agent.model.status import CLEARED_KEPT, Condition, Phase, RegistryStatus, State
 from agent.services.board import Board
-from tests.fakes import FakeClock, FakeWarningLog, process
+from tests.fakes import EPOCH, FakeClock, FakeWarningLog, process
 
 
 @pytest.fixture
@@ -99,3 +101,43 @@ async def test_waiters_wake_only_at_a_change(board: Board, clock: FakeClock) -> 
     board.set_phase(Phase.RUNNING)
     assert (await waiting).revision == since + 1
     assert (await board.changed(since)).phase is Phase.RUNNING
+
+
+def row(hostname: str, **fields: Any) -> RegistryStatus:
+    return RegistryStatus(hostname, "team", "project", "basic", EPOCH, **fields)
+
+
+async def test_a_batch_is_one_revision(board: Board, clock: FakeClock) -> None:
+    """With all of its changes, also if it ends with an error. A batch without a change is none."""
+    since = board.snapshot.revision
+    waiting = asyncio.create_task(board.changed(since))
+    with contextlib.suppress(RuntimeError), board.batch():
+        board.put_registry(row("b.example"))
+        board.put_registry(row("a.example"))
+        board.report("a", [dns()])
+        board.set_phase(Phase.RUNNING)
+        assert board.snapshot.registries == (), "nobody sees half a batch"
+        raise RuntimeError
+    after = await waiting
+    assert after.revision == since + 1
+    assert [each.hostname for each in after.registries] == ["a.example", "b.example"]
+    assert ([warning.code for warning in after.warnings], after.phase) == (["registry_dns"], Phase.RUNNING)
+    with board.batch():
+        board.put_registry(row("a.example"))
+    await clock.settle()
+    assert board.snapshot is after
+
+
+def test_a_snapshot_stays_as_it_was(board: Board) -> None:
+    """Changes after it make another one."""
+    board.put_registry(row("a.example"))
+    board.report("a", [dns()])
+    former = board.snapshot
+    board.put_registry(row("a.example", state=State.LOGGED_IN))
+    board.put_registry(row("b.example"))
+    board.report("a")
+    board.remove_registry("a.example")
+    assert [(each.hostname, each.state) for each in former.registries] == [("a.example", State.PENDING)]
+    assert (len(former.warnings), len(former.cleared)) == (1, 0)
+    assert [each.hostname for each in board.snapshot.registries] == ["b.example"]
+    assert board.snapshot.revision == former.revision + 4

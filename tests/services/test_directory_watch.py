@@ -4,24 +4,20 @@ import asyncio
 from contextlib import suppress
 
 from agent.services.directory_watch import DirectoryWatch
-from tests.fakes import FakeClock, NoFileWatcher
+from tests.fakes import ClockedFileWatcher, FakeClock
 
 
 async def test_a_lost_directory_is_reported_once() -> None:
-    """It checks every two seconds. The callback stops the agent."""
-    clock, lost, calls, reported = FakeClock(), False, [], asyncio.Event()
-
-    def on_lost() -> None:
-        calls.append("lost")
-        reported.set()
-
-    task = asyncio.create_task(DirectoryWatch("sandbox", lambda: not lost, clock, NoFileWatcher(), on_lost).run())
-    while not clock.waiting:  # noqa: ASYNC110 - the check is in a thread
-        await asyncio.sleep(0)
+    """It is checked every two seconds. The callback stops the agent."""
+    clock, lost, calls = FakeClock(), False, list[str]()
+    watcher = ClockedFileWatcher(clock)
+    task = asyncio.create_task(DirectoryWatch("sandbox", lambda: not lost, watcher, lambda: calls.append("lost")).run())
+    await clock.settle()
+    await clock.advance(10)
     assert not calls
     lost = True
     await clock.advance(2)
-    await reported.wait()
+    assert calls == ["lost"]
     await clock.advance(10)
     assert calls == ["lost"]
     task.cancel()

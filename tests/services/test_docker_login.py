@@ -1,5 +1,8 @@
 """One `docker login` and the agent's own look beside it: what is told, and how often the password goes out."""
 
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -12,6 +15,7 @@ from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
+from agent.services import docker_login as docker_login_module
 from agent.services.docker_login import DockerLogin
 from tests.fakes import EPOCH
 from tests.problems import raises_problem
@@ -177,3 +181,82 @@ async def test_a_token_that_the_agent_fetches_is_no_persons_to_replace(
     assert "put" not in hint.split()
     assert "update" not in hint.split()
     assert {"put", "update"} & set((await problem_of(cli, probe, wanted=ready)).hint.split())
+
+
+@dataclass
+class SlowCli:
+    """Each login waits for its event. `begun` lists the logins that have started, `running` those that still run."""
+
+    begun: list[str] = field(default_factory=list)
+    running: set[str] = field(default_factory=set)
+    ends: defaultdict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
+
+    async def login(
+        self, program: Path, registry: Registry, credential: Credential, *, timeout: float, through_engine: bool
+    ) -> CliResult:
+        assert (program.name, timeout, through_engine) == ("docker", 5.0, False)
+        assert credential.password
+        self.begun.append(registry.hostname)
+        self.running.add(registry.hostname)
+        await self.ends[registry.hostname].wait()
+        self.running.discard(registry.hostname)
+        return CliResult(1, b"unauthorized: incorrect username or password")
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def limited(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[SlowCli, Callable[..., None]]]:
+    """Two may start at the same time, and four may run. Yields the CLI, and a function that starts logins."""
+    monkeypatch.setattr(docker_login_module, "_STARTS", 2)
+    monkeypatch.setattr(docker_login_module, "_RUNNING", 4)
+    cli, tasks = SlowCli(), list[asyncio.Task[object]]()
+    docker_login = DockerLogin(cli, Probe(ProbeResult(EPOCH)).probe, Tools(), lambda: 5.0)
+
+    def begin(*names: str) -> None:
+        logins = [docker_login.log_in(login(f"{name}.example"), Credential("bob", WRONG)) for name in names]
+        tasks.extend(asyncio.create_task(each) for each in logins)
+
+    yield cli, begin
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("slow_s", [0.0, 3600.0], ids=["after their start", "during their start"])
+async def test_logins_that_end_leave_as_many_places_as_they_took(
+    limited: tuple[SlowCli, Callable[..., None]], monkeypatch: pytest.MonkeyPatch, slow_s: float
+) -> None:
+    """Each gives up its place once, whether it ends before that or after. No more than two start together."""
+    cli, begin = limited
+    monkeypatch.setattr(docker_login_module, "_START_S", slow_s)
+    for name in ("a", "b", "c"):
+        begin(name)
+        await settle()
+        cli.ends[f"{name}.example"].set()
+        await settle()
+    assert cli.running == set()
+    monkeypatch.setattr(docker_login_module, "_START_S", 3600.0)
+    begin("d", "e", "f", "g")
+    await settle()
+    assert cli.begun[3:] == ["d.example", "e.example"]
+    cli.ends["d.example"].set()
+    await settle()
+    assert cli.begun[3:] == ["d.example", "e.example", "f.example"]
+
+
+async def test_no_more_logins_run_than_memory_allows(
+    limited: tuple[SlowCli, Callable[..., None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silent registries give up their places to start, but not those to run. The next one starts when one ends."""
+    cli, begin = limited
+    monkeypatch.setattr(docker_login_module, "_START_S", 0.0)
+    begin("a", "b", "c", "d", "e", "f")
+    await settle()
+    assert cli.begun == ["a.example", "b.example", "c.example", "d.example"]
+    cli.ends["b.example"].set()
+    await settle()
+    assert cli.running == {"a.example", "c.example", "d.example", "e.example"}

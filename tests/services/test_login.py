@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from agent.model.plan import Login
-from agent.model.problem import RetryClass
+from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import AwsAccessDenied, AwsUnreachable, ClockSkew
 from agent.model.problems.environment import DockerCliMissing
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryRateLimited, RegistryUnreachable
@@ -368,3 +368,73 @@ async def test_an_expired_login_that_cannot_be_removed_is_tried_again(bench: Ben
     bench.reconciler.problem = None
     await bench.clock.advance(301)
     assert (bench.reconciler.stored, "config_unwritable" in bench.warnings) == ({}, False)
+
+
+async def test_another_failure_does_not_make_a_wrong_clock_right(bench: Bench, begin: Begin) -> None:
+    """After `clock_skew`, AWS is unreachable: the token's end is still told by the time that really went by."""
+    await begin(native())
+    bench.credentials.problem = ClockSkew("aws", "780 min ahead", retry_class=RetryClass.SOON)
+    bench.clock.jump(13 * HOURS)
+    await bench.clock.advance(HOURS)
+    bench.credentials.problem = AwsUnreachable("aws", "no route")
+    await bench.clock.advance(HOURS)
+    assert bench.state() is State.LOGGED_IN
+    assert bench.warnings.keys() == {"aws_unreachable", "renewal_failing"}
+    assert bench.reconciler.stored == {ECR: "token-0"}
+    await bench.clock.advance(10 * HOURS)
+    assert (bench.state(), bench.reconciler.stored) == (State.EXPIRED, {})
+
+
+@pytest.mark.parametrize("problem", [AwsUnreachable("aws", "no route"), ClockSkew("aws", "780 min ahead")])
+async def test_a_clock_that_is_ahead_at_the_start_removes_no_login(bench: Bench, problem: Problem) -> None:
+    """The state directory says when it ends. No server has confirmed the time since the start."""
+    bench.reconciler.stored[ECR] = "token-of-before"
+    bench.credentials.problem = problem
+    bench.clock.jump(13 * HOURS)
+    running = asyncio.create_task(bench.login(native(), EPOCH + timedelta(hours=11)).run())
+    await bench.clock.advance(HOURS)
+    assert bench.reconciler.stored == {ECR: "token-of-before"}
+    known = isinstance(problem, ClockSkew)
+    assert bench.state() is (State.LOGGED_IN if known else State.EXPIRED)
+    bench.credentials.problem = AwsUnreachable("aws", "no route")
+    bench.time.observe(bench.clock.now())
+    await bench.clock.advance(301)
+    assert (bench.state(), bench.reconciler.stored) == (State.EXPIRED, {}), "the clock was right"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_login_that_is_expired_by_a_wrong_clock_only_is_valid_again(bench: Bench, begin: Begin) -> None:
+    """A registry that fails says nothing of the time. Once AWS says that our clock is wrong, the status follows."""
+    await begin(native())
+    bench.credentials.problem = AwsUnreachable("aws", "no route")
+    bench.clock.jump(13 * HOURS)
+    await bench.clock.advance(301)
+    assert (bench.state(), bench.reconciler.stored) == (State.EXPIRED, {ECR: "token-0"})
+    bench.credentials.problem = ClockSkew("aws", "780 min ahead", retry_class=RetryClass.SOON)
+    await bench.clock.advance(301)
+    assert bench.state() is State.LOGGED_IN
+    assert bench.warnings.keys() == {"clock_skew", "renewal_failing"}
+
+
+async def test_a_rejection_waits_as_long_as_the_registry_asks(bench: Bench, begin: Begin) -> None:
+    """`Retry-After` holds if it is longer than the wait after a rejection, also in what a restart remembers."""
+    asked = timedelta(hours=2)
+    bench.docker_login.answer = lambda _: LoginRejected("ghcr.io", "locked", wait=asked)
+    await begin(basic())
+    assert bench.rejections.held is not None
+    assert bench.rejections.held[1] == EPOCH + asked
+    await bench.clock.advance(2 * HOURS - 1)
+    assert len(bench.docker_login.tried) == 1
+    await bench.clock.advance(2)
+    assert len(bench.docker_login.tried) == 2
+
+
+async def test_a_request_notes_at_once_what_it_may_take_over(bench: Bench, begin: Begin) -> None:
+    """Not when the attempt starts: that may be much later."""
+    bench.docker_login.hanging = "ghcr.io"
+    login = await begin(basic())
+    assert bench.reconciler.noted_replaceable == []
+    login.request_now()
+    assert bench.row.attempting
+    assert bench.reconciler.noted_replaceable == ["ghcr.io"]

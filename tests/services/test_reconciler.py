@@ -22,9 +22,10 @@ from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
-from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
+from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, calls_in_this_thread, process
 from tests.problems import raises_problem
 from tests.rig.waiting import PATIENCE_S
 
@@ -69,6 +70,8 @@ class Agent:
         temporary.rename(self.file)
 
     async def apply(self, entry: Entry = OURS, registry: Registry = GHCR, *, take_over: bool = False) -> AppliedLogin:
+        if take_over:  # somebody asks for it now
+            self.reconciler.note_replaceable(registry)
         return await self.reconciler.apply(registry, entry, expires_at=EPOCH + timedelta(hours=12), take_over=take_over)
 
 
@@ -86,15 +89,15 @@ class Machine:
         self.podman = directory / "run/containers/auth.json"
         self.podman.parent.mkdir(parents=True)
         self.auth_config: str | None = None
-        self.watcher_alive = False
 
     def write(self, document: dict[str, Any]) -> None:
         self.file.write_text(json.dumps(document))
 
     def start(self, helper_deadline_s: float = 5) -> Agent:
         clock, log = FakeClock(), FakeLog()
+        time = ConfirmedTime(clock)
         board = Board(process(), clock.now, FakeWarningLog())
-        state_file = StateFile(self.directory / "state", self.docker)
+        state_file = StateFile.loaded(self.directory / "state", self.docker)
         reconciler = ConfigReconciler(
             config=DockerConfigFile(self.docker),
             helpers=CredentialHelpers(self.environ, deadline_s=helper_deadline_s),
@@ -102,8 +105,9 @@ class Machine:
             state_file=state_file,
             board=board,
             clock=clock,
+            time=time,
             log=log,
-            watcher=ClockedFileWatcher(clock) if self.watcher_alive else NoFileWatcher(),
+            watcher=ClockedFileWatcher(clock),
             auth_config=self.auth_config,
         )
         return Agent(reconciler, board, clock, log, self.file, state_file)
@@ -114,11 +118,9 @@ class Machine:
         return self.start()
 
 
-@pytest.fixture(params=[False, True], ids=["without a watcher", "with a watcher"])
-def machine(tmp_path: Path, request: pytest.FixtureRequest) -> Machine:
-    machine = Machine(tmp_path)
-    machine.watcher_alive = request.param
-    return machine
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
 
 
 def listing_helper(machine: Machine, *servers: str) -> Path:
@@ -154,7 +156,9 @@ async def watching(agent: Agent) -> AsyncIterator[Callable[[Callable[[], object]
         return agent.clock.monotonic() - started
 
     try:
-        yield until
+        # On a busy machine, a read in a thread would take seconds of this clock.
+        with calls_in_this_thread():
+            yield until
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -21,14 +21,14 @@ from tests.services.login_fakes import ECR, native, plan
 async def test_a_refusal_survives_a_restart(tmp_path: Path) -> None:
     """Code, message, hint and time are restored. Nothing of the secret is stored on disk."""
     config = tmp_path / "docker"
-    state_file = StateFile(tmp_path / "state", config)
+    state_file = StateFile.loaded(tmp_path / "state", config)
     secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "hunter2-secret"}
     login, other = plan(secret).logins[0], plan({**secret, "password": "another"}).logins[0]
     until = EPOCH + timedelta(minutes=30)
     Rejections(state_file, lambda: EPOCH).record(login, LoginRejected("ghcr.io", "it said no", hint="ask"), until)
     await state_file.flush()
 
-    again = Rejections(StateFile(tmp_path / "state", config), lambda: EPOCH)
+    again = Rejections(StateFile.loaded(tmp_path / "state", config), lambda: EPOCH)
     active = again.active(login)
     assert active is not None
     problem, not_before = active
@@ -42,7 +42,7 @@ async def test_a_refusal_survives_a_restart(tmp_path: Path) -> None:
     assert again.active(other) is None
     assert again.active(native()) is None
     assert "hunter2" not in (tmp_path / "state" / "state.json").read_text()
-    much_later = Rejections(StateFile(tmp_path / "state", config), lambda: until)
+    much_later = Rejections(StateFile.loaded(tmp_path / "state", config), lambda: until)
     assert much_later.active(login) is None
     again.clear(login)
     assert again.active(login) is None
@@ -50,7 +50,7 @@ async def test_a_refusal_survives_a_restart(tmp_path: Path) -> None:
 
 async def test_a_rate_limit_is_not_a_refusal_after_a_restart(tmp_path: Path) -> None:
     """It is retried soon after its wait has ended. State files of older versions hold only refusals, without a pace."""
-    state_file = StateFile(tmp_path, tmp_path)
+    state_file = StateFile.loaded(tmp_path, tmp_path)
     rejections = Rejections(state_file, lambda: EPOCH)
     rejections.record(native(), RegistryRateLimited(ECR, "slow down"), EPOCH + timedelta(minutes=30))
     await state_file.flush()
@@ -63,7 +63,7 @@ async def test_a_rate_limit_is_not_a_refusal_after_a_restart(tmp_path: Path) -> 
 
 
 def retry_class_after_a_restart(state: Path) -> RetryClass:
-    active = Rejections(StateFile(state, state), lambda: EPOCH).active(native())
+    active = Rejections(StateFile.loaded(state, state), lambda: EPOCH).active(native())
     assert active is not None
     return active[0].retry_class
 
@@ -87,7 +87,7 @@ async def test_a_changed_identity_of_the_aws_chain_is_tried_at_once(
 ) -> None:
     """Reloaded settings, or a changed environment at the next start, may select an identity that AWS never refused."""
     settings, environ = AwsSettings(identity_token_command=("gp",)), {"AWS_PROFILE": "first"}
-    state_file, login = StateFile(tmp_path / "state", tmp_path / "docker"), native()
+    state_file, login = StateFile.loaded(tmp_path / "state", tmp_path / "docker"), native()
     rejections = Rejections(state_file, lambda: EPOCH, chain=lambda: chain_inputs(settings, environ))
     until = EPOCH + timedelta(minutes=30)
     rejections.record(login, AwsAccessDenied(login.registry.hostname, "AWS said no"), until)

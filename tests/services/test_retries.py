@@ -1,12 +1,13 @@
 """How long is waited after a failure, by what failed, how often, and what is at stake."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsAccessDenied, AwsError, AwsIdentityUnavailable, AwsThrottled, AwsUnreachable
-from agent.model.problems.registry import RegistryUnreachable
+from agent.model.problems.registry import LoginRejected, RegistryRateLimited, RegistryUnreachable
 from agent.services.retries import longest_wait, wait_after
 from agent.settings import RetrySettings
 
@@ -44,3 +45,32 @@ def test_the_wait_is_drawn_evenly_below_the_longest() -> None:
     assert all(0 <= wait <= 1800 for wait in waits)
     assert 800 < sum(waits) / len(waits) < 1000
     assert wait_after(AwsAccessDenied("aws", "x"), 20, SETTINGS, slack_s=HALF_AN_HOUR) == SETTINGS.rejected_wait_s
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked_s", "least", "most"),
+    [
+        (LoginRejected, None, 1800, 1800),
+        (LoginRejected, 60, 1800, 1800),
+        (LoginRejected, 7200, 7200, 7200),
+        (LoginRejected, 13 * 3600, 12 * 3600, 12 * 3600),
+        (RegistryRateLimited, None, 0, 300),
+        (RegistryRateLimited, 7, 7, 300),
+        (RegistryRateLimited, 900, 900, 900),
+        (RegistryRateLimited, 13 * 3600, 12 * 3600, 12 * 3600),
+    ],
+)
+def test_a_wait_that_is_asked_for_is_obeyed_and_shortens_none(
+    kind: type[Problem], asked_s: int | None, least: float, most: float
+) -> None:
+    """`Retry-After`, shorter or longer than our own wait, after any failure; 12 hours at most."""
+    problem = kind("ghcr.io", "x", wait=timedelta(seconds=asked_s) if asked_s is not None else None)
+    waits = [wait_after(problem, 20, SETTINGS) for _ in range(300)]
+    assert least <= min(waits) <= max(waits) <= most
+    assert most == least or max(waits) > max(least, 200), "a short Retry-After does not replace the backoff"
+
+
+def test_a_final_wait_is_used_as_it_is() -> None:
+    """It is the rest of a wait that several registries share."""
+    problem = AwsAccessDenied("aws", "x").about("ghcr.io", wait=timedelta(seconds=5))
+    assert wait_after(problem, 20, SETTINGS) == 5

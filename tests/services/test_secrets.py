@@ -21,8 +21,8 @@ from agent.model.secret_formats import FetchResult, ParseResult, read_answer
 from agent.services import secret_sources
 from agent.services.secrets import Secrets
 from agent.settings import SecretsSettings, Settings
-from tests.fakes import ClockedFileWatcher, FakeClock, FakeLog, NoFileWatcher
-from tests.rig.waiting import PATIENCE_S
+from tests.fakes import ClockedFileWatcher, FakeClock, FakeLog
+from tests.rig.waiting import PATIENCE_S, eventually
 
 if TYPE_CHECKING:
     from agent.services.ports import SecretFiles
@@ -97,7 +97,7 @@ class Bench:
         self.log = FakeLog()
         self.address = FakeAddress()
         self.files: SecretFiles = secret_files
-        self.watcher: NoFileWatcher | ClockedFileWatcher = NoFileWatcher()
+        self.watcher = ClockedFileWatcher(self.clock)
         self.environment = ParseResult()
         self.credentials: Path | None = None
         self.secrets: Secrets
@@ -133,10 +133,8 @@ class Bench:
             await task
 
     async def quiet(self) -> None:
-        """Wait until both loops wait for the clock. Directories are read in threads."""
-        async with asyncio.timeout(PATIENCE_S):
-            while self.clock.waiting < 2:  # noqa: ASYNC110 - the fake clock counts its waiters, but sets no event
-                await asyncio.sleep(0.001)
+        """Wait until both loops and all watches wait for the clock. Directories are read in threads."""
+        await eventually(lambda: self.clock.waiting >= 2 + self.watcher.watches)
 
     async def pass_seconds(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -252,6 +250,34 @@ async def test_a_half_written_file_keeps_its_last_secrets(bench: Bench) -> None:
         assert bench.record.codes == []
 
 
+@pytest.mark.parametrize("source", ["object", "list", "subdirectory", "url"])
+async def test_a_secret_with_a_typo_keeps_its_last_value(bench: Bench, source: str) -> None:
+    """In every form. It is reported as invalid, and nothing is published: no login changes."""
+
+    def put(**fields: object) -> None:
+        value = item("one", **fields)
+        if source == "url":
+            bench.address.answer = json.dumps({"secrets": [value]})
+        elif source == "subdirectory":
+            (bench.directory / "one").mkdir(exist_ok=True)
+            for name, content in value.items():
+                bench.write(f"one/{name}", str(content))
+        else:
+            bench.write("a.json", [value] if source == "list" else value)
+
+    if source == "url":
+        bench.settings = replace(bench.settings, secrets=replace(bench.settings.secrets, url=URL))
+    put()
+    async with bench.running():
+        assert (bench.record.published, bench.record.codes) == ([["one"]], [])
+        put(scope="everybody")
+        await bench.pass_seconds(65)
+        assert (bench.record.published, bench.record.codes) == ([["one"]], ["secret_invalid"])
+        put(scope="user")
+        await bench.pass_seconds(65)
+        assert (bench.record.published, bench.record.codes) == ([["one"], ["one"]], [])
+
+
 async def test_a_directory_that_cannot_be_listed_keeps_its_secrets(bench: Bench, tmp_path: Path) -> None:
     """It is reported once as unavailable. A directory that does not exist is empty."""
     bench.directory = tmp_path / "secrets"
@@ -277,7 +303,8 @@ class HangingFiles(CountingFiles):
         self.hung = 0
 
     def signature(self, directory: Path) -> Hashable:
-        if directory == self.hanging:
+        # The watcher of these tests runs in the loop. The real one checks each directory in a thread of its own.
+        if directory == self.hanging and threading.current_thread() is not threading.main_thread():
             self.hung += 1
             self.go_on.wait()
         return super().signature(directory)
@@ -347,8 +374,8 @@ class FailingFiles(CountingFiles):
 
 
 async def test_a_failed_reading_is_repeated_although_nothing_changes(bench: Bench) -> None:
-    """Also with a working file watcher."""
-    bench.files, bench.watcher = FailingFiles(), ClockedFileWatcher(bench.clock)
+    """The file watcher reports nothing."""
+    bench.files = FailingFiles()
     bench.write("a.json", item("one"))
     async with bench.running():
         assert bench.record.codes == ["secrets_unavailable"]
@@ -393,6 +420,7 @@ async def test_the_environment_can_be_turned_off(bench: Bench) -> None:
     async with bench.running():
         assert (bench.record.published, bench.record.codes) == ([["one"]], ["secret_invalid"])
         bench.settings = Settings(secrets=replace(bench.settings.secrets, environment=False))
+        bench.secrets.wake()
         await bench.pass_seconds(1)
         assert (bench.record.published, bench.record.codes) == ([["one"], []], [])
 
@@ -433,9 +461,7 @@ async def test_a_slow_url_delays_the_first_result_by_at_most_two_seconds(url_ben
     url_bench.write("a.json", item("from-file"))
     url_bench.address.answer = None
     task = asyncio.create_task(url_bench.build().run())
-    async with asyncio.timeout(PATIENCE_S):
-        while url_bench.clock.waiting < 1:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.001)
+    await eventually(lambda: url_bench.clock.waiting)
     await url_bench.clock.advance(1.9)
     assert url_bench.record.published == []
     await url_bench.clock.advance(0.2)
@@ -511,3 +537,20 @@ async def test_read_once_reads_every_source(url_bench: Bench) -> None:
     assert [secret.name for secret in found.secrets] == ["from-file"]
     assert url_bench.record.codes == ["secret_invalid", "secrets_unavailable"]
     assert url_bench.record.published == []
+
+
+async def test_very_many_secrets_are_prepared_for_masking_in_a_thread(url_bench: Bench) -> None:
+    """The event loop goes on meanwhile. The secrets are still published only after that."""
+    url_bench.write(
+        "many.json", [{**item(f"many-{number}"), "password": f"{number:04}" * 1000} for number in range(50)]
+    )
+    record, threads = url_bench.record, []
+
+    def protect(values: Iterable[str]) -> None:
+        threads.append(threading.current_thread())
+        Record.protect(record, values)
+
+    record.protect = protect  # type: ignore[method-assign]  # it also records the thread
+    found = await url_bench.build().read_once()
+    assert len(found.secrets) == len(record.protected) == 51, "one is from the URL"
+    assert threading.main_thread() not in threads

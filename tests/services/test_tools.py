@@ -1,7 +1,6 @@
 """The tools are checked regularly, with real programs on PATH."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from agent.model.status import Engine
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
 from tests.fakes import FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
-from tests.rig.waiting import PATIENCE_S
+from tests.rig.waiting import eventually
 
 
 def program(path: Path, text: str) -> None:
@@ -23,7 +22,7 @@ def program(path: Path, text: str) -> None:
 
 
 class Stage:
-    def __init__(self, tmp_path: Path, watcher: NoFileWatcher | None = None) -> None:
+    def __init__(self, tmp_path: Path) -> None:
         self.bin = tmp_path / "bin"
         self.bin.mkdir(mode=0o755)
         environ = {"PATH": f"{tmp_path}/earlier:{self.bin}", "DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}
@@ -38,7 +37,7 @@ class Stage:
             self.clock,
             self.board,
             FakeLog(),
-            watcher or NoFileWatcher(),
+            NoFileWatcher(),
             engine_address=self.engine.address,
             on_docker=self._on_ready,
         )
@@ -64,18 +63,6 @@ class CountedProbes(ToolProbes):
         return found
 
 
-class MissesChanges(NoFileWatcher):
-    """A watcher that is alive, but never reports a change."""
-
-    alive = True
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
-            await asyncio.sleep(0.01)
-
-
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
@@ -98,19 +85,19 @@ async def test_a_docker_that_is_installed_later_is_found(stage: Stage) -> None:
 
 async def test_a_docker_that_disappears_is_waited_for(tmp_path: Path) -> None:
     """It is found within 15 s, even if the same file returns before the watcher notices that it was gone."""
-    stage = Stage(tmp_path, MissesChanges())
+    stage = Stage(tmp_path)
     docker, away = stage.bin / "docker", stage.bin / "away"
     program(docker, "echo Docker version 28.2.2, build e6534b4")
     running = asyncio.create_task(stage.tools.run())
     try:
-        await until(lambda: stage.ready == 1 and stage.clock.waiting)
+        await eventually(lambda: stage.ready == 1 and stage.clock.waiting)
         docker.rename(away)
         searches = stage.searches
         stage.tools.lost(docker, no_docker())
         assert (stage.tools.docker, stage.tools.docker_ready.is_set()) == (None, False)
         assert stage.codes() == {"docker_cli_missing"}
         stage.tools.lost(docker, no_docker())
-        await until(lambda: stage.searches > searches)
+        await eventually(lambda: stage.searches > searches)
         away.rename(docker)
 
         def is_back() -> bool:

@@ -19,7 +19,8 @@ from agent.settings_loader import load_settings
 from agent.support.bundle import make_bundle
 from agent.support.bundle_part import LARGEST, BundleContext, BundlePart, NotCollected
 from agent.support.bundle_parts import PARTS
-from tests.rig.waiting import PATIENCE_S
+from agent.support.manifest import Manifest
+from tests.rig.waiting import PATIENCE_S, eventually
 from tests.support.conftest import Machine, unpacked
 from tests.support.stub import answering, program
 
@@ -144,8 +145,7 @@ async def test_ctrl_c_ends_the_command_at_once(machine: Machine) -> None:
     """It leaves no file and prints no traceback."""
     program(machine.bin, "docker", f"echo >{machine.home}/began", "sleep 60")
     process = await machine.start()
-    while not (machine.home / "began").exists():  # noqa: ASYNC110 - another process makes it
-        await asyncio.sleep(0.01)
+    await eventually((machine.home / "began").exists)
     process.send_signal(signal.SIGINT)
     _, stderr = await process.communicate()
     assert (process.returncode, b"Traceback" in stderr) == (130, False)
@@ -168,12 +168,9 @@ def part(name: str, collect: Callable[[BundleContext], Any], timeout: float = PA
     return BundlePart(name, "a test", collect, timeout)
 
 
-async def test_a_part_that_hangs_fails_or_is_huge_does_not_affect_the_others(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("patient")
+async def test_a_part_that_hangs_fails_or_is_huge_does_not_affect_the_others(machine: Machine) -> None:
     """The others are complete. Of the huge one, the bundle contains the end, which is the newest."""
-    monkeypatch.setattr("agent.support.bundle._REDACTION_S", PATIENCE_S)
-    monkeypatch.setattr("agent.support.bundle._SECRETS_S", PATIENCE_S)
 
     async def hangs(_: BundleContext) -> str:
         await asyncio.Event().wait()
@@ -203,6 +200,74 @@ async def test_a_part_that_hangs_fails_or_is_huge_does_not_affect_the_others(
     assert len(files["huge"]) < LARGEST + 100
     assert files["huge"].endswith(f"line {LARGEST // 8 - 1}\n".encode())
     assert files["huge"].startswith("… the beginning was cut off\nline ".encode())
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadlines only limit how long a person waits. On a busy machine, they would end what these tests check."""
+    monkeypatch.setattr("agent.support.bundle._REDACTION_S", PATIENCE_S)
+    monkeypatch.setattr("agent.support.bundle._SECRETS_S", PATIENCE_S)
+
+
+async def said(text: str, machine: Machine) -> tuple[str, Manifest]:
+    """What the bundle shows of `text`, and its list of contents."""
+
+    async def collect(_: BundleContext) -> str:
+        return text
+
+    bundle = await make_bundle(context(machine), parts=[part("said", collect)])
+    assert bundle.manifest.missing == {}
+    return unpacked(bundle.data)["said"].decode(), bundle.manifest
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_file_that_cannot_be_read_hides_no_other_secret_of_its_directory(machine: Machine) -> None:
+    """The list names it. All files before and after it, and in subdirectories, are still known by value."""
+    secrets = {
+        name: f"of {name} 4711" for name in ("a-first.json", "z-last.json", "inner/password", "inner/deep/token")
+    }
+    for name, value in secrets.items():
+        path = machine.secrets / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"password": value}) if path.suffix else value)
+    # Reading it fails for every user.
+    (machine.secrets / "broken.json").symlink_to("/proc/self/mem")
+    (machine.secrets / "inner" / "loop").symlink_to(machine.secrets)
+    shown, manifest = await said("\n".join(secrets.values()), machine)
+    assert shown.split() == ["[redacted]"] * len(secrets)
+    assert manifest.unread == {f"secrets in {machine.secrets}": "broken.json: Input/output error"}
+    assert manifest.known[f"secrets in {machine.secrets}"] >= len(secrets)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_an_ordinary_word_as_a_password_leaves_the_bundle_readable(machine: Machine) -> None:
+    """Masking each `login` would show that this is the password."""
+    (machine.secrets / "a.json").write_text(json.dumps([{"password": "login"}, {"password": "2026"}]))
+    text = '{"time": "2026-01-01T00:00:00Z", "event": "login.succeeded"}'
+    assert json.loads((await said(text, machine))[0]) == json.loads(text)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_proxys_password_that_is_not_encoded_is_masked(machine: Machine) -> None:
+    """Also the part that a program takes for the host, in variables and in Docker's configuration."""
+    machine.env["HTTPS_PROXY"] = "http://ada:p@ss1/word2@proxy:3128"
+    proxies = {"default": {"httpProxy": "http://ada:q@rst3/uvwx4@proxy:3128"}}
+    (machine.docker / "config.json").write_text(json.dumps({"proxies": proxies}))
+    shown, _ = await said("lookup ss1/word2: no such host\nparse word2\nlookup rst3/uvwx4\nport uvwx4", machine)
+    assert not re.search("ss1|word2|rst3|uvwx4", shown)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_ends_on_hostile_files_and_texts(machine: Machine) -> None:
+    """Files of blank lines and of backslashes, in the size that is read, and such texts in the size of a part."""
+    aws, variables = machine.home / ".aws", machine.home / "token"
+    aws.mkdir()
+    (aws / "credentials").write_text("\n" * (4 << 20))
+    variables.write_text("\\" * (4 << 20))
+    machine.set({"secrets": {"token_file": str(variables)}})
+    (machine.secrets / "a.json").write_text('{"password": "' + "\\" * (1 << 20))
+    for piece in ("\\", "x://a:", "\n"):
+        await said('{"auth":"' + piece * (LARGEST // len(piece) - 10), machine)
 
 
 def test_no_part_may_take_longer_than_45_seconds() -> None:

@@ -3,16 +3,16 @@
 import asyncio
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 
-from agent.edge.http import read_token_file
-from agent.model.snapshot import Snapshot
+from agent.edge.token_file import read_token
+from agent.model.snapshot import Process, Snapshot
 from agent.model.status import RegistryStatus, State
 from agent.observe.counters import Counters
 from agent.observe.metrics import Metrics
@@ -66,9 +66,10 @@ class Serving:
     lines: RecentLines = field(default_factory=Lines)
     broken: bool = False
     inherited: socket.socket | None = None
+    process: Process = field(default_factory=process)
 
     def __post_init__(self) -> None:
-        self.board = Board(process(), self.clock.now, FakeWarningLog())
+        self.board = Board(self.process, self.clock.now, FakeWarningLog())
         self.document = StatusDocument(self.clock)
         self.socket = self.directory / "agent.sock"
         metrics = BrokenMetrics() if self.broken else Metrics(Counters(), lambda: 0)
@@ -87,7 +88,7 @@ class Serving:
             board=self.board,
             routes=self.routes,
             settings=lambda: Settings(status=self.status),
-            read_token=read_token_file,
+            read_token=read_token,
             clock=self.clock,
             log=self.log,
             socket_path=self.socket,
@@ -130,11 +131,14 @@ class Serving:
 
 @asynccontextmanager
 async def serving(
-    status: StatusSettings | None = None, *, broken: bool = False, directory: Path | None = None
+    status: StatusSettings | None = None, *, directory: Path | None = None, **options: Any
 ) -> AsyncIterator[Serving]:
-    """Start a server, and close it at the end. Its directory's name is short, because a socket's path must be."""
+    """Start a server, and close it at the end. Its directory's name is short, because a socket's path must be.
+
+    `options` are further fields of `Serving`.
+    """
     with tempfile.TemporaryDirectory(prefix="ra-") as fresh:
-        rig = Serving(directory or Path(fresh), status or StatusSettings(listen="127.0.0.1:0"), broken=broken)
+        rig = Serving(directory or Path(fresh), status or StatusSettings(listen="127.0.0.1:0"), **options)
         await rig.server.start()
         try:
             yield rig
@@ -162,10 +166,3 @@ async def raw(rig: Serving, request: bytes) -> bytes:
     finally:
         writer.close()
     return bytes(answer)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until `holds()` is true, for example for a thread."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)

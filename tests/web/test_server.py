@@ -12,8 +12,8 @@ import pytest
 
 from agent.settings import StatusSettings
 from agent.web.sockets import bind_unix
-from tests.rig.waiting import PATIENCE_S
-from tests.web.serving import Serving, serving, until
+from tests.rig.waiting import PATIENCE_S, eventually
+from tests.web.serving import Serving, serving
 
 
 def codes(rig: Serving) -> list[tuple[str, str]]:
@@ -84,7 +84,7 @@ async def test_a_running_agents_socket_is_not_replaced() -> None:
         await first.server.close()
         retries = asyncio.create_task(second.server.run())
         await second.clock.advance(31)
-        await until(lambda: not codes(second))
+        await eventually(lambda: not codes(second))
         async with second.on_socket() as unix:
             assert (await unix.get("/livez")).status == 200
         retries.cancel()
@@ -111,7 +111,7 @@ async def test_a_taken_port_is_reported_once_and_retried() -> None:
             assert rig.board.snapshot.warnings[0].count == 1
             taken.close()
             await rig.clock.advance(30)
-            await until(lambda: not codes(rig))
+            await eventually(lambda: not codes(rig))
             assert rig.port == port
             retries.cancel()
 
@@ -144,7 +144,7 @@ async def test_a_deleted_socket_file_is_created_again() -> None:
         rig.socket.unlink()
         retries = asyncio.create_task(rig.server.run())
         await rig.clock.advance(31)
-        await until(lambda: rig.log.names().count("status.listening") == 3)
+        await eventually(lambda: rig.log.names().count("status.listening") == 3)
         retries.cancel()
         async with rig.on_socket() as unix:
             assert (await unix.get("/livez")).status == 200

@@ -36,8 +36,7 @@ class Target:
         self.hostname: Final = self.world.good.hostname
         self.agent: Final = self.world.start({"status": status})
         self.agent.wait_logged_in(self.hostname)
-        if self.agent._watcher is not None:  # it allows one second per answer; under attack, the pulse measures instead
-            self.agent._watcher.stop()
+        self.agent.watch_no_longer()  # under attack, the pulse measures instead
         self.port: Final[int] = until("a TCP port", self._tcp_port)
 
     @property

@@ -182,9 +182,8 @@ class Scene:
         self._registry(names.FOREIGN_TOKEN, EcrAuth(self.clouds[names.HEALTHY].valid, names.DENIED))
         self._registry(names.ecr(names.ENDING), EcrAuth(self.clouds[names.ENDING].valid, names.ENDING))
         past = datetime.now(UTC) - timedelta(days=1)
-        ours = self.machine.authority._ca
         self._registry(names.PRIVATE_CA, BasicAuth(users), trustme.CA().issue_cert(names.PRIVATE_CA))
-        expired = ours.issue_cert(names.EXPIRED_CERTIFICATE, not_after=past)
+        expired = self.machine.authority.issue(names.EXPIRED_CERTIFICATE, not_after=past)
         self._registry(names.EXPIRED_CERTIFICATE, BasicAuth(users), expired)
 
     def _registry(self, name: str, auth: Auth, certificate: trustme.LeafCert | None = None) -> None:

@@ -23,6 +23,7 @@ from agent.edge.permission_hints import Account, permission_hint
 from agent.model import hints
 from agent.model.aws_errors import AwsRefusal, problem_of
 from agent.model.commands import command
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Entry
 from agent.model.docker_errors import CliOutput, Fault, explain
 from agent.model.problem import Problem
@@ -31,7 +32,6 @@ from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreF
 from agent.model.registry import parse_hostname
 from agent.model.sandbox import opening
 from agent.model.sensitive import Sensitive
-from agent.services.credential_store import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.services.overrides import Overrides
 from tests.words.nevers import PLACEHOLDER, RECURSIVE, assert_pasteable, commands_in, words_of
 

@@ -14,6 +14,7 @@ NOTHING_TO_COMPARE = frozenset(
         "docker_cli_failed",  # it is docker that is broken
         "settings_invalid",
         "status_listen_failed",
+        "state_unusable",
         "secret_invalid",
         "secret_shadowed",
         "secrets_unavailable",

@@ -1,18 +1,22 @@
 """Gets ECR tokens from AWS. The first request loads the AWS SDK, in a thread. Importing this module does not."""
 
-import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from agent.blocking import BlockingCalls
 from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
+
+_LOADING: Final = BlockingCalls("aws-sdk")
 
 if TYPE_CHECKING:
     from agent.edge.aws.sdk import AwsSdk
 
 
+@dataclass(kw_only=True, eq=False)
 class AwsClient:
     """Sends single requests to AWS, without caching tokens and without retries.
 
@@ -23,20 +27,11 @@ class AwsClient:
         learned: called with each secret that is sent to AWS, before it is used.
     """
 
-    def __init__(
-        self,
-        *,
-        user: str,
-        environ: Mapping[str, str],
-        now: Callable[[], datetime],
-        learned: Callable[[Sensitive], object] = bool,
-    ) -> None:
-        self._user: Final = user
-        self._environ: Final = environ
-        self._now: Final = now
-        self._learned: Final = learned
-        self._loading: Final = asyncio.Lock()
-        self._sdk: AwsSdk | None = None
+    user: str
+    environ: Mapping[str, str]
+    now: Callable[[], datetime]
+    learned: Callable[[Sensitive], object] = bool
+    _sdk: "AwsSdk | None" = field(default=None, init=False)
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         """Get a token for `identity`: find keys, assume the role if there is one, ask ECR. Each has `call_timeout_s`.
@@ -56,13 +51,16 @@ class AwsClient:
         return await (await self._loaded()).identify(identity, settings)
 
     async def _loaded(self) -> "AwsSdk":
-        # The first request loads the SDK. Requests at the same time wait for it.
-        async with self._loading:
-            if self._sdk is None:
-                self._sdk = await asyncio.to_thread(self._load)
+        # Requests at the same time wait for the first one, which loads the SDK. It is the agent's own code, so there is
+        # no deadline.
+        if self._sdk is None:
+            return await _LOADING.call("sdk", self._load, timeout=None)
         return self._sdk
 
     def _load(self) -> "AwsSdk":
+        if self._sdk is not None:
+            return self._sdk
         from agent.edge.aws.sdk import AwsSdk  # noqa: PLC0415 - loads botocore, which few environments need
 
-        return AwsSdk(user=self._user, environ=self._environ, now=self._now, learned=self._learned)
+        sdk = self._sdk = AwsSdk(user=self.user, environ=self.environ, now=self.now, learned=self.learned)
+        return sdk

@@ -3,20 +3,23 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from aiobotocore.session import AioSession
-from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
-from botocore.utils import get_environ_proxies
+from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, EndpointConnectionError
 
-from agent.edge.aws.errors import TRANSPORT_ERRORS, AwsCall, clean, problem_from
+from agent.blocking import BlockingCalls, NoThreadError
+from agent.edge.aws.errors import AwsCall, clean, problem_from
 from agent.edge.aws.interactive_login import InteractiveLogin, cached_sessions
 from agent.edge.aws.sdk_internals import safe_providers, set_container_environment, web_identity_token_file
+from agent.edge.aws.session import metadata_http
 from agent.edge.aws.web_identity import how_it_failed, run_command, token_from_file
-from agent.edge.http import read_token_file
+from agent.edge.http import HttpClient
 from agent.edge.process import ProcessTimeout
+from agent.edge.token_file import read_token
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsKeys
 from agent.model.problem import Problem, ProblemError
@@ -41,102 +44,97 @@ _PROFILE_SECRETS: Final = frozenset({"aws_secret_access_key", "aws_session_token
 _CONTAINER_URLS: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _CONTAINER_TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - a variable's name
 _CONTAINER_TOKEN_FILE: Final = f"{_CONTAINER_TOKEN}_FILE"
+_CACHE: Final = BlockingCalls("aws-cache")
 # Secrets that the text of an error may repeat.
 _SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", _CONTAINER_TOKEN)
 
 
-async def find_keys(
-    session: AioSession,
-    environ: Mapping[str, str],
-    timeout_s: float,
-    now: Callable[[], datetime],
-    learned: Callable[[Sensitive], object],
-) -> tuple[AwsKeys, str]:
-    """Return the first keys that the chain finds, and a description of their source. Each source has `timeout_s`.
+@dataclass(kw_only=True, eq=False)
+class CredentialChain:
+    """The credential providers of one SDK session, made safe for the event loop.
 
-    `learned` is called with the secrets that the sources themselves need.
-
-    Raises:
-        ProblemError: with AwsCredentialsMissing that names the sources tried, or with the problem of a source that is
-            configured but does not work. Like every AWS tool, the agent does not try the sources after such a source.
+    Args:
+        session: gives the providers and the profile.
+        http: sends the requests to metadata services.
+        environ: the variables that the providers read.
+        timeout_s: the deadline of each source.
+        now: the wall clock.
+        learned: called with the secrets that the sources themselves need.
     """
-    chain = _Chain(session, environ, timeout_s, now, learned)
-    await chain.read_cached_sessions()
-    for profile in session.full_config["profiles"].values():
-        for name in _PROFILE_SECRETS & profile.keys():
-            learned(Sensitive(profile[name]))
-    tried: dict[str, None] = {}
-    for provider in chain.providers():
-        place = chain.place(provider.METHOD)
-        keys = await chain.ask(provider)
-        if keys is not None:
-            return keys, place
-        tried[place] = None
-    raise ProblemError(AwsCredentialsMissing(SUBJECT, f"no AWS credentials found; tried {', '.join(tried)}"))
 
+    session: AioSession
+    http: HttpClient
+    environ: Mapping[str, str]
+    timeout_s: float
+    now: Callable[[], datetime]
+    learned: Callable[[Sensitive], object]
 
-class _Chain:
-    """The credential providers of one SDK session, made safe for the event loop."""
+    def __post_init__(self) -> None:
+        self._profile = str(self.session.get_config_variable("profile") or "default")
+        self._secrets = [Sensitive(self.environ[name]) for name in _SECRETS if self.environ.get(name)]
+        self._interactive = InteractiveLogin(self.session, self.environ)
 
-    def __init__(
-        self,
-        session: AioSession,
-        environ: Mapping[str, str],
-        timeout_s: float,
-        now: Callable[[], datetime],
-        learned: Callable[[Sensitive], object],
-    ) -> None:
-        self._session: Final = session
-        self._environ: Final = environ
-        self._timeout_s: Final = timeout_s
-        self._now: Final = now
-        self._learned: Final = learned
-        self._profile: Final = str(session.get_config_variable("profile") or "default")
-        self._secrets: Final = [Sensitive(environ[name]) for name in _SECRETS if environ.get(name)]
-        self._interactive: Final = InteractiveLogin(session, environ)
-        self._cached: dict[str, Any] = {}
+    async def find_keys(self) -> tuple[AwsKeys, str]:
+        """Return the first keys that a source gives, and a description of the source.
 
-    async def read_cached_sessions(self) -> None:
+        Raises:
+            ProblemError: with AwsCredentialsMissing that names the sources tried, or with the problem of a source that
+                is configured but does not work. Like every AWS tool, the agent does not try the sources after it.
+        """
+        for profile in self.session.full_config["profiles"].values():
+            for name in _PROFILE_SECRETS & profile.keys():
+                self.learned(Sensitive(profile[name]))
+        tried: dict[str, None] = {}
+        for provider in await self._providers():
+            place = self._place(provider.METHOD)
+            keys = await self._ask(provider)
+            if keys is not None:
+                return keys, place
+            tried[place] = None
+        raise ProblemError(AwsCredentialsMissing(SUBJECT, f"no AWS credentials found; tried {', '.join(tried)}"))
+
+    async def _providers(self) -> list[Any]:
+        """Return the SDK's providers. No provider prompts, and programs are killed at their deadline."""
+        return safe_providers(
+            self.session,
+            metadata_http=metadata_http(self.http, self.timeout_s),
+            run_program=self._run_program,
+            prompt=self._interactive.refuse_prompt,
+            cached_roles=await self._cached_sessions(),
+        )
+
+    async def _cached_sessions(self) -> dict[str, Any]:
         """Read the role sessions of the aws CLI, but only if the profile needs MFA.
 
         Other roles are assumed again each time, so a change of their permissions takes effect.
         """
-        if not self._interactive.wants_mfa:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timeout_s):
-                self._cached = await asyncio.to_thread(cached_sessions)
-        for session in self._cached.values():
+        sessions: dict[str, Any] = {}
+        if self._interactive.wants_mfa:
+            with contextlib.suppress(TimeoutError, NoThreadError):
+                sessions = await _CACHE.call("~/.aws/cli/cache", cached_sessions, timeout=self.timeout_s)
+        for session in sessions.values():
             for name in ("SecretAccessKey", "SessionToken"):
-                self._learned(Sensitive(session["Credentials"][name]))
-
-    def providers(self) -> list[Any]:
-        """Return the SDK's providers. No provider prompts, and programs are killed at their deadline."""
-        return safe_providers(
-            self._session,
-            run_program=self._run_program,
-            prompt=self._interactive.refuse_prompt,
-            cached_roles=self._cached,
-        )
+                self.learned(Sensitive(session["Credentials"][name]))
+        return sessions
 
     async def _run_program(self, *args: str) -> bytes:
         """Return what a `credential_process` prints."""
-        finished = await run_command(args, self._environ, self._timeout_s)
+        finished = await run_command(args, self.environ, self.timeout_s)
         if finished.returncode != 0:
             # Instead of the SDK's error, which quotes everything that the program wrote to stderr.
             raise ChildProcessError(f"credential_process {printable(args[0], 200)} {how_it_failed(finished)}")
         return finished.stdout
 
-    def place(self, method: str) -> str:
+    def _place(self, method: str) -> str:
         """Describe the source of a provider, for messages."""
         if method == _INSTANCE:
             return self._instance()
         return _ELSEWHERE.get(method) or f"profile {self._profile} (~/.aws/config, ~/.aws/credentials)"
 
-    async def ask(self, provider: Any) -> AwsKeys | None:
+    async def _ask(self, provider: Any) -> AwsKeys | None:
         """Return the keys of this source, or None if it is not configured."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 return await self._load(provider)
         except ProblemError:
             raise
@@ -149,7 +147,7 @@ class _Chain:
     async def _load(self, provider: Any) -> AwsKeys | None:
         if provider.METHOD == _WEB_IDENTITY:
             await self._read_web_identity(provider)
-        if provider.METHOD == _CONTAINER and any(name in self._environ for name in _CONTAINER_URLS):
+        if provider.METHOD == _CONTAINER and any(name in self.environ for name in _CONTAINER_URLS):
             await self._read_container_token(provider)
         credentials = await provider.load()
         if credentials is None:
@@ -165,33 +163,33 @@ class _Chain:
         """Check that the file is readable. The SDK reads it in the event loop, where a FIFO would block forever."""
         token_file = web_identity_token_file(provider)
         if token_file:
-            where = "AWS_WEB_IDENTITY_TOKEN_FILE" if self._environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") else _TOKEN_FILE
-            self._learned(await token_from_file(where, Path(token_file), self._timeout_s))
+            where = "AWS_WEB_IDENTITY_TOKEN_FILE" if self.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") else _TOKEN_FILE
+            self.learned(await token_from_file(where, Path(token_file), self.timeout_s))
 
     async def _read_container_token(self, provider: Any) -> None:
         """Read the token file and pass the token as a variable. The SDK would read it in the event loop, as above."""
-        token_file = self._environ.get(_CONTAINER_TOKEN_FILE)
+        token_file = self.environ.get(_CONTAINER_TOKEN_FILE)
         if token_file is None:
             return
-        token = await asyncio.to_thread(read_token_file, Path(token_file))
+        token = await read_token(Path(token_file))
         self._secrets.append(token)
-        self._learned(token)
-        without = {name: value for name, value in self._environ.items() if name != _CONTAINER_TOKEN_FILE}
+        self.learned(token)
+        without = {name: value for name, value in self.environ.items() if name != _CONTAINER_TOKEN_FILE}
         set_container_environment(provider, {**without, _CONTAINER_TOKEN: token.reveal()})
 
     def _problem(self, error: Exception, method: str) -> Problem:
         interactive = self._interactive.problem(error)
         if interactive is not None:
             return interactive
-        place = self.place(method)
+        place = self._place(method)
         secrets = tuple(self._secrets)
-        asked_sts = method in _ACTIONS and isinstance(error, (ClientError, TimeoutError, *TRANSPORT_ERRORS))
+        asked_sts = method in _ACTIONS and isinstance(error, ClientError | TimeoutError | EndpointConnectionError)
         if asked_sts:
-            return problem_from(error, AwsCall(_ACTIONS[method], place, secrets), self._now(), self._timeout_s)
+            return problem_from(error, AwsCall(_ACTIONS[method], place, secrets), self.now(), self.timeout_s)
         if method == _WEB_IDENTITY and isinstance(error, OSError):
             return AwsIdentityUnavailable(SUBJECT, f"{place}: {error.strerror or 'cannot be read'}")
         if isinstance(error, TimeoutError | ProcessTimeout):
-            reason = f"no answer within {self._timeout_s:g} s"
+            reason = f"no answer within {self.timeout_s:g} s"
         elif isinstance(error, CredentialRetrievalError) and error.kwargs.get("provider") == _PROGRAM:
             # The SDK's own text quotes what the program printed, which may be the keys.
             reason = "its credential_process must print JSON with Version 1, AccessKeyId and SecretAccessKey"
@@ -208,12 +206,8 @@ class _Chain:
         )
 
     def _instance(self) -> str:
-        """Describe the metadata service, and add a likely reason why it cannot be reached."""
-        address = self._session.get_config_variable("ec2_metadata_service_endpoint") or "http://169.254.169.254"
-        if self._environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
-            remark = ", turned off by AWS_EC2_METADATA_DISABLED"
-        elif get_environ_proxies(address):
-            remark = ", through HTTP_PROXY: add it to NO_PROXY"
-        else:
-            remark = ""
+        """Describe the metadata service, and the reason if it is not asked."""
+        address = self.session.get_config_variable("ec2_metadata_service_endpoint") or "http://169.254.169.254"
+        disabled = self.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
+        remark = ", turned off by AWS_EC2_METADATA_DISABLED" if disabled else ""
         return f"the instance metadata service ({address}{remark})"

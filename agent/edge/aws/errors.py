@@ -1,8 +1,5 @@
 """Turns the AWS SDK's exceptions into problems. The SDK's own texts may hold signed headers or a proxy password."""
 
-import os
-import socket
-import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,23 +7,13 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionClosedError,
-    ConnectTimeoutError,
-    HTTPClientError,
-    InvalidProxiesConfigError,
-    ProxyConnectionError,
-    ReadTimeoutError,
-    SSLError,
-)
-from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from agent.edge.aws.replies import server_time
-from agent.edge.http import ProxyUnusable, proxy_for
+from agent.edge.request_faults import fault_of
 from agent.model import hints
 from agent.model.aws_errors import SOMEBODY_ELSE, SUBJECT, AwsRefusal, problem_of
+from agent.model.docker_errors import Fault
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsError, AwsUnreachable
 from agent.model.sensitive import Sensitive
@@ -38,8 +25,6 @@ _TLS_HINT: Final = (
 )
 
 _SHORTEST_KEY: Final = 16
-
-TRANSPORT_ERRORS: Final = (HTTPClientError, NoConnectionError, InvalidProxiesConfigError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +41,14 @@ def problem_from(error: Exception, call: AwsCall, seen_at: datetime, timeout_s: 
     """Return the problem for any error of the SDK, including those from parsing a reply that is not from AWS."""
     if isinstance(error, ClientError):
         return problem_of(_refusal(error, call, seen_at))
-    if isinstance(error, TimeoutError | ReadTimeoutError):
+    if isinstance(error, TimeoutError):
         return AwsUnreachable(SUBJECT, f"AWS did not answer {call.action} within {timeout_s:g} s")
-    if isinstance(error, TRANSPORT_ERRORS):
-        return _transport_problem(error, call)
+    if isinstance(error, EndpointConnectionError):
+        inner = error.kwargs["error"]
+        if isinstance(inner, TimeoutError) and not isinstance(inner, aiohttp.ConnectionTimeoutError):
+            return problem_from(inner, call, seen_at, timeout_s)
+        host = urlsplit(str(error.kwargs["endpoint_url"])).netloc.rpartition("@")[2]
+        return _no_answer(inner, call, host)
     if isinstance(error, BotoCoreError):
         return AwsError(SUBJECT, f"{call.action} could not be called: {clean(str(error), call.secrets)}")
     return AwsError(
@@ -92,91 +81,19 @@ def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal
     )
 
 
-def _transport_problem(error: BotoCoreError, call: AwsCall) -> Problem:
-    hint = None
-    proxy = _unreached_proxy(error)
-    match error:
-        case _ if proxy is not None:
-            reason, hint = f"the proxy {proxy} cannot be reached{_inner(error)}", hints.PROXY
-        case ProxyConnectionError() | InvalidProxiesConfigError():
-            reason, hint = f"the proxy did not forward the request{_inner(error)}", hints.PROXY
-        case SSLError():
-            reason, hint = f"its certificate was not accepted{_inner(error)}", _TLS_HINT
-        case ConnectTimeoutError():
-            reason = "connecting timed out"
-        case ConnectionClosedError():
-            reason = "the connection was closed before the answer was complete"
-        case NoConnectionError():
-            reason = f"no connection{_inner(error)}"
-        case _ if isinstance(error.kwargs.get("error"), OSError):
-            # For example, a CA bundle that cannot be read.
-            reason, hint = f"no connection could be set up{_inner(error)}", _TLS_HINT
-        case _ if (fault := _proxy_fault(error)) is not None:
-            reason, hint = fault, hints.PROXY
-        case _:
+def _no_answer(error: Exception, call: AwsCall, host: str) -> Problem:
+    fault, detail = fault_of(error)
+    reason, hint = detail, hints.PROXY if "proxy" in detail.lower() else None
+    match fault:
+        case Fault.NONSENSE:
             return AwsError(SUBJECT, f"the answer to {call.action} is not HTTP")
-    return AwsUnreachable(SUBJECT, f"{call.action} did not reach {_host(error)}: {reason}", hint=hint)
-
-
-def _unreached_proxy(error: BotoCoreError) -> str | None:
-    """Return host and port of a proxy that cannot be reached.
-
-    If the name of the proxy does not resolve, the SDK reports it as if it were AWS's name. Only the host in the inner
-    error shows that it is the proxy.
-    """
-    match error.kwargs.get("error"):
-        case aiohttp.ClientProxyConnectionError() as inner:
-            return f"{inner.host}:{inner.port}"
-        case aiohttp.ClientConnectorDNSError() as inner if inner.host != _host(error).partition(":")[0]:
-            return f"{inner.host}:{inner.port}"
-    return None
-
-
-def _proxy_fault(error: BotoCoreError) -> str | None:
-    """Return which variable holds an unusable proxy URL. The SDK fails in many different ways on such a URL."""
-    if isinstance(error.kwargs.get("error"), aiohttp.ClientResponseError):
-        return None  # something answered, so the proxy URL works
-    for scheme in ("https", "http"):
-        try:
-            proxy_for(f"{scheme}://amazonaws.com")
-        except ProxyUnusable as unusable:
-            return str(unusable)
-    return None
-
-
-def _host(error: Exception) -> str:
-    """Return host and port of the request, without a user name that the URL may contain."""
-    url = getattr(error, "kwargs", {}).get("endpoint_url")
-    try:
-        parts = urlsplit(str(url or ""))
-        port = parts.port
-    except ValueError:
-        return "AWS"
-    return f"{parts.hostname}:{port}" if port else parts.hostname or "AWS"
-
-
-def _inner(error: BotoCoreError) -> str:
-    """Return the reason from the system or the TLS library. It contains no address."""
-    inner = error.kwargs.get("error")
-    certificate = getattr(inner, "certificate_error", None)
-    system = getattr(inner, "os_error", None) or inner
-    status = getattr(inner, "status", None)
-    reason = (
-        getattr(certificate, "verify_message", None)
-        or getattr(system, "verify_message", None)
-        or _system_reason(system)
-        or (f"status {status}" if status else None)
-    )
-    return f": {printable(str(reason), 200)}" if reason else ""
-
-
-def _system_reason(error: object) -> str | None:
-    """Return the text for the error number, because asyncio replaces the original text with an address."""
-    if not isinstance(error, OSError):
-        return None
-    # The numbers of these two are not errno values.
-    other_numbers = isinstance(error, ssl.SSLError | socket.gaierror)
-    return error.strerror if other_numbers or not error.errno else os.strerror(error.errno)
+        case Fault.TIMEOUT:
+            reason = "connecting timed out"
+        case Fault.DNS:
+            reason = "its name does not resolve"
+        case Fault.TLS:
+            reason, hint = f"no secure connection: {detail}", _TLS_HINT
+    return AwsUnreachable(SUBJECT, f"{call.action} did not reach {host}: {reason}", hint=hint)
 
 
 def clean(text: str, secrets: Iterable[Sensitive]) -> str:

@@ -16,7 +16,7 @@ from botocore.exceptions import (
 )
 from botocore.utils import parse_timestamp
 
-from agent.edge.aws.web_identity import read_regular
+from agent.edge.regular_file import read_regular
 from agent.model.aws_errors import SUBJECT
 from agent.model.commands import command, shown
 from agent.model.problem import ProblemError
@@ -54,14 +54,9 @@ class InteractiveLogin:
         device = self._profiles.get(owner, {}).get("mfa_serial")
         # Any aws command asks for the code and caches the session. This one needs no permissions.
         login = self._aws("sts get-caller-identity", self._profile, AWS_DEFAULT_REGION=self._region)
-        raise ProblemError(
-            AwsInteractiveLoginNeeded(
-                SUBJECT,
-                f"profile {self._profile} needs an MFA code from {device}{self._because('mfa_serial', owner)}",
-                hint=f"run {login} and type the code, {_RENEW}; to avoid the code, set aws.profile to a profile "
-                "without mfa_serial",
-            )
-        )
+        without = "to avoid the code, set aws.profile to a profile without mfa_serial"
+        hint = f"run {login} and type the code, {_RENEW}; {without}"
+        raise ProblemError(self._needed(f"needs an MFA code from {device}", "mfa_serial", owner, hint))
 
     def problem(self, error: Exception) -> AwsInteractiveLoginNeeded | None:
         """Return what a person must do, or None if the SDK has no credentials for another reason."""
@@ -78,34 +73,29 @@ class InteractiveLogin:
 
     def _login_needed(self, what: str, setting: str, words: str) -> AwsInteractiveLoginNeeded:
         owner = self._owner(setting) or self._profile
-        return AwsInteractiveLoginNeeded(
-            SUBJECT,
-            f"profile {self._profile} needs {what}{self._because(setting, owner)}",
-            hint=f"run {self._aws(words, owner)}, {_RENEW}",
-        )
+        return self._needed(f"needs {what}", setting, owner, f"run {self._aws(words, owner)}, {_RENEW}")
 
     def _login_unsupported(self) -> AwsInteractiveLoginNeeded:
         """Return the problem of a profile with `aws login`: the SDK needs a library that the agent does not ship."""
         owner = self._owner("login_session") or self._profile
         export = f"aws configure export-credentials --profile {shlex.quote(owner)}"
         set_up = command("aws configure set --profile registry-agent credential_process", export, variables=self._files)
-        return AwsInteractiveLoginNeeded(
-            SUBJECT,
-            f"profile {self._profile} uses `aws login`{self._because('login_session', owner)}, which the agent cannot "
-            "read by itself",
-            hint=f"run {set_up}, and set aws.profile to registry-agent"
+        hint = (
+            f"run {set_up}, and set aws.profile to registry-agent"
             if set_up
-            else "create a profile with a credential_process, and set aws.profile to it",
+            else "create a profile with a credential_process, and set aws.profile to it"
         )
+        return self._needed("uses `aws login`, which the agent cannot read by itself", "login_session", owner, hint)
+
+    def _needed(self, what: str, setting: str, owner: str, hint: str) -> AwsInteractiveLoginNeeded:
+        """Report `what` the profile in use needs. If another profile has the setting, name that one too."""
+        because = "" if owner == self._profile else f" ({setting} of profile {owner})"
+        return AwsInteractiveLoginNeeded(SUBJECT, f"profile {self._profile} {what}{because}", hint=hint)
 
     def _aws(self, words: str, profile: str, **variables: str) -> str:
         """Return an aws command to paste, or a description if a name or path cannot be pasted safely."""
         paste = command(f"aws {words} --profile", profile, variables={**self._files, **variables})
         return paste or f"aws {words} with profile {shown(profile)}"
-
-    def _because(self, setting: str, owner: str) -> str:
-        """Name the profile that has the setting, if it is not the profile in use."""
-        return "" if owner == self._profile else f" ({setting} of profile {owner})"
 
     def _owner(self, setting: str, named_in: str | None = None) -> str | None:
         """Return the first profile along `source_profile` that has `setting` (and whose value is in `named_in`)."""

@@ -3,25 +3,26 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 from botocore import UNSIGNED, xform_name
+from botocore.loaders import Loader
 
-from agent.edge.aws.credentials import find_keys
+from agent.blocking import BlockingCalls, NoThreadError
+from agent.edge.aws.credentials import CredentialChain
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_role_session, parse_token
-from agent.edge.aws.sdk_internals import no_redirect_http
 from agent.edge.aws.session import open_session, primed_loader
 from agent.edge.aws.web_identity import web_identity_token
-from agent.edge.ca_certificates import CertificateAuthorities
+from agent.edge.http import HttpClient
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
 from agent.model.problem import ProblemError
-from agent.model.problems.aws import AwsCredentialsMissing
+from agent.model.problems.aws import AwsCredentialsMissing, AwsError
 from agent.model.registry import ECR_PUBLIC_REGION
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
@@ -32,6 +33,7 @@ _NAME_WAIT_S: Final = 2.0
 _SESSION_NAME: Final = re.compile(r"[^\w+=,.@-]", re.ASCII)
 _MAX_OWNERS: Final = 50
 _MAX_SESSION_NAME: Final = 64
+_FILES: Final = BlockingCalls("aws-files", limit=2)
 _UNSIGNED: Final = AioConfig(signature_version=UNSIGNED)
 
 
@@ -50,25 +52,18 @@ class _Signer:
         return AwsCall(action, self.arn or self.description, tuple(s for s in given if s), self.own_keys)
 
 
+@dataclass(kw_only=True, eq=False)
 class AwsSdk:
     """Does the work of `agent.edge.aws.client.AwsClient`. The constructor reads the SDK's models from disk."""
 
-    def __init__(
-        self,
-        *,
-        user: str,
-        environ: Mapping[str, str],
-        now: Callable[[], datetime],
-        learned: Callable[[Sensitive], object] = bool,
-    ) -> None:
-        self._session_name: Final = _SESSION_NAME.sub("-", f"registry-agent-{user}")[:_MAX_SESSION_NAME]
-        self._environ: Final = environ
-        self._now: Final = now
-        self._learned: Final = learned
-        self._loader: Final = primed_loader()
-        self._http: Final = no_redirect_http(CertificateAuthorities())
-        # ARN by access key id. None if STS did not answer.
-        self._owners: Final[dict[str, str | None]] = {}
+    user: str
+    environ: Mapping[str, str]
+    now: Callable[[], datetime]
+    learned: Callable[[Sensitive], object] = bool
+    _loader: Loader = field(default_factory=primed_loader, init=False)
+    _http: HttpClient = field(default_factory=HttpClient, init=False)
+    _owners: dict[str, str | None] = field(default_factory=dict, init=False)
+    """ARN by access key id. None if STS did not answer."""
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
         """See `AwsClient.fetch_token`."""
@@ -84,7 +79,7 @@ class AwsSdk:
 
     async def _prepare(self, identity: AwsIdentity, settings: AwsSettings) -> tuple["_Caller", _Signer]:
         session = await self._open_session(identity, settings)
-        caller = _Caller(session, settings.call_timeout_s, self._now)
+        caller = _Caller(session, settings.call_timeout_s, self.now)
         signer = await self._signer(caller, identity, settings)
         self._learn(signer.keys)
         return caller, signer
@@ -92,12 +87,15 @@ class AwsSdk:
     async def _open_session(self, identity: AwsIdentity, settings: AwsSettings) -> AioSession:
         # A profile that cannot be read matters only if the chain will look for credentials.
         chain = identity.keys is None and not _uses_web_identity(identity, settings)
+
+        def read(*, files: bool) -> AioSession:
+            return open_session(self._loader, self._http, settings, identity.region, chain=chain, files=files)
+
         try:
-            async with asyncio.timeout(settings.call_timeout_s):
-                return await asyncio.to_thread(
-                    open_session, self._loader, self._http, settings, self._environ, identity.region, chain=chain
-                )
+            return await _FILES.call("~/.aws", lambda: read(files=True), timeout=settings.call_timeout_s)
         except TimeoutError:
+            if not chain:  # nothing in ~/.aws is needed, so a file system that hangs must not prevent the login
+                return await _FILES.call("no files", lambda: read(files=False), timeout=settings.call_timeout_s)
             message = f"~/.aws cannot be read: no end after {settings.call_timeout_s:g} s"
             raise ProblemError(
                 AwsCredentialsMissing(
@@ -106,36 +104,50 @@ class AwsSdk:
                     hint="check whether the file system of ~/.aws (NFS?) is down",
                 )
             ) from None
+        except NoThreadError as error:
+            raise ProblemError(AwsError(SUBJECT, f"~/.aws cannot be read: {error.strerror}")) from None
 
     async def _signer(self, caller: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
         """Return the keys that will ask for the token, after assuming the role if there is one."""
         if identity.role_arn is not None and _uses_web_identity(identity, settings):
-            token = await web_identity_token(settings, self._environ)
+            token = await web_identity_token(settings, self.environ)
             assert token is not None  # noqa: S101 - the settings name a source, and a source gives one or raises
-            self._learned(token)
-            return await _assume_with_web_identity(caller, identity.role_arn, self._session_name, token)
+            self.learned(token)
+            return await _assume_with_web_identity(caller, identity.role_arn, self._session_name(), token)
         base = await self._base(caller, identity, settings)
         if identity.role_arn is None:
             return base
-        return await _assume(caller, base, identity.role_arn, self._session_name, identity.external_id)
+        return await _assume(caller, base, identity.role_arn, self._session_name(), identity.external_id)
 
     async def _base(self, caller: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
         if identity.keys is not None:
             return _Signer(identity.keys, f"the secret's access key {_ending(identity.keys)}", own_keys=True)
-        keys, place = await find_keys(caller.session, self._environ, settings.call_timeout_s, self._now, self._learned)
+        chain = CredentialChain(
+            session=caller.session,
+            http=self._http,
+            environ=self.environ,
+            timeout_s=settings.call_timeout_s,
+            now=self.now,
+            learned=self.learned,
+        )
+        keys, place = await chain.find_keys()
         self._learn(keys)
         return _Signer(keys, f"access key {_ending(keys)} from {place}")
+
+    def _session_name(self) -> str:
+        return _SESSION_NAME.sub("-", f"registry-agent-{self.user}")[:_MAX_SESSION_NAME]
 
     def _learn(self, keys: AwsKeys) -> None:
         for secret in (keys.secret_access_key, keys.session_token):
             if secret is not None:
-                self._learned(secret)
+                self.learned(secret)
 
     async def _token_and_owner(self, caller: "_Caller", identity: AwsIdentity, signer: _Signer) -> EcrToken:
         """Return the token, with the ARN of its owner if STS answers in time. Many networks allow only ECR."""
         key = signer.keys.access_key_id
         if key in self._owners:
             return replace(await _ask_token(caller, identity, signer), arn=self._owners[key])
+        # At the same time: the name must not delay the login.
         naming = asyncio.create_task(_owner(caller, signer))
         try:
             token = await _ask_token(caller, identity, signer)
@@ -143,14 +155,15 @@ class AwsSdk:
         finally:
             naming.cancel()
             await asyncio.gather(naming, return_exceptions=True)
-        self._remember_owner(key, naming.result() if done else None)
+        remember_owner(self._owners, key, naming.result() if done else None)
         return replace(token, arn=self._owners[key])
 
-    def _remember_owner(self, key: str, arn: str | None) -> None:
-        """Remember the owner of a key, and forget the oldest: each new session of a role has new keys."""
-        self._owners[key] = arn
-        while len(self._owners) > _MAX_OWNERS:
-            del self._owners[next(iter(self._owners))]
+
+def remember_owner(owners: dict[str, str | None], key: str, arn: str | None) -> None:
+    """Remember the owner of a key, and forget the oldest: each new session of a role has new keys."""
+    owners[key] = arn
+    while len(owners) > _MAX_OWNERS:
+        del owners[next(iter(owners))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +196,7 @@ class _Caller:
 
 
 async def _ask_token(caller: _Caller, identity: AwsIdentity, signer: _Signer) -> EcrToken:
+    # `registryIds` is deprecated and changes nothing: the token is valid for every account that the identity may use.
     service = "ecr-public" if identity.public else "ecr"
     region = ECR_PUBLIC_REGION if identity.public else identity.region
     call = signer.call(f"{service}:GetAuthorizationToken")

@@ -1,16 +1,15 @@
 """Gets the web identity token of this environment from a file, or from a command such as `gp idp token`."""
 
-import asyncio
 import errno
-import os
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import BlockingCalls
 from agent.edge.process import Finished, child_environment, run
 from agent.edge.programs import search
+from agent.edge.regular_file import read_regular
 from agent.model.aws_errors import SUBJECT
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsIdentityUnavailable
@@ -19,6 +18,7 @@ from agent.settings import AwsSettings
 
 # AssumeRoleWithWebIdentity takes 4 to 20,000 characters (STS API reference).
 _LONGEST: Final = 20_000
+_READS: Final = BlockingCalls("identity-tokens", limit=8)
 _TOKEN: Final = re.compile(rf"[!-~]{{4,{_LONGEST}}}")
 
 
@@ -43,13 +43,9 @@ async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensiti
             readable in time.
     """
     try:
-        async with asyncio.timeout(timeout_s):
-            content = await asyncio.to_thread(read_regular, path, _LONGEST + 2)
-    except TimeoutError:
-        raise ProblemError(_unavailable(f"{setting} {path} cannot be read: no end after {timeout_s:g} s")) from None
+        content = await _READS.call(path, lambda: read_regular(path, _LONGEST + 2), timeout=timeout_s)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no such path"
-        raise ProblemError(_unavailable(f"{setting} {path} cannot be read: {reason.lower()}")) from error
+        raise _unavailable(f"{setting} {path} cannot be read: {_reason(error, timeout_s)}") from error
     return parse_web_identity_token(content, f"{setting} {path}")
 
 
@@ -75,13 +71,10 @@ async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], t
     name = f"aws.identity_token_command {args[0]}"
     try:
         finished = await run_command(args, environ, timeout_s)
-    except TimeoutError:
-        raise ProblemError(_unavailable(f"{name} did not end within {timeout_s:g} s")) from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a command"
-        raise ProblemError(_unavailable(f"{name} cannot be run: {reason.lower()}")) from error
+        raise _unavailable(f"{name} cannot be run: {_reason(error, timeout_s)}") from error
     if finished.returncode != 0:
-        raise ProblemError(_unavailable(f"{name} {how_it_failed(finished)}"))
+        raise _unavailable(f"{name} {how_it_failed(finished)}")
     return parse_web_identity_token(finished.stdout, f"the output of {name}")
 
 
@@ -92,18 +85,6 @@ def how_it_failed(finished: Finished) -> str:
     return f"{ended}; run it by hand to see why (its output may hold a secret, so it is not shown)"
 
 
-def read_regular(path: Path, limit: int) -> bytes:
-    """Read at most `limit` bytes of a file. Blocks, but never waits for the writer of a FIFO.
-
-    Raises:
-        OSError: the file cannot be read, or is not a regular file.
-    """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        return file.read(limit)
-
-
 def parse_web_identity_token(content: bytes, where: str) -> Sensitive:
     """Return the token in what a file or command gave. `where` describes it in messages.
 
@@ -112,13 +93,20 @@ def parse_web_identity_token(content: bytes, where: str) -> Sensitive:
     """
     text = content.decode("ascii", errors="replace").strip()
     if not text:
-        raise ProblemError(_unavailable(f"{where} is empty"))
+        raise _unavailable(f"{where} is empty")
     if len(text) > _LONGEST:
-        raise ProblemError(_unavailable(f"{where} is longer than the {_LONGEST} characters of a token"))
+        raise _unavailable(f"{where} is longer than the {_LONGEST} characters of a token")
     if not _TOKEN.fullmatch(text):
-        raise ProblemError(_unavailable(f"{where} is not a token"))
+        raise _unavailable(f"{where} is not a token")
     return Sensitive(text)
 
 
-def _unavailable(message: str) -> AwsIdentityUnavailable:
-    return AwsIdentityUnavailable(SUBJECT, message)
+def _reason(error: Exception, timeout_s: float) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no end after {timeout_s:g} s"
+    # A ValueError is about a NUL in the path.
+    return ((isinstance(error, OSError) and error.strerror) or "no such path").lower()
+
+
+def _unavailable(message: str) -> ProblemError:
+    return ProblemError(AwsIdentityUnavailable(SUBJECT, message))

@@ -5,6 +5,7 @@ from agent.model.problem import Needs, Problem, RetryClass, Severity
 
 class AwsCredentialsMissing(Problem):
     code = "aws_credentials_missing"
+    # A person must act, but the retries stay frequent: a platform may attach the role minutes after the start.
     severity = Severity.ERROR
     needs = Needs.ADMIN
     hint = (
@@ -48,6 +49,7 @@ class AwsIdentityRejected(Problem):
 
 
 class AwsIdentityUnavailable(Problem):
+    # No error: a platform writes the token file, and may do so after the agent has started.
     code = "aws_identity_unavailable"
     needs = Needs.ADMIN
     hint = "ask your platform team to make sure that the file or command in the message provides a token for this user"

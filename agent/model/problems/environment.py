@@ -42,12 +42,14 @@ class NotDockersCli(DockerCliFailed):
 
 class AwsCliMissing(Problem):
     code = "aws_cli_missing"
+    # The agent itself does not need this program.
     severity = Severity.NOTICE
     hint = "install the aws CLI only if you want to run aws commands yourself; docker pull works without it"
 
 
 class EngineUnreachable(Problem):
     code = "engine_unreachable"
+    # Logins need no engine, and many environments start theirs only when somebody wants to build.
     severity = Severity.NOTICE
     hint = "start Docker (`sudo systemctl start docker`) or set DOCKER_HOST before you pull; logins work without it"
 
@@ -89,6 +91,20 @@ def unusable_status_token(fault: str) -> SettingsInvalid:
 class StatusListenFailed(Problem):
     code = "status_listen_failed"
     hint = "find the program on that port (`ss -ltnp`), or choose another in status.listen; the Unix socket still works"
+
+
+# The state directory
+
+
+class StateUnusable(Problem):
+    code = "state_unusable"
+    hint = "run `registry-agent renew` to also replace logins that the agent no longer knows; the damaged file is kept"
+
+
+def state_unsaved(subject: str, fault: str) -> StateUnusable:
+    """Report that the state is only in memory. Logins work all the same, so this is only a notice."""
+    hint = "let the agent's user write to this directory, or set STATE_DIRECTORY to another one; logins work without it"
+    return StateUnusable(subject, fault, hint=hint, severity=Severity.NOTICE)
 
 
 # Secrets

@@ -6,6 +6,7 @@ from agent.model.problem import Needs, Problem, RetryClass, Severity
 class LoginRejected(Problem):
     code = "login_rejected"
     severity = Severity.ERROR
+    # Docker Hub and others lock an account after a few wrong passwords.
     retry_class = RetryClass.REJECTED
     hint = "update the secret's user name or password; an access token may have expired or lack the right to read"
 
@@ -32,6 +33,7 @@ class EcrTokenExpired(LoginForbidden):
 class RegistryRefusedRequest(Problem):
     code = "registry_refused_request"
     severity = Severity.ERROR
+    # The same request gets the same answer, and the password is in it each time.
     retry_class = RetryClass.REJECTED
     hint = "check the host name in the secret; on ECR the token is usually from another region: fix the secret's region"
 

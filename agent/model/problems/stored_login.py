@@ -61,6 +61,7 @@ class LoginRestored(Problem):
 
 class ReportFailed(Problem):
     code = "report_failed"
+    # A dashboard that is down must not make the environment look degraded.
     severity = Severity.NOTICE
     needs = Needs.ADMIN
     hint = (

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
 
 from agent.model.problems.aws import AwsAccessDenied, AwsCredentialsMissing, AwsIdentityRejected, AwsIdentityUnavailable
 from agent.settings import AwsSettings
@@ -159,15 +161,29 @@ async def test_reports_a_disabled_metadata_service(cloud: AwsServer, monkeypatch
     assert cloud.metadata == []
 
 
-async def test_reports_a_proxy_in_front_of_the_metadata_service(
-    cloud: AwsServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.1.1"),
+        ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/keys"),
+    ],
+)
+async def test_no_metadata_service_is_asked_through_a_proxy(
+    cloud: AwsServer, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
-    """The SDK sends even this request through HTTP_PROXY, which fails. The message hides the proxy password."""
-    monkeypatch.setenv("HTTP_PROXY", f"http://user:pw@{cloud.url.removeprefix('http://')}")
-    monkeypatch.setenv("http_proxy", os.environ["HTTP_PROXY"])
-    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.1.1")
-    with raises_problem(AwsCredentialsMissing, match=r"http://169.254.1.1, through HTTP_PROXY: add it to NO_PROXY"):
-        await fetch(CHAIN)
+    """They are on this machine or its host, where a proxy cannot reach them, and they answer with keys."""
+    proxied: list[str] = []
+
+    async def proxy(request: web.BaseRequest) -> web.StreamResponse:
+        proxied.append(str(request.url))
+        return web.Response(text="{}")
+
+    async with RawTestServer(proxy) as server:
+        monkeypatch.setenv("http_proxy", str(server.make_url("")))
+        monkeypatch.setenv(variable, value)
+        with raises_problem(AwsCredentialsMissing):
+            await fetch(CHAIN, AwsSettings(call_timeout_s=2.5))
+    assert (proxied, cloud.calls) == ([], [])
 
 
 async def test_reports_an_incomplete_pair_of_keys(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,7 +188,7 @@ async def test_a_refused_connection_names_the_address(cloud: AwsServer, monkeypa
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        with raises_problem(AwsUnreachable, match=rf"127.0.0.1:{port}: no connection: Connect"):
+        with raises_problem(AwsUnreachable, match=rf"127.0.0.1:{port}: connection refused"):
             await fetch(identity())
     assert cloud.calls == []
 
@@ -196,7 +196,7 @@ async def test_a_refused_connection_names_the_address(cloud: AwsServer, monkeypa
 async def test_reports_a_name_that_does_not_resolve(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The most common cause is a VPC without the endpoint."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://ecr.invalid")
-    with raises_problem(AwsUnreachable, match=r"did not reach ecr.invalid: no connection"):
+    with raises_problem(AwsUnreachable, match=r"did not reach ecr.invalid: its name does not resolve"):
         await fetch(identity())
     assert cloud.calls == []
 
@@ -248,7 +248,7 @@ class TestTls:
 
     async def test_reports_an_unknown_ca_and_what_to_do(self, authority: tuple[AwsServer, Path]) -> None:
         """The usual cause is a proxy that intercepts TLS."""
-        with raises_problem(AwsUnreachable, match=r"certificate was not accepted: .*certificate") as caught:
+        with raises_problem(AwsUnreachable, match=r"no secure connection: .*certificate") as caught:
             await fetch(identity())
         assert "SSL_CERT_FILE" in caught.value.hint
         assert authority[0].calls == []
@@ -316,7 +316,7 @@ class TestProxy:
     @pytest.mark.parametrize("scheme", ["http", "https"])
     @pytest.mark.parametrize(
         ("address", "word"),
-        [("proxy.invalid:3128", "Name or service not known"), ("127.0.0.1:9", "Connection refused")],
+        [("proxy.invalid:3128", "its name does not resolve"), ("127.0.0.1:9", "connection refused")],
     )
     async def test_names_a_proxy_that_cannot_be_reached(
         self, cloud: AwsServer, monkeypatch: pytest.MonkeyPatch, scheme: str, address: str, word: str

@@ -145,11 +145,25 @@ def _session(life: timedelta = timedelta(hours=1), **changes: object) -> dict[st
     return {"Credentials": {**keys, **changes}}
 
 
-def _key(serial: str | None = DEVICE) -> str:
-    """Return the SDK's own cache key for the role. If the SDK changes it, these tests fail."""
+class _AnyKey(dict[str, Any]):
+    """A cache that has a session under every key, and records the key."""
+
+    key = ""
+
+    def __contains__(self, key: object) -> bool:
+        self.key = str(key)
+        return True
+
+    def __missing__(self, _key: str) -> dict[str, Any]:
+        return _session()
+
+
+async def _key(serial: str | None = DEVICE) -> str:
+    """Return the key under which the SDK caches a session of the role. If the SDK changes it, these tests fail."""
+    cache = _AnyKey()
     fetcher: Any = AioAssumeRoleCredentialFetcher
-    key: str = fetcher(None, None, ROLE, {"SerialNumber": serial} if serial else {})._cache_key
-    return key
+    await fetcher(None, None, ROLE, {"SerialNumber": serial} if serial else {}, cache=cache).fetch_credentials()
+    return cache.key
 
 
 def _keep(home: Path, text: str, key: str) -> None:
@@ -161,7 +175,7 @@ def _keep(home: Path, text: str, key: str) -> None:
 async def test_uses_a_session_cached_by_the_aws_cli(cloud: AwsServer, tmp_path: Path) -> None:
     """The person typed the code there. The agent writes nothing to the cache."""
     await problem(tmp_path, "team", MFA)
-    _keep(tmp_path, json.dumps(_session()), _key())
+    _keep(tmp_path, json.dumps(_session()), await _key())
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / ".aws").rglob("*")}
     await fetch(CHAIN, AwsSettings(profile="team"))
     assert cloud.only("GetAuthorizationToken").key == "ASIACACHED"
@@ -184,7 +198,7 @@ async def test_uses_a_session_cached_by_the_aws_cli(cloud: AwsServer, tmp_path: 
 async def test_ignores_an_unusable_cached_session(cloud: AwsServer, tmp_path: Path, text: str) -> None:
     """The code is still needed. A FIFO in the cache does not block the agent."""
     await problem(tmp_path, "team", MFA)
-    _keep(tmp_path, text, _key())
+    _keep(tmp_path, text, await _key())
     os.mkfifo(tmp_path / ".aws/cli/cache/fifo.json")
     assert "MFA code" in (await problem(tmp_path, "team", MFA)).message
     assert cloud.calls == []
@@ -194,7 +208,7 @@ async def test_assumes_a_role_without_mfa_again(cloud: AwsServer, tmp_path: Path
     """A cached session would have the former permissions of the role."""
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws/config").write_text(f"[profile team]\nrole_arn = {ROLE}\nsource_profile = keys\n{KEYS}\n")
-    _keep(tmp_path, json.dumps(_session()), _key(None))
+    _keep(tmp_path, json.dumps(_session()), await _key(None))
     await fetch(CHAIN, AwsSettings(profile="team"))
     assert cloud.only("GetAuthorizationToken").key == "ASIAOFTHEROLE0000"
 

@@ -5,10 +5,11 @@ from typing import Any, NoReturn
 
 import pytest
 from aiobotocore.credentials import AioProfileProviderBuilder
-from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession
 
+from agent.edge.aws.sdk_http import SdkHttp
 from agent.edge.aws.sdk_internals import safe_providers
+from agent.edge.http import HttpClient
 
 
 def refuse(*_: str) -> NoReturn:
@@ -30,17 +31,16 @@ async def test_the_sdk_has_the_private_names_that_the_agent_uses(
     assert "custom-process" in found
     assert "_environ" in found["container-role"]
     for fetcher in (found["container-role"]["_fetcher"], found["iam-role"]["_role_fetcher"]):
-        assert hasattr(vars(fetcher)["_session"], "_get_session")
+        assert hasattr(vars(fetcher)["_session"], "acquire")
     [web_identity] = [provider for provider in providers if provider.METHOD == "assume-role-with-web-identity"]
     assert callable(getattr(web_identity, "_get_config"))  # noqa: B009 - a private name
-    assert {"_get_session", "_build_verify_context"} <= vars(AIOHTTPSession).keys()
-    assert "_verify" in vars(AIOHTTPSession())
     assert hasattr(AioProfileProviderBuilder, "_create_process_provider")
 
 
 async def test_the_prompt_is_replaced_in_every_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every provider of the chain with a prompter has the agent's prompter."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    providers = safe_providers(AioSession(), run_program=refuse, prompt=refuse, cached_roles={})
+    http = SdkHttp(HttpClient(), timeout=1)
+    providers = safe_providers(AioSession(), metadata_http=http, run_program=refuse, prompt=refuse, cached_roles={})
     prompters = [parts["_prompter"] for parts in by_method(providers).values() if "_prompter" in parts]
     assert prompters == [refuse]

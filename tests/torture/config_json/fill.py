@@ -18,6 +18,7 @@ from typing import Final, Protocol
 
 from agent.edge.state_file import StateFile
 from agent.model.stored_state import StoredLogin
+from tests.fakes import calls_in_this_thread
 from tests.torture.config_json.documents import FOREIGN
 from tests.torture.config_json.lines import Ran, Scene
 
@@ -74,21 +75,26 @@ class State:
         yield from self._wrong(self._after)
 
     def _set(self, entries: dict[str, StoredLogin]) -> str | None:
-        state_file = StateFile(self._directory, Path("/home/me/.docker"))
-        for hostname, entry in entries.items():
-            state_file.set_entry(hostname, entry)
-        if state_file._last_write is not None:
-            state_file._last_write.result()
+        state_file = StateFile.loaded(self._directory, Path("/home/me/.docker"))
+        with calls_in_this_thread():
+            for hostname, entry in entries.items():
+                state_file.set_entry(hostname, entry)
         return state_file.fault
 
     def _wrong(self, entries: dict[str, StoredLogin]) -> list[str]:
-        state_file = StateFile(self._directory, Path("/home/me/.docker"))
+        state_file = StateFile.loaded(self._directory, Path("/home/me/.docker"))
         files = sorted(path.name for path in self._directory.iterdir())
         same = state_file.entries() == entries and state_file.fault is None
         return [
             *([] if same else [f"{state_file.fault}, {state_file.entries()}"]),
             *([] if files == ["state.json"] else files),
         ]
+
+
+async def _flush(state_file: StateFile) -> None:
+    """Wait until the state is written, or refused. One call waits for a few seconds at most."""
+    for _ in range(20):
+        await state_file.flush()
 
 
 @contextmanager

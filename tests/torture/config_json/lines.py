@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,13 +20,16 @@ from typing import Any, Final
 from agent.edge import atomic_file, docker_config, file_version, renameat2
 from agent.edge.docker_config import DockerConfigFile
 from agent.model.docker_config import Document, Entry, find, parse_config, place
+from agent.model.problem import ProblemError
 from agent.model.sensitive import Sensitive
+from tests.fakes import SameThreadLoop
 from tests.torture.config_json.documents import FOREIGN, faults_of, lay, parse, temporary_files
 
 KEY: Final = "ghcr.io"
 OURS: Final = Entry("me", Sensitive("s3cret" * 30))
 _WATCHED: Final = frozenset(str(module.__file__) for module in (docker_config, renameat2, file_version, atomic_file))
 _STRANGER_CAME: Final = b"s"
+_LOOP: Final = SameThreadLoop()
 _NEVER: Final = 0
 _SOON: Final = 60
 """Lines after the stranger's write in which the two get in each other's way."""
@@ -77,7 +81,11 @@ class Scene:
             lay(self._real, self._text)
 
     def write(self) -> None:
-        DockerConfigFile(self._home)._update(put_ours)
+        """Raises OSError."""
+        try:
+            _LOOP.run_until_complete(DockerConfigFile(self._home).update(put_ours))
+        except ProblemError as error:
+            raise error.__cause__ or error from None
 
     def disturb(self) -> None:
         if self.stranger == "rewrite" and self._real.exists():
@@ -92,7 +100,7 @@ class Scene:
         yield from (f"at once: {fault}" for fault in self._faults(ran) if not ran.stranger or ran.lines)
         if ran.lines:
             yield from self._leftovers()
-        DockerConfigFile(self._home)._remove_leftovers()
+        _LOOP.run_until_complete(DockerConfigFile(self._home).remove_leftovers())
         yield from (f"at the next start: {fault}" for fault in self._faults(ran))
         yield from self._leftovers()
         self.write()
@@ -176,6 +184,7 @@ def _write_and_end(scene: Scene, pipe: int, kill_at: int, stranger_at: int) -> N
         return trace
 
     sys.settrace(trace)
+    threading.settrace(trace)  # for a write in a thread of its own
     try:
         scene.write()
     finally:

@@ -108,7 +108,7 @@ class Keeper:
     def faults(self) -> list[str]:
         """What is wrong with the file, and with what the agent knows of it, while no agent runs."""
         found = self.file_faults()
-        state_file = StateFile(self.agent.state, self.agent.docker)
+        state_file = StateFile.loaded(self.agent.state, self.agent.docker)
         if state_file.fault is not None:
             found.append(f"state.json: {state_file.fault}")
         if found:
@@ -121,17 +121,11 @@ class Keeper:
 
     def kill(self, *, in_a_write: bool) -> None:
         """`kill -9`: now, or as soon as a temporary file shows, if one does within half a second."""
-        process, watcher = self.agent._process, self.agent._watcher
-        assert process is not None
-        assert watcher is not None
-        silences = watcher.stop()
-        self.agent._watcher = None
+        self.agent.watch_no_longer()
         give_up = time.monotonic() + (_AIM_S if in_a_write else 0)
         while time.monotonic() < give_up and not temporary_files(self.real.parent):
             pass
-        process.kill()
-        process.wait()
-        assert not silences, f"the status endpoint did not answer: {silences}"
+        self.agent.end(signal.SIGKILL)
 
     def settled(self) -> None:
         """Wait until every login is the newest one, where Docker finds it, and nobody else's."""

@@ -76,7 +76,7 @@ class Hour:
     """The cloud, the agent in it, and the accidents."""
 
     def __init__(self, cloud: DemoCloud, aws: FailingAws, stage: Workspace, pid: int, random: Random) -> None:
-        self._cloud: Final = cloud
+        self.cloud: Final = cloud
         self._aws: Final = aws
         self._stage: Final = stage
         self._pid: Final = pid
@@ -123,7 +123,7 @@ class Hour:
             self.seen[kind.__name__.strip("_").replace("_", " ")] += 1
             await asyncio.sleep(self._random.uniform(0.5, 5))
         self._aws.fault = None
-        await self._cloud.outage.listener.up()
+        await self.cloud.outage.listener.up()
 
     async def watch_ecr(self) -> None:
         """Four times a second: what Docker has for the ECR registry is a token that AWS still takes."""
@@ -131,7 +131,7 @@ class Hour:
             password = await asyncio.to_thread(self._ecr_password)
             if password is not None:
                 self.seen["looks at ECR's login"] += 1
-                assert self._cloud.aws.valid("AWS", password), "Docker has an ECR token that is dead"
+                assert self.cloud.aws.valid("AWS", password), "Docker has an ECR token that is dead"
             await asyncio.sleep(0.25)
 
     async def _look(self) -> Footprint:
@@ -154,7 +154,7 @@ class Hour:
         self._aws.fault = None
 
     async def _registry_goes_down(self) -> None:
-        part = self._random.choice((self._cloud.basic, self._cloud.token, self._cloud.outage))
+        part = self._random.choice((self.cloud.basic, self.cloud.token, self.cloud.outage))
         await part.listener.down()
         self._give_anew(part.hostname)
         await asyncio.sleep(self._random.uniform(0.5, 3))
@@ -162,7 +162,7 @@ class Hour:
 
     async def _rotate(self) -> None:
         """The wrong password is replaced by another wrong one: refused, and kept from being tried again."""
-        self._give_anew(self._cloud.rejecting.hostname, password=f"wrong-{self._random.randrange(10**9)}")
+        self._give_anew(self.cloud.rejecting.hostname, password=f"wrong-{self._random.randrange(10**9)}")
 
     async def _reload(self) -> None:
         os.kill(self._pid, signal.SIGHUP)
@@ -182,7 +182,7 @@ class Hour:
 
     async def _logout(self) -> None:
         """Somebody drops our entry behind our back."""
-        hostname = self._random.choice((self._cloud.basic.hostname, self._cloud.ecr.hostname))
+        hostname = self._random.choice((self.cloud.basic.hostname, self.cloud.ecr.hostname))
         program = await asyncio.create_subprocess_exec(
             "docker", "--config", self._stage.docker_config.parent, "logout", hostname, stdout=asyncio.subprocess.PIPE
         )
@@ -190,7 +190,7 @@ class Hour:
 
     def _give_anew(self, hostname: str, **changes: str) -> None:
         """The same secret in another writing is tried at once."""
-        part = next(part for part in self._cloud.registries if part.hostname == hostname)
+        part = next(part for part in self.cloud.registries if part.hostname == hostname)
         secret = {**part.secret, **changes, "scope": self._random.choice(("user", "project"))}
         path = self._stage.secrets / f"{part.secret['name']}.json"
         unfinished = path.with_suffix(".unfinished")
@@ -202,7 +202,7 @@ class Hour:
 
     def _ecr_password(self) -> str | None:
         data = self._stage.docker_config.read_bytes() if self._stage.docker_config.exists() else b""
-        entry = entries(parse_config(data)).get(self._cloud.ecr.hostname)
+        entry = entries(parse_config(data)).get(self.cloud.ecr.hostname)
         return entry.secret.reveal() if entry else None
 
 
@@ -251,7 +251,7 @@ async def test_after_an_hour_the_agent_is_as_big_as_after_a_minute(
     assert not watching.done(), watching.result()
     watching.cancel()
     seen = ", ".join(f"{count} {what}" for what, count in sorted(hour.seen.items()))
-    renewals = len(hour._cloud.aws.tokens)
+    renewals = len(hour.cloud.aws.tokens)
     say(
         capsys,
         "one real hour",

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from agent.model.problems.environment import SettingsInvalid
 from agent.settings import Settings
-from agent.settings_loader import Loaded, load_settings, parse_assignments
+from agent.settings_loader import FIELDS, Loaded, load_settings, parse_assignments
 from agent.settings_loader.sources import DEFAULT_FILE
-from agent.settings_loader.table import kinds
 
 ENVIRON = {"HOME": "/home/vscode"}
-KEYS = sorted(kinds(Path("/")))
+KEYS = sorted(FIELDS)
 
 # The table in section 4 of the interface, without the defaults that depend on the environment.
 DEFAULTS = {
@@ -82,7 +81,7 @@ def test_keys_and_defaults_are_those_of_the_interface(tmp_path: Path) -> None:
 def test_the_default_file_may_be_missing() -> None:
     """Without a file, variables and flags, the defaults apply, and there is no problem."""
     loaded = load_settings(None, ENVIRON, {})
-    assert (loaded.problems, loaded.file, loaded.file_failed) == ((), None, False)
+    assert (loaded.problems, loaded.file) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -307,7 +306,7 @@ def test_an_unusable_file_results_in_the_defaults(tmp_path: Path, make: Callable
     assert problem.subject == str(file)
     assert fault in problem.message
     assert (loaded.settings.log.level, loaded.settings.log.format) == ("debug", "auto")
-    assert loaded.file_failed
+    assert loaded.file_faults == (problem,)
 
 
 def test_the_faults_of_the_file_are_those_that_do_not_exist_without_it(tmp_path: Path) -> None:

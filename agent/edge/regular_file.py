@@ -1,0 +1,42 @@
+"""The one way to read a file of unknown kind: only a regular one, only so many bytes, and without waiting."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+class NotRegularError(OSError):
+    """The path is a directory, a pipe or a device."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EINVAL, "not a regular file")
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Return at most `limit` bytes of the file. Blocks like the file system, but never for the writer of a FIFO.
+
+    Raises:
+        OSError: the file cannot be read. NotRegularError if it is not a regular file.
+    """
+    with open_regular(path) as file:
+        return file.read(limit)
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file, or a link to one, for reading. Raises the same errors as `read_regular`."""
+    # Check the type before opening: opening a device can have side effects.
+    _check(path.stat().st_mode)
+    # O_NONBLOCK: a FIFO could replace the file after the check, and opening it would wait for a writer.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        _check(os.fstat(file.fileno()).st_mode)
+        yield file
+
+
+def _check(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise NotRegularError

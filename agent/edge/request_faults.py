@@ -1,0 +1,50 @@
+"""Explains why one of the agent's own HTTP requests got no answer."""
+
+import os
+import re
+import socket
+import ssl
+from typing import Final
+
+import aiohttp
+
+from agent.edge.ca_certificates import CaFileError
+from agent.model.docker_errors import Fault
+from agent.model.text import printable
+
+_PYTHON_DETAILS: Final = re.compile(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)")
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
+
+
+def fault_of(error: Exception) -> tuple[Fault, str]:
+    """Return the kind of failure, and its details without an address or a password."""
+    fault, detail = Fault.UNREACHABLE, str(error) or type(error).__name__
+    match error:
+        case TimeoutError():
+            fault, detail = Fault.TIMEOUT, ""
+        case aiohttp.ClientConnectorDNSError() | socket.gaierror():
+            fault, detail = Fault.DNS, ""
+        case aiohttp.ClientConnectorCertificateError():
+            fault, detail = Fault.TLS, str(error.certificate_error)
+        case ssl.SSLError() | aiohttp.ClientSSLError() | CaFileError():
+            fault = Fault.TLS
+        case aiohttp.ClientProxyConnectionError():
+            unresolved = isinstance(error.os_error, socket.gaierror)
+            reason = "its name does not resolve" if unresolved else _system_reason(error.os_error)
+            detail = f"the proxy {error.host}:{error.port} cannot be reached: {reason}"
+        case aiohttp.ClientHttpProxyError():
+            detail = f"the proxy answered with status {error.status}"
+        case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes the answer
+            fault, detail = Fault.NONSENSE, error.message.partition("\n")[0].rstrip(":").lower()
+        case aiohttp.ServerDisconnectedError():  # its text may be aiohttp's dump of a partial answer
+            partial = not isinstance(error.message, str)
+            detail = f"it closed the connection {'in the middle of its answer' if partial else 'without an answer'}"
+        case OSError():  # aiohttp.ClientOSError is one
+            detail = _system_reason(error)
+    return fault, printable(_PYTHON_DETAILS.sub("", detail))
+
+
+def _system_reason(error: OSError) -> str:
+    """Return the text of the system error. asyncio adds its own text, once for each address of a name."""
+    number = error.errno or next((int(found) for found in _ERRNO.findall(str(error))), None)
+    return os.strerror(number).lower() if number else str(error)

@@ -1,0 +1,73 @@
+"""The fields of Docker's files and their types. If one has another type, Docker rejects the file.
+
+They are those of docker/cli (cli/config/configfile/file.go). docs/docker-versions.md lists what differs by version.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from agent.model.json_types import STRING, ListOf, MapOf, Struct, Type
+
+CliVersion = tuple[int, ...]
+"""The version of the docker CLI, such as (28, 2)."""
+
+UNKNOWN: Final[CliVersion] = (28, 5)
+"""Stands for a docker CLI that is missing or not known yet. Of the versions in use, this one accepts the least."""
+_NEVER: Final[CliVersion] = (999,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """A field, and the versions of the CLI that know it: from `since` on, until `before`."""
+
+    name: str
+    type: Type = STRING
+    since: CliVersion = ()
+    before: CliVersion = _NEVER
+
+
+_STRINGS: Final = MapOf(STRING)
+_LOGIN: Final = (
+    *(_Field(name) for name in ("username", "password", "auth", "serveraddress", "identitytoken", "registrytoken")),
+    _Field("email", before=(29,)),
+)
+_PROXY: Final = (
+    *(_Field(name) for name in ("httpProxy", "httpsProxy", "noProxy", "ftpProxy")),
+    _Field("allProxy", since=(23,)),
+)
+_CONFIG: Final = (
+    *(_Field(f"{name}Format") for name in ("ps", "images", "networks", "plugins", "volumes", "stats", "tasks")),
+    *(_Field(f"{name}Format") for name in ("serviceInspect", "services", "secret", "config", "nodes")),
+    *(_Field(name) for name in ("detachKeys", "credsStore", "currentContext")),
+    *(_Field(name, _STRINGS) for name in ("HttpHeaders", "credHelpers", "aliases")),
+    *(_Field(name, ListOf(STRING)) for name in ("pruneFilters", "cliPluginsExtraDirs")),
+    _Field("plugins", MapOf(_STRINGS)),
+    _Field("features", _STRINGS, since=(26, 1)),
+    _Field("experimental", before=(29,)),
+    _Field("stackOrchestrator", before=(24,)),
+    _Field("kubernetes", Struct({"allNamespaces": STRING}), before=(22,)),
+)
+
+HELPER_ANSWER: Final = Struct({"ServerURL": STRING, "Username": STRING, "Secret": STRING})
+"""What a credential helper prints for `get`."""
+
+AUTH_VARIABLE: Final = Struct({"auths": MapOf(Struct({"auth": STRING}, closed=True))}, closed=True)
+"""DOCKER_AUTH_CONFIG. Docker ignores a value with any other field."""
+
+
+@lru_cache(maxsize=4)
+def config_type(cli: CliVersion) -> Struct:
+    """Return the type of config.json for this version of the CLI."""
+    nested = (_Field("auths", MapOf(_struct(_LOGIN, cli))), _Field("proxies", MapOf(_struct(_PROXY, cli))))
+    return _struct((*_CONFIG, *nested), cli)
+
+
+def allows_empty_user(cli: CliVersion) -> bool:
+    """Whether Docker accepts an `auth` without a user name."""
+    return cli < (23,)
+
+
+def _struct(fields: Iterable[_Field], cli: CliVersion) -> Struct:
+    return Struct({field.name: field.type for field in fields if field.since <= cli < field.before})

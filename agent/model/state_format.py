@@ -1,0 +1,184 @@
+"""The format of a state file. It keeps the field names of version 1.0.0, so that both versions can read it."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from agent.model.problem import RetryClass
+from agent.model.registry import parse_hostname
+from agent.model.stored_state import Rejection, StoredLogin
+
+_VERSION: Final = 1
+_DEEPEST: Final = 50
+_SECTIONS: Final = frozenset({"version", "key", "docker_config", "entries", "brought", "rejections"})
+_LOGIN: Final = frozenset({"docker_key", "digests", "expires_at"})
+# Add no field here: version 1.0.0 gives up on a rejection with a field that it does not know.
+_REJECTION_TEXTS: Final = ("fingerprint", "code", "message", "hint", "not_before")
+_REJECTION: Final = frozenset({*_REJECTION_TEXTS, "pace"})
+_BROKEN: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+
+_Value = TypeVar("_Value")
+_Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedState:
+    """The state for one Docker configuration.
+
+    `preexisting` holds digests of the logins that were in Docker's configuration at the agent's first start, by
+    Docker's key, or by "HELPER KEY" for a credential helper. None means that the agent has not looked yet.
+
+    `unknown` holds the fields of a newer version, by section and host name. The section "" is the file itself.
+    `damaged` names the parts of the file that could not be read.
+    """
+
+    key: str
+    docker_config: str
+    entries: Mapping[str, StoredLogin] = field(default_factory=dict)
+    rejections: Mapping[str, Rejection] = field(default_factory=dict)
+    preexisting: Mapping[str, str] | None = None
+    unknown: Mapping[str, Mapping[str, _Fields]] = field(default_factory=dict)
+    damaged: tuple[str, ...] = ()
+
+
+def parse_state(data: bytes) -> SavedState | None:
+    """Read a state file. None if nothing in it can be used. A damaged part costs only itself."""
+    try:
+        document = json.loads(data)
+        _check_depth(document)
+        _check_texts(document["key"], document["docker_config"])
+    except _BROKEN:
+        return None
+    damaged: list[str] = []
+    unknown = {
+        "": {"": _without(document, _SECTIONS)},
+        "entries": _unknown(document, "entries", _LOGIN),
+        "rejections": _unknown(document, "rejections", _REJECTION),
+    }
+    return SavedState(
+        key=document["key"],
+        docker_config=document["docker_config"],
+        entries=_table(document, "entries", _stored_login, damaged),
+        rejections=_table(document, "rejections", _rejection, damaged),
+        preexisting=_preexisting(document, damaged),
+        unknown=unknown,
+        damaged=tuple(damaged),
+    )
+
+
+def format_state(state: SavedState) -> bytes:
+    unknown = {"entries": {}, "rejections": {}, **state.unknown}
+    entries = {
+        hostname: {
+            **unknown["entries"].get(hostname, {}),
+            "docker_key": login.docker_key,
+            "digests": login.digests,
+            "expires_at": login.expires_at and login.expires_at.isoformat(),
+        }
+        for hostname, login in state.entries.items()
+    }
+    rejections = {
+        hostname: {
+            **unknown["rejections"].get(hostname, {}),
+            "fingerprint": rejection.fingerprint,
+            "code": rejection.code,
+            "message": rejection.message,
+            "hint": rejection.hint,
+            "not_before": rejection.not_before.isoformat(),
+            "pace": rejection.retry_class,
+        }
+        for hostname, rejection in state.rejections.items()
+    }
+    document = {
+        **unknown.get("", {}).get("", {}),
+        "version": _VERSION,
+        "key": state.key,
+        "docker_config": state.docker_config,
+        "entries": entries,
+        "brought": state.preexisting,
+        "rejections": rejections,
+    }
+    return json.dumps(document).encode()
+
+
+def _table(
+    document: _Fields, section: str, parse: Callable[[str, _Fields], _Value], damaged: list[str]
+) -> dict[str, _Value]:
+    table = document.get(section)
+    if not isinstance(table, dict):
+        damaged.append(section)
+        return {}
+    good: dict[str, _Value] = {}
+    for hostname, fields in table.items():
+        try:
+            good[hostname] = parse(hostname, fields)
+        except _BROKEN:
+            damaged.append(f"{section}/{hostname}")
+    return good
+
+
+def _preexisting(document: _Fields, damaged: list[str]) -> Mapping[str, str] | None:
+    try:
+        found: dict[str, str] | None = document["brought"]
+        if found is not None:
+            _check_texts(*found.values())
+    except _BROKEN:
+        damaged.append("brought")
+        # Not None: that would be a first start, at which logins may be replaced.
+        return {}
+    return found
+
+
+def _stored_login(hostname: str, fields: _Fields) -> StoredLogin:
+    if parse_hostname(hostname).hostname != hostname:
+        raise ValueError("not a host name")
+    expires_at = fields["expires_at"]
+    _check_texts(fields["docker_key"], *fields["digests"])
+    return StoredLogin(
+        docker_key=fields["docker_key"],
+        digests=tuple(fields["digests"]),
+        expires_at=None if expires_at is None else _moment(expires_at),
+    )
+
+
+def _rejection(_hostname: str, fields: _Fields) -> Rejection:
+    fingerprint, code, message, hint, not_before = (fields[name] for name in _REJECTION_TEXTS)
+    _check_texts(fingerprint, code, message, hint, not_before)
+    # A newer version may have a class that this one does not know.
+    retry_class = next((each for each in RetryClass if each == fields.get("pace")), RetryClass.REJECTED)
+    return Rejection(fingerprint, code, message, hint, _moment(not_before), retry_class)
+
+
+def _unknown(document: _Fields, section: str, known: frozenset[str]) -> dict[str, _Fields]:
+    table = document.get(section)
+    rows = table.items() if isinstance(table, dict) else ()
+    return {hostname: _without(fields, known) for hostname, fields in rows if isinstance(fields, dict)}
+
+
+def _without(fields: _Fields, known: frozenset[str]) -> _Fields:
+    return {name: value for name, value in fields.items() if name not in known}
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without a time zone")
+    return moment.astimezone(UTC)
+
+
+def _check_texts(*values: object) -> None:
+    """Reject values that are not text or not valid Unicode. Otherwise they would fail later, when they are used."""
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError("a value that is not text")
+        value.encode()  # raises for lone surrogates
+
+
+def _check_depth(value: object, left: int = _DEEPEST) -> None:
+    """Reject a document that is nested so deeply that writing it again could fail."""
+    if not left:
+        raise ValueError("nested too deeply")
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_depth(child, left - 1)

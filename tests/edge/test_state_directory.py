@@ -1,0 +1,213 @@
+"""Tests of the state directory: a file for each Docker configuration, and what a fault in a file costs."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from agent.edge.state_file import StateFile
+from agent.model.docker_config import Entry
+from agent.model.problem import RetryClass, Severity
+from agent.model.sensitive import Sensitive
+from agent.model.stored_state import Rejection, StoredLogin
+from tests.edge import version_1_0_0
+
+WHEN: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LOGIN: Final = Entry("me", Sensitive("s3cret"))
+STORED: Final = StoredLogin("ghcr.io", ("d1", "d0"), WHEN)
+REFUSED: Final = Rejection("abc", "login_rejected", "quay.io said no", "do something", WHEN)
+OF_1_0_0: Final[dict[str, Any]] = {
+    "version": 1,
+    "key": "00ff",
+    "docker_config": "/home/me/.docker",
+    "entries": {"ghcr.io": {"docker_key": "ghcr.io", "digests": ["d1", "d0"], "expires_at": WHEN.isoformat()}},
+    "brought": {"quay.io": "d9"},
+    "rejections": {
+        "quay.io": {
+            "fingerprint": "abc",
+            "code": "login_rejected",
+            "message": "quay.io said no",
+            "hint": "do something",
+            "not_before": WHEN.isoformat(),
+            "pace": "rejected",
+        }
+    },
+}
+HOME: Final = Path("/home/me/.docker")
+CI: Final = Path("/ci/docker")
+
+
+def write(directory: Path, document: object) -> Path:
+    path = directory / "state.json"
+    path.write_text(json.dumps(document))
+    return path
+
+
+async def saved(directory: Path, docker: Path, hostname: str = "other.example") -> StateFile:
+    """Open the state for a Docker configuration, and change it."""
+    state_file = StateFile.loaded(directory, docker)
+    state_file.set_preexisting({})
+    state_file.set_entry(hostname, StoredLogin(hostname, ("d5",)))
+    await state_file.flush()
+    return state_file
+
+
+async def test_each_docker_configuration_keeps_its_own_logins(tmp_path: Path) -> None:
+    """Not even two first starts at the same moment lose one, in either order."""
+    one, other = StateFile.loaded(tmp_path, HOME), StateFile.loaded(tmp_path, CI)
+    for state_file, hostname in ((one, "a.example"), (other, "b.example"), (one, "c.example")):
+        state_file.set_entry(hostname, StoredLogin(hostname, ("d",)))
+        await state_file.flush()
+    assert StateFile.loaded(tmp_path, HOME).entries().keys() == {"a.example", "c.example"}
+    assert StateFile.loaded(tmp_path, CI).entries().keys() == {"b.example"}
+
+
+async def test_a_link_leads_to_the_state_of_the_same_configuration(tmp_path: Path) -> None:
+    """A lock holds for a directory, whatever its path. The state does the same."""
+    docker, link, state = tmp_path / ".docker", tmp_path / "link", tmp_path / "state"
+    docker.mkdir()
+    link.symlink_to(docker)
+    await saved(state, docker, "a.example")
+    await saved(state, link, "b.example")
+    assert StateFile.loaded(state, docker).entries().keys() == {"a.example", "b.example"}
+
+
+async def test_takes_over_the_state_of_1_0_0_for_the_configuration_that_it_names(tmp_path: Path) -> None:
+    """Another configuration starts with its own state, and does not change this one. It knows the rejections."""
+    path = write(tmp_path, OF_1_0_0)
+    before = path.read_bytes()
+    other = await saved(tmp_path, CI)
+    assert path.read_bytes() == before
+    assert other.rejections() == {"quay.io": REFUSED}
+    assert other.digest("ghcr.io", LOGIN) == StateFile.loaded(tmp_path, HOME).digest("ghcr.io", LOGIN)
+    own = StateFile.loaded(tmp_path, HOME)
+    assert own.fault is None
+    assert own.entries() == {"ghcr.io": STORED}
+    assert own.rejections() == {"quay.io": REFUSED}
+    assert own.preexisting == {"quay.io": "d9"}
+
+
+async def test_1_0_0_finds_everything_after_a_downgrade(tmp_path: Path) -> None:
+    write(tmp_path, OF_1_0_0)
+    await saved(tmp_path, CI)
+    now = await saved(tmp_path, HOME)
+    assert version_1_0_0.read(tmp_path, HOME) == (now.entries(), now.rejections(), now.preexisting)
+    assert now.entries().keys() == {"ghcr.io", "other.example"}
+
+
+async def test_keeps_the_fields_of_a_newer_version(tmp_path: Path) -> None:
+    """Neither a downgrade nor the next upgrade loses a login or a rejection."""
+    newer = json.loads(json.dumps(OF_1_0_0))
+    newer |= {"version": 2, "new": {"a": [1]}}
+    newer["entries"]["ghcr.io"]["store"] = "memory"
+    newer["rejections"]["quay.io"] |= {"by": "proxy", "pace": "a class of a newer version"}
+    path = write(tmp_path, newer)
+    state_file = await saved(tmp_path, HOME)
+    assert state_file.fault is None
+    assert state_file.entries()["ghcr.io"] == STORED
+    assert state_file.rejections() == {"quay.io": REFUSED}
+    after = json.loads(path.read_bytes())
+    assert after["new"] == {"a": [1]}
+    assert after["entries"]["ghcr.io"]["store"] == "memory"
+    assert after["rejections"]["quay.io"]["by"] == "proxy"
+
+
+async def test_a_damaged_part_costs_only_itself(tmp_path: Path) -> None:
+    """The rest keeps its owner. A warning names the part, and the old file is kept."""
+    damaged = json.loads(json.dumps(OF_1_0_0))
+    damaged["entries"]["broken.example"] = {"docker_key": 5}
+    damaged["rejections"]["broken.example"] = []
+    path = write(tmp_path, damaged)
+    before = path.read_bytes()
+    state_file = await saved(tmp_path, HOME)
+    assert state_file.entries().keys() == {"ghcr.io", "other.example"}
+    assert state_file.rejections() == {"quay.io": REFUSED}
+    (problem,) = state_file.problems()
+    assert problem.severity is Severity.WARNING
+    assert "entries/broken.example, rejections/broken.example" in problem.message
+    assert (tmp_path / "state.json.damaged").read_bytes() == before
+    assert StateFile.loaded(tmp_path, HOME).problems() == ()
+
+
+async def test_the_damaged_file_stays_kept_when_the_state_changes_again(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    state_file = await saved(tmp_path, HOME)
+    state_file.set_entry("third.example", STORED)
+    await state_file.flush()
+    assert (tmp_path / "state.json.damaged").read_text() == "{"
+    assert StateFile.loaded(tmp_path, HOME).entries().keys() == {"other.example", "third.example"}
+
+
+async def test_a_damaged_file_makes_no_configuration_start_for_the_first_time(tmp_path: Path) -> None:
+    """Nobody knows whose file it was, so no agent may replace a person's login because of it."""
+    (tmp_path / "state.json").write_text("{")
+    await saved(tmp_path, CI)
+    assert StateFile.loaded(tmp_path, HOME).preexisting == {}
+
+
+async def test_a_directory_that_cannot_be_read_is_not_a_first_start(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    assert StateFile.loaded(tmp_path / "state", HOME).preexisting == {}
+
+
+async def test_a_configuration_knows_what_was_rejected_for_another(tmp_path: Path) -> None:
+    """CI jobs make a new configuration for each run. A wrong password must not be sent once for each of them."""
+    first = StateFile.loaded(tmp_path, CI / "1")
+    first.set_rejection("quay.io", Rejection("abc", "registry_rate_limited", "no", "", WHEN, RetryClass.SOON))
+    await first.flush()
+    second = StateFile.loaded(tmp_path, CI / "2")
+    second.set_rejection("ghcr.io", REFUSED)
+    await second.flush()
+    third = StateFile.loaded(tmp_path, CI / "3")
+    assert third.rejections().keys() == {"quay.io", "ghcr.io"}
+    assert third.fingerprint("a") == first.fingerprint("a")
+
+
+async def test_configurations_that_no_longer_exist_do_not_fill_the_directory(tmp_path: Path) -> None:
+    """The state of a configuration that exists stays, however old it is."""
+    here = tmp_path / ".docker"
+    here.mkdir()
+    await saved(tmp_path / "state", CI)
+    await saved(tmp_path / "state", here)
+    for number in range(100):
+        await saved(tmp_path / "state", CI / str(number))
+    assert len(list((tmp_path / "state").iterdir())) < 80
+    assert StateFile.loaded(tmp_path / "state", here).entries()
+    assert StateFile.loaded(tmp_path / "state", CI).entries()
+
+
+async def test_a_state_that_could_not_be_saved_is_saved_later(tmp_path: Path) -> None:
+    """A notice reports it until then."""
+    obstacle = tmp_path / "state"
+    state_file = StateFile.loaded(obstacle / "here", HOME)
+    obstacle.write_text("a file")
+    state_file.set_entry("ghcr.io", STORED)
+    await state_file.flush()
+    (problem,) = state_file.problems()
+    assert problem.severity is Severity.NOTICE
+    obstacle.unlink()
+    state_file.save_again()
+    await state_file.flush()
+    assert state_file.problems() == ()
+    assert StateFile.loaded(obstacle / "here", HOME).entries() == {"ghcr.io": STORED}
+
+
+async def test_a_state_is_saved_when_threads_can_be_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit on processes may keep the thread that writes from starting."""
+    state_file = StateFile.loaded(tmp_path, HOME)
+    with monkeypatch.context() as patched:
+        patched.setattr("threading.Thread.start", _no_thread)
+        state_file.set_entry("ghcr.io", STORED)
+        assert state_file.problems()
+    state_file.save_again()
+    await state_file.flush()
+    assert state_file.problems() == ()
+    assert StateFile.loaded(tmp_path, HOME).entries() == {"ghcr.io": STORED}
+
+
+def _no_thread(*_: object) -> None:
+    raise RuntimeError("can't start new thread")

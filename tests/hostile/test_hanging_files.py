@@ -1,0 +1,112 @@
+"""File systems that do not answer: each costs only what is on it, and a warning names it."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.codes.servers import ControlPlane
+from tests.codes.world import World
+from tests.rig.hanging import HangingDirectory, hanging_directory
+from tests.rig.needs import need_fuse
+
+pytestmark = pytest.mark.usefixtures("_fuse")
+
+HANGS: Final = "its file system does not answer"
+NAMES: Final = ("settings", "secrets", "tokens", "identity")
+
+
+@pytest.fixture
+def _fuse() -> None:
+    need_fuse()
+
+
+def changed_secret_is_used(world: World, name: str) -> None:
+    """Serve another registry and log in to it with a new secret."""
+    world.agent.wait_logged_in(world.registry(name).hostname)
+
+
+def test_a_secrets_token_file_that_hangs(world: World, hanging: HangingDirectory) -> None:
+    """`secrets_unavailable` names the file, the first pass ends, and all other secrets are used."""
+    url = f"{world.serve(ControlPlane([]).handle).url}/secrets"
+    path = hanging.path / "token"
+    agent = world.start({"secrets": {"url": url, "token_file": str(path), "poll_interval_s": 0.3}})
+    agent.wait_for("the end of the first pass", lambda status: status["phase"] == "running")
+    world.raised("secrets_unavailable", url, says=f"token file {path} cannot be read: {HANGS}")
+    changed_secret_is_used(world, "later")
+
+
+def test_a_settings_file_that_hangs_at_a_reload(world: World, hanging: HangingDirectory) -> None:
+    """The status and renewals go on, and `settings_invalid` names the file. The next good file is used."""
+    agent = world.start()
+    agent.wait_logged_in(world.good.hostname)
+    good, path = world.settings_file.read_text(), world.settings_file
+    path.unlink()
+    path.symlink_to(hanging.path / "config.toml")
+    for _ in range(3):
+        world.reload()
+    world.raised("settings_invalid", str(path), says=f"{path} cannot be read: {HANGS}")
+    world.agent.renew(world.good.hostname)
+    changed_secret_is_used(world, "later")
+    path.unlink()
+    path.write_text(good)
+    hanging.release()
+    world.reload()
+    world.cleared("settings_invalid", str(path))
+
+
+def test_aws_files_that_hang(world: World) -> None:
+    """`~/.aws` stops only the logins that need it. A secret with its own keys does not."""
+    aws = world.aws(token_life_s=3600)
+    with hanging_directory(world.home / ".aws"):
+        chain = world.ecr(aws, "chain")
+        user = aws.add_user("own")
+        own = world.ecr(aws, "own", username=user.access_key_id, password=user.secret_access_key)
+        agent = world.start({"aws": {"call_timeout_s": 2}})
+        world.raised("aws_credentials_missing", chain.hostname, says="~/.aws cannot be read")
+        agent.wait_logged_in(own.hostname)
+        changed_secret_is_used(world, "later")
+
+
+def test_everything_hangs_at_once(world: World, tmp_path: Path) -> None:
+    """Settings, secrets, tokens and the identity token of AWS: each is named, and costs at most one thread.
+
+    A changed secret is still used, and renewals and the status still work.
+    """
+    with ExitStack() as mounts:
+        at = {name: mounts.enter_context(hanging_directory(tmp_path / name)).path for name in NAMES}
+        everything_hangs(world, at)
+
+
+def everything_hangs(world: World, at: dict[str, Path]) -> None:
+    aws, url = world.aws(token_life_s=3600), f"{world.serve(ControlPlane([]).handle).url}/secrets"
+    role = world.ecr(aws, "role", role_arn="arn:aws:iam::123456789012:role/env")
+    agent = world.start(
+        {
+            "secrets": {
+                "directories": [str(at["secrets"]), str(world.home / "secrets"), *map(str, many(at["secrets"], 20))],
+                "url": url,
+                "token_file": str(at["tokens"] / "secrets"),
+            },
+            "report": {"url": f"{world.dashboard()[1].url}/", "token_file": str(at["tokens"] / "report")},
+            "aws": {"call_timeout_s": 2, "identity_token_file": str(at["identity"] / "token")},
+        }
+    )
+    agent.wait_logged_in(world.good.hostname)
+    world.settings_file.unlink()
+    world.settings_file.symlink_to(at["settings"] / "config.toml")
+    world.reload()
+    world.raised("secrets_unavailable", url, says=f"{at['tokens']}/secrets")
+    world.raised("secrets_unavailable", str(at["secrets"]), says="hangs")
+    world.raised("aws_identity_unavailable", role.hostname, says=str(at["identity"]))
+    world.raised("settings_invalid", str(world.settings_file), says=HANGS)
+    changed_secret_is_used(world, "later")
+    world.agent.renew(world.good.hostname)
+    threads = len(os.listdir(f"/proc/{world.pid}/task"))  # noqa: PTH208 - only the number is needed
+    assert threads < 60, "a file that hangs costs one thread"
+
+
+def many(directory: Path, number: int) -> list[Path]:
+    return [directory / str(each) for each in range(number)]

@@ -1,0 +1,35 @@
+"""How the time of a computation grows with the size of its input, whatever the speed of the machine."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+_FACTOR: Final = 8
+_MOST: Final = 3 * _FACTOR
+"""Linear time grows by 8, quadratic time by 64."""
+_MEASURABLE_S: Final = 0.0005
+_SMALLEST: Final = 1000
+_LARGEST: Final = 1 << 16
+_ATTEMPTS: Final = 3
+"""A busy machine disturbs a measurement now and then, and not each time."""
+
+
+def assert_linear(work: Callable[[int], object]) -> None:
+    """Fail if the time of `work(size)` grows faster than its size, but for a constant factor."""
+    size = _SMALLEST
+    while cpu_time(partial(work, size)) < _MEASURABLE_S and size < _LARGEST:
+        size *= 4
+    times = []
+    for _ in range(_ATTEMPTS):
+        times.append((cpu_time(partial(work, size)), cpu_time(partial(work, size * _FACTOR))))
+        if times[-1][1] < _MOST * max(times[-1][0], _MEASURABLE_S):
+            return
+    raise AssertionError(f"seconds for a size of {size}, and for {_FACTOR} times that: {times}")
+
+
+def cpu_time(work: Callable[[], object]) -> float:
+    """The processor time of this thread. Other processes do not count."""
+    before = time.thread_time()
+    work()
+    return time.thread_time() - before

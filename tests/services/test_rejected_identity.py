@@ -1,0 +1,76 @@
+"""A refusal applies to one identity. Every part of it counts."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from agent.edge.state_file import StateFile
+from agent.model.credential import AwsIdentity, AwsKeys, Credential
+from agent.model.plan import Login
+from agent.model.problems.registry import LoginRejected
+from agent.model.secret import Kind
+from agent.model.sensitive import Sensitive
+from agent.services.rejections import Rejections
+from tests.fakes import EPOCH
+from tests.services.login_fakes import basic, native
+
+KEYS: Final = AwsKeys("AKIAIOSFODNN7EXAMPLE", Sensitive("secret key"), Sensitive("session token"))
+IDENTITY: Final = AwsIdentity("eu-west-1", False, KEYS, "arn:aws:iam::1:role/a", "external id")
+OTHER_KEYS: Final[dict[str, Any]] = {
+    "access_key_id": "AKIAOTHER",
+    "secret_access_key": Sensitive("other"),
+    "session_token": Sensitive("other"),
+}
+OTHER: Final[dict[str, Any]] = {
+    "region": "eu-west-2",
+    "public": True,
+    "keys": None,
+    "role_arn": "arn:aws:iam::1:role/b",
+    "external_id": "other",
+}
+
+
+def test_every_part_of_an_identity_has_a_case() -> None:
+    """A new field needs one, or a refusal would hold although it was corrected."""
+    assert {field.name for field in fields(AwsIdentity)} == OTHER.keys()
+    assert {field.name for field in fields(AwsKeys)} == OTHER_KEYS.keys()
+
+
+def is_tried_at_once(refused: Login, changed: Login) -> bool:
+    """Whether the changed login is, while the refused one waits."""
+    rejections = Rejections(StateFile(None, Path("/nowhere")), lambda: EPOCH)
+    rejections.record(refused, LoginRejected("x", "no"), EPOCH.replace(year=2027))
+    assert rejections.active(refused) is not None
+    return rejections.active(changed) is None
+
+
+@pytest.mark.parametrize("keys", [KEYS, None], ids=["keys", "chain"])
+@pytest.mark.parametrize("part", OTHER)
+def test_another_identity_is_tried_at_once(part: str, keys: AwsKeys | None) -> None:
+    """Whichever part of it was corrected, and also if it was removed or added."""
+    identity = replace(IDENTITY, keys=keys)
+    for value in (OTHER[part], None):
+        other: dict[str, Any] = {part: value}
+        changed = replace(identity, **other)
+        if changed != identity:
+            assert is_tried_at_once(replace(native(), source=identity), replace(native(), source=changed))
+            assert is_tried_at_once(replace(native(), source=changed), replace(native(), source=identity))
+
+
+@pytest.mark.parametrize("part", OTHER_KEYS)
+def test_other_keys_are_tried_at_once(part: str) -> None:
+    """Temporary keys have a session token. A new one makes them valid again."""
+    for value in (OTHER_KEYS[part], *([None] if part == "session_token" else [])):
+        other: dict[str, Any] = {part: value}
+        changed = replace(IDENTITY, keys=replace(KEYS, **other))
+        assert is_tried_at_once(replace(native(), source=IDENTITY), replace(native(), source=changed))
+
+
+@pytest.mark.parametrize("changed", [Credential("eve", Sensitive("right")), Credential("bob", Sensitive("other"))])
+def test_another_password_is_tried_at_once(changed: Credential) -> None:
+    """Or another user name. What else changes in the secret does not make it right."""
+    assert is_tried_at_once(basic(), replace(basic(), source=changed))
+    renamed = replace(basic(), secret=replace(basic().secret, name="renamed"), kind=Kind.ECR)
+    assert not is_tried_at_once(basic(), renamed)

@@ -1,0 +1,1 @@
+"""Several agents and commands of one user at the same time, as processes."""
