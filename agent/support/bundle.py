@@ -50,7 +50,7 @@ async def make_bundle(
     # Collecting runs while the secrets are read. Redacting needs both.
     collecting = [asyncio.create_task(_collect(part, context)) for part in parts]
     known, unread = await _read_secrets(context.loaded.settings, context.environ, context.user, secret_url)
-    redactor = await asyncio.to_thread(Redactor, {value for values in known.values() for value in values})
+    redactor = await in_thread(lambda: Redactor({value for values in known.values() for value in values}))
     collected = {part: await task for part, task in zip(parts, collecting, strict=True)}
     texts = await _redact(redactor, collected)
     name = _name(redactor.redact(context.loaded.settings.environment.id), context)
