@@ -64,7 +64,8 @@ class Machine:
         kept = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
         return await asyncio.create_subprocess_exec(
             *command,
-            env={**kept, **self.env},
+            # Where a limit makes files short, Python would keep the short bytecode for all later runs.
+            env={**kept, **self.env, "PYTHONDONTWRITEBYTECODE": "1"},
             cwd=self.here,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
