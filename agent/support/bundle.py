@@ -24,7 +24,7 @@ T = TypeVar("T")
 MANIFEST: Final = "MANIFEST.txt"
 _SECRETS_S: Final = 10.0
 _REDACTION_S: Final = 60.0
-"""Patterns take linear time and parts are bounded, so only a machine that is very busy needs more than a few seconds."""
+"""Patterns take linear time and parts are bounded, so only a very busy machine needs more than a few seconds."""
 _MOST_CHARACTERS: Final = 4 << 20
 _CUT: Final = "… the beginning was cut off\n"
 
