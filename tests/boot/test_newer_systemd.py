@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import pytest
@@ -46,5 +47,5 @@ def test_pauses_between_restarts_grow(boot: Boot, newer: Path) -> None:
     stamps = machine.must("journalctl", "--output=short-unix", "--no-pager", f"UNIT={SERVICE}").splitlines()
     restarts = [float(line.split()[0]) for line in stamps if _STARTED in line]
     pauses = [later - earlier for earlier, later in pairwise(restarts)]
-    assert pauses[0] < 0.3, pauses
-    assert pauses[-1] > 0.5, pauses
+    # On a busy machine each pause takes longer by the same, so only the growth counts: it is 580 ms.
+    assert median(pauses[-3:]) - median(pauses[:3]) > 0.3, pauses
