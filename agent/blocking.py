@@ -21,6 +21,24 @@ class NoThreadError(OSError):
         super().__init__(errno.EAGAIN, "no thread can be started: a limit on processes is reached")
 
 
+def start_thread(run: Callable[[], object], name: str) -> threading.Thread:
+    """Start a daemon thread, so that a call that hangs does not keep the process from ending.
+
+    systemd sends SIGABRT to a stuck agent to get a traceback of the event loop's thread (cli/run.py). Other threads
+    block the signal from their first instruction, because they inherit it from this one.
+
+    Raises:
+        RuntimeError: no thread can be started.
+    """
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
+    try:
+        thread.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return thread
+
+
 class BlockingCalls:
     """Calls of one kind, such as name lookups. A kind that is full does not hinder other kinds.
 
@@ -69,7 +87,7 @@ class BlockingCalls:
         """Start a thread. If that fails but another thread of this kind exists, that one does the work later."""
         self._threads += 1
         try:
-            threading.Thread(target=self._run, name=self._kind, daemon=True).start()
+            start_thread(self._run, self._kind)
         except RuntimeError as error:
             self._threads -= 1
             if not self._threads:
@@ -77,8 +95,6 @@ class BlockingCalls:
                 raise NoThreadError from error
 
     def _run(self) -> None:
-        # systemd sends SIGABRT to a stuck agent to get a traceback of the event loop's thread (cli/run.py).
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
         while (following := self._next()) is not None:
             resource, (future, work) = following
             _answer(future, work)

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
+from agent.blocking import BlockingCalls, NoThreadError, OngoingCall, start_thread
 
 PATIENCE_S = 30.0
 
@@ -187,3 +188,18 @@ async def test_a_late_result_is_kept(answers: threading.Event) -> None:
     answers.set()
     assert await reading.result(work, timeout=PATIENCE_S) == "late"
     assert (len(made), reading.running_s) == (1, 0)
+
+
+def test_a_thread_never_gets_the_signal_for_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread inherits the mask of its creator. A mask that it set itself would come too late now and then."""
+    masks = []
+    start = threading.Thread.start
+
+    def observed(thread: threading.Thread) -> None:
+        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", observed)
+    start_thread(lambda: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ())), "any").join(PATIENCE_S)
+    assert [signal.SIGABRT in mask for mask in masks] == [True, True]
+    assert signal.SIGABRT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

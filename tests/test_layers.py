@@ -19,7 +19,7 @@ ALLOWED = {
     "edge": MODEL | THREADS | {"settings"},
     "ports": MODEL,
     "services": MODEL | THREADS | {"settings", "ports"},
-    "observe": MODEL | {"settings", "ports"},
+    "observe": MODEL | THREADS | {"settings", "ports"},
     "web": MODEL | THREADS | {"settings", "ports"},
     "bootstrap": MODEL | {"settings", "edge", "services", "observe", "web", ""},
     "wiring": MODEL | {"settings", "edge", "ports", "services", "observe", "web", "bootstrap", ""},
@@ -74,7 +74,7 @@ AGENT_FILES = [path for path in FILES if package(path) != "demo"]
 
 def test_threads_are_started_in_one_place() -> None:
     """Everything that may block goes through `blocking.py`. The pool of asyncio has no limit for each kind of call."""
-    own = {"blocking.py", "file_watcher.py", "log.py", "status_watch.py"}
+    own = {"blocking.py", "status_watch.py"}
     for path in AGENT_FILES:
         assert not attributes(path) & {"to_thread", "run_in_executor", "set_default_executor"}, path
         assert path.name in own or "Thread" not in attributes(path), path

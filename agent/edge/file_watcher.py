@@ -1,7 +1,6 @@
 """Polls files for changes, in one thread for all of them. An idle agent wakes about once a second."""
 
 import asyncio
-import signal
 import threading
 import time
 from collections import deque
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.blocking import start_thread
 from agent.edge.inotify import Inotify
 
 _TICK_S: Final = 1.5
@@ -85,13 +85,12 @@ class FileWatcher:
         if self._started:
             return
         try:
-            threading.Thread(target=self._run, name="watcher", daemon=True).start()
+            start_thread(self._run, "watcher")
             self._started = True
         except RuntimeError:  # a limit on processes
             loop.call_later(_RETRY_S, self._start, loop)
 
     def _run(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})  # it is meant for the loop's thread (cli/run.py)
         hints, hinted, tick, ignore_until = _hints(), False, 0, 0.0
         next_tick = time.monotonic()
         while not self._ended.is_set():
@@ -149,7 +148,7 @@ class _Checker:
         self._begin, self._done = threading.Lock(), threading.Lock()
         self._begin.acquire()
         self._done.acquire()
-        threading.Thread(target=self._run, name="file-checks", daemon=True).start()
+        start_thread(self._run, "file-checks")
 
     def work_off(self, due: deque[_Watch]) -> bool:
         """Make all checks. Returns False if they take too long. They then continue until `end`."""
@@ -164,7 +163,6 @@ class _Checker:
             self._begin.release()
 
     def _run(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})
         while True:
             self._begin.acquire()
             while due := self._due:  # `end` sets it to None, so another thread does the rest

@@ -4,9 +4,7 @@ import contextlib
 import json
 import os
 import queue
-import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
@@ -14,6 +12,7 @@ from typing import Any, Final
 import structlog
 from structlog.typing import Processor, WrappedLogger
 
+from agent.blocking import start_thread
 from agent.model.text import CONTROL, printable
 from agent.observe.counters import Counters
 from agent.observe.timeline import FIXED_FIELDS, Timeline, plain
@@ -148,9 +147,7 @@ class _Writer:
         self.dropped = 0
         self._on_dropped: Final = on_dropped
         self._queue: Final[queue.Queue[str | None]] = queue.Queue(_QUEUED)
-        # A daemon thread, because a blocked stdout must not keep the process from ending.
-        self._thread: Final = threading.Thread(target=self._write, name="log", daemon=True)
-        self._thread.start()
+        self._thread: Final = start_thread(self._write, "log")
 
     def msg(self, line: str) -> None:
         try:
@@ -166,7 +163,6 @@ class _Writer:
         self._thread.join(_FLUSH_S)
 
     def _write(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGABRT})  # the loop's thread handles it (cli/run.py)
         reported = 0
         while (line := self._queue.get()) is not None:
             if self._print(line) and self.dropped > reported and self._queue.empty():
