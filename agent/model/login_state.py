@@ -184,7 +184,8 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         or _is_past(state.retry, now)
     ):
         return _start(state, event.docker_problem, now)
-    return _refresh(state, now, rules) if _is_past(state.next_change, now) else _wait(state, (), now)
+    valid_again = state.status is State.EXPIRED and state.is_valid(now)  # the clock was set back
+    return _refresh(state, now, rules) if valid_again or _is_past(state.next_change, now) else _wait(state, (), now)
 
 
 def _start(state: LoginState, docker_problem: str | None, now: Now) -> Decision:
@@ -246,8 +247,7 @@ def _refresh(state: LoginState, now: Now, rules: Rules) -> Decision:
     """Report what the failure means for the login that Docker holds: valid, about to expire, or expired."""
     state = replace(state, status=_status(state, now), next_change=state.change_ahead(now, rules))
     # The status follows the clock that there is. A login is removed only if its end is proven: it may still work.
-    ended = state.expiry is not None and now.proves(state.expiry.at)
-    remove = (Remove(),) if ended and not state.removed else ()
+    remove = (Remove(),) if state.expiry and now.proves(state.expiry.at) and not state.removed else ()
     return _wait(state, (Report(_problems(state, now, rules)), *remove), now)
 
 
