@@ -3,20 +3,19 @@
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from agent.blocking import start_thread
 from agent.edge.inotify import Inotify
+from agent.edge.timer import Timer
 
 _TICK_S: Final = 1.5
 """A changed secret must be used within two seconds."""
 _PATIENCE_S: Final = 0.3
-"""How long the other checks wait for one. A later result still counts."""
+"""How long the other checks wait for one."""
 _HANGS_S: Final = 4.0
 _RETRY_S: Final = 5.0
 _SPACING_S: Final = 1.0
@@ -31,13 +30,15 @@ class _Watch:
     directories: Callable[[], Iterable[Path]] | None
     last: Hashable = None
     again: bool = False
-    busy: bool = False
+    hints: Inotify | None = None
+    checking: threading.Lock = field(default_factory=threading.Lock)
 
 
 class FileWatcher:
-    """Watches files. One thread decides when to check, another one checks.
+    """Watches files. One thread makes all checks, so an idle agent wakes once for all of them.
 
-    If a check hangs, a fresh thread does the other checks, and the one that hangs is left out until it ends.
+    If a check hangs, a timer wakes the event loop, which has another thread make the other checks from then on. The
+    check that hangs is left out until it ends.
     """
 
     def __init__(self, *, tick_s: float = _TICK_S, hangs_s: float = _HANGS_S) -> None:
@@ -46,8 +47,7 @@ class FileWatcher:
         self._hangs_s: Final = hangs_s
         self._watches: Final[list[_Watch]] = []
         self._checker: _Checker | None = None
-        self._started = False
-        self._ended: Final = threading.Event()
+        self._started = self._ended = False
 
     def watch(
         self,
@@ -74,103 +74,107 @@ class FileWatcher:
         loop = asyncio.get_running_loop()
         watch = _Watch(look, lambda: _set(loop, changed), every, directories)
         self._watches.append(watch)
-        self._start(loop)
+        if not self._started:
+            self._started = True
+            self._start_checker(loop)
         return lambda: self._watches.remove(watch)
 
     def close(self) -> None:
-        """Make the threads end at the next tick."""
-        self._ended.set()
+        """Make the thread end at the next tick."""
+        self._ended = True
+        if self._checker is not None:
+            self._checker.retire()
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._started:
+    def _start_checker(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have a new thread make the checks, instead of the one that hangs."""
+        if self._ended:
             return
         try:
+            checker = _Checker(loop, self._watches, self._tick_s, self._hangs_s)
+            checker.start(on_hang=lambda: self._start_checker(loop))
+        except (OSError, RuntimeError):  # no descriptor, no thread. One that hangs may still continue.
+            loop.call_later(_RETRY_S, self._start_checker, loop)
+            return
+        if self._checker is not None:
+            self._checker.retire()
+        self._checker = checker
+
+
+class _Checker:
+    """A thread that makes all checks, until it is retired.
+
+    Raises:
+        OSError: no descriptor is left for the timer.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, watches: list[_Watch], tick_s: float, hangs_s: float) -> None:
+        self._loop: Final = loop
+        self._watches: Final = watches
+        self._tick_s: Final = tick_s
+        self._hangs_s: Final = hangs_s
+        self._timer: Final = Timer()
+        self._retired: Final = threading.Event()
+
+    def start(self, on_hang: Callable[[], object]) -> None:
+        """Start the thread. `on_hang` is called in the loop, at most once, when a check takes too long.
+
+        Raises:
+            RuntimeError: no thread can be started.
+        """
+
+        def fired() -> None:
+            self._loop.remove_reader(self._timer.descriptor)
+            on_hang()
+
+        try:
             start_thread(self._run, "watcher")
-            self._started = True
-        except RuntimeError:  # a limit on processes
-            loop.call_later(_RETRY_S, self._start, loop)
+        except RuntimeError:
+            self._timer.close()
+            raise
+        self._loop.add_reader(self._timer.descriptor, fired)
+
+    def retire(self) -> None:
+        """Make the thread end, after the check that hangs. Called in the loop."""
+        self._loop.remove_reader(self._timer.descriptor)
+        self._retired.set()
 
     def _run(self) -> None:
         hints, hinted, tick, ignore_until = _hints(), False, 0, 0.0
         next_tick = time.monotonic()
-        while not self._ended.is_set():
+        while not self._retired.is_set():
             now = time.monotonic()
-            watches = [watch for watch in tuple(self._watches) if not watch.busy]
-            due = (each for each in watches if (each.directories if hinted else each.again or tick % each.every == 0))
-            self._check_all(deque(due), hints)
+            for watch in tuple(self._watches):
+                if watch.directories if hinted else watch.again or tick % watch.every == 0:
+                    self._check(watch, hints)
             if hinted:
                 ignore_until = now + _SPACING_S
             else:
                 tick, next_tick = tick + 1, now + self._tick_s
-            hinted = _wait(hints, next_tick, ignore_until)
-        if self._checker is not None:
-            self._checker.end()
+            hinted = not self._retired.is_set() and _wait(hints, next_tick, ignore_until)
         if hints is not None:
             hints.close()
-
-    def _check_all(self, due: deque[_Watch], hints: Inotify | None) -> None:
-        """Check one after the other in one thread. For each check that hangs, a fresh thread does the rest."""
-        while due:
-            try:
-                self._checker = self._checker or _Checker(lambda watch: self._check(watch, hints))
-            except RuntimeError:  # a limit on processes: the next tick tries again
-                return
-            if not self._checker.work_off(due):
-                self._checker.end()
-                self._checker = None
+        self._timer.close()
 
     def _check(self, watch: _Watch, hints: Inotify | None) -> None:
-        watch.busy, started = True, time.monotonic()
+        # A check that hangs is still made by a thread that was retired.
+        if self._retired.is_set() or not watch.checking.acquire(blocking=False):
+            return
+        self._timer.set(_PATIENCE_S)
+        started = time.monotonic()
         try:
             found = watch.signature()
             # A new subdirectory needs a watch of its own.
-            if found != watch.last and hints is not None and watch.directories is not None:
+            if hints is not None and watch.directories and (found != watch.last or watch.hints is not hints):
                 hints.watch(watch.directories())
+                watch.hints = hints
         except Exception as fault:  # noqa: BLE001 - counts as a change: the caller then checks and reports the error
             found = repr(type(fault))
+        self._timer.set(0)
         differs, watch.last = found != watch.last or time.monotonic() - started >= self._hangs_s, found
         if differs or watch.again:
             watch.changed()
-        watch.again, watch.busy = differs, False
-
-
-class _Checker:
-    """A thread for one round of checks after the other. It lasts, because an idle agent checks every 1.5 s.
-
-    Raises:
-        RuntimeError: no thread can be started.
-    """
-
-    def __init__(self, check: Callable[[_Watch], None]) -> None:
-        self._check: Final = check
-        self._due: deque[_Watch] | None = None
-        # Locks as signals between two threads: they cost least.
-        self._begin, self._done = threading.Lock(), threading.Lock()
-        self._begin.acquire()
-        self._done.acquire()
-        start_thread(self._run, "file-checks")
-
-    def work_off(self, due: deque[_Watch]) -> bool:
-        """Make all checks. Returns False if they take too long. They then continue until `end`."""
-        self._due = due
-        self._begin.release()
-        return self._done.acquire(timeout=_PATIENCE_S)
-
-    def end(self) -> None:
-        """Make the thread end, after the check that hangs."""
-        self._due = None
-        with suppress(RuntimeError):  # the thread has not even begun, and will see that there is nothing to do
-            self._begin.release()
-
-    def _run(self) -> None:
-        while True:
-            self._begin.acquire()
-            while due := self._due:  # `end` sets it to None, so another thread does the rest
-                with suppress(IndexError):  # that thread took the last one
-                    self._check(due.popleft())
-            if self._due is None:
-                return
-            self._done.release()
+        watch.again = differs
+        watch.checking.release()
 
 
 def _set(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:

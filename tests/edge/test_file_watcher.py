@@ -29,6 +29,15 @@ class CountedCheck:
         return self._check()
 
 
+def switches() -> dict[str, int]:
+    """How often each thread of this process, except the main one, has waited."""
+    others = (task for task in Path("/proc/self/task").iterdir() if task.name != str(os.getpid()))
+    return {
+        task.name: int((task / "status").read_text().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+        for task in others
+    }
+
+
 @asynccontextmanager
 async def watching(tick_s: float, hangs_s: float = 30) -> AsyncIterator[FileWatcher]:
     watcher = FileWatcher(tick_s=tick_s, hangs_s=hangs_s)
@@ -134,6 +143,27 @@ async def test_one_thread_makes_all_checks_while_none_hangs(monkeypatch: pytest.
             watcher.watch(check, asyncio.Event())
         await eventually(lambda: check.times > 30)
     assert len(threads) == 1
+
+
+async def test_a_tick_wakes_one_thread_once() -> None:
+    """However many checks there are. Handing each check to another thread would wake an idle agent five times."""
+    ticks, enough, before = 100, asyncio.Event(), switches()
+    loop = asyncio.get_running_loop()
+
+    def check() -> str:
+        if last.times == ticks:
+            loop.call_soon_threadsafe(enough.set)
+        return "same"
+
+    last = CountedCheck(check)
+    async with watching(0.01) as watcher:
+        for _ in range(5):
+            watcher.watch(lambda: "same", asyncio.Event())
+        watcher.watch(last, asyncio.Event())
+        async with asyncio.timeout(PATIENCE_S):
+            await enough.wait()
+        woken = sum(times - before.get(thread, 0) for thread, times in switches().items())
+    assert woken < 2 * ticks
 
 
 async def test_a_check_that_hung_counts_as_a_change() -> None:
