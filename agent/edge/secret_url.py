@@ -12,9 +12,10 @@ import aiohttp
 from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, Reply
 from agent.edge.token_file import TokenFileError, read_token
+from agent.model.document_text import DocumentError, text_of
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
-from agent.model.secret_formats import DocumentError, FetchResult, read_answer
+from agent.model.secret_formats import FetchResult, read_answer
 
 _DEADLINE_S: Final = 10.0
 _LARGEST: Final = 4 * 1024 * 1024
@@ -98,11 +99,7 @@ def _answer(reply: Reply, source: str, etag: str | None) -> FetchResult:
         raise ProblemError(SecretsUnavailable(source, f"{source} {_refusal(reply.status)}"))
     given = reply.headers.get("ETag", "")
     try:
-        return FetchResult(
-            read_answer(reply.body.decode("utf-8-sig"), source), given if _ETAG.fullmatch(given) else None
-        )
-    except UnicodeDecodeError:
-        raise ProblemError(SecretsUnavailable(source, f"{source} sent an answer that is not UTF-8")) from None
+        return FetchResult(read_answer(text_of(reply.body), source), given if _ETAG.fullmatch(given) else None)
     except DocumentError as error:
         raise ProblemError(SecretsUnavailable(source, f"the answer from {source} {error}")) from error
 

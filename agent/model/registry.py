@@ -70,6 +70,12 @@ class Registry:
         return int(port) if port else None
 
     @property
+    def without_default_port(self) -> "Registry | None":
+        """The name that images of this registry usually have, if this name ends with HTTPS's default port."""
+        short = self.hostname.removesuffix(f":{_HTTPS}")
+        return Registry(short) if short != self.hostname and self.port == _HTTPS else None
+
+    @property
     def ecr(self) -> EcrHost | None:
         """The parts of the name, if it is an ECR host name with or without a port."""
         host = self.host

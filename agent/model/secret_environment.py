@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final
 
+from agent.model.encoded_login import login_of
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.secret import RegistrySecret, parse_secret
-from agent.model.secret_formats import MOST_SECRETS, ParseResult, login_of, over_limit, parse_one, read_document
+from agent.model.secret_formats import MOST_SECRETS, ParseResult, over_limit, parse_one, read_document
 
 SECRETS: Final = "REGISTRY_AGENT_SECRETS"
 GITPOD: Final = "GITPOD_IMAGE_AUTH"

@@ -212,7 +212,11 @@ class Secrets:
     def _found(self) -> SecretSet:
         return SecretSet(self._secrets, complete=self._complete, all_sources_ok=not any(self._reported.values()))
 
-    def _merged(self) -> Iterator[RegistrySecret]:
+    def _merged(self) -> Iterable[RegistrySecret]:
+        """Return all secrets. A directory may be inside of another one, and its secrets count once."""
+        return dict.fromkeys(self._all())
+
+    def _all(self) -> Iterator[RegistrySecret]:
         for source in self._directories.values():
             yield from source.secrets
         if self._settings().secrets.environment:

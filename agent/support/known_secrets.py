@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+from agent.edge import secret_files
 from agent.edge.paths import home
 from agent.edge.regular_file import NotRegularError, read_regular
+from agent.model.problem import ProblemError
+from agent.model.secret_formats import ParseResult
 from agent.observe.redaction import secrets_of_environment, url_passwords
 from agent.settings import Settings
 
@@ -122,6 +125,7 @@ def _of_directory(directory: Path) -> Iterator[str]:
         OSError: at the end, if a file or a subdirectory cannot be read. The others have been read.
     """
     failed: list[OSError] = []
+    yield from _as_the_agent_reads(directory)
     for path in islice(_files(directory, failed.append), _MAX_FILES):
         try:
             yield from _of_file(path)
@@ -130,6 +134,16 @@ def _of_directory(directory: Path) -> Iterator[str]:
     for fault in failed:
         if not isinstance(fault, FileNotFoundError | NotADirectoryError):
             raise OSError(fault.errno, f"{Path(fault.filename).name}: {fault.strerror}")
+
+
+def _as_the_agent_reads(directory: Path) -> Iterator[str]:
+    """The secrets inside base64, manifests and other forms that only the agent's own reader opens."""
+    try:
+        results = secret_files.read(directory)
+    except ProblemError:
+        return  # reported by the reading of the same files below
+    for secret in ParseResult.joined(results.values()).secrets:
+        yield from (value.reveal() for value in (secret.password, secret.session_token) if value is not None)
 
 
 def _files(directory: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:

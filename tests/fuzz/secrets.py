@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from agent.edge import secret_files
+from agent.model.document_text import DocumentError
 from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.secret import RegistrySecret
 from agent.model.secret_environment import read_environment
-from agent.model.secret_formats import FIELDS, DocumentError, ParseResult, read_answer, read_document
+from agent.model.secret_formats import FIELDS, ParseResult, read_answer, read_document
 from tests.fuzz.target import CANARY, Target, assert_printable, assert_silent, assert_tellable, heap, scratch, secret_in
 
 SECRET_FIELDS: Final = frozenset({"password", "session_token", "auth", "identitytoken", "registrytoken"})
@@ -154,7 +155,7 @@ def _assert_secret(each: RegistrySecret, secret: str | None) -> None:
     for text in (each.name, each.username, each.external_id):
         assert text is None or not any(character in text for character in "\0\n\r\x1b")
     for hidden in (each.password, each.session_token):
-        assert hidden is None or (hidden.reveal() and "\n" not in hidden.reveal())
+        assert hidden is None or (hidden.reveal() and "\0" not in hidden.reveal())
 
 
 def _assert_canonical(registry: Registry) -> None:
