@@ -148,7 +148,7 @@ class Doctor:
     async def _check(self, results: CheckRun, chains: list[RegistryChecks]) -> None:
         settings = self._loaded.settings
         results.add(*environment.settings(self._loaded))
-        found = await environment.secrets(settings.secrets, self._environ, SecretUrl(self._http))
+        found = await environment.secrets(settings.secrets, self._environ, SecretUrl(self._http), settings.token_files)
         # Before any other check: a server may repeat the password in its answer.
         for secret in found.secrets:
             self._learned(secret.password, secret.session_token)

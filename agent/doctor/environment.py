@@ -23,7 +23,7 @@ from agent.model.problems.environment import (
 )
 from agent.model.secret import RegistrySecret
 from agent.model.secret_environment import read_environment
-from agent.model.secret_formats import ParseResult
+from agent.model.secret_formats import ParseResult, without_files
 from agent.model.status import Engine
 from agent.model.text import printable
 from agent.settings import SecretsSettings
@@ -65,8 +65,13 @@ def settings(loaded: Loaded) -> list[Check]:
     return [from_problem("settings", problem) for problem in loaded.problems] or [passed("settings", printable(source))]
 
 
-async def secrets(settings: SecretsSettings, environ: Mapping[str, str], client: SecretUrl) -> Secrets:
-    """Read every source once. The results never contain the value of a secret."""
+async def secrets(
+    settings: SecretsSettings, environ: Mapping[str, str], client: SecretUrl, token_files: Iterable[Path] = ()
+) -> Secrets:
+    """Read every source once. The results never contain the value of a secret.
+
+    `token_files` are those of all settings. They may be in a directory with secrets.
+    """
     extra = [Path(environ["CREDENTIALS_DIRECTORY"])] if environ.get("CREDENTIALS_DIRECTORY") else []
     directories = [*dict.fromkeys([*settings.directories, *extra])]
     reads: list[Awaitable[ParseResult]] = [_read_directory(path) for path in directories]
@@ -84,7 +89,8 @@ async def secrets(settings: SecretsSettings, environ: Mapping[str, str], client:
         results.append(read_environment(environ))
     found = ParseResult.joined(results)
     sources = [*map(str, directories), *([without_secrets(settings.url)] if settings.url else [])]
-    return Secrets(found.secrets, tuple(_secret_checks(found.secrets, [*problems, *found.problems], sources)))
+    problems += without_files(found.problems, token_files)
+    return Secrets(found.secrets, tuple(_secret_checks(found.secrets, problems, sources)))
 
 
 def _secret_checks(

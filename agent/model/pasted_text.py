@@ -24,6 +24,11 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
     (re.compile(r"\[[\w .-]+\]\s*$", re.MULTILINE), "is an INI file, such as AWS's credentials, not JSON", _AS_JSON),
     (re.compile(r"(?:export\s+)?[A-Za-z_]\w*=(?!=?\s*\Z)"), "is a list of variables, not JSON", _AS_JSON),
     (re.compile(r"[A-Za-z_][\w.-]*:(?:\s|$)"), "is YAML, not JSON", _AS_JSON),
+    (
+        re.compile(r"~?(?:/[\w.-]+)+\.[A-Za-z]+\Z"),
+        "is a path, not JSON",
+        "add the directory of that file to secrets.directories, or put the file's content here",
+    ),
 )
 """What the beginning of a text shows: what it is, and the fix."""
 

@@ -42,7 +42,11 @@ def _codespaces(name: str, environ: Mapping[str, str]) -> RegistrySecret:
     missing = [variable for variable in variables if not environ.get(variable)]
     if missing:
         raise ProblemError(
-            SecretInvalid(f"{origin}#{name}", f"{' and '.join(missing)} must be set for secret {name} to be used")
+            SecretInvalid(
+                f"{origin}#{name}",
+                f"{' and '.join(missing)} must be set for secret {name} to be used",
+                hint="set all three variables of the secret, and restart the agent",
+            )
         )
     return parse_secret({field: environ[variable] for variable, field in variables.items()}, origin, name, name)
 
@@ -53,5 +57,6 @@ def _gitpod(item: str, label: str) -> RegistrySecret:
         username, password = login_of(auth)
     except ValueError:
         fault = f"entry {label} of {GITPOD} is not host:base64(user:password)"
-        raise ProblemError(SecretInvalid(f"{GITPOD}#{label}", fault)) from None
+        hint = "encode the user name, a colon and the password together with base64, and restart the agent"
+        raise ProblemError(SecretInvalid(f"{GITPOD}#{label}", fault, hint=hint)) from None
     return parse_secret({"hostname": host, "username": username, "password": password}, GITPOD, label, "gitpod")

@@ -167,6 +167,12 @@ def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> Par
     return _only_one(partial(parse_secret, values, origin, directory, directory))
 
 
+def without_files(problems: Iterable[Problem], used: Iterable[object]) -> tuple[Problem, ...]:
+    """Return the problems except those about files that are `used` otherwise, such as a token file in the settings."""
+    known = {printable(str(path)) for path in used}
+    return tuple(problem for problem in problems if problem.subject not in known)
+
+
 def after_reading(last: Mapping[str, ParseResult], readings: Mapping[str, ParseResult]) -> dict[str, ParseResult]:
     """Apply `after_change` to each file of a directory.
 

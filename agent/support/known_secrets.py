@@ -217,14 +217,7 @@ def _of_auth(auth: str) -> Iterator[str]:
 
 def _token_files(settings: Settings, environ: Mapping[str, str]) -> Iterable[Path]:
     named = [environ.get(name) for name in ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")]
-    files = (
-        settings.secrets.token_file,
-        settings.status.token_file,
-        settings.report.token_file,
-        settings.aws.identity_token_file,
-        *(Path(name) for name in named if name),
-    )
-    return dict.fromkeys(path for path in files if path is not None)
+    return dict.fromkeys((*settings.token_files, *(Path(name) for name in named if name)))
 
 
 def _aws_files(environ: Mapping[str, str]) -> list[Path]:

@@ -61,6 +61,7 @@ def test_a_list_is_found_too(wrapping: str, text: str) -> None:
         (f"hostname: ghcr.io\npassword: {PASSWORD}", "YAML", "JSON object"),
         (f"[default]\naws_secret_access_key = {PASSWORD}", "an INI file", "JSON object"),
         (f"docker login -u AWS -p {PASSWORD} https://x.example", "a login command", "JSON object"),
+        ("/run/secrets/registries/team.json", "a path", "secrets.directories"),
         (f"<html>{PASSWORD}</html>", "an HTML or XML page", "download"),
         (f"-----BEGIN RSA PRIVATE KEY-----\n{PASSWORD}", "a certificate or a key", "another directory"),
         (f"{{“password”: “{PASSWORD}”}}", "typographic quotes", "straight"),

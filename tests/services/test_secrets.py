@@ -21,7 +21,7 @@ from agent.model.secret_environment import read_environment
 from agent.model.secret_formats import FetchResult, ParseResult, read_answer
 from agent.services import secret_sources
 from agent.services.secrets import Secrets
-from agent.settings import SecretsSettings, Settings
+from agent.settings import ReportSettings, SecretsSettings, Settings, StatusSettings
 from tests.fakes import ClockedFileWatcher, FakeClock, FakeLog
 from tests.rig.waiting import PATIENCE_S, eventually
 
@@ -171,6 +171,20 @@ async def test_all_sources_are_merged(bench: Bench, tmp_path: Path) -> None:
         assert [sorted(names) for names in bench.record.published] == [
             ["from-file", "from-systemd", "from-url", "from-variable"]
         ]
+
+
+async def test_a_token_file_of_the_settings_is_no_bad_secret(bench: Bench, tmp_path: Path) -> None:
+    """It may be in the same directory, such as that of systemd's credentials. Any other token is reported."""
+    for name in ("status-token", "report-token", "forgotten-token"):
+        (tmp_path / name).write_text("a bearer token")
+    status, report = (
+        StatusSettings(token_file=tmp_path / "status-token"),
+        ReportSettings(token_file=tmp_path / "report-token"),
+    )
+    bench.settings = replace(bench.settings, status=status, report=report)
+    async with bench.running():
+        ((_, message),) = (problem for problems in bench.record.open.values() for problem in problems)
+        assert message.startswith(str(tmp_path / "forgotten-token"))
 
 
 async def test_a_subdirectory_that_cannot_be_read_keeps_its_secrets(bench: Bench, tmp_path: Path) -> None:
