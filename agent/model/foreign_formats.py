@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from agent.model.document_text import DocumentError
+from agent.model.encoded_login import login_of
 from agent.model.text import printable
 
 DOCKER_FILES: Final = frozenset({".dockerconfigjson", ".dockercfg", "config.json"})
@@ -18,6 +19,37 @@ def is_dockercfg(value: Mapping[str, Any]) -> bool:
     return bool(value) and all(
         _HOST.search(host) and isinstance(entry, Mapping) and entry.keys() & _ENTRY for host, entry in value.items()
     )
+
+
+def docker_login_in(entry: object) -> dict[str, Any]:
+    """Return the login in one entry of Docker's `auths`. `auth` takes precedence, as in Docker.
+
+    Raises:
+        DocumentError: there is none.
+    """
+    if not isinstance(entry, Mapping):
+        raise DocumentError("is not an object", "write the auth of the registry as an object: in curly brackets")
+    username, password = entry.get("username"), entry.get("password")
+    if isinstance(entry.get("auth"), str) and entry["auth"]:
+        try:
+            username, password = login_of(entry["auth"])
+        except ValueError:
+            raise DocumentError(
+                "has an auth that is not the base64 of user:password",
+                "encode the user name, a colon and the password together, or write username and password instead",
+            ) from None
+    # These tokens are for the registry's token server. They do not work as a password.
+    if not password and (entry.get("identitytoken") or entry.get("registrytoken")):
+        raise DocumentError(
+            "contains only a token for Docker itself; add a user name and a password",
+            "add username and password to the entry: the token works only in Docker itself",
+        )
+    if not username and not password:
+        raise DocumentError(
+            "contains no login; a credential helper may hold it, which the agent cannot read",
+            "add username and password to the entry, or remove it",
+        )
+    return {"username": username, "password": password}
 
 
 def logins_in(value: Mapping[str, Any]) -> list[dict[str, Any]]:

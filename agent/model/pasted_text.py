@@ -33,49 +33,52 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
 """What the beginning of a text shows: what it is, and the fix."""
 
 
-def decode(text: str) -> Any:
+def decode(text: str, layers: int = _MOST_LAYERS) -> Any:
     """Decode JSON as people paste it, or a Secret manifest in YAML.
+
+    Args:
+        text: what was pasted.
+        layers: how many layers of quotes or base64 may be around the document.
 
     Raises:
         DocumentError: it is neither. The error says what it is instead.
     """
-    for _ in range(_MOST_LAYERS):
-        text = text.strip().removeprefix("\ufeff")
-        try:
-            value = parse_json(text)
-        except NotJsonError as error:
-            if is_yaml_manifest(text):
-                return parse_yaml(text)
-            inner = _unwrapped(text)
-            if inner is None:
-                raise _named(text, error) from None
-        else:
-            if not isinstance(value, str) or not _is_document(value.strip()):
-                return value
-            inner = value
-        text = inner
-    raise DocumentError("is encoded too often", "write the JSON as it is, without quotes around it and without base64")
+    text = text.strip().removeprefix("\ufeff")
+    try:
+        value = parse_json(text)
+    except NotJsonError as error:
+        if is_yaml_manifest(text):
+            return parse_yaml(text)
+        inner = _unwrapped(text, layers)
+        if inner is None:
+            raise _named(text, error) from None
+        return decode(inner, layers - 1)
+    if isinstance(value, str) and layers and _is_document(value.strip(), layers - 1):
+        return decode(value, layers - 1)
+    return value
 
 
-def _unwrapped(text: str) -> str | None:
+def _unwrapped(text: str, layers: int) -> str | None:
     """Return the document inside quotes, backslashes or base64."""
+    if not layers:
+        return None
     if _ESCAPED.match(text):
         return _unescaped(text)
     if len(text) > 2 and text[0] + text[-1] in _QUOTES:  # noqa: PLR2004 - two quotes, and something between them
         inner = text[1:-1].strip()
-        return inner if _is_document(inner) else None
+        return inner if _is_document(inner, layers - 1) else None
     if not _BASE64.fullmatch("".join(text.split())):
         return None
     try:
         inner = text_of(decoded(text)).strip()
     except ValueError:
         return None
-    return inner if _is_document(inner) else None
+    return inner if _is_document(inner, layers - 1) else None
 
 
-def _is_document(text: str) -> bool:
-    """Whether this is a document, or something around one."""
-    return text.startswith(("{", "[")) or is_yaml_manifest(text) or _unwrapped(text) is not None
+def _is_document(text: str, layers: int) -> bool:
+    """Whether this is a document, or at most so many layers around one."""
+    return text.startswith(("{", "[")) or is_yaml_manifest(text) or _unwrapped(text, layers) is not None
 
 
 def _unescaped(text: str) -> str:

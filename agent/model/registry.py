@@ -6,7 +6,9 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
 DOCKER_HUB: Final = "docker.io"
-_HUB_ALIASES: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
+_HUB_ALIASES: Final = frozenset(
+    {DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com", "app.docker.com", "docker.com"}
+)
 # The only key under which Docker looks up the login for Docker Hub (docker/cli, registry/config.go: IndexServer).
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 _HUB_API: Final = "registry-1.docker.io"

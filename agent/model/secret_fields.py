@@ -17,6 +17,8 @@ E = TypeVar("E", bound=StrEnum)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{3,127}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+# Web pages add them to what people copy.
+_INVISIBLE: Final = "\u200b\u2060\ufeff"
 # Far more than any real password or token needs.
 _LONGEST: Final = 64 * 1024
 _MEANINGS: Final = {
@@ -100,7 +102,7 @@ class Fields:
 
     def text(self, field: str) -> str | None:
         """Return a field without blanks around it. A field that is missing, null or empty is None."""
-        text = (self._string(field) or "").strip()
+        text = (self._string(field) or "").strip().strip(_INVISIBLE).strip()
         # People paste host names with a line break, and parse_hostname removes it.
         if field != "hostname" and _CONTROL.search(text):
             raise ProblemError(self.invalid(f"{field} contains a control character, such as a line break"))

@@ -8,14 +8,13 @@ from itertools import islice
 from typing import Any, Final
 
 from agent.model.document_text import DocumentError, parse_json
-from agent.model.encoded_login import login_of
-from agent.model.foreign_formats import DOCKER_FILES, is_dockercfg, logins_in, refuse_half_logins
+from agent.model.foreign_formats import DOCKER_FILES, docker_login_in, is_dockercfg, logins_in, refuse_half_logins
 from agent.model.pasted_text import decode
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, parse_hostname
 from agent.model.secret import RegistrySecret, parse_secret
-from agent.model.secret_manifest import contents_of
+from agent.model.secret_manifest import contents_of, name_of
 from agent.model.text import printable
 
 FIELDS: Final = frozenset({field.name for field in fields(RegistrySecret)} - {"registry", "origin"} | {"hostname"})
@@ -122,31 +121,38 @@ def _auths(auths: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
 
 
 def _manifest(value: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
-    """Parse a Kubernetes Secret, or a list of them as `kubectl get` prints it."""
-    items = value.get("items")
-    if isinstance(items, list):
-        manifests = [item for item in items[:MOST_SECRETS] if isinstance(item, dict)]
-        return ParseResult.joined(_manifest(item, origin, stem) for item in manifests if "items" not in item)
-    metadata = value.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    return _contents(contents_of(value), origin, name if isinstance(name, str) and name else stem)
+    """Parse a Kubernetes Secret, or a list of objects as `kubectl get` prints it."""
+    if not isinstance(value.get("items"), list):
+        return _contents(contents_of(value), origin, name_of(value) or stem)
+    objects = [item for item in value["items"][:MOST_SECRETS] if isinstance(item, dict)]
+    # Next to a Secret, objects of other kinds are normal.
+    secrets = [item for item in objects if item.get("kind") == "Secret"] or objects[:1]
+    return _parts({f"[{n}]": partial(_manifest, item, origin, stem) for n, item in enumerate(secrets)}, origin)
 
 
 def _contents(contents: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
     """Parse the files that a Secret consists of, as if they were mounted as a directory."""
+
+    def document(content: object) -> ParseResult:
+        return _read_value(decode(content) if isinstance(content, str) else content, origin, stem)
+
     fields = {name: content for name, content in contents.items() if name in FIELDS}
-    results = [read_fields(fields, origin, stem)] if fields else []
-    for name, content in contents.items():
-        if name not in FIELDS:
-            try:
-                results.append(_read_value(decode(content) if isinstance(content, str) else content, origin, stem))
-            except DocumentError as error:
-                label = printable(name, 127)
-                problem = SecretInvalid(f"{origin}#{label}", f"{label} in {origin} {error}", hint=error.hint)
-                results.append(ParseResult(problems=(problem,)))
+    parts = {name: partial(document, content) for name, content in contents.items() if name not in FIELDS}
+    return _parts(parts | ({"hostname": partial(read_fields, fields, origin, stem)} if fields else {}), origin)
+
+
+def _parts(parts: Mapping[str, Callable[[], ParseResult]], origin: str) -> ParseResult:
+    """Parse the parts of a document. A part that cannot be used must not keep the others from being updated."""
+    results = over_limit(len(parts), origin)
+    for name, parse in islice(parts.items(), MOST_SECRETS):
+        try:
+            results.append(parse())
+        except DocumentError as error:
+            label = printable(name, 127)
+            problem = SecretInvalid(f"{origin}#{label}", f"{label} in {origin} {error}", hint=error.hint)
+            results.append(ParseResult(problems=(problem,)))
     found = ParseResult.joined(results)
-    # A file next to the login must not keep the login from being updated.
-    return replace(found, failed=not found.secrets)
+    return replace(found, failed=bool(found.problems) and not found.secrets)
 
 
 def read_answer(text: str, origin: str) -> ParseResult:
@@ -244,38 +250,13 @@ def over_limit(number: int, origin: str) -> list[ParseResult]:
 
 
 def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
-    """Parse one entry of Docker's `auths`. `auth` takes precedence over `username` and `password`, as in Docker."""
     label = _label(host, stem)
-    if not isinstance(entry, Mapping):
-        raise ProblemError(_invalid(origin, label, "is not an object"))
-    username, password = entry.get("username"), entry.get("password")
-    if isinstance(entry.get("auth"), str) and entry["auth"]:
-        try:
-            username, password = login_of(entry["auth"])
-        except ValueError:
-            raise ProblemError(
-                _invalid(
-                    origin,
-                    label,
-                    "has an auth that is not the base64 of user:password",
-                    "encode the user name, a colon and the password together, or write username and password instead",
-                )
-            ) from None
-    # These tokens are for the registry's token server. They do not work as a password.
-    if not password and (entry.get("identitytoken") or entry.get("registrytoken")):
-        raise ProblemError(
-            _invalid(origin, label, "contains only a token for Docker itself; add a user name and a password")
-        )
-    if not username and not password:
-        raise ProblemError(
-            _invalid(
-                origin,
-                label,
-                "contains no login; a credential helper may hold it, which the agent cannot read",
-                "add username and password to the entry, or remove it",
-            )
-        )
-    return parse_secret({"hostname": host, "username": username, "password": password}, origin, label, stem)
+    try:
+        login = docker_login_in(entry)
+    except DocumentError as error:
+        fault = f"secret {label} of {origin} {error}"
+        raise ProblemError(SecretInvalid(f"{origin}#{label}", fault, hint=error.hint)) from None
+    return parse_secret({"hostname": host, **login}, origin, label, stem)
 
 
 def _label(host: str, stem: str) -> str:
@@ -284,7 +265,3 @@ def _label(host: str, stem: str) -> str:
     except HostnameError:
         # A key that is not a host name may contain anything, even a password before an @.
         return stem
-
-
-def _invalid(origin: str, label: str, fault: str, hint: str | None = None) -> SecretInvalid:
-    return SecretInvalid(f"{origin}#{label}", f"secret {label} of {origin} {fault}", hint=hint)

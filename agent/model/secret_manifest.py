@@ -37,7 +37,13 @@ def parse_yaml(text: str) -> dict[str, Any]:
     """
     documents = [part for part in re.split(r"^---.*$", text, flags=re.MULTILINE) if _MANIFEST.search(part)]
     parsed = [_mapping(deque(document.splitlines())) for document in documents]
-    return parsed[0] if len(parsed) == 1 else {"kind": "List", "items": parsed}
+    return parsed[0] if len(parsed) == 1 else {"apiVersion": "v1", "kind": "List", "items": parsed}
+
+
+def name_of(manifest: Mapping[str, Any]) -> str | None:
+    metadata = manifest.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def contents_of(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -50,10 +56,9 @@ def contents_of(manifest: Mapping[str, Any]) -> dict[str, str]:
     if kind != "Secret":
         shown = kind if isinstance(kind, str) and _KIND.fullmatch(kind) else "object"
         raise DocumentError(f"is a Kubernetes {shown}, not a Secret", _RIGHT)
-    kind_of_secret = manifest.get("type") or ""
+    kind_of_secret = str(manifest.get("type") or "")
     if kind_of_secret not in _TYPES:
-        known = isinstance(kind_of_secret, str) and _OTHER_TYPES.fullmatch(kind_of_secret)
-        shown = f"of the type {kind_of_secret}" if known else "of another type"
+        shown = f"of the type {kind_of_secret}" if _OTHER_TYPES.fullmatch(kind_of_secret) else "of another type"
         raise DocumentError(f"is a Secret {shown}, which holds no registry login", _RIGHT)
     contents = {name: _decoded(name, value) for name, value in _texts(manifest, "data").items()}
     # Kubernetes lets stringData win.
@@ -150,7 +155,7 @@ def _scalar(text: str) -> Any:
         return quoted[1].replace("''", "'") if quoted else _refuse()
     if text[0] in "&*!%@`|>":
         _refuse()
-    plain = re.split(r"\s+#", text, maxsplit=1)[0].rstrip()
+    plain = re.split(r"\s#", text, maxsplit=1)[0].rstrip()
     return None if plain in ("null", "~") else plain
 
 

@@ -72,6 +72,10 @@ _DOCUMENTS: Final = (
     b'{"name":"ecr","hostname":"123456789012.dkr.ecr.eu-west-1.amazonaws.com","username":"runner-native"}',
     f'{{"name":"keys","hostname":"h:5000","kind":"ecr","region":"eu-west-1","username":"AKIAABCDEFGHIJKLMNOP",'
     f'"password":"{CANARY}","session_token":"{CANARY}","role_arn":"arn:aws:iam::123456789012:role/pull"}}'.encode(),
+    b'{"apiVersion":"v1","kind":"Secret","data":{".dockerconfigjson":"eyJhdXRocyI6e319"}}',
+    b"apiVersion: v1\nkind: Secret\nstringData:\n  hostname: h.io\n  username: 'b'\n  password: |\n"
+    + f"    {CANARY}".encode(),
+    b'"{\\"ghcr.io\\":{\\"auth\\":\\"Ym9iOmM0bjRyeS1TM2NyZXQtMTY=\\"}}"',
     b'{"name":"ready","hostname":"public.ecr.aws","username":"AWS","password":"eyJleHBpcmF0aW9uIjogMTc2NzIyNTYwMH0="}',
 )
 
@@ -206,6 +210,10 @@ _HEAPS: Final = (
     heap(b'{"auths":{', b'"h%d":{"auth":"YTpi"}', b"}}", b","),
     heap(b'{"auths":{', b'"h%d":{}', b"}}", b","),
     heap(b'{"secrets":[', b'{"a%d":{}}', b"]}", b","),
+    heap(b"apiVersion: v1\nkind: Secret\ndata:\n", b"  k%d: eA==", b"", b"\n"),
+    heap(b"apiVersion: v1\nkind: Secret\nstringData:\n  a: |\n", b"    %d", b"", b"\n"),
+    heap(b"apiVersion: v1\nkind: Secret\nstringData:\n  a: b", b" %d" + b" " * 50, b"", b""),
+    heap(b"'", b"'%d'", b"'", b""),
 )
 
 

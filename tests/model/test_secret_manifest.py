@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agent.model.document_text import DocumentError
 from agent.model.secret_formats import ParseResult, read_document
 from agent.model.secret_manifest import contents_of, parse_yaml
+from agent.model.sensitive import Sensitive
 
 PASSWORD = "hunter2-hunter2"
 DOCKER = json.dumps({"auths": {"ghcr.io": {"username": "bot", "password": PASSWORD}}}, indent=2)
@@ -98,6 +99,29 @@ stringData:
     first, second = parse_yaml(text)["items"]
     assert first["kind"] == "ConfigMap"
     assert json.loads(contents_of(second)[".dockerconfigjson"]) == json.loads(DOCKER)
+    (secret,) = read(text).secrets
+    assert (str(secret.registry), secret.username, secret.password) == ("ghcr.io", "bot", Sensitive(PASSWORD))
+
+
+def test_other_objects_next_to_a_secret_are_normal() -> None:
+    """Without any Secret, the first object is reported. A Secret that cannot be used hides no other."""
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    tls, good = manifest("kubernetes.io/tls", data={"a": "eA=="}), MANIFESTS["docker"]
+    result = read({"apiVersion": "v1", "kind": "List", "items": [deployment, good, tls, 7]})
+    assert (logins(result), result.failed) == ([("regcred-ghcr.io", "bot", PASSWORD)], False)
+    (problem,) = result.problems
+    assert "of the type kubernetes.io/tls" in problem.message
+    (problem,) = read({"apiVersion": "v1", "kind": "List", "items": [deployment, deployment]}).problems
+    assert "a Kubernetes Deployment, not a Secret" in problem.message
+    assert read({"apiVersion": "v1", "kind": "List", "items": []}) == ParseResult()
+
+
+@pytest.mark.parametrize("odd", [7, None, [], {}, "x", [[]], True])
+@pytest.mark.parametrize("key", ["kind", "type", "data", "stringData", "metadata", "items"])
+def test_any_type_in_any_place_is_a_secret_or_a_problem(key: str, odd: Any) -> None:
+    """Nothing is raised."""
+    result = read({**MANIFESTS["docker"], key: odd})
+    assert bool(result.secrets) or result.failed == bool(result.problems)
 
 
 @pytest.mark.parametrize(
