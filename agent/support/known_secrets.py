@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -15,8 +16,10 @@ from urllib.parse import unquote
 from agent.edge import secret_files
 from agent.edge.paths import home
 from agent.edge.regular_file import NotRegularError, read_regular
+from agent.model.document_text import DocumentError, text_of
 from agent.model.problem import ProblemError
 from agent.model.secret_formats import ParseResult
+from agent.model.secret_manifest import is_yaml_manifest, parse_yaml
 from agent.observe.redaction import secrets_of_environment, url_passwords
 from agent.settings import Settings
 
@@ -156,10 +159,22 @@ def _files(directory: Path, on_error: Callable[[OSError], None]) -> Iterator[Pat
 def _of_file(path: Path) -> Iterator[str]:
     """The values of a JSON file, or the content of a file that holds one value, such as `password`."""
     text = content(path)
+    if is_yaml_manifest(text):
+        yield from _of_manifest(text)
+        return
     yield from _of_document(text, everything=True)
     bare = text.strip()
     if path.name.lower() not in _PUBLIC and len(bare) <= _LONGEST_BARE and bare[:1] not in ("{", "["):
         yield bare
+
+
+def _of_manifest(text: str) -> Iterator[str]:
+    """The values in Kubernetes Secrets in YAML. The other lines are ordinary words."""
+    with suppress(DocumentError):
+        manifest = parse_yaml(text)
+        for each in manifest.get("items") or [manifest]:
+            if isinstance(each, dict):
+                yield from _of_value([each.get("data"), each.get("stringData")], everything=True)
 
 
 def _of_docker(path: Path) -> Iterator[str]:
@@ -235,6 +250,10 @@ def content(path: Path) -> str:
         OSError: the file exists and cannot be read.
     """
     try:
-        return read_regular(path, _MAX_BYTES).decode(errors="replace")
+        data = read_regular(path, _MAX_BYTES)
+        try:
+            return text_of(data)
+        except DocumentError:
+            return data.decode(errors="replace")
     except (FileNotFoundError, NotADirectoryError, NotRegularError):
         return ""
