@@ -110,3 +110,14 @@ class Settings:
     status: StatusSettings = field(default_factory=StatusSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
     log: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def token_files(self) -> tuple[Path, ...]:
+        """Every file with a token that the settings name."""
+        files = (
+            self.secrets.token_file,
+            self.status.token_file,
+            self.report.token_file,
+            self.aws.identity_token_file,
+        )
+        return tuple(path for path in files if path is not None)

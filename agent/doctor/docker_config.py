@@ -17,11 +17,11 @@ from agent.edge.permission_hints import permission_hint
 from agent.model.credential import Credential
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, Entry, entries, find, parse_auth_variable, store_of
+from agent.model.encoded_login import ECR_USER
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry
-from agent.model.secret import ECR_USER
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 from agent.services.overrides import Overrides

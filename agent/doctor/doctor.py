@@ -115,7 +115,7 @@ class Doctor:
     async def _read_secrets(self) -> None:
         context, settings, environ = self._context, self._context.settings, self._context.environ
         client = SecretUrl(context.http)
-        secrets = await self._add(environment.secrets(settings.secrets, environ, client))
+        secrets = await self._add(environment.secrets(settings.secrets, environ, client, settings.token_files))
         # Before any other check: a server may repeat the password in its answer.
         values = [value for secret in secrets for value in (secret.password, secret.session_token)]
         context.scrubber.protect([value.reveal() for value in values if value is not None])

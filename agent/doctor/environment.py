@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from agent.model.problems.environment import (
 )
 from agent.model.secret import RegistrySecret
 from agent.model.secret_environment import read_environment
-from agent.model.secret_formats import ParseResult
+from agent.model.secret_formats import ParseResult, without_files
 from agent.model.status import Engine
 from agent.model.text import printable
 from agent.settings import SecretsSettings
@@ -57,9 +57,12 @@ def settings(loaded: Loaded) -> list[Check]:
 
 
 async def secrets(
-    settings: SecretsSettings, environ: Mapping[str, str], client: SecretUrl
+    settings: SecretsSettings, environ: Mapping[str, str], client: SecretUrl, token_files: Iterable[Path] = ()
 ) -> tuple[tuple[RegistrySecret, ...], list[Check]]:
-    """Read every source once, and return the secrets and the checks. The checks never contain the value of a secret."""
+    """Read every source once, and return the secrets and the checks. The checks never contain the value of a secret.
+
+    `token_files` are those of all settings. They may be in a directory with secrets.
+    """
     extra = [Path(environ["CREDENTIALS_DIRECTORY"])] if environ.get("CREDENTIALS_DIRECTORY") else []
     directories = [*dict.fromkeys([*settings.directories, *extra])]
     sources = {str(path): _files_in(path) for path in directories}
@@ -69,6 +72,7 @@ async def secrets(
     if settings.environment:
         results.append(read_environment(environ))
     found = ParseResult.joined(results)
+    found = replace(found, problems=without_files(found.problems, token_files))
     return found.secrets, [*_secret_checks(found, sources)]
 
 

@@ -2,25 +2,41 @@
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Hashable, Iterable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Final
 
-from agent.edge.regular_file import read_regular
+from agent.edge.regular_file import NotRegularError, read_regular
+from agent.model.commands import shown
+from agent.model.document_text import DocumentError, text_of
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_formats import FIELDS, ParseResult, read_document, read_fields
 
 LARGEST: Final = 1024 * 1024
-DOCKER_CONFIG: Final = ".dockerconfigjson"
+_DEEPEST: Final = 1
+"""How many subdirectories deep a file may be."""
+_SERVICE_ACCOUNT: Final = "serviceaccount"
+"""Kubernetes and AWS mount the token of a pod here. It is never a registry secret."""
+_PASSED_OVER: Final = re.compile(
+    r"\.\.|.*~|#.*#|\.#|\..*\.(?:sw[a-z]|kate-swp)$|\.goutputstream-|.*___jb_(?:tmp|old)___$|4913$", re.DOTALL
+)
+"""Kubernetes' own links (`..data`), which the visible names lead to, and editors' temporary files."""
+_KINDS: Final = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_EMPTY_MOUNT: Final = "Docker creates an empty directory if the source of a mount does not exist"
 _REASONS: Final = {
-    errno.ENOENT: "is a broken symbolic link",
-    errno.ELOOP: "is a loop of symbolic links",
-    errno.EACCES: "cannot be read: permission denied",
-    errno.EPERM: "cannot be read: permission denied",
-    errno.EINVAL: "is not a regular file",
+    errno.ENOENT: ("is a broken symbolic link", "make the link point to an existing file, or remove it"),
+    errno.ELOOP: ("is a loop of symbolic links", "make the link point to a file, or remove it"),
+    errno.EACCES: ("cannot be read: permission denied", "make it readable for the agent's user"),
+    errno.EPERM: ("cannot be read: permission denied", "make it readable for the agent's user"),
 }
 
 
@@ -30,22 +46,19 @@ def signature(directory: Path) -> Hashable:
     Raises:
         ProblemError: with SecretsUnavailable if the directory exists and cannot be listed.
     """
-    return tuple(_signatures(directory, _names(directory), FIELDS))
+    return tuple(_signatures(directory, _names(directory)))
 
 
 def read(directory: Path) -> dict[str, ParseResult]:
-    """Parse each file and subdirectory, and return the results by path. A missing directory is empty.
+    """Parse each file in the directory and its subdirectories. Returns the results by path.
+
+    Every file is a secret or a problem. A missing directory is empty. A secret with one file for each field has the
+    path of the file `hostname`.
 
     Raises:
         ProblemError: with SecretsUnavailable if the directory exists and cannot be listed or entered.
     """
-    results = {}
-    for name in _names(directory):
-        path = directory / name
-        result = _read(path, str(path))
-        if result is not None:
-            results[str(path)] = result
-    return results
+    return dict(_readings(directory, _names(directory), depth=0))
 
 
 def directories(directory: Path) -> list[Path]:
@@ -57,20 +70,45 @@ def directories(directory: Path) -> list[Path]:
         return []
 
 
-def _read(path: Path, origin: str) -> ParseResult | None:
-    """Parse one entry. Return None for an entry that is not a secret, or that vanished since the listing."""
+def _readings(directory: Path, names: list[str], depth: int) -> Iterator[tuple[str, ParseResult]]:
+    # At the top, a subdirectory may have any name.
+    fields = [name for name in names if name in FIELDS and (depth > 0 or not (directory / name).is_dir())]
+    if fields:
+        yield str(directory / "hostname"), _read_fields(directory, fields)
+    for name in names:
+        path = directory / name
+        try:
+            if stat.S_ISDIR(path.stat().st_mode):
+                yield from _read_subdirectory(path, depth + 1)
+            elif name not in FIELDS:
+                yield str(path), read_document(_content(path), str(path), path.stem.lstrip("."))
+        except OSError as error:
+            if name not in FIELDS and _exists(path):
+                yield str(path), ParseResult.failure(str(path), *_reason(error, path))
+        except DocumentError as error:
+            yield str(path), ParseResult.failure(str(path), str(error), error.hint)
+
+
+def _read_subdirectory(path: Path, depth: int) -> Iterator[tuple[str, ParseResult]]:
+    origin = str(path)
+    if path.parent.samefile(path) or path.parent.parent.samefile(path):
+        return  # a link to its own directory
     try:
-        if stat.S_ISDIR(path.stat().st_mode):
-            return _read_subdirectory(path, origin)
-        if path.suffix == ".json" or path.name == DOCKER_CONFIG:
-            return read_document(_content(path), origin, path.stem.lstrip("."))
-    except OSError as error:
-        # A broken link without a suffix may be meant to lead to a subdirectory with a secret.
-        may_be_secret = path.suffix in ("", ".json") or path.name == DOCKER_CONFIG
-        return ParseResult.failure(origin, _reason(error)) if _exists(path) and may_be_secret else None
-    except UnicodeDecodeError as error:
-        return ParseResult.failure(origin, f"is not UTF-8 (byte {error.start})")
-    return None
+        names = _names(path)
+        if names and depth > _DEEPEST and path.name != _SERVICE_ACCOUNT:
+            hint = f"move its files up, or add {shown(path)} to secrets.directories"
+            yield (
+                origin,
+                ParseResult.failure(origin, "is too deep: the agent reads only one level of directories", hint),
+            )
+        elif names and depth <= _DEEPEST:
+            yield from _readings(path, names, depth)
+        elif path.suffix or path.name.startswith("."):
+            hint = f"put the secret there as a file, and restart the container: {_EMPTY_MOUNT}"
+            yield origin, ParseResult.failure(origin, "is an empty directory, but its name is that of a file", hint)
+    except ProblemError as error:
+        hint = "make it readable for the agent's user"
+        yield origin, ParseResult.failure(origin, error.problem.message.removeprefix(f"{origin} "), hint)
 
 
 def _exists(path: Path) -> bool:
@@ -93,58 +131,49 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _read_subdirectory(path: Path, origin: str) -> ParseResult | None:
-    """Read a secret with one file for each field. Return None if the directory has no such file."""
-    try:
-        names = sorted(FIELDS.intersection(os.listdir(path)))  # noqa: PTH208 - only the names are needed
-    except OSError as error:
-        return ParseResult.failure(origin, _reason(error))
-    fields = {}
+def _read_fields(directory: Path, names: list[str]) -> ParseResult:
+    """Read a secret with one file for each field."""
+    origin, fields = str(directory), {}
     for name in names:
         try:
-            fields[name] = _content(path / name)
+            fields[name] = _content(directory / name)
         except OSError as error:
-            return ParseResult.failure(origin, f"has a {name} that {_reason(error)}")
-        except UnicodeDecodeError:
-            return ParseResult.failure(origin, f"has a {name} that is not UTF-8")
-    return read_fields(fields, origin, path.name) if fields else None
+            fault, hint = _reason(error, directory / name)
+            return ParseResult.failure(origin, f"has a {name} that {fault}", hint)
+        except DocumentError as error:
+            return ParseResult.failure(origin, f"has a {name} that {error}", error.hint)
+    return read_fields(fields, origin, directory.name)
 
 
 def _content(path: Path) -> str:
     """Return the text of a regular file. Follows links, never waits for a FIFO, and never opens a device.
 
     Raises:
-        OSError: the file cannot be read. If `errno` is None, the text is our own message.
-        UnicodeDecodeError: the file is not UTF-8.
+        OSError: the file cannot be read.
+        DocumentError: the file is too large, or no text.
     """
     content = read_regular(path, LARGEST + 1)
     if len(content) > LARGEST:
-        raise OSError("is larger than 1 MiB")
-    return content.decode("utf-8-sig")
+        raise DocumentError("is larger than 1 MiB", "check that this is the right file: a secret is much smaller")
+    return text_of(content)
 
 
 def _names(directory: Path) -> list[str]:
-    """Return the names that may be secrets. A foreign file next to them costs no call of its own."""
+    """Return the names of all entries that may be secrets."""
     try:
-        with os.scandir(directory) as entries:
-            return sorted(entry.name for entry in entries if _may_be_secret(entry))
+        return sorted(name for name in os.listdir(directory) if not _PASSED_OVER.match(name))  # noqa: PTH208 - only the names
     except FileNotFoundError:
         return []
+    except NotADirectoryError as error:
+        fault, hint = f"{directory} is not a directory", f"set secrets.directories to {shown(directory.parent)} instead"
+        raise ProblemError(SecretsUnavailable(str(directory), fault, hint=hint)) from error
     except OSError as error:
-        reason = "is not a directory" if error.errno == errno.ENOTDIR else _reason(error)
-        raise ProblemError(SecretsUnavailable(str(directory), f"{directory} {reason}")) from error
+        fault = f"{directory} {_reason(error, directory)[0]}"
+        raise ProblemError(SecretsUnavailable(str(directory), fault)) from error
 
 
-def _may_be_secret(entry: os.DirEntry[str]) -> bool:
-    # Kubernetes keeps the data behind hidden links such as `..data`: the visible names lead to the same files.
-    if entry.name.startswith("."):
-        return entry.name == DOCKER_CONFIG
-    # A link may lead to a subdirectory. The listing itself tells the type.
-    return entry.name.endswith(".json") or not entry.is_file(follow_symlinks=False)
-
-
-def _signatures(directory: Path, names: Iterable[str], fields: AbstractSet[str] = frozenset()) -> Iterator[Hashable]:
-    """Yield what `stat` says of each name, and of the `fields` in each subdirectory."""
+def _signatures(directory: Path, names: list[str], depth: int = 0) -> Iterator[Hashable]:
+    """Yield what `stat` says of each name, and of the files in each subdirectory."""
     for name in names:
         path = directory / name
         try:
@@ -153,14 +182,23 @@ def _signatures(directory: Path, names: Iterable[str], fields: AbstractSet[str] 
             yield name, error.errno
             continue
         yield name, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        if fields and stat.S_ISDIR(found.st_mode):
+        if stat.S_ISDIR(found.st_mode) and depth < _DEEPEST:
             try:
-                yield tuple(_signatures(path, sorted(fields & set(os.listdir(path)))))  # noqa: PTH208 - only the names
-            except OSError as error:
-                yield error.errno
+                yield tuple(_signatures(path, _names(path), depth + 1))
+            except ProblemError as error:
+                yield error.problem.message
 
 
-def _reason(error: OSError) -> str:
-    if error.errno is None:
-        return str(error)
-    return _REASONS.get(error.errno, f"cannot be read: {error.strerror}")
+def _reason(error: OSError, path: Path) -> tuple[str, str | None]:
+    """Return what is wrong with a file, and the fix."""
+    if isinstance(error, NotRegularError):
+        kind = _kind(path)
+        return f"is {kind}, not a regular file", f"replace it with a regular file; {_EMPTY_MOUNT}"
+    return _REASONS.get(error.errno or 0, (f"cannot be read: {error.strerror}", None))
+
+
+def _kind(path: Path) -> str:
+    try:
+        return _KINDS.get(stat.S_IFMT(path.stat().st_mode), "something else")
+    except OSError:
+        return "something else"

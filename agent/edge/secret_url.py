@@ -12,9 +12,10 @@ import aiohttp
 from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, Reply
 from agent.edge.token_file import TokenFileError, read_token
+from agent.model.document_text import DocumentError, text_of
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
-from agent.model.secret_formats import DocumentError, FetchResult, read_answer
+from agent.model.secret_formats import FetchResult, read_answer
 
 _DEADLINE_S: Final = 10.0
 _LARGEST: Final = 4 * 1024 * 1024
@@ -95,25 +96,26 @@ def _answer(reply: Reply, source: str, etag: str | None) -> FetchResult:
     if reply.status == _NOT_MODIFIED and etag is not None:
         return FetchResult(None, etag)
     if reply.status != _OK:
-        raise ProblemError(SecretsUnavailable(source, f"{source} {_refusal(reply.status)}"))
+        fault, hint = _refusal(reply.status)
+        raise ProblemError(SecretsUnavailable(source, f"{source} {fault}", hint=hint))
     given = reply.headers.get("ETag", "")
     try:
-        return FetchResult(
-            read_answer(reply.body.decode("utf-8-sig"), source), given if _ETAG.fullmatch(given) else None
-        )
-    except UnicodeDecodeError:
-        raise ProblemError(SecretsUnavailable(source, f"{source} sent an answer that is not UTF-8")) from None
+        return FetchResult(read_answer(text_of(reply.body), source), given if _ETAG.fullmatch(given) else None)
     except DocumentError as error:
         raise ProblemError(SecretsUnavailable(source, f"the answer from {source} {error}")) from error
 
 
-def _refusal(status: int) -> str:
+def _refusal(status: int) -> tuple[str, str | None]:
     match status:
         case 401 | 403:
-            return f"rejected the token in secrets.token_file (status {status})"
+            hint = "put a valid token into a file, and its path into secrets.token_file; ask your platform team for one"
+            return f"rejected the token in secrets.token_file (status {status})", hint
         case 301 | 302 | 303 | 307 | 308:
-            return f"answered with a redirect (status {status}), and redirects are not followed"
-    return f"answered with status {status}"
+            fault = f"answered with a redirect (status {status}), and redirects are not followed"
+            return fault, "set secrets.url to the address that it redirects to; ask your platform team for it"
+        case 404:
+            return f"answered with status {status}", "check the path in secrets.url; ask your platform team for it"
+    return f"answered with status {status}", None
 
 
 def _reason(error: Exception) -> str:

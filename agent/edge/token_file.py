@@ -5,6 +5,7 @@ from typing import Final
 
 from agent.blocking import BlockingCalls
 from agent.edge.regular_file import read_regular
+from agent.model.document_text import DocumentError, text_of
 from agent.model.sensitive import Sensitive
 
 _LONGEST: Final = 1 << 16
@@ -35,11 +36,13 @@ def read_token_file(path: Path) -> Sensitive:
         TokenFileError: the file is not regular, not readable, empty, longer than 64 KiB, or not valid in a header.
     """
     try:
-        token = read_regular(path, _LONGEST + 1).decode("ascii").strip()
-    except UnicodeDecodeError:
-        raise TokenFileError(f"token file {path} contains characters that are not ASCII") from None
+        token = text_of(read_regular(path, _LONGEST + 1)).strip()
+    except DocumentError as error:
+        raise TokenFileError(f"token file {path} {error}") from None
     except OSError as error:
         raise TokenFileError(f"token file {path} cannot be read: {error.strerror}") from error
+    if not token.isascii():
+        raise TokenFileError(f"token file {path} contains characters that are not ASCII")
     if not token or len(token) > _LONGEST or not token.isprintable():
         raise TokenFileError(f"token file {path} does not contain one line of at most 64 KiB")
     return Sensitive(token)

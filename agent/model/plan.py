@@ -4,15 +4,22 @@ import base64
 import binascii
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential
+from agent.model.encoded_login import ECR_USER
 from agent.model.problem import Problem, ProblemError
-from agent.model.problems.environment import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
+from agent.model.problems.environment import (
+    NativeUnsupported,
+    SecretHostname,
+    SecretInvalid,
+    SecretShadowed,
+    TokenNotRenewable,
+)
 from agent.model.registry import ECR_PUBLIC_REGION, HostnameError, Registry, parse_hostname
-from agent.model.secret import ECR_USER, Kind, RegistrySecret, Scope
+from agent.model.secret import Kind, RegistrySecret, Scope
 from agent.model.sensitive import Sensitive
 
 _RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
@@ -83,9 +90,11 @@ def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defau
     next one is tried. `exclude` holds host names as people type them.
     """
     excluded = excluded_hosts(exclude)
+    secrets = tuple(secrets)
+    portless = _without_default_port(secrets, excluded)
     by_registry: dict[Registry, list[RegistrySecret]] = {}
     # Enabled secrets come first, then scope and name decide. The origin makes the order the same in every run.
-    for secret in sorted(secrets, key=lambda s: (not s.enabled, _RANK[s.scope], s.name, s.origin)):
+    for secret in sorted((*secrets, *portless), key=lambda s: (not s.enabled, _RANK[s.scope], s.name, s.origin)):
         by_registry.setdefault(secret.registry, []).append(secret)
     logins: list[Login] = []
     skipped: list[Skipped] = []
@@ -100,7 +109,30 @@ def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defau
             continue
         logins.append(chosen)
         problems += _shadowed(chosen.secret, candidates)
-    return Plan(tuple(logins), tuple(skipped), tuple(problems))
+    return Plan(tuple(logins), tuple(skipped), (*problems, *map(_logged_in_twice, portless)))
+
+
+def _without_default_port(secrets: Iterable[RegistrySecret], excluded: frozenset[str]) -> list[RegistrySecret]:
+    """Return the secrets that name HTTPS's default port once more, without it.
+
+    Docker compares names: images of `ghcr.io` do not use the login of `ghcr.io:443`. Both names occur in practice, so
+    the agent logs in to both, unless another secret serves the shorter one.
+    """
+    served = {secret.registry for secret in secrets}
+    names = [(secret, secret.registry.without_default_port) for secret in secrets if secret.enabled]
+    return [
+        replace(secret, registry=short)
+        for secret, short in names
+        if short is not None and short not in served and not excluded & {short.hostname, secret.registry.hostname}
+    ]
+
+
+def _logged_in_twice(secret: RegistrySecret) -> SecretHostname:
+    return SecretHostname(
+        secret.subject,
+        f"secret {secret.name} of {secret.origin} names {secret.registry}:443, but docker uses that login only for "
+        f"images with the port in their name; the agent also logs in to {secret.registry}",
+    )
 
 
 def _first_usable(

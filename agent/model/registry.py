@@ -6,7 +6,9 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Final
 
 DOCKER_HUB: Final = "docker.io"
-_HUB_ALIASES: Final = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com"})
+_HUB_ALIASES: Final = frozenset(
+    {DOCKER_HUB, "index.docker.io", "registry-1.docker.io", "hub.docker.com", "app.docker.com", "docker.com"}
+)
 # The only key under which Docker looks up the login for Docker Hub (docker/cli, registry/config.go: IndexServer).
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 _HUB_API: Final = "registry-1.docker.io"
@@ -68,6 +70,12 @@ class Registry:
     def port(self) -> int | None:
         port = _split_port(self.api_host)[1]
         return int(port) if port else None
+
+    @property
+    def without_default_port(self) -> "Registry | None":
+        """The name that images of this registry usually have, if this name ends with HTTPS's default port."""
+        short = self.hostname.removesuffix(f":{_HTTPS}")
+        return Registry(short) if short != self.hostname and self.port == _HTTPS else None
 
     @property
     def ecr(self) -> EcrHost | None:

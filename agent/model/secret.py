@@ -1,31 +1,25 @@
 """A registry secret. It is parsed and checked once, when it enters the agent, and never printed."""
 
+import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Final
 
+from agent.model.document_text import DocumentError
+from agent.model.encoded_login import ECR_USER, ecr_token, is_ecr_token
+from agent.model.pasted_text import decode
 from agent.model.problem import ProblemError
-from agent.model.problems.environment import SecretInvalid
-from agent.model.registry import HostnameError, Registry, parse_hostname
+from agent.model.registry import Registry
+from agent.model.secret_fields import Fields, is_google_key
 from agent.model.sensitive import Sensitive
-from agent.model.text import printable
 
 RUNNER_NATIVE: Final = "runner-native"
-ECR_USER: Final = "AWS"
 
-E = TypeVar("E", bound=StrEnum)
-
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{3,127}")
 REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}")
 ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}")
 _AWS_KEY_ID: Final = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,124}")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-# Far more than any real password or token needs.
-_LONGEST: Final = 64 * 1024
-_TRUE: Final = frozenset({"true", "1", "yes", "on"})
-_FALSE: Final = frozenset({"false", "0", "no", "off"})
+_GOOGLE_USER: Final = "_json_key"
 
 
 class Scope(StrEnum):
@@ -91,18 +85,24 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
     Raises:
         SecretInvalid: which field is wrong and how, never its value.
     """
-    fields = _Fields(value, origin, label)
+    fields = Fields(value, origin, label)
     registry = fields.registry()
     name = fields.name(f"{default_name}-{registry.hostname}" if default_name is not None else None)
+    kind = fields.choice("kind", Kind, Kind.AUTO)
+    username, password = fields.login()
+    if password is not None and username == _GOOGLE_USER:
+        password = _google_key(password)
+    if password is not None and username != RUNNER_NATIVE and _is_ecr(kind, registry):
+        username, password = _ecr_login(username, password)
     secret = RegistrySecret(
         name=name,
         registry=registry,
         origin=origin,
-        username=fields.text("username"),
-        password=fields.sensitive("password"),
+        username=username,
+        password=password,
         scope=fields.choice("scope", Scope, Scope.PROJECT),
         enabled=fields.flag("enabled", default=True),
-        kind=fields.choice("kind", Kind, Kind.AUTO),
+        kind=kind,
         region=fields.matching("region", REGION, "an AWS region such as eu-west-1"),
         role_arn=fields.matching("role_arn", ROLE_ARN, "a role's ARN such as arn:aws:iam::123456789012:role/pull"),
         external_id=fields.text("external_id"),
@@ -112,111 +112,39 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
     return secret
 
 
-def _check_login(secret: RegistrySecret, fields: "_Fields") -> None:
+def _check_login(secret: RegistrySecret, fields: Fields) -> None:
     # HTTP basic authentication ends the user name at the first colon.
     if secret.username is not None and ":" in secret.username:
         raise ProblemError(fields.invalid("username contains a colon, which a registry login cannot have"))
     # On ECR, a role or the platform's identity replaces the password.
-    ecr = secret.kind in (Kind.ECR, Kind.ECR_PUBLIC) or (secret.kind is Kind.AUTO and secret.registry.ecr is not None)
-    if secret.username is None and secret.password is None and secret.role_arn is not None and ecr:
+    no_login = secret.username is None and secret.password is None
+    if no_login and secret.role_arn is not None and _is_ecr(secret.kind, secret.registry):
         return
     if secret.username is None:
-        raise ProblemError(fields.invalid("username is missing"))
+        raise ProblemError(fields.missing("username", "username is missing"))
     if secret.password is None and not secret.native:
-        raise ProblemError(fields.invalid("password is missing or empty"))
+        raise ProblemError(fields.missing("password", "password is missing or empty"))
 
 
-class _Fields:
-    """Reads the fields of one object, each with the type that it must have."""
+def _is_ecr(kind: Kind, registry: Registry) -> bool:
+    return kind in (Kind.ECR, Kind.ECR_PUBLIC) or (kind is Kind.AUTO and registry.ecr is not None)
 
-    def __init__(self, value: object, origin: str, label: str) -> None:
-        self._origin = origin
-        self._label = label
-        if not isinstance(value, Mapping):
-            raise ProblemError(self.invalid("a secret must be a JSON object"))
-        self._value: Mapping[str, Any] = value
-        name = value.get("name")
-        if isinstance(name, str) and name:
-            self._label = printable(name, 127)
 
-    def invalid(self, fault: str) -> SecretInvalid:
-        return SecretInvalid(f"{self._origin}#{self._label}", f"secret {self._label} of {self._origin}: {fault}")
+def _ecr_login(username: str | None, password: Sensitive) -> tuple[str | None, Sensitive]:
+    """Return a ready token as ECR accepts it: with the user name AWS in upper case, and without anything around it."""
+    text = password.reveal()
+    if (username or "").upper() == ECR_USER or is_ecr_token(text):
+        return ECR_USER, Sensitive(ecr_token(text))
+    return username, password
 
-    def registry(self) -> Registry:
-        text = self.text("hostname")
-        if text is None:
-            raise ProblemError(self.invalid("hostname is missing"))
-        try:
-            return parse_hostname(text)
-        except HostnameError as error:
-            raise ProblemError(self.invalid(str(error))) from error
 
-    def name(self, default: str | None) -> str:
-        name = self.text("name")
-        if name is None and default is not None:
-            self._label = printable(default)
-            return self._label
-        if name is None:
-            raise ProblemError(self.invalid("name is missing"))
-        if not _NAME.fullmatch(name):
-            raise ProblemError(self.invalid("name must be 3 to 127 of the characters A-Z a-z 0-9 _ -"))
-        return name
-
-    def text(self, field: str) -> str | None:
-        """Return a field without control characters. A field that is missing, null or empty is None."""
-        text = self._string(field)
-        # People paste host names with a line break, and parse_hostname removes it.
-        if text is not None and field != "hostname" and _CONTROL.search(text):
-            raise ProblemError(self.invalid(f"{field} contains a control character, such as a line break"))
-        return text
-
-    def sensitive(self, field: str) -> Sensitive | None:
-        """Return a field as a secret, without line ends after it. `docker login --password-stdin` cuts them too."""
-        text = self._string(field)
-        if text is None:
-            return None
-        text = text.rstrip("\r\n")
-        if _CONTROL.search(text):
-            raise ProblemError(self.invalid(f"{field} contains a control character, such as a line break"))
-        return Sensitive(text) if text.strip() else None
-
-    def matching(self, field: str, pattern: re.Pattern[str], meaning: str) -> str | None:
-        text = self.text(field)
-        if text is not None and not pattern.fullmatch(text):
-            raise ProblemError(self.invalid(f"{field} must be {meaning}"))
-        return text
-
-    def choice(self, field: str, kind: type[E], default: E) -> E:
-        text = self.text(field)
-        if text is None:
-            return default
-        try:
-            return kind(text)
-        except ValueError:
-            raise ProblemError(self.invalid(f"{field} must be one of {', '.join(kind)}")) from None
-
-    def flag(self, field: str, *, default: bool) -> bool:
-        value = self._value.get(field)
-        if value is None or value == "":
-            return default
-        if isinstance(value, bool):
-            return value
-        # In a subdirectory every field is a file, so a flag is a string there.
-        if isinstance(value, str) and value.strip().lower() in _TRUE | _FALSE:
-            return value.strip().lower() in _TRUE
-        raise ProblemError(self.invalid(f"{field} must be true or false"))
-
-    def _string(self, field: str) -> str | None:
-        value = self._value.get(field)
-        if value is None or value == "":
-            return None
-        if not isinstance(value, str):
-            raise ProblemError(self.invalid(f"{field} must be a string"))
-        if len(value) > _LONGEST:
-            raise ProblemError(self.invalid(f"{field} is longer than {_LONGEST} characters"))
-        try:
-            # JSON can hold lone surrogates, which nothing can write to a pipe or a file.
-            value.encode()
-        except UnicodeEncodeError:
-            raise ProblemError(self.invalid(f"{field} is not valid Unicode")) from None
-        return value
+def _google_key(password: Sensitive) -> Sensitive:
+    """Return Google's key as JSON. People also paste it in quotes, encoded twice or in base64."""
+    text = password.reveal()
+    if text.lstrip().startswith("{") and text.lstrip("{ \t\r\n").startswith('"'):
+        return password  # as it is: the registry gets exactly what is in the file
+    try:
+        key = decode(text)
+    except DocumentError:
+        return password
+    return Sensitive(json.dumps(key)) if is_google_key(key) else password

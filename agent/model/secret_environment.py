@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final
 
+from agent.model.encoded_login import login_of
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.secret import RegistrySecret, parse_secret
-from agent.model.secret_formats import MOST_SECRETS, ParseResult, login_of, over_limit, parse_one, read_document
+from agent.model.secret_formats import MOST_SECRETS, ParseResult, over_limit, parse_one, read_document
 
 SECRETS: Final = "REGISTRY_AGENT_SECRETS"
 GITPOD: Final = "GITPOD_IMAGE_AUTH"
@@ -41,7 +42,11 @@ def _codespaces(name: str, environ: Mapping[str, str]) -> RegistrySecret:
     missing = [variable for variable in variables if not environ.get(variable)]
     if missing:
         raise ProblemError(
-            SecretInvalid(f"{origin}#{name}", f"{' and '.join(missing)} must be set for secret {name} to be used")
+            SecretInvalid(
+                f"{origin}#{name}",
+                f"{' and '.join(missing)} must be set for secret {name} to be used",
+                hint="set all three variables of the secret, and restart the agent",
+            )
         )
     return parse_secret({field: environ[variable] for variable, field in variables.items()}, origin, name, name)
 
@@ -52,5 +57,6 @@ def _gitpod(item: str, label: str) -> RegistrySecret:
         username, password = login_of(auth)
     except ValueError:
         fault = f"entry {label} of {GITPOD} is not host:base64(user:password)"
-        raise ProblemError(SecretInvalid(f"{GITPOD}#{label}", fault)) from None
+        hint = "encode the user name, a colon and the password together with base64, and restart the agent"
+        raise ProblemError(SecretInvalid(f"{GITPOD}#{label}", fault, hint=hint)) from None
     return parse_secret({"hostname": host, "username": username, "password": password}, GITPOD, label, "gitpod")

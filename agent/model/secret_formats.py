@@ -1,7 +1,5 @@
 """Reads secrets in all supported formats. No error message quotes the content."""
 
-import base64
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -9,10 +7,14 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final
 
+from agent.model.document_text import DocumentError, parse_json
+from agent.model.foreign_formats import DOCKER_FILES, docker_login_in, is_dockercfg, logins_in, refuse_half_logins
+from agent.model.pasted_text import decode
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, parse_hostname
 from agent.model.secret import RegistrySecret, parse_secret
+from agent.model.secret_manifest import contents_of, name_of
 from agent.model.text import printable
 
 FIELDS: Final = frozenset({field.name for field in fields(RegistrySecret)} - {"registry", "origin"} | {"hostname"})
@@ -37,15 +39,15 @@ class ParseResult:
     failed: bool = False
 
     @classmethod
-    def failure(cls, origin: str, fault: str) -> "ParseResult":
-        return cls(problems=(SecretInvalid(origin, f"{origin} {fault}"),), failed=True)
+    def failure(cls, origin: str, fault: str, hint: str | None = None) -> "ParseResult":
+        return cls(problems=(SecretInvalid(origin, f"{origin} {fault}", hint=hint),), failed=True)
 
     @classmethod
     def joined(cls, results: Iterable["ParseResult"]) -> "ParseResult":
         parts = tuple(results)
         return cls(
-            tuple(secret for part in parts for secret in part.secrets),
-            tuple(problem for part in parts for problem in part.problems),
+            tuple(dict.fromkeys(secret for part in parts for secret in part.secrets)),
+            tuple(dict.fromkeys(problem for part in parts for problem in part.problems)),
             failed=any(part.failed for part in parts),
         )
 
@@ -58,38 +60,99 @@ class FetchResult:
     etag: str | None
 
 
-class DocumentError(ValueError):
-    """The text is not JSON of the expected form. The message shows where, and quotes nothing."""
-
-
 def read_document(text: str, origin: str, stem: str) -> ParseResult:
-    """Parse one secret, a list of secrets, `{"secrets": [...]}`, or Docker's `{"auths": {...}}`.
+    """Parse one secret, a list of secrets, `{"secrets": [...]}`, Docker's files, or a Kubernetes Secret.
+
+    Also in the forms in which people paste them: see `pasted_text` and `foreign_formats`.
 
     Args:
-        text: the JSON text.
+        text: the JSON text, or a Secret in YAML.
         origin: the file, variable or address.
-        stem: Docker's format has no names. There the name is `stem`, followed by `-<host>`.
+        stem: other formats have no names. There the name is `stem`, followed by `-<host>`.
     """
     try:
-        value = decode(text)
+        return _read_value(decode(text), origin, stem)
     except DocumentError as error:
-        return ParseResult.failure(origin, str(error))
+        return ParseResult.failure(origin, str(error), error.hint)
+    except RecursionError:
+        return ParseResult.failure(origin, "is nested too deeply")
+
+
+def _read_value(value: Any, origin: str, stem: str) -> ParseResult:
     if isinstance(value, list):
         return _items(value, origin)
-    # Everything else must be a single secret. `parse_secret` reports what is wrong with it.
-    if not isinstance(value, dict) or not value.keys() & {"secrets", "auths"}:
+    # Everything that is not known must be a single secret. `parse_secret` reports what is wrong with it.
+    if not isinstance(value, dict) or "hostname" in value:
         return _only_one(partial(parse_secret, value, origin, stem))
-    if not isinstance(value.get("secrets", []), list):
-        return ParseResult.failure(origin, "has a key secrets that is not a list")
-    if not isinstance(value.get("auths", {}), dict):
-        return ParseResult.failure(origin, "has a key auths that is not an object")
+    return _read_object(value, origin, stem)
+
+
+def _read_object(value: dict[str, Any], origin: str, stem: str) -> ParseResult:
+    if value.keys() & {"secrets", "auths"}:
+        return _secrets_and_auths(value, origin, stem)
+    if value.keys() >= {"apiVersion", "kind"}:
+        return _manifest(value, origin, stem)
+    if files := DOCKER_FILES & value.keys():
+        return _contents({name: value[name] for name in files}, origin, stem)
+    if is_dockercfg(value):
+        return _auths(value, origin, stem)
+    if logins := logins_in(value):
+        return ParseResult.joined(parse_one(partial(parse_secret, login, origin, stem, stem)) for login in logins)
+    refuse_half_logins(value)
+    return _only_one(partial(parse_secret, value, origin, stem))
+
+
+def _secrets_and_auths(value: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
+    secrets, auths = value.get("secrets", []), value.get("auths", {})
+    if not isinstance(secrets, list):
+        raise DocumentError("has a key secrets that is not a list", "put the secrets in square brackets")
+    if not isinstance(auths, dict):
+        raise DocumentError("has a key auths that is not an object", "write one key for each registry under auths")
+    return ParseResult.joined([_items(secrets, origin), _auths(auths, origin, stem)])
+
+
+def _auths(auths: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
     docker = [
         parse_one(partial(_docker, host, entry, origin, stem))
-        for host, entry in islice(value.get("auths", {}).items(), MOST_SECRETS)
+        for host, entry in islice(auths.items(), MOST_SECRETS)
         if not host.endswith(_HUB_TOKENS)
     ]
-    excess = over_limit(len(value.get("auths", {})), origin)
-    return ParseResult.joined([_items(value.get("secrets", []), origin), *docker, *excess])
+    return ParseResult.joined([*docker, *over_limit(len(auths), origin)])
+
+
+def _manifest(value: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
+    """Parse a Kubernetes Secret, or a list of objects as `kubectl get` prints it."""
+    if not isinstance(value.get("items"), list):
+        return _contents(contents_of(value), origin, name_of(value) or stem)
+    objects = [item for item in value["items"][:MOST_SECRETS] if isinstance(item, dict)]
+    # Next to a Secret, objects of other kinds are normal.
+    secrets = [item for item in objects if item.get("kind") == "Secret"] or objects[:1]
+    return _parts({f"[{n}]": partial(_manifest, item, origin, stem) for n, item in enumerate(secrets)}, origin)
+
+
+def _contents(contents: Mapping[str, Any], origin: str, stem: str) -> ParseResult:
+    """Parse the files that a Secret consists of, as if they were mounted as a directory."""
+
+    def document(content: object) -> ParseResult:
+        return _read_value(decode(content) if isinstance(content, str) else content, origin, stem)
+
+    fields = {name: content for name, content in contents.items() if name in FIELDS}
+    parts = {name: partial(document, content) for name, content in contents.items() if name not in FIELDS}
+    return _parts(parts | ({"hostname": partial(read_fields, fields, origin, stem)} if fields else {}), origin)
+
+
+def _parts(parts: Mapping[str, Callable[[], ParseResult]], origin: str) -> ParseResult:
+    """Parse the parts of a document. A part that cannot be used must not keep the others from being updated."""
+    results = over_limit(len(parts), origin)
+    for name, parse in islice(parts.items(), MOST_SECRETS):
+        try:
+            results.append(parse())
+        except DocumentError as error:
+            label = printable(name, 127)
+            problem = SecretInvalid(f"{origin}#{label}", f"{label} in {origin} {error}", hint=error.hint)
+            results.append(ParseResult(problems=(problem,)))
+    found = ParseResult.joined(results)
+    return replace(found, failed=bool(found.problems) and not found.secrets)
 
 
 def read_answer(text: str, origin: str) -> ParseResult:
@@ -98,7 +161,7 @@ def read_answer(text: str, origin: str) -> ParseResult:
     Raises:
         DocumentError: the text has another form.
     """
-    value = decode(text)
+    value = parse_json(text)
     if not isinstance(value, dict) or not isinstance(value.get("secrets"), list):
         raise DocumentError('is not of the form {"secrets": [...]}')
     return _items(value["secrets"], origin)
@@ -108,6 +171,22 @@ def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> Par
     """Parse the files of a subdirectory (content by name) as one secret. Its default name is `directory-<host>`."""
     values = {name: content.removesuffix("\n").removesuffix("\r") for name, content in contents.items()}
     return _only_one(partial(parse_secret, values, origin, directory, directory))
+
+
+def without_files(problems: Iterable[Problem], used: Iterable[object]) -> tuple[Problem, ...]:
+    """Return the problems except those about files that are `used` otherwise, such as a token file in the settings."""
+    known = {printable(str(path)) for path in used}
+    return tuple(problem for problem in problems if problem.subject not in known)
+
+
+def after_reading(last: Mapping[str, ParseResult], readings: Mapping[str, ParseResult]) -> dict[str, ParseResult]:
+    """Apply `after_change` to each file of a directory.
+
+    If a subdirectory itself cannot be read, what its files held before stays.
+    """
+    unread = {path for path, reading in readings.items() if reading.failed}
+    kept = {path: result for path, result in last.items() if path.rpartition("/")[0] in unread}
+    return kept | {path: after_change(last.get(path), reading) for path, reading in readings.items()}
 
 
 def after_change(last: ParseResult | None, reading: ParseResult) -> ParseResult:
@@ -153,41 +232,6 @@ def _only_one(parse: Callable[[], RegistrySecret]) -> ParseResult:
     return replace(result, failed=bool(result.problems))
 
 
-def decode(text: str) -> Any:
-    """Decode a JSON text.
-
-    Raises:
-        DocumentError: it is not JSON, or two parsers could understand it differently.
-    """
-    if not text.strip():
-        raise DocumentError("is empty")
-    try:
-        return json.loads(text, object_pairs_hook=_no_repetition, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        # The message of the cause may quote the text, so it is dropped.
-        raise DocumentError(f"is not JSON (line {error.lineno}, column {error.colno})") from None
-    except RecursionError:
-        raise DocumentError("is nested too deeply") from None
-    except DocumentError:
-        raise
-    except ValueError:
-        raise DocumentError("contains a number that is too long") from None
-
-
-def login_of(auth: str) -> tuple[str, str]:
-    """Return user name and password from the base64 of `user:password`.
-
-    Raises:
-        ValueError: `auth` is something else.
-    """
-    packed = "".join(auth.split())
-    # Padding is often lost when the text passes through a variable.
-    user, colon, password = base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True).decode().partition(":")
-    if not colon:
-        raise ValueError("no colon")
-    return user, password.rstrip("\0")
-
-
 def _items(values: list[Any], origin: str) -> ParseResult:
     results = [
         parse_one(partial(parse_secret, value, origin, f"[{index}]"))
@@ -206,30 +250,13 @@ def over_limit(number: int, origin: str) -> list[ParseResult]:
 
 
 def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
-    """Parse one entry of Docker's `auths`. `auth` takes precedence over `username` and `password`, as in Docker."""
     label = _label(host, stem)
-    if not isinstance(entry, Mapping):
-        raise ProblemError(_invalid(origin, label, "is not an object"))
-    username, password = entry.get("username"), entry.get("password")
-    if isinstance(entry.get("auth"), str) and entry["auth"]:
-        try:
-            username, password = login_of(entry["auth"])
-        except ValueError:
-            raise ProblemError(_invalid(origin, label, "has an auth that is not the base64 of user:password")) from None
-    # These tokens are for the registry's token server. They do not work as a password.
-    if not password and (entry.get("identitytoken") or entry.get("registrytoken")):
-        raise ProblemError(
-            _invalid(origin, label, "contains only a token for Docker itself; add a user name and a password")
-        )
-    if not username and not password:
-        raise ProblemError(
-            _invalid(
-                origin,
-                label,
-                "contains no login; a credential helper may hold it, which the agent cannot read",
-            )
-        )
-    return parse_secret({"hostname": host, "username": username, "password": password}, origin, label, stem)
+    try:
+        login = docker_login_in(entry)
+    except DocumentError as error:
+        fault = f"secret {label} of {origin} {error}"
+        raise ProblemError(SecretInvalid(f"{origin}#{label}", fault, hint=error.hint)) from None
+    return parse_secret({"hostname": host, **login}, origin, label, stem)
 
 
 def _label(host: str, stem: str) -> str:
@@ -238,19 +265,3 @@ def _label(host: str, stem: str) -> str:
     except HostnameError:
         # A key that is not a host name may contain anything, even a password before an @.
         return stem
-
-
-def _invalid(origin: str, label: str, fault: str) -> SecretInvalid:
-    return SecretInvalid(f"{origin}#{label}", f"secret {label} of {origin} {fault}")
-
-
-def _no_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # JSON parsers disagree on which of two equal keys counts.
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise DocumentError("has the same key twice in one object")
-    return value
-
-
-def _no_constant(_name: str) -> Any:
-    raise DocumentError("contains a number that is not JSON (NaN or Infinity)")

@@ -9,7 +9,7 @@ from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret import RegistrySecret
-from agent.model.secret_formats import FetchResult, ParseResult, after_change
+from agent.model.secret_formats import FetchResult, ParseResult, after_change, after_reading
 from agent.services.ports import SecretFiles
 
 _PATIENCE_S: Final = 0.3
@@ -105,9 +105,7 @@ class DirectorySource:
         self._settled = unchanged and (self._settled or read_again)
         self._signature = result.signature
         if result.readings is not None:
-            self._readings = {
-                origin: after_change(self._readings.get(origin), reading) for origin, reading in result.readings.items()
-            }
+            self._readings = after_reading(self._readings, result.readings)
 
     def _fail(self, problem: Problem) -> None:
         self.answered, self._settled, self._signature = True, False, None

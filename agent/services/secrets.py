@@ -11,7 +11,7 @@ from agent.blocking import BlockingCalls
 from agent.model.plan import SecretSet
 from agent.model.problem import Problem
 from agent.model.secret import RegistrySecret
-from agent.model.secret_formats import ParseResult
+from agent.model.secret_formats import ParseResult, without_files
 from agent.services.ports import Clock, FileWatcher, Log, Reporter, SecretFiles
 from agent.services.retries import retrying
 from agent.services.secret_sources import AddressSource, DirectorySource, Fetch, signature_of
@@ -212,7 +212,11 @@ class Secrets:
     def _found(self) -> SecretSet:
         return SecretSet(self._secrets, complete=self._complete, all_sources_ok=not any(self._reported.values()))
 
-    def _merged(self) -> Iterator[RegistrySecret]:
+    def _merged(self) -> Iterable[RegistrySecret]:
+        """Return all secrets. A directory may be inside of another one, and its secrets count once."""
+        return dict.fromkeys(self._all())
+
+    def _all(self) -> Iterator[RegistrySecret]:
         for source in self._directories.values():
             yield from source.secrets
         if self._settings().secrets.environment:
@@ -222,7 +226,8 @@ class Secrets:
     def _report(self) -> None:
         """Report only what differs from the last report, or each check would increase the count of a warning."""
         found: dict[str, tuple[Problem, ...]] = {
-            f"secrets:{path}": source.problems for path, source in self._directories.items()
+            f"secrets:{path}": without_files(source.problems, self._settings().token_files)
+            for path, source in self._directories.items()
         }
         found[_ENVIRONMENT] = self._environment.problems if self._settings().secrets.environment else ()
         found[_URL] = self._address.problems

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -12,8 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+from agent.edge import secret_files
 from agent.edge.paths import home
 from agent.edge.regular_file import NotRegularError, read_regular
+from agent.model.document_text import DocumentError, text_of
+from agent.model.problem import ProblemError
+from agent.model.secret_formats import ParseResult
+from agent.model.secret_manifest import is_yaml_manifest, parse_yaml
 from agent.observe.redaction import secrets_of_environment, url_passwords
 from agent.settings import Settings
 
@@ -122,6 +128,7 @@ def _of_directory(directory: Path) -> Iterator[str]:
         OSError: at the end, if a file or a subdirectory cannot be read. The others have been read.
     """
     failed: list[OSError] = []
+    yield from _as_the_agent_reads(directory)
     for path in islice(_files(directory, failed.append), _MAX_FILES):
         try:
             yield from _of_file(path)
@@ -130,6 +137,16 @@ def _of_directory(directory: Path) -> Iterator[str]:
     for fault in failed:
         if not isinstance(fault, FileNotFoundError | NotADirectoryError):
             raise OSError(fault.errno, f"{Path(fault.filename).name}: {fault.strerror}")
+
+
+def _as_the_agent_reads(directory: Path) -> Iterator[str]:
+    """The secrets inside base64, manifests and other forms that only the agent's own reader opens."""
+    try:
+        results = secret_files.read(directory)
+    except ProblemError:
+        return  # reported by the reading of the same files below
+    for secret in ParseResult.joined(results.values()).secrets:
+        yield from (value.reveal() for value in (secret.password, secret.session_token) if value is not None)
 
 
 def _files(directory: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
@@ -142,10 +159,22 @@ def _files(directory: Path, on_error: Callable[[OSError], None]) -> Iterator[Pat
 def _of_file(path: Path) -> Iterator[str]:
     """The values of a JSON file, or the content of a file that holds one value, such as `password`."""
     text = content(path)
+    if is_yaml_manifest(text):
+        yield from _of_manifest(text)
+        return
     yield from _of_document(text, everything=True)
     bare = text.strip()
     if path.name.lower() not in _PUBLIC and len(bare) <= _LONGEST_BARE and bare[:1] not in ("{", "["):
         yield bare
+
+
+def _of_manifest(text: str) -> Iterator[str]:
+    """The values in Kubernetes Secrets in YAML. The other lines are ordinary words."""
+    with suppress(DocumentError):
+        manifest = parse_yaml(text)
+        for each in manifest.get("items") or [manifest]:
+            if isinstance(each, dict):
+                yield from _of_value([each.get("data"), each.get("stringData")], everything=True)
 
 
 def _of_docker(path: Path) -> Iterator[str]:
@@ -203,14 +232,7 @@ def _of_auth(auth: str) -> Iterator[str]:
 
 def _token_files(settings: Settings, environ: Mapping[str, str]) -> Iterable[Path]:
     named = [environ.get(name) for name in ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")]
-    files = (
-        settings.secrets.token_file,
-        settings.status.token_file,
-        settings.report.token_file,
-        settings.aws.identity_token_file,
-        *(Path(name) for name in named if name),
-    )
-    return dict.fromkeys(path for path in files if path is not None)
+    return dict.fromkeys((*settings.token_files, *(Path(name) for name in named if name)))
 
 
 def _aws_files(environ: Mapping[str, str]) -> list[Path]:
@@ -228,6 +250,10 @@ def content(path: Path) -> str:
         OSError: the file exists and cannot be read.
     """
     try:
-        return read_regular(path, _MAX_BYTES).decode(errors="replace")
+        data = read_regular(path, _MAX_BYTES)
+        try:
+            return text_of(data)
+        except DocumentError:
+            return data.decode(errors="replace")
     except (FileNotFoundError, NotADirectoryError, NotRegularError):
         return ""

@@ -24,6 +24,7 @@ AREAS: Final[Mapping[str, str]] = {
 }
 _AREAS_OF: Final[Mapping[str, str]] = {
     "test_aws_identity": "test_aws",
+    "test_secret_forms": "test_secrets",
     "test_secrets_start": "test_secrets",
     "test_docker_disk": "test_docker_config",
 }

@@ -17,6 +17,7 @@ SEVERITIES: Final = {
     "state_unusable": _NOTICE | _WARNING,
     "secret_invalid": _WARNING,
     "secret_shadowed": _NOTICE,
+    "secret_hostname": _NOTICE,
     "secrets_unavailable": _WARNING,
     "native_unsupported": _WARNING,
     "token_not_renewable": _NOTICE,

@@ -20,7 +20,7 @@ from tests.hunt.canary import Canary
 
 HOST: Final = "registry.invalid"
 RIGHT: Final[dict[str, Any]] = {"name": "the-secret", "hostname": HOST, "enabled": False, **LOGIN}
-TWO_LINES: Final = Canary.make("a password of two lines", "\n")
+WITH_NUL: Final = Canary.make("a password with a NUL character", "\0")
 NUMBER: Final = Canary("a number", str(secrets.randbits(128)))
 # By file name: its content, and what follows the file's path in the subject.
 WRONG_FILES: Final[dict[str, tuple[object, str]]] = {
@@ -37,7 +37,7 @@ WRONG_FILES: Final[dict[str, tuple[object, str]]] = {
     "no-user.json": ({**RIGHT, "username": ""}, "#the-secret"),
     "no-password.json": ({**RIGHT, "password": ""}, "#the-secret"),
     "colon.json": ({**RIGHT, "username": "a:b"}, "#the-secret"),
-    "two-lines.json": ({**RIGHT, "password": TWO_LINES.value}, "#the-secret"),
+    "nul.json": ({**RIGHT, "password": WITH_NUL.value}, "#the-secret"),
     "number.json": ({**RIGHT, "password": int(NUMBER.value)}, "#the-secret"),
     "scope.json": ({**RIGHT, "scope": "galaxy"}, "#the-secret"),
     "kind.json": ({**RIGHT, "kind": "ldap"}, "#the-secret"),
@@ -67,7 +67,7 @@ def world(aws: PretendAws, shared_world: World) -> Iterator[World]:  # noqa: ARG
 def test_every_kind_of_bad_secret(world: World) -> None:
     """Each one is reported by file and name, without its values. Valid secrets next to it are used."""
     subjects = {}
-    world.sources.canaries.extend([TWO_LINES, NUMBER])
+    world.sources.canaries.extend([WITH_NUL, NUMBER])
     for name, (content, suffix) in WRONG_FILES.items():
         path = world.agent.secrets / name
         path.write_bytes(_encoded(content))

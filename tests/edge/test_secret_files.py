@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import pytest
 
 from agent.edge.secret_files import LARGEST, read, signature
 from agent.model.problems.environment import SecretsUnavailable
+from agent.model.sensitive import Sensitive
 from tests.problems import raises_problem
 
 PASSWORD = "hunter2-hunter2"
@@ -33,18 +35,121 @@ def faults(directory: Path) -> dict[str, str]:
     return {p.subject.removeprefix(f"{directory}/"): p.message.removeprefix(f"{directory}/") for p in problems}
 
 
-def test_reads_every_kind_of_file(tmp_path: Path) -> None:
-    """It reads files that end in .json, Kubernetes' .dockerconfigjson and subdirectories, and nothing else."""
-    (tmp_path / "one.json").write_text(document("one"))
-    (tmp_path / ".dockerconfigjson").write_text('{"auths": {"quay.io": {"username": "u", "password": "p"}}}')
-    (tmp_path / "team").mkdir()
-    for field, content in {"hostname": "docker.io\n", "username": "bot\n", "password": "p\n", "notes": "x"}.items():
-        (tmp_path / "team" / field).write_text(content)
-    for ignored in (".hidden.json", "notes.txt", "one.json~", "..data"):
-        (tmp_path / ignored).write_text("nonsense")
+DOCKER: Final = '{"auths": {"quay.io": {"username": "u", "password": "p"}}}'
+OLD_DOCKER: Final = '{"https://index.docker.io/v1/": {"auth": "dTpw"}}'
+FIELDS: Final = {"hostname": "docker.io\n", "username": "bot\n", "password": "p\n"}
+
+
+def write(directory: Path, files: dict[str, str]) -> None:
+    directory.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (directory / name).write_text(content)
+
+
+@pytest.mark.parametrize("inner", ["", "regcred", ".docker"])
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"one.json": document("one")}, ["one"]),
+        ({"one": document("one")}, ["one"]),
+        ({".hidden.json": document("one")}, ["one"]),
+        ({"one.json.bak": document("one")}, ["one"]),
+        ({".dockerconfigjson": DOCKER}, ["dockerconfigjson-quay.io"]),
+        ({"config.json": DOCKER}, ["config-quay.io"]),
+        ({".dockercfg": OLD_DOCKER}, ["dockercfg-docker.io"]),
+        (FIELDS, ["here-docker.io"]),
+        ({**FIELDS, "two": document("two")}, ["here-docker.io", "two"]),
+    ],
+)
+def test_every_file_with_a_secret_is_used(
+    tmp_path: Path, inner: str, files: dict[str, str], expected: list[str]
+) -> None:
+    """Its name and its suffix do not matter, and it may be one directory deep."""
+    directory = tmp_path / "here"
+    directory.mkdir()
+    write(directory / inner, files)
+    assert sorted(names(directory)) == sorted(name.replace("here", inner or "here") for name in expected)
+    assert faults(directory) == {}
+
+
+@pytest.mark.parametrize("inner", ["", "regcred/"])
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("notes.txt", "the login for our registry", "is plain text, not JSON"),
+        ("README.md", "# Secrets", "is plain text, not JSON"),
+        ("token", PASSWORD, "is a single value, such as a password or token, not JSON"),
+        ("ca.crt", "-----BEGIN CERTIFICATE-----", "is a certificate or a key (PEM), not a registry secret"),
+        (".env", "A=1\nB=2", "is a list of variables, not JSON"),
+        ("values.yaml", "registry: ghcr.io", "is YAML, not JSON"),
+        (".gitkeep", "", "is empty"),
+        ("x.tmp", "{", "is not JSON (line 1, column 2)"),
+    ],
+)
+def test_every_other_file_is_reported(tmp_path: Path, inner: str, name: str, content: str, fault: str) -> None:
+    """It never stays unnoticed, and the secrets next to it work."""
+    write(tmp_path, {"one.json": document("one")})
+    write(tmp_path / inner, {name: content})
+    assert names(tmp_path) == ["one"]
+    assert faults(tmp_path) == {f"{inner}{name}": f"{inner}{name} {fault}"}
+
+
+@pytest.mark.parametrize("place", [".", "team"])
+def test_a_file_next_to_the_fields_of_a_secret_is_reported(tmp_path: Path, place: str) -> None:
+    """A typo in its name must not hide a field."""
+    write(tmp_path / place, {**FIELDS, "passwort": "x"})
+    assert len(names(tmp_path)) == 1
+    (fault,) = faults(tmp_path).values()
+    assert "passwort is a single value" in fault
+
+
+def test_only_temporary_files_of_editors_and_of_kubernetes_are_passed_over(tmp_path: Path) -> None:
+    """They hold copies, or parts, of the files next to them."""
+    passed_over = ("one.json~", "..data", "..2026_11_29", ".one.json.swp", ".one.json.swx", ".#one.json", "#one.json#")
+    write(tmp_path, dict.fromkeys((*passed_over, "4913", ".goutputstream-A1", "one.json___jb_tmp___"), "nonsense"))
     (tmp_path / "lost+found").mkdir()
-    assert sorted(names(tmp_path)) == ["dockerconfigjson-quay.io", "one", "team-docker.io"]
-    assert faults(tmp_path) == {}
+    assert read(tmp_path) == {}
+
+
+def test_a_file_two_directories_deep_is_reported(tmp_path: Path) -> None:
+    """The token of the pod, which Kubernetes mounts that deep, is no mistake."""
+    for name in ("a/b", "kubernetes.io/serviceaccount", "empty/below"):
+        (tmp_path / name).mkdir(parents=True)
+    write(tmp_path / "a/b", {"one.json": document("one")})
+    write(tmp_path / "kubernetes.io/serviceaccount", {"token": PASSWORD})
+    (problem,) = (problem for result in read(tmp_path).values() for problem in result.problems)
+    assert problem.subject == str(tmp_path / "a/b")
+    assert f"add {tmp_path / 'a/b'} to secrets.directories" in problem.hint
+
+
+@pytest.mark.parametrize("name", ["team.json", ".dockerconfigjson", "pull.yaml"])
+def test_a_directory_that_docker_made_in_place_of_a_file_is_reported(tmp_path: Path, name: str) -> None:
+    """Docker creates it if the source of a mount does not exist. The hint says so."""
+    (tmp_path / name).mkdir()
+    (problem,) = read(tmp_path)[str(tmp_path / name)].problems
+    assert "is an empty directory" in problem.message
+    assert "the source of a mount does not exist" in problem.hint
+
+
+ENCODINGS: Final = ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_files_from_windows_are_read(tmp_path: Path, encoding: str, line_end: str) -> None:
+    """PowerShell writes UTF-16, editors write a byte order mark: in every kind of file."""
+    (tmp_path / "team").mkdir()
+    files = {"one.json": json.dumps(json.loads(document("one")), indent=1), ".dockercfg": OLD_DOCKER}
+    files |= {f"team/{field}": content for field, content in FIELDS.items()}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content.replace("\n", line_end).encode(encoding))
+    assert sorted(names(tmp_path)) == ["dockercfg-docker.io", "one", "team-docker.io"]
+    found = [secret for result in read(tmp_path).values() for secret in result.secrets]
+    assert {(secret.username, secret.password) for secret in found} == {
+        ("bot", Sensitive(PASSWORD)),
+        ("bot", Sensitive("p")),
+        ("u", Sensitive("p")),
+    }
 
 
 def test_a_missing_directory_is_empty(tmp_path: Path) -> None:
@@ -75,8 +180,8 @@ def test_follows_a_kubernetes_mount_when_it_swaps(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "fault"),
     [
-        (os.mkfifo, "bad.json is not a regular file"),
-        (lambda path: path.symlink_to("/dev/zero"), "bad.json is not a regular file"),
+        (os.mkfifo, "bad.json is a pipe, not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "bad.json is a device, not a regular file"),
         (lambda path: path.symlink_to(path), "bad.json is a loop of symbolic links"),
         (lambda path: path.symlink_to("gone"), "bad.json is a broken symbolic link"),
         (lambda path: path.write_bytes(b" " * (LARGEST + 1)), "bad.json is larger than 1 MiB"),
@@ -98,15 +203,19 @@ def test_does_not_open_a_socket(tmp_path: Path) -> None:
     """A socket is not a regular file either."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "bad.json"))
-        assert faults(tmp_path) == {"bad.json": "bad.json is not a regular file"}
+        assert faults(tmp_path) == {"bad.json": "bad.json is a socket, not a regular file"}
 
 
 def test_names_the_bad_field_of_a_subdirectory(tmp_path: Path) -> None:
     """A FIFO among the files does not block the reader."""
-    (tmp_path / "team.example").mkdir()
-    (tmp_path / "team.example" / "hostname").write_text("ghcr.io")
-    os.mkfifo(tmp_path / "team.example" / "password")
-    assert faults(tmp_path) == {"team.example": "team.example has a password that is not a regular file"}
+    for make, kind in ((os.mkfifo, "a pipe"), (Path.mkdir, "a directory")):
+        team = tmp_path / kind
+        team.mkdir()
+        (team / "hostname").write_text("ghcr.io")
+        make(team / "password")
+        (problem,) = read(tmp_path)[str(team / "hostname")].problems
+        assert problem.message == f"{team} has a password that is {kind}, not a regular file"
+        assert "replace it with a regular file" in problem.hint
 
 
 def test_a_loop_of_directories_ends(tmp_path: Path) -> None:
@@ -209,6 +318,7 @@ def test_reports_missing_read_permissions() -> None:
             path.chmod(0o700)
         shutil.rmtree(directory)
     assert child.stdout.splitlines() == [
+        f"{listed} cannot be entered: permission denied",
         *(f"{path} cannot be read: permission denied" for path in (closed, denied, hidden, closed)),
         f"{listed} cannot be entered: permission denied",
     ]
@@ -230,26 +340,25 @@ def calls_of_a_check(directory: Path) -> int:
     return calls
 
 
-def test_a_foreign_file_costs_no_call_of_its_own(tmp_path: Path) -> None:
-    """Next to secrets, and in the subdirectory of one. An idle agent checks its directories every 1.5 s."""
+def test_a_file_that_is_passed_over_costs_no_call_of_its_own(tmp_path: Path) -> None:
+    """Next to secrets, and in the subdirectory of one. An idle agent checks its directories all the time."""
     (tmp_path / "team").mkdir()
     (tmp_path / "team/hostname").write_text("ghcr.io")
     (tmp_path / "one.json").write_text(document("one"))
     before = calls_of_a_check(tmp_path)
     for number in range(100):
-        (tmp_path / f"certificate-{number}.pem").write_text("x")
-        (tmp_path / f"team/note-{number}").write_text("x")
+        (tmp_path / f"..certificate-{number}").write_text("x")
+        (tmp_path / f"team/note-{number}~").write_text("x")
     assert calls_of_a_check(tmp_path) == before
 
 
-def test_a_foreign_file_that_becomes_a_secret_is_a_change(tmp_path: Path) -> None:
-    """A subdirectory, a link to one or a new name takes its place. A change of the foreign file itself is none."""
+def test_a_file_that_is_no_secret_yet_can_become_one(tmp_path: Path) -> None:
+    """New content, a subdirectory, a link to one or a new name takes its place."""
     foreign = tmp_path / "team"
     foreign.write_text("x")
-    before = signature(tmp_path)
+    seen = [signature(tmp_path)]
     foreign.write_text("longer")
-    assert signature(tmp_path) == before
-    seen = [before]
+    seen.append(signature(tmp_path))
     foreign.unlink()
     foreign.mkdir()
     seen.append(signature(tmp_path))

@@ -20,7 +20,14 @@ def test_reads_the_token_in_a_token_file(tmp_path: Path) -> None:
     assert read_token_file(tmp_path / "token").reveal() == "s3cret"
 
 
-@pytest.mark.parametrize("content", [None, b"", b" \n", b"a\nb", b"\xff", b"x" * 70000])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_reads_a_token_file_from_windows(tmp_path: Path, encoding: str) -> None:
+    """Editors add a byte order mark, PowerShell writes UTF-16."""
+    (tmp_path / "token").write_bytes("s3cret\r\n".encode(encoding))
+    assert read_token_file(tmp_path / "token").reveal() == "s3cret"
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"a\nb", b"\xff", "t\u00f6ken".encode(), b"x" * 70000])
 def test_reports_a_token_file_without_a_token(content: bytes | None, tmp_path: Path) -> None:
     """The error for a missing, empty, multi-line, non-text or too long file contains its path."""
     if content is not None:

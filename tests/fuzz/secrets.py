@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from agent.edge import secret_files
+from agent.model.document_text import DocumentError
 from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.secret import RegistrySecret
 from agent.model.secret_environment import read_environment
-from agent.model.secret_formats import FIELDS, DocumentError, ParseResult, read_answer, read_document
+from agent.model.secret_formats import FIELDS, ParseResult, read_answer, read_document
 from tests.fuzz.target import CANARY, Target, assert_printable, assert_silent, assert_tellable, heap, scratch, secret_in
 
 SECRET_FIELDS: Final = frozenset({"password", "session_token", "auth", "identitytoken", "registrytoken"})
@@ -71,6 +72,10 @@ _DOCUMENTS: Final = (
     b'{"name":"ecr","hostname":"123456789012.dkr.ecr.eu-west-1.amazonaws.com","username":"runner-native"}',
     f'{{"name":"keys","hostname":"h:5000","kind":"ecr","region":"eu-west-1","username":"AKIAABCDEFGHIJKLMNOP",'
     f'"password":"{CANARY}","session_token":"{CANARY}","role_arn":"arn:aws:iam::123456789012:role/pull"}}'.encode(),
+    b'{"apiVersion":"v1","kind":"Secret","data":{".dockerconfigjson":"eyJhdXRocyI6e319"}}',
+    b"apiVersion: v1\nkind: Secret\nstringData:\n  hostname: h.io\n  username: 'b'\n  password: |\n"
+    + f"    {CANARY}".encode(),
+    b'"{\\"ghcr.io\\":{\\"auth\\":\\"Ym9iOmM0bjRyeS1TM2NyZXQtMTY=\\"}}"',
     b'{"name":"ready","hostname":"public.ecr.aws","username":"AWS","password":"eyJleHBpcmF0aW9uIjogMTc2NzIyNTYwMH0="}',
 )
 
@@ -154,7 +159,7 @@ def _assert_secret(each: RegistrySecret, secret: str | None) -> None:
     for text in (each.name, each.username, each.external_id):
         assert text is None or not any(character in text for character in "\0\n\r\x1b")
     for hidden in (each.password, each.session_token):
-        assert hidden is None or (hidden.reveal() and "\n" not in hidden.reveal())
+        assert hidden is None or (hidden.reveal() and "\0" not in hidden.reveal())
 
 
 def _assert_canonical(registry: Registry) -> None:
@@ -205,6 +210,10 @@ _HEAPS: Final = (
     heap(b'{"auths":{', b'"h%d":{"auth":"YTpi"}', b"}}", b","),
     heap(b'{"auths":{', b'"h%d":{}', b"}}", b","),
     heap(b'{"secrets":[', b'{"a%d":{}}', b"]}", b","),
+    heap(b"apiVersion: v1\nkind: Secret\ndata:\n", b"  k%d: eA==", b"", b"\n"),
+    heap(b"apiVersion: v1\nkind: Secret\nstringData:\n  a: |\n", b"    %d", b"", b"\n"),
+    heap(b"apiVersion: v1\nkind: Secret\nstringData:\n  a: b", b" %d" + b" " * 50, b"", b""),
+    heap(b"'", b"'%d'", b"'", b""),
 )
 
 

@@ -62,6 +62,28 @@ def test_a_disabled_secret_is_shown_but_does_not_hide_another() -> None:
     assert (served(both), both.skipped, both.problems) == ([("ghcr.io", "low")], (), ())
 
 
+@pytest.mark.parametrize("host", ["ghcr.io", "registry.example.com", "[::1]", ECR])
+def test_a_login_with_the_default_port_serves_images_without_it(host: str) -> None:
+    """Docker compares names, and images of both names occur. A notice shows it."""
+    plan = plan_for(secret("one", f"https://{host}:443/team"))
+    assert sorted(served(plan)) == [(host, "one"), (f"{host}:443", "one")]
+    (notice,) = plan.problems
+    assert (notice.code, notice.severity, notice.subject) == ("secret_hostname", "notice", "team.json#one")
+    assert f"{host}:443" in notice.message
+
+
+def test_a_default_port_adds_nothing_that_is_not_wanted() -> None:
+    """Another secret serves the short name, one of the names is excluded, the secret is off, or the port is another."""
+    port = secret("one", "ghcr.io:443")
+    assert sorted(served(plan_for(port, secret("two")))) == [("ghcr.io", "two"), ("ghcr.io:443", "one")]
+    assert served(plan_for(port, secret("two", enabled=False))) == [("ghcr.io:443", "one")]
+    assert served(plan_for(port, exclude=("ghcr.io",))) == [("ghcr.io:443", "one")]
+    assert served(plan_for(port, exclude=("ghcr.io:443",))) == []
+    assert served(plan_for(secret("one", "ghcr.io:443", enabled=False))) == []
+    assert served(plan_for(secret("one", "ghcr.io:8443"))) == [("ghcr.io:8443", "one")]
+    assert served(plan_for(secret("one", "docker.io:443"))) == [("docker.io", "one")]
+
+
 def test_an_excluded_registry_is_skipped() -> None:
     """Any of its names works in the list, and its secrets get no warnings."""
     plan = plan_for(secret("aaa", "docker.io"), secret("bbb", "docker.io"), exclude=("https://Hub.Docker.com/",))

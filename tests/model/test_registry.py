@@ -37,6 +37,8 @@ HUB_KEY = "https://index.docker.io/v1/"
         ("https://index.docker.io/v1/", "docker.io"),
         ("registry-1.docker.io", "docker.io"),
         ("https://hub.docker.com/r/org", "docker.io"),
+        ("https://app.docker.com/", "docker.io"),
+        ("docker.com", "docker.io"),
         ("Docker.IO:443", "docker.io"),
     ],
 )

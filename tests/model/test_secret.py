@@ -1,8 +1,9 @@
 """A registry secret is checked when it is parsed, and never printed."""
 
+import base64
 import json
 import pickle
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import given
@@ -82,14 +83,14 @@ def test_a_secret_never_prints() -> None:
         (secret(name="ab"), "3 to 127"),
         (secret(name="a" * 128), "3 to 127"),
         (secret(name="a.b.c"), "3 to 127"),
-        (secret(name="abc\n"), "control character"),
+        (secret(name="a\tbc"), "control character"),
         (secret(username=None), "username is missing"),
         (secret(username="bob:x"), "colon"),
         (secret(username=7), "username must be a string"),
         (secret(password=""), "password is missing or empty"),
         (secret(password="\r\n"), "password is missing or empty"),
         (secret(password="   "), "password is missing or empty"),
-        (secret(password=f"{PASSWORD}\nX: y"), "password contains a control character"),
+        (secret(password=f"{PASSWORD}\0x"), "password contains a NUL character"),
         (secret(password=f"{PASSWORD}\ud800"), "not valid Unicode"),
         (secret(password=PASSWORD * 10_000), "longer than"),
         (secret(scope="team"), "scope must be one of user, project, organization"),
@@ -121,6 +122,73 @@ def test_a_secret_without_a_name_gets_a_default_name() -> None:
     assert parse_secret(nameless, "f", "x", "gitpod").name == "gitpod-docker.io"
     assert parse_secret(nameless, "f", "x", "a\x1b\udc80b").name == "a b-docker.io"
     assert parse_secret(secret(), "f", "x", "gitpod").name == "team-ghcr"
+
+
+KEY: Final = f"-----BEGIN-----\n{PASSWORD}\n-----END-----\n"
+GOOGLE: Final = {"type": "service_account", "project_id": "x", "private_key": KEY}
+LINES: Final = json.dumps(GOOGLE, indent=2)
+
+
+@pytest.mark.parametrize("password", [LINES, LINES.replace("\n", "\r\n"), "a\tb", "a\x01b", "a\nb", "\x1b[0m"])
+def test_a_password_is_whatever_docker_accepts(password: str) -> None:
+    """Also a Google key over many lines, exactly as it is."""
+    assert parse_secret(secret(password=f"{password}\n"), "f", "x").password == Sensitive(password)
+    assert parse_secret(secret(username="_json_key", password=password), "f", "x").password == Sensitive(password)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [GOOGLE, json.dumps(LINES), f"'{LINES}'", LINES.replace('"', '\\"'), base64.b64encode(LINES.encode()).decode()],
+    ids=["an object", "encoded twice", "in quotes", "with backslashes", "base64"],
+)
+def test_a_google_key_is_found_in_what_is_around_it(password: object) -> None:
+    """The registry accepts only the key itself."""
+    parsed = parse_secret(secret(hostname="gcr.io", username="_json_key", password=password), "f", "x").password
+    assert parsed is not None
+    assert json.loads(parsed.reveal()) == GOOGLE
+
+
+TOKEN: Final = base64.b64encode(json.dumps({"payload": "x" * 90, "datakey": "y", "expiration": 1}).encode()).decode()
+PASTED: Final = {
+    "as it is": TOKEN,
+    "with AWS: in front": f"AWS:{TOKEN}",
+    "the authorizationToken": base64.b64encode(f"AWS:{TOKEN}".encode()).decode(),
+    "in lines": "\n".join(TOKEN[n : n + 60] for n in range(0, len(TOKEN), 60)),
+    "the authorizationToken in lines": base64.encodebytes(f"AWS:{TOKEN}".encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("user", ["AWS", "aws", " Aws\n", None, "ada"], ids=str)
+@pytest.mark.parametrize("form", PASTED)
+@pytest.mark.parametrize("host", [ECR, f"{ECR}:443", "public.ecr.aws", "vpce.example"])
+def test_an_ecr_token_is_used_in_each_form(form: str, user: str | None, host: str) -> None:
+    """ECR accepts only the user name AWS and the bare token."""
+    kind = "ecr" if host == "vpce.example" else "auto"
+    parsed = parse_secret(secret(hostname=host, username=user, password=PASTED[form], kind=kind), "f", "x")
+    assert (parsed.username, parsed.password) == ("AWS", Sensitive(TOKEN))
+
+
+def test_only_ecr_gets_an_ecr_login() -> None:
+    """Elsewhere a user may be called aws, and a password may begin with AWS:."""
+    parsed = parse_secret(secret(username="aws", password="AWS:x"), "f", "x")
+    assert (parsed.username, parsed.password) == ("aws", Sensitive("AWS:x"))
+
+
+def test_an_auth_of_docker_is_a_login() -> None:
+    """If the secret has no user name and password of its own."""
+    auth = base64.b64encode(f"bot:{PASSWORD}".encode()).decode()
+    parsed = parse_secret(secret(username=None, password=None, auth=auth), "f", "x")
+    assert (parsed.username, parsed.password) == ("bot", Sensitive(PASSWORD))
+    assert parse_secret(secret(password="own", auth=auth), "f", "x").password == Sensitive("own")
+    assert "auth is not the base64" in fault(secret(username=None, password=None, auth=PASSWORD)).message
+
+
+@pytest.mark.parametrize("field", ["hostname", "username", "region", "kind", "scope", "external_id", "session_token"])
+def test_blanks_and_line_ends_around_a_field_do_not_count(field: str) -> None:
+    """Docker cuts them too."""
+    full = secret(region="eu-west-1", kind="ecr", scope="user", external_id="x", session_token="t")
+    for blanks in (" \r\n", "\u200b", "\ufeff", "\u00a0"):
+        assert parse_secret({**full, field: f"{blanks}{full[field]}{blanks}"}, "f", "x") == parse_secret(full, "f", "x")
 
 
 def test_the_line_end_of_a_password_file_is_removed() -> None:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.model.document_text import DocumentError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.secret import RegistrySecret
 from agent.model.secret_formats import (
     FIELDS,
-    DocumentError,
     ParseResult,
     after_change,
     read_answer,

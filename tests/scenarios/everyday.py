@@ -84,6 +84,36 @@ def _podmans_stale_auth_json(world: World) -> Caused:
     return Caused(door.hostname, auth_json.unlink, (door.hostname,), str(auth_json))
 
 
+def _notes(world: World) -> Caused:
+    """A file in the directory that is no secret."""
+    path = world.agent.secrets / "notes.txt"
+    path.write_text("the login is in the vault")
+    return Caused(str(path), path.unlink)
+
+
+def _another_type(world: World) -> Caused:
+    """A Kubernetes Secret that holds a certificate."""
+    path = world.agent.secrets / "ingress.yaml"
+    path.write_text("apiVersion: v1\nkind: Secret\ntype: kubernetes.io/tls\ndata:\n  tls.crt: eA==\n")
+    return Caused(str(path), path.unlink)
+
+
+def _another_name(world: World) -> Caused:
+    """A secret with the key `server`, as in other programs."""
+    door = world.registry("renamed")
+    path = world.agent.secrets / f"{door.secret}.json"
+    path.write_text(json.dumps({"name": door.secret, "server": door.hostname, **LOGIN}))
+    fix = partial(world.agent.give, door.secret, door.hostname, **LOGIN)
+    return Caused(f"{path}#{door.secret}", fix, (door.hostname,))
+
+
+def _failed_mount(world: World) -> Caused:
+    """Docker has made an empty directory for a file that does not exist."""
+    path = world.agent.secrets / "mounted.json"
+    path.mkdir()
+    return Caused(str(path), path.rmdir)
+
+
 def _secrets_service_down(world: World) -> Caused:
     plane = ControlPlane([])
     plane.fault = Answer(503)
@@ -113,6 +143,14 @@ EVERYDAY: Final = Group(
             ),
             Fault(
                 "podman's stale auth.json", "login_overridden", _podmans_stale_auth_json, "", "podman logout", "in use"
+            ),
+            Fault("notes", "secret_invalid", _notes, "plain text", "move it to another directory", "secrets"),
+            Fault("Secret of another type", "secret_invalid", _another_type, ".io/tls", "dockerconfigjson", "secrets"),
+            Fault(
+                "key of another name", "secret_invalid", _another_name, "key server", "server to hostname", "secrets"
+            ),
+            Fault(
+                "failed mount", "secret_invalid", _failed_mount, "empty directory", "restart the container", "secrets"
             ),
             Fault("secrets service down", "secrets_unavailable", _secrets_service_down, "503", "secrets", "secrets"),
         )

@@ -52,6 +52,8 @@ def found_by(told: Told, name: str, code: str, subject: str) -> Link:
     chains: list[list[Link]] = [told.document["links"]]
     chains += [each["links"] for each in told.document["registries"] if each["hostname"] == subject]
     links = [link for chain in chains for link in chain if (link["name"], link["code"]) == (name, code)]
+    # Several files may have the same code. Each link names its file.
+    links = [link for link in links if "/" not in subject or subject.partition("#")[0] in link["seen"]]
     assert links, (name, code, told.document)
     assert links[0]["outcome"] == "broken"
     return links[0]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import threading
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -20,7 +21,7 @@ from agent.model.secret_environment import read_environment
 from agent.model.secret_formats import FetchResult, ParseResult, read_answer
 from agent.services import secret_sources
 from agent.services.secrets import Secrets
-from agent.settings import SecretsSettings, Settings
+from agent.settings import ReportSettings, SecretsSettings, Settings, StatusSettings
 from tests.fakes import ClockedFileWatcher, FakeClock, FakeLog
 from tests.rig.waiting import PATIENCE_S, eventually
 
@@ -170,6 +171,38 @@ async def test_all_sources_are_merged(bench: Bench, tmp_path: Path) -> None:
         assert [sorted(names) for names in bench.record.published] == [
             ["from-file", "from-systemd", "from-url", "from-variable"]
         ]
+
+
+async def test_a_token_file_of_the_settings_is_no_bad_secret(bench: Bench, tmp_path: Path) -> None:
+    """It may be in the same directory, such as that of systemd's credentials. Any other token is reported."""
+    for name in ("status-token", "report-token", "forgotten-token"):
+        (tmp_path / name).write_text("a bearer token")
+    status, report = (
+        StatusSettings(token_file=tmp_path / "status-token"),
+        ReportSettings(token_file=tmp_path / "report-token"),
+    )
+    bench.settings = replace(bench.settings, status=status, report=report)
+    async with bench.running():
+        ((_, message),) = (problem for problems in bench.record.open.values() for problem in problems)
+        assert message.startswith(str(tmp_path / "forgotten-token"))
+
+
+async def test_a_subdirectory_that_cannot_be_read_keeps_its_secrets(bench: Bench, tmp_path: Path) -> None:
+    """Both files of their own and fields. Once it is gone, they are gone too."""
+    team = tmp_path / "team"
+    team.mkdir()
+    (team / "a.json").write_text(json.dumps(item("one")))
+    for name, content in {"hostname": "quay.io", "username": "bot", "password": "p"}.items():
+        (team / name).write_text(content)
+    async with bench.running():
+        assert sorted(bench.record.published[-1]) == ["one", "team-quay.io"]
+        shutil.rmtree(team)
+        team.symlink_to(team)
+        await bench.pass_seconds(2)
+        assert (bench.record.published[1:], bench.record.codes) == ([], ["secret_invalid"])
+        team.unlink()
+        await bench.pass_seconds(2)
+        assert (bench.record.published[-1], bench.record.codes) == ([], [])
 
 
 async def test_a_change_is_published_within_two_seconds_and_once(bench: Bench) -> None:
@@ -341,13 +374,12 @@ async def test_a_file_system_that_hangs_is_read_once_and_delays_no_other(
 
 
 async def test_new_directories_that_hang_remove_no_secrets(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a reload, the old directories stay until the new ones have answered."""
     monkeypatch.setattr(secret_sources, "_PATIENCE_S", LONGER_THAN_A_READING_S)
     bench.files = files = HangingFiles()
-    files.hanging = tmp_path / "nfs"
-    files.hanging.mkdir()
+    files.hanging = tmp_path_factory.mktemp("nfs")
     (files.hanging / "b.json").write_text(json.dumps(item("two")))
     bench.write("a.json", item("one"))
     try:
@@ -425,13 +457,13 @@ async def test_the_environment_can_be_turned_off(bench: Bench) -> None:
         assert (bench.record.published, bench.record.codes) == ([["one"], []], [])
 
 
-async def test_a_reload_replaces_the_directories(bench: Bench, tmp_path: Path) -> None:
+async def test_a_reload_replaces_the_directories(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The secrets and the problems of an old directory disappear."""
     bench.write("a.json", [item("one"), 7])
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "b.json").write_text(json.dumps(item("two")))
+    other = tmp_path_factory.mktemp("other")
+    (other / "b.json").write_text(json.dumps(item("two")))
     async with bench.running():
-        bench.settings = Settings(secrets=SecretsSettings(directories=(tmp_path / "other",)))
+        bench.settings = Settings(secrets=SecretsSettings(directories=(other,)))
         bench.secrets.wake()
         await bench.clock.settle()
         await bench.pass_seconds(1)

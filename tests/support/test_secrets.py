@@ -65,6 +65,11 @@ class Canaries:
         (self.machine.secrets / "b.json").write_text('{"password": "' + self.new("no JSON", NO_QUOTES) + '", ')
         docker = {"auths": {"quay.io": {"auth": login("ada", self.new("Docker's format"))}}}
         (self.machine.secrets / ".dockerconfigjson").write_text(json.dumps(docker))
+        hidden = {"auths": {"f.example": {"auth": login("ada", self.new("base64 in a manifest"))}}}
+        data = f"data:\n  .dockerconfigjson: {base64.b64encode(json.dumps(hidden).encode()).decode()}\n"
+        (self.machine.secrets / "regcred.yaml").write_text(f"apiVersion: v1\nkind: Secret\n{data}")
+        wide = {"name": "wide", "hostname": "g.example", "username": "ada", "password": self.new("UTF-16")}
+        (self.machine.secrets / "wide").write_bytes(json.dumps(wide).encode("utf-16"))
         (self.machine.secrets / "empty.json").write_text("[]")
         (self.machine.secrets / "plain.json").write_text(self.new("a file that is the password"))
         fields = self.machine.secrets / "fields"

@@ -17,6 +17,7 @@ NOTHING_TO_COMPARE = frozenset(
         "state_unusable",
         "secret_invalid",
         "secret_shadowed",
+        "secret_hostname",
         "secrets_unavailable",
         "native_unsupported",
         "token_not_renewable",

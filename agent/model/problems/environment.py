@@ -122,6 +122,13 @@ class SecretShadowed(Problem):
     hint = "no action needed if this is intended; otherwise, remove or disable the secret that is used"
 
 
+class SecretHostname(Problem):
+    code = "secret_hostname"
+    severity = Severity.NOTICE
+    needs = Needs.NOBODY
+    hint = "no action needed; to log in only once, remove the port from the secret's hostname"
+
+
 class SecretsUnavailable(Problem):
     code = "secrets_unavailable"
     needs = Needs.ADMIN

@@ -1,0 +1,109 @@
+"""JSON objects of other programs: those that contain a whole login, and those that miss something."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from agent.model.document_text import DocumentError
+from agent.model.encoded_login import login_of
+from agent.model.text import printable
+
+DOCKER_FILES: Final = frozenset({".dockerconfigjson", ".dockercfg", "config.json"})
+_ENTRY: Final = frozenset({"auth", "username", "password", "identitytoken", "registrytoken"})
+_HOST: Final = re.compile(r"[.:]|^localhost$")
+_AWS_KEYS: Final = frozenset({"AccessKeyId", "SecretAccessKey"})
+
+
+def is_dockercfg(value: Mapping[str, Any]) -> bool:
+    """Whether this is Docker's old file `.dockercfg`: the entries of `auths` without the key `auths`."""
+    return bool(value) and all(
+        _HOST.search(host) and isinstance(entry, Mapping) and entry.keys() & _ENTRY for host, entry in value.items()
+    )
+
+
+def docker_login_in(entry: object) -> dict[str, Any]:
+    """Return the login in one entry of Docker's `auths`. `auth` takes precedence, as in Docker.
+
+    Raises:
+        DocumentError: there is none.
+    """
+    if not isinstance(entry, Mapping):
+        raise DocumentError("is not an object", "write the auth of the registry as an object: in curly brackets")
+    username, password = entry.get("username"), entry.get("password")
+    if isinstance(entry.get("auth"), str) and entry["auth"]:
+        try:
+            username, password = login_of(entry["auth"])
+        except ValueError:
+            raise DocumentError(
+                "has an auth that is not the base64 of user:password",
+                "encode the user name, a colon and the password together, or write username and password instead",
+            ) from None
+    # These tokens are for the registry's token server. They do not work as a password.
+    if not password and (entry.get("identitytoken") or entry.get("registrytoken")):
+        raise DocumentError(
+            "contains only a token for Docker itself; add a user name and a password",
+            "add username and password to the entry: the token works only in Docker itself",
+        )
+    if not username and not password:
+        raise DocumentError(
+            "contains no login; a credential helper may hold it, which the agent cannot read",
+            "add username and password to the entry, or remove it",
+        )
+    return {"username": username, "password": password}
+
+
+def logins_in(value: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the logins in the output of `aws ecr get-authorization-token`, or of a credential helper."""
+    if value.keys() >= {"ServerURL", "Username", "Secret"}:
+        return [{"hostname": value["ServerURL"], "username": value["Username"], "password": value["Secret"]}]
+    return [
+        {"hostname": endpoint, "username": "AWS", "password": item.get("authorizationToken")}
+        for item, endpoint in _ecr_tokens(value)
+    ]
+
+
+def _ecr_tokens(value: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any]]:
+    data = value.get("authorizationData", value)
+    for item in data if isinstance(data, list) else [data]:
+        if isinstance(item, Mapping) and "authorizationToken" in item:
+            # ECR Public returns one object, for its one registry, without an endpoint.
+            public = "public.ecr.aws" if data is not value and not isinstance(data, list) else None
+            endpoint = item.get("proxyEndpoint", public)
+            if endpoint is not None:
+                yield item, endpoint
+
+
+def refuse_half_logins(value: Mapping[str, Any]) -> None:
+    """Check for objects that hold a password or a configuration, but not the registry.
+
+    Raises:
+        DocumentError: it is one. The error says what to add.
+    """
+    credentials = value.get("Credentials", value)
+    if value.get("type") == "service_account" and "private_key" in value:
+        raise DocumentError(
+            "is a Google service-account key, without the registry that it is for",
+            "put the whole key into the field password of a secret, with the user name _json_key and a hostname such "
+            "as europe-docker.pkg.dev",
+        )
+    if isinstance(credentials, Mapping) and credentials.keys() >= _AWS_KEYS:
+        raise DocumentError(
+            "contains AWS keys, without the registry that they are for",
+            "write a secret with the ECR registry as hostname, AccessKeyId as username, SecretAccessKey as password "
+            "and SessionToken as session_token",
+        )
+    if "authorizationToken" in value or value.keys() >= {"payload", "datakey"}:
+        raise DocumentError(
+            "is an ECR token, without the registry that it is for",
+            "put the token into the field password of a secret, with the registry as hostname and the user name AWS",
+        )
+    helpers = [value.get("credsStore"), *_values(value.get("credHelpers"))]
+    if named := [helper for helper in helpers if isinstance(helper, str) and helper]:
+        raise DocumentError(
+            f"is a Docker configuration without logins: the credential helper {printable(named[0], 40)} keeps them",
+            "add a secret with the user name and password: the agent cannot read another program's credential store",
+        )
+
+
+def _values(value: object) -> list[object]:
+    return list(value.values()) if isinstance(value, Mapping) else []

@@ -1,0 +1,178 @@
+"""Reads the fields of one secret. Each has one type, and a problem never shows its value."""
+
+import json
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+
+from agent.model.encoded_login import login_of
+from agent.model.problem import ProblemError
+from agent.model.problems.environment import SecretInvalid
+from agent.model.registry import HostnameError, Registry, parse_hostname
+from agent.model.sensitive import Sensitive
+from agent.model.text import printable
+
+E = TypeVar("E", bound=StrEnum)
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{3,127}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+# Web pages add them to what people copy.
+_INVISIBLE: Final = "\u200b\u2060\ufeff"
+# Far more than any real password or token needs.
+_LONGEST: Final = 64 * 1024
+_MEANINGS: Final = {
+    "name": "your own name for it, of at least three letters",
+    "hostname": "the registry, such as ghcr.io",
+    "username": "the user name for the registry",
+    "password": "the password or token for the registry",
+}
+_OTHER_NAMES: Final = {
+    "hostname": frozenset(
+        {"host", "server", "serverurl", "serveraddress", "registry", "registryurl", "registryserver", "url", "endpoint"}
+        | {"address", "dockerserver", "loginserver", "hostname", "proxyendpoint"}
+    ),
+    "username": frozenset({"user", "login", "username", "dockerusername", "account", "clientid"}),
+    "password": frozenset(
+        {"pass", "passwd", "pwd", "token", "secret", "password", "dockerpassword", "accesstoken", "clientsecret"}
+    ),
+}
+"""The names of other programs for a field, as `_folded` returns them."""
+_TRUE: Final = frozenset({"true", "1", "yes", "on"})
+_FALSE: Final = frozenset({"false", "0", "no", "off"})
+
+
+class Fields:
+    """Reads the fields of one object, each with the type that it must have."""
+
+    def __init__(self, value: object, origin: str, label: str) -> None:
+        self._origin = origin
+        self._label = label
+        if not isinstance(value, Mapping):
+            raise ProblemError(self.invalid("a secret must be a JSON object"))
+        self._value: Mapping[str, Any] = value
+        name = value.get("name")
+        if isinstance(name, str) and name:
+            self._label = printable(name, 127)
+
+    def invalid(self, fault: str, hint: str | None = None) -> SecretInvalid:
+        message = f"secret {self._label} of {self._origin}: {fault}"
+        return SecretInvalid(f"{self._origin}#{self._label}", message, hint=hint)
+
+    def missing(self, field: str, fault: str) -> SecretInvalid:
+        """Report a missing field. If another program's name for it is there, the hint is to rename that."""
+        for key in self._value:
+            if key != field and _folded(key) in _OTHER_NAMES.get(field, ()):
+                return self.invalid(
+                    f"{fault}; the key {key} is not one of the agent's fields", f"rename the key {key} to {field}"
+                )
+        return self.invalid(fault, f"add {field} to the secret: {_MEANINGS[field]}")
+
+    def registry(self) -> Registry:
+        text = self.text("hostname")
+        if text is None:
+            raise ProblemError(self.missing("hostname", "hostname is missing"))
+        try:
+            return parse_hostname(text)
+        except HostnameError as error:
+            raise ProblemError(self.invalid(str(error))) from error
+
+    def name(self, default: str | None) -> str:
+        name = self.text("name")
+        if name is None and default is not None:
+            self._label = printable(default)
+            return self._label
+        if name is None:
+            raise ProblemError(self.missing("name", "name is missing"))
+        if not _NAME.fullmatch(name):
+            raise ProblemError(self.invalid("name must be 3 to 127 of the characters A-Z a-z 0-9 _ -"))
+        return name
+
+    def login(self) -> tuple[str | None, Sensitive | None]:
+        """Return user name and password, also from an `auth` that was copied from Docker's configuration."""
+        username, password, auth = self.text("username"), self.password(), self.text("auth")
+        if username is not None or password is not None or auth is None:
+            return username, password
+        try:
+            username, text = login_of(auth)
+        except ValueError:
+            hint = "write username and password instead of auth"
+            raise ProblemError(self.invalid("auth is not the base64 of user:password", hint)) from None
+        return username or None, Sensitive(text) if text.strip() else None
+
+    def text(self, field: str) -> str | None:
+        """Return a field without blanks around it. A field that is missing, null or empty is None."""
+        text = (self._string(field) or "").strip().strip(_INVISIBLE).strip()
+        # People paste host names with a line break, and parse_hostname removes it.
+        if field != "hostname" and _CONTROL.search(text):
+            raise ProblemError(self.invalid(f"{field} contains a control character, such as a line break"))
+        return text or None
+
+    def password(self) -> Sensitive | None:
+        """Return the password without line ends after it. `docker login --password-stdin` cuts them too.
+
+        Docker accepts all other characters, so a key over many lines is a password too.
+        """
+        value = self._value.get("password")
+        # A Google key is JSON, so people write it as JSON, without quotes around it.
+        text = json.dumps(value) if is_google_key(value) else self._string("password")
+        text = (text or "").rstrip("\r\n")
+        if "\0" in text:
+            raise ProblemError(
+                self.invalid("password contains a NUL character", "save the password as UTF-8 text, without NUL bytes")
+            )
+        return Sensitive(text) if text.strip() else None
+
+    def sensitive(self, field: str) -> Sensitive | None:
+        """Return a field that goes into an HTTP header as a secret."""
+        text = self.text(field)
+        return None if text is None else Sensitive(text)
+
+    def matching(self, field: str, pattern: re.Pattern[str], meaning: str) -> str | None:
+        text = self.text(field)
+        if text is not None and not pattern.fullmatch(text):
+            raise ProblemError(self.invalid(f"{field} must be {meaning}"))
+        return text
+
+    def choice(self, field: str, kind: type[E], default: E) -> E:
+        text = self.text(field)
+        if text is None:
+            return default
+        try:
+            return kind(text.lower())
+        except ValueError:
+            raise ProblemError(self.invalid(f"{field} must be one of {', '.join(kind)}")) from None
+
+    def flag(self, field: str, *, default: bool) -> bool:
+        value = self._value.get(field)
+        if value is None or value == "":
+            return default
+        if isinstance(value, bool):
+            return value
+        # In a subdirectory every field is a file, so a flag is a string there.
+        if isinstance(value, str) and value.strip().lower() in _TRUE | _FALSE:
+            return value.strip().lower() in _TRUE
+        raise ProblemError(self.invalid(f"{field} must be true or false"))
+
+    def _string(self, field: str) -> str | None:
+        value = self._value.get(field)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise ProblemError(self.invalid(f"{field} must be a string"))
+        if len(value) > _LONGEST:
+            raise ProblemError(self.invalid(f"{field} is longer than {_LONGEST} characters"))
+        try:
+            # JSON can hold lone surrogates, which nothing can write to a pipe or a file.
+            value.encode()
+        except UnicodeEncodeError:
+            raise ProblemError(self.invalid(f"{field} is not valid Unicode")) from None
+        return value
+
+
+def _folded(key: str) -> str:
+    return re.sub("[-_. ]", "", key.lower())
+
+
+def is_google_key(value: object) -> bool:
+    return isinstance(value, Mapping) and value.get("type") == "service_account"

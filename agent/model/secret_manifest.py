@@ -1,0 +1,166 @@
+"""Reads Kubernetes Secret manifests: JSON, or YAML as kubectl writes it and as people write it by hand."""
+
+import json
+import re
+from collections import deque
+from collections.abc import Mapping
+from itertools import takewhile
+from typing import Any, Final, NoReturn
+
+from agent.model.document_text import DocumentError, text_of
+from agent.model.encoded_login import decoded
+
+_MANIFEST: Final = re.compile(r"""^["']?apiVersion["']?:\s""", re.MULTILINE)
+_KEY: Final = re.compile(r"""(?:"([^"]+)"|'([^']+)'|([^\s"'#:-][^:]*)):(?:\s+(.*))?""")
+_BLOCK: Final = re.compile(r"[|>][+-]?(?:\s+#.*)?")
+_DATA: Final = frozenset({"data", "stringData"})
+_SECTIONS: Final = _DATA | {"metadata"}
+_KIND: Final = re.compile(r"[A-Z][A-Za-z]{1,60}")
+_TYPES: Final = frozenset(
+    {"", "Opaque", "kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg", "kubernetes.io/basic-auth"}
+)
+_OTHER_TYPES: Final = re.compile(r"[a-z0-9./-]{1,80}")
+_RIGHT: Final = "use a Secret of the type kubernetes.io/dockerconfigjson, or move this file to another directory"
+
+
+def is_yaml_manifest(text: str) -> bool:
+    return not text.startswith(("{", "[")) and _MANIFEST.search(text) is not None
+
+
+def parse_yaml(text: str) -> dict[str, Any]:
+    """Parse what the agent needs of a manifest: the top level, and in it `data`, `stringData` and `metadata`.
+
+    A whole YAML parser is a large dependency for three maps of strings. What this one cannot read, it reports.
+
+    Raises:
+        DocumentError: the manifest uses more of YAML than this.
+    """
+    documents = [part for part in re.split(r"^---.*$", text, flags=re.MULTILINE) if _MANIFEST.search(part)]
+    parsed = [_mapping(deque(document.splitlines())) for document in documents]
+    return parsed[0] if len(parsed) == 1 else {"apiVersion": "v1", "kind": "List", "items": parsed}
+
+
+def name_of(manifest: Mapping[str, Any]) -> str | None:
+    metadata = manifest.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def contents_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files that Kubernetes would mount for this Secret, by name.
+
+    Raises:
+        DocumentError: it is something else, or it is damaged.
+    """
+    kind = manifest.get("kind")
+    if kind != "Secret":
+        shown = kind if isinstance(kind, str) and _KIND.fullmatch(kind) else "object"
+        raise DocumentError(f"is a Kubernetes {shown}, not a Secret", _RIGHT)
+    kind_of_secret = str(manifest.get("type") or "")
+    if kind_of_secret not in _TYPES:
+        shown = f"of the type {kind_of_secret}" if _OTHER_TYPES.fullmatch(kind_of_secret) else "of another type"
+        raise DocumentError(f"is a Secret {shown}, which holds no registry login", _RIGHT)
+    contents = {name: _decoded(name, value) for name, value in _texts(manifest, "data").items()}
+    # Kubernetes lets stringData win.
+    contents.update(_texts(manifest, "stringData"))
+    if not contents:
+        raise DocumentError("is a Secret without data", "add the login to the Secret, under data or stringData")
+    return contents
+
+
+def _texts(manifest: Mapping[str, Any], section: str) -> dict[str, str]:
+    texts = manifest.get(section) or {}
+    if not isinstance(texts, dict) or not all(isinstance(value, str) for value in texts.values()):
+        raise DocumentError(
+            f"is a Secret whose {section} is not a map of strings", f"put quotes around each value under {section}"
+        )
+    return texts
+
+
+def _decoded(name: str, value: str) -> str:
+    try:
+        return text_of(decoded(value))
+    except DocumentError as error:
+        raise DocumentError(f"has a {name} under data that {error}", error.hint) from None
+    except ValueError:
+        raise DocumentError(
+            f"has a {name} under data that is not base64", "encode the value with base64, or move it to stringData"
+        ) from None
+
+
+def _mapping(lines: deque[str], section: str = "") -> dict[str, Any]:
+    """Parse a block of `key: value` lines: the top level, or one of the `_SECTIONS`."""
+    first = next((line for line in lines if not _is_blank(line)), "")
+    result: dict[str, Any] = {}
+    while lines:
+        line = lines.popleft()
+        if _is_blank(line):
+            continue
+        match = _KEY.fullmatch(line.strip())
+        if match is None or _depth(line) != _depth(first):
+            _refuse()
+        key = match[1] or match[2] or match[3].strip()
+        if key in result:
+            raise DocumentError("has the same key twice", "remove one of the two keys, or rename it")
+        result[key] = _value(key, match[4] or "", _deeper(lines, _depth(line)), section)
+    return result
+
+
+def _value(key: str, text: str, inner: deque[str], section: str) -> Any:
+    """Return the value of a key: `text` after the colon, or the lines `inner` below it."""
+    if _BLOCK.fullmatch(text):
+        return _block(inner, text)
+    if text and not text.startswith("#"):
+        try:
+            return _scalar(text) if all(map(_is_blank, inner)) else _refuse()
+        except DocumentError:
+            # Labels and the like may be written in any way.
+            if _DATA & {key, section}:
+                raise
+            return None
+    return _mapping(inner, key) if key in _SECTIONS and not section else None
+
+
+def _deeper(lines: deque[str], indent: int) -> deque[str]:
+    """Take the lines that belong to the key before them: deeper ones, comments, and the items of a list."""
+    taken: deque[str] = deque()
+    while lines and (_is_blank(lines[0]) or _depth(lines[0]) > indent or lines[0][indent:].split(" ")[0] == "-"):
+        taken.append(lines.popleft())
+    return taken
+
+
+def _block(lines: deque[str], style: str) -> str:
+    margin = _depth(next((line for line in lines if line.strip()), ""))
+    inside = takewhile(lambda line: not line.strip() or _depth(line) >= margin, lines)
+    text = ("\n" if style[0] == "|" else " ").join(line[margin:] for line in inside).rstrip()
+    return text if style[1:2] == "-" else f"{text}\n"
+
+
+def _depth(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
+
+
+def _is_blank(line: str) -> bool:
+    return line.lstrip()[:1] in ("", "#")
+
+
+def _scalar(text: str) -> Any:
+    if text[0] in '"{[':
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            _refuse()
+    if text[0] == "'":
+        quoted = re.fullmatch(r"'((?:[^']|'')*)'(?:\s+#.*)?", text)
+        return quoted[1].replace("''", "'") if quoted else _refuse()
+    if text[0] in "&*!%@`|>":
+        _refuse()
+    plain = re.split(r"\s#", text, maxsplit=1)[0].rstrip()
+    return None if plain in ("null", "~") else plain
+
+
+def _refuse() -> NoReturn:
+    raise DocumentError(
+        "is a Kubernetes manifest in a form of YAML that the agent cannot read",
+        "save the Secret as JSON (kubectl prints it with -o json), or mount it as a directory",
+    )

@@ -1,0 +1,181 @@
+"""Kubernetes Secret manifests, in JSON and YAML. A real YAML parser is the judge."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.model.document_text import DocumentError
+from agent.model.secret_formats import ParseResult, read_document
+from agent.model.secret_manifest import contents_of, parse_yaml
+from agent.model.sensitive import Sensitive
+
+PASSWORD = "hunter2-hunter2"
+DOCKER = json.dumps({"auths": {"ghcr.io": {"username": "bot", "password": PASSWORD}}}, indent=2)
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def manifest(kind: str = "kubernetes.io/dockerconfigjson", **sections: dict[str, Any]) -> dict[str, Any]:
+    metadata = {
+        "name": "regcred",
+        "labels": {"app": "x"},
+        "creationTimestamp": None,
+        "ownerReferences": [{"name": "y"}],
+    }
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, **sections}
+
+
+def read(value: Any) -> ParseResult:
+    return read_document(value if isinstance(value, str) else json.dumps(value), "/s/regcred.yaml", "file")
+
+
+def logins(result: ParseResult) -> list[tuple[str, str | None, str]]:
+    return [(each.name, each.username, each.password.reveal()) for each in result.secrets if each.password]
+
+
+MANIFESTS = {
+    "docker": manifest(data={".dockerconfigjson": encoded(DOCKER)}),
+    "docker in plain text": manifest(stringData={".dockerconfigjson": DOCKER}),
+    "docker, encoded twice": manifest(data={".dockerconfigjson": encoded(encoded(DOCKER))}),
+    "docker's old file": manifest(
+        "kubernetes.io/dockercfg", data={".dockercfg": encoded(json.dumps(json.loads(DOCKER)["auths"]))}
+    ),
+    "fields": manifest("Opaque", stringData={"hostname": "ghcr.io", "username": "bot", "password": PASSWORD}),
+    "fields of a basic login": manifest(
+        "kubernetes.io/basic-auth",
+        data={"username": encoded("bot"), "password": encoded(f"{PASSWORD}\n")},
+        stringData={"hostname": "ghcr.io"},
+    ),
+    "a document": manifest("Opaque", data={"pull.json": encoded(DOCKER)}),
+    "a list": {"apiVersion": "v1", "kind": "List", "items": [manifest(data={".dockerconfigjson": encoded(DOCKER)})]},
+}
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_a_secret_in_json_is_used(name: str) -> None:
+    """As if Kubernetes had mounted it. Its name comes from the Secret."""
+    result = read(MANIFESTS[name])
+    assert (logins(result), result.problems) == ([("regcred-ghcr.io", "bot", PASSWORD)], ())
+
+
+@pytest.mark.parametrize("style", [None, '"', "'", "|"], ids=str)
+@pytest.mark.parametrize("name", [name for name in MANIFESTS if name != "a list"])
+def test_a_secret_in_yaml_is_used(name: str, style: str | None) -> None:
+    """In each style that kubectl and other programs write, or reported."""
+    text = yaml.safe_dump(MANIFESTS[name], default_style=style, width=10_000)
+    result = read(text)
+    assert (logins(result), result.problems) == ([("regcred-ghcr.io", "bot", PASSWORD)], ())
+
+
+def test_yaml_as_people_write_it_is_used() -> None:
+    """With comments, several documents, and a block of JSON."""
+    text = f"""# our registry
+apiVersion: v1
+kind: ConfigMap
+---
+apiVersion: v1
+kind: Secret   # used by the agent
+metadata: {{name: regcred}}
+type: kubernetes.io/dockerconfigjson
+stringData:
+    # from the vault
+    .dockerconfigjson: |-
+      {{
+        "auths": {{
+          "ghcr.io": {{"username": "bot",
+
+            "password": "{PASSWORD}"}}
+        }}
+      }}
+# the end
+"""
+    first, second = parse_yaml(text)["items"]
+    assert first["kind"] == "ConfigMap"
+    assert json.loads(contents_of(second)[".dockerconfigjson"]) == json.loads(DOCKER)
+    (secret,) = read(text).secrets
+    assert (str(secret.registry), secret.username, secret.password) == ("ghcr.io", "bot", Sensitive(PASSWORD))
+
+
+def test_other_objects_next_to_a_secret_are_normal() -> None:
+    """Without any Secret, the first object is reported. A Secret that cannot be used hides no other."""
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment"}
+    tls, good = manifest("kubernetes.io/tls", data={"a": "eA=="}), MANIFESTS["docker"]
+    result = read({"apiVersion": "v1", "kind": "List", "items": [deployment, good, tls, 7]})
+    assert (logins(result), result.failed) == ([("regcred-ghcr.io", "bot", PASSWORD)], False)
+    (problem,) = result.problems
+    assert "of the type kubernetes.io/tls" in problem.message
+    (problem,) = read({"apiVersion": "v1", "kind": "List", "items": [deployment, deployment]}).problems
+    assert "a Kubernetes Deployment, not a Secret" in problem.message
+    assert read({"apiVersion": "v1", "kind": "List", "items": []}) == ParseResult()
+
+
+@pytest.mark.parametrize("odd", [7, None, [], {}, "x", [[]], True])
+@pytest.mark.parametrize("key", ["kind", "type", "data", "stringData", "metadata", "items"])
+def test_any_type_in_any_place_is_a_secret_or_a_problem(key: str, odd: Any) -> None:
+    """Nothing is raised."""
+    result = read({**MANIFESTS["docker"], key: odd})
+    assert bool(result.secrets) or result.failed == bool(result.problems)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (manifest("kubernetes.io/tls", data={"tls.key": encoded(PASSWORD)}), "of the type kubernetes.io/tls"),
+        (manifest("kubernetes.io/service-account-token", data={"token": encoded(PASSWORD)}), "service-account-token"),
+        ({"apiVersion": "v1", "kind": "ConfigMap", "data": {"password": PASSWORD}}, "a Kubernetes ConfigMap, not a"),
+        ({"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "spec": {}}, "a Kubernetes SealedSecret, not"),
+        (manifest(data={".dockerconfigjson": f"{DOCKER}!"}), ".dockerconfigjson under data that is not base64"),
+        (manifest(), "without data"),
+        (manifest("Opaque", stringData={"token": PASSWORD}), "token in /s/regcred.yaml is a single value"),
+        (manifest("Opaque", stringData={"username": "bot", "password": PASSWORD}), "hostname is missing"),
+    ],
+)
+def test_a_manifest_without_a_login_is_called_by_its_name(value: Any, words: str) -> None:
+    """In JSON and in YAML. The message shows no value."""
+    for text in (json.dumps(value), yaml.safe_dump(value, default_style='"', width=10_000)):
+        result = read(text)
+        (problem,) = result.problems
+        assert (result.secrets, result.failed) == ((), True)
+        assert words in problem.message
+        assert PASSWORD not in problem.message + problem.hint
+        assert problem.hint
+
+
+def test_a_value_that_is_no_text_is_reported() -> None:
+    """Kubernetes refuses it too."""
+    (problem,) = read(manifest(stringData={"password": 7})).problems
+    assert "stringData is not a map of strings" in problem.message
+
+
+@pytest.mark.parametrize("data", ["&a b", "*a", "!!binary eA==", '"unfinished', "{a: b}", "[a", "a\n    b", "@x"])
+def test_other_yaml_is_reported_and_not_guessed(data: str) -> None:
+    """The hint shows another way."""
+    result = read(f"apiVersion: v1\nkind: Secret\ndata:\n  .dockerconfigjson: {data}\n")
+    (problem,) = result.problems
+    assert "YAML that the agent cannot read" in problem.message
+    assert "JSON" in problem.hint
+
+
+def test_a_file_next_to_the_login_does_not_hide_it() -> None:
+    """It is reported, and the login is used, also after a change."""
+    result = read(manifest("Opaque", stringData={".dockerconfigjson": DOCKER, "notes": "for the team"}))
+    assert (len(result.secrets), len(result.problems), result.failed) == (1, 1, False)
+
+
+@given(st.dictionaries(st.sampled_from(["a", ".dockerconfigjson", "b-c"]), st.text(st.characters(codec="utf-8"))))
+def test_yaml_is_read_like_a_real_parser_or_not_at_all(texts: dict[str, str]) -> None:
+    """Whatever the values are: never another value."""
+    text = yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "stringData": texts}, width=10_000)
+    try:
+        found = parse_yaml(text)
+    except DocumentError:
+        return
+    read_here = {name: (value or "").rstrip() for name, value in (found["stringData"] or {}).items()}
+    assert read_here == {name: value.rstrip() for name, value in texts.items()}
