@@ -13,6 +13,7 @@ from agent.edge.aws.replies import server_time
 from agent.edge.request_faults import fault_of
 from agent.model import hints
 from agent.model.aws_errors import SOMEBODY_ELSE, SUBJECT, AwsRefusal, problem_of
+from agent.model.aws_keys import KeyPlace
 from agent.model.docker_errors import Fault
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsError, AwsUnreachable
@@ -29,12 +30,14 @@ _SHORTEST_KEY: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class AwsCall:
-    """A request to AWS: the action, a description of the caller, and the secrets sent with it."""
+    """A request to AWS: the action, a description of the caller, the secrets sent with it, and what the keys are."""
 
     action: str
     principal: str
     secrets: tuple[Sensitive, ...] = ()
     own_keys: bool = False
+    key_place: KeyPlace | None = None
+    temporary: bool = False
 
 
 def problem_from(error: Exception, call: AwsCall, seen_at: datetime, timeout_s: float) -> Problem:
@@ -78,6 +81,8 @@ def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal
         seen_at=seen_at,
         own_keys=call.own_keys,
         server_time=server_time(reply),
+        key_place=call.key_place,
+        temporary=call.temporary,
     )
 
 

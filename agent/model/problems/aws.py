@@ -20,6 +20,12 @@ class AwsInteractiveLoginNeeded(AwsCredentialsMissing):
     needs = Needs.USER
 
 
+class AwsSetupUnusable(AwsCredentialsMissing):
+    """The cause is in the user's own files or variables: ~/.aws, AWS_PROFILE, a credential_process."""
+
+    needs = Needs.USER
+
+
 class AwsAccessDenied(Problem):
     code = "aws_access_denied"
     severity = Severity.ERROR
@@ -32,7 +38,7 @@ class AwsAccessDenied(Problem):
 
 
 class AwsKeysRefused(AwsAccessDenied):
-    """AWS refused keys that come from the secret. The owner of the secret must replace them."""
+    """AWS refused keys that come from the secret or from the user's own files. Their owner must replace them."""
 
     needs = Needs.USER
 
