@@ -61,6 +61,7 @@ class Network:
         self._now: Final = now
         self._name: Final = registry.hostname
         self._on_this_machine = False
+        self._authorities: Final = CertificateAuthorities()
 
     async def run(self, results: CheckRun) -> bool:
         """Run the checks. Returns whether docker can connect: with TLS, or without it on this machine's addresses."""
@@ -139,7 +140,8 @@ class Network:
         try:
             return passed("tls", str(await self._handshake(route, context) or "the certificate is valid"))
         except ssl.SSLCertVerificationError as error:
-            fault, detail = error, printable(error.verify_message, 200)
+            why = (printable(error.verify_message, 200), self._authorities.unusable)
+            fault, detail = error, "; ".join(part for part in why if part)
         except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
             fault, detail = error, _describe(error, f"the TLS handshake did not finish within {_TLS_S:g} s")
         unverified = isinstance(fault, ssl.SSLCertVerificationError)
@@ -156,7 +158,7 @@ class Network:
 
     async def _context(self) -> ssl.SSLContext:
         try:
-            return await CertificateAuthorities().context(tuple(await self._requests.ca_files(self._registry)))
+            return await self._authorities.context(tuple(await self._requests.ca_files(self._registry)))
         except CaFileError as error:
             raise ProblemError(self._problem(Fault.TLS, str(error))) from error
 

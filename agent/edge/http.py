@@ -120,6 +120,10 @@ class HttpClient:
             if error.host == URL(url).raw_host:
                 raise
             raise aiohttp.ClientProxyConnectionError(*error.args) from error
+        except aiohttp.ClientConnectorCertificateError as error:
+            if self._authorities.unusable:
+                error.add_note(self._authorities.unusable)
+            raise
         except UnicodeError as error:  # from the IDNA codec, when the name is resolved
             raise aiohttp.InvalidURL("the URL", "does not hold a host name") from error
 

@@ -41,7 +41,9 @@ def fault_of(error: Exception) -> tuple[Fault, str]:
             detail = f"it closed the connection {'in the middle of its answer' if partial else 'without an answer'}"
         case OSError():  # aiohttp.ClientOSError is one
             detail = _system_reason(error)
-    return fault, printable(_PYTHON_DETAILS.sub("", detail))
+    # What the HTTP client knows about the cause: the variable with the proxy, or with a CA file that cannot be used.
+    parts = [_PYTHON_DETAILS.sub("", detail), *getattr(error, "__notes__", ())]
+    return fault, printable("; ".join(part for part in parts if part))
 
 
 def _system_reason(error: OSError) -> str:

@@ -18,6 +18,7 @@ from agent.model.problems.registry import (
     LoginForbidden,
     LoginRejected,
     NotARegistry,
+    OwnCertificatesUnusable,
     RegistryDns,
     RegistryError,
     RegistryRateLimited,
@@ -232,6 +233,8 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
         case Fault.UNREACHABLE:
             proxy = hints.PROXY if "proxy" in detail.lower() else None
             return RegistryUnreachable(hostname, f"no connection to {hostname}{cause}", hint=proxy)
+        case Fault.TLS if hints.names_a_ca_variable(detail):
+            return OwnCertificatesUnusable(hostname, f"no secure connection to {hostname}{cause}")
         case Fault.TLS:
             hint = hints.certificate_hint(detail)
             return RegistryTls(hostname, f"no secure connection to {hostname}{cause}", hint=hint)

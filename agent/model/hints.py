@@ -18,6 +18,10 @@ AWS_LOGIN_REJECTED: Final = (
     "check the host name and the region in the secret: HOST rejects the tokens that AWS issues for it; if both are "
     "right, ask the registry's administrator who may pull"
 )
+CA_VARIABLE: Final = (
+    "fix or unset the variable in the message, which names a CA file that cannot be used, then restart the agent"
+)
+_CA_VARIABLE: Final = re.compile(r"\b[A-Z_]+ names the CA file ")
 _HELPER: Final = re.compile(r"[A-Za-z0-9._-]+")
 # The patterns match error texts of Python's ssl and of Go's crypto/x509.
 _OF_CERTIFICATES: Final = (
@@ -49,6 +53,11 @@ def helper_hint(name: str) -> str:
     listing = command(f"docker-credential-{name} list") if _HELPER.fullmatch(name) else None
     look = f"run {listing} to see the error, or " if listing else ""
     return f"{look}remove {shown(name)} from credsStore and credHelpers in Docker's config.json"
+
+
+def names_a_ca_variable(fault: str) -> bool:
+    """Return whether a TLS error text shows that a variable of the user names an unusable CA file."""
+    return _CA_VARIABLE.search(fault) is not None
 
 
 def certificate_hint(fault: str) -> str | None:

@@ -112,3 +112,14 @@ def test_accepts_an_unknown_certificate_on_loopback(world: World, doctor: Doctor
     login = report.link("login", door.hostname)
     expected = ("ok", None) if docker_version() < (28, 4) else ("broken", "registry_tls")
     assert (login["outcome"], login["code"]) == expected, login
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "AWS_CA_BUNDLE"])
+def test_names_a_variable_with_a_missing_ca_file(world: World, doctor: Doctor, tmp_path: Path, variable: str) -> None:
+    """It is no fault of the network or of the registry, and only the user can fix the variable."""
+    door = world.registry("private", host=ELSEWHERE, tls=private(tmp_path)[0])
+    world.prepare(**{variable: str(tmp_path / "moved.pem")})
+    link = blamed(doctor, door.hostname, "tls", "registry_tls")
+    assert f"{variable} names the CA file {tmp_path}/moved.pem, which cannot be used" in link["seen"]
+    assert link["needs"] == "user"
+    assert "certs.d" not in link["fix"]

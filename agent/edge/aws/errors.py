@@ -16,7 +16,7 @@ from agent.model.aws_errors import SOMEBODY_ELSE, SUBJECT, AwsRefusal, problem_o
 from agent.model.aws_keys import KeyPlace
 from agent.model.docker_errors import Fault
 from agent.model.problem import Problem
-from agent.model.problems.aws import AwsError, AwsUnreachable
+from agent.model.problems.aws import AwsBlockedBySettings, AwsError, AwsUnreachable
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
@@ -89,6 +89,7 @@ def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal
 def _no_answer(error: Exception, call: AwsCall, host: str) -> Problem:
     fault, detail = fault_of(error)
     reason, hint = detail, hints.PROXY if "proxy" in detail.lower() else None
+    kind: type[AwsUnreachable] = AwsUnreachable
     match fault:
         case Fault.NONSENSE:
             return AwsError(SUBJECT, f"the answer to {call.action} is not HTTP")
@@ -96,9 +97,11 @@ def _no_answer(error: Exception, call: AwsCall, host: str) -> Problem:
             reason = "connecting timed out"
         case Fault.DNS:
             reason = "its name does not resolve"
+        case Fault.TLS if hints.names_a_ca_variable(detail):
+            kind, reason, hint = AwsBlockedBySettings, f"no secure connection: {detail}", hints.CA_VARIABLE
         case Fault.TLS:
             reason, hint = f"no secure connection: {detail}", _TLS_HINT
-    return AwsUnreachable(SUBJECT, f"{call.action} did not reach {host}: {reason}", hint=hint)
+    return kind(SUBJECT, f"{call.action} did not reach {host}: {reason}", hint=hint)
 
 
 def clean(text: str, secrets: Iterable[Sensitive]) -> str:

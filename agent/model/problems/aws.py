@@ -76,6 +76,12 @@ class AwsUnreachable(Problem):
     )
 
 
+class AwsBlockedBySettings(AwsUnreachable):
+    """The user's own proxy or certificate variable is the cause."""
+
+    needs = Needs.USER
+
+
 class AwsError(Problem):
     code = "aws_error"
     needs = Needs.NOBODY

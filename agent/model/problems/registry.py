@@ -1,5 +1,6 @@
 """Problems with a registry: what it answers, or that it does not answer."""
 
+from agent.model import hints
 from agent.model.problem import Needs, Problem, RetryClass, Severity
 
 
@@ -68,6 +69,13 @@ class RegistryTls(Problem):
         "save the CA certificate as /etc/docker/certs.d/HOST/ca.crt if the registry uses a private CA; ask the "
         "registry's administrator for it"
     )
+
+
+class OwnCertificatesUnusable(RegistryTls):
+    """A variable such as SSL_CERT_FILE names a CA file that cannot be used. The variable is the user's."""
+
+    needs = Needs.USER
+    hint = hints.CA_VARIABLE
 
 
 class RegistryTimeout(Problem):
