@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,9 +14,10 @@ from yarl import URL
 from agent.doctor.certificate import Certificate, read_certificate
 from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped, with_more
 from agent.edge.ca_certificates import CaFileError, CertificateAuthorities
-from agent.edge.http import ProxyUnusable, proxy_for
+from agent.edge.http import Proxy, ProxyUnusable, proxy_for
 from agent.edge.name_resolver import look_up
 from agent.edge.registry_requests import RegistryRequests
+from agent.edge.socks_proxy import PORT, SCHEMES, open_tunnel
 from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
 from agent.model.loopback import is_loopback
 from agent.model.problem import Problem, ProblemError
@@ -38,12 +39,11 @@ _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """Where the connection goes: to the registry, or to a proxy (with the headers that it requires)."""
+    """Where the connection goes: to the registry, or to a proxy."""
 
     host: str
     port: int
-    proxy: URL | None = None
-    headers: Mapping[str, str] | None = None
+    proxy: Proxy | None = None
 
 
 class Network:
@@ -79,10 +79,11 @@ class Network:
 
     def _route(self) -> _Route:
         host, port = self._registry.host, self._registry.port or _HTTPS
-        proxy, headers = proxy_for(f"https://{self._registry.api_host}/v2/")
-        if proxy is None:
+        proxy = proxy_for(URL(f"https://{self._registry.api_host}/v2/"))
+        if proxy.url is None:
             return _Route(host, port)
-        return _Route(proxy.host or "", proxy.port or _HTTPS, proxy, headers)
+        default = PORT if proxy.url.scheme in SCHEMES else _HTTPS
+        return _Route(proxy.url.host or "", proxy.url.port or default, proxy)
 
     async def _resolve(self, route: _Route) -> Check:
         try:
@@ -101,7 +102,9 @@ class Network:
         late = f"the name server did not answer within {_DNS_S:g} s" if isinstance(error, TimeoutError) else ""
         if route.proxy is not None:
             why = late or "its name does not resolve"
-            return self._problem(Fault.UNREACHABLE, f"the proxy {route.host} from HTTPS_PROXY cannot be found: {why}")
+            return self._problem(
+                Fault.UNREACHABLE, f"the proxy {route.host} from {route.proxy.variable} cannot be found: {why}"
+            )
         return self._problem(Fault.DNS, late)
 
     async def _connect(self, route: _Route) -> Check:
@@ -112,7 +115,10 @@ class Network:
             detail = _describe(error, f"no answer within {_TCP_S:g} s")
             if route.proxy is not None:
                 raise ProblemError(
-                    self._problem(Fault.UNREACHABLE, f"the proxy {route.host}:{route.port} cannot be reached: {detail}")
+                    self._problem(
+                        Fault.UNREACHABLE,
+                        f"the proxy {route.host}:{route.port} from {route.proxy.variable} cannot be reached: {detail}",
+                    )
                 ) from error
             raise ProblemError(
                 self._problem(Fault.TIMEOUT if isinstance(error, TimeoutError) else Fault.UNREACHABLE, detail)
@@ -123,7 +129,7 @@ class Network:
     async def _pass_proxy(self, route: _Route) -> Check:
         if route.proxy is None:
             return skipped("proxy", "no proxy is set for this registry (HTTPS_PROXY, NO_PROXY)")
-        proxy = f"{route.host}:{route.port} (HTTPS_PROXY)"
+        proxy = f"{route.host}:{route.port} ({route.proxy.variable})"
         try:
             async with self._open(route, _PROXY_S) as streams:
                 await self._tunnel(route, streams)
@@ -184,7 +190,8 @@ class Network:
     async def _open(self, route: _Route, seconds: float) -> AsyncIterator[_Streams]:
         """Open a connection for at most `seconds`."""
         async with asyncio.timeout(seconds):
-            secure = await self._context() if route.proxy is not None and route.proxy.scheme == "https" else None
+            to_proxy = route.proxy.url if route.proxy is not None else None
+            secure = await self._context() if to_proxy is not None and to_proxy.scheme == "https" else None
             streams = await asyncio.open_connection(route.host, route.port, ssl=secure, limit=_MAX_HEADER_BYTES)
             try:
                 yield streams
@@ -199,9 +206,13 @@ class Network:
             ValueError: the proxy refuses; the message has its status.
         """
         reader, writer = streams
+        assert route.proxy is not None and route.proxy.url is not None  # noqa: S101, PT018 - only a proxy has tunnels
+        if route.proxy.url.scheme in SCHEMES:
+            await open_tunnel(route.proxy.url, self._registry.host, self._registry.port or _HTTPS, reader, writer)
+            return
         authority = self._registry.api_host if self._registry.port else f"{self._registry.api_host}:{_HTTPS}"
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-        lines += [f"{name}: {value}" for name, value in (route.headers or {}).items()]
+        lines += [f"{name}: {value}" for name, value in route.proxy.headers.items()]
         writer.write("\r\n".join([*lines, "", ""]).encode())
         head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n", 1)[0].decode(errors="replace")
         words = head.split(maxsplit=2)

@@ -6,8 +6,10 @@ The error code decides, not the HTTP status: AWS uses status 400 both for thrott
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
+from agent.model import hints
 from agent.model.aws_keys import IN_SECRET, KeyPlace, replace_hint
 from agent.model.docker_errors import CLOCK_TOLERANCE, clock_distance
 from agent.model.problem import Problem, RetryClass
@@ -18,6 +20,7 @@ from agent.model.problems.aws import (
     AwsKeysRefused,
     AwsThrottled,
     ClockSkew,
+    NotAws,
 )
 from agent.model.text import printable
 
@@ -43,6 +46,7 @@ _KEYS_OF_A_ROLE: Final = (
     "wait: each attempt gets new keys from the same source; if the problem persists, ask your AWS administrator to "
     "check the role behind that source"
 )
+_SERVER_ERRORS: Final = range(500, 600)
 _TIME: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
 _WRONG_KEY: Final = "does not match"
 _WRONG_PLACE: Final = "should be scoped to"
@@ -124,11 +128,11 @@ def _signed_request_refused(refusal: AwsRefusal) -> Problem:
 
 def _not_from_aws(refusal: AwsRefusal) -> AwsError:
     """Handle a status without AWS's error document, such as a gateway's page, a redirect or a captive portal."""
-    return AwsError(
-        SUBJECT,
-        f"{refusal.action} was answered with status {refusal.status} and without an AWS error",
-        hint=SOMEBODY_ELSE,
-    )
+    message = f"{refusal.action} was answered with status {refusal.status} and without an AWS error"
+    if refusal.status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
+        return NotAws(SUBJECT, message, hint=hints.CAPTIVE_PORTAL)
+    # A gateway's 5xx may pass. Anything else stays until a person acts.
+    return (AwsError if refusal.status in _SERVER_ERRORS else NotAws)(SUBJECT, message, hint=SOMEBODY_ELSE)
 
 
 def _web_identity_refused(refusal: AwsRefusal) -> AwsIdentityRejected:

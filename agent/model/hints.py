@@ -10,9 +10,10 @@ NOT_A_REGISTRY: Final = (
     "otherwise, check the host name in the secret"
 )
 PROXY: Final = (
-    "fix the proxy's address in HTTPS_PROXY, and its user name and password if it needs them, then restart the "
-    "agent; add hosts that need no proxy to NO_PROXY"
+    "fix the proxy's address in the variable in the message (such as HTTPS_PROXY), and its user name and password if "
+    "it needs them, then restart the agent; add hosts that need no proxy to NO_PROXY"
 )
+CAPTIVE_PORTAL: Final = "open http://neverssl.com in a browser and log in to this network: its captive portal answered"
 BLANKS: Final = "fix the password in the secret: it begins or ends with whitespace, which docker login removes"
 AWS_LOGIN_REJECTED: Final = (
     "check the host name and the region in the secret: HOST rejects the tokens that AWS issues for it; if both are "
@@ -22,6 +23,13 @@ CA_VARIABLE: Final = (
     "fix or unset the variable in the message, which names a CA file that cannot be used, then restart the agent"
 )
 _CA_VARIABLE: Final = re.compile(r"\b[A-Z_]+ names the CA file ")
+_ABOUT_PROXY: Final = re.compile(r"\bthe proxy\b|_PROXY\b|proxyconnect|proxy authentication", re.IGNORECASE)
+# The proxy works, and its rules refuse the connection. 407 asks for a login, which is in the user's variable.
+_PROXY_RULES: Final = re.compile(
+    r"status (?!407)\d{3}|its rules do not|it reports that|SOCKS error|refused the request: (?!.*proxy authentication)",
+    re.IGNORECASE,
+)
+_PORTAL: Final = re.compile(r"status 511|network authentication required", re.IGNORECASE)
 _HELPER: Final = re.compile(r"[A-Za-z0-9._-]+")
 # The patterns match error texts of Python's ssl and of Go's crypto/x509.
 _OF_CERTIFICATES: Final = (
@@ -46,6 +54,26 @@ def dns_hint(lookup: str) -> str:
         f"check the host name in the secret for a typo; if {lookup} finds nothing either, "
         "ask your network administrator"
     )
+
+
+def about_proxy(fault: str) -> bool:
+    """Return whether an error text is about a proxy."""
+    return _ABOUT_PROXY.search(fault) is not None
+
+
+def from_captive_portal(fault: str) -> bool:
+    """Return whether a status in an error text is that of a captive portal: 511 means nothing else (RFC 6585)."""
+    return _PORTAL.search(fault) is not None
+
+
+def proxy_rules_refuse(fault: str) -> bool:
+    """Return whether the proxy itself works, so that the user's settings are right."""
+    return _PROXY_RULES.search(fault) is not None
+
+
+def proxy_rules(host: str) -> str:
+    """Return the hint for a proxy whose rules refuse the connection to `host`."""
+    return f"ask your network administrator to allow {host} in the rules of the proxy; the agent's settings are right"
 
 
 def helper_hint(name: str) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import trustme
+from aiohttp import web
 
 from tests.codes.world import LOGIN, World
 from tests.doctor.machine import Doctor, blamed
 from tests.doctor.proxy import Proxy
 from tests.rig.needs import docker_version, need
+from tests.rig.socks_proxy import SocksProxy
 
 ELSEWHERE = "0.0.0.0"  # noqa: S104 - reaches this machine, and neither docker nor a proxy takes it for loopback
 
@@ -118,8 +120,41 @@ def test_accepts_an_unknown_certificate_on_loopback(world: World, doctor: Doctor
 def test_names_a_variable_with_a_missing_ca_file(world: World, doctor: Doctor, tmp_path: Path, variable: str) -> None:
     """It is no fault of the network or of the registry, and only the user can fix the variable."""
     door = world.registry("private", host=ELSEWHERE, tls=private(tmp_path)[0])
-    world.prepare(**{variable: str(tmp_path / "moved.pem")})
+    world.env[variable] = str(tmp_path / "moved.pem")
+    world.prepare()
     link = blamed(doctor, door.hostname, "tls", "registry_tls")
     assert f"{variable} names the CA file {tmp_path}/moved.pem, which cannot be used" in link["seen"]
     assert link["needs"] == "user"
     assert "certs.d" not in link["fix"]
+
+
+def test_checks_through_a_socks_proxy(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """Docker can use one. So can the agent's own requests, and a registry behind it is not called broken."""
+    context, ca = private(tmp_path)
+    door = world.registry("outside", host=ELSEWHERE, tls=context)
+    with SocksProxy("robot:open-sesame") as proxy:
+        world.prepare(https_proxy=f"socks5://robot:open-sesame@{proxy.address}", SSL_CERT_FILE=ca)
+        report = doctor(door.hostname)
+        outcomes = report.outcomes(door.hostname)
+        assert {outcomes[name] for name in ("dns", "tcp", "proxy", "tls", "/v2/", "login")} == {"ok"}, report.document
+        assert "https_proxy" in report.link("proxy", door.hostname)["seen"]
+        assert "open-sesame" not in json.dumps(report.document)
+        assert len(proxy.requested) >= 4
+        world.prepare(https_proxy=f"socks5://robot:wrong@{proxy.address}", SSL_CERT_FILE=ca)
+        link = blamed(doctor, door.hostname, "proxy", "registry_unreachable")
+        assert ("it refused the user name or password" in link["seen"], link["needs"]) == (True, "user")
+
+
+def test_a_proxy_whose_rules_refuse_needs_its_administrator(world: World, doctor: Doctor) -> None:
+    """The settings are right, so the fix is not in a variable."""
+
+    async def refuse(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=403)
+
+    url = world.serve(refuse).url
+    door = world.registry("outside", host=ELSEWHERE)
+    world.prepare(HTTPS_PROXY=url, https_proxy="http://127.0.0.1:1")
+    link = blamed(doctor, door.hostname, "proxy", "registry_unreachable")
+    assert "(HTTPS_PROXY)" in link["seen"]
+    assert (link["needs"], door.hostname in link["fix"]) == ("admin", True)
+    assert "HTTPS_PROXY" not in link["fix"]

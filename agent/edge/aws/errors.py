@@ -16,7 +16,7 @@ from agent.model.aws_errors import SOMEBODY_ELSE, SUBJECT, AwsRefusal, problem_o
 from agent.model.aws_keys import KeyPlace
 from agent.model.docker_errors import Fault
 from agent.model.problem import Problem
-from agent.model.problems.aws import AwsBlockedBySettings, AwsError, AwsUnreachable
+from agent.model.problems.aws import AwsBlockedBySettings, AwsError, AwsUnreachable, NotAws
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
@@ -88,9 +88,15 @@ def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal
 
 def _no_answer(error: Exception, call: AwsCall, host: str) -> Problem:
     fault, detail = fault_of(error)
-    reason, hint = detail, hints.PROXY if "proxy" in detail.lower() else None
-    kind: type[AwsUnreachable] = AwsUnreachable
+    reason, hint = detail, None
+    kind: type[AwsUnreachable | NotAws] = AwsUnreachable
     match fault:
+        case Fault.UNREACHABLE if hints.about_proxy(detail) and hints.from_captive_portal(detail):
+            kind, hint = NotAws, hints.CAPTIVE_PORTAL
+        case Fault.UNREACHABLE if hints.about_proxy(detail) and hints.proxy_rules_refuse(detail):
+            hint = hints.proxy_rules(host)
+        case Fault.UNREACHABLE if hints.about_proxy(detail):
+            kind, hint = AwsBlockedBySettings, hints.PROXY
         case Fault.NONSENSE:
             return AwsError(SUBJECT, f"the answer to {call.action} is not HTTP")
         case Fault.TIMEOUT:

@@ -88,6 +88,12 @@ class AwsError(Problem):
     hint = "wait: the agent tries again; if the problem persists, check https://health.aws.amazon.com"
 
 
+class NotAws(AwsError):  # noqa: N818 - as Problem
+    """Something else answers instead of AWS, such as a captive portal. Waiting does not fix that."""
+
+    needs = Needs.USER
+
+
 class ClockSkew(Problem):
     code = "clock_skew"
     severity = Severity.ERROR

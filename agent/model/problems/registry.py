@@ -62,6 +62,13 @@ class RegistryUnreachable(Problem):
     )
 
 
+class ProxySettingUnusable(RegistryUnreachable):
+    """The proxy in the user's own variable cannot be used, or needs a login that is not there."""
+
+    needs = Needs.USER
+    hint = hints.PROXY
+
+
 class RegistryTls(Problem):
     code = "registry_tls"
     needs = Needs.ADMIN

@@ -313,7 +313,7 @@ class TestProxy:
         """The message names the variable, but not its value, which holds a password. It does not blame AWS."""
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"{scheme}://aws.example")
         monkeypatch.setenv(f"{scheme}_proxy", value)
-        with raises_problem(AwsUnreachable, match=f"{scheme.upper()}_PROXY is not (a|the) URL") as caught:
+        with raises_problem(AwsUnreachable, match=f"{scheme}_proxy is not (a|the) URL") as caught:
             await fetch(identity())
         assert caught.value.hint == hints.PROXY
         for part in ("user", "p#ss", "pass@", "notaport"):
