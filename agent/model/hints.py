@@ -31,6 +31,10 @@ _PROXY_RULES: Final = re.compile(
 )
 _PORTAL: Final = re.compile(r"status 511|network authentication required", re.IGNORECASE)
 _HELPER: Final = re.compile(r"[A-Za-z0-9._-]+")
+_NO_TLS: Final = (
+    "check the port in the secret: this one has no TLS; if the registry has none on purpose, add HOST to "
+    "insecure-registries in /etc/docker/daemon.json (rootless: ~/.config/docker/daemon.json) and restart Docker"
+)
 # The patterns match error texts of Python's ssl and of Go's crypto/x509.
 _OF_CERTIFICATES: Final = (
     (
@@ -43,7 +47,7 @@ _OF_CERTIFICATES: Final = (
     ),
     (
         re.compile(r"HTTP response to HTTPS|wrong version number|record layer failure", re.IGNORECASE),
-        "check the port in the secret: this one has no TLS; if it is right, ask the registry's administrator for https",
+        _NO_TLS,
     ),
 )
 

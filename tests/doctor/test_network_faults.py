@@ -11,9 +11,12 @@ import pytest
 import trustme
 from aiohttp import web
 
-from tests.codes.world import LOGIN, World
+from agent.demo.registries import BasicAuth
+from tests.codes.servers import Engine
+from tests.codes.world import LOGIN, USERS, World
 from tests.doctor.machine import Doctor, blamed
 from tests.doctor.proxy import Proxy
+from tests.fakecloud.registries import PretendRegistry
 from tests.rig.needs import docker_version, need
 from tests.rig.socks_proxy import SocksProxy
 
@@ -158,3 +161,38 @@ def test_a_proxy_whose_rules_refuse_needs_its_administrator(world: World, doctor
     assert "(HTTPS_PROXY)" in link["seen"]
     assert (link["needs"], door.hostname in link["fix"]) == ("admin", True)
     assert "HTTPS_PROXY" not in link["fix"]
+
+
+def test_a_registry_without_tls_works_if_the_engine_allows_it(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """The agent logs in through the engine, and pulls work. Otherwise, the fix names the engine's setting."""
+    registry = PretendRegistry(BasicAuth(USERS))
+    hostname = world.serve(registry.handle, host=ELSEWHERE).address
+    world.agent.give("plain", hostname, **LOGIN)
+    engine = Engine()
+    world.here.call(engine.start(tmp_path / "engine.sock"))
+    world.cleanup.callback(lambda: world.here.call(engine.stop()))
+    engine.insecure.add(hostname)
+    world.env["DOCKER_HOST"] = f"unix://{tmp_path}/engine.sock"
+    world.start()
+    world.agent.wait_logged_in(hostname)
+    report = doctor(hostname)
+    assert (report.code, report.outcomes(hostname)["login"]) == (0, "ok"), report.document
+    assert report.link("tls", hostname)["outcome"] == "skipped"
+    engine.insecure.clear()
+    link = blamed(doctor, hostname, "tls", "registry_tls")
+    assert f"add {hostname} to insecure-registries in /etc/docker/daemon.json" in link["fix"]
+
+
+def test_a_registry_that_only_the_engine_reaches_works(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """The engine trusts a certificate that this user does not."""
+    door = world.registry("private", host=ELSEWHERE, tls=private(tmp_path)[0])
+    engine = Engine()
+    world.here.call(engine.start(tmp_path / "engine.sock"))
+    world.cleanup.callback(lambda: world.here.call(engine.stop()))
+    world.prepare(DOCKER_HOST=f"unix://{tmp_path}/engine.sock")
+    blamed(doctor, door.hostname, "tls", "registry_tls")
+    engine.trusts_all = True
+    report = doctor(door.hostname)
+    outcomes = report.outcomes(door.hostname)
+    assert (outcomes["login"], outcomes["tls"]) == ("ok", "skipped"), report.document
+    assert "unable to get local issuer" in report.link("tls", door.hostname)["seen"]
