@@ -11,9 +11,9 @@ from typing import Final
 
 from yarl import URL
 
-from agent.doctor.certificate import Certificate, read_certificate
 from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped, with_more
 from agent.edge.ca_certificates import CaFileError, CertificateAuthorities
+from agent.edge.certificate import Certificate, read_certificate
 from agent.edge.http import Proxy, ProxyUnusable, proxy_for
 from agent.edge.name_resolver import look_up
 from agent.edge.registry_requests import RegistryRequests
@@ -158,7 +158,8 @@ class Network:
             )
         if self._on_this_machine:
             return skipped("tls", "no TLS; Docker 28.3 and earlier also try plain HTTP on this machine's addresses")
-        check = from_problem("tls", self._problem(Fault.TLS, detail))
+        through = f"; seen through the proxy in {route.proxy.variable}" if route.proxy and unverified else ""
+        check = from_problem("tls", self._problem(Fault.TLS, f"{detail}{through}"))
         certificate = await self._presented_certificate(route) if unverified else None
         return with_more(check, f"its certificate is {certificate}") if certificate else check
 

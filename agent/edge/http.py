@@ -17,11 +17,15 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from agent.edge.ca_certificates import CertificateAuthorities
+from agent.edge.certificate import read_certificate, recording_context
 from agent.edge.name_resolver import NameResolver
 from agent.edge.socks_proxy import SCHEMES, SocksBridge, SocksError
 from agent.model.loopback import is_loopback
 
 _CHUNK: Final = 1 << 16
+_ISSUER_S: Final = 3.0
+# OpenSSL: self-signed, self-signed in the chain, unknown issuer, first certificate not verified.
+_UNKNOWN_AUTHORITY: Final = (18, 19, 20, 21)
 
 
 class BodyTooLarge(aiohttp.ClientError):
@@ -134,6 +138,8 @@ class HttpClient:
         except aiohttp.ClientConnectorCertificateError as error:
             if self._authorities.unusable:
                 error.add_note(self._authorities.unusable)
+            elif getattr(error.certificate_error, "verify_code", 0) in _UNKNOWN_AUTHORITY:
+                await _note_issuer(error, target, given)
             raise
         except UnicodeError as error:  # from the IDNA codec, when the name is resolved
             raise aiohttp.InvalidURL("the URL", "does not hold a host name") from error
@@ -191,6 +197,25 @@ def proxy_for(target: URL) -> Proxy:
     except ValueError:
         raise ProxyUnusable(f"{variable} has a user name that cannot be sent") from None
     return Proxy(url.with_user(None), {"Proxy-Authorization": authorization}, variable)
+
+
+async def _note_issuer(error: Exception, target: URL, proxy: Proxy) -> None:
+    """Add to an error who issued the certificate. If a proxy intercepts TLS, this is how its users recognize it."""
+    seen: list[bytes] = []
+    context = recording_context(target.raw_host or "", seen)
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with (
+            asyncio.timeout(_ISSUER_S),
+            _bridged(proxy) as way,
+            aiohttp.TCPConnector(force_close=True, ssl=context, resolver=NameResolver()) as connector,
+            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.head(target.origin(), allow_redirects=False, proxy=way.url, proxy_headers=way.headers),
+        ):
+            pass
+    certificate = read_certificate(seen[0]) if seen else None
+    if certificate is not None:
+        through = f", seen through the proxy in {proxy.variable}" if proxy.url else ""
+        error.add_note(f"the certificate is issued by {certificate.issued_by}{through}")
 
 
 def _set_in(proxy: Proxy) -> str:

@@ -252,7 +252,7 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
             return _of_proxy(hostname, message) if hints.about_proxy(detail) else RegistryUnreachable(hostname, message)
         case Fault.TLS:
             kind = OwnCertificatesUnusable if hints.names_a_ca_variable(detail) else RegistryTls
-            hint = None if kind is OwnCertificatesUnusable else hints.certificate_hint(detail)
+            hint = None if kind is OwnCertificatesUnusable else hints.certificate_hint(detail, hostname)
             return kind(hostname, f"no secure connection to {hostname}{at}{cause}", hint=hint)
         case Fault.TIMEOUT:
             return RegistryTimeout(hostname, f"{hostname} did not answer in time{at}{cause}")

@@ -31,6 +31,17 @@ _PROXY_RULES: Final = re.compile(
 )
 _PORTAL: Final = re.compile(r"status 511|network authentication required", re.IGNORECASE)
 _HELPER: Final = re.compile(r"[A-Za-z0-9._-]+")
+_INTERCEPTED: Final = (
+    "ask your network administrator for the CA certificate of the proxy that intercepts TLS (its issuer is in the "
+    "message), and trust it once for all registries: add it to this machine's authorities (`sudo "
+    "update-ca-certificates`) and restart Docker, or set SSL_CERT_FILE to its file"
+)
+# Registries with certificates that every system trusts. Another authority there is a proxy's.
+_PUBLIC: Final = re.compile(
+    r"docker\.io|ghcr\.io|quay\.io|(?:[\w-]+\.)?gcr\.io|[\w.-]+\.pkg\.dev|[\w-]+\.azurecr\.io|mcr\.microsoft\.com"
+    r"|public\.ecr\.aws|ecr-public\.aws\.com|[\w.-]+\.amazonaws\.com|[\w.-]+\.on\.aws|registry\.gitlab\.com"
+)
+_UNKNOWN_AUTHORITY: Final = re.compile(r"local issuer|self[- ]signed|unknown authority|unable to verify", re.IGNORECASE)
 _NO_TLS: Final = (
     "check the port in the secret: this one has no TLS; if the registry has none on purpose, add HOST to "
     "insecure-registries in /etc/docker/daemon.json (rootless: ~/.config/docker/daemon.json) and restart Docker"
@@ -92,6 +103,10 @@ def names_a_ca_variable(fault: str) -> bool:
     return _CA_VARIABLE.search(fault) is not None
 
 
-def certificate_hint(fault: str) -> str | None:
-    """Return the hint for a TLS error text, or None if only an unknown certificate authority can be the cause."""
-    return next((hint for words, hint in _OF_CERTIFICATES if words.search(fault)), None)
+def certificate_hint(fault: str, hostname: str) -> str | None:
+    """Return the hint for a TLS error text, or None if the registry's own unknown authority can be the cause."""
+    found = next((hint for words, hint in _OF_CERTIFICATES if words.search(fault)), None)
+    if found is None and _UNKNOWN_AUTHORITY.search(fault):
+        foreign = _PUBLIC.fullmatch(hostname) or "through the proxy" in fault
+        return _INTERCEPTED if foreign else None
+    return found

@@ -196,3 +196,13 @@ def test_a_registry_that_only_the_engine_reaches_works(world: World, doctor: Doc
     outcomes = report.outcomes(door.hostname)
     assert (outcomes["login"], outcomes["tls"]) == ("ok", "skipped"), report.document
     assert "unable to get local issuer" in report.link("tls", door.hostname)["seen"]
+
+
+def test_a_proxy_that_intercepts_tls_needs_one_authority(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """The report shows the issuer. The fix is the same for all registries, and names no file for one of them."""
+    door = world.registry("outside", host=ELSEWHERE, tls=private(tmp_path)[0])
+    with Proxy("robot:open-sesame") as proxy:
+        world.prepare(HTTPS_PROXY=f"http://robot:open-sesame@{proxy.address}")
+        link = blamed(doctor, door.hostname, "tls", "registry_tls")
+    assert "issued by Example Company" in link["seen"]
+    assert ("SSL_CERT_FILE" in link["fix"], "certs.d" in link["fix"]) == (True, False)

@@ -267,3 +267,21 @@ async def test_names_the_variable_whose_proxy_was_used(monkeypatch: pytest.Monke
     assert await used() == "2: the proxy is set in HTTP_PROXY (http_proxy differs and is not used)"
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:2")
     assert await used() == "2: the proxy is set in HTTP_PROXY"
+
+
+async def test_an_unknown_authority_is_named() -> None:
+    """So people recognize a proxy that intercepts TLS. The server that is not trusted gets no request."""
+    requests: list[str] = []
+
+    async def record(request: web.BaseRequest) -> web.Response:
+        requests.append(request.path)
+        return web.Response()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA(organization_name="Example Proxy").issue_cert("127.0.0.1").configure_cert(context)
+    async with server(record, context) as port:
+        url, login = f"https://127.0.0.1:{port}/v2/secret", {"Authorization": "Basic x"}
+        with pytest.raises(aiohttp.ClientConnectorCertificateError) as caught:
+            await HttpClient().request("POST", url, headers=login, body=b"secret", timeout=5)
+    assert caught.value.__notes__ == ["the certificate is issued by Example Proxy"]
+    assert requests == []

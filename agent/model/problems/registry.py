@@ -73,8 +73,8 @@ class RegistryTls(Problem):
     code = "registry_tls"
     needs = Needs.ADMIN
     hint = (
-        "save the CA certificate as /etc/docker/certs.d/HOST/ca.crt if the registry uses a private CA; ask the "
-        "registry's administrator for it"
+        "save a private CA's certificate as /etc/docker/certs.d/HOST/ca.crt; if a proxy intercepts TLS, ask your "
+        "network administrator for its CA and set SSL_CERT_FILE to it"
     )
 
 

@@ -24,11 +24,15 @@ class Certificate:
     expires_at: datetime | None
     self_signed: bool
 
+    @property
+    def issued_by(self) -> str:
+        return "itself (self-signed)" if self.self_signed else self.issuer or "an unnamed authority"
+
     def __str__(self) -> str:
         shown = ", ".join(self.names[:_NAMES_SHOWN]) or "no name"
         more = f" and {len(self.names) - _NAMES_SHOWN} more" if len(self.names) > _NAMES_SHOWN else ""
-        issuer = "itself (self-signed)" if self.self_signed else self.issuer
-        return f"issued by {issuer}, for {shown}{more}, valid until {rfc3339(self.expires_at) or 'an unreadable date'}"
+        until = rfc3339(self.expires_at) or "an unreadable date"
+        return f"issued by {self.issued_by}, for {shown}{more}, valid until {until}"
 
 
 def read_certificate(der: bytes | None) -> Certificate | None:
@@ -43,6 +47,28 @@ def read_certificate(der: bytes | None) -> Certificate | None:
     names = tuple(printable(str(value), 100) for _, value in fields.get("subjectAltName", ()))
     subject, issuer = (_distinguished_name(fields.get(which, ())) for which in ("subject", "issuer"))
     return Certificate(issuer, names, expires_at, self_signed=bool(issuer) and subject == issuer)
+
+
+def recording_context(host: str, seen: list[bytes]) -> ssl.SSLContext:
+    """Return a context that adds the certificate of `host` to `seen`, and then ends the connection.
+
+    So nothing is sent to a server that is not trusted.
+    """
+
+    class Recorder(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            # On the way, there may be a handshake with a proxy.
+            if self.server_hostname == host:
+                seen.append(self.getpeercert(binary_form=True) or b"")
+                raise ssl.SSLError("the certificate is all that is wanted")
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    # Verification is off only to read the certificate and show what is wrong with it.
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.sslobject_class = Recorder
+    return context
 
 
 def _decoded(der: bytes) -> Mapping[str, Any] | None:
