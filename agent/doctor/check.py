@@ -12,8 +12,12 @@ AGENT: Final = "agent"
 """The name of the checks that repeat what a running agent reports."""
 SHARED_CHECKS: Final = ("settings", "secrets", "docker cli", "aws cli", "engine", AGENT, "configuration")
 AWS_CHECKS: Final = ("aws identity", "token", "token life")
+NETWORK_CHECKS: Final = ("dns", "tcp", "proxy", "tls")
+SERVER_CHECKS: Final = ("clock", "/v2/")
 REGISTRY_CHECKS: Final = (
-    *("secret", AGENT, "store", "in use", "dns", "tcp", "proxy", "tls", "clock", "/v2/"),
+    *("secret", AGENT, "store", "in use"),
+    *NETWORK_CHECKS,
+    *SERVER_CHECKS,
     *AWS_CHECKS,
     *("login", "pull"),
 )

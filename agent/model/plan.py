@@ -222,7 +222,9 @@ def _identity(secret: RegistrySecret, kind: Kind, defaults: AwsDefaults) -> AwsI
         )
     # aws.role_arn is for the environment's own identity. A secret's own keys may not be allowed to assume it.
     role_arn = secret.role_arn or (defaults.role_arn if secret.native else None)
-    return AwsIdentity(region, public, _keys(secret), role_arn, secret.external_id if role_arn else None)
+    keys = _keys(secret)
+    profile = None if keys else secret.profile
+    return AwsIdentity(region, public, keys, role_arn, secret.external_id if role_arn else None, profile)
 
 
 def _keys(secret: RegistrySecret) -> AwsKeys | None:

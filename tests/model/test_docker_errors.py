@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from agent.model import hints
-from agent.model.docker_errors import Fault, ProbeResult, clock_skew, explain, parse_retry_after
+from agent.model.docker_errors import CliOutput, Fault, ProbeResult, clock_skew, explain, parse_retry_after
 from agent.model.docker_output import read_stderr
-from agent.model.problem import Problem, RetryClass
+from agent.model.problem import Needs, Problem, RetryClass
 from tests.fakes import EPOCH
 
 HOST = "registry.example.test"
@@ -130,7 +130,50 @@ def test_a_refusal_by_a_proxy_is_not_one_by_the_registry(reason: str, probe: Pro
     problem = problem_for(f'Get "https://{HOST}/v2/": {reason}', probe)
     assert (problem.code, problem.retry_class) == ("registry_unreachable", RetryClass.SOON)
     assert "the proxy" in problem.message
-    assert problem.hint == hints.PROXY
+    assert problem.hint == hints.proxy_rules(HOST)
+    assert problem.needs is Needs.ADMIN
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "needs"),
+    [
+        ("the proxy answered with status 407; the proxy is set in HTTPS_PROXY", "registry_unreachable", Needs.USER),
+        ("the proxy p:3128 cannot be reached: connection refused", "registry_unreachable", Needs.USER),
+        ("https_proxy is not a URL", "registry_unreachable", Needs.USER),
+        ("the proxy answered with status 403; the proxy is set in HTTPS_PROXY", "registry_unreachable", Needs.ADMIN),
+        ("the proxy p:1080 did not allow the connection: its rules do not", "registry_unreachable", Needs.ADMIN),
+        ("the proxy answered with status 511", "registry_error", Needs.USER),
+    ],
+)
+def test_whose_fault_a_proxy_is(fault: str, code: str, needs: Needs) -> None:
+    """The user fixes a variable. An administrator changes the rules of a proxy. A captive portal wants a login."""
+    problem = explain(CliOutput(fault, fault=Fault.UNREACHABLE), None, HOST, "team")
+    assert (problem.code, problem.needs) == (code, needs)
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_a_refusal_of_the_token_server_names_the_token_server(status: int) -> None:
+    """Its administrator must act, not the registry's."""
+    probe = ProbeResult(EPOCH, status=status, token_server="auth.example")
+    message = explain(CliOutput("", status=status), probe, HOST, "team").message
+    assert message.startswith(f"auth.example, the token server of {HOST}, ")
+
+
+@pytest.mark.parametrize("words", ["dial tcp 192.0.2.1:443: connect: connection refused", "context deadline exceeded"])
+def test_a_token_server_that_does_not_answer_is_named(words: str) -> None:
+    """In the CLI's text, the last URL is the one that failed."""
+    text = f'Error: Get "https://{HOST}/v2/": Get "https://auth.example:8443/token?service=x": {words}'
+    problem = explain(read_stderr(text.encode()), ProbeResult(EPOCH, status=401), HOST, "team")
+    assert "(at its token server auth.example:8443)" in problem.message
+    own = explain(read_stderr(f'Error: Get "https://{HOST}/v2/": {words}'.encode()), None, HOST, "team")
+    assert "token server" not in own.message
+
+
+def test_status_511_is_a_captive_portal() -> None:
+    """Waiting does not help, whatever page comes with it."""
+    for probe in (ProbeResult(EPOCH, status=511, registry=False), None):
+        problem = explain(CliOutput("", status=511), probe, HOST, "team")
+        assert (problem.code, problem.needs, problem.hint) == ("registry_error", Needs.USER, hints.CAPTIVE_PORTAL)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final, cast
 import trustme
 from aiohttp import web
 
-from agent.demo.registries import BasicAuth, TokenAuth
+from agent.demo.registries import BasicAuth, Refusal, TokenAuth
 from agent.demo.tls import server_context
 from tests.codes.servers import FixedAnswer
 from tests.codes.world import LOGIN, PASSWORD, USER, USERS, Door, World
-from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer, Broken
+from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer, Broken, act_out
 from tests.fakecloud.faults import Fault as Acted
 from tests.fakecloud.registries import PretendRegistry
 from tests.rig.authority import Authority
@@ -177,6 +177,42 @@ class _Nonsense(TokenAuth):
         return web.Response(text=self.body, content_type="application/json")
 
 
+class _Elsewhere(TokenAuth):
+    """A registry whose token server has another host name. While `fault` is not None, the token server has it."""
+
+    def __init__(self, world: World, fault: Acted) -> None:
+        super().__init__(USERS)
+        self.fault: Acted | None = fault
+        self.listener: Final = world.serve(self._issue, tls=server_context())
+
+    async def __call__(self, request: web.BaseRequest) -> str | web.Response:
+        try:
+            return await super().__call__(request)
+        except Refusal as refusal:
+            realm = f'Bearer realm="https://localhost:{self.listener.port}/token",service="tokens"'
+            refusal.answer.headers["WWW-Authenticate"] = realm
+            raise
+
+    async def _issue(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.fault is not None:
+            return await act_out(self.fault, request)
+        try:
+            return await self.token(request)
+        except Refusal as refusal:
+            return refusal.answer
+
+
+def _token_server_elsewhere(fault: Acted) -> Cause:
+    """Only the token server fails. The message names it."""
+
+    def cause(world: World) -> Caused:
+        auth = _Elsewhere(world, fault)
+        door = world.registry("tokens-elsewhere", auth)
+        return Caused(door.hostname, lambda: setattr(auth, "fault", None), (door.hostname,), "token server")
+
+    return cause
+
+
 def _token_server(body: str) -> Cause:
     def cause(world: World) -> Caused:
         auth = _Nonsense(body)
@@ -277,6 +313,8 @@ REGISTRIES: Final = (
         Fault(f"an invalid answer of the token server: {name}", "registry_error", _token_server(body), "token")
         for name, body in _BODIES.items()
     ),
+    Fault("a token server that fails", "registry_error", _token_server_elsewhere(Answer(503)), "localhost"),
+    Fault("a token server that hangs up", "registry_unreachable", _token_server_elsewhere(Broken.RESET), "localhost"),
     *(
         Fault(f"an answer that is not from a registry: {name}", "registry_error", _another_answers(answer))
         for name, answer in _ANSWERS.items()

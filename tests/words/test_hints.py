@@ -78,6 +78,17 @@ def test_the_hint_about_a_certificate_depends_on_its_fault(error: str, hint: str
     assert hint in problem.hint
 
 
+@pytest.mark.parametrize("host", ["ghcr.io", "docker.io", "123456789012.dkr.ecr.eu-west-1.amazonaws.com"])
+def test_another_authority_of_a_public_registry_is_a_proxys(host: str) -> None:
+    """One CA is enough for all registries, so the hint names no file for one registry. It does for a private one."""
+    error = "certificate verify failed: unable to get local issuer certificate; the certificate is issued by Proxy"
+    hint = explain(CliOutput(error, fault=Fault.TLS), None, host, "team").hint
+    assert ("SSL_CERT_FILE" in hint, "certs.d" in hint) == (True, False)
+    proxied = f"{error}, seen through the proxy in HTTPS_PROXY"
+    assert "certs.d" not in explain(CliOutput(proxied, fault=Fault.TLS), None, HOST, "team").hint
+    assert "certs.d" in explain(CliOutput(error, fault=Fault.TLS), None, HOST, "team").hint
+
+
 def test_a_captive_portal_needs_the_user() -> None:
     """Waiting does not help: a person must log in to the portal."""
     problem = explain(CliOutput("Login Succeeded"), ProbeResult(NOW, status=200, registry=False), HOST, "team")
