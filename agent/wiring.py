@@ -34,6 +34,7 @@ from agent.services.directory_watch import DirectoryWatch
 from agent.services.docker_login import DockerLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
+from agent.services.overrides import Overrides
 from agent.services.periodic import Periodic
 from agent.services.planning import Planning
 from agent.services.ports import Service
@@ -133,7 +134,7 @@ class Components:
             time=time,
             log=log,
             watcher=self.file_watcher,
-            auth_config=environ.get("DOCKER_AUTH_CONFIG"),
+            overrides=Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.docker_cli.installed),
         )
         learned = LearnedSecrets(bootstrap.scrubber, "aws", _MASKED_KEYS)
         aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, Entry, entries, field, find, parse_auth_variable, store_of
+from agent.model.docker_config_fields import CliVersion, reads_auth_variable
 from agent.model.plan import Login
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
@@ -43,13 +44,17 @@ _NOTHING: Final = Sensitive("")
 
 @dataclass(frozen=True, slots=True)
 class DockerFiles:
-    """Everything that decides which login Docker uses. `auth_config` is the value of DOCKER_AUTH_CONFIG."""
+    """Everything that decides which login Docker uses.
+
+    `auth_config` is the value of DOCKER_AUTH_CONFIG, which `cli_version` may ignore.
+    """
 
     config: DockerConfigFile
     helpers: CredentialHelpers
     podman: PodmanAuthFiles
     state_file: StateFile
     auth_config: str | None
+    cli_version: Callable[[], CliVersion | None]
 
 
 async def config_file(files: DockerFiles) -> tuple[Document | None, list[Check]]:
@@ -173,7 +178,8 @@ class EffectiveLogin:
 
     def _check_use(self, found: Entry | None, source: str, helper: str | None, podman: Mapping[str, Document]) -> Check:
         hostname = self._registry.hostname
-        variable = parse_auth_variable(self._files.auth_config).get(self._registry.docker_key)
+        auth_config = self._files.auth_config if reads_auth_variable(self._files.cli_version()) else None
+        variable = parse_auth_variable(auth_config).get(self._registry.docker_key)
         message = self._describe(found, source)
         if found is None and variable is None and self._agent_logged_in:
             # A renewal would not help here: the agent would store the login in the other configuration again.
@@ -184,7 +190,7 @@ class EffectiveLogin:
         ours = self._is_ours(found)
         desired = DesiredLogin(self._registry, self._expected(found, ours=ours), None)
         stored = StoreResult(helper or CONFIG_FILE, found, ours or found is None)
-        problems = Overrides(self._files.auth_config).of(desired, stored, podman)
+        problems = Overrides(auth_config).of(desired, stored, podman)
         if problems:
             return with_more(from_problem("in use", problems[0]), message)
         if found is None and variable is None:

@@ -99,6 +99,7 @@ class Doctor:
             PodmanAuthFiles(environ, paths.home(environ)),
             self._state_file,
             environ.get("DOCKER_AUTH_CONFIG"),
+            lambda: self._cli.installed,
         )
 
     @property

@@ -26,7 +26,8 @@ class StoreResult:
     """What Docker now finds in its store: `login`, whether it is `ours`, and whether this call `wrote` it.
 
     `failure` is why a helper did not store our login while it still returns another one. `older` means that this other
-    one is also the agent's: an earlier login, or one that the helper changed while it stored it.
+    one is also the agent's: an earlier login, or one that the helper changed while it stored it. `replaced_ended`: the
+    call replaced a person's own ECR login that had ended.
     """
 
     stored_in: str
@@ -35,3 +36,4 @@ class StoreResult:
     wrote: bool = False
     failure: Problem | None = None
     older: bool = False
+    replaced_ended: bool = False

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from datetime import datetime
 from typing import Final
 
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
@@ -39,13 +40,20 @@ class CredentialStore:
     """Uses the store that docker/cli uses: `credHelpers` for this key, else `credsStore`, else the file.
 
     A stored login is the agent's if it equals the desired one, or if the state file knows it. Logins that came with the
-    image may be replaced. Every other login belongs to a person, and stays.
+    image may be replaced. Every other login belongs to a person, and stays: an ECR login until its token has ended.
     """
 
-    def __init__(self, config: ConfigFile, helpers: CredentialHelpers, state_file: StateFile) -> None:
+    def __init__(
+        self,
+        config: ConfigFile,
+        helpers: CredentialHelpers,
+        state_file: StateFile,
+        has_ended: Callable[[datetime | None], bool],
+    ) -> None:
+        """`has_ended` returns whether a token with this end is over."""
         self._config: Final = config
         self._helpers: Final = helpers
-        self._hashes: Final = LoginHashes(state_file)
+        self._hashes: Final = LoginHashes(state_file, has_ended)
         # Many helpers rewrite their file in place without a lock, so the agent takes one.
         self._helper_locks: Final[defaultdict[str, ReadWriteLock]] = defaultdict(ReadWriteLock)
         self._preparing: Final = asyncio.Lock()
@@ -164,7 +172,8 @@ class CredentialStore:
         def change(now: Document) -> Document:
             return now if store_of(now, key) else place(now, key, desired.entry, may_replace)
 
-        after = document
+        after, before = document, find(document, key)
+        ended = before is not None and self._hashes.is_ended_token(desired.registry, before[1])
         if change(document) is not document:
             await self._hashes.record_before(desired.registry, desired.entry, desired.expires_at)
             after = await self._config.update(change)
@@ -175,7 +184,8 @@ class CredentialStore:
         ours = desired.entry.same_login(login)
         if ours:
             await self._hashes.record_after(desired.registry, desired.entry, desired.expires_at)
-        return StoreResult(CONFIG_FILE, login, ours, wrote=ours and after is not document)
+        wrote = ours and after is not document
+        return StoreResult(CONFIG_FILE, login, ours, wrote=wrote, replaced_ended=wrote and ended)
 
     async def _write_helper(self, desired: DesiredLogin, helper: str, take_over: Collection[str]) -> StoreResult:
         key, entry = desired.registry.docker_key, desired.entry
@@ -185,6 +195,7 @@ class CredentialStore:
             login = await self._get(helper, key)  # a person may have logged in meanwhile
         before = login
         may_replace = self._hashes.ownership(desired.registry, take_over)
+        ended = self._hashes.is_ended_token(desired.registry, login)
         wrote = not entry.same_login(login) and (login is None or may_replace(key, login))
         if wrote:
             try:
@@ -205,7 +216,7 @@ class CredentialStore:
         # Only `docker logout` needs the marker in the file; Docker finds the login without it.
         with contextlib.suppress(ProblemError):
             await self._config.update(lambda now: mark(now, key, may_replace) if store_of(now, key) else now)
-        return StoreResult(helper, login, ours=True, wrote=wrote)
+        return StoreResult(helper, login, ours=True, wrote=wrote, replaced_ended=wrote and ended)
 
     def _stored_differently(
         self, desired: DesiredLogin, helper: str, login: Entry, *, wrote: bool, new: bool

@@ -23,7 +23,8 @@ class ManagedLogin:
     """A login that the reconciler keeps in place.
 
     `checked_files` is the signature of the watched files at the last check. `check_s` is how long that check took,
-    `next_check` the monotonic time of the next one. `restored_until` is when the `login_restored` notice clears.
+    `next_check` the monotonic time of the next one. `other_ends_at` is when a person's own ECR login, which docker uses
+    instead, ends. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
     """
 
     desired: DesiredLogin
@@ -36,6 +37,8 @@ class ManagedLogin:
     checked_files: Hashable = None
     checking: bool = False
     findings: tuple[Problem, ...] = ()
+    other_ends_at: datetime | None = None
+    restored: str = ""
     restored_until: datetime | None = None
     reported: tuple[tuple[str, str], ...] = ()
 
@@ -46,7 +49,8 @@ class ManagedLogin:
     @property
     def idle(self) -> bool:
         """Whether only a changed file can cause the next check."""
-        return not self.checking and self.next_check == math.inf and self.restored_until is None
+        waits = self.next_check == math.inf and self.restored_until is None and self.other_ends_at is None
+        return waits and not self.checking
 
 
 def next_check_s(login: ManagedLogin, logins: Iterable[ManagedLogin]) -> float:

@@ -1,27 +1,34 @@
 """Finds what Docker, podman and skopeo use instead of the agent's login, and how to change that."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from agent.model.commands import command
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, entries_of, parse_auth_variable
+from agent.model.docker_config_fields import UNKNOWN, CliVersion, reads_auth_variable
+from agent.model.ecr_token import token_end
 from agent.model.problem import Problem
 from agent.model.problems.stored_login import LoginOverridden
 
 
 class Overrides:
-    """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store."""
+    """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store.
 
-    def __init__(self, auth_config: str | None) -> None:
+    `cli_version` returns the version of the installed docker CLI. Versions before 28.3 ignore the variable.
+    """
+
+    def __init__(self, auth_config: str | None, cli_version: Callable[[], CliVersion | None] = lambda: UNKNOWN) -> None:
         self._variable: Final = parse_auth_variable(auth_config)
+        self._cli_version: Final = cli_version
 
     def of(self, desired: DesiredLogin, result: StoreResult, podman: Mapping[str, Document]) -> list[Problem]:
         """One problem that names everything used instead of `desired`: Docker's variable, its store, podman's files."""
         hostname = desired.registry.hostname
         reasons = []
         variable = self._variable.get(desired.registry.docker_key)
-        if variable is not None and not desired.entry.same_login(variable):
+        in_use = variable is not None and reads_auth_variable(self._cli_version())
+        if in_use and not desired.entry.same_login(variable):
             reasons.append(
                 (
                     f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which docker uses first",
@@ -31,9 +38,10 @@ class Overrides:
         # An older login of the agent does not belong to a person. The failed store is reported for it instead.
         if not result.ours and not result.older:
             where = CONFIG_FILE if result.stored_in == CONFIG_FILE else f"docker-credential-{result.stored_in}"
+            what = f"{where} has one that the agent did not store{_until(result)}"
             reasons.append(
                 (
-                    f"docker uses another login for {hostname}: {where} has one that the agent did not store",
+                    f"docker uses another login for {hostname}: {what}",
                     f"run `registry-agent renew {hostname}` to replace it; to keep it, name it in secrets.exclude",
                 )
             )
@@ -48,6 +56,12 @@ class Overrides:
             return []
         messages, hints = zip(*reasons, strict=True)
         return [LoginOverridden(hostname, "; ".join(messages), hint="; ".join(hints))]
+
+
+def _until(result: StoreResult) -> str:
+    """How long a person's own ECR login stays. The agent then replaces it."""
+    ends = token_end(result.login)
+    return f"; it works until {ends:%Y-%m-%d %H:%M} UTC, and the agent replaces it then" if ends else ""
 
 
 def _removal(path: str, key: str) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 from agent.model.deadline import Deadline
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
+from agent.model.ecr_token import token_end
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import InternalError, LoginRestored
 from agent.model.registry import Registry
@@ -54,18 +55,18 @@ class ConfigReconciler:
         time: ConfirmedTime,
         log: Log,
         watcher: FileWatcher,
-        auth_config: str | None = None,
+        overrides: Overrides | None = None,
     ) -> None:
-        """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store."""
+        """`overrides` finds what Docker uses before its stores."""
         self._config: Final = config
-        self._store: Final = CredentialStore(config, helpers, state_file)
+        self._store: Final = CredentialStore(config, helpers, state_file, self._has_ended)
         self._podman: Final = podman
         self._board: Final = board
         self._clock: Final = clock
         self._time: Final = time
         self._log: Final = log
         self._watcher: Final = watcher
-        self._overrides: Final = Overrides(auth_config)
+        self._overrides: Final = overrides or Overrides(None)
         self._logins: Final[dict[str, ManagedLogin]] = {}
         self._changed: Final = asyncio.Event()
         self._locks: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
@@ -96,7 +97,8 @@ class ConfigReconciler:
                 # Problems of the store name the file or Docker's key; on the board, the subject is the registry.
                 raise ProblemError(error.problem.about(registry.hostname)) from None
             former = self._logins.get(registry.hostname)
-            login.restored_until = former.restored_until if former else None
+            if former is not None and login.restored_until is None:
+                login.restored, login.restored_until = former.restored, former.restored_until
             self._logins[registry.hostname] = login
             if noted is not None and self._replaceable.get(registry.hostname) is noted:
                 del self._replaceable[registry.hostname]
@@ -168,7 +170,7 @@ class ConfigReconciler:
         files = (await self._config.signature(), await self._podman.signature())
         now = self._clock.monotonic()
         for login in [*self._logins.values()]:
-            due = files != login.checked_files or now >= login.next_check
+            due = files != login.checked_files or now >= login.next_check or self._has_ended(login.other_ends_at)
             # A login that is being written or checked is checked again afterwards.
             if due and self._locks[login.hostname].locked():
                 login.next_check = now
@@ -190,9 +192,9 @@ class ConfigReconciler:
             # While this check waited for the lock, the login may have been replaced, forgotten or removed.
             if self._logins.get(login.hostname) is not login or self._has_ended(login.desired.expires_at):
                 return
-            was_ours, restored, started = login.ours, False, self._clock.monotonic()
+            was_ours, wrote, started = login.ours, False, self._clock.monotonic()
             try:
-                restored = await self._apply(login) and was_ours
+                wrote = await self._apply(login)
             except ProblemError as error:
                 problem = error.problem
                 login.failed = True
@@ -204,10 +206,10 @@ class ConfigReconciler:
                 login.findings = (InternalError(login.hostname, message),)
             login.check_s = self._clock.monotonic() - started
             login.next_check = self._clock.monotonic() + next_check_s(login, self._logins.values())
-            if restored:
-                login.restored_until = self._clock.now() + _RESTORED_FOR
-                self._log.info("login.restored", registry=login.hostname, stored_in=login.stored_in)
-            self._report(login, repeat=restored)
+            if wrote and was_ours:
+                removed = f"another program removed the login for {login.hostname} from {login.stored_in}"
+                self._restored(login, f"{removed}; the agent restored it")
+            self._report(login, repeat=wrote)
 
     def _has_ended(self, expires_at: datetime | None) -> bool:
         now = self._time.now()
@@ -221,22 +223,24 @@ class ConfigReconciler:
         login.failed, login.wrote = False, stored.wrote
         failures = [stored.failure.about(login.hostname)] if stored.failure else []
         login.findings = (*failures, *self._overrides.of(login.desired, stored, await self._podman.read()))
+        login.other_ends_at = None if stored.ours else token_end(stored.login)
         if stored.wrote:
             self._log.info("login.stored", registry=login.hostname, stored_in=stored.stored_in)
+        if stored.replaced_ended:
+            ended = f"the ECR login for {login.hostname} that a person made has ended"
+            self._restored(login, f"{ended}; the agent stored its own in {login.stored_in}")
         return stored.wrote
+
+    def _restored(self, login: ManagedLogin, message: str) -> None:
+        login.restored, login.restored_until = message, self._clock.now() + _RESTORED_FOR
+        self._log.info("login.restored", registry=login.hostname, stored_in=login.stored_in)
 
     def _report(self, login: ManagedLogin, *, repeat: bool = True) -> None:
         """Report to the board. Without `repeat`, report only what differs from the last report."""
         self._board.set_stored_in(login.hostname, login.stored_in if login.ours else None)
         problems = list(login.findings)
         if login.restored_until is not None:
-            problems.append(
-                LoginRestored(
-                    login.hostname,
-                    f"another program removed the login for {login.hostname} from {login.stored_in}; "
-                    "the agent restored it",
-                )
-            )
+            problems.append(LoginRestored(login.hostname, login.restored))
         shown = tuple((problem.code, problem.message) for problem in problems)
         if repeat or shown != login.reported:
             self._board.report(_owner(login.hostname), problems)

@@ -1,6 +1,7 @@
 """The reconciler, with a real file, real helpers, a real state directory, and a clock that moves only on request."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -23,6 +24,7 @@ from agent.model.sensitive import Sensitive
 from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
+from agent.services.overrides import Overrides
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, calls_in_this_thread, process
@@ -89,6 +91,7 @@ class Machine:
         self.podman = directory / "run/containers/auth.json"
         self.podman.parent.mkdir(parents=True)
         self.auth_config: str | None = None
+        self.cli_version: tuple[int, ...] | None = (28, 5)
 
     def write(self, document: dict[str, Any]) -> None:
         self.file.write_text(json.dumps(document))
@@ -108,7 +111,7 @@ class Machine:
             time=time,
             log=log,
             watcher=ClockedFileWatcher(clock),
-            auth_config=self.auth_config,
+            overrides=Overrides(self.auth_config, lambda: self.cli_version),
         )
         return Agent(reconciler, board, clock, log, self.file, state_file)
 
@@ -545,6 +548,16 @@ async def test_docker_auth_config_overrides_ours(machine: Machine) -> None:
     assert not (await machine.start().apply()).problems
 
 
+@pytest.mark.parametrize("version", [(20, 10, 24), (28, 2, 2), None])
+async def test_a_docker_that_ignores_docker_auth_config_uses_ours(
+    machine: Machine, version: tuple[int, ...] | None
+) -> None:
+    """Docker reads the variable from 28.3 on. Without a docker, nothing does."""
+    machine.auth_config = json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    machine.cli_version = version
+    assert not (await machine.start().apply()).problems
+
+
 async def test_podmans_login_overrides_ours_for_podman(machine: Machine) -> None:
     machine.podman.write_text(json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS)}}))
     second = machine.directory / ".config/containers/auth.json"
@@ -709,3 +722,81 @@ async def test_a_failed_check_is_repeated(machine: Machine) -> None:
         await until(lambda: "credential_store_failed" in agent.warnings())
         away.rename(machine.bin / "docker-credential-late")
         assert await until(lambda: not agent.warnings()) < 600  # as long as a busy machine runs the helper
+
+
+# A person's own ECR login
+
+
+def ecr_login(ends: float) -> Entry:
+    """Like `aws ecr get-login-password | docker login`, with a token that ends so many seconds after the start."""
+    content = {"payload": "p", "datakey": "d", "version": "2", "expiration": int(EPOCH.timestamp() + ends)}
+    return Entry("AWS", Sensitive(base64.b64encode(json.dumps(content).encode()).decode()))
+
+
+@pytest.mark.parametrize("where", ["file", "old key", "helper"])
+async def test_a_persons_ecr_login_stays_until_its_token_ends(machine: Machine, where: str) -> None:
+    """The agent's login then takes its place, and a notice reports it."""
+    theirs = ecr_login(120)
+    agent = await machine.second_start()
+    if where == "helper":
+        store = good_helper(machine.bin, "good")
+        fill(store, "ghcr.io", login=theirs)
+        agent.write({"credsStore": "good"})
+    else:
+        key = {"file": "ghcr.io", "old key": "https://ghcr.io/v2/"}[where]
+        agent.write({"auths": {key: encode_entry(theirs)}})
+    assert not (await agent.apply()).ours
+    assert "works until 2026-01-01 00:02 UTC" in agent.warnings()["login_overridden"]
+    async with watching(agent) as until:
+        await until(lambda: agent.clock.monotonic() > 100)
+        assert set(agent.warnings()) == {"login_overridden"}
+        await until(lambda: set(agent.warnings()) == {"login_restored"})
+        assert agent.clock.monotonic() >= 120
+    assert "the ECR login for ghcr.io that a person made has ended" in agent.warnings()["login_restored"]
+    assert agent.log.names().count("login.restored") == 1
+    assert where == "helper" or agent.auths()["ghcr.io"] == encode_entry(OURS)
+    assert where != "helper" or kept(store)["ghcr.io"]["Secret"] == "s3cret"
+
+
+async def test_a_persons_ecr_login_ends_during_a_suspend(machine: Machine) -> None:
+    """The machine sleeps over the end of the token: the first check after it replaces the login."""
+    agent = await machine.second_start()
+    agent.write({"auths": {"ghcr.io": encode_entry(ecr_login(3600))}})
+    await agent.apply()
+    async with watching(agent) as until:
+        await until(lambda: agent.clock.monotonic() > 5)
+        agent.clock.suspend(7200)
+        assert await until(lambda: "login_restored" in agent.warnings()) < 10
+
+
+async def test_a_persons_ecr_login_that_has_ended_is_replaced_at_once(machine: Machine) -> None:
+    """It ended while the agent did not run."""
+    agent = await machine.second_start()
+    agent.write({"auths": {"ghcr.io": encode_entry(ecr_login(-60))}})
+    assert (await agent.apply()).ours
+    assert set(agent.warnings()) == {"login_restored"}
+
+
+async def test_the_agents_own_ecr_login_that_has_ended_is_replaced_without_a_notice(machine: Machine) -> None:
+    agent = await machine.second_start()
+    await agent.apply(ecr_login(60))
+    agent.clock.jump(120)
+    assert (await agent.apply(ecr_login(3600))).ours
+    assert agent.warnings() == {}
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        Entry("AWS", Sensitive("opaque")),
+        Entry("AWS", Sensitive(base64.b64encode(b'{"expiration": "soon"}').decode())),
+        Entry("you", ecr_login(-60).secret),
+        Entry("AWS", ecr_login(-60).secret, identity_token=True),
+    ],
+    ids=["opaque", "no time", "another user", "identity token"],
+)
+async def test_a_persons_login_whose_end_cannot_be_read_stays(machine: Machine, theirs: Entry) -> None:
+    agent = await machine.second_start()
+    agent.write({"auths": {"ghcr.io": encode_entry(theirs)}})
+    assert not (await agent.apply()).ours
+    assert set(agent.warnings()) == {"login_overridden"}
