@@ -18,11 +18,11 @@ from agent.edge.file_watcher import FileWatcher
 from agent.edge.http import HttpClient
 from agent.edge.memory import collect
 from agent.edge.podman_auth import PodmanAuthFiles
-from agent.edge.registry_client import RegistryClient
 from agent.edge.report_target import ReportTarget
 from agent.edge.sandbox import Sandbox
 from agent.edge.secret_url import SecretUrl
 from agent.edge.state_file import StateFile
+from agent.edge.stored_login_check import StoredLoginCheck
 from agent.edge.tool_probes import ToolProbes
 from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.secret_environment import read_environment
@@ -148,7 +148,7 @@ class Components:
             jitter=_jitter,
             on_token=self._wake_logins,
         )
-        probe = RegistryClient(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
+        probe = StoredLoginCheck(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
         dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=DockerLogin(
@@ -158,6 +158,7 @@ class Components:
                 lambda: bootstrap.settings.value.docker.login_timeout_s,
                 bootstrap.scrubber.scrub,
             ).log_in,
+            check_login=probe.check,
             reconciler=self.reconciler,
             rejections=Rejections(
                 self.state_file,
@@ -172,6 +173,7 @@ class Components:
             log=log,
             settings=bootstrap.settings,
             new_id=lambda: secrets.token_hex(4),
+            jitter=_jitter,
         )
         self.logins = Logins(dependencies, board=board, state_file=self.state_file, want_aws=self.tools.want_aws)
 

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,8 +19,10 @@ from agent.model.credential import Credential
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, Entry, entries, field, find, parse_auth_variable, store_of
 from agent.model.docker_config_fields import CliVersion, reads_auth_variable
+from agent.model.docker_errors import ProbeResult
 from agent.model.plan import Login
 from agent.model.problem import ProblemError
+from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.model.secret import ECR_USER
@@ -115,7 +117,8 @@ def _write_obstacle(path: Path) -> tuple[str, str | None] | None:
 class EffectiveLogin:
     """Finds out which login Docker would use for one registry, in Docker's own order: variable, store, file.
 
-    `agent_logged_in` is true if a running agent reports that it is logged in to this registry.
+    `ask` sends a stored login to the registry. `agent_logged_in` is true if a running agent reports that it is logged
+    in to this registry.
     """
 
     def __init__(
@@ -125,12 +128,14 @@ class EffectiveLogin:
         registry: Registry,
         login: Login | None,
         *,
+        ask: Callable[[Entry], Awaitable[ProbeResult]],
         agent_logged_in: bool = False,
     ) -> None:
         self._files: Final = files
         self._document: Final = document
         self._registry: Final = registry
         self._login: Final = login
+        self._ask: Final = ask
         self._agent_logged_in: Final = agent_logged_in
 
     async def run(self, results: CheckRun) -> None:
@@ -158,7 +163,25 @@ class EffectiveLogin:
                 message = f"{source} get did not finish within {_HELPER_S:g} s"
                 results.add(from_problem("store", CredentialStoreFailed(self._registry.hostname, message)))
                 return
-        results.add(self._check_use(found, source, helper, await self._read_podman_logins()))
+        check = self._check_use(found, source, helper, await self._read_podman_logins())
+        results.add(await self._check_accepted(found, check) or check)
+
+    async def _check_accepted(self, found: Entry | None, check: Check) -> Check | None:
+        """The result if the registry refuses the login that docker would use. None if it does not.
+
+        The password in the secret is not sent here: the login check does that, and registries lock accounts.
+        """
+        source = self._login.source if self._login else None
+        if found is None or (isinstance(source, Credential) and _entry(source).same_login(found)):
+            return None
+        if not (await self._ask(found)).refused:
+            return None
+        hostname = self._registry.hostname
+        fix = f"run `registry-agent renew {hostname}`" if self._login else f"run `docker login {hostname}`"
+        return with_more(
+            from_problem("in use", LoginRejected(hostname, f"{hostname} refuses the login that docker uses", hint=fix)),
+            check.message,
+        )
 
     def _check_store(self, helper: str) -> Check:
         """Report helpers that are known to store nothing. For other helpers, only a login shows whether they can."""

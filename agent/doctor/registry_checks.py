@@ -15,6 +15,8 @@ from agent.doctor.target import Target
 from agent.edge.aws.client import AwsClient
 from agent.edge.registry_requests import RegistryRequests
 from agent.model.credential import Credential
+from agent.model.docker_config import Entry
+from agent.model.docker_errors import ProbeResult
 from agent.model.plan import Login, Plan, Skipped
 from agent.model.problem import Needs, Problem, Severity
 from agent.model.problems.stored_login import InternalError
@@ -37,6 +39,7 @@ _NAMES: Final = (
     "login",
     "pull",
 )
+_ASK_S: Final = 8.0
 _FAILED: Final = (State.RETRYING, State.REJECTED, State.EXPIRED)
 Status = dict[str, Any]
 
@@ -142,8 +145,14 @@ class RegistryChecks:
         row = _row(await asyncio.shield(self._shared.status), self._name)
         if document is not None:
             logged_in = row is not None and row.get("state") == State.LOGGED_IN
+            requests, registry = self._shared.requests, self._target.registry
+
+            async def ask(entry: Entry) -> ProbeResult:
+                self._shared.learned(entry.secret)
+                return await requests.check(registry, entry, _ASK_S)
+
             in_use = EffectiveLogin(
-                self._shared.files, document, self._target.registry, self._login, agent_logged_in=logged_in
+                self._shared.files, document, registry, self._login, ask=ask, agent_logged_in=logged_in
             )
             await in_use.run(self._results)
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import NamedTuple
 
 from agent.model.deadline import Deadline
@@ -29,6 +30,23 @@ class Now(NamedTuple):
         """Seconds until a login ends, as far as known. While the wall clock is wrong, only the proven time counts."""
         proven_s = math.inf if self.proven is None else (end.at - self.proven).total_seconds()
         return proven_s if self.clock_is_off else min(proven_s, end.left(self.wall, self.monotonic))
+
+
+class Rules(NamedTuple):
+    """The settings that the decisions depend on."""
+
+    urgent_window: timedelta
+    first_wait: timedelta
+    max_wait: timedelta
+
+
+class Stage(Enum):
+    STARTING = "starting"
+    DUE = "due"
+    NO_DOCKER = "no docker"
+    ATTEMPTING = "attempting"
+    RETRYING = "retrying"
+    LOGGED_IN = "logged in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +85,8 @@ class Succeeded:
     """Docker holds the login.
 
     `renew_at` is None if the agent cannot renew it. `identity` is the ARN of an AWS identity. `problems` are what is
-    wrong although the login works, such as a clock that is off. `seconds` is how long the attempt took.
+    wrong although the login works, such as a clock that is off. `check_in` is when to ask the registry whether it still
+    accepts the login; None if the login ends, or if it is never asked. `seconds` is how long the attempt took.
     """
 
     expires_at: datetime | None = None
@@ -75,7 +94,27 @@ class Succeeded:
     identity: str | None = None
     stored_in: str = ""
     problems: tuple[Problem, ...] = ()
+    check_in: timedelta | None = None
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The registry did not refuse what Docker holds. `check_in` is when to ask again, None for never.
+
+    `log_in_again`: it refused a token that it gave for the password. The password may still work.
+    """
+
+    check_in: timedelta | None
+    log_in_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The registry refuses the login that Docker holds. The next attempt is in `retry_in`."""
+
+    problem: Problem
+    retry_in: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +138,7 @@ class RemovalFailed:
     problem: Problem
 
 
-Event = Verified | Woken | Requested | Succeeded | Failed | Removed | RemovalFailed
+Event = Verified | Woken | Requested | Succeeded | Checked | Refused | Failed | Removed | RemovalFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +170,8 @@ class Remove(NamedTuple):
     """Take the expired login out of Docker's configuration."""
 
 
-Action = Attempt | Report | Skip | Remove
+class Check(NamedTuple):
+    """Ask the registry whether it still accepts the login that Docker holds."""
+
+
+Action = Attempt | Report | Skip | Remove | Check

@@ -15,6 +15,9 @@
 | RETRYING    | Woken: the stored token has ended             | RETRYING    | Report, Remove once it is proven |
 | RETRYING    | Removed, RemovalFailed                        | RETRYING    | Report, if it failed             |
 | LOGGED_IN   | Woken: the renewal or a check is due          | ATTEMPTING  | Attempt                          |
+| LOGGED_IN   | Woken: it is time to ask the registry         | LOGGED_IN   | Check                            |
+| LOGGED_IN   | Checked                                       | LOGGED_IN, or DUE for a refused token |        |
+| LOGGED_IN   | Refused                                       | RETRYING    | Report                           |
 | any of DUE, RETRYING, LOGGED_IN | Requested                 | ATTEMPTING  | Attempt                          |
 
 While Docker holds a login that works, an attempt starts even if docker is missing, and its failure says so. Otherwise
@@ -24,22 +27,26 @@ an attempt that is due leads to NO_DOCKER. An event that does not belong to a st
 import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from enum import Enum
 from typing import NamedTuple
 
 from agent.model.deadline import Deadline
 from agent.model.login_events import (
     Action,
     Attempt,
+    Check,
+    Checked,
     Event,
     Failed,
     Now,
+    Refused,
     RemovalFailed,
     Remove,
     Removed,
     Report,
     Requested,
+    Rules,
     Skip,
+    Stage,
     Succeeded,
     Verified,
     Woken,
@@ -51,30 +58,14 @@ from agent.model.renewal import expired, severity_of_failing
 from agent.model.status import State
 
 
-class Rules(NamedTuple):
-    """The settings that the decisions depend on."""
-
-    urgent_window: timedelta
-    first_wait: timedelta
-    max_wait: timedelta
-
-
-class Stage(Enum):
-    STARTING = "starting"
-    DUE = "due"
-    NO_DOCKER = "no docker"
-    ATTEMPTING = "attempting"
-    RETRYING = "retrying"
-    LOGGED_IN = "logged in"
-
-
 @dataclass(frozen=True, slots=True)
 class LoginState:
     """Everything that is remembered about one login.
 
     `problem` is why the last attempt failed. `expiry` is when the login that Docker holds expires, None if it does
     not or if there is none. `removed`: it was taken out of Docker's configuration after that. `renewal` is when a new
-    token is due, `check` when an existing login is tried again.
+    token is due, `check` when an existing login is tried again. `question` is when to ask the registry about a login
+    without an end.
     """
 
     hostname: str
@@ -93,6 +84,7 @@ class LoginState:
     retry: Deadline | None = None
     renewal: Deadline | None = None
     check: Deadline | None = None
+    question: Deadline | None = None
     clock_is_off: bool = False
     next_change: Deadline | None = None
     first_attempt_done: bool = False
@@ -140,6 +132,12 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
             decision = _woken(state, event, now, rules)
         case Succeeded(), Stage.ATTEMPTING:
             decision = _succeeded(state, event, now, rules)
+        case Checked(), Stage.LOGGED_IN:
+            asked = replace(state, question=_after(event.check_in, now) if event.check_in is not None else None)
+            decision = _wait(replace(asked, stage=Stage.DUE) if event.log_in_again else asked, (), now)
+        case Refused(), Stage.LOGGED_IN:
+            refused = replace(state, failures=state.failures + 1, retry=_after(event.retry_in, now))
+            decision = _fail(refused, event.problem, now, rules)
         case Failed(), Stage.ATTEMPTING:
             retry = _after(event.retry_in, now) if event.retry_in is not None else None
             decision = _fail(replace(state, failures=state.failures + 1, retry=retry), event.problem, now, rules)
@@ -173,8 +171,10 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
     if state.stage in (Stage.DUE, Stage.LOGGED_IN):
         wanted = state.stage is Stage.DUE or state.requested_id is not None or state.clock_is_off
         due = wanted or _is_past(state.renewal, now) or _is_past(state.check, now)
-        fresh = replace(state, attempt_id=event.new_id)
-        return _start(fresh, event.docker_problem, now) if due else _wait(state, (), now)
+        if due:
+            return _start(replace(state, attempt_id=event.new_id), event.docker_problem, now)
+        ask = (Check(),) if _is_past(state.question, now) else ()
+        return _wait(replace(state, question=None) if ask else state, ask, now)
     docker_is_back = event.docker_problem is None and isinstance(state.problem, DockerCliMissing | NotDockersCli)
     if (
         state.stage is Stage.NO_DOCKER
@@ -223,6 +223,7 @@ def _succeeded(state: LoginState, event: Succeeded, now: Now, rules: Rules) -> D
         expiry=Deadline.when(ends, now.wall, now.monotonic) if ends is not None else None,
         renewal=Deadline.when(due, now.wall, now.monotonic) if due is not None else None,
         check=_after(check_in, now) if check_in is not None else None,
+        question=_after(event.check_in, now) if event.check_in is not None else None,
         clock_is_off=bool(event.problems),
         first_attempt_done=True,
     )
@@ -283,7 +284,7 @@ def _wait(state: LoginState, actions: tuple[Action, ...], now: Now) -> Decision:
     elif state.stage is Stage.RETRYING:
         moments = (state.retry, state.next_change)
     elif state.stage is Stage.LOGGED_IN:
-        moments = (state.renewal, state.check)
+        moments = (state.renewal, state.check, state.question)
     known = [moment for moment in moments if moment is not None]
     return Decision(state, actions, min(known, key=lambda moment: _left(moment, now), default=None))
 

@@ -124,14 +124,14 @@ class CredentialStore:
             if result is not None:
                 return result
 
-    async def holds(self, registry: Registry) -> bool:
-        """Whether Docker finds a login of the agent.
+    async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
+        """The login that Docker finds, and whether the agent stored it. None if there is none.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
         """
         found = await self._find(await self._config.read(), registry.docker_key)
-        return found is not None and self._hashes.known(registry, found[1])
+        return (found[1], self._hashes.known(registry, found[1])) if found is not None else None
 
     async def remove(self, registry: Registry, is_due: Callable[[], bool]) -> bool:
         """Remove the login if it is still ours, and forget it in any case. True if it was removed.

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin
+from agent.model.docker_config import Entry
 from agent.model.problem import Problem
 
 # A helper's store cannot be watched, so it is polled. Each check starts a program.
@@ -24,7 +25,8 @@ class ManagedLogin:
 
     `checked_files` is the signature of the watched files at the last check. `check_s` is how long that check took,
     `next_check` the monotonic time of the next one. `other_ends_at` is when a person's own ECR login, which docker uses
-    instead, ends. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
+    instead, ends. `refused` is a person's login that docker uses but the registry refuses. `restored` is what the agent
+    restored, `restored_until` is when the notice about it clears.
     """
 
     desired: DesiredLogin
@@ -38,6 +40,7 @@ class ManagedLogin:
     checking: bool = False
     findings: tuple[Problem, ...] = ()
     other_ends_at: datetime | None = None
+    refused: Entry | None = None
     restored: str = ""
     restored_until: datetime | None = None
     reported: tuple[tuple[str, str], ...] = ()

@@ -16,6 +16,7 @@ from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.ecr_token import token_end
 from agent.model.problem import ProblemError
+from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import InternalError, LoginRestored
 from agent.model.registry import Registry
 from agent.model.stored_state import AppliedLogin
@@ -97,6 +98,8 @@ class ConfigReconciler:
                 # Problems of the store name the file or Docker's key; on the board, the subject is the registry.
                 raise ProblemError(error.problem.about(registry.hostname)) from None
             former = self._logins.get(registry.hostname)
+            if former is not None and not login.ours:
+                login.refused = former.refused
             if former is not None and login.restored_until is None:
                 login.restored, login.restored_until = former.restored, former.restored_until
             self._logins[registry.hostname] = login
@@ -112,7 +115,23 @@ class ConfigReconciler:
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
         """
-        return await self._store.holds(registry)
+        found = await self._store.in_use(registry)
+        return found is not None and found[1]
+
+    async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
+        """The login that Docker finds in its store, and whether the agent stored it. None if there is none.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
+        """
+        return await self._store.in_use(registry)
+
+    def note_refused(self, registry: Registry, entry: Entry | None) -> None:
+        """The registry refuses this login, which a person made. None: it does not. Reported until the login changes."""
+        login = self._logins.get(registry.hostname)
+        if login is not None and login.refused != entry:
+            login.refused = entry
+            self._report(login, repeat=False)
 
     async def forget(self, registry: Registry) -> None:
         """Stop managing a login, and leave it where it is."""
@@ -224,6 +243,8 @@ class ConfigReconciler:
         failures = [stored.failure.about(login.hostname)] if stored.failure else []
         login.findings = (*failures, *self._overrides.of(login.desired, stored, await self._podman.read()))
         login.other_ends_at = None if stored.ours else token_end(stored.login)
+        if stored.ours or (login.refused is not None and not login.refused.same_login(stored.login)):
+            login.refused = None
         if stored.wrote:
             self._log.info("login.stored", registry=login.hostname, stored_in=stored.stored_in)
         if stored.replaced_ended:
@@ -239,6 +260,14 @@ class ConfigReconciler:
         """Report to the board. Without `repeat`, report only what differs from the last report."""
         self._board.set_stored_in(login.hostname, login.stored_in if login.ours else None)
         problems = list(login.findings)
+        if login.refused is not None:
+            problems.append(
+                LoginRejected(
+                    login.hostname,
+                    f"{login.hostname} refuses the login that docker uses, which the agent did not store",
+                    hint="run `registry-agent renew HOST` to use the injected secret instead",
+                )
+            )
         if login.restored_until is not None:
             problems.append(LoginRestored(login.hostname, login.restored))
         shown = tuple((problem.code, problem.message) for problem in problems)

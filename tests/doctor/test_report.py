@@ -1,5 +1,6 @@
 """What the report contains, besides the common faults."""
 
+import base64
 import json
 import time
 from typing import Final
@@ -111,6 +112,35 @@ def test_reports_a_login_in_docker_auth_config(world: World, doctor: Doctor) -> 
     assert "DOCKER_AUTH_CONFIG" in link["fix"]
     install_docker(programs, "bookworm")
     assert "DOCKER_AUTH_CONFIG" not in str(doctor(world.good.hostname).link("in use", world.good.hostname))
+
+
+def test_asks_the_registry_about_the_login_that_docker_uses(world: World, doctor: Doctor) -> None:
+    """The secret's password works, but docker uses an older login that has died. A login that works passes."""
+    users = {**USERS, **PERSON}
+    door = world.registry("old", BasicAuth(users))
+    [(person, password)] = PERSON.items()
+    theirs = {"auth": base64.b64encode(f"{person}:{password}".encode()).decode()}
+    (world.agent.docker / "config.json").write_text(json.dumps({"auths": {door.hostname: theirs}}))
+    world.prepare()
+    assert doctor(door.hostname).link("in use", door.hostname)["code"] == "login_overridden"
+    del users[person]
+    report = doctor(door.hostname)
+    link = report.link("in use", door.hostname)
+    assert (link["code"], link["outcome"]) == ("login_rejected", "broken")
+    assert f"registry-agent renew {door.hostname}" in link["fix"]
+    assert report.link("login", door.hostname)["outcome"] == "ok"
+
+
+def test_sends_a_wrong_password_only_once(world: World, doctor: Doctor) -> None:
+    """It is in the secret, and docker has it too: registries lock accounts."""
+    users = dict(USERS)
+    door = world.registry("wrong", BasicAuth(users))
+    world.start()
+    world.agent.wait_logged_in(door.hostname)
+    world.agent.end()
+    users.clear()
+    assert doctor(door.hostname).link("login", door.hostname)["code"] == "login_rejected"
+    assert door.registry.wrong == {LOGIN["username"]: 1}
 
 
 def test_names_an_older_key_in_the_configuration(world: World, doctor: Doctor) -> None:

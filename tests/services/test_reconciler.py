@@ -738,8 +738,8 @@ async def test_a_persons_ecr_login_stays_until_its_token_ends(machine: Machine, 
     """The agent's login then takes its place, and a notice reports it."""
     theirs = ecr_login(120)
     agent = await machine.second_start()
+    store = good_helper(machine.bin, "good")
     if where == "helper":
-        store = good_helper(machine.bin, "good")
         fill(store, "ghcr.io", login=theirs)
         agent.write({"credsStore": "good"})
     else:

@@ -37,6 +37,7 @@ DEFAULTS = {
     "renewal.fraction": 0.5,
     "renewal.min_interval_s": 5,
     "renewal.urgent_window_s": 3600,
+    "renewal.check_interval_s": 21600,
     "retry.first_wait_s": 1,
     "retry.max_wait_s": 300,
     "retry.rejected_wait_s": 1800,
@@ -177,6 +178,8 @@ def test_a_variable_sets_any_key(tmp_path: Path, key: str, text: str, expected: 
         ("secrets.exclude", '["a b"]'),
         ("renewal.fraction", "1"),
         ("renewal.fraction", "0"),
+        ("renewal.check_interval_s", "-1"),
+        ("renewal.check_interval_s", "false"),
         ("aws.region", '"Ireland"'),
         ("aws.role_arn", '"pull"'),
         ("aws.identity_token_command", '"gp idp token"'),
@@ -203,6 +206,11 @@ def test_a_key_with_a_wrong_value_keeps_its_default(tmp_path: Path, key: str, to
     assert problem.message.startswith(f"{key} ")
     assert str(tmp_path / "config.toml") in problem.message
     assert problem.hint != SettingsInvalid.hint
+
+
+def test_zero_means_never_where_that_makes_sense(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "[renewal]\ncheck_interval_s = 0\n")
+    assert (loaded.settings.renewal.check_interval_s, loaded.problems) == (0.0, ())
 
 
 def test_one_of_the_two_waits_adjusts_the_default_of_the_other(tmp_path: Path) -> None:
