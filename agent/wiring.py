@@ -36,6 +36,7 @@ from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
 from agent.services.overrides import Overrides
 from agent.services.periodic import Periodic
+from agent.services.persons_helpers import PersonsHelpers
 from agent.services.planning import Planning
 from agent.services.ports import Service
 from agent.services.reconciler import ConfigReconciler
@@ -124,6 +125,7 @@ class Components:
         self.docker_config = DockerConfigFile(
             config_dir, bootstrap.systemd.unit, cli_version=lambda: self.docker_cli.installed
         )
+        probe = StoredLoginCheck(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
         self.reconciler = ConfigReconciler(
             config=self.docker_config,
             helpers=CredentialHelpers(environ, unit=bootstrap.systemd.unit),
@@ -134,6 +136,8 @@ class Components:
             time=time,
             log=log,
             watcher=self.file_watcher,
+            persons_helpers=PersonsHelpers(clock, probe.check),
+            on_lost=self._wake_logins,
             overrides=Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.docker_cli.installed),
         )
         learned = LearnedSecrets(bootstrap.scrubber, "aws", _MASKED_KEYS)
@@ -148,7 +152,6 @@ class Components:
             jitter=_jitter,
             on_token=self._wake_logins,
         )
-        probe = StoredLoginCheck(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
         dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=DockerLogin(

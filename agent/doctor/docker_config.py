@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,17 @@ from agent.edge.permission_hints import permission_hint
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
-from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
-from agent.model.docker_config import Document, Entry, entries, field, find, parse_auth_variable, store_of
+from agent.model.desired_login import COMPUTING_HELPERS, CONFIG_FILE, DesiredLogin, StoreResult
+from agent.model.docker_config import (
+    Document,
+    Entry,
+    entries,
+    field,
+    find,
+    has_own_helper,
+    parse_auth_variable,
+    store_of,
+)
 from agent.model.docker_config_fields import CliVersion, reads_auth_variable
 from agent.model.docker_errors import ProbeResult
 from agent.model.plan import Login
@@ -36,8 +46,6 @@ _CALLS: Final = BlockingCalls("doctor-config")
 _HELPER_S: Final = 6.0
 _EXTRA_BLOCKS: Final = 2
 """Free blocks that a rewrite needs in addition to the file's size: for the new file and its directory entry."""
-# These helpers answer `get` from another source. Their own `Add` always fails.
-_CANNOT_STORE: Final = frozenset({"ecr-login"})
 _SAME_CONFIGURATION: Final = (
     "use the same DOCKER_CONFIG as the agent (its setting docker.config_dir), and run the agent as this user"
 )
@@ -155,7 +163,7 @@ class EffectiveLogin:
                 async with asyncio.timeout(_HELPER_S):
                     # Every pull runs `get`. The doctor never runs `store`.
                     found = await self._files.helpers.get(helper, key)
-                results.add(self._check_store(helper))
+                results.add(self._check_store(helper, found))
             except ProblemError as error:
                 results.add(from_problem("store", error.problem.about(self._registry.hostname)))
                 return
@@ -163,30 +171,38 @@ class EffectiveLogin:
                 message = f"{source} get did not finish within {_HELPER_S:g} s"
                 results.add(from_problem("store", CredentialStoreFailed(self._registry.hostname, message)))
                 return
-        check = self._check_use(found, source, helper, await self._read_podman_logins())
-        results.add(await self._check_accepted(found, check) or check)
+        answer = await self._answer(found)
+        if answer is not None and answer.refused:
+            results.add(with_more(from_problem("in use", self._refused()), self._describe(found, source)))
+            return
+        persons = helper in COMPUTING_HELPERS or has_own_helper(self._document, key)
+        stored = StoreResult(
+            helper or CONFIG_FILE,
+            found,
+            self._is_ours(found) or found is None,
+            works=persons and answer is not None and answer.status == HTTPStatus.OK,
+        )
+        results.add(self._check_use(stored, source, await self._read_podman_logins()))
 
-    async def _check_accepted(self, found: Entry | None, check: Check) -> Check | None:
-        """The result if the registry refuses the login that docker would use. None if it does not.
+    async def _answer(self, found: Entry | None) -> ProbeResult | None:
+        """What the registry answers to the login that docker would use.
 
         The password in the secret is not sent here: the login check does that, and registries lock accounts.
         """
         source = self._login.source if self._login else None
         if found is None or (isinstance(source, Credential) and _entry(source).same_login(found)):
             return None
-        if not (await self._ask(found)).refused:
-            return None
+        return await self._ask(found)
+
+    def _refused(self) -> LoginRejected:
         hostname = self._registry.hostname
         fix = f"run `registry-agent renew {hostname}`" if self._login else f"run `docker login {hostname}`"
-        return with_more(
-            from_problem("in use", LoginRejected(hostname, f"{hostname} refuses the login that docker uses", hint=fix)),
-            check.message,
-        )
+        return LoginRejected(hostname, f"{hostname} refuses the login that docker uses", hint=fix)
 
-    def _check_store(self, helper: str) -> Check:
-        """Report helpers that are known to store nothing. For other helpers, only a login shows whether they can."""
+    def _check_store(self, helper: str, found: Entry | None) -> Check:
+        """Report helpers that are known to store nothing, and have no login. Only a login shows it of other helpers."""
         name = f"docker-credential-{printable(helper, 100)}"
-        if helper in _CANNOT_STORE and self._login is not None:
+        if helper in COMPUTING_HELPERS and self._login is not None and found is None:
             message = f"{name} cannot store logins (it reports: not implemented)"
             return from_problem("store", CredentialStoreFailed(self._registry.hostname, message))
         return passed("store", f"{name} answers")
@@ -199,8 +215,8 @@ class EffectiveLogin:
             # podman's files only add a remark, so a hanging file system there does not fail the check.
             return {}
 
-    def _check_use(self, found: Entry | None, source: str, helper: str | None, podman: Mapping[str, Document]) -> Check:
-        hostname = self._registry.hostname
+    def _check_use(self, stored: StoreResult, source: str, podman: Mapping[str, Document]) -> Check:
+        hostname, found = self._registry.hostname, stored.login
         auth_config = self._files.auth_config if reads_auth_variable(self._files.cli_version()) else None
         variable = parse_auth_variable(auth_config).get(self._registry.docker_key)
         message = self._describe(found, source)
@@ -210,9 +226,7 @@ class EffectiveLogin:
             return broken("in use", f"{message}; {printable(cause, 600)}", _SAME_CONFIGURATION)
         if self._login is None:
             return passed("in use", message) if found or variable else skipped("in use", message)
-        ours = self._is_ours(found)
-        desired = DesiredLogin(self._registry, self._expected(found, ours=ours), None)
-        stored = StoreResult(helper or CONFIG_FILE, found, ours or found is None)
+        desired = DesiredLogin(self._registry, self._expected(found, ours=stored.ours), None)
         problems = Overrides(auth_config).of(desired, stored, podman)
         if problems:
             return with_more(from_problem("in use", problems[0]), message)

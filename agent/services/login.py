@@ -15,6 +15,7 @@ from agent.model.login_events import (
     Check,
     Event,
     Failed,
+    LoginState,
     Now,
     Refused,
     RemovalFailed,
@@ -29,7 +30,7 @@ from agent.model.login_events import (
     Verified,
     Woken,
 )
-from agent.model.login_state import LoginState, decide
+from agent.model.login_state import decide
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError, RetryClass
 from agent.model.status import RegistryStatus
@@ -156,7 +157,8 @@ class RegistryLogin:
         requested, self._requested_id = self._requested_id, None
         if requested is not None:
             return Requested(requested, docker_problem)
-        return Woken(self._deps.new_id(), docker_problem, aws_recovered=self._aws_recovered())
+        lost = self._deps.reconciler.lost(self.login.registry)
+        return Woken(self._deps.new_id(), docker_problem, aws_recovered=self._aws_recovered(), lost=lost)
 
     async def _verify(self) -> Verified:
         """Trust the state directory only if Docker still holds the login that it describes."""

@@ -9,6 +9,8 @@ from typing import Final
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.problem import Problem
+from agent.model.problems.registry import LoginRejected
+from agent.model.problems.stored_login import LoginRestored
 
 # A helper's store cannot be watched, so it is polled. Each check starts a program.
 _HELPER_CHECK_S: Final = 4.0
@@ -24,15 +26,16 @@ class ManagedLogin:
     """A login that the reconciler keeps in place.
 
     `checked_files` is the signature of the watched files at the last check. `check_s` is how long that check took,
-    `next_check` the monotonic time of the next one. `other_ends_at` is when a person's own ECR login, which docker uses
-    instead, ends. `refused` is a person's login that docker uses but the registry refuses. `restored` is what the agent
-    restored, `restored_until` is when the notice about it clears.
+    `next_check` the monotonic time of the next one. `lost` is why docker finds no login at all. `other_ends_at` is when
+    a person's own ECR login, which docker uses instead, ends. `refused` is a person's login that docker uses but the
+    registry refuses. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
     """
 
     desired: DesiredLogin
     stored_in: str = CONFIG_FILE
     ours: bool = False
     failed: bool = False
+    lost: Problem | None = None
     wrote: bool = False
     check_s: float = 0.0
     next_check: float = 0.0
@@ -48,6 +51,17 @@ class ManagedLogin:
     @property
     def hostname(self) -> str:
         return self.desired.registry.hostname
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        problems = list(self.findings)
+        if self.refused is not None:
+            message = f"{self.hostname} refuses the login that docker uses, which the agent did not store"
+            hint = "run `registry-agent renew HOST` to use the injected secret instead"
+            problems.append(LoginRejected(self.hostname, message, hint=hint))
+        if self.restored_until is not None:
+            problems.append(LoginRestored(self.hostname, self.restored))
+        return tuple(problems)
 
     @property
     def idle(self) -> bool:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from agent.model.commands import command
+from agent.model.commands import command, shown
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, entries_of, parse_auth_variable
 from agent.model.docker_config_fields import UNKNOWN, CliVersion, reads_auth_variable
 from agent.model.ecr_token import token_end
-from agent.model.problem import Problem
+from agent.model.problem import Problem, Severity
 from agent.model.problems.stored_login import LoginOverridden
 
 
@@ -37,14 +37,7 @@ class Overrides:
             )
         # An older login of the agent does not belong to a person. The failed store is reported for it instead.
         if not result.ours and not result.older:
-            where = CONFIG_FILE if result.stored_in == CONFIG_FILE else f"docker-credential-{result.stored_in}"
-            what = f"{where} has one that the agent did not store{_until(result)}"
-            reasons.append(
-                (
-                    f"docker uses another login for {hostname}: {what}",
-                    f"run `registry-agent renew {hostname}` to replace it; to keep it, name it in secrets.exclude",
-                )
-            )
+            reasons.append(_other_login(hostname, result))
         reasons += [
             (
                 f"{path} has another login for {key}, which podman and skopeo use first",
@@ -55,13 +48,26 @@ class Overrides:
         if not reasons:
             return []
         messages, hints = zip(*reasons, strict=True)
-        return [LoginOverridden(hostname, "; ".join(messages), hint="; ".join(hints))]
+        severity = Severity.NOTICE if result.works and len(reasons) == 1 else None
+        return [LoginOverridden(hostname, "; ".join(messages), hint="; ".join(hints), severity=severity)]
 
 
-def _until(result: StoreResult) -> str:
-    """How long a person's own ECR login stays. The agent then replaces it."""
+def _other_login(hostname: str, result: StoreResult) -> tuple[str, str]:
+    """What docker finds in its store instead of the agent's login, and what to do about it."""
+    where = CONFIG_FILE if result.stored_in == CONFIG_FILE else f"docker-credential-{result.stored_in}"
+    if result.works:
+        return (
+            f"docker gets its login for {hostname} from {where}, which works; the agent leaves it alone",
+            f"no action needed; to hide this notice, name {hostname} in secrets.exclude",
+        )
+    found = f"docker uses another login for {hostname}: {where} has one that the agent did not store"
+    if result.failure is not None:
+        helper = shown(result.stored_in)
+        return found, f"stop using {helper} for {hostname} in Docker's config.json, or name it in secrets.exclude"
     ends = token_end(result.login)
-    return f"; it works until {ends:%Y-%m-%d %H:%M} UTC, and the agent replaces it then" if ends else ""
+    until = f"; it works until {ends:%Y-%m-%d %H:%M} UTC, and the agent replaces it then" if ends else ""
+    fix = f"run `registry-agent renew {hostname}` to replace it; to keep it, name it in secrets.exclude"
+    return f"{found}{until}", fix
 
 
 def _removal(path: str, key: str) -> str:

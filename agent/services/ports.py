@@ -254,6 +254,10 @@ class Reconciler(Protocol):
         """The login that Docker finds, and whether the agent stored it."""
         ...
 
+    def lost(self, registry: Registry) -> Problem | None:
+        """Why Docker finds no login although one was stored. None if it finds one, or if none was stored."""
+        ...
+
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:
         """The registry refuses this login, which a person made, or none."""
         ...

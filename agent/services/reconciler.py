@@ -8,6 +8,7 @@ import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,14 +16,14 @@ from agent.model.deadline import Deadline
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.ecr_token import token_end
-from agent.model.problem import ProblemError
-from agent.model.problems.registry import LoginRejected
-from agent.model.problems.stored_login import InternalError, LoginRestored
+from agent.model.problem import Problem, ProblemError
+from agent.model.problems.stored_login import CredentialStoreFailed, InternalError
 from agent.model.registry import Registry
 from agent.model.stored_state import AppliedLogin
 from agent.services.credential_store import CredentialStore
 from agent.services.managed_login import ManagedLogin, next_check_s
 from agent.services.overrides import Overrides
+from agent.services.persons_helpers import PersonsHelpers
 from agent.services.ports import (
     Board,
     Clock,
@@ -57,8 +58,14 @@ class ConfigReconciler:
         log: Log,
         watcher: FileWatcher,
         overrides: Overrides | None = None,
+        persons_helpers: PersonsHelpers | None = None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
-        """`overrides` finds what Docker uses before its stores."""
+        """`overrides` finds what Docker uses before its stores.
+
+        `persons_helpers` asks registries about logins that a person's own helper gives. `on_lost` is called when Docker
+        no longer finds a login that was stored, and when it does again.
+        """
         self._config: Final = config
         self._store: Final = CredentialStore(config, helpers, state_file, self._has_ended)
         self._podman: Final = podman
@@ -68,6 +75,8 @@ class ConfigReconciler:
         self._log: Final = log
         self._watcher: Final = watcher
         self._overrides: Final = overrides or Overrides(None)
+        self._persons_helpers: Final = persons_helpers or PersonsHelpers(clock)
+        self._on_lost: Final = on_lost
         self._logins: Final[dict[str, ManagedLogin]] = {}
         self._changed: Final = asyncio.Event()
         self._locks: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
@@ -91,15 +100,14 @@ class ConfigReconciler:
         login = ManagedLogin(DesiredLogin(registry, entry, expires_at))
         noted = self._replaceable.get(registry.hostname) if take_over else None
         async with self._locks[registry.hostname]:
+            former = self._logins.get(registry.hostname)
+            login.refused = former.refused if former is not None else None
             try:
                 # A cancelled attempt must not end the reading: the next attempt needs its result.
                 await self._apply(login, await asyncio.shield(noted) if noted is not None else ())
             except ProblemError as error:
                 # Problems of the store name the file or Docker's key; on the board, the subject is the registry.
                 raise ProblemError(error.problem.about(registry.hostname)) from None
-            former = self._logins.get(registry.hostname)
-            if former is not None and not login.ours:
-                login.refused = former.refused
             if former is not None and login.restored_until is None:
                 login.restored, login.restored_until = former.restored, former.restored_until
             self._logins[registry.hostname] = login
@@ -125,6 +133,11 @@ class ConfigReconciler:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
         """
         return await self._store.in_use(registry)
+
+    def lost(self, registry: Registry) -> Problem | None:
+        """Why Docker finds no login although one was stored. None if it finds one, or if none was stored."""
+        login = self._logins.get(registry.hostname)
+        return login.lost if login is not None else None
 
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:
         """The registry refuses this login, which a person made. None: it does not. Reported until the login changes."""
@@ -158,6 +171,7 @@ class ConfigReconciler:
 
     def _drop(self, hostname: str) -> None:
         self._replaceable.pop(hostname, None)
+        self._persons_helpers.forget(hostname)
         if self._logins.pop(hostname, None) is not None:
             self._board.report(_owner(hostname))
             self._board.set_stored_in(hostname, None)
@@ -215,9 +229,11 @@ class ConfigReconciler:
             try:
                 wrote = await self._apply(login)
             except ProblemError as error:
-                problem = error.problem
+                problem = error.problem.about(login.hostname)
                 login.failed = True
-                login.findings = (problem.about(login.hostname),)
+                login.findings = (problem,)
+                if isinstance(problem, CredentialStoreFailed) and not await self._store.finds(login.desired.registry):
+                    self._lose(login, problem)
             except Exception as error:  # noqa: BLE001 - a bug must not end the agent, only this check
                 self._log.exception("login.check_crashed", registry=login.hostname)
                 login.failed = True
@@ -240,6 +256,9 @@ class ConfigReconciler:
         stored = await self._store.store(login.desired, take_over)
         login.stored_in, login.ours = stored.stored_in, stored.ours
         login.failed, login.wrote = False, stored.wrote
+        self._lose(login, None)
+        if await self._persons_helpers.works(login.desired.registry, stored):
+            stored = replace(stored, failure=None, works=True)
         failures = [stored.failure.about(login.hostname)] if stored.failure else []
         login.findings = (*failures, *self._overrides.of(login.desired, stored, await self._podman.read()))
         login.other_ends_at = None if stored.ours else token_end(stored.login)
@@ -252,6 +271,14 @@ class ConfigReconciler:
             self._restored(login, f"{ended}; the agent stored its own in {login.stored_in}")
         return stored.wrote
 
+    def _lose(self, login: ManagedLogin, problem: Problem | None) -> None:
+        """Remember whether Docker finds a login, and tell the login if that has changed."""
+        before, login.lost = login.lost, problem
+        if problem is not None:
+            login.ours = False
+        if problem != before:
+            self._on_lost()
+
     def _restored(self, login: ManagedLogin, message: str) -> None:
         login.restored, login.restored_until = message, self._clock.now() + _RESTORED_FOR
         self._log.info("login.restored", registry=login.hostname, stored_in=login.stored_in)
@@ -259,17 +286,7 @@ class ConfigReconciler:
     def _report(self, login: ManagedLogin, *, repeat: bool = True) -> None:
         """Report to the board. Without `repeat`, report only what differs from the last report."""
         self._board.set_stored_in(login.hostname, login.stored_in if login.ours else None)
-        problems = list(login.findings)
-        if login.refused is not None:
-            problems.append(
-                LoginRejected(
-                    login.hostname,
-                    f"{login.hostname} refuses the login that docker uses, which the agent did not store",
-                    hint="run `registry-agent renew HOST` to use the injected secret instead",
-                )
-            )
-        if login.restored_until is not None:
-            problems.append(LoginRestored(login.hostname, login.restored))
+        problems = login.problems
         shown = tuple((problem.code, problem.message) for problem in problems)
         if repeat or shown != login.reported:
             self._board.report(_owner(login.hostname), problems)

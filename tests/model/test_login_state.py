@@ -14,6 +14,7 @@ from agent.model.login_events import (
     Checked,
     Event,
     Failed,
+    LoginState,
     Now,
     Refused,
     RemovalFailed,
@@ -28,7 +29,7 @@ from agent.model.login_events import (
     Verified,
     Woken,
 )
-from agent.model.login_state import Decision, LoginState, decide
+from agent.model.login_state import Decision, decide
 from agent.model.problem import Problem, RetryClass, Severity
 from agent.model.problems.aws import ClockSkew
 from agent.model.problems.environment import DockerCliMissing

@@ -114,6 +114,7 @@ class FakeReconciler:
         self.used: tuple[Entry, bool] | None = None
         """What Docker uses for a stored login, and whether it is the agent's."""
         self.refused: Entry | None = None
+        self.lost_logins: dict[str, Problem] = {}
         self.writing: dict[str, asyncio.Event] = {}
         """Registries whose write goes on, whatever is cancelled, until the event."""
 
@@ -141,6 +142,9 @@ class FakeReconciler:
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         return self.used if registry.hostname in self.stored else None
+
+    def lost(self, registry: Registry) -> Problem | None:
+        return self.lost_logins.get(registry.hostname)
 
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:
         assert registry.hostname in self.stored

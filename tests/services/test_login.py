@@ -16,7 +16,7 @@ from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import AwsAccessDenied, AwsUnreachable, ClockSkew
 from agent.model.problems.environment import DockerCliMissing
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryRateLimited, RegistryUnreachable
-from agent.model.problems.stored_login import ConfigUnwritable
+from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
 from agent.model.sensitive import Sensitive
 from agent.model.status import State
 from agent.services.login import RegistryLogin
@@ -529,3 +529,38 @@ async def test_a_token_that_ends_is_renewed_instead_of_checked(bench: Bench, beg
     await begin(native())
     await bench.clock.advance(24 * HOURS)
     assert bench.login_check.asked == []
+
+
+# Docker no longer finds the login
+
+
+@pytest.mark.parametrize("login", [basic(), native()], ids=["password", "token"])
+async def test_a_login_that_docker_no_longer_finds_is_not_shown_as_logged_in(
+    bench: Bench, begin: Begin, login: Login
+) -> None:
+    """The reconciler restores it, so there is no new attempt. Its renewal goes on."""
+    registry_login = await begin(login)
+    hostname = login.registry.hostname
+    attempts = len(bench.docker_login.tried)
+    bench.reconciler.lost_logins[hostname] = CredentialStoreFailed(hostname, "the store cannot store")
+    registry_login.wake()
+    await bench.clock.settle()
+    assert (bench.state(), bench.row.last_error) == (State.RETRYING, "the store cannot store")
+    bench.reconciler.lost_logins.clear()
+    registry_login.wake()
+    await bench.clock.settle()
+    assert (bench.state(), bench.row.last_error) == (State.LOGGED_IN, None)
+    assert len(bench.docker_login.tried) == attempts
+
+
+async def test_a_lost_login_whose_renewal_fails_is_not_shown_as_logged_in(bench: Bench, begin: Begin) -> None:
+    registry_login = await begin(native())
+    bench.reconciler.lost_logins[ECR] = CredentialStoreFailed(ECR, "the store cannot store")
+    bench.credentials.problem = AwsUnreachable("aws", "down")
+    registry_login.wake()
+    await bench.clock.advance(7 * HOURS)
+    assert bench.state() is State.RETRYING
+    bench.reconciler.lost_logins.clear()
+    registry_login.wake()
+    await bench.clock.settle()
+    assert bench.state() is State.LOGGED_IN

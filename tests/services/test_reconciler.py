@@ -18,6 +18,7 @@ from agent.edge.docker_config import DockerConfigFile
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
 from agent.model.docker_config import Entry, encode_entry
+from agent.model.docker_errors import ProbeResult
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
@@ -25,6 +26,7 @@ from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
 from agent.services.overrides import Overrides
+from agent.services.persons_helpers import PersonsHelpers
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, calls_in_this_thread, process
@@ -91,7 +93,12 @@ class Machine:
         self.podman = directory / "run/containers/auth.json"
         self.podman.parent.mkdir(parents=True)
         self.auth_config: str | None = None
+        self.lost = 0
+        self.registries: Registries | None = None
         self.cli_version: tuple[int, ...] | None = (28, 5)
+
+    def _on_lost(self) -> None:
+        self.lost += 1
 
     def write(self, document: dict[str, Any]) -> None:
         self.file.write_text(json.dumps(document))
@@ -112,6 +119,8 @@ class Machine:
             log=log,
             watcher=ClockedFileWatcher(clock),
             overrides=Overrides(self.auth_config, lambda: self.cli_version),
+            persons_helpers=PersonsHelpers(clock, self.registries.check if self.registries else None),
+            on_lost=self._on_lost,
         )
         return Agent(reconciler, board, clock, log, self.file, state_file)
 
@@ -799,4 +808,106 @@ async def test_a_persons_login_whose_end_cannot_be_read_stays(machine: Machine, 
     agent = await machine.second_start()
     agent.write({"auths": {"ghcr.io": encode_entry(theirs)}})
     assert not (await agent.apply()).ours
+    assert set(agent.warnings()) == {"login_overridden"}
+
+
+# Helpers of the person's own, and stores that no longer work
+
+
+COMPUTED = "#!/bin/sh\n[ $1 = get ] && echo '{}' && exit\necho not implemented; exit 1\n"
+NOTHING = "#!/bin/sh\n[ $1 = get ] && echo credentials not found in native keychain\nexit 1\n"
+
+
+class Registries:
+    """Answers with `status` about each login, and remembers which."""
+
+    def __init__(self, status: int | None) -> None:
+        self.status = status
+        self.asked: list[str] = []
+
+    async def check(self, registry: Registry, entry: Entry, timeout: float) -> ProbeResult:
+        assert registry == GHCR
+        assert timeout > 0
+        self.asked.append(entry.secret.reveal())
+        return ProbeResult(EPOCH, status=self.status, refused=self.status == 401)
+
+
+@pytest.mark.parametrize("configuration", [{"credHelpers": {"ghcr.io": "ecr-login"}}, {"credsStore": "ecr-login"}])
+async def test_a_persons_helper_that_works_is_left_alone(machine: Machine, configuration: dict[str, Any]) -> None:
+    """Its logins change, and the registry is asked about a new one at most once a minute. There is only a notice."""
+    script(machine.bin, "ecr-login", COMPUTED.format(answer("you", "first")))
+    machine.write(configuration)
+    machine.registries = Registries(200)
+    agent = machine.start()
+    outcome = await agent.apply()
+    assert [(problem.code, problem.severity) for problem in outcome.problems] == [("login_overridden", "notice")]
+    script(machine.bin, "ecr-login", COMPUTED.format(answer("you", "second")))
+    await agent.apply(NEWER)
+    assert (set(agent.warnings()), machine.registries.asked) == ({"login_overridden"}, ["first"])
+    await agent.clock.advance(61)
+    await agent.apply(NEWER)
+    assert machine.registries.asked == ["first", "second"]
+    assert agent.document() == configuration
+
+
+@pytest.mark.parametrize("status", [401, 503, None], ids=["refuses", "down", "silent"])
+async def test_a_persons_helper_that_does_not_work_is_reported(machine: Machine, status: int | None) -> None:
+    """The hints agree: the helper cannot store another login, so a renewal would not help."""
+    script(machine.bin, "computed", COMPUTED.format(answer("you", "theirs")))
+    machine.write({"credHelpers": {"ghcr.io": "computed"}})
+    machine.registries = Registries(status)
+    agent = machine.start()
+    await agent.apply()
+    assert set(agent.warnings()) == {"login_overridden", "credential_store_failed"}
+    assert "renew" not in agent.hint("login_overridden")
+
+
+async def test_a_persons_login_in_a_store_that_works_is_still_a_warning(machine: Machine) -> None:
+    """The person has not chosen a helper for this registry, but has logged in once. `renew` would replace that."""
+    store = good_helper(machine.bin, "good")
+    agent = await machine.second_start()
+    agent.write({"credsStore": "good"})
+    fill(store, "ghcr.io")
+    machine.registries = Registries(200)
+    outcome = await machine.start().apply()
+    assert [problem.severity for problem in outcome.problems] == ["warning"]
+
+
+async def test_a_store_that_cannot_store_loses_the_login(machine: Machine) -> None:
+    """An editor injects its helper into config.json, and the helper stores nothing. Docker then finds no login."""
+    agent = machine.start()
+    await agent.apply()
+    async with watching(agent) as until:
+        script(machine.bin, "editor", NOTHING)
+        agent.write({**agent.document(), "credsStore": "editor"})
+        await until(lambda: agent.reconciler.lost(GHCR))
+        assert "credential_store_failed" in agent.warnings()
+        assert machine.lost == 1
+        agent.write({"auths": agent.auths()})
+        await until(lambda: agent.reconciler.lost(GHCR) is None)
+        assert machine.lost == 2
+        assert agent.warnings() == {}
+
+
+async def test_while_a_helper_fails_docker_uses_the_login_in_the_file(machine: Machine) -> None:
+    """So it is not lost. The helper's failure is reported all the same."""
+    agent = machine.start()
+    await agent.apply()
+    async with watching(agent) as until:
+        agent.write({**agent.document(), "credsStore": "missing"})
+        await until(agent.warnings)
+        assert agent.reconciler.lost(GHCR) is None
+
+
+async def test_a_dead_login_of_a_person_is_reported_until_it_changes(machine: Machine) -> None:
+    agent = await machine.second_start()
+    agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    await agent.apply()
+    assert await agent.reconciler.in_use(GHCR) == (THEIRS, False)
+    agent.reconciler.note_refused(GHCR, THEIRS)
+    assert set(agent.warnings()) == {"login_overridden", "login_rejected"}
+    await agent.apply(NEWER)
+    assert "login_rejected" in agent.warnings(), "a renewal of the agent's own login does not change that"
+    agent.write({"auths": {"ghcr.io": encode_entry(Entry("you", Sensitive("another")))}})
+    await agent.apply(NEWER)
     assert set(agent.warnings()) == {"login_overridden"}
