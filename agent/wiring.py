@@ -116,12 +116,10 @@ class Components:
         self.lock = ConfigLock(config_dir)
         self.state_file = StateFile(paths.state_directory(environ), config_dir)
         self.state_watch = StateWatch(self.state_file, board)
-        self.docker_cli = DockerCli(environ, bootstrap.runtime)
-        engine = DockerEngine(environ)
+        engine = DockerEngine(environ, config_dir)
+        self.docker_cli = DockerCli(environ, bootstrap.runtime, engine)
         probes = ToolProbes(environ, self.docker_cli, engine)
-        self.tools = ToolWatch(
-            probes, clock, board, log, self.file_watcher, engine_address=engine.address, on_docker=self._wake_logins
-        )
+        self.tools = ToolWatch(probes, clock, board, log, self.file_watcher, on_docker=self._wake_logins)
         self.docker_config = DockerConfigFile(
             config_dir, bootstrap.systemd.unit, cli_version=lambda: self.docker_cli.installed
         )

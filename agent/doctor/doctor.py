@@ -91,8 +91,8 @@ class Doctor:
         self._http: Final = HttpClient()
         config_dir = settings.docker.config_dir
         self._state_file: Final = StateFile.loaded(paths.state_directory(environ), config_dir)
-        self._engine: Final = DockerEngine(environ)
-        self._cli: Final = DockerCli(environ, options.runtime)
+        self._engine: Final = DockerEngine(environ, config_dir)
+        self._cli: Final = DockerCli(environ, options.runtime, self._engine)
         self._files: Final = DockerFiles(
             DockerConfigFile(config_dir, cli_version=lambda: self._cli.installed),
             CredentialHelpers(environ),
@@ -228,7 +228,7 @@ class Doctor:
         has_ecr = any(login.kind.value != "basic" for login in plan.logins)
         docker, engine, aws = await asyncio.gather(
             environment.docker_cli(probes),
-            environment.engine(probes, self._engine.address),
+            environment.engine(probes),
             environment.aws_cli(probes, has_ecr=has_ecr),
         )
         results.add(docker[1], engine[1], aws)

@@ -12,12 +12,11 @@ from agent.edge import secret_files
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
 from agent.edge.secret_url import SecretUrl, without_secrets
 from agent.edge.tool_probes import ToolProbes
+from agent.model.engine import EngineAnswer, engine_problem
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
     AwsCliMissing,
     DockerCliFailed,
-    EngineUnreachable,
-    EngineUnresponsive,
     SecretsUnavailable,
     no_docker,
 )
@@ -147,22 +146,18 @@ async def aws_cli(probes: ToolProbes, *, has_ecr: bool) -> Check:
     return from_problem("aws cli", missing, notice=Outcome.SKIPPED)
 
 
-async def engine(probes: ToolProbes, address: str) -> tuple[bool, Check]:
-    """Check whether a Docker engine answers at `address`."""
+async def engine(probes: ToolProbes) -> tuple[bool, Check]:
+    """Check whether the engine of the current docker context answers."""
     try:
         async with asyncio.timeout(_TOOL_S):
-            state = await probes.engine()
+            answer = await probes.engine()
     except TimeoutError:
-        state = Engine.UNRESPONSIVE
-    match state:
-        case Engine.REACHABLE:
-            return True, passed("engine", printable(f"a Docker engine answers at {address}"))
-        case Engine.UNREACHABLE:
-            unreachable = EngineUnreachable("engine", f"no Docker engine answers at {address}")
-            return False, from_problem("engine", unreachable, notice=Outcome.SKIPPED)
-        case Engine.UNRESPONSIVE:
-            message = f"the Docker engine at {address} accepts connections but does not answer"
-            return False, from_problem("engine", EngineUnresponsive("engine", message))
+        answer = EngineAnswer(Engine.UNRESPONSIVE, "its address")
+    problem = engine_problem(answer)
+    if problem is not None:
+        return False, from_problem("engine", problem, notice=Outcome.SKIPPED)
+    if answer.state is Engine.REACHABLE:
+        return True, passed("engine", printable(f"a Docker engine answers at {answer.address}"))
     return False, skipped("engine", "cannot tell whether a Docker engine runs")
 
 

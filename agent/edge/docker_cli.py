@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.blocking import BlockingCalls
+from agent.edge.docker_engine import DockerEngine
 from agent.edge.docker_verifier import DockerVerifier
 from agent.edge.private_directory import PrivateDirectory, remove_abandoned
 from agent.edge.process import child_environment, run
@@ -29,12 +30,13 @@ _RUNTIME_S: Final = 10.0
 class DockerCli:
     """Runs the CLI with a restricted environment. A login leaves nothing behind except its result."""
 
-    def __init__(self, environ: Mapping[str, str], runtime: Path) -> None:
-        self._engine_env: Final = child_environment(environ)
+    def __init__(self, environ: Mapping[str, str], runtime: Path, engine: DockerEngine | None = None) -> None:
+        """`engine` is the one that a login can go through. By default, it is the one that `environ` names."""
+        self._engine: Final = engine or DockerEngine(environ)
         self._runtime: Final = runtime
         # Without an engine, the CLI logs in by itself. An engine may hang, and has its own proxy and CAs.
         self._alone_env: Final = {
-            **{name: value for name, value in self._engine_env.items() if not name.startswith("DOCKER_")},
+            **{name: value for name, value in child_environment(environ).items() if not name.startswith("DOCKER_")},
             "DOCKER_HOST": _NO_ENGINE,
         }
         # Go knows only this variable, and also reads the system's directory of roots (crypto/x509, root_unix.go).
@@ -97,7 +99,9 @@ class DockerCli:
                     registry.docker_key,
                 ],
                 env={
-                    **(self._engine_env if through_engine else self._alone_env),
+                    **self._alone_env,
+                    # The context's own address, because the private configuration has no contexts.
+                    **((await self._engine.endpoint()).env if through_engine else {}),
                     # If a script starts podman after all, podman must write here and not to the person's auth.json.
                     "REGISTRY_AUTH_FILE": str(directory / "config.json"),
                 },

@@ -8,7 +8,7 @@ from agent.edge.aws_cli import AwsCli
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.programs import find_program
-from agent.model.status import Engine
+from agent.model.engine import EngineAnswer
 
 
 class ToolProbes:
@@ -29,5 +29,5 @@ class ToolProbes:
     async def aws_version(self, program: Path) -> str | None:
         return await self._aws.version(program)
 
-    async def engine(self) -> Engine:
-        return await self._engine.state()
+    async def engine(self) -> EngineAnswer:
+        return await self._engine.ask()

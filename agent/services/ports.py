@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from agent.model.credential import AwsIdentity, Credential
     from agent.model.docker_config import Document, Entry
     from agent.model.docker_errors import CliResult
+    from agent.model.engine import EngineAnswer
     from agent.model.login_events import Now
     from agent.model.plan import Login
     from agent.model.problem import Problem
     from agent.model.registry import Registry
     from agent.model.secret_formats import ParseResult
     from agent.model.snapshot import Snapshot
-    from agent.model.status import Engine, OpenWarning, Phase, RegistryStatus, Tools
+    from agent.model.status import OpenWarning, Phase, RegistryStatus, Tools
     from agent.model.stored_state import AppliedLogin, Rejection, StoredLogin
 
 
@@ -192,7 +193,7 @@ class ToolProbes(Protocol):
     def find(self, name: str) -> Path | None: ...
     async def docker_version(self, program: Path) -> str: ...
     async def aws_version(self, program: Path) -> str | None: ...
-    async def engine(self) -> Engine: ...
+    async def engine(self) -> EngineAnswer: ...
 
 
 class Docker(Protocol):

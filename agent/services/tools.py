@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from agent.blocking import BlockingCalls
+from agent.model.engine import engine_problem
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
     AwsCliMissing,
     DockerCliFailed,
     DockerCliMissing,
-    EngineUnreachable,
-    EngineUnresponsive,
     no_docker,
 )
 from agent.model.status import Engine, Tool, Tools
@@ -42,7 +41,6 @@ class ToolWatch:
         log: Log,
         watcher: FileWatcher,
         *,
-        engine_address: str,
         on_docker: Callable[[], None],
     ) -> None:
         """`on_docker` is called when the docker CLI becomes ready."""
@@ -51,7 +49,6 @@ class ToolWatch:
         self._board: Final = board
         self._log: Final = log
         self._watcher: Final = watcher
-        self._engine_address: Final = engine_address
         self._on_docker: Final = on_docker
         self._tools = Tools()
         self._last_aws: tuple[object, Tool] | None = None
@@ -189,21 +186,10 @@ class ToolWatch:
         return program
 
     async def _check_engine(self) -> None:
-        engine = await self._probes.engine()
-        self._update(engine=engine)
-        self._report("engine", self._engine_problems(engine))
-
-    def _engine_problems(self, engine: Engine) -> list[Problem]:
-        match engine:
-            case Engine.UNREACHABLE:
-                return [EngineUnreachable("engine", f"no Docker engine answers at {self._engine_address}")]
-            case Engine.UNRESPONSIVE:
-                return [
-                    EngineUnresponsive(
-                        "engine", f"the Docker engine at {self._engine_address} accepts connections but does not answer"
-                    )
-                ]
-        return []
+        answer = await self._probes.engine()
+        self._update(engine=answer.state)
+        problem = engine_problem(answer)
+        self._report("engine", [problem] if problem else [])
 
     async def _aws_tool(self, program: Path) -> Tool:
         """The aws CLI. Its version is read only when the program file has changed, because that starts a process."""

@@ -11,6 +11,7 @@ SEVERITIES: Final = {
     "docker_cli_failed": _WARNING,
     "aws_cli_missing": _NOTICE,
     "engine_unreachable": _NOTICE,
+    "engine_forbidden": _WARNING,
     "engine_unresponsive": _WARNING,
     "settings_invalid": _ERROR,
     "status_listen_failed": _WARNING,

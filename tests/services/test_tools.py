@@ -38,7 +38,6 @@ class Stage:
             self.board,
             FakeLog(),
             NoFileWatcher(),
-            engine_address=self.engine.address,
             on_docker=self._on_ready,
         )
 
@@ -168,7 +167,7 @@ async def test_an_engine_that_stays_silent_is_unresponsive(tmp_path: Path) -> No
     path = tmp_path / "docker.sock"
     server = await asyncio.start_unix_server(silent, path)
     engine = DockerEngine({"DOCKER_HOST": f"unix://{path}"}, timeout_s=1)
-    assert await engine.state() is Engine.UNRESPONSIVE
+    assert (await engine.ask()).state is Engine.UNRESPONSIVE
     for writer in writers:
         writer.close()
     server.close()

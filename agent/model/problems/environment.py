@@ -53,6 +53,11 @@ class EngineUnreachable(Problem):
     hint = "start Docker (`sudo systemctl start docker`) or set DOCKER_HOST before you pull; logins work without it"
 
 
+class EngineForbidden(Problem):
+    code = "engine_forbidden"
+    hint = "ask the administrator of this machine for access to the socket of Docker; logins work without it"
+
+
 class EngineUnresponsive(Problem):
     code = "engine_unresponsive"
     hint = "restart Docker (`sudo systemctl restart docker`); logins work without it, but pulls do not"
