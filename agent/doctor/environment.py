@@ -120,7 +120,7 @@ async def _fetch_url(url: str, token_file: Path | None, client: SecretUrl) -> Pa
 
 async def docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     """Find Docker's own CLI, or None if there is no working one. The doctor logs in with no other program."""
-    program = await _CALLS.call("docker", lambda: probes.find("docker"), timeout=None)
+    program = await _CALLS.call("docker", lambda: probes.find("docker") or probes.find("podman"), timeout=None)
     if program is None:
         return None, from_problem("docker cli", no_docker())
     try:

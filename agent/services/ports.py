@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agent.model.registry import Registry
     from agent.model.secret_formats import ParseResult
     from agent.model.snapshot import Snapshot
-    from agent.model.status import OpenWarning, Phase, RegistryStatus, Tools
+    from agent.model.status import Flavor, OpenWarning, Phase, RegistryStatus, Tools
     from agent.model.stored_state import AppliedLogin, Rejection, StoredLogin
 
 
@@ -188,7 +188,12 @@ class DockerCli(Protocol):
 
 
 class ToolProbes(Protocol):
-    """Checks the tools. Only `docker_version` raises: a `ProblemError` if the program is not Docker's own CLI."""
+    """Checks the tools. Only `docker_version` raises: a `ProblemError` if it is neither Docker's own CLI nor podman."""
+
+    @property
+    def flavor(self) -> Flavor:
+        """Which program `docker_version` has found last."""
+        ...
 
     def find(self, name: str) -> Path | None: ...
     async def docker_version(self, program: Path) -> str: ...

@@ -18,7 +18,7 @@ from agent.edge.file_version import FileVersion, read_version
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.model.engine import EngineAnswer
 from agent.model.registry import Registry
-from agent.model.status import Engine
+from agent.model.status import Engine, Flavor
 from agent.observe.log import Log
 from agent.observe.redaction import Scrubber
 from agent.services.board import Board
@@ -127,6 +127,8 @@ class HangingPath:
         self.searches += 1
         self.answers.wait(20)
         return Path("/usr/bin", name)
+
+    flavor = Flavor.DOCKER
 
     async def docker_version(self, _program: Path) -> str:
         return "28.2.2"

@@ -9,7 +9,7 @@ from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.tool_probes import ToolProbes
 from agent.model.problems.environment import no_docker
-from agent.model.status import Engine
+from agent.model.status import Engine, Flavor
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
 from tests.fakes import FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
@@ -124,7 +124,7 @@ async def test_the_warning_names_the_broken_docker_that_is_found_now(tmp_path: P
     assert str(tmp_path / "earlier/docker") in warning.message
 
 
-@pytest.mark.parametrize("text", ["exit 1", "kill -9 $$", "echo podman version 4.9", "true"])
+@pytest.mark.parametrize("text", ["exit 1", "kill -9 $$", "echo nerdctl version 1.7.6", "true"])
 async def test_a_broken_docker_is_reported(stage: Stage, text: str) -> None:
     """It fails, is killed, is another program, or prints nothing: docker_cli_failed, until it works."""
     program(stage.bin / "docker", text)
@@ -134,6 +134,21 @@ async def test_a_broken_docker_is_reported(stage: Stage, text: str) -> None:
     await stage.tools.look()
     assert stage.codes() == set()
     assert stage.board.snapshot.tools.docker.version == "20.10.24+dfsg1"
+
+
+@pytest.mark.parametrize("name", ["docker", "podman"])
+async def test_podman_logs_in_without_a_warning(stage: Stage, name: str) -> None:
+    """As docker, or alone. It needs no engine. A docker that is installed later takes its place."""
+    program(stage.bin / name, "echo podman version 4.3.1")
+    await stage.tools.look()
+    tools = stage.board.snapshot.tools
+    assert (tools.flavor, tools.podman.version, tools.docker.present) == (Flavor.PODMAN, "4.3.1", name == "docker")
+    assert (stage.tools.docker, stage.ready) == (stage.bin / name, 1)
+    assert stage.board.snapshot.warnings == ()
+    program(stage.bin / "docker", "echo Docker version 28.2.2, build e6534b4")
+    await stage.tools.look()
+    tools = stage.board.snapshot.tools
+    assert (tools.flavor, tools.docker.version) == (Flavor.DOCKER, "28.2.2")
 
 
 async def test_a_missing_aws_is_a_notice_only_with_ecr_secrets(stage: Stage) -> None:

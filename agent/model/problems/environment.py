@@ -25,12 +25,12 @@ class DockerCliFailed(Problem):
 class NotDockersCli(DockerCliFailed):
     """The program called docker is not Docker's own CLI, as far as the agent can tell. No login runs through it.
 
-    For example, podman ignores `--config`. It would overwrite a person's login in its own `auth.json`.
+    For example, nerdctl. It could overwrite a person's login. podman is known, and counts as docker.
     """
 
     @classmethod
     def instead(cls, program: object, found: str) -> "NotDockersCli":
-        """Report that `program` is really `found`, such as "podman 4.3.1"."""
+        """Report that `program` is really `found`, such as "nerdctl 1.7.6"."""
         return cls(
             "docker",
             f"{program} is {found}, not Docker's own CLI, so the agent cannot log in to any registry",
