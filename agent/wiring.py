@@ -36,7 +36,7 @@ from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
 from agent.services.overrides import Overrides
 from agent.services.periodic import Periodic
-from agent.services.persons_helpers import PersonsHelpers
+from agent.services.persons_helper import PersonsHelpers
 from agent.services.planning import Planning
 from agent.services.ports import Service
 from agent.services.reconciler import ConfigReconciler

@@ -10,7 +10,7 @@ from typing import Final
 
 from agent.blocking import BlockingCalls
 from agent.edge.process import Finished, ProcessTimeout, run
-from agent.model.docker_programs import foreign_program, own_version, podman_version
+from agent.model.docker_programs import foreign_program, is_snap, own_version, podman_version
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import DockerCliFailed, NotDockersCli
 from agent.model.status import Flavor
@@ -19,7 +19,6 @@ _VERSION_TIMEOUT_S: Final = 20.0
 _STAT_TIMEOUT_S: Final = 10.0
 _SCRIPT_TRUSTED_S: Final = 5.0
 """A script can start another program tomorrow although its own file is unchanged, so its answer expires."""
-_SNAPS: Final = Path("/snap/bin")
 _COMPILED: Final = b"\x7fELF"
 _STATS: Final = BlockingCalls("docker-program")
 
@@ -110,7 +109,7 @@ class DockerVerifier:
         version = own or podman
         if version is None or not succeeded:
             raise ProblemError(_refusal(program, finished))
-        flavor = Flavor.PODMAN if podman else Flavor.SNAP if _SNAPS in program.parents else Flavor.DOCKER
+        flavor = Flavor.PODMAN if podman else Flavor.SNAP if is_snap(program) else Flavor.DOCKER
         until = math.inf if compiled else time.monotonic() + _SCRIPT_TRUSTED_S
         verified = self._verified[program] = Verified(version, flavor, identity, until)
         return verified

@@ -1,6 +1,7 @@
 """Identifies the program called docker by the output of `docker --version`."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 _DOCKER: Final = re.compile(r"Docker version ([\w.+~-]+)", re.ASCII)
@@ -19,6 +20,11 @@ def podman_version(output: bytes) -> str | None:
     """Return the version if podman printed `output`, under whatever name it was started, otherwise None."""
     found = _PODMAN.match(_text(output))
     return found[1] if found else None
+
+
+def is_snap(program: Path) -> bool:
+    """Whether this path is one of snap's, such as /snap/bin/docker or /var/lib/snapd/snap/bin/docker."""
+    return program.parts[-3:-1] == ("snap", "bin")
 
 
 def numbers(version: str) -> tuple[int, ...]:

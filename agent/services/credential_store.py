@@ -28,7 +28,7 @@ from agent.model.hints import helper_hint
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import CannotStore, CredentialStoreFailed
 from agent.model.registry import Registry
-from agent.services.locked_helpers import LockedHelpers
+from agent.services.helper_locks import LockedHelpers
 from agent.services.login_hashes import LoginHashes
 from agent.services.ports import ConfigFile, CredentialHelpers, StateFile
 

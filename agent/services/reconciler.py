@@ -23,7 +23,7 @@ from agent.model.stored_state import AppliedLogin
 from agent.services.credential_store import CredentialStore
 from agent.services.managed_login import ManagedLogin, next_check_s
 from agent.services.overrides import Overrides
-from agent.services.persons_helpers import PersonsHelpers
+from agent.services.persons_helper import PersonsHelpers
 from agent.services.ports import (
     Board,
     Clock,

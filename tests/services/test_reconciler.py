@@ -26,7 +26,7 @@ from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
 from agent.services.overrides import Overrides
-from agent.services.persons_helpers import PersonsHelpers
+from agent.services.persons_helper import PersonsHelpers
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, calls_in_this_thread, process

@@ -99,6 +99,22 @@ def test_the_environment_has_a_name(tmp_path: Path, environ: dict[str, str], exp
     assert load(tmp_path, "", environ).settings.environment.id == expected
 
 
+@pytest.mark.parametrize(
+    ("first", "expected"), [("snap/bin", "snap/docker/current/.docker"), ("usr/bin", ".docker"), (None, ".docker")]
+)
+def test_a_docker_from_snap_has_its_own_configuration(tmp_path: Path, first: str | None, expected: str) -> None:
+    """It sees another home directory. The first docker on PATH counts; without one, the usual place does."""
+    directories = ["usr/bin", "snap/bin"]
+    for directory in directories:
+        (tmp_path / directory).mkdir(parents=True)
+    for directory in directories[directories.index(first) :] if first else ():
+        (tmp_path / directory / "docker").touch(0o755)
+    environ = {"HOME": str(tmp_path), "PATH": ":".join(str(tmp_path / directory) for directory in directories)}
+    assert load(tmp_path, "", environ=environ).settings.docker.config_dir == tmp_path / expected
+    elsewhere = load(tmp_path, "", environ={**environ, "DOCKER_CONFIG": "/elsewhere"})
+    assert elsewhere.settings.docker.config_dir == Path("/elsewhere")
+
+
 def test_the_config_directory_is_the_one_that_docker_uses(tmp_path: Path) -> None:
     """$DOCKER_CONFIG is the default, and a setting overrides it."""
     environ = {"DOCKER_CONFIG": "/elsewhere"}
