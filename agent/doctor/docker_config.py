@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -15,11 +16,22 @@ from agent.doctor.context import Context
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.permission_hints import permission_hint
 from agent.model.credential import Credential
-from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
-from agent.model.docker_config import Document, Entry, entries, find, parse_auth_variable, store_of
+from agent.model.desired_login import COMPUTING_HELPERS, CONFIG_FILE, DesiredLogin, StoreResult
+from agent.model.docker_config import (
+    Document,
+    Entry,
+    entries,
+    find,
+    has_own_helper,
+    parse_auth_variable,
+    store_of,
+)
+from agent.model.docker_config_fields import reads_auth_variable
+from agent.model.docker_errors import ProbeResult
 from agent.model.encoded_login import ECR_USER
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
+from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
@@ -27,11 +39,10 @@ from agent.model.text import printable
 from agent.services.overrides import Overrides
 
 _FILE_S: Final = 4.0
+_ASK_S: Final = 8.0
 _CALLS: Final = BlockingCalls("doctor-config")
 _EXTRA_BLOCKS: Final = 2
 """Free blocks that a rewrite needs in addition to the file's size: for the new file and its directory entry."""
-# These helpers answer `get` from another source. Their own `Add` always fails.
-_CANNOT_STORE: Final = frozenset({"ecr-login"})
 _SAME_CONFIGURATION: Final = (
     "use the same DOCKER_CONFIG as the agent (its setting docker.config_dir), and run the agent as this user"
 )
@@ -112,8 +123,32 @@ class EffectiveLogin:
             except ProblemError as error:
                 results.add(from_problem("store", error.problem.about(self.registry.hostname)))
                 return
-            results.add(self._check_store(helper, source))
-        results.add(self._check_use(found, source, helper or CONFIG_FILE, await self.context.podman.read()))
+            results.add(self._check_store(helper, source, found))
+        answer = await self._answer(found)
+        if answer is not None and answer.refused:
+            results.add(with_more(from_problem("in use", self._refused()), self._describe(found, source)))
+            return
+        persons = helper in COMPUTING_HELPERS or has_own_helper(self.document, self.registry.docker_key)
+        ours = found is None or (self.login is not None and self._is_ours(found, self.login))
+        works = persons and answer is not None and answer.status == HTTPStatus.OK
+        stored = StoreResult(helper or CONFIG_FILE, found, ours, works=works)
+        results.add(self._check_use(stored, source, await self.context.podman.read()))
+
+    async def _answer(self, found: Entry | None) -> ProbeResult | None:
+        """What the registry answers to the login that docker would use.
+
+        The password in the secret is not sent here: the login check does that, and registries lock accounts.
+        """
+        source = self.login.source if self.login else None
+        if found is None or (isinstance(source, Credential) and _entry(source).same_login(found)):
+            return None
+        self.context.learned(found.secret)
+        return await self.context.requests.check(self.registry, found, _ASK_S)
+
+    def _refused(self) -> LoginRejected:
+        hostname = self.registry.hostname
+        fix = f"run `registry-agent renew {hostname}`" if self.login else f"run `docker login {hostname}`"
+        return LoginRejected(hostname, f"{hostname} refuses the login that docker uses", hint=fix)
 
     def _in_file(self) -> tuple[Entry | None, str]:
         match = find(self.document, self.registry.docker_key)
@@ -123,25 +158,25 @@ class EffectiveLogin:
         older = "" if key == self.registry.docker_key else f" (the older key {printable(key, 100)})"
         return entry, f"{CONFIG_FILE}{older}"
 
-    def _check_store(self, helper: str, name: str) -> Check:
-        """Report helpers that are known to store nothing. For other helpers, only a login shows whether they can."""
-        if helper in _CANNOT_STORE and self.login is not None:
+    def _check_store(self, helper: str, name: str, found: Entry | None) -> Check:
+        """Report helpers that are known to store nothing, and have no login. Only a login shows it of other helpers."""
+        if helper in COMPUTING_HELPERS and self.login is not None and found is None:
             message = f"{name} cannot store logins (it reports: not implemented)"
             return from_problem("store", CredentialStoreFailed(self.registry.hostname, message))
         return passed("store", f"{name} answers")
 
-    def _check_use(self, found: Entry | None, source: str, store: str, podman: Mapping[str, Document]) -> Check:
+    def _check_use(self, stored: StoreResult, source: str, podman: Mapping[str, Document]) -> Check:
+        found, auth_config = stored.login, self.context.auth_config
+        if not reads_auth_variable(self.context.cli.installed):
+            auth_config = None
         message = self._describe(found, source)
-        in_variable = self.registry.docker_key in parse_auth_variable(self.context.auth_config)
-        if found is None and not in_variable:
+        if found is None and self.registry.docker_key not in parse_auth_variable(auth_config):
             return self._missing(message)
         if self.login is None:
             return passed("in use", message)
         # The agent's own evaluation, so that the doctor and the status report the same override in the same words.
-        ours = found is not None and self._is_ours(found, self.login)
-        desired = DesiredLogin(self.registry, _expected(found, self.login, ours=ours), None)
-        stored = StoreResult(store, found, ours or found is None)
-        problems = Overrides(self.context.auth_config).of(desired, stored, podman)
+        desired = DesiredLogin(self.registry, _expected(found, self.login, ours=stored.ours), None)
+        problems = Overrides(auth_config).of(desired, stored, podman)
         return with_more(from_problem("in use", problems[0]), message) if problems else passed("in use", message)
 
     def _describe(self, found: Entry | None, source: str) -> str:

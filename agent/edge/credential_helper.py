@@ -14,7 +14,7 @@ from agent.model.commands import shown
 from agent.model.docker_config import TOKEN_USER, ConfigError, Entry, parse_helper_answer
 from agent.model.hints import helper_hint
 from agent.model.problem import ProblemError
-from agent.model.problems.stored_login import CredentialStoreFailed
+from agent.model.problems.stored_login import CannotStore, CredentialStoreFailed
 from agent.model.sandbox import opening
 from agent.model.text import printable
 
@@ -129,7 +129,7 @@ class CredentialHelpers:
         # The answer of helpers that only compute logins, such as amazon-ecr-credential-helper.
         if b"not implemented" in finished.stdout + finished.stderr:
             raise ProblemError(
-                CredentialStoreFailed(
+                CannotStore(
                     server,
                     f"{program} cannot {action} logins (it reports: not implemented)",
                     hint=f"stop using {shown(name)} for HOST (credsStore, credHelpers) in Docker's config.json, "

@@ -29,7 +29,7 @@ from agent.model.text import printable
 _CERTS: Final = Path("/etc/docker/certs.d")
 _CERTS_S: Final = 5.0
 _CERTS_READS: Final = BlockingCalls("certs.d", limit=32)
-_BODY: Final = 1 << 20
+BODY: Final = 1 << 20
 _SHOWN: Final = 200
 # The lookbehind keeps matching linear: without it, a long word would be tried again from each of its letters.
 _CHALLENGE: Final = re.compile(r'(?<![a-zA-Z_])([a-zA-Z_]+)="([^"]*)"')
@@ -140,7 +140,7 @@ class RegistryClient:
         ca_files = await self.ca_files(registry)
         try:
             return await self._http.request(
-                method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY
+                method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=BODY
             )
         except aiohttp.ClientConnectorCertificateError as error:
             if not await _accepts_any_certificate(registry, URL(url)):
@@ -149,7 +149,7 @@ class RegistryClient:
         except (aiohttp.ClientError, OSError) as error:
             _note_server(error, registry, url)
             raise
-        return await self._unverified.request(method, url, headers=headers, timeout=timeout, limit=_BODY)
+        return await self._unverified.request(method, url, headers=headers, timeout=timeout, limit=BODY)
 
     def _result(self, reply: Reply, url: str) -> ProbeResult:
         now = self._now()

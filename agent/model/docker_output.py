@@ -15,7 +15,13 @@ _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
     (re.compile(r"proxyconnect|proxy authentication required", re.IGNORECASE), Fault.UNREACHABLE),
     (re.compile(r"malformed (?:HTTP|MIME)|unable to decode token|did not include a token"), Fault.NONSENSE),
     (re.compile(r"toomanyrequests|too many requests", re.IGNORECASE), 429),
-    (re.compile(r"unauthorized|incorrect username or password|authentication required", re.IGNORECASE), 401),
+    (
+        re.compile(
+            r"unauthorized|incorrect username or password|invalid username/password|authentication required",
+            re.IGNORECASE,
+        ),
+        401,
+    ),
     (re.compile(r"\bdenied\b|\bforbidden\b", re.IGNORECASE), 403),
     (re.compile(r"no such host|server misbehaving|\blookup \S+|name resolution", re.IGNORECASE), Fault.DNS),
     (re.compile(r"deadline exceeded|timeout|timed out|request canceled", re.IGNORECASE), Fault.TIMEOUT),
