@@ -90,6 +90,18 @@ def _write_obstacle(path: Path) -> tuple[int, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldLogin:
+    """The login that Docker uses for a registry, and where it is from."""
+
+    entry: Entry
+    source: str
+
+    def __str__(self) -> str:
+        user = "an identity token" if self.entry.identity_token else f"user {printable(self.entry.username, 100)}"
+        return f"{user} from {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
 class EffectiveLogin:
     """Finds out which login Docker would use for one registry, in Docker's own order: variable, store, file."""
 
@@ -99,7 +111,8 @@ class EffectiveLogin:
     registry: Registry
     login: Login | None
 
-    async def run(self, results: CheckRun) -> None:
+    async def run(self, results: CheckRun) -> HeldLogin | None:
+        """Add the results, and return the login that Docker would use, or None if there is none."""
         helper = store_of(self.document, self.registry.docker_key)
         if helper is None:
             results.add(passed("store", f"the file {printable(str(self.context.config.path))}"))
@@ -111,9 +124,13 @@ class EffectiveLogin:
                 found = await self.context.helpers.get(helper, self.registry.docker_key)
             except ProblemError as error:
                 results.add(from_problem("store", error.problem.about(self.registry.hostname)))
-                return
+                return None
             results.add(self._check_store(helper, source))
         results.add(self._check_use(found, source, helper or CONFIG_FILE, await self.context.podman.read()))
+        variable = parse_auth_variable(self.context.auth_config).get(self.registry.docker_key)
+        if variable is not None:
+            return HeldLogin(variable, "DOCKER_AUTH_CONFIG")
+        return HeldLogin(found, source) if found is not None else None
 
     def _in_file(self) -> tuple[Entry | None, str]:
         match = find(self.document, self.registry.docker_key)
@@ -147,8 +164,7 @@ class EffectiveLogin:
     def _describe(self, found: Entry | None, source: str) -> str:
         if found is None:
             return f"docker has no login for {self.registry.hostname}: pulls are anonymous"
-        user = "an identity token" if found.identity_token else f"user {printable(found.username, 100)}"
-        return f"{user} from {source}"
+        return str(HeldLogin(found, source))
 
     def _missing(self, message: str) -> Check:
         """Docker has no login. If the agent runs, only the agent knows why."""
