@@ -51,6 +51,27 @@ def helper_hint(name: str) -> str:
     return f"{look}remove {shown(name)} from credsStore and credHelpers in Docker's config.json"
 
 
+def runtime_hint(reason: str, directory: str | None, *, writer: str) -> str:
+    """Return the hint for a runtime directory that cannot be written.
+
+    Args:
+        reason: the system's text for the error.
+        directory: the runtime directory, or None if it is not known.
+        writer: the program that cannot write, "docker" or "the agent".
+    """
+    where, cause = shown(directory) if directory else "the agent's runtime directory", reason.lower()
+    if "no space" in cause or "quota" in cause:
+        usage = command("df -h", directory) if directory else None
+        return f"free up space on the file system of {where}" + (f": {usage} shows how full it is" if usage else "")
+    other = "set RUNTIME_DIRECTORY to a directory in the home of the agent's user, and restart the agent"
+    if "read-only" in cause:
+        return f"{other}: {where} is on a read-only file system"
+    if "denied" in cause or "not permitted" in cause:
+        confined = "; a snap, AppArmor or SELinux may confine docker" if writer == "docker" else ""
+        return f"{other}: {writer} may not write to {where}{confined}"
+    return f"check the file system of {where}, or {other}"
+
+
 def certificate_hint(fault: str) -> str | None:
     """Return the hint for a TLS error text, or None if only an unknown certificate authority can be the cause."""
     return next((hint for words, hint in _OF_CERTIFICATES if words.search(fault)), None)
