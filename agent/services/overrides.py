@@ -9,6 +9,9 @@ from agent.model.docker_config import Document, entries_of, parse_auth_variable
 from agent.model.problem import Problem
 from agent.model.problems.stored_login import LoginOverridden
 
+_PODMAN_FIRST: Final = "which podman and skopeo use first"
+_DOCKER_USES: Final = "docker uses"
+
 
 class Overrides:
     """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store."""
@@ -24,7 +27,7 @@ class Overrides:
         if variable is not None and not desired.entry.same_login(variable):
             reasons.append(
                 (
-                    f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which docker uses first",
+                    f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which {_DOCKER_USES} first",
                     f"unset DOCKER_AUTH_CONFIG, or remove {hostname} from it",
                 )
             )
@@ -33,13 +36,13 @@ class Overrides:
             where = CONFIG_FILE if result.stored_in == CONFIG_FILE else f"docker-credential-{result.stored_in}"
             reasons.append(
                 (
-                    f"docker uses another login for {hostname}: {where} has one that the agent did not store",
+                    f"{_DOCKER_USES} another login for {hostname}: {where} has one that the agent did not store",
                     f"run `registry-agent renew {hostname}` to replace it; to keep it, name it in secrets.exclude",
                 )
             )
         reasons += [
             (
-                f"{path} has another login for {key}, which podman and skopeo use first",
+                f"{path} has another login for {key}, {_PODMAN_FIRST}",
                 _removal(path, key),
             )
             for path, key in _shadows(desired, podman)
@@ -48,6 +51,11 @@ class Overrides:
             return []
         messages, hints = zip(*reasons, strict=True)
         return [LoginOverridden(hostname, "; ".join(messages), hint="; ".join(hints))]
+
+
+def concerns_only_podman(message: str) -> bool:
+    """Whether the message of a `login_overridden`, maybe another agent's, is about podman's files only."""
+    return _PODMAN_FIRST in message and _DOCKER_USES not in message
 
 
 def _removal(path: str, key: str) -> str:
