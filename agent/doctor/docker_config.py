@@ -13,10 +13,12 @@ from agent.doctor.agent_status import AgentStatus
 from agent.doctor.check import Check, CheckRun, broken, from_problem, not_reached, passed, skipped, with_more
 from agent.doctor.context import Context
 from agent.edge.docker_config import DockerConfigFile
+from agent.edge.paths import docker_directory
 from agent.edge.permission_hints import permission_hint
 from agent.model.credential import Credential
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, Entry, entries, find, parse_auth_variable, store_of
+from agent.model.hints import sudo_advice
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
@@ -173,7 +175,7 @@ class EffectiveLogin:
             # A renewal would not help here: the agent would store the login in the other configuration again.
             path = self.context.config.path
             cause = f"the agent reports a login, so it uses a different configuration than {path}"
-            return broken("in use", f"{message}; {printable(cause, 600)}", _SAME_CONFIGURATION)
+            return broken("in use", f"{message}; {printable(cause, 600)}", self._same_configuration(status.user))
         if self.login is None:
             return skipped("in use", message)
         if status is None:
@@ -185,6 +187,11 @@ class EffectiveLogin:
             return broken("in use", message, _WAIT)
         fix = f"give secret {printable(self.login.secret.name, 100)} to the agent too: it does not know {hostname}"
         return broken("in use", message, fix)
+
+    def _same_configuration(self, user: str) -> str:
+        if self.context.user == "root" and user != "root":
+            return sudo_advice(user, docker_directory(user))
+        return _SAME_CONFIGURATION
 
     def _is_ours(self, found: Entry, login: Login) -> bool:
         """Whether the agent wrote this entry: by the hashes of what it wrote, else by comparing with the secret.

@@ -51,6 +51,16 @@ def helper_hint(name: str) -> str:
     return f"{look}remove {shown(name)} from credsStore and credHelpers in Docker's config.json"
 
 
+def sudo_advice(user: str, directory: object | None) -> str:
+    """Return what to do if root pulls, and another user's agent keeps the logins in `directory`."""
+    given = command("sudo docker --config", directory) if directory else None
+    use = f"use docker without sudo{f', or begin with {given}' if given else ''}"
+    return (
+        f"{use}: `sudo docker` reads root's configuration, and this agent keeps the logins of {shown(user)}; "
+        "for logins of root's own, run `registry-agent run` as root"
+    )
+
+
 def runtime_hint(reason: str, directory: str | None, *, writer: str) -> str:
     """Return the hint for a runtime directory that cannot be written.
 
