@@ -5,6 +5,7 @@ import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +20,14 @@ from agent.model.credential import Credential
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, Entry, entries, find, parse_auth_variable, store_of
 from agent.model.hints import sudo_advice
-from agent.model.plan import Login
+from agent.model.plan import Login, token_expiry
 from agent.model.problem import Problem, ProblemError
-from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
+from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed, TokenExpired
 from agent.model.registry import Registry
+from agent.model.renewal import expired
 from agent.model.secret import ECR_USER
 from agent.model.sensitive import Sensitive
+from agent.model.status import rfc3339
 from agent.model.text import printable
 from agent.services.overrides import Overrides
 
@@ -36,6 +39,10 @@ _EXTRA_BLOCKS: Final = 2
 _CANNOT_STORE: Final = frozenset({"ecr-login"})
 _SAME_CONFIGURATION: Final = (
     "use the same DOCKER_CONFIG as the agent (its setting docker.config_dir), and run the agent as this user"
+)
+_LOG_IN_AGAIN: Final = (
+    "run `registry-agent renew HOST` if the agent has a secret for this registry; otherwise log in again, or run "
+    "`docker logout HOST` if its images are public; if the token is new, set this machine's clock"
 )
 _START: Final = "start the agent (`registry-agent run`)"
 _WAIT: Final = "run `registry-agent status --wait`: the agent runs, but has not logged in yet"
@@ -154,6 +161,9 @@ class EffectiveLogin:
         in_variable = self.registry.docker_key in parse_auth_variable(self.context.auth_config)
         if found is None and not in_variable:
             return self._missing(message)
+        ended = self._ended(found) if found is not None and not in_variable else None
+        if ended is not None:
+            return with_more(from_problem("in use", ended), message)
         if self.login is None:
             return passed("in use", message)
         # The agent's own evaluation, so that the doctor and the status report the same override in the same words.
@@ -162,6 +172,15 @@ class EffectiveLogin:
         stored = StoreResult(store, found, ours or found is None)
         problems = Overrides(self.context.auth_config).of(desired, stored, podman)
         return with_more(from_problem("in use", problems[0]), message) if problems else passed("in use", message)
+
+    def _ended(self, found: Entry) -> Problem | None:
+        """The problem of an ECR token that has expired: the token itself contains its end."""
+        ends = token_expiry(found.secret) if found.username == ECR_USER else None
+        if ends is None or not expired(ends, datetime.now(UTC)):
+            return None
+        hostname = self.registry.hostname
+        message = f"the ECR token that docker has for {hostname} expired at {rfc3339(ends)}"
+        return TokenExpired(hostname, message, hint=_LOG_IN_AGAIN)
 
     def _describe(self, found: Entry | None, source: str) -> str:
         if found is None:

@@ -205,10 +205,10 @@ def _keys(secret: RegistrySecret) -> AwsKeys | None:
 
 def _ready_token(secret: RegistrySecret) -> Credential:
     assert secret.password is not None  # noqa: S101 - the caller has checked this
-    return Credential(ECR_USER, secret.password, expires_at=_expiry(secret.password))
+    return Credential(ECR_USER, secret.password, expires_at=token_expiry(secret.password))
 
 
-def _expiry(token: Sensitive) -> datetime | None:
+def token_expiry(token: Sensitive) -> datetime | None:
     """Read the expiry from an ECR token: it is base64 of JSON, with epoch seconds in `expiration`."""
     try:
         expiration = json.loads(base64.b64decode(token.reveal(), validate=True))["expiration"]

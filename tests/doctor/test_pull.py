@@ -2,6 +2,7 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Final
 
 import pytest
@@ -153,3 +154,20 @@ def test_an_aws_identity_that_only_the_agent_has_is_well(world: World, doctor: D
     assert report.link("aws identity", host)["outcome"] == "skipped"
     assert report.link("pull", host)["outcome"] == "ok"
     assert (report.code, report.first) == (0, None), report.document
+
+
+@pytest.mark.parametrize("year", [2015, 2020])
+def test_an_expired_token_that_docker_holds_is_not_well(world: World, doctor: Doctor, year: int) -> None:
+    """ECR's tokens contain their end. The doctor sees it without an image, without a secret and without AWS."""
+    _, host = serve(world, EcrAuth(world.aws().valid, REGION))
+    world.prepare()
+    ends = datetime(year, 1, 1, tzinfo=UTC).timestamp()
+    token = base64.b64encode(json.dumps({"payload": "x", "expiration": int(ends)}).encode()).decode()
+    auth = base64.b64encode(f"AWS:{token}".encode()).decode()
+    (world.agent.docker / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+    report = doctor(host, "--set", f'secrets.directories=["{world.home}/none"]')
+    link = report.link("in use", host)
+    assert (link["code"], link["outcome"]) == ("token_expired", "broken")
+    assert str(year) in link["seen"]
+    assert report.first == (host, "in use")
+    assert "all is well" not in doctor.words(host)
