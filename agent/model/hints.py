@@ -1,5 +1,6 @@
 """Hints about a registry that depend on the details of the failure. `Problem` replaces HOST with the registry."""
 
+import errno
 import re
 from typing import Final
 
@@ -80,6 +81,16 @@ def runtime_hint(reason: str, directory: str | None, *, writer: str) -> str:
         confined = "; a snap, AppArmor or SELinux may confine docker" if writer == "docker" else ""
         return f"{other}: {writer} may not write to {where}{confined}"
     return f"check the file system of {where}, or {other}"
+
+
+def unstartable_helper_hint(name: str, path: str, error: int | None) -> str:
+    """Return the hint for a credential helper that does not start; `path` is its program, `error` the errno."""
+    drop = f"or remove {shown(name)} from credsStore and credHelpers in Docker's config.json"
+    if error in (errno.EACCES, errno.EPERM):
+        return f"let the agent's user execute {shown(path)} and the interpreter in its first line, {drop}"
+    if error in (errno.ENOEXEC, errno.ENOENT):
+        return f"install {shown(path)} again, because it or its interpreter does not run on this machine, {drop}"
+    return f"check {shown(path)} and the limits of the agent's user, {drop}"
 
 
 def certificate_hint(fault: str) -> str | None:
