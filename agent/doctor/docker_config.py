@@ -41,8 +41,8 @@ _SAME_CONFIGURATION: Final = (
     "use the same DOCKER_CONFIG as the agent (its setting docker.config_dir), and run the agent as this user"
 )
 _LOG_IN_AGAIN: Final = (
-    "run `registry-agent renew HOST` if the agent has a secret for this registry; otherwise log in again, or run "
-    "`docker logout HOST` if its images are public; if the token is new, set this machine's clock"
+    "run `registry-agent renew HOST` if the agent has a secret for this registry; otherwise log in again, or "
+    "log out if its images are public; if the token is new, set this machine's clock"
 )
 _START: Final = "start the agent (`registry-agent run`)"
 _WAIT: Final = "run `registry-agent status --wait`: the agent runs, but has not logged in yet"

@@ -8,7 +8,7 @@ from typing import Final
 from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped
 from agent.doctor.target import Image
 from agent.edge.registry_requests import RegistryReply, RegistryRequest, RegistryRequests
-from agent.model.commands import shown
+from agent.model.commands import command, shown
 from agent.model.credential import Credential
 from agent.model.docker_errors import CliOutput, clock_skew, explain
 from agent.model.problem import Problem, ProblemError
@@ -23,12 +23,6 @@ _NOT_FOUND: Final = 404
 _DENIED: Final = (401, 403)
 _UNAUTHORIZED: Final = 401
 _ACTION: Final = re.compile(r"(?:User: (?P<arn>arn:\S+) is )?not authorized to perform: (?P<action>[\w-]+:\w+)")
-_NO_LOGIN: Final = (
-    "add a secret for HOST, or run `docker login HOST`: it does not show this image without a login, even if it exists"
-)
-_REPLACE: Final = (
-    "run `registry-agent renew HOST` if the agent has a secret for this registry, or else `docker login HOST`"
-)
 # The docker CLI and containerd accept the same types: multi-platform indexes and single manifests, OCI and Docker.
 _ACCEPT: Final = (
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
@@ -121,12 +115,15 @@ def _is_refused(reply: RegistryReply) -> bool:
 def _denied(registry: Registry, image: Image, reply: RegistryReply, login: PullLogin, detail: str) -> Problem:
     """The registry answered 401 or 403: without a login, or it refuses the login, or the login lacks the right."""
     hostname, action = registry.hostname, _ACTION.search(reply.probe.detail)
+    log_in = command("docker login", hostname) or "docker login"
+    replace = f"run `registry-agent renew HOST` if the agent has a secret for this registry, or else {log_in}"
     if login.credential is None:
         message = f"{hostname} does not let you pull {image} {login.how}{detail}"
-        return LoginForbidden(hostname, message, hint=_NO_LOGIN)
+        hint = f"add a secret for HOST, or run {log_in}: without a login, it does not show this image even if it exists"
+        return LoginForbidden(hostname, message, hint=hint)
     if _is_refused(reply):
         message = f"{hostname} does not accept {login.origin}{detail}"
-        return LoginRejected(hostname, message, hint=_REPLACE if login.stored else None)
+        return LoginRejected(hostname, message, hint=replace if login.stored else None)
     message = f"{hostname} does not allow this login to pull {image} {login.how}{detail}"
     # An ARN also means ECR: the registry may have a host name of its own, such as a VPC endpoint.
     if action is None and registry.ecr is None and login.credential.identity is None:
