@@ -12,7 +12,7 @@ from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import search
 from agent.model.commands import shown
 from agent.model.docker_config import TOKEN_USER, ConfigError, Entry, parse_helper_answer
-from agent.model.hints import helper_hint
+from agent.model.hints import helper_hint, unstartable_helper_hint
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import CannotStore, CredentialStoreFailed
 from agent.model.sandbox import opening
@@ -120,7 +120,10 @@ class CredentialHelpers:
             message = f"{program} {action} did not end within {self._deadline_s:g} s"
             raise ProblemError(CredentialStoreFailed(server, message, hint=self._hint(name))) from error
         except OSError as error:
-            raise ProblemError(CredentialStoreFailed(server, f"{program} does not start: {error.strerror}")) from error
+            hint = unstartable_helper_hint(name, str(found), error.errno)
+            raise ProblemError(
+                CredentialStoreFailed(server, f"{program} does not start: {error.strerror}", hint=hint)
+            ) from error
 
     def _check(self, finished: Finished, name: str, action: str, server: str, entry: Entry | None) -> None:
         if finished.returncode == 0:

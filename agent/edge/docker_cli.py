@@ -14,6 +14,7 @@ from agent.edge.process import child_environment, run
 from agent.model.credential import Credential
 from agent.model.docker_errors import CliResult
 from agent.model.docker_programs import numbers
+from agent.model.hints import runtime_hint
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry
@@ -87,7 +88,7 @@ class DockerCli:
                     registry.hostname,
                     f"the agent's runtime directory {self._runtime} cannot be written: "
                     f"{error.strerror or 'its file system does not answer'}",
-                    hint="free up space there, or set RUNTIME_DIRECTORY to a directory that the agent can write to",
+                    hint=runtime_hint(error.strerror or "", str(self._runtime), writer="the agent"),
                 )
             ) from error
         directory = private.path

@@ -29,12 +29,32 @@ from agent.model.problems.registry import (
     RegistryUnreachable,
 )
 from agent.model.problems.stored_login import ConfigUnwritable
+from agent.model.text import printable
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """AWS rejects signatures whose time is further off than this."""
 _EXPIRED: Final = "authorization token has expired"
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
 _URL_HOST: Final = re.compile(r"https?://([\w.:-]+)")
+_REGISTRY_WORDS: Final = re.compile(
+    r'(?:(?:Get|Head|Post) "?https?://[^"\s]+"?: )*(?:errors: *)?'
+    r"(?:unauthorized|denied|forbidden|toomanyrequests|unknown|unsupported): (.+)$",
+    re.IGNORECASE,
+)
+_EMPTY_WORDS: Final = frozenset(
+    {
+        *("unauthorized", "denied", "forbidden", "access denied", "authentication required", "not authorized"),
+        *("incorrect username or password", "too many requests"),
+    }
+)
+_WORDS: Final = 200
+_FILE_CALL: Final = r"(?:open\w*|mkdir\w*|rename\w*|write|close|f?sync|chmod|\w*link\w*) /\S*(?:/logins-|config\.json)"
+_UNSAVED: Final = re.compile(
+    rf"^(?:error saving credentials: .*?|{_FILE_CALL}.*?)(no space left|quota exceeded|read-only file system"
+    r"|permission denied|operation not permitted|input/output error|resource busy|cross-device link)",
+    re.IGNORECASE,
+)
+_RUNTIME: Final = re.compile(r"(/\S+?)/logins-")
 _LONGEST_WAIT: Final = timedelta(hours=12)
 _MINUTE_S: Final = 60
 _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
@@ -91,11 +111,22 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class CliOutput:
-    """What the docker CLI printed: a `fault`, a `status` from the registry, or neither if it is not understood."""
+    """What the docker CLI printed: a `fault`, a `status` from the registry, or neither if it is not understood.
+
+    `local` is whether something on this machine failed, such as a file: then it says nothing about the registry.
+    """
 
     text: str
     fault: Fault | None = None
     status: int | None = None
+    local: bool = False
+
+    @property
+    def registry_words(self) -> str:
+        """What the registry itself says about its refusal, such as what to do. Empty if it only repeats the status."""
+        found = _REGISTRY_WORDS.match(self.text) if self.status is not None else None
+        words = found[1].strip() if found else ""
+        return "" if words.lower().rstrip(".") in _EMPTY_WORDS else printable(words, _WORDS)
 
     @property
     def about_network(self) -> bool:
@@ -110,12 +141,15 @@ def explain(
 
     `fetched` is whether the password is a token that AWS has just issued for the secret.
     """
+    if output.local:
+        return cli_failed(hostname, output.text)
     skew = clock_skew(probe, hostname)
     status = _status(output, probe)
     if status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
         problem = _portal(hostname)
     elif status is not None and not (output.status is None and probe is not None and not probe.registry):
-        problem = _of_status(status, hostname, secret, probe, fetched=fetched)
+        words = output.registry_words if output.status == status else ""
+        problem = _of_status(status, hostname, secret, probe, words, fetched=fetched)
     elif probe is not None and probe.fault is not None and output.about_network:
         problem = _of_fault(probe.fault, hostname, probe.detail)
     elif probe is not None and not probe.registry:
@@ -145,11 +179,13 @@ def clock_distance(off: timedelta, whose: str) -> str:
 
 def cli_failed(hostname: str, text: str) -> Problem:
     """Return the problem for a failure of the CLI itself, not of the registry."""
-    if "no space left" in text or "read-only file system" in text or "quota exceeded" in text:
+    unsaved = _UNSAVED.match(text)
+    if unsaved is not None:
+        runtime = _RUNTIME.search(text)
         return ConfigUnwritable(
             hostname,
             f"docker login to {hostname} could not save its result in the agent's runtime directory: {text}",
-            hint="free space on the file system of the agent's runtime directory",
+            hint=hints.runtime_hint(unsaved[1], runtime[1] if runtime else None, writer="docker"),
         )
     return DockerCliFailed(hostname, f"docker login to {hostname} failed: {text or 'it printed nothing'}")
 
@@ -193,27 +229,30 @@ def _status(output: CliOutput, probe: ProbeResult | None) -> int | None:
     return asked
 
 
-def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult | None, *, fetched: bool) -> Problem:
+def _of_status(
+    status: int, hostname: str, secret: str, probe: ProbeResult | None, words: str, *, fetched: bool
+) -> Problem:
+    said = f": {words}" if words else ""
     # A probe without the password may get another answer than the CLI. Then its body does not explain this status.
-    body = (
-        f": {probe.detail}" if probe is not None and probe.detail and probe.registry and probe.status == status else ""
-    )
+    fits = probe is not None and probe.registry and probe.status == status
+    body = said or (f": {probe.detail}" if fits and probe is not None and probe.detail else "")
     wait = probe.retry_after if probe else None
     answering = hostname
     if probe is not None and probe.token_server and probe.status == status:
         answering = f"{probe.token_server}, the token server of {hostname},"
     match status:
         case 401 if fetched:
-            message = f"{hostname} refused the token that AWS issued for secret {secret}"
+            message = f"{hostname} refused the token that AWS issued for secret {secret}{said}"
             return LoginRejected(hostname, message, hint=hints.AWS_LOGIN_REJECTED)
         case 401:
-            return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}")
+            return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}{said}")
         case 403:
             return _forbidden(hostname, secret, probe, body, fetched=fetched)
         case 429:
             more = " or longer" if wait == _LONGEST_WAIT else ""
             after = f"; it asks to wait {wait.total_seconds():.0f} s{more}" if wait else ""
-            return RegistryRateLimited(hostname, f"{answering} limits the request rate (status 429){after}", wait=wait)
+            message = f"{answering} limits the request rate (status 429){said}{after}"
+            return RegistryRateLimited(hostname, message, wait=wait)
     if status in _BAD_REQUEST:
         return RegistryRefusedRequest(
             hostname, f"{answering} rejected the login as a bad request (status {status}){body}"

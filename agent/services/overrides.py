@@ -11,6 +11,9 @@ from agent.model.ecr_token import token_end
 from agent.model.problem import Problem, Severity
 from agent.model.problems.stored_login import LoginOverridden
 
+_PODMAN_FIRST: Final = "which podman and skopeo use first"
+_DOCKER_USES: Final = "docker uses"
+
 
 class Overrides:
     """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store.
@@ -31,7 +34,7 @@ class Overrides:
         if in_use and not desired.entry.same_login(variable):
             reasons.append(
                 (
-                    f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which docker uses first",
+                    f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which {_DOCKER_USES} first",
                     f"unset DOCKER_AUTH_CONFIG, or remove {hostname} from it",
                 )
             )
@@ -40,7 +43,7 @@ class Overrides:
             reasons.append(_other_login(hostname, result))
         reasons += [
             (
-                f"{path} has another login for {key}, which podman and skopeo use first",
+                f"{path} has another login for {key}, {_PODMAN_FIRST}",
                 _removal(path, key),
             )
             for path, key in _shadows(desired, podman)
@@ -60,7 +63,7 @@ def _other_login(hostname: str, result: StoreResult) -> tuple[str, str]:
             f"docker gets its login for {hostname} from {where}, which works; the agent leaves it alone",
             f"no action needed; to hide this notice, name {hostname} in secrets.exclude",
         )
-    found = f"docker uses another login for {hostname}: {where} has one that the agent did not store"
+    found = f"{_DOCKER_USES} another login for {hostname}: {where} has one that the agent did not store"
     if result.failure is not None:
         helper = shown(result.stored_in)
         return found, f"stop using {helper} for {hostname} in Docker's config.json, or name it in secrets.exclude"
@@ -68,6 +71,11 @@ def _other_login(hostname: str, result: StoreResult) -> tuple[str, str]:
     until = f"; it works until {ends:%Y-%m-%d %H:%M} UTC, and the agent replaces it then" if ends else ""
     fix = f"run `registry-agent renew {hostname}` to replace it; to keep it, name it in secrets.exclude"
     return f"{found}{until}", fix
+
+
+def concerns_only_podman(message: str) -> bool:
+    """Whether the message of a `login_overridden`, maybe another agent's, is about podman's files only."""
+    return _PODMAN_FIRST in message and _DOCKER_USES not in message
 
 
 def _removal(path: str, key: str) -> str:

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trustme
 from aiohttp import web
 
-from agent.demo.registries import BasicAuth, Refusal, TokenAuth
+from agent.demo.registries import BasicAuth, Refusal, TokenAuth, errors
 from agent.demo.tls import server_context
 from tests.codes.servers import FixedAnswer
 from tests.codes.world import LOGIN, PASSWORD, USER, USERS, Door, World
@@ -222,6 +222,26 @@ def _token_server(body: str) -> Cause:
     return cause
 
 
+class _SaysWhatToDo(TokenAuth):
+    """A registry whose token server refuses each login and says what to do, until `answer` is None."""
+
+    def __init__(self, answer: tuple[int, str, str]) -> None:
+        super().__init__(USERS)
+        self.answer: tuple[int, str, str] | None = answer
+
+    async def token(self, request: web.BaseRequest) -> web.Response:
+        return await super().token(request) if self.answer is None else errors(*self.answer)
+
+
+def _says(*answer: Any) -> Cause:
+    def cause(world: World) -> Caused:
+        auth = _SaysWhatToDo(answer)
+        door = world.registry("advice", auth)
+        return Caused(door.hostname, lambda: setattr(auth, "answer", None), (door.hostname,))
+
+    return cause
+
+
 def _another_answers(answer: bytes) -> Cause:
     """Another program listens on the registry's port, or the answer is not that of a registry."""
 
@@ -279,6 +299,9 @@ _PAGES: Final = {
     "captive portal": CAPTIVE_PORTAL,
     "511": Answer(511, "<html>log in first</html>", "text/html"),
 }
+_PERSONAL: Final = "HTTP Basic: Access denied. Use a personal access token with the read_registry scope"
+_LOCKED: Final = "account locked: unlock it in your profile"
+_BLOCKED: Final = "too many failed logins, reset your password"
 _BODIES: Final = {"cut off": '{"token": ', "a number as the token": '{"token": 7}', "no token": "{}"}
 
 REJECTED: Final = (
@@ -295,6 +318,9 @@ REGISTRIES: Final = (
         _repeats_the_password,
         "may not come in",
     ),
+    Fault("advice: a personal access token", "login_rejected", _says(401, "UNAUTHORIZED", _PERSONAL), _PERSONAL),
+    Fault("advice: unlock the account", "login_forbidden", _says(403, "DENIED", _LOCKED), _LOCKED),
+    Fault("advice: reset the password", "registry_rate_limited", _says(429, "TOOMANYREQUESTS", _BLOCKED), _BLOCKED),
     *(
         Fault(f"refused request: {status}", "registry_refused_request", _has(Answer(status)), str(status))
         for status in (400, 402, 404, 405, 410, 418, 451)

@@ -1,7 +1,6 @@
 """Problems with what logins need: tools, settings, the status endpoint, the secrets."""
 
 from agent.model.problem import Needs, Problem, Severity
-from agent.model.status import Engine
 
 # Tools
 
