@@ -36,7 +36,6 @@ from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
 from agent.services.overrides import Overrides
 from agent.services.periodic import Periodic
-from agent.services.persons_helper import PersonsHelpers
 from agent.services.planning import Planning
 from agent.services.ports import Service
 from agent.services.reconciler import ConfigReconciler
@@ -134,7 +133,7 @@ class Components:
             time=time,
             log=log,
             watcher=self.file_watcher,
-            persons_helpers=PersonsHelpers(clock, probe.check),
+            check_login=probe.check,
             on_lost=self._wake_logins,
             overrides=Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.docker_cli.installed),
         )

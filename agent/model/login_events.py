@@ -61,10 +61,10 @@ class Stage(Enum):
 class LoginState:
     """Everything that is remembered about one login.
 
-    `problem` is why the last attempt failed. `expiry` is when the login that Docker holds expires, None if it does
-    not or if there is none. `lost` is why docker no longer finds it. `removed`: it was taken out of Docker's
-    configuration after that. `renewal` is when a new token is due, `check` when an existing login is tried again.
-    `question` is when to ask the registry about a login without an end.
+    `problem` is why the last attempt failed. `lost` is why Docker's next pull uses no login that works. `expiry` is
+    when the login that Docker holds expires, None if it does not or if there is none. `removed`: it was taken out of
+    Docker's configuration after that. `renewal` is when a new token is due, `check` when an existing login is tried
+    again. `question` is when to ask the registry about a login without an end.
     """
 
     hostname: str
@@ -128,8 +128,8 @@ class Verified:
 class Woken:
     """The wake-up time was reached, or something changed.
 
-    `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used. `lost` is why docker no
-    longer finds a login that was stored.
+    `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used. `lost` is why Docker's
+    next pull uses no login that works.
     """
 
     new_id: str
@@ -152,7 +152,8 @@ class Succeeded:
 
     `renew_at` is None if the agent cannot renew it. `identity` is the ARN of an AWS identity. `problems` are what is
     wrong although the login works, such as a clock that is off. `check_in` is when to ask the registry whether it still
-    accepts the login; None if the login ends, or if it is never asked. `seconds` is how long the attempt took.
+    accepts the login; None if the login ends, or if it is never asked. `seconds` is how long the attempt took. `lost`
+    is as in `Woken`.
     """
 
     expires_at: datetime | None = None
@@ -162,6 +163,7 @@ class Succeeded:
     problems: tuple[Problem, ...] = ()
     check_in: timedelta | None = None
     seconds: float = 0.0
+    lost: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +187,12 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """`retry_in` is None if there is no next attempt. `seconds` is how long the attempt took."""
+    """`retry_in` is None if there is no next attempt. `seconds` and `lost` are as in `Succeeded`."""
 
     problem: Problem
     retry_in: timedelta | None
     seconds: float = 0.0
+    lost: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@
 | NO_DOCKER   | Requested                                     | NO_DOCKER   | (its ID is shown as skipped)     |
 | ATTEMPTING  | Succeeded                                     | LOGGED_IN   | Report                           |
 | ATTEMPTING  | Failed                                        | RETRYING    | Report                           |
-| RETRYING    | Woken: the retry is due, docker is back, or AWS works again | ATTEMPTING | Attempt             |
+| RETRYING    | Woken: the retry is due; docker, its store or AWS works again | ATTEMPTING | Attempt           |
+| RETRYING    | Woken: whether Docker's next pull works has changed | RETRYING | Report                       |
 | RETRYING    | Woken: the stored token is about to end       | RETRYING    | Report                           |
 | RETRYING    | Woken: the stored token has ended             | RETRYING    | Report, Remove once it is proven |
 | RETRYING    | Removed, RemovalFailed                        | RETRYING    | Report, if it failed             |
@@ -28,6 +29,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from agent.model.deadline import Deadline
+from agent.model.hints import PUT_NEW_TOKEN
 from agent.model.login_events import (
     Action,
     Attempt,
@@ -84,7 +86,8 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
             decision = _fail(refused, event.problem, now, rules)
         case Failed(), Stage.ATTEMPTING:
             retry = now.after(event.retry_in) if event.retry_in is not None else None
-            decision = _fail(replace(state, failures=state.failures + 1, retry=retry), event.problem, now, rules)
+            failed = replace(state, failures=state.failures + 1, retry=retry, lost=event.lost)
+            decision = _fail(failed, event.problem, now, rules)
         case Removed(), Stage.RETRYING:
             decision = _wait(replace(state, removed=True), (), now)
         case RemovalFailed(), Stage.RETRYING:
@@ -112,8 +115,9 @@ def _requested(state: LoginState, event: Requested, now: Now) -> Decision:
 
 
 def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
-    if event.lost != state.lost:
-        state = _found_or_lost(replace(state, lost=event.lost), now)
+    before, state = state.lost, replace(state, lost=event.lost)
+    if event.lost != before and state.stage is Stage.LOGGED_IN:
+        state = _logged_in_or_lost(state)
     if state.stage in (Stage.DUE, Stage.LOGGED_IN):
         wanted = state.stage is Stage.DUE or state.requested_id is not None or state.clock_is_off
         due = wanted or _is_past(state.renewal, now) or _is_past(state.check, now)
@@ -122,24 +126,25 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         ask = (Check(),) if _is_past(state.question, now) else ()
         return _wait(replace(state, question=None) if ask else state, ask, now)
     docker_is_back = event.docker_problem is None and isinstance(state.problem, DockerCliMissing | NotDockersCli)
+    store_is_back = before is not None and event.lost is None and before == state.problem
     if (
         state.stage is Stage.NO_DOCKER
         or state.requested_id is not None
         or docker_is_back
+        or store_is_back
         or event.aws_recovered
         or _is_past(state.retry, now)
     ):
         return _start(state, event.docker_problem, now)
     valid_again = state.status is State.EXPIRED and state.is_valid(now)  # the clock was set back
-    return _refresh(state, now, rules) if valid_again or _is_past(state.next_change, now) else _wait(state, (), now)
+    changed = event.lost != before or valid_again or _is_past(state.next_change, now)
+    return _refresh(state, now, rules) if changed else _wait(state, (), now)
 
 
-def _found_or_lost(state: LoginState, now: Now) -> LoginState:
+def _logged_in_or_lost(state: LoginState) -> LoginState:
     """The store is repaired by the reconciler, so there is no attempt. Only the status must not promise a pull."""
-    if state.stage is Stage.RETRYING:
-        return replace(state, status=_status(state, now))
-    status, error = (State.RETRYING, state.lost.message) if state.lost else (State.LOGGED_IN, None)
-    return replace(state, status=status, last_error=error) if state.stage is Stage.LOGGED_IN else state
+    status, error = (_failed(state.lost), state.lost.message) if state.lost else (State.LOGGED_IN, None)
+    return replace(state, status=status, last_error=error)
 
 
 def _start(state: LoginState, docker_problem: str | None, now: Now) -> Decision:
@@ -181,8 +186,18 @@ def _succeeded(state: LoginState, event: Succeeded, now: Now, rules: Rules) -> D
         question=now.after(event.check_in) if event.check_in is not None else None,
         clock_is_off=bool(event.problems),
         first_attempt_done=True,
+        lost=event.lost,
     )
-    return _wait(fresh, (Report(event.problems),), now)
+    return _wait(_logged_in_or_lost(fresh), (Report((*event.problems, *_past_its_end(fresh, event, now))),), now)
+
+
+def _past_its_end(state: LoginState, event: Succeeded, now: Now) -> tuple[Problem, ...]:
+    """A token that cannot be renewed has ended. A registry may accept it all the same, but pulls can fail any time."""
+    if event.renew_at is not None or state.expiry is None or now.left(state.expiry) > 0:
+        return ()
+    host = state.hostname
+    message = f"the token for {host} expired at {state.expiry.at:%Y-%m-%d %H:%M} UTC, although {host} still accepts it"
+    return (TokenExpired(host, message, hint=PUT_NEW_TOKEN),)
 
 
 def _check_in(event: Succeeded, now: Now, rules: Rules) -> timedelta | None:
@@ -210,12 +225,16 @@ def _status(state: LoginState, now: Now) -> State:
     if state.expiry is not None and not state.is_valid(now):
         return State.EXPIRED
     if state.lost is not None:
-        return State.RETRYING
+        return _failed(state.lost)
     if state.expiry is not None:
         return State.LOGGED_IN
-    if state.problem is not None and state.problem.retry_class is RetryClass.REJECTED:
+    if state.problem is not None and _failed(state.problem) is State.REJECTED:
         return State.REJECTED
     return State.LOGGED_IN if state.has_logged_in else State.RETRYING
+
+
+def _failed(cause: Problem) -> State:
+    return State.REJECTED if cause.retry_class is RetryClass.REJECTED else State.RETRYING
 
 
 def _problems(state: LoginState, now: Now, rules: Rules) -> tuple[Problem, ...]:
@@ -224,6 +243,8 @@ def _problems(state: LoginState, now: Now, rules: Rules) -> tuple[Problem, ...]:
         return cause
     if not state.is_valid(now):
         return (*cause, TokenExpired(host, f"the login for {host} has expired and could not be renewed"))
+    if state.lost is not None:
+        return cause  # RenewalFailing would promise that pulls still work
     ends = state.expiry.at
     message = f"the login for {host} works until {ends:%Y-%m-%d %H:%M} UTC, but its renewal fails"
     known = now.proven if now.clock_is_off and now.proven else now.wall

@@ -122,17 +122,17 @@ class CredentialStore:
                 chosen = has_own_helper(document, desired.registry.docker_key)
                 in_helper = await self._write_helper(desired, helper, take_over)
                 return replace(in_helper, persons_helper=chosen or helper in self._computing)
-            may_replace = self._hashes.ownership(desired.registry, take_over)
-            result = await self._write_file(desired, document, may_replace)
+            result = await self._write_file(desired, document, self._hashes.ownership(desired.registry, take_over))
             if result is not None:
                 return result
 
     async def finds(self, registry: Registry) -> bool:
         """Whether Docker finds any login. While a helper fails, Docker uses the login in the file, if there is one."""
-        document = await self._config.read()
         with contextlib.suppress(ProblemError):
-            return await self._find(document, registry.docker_key) is not None
-        return find(document, registry.docker_key) is not None
+            return await self.in_use(registry) is not None
+        with contextlib.suppress(ProblemError):
+            return find(await self._config.read(), registry.docker_key) is not None
+        return False  # Docker cannot use the file either
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         """The login that Docker finds, and whether the agent stored it. None if there is none.

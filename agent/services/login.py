@@ -141,6 +141,7 @@ class RegistryLogin:
             case Attempt():
                 state = self._state
                 outcome = await self._attempts.run(action, failures=state.failures, attempt_id=state.attempt_id)
+                outcome = replace(outcome, lost=self._deps.reconciler.lost(self.login.registry))
                 return replace(outcome, retry_in=None) if last and isinstance(outcome, Failed) else outcome
         return None
 

@@ -8,9 +8,11 @@ from typing import Final
 
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin
 from agent.model.docker_config import Entry
+from agent.model.ecr_token import token_end
 from agent.model.problem import Problem
 from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import LoginRestored
+from agent.services.other_logins import OtherLogin
 
 # A helper's store cannot be watched, so it is polled. Each check starts a program.
 _HELPER_CHECK_S: Final = 4.0
@@ -28,7 +30,8 @@ class ManagedLogin:
     `checked_files` is the signature of the watched files at the last check. `check_s` is how long that check took,
     `next_check` the monotonic time of the next one. `lost` is why docker finds no login at all. `other_ends_at` is when
     a person's own ECR login, which docker uses instead, ends. `refused` is a person's login that docker uses but the
-    registry refuses. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
+    registry refuses, `from_variable` whether it is in DOCKER_AUTH_CONFIG. `told` is the reason that the row shows
+    for this. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
     """
 
     desired: DesiredLogin
@@ -44,6 +47,8 @@ class ManagedLogin:
     findings: tuple[Problem, ...] = ()
     other_ends_at: datetime | None = None
     refused: Entry | None = None
+    from_variable: bool = False
+    told: Problem | None = None
     restored: str = ""
     restored_until: datetime | None = None
     reported: tuple[tuple[str, str], ...] = ()
@@ -55,13 +60,41 @@ class ManagedLogin:
     @property
     def problems(self) -> tuple[Problem, ...]:
         problems = list(self.findings)
-        if self.refused is not None:
-            message = f"{self.hostname} refuses the login that docker uses, which the agent did not store"
-            hint = "run `registry-agent renew HOST` to use the injected secret instead"
-            problems.append(LoginRejected(self.hostname, message, hint=hint))
+        if (refusal := self._refusal()) is not None:
+            problems.append(refusal)
         if self.restored_until is not None:
             problems.append(LoginRestored(self.hostname, self.restored))
         return tuple(problems)
+
+    @property
+    def unusable(self) -> Problem | None:
+        """Why Docker's next pull uses no login that works."""
+        return self.lost or self._refusal()
+
+    def inherit(self, former: "ManagedLogin") -> None:
+        """Take over what stays true when a new login takes the place of the former one."""
+        self.refused, self.told = former.refused, former.told
+        self.restored, self.restored_until = former.restored, former.restored_until
+
+    def note_other(self, other: OtherLogin, failure: Problem | None, *, from_variable: bool) -> None:
+        """Remember the login that docker uses instead. `failure` is why the helper that has it did not store ours."""
+        dead = other.works is False
+        self.other_ends_at, self.from_variable = None if dead else token_end(other.entry), from_variable
+        self.lost = failure if dead else None
+        if dead and failure is None:
+            self.refused = other.entry
+        elif other.works or (self.refused is not None and not self.refused.same_login(other.entry)):
+            self.refused = None
+
+    def _refusal(self) -> Problem | None:
+        if self.refused is None:
+            return None
+        message = f"{self.hostname} refuses the login that docker uses, which the agent did not store"
+        hint = "run `registry-agent renew HOST` to use the injected secret instead"
+        if self.from_variable:
+            message = f"{self.hostname} refuses the login in the variable DOCKER_AUTH_CONFIG, which docker uses first"
+            hint = "unset DOCKER_AUTH_CONFIG, or remove HOST from it"
+        return LoginRejected(self.hostname, message, hint=hint)
 
     @property
     def idle(self) -> bool:

@@ -5,11 +5,12 @@ from typing import Final
 
 from agent.model.commands import command, shown
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
-from agent.model.docker_config import Document, entries_of, parse_auth_variable
+from agent.model.docker_config import Document, Entry, entries_of, parse_auth_variable
 from agent.model.docker_config_fields import UNKNOWN, CliVersion, reads_auth_variable
 from agent.model.ecr_token import token_end
 from agent.model.problem import Problem, Severity
 from agent.model.problems.stored_login import LoginOverridden
+from agent.model.registry import Registry
 
 _PODMAN_FIRST: Final = "which podman and skopeo use first"
 _DOCKER_USES: Final = "docker uses"
@@ -25,13 +26,16 @@ class Overrides:
         self._variable: Final = parse_auth_variable(auth_config)
         self._cli_version: Final = cli_version
 
+    def variable(self, registry: Registry) -> Entry | None:
+        """The login in the variable, if docker uses it."""
+        return self._variable.get(registry.docker_key) if reads_auth_variable(self._cli_version()) else None
+
     def of(self, desired: DesiredLogin, result: StoreResult, podman: Mapping[str, Document]) -> list[Problem]:
         """One problem that names everything used instead of `desired`: Docker's variable, its store, podman's files."""
         hostname = desired.registry.hostname
         reasons = []
-        variable = self._variable.get(desired.registry.docker_key)
-        in_use = variable is not None and reads_auth_variable(self._cli_version())
-        if in_use and not desired.entry.same_login(variable):
+        variable = self.variable(desired.registry)
+        if variable is not None and not desired.entry.same_login(variable):
             reasons.append(
                 (
                     f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which {_DOCKER_USES} first",

@@ -257,11 +257,11 @@ class Reconciler(Protocol):
     async def note_preexisting(self, registries: Iterable[Registry]) -> None: ...
     async def holds(self, registry: Registry) -> bool: ...
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
-        """The login that Docker finds, and whether the agent stored it."""
+        """The login that Docker uses, and whether the agent stored it."""
         ...
 
     def lost(self, registry: Registry) -> Problem | None:
-        """Why Docker finds no login although one was stored. None if it finds one, or if none was stored."""
+        """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""
         ...
 
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:

@@ -8,22 +8,20 @@ import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from agent.model.deadline import Deadline
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
-from agent.model.ecr_token import token_end
 from agent.model.problem import Problem, ProblemError
-from agent.model.problems.stored_login import CredentialStoreFailed, InternalError
+from agent.model.problems.stored_login import InternalError
 from agent.model.registry import Registry
 from agent.model.stored_state import AppliedLogin
 from agent.services.credential_store import CredentialStore
 from agent.services.managed_login import ManagedLogin, next_check_s
+from agent.services.other_logins import CheckLogin, OtherLogins
 from agent.services.overrides import Overrides
-from agent.services.persons_helper import PersonsHelpers
 from agent.services.ports import (
     Board,
     Clock,
@@ -58,13 +56,13 @@ class ConfigReconciler:
         log: Log,
         watcher: FileWatcher,
         overrides: Overrides | None = None,
-        persons_helpers: PersonsHelpers | None = None,
+        check_login: CheckLogin | None = None,
         on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         """`overrides` finds what Docker uses before its stores.
 
-        `persons_helpers` asks registries about logins that a person's own helper gives. `on_lost` is called when Docker
-        no longer finds a login that was stored, and when it does again.
+        `check_login` asks a registry about a login that Docker uses instead. `on_lost` is called when Docker's next
+        pull no longer works with the login that it uses, and when it does again.
         """
         self._config: Final = config
         self._store: Final = CredentialStore(config, helpers, state_file, self._has_ended)
@@ -75,7 +73,7 @@ class ConfigReconciler:
         self._log: Final = log
         self._watcher: Final = watcher
         self._overrides: Final = overrides or Overrides(None)
-        self._persons_helpers: Final = persons_helpers or PersonsHelpers(clock)
+        self._others: Final = OtherLogins(clock, check_login, self._has_ended)
         self._on_lost: Final = on_lost
         self._logins: Final[dict[str, ManagedLogin]] = {}
         self._changed: Final = asyncio.Event()
@@ -101,20 +99,23 @@ class ConfigReconciler:
         noted = self._replaceable.get(registry.hostname) if take_over else None
         async with self._locks[registry.hostname]:
             former = self._logins.get(registry.hostname)
-            login.refused = former.refused if former is not None else None
+            if former is not None:
+                login.inherit(former)
             try:
                 # A cancelled attempt must not end the reading: the next attempt needs its result.
                 await self._apply(login, await asyncio.shield(noted) if noted is not None else ())
             except ProblemError as error:
-                # Problems of the store name the file or Docker's key; on the board, the subject is the registry.
-                raise ProblemError(error.problem.about(registry.hostname)) from None
-            if former is not None and login.restored_until is None:
-                login.restored, login.restored_until = former.restored, former.restored_until
+                # The login is checked from now on, so it is stored as soon as the store works.
+                failed = self._logins.setdefault(registry.hostname, login)
+                problem = await self._store_failed(failed, error.problem)
+                self._report(failed, repeat=False)
+                raise ProblemError(problem) from None
+            finally:
+                self._changed.set()
             self._logins[registry.hostname] = login
             if noted is not None and self._replaceable.get(registry.hostname) is noted:
                 del self._replaceable[registry.hostname]
             self._report(login)
-        self._changed.set()
         return AppliedLogin(login.stored_in, login.findings, login.ours)
 
     async def holds(self, registry: Registry) -> bool:
@@ -127,23 +128,27 @@ class ConfigReconciler:
         return found is not None and found[1]
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
-        """The login that Docker finds in its store, and whether the agent stored it. None if there is none.
+        """The login that Docker uses, and whether the agent stored it. None if there is none.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
         """
+        variable, login = self._overrides.variable(registry), self._logins.get(registry.hostname)
+        if variable is not None:
+            return variable, login is not None and login.desired.entry.same_login(variable)
         return await self._store.in_use(registry)
 
     def lost(self, registry: Registry) -> Problem | None:
-        """Why Docker finds no login although one was stored. None if it finds one, or if none was stored."""
+        """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""
         login = self._logins.get(registry.hostname)
-        return login.lost if login is not None else None
+        return login.unusable if login is not None else None
 
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:
         """The registry refuses this login, which a person made. None: it does not. Reported until the login changes."""
         login = self._logins.get(registry.hostname)
         if login is not None and login.refused != entry:
             login.refused = entry
+            self._others.forget(registry.hostname)  # an earlier answer about this login no longer counts
             self._report(login, repeat=False)
 
     async def forget(self, registry: Registry) -> None:
@@ -171,7 +176,7 @@ class ConfigReconciler:
 
     def _drop(self, hostname: str) -> None:
         self._replaceable.pop(hostname, None)
-        self._persons_helpers.forget(hostname)
+        self._others.forget(hostname)
         if self._logins.pop(hostname, None) is not None:
             self._board.report(_owner(hostname))
             self._board.set_stored_in(hostname, None)
@@ -229,11 +234,7 @@ class ConfigReconciler:
             try:
                 wrote = await self._apply(login)
             except ProblemError as error:
-                problem = error.problem.about(login.hostname)
-                login.failed = True
-                login.findings = (problem,)
-                if isinstance(problem, CredentialStoreFailed) and not await self._store.finds(login.desired.registry):
-                    self._lose(login, problem)
+                login.findings = (await self._store_failed(login, error.problem),)
             except Exception as error:  # noqa: BLE001 - a bug must not end the agent, only this check
                 self._log.exception("login.check_crashed", registry=login.hostname)
                 login.failed = True
@@ -256,14 +257,12 @@ class ConfigReconciler:
         stored = await self._store.store(login.desired, take_over)
         login.stored_in, login.ours = stored.stored_in, stored.ours
         login.failed, login.wrote = False, stored.wrote
-        self._lose(login, None)
-        if await self._persons_helpers.works(login.desired.registry, stored):
-            stored = replace(stored, failure=None, works=True)
-        failures = [stored.failure.about(login.hostname)] if stored.failure else []
-        login.findings = (*failures, *self._overrides.of(login.desired, stored, await self._podman.read()))
-        login.other_ends_at = None if stored.ours else token_end(stored.login)
-        if stored.ours or (login.refused is not None and not login.refused.same_login(stored.login)):
-            login.refused = None
+        variable = self._overrides.variable(login.desired.registry)
+        stored, other = await self._others.judge(login.desired, stored, variable)
+        failure = stored.failure.about(login.hostname) if stored.failure else None
+        overrides = self._overrides.of(login.desired, stored, await self._podman.read())
+        login.findings = (*([failure] if failure else []), *overrides)
+        login.note_other(other, None if variable else failure, from_variable=variable is not None)
         if stored.wrote:
             self._log.info("login.stored", registry=login.hostname, stored_in=stored.stored_in)
         if stored.replaced_ended:
@@ -271,13 +270,13 @@ class ConfigReconciler:
             self._restored(login, f"{ended}; the agent stored its own in {login.stored_in}")
         return stored.wrote
 
-    def _lose(self, login: ManagedLogin, problem: Problem | None) -> None:
-        """Remember whether Docker finds a login, and tell the login if that has changed."""
-        before, login.lost = login.lost, problem
-        if problem is not None:
-            login.ours = False
-        if problem != before:
-            self._on_lost()
+    async def _store_failed(self, login: ManagedLogin, problem: Problem) -> Problem:
+        """Find out whether Docker finds a login all the same. Returns the problem with the registry as its subject."""
+        registry, problem = login.desired.registry, problem.about(login.hostname)
+        finds = self._overrides.variable(registry) is not None or await self._store.finds(registry)
+        login.failed, login.lost = True, None if finds else problem
+        login.next_check = self._clock.monotonic() + next_check_s(login, ())
+        return problem
 
     def _restored(self, login: ManagedLogin, message: str) -> None:
         login.restored, login.restored_until = message, self._clock.now() + _RESTORED_FOR
@@ -285,12 +284,15 @@ class ConfigReconciler:
 
     def _report(self, login: ManagedLogin, *, repeat: bool = True) -> None:
         """Report to the board. Without `repeat`, report only what differs from the last report."""
-        self._board.set_stored_in(login.hostname, login.stored_in if login.ours else None)
+        self._board.set_stored_in(login.hostname, login.stored_in if login.ours and login.lost is None else None)
         problems = login.problems
         shown = tuple((problem.code, problem.message) for problem in problems)
         if repeat or shown != login.reported:
             self._board.report(_owner(login.hostname), problems)
         login.reported = shown
+        if login.unusable != login.told:
+            login.told = login.unusable
+            self._on_lost()
 
 
 def _owner(hostname: str) -> str:

@@ -11,10 +11,11 @@ from typing import Final
 
 import pytest
 
+from agent.demo.registries import BasicAuth
 from tests.codes.causes import causes
 from tests.codes.programs import install_docker, script
 from tests.codes.test_docker_config import THEIRS, write
-from tests.codes.world import PERSON, Door, World
+from tests.codes.world import PERSON, USERS, Door, World
 from tests.rig.needs import need
 
 
@@ -121,13 +122,36 @@ def test_another_login_in_docker_auth_config(world: World) -> None:
     """
     programs = world.home / "programs"
     install_docker(programs, "sid")
-    world.start(DOCKER_AUTH_CONFIG=json.dumps({"auths": {world.good.hostname: THEIRS}}))
-    world.raised("login_overridden", world.good.hostname, says="DOCKER_AUTH_CONFIG")
+    door = world.registry("variable", BasicAuth({**USERS, **PERSON}))
+    world.start(DOCKER_AUTH_CONFIG=json.dumps({"auths": {door.hostname: THEIRS}}))
+    world.raised("login_overridden", door.hostname, says="DOCKER_AUTH_CONFIG")
+    world.agent.wait_logged_in(door.hostname)
     install_docker(programs, "bookworm")
-    world.cleared("login_overridden", world.good.hostname)
+    world.cleared("login_overridden", door.hostname)
 
 
-@pytest.mark.parametrize("form", [{"username": "old", "password": "old"}, {**THEIRS, "email": "a@example.com"}])
+@causes("login_rejected")
+def test_a_dead_login_in_docker_auth_config(world: World) -> None:
+    """Docker's pulls use it and fail, so the row does not promise one. An older docker uses the agent's login."""
+    programs = world.home / "programs"
+    install_docker(programs, "sid")
+    door = world.registry("variable")
+    world.start(DOCKER_AUTH_CONFIG=json.dumps({"auths": {door.hostname: THEIRS}}))
+    warning = world.raised("login_rejected", door.hostname, says="DOCKER_AUTH_CONFIG")
+    assert "unset DOCKER_AUTH_CONFIG" in warning["hint"]
+    row = world.agent.registry(door.hostname)
+    assert row is not None
+    assert (row["state"], row["last_error"]) == ("rejected", warning["message"])
+    install_docker(programs, "bookworm")
+    world.cleared("login_rejected", door.hostname)
+    world.agent.wait_logged_in(door.hostname)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{"username": "old", "password": "old"}, {**THEIRS, "email": "a@example.com"}],
+    ids=["username and password", "another field"],
+)
 def test_a_form_of_docker_auth_config_that_docker_rejects(world: World, form: dict[str, str]) -> None:
     """The newest docker then uses the file, so nothing is reported."""
     install_docker(world.home / "programs", "sid")

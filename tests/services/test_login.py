@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -16,7 +16,7 @@ from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import AwsAccessDenied, AwsUnreachable, ClockSkew
 from agent.model.problems.environment import DockerCliMissing
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryRateLimited, RegistryUnreachable
-from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
+from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.sensitive import Sensitive
 from agent.model.status import State
 from agent.services.login import RegistryLogin
@@ -24,7 +24,7 @@ from agent.settings import RenewalSettings
 from tests.fakes import EPOCH
 from tests.services.login_fakes import ECR, HOURS, Bench, basic, native, plan
 
-Begin = Callable[[Login], Awaitable[RegistryLogin]]
+Begin = Callable[..., Awaitable[RegistryLogin]]
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ async def begin(bench: Bench) -> AsyncIterator[Begin]:
     """Starts a login's task, and ends it after the test."""
     tasks: list[asyncio.Task[None]] = []
 
-    async def start(login: Login) -> RegistryLogin:
-        registry_login = bench.login(login)
+    async def start(login: Login, ends_at: datetime | None = None) -> RegistryLogin:
+        registry_login = bench.login(login, ends_at)
         tasks.append(asyncio.create_task(registry_login.run()))
         await bench.clock.settle()
         return registry_login
@@ -551,6 +551,20 @@ async def test_a_login_that_docker_no_longer_finds_is_not_shown_as_logged_in(
     await bench.clock.settle()
     assert (bench.state(), bench.row.last_error) == (State.LOGGED_IN, None)
     assert len(bench.docker_login.tried) == attempts
+
+
+async def test_a_store_that_works_again_is_used_at_once(bench: Bench, begin: Begin) -> None:
+    """The login that Docker holds from an earlier run does not count while Docker cannot read its file."""
+    problem = ConfigInvalid(ECR, "config.json is not valid")
+    bench.reconciler.stored[ECR], bench.reconciler.problem = "earlier", problem
+    bench.reconciler.lost_logins[ECR] = problem
+    registry_login = await begin(native(), ends_at=bench.clock.now() + timedelta(hours=6))
+    assert (bench.state(), set(bench.warnings)) == (State.RETRYING, {"config_invalid"})
+    bench.reconciler.problem = None
+    bench.reconciler.lost_logins.clear()
+    registry_login.wake()
+    await bench.clock.settle()
+    assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
 
 
 async def test_a_lost_login_whose_renewal_fails_is_not_shown_as_logged_in(bench: Bench, begin: Begin) -> None:

@@ -19,6 +19,7 @@ from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
 from agent.model.docker_config import Entry, encode_entry
 from agent.model.docker_results import ProbeResult
+from agent.model.problem import Problem
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
@@ -26,7 +27,6 @@ from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
 from agent.services.overrides import Overrides
-from agent.services.persons_helper import PersonsHelpers
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, calls_in_this_thread, process
@@ -119,7 +119,7 @@ class Machine:
             log=log,
             watcher=ClockedFileWatcher(clock),
             overrides=Overrides(self.auth_config, lambda: self.cli_version),
-            persons_helpers=PersonsHelpers(clock, self.registries.check if self.registries else None),
+            check_login=self.registries.check if self.registries else None,
             on_lost=self._on_lost,
         )
         return Agent(reconciler, board, clock, log, self.file, state_file)
@@ -887,6 +887,111 @@ async def test_a_store_that_cannot_store_loses_the_login(machine: Machine) -> No
         await until(lambda: agent.reconciler.lost(GHCR) is None)
         assert machine.lost == 2
         assert agent.warnings() == {}
+
+
+def invalid(machine: Machine) -> None:
+    machine.file.write_text("{")
+
+
+def loop(machine: Machine) -> None:
+    machine.file.unlink(missing_ok=True)
+    machine.file.symlink_to(machine.file)
+
+
+def no_login_and_no_room(machine: Machine) -> None:
+    machine.file.unlink(missing_ok=True)
+    machine.file.symlink_to(machine.directory / "missing" / "config.json")
+
+
+@pytest.mark.parametrize("break_it", [invalid, loop, no_login_and_no_room])
+@pytest.mark.parametrize("before", ["logged in", "new", "restarted"])
+async def test_a_file_that_docker_cannot_use_loses_the_login(
+    machine: Machine, break_it: Callable[[Machine], None], before: str
+) -> None:
+    """Even if the agent has stored one in it before. It is back as soon as the file is fixed, without a new login."""
+    agent = machine.start()
+    if before != "new":
+        await agent.apply()
+    if before == "restarted":
+        agent = machine.start()
+    async with watching(agent) as until:
+        break_it(machine)
+        if before != "logged in":
+            with raises_problem(Problem):
+                await agent.apply()
+        await until(lambda: agent.reconciler.lost(GHCR))
+        assert machine.lost == 1
+        machine.file.unlink(missing_ok=True)
+        await until(lambda: agent.reconciler.lost(GHCR) is None)
+        assert machine.lost == 2
+        assert agent.auths() == {"ghcr.io": encode_entry(OURS)}
+        assert not {"config_invalid", "config_unwritable"} & set(agent.warnings())
+
+
+async def test_a_file_that_cannot_be_written_keeps_the_login_in_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal that cannot be stored loses nothing: Docker still finds the earlier login."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    agent = machine.start()
+    await agent.apply()
+    monkeypatch.setattr("agent.edge.docker_config.replace_version", full)
+    with raises_problem(ConfigUnwritable, match="the disk is full"):
+        await agent.apply(NEWER)
+    assert agent.reconciler.lost(GHCR) is None
+
+
+async def test_a_dead_login_in_docker_auth_config_loses_ours(machine: Machine) -> None:
+    """Docker uses it first, so no pull works. It is sent once, until it may work again."""
+    machine.auth_config = json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    machine.registries = Registries(401)
+    agent = machine.start()
+    await agent.apply()
+    await agent.apply(NEWER)
+    assert machine.registries.asked == ["theirs"]
+    assert await agent.reconciler.in_use(GHCR) == (THEIRS, False)
+    assert agent.reconciler.lost(GHCR) is not None
+    assert set(agent.warnings()) == {"login_overridden", "login_rejected"}
+    assert "unset DOCKER_AUTH_CONFIG" in agent.hint("login_rejected")
+    machine.registries.status = 200
+    await agent.clock.advance(1801)
+    await agent.apply(NEWER)
+    assert (agent.reconciler.lost(GHCR), set(agent.warnings())) == (None, {"login_overridden"})
+
+
+async def test_an_ecr_token_in_docker_auth_config_is_dead_from_its_end_on(machine: Machine) -> None:
+    machine.auth_config = json.dumps({"auths": {"ghcr.io": encode_entry(ecr_login(120))}})
+    agent = machine.start()
+    await agent.apply()
+    assert agent.reconciler.lost(GHCR) is None
+    async with watching(agent) as until:
+        await until(lambda: agent.reconciler.lost(GHCR))
+        assert agent.clock.monotonic() >= 120
+
+
+async def test_a_file_that_docker_cannot_use_loses_nothing_that_is_in_docker_auth_config(machine: Machine) -> None:
+    """Docker reads the variable without its file."""
+    machine.auth_config = json.dumps({"auths": {"ghcr.io": encode_entry(OURS)}})
+    machine.file.write_text("{")
+    agent = machine.start()
+    with raises_problem(ConfigInvalid):
+        await agent.apply()
+    assert await agent.reconciler.in_use(GHCR) == (OURS, True)
+    assert agent.reconciler.lost(GHCR) is None
+
+
+@pytest.mark.parametrize(("status", "lost"), [(401, True), (503, False)])
+async def test_a_dead_login_of_a_persons_helper_loses_ours(machine: Machine, status: int, lost: bool) -> None:
+    """An answer that is not about the login proves nothing."""
+    script(machine.bin, "computed", COMPUTED.format(answer("you", "theirs")))
+    machine.write({"credHelpers": {"ghcr.io": "computed"}})
+    machine.registries = Registries(status)
+    agent = machine.start()
+    await agent.apply()
+    assert (agent.reconciler.lost(GHCR) is not None) is lost
 
 
 async def test_while_a_helper_fails_docker_uses_the_login_in_the_file(machine: Machine) -> None:
