@@ -16,7 +16,7 @@ help:
 	@echo "make image                 build the container image registry-agent"
 	@echo "make devcontainer-feature  build the dev container feature in dist/devcontainer-feature/registry-agent"
 	@echo
-	@echo "make torture      run the long campaigns: three hours (TORTURE=0.01 shortens them)"
+	@echo "make torture      run the long campaigns: four hours (TORTURE=0.01 shortens them)"
 	@echo "make bench        compare the agent with what people use instead: 75 minutes"
 	@echo "make fleet        simulate a week of up to a million agents on one AWS account, with plots"
 	@echo "make faults       write docs/faults.md from what the tests measure"

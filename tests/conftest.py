@@ -4,10 +4,10 @@ import os
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from xdist.remote import Producer
 
 from tests.report import Report, reason
@@ -18,7 +18,10 @@ from tests.workers import FileScheduling, slow_first
 
 settings.register_profile("short", deadline=None, max_examples=20)
 settings.register_profile("long", deadline=None, max_examples=times(5000))
-settings.load_profile("short")  # `make torture` asks for the other
+# The same examples for each mutant, and no search for the smallest one: that it fails is enough.
+_ONLY_FAIL: Final = (Phase.explicit, Phase.generate)
+settings.register_profile("mutants", deadline=None, max_examples=20, derandomize=True, database=None, phases=_ONLY_FAIL)
+settings.load_profile("short")  # `make torture` asks for the others
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 

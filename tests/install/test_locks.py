@@ -94,7 +94,7 @@ def test_the_test_environment_has_nothing_that_it_does_not_need() -> None:
     """Every package in its lock is asked for by `pyproject.toml`, or needed by one that is."""
     locked = pins(ROOT / "requirements-dev.lock", here())
     assert required(wanted(None) + wanted("dev"), locked, here()) == set(locked)
-    assert not locked.keys() & {"matplotlib", "atheris"}, "these come with make fleet and make torture"
+    assert not locked.keys() & {"matplotlib", "atheris", "mutmut"}, "these come with make fleet and make torture"
 
 
 def test_every_script_installs_packages_the_same_way() -> None:

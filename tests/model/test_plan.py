@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from agent.model.credential import AwsIdentity, AwsKeys, Credential
 from agent.model.plan import AwsDefaults, Plan, make_plan
 from agent.model.problems.environment import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
+from agent.model.registry import Registry
 from agent.model.secret import Kind, RegistrySecret, parse_secret
 from agent.model.sensitive import Sensitive
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+NO_KEYS = "username must be runner-native, an AWS access key id (AKIA…, ASIA…), or AWS with a token"
 ROLE = "arn:aws:iam::123456789012:role/pull"
 DEFAULT_ROLE = "arn:aws:iam::123456789012:role/default"
 
@@ -82,6 +85,53 @@ def test_a_default_port_adds_nothing_that_is_not_wanted() -> None:
     assert served(plan_for(secret("one", "ghcr.io:443", enabled=False))) == []
     assert served(plan_for(secret("one", "ghcr.io:8443"))) == [("ghcr.io:8443", "one")]
     assert served(plan_for(secret("one", "docker.io:443"))) == [("docker.io", "one")]
+
+
+def test_a_skipped_registry_shows_the_reason_of_its_first_secret() -> None:
+    """A person's choice, or the problem. A secret that is off comes last, whatever its scope is."""
+    invalid = {"username": KEY_ID, "scope": "user"}
+    plan = plan_for(
+        *(secret("aaa", "excluded.example", **invalid), secret("bbb", "excluded.example")),
+        *(secret("off", "off.example", enabled=False), secret("off-too", "off.example", **invalid, enabled=False)),
+        *(secret("bad", "bad.example", **invalid), secret("worse", "bad.example", username="runner-native")),
+        secret("off-bad", "bad.example", scope="user", enabled=False),
+        exclude=("excluded.example",),
+    )
+    shown = {skip.registry.hostname: (skip.secret.name, skip.reason, skip.wanted) for skip in plan.skipped}
+    assert shown["excluded.example"] == ("aaa", "listed in secrets.exclude", False)
+    assert shown["off.example"] == ("off-too", "disabled in the secret", False)
+    assert shown["bad.example"] == ("bad", next(each.message for each in plan.problems if "bad" in each.message), True)
+    assert [type(problem) for problem in plan.problems] == [SecretInvalid, NativeUnsupported]
+    assert all(skip.registry == skip.secret.registry for skip in plan.skipped)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [({}, Kind.BASIC), ({"username": KEY_ID}, Kind.BASIC), ({"hostname": ECR, "username": KEY_ID}, Kind.ECR)],
+)
+def test_a_skipped_registry_shows_its_kind(fields: dict[str, Any], kind: Kind) -> None:
+    """As if it were enabled. A secret that cannot work counts as a password."""
+    (skipped,) = plan_for(secret(enabled=False, **fields)).skipped
+    assert skipped.kind is kind
+
+
+hosts = st.sampled_from(["ghcr.io", "quay.io", "docker.io", ECR, "public.ecr.aws", "excluded.example"])
+users = st.sampled_from(["bot", "runner-native", KEY_ID, "AWS"])
+scopes = st.sampled_from(["user", "project", "organization"])
+any_secret = st.builds(secret, st.text("abc", min_size=3), hosts, username=users, scope=scopes, enabled=st.booleans())
+
+
+@given(st.lists(any_secret, max_size=8))
+def test_each_registry_is_planned_as_if_it_were_the_only_one(secrets: list[RegistrySecret]) -> None:
+    """What is wrong with one registry changes nothing for the others, and none is forgotten."""
+    alone = [
+        plan_for(*(each for each in secrets if each.registry == registry), exclude=("excluded.example",))
+        for registry in {each.registry for each in secrets}
+    ]
+    together = plan_for(*secrets, exclude=("excluded.example",))
+    for part in ("logins", "skipped", "problems"):
+        assert Counter(getattr(together, part)) == Counter(each for one in alone for each in getattr(one, part))
+    assert len(together.logins) + len(together.skipped) == len(alone)
 
 
 def test_an_excluded_registry_is_skipped() -> None:
@@ -153,6 +203,12 @@ NO_LOGIN: dict[str, Any] = {"username": None, "password": None}
             AwsIdentity("eu-west-3", keys=KEYS),
         ),
         (
+            {"username": KEY_ID, "hostname": "vpce.example", "kind": "ecr-public", "region": "eu-west-3"},
+            Kind.ECR_PUBLIC,
+            AwsIdentity("us-east-1", public=True, keys=KEYS),
+        ),
+        ({"username": KEY_ID, "external_id": "for a role"}, Kind.ECR, AwsIdentity("eu-west-1", keys=KEYS)),
+        (
             {"username": "runner-native", "hostname": "cname.example", "kind": "ecr"},
             Kind.ECR,
             AwsIdentity("eu-north-1", role_arn=DEFAULT_ROLE),
@@ -164,48 +220,89 @@ def test_which_identity_requests_the_token(fields: dict[str, Any], kind: Kind, i
     plan = plan_for(secret(**{"hostname": ECR, **fields}), region="eu-north-1", role_arn=DEFAULT_ROLE)
     (login,) = plan.logins
     assert (login.kind, login.source, plan.problems) == (kind, identity, ())
+    assert login.registry == login.secret.registry
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "fault"),
     [
-        ({"username": KEY_ID}, "not an ECR host name"),
-        ({"username": KEY_ID, "hostname": f"{ECR}.evil.example"}, "not an ECR host name"),
-        ({"username": KEY_ID, "hostname": "vpce.example", "kind": "ecr"}, "region is missing"),
-        ({"hostname": ECR, "kind": "ecr"}, "username must be runner-native"),
-        ({"hostname": ECR, "role_arn": ROLE}, "username must be runner-native"),
+        (
+            {"username": KEY_ID},
+            (
+                "AWS keys for ghcr.io, which is not an ECR host name: set kind to ecr and set the region "
+                "(or to basic, to send the keys there as a password)"
+            ),
+        ),
+        (
+            {"username": KEY_ID, "hostname": f"{ECR}.evil.example"},
+            (
+                f"AWS keys for {ECR}.evil.example, which is not an ECR host name: set kind to ecr and set the region "
+                "(or to basic, to send the keys there as a password)"
+            ),
+        ),
+        (
+            {"username": KEY_ID, "hostname": "vpce.example", "kind": "ecr"},
+            "region is missing: vpce.example does not contain it, and aws.region is not set",
+        ),
+        ({"hostname": ECR, "kind": "ecr"}, NO_KEYS),
+        ({"hostname": ECR, "role_arn": ROLE}, NO_KEYS),
     ],
 )
-def test_an_aws_secret_that_cannot_work_gets_a_reason(fields: dict[str, Any], words: str) -> None:
-    """It is skipped, and nothing from it is sent to that registry."""
+def test_an_aws_secret_that_cannot_work_gets_a_reason(fields: dict[str, Any], fault: str) -> None:
+    """It is skipped, and nothing from it is sent to that registry. The message never contains the password."""
     plan = plan_for(secret(**fields))
-    (problem,) = plan.problems
-    assert isinstance(problem, SecretInvalid)
-    assert words in problem.message
-    assert "hunter2" not in problem.message
+    assert plan.problems == (SecretInvalid("team.json#one", f"secret one of team.json: {fault}"),)
     assert (plan.logins, [skip.wanted for skip in plan.skipped]) == ((), [True])
+
+
+@pytest.mark.parametrize("login", [{}, {"username": "bot"}, {"password": Sensitive("hunter2")}])
+def test_a_password_login_needs_user_name_and_password(login: dict[str, Any]) -> None:
+    """The parser refuses such a secret of a person. The plan does not rely on it."""
+    plan = plan_for(RegistrySecret("one", Registry("ghcr.io"), "team.json", kind=Kind.BASIC, **login))
+    fault = "secret one of team.json: username and password are required"
+    assert plan.problems == (SecretInvalid("team.json#one", fault),)
+
+
+@pytest.mark.parametrize("login", [{"username": KEY_ID}, {"username": "bot", "password": Sensitive("hunter2")}])
+def test_an_aws_login_needs_both_parts_of_the_keys(login: dict[str, Any]) -> None:
+    """A password that does not belong to AWS keys is never sent to AWS."""
+    plan = plan_for(RegistrySecret("one", Registry(ECR), "team.json", kind=Kind.ECR, **login))
+    assert plan.problems == (SecretInvalid("team.json#one", f"secret one of team.json: {NO_KEYS}"),)
 
 
 def test_runner_native_is_supported_only_on_ecr() -> None:
     """The subject of the warning is the registry."""
-    (problem,) = plan_for(secret(username="runner-native")).problems
-    assert problem.key == ("native_unsupported", "ghcr.io")
+    message = "secret one is runner-native (this environment's AWS identity), but ghcr.io is not an ECR registry"
+    assert plan_for(secret(username="runner-native")).problems == (NativeUnsupported("ghcr.io", message),)
 
 
 def ecr_token(**fields: Any) -> str:
     return base64.b64encode(json.dumps({"payload": "p", "version": "2", **fields}).encode()).decode()
 
 
-@pytest.mark.parametrize("fields", [{"hostname": ECR}, {"hostname": "public.ecr.aws"}, {"kind": "ecr"}])
-def test_a_ready_token_is_used_with_a_notice(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"hostname": ECR}, Kind.ECR),
+        ({"hostname": ECR, "kind": "ecr"}, Kind.ECR),
+        ({"hostname": ECR, "kind": "ecr-public"}, Kind.ECR),
+        ({"hostname": "public.ecr.aws"}, Kind.ECR_PUBLIC),
+        ({"hostname": "public.ecr.aws", "kind": "ecr"}, Kind.ECR_PUBLIC),
+        ({"kind": "ecr"}, Kind.ECR),
+        ({"kind": "ecr-public"}, Kind.ECR_PUBLIC),
+    ],
+)
+def test_a_ready_token_is_used_with_a_notice(fields: dict[str, Any], kind: Kind) -> None:
     """The expiry is read from the token itself."""
     plan = plan_for(secret(username="AWS", password=ecr_token(expiration=1767225600), **fields))
     (login,) = plan.logins
     assert isinstance(login.source, Credential)
-    assert login.source.username == "AWS"
+    assert (login.source.username, login.source.password) == ("AWS", login.secret.password)
     assert login.source.expires_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert login.source.renew_at is None
-    assert [type(problem) for problem in plan.problems] == [TokenNotRenewable]
+    assert (login.registry, login.kind) == (login.secret.registry, kind)
+    message = "secret one contains a ready ECR token, which works until it expires and cannot be renewed"
+    assert plan.problems == (TokenNotRenewable(login.registry.hostname, message),)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A refusal applies to one identity. Every part of it counts."""
 
 from dataclasses import fields, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,12 +13,16 @@ from agent.model.plan import Login
 from agent.model.problems.registry import LoginRejected
 from agent.model.secret import Kind
 from agent.model.sensitive import Sensitive
-from agent.services.rejections import Rejections
+from agent.model.stored_state import Rejection
+from agent.services.rejections import Rejections, chain_inputs
+from agent.settings import AwsSettings
 from tests.fakes import EPOCH
 from tests.services.login_fakes import basic, native
 
 KEYS: Final = AwsKeys("AKIAIOSFODNN7EXAMPLE", Sensitive("secret key"), Sensitive("session token"))
 IDENTITY: Final = AwsIdentity("eu-west-1", False, KEYS, "arn:aws:iam::1:role/a", "external id")
+ROLE: Final = ("eu-west-1", "False", "arn:aws:iam::1:role/a", "external id")
+CHAIN: Final = ("p", "", "key")
 OTHER_KEYS: Final[dict[str, Any]] = {
     "access_key_id": "AKIAOTHER",
     "secret_access_key": Sensitive("other"),
@@ -75,3 +80,36 @@ def test_another_password_is_tried_at_once(changed: Credential) -> None:
     assert is_tried_at_once(basic(), replace(basic(), source=changed))
     renamed = replace(basic(), secret=replace(basic().secret, name="renamed"), kind=Kind.ECR)
     assert not is_tried_at_once(basic(), renamed)
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        (Credential("bob", Sensitive("right")), ("given", "bob", "right")),
+        (AwsIdentity("eu-west-1"), ("aws chain", "eu-west-1", "False", "", "", *CHAIN)),
+        (AwsIdentity("r", True, None, "role", "id", "dev"), ("aws chain", "r", "True", "role", "id", "dev", *CHAIN)),
+        (replace(IDENTITY, keys=AwsKeys("AKIA", Sensitive("key"))), ("aws", *ROLE, "AKIA", "key", "")),
+        (IDENTITY, ("aws", *ROLE, "AKIAIOSFODNN7EXAMPLE", "secret key", "session token")),
+    ],
+)
+def test_an_upgrade_keeps_a_refusal(source: Credential | AwsIdentity, parts: tuple[str, ...]) -> None:
+    """A fingerprint is made of the same parts in every version, or each upgrade would send wrong passwords again."""
+    state_file, login = StateFile(None, Path("/nowhere")), replace(native(), source=source)
+    until = EPOCH + timedelta(minutes=1)
+    refusal = Rejection(state_file.fingerprint(*parts), "login_rejected", "no", "ask", until)
+    state_file.set_rejection(login.registry.hostname, refusal)
+    assert Rejections(state_file, lambda: EPOCH, chain=lambda: CHAIN).active(login) is not None
+
+
+def test_an_upgrade_keeps_the_parts_of_the_aws_chain() -> None:
+    """In their order. A part that is missing is empty."""
+    environ = {
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "e",
+        "AWS_ROLE_ARN": "d",
+        "AWS_PROFILE": "c",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_ACCESS_KEY_ID": "a",
+    }
+    settings = AwsSettings(profile="p", identity_token_file=Path("/f"), identity_token_command=("gp", "token"))
+    assert chain_inputs(settings, environ) == ("p", "/f", "a", "b", "c", "d", "e", "gp", "token")
+    assert chain_inputs(AwsSettings(), {}) == ("", "", "", "", "", "", "")
