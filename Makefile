@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test prepare coverage bench fleet faults words torture install uninstall image devcontainer-feature lint format lock completions clean
+.PHONY: help demo test prepare coverage bench fleet faults words clients torture install uninstall image devcontainer-feature lint format lock completions clean
 .PHONY: runtime-venv test-venv fleet-venv torture-venv bench-venv
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make fleet        simulate a week of up to a million agents on one AWS account, with plots"
 	@echo "make faults       write docs/faults.md from what the tests measure"
 	@echo "make words        record what docker, aws and others print for each fault, in docs/warnings.md"
+	@echo "make clients      try programs that read Docker's logins, and write docs/clients.md"
 	@echo "make prepare      build what the tests need: packages, Debian trees, images (kept between runs)"
 	@echo "make coverage     run the tests and show their branch coverage"
 	@echo "make lint         run ruff and mypy"
@@ -49,6 +50,7 @@ coverage: prepare
 	@$(PYTEST) --cov --cov-report=term
 
 torture: prepare torture-venv
+	@$(BIN)/python -m tests.prepare torture
 	@$(BIN)/pytest -m "torture or hypothesis" --hypothesis-profile long --timeout 0
 
 # Measure with the packages of the agent only: those of linters and tests change what an import costs.
@@ -65,6 +67,10 @@ faults: test-venv
 
 words: test-venv
 	@WORDS_DOCUMENT=1 $(BIN)/pytest -q tests/words/test_words.py -k agents_words
+
+clients: prepare
+	@$(BIN)/python -m tests.prepare torture
+	@CLIENTS_DOCUMENT=1 $(BIN)/pytest -q -m torture tests/torture/clients
 
 # Both read PREFIX and DESTDIR. The first also reads PYTHON, UNITDIR and SYSTEMD_VERSION. make passes them on.
 install:

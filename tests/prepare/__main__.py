@@ -1,4 +1,4 @@
-"""`python -m tests.prepare [STEP ...]`: make what the tests need; `make test` runs it before pytest."""
+"""`python -m tests.prepare [torture | STEP ...]`: make what the tests need; `make test` runs it before pytest."""
 
 import os
 import sys
@@ -8,15 +8,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from tests.prepare.step import Step, StepError
-from tests.prepare.steps import STEPS
+from tests.prepare.steps import STEPS, TORTURE_STEPS
 
 _AT_ONCE: Final = 2
-_WIDTH: Final = max(len(step.name) for step in STEPS)
+_WIDTH: Final = max(len(step.name) for step in (*STEPS, *TORTURE_STEPS))
 
 
 def main(names: Sequence[str]) -> int | str:
-    """Make the steps of these names and those before them; all where no name is given."""
-    by_name = {step.name: step for step in STEPS}
+    """Make the steps of these names and those before them; without a name, all that `make test` needs.
+
+    The name "torture" stands for what `make torture` needs as well.
+    """
+    by_name = {step.name: step for step in (*STEPS, *TORTURE_STEPS)}
+    if [*names] == ["torture"]:
+        names = [step.name for step in TORTURE_STEPS]
     if unknown := set(names) - by_name.keys():
         return f"prepare: no step {', '.join(sorted(unknown))}; there are {', '.join(by_name)}"
     wanted = [by_name[name] for name in names] or [*STEPS]

