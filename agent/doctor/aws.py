@@ -8,6 +8,7 @@ from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped
 from agent.doctor.context import Context
 from agent.model.aws_errors import clock_skew
 from agent.model.credential import Credential
+from agent.model.hints import PUT_NEW_TOKEN
 from agent.model.plan import Login
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import TokenNotRenewable
@@ -17,7 +18,6 @@ from agent.model.secret import Kind
 from agent.model.status import rfc3339
 
 _CALL_S: Final = 4.0
-_PUT_NEW: Final = "put a new token into the secret; if the token is new, set this machine's clock"
 _ISSUED_EXPIRED: Final = (
     "check this machine's clock with `date`: AWS has just issued this token; if the clock is right, check "
     "AWS_ENDPOINT_URL: an emulator of AWS may issue such tokens"
@@ -68,7 +68,7 @@ def _check_ready_credential(results: CheckRun, login: Login, credential: Credent
     results.add(_check_expiry(login, credential.expires_at, datetime.now(UTC)))
 
 
-def _check_expiry(login: Login, expires_at: datetime | None, now: datetime, *, hint: str = _PUT_NEW) -> Check:
+def _check_expiry(login: Login, expires_at: datetime | None, now: datetime, *, hint: str = PUT_NEW_TOKEN) -> Check:
     if expires_at is None:
         return skipped("token life", "the token does not show when it expires")
     if expired(expires_at, now):

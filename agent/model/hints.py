@@ -16,6 +16,7 @@ PROXY: Final = (
 )
 CAPTIVE_PORTAL: Final = "open http://neverssl.com in a browser and log in to this network: its captive portal answered"
 BLANKS: Final = "fix the password in the secret: it begins or ends with whitespace, which docker login removes"
+PUT_NEW_TOKEN: Final = "put a new token into the secret; if the token is new, set this machine's clock"  # noqa: S105 - a hint
 AWS_LOGIN_REJECTED: Final = (
     "check the host name and the region in the secret: HOST rejects the tokens that AWS issues for it; if both are "
     "right, ask the registry's administrator who may pull"

@@ -29,6 +29,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from agent.model.deadline import Deadline
+from agent.model.hints import PUT_NEW_TOKEN
 from agent.model.login_events import (
     Action,
     Attempt,
@@ -187,7 +188,16 @@ def _succeeded(state: LoginState, event: Succeeded, now: Now, rules: Rules) -> D
         first_attempt_done=True,
         lost=event.lost,
     )
-    return _wait(_logged_in_or_lost(fresh), (Report(event.problems),), now)
+    return _wait(_logged_in_or_lost(fresh), (Report((*event.problems, *_past_its_end(fresh, event, now))),), now)
+
+
+def _past_its_end(state: LoginState, event: Succeeded, now: Now) -> tuple[Problem, ...]:
+    """A token that cannot be renewed has ended. A registry may accept it all the same, but pulls can fail any time."""
+    if event.renew_at is not None or state.expiry is None or now.left(state.expiry) > 0:
+        return ()
+    host = state.hostname
+    message = f"the token for {host} expired at {state.expiry.at:%Y-%m-%d %H:%M} UTC, although {host} still accepts it"
+    return (TokenExpired(host, message, hint=PUT_NEW_TOKEN),)
 
 
 def _check_in(event: Succeeded, now: Now, rules: Rules) -> timedelta | None:

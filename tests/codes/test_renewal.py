@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 from aiohttp import web
 
+from agent.demo.registries import BasicAuth
 from agent.demo.tls import server_context
 from tests.codes.causes import causes
 from tests.codes.world import NATIVE, REGION, World
@@ -66,6 +67,25 @@ def test_an_expired_login(world: World, clouds: Clouds) -> None:
     world.cleared("token_expired", door.hostname)
     world.cleared("renewal_failing", door.hostname)
     assert set(world.agent.docker_config()["auths"]) == {*before, door.hostname}
+
+
+@causes("token_expired")
+def test_a_ready_token_from_2015(world: World, clouds: Clouds) -> None:
+    """A registry that does not look at its end accepts it. Status and doctor report it all the same."""
+    aws, _ = clouds.with_keys()
+    old, new = (aws.tokens.issue("a person", REGION, aws.now().replace(year=year)).password for year in (2015, 2100))
+    users = {"AWS": old}
+    door = world.registry("ready", BasicAuth(users), {"username": "AWS", "password": old, "kind": "ecr"})
+    warning = world.raised("token_expired", door.hostname, says="expired at 2015-")
+    assert warning["hint"].startswith("put a new token into the secret")
+    assert "all is well" not in world.agent.command("status").stdout
+    doctor = world.agent.command("doctor", door.hostname).stdout
+    assert "all is well" not in doctor
+    assert "expired at 2015-" in doctor
+    users["AWS"] = new
+    world.agent.give(door.secret, door.hostname, username="AWS", password=new, kind="ecr")
+    world.agent.wait_logged_in(door.hostname)
+    world.cleared("token_expired", door.hostname)
 
 
 def test_a_token_that_ends_early(world: World, clouds: Clouds) -> None:

@@ -309,6 +309,18 @@ def test_a_login_that_docker_cannot_use_is_not_logged_in_until_it_can() -> None:
     )
 
 
+def test_a_token_that_works_past_its_end_is_not_well() -> None:
+    """A ready token from 2015, on a registry that does not look at its end. A token that is renewed next is none."""
+    started = LoginState(HOST, Stage.ATTEMPTING)
+    old = ends(started, Succeeded(EPOCH.replace(year=2015)))
+    assert (old.state.status, [problem.code for problem in reported(old)]) == (State.LOGGED_IN, ["token_expired"])
+    assert "2015-01-01" in reported(old)[0].message
+    assert reported(ends(started, Succeeded(EPOCH + timedelta(hours=1)))) == ()
+    assert reported(ends(started, Succeeded(EPOCH.replace(year=2015), EPOCH + timedelta(seconds=5)))) == ()
+    unknown = Now(EPOCH, 0.0, clock_is_off=True)
+    assert reported(decide(started, Succeeded(EPOCH - timedelta(hours=1)), unknown, RULES)) == ()
+
+
 def test_a_login_that_docker_uses_and_the_registry_refuses_is_rejected() -> None:
     refused = LoginRejected(HOST, "it refuses the login in DOCKER_AUTH_CONFIG")
     good = ends(LoginState(HOST, Stage.ATTEMPTING), Succeeded(lost=refused))

@@ -85,7 +85,8 @@ class Registries {
     if (row.state === "expired") return line("Expired ", time(row.expires_at));
     const late = row.renew_at && Date.parse(row.renew_at) < agentNow();
     const renews = row.renew_at ? [late ? " · renewal was due " : " · renews ", time(row.renew_at)] : [];
-    return el("div", { class: "lasts" }, bar(row), line("Expires ", time(row.expires_at), ...renews));
+    const ended = Date.parse(row.expires_at) < agentNow();
+    return el("div", { class: "lasts" }, bar(row), line(ended ? "Expired " : "Expires ", time(row.expires_at), ...renews));
   }
 
   error(row, warning) {
