@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from agent.cli.terminal import BOLD, DIM, GREEN, RED, Terminal, counted, text
+from agent.model.alike import fault_key
 
 _BEFORE_NAME: Final = 11
 _NAME: Final = 14
@@ -43,9 +44,8 @@ def _wrapped(terminal: Terminal, words: str, indent: str = "", first: str | None
 
 
 def _fault(link: Document, hostname: str) -> object:
-    """Return a key that is equal for the same fault of several registries: the texts differ in the host name only."""
-    texts = (str(link[name] or "").replace(hostname, "HOST") for name in ("seen", "fix"))
-    return (link["name"], link["code"], *texts)
+    """Return a key that is equal for the same fault of several registries."""
+    return fault_key(hostname, *(str(link[name] or "") for name in ("name", "code", "seen", "fix")))
 
 
 def _shown_once(link: Document, hostname: str, seen: dict[object, str]) -> Document:

@@ -11,6 +11,7 @@ from agent.cli.status import add_place, agent_client, documents
 from agent.cli.status_view import moment, relative
 from agent.cli.terminal import text
 from agent.edge.agent_client import AgentUnavailable
+from agent.model.alike import fault_key
 
 RENEWED: Final = 0
 NOT_RENEWED: Final = 2
@@ -74,18 +75,16 @@ class _Failures:
     """The registries that were not renewed, by what went wrong: many often share one fault, such as no identity."""
 
     def __init__(self) -> None:
-        self._rows: Final[dict[tuple[str, str], list[Document]]] = {}
+        self._rows: Final[dict[tuple[str, ...], list[Document]]] = {}
 
     def add(self, row: Document) -> None:
-        error = text(row["last_error"])
-        # The messages of one fault differ in the host name only.
-        shared = error.replace(text(row["hostname"]), "HOST")
-        self._rows.setdefault((_outcome(row), shared), []).append(row)
+        fault = fault_key(str(row["hostname"]), _outcome(row), str(row["last_error"]))
+        self._rows.setdefault(fault, []).append(row)
 
     def show(self) -> None:
-        for (outcome, _), rows in self._rows.items():
+        for rows in self._rows.values():
             hosts = ", ".join(text(row["hostname"]) for row in rows)
-            write(f"{hosts}: {outcome}: {text(rows[0]['last_error'])}")
+            write(f"{hosts}: {_outcome(rows[0])}: {text(rows[0]['last_error'])}")
 
 
 class _Attempts:

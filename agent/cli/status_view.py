@@ -1,10 +1,11 @@
 """Formats the status document for a terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agent.cli.terminal import BOLD, GREEN, RED, YELLOW, Terminal, counted, text
+from agent.model.alike import fault_key
 
 Json = Mapping[str, Any]
 
@@ -103,14 +104,28 @@ def _warnings(terminal: Terminal, document: Json, now: datetime | None) -> Itera
         if group:
             yield ""
             yield from (terminal.painted(line, BOLD) for line in terminal.wrapped(title))
+        faults: dict[object, list[Json]] = {}
         for warning in sorted(group, key=_severity_rank):
-            yield from _warning(terminal, warning, now)
+            faults.setdefault(_fault(warning), []).append(warning)
+        for alike in faults.values():
+            yield from _warning(terminal, alike, now)
 
 
-def _warning(terminal: Terminal, warning: Json, now: datetime | None) -> Iterator[str]:
+def _fault(warning: Json) -> object:
+    """Return a key that is equal for the same fault of several registries."""
+    texts = (str(warning.get(name)) for name in ("severity", "code", "message", "hint"))
+    return fault_key(str(warning.get("subject") or ""), *texts)
+
+
+def _warning(terminal: Terminal, alike: Sequence[Json], now: datetime | None) -> Iterator[str]:
+    """Show a fault once, with the other registries that have the same."""
+    warning, *others = alike
     severity = text(warning.get("severity"))
     yield from _marked(terminal, severity, f"{severity}: {text(warning.get('message'))}", "    ", "  ")
     yield from terminal.wrapped(f"→ {text(warning.get('hint'))}", "      ", first="    ")
+    if others:
+        same = ", ".join(text(other.get("subject")) for other in others)
+        yield from terminal.wrapped(f"the same for {same}", "    ", break_words=True)
     yield from terminal.wrapped(_history(warning, now), "    ")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from agent.model.alike import fault_key
 from agent.model.problem import Severity
 from agent.model.status import (
     ClearedWarning,
@@ -98,9 +99,14 @@ def summary(registries: Iterable[RegistryStatus], warnings: Iterable[OpenWarning
     else:
         # Always plural, because scripts read this line too.
         parts = [f"{states.count(State.LOGGED_IN)} of {len(states)} registries logged in"]
-    severities = [warning.severity for warning in warnings]
+    # The same fault of several registries is shown once, so it counts once.
+    severities = [severity for severity, *_ in {_fault(warning) for warning in warnings}]
     for severity in (Severity.ERROR, Severity.WARNING):
-        number = severities.count(severity)
+        number = severities.count(severity.value)
         if number:
             parts.append(f"{number} {severity.value}{'s' if number > 1 else ''}")
     return ", ".join(parts)
+
+
+def _fault(warning: OpenWarning) -> tuple[str, ...]:
+    return fault_key(warning.subject, warning.severity.value, warning.code, warning.message, warning.hint)

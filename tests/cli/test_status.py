@@ -250,6 +250,21 @@ def test_warnings_are_grouped_by_who_has_to_act() -> None:
     ]
 
 
+def test_the_same_fault_of_several_registries_is_shown_once() -> None:
+    """With the list of the registries. Another fault keeps its own place."""
+    silent = [
+        {"code": "registry_timeout", "subject": host, "message": f"{host} did not answer", "hint": f"ping {host}"}
+        for host in ("a.example", "b.example", "c.example")
+    ]
+    lines = [line.strip() for line in status_lines(Terminal(80), with_warnings(*silent, {"message": "it is down"}))]
+    assert [line for line in lines if line.startswith("error: ")] == [
+        "error: a.example did not answer",
+        "error: it is down",
+    ]
+    assert lines.count("→ ping a.example") == 1
+    assert lines.count("the same for b.example, c.example") == 1
+
+
 @pytest.mark.parametrize("width", [60, 80])
 @pytest.mark.parametrize("state", [state.value for state in State])
 @pytest.mark.parametrize("hours", ["01:59:59", "12:00:00"])

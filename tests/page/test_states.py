@@ -126,6 +126,22 @@ async def test_a_warning_that_is_retried_needs_no_action(chromium: Browser, rig:
         assert await view.page.locator("#warnings li").count() == 0
 
 
+async def test_the_same_fault_of_several_registries_is_shown_once(chromium: Browser, rig: Serving) -> None:
+    """With the list of the registries. The first sentence counts it once, too."""
+    for host in ("ghcr.io", "quay.io"):
+        put(rig, row(host))
+        rig.board.report(host, [RegistryTimeout(host, f"{host} did not answer in time")])
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("No action needed, the agent is retrying: ghcr.io did not answer in time.")
+        await view.shows("ghcr.io, quay.io", "#warnings")
+        assert await view.page.locator("#warnings li").count() == 1
+        assert "more" not in await view.text("#verdict")
+        rig.board.report("quay.io", [RegistryTimeout("quay.io", "quay.io did not answer for 30 s")])
+        await view.shows("ghcr.io did not answer in time, and 1 more.")
+        assert await view.page.locator("#warnings li").count() == 2
+
+
 async def test_a_warning_can_become_an_error(chromium: Browser, rig: Serving) -> None:
     """The code and subject stay the same. A warning that needs a person is still shown first."""
     put(rig, ecr(age_h=11.5))

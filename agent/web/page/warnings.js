@@ -25,10 +25,11 @@ function showWarnings(section, notices, doc) {
 function group(title, who, warnings) {
   if (!warnings.length) return [];
   const heading = el("h2", {}, title, who ? el("span", { class: "aside" }, ` ${who}`) : null);
-  return [heading, el("ul", { class: "warnings" }, ...worstFirst(warnings).map(warningItem))];
+  return [heading, el("ul", { class: "warnings" }, ...alike(worstFirst(warnings)).map(faultItem))];
 }
 
-function warningItem(warning) {
+// Shows a fault once, with all registries that have it.
+function faultItem([warning, ...others]) {
   const tone = TONES[warning.severity] ?? "bad";
   const often = warning.count > 1 ? ` · seen ${warning.count} times` : "";
   return el(
@@ -43,7 +44,7 @@ function warningItem(warning) {
       el(
         "p",
         { class: "aside" },
-        outside(warning.subject),
+        outside([warning, ...others].map(({ subject }) => subject).join(", ")),
         " · ",
         el("code", {}, outside(warning.code)),
         " · for ",

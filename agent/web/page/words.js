@@ -45,9 +45,21 @@ function worstFirst(warnings) {
   );
 }
 
+// Groups the warnings about the same fault of several registries: their texts differ in the subject only.
+function alike(warnings) {
+  const faults = new Map();
+  for (const warning of warnings) {
+    const texts = [warning.severity, warning.code, warning.message, warning.hint].map(String);
+    const key = JSON.stringify(texts.map((text) => (warning.subject ? text.replaceAll(warning.subject, "HOST") : text)));
+    faults.set(key, faults.get(key) ?? []);
+    faults.get(key).push(warning);
+  }
+  return [...faults.values()];
+}
+
 // Returns {tone, sentence}: all is well, or the worst warning and who has to act.
 function verdict(doc) {
-  const [worst, ...more] = worstFirst(doc.warnings.filter(affectsCondition));
+  const [[worst] = [], ...more] = alike(worstFirst(doc.warnings.filter(affectsCondition)));
   if (doc.phase === "stopping") return { tone: "wait", sentence: "The agent is shutting down and no longer renews the logins." };
   if (worst) {
     const others = more.length ? `, and ${more.length} more` : "";
