@@ -97,7 +97,8 @@ class Machine:
         self.registries: Registries | None = None
         self.cli_version: tuple[int, ...] | None = (28, 5)
 
-    def _on_lost(self) -> None:
+    def _on_lost(self, hostname: str) -> None:
+        assert hostname == "ghcr.io"
         self.lost += 1
 
     def write(self, document: dict[str, Any]) -> None:
