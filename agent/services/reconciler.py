@@ -273,7 +273,8 @@ class ConfigReconciler:
     async def _store_failed(self, login: ManagedLogin, problem: Problem) -> Problem:
         """Find out whether Docker finds a login all the same. Returns the problem with the registry as its subject."""
         registry, problem = login.desired.registry, problem.about(login.hostname)
-        finds = self._overrides.variable(registry) is not None or await self._store.finds(registry)
+        file_is_next = self._overrides.file_is_next()
+        finds = self._overrides.variable(registry) or await self._store.finds(registry, file_is_next=file_is_next)
         login.failed, login.lost = True, None if finds else problem
         login.next_check = self._clock.monotonic() + next_check_s(login, ())
         return problem
