@@ -181,8 +181,8 @@ class Components:
         self.credentials.clock_jumped()
         self.logins.wake()
 
-    def _wake_logins(self) -> None:
-        self.logins.wake()
+    def _wake_logins(self, hostname: str | None = None) -> None:
+        self.logins.wake(hostname)
 
     def _sources(self) -> None:
         bootstrap, environ = self._bootstrap, self._bootstrap.environ

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from agent.edge.snap import make_home
+
 _Identity = tuple[int, int]
 _FILE: Final = ".registry-agent.lock"
 
@@ -33,6 +35,7 @@ class ConfigLock:
         Return True without a lock if there is no directory to lock. Calling it again keeps the locks that are held.
         """
         with suppress(OSError):
+            make_home(self._directory)
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self.hold()
 

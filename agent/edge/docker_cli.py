@@ -9,8 +9,10 @@ from typing import Any, Final
 from agent.blocking import BlockingCalls
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.docker_verifier import DockerVerifier
+from agent.edge.paths import home
 from agent.edge.private_directory import PrivateDirectory, remove_abandoned
 from agent.edge.process import child_environment, run
+from agent.edge.snap import login_directory
 from agent.model.credential import Credential
 from agent.model.docker_programs import numbers
 from agent.model.docker_results import CliResult
@@ -36,6 +38,7 @@ class DockerCli:
         """`engine` is the one that a login can go through. By default, it is the one that `environ` names."""
         self._engine: Final = engine or DockerEngine(environ)
         self._runtime: Final = runtime
+        self._snaps: Final = login_directory(home(environ))
         # Without an engine, the CLI logs in by itself. An engine may hang, and has its own proxy and CAs.
         self._alone_env: Final = {
             **{name: value for name, value in child_environment(environ).items() if not name.startswith("DOCKER_")},
@@ -53,7 +56,8 @@ class DockerCli:
 
     def clean_up(self) -> None:
         """Remove what a killed agent left behind, and end its running logins. Blocks."""
-        remove_abandoned(self._runtime)
+        for place in (self._runtime, self._snaps):
+            remove_abandoned(place)
 
     async def version(self, program: Path) -> str:
         """Return the version of Docker's own CLI, or of podman. Runs the program only once per program file.
@@ -80,15 +84,16 @@ class DockerCli:
             OSError: the program cannot be started.
         """
         verified = await self._verifier.verify(program)
+        place = self._snaps if verified.flavor is Flavor.SNAP else self._runtime
         try:
-            private = await _CALLS.call(self._runtime, self._prepare, timeout=_RUNTIME_S)
+            private = await _CALLS.call(place, lambda: _prepare(place), timeout=_RUNTIME_S)
         except OSError as error:
             raise ProblemError(
                 ConfigUnwritable(
                     registry.hostname,
-                    f"the agent's runtime directory {self._runtime} cannot be written: "
+                    f"the agent's runtime directory {place} cannot be written: "
                     f"{error.strerror or 'its file system does not answer'}",
-                    hint=runtime_hint(error.strerror or "", str(self._runtime), writer="the agent"),
+                    hint=runtime_hint(error.strerror or "", str(place), writer="the agent"),
                 )
             ) from error
         directory = private.path
@@ -106,22 +111,23 @@ class DockerCli:
                 timeout=timeout,
                 before_stdin=lambda: self._verifier.confirm(verified),
             )
-            saved = await _CALLS.call(self._runtime, lambda: _saved(directory, registry), timeout=_RUNTIME_S)
+            saved = await _CALLS.call(place, lambda: _saved(directory, registry), timeout=_RUNTIME_S)
             return CliResult(finished.returncode, finished.stderr, saved)
         finally:
             # Not in a thread: it must happen even if this task is cancelled, and it is only one small file.
             private.remove()
 
-    def _prepare(self) -> PrivateDirectory:
-        private = PrivateDirectory(self._runtime)
-        try:
-            descriptor = os.open(private.path / "config.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(_PRIVATE_CONFIG)
-        except OSError:
-            private.remove()
-            raise
-        return private
+
+def _prepare(place: Path) -> PrivateDirectory:
+    private = PrivateDirectory(place)
+    try:
+        descriptor = os.open(private.path / "config.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(_PRIVATE_CONFIG)
+    except OSError:
+        private.remove()
+        raise
+    return private
 
 
 def _arguments(

@@ -74,5 +74,10 @@ def reads_auth_variable(cli: CliVersion | None) -> bool:
     return cli is not None and cli >= (28, 3)
 
 
+def uses_file_if_helper_fails(cli: CliVersion | None) -> bool:
+    """Whether a pull uses the login in the file if the credential helper fails. From 29 on, the pull fails."""
+    return cli is None or cli < (29,)
+
+
 def _struct(fields: Iterable[_Field], cli: CliVersion) -> Struct:
     return Struct({field.name: field.type for field in fields if field.since <= cli < field.before})

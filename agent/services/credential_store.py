@@ -126,12 +126,12 @@ class CredentialStore:
             if result is not None:
                 return result
 
-    async def finds(self, registry: Registry) -> bool:
-        """Whether Docker finds any login. While a helper fails, Docker uses the login in the file, if there is one."""
+    async def finds(self, registry: Registry, *, file_is_next: bool) -> bool:
+        """Whether Docker finds any login. `file_is_next`: if a helper fails, Docker uses the login in the file."""
         with contextlib.suppress(ProblemError):
             return await self.in_use(registry) is not None
         with contextlib.suppress(ProblemError):
-            return find(await self._config.read(), registry.docker_key) is not None
+            return file_is_next and find(await self._config.read(), registry.docker_key) is not None
         return False  # Docker cannot use the file either
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:

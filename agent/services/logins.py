@@ -68,10 +68,11 @@ class Logins:
         wanted = [hostname] if hostname is not None else [*self._logins, *self._skipped]
         return [self._request(name) for name in wanted]
 
-    def wake(self) -> None:
-        """Have every login check its clock and its tools again."""
-        for login in self._logins.values():
-            login.wake()
+    def wake(self, hostname: str | None = None) -> None:
+        """Have every login, or only that of `hostname`, check its clock and its tools again."""
+        for name in [*self._logins] if hostname is None else [hostname]:
+            if name in self._logins:
+                self._logins[name].wake()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -6,7 +6,7 @@ from typing import Final
 from agent.model.commands import command, shown
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, Entry, entries_of, parse_auth_variable
-from agent.model.docker_config_fields import UNKNOWN, CliVersion, reads_auth_variable
+from agent.model.docker_config_fields import UNKNOWN, CliVersion, reads_auth_variable, uses_file_if_helper_fails
 from agent.model.ecr_token import token_end
 from agent.model.problem import Problem, Severity
 from agent.model.problems.stored_login import LoginOverridden
@@ -29,6 +29,10 @@ class Overrides:
     def variable(self, registry: Registry) -> Entry | None:
         """The login in the variable, if docker uses it."""
         return self._variable.get(registry.docker_key) if reads_auth_variable(self._cli_version()) else None
+
+    def file_is_next(self) -> bool:
+        """Whether docker uses the login in its file if a credential helper fails."""
+        return uses_file_if_helper_fails(self._cli_version())
 
     def of(self, desired: DesiredLogin, result: StoreResult, podman: Mapping[str, Document]) -> list[Problem]:
         """One problem that names everything used instead of `desired`: Docker's variable, its store, podman's files."""

@@ -57,12 +57,12 @@ class ConfigReconciler:
         watcher: FileWatcher,
         overrides: Overrides | None = None,
         check_login: CheckLogin | None = None,
-        on_lost: Callable[[], None] = lambda: None,
+        on_lost: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`overrides` finds what Docker uses before its stores.
 
-        `check_login` asks a registry about a login that Docker uses instead. `on_lost` is called when Docker's next
-        pull no longer works with the login that it uses, and when it does again.
+        `check_login` asks a registry about a login that Docker uses instead. `on_lost` gets the host
+        name if Docker's next pull no longer works with the login that it uses, and if it does again.
         """
         self._config: Final = config
         self._store: Final = CredentialStore(config, helpers, state_file, self._has_ended)
@@ -273,7 +273,8 @@ class ConfigReconciler:
     async def _store_failed(self, login: ManagedLogin, problem: Problem) -> Problem:
         """Find out whether Docker finds a login all the same. Returns the problem with the registry as its subject."""
         registry, problem = login.desired.registry, problem.about(login.hostname)
-        finds = self._overrides.variable(registry) is not None or await self._store.finds(registry)
+        file_is_next = self._overrides.file_is_next()
+        finds = self._overrides.variable(registry) or await self._store.finds(registry, file_is_next=file_is_next)
         login.failed, login.lost = True, None if finds else problem
         login.next_check = self._clock.monotonic() + next_check_s(login, ())
         return problem
@@ -292,7 +293,7 @@ class ConfigReconciler:
         login.reported = shown
         if login.unusable != login.told:
             login.told = login.unusable
-            self._on_lost()
+            self._on_lost(login.hostname)
 
 
 def _owner(hostname: str) -> str:

@@ -14,6 +14,7 @@ AREAS: Final[Mapping[str, str]] = {
     "test_docker_is_podman": "Another program as docker",
     "test_registry": "Registries",
     "test_wire": "Registries, on the wire",
+    "test_network_settings": "Proxies, certificates and insecure registries",
     "test_aws": "AWS",
     "test_aws_profiles": "AWS profiles",
     "test_renewal": "Renewal",

@@ -15,9 +15,9 @@ from agent.demo.registries import BasicAuth
 from tests.codes.servers import Engine
 from tests.codes.world import LOGIN, USERS, World
 from tests.doctor.machine import Doctor, blamed
-from tests.doctor.proxy import Proxy
 from tests.fakecloud.registries import PretendRegistry
 from tests.rig.needs import docker_version, need
+from tests.rig.proxy import Proxy
 from tests.rig.socks_proxy import SocksProxy
 
 ELSEWHERE = "0.0.0.0"  # noqa: S104 - reaches this machine, and neither docker nor a proxy takes it for loopback

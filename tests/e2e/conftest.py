@@ -19,6 +19,8 @@ PRIVATE: Final = "registry.example.test"
 MANY: Final = tuple(f"r{number:02}.many.example.test" for number in range(20))
 WRONG: Final = "wrong.example.test"
 SILENT: Final = "silent.example.test"
+PLAIN: Final = "plain.example.test:5000"
+"""A registry without TLS, as the engine's settings allow."""
 IMAGE: Final = "team/hello:1"
 
 MakeAgent: TypeAlias = Callable[..., Agent]
@@ -32,7 +34,10 @@ def password(name: str) -> str:
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     need("ip", "nsenter", "update-ca-certificates", "docker")
-    machine = Machine(tmp_path_factory.mktemp("machine"), [(PRIVATE, *MANY), (WRONG,), (SILENT,), API, (ECR,)])
+    machine = Machine(
+        tmp_path_factory.mktemp("machine"),
+        [(PRIVATE, *MANY), (WRONG,), (SILENT,), API, (ECR,), (PLAIN.partition(":")[0],)],
+    )
     yield machine
     machine.close()
 
@@ -62,7 +67,7 @@ def private(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def engine(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     need("dockerd")
-    engine = Engine(machine.namespace, tmp_path_factory.mktemp("engine") / "run")
+    engine = Engine(machine.namespace, tmp_path_factory.mktemp("engine") / "run", insecure=[PLAIN])
     yield engine
     engine.close()
 

@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from tests.rig.agent import Agent, warnings
 from tests.rig.cloud import ECR, NATIVE
 from tests.rig.machine import Machine
 from tests.rig.needs import need
+from tests.rig.snap import install_snap
 from tests.rig.waiting import until
 
 pytestmark = pytest.mark.usefixtures("private")
@@ -104,3 +108,18 @@ def test_a_helper_that_cannot_store_costs_only_its_registry(make_agent: MakeAgen
     message = next(w["message"] for w in status["warnings"] if w["code"] == "credential_store_failed")
     assert "ecr-login" in message
     assert agent.docker_config() == {**before, "auths": {PRIVATE: entry("alice")}}
+
+
+def test_the_docker_from_snap_uses_our_login(make_agent: MakeAgent, machine: Machine, tmp_path: Path) -> None:
+    """It has another home directory, and may not read the agent's. A person's login through it stays, as everywhere."""
+    program = install_snap(tmp_path, Path(str(shutil.which("docker"))))
+    agent = make_agent(PATH=f"{program.parent}:{os.environ['PATH']}")
+    agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
+    status = agent.start().wait_logged_in(PRIVATE)
+    assert status["tools"]["docker"]["flavor"] == "snap"
+    config = agent.docker.parent / "snap/docker/current/.docker/config.json"
+    assert json.loads(config.read_text())["auths"] == {PRIVATE: entry("alice")}
+    assert not (agent.docker / "config.json").exists()
+    log_in_by_hand(agent, machine, MANY[0])
+    agent.wait_for("the warning", lambda s: ("login_overridden", PRIVATE) in warnings(s))
+    assert json.loads(config.read_text())["auths"] == {PRIVATE: entry(MANY[0])}

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import IMAGE, PRIVATE, MakeAgent, password
+from tests.e2e.conftest import IMAGE, PLAIN, PRIVATE, MakeAgent, password
 from tests.rig.agent import logged_in
 from tests.rig.cloud import ECR, NATIVE, Cloud
+from tests.rig.distribution import Distribution
 from tests.rig.engine import Engine
+from tests.rig.machine import Machine
+from tests.rig.needs import need
 
 pytestmark = pytest.mark.engine
 
@@ -99,6 +102,28 @@ def test_two_secrets_in_a_directory_are_all_it_needs(make_agent: MakeAgent, engi
     for image in images:
         assert engine.docker("pull", image, config=nobody).returncode != 0, "not private: this test proves nothing"
         engine.must("pull", image, config=agent.docker)
+
+
+def test_an_insecure_registry_that_the_engine_allows(
+    make_agent: MakeAgent, machine: Machine, engine: Engine, tmp_path: Path
+) -> None:
+    """The CLI refuses a registry without TLS. The engine, whose daemon.json names it, logs in, and docker pulls."""
+    need("docker-registry", "htpasswd")
+    host, _, port = PLAIN.partition(":")
+    users = {"alice": password("alice")}
+    plain = Distribution(machine.namespace, tmp_path / "plain", machine.address(host), int(port), users=users)
+    try:
+        agent = make_agent()
+        agent.give("team-plain", PLAIN, username="alice", password=password("alice"))
+        agent.start().wait_logged_in(PLAIN)
+        image = f"{PLAIN}/{IMAGE}"
+        engine.make_image(image)
+        engine.must("push", image, config=agent.docker)
+        engine.must("rmi", image, config=agent.docker)
+        engine.must("pull", image, config=agent.docker)
+        assert agent.status()["condition"] == "healthy"
+    finally:
+        plain.close()
 
 
 @pytest.mark.usefixtures("private")

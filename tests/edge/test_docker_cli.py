@@ -17,8 +17,10 @@ from agent.model.credential import Credential
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
+from agent.model.status import Flavor
 from tests.problems import raises_problem
 from tests.rig.needs import need
+from tests.rig.snap import install_snap
 from tests.rig.waiting import eventually
 
 REGISTRY = parse_hostname("ghcr.io")
@@ -127,6 +129,22 @@ async def test_others_may_enter_the_runtime_directory(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o755
+
+
+async def test_the_docker_from_snap_logs_in_where_it_may_read(tmp_path: Path) -> None:
+    """It is confined, so it can use neither the runtime directory nor hidden directories. Nothing is left behind."""
+    program = install_snap(tmp_path, fake_docker(tmp_path))
+    docker = DockerCli({"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, tmp_path / "run")
+    assert await docker.version(program) == "28.2.2"
+    assert docker.flavor is Flavor.SNAP
+    result = await docker.login(program, REGISTRY, BOB, timeout=20, through_engine=False)
+    assert result.entry == {"auth": "Ym9i", "password": "hunter2-secret"}
+    own = tmp_path / "snap/docker/common/registry-agent"
+    assert list(own.iterdir()) == []
+    abandoned = own / "logins-killed"
+    abandoned.mkdir(mode=0o700)
+    docker.clean_up()
+    assert not abandoned.exists()
 
 
 async def test_reports_a_runtime_directory_that_is_not_writable(tmp_path: Path) -> None:

@@ -30,11 +30,14 @@ class Engine:
     """dockerd and its containerd. They listen at the default address of the docker CLI inside the namespace.
 
     They run in their own process namespace, so all of their processes end with `close`. If /run does not belong to the
-    namespace, pass another directory for their sockets as `run`.
+    namespace, pass another directory for their sockets as `run`. They speak plain HTTP to the registries in `insecure`.
     """
 
-    def __init__(self, namespace: Place, directory: Path, run: Path = Path("/run")) -> None:
+    def __init__(
+        self, namespace: Place, directory: Path, run: Path = Path("/run"), *, insecure: Sequence[str] = ()
+    ) -> None:
         self._namespace: Final = namespace
+        self._insecure: Final = insecure
         self._directory: Final = directory
         self._run: Final = run
         self._log: Final = directory / "dockerd.log"
@@ -102,6 +105,7 @@ class Engine:
                     "iptables": False,
                     "bridge": "none",
                     "hosts": [f"unix://{self._run}/docker.sock"],
+                    "insecure-registries": self._insecure,
                 }
             )
         )

@@ -191,6 +191,20 @@ async def test_who_asked_hears_of_the_login_that_takes_the_others_place(stage: S
     assert stage.reconciler.taken_over[-1] is True
 
 
+async def test_only_the_login_whose_store_changed_looks_at_it(stage: Stage) -> None:
+    """Ten thousand logins in one invalid file would otherwise wake each other. Without a name, all of them look."""
+    await stage.follow(GHCR, HUB)
+    for host in ("ghcr.io", "docker.io"):
+        stage.reconciler.lost_logins[host] = CredentialStoreFailed(host, "it cannot store")
+    stage.logins.wake("ghcr.io")
+    stage.logins.wake("removed.example")
+    await stage.clock.settle()
+    assert stage.states() == {"ghcr.io": State.RETRYING, "docker.io": State.LOGGED_IN}
+    stage.logins.wake()
+    await stage.clock.settle()
+    assert stage.states() == {"ghcr.io": State.RETRYING, "docker.io": State.RETRYING}
+
+
 async def test_a_logout_that_fails_is_tried_again_and_a_secret_that_returns_clears_it(stage: Stage) -> None:
     """The error stands as long as it is true, and no longer."""
     stage.settings.removed("logout")

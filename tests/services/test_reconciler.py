@@ -97,7 +97,8 @@ class Machine:
         self.registries: Registries | None = None
         self.cli_version: tuple[int, ...] | None = (28, 5)
 
-    def _on_lost(self) -> None:
+    def _on_lost(self, hostname: str) -> None:
+        assert hostname == "ghcr.io"
         self.lost += 1
 
     def write(self, document: dict[str, Any]) -> None:
@@ -994,14 +995,18 @@ async def test_a_dead_login_of_a_persons_helper_loses_ours(machine: Machine, sta
     assert (agent.reconciler.lost(GHCR) is not None) is lost
 
 
-async def test_while_a_helper_fails_docker_uses_the_login_in_the_file(machine: Machine) -> None:
-    """So it is not lost. The helper's failure is reported all the same."""
+@pytest.mark.parametrize(("version", "lost"), [((28, 5), False), ((29, 0), True), (None, False)])
+async def test_while_a_helper_fails_docker_uses_the_login_in_the_file(
+    machine: Machine, version: tuple[int, ...] | None, lost: bool
+) -> None:
+    """So it is not lost. From 29 on, every pull fails. The helper's failure is reported all the same."""
+    machine.cli_version = version
     agent = machine.start()
     await agent.apply()
     async with watching(agent) as until:
         agent.write({**agent.document(), "credsStore": "missing"})
         await until(agent.warnings)
-        assert agent.reconciler.lost(GHCR) is None
+        assert (agent.reconciler.lost(GHCR) is not None) is lost
 
 
 async def test_a_dead_login_of_a_person_is_reported_until_it_changes(machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""A forward proxy that opens tunnels only for clients that send its password."""
+"""A forward proxy that opens tunnels only for clients that send its password, and only if its rules allow it."""
 
 import base64
 import contextlib
@@ -12,10 +12,15 @@ _PATIENCE_S: Final = 60.0
 
 
 class Proxy:
-    """Serves HTTP CONNECT on a free port of this machine, inside a `with` block."""
+    """Serves HTTP CONNECT on a free port of this machine, inside a `with` block.
 
-    def __init__(self, login: str) -> None:
-        self._login: Final = b"Basic " + base64.b64encode(login.encode())
+    `login` is the user name and password that it requires, as `user:password`. `forbids`: its rules refuse every
+    tunnel. Both may change while it runs.
+    """
+
+    def __init__(self, login: str, *, forbids: bool = False) -> None:
+        self.login = login
+        self.forbids = forbids
         self._socket: Final = socket.create_server(("127.0.0.1", 0))
         self.address: Final = f"127.0.0.1:{self._socket.getsockname()[1]}"
 
@@ -47,8 +52,10 @@ class Proxy:
                 if not chunk:
                     return
                 head += chunk
-            if self._login not in head:
-                client.sendall(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
+            known = b"Basic " + base64.b64encode(self.login.encode()) in head
+            if not known or self.forbids:
+                status = b"403 Not allowed" if known else b"407 Who are you"
+                client.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
                 return
             host, _, port = head.split()[1].decode().rpartition(":")
             with socket.create_connection((host, int(port)), _PATIENCE_S) as server:
