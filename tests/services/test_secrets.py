@@ -101,6 +101,7 @@ class Bench:
         self.watcher = ClockedFileWatcher(self.clock)
         self.environment = ParseResult()
         self.credentials: Path | None = None
+        self.jitter = 0.0
         self.secrets: Secrets
 
     def write(self, name: str, value: object) -> None:
@@ -117,7 +118,7 @@ class Bench:
             fetch=self.address.fetch,
             environment=self.environment,
             credentials_directory=self.credentials,
-            jitter=lambda: 0.0,
+            jitter=lambda: self.jitter,
             watcher=self.watcher,
             on_change=self.record.on_change,
         )

@@ -1,7 +1,8 @@
 """Small bugs in the code that decides: the unit tests notice nearly all of them.
 
 mutmut makes the bugs (mutants): another operator, a missing argument, None instead of a value. `[tool.mutmut]` in
-`pyproject.toml` names the files and the tests. Each mutant runs only the unit tests that reach its function.
+`pyproject.toml` names the files and the tests. Each mutant runs only the unit tests that reach its function. Constants
+of a module, and functions with a decorator such as `property`, stay as they are.
 """
 
 import re
