@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test prepare coverage bench fleet faults words torture install uninstall image devcontainer-feature lint format lock completions clean
+.PHONY: help demo test prepare coverage bench fleet faults words torture install uninstall dist image devcontainer-feature lint format lock completions clean
 .PHONY: runtime-venv test-venv fleet-venv torture-venv bench-venv
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo
 	@echo "sudo make install          install agent, systemd units and completions to PREFIX=/usr/local (DESTDIR= for packages)"
 	@echo "sudo make uninstall        remove them"
+	@echo "make dist                  build the .deb, the .tar.gz, the wheel, the SBOM and the checksums in dist"
 	@echo "make image                 build the container image registry-agent"
 	@echo "make devcontainer-feature  build the dev container feature in dist/devcontainer-feature/registry-agent"
 	@echo
@@ -72,6 +73,10 @@ install:
 
 uninstall:
 	@scripts/uninstall.sh
+
+dist:
+	@scripts/system-packages.sh dist
+	@scripts/dist.sh dist
 
 image:
 	docker build --tag registry-agent .
