@@ -2,11 +2,13 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Collection
 from typing import Any, Final, NoReturn
 
 from agent import __version__
+from agent.model.variables import drop_empty
 
 USAGE: Final = 64  # sysexits.h: EX_USAGE
 
@@ -35,6 +37,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str] | None = None) -> int:
+    # Before anything reads them: the SDK, OpenSSL and children read the variables of the process, not a mapping.
+    drop_empty(os.environ)
     args = parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
     code: int = args.run(args)
     return code

@@ -8,6 +8,7 @@ from agent.model import setting_rules as rule
 
 _UpToAnHour = Annotated[float, rule.Limit(3600)]
 _UpToAWeek = Annotated[float, rule.Limit(7 * 24 * 3600)]
+_UpToAWeekOrNever = Annotated[float, rule.Limit(7 * 24 * 3600, never=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class RenewalSettings:
     min_interval_s: _UpToAnHour = 5.0
     # Long enough for a person to act, and short enough to wake people only when it matters.
     urgent_window_s: _UpToAWeek = 3600.0
+    # A dead password is noticed within a working day, and ten thousand environments cause one request per second.
+    check_interval_s: _UpToAWeekOrNever = 21600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from agent.edge.file_watcher import FileWatcher
 from agent.edge.http import HttpClient
 from agent.edge.memory import collect
 from agent.edge.podman_auth import PodmanAuthFiles
-from agent.edge.registry_client import RegistryClient
 from agent.edge.report_target import ReportTarget
 from agent.edge.sandbox import Sandbox
 from agent.edge.secret_url import SecretUrl
 from agent.edge.state_file import StateFile
+from agent.edge.stored_login_check import StoredLoginCheck
 from agent.edge.tool_probes import ToolProbes
 from agent.model.credential import AwsIdentity, EcrToken
 from agent.model.secret_environment import read_environment
@@ -34,7 +34,9 @@ from agent.services.directory_watch import DirectoryWatch
 from agent.services.docker_login import DockerLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
+from agent.services.overrides import Overrides
 from agent.services.periodic import Periodic
+from agent.services.persons_helper import PersonsHelpers
 from agent.services.planning import Planning
 from agent.services.ports import Service
 from agent.services.reconciler import ConfigReconciler
@@ -114,15 +116,14 @@ class Components:
         self.lock = ConfigLock(config_dir)
         self.state_file = StateFile(paths.state_directory(environ), config_dir)
         self.state_watch = StateWatch(self.state_file, board)
-        self.docker_cli = DockerCli(environ, bootstrap.runtime)
-        engine = DockerEngine(environ)
+        engine = DockerEngine(environ, config_dir)
+        self.docker_cli = DockerCli(environ, bootstrap.runtime, engine)
         probes = ToolProbes(environ, self.docker_cli, engine)
-        self.tools = ToolWatch(
-            probes, clock, board, log, self.file_watcher, engine_address=engine.address, on_docker=self._wake_logins
-        )
+        self.tools = ToolWatch(probes, clock, board, log, self.file_watcher, on_docker=self._wake_logins)
         self.docker_config = DockerConfigFile(
             config_dir, bootstrap.systemd.unit, cli_version=lambda: self.docker_cli.installed
         )
+        probe = StoredLoginCheck(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
         self.reconciler = ConfigReconciler(
             config=self.docker_config,
             helpers=CredentialHelpers(environ, unit=bootstrap.systemd.unit),
@@ -133,7 +134,9 @@ class Components:
             time=time,
             log=log,
             watcher=self.file_watcher,
-            auth_config=environ.get("DOCKER_AUTH_CONFIG"),
+            persons_helpers=PersonsHelpers(clock, probe.check),
+            on_lost=self._wake_logins,
+            overrides=Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.docker_cli.installed),
         )
         learned = LearnedSecrets(bootstrap.scrubber, "aws", _MASKED_KEYS)
         aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
@@ -147,7 +150,6 @@ class Components:
             jitter=_jitter,
             on_token=self._wake_logins,
         )
-        probe = RegistryClient(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
         dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=DockerLogin(
@@ -157,6 +159,7 @@ class Components:
                 lambda: bootstrap.settings.value.docker.login_timeout_s,
                 bootstrap.scrubber.scrub,
             ).log_in,
+            check_login=probe.check,
             reconciler=self.reconciler,
             rejections=Rejections(
                 self.state_file,
@@ -171,6 +174,7 @@ class Components:
             log=log,
             settings=bootstrap.settings,
             new_id=lambda: secrets.token_hex(4),
+            jitter=_jitter,
         )
         self.logins = Logins(dependencies, board=board, state_file=self.state_file, want_aws=self.tools.want_aws)
 

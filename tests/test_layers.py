@@ -29,7 +29,7 @@ ALLOWED = {
     # doctor uses the agent's own login, rejections and overrides without the agent, so it builds services itself.
     "doctor": MODEL | THREADS | {"settings", "settings_loader", "edge", "services", "observe", ""},
     "cli": MODEL | {"settings", "settings_loader", "edge", "app", "demo", "doctor", "support", ""},
-    "__main__": {"cli", ""},
+    "__main__": MODEL | {"cli", ""},
     "__init__": set(),
 }
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "const", "manager", "handler"}

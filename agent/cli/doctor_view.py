@@ -28,9 +28,11 @@ def report_lines(terminal: Terminal, document: Document) -> Iterator[str]:
         f"Docker's configuration {text(document['docker_config'])}",
     )
     yield from _chain(terminal, "this machine", document["links"])
+    seen: dict[object, str] = {}
     for registry in document["registries"]:
         image = f"  {text(registry['image'])}" if registry["image"] else ""
-        yield from _chain(terminal, f"{text(registry['hostname'])}{image}", registry["links"])
+        links = [_shown_once(link, registry["hostname"], seen) for link in registry["links"]]
+        yield from _chain(terminal, f"{text(registry['hostname'])}{image}", links)
     yield ""
     yield from _verdict(terminal, document)
 
@@ -38,6 +40,40 @@ def report_lines(terminal: Terminal, document: Document) -> Iterator[str]:
 def _wrapped(terminal: Terminal, words: str, indent: str = "", first: str | None = None) -> list[str]:
     # Identities, challenges and paths can be longer than a line.
     return terminal.wrapped(words, indent, first=first, break_words=True)
+
+
+def _fault(link: Document, hostname: str) -> object:
+    """Return a key that is equal for the same fault of several registries: the texts differ in the host name only."""
+    texts = (str(link[name] or "").replace(hostname, "HOST") for name in ("seen", "fix"))
+    return (link["name"], link["code"], *texts)
+
+
+def _shown_once(link: Document, hostname: str, seen: dict[object, str]) -> Document:
+    """Return the check, without its text and fix if an earlier registry shows the same fault."""
+    if link["outcome"] != "broken":
+        return link
+    first = seen.setdefault(_fault(link, hostname), hostname)
+    return link if first == hostname else {**link, "seen": f"the same as for {first}", "fix": None}
+
+
+def _others(document: Document) -> list[str]:
+    """Return the other registries with the fault to start with."""
+    first = document["first"]["hostname"]
+    faults = {
+        registry["hostname"]: {_fault(link, registry["hostname"]) for link in registry["links"] if _is_broken(link)}
+        for registry in document["registries"]
+    }
+    links = (link for registry in document["registries"] if registry["hostname"] == first for link in registry["links"])
+    start = next((_fault(link, first) for link in links if _is_start(link, document["first"])), None)
+    return [hostname for hostname, found in faults.items() if hostname != first and start in found]
+
+
+def _is_broken(link: Document) -> bool:
+    return bool(link["outcome"] == "broken")
+
+
+def _is_start(link: Document, first: Document) -> bool:
+    return _is_broken(link) and (link["name"], link["fix"]) == (first["name"], first["fix"])
 
 
 def _chain(terminal: Terminal, title: str, links: Sequence[Document]) -> Iterator[str]:
@@ -85,7 +121,9 @@ def _verdict(terminal: Terminal, document: Document) -> Iterator[str]:
     if first is not None:
         where = f"{text(first['hostname'])}: {text(first['name'])}" if first["hostname"] else text(first["name"])
         failed = f"{counted(document['broken'], 'check')} failed."
-        head, *more = _wrapped(terminal, f"{failed} Start with {where}: {text(first['fix'])}")
+        others = [text(hostname) for hostname in _others(document)]
+        same = f" (the same for {', '.join(others)})" if others else ""
+        head, *more = _wrapped(terminal, f"{failed} Start with {where}: {text(first['fix'])}{same}")
         yield head.replace(failed, terminal.painted(failed, RED), 1)
         yield from more
     elif not document["registries"]:

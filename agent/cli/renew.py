@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @command("renew", AgentUnavailable)
 def run(args: argparse.Namespace) -> int:
-    """Print one line for each registry.
+    """Print one line for each registry, and one for each fault that several share.
 
     Returns:
         0 if all were renewed, 1 if no agent answered, 2 if a renewal failed or took too long, 130 after Ctrl-C.
@@ -49,24 +49,43 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError("the agent has not read its secrets yet; try again", NOT_RENEWED)
         write("there is no registry to renew")
         return RENEWED
-    code = RENEWED
+    code, failures = RENEWED, _Failures()
     for document in changes:
         for row in attempts.over(document):
-            write(_line(row, document))
+            failures.add(row) if row["last_error"] is not None else write(_line(row, document))
             if not _succeeded(row, document, everything=args.host is None):
                 code = NOT_RENEWED
-        if not attempts.open:
+        if not attempts.open or time.monotonic() >= end:
             break
-        if time.monotonic() >= end:
-            waiting = ", ".join(attempts.hosts) or "the agent to start"
-            late = f"no outcome after {args.timeout:g} s; still waiting for {waiting}"
-            raise CommandError(late, NOT_RENEWED)
+    failures.show()
+    if attempts.open:
+        waiting = ", ".join(attempts.hosts) or "the agent to start"
+        late = f"no outcome after {args.timeout:g} s; still waiting for {waiting}"
+        raise CommandError(late, NOT_RENEWED)
     return code
 
 
 def _give_up(error: AgentUnavailable) -> NoReturn:
     """An agent that ends forgets its attempts, so there is nothing to wait for."""
     raise error
+
+
+class _Failures:
+    """The registries that were not renewed, by what went wrong: many often share one fault, such as no identity."""
+
+    def __init__(self) -> None:
+        self._rows: Final[dict[tuple[str, str], list[Document]]] = {}
+
+    def add(self, row: Document) -> None:
+        error = text(row["last_error"])
+        # The messages of one fault differ in the host name only.
+        shared = error.replace(text(row["hostname"]), "HOST")
+        self._rows.setdefault((_outcome(row), shared), []).append(row)
+
+    def show(self) -> None:
+        for (outcome, _), rows in self._rows.items():
+            hosts = ", ".join(text(row["hostname"]) for row in rows)
+            write(f"{hosts}: {outcome}: {text(rows[0]['last_error'])}")
 
 
 class _Attempts:
@@ -107,17 +126,29 @@ def _succeeded(row: Document, document: Document, *, everything: bool) -> bool:
     If the user asked for all registries, one that is skipped on purpose counts as a success, too.
     """
     if row["state"] == "logged_in" and row["last_error"] is None:
-        return True
+        return not _has_expired(row, document)
     # A `docker` on PATH that is not Docker's own CLI is present, but has no version.
     has_docker = document["tools"]["docker"]["version"] is not None
     has_warning = any(warning["subject"] == row["hostname"] for warning in document["warnings"])
     return everything and row["state"] == "skipped" and not has_warning and has_docker
 
 
+def _has_expired(row: Document, document: Document) -> bool:
+    """Return whether the new token has already expired, as those of some AWS emulators, or by a wrong clock."""
+    ends, now = moment(row.get("expires_at")), moment(document["now"])
+    return ends is not None and now is not None and ends <= now
+
+
+def _outcome(row: Document) -> str:
+    """Return the state of a registry that was not renewed. It may still have its earlier login."""
+    if row["state"] == "logged_in":
+        return "not renewed, the earlier login stays"
+    return text(row["state"]).replace("_", " ")
+
+
 def _line(row: Document, document: Document) -> str:
     state = text(row["state"]).replace("_", " ")
-    if row["last_error"] is not None:
-        return f"{text(row['hostname'])}: {state}: {text(row['last_error'])}"
-    now = moment(document["now"])
-    expires = f", expires {relative(row['expires_at'], now)}" if row.get("expires_at") else ""
-    return f"{text(row['hostname'])}: {state}{expires}"
+    hostname, ends = text(row["hostname"]), relative(row.get("expires_at"), moment(document["now"]))
+    if _has_expired(row, document):
+        return f"{hostname}: {state}, but the new token expired {ends}; check this machine's clock with `date`"
+    return f"{hostname}: {state}{f', expires {ends}' if row.get('expires_at') else ''}"

@@ -13,7 +13,8 @@ from agent.cli import CommandError, command, seconds, write, write_error
 from agent.cli.status_view import status_lines
 from agent.cli.terminal import Terminal, escaped, text
 from agent.edge.agent_client import AgentClient, AgentUnavailable
-from agent.edge.paths import socket_candidates
+from agent.edge.paths import docker_directory, socket_candidates, sudo_user
+from agent.model.hints import sudo_advice
 
 ANSWERED: Final = 0
 NOT_HEALTHY: Final = 2
@@ -52,7 +53,7 @@ def sockets(args: argparse.Namespace) -> list[Path]:
 
 
 def agent_client(args: argparse.Namespace) -> AgentClient:
-    return AgentClient(sockets(args), args.user)
+    return AgentClient(sockets(args), args.user or sudo_user())
 
 
 @command("status", AgentUnavailable, keyboard=True)
@@ -116,7 +117,17 @@ def _show(document: Document, args: argparse.Namespace) -> bool:
     """Print the document; False if the reader has closed the pipe."""
     if args.json:
         return write(escaped(json.dumps(document, ensure_ascii=False, indent=None if args.watch else 2)))
-    return write("\n".join([*status_lines(Terminal.of_stdout(), document), *([""] if args.watch else [])]))
+    terminal = Terminal.of_stdout()
+    lines = [*status_lines(terminal, document), *_about_sudo(terminal, document), *([""] if args.watch else [])]
+    return write("\n".join(lines))
+
+
+def _about_sudo(terminal: Terminal, document: Document) -> list[str]:
+    """Return what a person with sudo needs to know: `sudo docker` does not use the logins of their own agent."""
+    user = sudo_user()
+    if user is None or document.get("environment", {}).get("user") != user:
+        return []
+    return ["", *terminal.wrapped(sudo_advice(user, docker_directory(user)))]
 
 
 def _first_pass(agent: AgentClient, args: argparse.Namespace) -> Document:

@@ -17,6 +17,11 @@ from agent.model.secret import Kind
 from agent.model.status import rfc3339
 
 _CALL_S: Final = 4.0
+_PUT_NEW: Final = "put a new token into the secret; if the token is new, set this machine's clock"
+_ISSUED_EXPIRED: Final = (
+    "check this machine's clock with `date`: AWS has just issued this token; if the clock is right, check "
+    "AWS_ENDPOINT_URL: an emulator of AWS may issue such tokens"
+)
 
 
 async def obtain(results: CheckRun, login: Login, context: Context) -> Credential | None:
@@ -41,7 +46,7 @@ async def obtain(results: CheckRun, login: Login, context: Context) -> Credentia
     skew = clock_skew(token.server_time, now)
     region = "ECR Public" if source.public else f"region {source.region}"
     results.add(from_problem("token", skew) if skew else passed("token", f"AWS issued a token for {region}"))
-    results.add(_check_expiry(login, token.expires_at, now))
+    results.add(_check_expiry(login, token.expires_at, now, hint=_ISSUED_EXPIRED))
     return Credential(token.username, token.password, now, token.expires_at, None, token.arn)
 
 
@@ -63,14 +68,14 @@ def _check_ready_credential(results: CheckRun, login: Login, credential: Credent
     results.add(_check_expiry(login, credential.expires_at, datetime.now(UTC)))
 
 
-def _check_expiry(login: Login, expires_at: datetime | None, now: datetime) -> Check:
+def _check_expiry(login: Login, expires_at: datetime | None, now: datetime, *, hint: str = _PUT_NEW) -> Check:
     if expires_at is None:
         return skipped("token life", "the token does not show when it expires")
     if expired(expires_at, now):
         problem = TokenExpired(
             login.registry.hostname,
             f"the token of secret {login.secret.name} expired at {rfc3339(expires_at)}",
-            hint="put a new token into the secret; if the token is new, set this machine's clock",
+            hint=hint,
         )
         return from_problem("token life", problem)
     hours = (expires_at - now).total_seconds() / 3600

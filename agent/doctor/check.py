@@ -7,13 +7,19 @@ from typing import Any, Final
 
 from agent.model.problem import Needs, Problem, ProblemError, Severity
 from agent.model.problems.environment import SecretInvalid, StatusListenFailed
+from agent.model.problems.stored_login import LoginOverridden
+from agent.services.overrides import concerns_only_podman
 
 AGENT: Final = "agent"
 """The name of the checks that repeat what a running agent reports."""
 SHARED_CHECKS: Final = ("settings", "secrets", "docker cli", "aws cli", "engine", AGENT, "configuration")
 AWS_CHECKS: Final = ("aws identity", "token", "token life")
+NETWORK_CHECKS: Final = ("dns", "tcp", "proxy", "tls")
+SERVER_CHECKS: Final = ("clock", "/v2/")
 REGISTRY_CHECKS: Final = (
-    *("secret", AGENT, "store", "in use", "dns", "tcp", "proxy", "tls", "clock", "/v2/"),
+    *("secret", AGENT, "store", "in use"),
+    *NETWORK_CHECKS,
+    *SERVER_CHECKS,
     *AWS_CHECKS,
     *("login", "pull"),
 )
@@ -106,6 +112,9 @@ def rank(check: Check) -> tuple[int, int]:
     consequences.
     """
     kind = 0 if is_cause(check) else 1 if check.code else 2
+    # Docker comes first: it still uses the right login, only podman does not.
+    if check.code == LoginOverridden.code and concerns_only_podman(check.message):
+        kind = 3
     if check.name != AGENT:
         return kind, 2
     # A warning is being retried, but an error stays until a person acts.

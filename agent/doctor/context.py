@@ -78,9 +78,8 @@ class Context:
         self.http: Final = HttpClient()
         self.requests: Final = RegistryRequests(self.http, _now, scrub=self.scrubber.scrub)
         self.aws: Final = AwsClient(user=self.user, environ=environ, now=_now, learned=self.learned)
-        self.cli: Final = DockerCli(environ, runtime)
-        engine = DockerEngine(environ)
-        self.engine_address: Final = engine.address
+        engine = DockerEngine(environ, settings.docker.config_dir)
+        self.cli: Final = DockerCli(environ, runtime, engine)
         self.probes: Final = ToolProbes(environ, self.cli, engine)
         self.config: Final = DockerConfigFile(settings.docker.config_dir, cli_version=lambda: self.cli.installed)
         self.helpers: Final = CredentialHelpers(environ, deadline_s=_HELPER_S)

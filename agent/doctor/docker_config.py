@@ -3,8 +3,9 @@
 import asyncio
 import errno
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
@@ -13,27 +14,47 @@ from agent.doctor.agent_status import AgentStatus
 from agent.doctor.check import Check, CheckRun, broken, from_problem, not_reached, passed, skipped, with_more
 from agent.doctor.context import Context
 from agent.edge.docker_config import DockerConfigFile
+from agent.edge.paths import docker_directory
 from agent.edge.permission_hints import permission_hint
 from agent.model.credential import Credential
-from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
-from agent.model.docker_config import Document, Entry, entries, find, parse_auth_variable, store_of
+from agent.model.desired_login import COMPUTING_HELPERS, CONFIG_FILE, DesiredLogin, StoreResult
+from agent.model.docker_config import (
+    Document,
+    Entry,
+    entries,
+    find,
+    has_own_helper,
+    parse_auth_variable,
+    store_of,
+)
+from agent.model.docker_config_fields import reads_auth_variable
+from agent.model.docker_errors import ProbeResult
+from agent.model.ecr_token import token_end
 from agent.model.encoded_login import ECR_USER
+from agent.model.hints import sudo_advice
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
-from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
+from agent.model.problems.registry import LoginRejected
+from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed, TokenExpired
 from agent.model.registry import Registry
+from agent.model.renewal import expired
 from agent.model.sensitive import Sensitive
+from agent.model.status import rfc3339
 from agent.model.text import printable
 from agent.services.overrides import Overrides
 
 _FILE_S: Final = 4.0
+_ASK_S: Final = 8.0
 _CALLS: Final = BlockingCalls("doctor-config")
 _EXTRA_BLOCKS: Final = 2
 """Free blocks that a rewrite needs in addition to the file's size: for the new file and its directory entry."""
-# These helpers answer `get` from another source. Their own `Add` always fails.
-_CANNOT_STORE: Final = frozenset({"ecr-login"})
+_VARIABLE: Final = "DOCKER_AUTH_CONFIG"
 _SAME_CONFIGURATION: Final = (
     "use the same DOCKER_CONFIG as the agent (its setting docker.config_dir), and run the agent as this user"
+)
+_LOG_IN_AGAIN: Final = (
+    "run `registry-agent renew HOST` if the agent has a secret for this registry; otherwise log in again, or "
+    "log out if its images are public; if the token is new, set this machine's clock"
 )
 _START: Final = "start the agent (`registry-agent run`)"
 _WAIT: Final = "run `registry-agent status --wait`: the agent runs, but has not logged in yet"
@@ -90,6 +111,19 @@ def _write_obstacle(path: Path) -> tuple[int, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldLogin:
+    """The login that Docker uses for a registry, where it is from, and whether it may work."""
+
+    entry: Entry
+    source: str
+    accepted: bool = True
+
+    def __str__(self) -> str:
+        user = "an identity token" if self.entry.identity_token else f"user {printable(self.entry.username, 100)}"
+        return f"{user} from {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
 class EffectiveLogin:
     """Finds out which login Docker would use for one registry, in Docker's own order: variable, store, file."""
 
@@ -99,65 +133,106 @@ class EffectiveLogin:
     registry: Registry
     login: Login | None
 
-    async def run(self, results: CheckRun) -> None:
+    async def run(self, results: CheckRun) -> HeldLogin | None:
+        """Add the results, and return the login that Docker would use, or None if there is none."""
         helper = store_of(self.document, self.registry.docker_key)
-        if helper is None:
-            results.add(passed("store", f"the file {printable(str(self.context.config.path))}"))
-            found, source = self._in_file()
-        else:
-            source = f"docker-credential-{printable(helper, 100)}"
-            try:
-                # Every pull runs `get`. The doctor never runs `store`.
-                found = await self.context.helpers.get(helper, self.registry.docker_key)
-            except ProblemError as error:
-                results.add(from_problem("store", error.problem.about(self.registry.hostname)))
-                return
-            results.add(self._check_store(helper, source))
-        results.add(self._check_use(found, source, helper or CONFIG_FILE, await self.context.podman.read()))
+        try:
+            stored = self._in_file(results) if helper is None else await self._in_helper(helper, results)
+        except ProblemError as error:
+            results.add(from_problem("store", error.problem.about(self.registry.hostname)))
+            return None
+        variable = parse_auth_variable(self._auth_config).get(self.registry.docker_key)
+        held = stored if variable is None else HeldLogin(variable, _VARIABLE)
+        answer = await self._answer(held)
+        problem = (self._ended(held.entry) or self._refused(held, answer)) if held is not None else None
+        if held is not None and problem is not None:
+            results.add(with_more(from_problem("in use", problem), str(held)))
+            return replace(held, accepted=False)
+        if held is None or self.login is None:
+            results.add(self._missing() if held is None else passed("in use", str(held)))
+            return held
+        persons = helper in COMPUTING_HELPERS or has_own_helper(self.document, self.registry.docker_key)
+        works = persons and answer is not None and answer.status == HTTPStatus.OK
+        results.add(await self._check_use(held, stored.entry if stored else None, helper, self.login, works=works))
+        return held
 
-    def _in_file(self) -> tuple[Entry | None, str]:
+    @property
+    def _auth_config(self) -> str | None:
+        return self.context.auth_config if reads_auth_variable(self.context.cli.installed) else None
+
+    def _in_file(self, results: CheckRun) -> HeldLogin | None:
+        results.add(passed("store", f"the file {printable(str(self.context.config.path))}"))
         match = find(self.document, self.registry.docker_key)
         if match is None:
-            return None, CONFIG_FILE
+            return None
         key, entry = match
         older = "" if key == self.registry.docker_key else f" (the older key {printable(key, 100)})"
-        return entry, f"{CONFIG_FILE}{older}"
+        return HeldLogin(entry, f"{CONFIG_FILE}{older}")
 
-    def _check_store(self, helper: str, name: str) -> Check:
-        """Report helpers that are known to store nothing. For other helpers, only a login shows whether they can."""
-        if helper in _CANNOT_STORE and self.login is not None:
+    async def _in_helper(self, helper: str, results: CheckRun) -> HeldLogin | None:
+        """Ask the helper as every pull does. The doctor never runs `store`."""
+        name = f"docker-credential-{printable(helper, 100)}"
+        found = await self.context.helpers.get(helper, self.registry.docker_key)
+        # Of other helpers, only a login shows whether they can store one.
+        if helper in COMPUTING_HELPERS and self.login is not None and found is None:
             message = f"{name} cannot store logins (it reports: not implemented)"
-            return from_problem("store", CredentialStoreFailed(self.registry.hostname, message))
-        return passed("store", f"{name} answers")
+            results.add(from_problem("store", CredentialStoreFailed(self.registry.hostname, message)))
+        else:
+            results.add(passed("store", f"{name} answers"))
+        return HeldLogin(found, name) if found is not None else None
 
-    def _check_use(self, found: Entry | None, source: str, store: str, podman: Mapping[str, Document]) -> Check:
-        message = self._describe(found, source)
-        in_variable = self.registry.docker_key in parse_auth_variable(self.context.auth_config)
-        if found is None and not in_variable:
-            return self._missing(message)
-        if self.login is None:
-            return passed("in use", message)
-        # The agent's own evaluation, so that the doctor and the status report the same override in the same words.
-        ours = found is not None and self._is_ours(found, self.login)
-        desired = DesiredLogin(self.registry, _expected(found, self.login, ours=ours), None)
-        stored = StoreResult(store, found, ours or found is None)
-        problems = Overrides(self.context.auth_config).of(desired, stored, podman)
-        return with_more(from_problem("in use", problems[0]), message) if problems else passed("in use", message)
+    async def _answer(self, held: HeldLogin | None) -> ProbeResult | None:
+        """What the registry answers to the login that docker would use.
 
-    def _describe(self, found: Entry | None, source: str) -> str:
-        if found is None:
-            return f"docker has no login for {self.registry.hostname}: pulls are anonymous"
-        user = "an identity token" if found.identity_token else f"user {printable(found.username, 100)}"
-        return f"{user} from {source}"
+        The password in the secret is not sent here: the login check does that, and registries lock accounts.
+        """
+        if held is None:
+            return None
+        # The registry may repeat the password in its answer.
+        self.context.learned(held.entry.secret)
+        source = self.login.source if self.login else None
+        secret = isinstance(source, Credential) and _entry(source).same_login(held.entry)
+        if secret or self._ended(held.entry):
+            return None
+        return await self.context.requests.check(self.registry, held.entry, _ASK_S)
 
-    def _missing(self, message: str) -> Check:
+    def _refused(self, held: HeldLogin, answer: ProbeResult | None) -> Problem | None:
+        if answer is None or not answer.refused:
+            return None
+        hostname = self.registry.hostname
+        fix = f"run `registry-agent renew {hostname}`" if self.login else f"run `docker login {hostname}`"
+        if held.source == _VARIABLE:
+            fix = f"unset {_VARIABLE}, or replace {hostname} in it"
+        return LoginRejected(hostname, f"{hostname} refuses the login that docker uses", hint=fix)
+
+    def _ended(self, entry: Entry) -> Problem | None:
+        """The problem of an ECR token that has expired: the token itself contains its end."""
+        ends = token_end(entry)
+        if ends is None or not expired(ends, datetime.now(UTC)):
+            return None
+        hostname = self.registry.hostname
+        message = f"the ECR token that docker has for {hostname} expired at {rfc3339(ends)}"
+        return TokenExpired(hostname, message, hint=_LOG_IN_AGAIN)
+
+    async def _check_use(
+        self, held: HeldLogin, stored: Entry | None, helper: str | None, login: Login, *, works: bool
+    ) -> Check:
+        """Compare with the secret, by the agent's own evaluation: doctor and status then use the same words."""
+        ours = stored is not None and self._is_ours(stored, login)
+        desired = DesiredLogin(self.registry, _expected(stored, login, ours=ours), None)
+        result = StoreResult(helper or CONFIG_FILE, stored, ours or stored is None, works=works)
+        problems = Overrides(self._auth_config).of(desired, result, await self.context.podman.read())
+        return with_more(from_problem("in use", problems[0]), str(held)) if problems else passed("in use", str(held))
+
+    def _missing(self) -> Check:
         """Docker has no login. If the agent runs, only the agent knows why."""
         hostname, status = self.registry.hostname, self.status
+        message = f"docker has no login for {hostname}: pulls are anonymous"
         if status is not None and status.is_logged_in(hostname):
             # A renewal would not help here: the agent would store the login in the other configuration again.
             path = self.context.config.path
             cause = f"the agent reports a login, so it uses a different configuration than {path}"
-            return broken("in use", f"{message}; {printable(cause, 600)}", _SAME_CONFIGURATION)
+            return broken("in use", f"{message}; {printable(cause, 600)}", self._same_configuration(status.user))
         if self.login is None:
             return skipped("in use", message)
         if status is None:
@@ -169,6 +244,11 @@ class EffectiveLogin:
             return broken("in use", message, _WAIT)
         fix = f"give secret {printable(self.login.secret.name, 100)} to the agent too: it does not know {hostname}"
         return broken("in use", message, fix)
+
+    def _same_configuration(self, user: str) -> str:
+        if self.context.user == "root" and user != "root":
+            return sudo_advice(user, docker_directory(user))
+        return _SAME_CONFIGURATION
 
     def _is_ours(self, found: Entry, login: Login) -> bool:
         """Whether the agent wrote this entry: by the hashes of what it wrote, else by comparing with the secret.

@@ -79,7 +79,7 @@ class Doctor:
         self._shared.add(*environment.settings(context.loaded))
         await self._read_secrets()
         has_ecr = any(login.kind is not Kind.BASIC for login in context.plan.logins)
-        tools = environment.tools(context.probes, context.engine_address, has_ecr=has_ecr)
+        tools = environment.tools(context.probes, has_ecr=has_ecr)
         status = environment.agent(context.sockets, context.user, context.config.path.parent)
         async with asyncio.TaskGroup() as group:
             found_tools = group.create_task(self._add(tools))

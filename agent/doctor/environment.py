@@ -14,12 +14,12 @@ from agent.edge import secret_files
 from agent.edge.agent_client import AgentClient, AgentNotResponding, AgentNotRunning
 from agent.edge.secret_url import SecretUrl, without_secrets
 from agent.edge.tool_probes import ToolProbes
+from agent.model.engine import EngineAnswer, engine_problem
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
     AwsCliMissing,
     DockerCliFailed,
     SecretsUnavailable,
-    engine_problem,
     no_docker,
 )
 from agent.model.secret import RegistrySecret
@@ -110,16 +110,16 @@ async def _fetched(client: SecretUrl, url: str, token_file: Path | None) -> Pars
     return (await client.fetch(url, token_file, None)).parsed or ParseResult()
 
 
-async def tools(probes: ToolProbes, engine_address: str, *, has_ecr: bool) -> tuple[Tools, list[Check]]:
+async def tools(probes: ToolProbes, *, has_ecr: bool) -> tuple[Tools, list[Check]]:
     (docker, docker_check), (reachable, engine_check), aws_check = await asyncio.gather(
-        _docker_cli(probes), _engine(probes, engine_address), _aws_cli(probes, has_ecr=has_ecr)
+        _docker_cli(probes), _engine(probes), _aws_cli(probes, has_ecr=has_ecr)
     )
     return Tools(docker, reachable), [docker_check, engine_check, aws_check]
 
 
 async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     """Find Docker's own CLI, or None if there is no working one. The doctor logs in with no other program."""
-    program = await _CALLS.call("docker", lambda: probes.find("docker"), timeout=None)
+    program = await _CALLS.call("docker", lambda: probes.find("docker") or probes.find("podman"), timeout=None)
     if program is None:
         return None, from_problem("docker cli", no_docker())
     try:
@@ -149,15 +149,15 @@ async def _aws_cli(probes: ToolProbes, *, has_ecr: bool) -> Check:
     return passed("aws cli", printable(f"{program}, version {version or 'unknown'}"))
 
 
-async def _engine(probes: ToolProbes, address: str) -> tuple[bool, Check]:
-    """Check whether a Docker engine answers at `address`."""
-    state = Engine.UNRESPONSIVE
+async def _engine(probes: ToolProbes) -> tuple[bool, Check]:
+    """Check whether the engine of the current docker context answers."""
+    answer = EngineAnswer(Engine.UNRESPONSIVE, "its address")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_TOOL_S):
-            state = await probes.engine()
-    if state is Engine.REACHABLE:
-        return True, passed("engine", printable(f"a Docker engine answers at {address}"))
-    problem = engine_problem(state, address)
+            answer = await probes.engine()
+    if answer.state is Engine.REACHABLE:
+        return True, passed("engine", printable(f"a Docker engine answers at {answer.address}"))
+    problem = engine_problem(answer)
     if problem is None:
         return False, skipped("engine", "cannot tell whether a Docker engine runs")
     return False, from_problem("engine", problem, notice=Outcome.SKIPPED)

@@ -5,16 +5,19 @@ import contextlib
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from agent.doctor.certificate import describe_certificate
+from yarl import URL
+
 from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped, with_more
 from agent.edge.ca_certificates import CaFileError, CertificateAuthorities
-from agent.edge.http import ProxyUnusable, proxy_for
+from agent.edge.certificate import Certificate, read_certificate
+from agent.edge.http import Proxy, ProxyUnusable, proxy_for
 from agent.edge.name_resolver import look_up
 from agent.edge.registry_requests import RegistryRequests
+from agent.edge.socks_proxy import PORT, SCHEMES, open_tunnel
 from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
 from agent.model.loopback import is_loopback
 from agent.model.problem import Problem
@@ -30,13 +33,10 @@ _MAX_HEADER_BYTES: Final = 1 << 14
 _FAILURES: Final = (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError)
 _FAULTS: Final = {"dns": Fault.DNS, "tcp": Fault.UNREACHABLE, "tls": Fault.TLS}
 _PROXY_FAULTS: Final = {
-    "dns": "the proxy {} from HTTPS_PROXY cannot be found: {}",
-    "tcp": "the proxy {} cannot be reached: {}",
-    "proxy": "the proxy {} (HTTPS_PROXY) did not allow the connection: {}",
+    "dns": "the proxy {} from {} cannot be found: {}",
+    "tcp": "the proxy {} from {} cannot be reached: {}",
+    "proxy": "the proxy {} ({}) did not allow the connection: {}",
 }
-
-if TYPE_CHECKING:
-    from yarl import URL
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -53,9 +53,9 @@ class Network:
         self._registry: Final = registry
         self._requests: Final = requests
         self._host, self._port = registry.host, registry.port or _HTTPS
-        self._proxy: URL | None = None
-        self._proxy_headers: Mapping[str, str] = {}
+        self._proxy = Proxy(None, {})
         self._on_this_machine = False
+        self._authorities: Final = CertificateAuthorities()
 
     async def run(self, results: CheckRun) -> bool:
         """Run the checks. Returns whether docker can connect: with TLS, or without it on this machine's addresses."""
@@ -79,42 +79,44 @@ class Network:
         return True
 
     def _choose_route(self) -> None:
-        """Set where the connection goes: to the registry, or to a proxy (with the headers that it requires)."""
-        self._proxy, self._proxy_headers = proxy_for(f"https://{self._registry.api_host}/v2/")
-        if self._proxy is not None:
-            self._host, self._port = self._proxy.host or "", self._proxy.port or _HTTPS
+        """Set where the connection goes: to the registry, or to a proxy."""
+        self._proxy = proxy_for(URL(f"https://{self._registry.api_host}/v2/"))
+        url = self._proxy.url
+        if url is not None:
+            self._host, self._port = url.host or "", url.port or (PORT if url.scheme in SCHEMES else _HTTPS)
 
     async def _resolve(self) -> Check:
         async with asyncio.timeout(_STEP_S):
             found = await look_up(self._host, self._port)
         addresses = [*dict.fromkeys(str(address[0]) for *_, address in found)]
         # Docker makes exceptions for registries on loopback, and a proxy is never one.
-        self._on_this_machine = self._proxy is None and any(map(is_loopback, addresses))
+        self._on_this_machine = self._proxy.url is None and any(map(is_loopback, addresses))
         shown = ", ".join(addresses[:_ADDRESSES_SHOWN])
-        if self._proxy is None:
+        if self._proxy.url is None:
             return passed("dns", shown)
         return passed("dns", f"the proxy {self._host} has {shown}; it resolves {self._registry.hostname} itself")
 
     async def _connect(self) -> Check:
         async with self._open() as (_, writer):
             peer = writer.get_extra_info("peername") or ("?", 0)
-        target = "the proxy at " if self._proxy else ""
+        target = "the proxy at " if self._proxy.url else ""
         return passed("tcp", f"connected to {target}{peer[0]} port {peer[1]}")
 
     async def _pass_proxy(self) -> Check:
-        if self._proxy is None:
+        if self._proxy.url is None:
             return skipped("proxy", "no proxy is set for this registry (HTTPS_PROXY, NO_PROXY)")
         async with self._open() as streams:
             await self._tunnel(streams)
-        return passed("proxy", f"{self._host}:{self._port} (HTTPS_PROXY) allows the connection")
+        return passed("proxy", f"{self._host}:{self._port} ({self._proxy.variable}) allows the connection")
 
     async def _secure(self) -> Check:
         # Reading the CA files has a deadline of its own, and its error names the file.
         context = await self._context()
         try:
-            return passed("tls", await self._handshake(context) or "the certificate is valid")
+            return passed("tls", str(await self._handshake(context) or "the certificate is valid"))
         except ssl.SSLCertVerificationError as error:
-            return await self._distrusted(printable(error.verify_message, 200))
+            why = (printable(error.verify_message, 200), self._authorities.unusable)
+            return await self._distrusted("; ".join(part for part in why if part))
         except (OSError, asyncio.IncompleteReadError):
             if not self._on_this_machine:
                 raise
@@ -125,24 +127,25 @@ class Network:
         if self._on_this_machine:
             accepts = "Docker 28.3 and earlier accept any certificate from this machine's addresses"
             return passed("tls", f"{detail}; {accepts}")
-        check = from_problem("tls", self._problem(Fault.TLS, detail))
+        through = f"; seen through the proxy in {self._proxy.variable}" if self._proxy.url else ""
+        check = from_problem("tls", self._problem(Fault.TLS, f"{detail}{through}"))
         certificate = await self._presented_certificate()
         return with_more(check, f"its certificate is {certificate}") if certificate else check
 
     async def _context(self) -> ssl.SSLContext:
-        return await CertificateAuthorities().context(tuple(await self._requests.ca_files(self._registry)))
+        return await self._authorities.context(tuple(await self._requests.ca_files(self._registry)))
 
-    async def _handshake(self, context: ssl.SSLContext) -> str | None:
-        """Secure the connection, and describe the registry's certificate."""
+    async def _handshake(self, context: ssl.SSLContext) -> Certificate | None:
+        """Secure the connection, and return the registry's certificate."""
         async with self._open() as streams:
-            if self._proxy is not None:
+            if self._proxy.url is not None:
                 await self._tunnel(streams)
             _, writer = streams
             await writer.start_tls(context, server_hostname=self._registry.host, ssl_handshake_timeout=_HANDSHAKE_S)
-            return describe_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
+            return read_certificate(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
 
-    async def _presented_certificate(self) -> str | None:
-        """Describe the certificate that failed verification. Sends nothing but the handshake over this connection."""
+    async def _presented_certificate(self) -> Certificate | None:
+        """Return the certificate that failed verification. Sends nothing but the handshake over this connection."""
         # Verification is off only to read the certificate and show what is wrong with it.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -155,7 +158,8 @@ class Network:
     async def _open(self) -> AsyncIterator[_Streams]:
         """Open a connection for at most `_STEP_S`."""
         async with asyncio.timeout(_STEP_S):
-            secure = await self._context() if self._proxy is not None and self._proxy.scheme == "https" else None
+            to_proxy = self._proxy.url
+            secure = await self._context() if to_proxy is not None and to_proxy.scheme == "https" else None
             streams = await asyncio.open_connection(self._host, self._port, ssl=secure, limit=_MAX_HEADER_BYTES)
             try:
                 yield streams
@@ -170,9 +174,12 @@ class Network:
             ValueError: the proxy refuses; the message has its status.
         """
         reader, writer = streams
+        if self._proxy.url is not None and self._proxy.url.scheme in SCHEMES:
+            await open_tunnel(self._proxy.url, self._registry.host, self._registry.port or _HTTPS, reader, writer)
+            return
         authority = self._registry.api_host if self._registry.port else f"{self._registry.api_host}:{_HTTPS}"
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
-        lines += [f"{name}: {value}" for name, value in self._proxy_headers.items()]
+        lines += [f"{name}: {value}" for name, value in self._proxy.headers.items()]
         writer.write("\r\n".join([*lines, "", ""]).encode())
         head = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n", 1)[0].decode(errors="replace")
         words = head.split(maxsplit=2)
@@ -185,9 +192,9 @@ class Network:
         detail = _describe(name, error)
         if isinstance(error, CaFileError):
             return self._problem(Fault.TLS, detail)
-        if self._proxy is not None and name in _PROXY_FAULTS:
+        if self._proxy.url is not None and name in _PROXY_FAULTS:
             proxy = self._host if name == "dns" else f"{self._host}:{self._port}"
-            return self._problem(Fault.UNREACHABLE, _PROXY_FAULTS[name].format(proxy, detail))
+            return self._problem(Fault.UNREACHABLE, _PROXY_FAULTS[name].format(proxy, self._proxy.variable, detail))
         late = isinstance(error, TimeoutError)
         if name == "dns" and not late:
             detail = ""  # the problem says so itself

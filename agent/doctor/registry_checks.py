@@ -1,6 +1,7 @@
 """The chain of checks for one registry, from its secret to a pull. Independent checks run concurrently."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
 
 from agent.doctor import aws, registry
@@ -8,7 +9,9 @@ from agent.doctor.agent_status import AgentRow, AgentStatus
 from agent.doctor.check import (
     AGENT,
     AWS_CHECKS,
+    NETWORK_CHECKS,
     REGISTRY_CHECKS,
+    SERVER_CHECKS,
     Check,
     CheckRun,
     Outcome,
@@ -19,7 +22,7 @@ from agent.doctor.check import (
     skipped,
 )
 from agent.doctor.context import Context, Pending
-from agent.doctor.docker_config import EffectiveLogin
+from agent.doctor.docker_config import EffectiveLogin, HeldLogin
 from agent.doctor.environment import Tools
 from agent.doctor.login import active_rejection, try_login
 from agent.doctor.network import Network
@@ -27,6 +30,7 @@ from agent.doctor.report import RegistryReport
 from agent.doctor.target import Target
 from agent.model.credential import Credential
 from agent.model.plan import Login, Skipped
+from agent.model.problems.aws import AwsCredentialsMissing
 from agent.model.problems.stored_login import InternalError
 from agent.model.text import printable
 
@@ -46,7 +50,7 @@ class RegistryChecks:
         login, image = self._login, self._target.image
         return RegistryReport(
             self._registry.hostname,
-            _without_consequences(self._results.checks(late=late)),
+            _without_detours(_without_consequences(self._results.checks(late=late))),
             str(image) if image else None,
             login.secret.name if login else None,
             login.kind.value if login else None,
@@ -63,22 +67,27 @@ class RegistryChecks:
     async def _run(self) -> None:
         # The login needs the results of all of these. They do not depend on each other.
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._check_agent())
+            held = group.create_task(self._check_agent())
             network_checks = group.create_task(self._check_network())
             credential = group.create_task(self._obtain())
         logged_in = await self._log_in(credential.result(), reached=network_checks.result())
-        await self._pull(credential.result(), reached=network_checks.result(), logged_in=logged_in)
+        reached, docker = network_checks.result(), held.result()
+        # A password that was just refused is not sent once more. Docker may hold another one that still works.
+        other = docker is not None and not _same_password(docker, credential.result())
+        usable = docker.accepted if docker is not None and other else logged_in
+        await self._pull(_login_of_pull(docker, credential.result(), self._login), reached=reached, usable=usable)
 
-    async def _check_agent(self) -> None:
+    async def _check_agent(self) -> HeldLogin | None:
         """Which secret serves the registry, what a running agent reports about it, and which login Docker would use."""
         status = await self._status()
         self._results.add(self._secret(_row(status, self._registry.hostname)))
         reported = [skipped(AGENT, "no agent answers")] if status is None else status.report(self._registry.hostname)
         self._results.add(*reported)
         document = await asyncio.shield(self._pending.document)
-        if document is not None:
-            login = EffectiveLogin(self._context, status, document, self._registry, self._login)
-            await login.run(self._results)
+        if document is None:
+            return None
+        login = EffectiveLogin(self._context, status, document, self._registry, self._login)
+        return await login.run(self._results)
 
     async def _status(self) -> AgentStatus | None:
         # Shielded: all registries wait for the same task, and cancelling one of them must not cancel it.
@@ -137,17 +146,40 @@ class RegistryChecks:
             return False
         return await self._results.check("login", try_login(login, credential, context, tools))
 
-    async def _pull(self, credential: Credential | None, *, reached: bool, logged_in: bool) -> None:
+    async def _pull(self, login: registry.PullLogin | None, *, reached: bool, usable: bool) -> None:
         image = self._target.image
         if image is None:
             self._results.add(skipped("pull", "no image given (HOST can be one, for example ghcr.io/org/name:tag)"))
         elif not reached:
             self._results.add(not_reached("pull", "the registry cannot be reached"))
-        elif not logged_in:
+        elif not usable:
             self._results.add(not_reached("pull", "there is no login"))
+        elif login is None:
+            self._results.add(
+                skipped("pull", f"docker holds an identity token; run `docker pull` for {image} to try it")
+            )
         else:
-            pull = registry.pull(self._registry, image, credential, self._context.requests)
+            pull = registry.pull(self._registry, image, login, self._context.requests)
             await self._results.check("pull", pull)
+
+
+def _same_password(held: HeldLogin, credential: Credential | None) -> bool:
+    return credential is not None and credential.password == held.entry.secret
+
+
+def _login_of_pull(
+    held: HeldLogin | None, credential: Credential | None, login: Login | None
+) -> registry.PullLogin | None:
+    """The login that Docker holds, else the one that the agent would store, else none. None if it cannot be sent.
+
+    An identity token is no password: only the docker CLI exchanges it. The secret that it was made from works too.
+    """
+    if held is not None and not held.entry.identity_token:
+        sent = Credential(held.entry.username, held.entry.secret)
+        return registry.PullLogin(f"docker's login ({held})", sent, stored=True)
+    if credential is not None and login is not None:
+        return registry.PullLogin(f"secret {printable(login.secret.name, 100)}", credential)
+    return None if held is not None else registry.PullLogin()
 
 
 def _obstacle(credential: Credential | None, tools: Tools, *, reached: bool) -> str | None:
@@ -165,13 +197,48 @@ def _row(status: AgentStatus | None, hostname: str) -> AgentRow | None:
 
 
 def _without_consequences(checks: tuple[Check, ...]) -> tuple[Check, ...]:
-    """Mark "in use" as not reached if the login fails. Docker then has no login, but that is only a consequence."""
+    """Fail no check for what is only a consequence, or for what nobody needs."""
+    outcomes = {check.name: check.outcome for check in checks}
+    return tuple(_relaxed(check, outcomes) if check.broken else check for check in checks)
+
+
+def _relaxed(check: Check, outcomes: Mapping[str, Outcome]) -> Check:
+    holds_login = outcomes["in use"] is Outcome.OK
+    if check.name == "in use" and check.code is None and outcomes["login"] not in (Outcome.OK, Outcome.SKIPPED):
+        return not_reached(check.name, check.message)
+    if check.name == "secret" and check.code is None and (holds_login or outcomes["pull"] is Outcome.OK):
+        return skipped(check.name, f"{check.message}, and none is needed here")
+    # `in use` shows why Docker has no login: it has another configuration than the agent.
+    anonymous = check.name == "pull" and registry.PullLogin().how in check.message
+    if anonymous and outcomes["in use"] is Outcome.BROKEN:
+        return not_reached(check.name, check.message)
+    # The agent may have an AWS identity that this shell does not have. Its token then is what counts.
+    if (
+        check.code == AwsCredentialsMissing.code
+        and check.name != AGENT
+        and holds_login
+        and outcomes[AGENT] is Outcome.OK
+    ):
+        return skipped(check.name, f"not needed here, because the agent has a token: {check.message}")
+    return check
+
+
+def _without_detours(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+    """Mark the network checks as skipped if docker logs in all the same.
+
+    Its engine may have a route that this machine does not have, or may allow a registry without TLS
+    (insecure-registries). Then pulls work, so nothing is broken.
+    """
     login = next(check for check in checks if check.name == "login")
-    if login.outcome in (Outcome.OK, Outcome.SKIPPED):
+    if login.outcome is not Outcome.OK:
         return checks
     return tuple(
-        not_reached(check.name, check.message)
-        if check.name == "in use" and check.broken and check.code is None
+        skipped(check.name, f"{check.message}; docker logs in all the same, through its engine")
+        if check.name in (*NETWORK_CHECKS, *SERVER_CHECKS) and _without_result(check)
         else check
         for check in checks
     )
+
+
+def _without_result(check: Check) -> bool:
+    return check.outcome is Outcome.NOT_REACHED or (check.broken and check.name in NETWORK_CHECKS)

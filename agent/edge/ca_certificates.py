@@ -14,6 +14,8 @@ from agent.edge.regular_file import NotRegularError
 _DEADLINE_S: Final = 5.0
 _READS: Final = BlockingCalls("ca-files", limit=32)
 _MAX_CACHED: Final = 16
+# Variables that name certificates to trust. The AWS SDK passes on the file of the last one.
+_VARIABLES: Final = ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 _BUNDLE: Final = "SSL_CERT_FILE"
 
 
@@ -28,8 +30,10 @@ class CertificateAuthorities:
     """
 
     def __init__(self) -> None:
-        self._contexts: Final[dict[Hashable, ssl.SSLContext]] = {}
+        self._contexts: Final[dict[Hashable, tuple[ssl.SSLContext, str]]] = {}
         self._reading: Final[dict[tuple[Path, ...], Path]] = {}
+        self.unusable = ""
+        """Which variable names a file that cannot be used, and why. Only servers that need this file fail."""
 
     async def context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
         """Return a context that also trusts `ca_files`.
@@ -55,15 +59,16 @@ class CertificateAuthorities:
         roots = _roots()
         key = tuple(_signature(noted(path)) for path in (*roots, *ca_files))
         # No lock: while a file hangs, the others must be read. Two threads may then read the same files.
-        context = self._contexts.get(key)
-        if context is None:
+        found = self._contexts.get(key)
+        if found is None:
             noted(roots[0])
-            context = _new_context(map(noted, _bundles()), map(noted, ca_files))
+            found = _new_context(map(noted, _bundles()), map(noted, ca_files))
         # Files change rarely: it is enough to start over when the cache is full.
         if len(self._contexts) >= _MAX_CACHED:
             self._contexts.clear()
-        self._contexts[key] = context
+        self._contexts[key] = found
         self._reading.pop(ca_files)
+        context, self.unusable = found
         return context
 
 
@@ -81,21 +86,25 @@ def roots_unread() -> Iterator[None]:
             os.environ[_BUNDLE] = former
 
 
-def _new_context(optional: Iterable[Path], required: Iterable[Path]) -> ssl.SSLContext:
-    """Trust the system's roots (or `SSL_CERT_FILE`), the `optional` files that can be read, and all `required` ones."""
-    context = ssl.create_default_context()
+def _new_context(optional: Iterable[Path], required: Iterable[Path]) -> tuple[ssl.SSLContext, str]:
+    """Trust the system's roots (or `SSL_CERT_FILE`), the `optional` files that can be read, and all `required` ones.
+
+    Also returns which optional file cannot be used. OpenSSL ignores that silently, as Go does.
+    """
+    context, unusable = ssl.create_default_context(), ""
     for path in optional:
         # If it cannot be read, only the servers that need it fail, with a certificate error.
-        with contextlib.suppress(CaFileError):
+        try:
             _trust(context, path)
+        except CaFileError as error:
+            unusable = str(error)
     for path in required:
         _trust(context, path)
-    return context
+    return context, unusable
 
 
 def _bundles() -> list[Path]:
-    bundle = os.environ.get("AWS_CA_BUNDLE")
-    return [Path(bundle)] if bundle else []
+    return [Path(path) for name in (_BUNDLE, "AWS_CA_BUNDLE") if (path := os.environ.get(name))]
 
 
 def _roots() -> list[Path]:
@@ -124,4 +133,6 @@ def _trust(context: ssl.SSLContext, path: Path) -> None:
         else:  # opening a FIFO would wait for its writer
             raise NotRegularError
     except OSError as error:  # ssl.SSLError is one
-        raise CaFileError(f"CA file {path} cannot be used: {error.strerror or error}") from error
+        variable = next((name for name in _VARIABLES if os.environ.get(name) == str(path)), None)
+        named = f"CA file {path}" if variable is None else f"{variable} names the CA file {path}, which"
+        raise CaFileError(f"{named} cannot be used: {error.strerror or error}") from error

@@ -12,9 +12,9 @@ from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import search
 from agent.model.commands import shown
 from agent.model.docker_config import TOKEN_USER, ConfigError, Entry, parse_helper_answer
-from agent.model.hints import helper_hint
+from agent.model.hints import helper_hint, unstartable_helper_hint
 from agent.model.problem import ProblemError
-from agent.model.problems.stored_login import CredentialStoreFailed
+from agent.model.problems.stored_login import CannotStore, CredentialStoreFailed
 from agent.model.sandbox import opening
 from agent.model.text import printable
 
@@ -120,7 +120,10 @@ class CredentialHelpers:
             message = f"{program} {action} did not end within {self._deadline_s:g} s"
             raise ProblemError(CredentialStoreFailed(server, message, hint=self._hint(name))) from error
         except OSError as error:
-            raise ProblemError(CredentialStoreFailed(server, f"{program} does not start: {error.strerror}")) from error
+            hint = unstartable_helper_hint(name, str(found), error.errno)
+            raise ProblemError(
+                CredentialStoreFailed(server, f"{program} does not start: {error.strerror}", hint=hint)
+            ) from error
 
     def _check(self, finished: Finished, name: str, action: str, server: str, entry: Entry | None) -> None:
         if finished.returncode == 0:
@@ -129,7 +132,7 @@ class CredentialHelpers:
         # The answer of helpers that only compute logins, such as amazon-ecr-credential-helper.
         if b"not implemented" in finished.stdout + finished.stderr:
             raise ProblemError(
-                CredentialStoreFailed(
+                CannotStore(
                     server,
                     f"{program} cannot {action} logins (it reports: not implemented)",
                     hint=f"stop using {shown(name)} for HOST (credsStore, credHelpers) in Docker's config.json, "

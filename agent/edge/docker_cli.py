@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.blocking import BlockingCalls
+from agent.edge.docker_engine import DockerEngine
 from agent.edge.docker_verifier import DockerVerifier
 from agent.edge.private_directory import PrivateDirectory, remove_abandoned
 from agent.edge.process import child_environment, run
 from agent.model.credential import Credential
 from agent.model.docker_errors import CliResult
 from agent.model.docker_programs import numbers
+from agent.model.hints import runtime_hint
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.registry import Registry
+from agent.model.status import Flavor
 
 # With any entry, the CLI does not choose `pass` or `secretservice` by itself (cli/config: DetectDefaultStore).
 _PRIVATE_CONFIG: Final = '{"auths": {"registry-agent.invalid": {}}}'
@@ -29,12 +32,13 @@ _RUNTIME_S: Final = 10.0
 class DockerCli:
     """Runs the CLI with a restricted environment. A login leaves nothing behind except its result."""
 
-    def __init__(self, environ: Mapping[str, str], runtime: Path) -> None:
-        self._engine_env: Final = child_environment(environ)
+    def __init__(self, environ: Mapping[str, str], runtime: Path, engine: DockerEngine | None = None) -> None:
+        """`engine` is the one that a login can go through. By default, it is the one that `environ` names."""
+        self._engine: Final = engine or DockerEngine(environ)
         self._runtime: Final = runtime
         # Without an engine, the CLI logs in by itself. An engine may hang, and has its own proxy and CAs.
         self._alone_env: Final = {
-            **{name: value for name, value in self._engine_env.items() if not name.startswith("DOCKER_")},
+            **{name: value for name, value in child_environment(environ).items() if not name.startswith("DOCKER_")},
             "DOCKER_HOST": _NO_ENGINE,
         }
         # Go knows only this variable, and also reads the system's directory of roots (crypto/x509, root_unix.go).
@@ -43,20 +47,23 @@ class DockerCli:
             self._alone_env["SSL_CERT_FILE"] = bundle
         self._verifier: Final = DockerVerifier(self._alone_env)
         self.installed: tuple[int, ...] | None = None
-        """The version of the CLI that was found last, such as (28, 2, 2)."""
+        """The version of Docker's own CLI that was found last, such as (28, 2, 2). None for podman."""
+        self.flavor = Flavor.DOCKER
+        """Which program was found last."""
 
     def clean_up(self) -> None:
         """Remove what a killed agent left behind, and end its running logins. Blocks."""
         remove_abandoned(self._runtime)
 
     async def version(self, program: Path) -> str:
-        """Return the version of Docker's own CLI. Runs the program only once per program file.
+        """Return the version of Docker's own CLI, or of podman. Runs the program only once per program file.
 
         Raises:
             ProblemError: with NotDockersCli if it is another program or does not work.
         """
         version = await self._verifier.version(program)
-        self.installed = numbers(version)
+        self.flavor = (await self._verifier.verify(program)).flavor
+        self.installed = None if self.flavor is Flavor.PODMAN else numbers(version)
         return version
 
     async def login(
@@ -64,7 +71,7 @@ class DockerCli:
     ) -> CliResult:
         """Run one `docker login` with a private configuration directory and the password on standard input.
 
-        Only Docker's own CLI gets the password: the program is verified before it starts and after.
+        Only Docker's own CLI or podman gets the password: the program is verified before it starts and after.
 
         Raises:
             ProblemError: with NotDockersCli if it is another program, DockerCliFailed if it was replaced while it
@@ -81,24 +88,18 @@ class DockerCli:
                     registry.hostname,
                     f"the agent's runtime directory {self._runtime} cannot be written: "
                     f"{error.strerror or 'its file system does not answer'}",
-                    hint="free up space there, or set RUNTIME_DIRECTORY to a directory that the agent can write to",
+                    hint=runtime_hint(error.strerror or "", str(self._runtime), writer="the agent"),
                 )
             ) from error
         directory = private.path
         try:
             finished = await run(
-                [
-                    program,
-                    "--config",
-                    directory,
-                    "login",
-                    f"--username={credential.username}",
-                    "--password-stdin",
-                    registry.docker_key,
-                ],
+                _arguments(verified.flavor, program, directory, credential.username, registry),
                 env={
-                    **(self._engine_env if through_engine else self._alone_env),
-                    # If a script starts podman after all, podman must write here and not to the person's auth.json.
+                    **self._alone_env,
+                    # The context's own address, because the private configuration has no contexts.
+                    **((await self._engine.endpoint()).env if through_engine else {}),
+                    # podman must write here and not to the person's auth.json. Some versions ignore `--config`.
                     "REGISTRY_AUTH_FILE": str(directory / "config.json"),
                 },
                 stdin=credential.password.reveal().encode(),
@@ -123,10 +124,21 @@ class DockerCli:
         return private
 
 
+def _arguments(
+    flavor: Flavor, program: Path, directory: Path, username: str, registry: Registry
+) -> list[str | os.PathLike[str]]:
+    options = [f"--username={username}", "--password-stdin"]
+    if flavor is Flavor.PODMAN:
+        return [program, "login", *options, registry.hostname]
+    return [program, "--config", directory, "login", *options, registry.docker_key]
+
+
 def _saved(directory: Path, registry: Registry) -> Mapping[str, Any] | None:
     """Return the entry that `docker login` saved, or None."""
     try:
-        entry = json.loads((directory / "config.json").read_bytes())["auths"].get(registry.docker_key)
+        auths = json.loads((directory / "config.json").read_bytes())["auths"]
+        # podman has another key for Docker Hub than docker.
+        entry = auths.get(registry.docker_key) or auths.get(registry.hostname)
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
     return entry if isinstance(entry, dict) and entry else None

@@ -126,7 +126,8 @@ class DockerConfigFile:
             return await self._calls.call(self.path, lambda: self._translate_errors(work), timeout=_DEADLINE_S)
         except NoThreadError as error:
             message = f"{self.path} cannot be written: {error.strerror}"
-            raise ProblemError(ConfigUnwritable(str(self.path), message)) from error
+            hint = permission_hint(self.path, errno.EAGAIN, self._unit)
+            raise ProblemError(ConfigUnwritable(str(self.path), message, hint=hint)) from error
         except TimeoutError as error:
             raise ProblemError(
                 ConfigUnwritable(

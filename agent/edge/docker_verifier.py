@@ -1,4 +1,4 @@
-"""Checks that the program called `docker` is Docker's own CLI, and checks again right before it gets a password."""
+"""Checks that a program is Docker's own CLI or podman, and checks again right before it gets a password."""
 
 import asyncio
 import math
@@ -10,9 +10,10 @@ from typing import Final
 
 from agent.blocking import BlockingCalls
 from agent.edge.process import Finished, ProcessTimeout, run
-from agent.model.docker_programs import foreign_program, own_version
+from agent.model.docker_programs import foreign_program, is_snap, own_version, podman_version
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import DockerCliFailed, NotDockersCli
+from agent.model.status import Flavor
 
 _VERSION_TIMEOUT_S: Final = 20.0
 _STAT_TIMEOUT_S: Final = 10.0
@@ -36,9 +37,10 @@ class _Identity:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A program that identified itself as Docker's CLI. Valid until `until` (monotonic) or until the file changes."""
+    """A program that identified itself. Valid until `until` (monotonic) or until the file changes."""
 
     version: str
+    flavor: Flavor
     identity: _Identity
     until: float
 
@@ -53,7 +55,7 @@ class DockerVerifier:
         self._running: Final[dict[_Identity, asyncio.Task[Verified]]] = {}
 
     async def version(self, program: Path) -> str:
-        """Return the version of Docker's own CLI.
+        """Return the version of Docker's own CLI, or of podman.
 
         Raises:
             ProblemError: with NotDockersCli if it is another program, prints no version, or does not run.
@@ -102,11 +104,14 @@ class DockerVerifier:
         except ProcessTimeout as error:
             message = f"{program} --version did not end within {_VERSION_TIMEOUT_S:g} s"
             raise ProblemError(NotDockersCli("docker", message)) from error
-        version = own_version(finished.stdout) if finished.returncode == 0 else None
-        if version is None:
+        succeeded = finished.returncode == 0
+        own, podman = own_version(finished.stdout), podman_version(finished.stdout)
+        version = own or podman
+        if version is None or not succeeded:
             raise ProblemError(_refusal(program, finished))
+        flavor = Flavor.PODMAN if podman else Flavor.SNAP if is_snap(program) else Flavor.DOCKER
         until = math.inf if compiled else time.monotonic() + _SCRIPT_TRUSTED_S
-        verified = self._verified[program] = Verified(version, identity, until)
+        verified = self._verified[program] = Verified(version, flavor, identity, until)
         return verified
 
     def _answered(self, identity: _Identity, task: asyncio.Task[Verified]) -> None:

@@ -4,22 +4,28 @@ It never follows redirects, never keeps cookies and never reads `.netrc`.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
-from urllib.request import getproxies_environment
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from agent.edge.ca_certificates import CertificateAuthorities
+from agent.edge.certificate import read_certificate, recording_context
 from agent.edge.name_resolver import NameResolver
+from agent.edge.socks_proxy import SCHEMES, SocksBridge, SocksError
 from agent.model.loopback import is_loopback
 
 _CHUNK: Final = 1 << 16
+_ISSUER_S: Final = 3.0
+# OpenSSL: self-signed, self-signed in the chain, unknown issuer, first certificate not verified.
+_UNKNOWN_AUTHORITY: Final = (18, 19, 20, 21)
 
 
 class BodyTooLarge(aiohttp.ClientError):
@@ -40,14 +46,18 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class _Proxy:
-    """A proxy URL without a user name, and the headers that log in to it. A URL of None means a direct connection."""
+class Proxy:
+    """A proxy, the headers that log in to it, and the variable that names it. A URL of None is a direct connection.
+
+    The URL has no user name, except that of a SOCKS proxy.
+    """
 
     url: URL | None
     headers: Mapping[str, str]
+    variable: str = ""
 
 
-_DIRECT: Final = _Proxy(None, {})
+_DIRECT: Final = Proxy(None, {})
 
 
 class HttpClient:
@@ -92,10 +102,10 @@ class HttpClient:
                 `aiohttp.ClientError`.
             CaFileError: one of `ca_files` cannot be used.
         """
+        target = _parse(url, headers)
+        given = _DIRECT if direct or unix_socket else proxy_for(target)
         try:
-            async with asyncio.timeout(timeout):
-                target = _parse(url, headers)
-                proxy = _DIRECT if direct or unix_socket else _proxy(target)
+            async with asyncio.timeout(timeout), _bridged(given) as proxy:
                 speaks_tls = target.scheme == "https" or (proxy.url is not None and proxy.url.scheme == "https")
                 connector = await self._connector(speaks_tls, ca_files, unix_socket)
                 # aiohttp sends `proxy_headers` only with CONNECT. A plain HTTP request goes to the proxy itself.
@@ -117,9 +127,20 @@ class HttpClient:
                     return Reply(response.status, response.headers, await _read(response, limit))
         except aiohttp.ClientConnectorDNSError as error:
             # Only the host in the error shows whether the name in the URL or the name of the proxy did not resolve.
-            if error.host == URL(url).raw_host:
+            if error.host == target.raw_host:
                 raise
-            raise aiohttp.ClientProxyConnectionError(*error.args) from error
+            found = aiohttp.ClientProxyConnectionError(*error.args)
+            found.add_note(_set_in(given))
+            raise found from error
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError, SocksError) as error:
+            error.add_note(_set_in(given))
+            raise
+        except aiohttp.ClientConnectorCertificateError as error:
+            if self._authorities.unusable:
+                error.add_note(self._authorities.unusable)
+            elif getattr(error.certificate_error, "verify_code", 0) in _UNKNOWN_AUTHORITY:
+                await _note_issuer(error, target, given)
+            raise
         except UnicodeError as error:  # from the IDNA codec, when the name is resolved
             raise aiohttp.InvalidURL("the URL", "does not hold a host name") from error
 
@@ -132,16 +153,6 @@ class HttpClient:
             return aiohttp.TCPConnector(force_close=True, resolver=NameResolver())
         context = await self._authorities.context(tuple(ca_files))
         return aiohttp.TCPConnector(force_close=True, ssl=context, resolver=NameResolver())
-
-
-def proxy_for(url: str) -> tuple[URL | None, Mapping[str, str]]:
-    """Return the environment's proxy for `url`, without its user name, and the headers for it. None means no proxy.
-
-    Raises:
-        ProxyUnusable: the environment names a proxy that cannot be used.
-    """
-    proxy = _proxy(URL(url))
-    return proxy.url, proxy.headers
 
 
 def _parse(url: str | URL, headers: Mapping[str, str] | None) -> URL:
@@ -163,27 +174,77 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     return bytes(body)
 
 
-def _proxy(target: URL) -> _Proxy:
-    """Return the environment's proxy for `target`. Loopback uses none, as in Go and therefore in the docker CLI."""
-    proxies = getproxies_environment()
-    given = proxies.get(target.scheme)
+def proxy_for(target: URL) -> Proxy:
+    """Return the environment's proxy for `target`. Loopback uses none, as in Go and therefore in the docker CLI.
+
+    Raises:
+        ProxyUnusable: the environment names a proxy that cannot be used.
+    """
+    variable, given = _from_environment(f"{target.scheme.upper()}_PROXY")
     host = target.host or ""
-    if not given or is_loopback(host) or _bypassed(host, target.port, proxies.get("no", "")):
+    if not given or is_loopback(host) or _bypassed(host, target.port, _from_environment("NO_PROXY")[1]):
         return _DIRECT
-    variable = f"{target.scheme.upper()}_PROXY"
     try:
         url = URL(given if "://" in given else f"http://{given}")
     except ValueError:
         raise ProxyUnusable(f"{variable} is not a URL") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise ProxyUnusable(f"{variable} is not the URL of an HTTP proxy")
-    if url.user is None:
-        return _Proxy(url, {})
+    if url.scheme not in ("http", "https", *SCHEMES) or not url.host:
+        raise ProxyUnusable(f"{variable} is not the URL of a proxy")
+    if url.user is None or url.scheme in SCHEMES:
+        return Proxy(url, {}, variable)
     try:
         authorization = aiohttp.encode_basic_auth(url.user, url.password or "", encoding="utf-8")
     except ValueError:
         raise ProxyUnusable(f"{variable} has a user name that cannot be sent") from None
-    return _Proxy(url.with_user(None), {"Proxy-Authorization": authorization})
+    return Proxy(url.with_user(None), {"Proxy-Authorization": authorization}, variable)
+
+
+async def _note_issuer(error: Exception, target: URL, proxy: Proxy) -> None:
+    """Add to an error who issued the certificate. If a proxy intercepts TLS, this is how its users recognize it."""
+    seen: list[bytes] = []
+    context = recording_context(target.raw_host or "", seen)
+    with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        async with (
+            asyncio.timeout(_ISSUER_S),
+            _bridged(proxy) as way,
+            aiohttp.TCPConnector(force_close=True, ssl=context, resolver=NameResolver()) as connector,
+            aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.head(target.origin(), allow_redirects=False, proxy=way.url, proxy_headers=way.headers),
+        ):
+            pass
+    certificate = read_certificate(seen[0]) if seen else None
+    if certificate is not None:
+        through = f", seen through the proxy in {proxy.variable}" if proxy.url else ""
+        error.add_note(f"the certificate is issued by {certificate.issued_by}{through}")
+
+
+def _set_in(proxy: Proxy) -> str:
+    """Return which variable names the proxy, also if the other spelling names another one."""
+    other = proxy.variable.swapcase()
+    differs = os.environ.get(other, "").strip() not in ("", os.environ.get(proxy.variable, "").strip())
+    return f"the proxy is set in {proxy.variable}" + (f" ({other} differs and is not used)" if differs else "")
+
+
+def _from_environment(name: str) -> tuple[str, str]:
+    """Return the variable and its value. Capital letters come first, as in Go: docker must use the same proxy."""
+    found = ((each, os.environ.get(each, "").strip()) for each in (name, name.lower()))
+    return next(((each, value) for each, value in found if value), (name, ""))
+
+
+@contextlib.asynccontextmanager
+async def _bridged(proxy: Proxy) -> AsyncIterator[Proxy]:
+    """Replace a SOCKS proxy by a local HTTP proxy that leads to it, because aiohttp has no SOCKS."""
+    if proxy.url is None or proxy.url.scheme not in SCHEMES:
+        yield proxy
+        return
+    async with SocksBridge(proxy.url) as bridge:
+        try:
+            yield Proxy(bridge.url, bridge.headers, proxy.variable)
+        except aiohttp.ClientError:
+            if bridge.failure is None:
+                raise
+        if bridge.failure is not None:
+            raise bridge.failure
 
 
 def _bypassed(host: str, port: int | None, no_proxy: str) -> bool:

@@ -20,6 +20,25 @@ def user_name() -> str:
         return str(os.geteuid())
 
 
+def sudo_user(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the user who ran sudo, whose agent and registries a command as root is about. None without sudo."""
+    user = environ.get("SUDO_USER")
+    if os.geteuid() != 0 or not user or user == _ROOT:
+        return None
+    try:
+        return pwd.getpwnam(user).pw_name
+    except KeyError:
+        return None
+
+
+def docker_directory(user: str) -> Path | None:
+    """Return where Docker keeps the configuration of another user by default, or None if there is no such user."""
+    try:
+        return Path(pwd.getpwnam(user).pw_dir, ".docker")
+    except KeyError:
+        return None
+
+
 def home(environ: Mapping[str, str]) -> Path:
     """Return the home directory of the user that runs the process."""
     if environ.get("HOME"):
@@ -62,7 +81,9 @@ def socket_candidates(user: str | None, environ: Mapping[str, str] = os.environ)
     """Return the sockets on which the agent of `user` may listen, the most likely first."""
     if user is not None and user != user_name():
         return _of_another(user)
+    sudo = sudo_user(environ) if user is None else None
     places = [
+        *(socket.parent for socket in (_of_another(sudo) if sudo else [])),
         runtime_directory(environ),
         *(socket.parent for socket in _of_unit(user_name())),
         *([_SYSTEM_RUNTIME] if user in (None, _ROOT) else []),

@@ -17,6 +17,7 @@ from agent.model.commands import command, shown
 from agent.model.sandbox import opening
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TOO_MANY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
 
 
@@ -60,7 +61,9 @@ def permission_hint(path: Path, error: int | None, unit: str | None, account: Ac
         return f"{advice}: {usage} shows how full it is" if usage else advice
     if error in _REFUSED:
         return _permission(path, directory, account)
-    return None
+    if error in _TOO_MANY:
+        return "raise the limit on open files and processes of the agent's user, and restart the agent"
+    return f"check {shown(directory)} and its file system: the message shows what is wrong there" if error else None
 
 
 def _permission(path: Path, directory: Path, account: Account) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent.model.variables import is_set
+
 # The variables that a child gets. An allow list, because any other variable of the agent may be a secret. Nothing here
 # may lead to a prompt: no terminal (GPG_TTY, SSH_TTY), no screen (DISPLAY), no program that prompts (SSH_ASKPASS).
 _ALLOWED: Final = re.compile(
@@ -54,7 +56,7 @@ class ProcessTimeout(TimeoutError):  # noqa: N818 - its base class has no such s
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the part of `environ` that children get: variables they need, and none that may hold a secret."""
-    return {name: value for name, value in environ.items() if _passed_on(name)}
+    return {name: value for name, value in environ.items() if _passed_on(name) and is_set(name, value)}
 
 
 def _passed_on(name: str) -> bool:

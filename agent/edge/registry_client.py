@@ -29,12 +29,14 @@ from agent.model.text import printable
 _CERTS: Final = Path("/etc/docker/certs.d")
 _CERTS_S: Final = 5.0
 _CERTS_READS: Final = BlockingCalls("certs.d", limit=32)
-_BODY: Final = 1 << 20
+BODY: Final = 1 << 20
 _SHOWN: Final = 200
 # The lookbehind keeps matching linear: without it, a long word would be tried again from each of its letters.
 _CHALLENGE: Final = re.compile(r'(?<![a-zA-Z_])([a-zA-Z_]+)="([^"]*)"')
 _REDIRECTS: Final = range(300, 400)
 _MAX_REDIRECTS: Final = 5
+_PORTAL: Final = 511
+"""Network Authentication Required (RFC 6585): only captive portals send it, whatever the page."""
 # The addresses of cloud metadata services, which give the keys of the machine to any local caller.
 _METADATA: Final = tuple(map(ip_network, ("169.254.0.0/16", "::ffff:169.254.0.0/112", "fe80::/10", "fd00:ec2::/32")))
 
@@ -95,7 +97,12 @@ class RegistryClient:
         if target is None or (target != url and not await may_be_sent(URL(target))):
             return self._result(reply, url)
         reply = await self._get(registry, target, timeout, {"Authorization": basic_header(credential)})
-        return replace(self._result(reply, target), refused=reply.status == 401)  # noqa: PLR2004
+        server = URL(target).host or ""
+        return replace(
+            self._result(reply, target),
+            refused=reply.status == 401,  # noqa: PLR2004
+            token_server=printable(server) if server != registry.host else "",
+        )
 
     async def _ping(self, registry: Registry, timeout: float) -> tuple[str, Reply]:
         url = f"https://{registry.api_host}/v2/"
@@ -133,12 +140,16 @@ class RegistryClient:
         ca_files = await self.ca_files(registry)
         try:
             return await self._http.request(
-                method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=_BODY
+                method, url, headers=headers, timeout=timeout, ca_files=ca_files, limit=BODY
             )
-        except aiohttp.ClientConnectorCertificateError:
+        except aiohttp.ClientConnectorCertificateError as error:
             if not await _accepts_any_certificate(registry, URL(url)):
+                _note_server(error, registry, url)
                 raise
-        return await self._unverified.request(method, url, headers=headers, timeout=timeout, limit=_BODY)
+        except (aiohttp.ClientError, OSError) as error:
+            _note_server(error, registry, url)
+            raise
+        return await self._unverified.request(method, url, headers=headers, timeout=timeout, limit=BODY)
 
     def _result(self, reply: Reply, url: str) -> ProbeResult:
         now = self._now()
@@ -155,6 +166,13 @@ class RegistryClient:
         )
 
 
+def _note_server(error: Exception, registry: Registry, url: str) -> None:
+    """Add to an error that another server failed than the registry: its token server."""
+    host = URL(url).host
+    if host != registry.host:
+        error.add_note(f"at its token server {host}")
+
+
 class _AnyCertificate(HttpClient):
     """Makes requests without checking certificates, as Docker does for registries on loopback."""
 
@@ -164,7 +182,7 @@ class _AnyCertificate(HttpClient):
 
 async def _accepts_any_certificate(registry: Registry, url: URL) -> bool:
     """Return whether to skip the certificate check as Docker does: on this machine, and without a proxy."""
-    if proxy_for(str(url))[0] is not None or not await _on_loopback(registry.host, registry.port):
+    if proxy_for(url).url is not None or not await _on_loopback(registry.host, registry.port):
         return False
     return url.host == registry.host or await _on_loopback(url.host or "", url.port)
 
@@ -187,6 +205,8 @@ def _is_registry(reply: Reply, url: str) -> bool:
     """Return False for a web page or a redirect to another host: that answer does not come from a registry."""
     if "Docker-Distribution-Api-Version" in reply.headers:
         return True
+    if reply.status == _PORTAL:
+        return False
     if reply.status in _REDIRECTS:
         with contextlib.suppress(ValueError):
             return URL(reply.headers.get("Location", "")).host in (None, URL(url).host)

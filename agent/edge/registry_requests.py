@@ -1,7 +1,6 @@
 """Sends single requests to a registry, as a pull does, with or without a credential."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -10,8 +9,9 @@ import aiohttp
 from yarl import URL
 
 from agent.edge.http import Reply
-from agent.edge.registry_client import RegistryClient, basic_header, may_be_sent, token_url
+from agent.edge.registry_client import basic_header, may_be_sent, token_url
 from agent.edge.request_faults import fault_of
+from agent.edge.stored_login_check import StoredLoginCheck, token_in
 from agent.model.credential import Credential
 from agent.model.docker_errors import ProbeResult
 from agent.model.registry import Registry
@@ -41,7 +41,7 @@ class RegistryRequest:
     accept: str = "*/*"
 
 
-class RegistryRequests(RegistryClient):
+class RegistryRequests(StoredLoginCheck):
     """Sends requests with the connections of `RegistryClient`, and under the same rules for credentials."""
 
     async def ask(self, registry: Registry, request: RegistryRequest, timeout: float) -> RegistryReply:
@@ -84,15 +84,5 @@ class RegistryRequests(RegistryClient):
         reply = await self._get(
             registry, target, timeout, {"Authorization": basic_header(credential)} if credential else {}
         )
-        token = _token_in(reply.body)
+        token = token_in(reply.body)
         return f"Bearer {token}" if token else None
-
-
-def _token_in(body: bytes) -> str | None:
-    """Return the token in the answer of a token server, if a header can carry it."""
-    try:
-        answer = json.loads(body)
-        token = answer.get("token") or answer.get("access_token")
-    except (ValueError, AttributeError, RecursionError):
-        return None
-    return token if isinstance(token, str) and token.isascii() and token.isprintable() else None

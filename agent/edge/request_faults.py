@@ -29,9 +29,7 @@ def fault_of(error: Exception) -> tuple[Fault, str]:
         case ssl.SSLError() | aiohttp.ClientSSLError() | CaFileError():
             fault = Fault.TLS
         case aiohttp.ClientProxyConnectionError():
-            unresolved = isinstance(error.os_error, socket.gaierror)
-            reason = "its name does not resolve" if unresolved else _system_reason(error.os_error)
-            detail = f"the proxy {error.host}:{error.port} cannot be reached: {reason}"
+            detail = f"the proxy {error.host}:{error.port} cannot be reached: {system_reason(error.os_error)}"
         case aiohttp.ClientHttpProxyError():
             detail = f"the proxy answered with status {error.status}"
         case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes the answer
@@ -40,11 +38,15 @@ def fault_of(error: Exception) -> tuple[Fault, str]:
             partial = not isinstance(error.message, str)
             detail = f"it closed the connection {'in the middle of its answer' if partial else 'without an answer'}"
         case OSError():  # aiohttp.ClientOSError is one
-            detail = _system_reason(error)
-    return fault, printable(_PYTHON_DETAILS.sub("", detail))
+            detail = system_reason(error)
+    # What the HTTP client knows about the cause: the variable with the proxy, or with a CA file that cannot be used.
+    parts = [_PYTHON_DETAILS.sub("", detail), *getattr(error, "__notes__", ())]
+    return fault, printable("; ".join(part for part in parts if part))
 
 
-def _system_reason(error: OSError) -> str:
+def system_reason(error: OSError) -> str:
     """Return the text of the system error. asyncio adds its own text, once for each address of a name."""
+    if isinstance(error, socket.gaierror):
+        return "its name does not resolve"
     number = error.errno or next((int(found) for found in _ERRNO.findall(str(error))), None)
     return os.strerror(number).lower() if number else str(error)

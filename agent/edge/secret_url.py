@@ -120,7 +120,9 @@ def _refusal(status: int) -> tuple[str, str | None]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return f"has an invalid certificate: {_certificate_fault(error.certificate_error)}"
+        # The notes name a variable with a CA file that cannot be used.
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        return f"has an invalid certificate: {_certificate_fault(error.certificate_error)}{notes}"
     if isinstance(error, ProxyUnusable | CaFileError):
         return f"cannot be reached: {error}"
     if isinstance(error, aiohttp.ClientHttpProxyError):

@@ -8,7 +8,8 @@ from agent.edge.aws_cli import AwsCli
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.programs import find_program
-from agent.model.status import Engine
+from agent.model.engine import EngineAnswer
+from agent.model.status import Flavor
 
 
 class ToolProbes:
@@ -26,8 +27,13 @@ class ToolProbes:
     async def docker_version(self, program: Path) -> str:
         return await self._docker.version(program)
 
+    @property
+    def flavor(self) -> Flavor:
+        """Which docker was found last."""
+        return self._docker.flavor
+
     async def aws_version(self, program: Path) -> str | None:
         return await self._aws.version(program)
 
-    async def engine(self) -> Engine:
-        return await self._engine.state()
+    async def engine(self) -> EngineAnswer:
+        return await self._engine.ask()

@@ -6,8 +6,11 @@ The error code decides, not the HTTP status: AWS uses status 400 both for thrott
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
+from agent.model import hints
+from agent.model.aws_keys import IN_SECRET, KeyPlace, replace_hint
 from agent.model.docker_errors import CLOCK_TOLERANCE, clock_distance
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import (
@@ -17,6 +20,7 @@ from agent.model.problems.aws import (
     AwsKeysRefused,
     AwsThrottled,
     ClockSkew,
+    NotAws,
 )
 from agent.model.text import printable
 
@@ -38,6 +42,11 @@ _KEY_FAULTS: Final = {
     **dict.fromkeys(_SIGNATURE, "the secret access key is wrong"),
     **dict.fromkeys(_UNKNOWN_KEYS, "AWS does not know the access key"),
 }
+_KEYS_OF_A_ROLE: Final = (
+    "wait: each attempt gets new keys from the same source; if the problem persists, ask your AWS administrator to "
+    "check the role behind that source"
+)
+_SERVER_ERRORS: Final = range(500, 600)
 _TIME: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
 _WRONG_KEY: Final = "does not match"
 _WRONG_PLACE: Final = "should be scoped to"
@@ -65,7 +74,8 @@ class AwsRefusal:
     """An error that AWS returned.
 
     `message` is AWS's text, without secrets. `who` describes the identity. `own_keys` is True if the keys come from the
-    secret: then only a person can replace them. `server_time` is the Date header of the reply, and `seen_at` is the
+    secret, and `key_place` is another place where the user writes them: then only a person can replace them.
+    `temporary` is whether they are a session's. `server_time` is the Date header of the reply, and `seen_at` is the
     time of our clock at that moment.
     """
 
@@ -77,6 +87,8 @@ class AwsRefusal:
     seen_at: datetime
     own_keys: bool = False
     server_time: datetime | None = None
+    key_place: KeyPlace | None = None
+    temporary: bool = False
 
 
 def problem_of(refusal: AwsRefusal) -> Problem:
@@ -116,11 +128,11 @@ def _signed_request_refused(refusal: AwsRefusal) -> Problem:
 
 def _not_from_aws(refusal: AwsRefusal) -> AwsError:
     """Handle a status without AWS's error document, such as a gateway's page, a redirect or a captive portal."""
-    return AwsError(
-        SUBJECT,
-        f"{refusal.action} was answered with status {refusal.status} and without an AWS error",
-        hint=SOMEBODY_ELSE,
-    )
+    message = f"{refusal.action} was answered with status {refusal.status} and without an AWS error"
+    if refusal.status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
+        return NotAws(SUBJECT, message, hint=hints.CAPTIVE_PORTAL)
+    # A gateway's 5xx may pass. Anything else stays until a person acts.
+    return (AwsError if refusal.status in _SERVER_ERRORS else NotAws)(SUBJECT, message, hint=SOMEBODY_ELSE)
 
 
 def _web_identity_refused(refusal: AwsRefusal) -> AwsIdentityRejected:
@@ -170,13 +182,12 @@ def _holder(who: str) -> str:
 def _keys_refused(refusal: AwsRefusal) -> AwsAccessDenied:
     """AWS does not know the keys, or they have expired. AWS's text is left out: it may quote the signed headers."""
     expired = refusal.code in _EXPIRED
-    where = "in the secret" if refusal.own_keys else "where the AWS chain found them"
-    kind = AwsKeysRefused if refusal.own_keys else AwsAccessDenied
+    place = IN_SECRET if refusal.own_keys else refusal.key_place
+    kind = AwsAccessDenied if place is None else AwsKeysRefused
     return kind(
         SUBJECT,
         f"AWS refused {refusal.action} to {refusal.who}: {_KEY_FAULTS[refusal.code]} ({refusal.code})",
-        hint=f"replace the AWS keys {where}: their owner can create new ones in the AWS console (IAM, Users, "
-        "Security credentials)",
+        hint=replace_hint(place, temporary=expired or refusal.temporary) if place else _KEYS_OF_A_ROLE,
         # Keys from the credential chain may renew themselves. Keys in a secret do not.
         retry_class=RetryClass.SOON if expired and not refusal.own_keys else None,
     )

@@ -35,7 +35,7 @@ class AwsKeys:
 class AwsIdentity:
     """Who requests an ECR token, and in which region. Equal identities share one token.
 
-    If `keys` is None, the default AWS credential chain provides the keys.
+    If `keys` is None, the default AWS credential chain provides the keys, from `profile` if the secret names one.
     """
 
     region: str
@@ -43,6 +43,7 @@ class AwsIdentity:
     keys: AwsKeys | None = None
     role_arn: str | None = None
     external_id: str | None = None
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,9 @@ from agent.model.registry import Registry
 CONFIG_FILE: Final = "config.json"
 """The name of the store if it is Docker's file, not a credential helper."""
 
+COMPUTING_HELPERS: Final = frozenset({"ecr-login"})
+"""Credential helpers that compute their logins from another source, and never store one."""
+
 
 @dataclass(frozen=True, slots=True)
 class DesiredLogin:
@@ -26,7 +29,9 @@ class StoreResult:
     """What Docker now finds in its store: `login`, whether it is `ours`, and whether this call `wrote` it.
 
     `failure` is why a helper did not store our login while it still returns another one. `older` means that this other
-    one is also the agent's: an earlier login, or one that the helper changed while it stored it.
+    one is also the agent's: an earlier login, or one that the helper changed while it stored it. `replaced_ended`: the
+    call replaced a person's own ECR login that had ended. `persons_helper`: a helper for this registry alone, or one
+    that cannot store, so a person has chosen where its logins come from. `works`: the registry accepts its login.
     """
 
     stored_in: str
@@ -35,3 +40,6 @@ class StoreResult:
     wrote: bool = False
     failure: Problem | None = None
     older: bool = False
+    replaced_ended: bool = False
+    persons_helper: bool = False
+    works: bool = False

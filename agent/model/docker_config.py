@@ -121,6 +121,11 @@ def store_of(document: Document, key: str) -> str | None:
     return name or None
 
 
+def has_own_helper(document: Document, key: str) -> bool:
+    """Whether `credHelpers` names a helper for this very key."""
+    return bool((field(document, "credHelpers") or {}).get(key))
+
+
 def named_helpers(document: Document) -> dict[str, list[str]]:
     """Return each credential helper in the configuration, with the keys in the file that it stores logins for."""
     by_key = field(document, "credHelpers") or {}

@@ -69,5 +69,10 @@ def allows_empty_user(cli: CliVersion) -> bool:
     return cli < (23,)
 
 
+def reads_auth_variable(cli: CliVersion | None) -> bool:
+    """Whether Docker uses DOCKER_AUTH_CONFIG. Older versions, and a docker that is missing, ignore it."""
+    return cli is not None and cli >= (28, 3)
+
+
 def _struct(fields: Iterable[_Field], cli: CliVersion) -> Struct:
     return Struct({field.name: field.type for field in fields if field.since <= cli < field.before})

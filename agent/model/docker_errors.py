@@ -18,6 +18,8 @@ from agent.model.problems.registry import (
     LoginForbidden,
     LoginRejected,
     NotARegistry,
+    OwnCertificatesUnusable,
+    ProxySettingUnusable,
     RegistryDns,
     RegistryError,
     RegistryRateLimited,
@@ -27,11 +29,32 @@ from agent.model.problems.registry import (
     RegistryUnreachable,
 )
 from agent.model.problems.stored_login import ConfigUnwritable
+from agent.model.text import printable
 
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """AWS rejects signatures whose time is further off than this."""
 _EXPIRED: Final = "authorization token has expired"
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
+_URL_HOST: Final = re.compile(r"https?://([\w.:-]+)")
+_REGISTRY_WORDS: Final = re.compile(
+    r'(?:(?:Get|Head|Post) "?https?://[^"\s]+"?: )*(?:errors: *)?'
+    r"(?:unauthorized|denied|forbidden|toomanyrequests|unknown|unsupported): (.+)$",
+    re.IGNORECASE,
+)
+_EMPTY_WORDS: Final = frozenset(
+    {
+        *("unauthorized", "denied", "forbidden", "access denied", "authentication required", "not authorized"),
+        *("incorrect username or password", "too many requests"),
+    }
+)
+_WORDS: Final = 200
+_FILE_CALL: Final = r"(?:open\w*|mkdir\w*|rename\w*|write|close|f?sync|chmod|\w*link\w*) /\S*(?:/logins-|config\.json)"
+_UNSAVED: Final = re.compile(
+    rf"^(?:error saving credentials: .*?|{_FILE_CALL}.*?)(no space left|quota exceeded|read-only file system"
+    r"|permission denied|operation not permitted|input/output error|resource busy|cross-device link)",
+    re.IGNORECASE,
+)
+_RUNTIME: Final = re.compile(r"(/\S+?)/logins-")
 _LONGEST_WAIT: Final = timedelta(hours=12)
 _MINUTE_S: Final = 60
 _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
@@ -77,6 +100,8 @@ class ProbeResult:
     """Whether this is a 401 to a request that carried the user name and the password."""
     tls: bool = False
     """Whether the answer came over TLS."""
+    token_server: str = ""
+    """The host that answered, if it is the token server that the registry names."""
 
     @property
     def token_expired(self) -> bool:
@@ -86,11 +111,22 @@ class ProbeResult:
 
 @dataclass(frozen=True, slots=True)
 class CliOutput:
-    """What the docker CLI printed: a `fault`, a `status` from the registry, or neither if it is not understood."""
+    """What the docker CLI printed: a `fault`, a `status` from the registry, or neither if it is not understood.
+
+    `local` is whether something on this machine failed, such as a file: then it says nothing about the registry.
+    """
 
     text: str
     fault: Fault | None = None
     status: int | None = None
+    local: bool = False
+
+    @property
+    def registry_words(self) -> str:
+        """What the registry itself says about its refusal, such as what to do. Empty if it only repeats the status."""
+        found = _REGISTRY_WORDS.match(self.text) if self.status is not None else None
+        words = found[1].strip() if found else ""
+        return "" if words.lower().rstrip(".") in _EMPTY_WORDS else printable(words, _WORDS)
 
     @property
     def about_network(self) -> bool:
@@ -105,10 +141,15 @@ def explain(
 
     `fetched` is whether the password is a token that AWS has just issued for the secret.
     """
+    if output.local:
+        return cli_failed(hostname, output.text)
     skew = clock_skew(probe, hostname)
     status = _status(output, probe)
-    if status is not None and not (output.status is None and probe is not None and not probe.registry):
-        problem = _of_status(status, hostname, secret, probe, fetched=fetched)
+    if status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
+        problem = _portal(hostname)
+    elif status is not None and not (output.status is None and probe is not None and not probe.registry):
+        words = output.registry_words if output.status == status else ""
+        problem = _of_status(status, hostname, secret, probe, words, fetched=fetched)
     elif probe is not None and probe.fault is not None and output.about_network:
         problem = _of_fault(probe.fault, hostname, probe.detail)
     elif probe is not None and not probe.registry:
@@ -138,21 +179,30 @@ def clock_distance(off: timedelta, whose: str) -> str:
 
 def cli_failed(hostname: str, text: str) -> Problem:
     """Return the problem for a failure of the CLI itself, not of the registry."""
-    if "no space left" in text or "read-only file system" in text or "quota exceeded" in text:
+    unsaved = _UNSAVED.match(text)
+    if unsaved is not None:
+        runtime = _RUNTIME.search(text)
         return ConfigUnwritable(
             hostname,
             f"docker login to {hostname} could not save its result in the agent's runtime directory: {text}",
-            hint="free space on the file system of the agent's runtime directory",
+            hint=hints.runtime_hint(unsaved[1], runtime[1] if runtime else None, writer="docker"),
         )
     return DockerCliFailed(hostname, f"docker login to {hostname} failed: {text or 'it printed nothing'}")
 
 
 def not_a_registry(hostname: str, probe: ProbeResult) -> Problem:
+    if probe.status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
+        return _portal(hostname)
     return NotARegistry(
         hostname,
         f"{hostname} does not answer like a registry: status {probe.status} with a page or a redirect to another host",
         hint=hints.NOT_A_REGISTRY,
     )
+
+
+def _portal(hostname: str) -> Problem:
+    message = f"a captive portal answers instead of {hostname} (status 511)"
+    return NotARegistry(hostname, message, hint=hints.CAPTIVE_PORTAL)
 
 
 def parse_retry_after(value: str | None, now: datetime, parsed_date: datetime | None) -> timedelta | None:
@@ -179,29 +229,35 @@ def _status(output: CliOutput, probe: ProbeResult | None) -> int | None:
     return asked
 
 
-def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult | None, *, fetched: bool) -> Problem:
+def _of_status(
+    status: int, hostname: str, secret: str, probe: ProbeResult | None, words: str, *, fetched: bool
+) -> Problem:
+    said = f": {words}" if words else ""
     # A probe without the password may get another answer than the CLI. Then its body does not explain this status.
-    body = (
-        f": {probe.detail}" if probe is not None and probe.detail and probe.registry and probe.status == status else ""
-    )
+    fits = probe is not None and probe.registry and probe.status == status
+    body = said or (f": {probe.detail}" if fits and probe is not None and probe.detail else "")
     wait = probe.retry_after if probe else None
+    answering = hostname
+    if probe is not None and probe.token_server and probe.status == status:
+        answering = f"{probe.token_server}, the token server of {hostname},"
     match status:
         case 401 if fetched:
-            message = f"{hostname} refused the token that AWS issued for secret {secret}"
+            message = f"{hostname} refused the token that AWS issued for secret {secret}{said}"
             return LoginRejected(hostname, message, hint=hints.AWS_LOGIN_REJECTED)
         case 401:
-            return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}")
+            return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}{said}")
         case 403:
             return _forbidden(hostname, secret, probe, body, fetched=fetched)
         case 429:
             more = " or longer" if wait == _LONGEST_WAIT else ""
             after = f"; it asks to wait {wait.total_seconds():.0f} s{more}" if wait else ""
-            return RegistryRateLimited(hostname, f"{hostname} limits the request rate (status 429){after}", wait=wait)
+            message = f"{answering} limits the request rate (status 429){said}{after}"
+            return RegistryRateLimited(hostname, message, wait=wait)
     if status in _BAD_REQUEST:
         return RegistryRefusedRequest(
-            hostname, f"{hostname} rejected the login as a bad request (status {status}){body}"
+            hostname, f"{answering} rejected the login as a bad request (status {status}){body}"
         )
-    return RegistryError(hostname, f"{hostname} answered with status {status}{body}", wait=wait)
+    return RegistryError(hostname, f"{answering} answered with status {status}{body}", wait=wait)
 
 
 def _forbidden(hostname: str, secret: str, probe: ProbeResult | None, body: str, *, fetched: bool) -> Problem:
@@ -219,6 +275,7 @@ def _forbidden(hostname: str, secret: str, probe: ProbeResult | None, body: str,
 
 def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
     cause = f": {detail}" if detail else ""
+    at = _token_server(hostname, detail)
     match fault:
         case Fault.DNS:
             found = _LOOKED_UP.search(detail)
@@ -230,13 +287,29 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
             hint = hints.dns_hint(lookup) if lookup else None
             return RegistryDns(hostname, f"the name {name} does not resolve to an address{cause}", hint=hint)
         case Fault.UNREACHABLE:
-            proxy = hints.PROXY if "proxy" in detail.lower() else None
-            return RegistryUnreachable(hostname, f"no connection to {hostname}{cause}", hint=proxy)
+            message = f"no connection to {hostname}{at}{cause}"
+            return _of_proxy(hostname, message) if hints.about_proxy(detail) else RegistryUnreachable(hostname, message)
         case Fault.TLS:
-            hint = hints.certificate_hint(detail)
-            return RegistryTls(hostname, f"no secure connection to {hostname}{cause}", hint=hint)
+            kind = OwnCertificatesUnusable if hints.names_a_ca_variable(detail) else RegistryTls
+            hint = None if kind is OwnCertificatesUnusable else hints.certificate_hint(detail, hostname)
+            return kind(hostname, f"no secure connection to {hostname}{at}{cause}", hint=hint)
         case Fault.TIMEOUT:
-            return RegistryTimeout(hostname, f"{hostname} did not answer in time{cause}")
+            return RegistryTimeout(hostname, f"{hostname} did not answer in time{at}{cause}")
         case Fault.NONSENSE:
-            message = f"{hostname} does not answer like a registry{cause}"
+            message = f"{hostname} does not answer like a registry{at}{cause}"
             return NotARegistry(hostname, message, hint=hints.NOT_A_REGISTRY)
+
+
+def _of_proxy(hostname: str, message: str) -> Problem:
+    if hints.from_captive_portal(message):
+        return NotARegistry(hostname, message, hint=hints.CAPTIVE_PORTAL)
+    if hints.proxy_rules_refuse(message):
+        return RegistryUnreachable(hostname, message, hint=hints.proxy_rules("HOST"))
+    return ProxySettingUnusable(hostname, message)
+
+
+def _token_server(hostname: str, detail: str) -> str:
+    """Name the server that failed, if it is not the registry. The last URL in the CLI's text is its URL."""
+    hosts = _URL_HOST.findall(detail)
+    own = {hostname, "registry-1.docker.io"} if hostname == "docker.io" else {hostname}
+    return f" (at its token server {hosts[-1]})" if hosts and hosts[-1].lower() not in own else ""

@@ -7,15 +7,33 @@ from agent.model.docker_errors import CliOutput, Fault
 from agent.model.text import printable
 
 _STATUS: Final = re.compile(
-    r"(?:failed with status|unexpected HTTP status|unexpected status(?: code)?)[^0-9]{0,80}(\d{3})"
+    r"(?:failed with status|unexpected HTTP status|unexpected status(?: code)?|error parsing HTTP)[^0-9]{0,80}(\d{3})"
+)
+# Go's errors of local calls: of files, programs and sockets. Docker also names its own part that failed.
+_LOCAL: Final = re.compile(
+    r"^(?:error (?:saving|storing|getting|erasing) credentials|(?:WARNING: )?error (?:loading|parsing) config"
+    r"|(?:\w*stat|open\w*|mkdir\w*|rename\w*|read|write|close|f?sync|chmod|chown|\w*link\w*|remove|(?:fork/)?exec) /"
+    r"|exec: |dial unix |permission denied while trying|(?:cannot|failed to) connect to the docker)",
+    re.IGNORECASE,
 )
 # The first match wins, so the order matters. A lookup that timed out is a DNS fault, a handshake that timed out is a
 # timeout, and a malformed answer may quote any of the other words.
 _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
-    (re.compile(r"proxyconnect|proxy authentication required", re.IGNORECASE), Fault.UNREACHABLE),
+    (
+        re.compile(
+            r"proxyconnect|proxy authentication required|\bconnect: (?:permission|operation not)", re.IGNORECASE
+        ),
+        Fault.UNREACHABLE,
+    ),
     (re.compile(r"malformed (?:HTTP|MIME)|unable to decode token|did not include a token"), Fault.NONSENSE),
     (re.compile(r"toomanyrequests|too many requests", re.IGNORECASE), 429),
-    (re.compile(r"unauthorized|incorrect username or password|authentication required", re.IGNORECASE), 401),
+    (
+        re.compile(
+            r"unauthorized|(?:incorrect|invalid|bad|wrong) (?:credentials|user ?name)|authentication required",
+            re.IGNORECASE,
+        ),
+        401,
+    ),
     (re.compile(r"\bdenied\b|\bforbidden\b", re.IGNORECASE), 403),
     (re.compile(r"no such host|server misbehaving|\blookup \S+|name resolution", re.IGNORECASE), Fault.DNS),
     (re.compile(r"deadline exceeded|timeout|timed out|request canceled", re.IGNORECASE), Fault.TIMEOUT),
@@ -24,9 +42,14 @@ _SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
         re.compile(r"connection re(?:fused|set)|no route to host|network is unreachable|\bEOF$|broken pipe"),
         Fault.UNREACHABLE,
     ),
-    # The request failed in another way: the CLI works, but the answer was unusable.
-    (re.compile(r"^(?:Get|Head|Post) \"?https?://"), Fault.NONSENSE),
 )
+_REQUEST: Final = re.compile(r"^(?:(?:Get|Head|Post) \"?[a-z]+://[^\"\s]+\"?: )+")
+# The host part of a URL to the engine's own socket is its path: %2Frun%2Fdocker.sock.
+_TO_REGISTRY: Final = re.compile(r"^(?:Get|Head|Post) \"?https?://[^%]")
+_ERROR_CODE: Final = re.compile(r"^(?:errors:|(?:unauthorized|denied|forbidden|toomanyrequests)\b)", re.IGNORECASE)
+# A host name may be any word, such as denied.example.
+_NAME: Final = re.compile(r"\b[\w-]+(?:\.[\w-]+)+\b")
+_BEGIN: Final = re.compile(r"^(?:Error\b|Get |Head |Post |login attempt )")
 # If a proxy refuses, Go prints only the reason phrase ("Forbidden"). If a registry refuses, more text follows.
 _PROXY_REFUSAL: Final = re.compile(r"^(?:(?:Get|Head|Post) \"?https?://[^\"\s]+\"?: )+[A-Z][^:\"]*$")
 _FALLBACK: Final = re.compile(r"http://([^/\"\s]+)/v2/")
@@ -35,7 +58,7 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 
 
 def read_stderr(stderr: bytes) -> CliOutput:
-    """Parse the last line of `docker login`'s stderr. The lines before it are the CLI's own log.
+    """Parse the last message of `docker login`'s stderr. The lines before it are the CLI's own log.
 
     The texts are those of docker CLI 20.10 to 29, with or without an engine in front (docs/docker-versions.md).
     """
@@ -43,7 +66,13 @@ def read_stderr(stderr: bytes) -> CliOutput:
     lines = [line.strip() for line in stderr.decode(errors="replace").split("\n") if line.strip()]
     if not lines:
         return CliOutput("")
-    return _answer_over_tls(lines) or _read(lines[-1])
+    return _answer_over_tls(lines) or _read(_last_message(lines))
+
+
+def _last_message(lines: list[str]) -> str:
+    """Return the last line, with those before it that belong to it: a registry's own words may have several lines."""
+    begins = [number for number, line in enumerate(lines) if _BEGIN.match(line)]
+    return " ".join(lines[begins[-1] :]) if begins else lines[-1]
 
 
 def _answer_over_tls(lines: list[str]) -> CliOutput | None:
@@ -65,14 +94,26 @@ def _answer_over_tls(lines: list[str]) -> CliOutput | None:
 
 def _read(text: str) -> CliOutput:
     text = text.removeprefix("Error response from daemon:").removeprefix("Error:").strip()
+    words = _REQUEST.sub("", text)
+    to_registry = _TO_REGISTRY.match(text) is not None
+    if _LOCAL.match(words) and not to_registry:
+        return CliOutput(printable(text), local=True)
     status = _STATUS.search(text)
     if status:
         return CliOutput(printable(text), status=int(status[1]))
+    sign = _sign(_NAME.sub("NAME", words), to_registry=to_registry)
+    if sign is None or isinstance(sign, Fault):
+        return CliOutput(printable(text), fault=sign)
+    if _PROXY_REFUSAL.search(text):
+        return CliOutput(printable(f"the proxy refused the request: {text}"), fault=Fault.UNREACHABLE)
+    return CliOutput(printable(text), status=sign)
+
+
+def _sign(words: str, *, to_registry: bool) -> Fault | int | None:
+    """Return what the words mean. Those of a refusal count only if they are the answer to a request to the registry."""
+    answered = to_registry or _ERROR_CODE.match(words) is not None
     for pattern, sign in _SIGNS:
-        if pattern.search(text):
-            if isinstance(sign, Fault):
-                return CliOutput(printable(text), fault=sign)
-            if _PROXY_REFUSAL.search(text):
-                return CliOutput(printable(f"the proxy refused the request: {text}"), fault=Fault.UNREACHABLE)
-            return CliOutput(printable(text), status=sign)
-    return CliOutput(printable(text))
+        if pattern.search(words) and (isinstance(sign, Fault) or answered):
+            return sign
+    # The request failed in another way: the CLI works, but the answer was unusable.
+    return Fault.NONSENSE if to_registry else None

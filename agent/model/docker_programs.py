@@ -1,6 +1,7 @@
 """Identifies the program called docker by the output of `docker --version`."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 _DOCKER: Final = re.compile(r"Docker version ([\w.+~-]+)", re.ASCII)
@@ -15,6 +16,17 @@ def own_version(output: bytes) -> str | None:
     return found[1] if found else None
 
 
+def podman_version(output: bytes) -> str | None:
+    """Return the version if podman printed `output`, under whatever name it was started, otherwise None."""
+    found = _PODMAN.match(_text(output))
+    return found[1] if found else None
+
+
+def is_snap(program: Path) -> bool:
+    """Whether this path is one of snap's, such as /snap/bin/docker or /var/lib/snapd/snap/bin/docker."""
+    return program.parts[-3:-1] == ("snap", "bin")
+
+
 def numbers(version: str) -> tuple[int, ...]:
     """Return the numbers at the start of a version, such as (28, 2, 2)."""
     found = re.match(r"\d{1,9}(?:\.\d{1,9})*", version, re.ASCII)
@@ -22,12 +34,8 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def foreign_program(output: bytes) -> str | None:
-    """Return the name and version of another program that printed `output`, such as "podman 4.3.1", or None."""
-    text = _text(output)
-    podman = _PODMAN.match(text)
-    if podman is not None:
-        return f"podman {podman[1]}"
-    other = _OTHER.match(text)
+    """Return the name and version of another program that printed `output`, such as "nerdctl 1.7.6", or None."""
+    other = _OTHER.match(_text(output))
     return None if other is None else f"{other[1]} {other[2]}"
 
 

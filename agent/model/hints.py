@@ -1,5 +1,6 @@
 """Hints about a registry that depend on the details of the failure. `Problem` replaces HOST with the registry."""
 
+import errno
 import re
 from typing import Final
 
@@ -10,15 +11,42 @@ NOT_A_REGISTRY: Final = (
     "otherwise, check the host name in the secret"
 )
 PROXY: Final = (
-    "fix the proxy's address in HTTPS_PROXY, and its user name and password if it needs them, then restart the "
-    "agent; add hosts that need no proxy to NO_PROXY"
+    "fix the proxy's address in the variable in the message (such as HTTPS_PROXY), and its user name and password if "
+    "it needs them, then restart the agent; add hosts that need no proxy to NO_PROXY"
 )
+CAPTIVE_PORTAL: Final = "open http://neverssl.com in a browser and log in to this network: its captive portal answered"
 BLANKS: Final = "fix the password in the secret: it begins or ends with whitespace, which docker login removes"
 AWS_LOGIN_REJECTED: Final = (
     "check the host name and the region in the secret: HOST rejects the tokens that AWS issues for it; if both are "
     "right, ask the registry's administrator who may pull"
 )
+CA_VARIABLE: Final = (
+    "fix or unset the variable in the message, which names a CA file that cannot be used, then restart the agent"
+)
+_CA_VARIABLE: Final = re.compile(r"\b[A-Z_]+ names the CA file ")
+_ABOUT_PROXY: Final = re.compile(r"\bthe proxy\b|_PROXY\b|proxyconnect|proxy authentication", re.IGNORECASE)
+# The proxy works, and its rules refuse the connection. 407 asks for a login, which is in the user's variable.
+_PROXY_RULES: Final = re.compile(
+    r"status (?!407)\d{3}|its rules do not|it reports that|SOCKS error|refused the request: (?!.*proxy authentication)",
+    re.IGNORECASE,
+)
+_PORTAL: Final = re.compile(r"status 511|network authentication required", re.IGNORECASE)
 _HELPER: Final = re.compile(r"[A-Za-z0-9._-]+")
+_INTERCEPTED: Final = (
+    "ask your network administrator for the CA certificate of the proxy that intercepts TLS (its issuer is in the "
+    "message), and trust it once for all registries: add it to this machine's authorities (`sudo "
+    "update-ca-certificates`) and restart Docker, or set SSL_CERT_FILE to its file"
+)
+# Registries with certificates that every system trusts. Another authority there is a proxy's.
+_PUBLIC: Final = re.compile(
+    r"docker\.io|ghcr\.io|quay\.io|(?:[\w-]+\.)?gcr\.io|[\w.-]+\.pkg\.dev|[\w-]+\.azurecr\.io|mcr\.microsoft\.com"
+    r"|public\.ecr\.aws|ecr-public\.aws\.com|[\w.-]+\.amazonaws\.com|[\w.-]+\.on\.aws|registry\.gitlab\.com"
+)
+_UNKNOWN_AUTHORITY: Final = re.compile(r"local issuer|self[- ]signed|unknown authority|unable to verify", re.IGNORECASE)
+_NO_TLS: Final = (
+    "check the port in the secret: this one has no TLS; if the registry has none on purpose, add HOST to "
+    "insecure-registries in /etc/docker/daemon.json (rootless: ~/.config/docker/daemon.json) and restart Docker"
+)
 # The patterns match error texts of Python's ssl and of Go's crypto/x509.
 _OF_CERTIFICATES: Final = (
     (
@@ -31,7 +59,7 @@ _OF_CERTIFICATES: Final = (
     ),
     (
         re.compile(r"HTTP response to HTTPS|wrong version number|record layer failure", re.IGNORECASE),
-        "check the port in the secret: this one has no TLS; if it is right, ask the registry's administrator for https",
+        _NO_TLS,
     ),
 )
 
@@ -44,6 +72,26 @@ def dns_hint(lookup: str) -> str:
     )
 
 
+def about_proxy(fault: str) -> bool:
+    """Return whether an error text is about a proxy."""
+    return _ABOUT_PROXY.search(fault) is not None
+
+
+def from_captive_portal(fault: str) -> bool:
+    """Return whether a status in an error text is that of a captive portal: 511 means nothing else (RFC 6585)."""
+    return _PORTAL.search(fault) is not None
+
+
+def proxy_rules_refuse(fault: str) -> bool:
+    """Return whether the proxy itself works, so that the user's settings are right."""
+    return _PROXY_RULES.search(fault) is not None
+
+
+def proxy_rules(host: str) -> str:
+    """Return the hint for a proxy whose rules refuse the connection to `host`."""
+    return f"ask your network administrator to allow {host} in the rules of the proxy; the agent's settings are right"
+
+
 def helper_hint(name: str) -> str:
     """Return the hint for a credential helper that failed; `name` is its name in Docker's configuration."""
     listing = command(f"docker-credential-{name} list") if _HELPER.fullmatch(name) else None
@@ -51,6 +99,56 @@ def helper_hint(name: str) -> str:
     return f"{look}remove {shown(name)} from credsStore and credHelpers in Docker's config.json"
 
 
-def certificate_hint(fault: str) -> str | None:
-    """Return the hint for a TLS error text, or None if only an unknown certificate authority can be the cause."""
-    return next((hint for words, hint in _OF_CERTIFICATES if words.search(fault)), None)
+def sudo_advice(user: str, directory: object | None) -> str:
+    """Return what to do if root pulls, and another user's agent keeps the logins in `directory`."""
+    given = command("sudo docker --config", directory) if directory else None
+    use = f"use docker without sudo{f', or begin with {given}' if given else ''}"
+    return (
+        f"{use}: `sudo docker` reads root's configuration, and this agent keeps the logins of {shown(user)}; "
+        "for logins of root's own, run `registry-agent run` as root"
+    )
+
+
+def runtime_hint(reason: str, directory: str | None, *, writer: str) -> str:
+    """Return the hint for a runtime directory that cannot be written.
+
+    Args:
+        reason: the system's text for the error.
+        directory: the runtime directory, or None if it is not known.
+        writer: the program that cannot write, "docker" or "the agent".
+    """
+    where, cause = shown(directory) if directory else "the agent's runtime directory", reason.lower()
+    if "no space" in cause or "quota" in cause:
+        usage = command("df -h", directory) if directory else None
+        return f"free up space on the file system of {where}" + (f": {usage} shows how full it is" if usage else "")
+    other = "set RUNTIME_DIRECTORY to a directory in the home of the agent's user, and restart the agent"
+    if "read-only" in cause:
+        return f"{other}: {where} is on a read-only file system"
+    if "denied" in cause or "not permitted" in cause:
+        confined = "; a snap, AppArmor or SELinux may confine docker" if writer == "docker" else ""
+        return f"{other}: {writer} may not write to {where}{confined}"
+    return f"check the file system of {where}, or {other}"
+
+
+def unstartable_helper_hint(name: str, path: str, error: int | None) -> str:
+    """Return the hint for a credential helper that does not start; `path` is its program, `error` the errno."""
+    drop = f"or remove {shown(name)} from credsStore and credHelpers in Docker's config.json"
+    if error in (errno.EACCES, errno.EPERM):
+        return f"let the agent's user execute {shown(path)} and the interpreter in its first line, {drop}"
+    if error in (errno.ENOEXEC, errno.ENOENT):
+        return f"install {shown(path)} again, because it or its interpreter does not run on this machine, {drop}"
+    return f"check {shown(path)} and the limits of the agent's user, {drop}"
+
+
+def names_a_ca_variable(fault: str) -> bool:
+    """Return whether a TLS error text shows that a variable of the user names an unusable CA file."""
+    return _CA_VARIABLE.search(fault) is not None
+
+
+def certificate_hint(fault: str, hostname: str) -> str | None:
+    """Return the hint for a TLS error text, or None if the registry's own unknown authority can be the cause."""
+    found = next((hint for words, hint in _OF_CERTIFICATES if words.search(fault)), None)
+    if found is None and _UNKNOWN_AUTHORITY.search(fault):
+        foreign = _PUBLIC.fullmatch(hostname) or "through the proxy" in fault
+        return _INTERCEPTED if foreign else None
+    return found

@@ -1,12 +1,14 @@
-"""What happens to a login (events), and what it does about it (actions): the words of `login_state`."""
+"""What is remembered about a login, what happens to it (events), and what it does (actions). Used by `login_state`."""
 
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import NamedTuple
 
 from agent.model.deadline import Deadline
 from agent.model.problem import Problem
+from agent.model.status import State
 
 
 class Now(NamedTuple):
@@ -21,6 +23,13 @@ class Now(NamedTuple):
     proven: datetime | None = None
     clock_is_off: bool = False
 
+    def after(self, wait: timedelta) -> Deadline:
+        return Deadline.after(wait, self.wall, self.monotonic)
+
+    def until(self, deadline: Deadline) -> float:
+        """Seconds until a deadline, on both clocks."""
+        return deadline.left(self.wall, self.monotonic)
+
     def proves(self, moment: datetime) -> bool:
         """Whether `moment` is certainly over, whatever the wall clock shows."""
         return self.proven is not None and self.proven >= moment
@@ -29,6 +38,79 @@ class Now(NamedTuple):
         """Seconds until a login ends, as far as known. While the wall clock is wrong, only the proven time counts."""
         proven_s = math.inf if self.proven is None else (end.at - self.proven).total_seconds()
         return proven_s if self.clock_is_off else min(proven_s, end.left(self.wall, self.monotonic))
+
+
+class Rules(NamedTuple):
+    """The settings that the decisions depend on."""
+
+    urgent_window: timedelta
+    first_wait: timedelta
+    max_wait: timedelta
+
+
+class Stage(Enum):
+    STARTING = "starting"
+    DUE = "due"
+    NO_DOCKER = "no docker"
+    ATTEMPTING = "attempting"
+    RETRYING = "retrying"
+    LOGGED_IN = "logged in"
+
+
+@dataclass(frozen=True, slots=True)
+class LoginState:
+    """Everything that is remembered about one login.
+
+    `problem` is why the last attempt failed. `expiry` is when the login that Docker holds expires, None if it does
+    not or if there is none. `lost` is why docker no longer finds it. `removed`: it was taken out of Docker's
+    configuration after that. `renewal` is when a new token is due, `check` when an existing login is tried again.
+    `question` is when to ask the registry about a login without an end.
+    """
+
+    hostname: str
+    stage: Stage = Stage.STARTING
+    status: State = State.PENDING
+    attempt_id: str | None = None
+    requested_id: str | None = None
+    take_over: bool = False
+    attempts: int = 0
+    failures: int = 0
+    problem: Problem | None = None
+    last_error: str | None = None
+    has_logged_in: bool = False
+    lost: Problem | None = None
+    expiry: Deadline | None = None
+    removed: bool = False
+    retry: Deadline | None = None
+    renewal: Deadline | None = None
+    check: Deadline | None = None
+    question: Deadline | None = None
+    clock_is_off: bool = False
+    next_change: Deadline | None = None
+    first_attempt_done: bool = False
+
+    def is_valid(self, now: Now) -> bool:
+        """Whether Docker holds a token of ours that has not ended."""
+        return self.expiry is not None and not self.removed and now.left(self.expiry) > 0
+
+    def holds_login(self, now: Now) -> bool:
+        """Whether Docker holds a login of ours that works, with or without an end."""
+        return (self.has_logged_in and self.expiry is None) or self.is_valid(now)
+
+    def change_ahead(self, now: Now, rules: Rules) -> Deadline | None:
+        """When a failing renewal gets more serious: at the urgent window, then at the token's end.
+
+        After that, when to ask again whether the end is proven.
+        """
+        if self.expiry is None or self.removed:
+            return None
+        left, window = now.left(self.expiry), rules.urgent_window.total_seconds()
+        if left <= 0:
+            unproven = (self.expiry.at - now.proven).total_seconds() if now.proven else math.inf
+            left = min(unproven, rules.max_wait.total_seconds())
+        elif left > window:
+            left -= window
+        return now.after(timedelta(seconds=left)) if left < math.inf else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +128,14 @@ class Verified:
 class Woken:
     """The wake-up time was reached, or something changed.
 
-    `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used.
+    `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used. `lost` is why docker no
+    longer finds a login that was stored.
     """
 
     new_id: str
     docker_problem: str | None = None
     aws_recovered: bool = False
+    lost: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +151,8 @@ class Succeeded:
     """Docker holds the login.
 
     `renew_at` is None if the agent cannot renew it. `identity` is the ARN of an AWS identity. `problems` are what is
-    wrong although the login works, such as a clock that is off. `seconds` is how long the attempt took.
+    wrong although the login works, such as a clock that is off. `check_in` is when to ask the registry whether it still
+    accepts the login; None if the login ends, or if it is never asked. `seconds` is how long the attempt took.
     """
 
     expires_at: datetime | None = None
@@ -75,7 +160,27 @@ class Succeeded:
     identity: str | None = None
     stored_in: str = ""
     problems: tuple[Problem, ...] = ()
+    check_in: timedelta | None = None
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The registry did not refuse what Docker holds. `check_in` is when to ask again, None for never.
+
+    `log_in_again`: it refused a token that it gave for the password. The password may still work.
+    """
+
+    check_in: timedelta | None
+    log_in_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The registry refuses the login that Docker holds. The next attempt is in `retry_in`."""
+
+    problem: Problem
+    retry_in: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +204,7 @@ class RemovalFailed:
     problem: Problem
 
 
-Event = Verified | Woken | Requested | Succeeded | Failed | Removed | RemovalFailed
+Event = Verified | Woken | Requested | Succeeded | Checked | Refused | Failed | Removed | RemovalFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +236,8 @@ class Remove(NamedTuple):
     """Take the expired login out of Docker's configuration."""
 
 
-Action = Attempt | Report | Skip | Remove
+class Check(NamedTuple):
+    """Ask the registry whether it still accepts the login that Docker holds."""
+
+
+Action = Attempt | Report | Skip | Remove | Check

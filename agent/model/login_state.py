@@ -15,31 +15,37 @@
 | RETRYING    | Woken: the stored token has ended             | RETRYING    | Report, Remove once it is proven |
 | RETRYING    | Removed, RemovalFailed                        | RETRYING    | Report, if it failed             |
 | LOGGED_IN   | Woken: the renewal or a check is due          | ATTEMPTING  | Attempt                          |
+| LOGGED_IN   | Woken: it is time to ask the registry         | LOGGED_IN   | Check                            |
+| LOGGED_IN   | Checked; Refused                              | LOGGED_IN, DUE; RETRYING | Report              |
 | any of DUE, RETRYING, LOGGED_IN | Requested                 | ATTEMPTING  | Attempt                          |
 
 While Docker holds a login that works, an attempt starts even if docker is missing, and its failure says so. Otherwise
 an attempt that is due leads to NO_DOCKER. An event that does not belong to a stage changes nothing. A request is kept.
 """
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from enum import Enum
 from typing import NamedTuple
 
 from agent.model.deadline import Deadline
 from agent.model.login_events import (
     Action,
     Attempt,
+    Check,
+    Checked,
     Event,
     Failed,
+    LoginState,
     Now,
+    Refused,
     RemovalFailed,
     Remove,
     Removed,
     Report,
     Requested,
+    Rules,
     Skip,
+    Stage,
     Succeeded,
     Verified,
     Woken,
@@ -49,76 +55,6 @@ from agent.model.problems.environment import DockerCliMissing, NotDockersCli
 from agent.model.problems.stored_login import RenewalFailing, TokenExpired
 from agent.model.renewal import expired, severity_of_failing
 from agent.model.status import State
-
-
-class Rules(NamedTuple):
-    """The settings that the decisions depend on."""
-
-    urgent_window: timedelta
-    first_wait: timedelta
-    max_wait: timedelta
-
-
-class Stage(Enum):
-    STARTING = "starting"
-    DUE = "due"
-    NO_DOCKER = "no docker"
-    ATTEMPTING = "attempting"
-    RETRYING = "retrying"
-    LOGGED_IN = "logged in"
-
-
-@dataclass(frozen=True, slots=True)
-class LoginState:
-    """Everything that is remembered about one login.
-
-    `problem` is why the last attempt failed. `expiry` is when the login that Docker holds expires, None if it does
-    not or if there is none. `removed`: it was taken out of Docker's configuration after that. `renewal` is when a new
-    token is due, `check` when an existing login is tried again.
-    """
-
-    hostname: str
-    stage: Stage = Stage.STARTING
-    status: State = State.PENDING
-    attempt_id: str | None = None
-    requested_id: str | None = None
-    take_over: bool = False
-    attempts: int = 0
-    failures: int = 0
-    problem: Problem | None = None
-    last_error: str | None = None
-    has_logged_in: bool = False
-    expiry: Deadline | None = None
-    removed: bool = False
-    retry: Deadline | None = None
-    renewal: Deadline | None = None
-    check: Deadline | None = None
-    clock_is_off: bool = False
-    next_change: Deadline | None = None
-    first_attempt_done: bool = False
-
-    def is_valid(self, now: Now) -> bool:
-        """Whether Docker holds a token of ours that has not ended."""
-        return self.expiry is not None and not self.removed and now.left(self.expiry) > 0
-
-    def holds_login(self, now: Now) -> bool:
-        """Whether Docker holds a login of ours that works, with or without an end."""
-        return (self.has_logged_in and self.expiry is None) or self.is_valid(now)
-
-    def change_ahead(self, now: Now, rules: Rules) -> Deadline | None:
-        """When a failing renewal gets more serious: at the urgent window, then at the token's end.
-
-        After that, when to ask again whether the end is proven.
-        """
-        if self.expiry is None or self.removed:
-            return None
-        left, window = now.left(self.expiry), rules.urgent_window.total_seconds()
-        if left <= 0:
-            unproven = (self.expiry.at - now.proven).total_seconds() if now.proven else math.inf
-            left = min(unproven, rules.max_wait.total_seconds())
-        elif left > window:
-            left -= window
-        return _after(timedelta(seconds=left), now) if left < math.inf else None
 
 
 class Decision(NamedTuple):
@@ -140,13 +76,19 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
             decision = _woken(state, event, now, rules)
         case Succeeded(), Stage.ATTEMPTING:
             decision = _succeeded(state, event, now, rules)
+        case Checked(), Stage.LOGGED_IN:
+            asked = replace(state, question=now.after(event.check_in) if event.check_in is not None else None)
+            decision = _wait(replace(asked, stage=Stage.DUE) if event.log_in_again else asked, (), now)
+        case Refused(), Stage.LOGGED_IN:
+            refused = replace(state, failures=state.failures + 1, retry=now.after(event.retry_in))
+            decision = _fail(refused, event.problem, now, rules)
         case Failed(), Stage.ATTEMPTING:
-            retry = _after(event.retry_in, now) if event.retry_in is not None else None
+            retry = now.after(event.retry_in) if event.retry_in is not None else None
             decision = _fail(replace(state, failures=state.failures + 1, retry=retry), event.problem, now, rules)
         case Removed(), Stage.RETRYING:
             decision = _wait(replace(state, removed=True), (), now)
         case RemovalFailed(), Stage.RETRYING:
-            again = replace(state, next_change=_after(rules.max_wait, now))
+            again = replace(state, next_change=now.after(rules.max_wait))
             decision = _wait(again, (Report((*_problems(state, now, rules), event.problem)),), now)
         case _:
             decision = _wait(state, (), now)
@@ -159,7 +101,7 @@ def _verified(state: LoginState, event: Verified, now: Now, rules: Rules) -> Dec
     if event.rejection is None:
         return _wait(replace(state, stage=Stage.DUE), (), now)
     problem, wait = event.rejection
-    return _fail(replace(state, retry=_after(wait, now)), problem, now, rules)
+    return _fail(replace(state, retry=now.after(wait)), problem, now, rules)
 
 
 def _requested(state: LoginState, event: Requested, now: Now) -> Decision:
@@ -170,11 +112,15 @@ def _requested(state: LoginState, event: Requested, now: Now) -> Decision:
 
 
 def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
+    if event.lost != state.lost:
+        state = _found_or_lost(replace(state, lost=event.lost), now)
     if state.stage in (Stage.DUE, Stage.LOGGED_IN):
         wanted = state.stage is Stage.DUE or state.requested_id is not None or state.clock_is_off
         due = wanted or _is_past(state.renewal, now) or _is_past(state.check, now)
-        fresh = replace(state, attempt_id=event.new_id)
-        return _start(fresh, event.docker_problem, now) if due else _wait(state, (), now)
+        if due:
+            return _start(replace(state, attempt_id=event.new_id), event.docker_problem, now)
+        ask = (Check(),) if _is_past(state.question, now) else ()
+        return _wait(replace(state, question=None) if ask else state, ask, now)
     docker_is_back = event.docker_problem is None and isinstance(state.problem, DockerCliMissing | NotDockersCli)
     if (
         state.stage is Stage.NO_DOCKER
@@ -186,6 +132,14 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         return _start(state, event.docker_problem, now)
     valid_again = state.status is State.EXPIRED and state.is_valid(now)  # the clock was set back
     return _refresh(state, now, rules) if valid_again or _is_past(state.next_change, now) else _wait(state, (), now)
+
+
+def _found_or_lost(state: LoginState, now: Now) -> LoginState:
+    """The store is repaired by the reconciler, so there is no attempt. Only the status must not promise a pull."""
+    if state.stage is Stage.RETRYING:
+        return replace(state, status=_status(state, now))
+    status, error = (State.RETRYING, state.lost.message) if state.lost else (State.LOGGED_IN, None)
+    return replace(state, status=status, last_error=error) if state.stage is Stage.LOGGED_IN else state
 
 
 def _start(state: LoginState, docker_problem: str | None, now: Now) -> Decision:
@@ -223,7 +177,8 @@ def _succeeded(state: LoginState, event: Succeeded, now: Now, rules: Rules) -> D
         has_logged_in=True,
         expiry=Deadline.when(ends, now.wall, now.monotonic) if ends is not None else None,
         renewal=Deadline.when(due, now.wall, now.monotonic) if due is not None else None,
-        check=_after(check_in, now) if check_in is not None else None,
+        check=now.after(check_in) if check_in is not None else None,
+        question=now.after(event.check_in) if event.check_in is not None else None,
         clock_is_off=bool(event.problems),
         first_attempt_done=True,
     )
@@ -252,8 +207,12 @@ def _refresh(state: LoginState, now: Now, rules: Rules) -> Decision:
 
 
 def _status(state: LoginState, now: Now) -> State:
+    if state.expiry is not None and not state.is_valid(now):
+        return State.EXPIRED
+    if state.lost is not None:
+        return State.RETRYING
     if state.expiry is not None:
-        return State.LOGGED_IN if state.is_valid(now) else State.EXPIRED
+        return State.LOGGED_IN
     if state.problem is not None and state.problem.retry_class is RetryClass.REJECTED:
         return State.REJECTED
     return State.LOGGED_IN if state.has_logged_in else State.RETRYING
@@ -274,7 +233,7 @@ def _problems(state: LoginState, now: Now, rules: Rules) -> tuple[Problem, ...]:
 
 def _wait(state: LoginState, actions: tuple[Action, ...], now: Now) -> Decision:
     """Stay, until the earliest of the moments that matter in this stage."""
-    at_once = _after(timedelta(), now)
+    at_once = now.after(timedelta())
     moments: tuple[Deadline | None, ...] = ()
     if state.stage is Stage.DUE or (
         state.requested_id is not None and state.stage in (Stage.RETRYING, Stage.LOGGED_IN)
@@ -283,18 +242,10 @@ def _wait(state: LoginState, actions: tuple[Action, ...], now: Now) -> Decision:
     elif state.stage is Stage.RETRYING:
         moments = (state.retry, state.next_change)
     elif state.stage is Stage.LOGGED_IN:
-        moments = (state.renewal, state.check)
+        moments = (state.renewal, state.check, state.question)
     known = [moment for moment in moments if moment is not None]
-    return Decision(state, actions, min(known, key=lambda moment: _left(moment, now), default=None))
-
-
-def _left(deadline: Deadline, now: Now) -> float:
-    return deadline.left(now.wall, now.monotonic)
-
-
-def _after(wait: timedelta, now: Now) -> Deadline:
-    return Deadline.after(wait, now.wall, now.monotonic)
+    return Decision(state, actions, min(known, key=now.until, default=None))
 
 
 def _is_past(deadline: Deadline | None, now: Now) -> bool:
-    return deadline is not None and _left(deadline, now) <= 0
+    return deadline is not None and now.until(deadline) <= 0

@@ -1,14 +1,11 @@
 """Turns secrets into a plan: which secret serves a registry, how the agent gets its password, what is skipped."""
 
-import base64
-import binascii
-import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential
+from agent.model.ecr_token import token_expiry
 from agent.model.encoded_login import ECR_USER
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
@@ -20,7 +17,6 @@ from agent.model.problems.environment import (
 )
 from agent.model.registry import ECR_PUBLIC_REGION, HostnameError, Registry, parse_hostname
 from agent.model.secret import Kind, RegistrySecret, Scope
-from agent.model.sensitive import Sensitive
 
 _RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
 
@@ -222,7 +218,9 @@ def _identity(secret: RegistrySecret, kind: Kind, defaults: AwsDefaults) -> AwsI
         )
     # aws.role_arn is for the environment's own identity. A secret's own keys may not be allowed to assume it.
     role_arn = secret.role_arn or (defaults.role_arn if secret.native else None)
-    return AwsIdentity(region, public, _keys(secret), role_arn, secret.external_id if role_arn else None)
+    keys = _keys(secret)
+    profile = None if keys else secret.profile
+    return AwsIdentity(region, public, keys, role_arn, secret.external_id if role_arn else None, profile)
 
 
 def _keys(secret: RegistrySecret) -> AwsKeys | None:
@@ -237,17 +235,7 @@ def _keys(secret: RegistrySecret) -> AwsKeys | None:
 
 def _ready_token(secret: RegistrySecret) -> Credential:
     assert secret.password is not None  # noqa: S101 - the caller has checked this
-    return Credential(ECR_USER, secret.password, expires_at=_expiry(secret.password))
-
-
-def _expiry(token: Sensitive) -> datetime | None:
-    """Read the expiry from an ECR token: it is base64 of JSON, with epoch seconds in `expiration`."""
-    try:
-        expiration = json.loads(base64.b64decode(token.reveal(), validate=True))["expiration"]
-        return datetime.fromtimestamp(int(expiration), UTC)
-    # The token comes from outside. If its expiry cannot be read, the agent uses it without one.
-    except (ValueError, binascii.Error, KeyError, TypeError, OverflowError, OSError, RecursionError):
-        return None
+    return Credential(ECR_USER, secret.password, expires_at=token_expiry(secret.password))
 
 
 def _shadowed(chosen: RegistrySecret, candidates: Sequence[RegistrySecret]) -> list[Problem]:

@@ -58,6 +58,7 @@ class RegistrySecret:
     role_arn: str | None = None
     external_id: str | None = None
     session_token: Sensitive | None = None
+    profile: str | None = None
 
     @property
     def subject(self) -> str:
@@ -107,6 +108,7 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
         role_arn=fields.matching("role_arn", ROLE_ARN, "a role's ARN such as arn:aws:iam::123456789012:role/pull"),
         external_id=fields.text("external_id"),
         session_token=fields.sensitive("session_token"),
+        profile=fields.text("profile"),
     )
     _check_login(secret, fields)
     return secret
@@ -116,9 +118,9 @@ def _check_login(secret: RegistrySecret, fields: Fields) -> None:
     # HTTP basic authentication ends the user name at the first colon.
     if secret.username is not None and ":" in secret.username:
         raise ProblemError(fields.invalid("username contains a colon, which a registry login cannot have"))
-    # On ECR, a role or the platform's identity replaces the password.
+    # On ECR, a role, a profile or the platform's identity replaces the password.
     no_login = secret.username is None and secret.password is None
-    if no_login and secret.role_arn is not None and _is_ecr(secret.kind, secret.registry):
+    if no_login and (secret.role_arn or secret.profile) and _is_ecr(secret.kind, secret.registry):
         return
     if secret.username is None:
         raise ProblemError(fields.missing("username", "username is missing"))

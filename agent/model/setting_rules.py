@@ -32,18 +32,22 @@ class SettingFault(Exception):  # noqa: N818 - a mistake in the settings, not an
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A number greater than 0 and at most `most`; with `below`, less than `most`."""
+    """A number greater than 0 and at most `most`; with `below`, less than `most`. With `never`, 0 is allowed too."""
 
     most: float
     below: bool = False
+    never: bool = False
 
     def check(self, value: object, default: float) -> float:
         # In Python, a bool is an int too. The comparison with 0 also refuses NaN.
         number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and self.never and value == 0:
+            return 0.0
         if not number or not 0 < value <= self.most or (self.below and value == self.most):  # type: ignore[operator]
             limit = f"{'less than' if self.below else 'at most'} {self.most:g}"
+            never = "0 (never), or " if self.never else ""
             raise SettingFault(
-                f"must be a number greater than 0 and {limit}", f"write a plain number, such as {default:g}"
+                f"must be {never}a number greater than 0 and {limit}", f"write a plain number, such as {default:g}"
             )
         return float(value)  # type: ignore[arg-type]  # mypy does not follow `number`
 

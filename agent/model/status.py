@@ -43,6 +43,14 @@ class Engine(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Flavor(StrEnum):
+    """Which docker logs in. `podman`: docker is podman, or podman alone is installed."""
+
+    DOCKER = "docker"
+    PODMAN = "podman"
+    SNAP = "snap"
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """A program on PATH: its path, and the version that it prints. Both are None if it is not there."""
@@ -60,18 +68,24 @@ class Tools:
     docker: Tool = Tool()
     aws: Tool = Tool()
     engine: Engine = Engine.UNKNOWN
+    podman: Tool = Tool()
+    flavor: Flavor = Flavor.DOCKER
 
     def as_json(self) -> dict[str, Any]:
-        docker, aws = (
+        docker, aws, podman = (
             {
                 "present": tool.present,
                 # The name of a directory on PATH may contain control characters.
                 "path": tool.path and printable(tool.path, 4096),
                 "version": tool.version,
             }
-            for tool in (self.docker, self.aws)
+            for tool in (self.docker, self.aws, self.podman)
         )
-        return {"docker": {**docker, "engine": self.engine.value}, "aws": aws}
+        return {
+            "docker": {**docker, "engine": self.engine.value, "flavor": self.flavor.value},
+            "aws": aws,
+            "podman": podman,
+        }
 
 
 @dataclass(frozen=True, slots=True)

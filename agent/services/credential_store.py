@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
-from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
+from agent.model.desired_login import COMPUTING_HELPERS, CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import (
     Document,
     Entry,
@@ -14,6 +16,7 @@ from agent.model.docker_config import (
     entries,
     entries_of,
     find,
+    has_own_helper,
     is_docker_key,
     mark,
     named_helpers,
@@ -23,11 +26,11 @@ from agent.model.docker_config import (
 )
 from agent.model.hints import helper_hint
 from agent.model.problem import ProblemError
-from agent.model.problems.stored_login import CredentialStoreFailed
+from agent.model.problems.stored_login import CannotStore, CredentialStoreFailed
 from agent.model.registry import Registry
+from agent.services.helper_locks import LockedHelpers
 from agent.services.login_hashes import LoginHashes
 from agent.services.ports import ConfigFile, CredentialHelpers, StateFile
-from agent.services.read_write_lock import ReadWriteLock
 
 # The same as the deadline for one answer of a helper.
 _NOTE_HELPER_S: Final = 10.0
@@ -39,15 +42,20 @@ class CredentialStore:
     """Uses the store that docker/cli uses: `credHelpers` for this key, else `credsStore`, else the file.
 
     A stored login is the agent's if it equals the desired one, or if the state file knows it. Logins that came with the
-    image may be replaced. Every other login belongs to a person, and stays.
+    image may be replaced. Every other login belongs to a person, and stays: an ECR login until its token has ended.
     """
 
-    def __init__(self, config: ConfigFile, helpers: CredentialHelpers, state_file: StateFile) -> None:
+    def __init__(
+        self,
+        config: ConfigFile,
+        helpers: CredentialHelpers,
+        state_file: StateFile,
+        has_ended: Callable[[datetime | None], bool],
+    ) -> None:
+        """`has_ended` returns whether a token with this end is over."""
         self._config: Final = config
-        self._helpers: Final = helpers
-        self._hashes: Final = LoginHashes(state_file)
-        # Many helpers rewrite their file in place without a lock, so the agent takes one.
-        self._helper_locks: Final[defaultdict[str, ReadWriteLock]] = defaultdict(ReadWriteLock)
+        self._helpers: Final = LockedHelpers(helpers)
+        self._hashes: Final = LoginHashes(state_file, has_ended)
         self._preparing: Final = asyncio.Lock()
         self._prepared: Final = asyncio.Event()
         # Helpers whose existing logins are not recorded yet, each with keys to ask for even if it does not list them.
@@ -55,9 +63,10 @@ class CredentialStore:
         self._recording: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
         # By key: the digest of the login that a helper returned instead of the one that it was given.
         self._rewritten: Final[dict[str, str]] = {}
+        self._computing: Final = {*COMPUTING_HELPERS}  # the agent tries to store in these only on request
 
     async def prepare(self) -> None:
-        """Clean up once and, at the very first start of the agent, record the logins that came with the image.
+        """Clean up once and, at the very first start, record the logins that came with the image.
 
         Raises:
             ConfigInvalid, ConfigUnwritable: about the file. The next call tries again.
@@ -110,20 +119,29 @@ class CredentialStore:
             document = await self._config.read()
             helper = store_of(document, desired.registry.docker_key)
             if helper is not None:
-                return await self._write_helper(desired, helper, take_over)
+                chosen = has_own_helper(document, desired.registry.docker_key)
+                in_helper = await self._write_helper(desired, helper, take_over)
+                return replace(in_helper, persons_helper=chosen or helper in self._computing)
             may_replace = self._hashes.ownership(desired.registry, take_over)
             result = await self._write_file(desired, document, may_replace)
             if result is not None:
                 return result
 
-    async def holds(self, registry: Registry) -> bool:
-        """Whether Docker finds a login of the agent.
+    async def finds(self, registry: Registry) -> bool:
+        """Whether Docker finds any login. While a helper fails, Docker uses the login in the file, if there is one."""
+        document = await self._config.read()
+        with contextlib.suppress(ProblemError):
+            return await self._find(document, registry.docker_key) is not None
+        return find(document, registry.docker_key) is not None
+
+    async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
+        """The login that Docker finds, and whether the agent stored it. None if there is none.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
         """
         found = await self._find(await self._config.read(), registry.docker_key)
-        return found is not None and self._hashes.known(registry, found[1])
+        return (found[1], self._hashes.known(registry, found[1])) if found is not None else None
 
     async def remove(self, registry: Registry, is_due: Callable[[], bool]) -> bool:
         """Remove the login if it is still ours, and forget it in any case. True if it was removed.
@@ -143,12 +161,11 @@ class CredentialStore:
 
         document = await self._config.read()
         helper = store_of(document, key)
-        in_helper = helper is not None and ours(key, await self._get(helper, key))
+        in_helper = helper is not None and ours(key, await self._helpers.get(helper, key))
         if not is_due():
             return False
         if helper is not None and in_helper:
-            async with self._helper_locks[helper].writing():
-                await self._helpers.erase(helper, key)
+            await self._helpers.erase(helper, key)
         in_file = ours(key, entries(document).get(key))
         if in_helper or in_file:
             await self._config.update(lambda now: remove(now, key, ours))
@@ -164,7 +181,8 @@ class CredentialStore:
         def change(now: Document) -> Document:
             return now if store_of(now, key) else place(now, key, desired.entry, may_replace)
 
-        after = document
+        after, before = document, find(document, key)
+        ended = before is not None and self._hashes.is_ended_token(desired.registry, before[1])
         if change(document) is not document:
             await self._hashes.record_before(desired.registry, desired.entry, desired.expires_at)
             after = await self._config.update(change)
@@ -175,26 +193,31 @@ class CredentialStore:
         ours = desired.entry.same_login(login)
         if ours:
             await self._hashes.record_after(desired.registry, desired.entry, desired.expires_at)
-        return StoreResult(CONFIG_FILE, login, ours, wrote=ours and after is not document)
+        wrote = ours and after is not document
+        return StoreResult(CONFIG_FILE, login, ours, wrote=wrote, replaced_ended=wrote and ended)
 
     async def _write_helper(self, desired: DesiredLogin, helper: str, take_over: Collection[str]) -> StoreResult:
         key, entry = desired.registry.docker_key, desired.entry
-        login = await self._get(helper, key)
+        login = await self._helpers.get(helper, key)
         if helper in self._unrecorded:
             await self._record_helper(helper)
-            login = await self._get(helper, key)  # a person may have logged in meanwhile
+            login = await self._helpers.get(helper, key)  # a person may have logged in meanwhile
         before = login
         may_replace = self._hashes.ownership(desired.registry, take_over)
-        wrote = not entry.same_login(login) and (login is None or may_replace(key, login))
+        ended = self._hashes.is_ended_token(desired.registry, login)
+        may_store = login is None or helper not in self._computing or bool(take_over)
+        wrote = not entry.same_login(login) and may_store and (login is None or may_replace(key, login))
         if wrote:
             try:
                 await self._store_in_helper(desired, helper)
             except ProblemError as error:
+                if isinstance(error.problem, CannotStore):
+                    self._computing.add(helper)
                 if login is None:
                     raise
                 older = self._hashes.known(desired.registry, login)
                 return StoreResult(helper, login, ours=False, failure=error.problem, older=older)
-            login = await self._get(helper, key)
+            login = await self._helpers.get(helper, key)
         if login is None:
             message = f"docker-credential-{helper} reported success, but has no login"
             raise ProblemError(CredentialStoreFailed(key, message, hint=helper_hint(helper)))
@@ -205,7 +228,7 @@ class CredentialStore:
         # Only `docker logout` needs the marker in the file; Docker finds the login without it.
         with contextlib.suppress(ProblemError):
             await self._config.update(lambda now: mark(now, key, may_replace) if store_of(now, key) else now)
-        return StoreResult(helper, login, ours=True, wrote=wrote)
+        return StoreResult(helper, login, ours=True, wrote=wrote, replaced_ended=wrote and ended)
 
     def _stored_differently(
         self, desired: DesiredLogin, helper: str, login: Entry, *, wrote: bool, new: bool
@@ -219,6 +242,8 @@ class CredentialStore:
         digest = self._hashes.digest(key, login)
         if wrote and new:
             self._rewritten[key] = digest
+        elif wrote:
+            self._computing.add(helper)
         rewritten = self._rewritten.get(key) == digest
         if not wrote and not rewritten:
             return StoreResult(helper, login, ours=False)
@@ -241,7 +266,7 @@ class CredentialStore:
                 async with asyncio.timeout(_NOTE_HELPER_S):
                     async for key in self._keys_in(helper):
                         with contextlib.suppress(ProblemError):
-                            login = await self._get(helper, key)
+                            login = await self._helpers.get(helper, key)
                             if login is not None:
                                 found[f"{helper} {key}"] = (key, login)
             self._hashes.add_preexisting(found)
@@ -259,23 +284,17 @@ class CredentialStore:
 
     async def _listed(self, helper: str) -> list[str]:
         with contextlib.suppress(ProblemError):
-            async with self._helper_locks[helper].reading():
-                return await self._helpers.servers(helper)
+            return await self._helpers.servers(helper)
         return []
 
     async def _store_in_helper(self, desired: DesiredLogin, helper: str) -> None:
         await self._hashes.record_before(desired.registry, desired.entry, desired.expires_at)
-        async with self._helper_locks[helper].writing():
-            await self._helpers.store(helper, desired.registry.docker_key, desired.entry)
+        await self._helpers.store(helper, desired.registry.docker_key, desired.entry)
 
     async def _find(self, document: Document, key: str) -> tuple[str, Entry] | None:
         """The login that Docker finds for `key`, and the key under which it is stored."""
         helper = store_of(document, key)
         if helper is None:
             return find(document, key)
-        login = await self._get(helper, key)
+        login = await self._helpers.get(helper, key)
         return (key, login) if login is not None else None
-
-    async def _get(self, helper: str, key: str) -> Entry | None:
-        async with self._helper_locks[helper].reading():
-            return await self._helpers.get(helper, key)

@@ -42,6 +42,8 @@ _PROBE_AFTER_LOGIN_S: Final = 2.0
 _STARTS: Final = 32
 """How many CLIs start at the same time. Only starting one costs processor time."""
 _START_S: Final = 2.0
+_FAILED: Final = (1, 125)
+"""The exit codes of a login that fails: docker's, and podman's."""
 _FILES: Final = BlockingCalls("program", limit=2)
 _FILE_S: Final = 5.0
 _RUNNING: Final = 64
@@ -173,7 +175,7 @@ class DockerLogin:
         output = read_stderr(stderr)
         # The cause is read from the original text, because a password may be a word such as `unauthorized`.
         shown = replace(output, text=self._scrub(output.text))
-        if code != 1 or not output.text:
+        if code not in _FAILED or not output.text:
             return cli_failed(hostname, f"exit code {code}, {shown.text or 'and it printed nothing'}")
         hidden = not through_engine and _hides_tls_answer(output, probe, login.registry)
         if hidden or (output.status is not None and not _may_be_the_password(output.status, login.kind)):

@@ -12,20 +12,25 @@ from agent.model.deadline import Deadline
 from agent.model.login_events import (
     Action,
     Attempt,
+    Check,
     Event,
     Failed,
+    LoginState,
     Now,
+    Refused,
     RemovalFailed,
     Remove,
     Removed,
     Report,
     Requested,
+    Rules,
     Skip,
+    Stage,
     Succeeded,
     Verified,
     Woken,
 )
-from agent.model.login_state import LoginState, Rules, Stage, decide
+from agent.model.login_state import decide
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError, RetryClass
 from agent.model.status import RegistryStatus
@@ -131,6 +136,8 @@ class RegistryLogin:
                 self._deps.log.info("login.skipped", **self._log_fields, reason=reason)
             case Remove():
                 return await self._remove()
+            case Check():
+                return await self._attempts.check()
             case Attempt():
                 state = self._state
                 outcome = await self._attempts.run(action, failures=state.failures, attempt_id=state.attempt_id)
@@ -150,7 +157,8 @@ class RegistryLogin:
         requested, self._requested_id = self._requested_id, None
         if requested is not None:
             return Requested(requested, docker_problem)
-        return Woken(self._deps.new_id(), docker_problem, aws_recovered=self._aws_recovered())
+        lost = self._deps.reconciler.lost(self.login.registry)
+        return Woken(self._deps.new_id(), docker_problem, aws_recovered=self._aws_recovered(), lost=lost)
 
     async def _verify(self) -> Verified:
         """Trust the state directory only if Docker still holds the login that it describes."""
@@ -220,6 +228,9 @@ class RegistryLogin:
                 wait_s = round(event.retry_in.total_seconds(), 1) if event.retry_in is not None else None
                 said = {"code": problem.code, "message": problem.message, "seconds": round(event.seconds, 3)}
                 log.info("login.failed", **fields, **said, failures=state.failures, wait_s=wait_s)
+            case Refused(problem, retry_in):
+                wait_s = round(retry_in.total_seconds(), 1)
+                log.info("login.refused", **fields, code=problem.code, message=problem.message, wait_s=wait_s)
             case Verified(rejection=(problem, _)) if state.retry is not None:
                 log.info("login.deferred", **fields, code=problem.code, not_before=state.retry.at)
             case Removed(was_ours):

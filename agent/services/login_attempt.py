@@ -1,18 +1,22 @@
-"""One attempt at a login: get the credential, run `docker login`, store the result."""
+"""One attempt at a login: get the credential, run `docker login`, store the result. And the check of a stored login."""
 
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from agent.model.credential import AwsIdentity, Credential
-from agent.model.login_events import Attempt, Failed, Succeeded
+from agent.model.docker_errors import CliOutput, explain
+from agent.model.login_events import Attempt, Checked, Failed, Refused, Succeeded
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError, RetryClass, Severity
 from agent.model.problems.aws import ClockSkew
 from agent.model.problems.registry import EcrTokenExpired
 from agent.model.problems.stored_login import InternalError
+from agent.model.renewal import SPREAD
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.retries import asked_wait, wait_after
+
+_CHECK_S: Final = 20.0
 
 
 class LoginAttempts:
@@ -43,6 +47,34 @@ class LoginAttempts:
         retry_s = wait_after(problem, failures + 1, self._deps.settings().retry)
         return Failed(problem, timedelta(seconds=retry_s), self._deps.clock.monotonic() - started)
 
+    async def check(self) -> Checked | Refused:
+        """Ask the registry whether it still accepts what Docker holds."""
+        login, deps = self._login, self._deps
+        again = Checked(self._check_in())
+        try:
+            found = await deps.reconciler.in_use(login.registry)
+        except ProblemError:
+            return again  # the reconciler meets it too, and reports it
+        if found is None:
+            return again
+        entry, ours = found
+        probe = await deps.check_login(login.registry, entry, _CHECK_S)
+        if not ours:
+            deps.reconciler.note_refused(login.registry, entry if probe.refused else None)
+            return again
+        if not probe.refused:
+            return again
+        if entry.identity_token:
+            return replace(again, log_in_again=True)
+        problem = explain(CliOutput("", status=probe.status), probe, login.registry.hostname, login.secret.name)
+        self._remember_rejection(problem)
+        return Refused(problem, timedelta(seconds=wait_after(problem, 1, deps.settings().retry)))
+
+    def _check_in(self) -> timedelta | None:
+        """When to ask the registry about the login, or None for never. The jitter spreads the questions of a fleet."""
+        interval_s = self._deps.settings().renewal.check_interval_s
+        return timedelta(seconds=interval_s * (1 + SPREAD * self._deps.jitter())) if interval_s else None
+
     async def _log_in(self, action: Attempt) -> Succeeded:
         login, deps = self._login, self._deps
         credential = await self._obtain(self._credential if action.renew else None, force=action.force)
@@ -62,7 +94,12 @@ class LoginAttempts:
                 raise ProblemError(problem)
         self._credential = credential
         return Succeeded(
-            credential.expires_at, credential.renew_at, credential.identity, applied.stored_in, result.problems
+            credential.expires_at,
+            credential.renew_at,
+            credential.identity,
+            applied.stored_in,
+            result.problems,
+            self._check_in() if credential.expires_at is None else None,
         )
 
     async def _obtain(self, stale: Credential | None, *, force: bool) -> Credential:

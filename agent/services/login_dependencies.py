@@ -4,7 +4,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from agent.model.credential import Credential
+from agent.model.docker_config import Entry
+from agent.model.docker_errors import ProbeResult
 from agent.model.plan import Login
+from agent.model.registry import Registry
 from agent.services.docker_login import DockerLoginResult
 from agent.services.ports import Board, Clock, ConfirmedTime, Credentials, Docker, Log, Reconciler, Rejections
 from agent.settings import Settings
@@ -12,10 +15,15 @@ from agent.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class LoginDependencies:
-    """What all logins share. `docker_login` raises a `ProblemError`; `new_id` creates the ID of an attempt."""
+    """What all logins share.
+
+    `docker_login` raises a `ProblemError`. `check_login` asks a registry whether it accepts a stored login, for at most
+    so many seconds. `new_id` creates the ID of an attempt. `jitter` is from -1 to 1, and spreads checks over time.
+    """
 
     credentials: Credentials
     docker_login: Callable[[Login, Credential], Awaitable[DockerLoginResult]]
+    check_login: Callable[[Registry, Entry, float], Awaitable[ProbeResult]]
     reconciler: Reconciler
     rejections: Rejections
     docker: Docker
@@ -25,3 +33,4 @@ class LoginDependencies:
     log: Log
     settings: Callable[[], Settings]
     new_id: Callable[[], str]
+    jitter: Callable[[], float]

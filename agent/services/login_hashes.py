@@ -1,10 +1,11 @@
 """Decides who owns a stored login, from the hashes in the state file."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Final
 
 from agent.model.docker_config import Entry, Ownership
+from agent.model.ecr_token import token_end
 from agent.model.registry import Registry
 from agent.model.stored_state import StoredLogin
 from agent.services.ports import StateFile
@@ -14,10 +15,14 @@ _REMEMBERED: Final = 8
 
 
 class LoginHashes:
-    """The hashes of the agent's own logins, and of the logins that came with the image."""
+    """The hashes of the agent's own logins, and of the logins that came with the image.
 
-    def __init__(self, state_file: StateFile) -> None:
+    `has_ended` returns whether a token with this end is over.
+    """
+
+    def __init__(self, state_file: StateFile, has_ended: Callable[[datetime | None], bool]) -> None:
         self._state_file: Final = state_file
+        self._has_ended: Final = has_ended
 
     @property
     def first_start(self) -> bool:
@@ -43,13 +48,20 @@ class LoginHashes:
 
     def ownership(self, registry: Registry, take_over: Collection[str]) -> Ownership:
         """Return a function that decides whether a stored login may be replaced, also by the digests in `take_over`."""
-        own, preexisting = self.own(registry) or (), frozenset((self._state_file.preexisting or {}).values())
+        own, preexisting = self.own(registry) or (), self._preexisting
 
         def may_replace(key: str, entry: Entry) -> bool:
             digest = self.digest(key, entry)
-            return digest in own or digest in preexisting or digest in take_over
+            # Nobody wants an ECR token that has ended: all pulls with it fail.
+            return digest in own or digest in preexisting or digest in take_over or self._has_ended(token_end(entry))
 
         return may_replace
+
+    def is_ended_token(self, registry: Registry, login: Entry | None) -> bool:
+        """Whether this is an ECR login that a person made, and that has ended."""
+        if login is None or not self._has_ended(token_end(login)):
+            return False
+        return not self.known(registry, login) and self.digest(registry.docker_key, login) not in self._preexisting
 
     async def record_before(self, registry: Registry, login: Entry, expires_at: datetime | None) -> None:
         """Before a write, record the new login as ours, next to the current one. A kill may leave either of them.
@@ -69,6 +81,10 @@ class LoginHashes:
         remaining = {name: digest for name, digest in preexisting.items() if name.rpartition(" ")[2] != key}
         self._state_file.set_preexisting(remaining)
         await self.record_before(registry, login, expires_at)
+
+    @property
+    def _preexisting(self) -> frozenset[str]:
+        return frozenset((self._state_file.preexisting or {}).values())
 
     def forget(self, registry: Registry) -> None:
         """Forget the agent's logins for the registry, because none is stored any more."""

@@ -7,7 +7,10 @@ from datetime import datetime
 from typing import Final
 
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin
+from agent.model.docker_config import Entry
 from agent.model.problem import Problem
+from agent.model.problems.registry import LoginRejected
+from agent.model.problems.stored_login import LoginRestored
 
 # A helper's store cannot be watched, so it is polled. Each check starts a program.
 _HELPER_CHECK_S: Final = 4.0
@@ -23,19 +26,25 @@ class ManagedLogin:
     """A login that the reconciler keeps in place.
 
     `checked_files` is the signature of the watched files at the last check. `check_s` is how long that check took,
-    `next_check` the monotonic time of the next one. `restored_until` is when the `login_restored` notice clears.
+    `next_check` the monotonic time of the next one. `lost` is why docker finds no login at all. `other_ends_at` is when
+    a person's own ECR login, which docker uses instead, ends. `refused` is a person's login that docker uses but the
+    registry refuses. `restored` is what the agent restored, `restored_until` is when the notice about it clears.
     """
 
     desired: DesiredLogin
     stored_in: str = CONFIG_FILE
     ours: bool = False
     failed: bool = False
+    lost: Problem | None = None
     wrote: bool = False
     check_s: float = 0.0
     next_check: float = 0.0
     checked_files: Hashable = None
     checking: bool = False
     findings: tuple[Problem, ...] = ()
+    other_ends_at: datetime | None = None
+    refused: Entry | None = None
+    restored: str = ""
     restored_until: datetime | None = None
     reported: tuple[tuple[str, str], ...] = ()
 
@@ -44,9 +53,21 @@ class ManagedLogin:
         return self.desired.registry.hostname
 
     @property
+    def problems(self) -> tuple[Problem, ...]:
+        problems = list(self.findings)
+        if self.refused is not None:
+            message = f"{self.hostname} refuses the login that docker uses, which the agent did not store"
+            hint = "run `registry-agent renew HOST` to use the injected secret instead"
+            problems.append(LoginRejected(self.hostname, message, hint=hint))
+        if self.restored_until is not None:
+            problems.append(LoginRestored(self.hostname, self.restored))
+        return tuple(problems)
+
+    @property
     def idle(self) -> bool:
         """Whether only a changed file can cause the next check."""
-        return not self.checking and self.next_check == math.inf and self.restored_until is None
+        waits = self.next_check == math.inf and self.restored_until is None and self.other_ends_at is None
+        return waits and not self.checking
 
 
 def next_check_s(login: ManagedLogin, logins: Iterable[ManagedLogin]) -> float:

@@ -1,45 +1,49 @@
 """Finds what Docker, podman and skopeo use instead of the agent's login, and how to change that."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from agent.model.commands import command
+from agent.model.commands import command, shown
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, entries_of, parse_auth_variable
-from agent.model.problem import Problem
+from agent.model.docker_config_fields import UNKNOWN, CliVersion, reads_auth_variable
+from agent.model.ecr_token import token_end
+from agent.model.problem import Problem, Severity
 from agent.model.problems.stored_login import LoginOverridden
+
+_PODMAN_FIRST: Final = "which podman and skopeo use first"
+_DOCKER_USES: Final = "docker uses"
 
 
 class Overrides:
-    """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store."""
+    """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store.
 
-    def __init__(self, auth_config: str | None) -> None:
+    `cli_version` returns the version of the installed docker CLI. Versions before 28.3 ignore the variable.
+    """
+
+    def __init__(self, auth_config: str | None, cli_version: Callable[[], CliVersion | None] = lambda: UNKNOWN) -> None:
         self._variable: Final = parse_auth_variable(auth_config)
+        self._cli_version: Final = cli_version
 
     def of(self, desired: DesiredLogin, result: StoreResult, podman: Mapping[str, Document]) -> list[Problem]:
         """One problem that names everything used instead of `desired`: Docker's variable, its store, podman's files."""
         hostname = desired.registry.hostname
         reasons = []
         variable = self._variable.get(desired.registry.docker_key)
-        if variable is not None and not desired.entry.same_login(variable):
+        in_use = variable is not None and reads_auth_variable(self._cli_version())
+        if in_use and not desired.entry.same_login(variable):
             reasons.append(
                 (
-                    f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which docker uses first",
+                    f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which {_DOCKER_USES} first",
                     f"unset DOCKER_AUTH_CONFIG, or remove {hostname} from it",
                 )
             )
         # An older login of the agent does not belong to a person. The failed store is reported for it instead.
         if not result.ours and not result.older:
-            where = CONFIG_FILE if result.stored_in == CONFIG_FILE else f"docker-credential-{result.stored_in}"
-            reasons.append(
-                (
-                    f"docker uses another login for {hostname}: {where} has one that the agent did not store",
-                    f"run `registry-agent renew {hostname}` to replace it; to keep it, name it in secrets.exclude",
-                )
-            )
+            reasons.append(_other_login(hostname, result))
         reasons += [
             (
-                f"{path} has another login for {key}, which podman and skopeo use first",
+                f"{path} has another login for {key}, {_PODMAN_FIRST}",
                 _removal(path, key),
             )
             for path, key in _shadows(desired, podman)
@@ -47,7 +51,31 @@ class Overrides:
         if not reasons:
             return []
         messages, hints = zip(*reasons, strict=True)
-        return [LoginOverridden(hostname, "; ".join(messages), hint="; ".join(hints))]
+        severity = Severity.NOTICE if result.works and len(reasons) == 1 else None
+        return [LoginOverridden(hostname, "; ".join(messages), hint="; ".join(hints), severity=severity)]
+
+
+def _other_login(hostname: str, result: StoreResult) -> tuple[str, str]:
+    """What docker finds in its store instead of the agent's login, and what to do about it."""
+    where = CONFIG_FILE if result.stored_in == CONFIG_FILE else f"docker-credential-{result.stored_in}"
+    if result.works:
+        return (
+            f"docker gets its login for {hostname} from {where}, which works; the agent leaves it alone",
+            f"no action needed; to hide this notice, name {hostname} in secrets.exclude",
+        )
+    found = f"{_DOCKER_USES} another login for {hostname}: {where} has one that the agent did not store"
+    if result.failure is not None:
+        helper = shown(result.stored_in)
+        return found, f"stop using {helper} for {hostname} in Docker's config.json, or name it in secrets.exclude"
+    ends = token_end(result.login)
+    until = f"; it works until {ends:%Y-%m-%d %H:%M} UTC, and the agent replaces it then" if ends else ""
+    fix = f"run `registry-agent renew {hostname}` to replace it; to keep it, name it in secrets.exclude"
+    return f"{found}{until}", fix
+
+
+def concerns_only_podman(message: str) -> bool:
+    """Whether the message of a `login_overridden`, maybe another agent's, is about podman's files only."""
+    return _PODMAN_FIRST in message and _DOCKER_USES not in message
 
 
 def _removal(path: str, key: str) -> str:

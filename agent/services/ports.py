@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from agent.model.credential import AwsIdentity, Credential
     from agent.model.docker_config import Document, Entry
     from agent.model.docker_errors import CliResult
+    from agent.model.engine import EngineAnswer
     from agent.model.login_events import Now
     from agent.model.plan import Login
     from agent.model.problem import Problem
     from agent.model.registry import Registry
     from agent.model.secret_formats import ParseResult
     from agent.model.snapshot import Snapshot
-    from agent.model.status import Engine, OpenWarning, Phase, RegistryStatus, Tools
+    from agent.model.status import Flavor, OpenWarning, Phase, RegistryStatus, Tools
     from agent.model.stored_state import AppliedLogin, Rejection, StoredLogin
 
 
@@ -187,12 +188,17 @@ class DockerCli(Protocol):
 
 
 class ToolProbes(Protocol):
-    """Checks the tools. Only `docker_version` raises: a `ProblemError` if the program is not Docker's own CLI."""
+    """Checks the tools. Only `docker_version` raises: a `ProblemError` if it is neither Docker's own CLI nor podman."""
+
+    @property
+    def flavor(self) -> Flavor:
+        """Which program `docker_version` has found last."""
+        ...
 
     def find(self, name: str) -> Path | None: ...
     async def docker_version(self, program: Path) -> str: ...
     async def aws_version(self, program: Path) -> str | None: ...
-    async def engine(self) -> Engine: ...
+    async def engine(self) -> EngineAnswer: ...
 
 
 class Docker(Protocol):
@@ -250,6 +256,18 @@ class Reconciler(Protocol):
 
     async def note_preexisting(self, registries: Iterable[Registry]) -> None: ...
     async def holds(self, registry: Registry) -> bool: ...
+    async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
+        """The login that Docker finds, and whether the agent stored it."""
+        ...
+
+    def lost(self, registry: Registry) -> Problem | None:
+        """Why Docker finds no login although one was stored. None if it finds one, or if none was stored."""
+        ...
+
+    def note_refused(self, registry: Registry, entry: Entry | None) -> None:
+        """The registry refuses this login, which a person made, or none."""
+        ...
+
     async def remove(self, registry: Registry, is_due: Callable[[], bool] = ...) -> bool: ...
     async def forget(self, registry: Registry) -> None: ...
 

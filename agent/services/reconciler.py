@@ -8,19 +8,22 @@ import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from agent.model.deadline import Deadline
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
-from agent.model.problem import ProblemError
-from agent.model.problems.stored_login import InternalError, LoginRestored
+from agent.model.ecr_token import token_end
+from agent.model.problem import Problem, ProblemError
+from agent.model.problems.stored_login import CredentialStoreFailed, InternalError
 from agent.model.registry import Registry
 from agent.model.stored_state import AppliedLogin
 from agent.services.credential_store import CredentialStore
 from agent.services.managed_login import ManagedLogin, next_check_s
 from agent.services.overrides import Overrides
+from agent.services.persons_helper import PersonsHelpers
 from agent.services.ports import (
     Board,
     Clock,
@@ -54,18 +57,26 @@ class ConfigReconciler:
         time: ConfirmedTime,
         log: Log,
         watcher: FileWatcher,
-        auth_config: str | None = None,
+        overrides: Overrides | None = None,
+        persons_helpers: PersonsHelpers | None = None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
-        """`auth_config` is the value of `DOCKER_AUTH_CONFIG`. Docker uses it before any store."""
+        """`overrides` finds what Docker uses before its stores.
+
+        `persons_helpers` asks registries about logins that a person's own helper gives. `on_lost` is called when Docker
+        no longer finds a login that was stored, and when it does again.
+        """
         self._config: Final = config
-        self._store: Final = CredentialStore(config, helpers, state_file)
+        self._store: Final = CredentialStore(config, helpers, state_file, self._has_ended)
         self._podman: Final = podman
         self._board: Final = board
         self._clock: Final = clock
         self._time: Final = time
         self._log: Final = log
         self._watcher: Final = watcher
-        self._overrides: Final = Overrides(auth_config)
+        self._overrides: Final = overrides or Overrides(None)
+        self._persons_helpers: Final = persons_helpers or PersonsHelpers(clock)
+        self._on_lost: Final = on_lost
         self._logins: Final[dict[str, ManagedLogin]] = {}
         self._changed: Final = asyncio.Event()
         self._locks: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
@@ -89,14 +100,16 @@ class ConfigReconciler:
         login = ManagedLogin(DesiredLogin(registry, entry, expires_at))
         noted = self._replaceable.get(registry.hostname) if take_over else None
         async with self._locks[registry.hostname]:
+            former = self._logins.get(registry.hostname)
+            login.refused = former.refused if former is not None else None
             try:
                 # A cancelled attempt must not end the reading: the next attempt needs its result.
                 await self._apply(login, await asyncio.shield(noted) if noted is not None else ())
             except ProblemError as error:
                 # Problems of the store name the file or Docker's key; on the board, the subject is the registry.
                 raise ProblemError(error.problem.about(registry.hostname)) from None
-            former = self._logins.get(registry.hostname)
-            login.restored_until = former.restored_until if former else None
+            if former is not None and login.restored_until is None:
+                login.restored, login.restored_until = former.restored, former.restored_until
             self._logins[registry.hostname] = login
             if noted is not None and self._replaceable.get(registry.hostname) is noted:
                 del self._replaceable[registry.hostname]
@@ -110,7 +123,28 @@ class ConfigReconciler:
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
         """
-        return await self._store.holds(registry)
+        found = await self._store.in_use(registry)
+        return found is not None and found[1]
+
+    async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
+        """The login that Docker finds in its store, and whether the agent stored it. None if there is none.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
+        """
+        return await self._store.in_use(registry)
+
+    def lost(self, registry: Registry) -> Problem | None:
+        """Why Docker finds no login although one was stored. None if it finds one, or if none was stored."""
+        login = self._logins.get(registry.hostname)
+        return login.lost if login is not None else None
+
+    def note_refused(self, registry: Registry, entry: Entry | None) -> None:
+        """The registry refuses this login, which a person made. None: it does not. Reported until the login changes."""
+        login = self._logins.get(registry.hostname)
+        if login is not None and login.refused != entry:
+            login.refused = entry
+            self._report(login, repeat=False)
 
     async def forget(self, registry: Registry) -> None:
         """Stop managing a login, and leave it where it is."""
@@ -137,6 +171,7 @@ class ConfigReconciler:
 
     def _drop(self, hostname: str) -> None:
         self._replaceable.pop(hostname, None)
+        self._persons_helpers.forget(hostname)
         if self._logins.pop(hostname, None) is not None:
             self._board.report(_owner(hostname))
             self._board.set_stored_in(hostname, None)
@@ -168,7 +203,7 @@ class ConfigReconciler:
         files = (await self._config.signature(), await self._podman.signature())
         now = self._clock.monotonic()
         for login in [*self._logins.values()]:
-            due = files != login.checked_files or now >= login.next_check
+            due = files != login.checked_files or now >= login.next_check or self._has_ended(login.other_ends_at)
             # A login that is being written or checked is checked again afterwards.
             if due and self._locks[login.hostname].locked():
                 login.next_check = now
@@ -190,13 +225,15 @@ class ConfigReconciler:
             # While this check waited for the lock, the login may have been replaced, forgotten or removed.
             if self._logins.get(login.hostname) is not login or self._has_ended(login.desired.expires_at):
                 return
-            was_ours, restored, started = login.ours, False, self._clock.monotonic()
+            was_ours, wrote, started = login.ours, False, self._clock.monotonic()
             try:
-                restored = await self._apply(login) and was_ours
+                wrote = await self._apply(login)
             except ProblemError as error:
-                problem = error.problem
+                problem = error.problem.about(login.hostname)
                 login.failed = True
-                login.findings = (problem.about(login.hostname),)
+                login.findings = (problem,)
+                if isinstance(problem, CredentialStoreFailed) and not await self._store.finds(login.desired.registry):
+                    self._lose(login, problem)
             except Exception as error:  # noqa: BLE001 - a bug must not end the agent, only this check
                 self._log.exception("login.check_crashed", registry=login.hostname)
                 login.failed = True
@@ -204,10 +241,10 @@ class ConfigReconciler:
                 login.findings = (InternalError(login.hostname, message),)
             login.check_s = self._clock.monotonic() - started
             login.next_check = self._clock.monotonic() + next_check_s(login, self._logins.values())
-            if restored:
-                login.restored_until = self._clock.now() + _RESTORED_FOR
-                self._log.info("login.restored", registry=login.hostname, stored_in=login.stored_in)
-            self._report(login, repeat=restored)
+            if wrote and was_ours:
+                removed = f"another program removed the login for {login.hostname} from {login.stored_in}"
+                self._restored(login, f"{removed}; the agent restored it")
+            self._report(login, repeat=wrote)
 
     def _has_ended(self, expires_at: datetime | None) -> bool:
         now = self._time.now()
@@ -219,24 +256,37 @@ class ConfigReconciler:
         stored = await self._store.store(login.desired, take_over)
         login.stored_in, login.ours = stored.stored_in, stored.ours
         login.failed, login.wrote = False, stored.wrote
+        self._lose(login, None)
+        if await self._persons_helpers.works(login.desired.registry, stored):
+            stored = replace(stored, failure=None, works=True)
         failures = [stored.failure.about(login.hostname)] if stored.failure else []
         login.findings = (*failures, *self._overrides.of(login.desired, stored, await self._podman.read()))
+        login.other_ends_at = None if stored.ours else token_end(stored.login)
+        if stored.ours or (login.refused is not None and not login.refused.same_login(stored.login)):
+            login.refused = None
         if stored.wrote:
             self._log.info("login.stored", registry=login.hostname, stored_in=stored.stored_in)
+        if stored.replaced_ended:
+            ended = f"the ECR login for {login.hostname} that a person made has ended"
+            self._restored(login, f"{ended}; the agent stored its own in {login.stored_in}")
         return stored.wrote
+
+    def _lose(self, login: ManagedLogin, problem: Problem | None) -> None:
+        """Remember whether Docker finds a login, and tell the login if that has changed."""
+        before, login.lost = login.lost, problem
+        if problem is not None:
+            login.ours = False
+        if problem != before:
+            self._on_lost()
+
+    def _restored(self, login: ManagedLogin, message: str) -> None:
+        login.restored, login.restored_until = message, self._clock.now() + _RESTORED_FOR
+        self._log.info("login.restored", registry=login.hostname, stored_in=login.stored_in)
 
     def _report(self, login: ManagedLogin, *, repeat: bool = True) -> None:
         """Report to the board. Without `repeat`, report only what differs from the last report."""
         self._board.set_stored_in(login.hostname, login.stored_in if login.ours else None)
-        problems = list(login.findings)
-        if login.restored_until is not None:
-            problems.append(
-                LoginRestored(
-                    login.hostname,
-                    f"another program removed the login for {login.hostname} from {login.stored_in}; "
-                    "the agent restored it",
-                )
-            )
+        problems = login.problems
         shown = tuple((problem.code, problem.message) for problem in problems)
         if repeat or shown != login.reported:
             self._board.report(_owner(login.hostname), problems)

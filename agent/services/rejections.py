@@ -72,6 +72,8 @@ class Rejections:
             return self._state_file.fingerprint("given", source.username, source.password.reveal())
         keys = source.keys
         parts = [source.region, str(source.public), source.role_arn or "", source.external_id or ""]
+        # Only if there is one: the fingerprints of an older state file stay valid.
+        parts += [source.profile] if source.profile else []
         if keys is None:
             return self._state_file.fingerprint("aws chain", *parts, *self._chain())
         session_token = keys.session_token.reveal() if keys.session_token else ""

@@ -2,20 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agent.blocking import BlockingCalls
+from agent.model.engine import engine_problem
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
     AwsCliMissing,
     DockerCliFailed,
     DockerCliMissing,
-    engine_problem,
     no_docker,
 )
-from agent.model.status import Engine, Tool, Tools
+from agent.model.status import Engine, Flavor, Tool, Tools
 from agent.services.ports import Board, Clock, FileWatcher, Log, ToolProbes
 from agent.services.waiting import until_next_beat
 
@@ -41,7 +42,6 @@ class ToolWatch:
         log: Log,
         watcher: FileWatcher,
         *,
-        engine_address: str,
         on_docker: Callable[[], None],
     ) -> None:
         """`on_docker` is called when the docker CLI becomes ready."""
@@ -50,7 +50,6 @@ class ToolWatch:
         self._board: Final = board
         self._log: Final = log
         self._watcher: Final = watcher
-        self._engine_address: Final = engine_address
         self._on_docker: Final = on_docker
         self._tools = Tools()
         self._last_aws: tuple[object, Tool] | None = None
@@ -66,7 +65,9 @@ class ToolWatch:
 
     @property
     def docker(self) -> Path | None:
-        return Path(self._tools.docker.path) if self._tools.docker.path else None
+        """The program that logs in: docker, or podman if there is no docker."""
+        path = self._tools.docker.path or self._tools.podman.path
+        return Path(path) if path else None
 
     @property
     def engine_reachable(self) -> bool:
@@ -96,7 +97,7 @@ class ToolWatch:
             self._wake.set()
 
     async def run(self) -> None:
-        for name in ("docker", "aws"):
+        for name in ("docker", "podman", "aws"):
             self._watcher.watch(partial(self._program_version, name), self._wake, every=_EVERY)
         await self.look()
         async with asyncio.TaskGroup() as group:
@@ -105,7 +106,7 @@ class ToolWatch:
 
     async def _follow_programs(self) -> None:
         while True:
-            if self._tools.docker.version is None or self._not_searched:
+            if not self.docker_ready.is_set() or self._not_searched:
                 # Poll instead of waiting for the watcher. A broken docker may work again without a changed file, and
                 # one that disappears and returns between two checks of the watcher looks unchanged.
                 await self._clock.wait(self._wake, until_next_beat(self._clock, _INTERVAL_S))
@@ -133,7 +134,7 @@ class ToolWatch:
 
     async def _check_docker(self) -> None:
         try:
-            program = await self._find("docker")
+            program = await self._find("docker") or await self._find("podman")
         except OSError as error:  # TimeoutError is one
             reason = error.strerror or "the file system of one of its directories does not answer"
             self._report("docker", [DockerCliFailed("docker", f"cannot search PATH for docker: {reason}")])
@@ -146,17 +147,23 @@ class ToolWatch:
         except ProblemError as error:
             self._not_ready(error.problem, program)
             return
-        self._update(docker=Tool(str(program), version))
+        self._found(Tool(str(program), version))
         self._report("docker", [])
         self._docker_problem = None
         if not self.docker_ready.is_set():
             self.docker_ready.set()
             self._on_docker()
 
+    def _found(self, tool: Tool) -> None:
+        """Show the program that logs in, under the name by which it was found."""
+        flavor, alone = self._probes.flavor, Path(tool.path or "").name == "podman"
+        podman = tool if flavor is Flavor.PODMAN else Tool()
+        self._update(docker=Tool() if alone else tool, podman=podman, flavor=flavor)
+
     def _not_ready(self, problem: Problem, program: Path | None) -> None:
         self._docker_problem = problem
         self.docker_ready.clear()
-        self._update(docker=Tool(str(program)) if program else Tool())
+        self._update(docker=Tool(str(program)) if program else Tool(), podman=Tool())
         self._report("docker", [problem])
 
     async def _check_aws(self) -> None:
@@ -188,9 +195,10 @@ class ToolWatch:
         return program
 
     async def _check_engine(self) -> None:
-        engine = await self._probes.engine()
-        self._update(engine=engine)
-        problem = engine_problem(engine, self._engine_address)
+        answer = await self._probes.engine()
+        self._update(engine=answer.state)
+        # podman needs no engine.
+        problem = engine_problem(answer) if self._tools.flavor is not Flavor.PODMAN else None
         self._report("engine", [problem] if problem else [])
 
     async def _aws_tool(self, program: Path) -> Tool:
@@ -207,9 +215,9 @@ class ToolWatch:
             self._reported[tool] = found
             self._board.report(f"tools:{tool}", tuple(problems))
 
-    def _update(self, *, docker: Tool | None = None, aws: Tool | None = None, engine: Engine | None = None) -> None:
+    def _update(self, **changes: Any) -> None:
         before = self._tools
-        self._tools = Tools(docker or before.docker, aws or before.aws, engine or before.engine)
+        self._tools = replace(before, **changes)
         if self._tools != before:
             self._board.set_tools(self._tools)
             self._log.info("tools.changed", **self._tools.as_json())

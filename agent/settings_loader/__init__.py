@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agent.model.docker_programs import is_snap
 from agent.model.loopback import is_loopback
 from agent.model.problems.environment import SettingsInvalid
 from agent.model.setting_rules import SettingFault
@@ -88,8 +89,20 @@ def default_settings(environ: Mapping[str, str]) -> Settings:
     config = environ.get("DOCKER_CONFIG")
     return Settings(
         environment=EnvironmentSettings(id=printable(platform_name)),
-        docker=DockerSettings(config_dir=Path(config).absolute() if config else _home(environ) / ".docker"),
+        docker=DockerSettings(config_dir=Path(config).absolute() if config else _docker_config(environ)),
     )
+
+
+def _docker_config(environ: Mapping[str, str]) -> Path:
+    """Return where the first docker on PATH keeps its configuration. One from snap has a home directory of its own."""
+    home, directories = _home(environ), environ.get("PATH", "").split(os.pathsep)
+    snaps = (index for index, directory in enumerate(directories) if is_snap(Path(directory, "docker")))
+    # Only a PATH with a directory of snap is searched: any other directory could hang.
+    for directory in directories[: next(snaps, -1) + 1]:
+        docker = Path(directory, "docker")
+        if os.access(docker, os.X_OK):
+            return home / ("snap/docker/current/.docker" if is_snap(docker) else ".docker")
+    return home / ".docker"
 
 
 class _Loading:

@@ -30,7 +30,10 @@ _SECRET_NAME: Final = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|_AUTH|AUTH_CONF
 _PATH_NAME: Final = re.compile(r"_(?:FILE|DIRECTORY|DIR|URI|PATH)$")
 _LONGEST_BARE: Final = 16 << 10
 _PUBLIC: Final = frozenset(
-    {"name", "hostname", "username", "scope", "enabled", "kind", "region", "role_arn", "email", "serveraddress"}
+    {
+        *("name", "hostname", "username", "scope", "enabled", "kind", "region", "role_arn", "profile"),
+        *("email", "serveraddress"),
+    }
 )
 """Fields whose values are not secret. Masking them would only hide what support needs."""
 _VARIABLES: Final = Path("/etc/registry-agent/environment")

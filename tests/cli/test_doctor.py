@@ -37,6 +37,42 @@ REJECTED = link(
 )
 
 
+@pytest.mark.parametrize("message", ["AWS denied it to role dev", "no connection to {}", "{} has a wrong clock"])
+def test_a_fault_that_several_registries_share_is_shown_once(message: str) -> None:
+    """The other registries refer to the first one, and the last line lists them."""
+    hosts = ("a.example", "b.example", "c.example")
+    registries = [
+        {
+            "hostname": host,
+            "image": None,
+            "links": [link("token", "broken", message.format(host), fix=f"ask for {host}")],
+        }
+        for host in hosts
+    ]
+    first = {"hostname": "a.example", "name": "token", "fix": "ask for a.example"}
+    shown = list(report_lines(Terminal(200), document(registries=registries, broken=3, first=first)))
+    output = "\n".join(shown)
+    assert output.count(message.format("a.example")) == 1
+    assert output.count("the same as for a.example") == 2
+    assert (
+        shown[-1]
+        == "3 checks failed. Start with a.example: token: ask for a.example (the same for b.example, c.example)"
+    )
+
+
+def test_different_faults_are_all_shown() -> None:
+    """The same check can fail for another reason."""
+    registries = [
+        {"hostname": host, "image": None, "links": [link("login", "broken", f"{host} {why}", fix="fix it")]}
+        for host, why in (("a.example", "refused it"), ("b.example", "is down"))
+    ]
+    first = {"hostname": "a.example", "name": "login", "fix": "fix it"}
+    output = "\n".join(report_lines(Terminal(200), document(registries=registries, broken=2, first=first)))
+    assert "a.example refused it" in output
+    assert "b.example is down" in output
+    assert "the same" not in output
+
+
 def test_a_failed_check_stands_out() -> None:
     """It is in capitals, with a fix and who has to act. The last line shows where to start. 80 columns are enough."""
     lines = list(

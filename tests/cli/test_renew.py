@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -75,7 +75,43 @@ async def test_exits_with_2_if_one_registry_failed() -> None:
         rig.board.put_registry(replace(ROW, hostname="a.example", attempt_id="id-a.example", last_error="it said no"))
         answer = await task
         assert answer.code == 2
-        assert sorted(answer.out.splitlines()) == ["a.example: logged in: it said no", "b.example: logged in"]
+        assert answer.out.splitlines() == [
+            "b.example: logged in",
+            "a.example: not renewed, the earlier login stays: it said no",
+        ]
+
+
+async def test_shows_a_fault_that_several_registries_share_once() -> None:
+    """The list of the registries is in front. Messages that differ only in the host name are the same fault."""
+    async with serving() as rig:
+        attempts = equip(rig)
+        names = ("a.example", "b.example", "c.example")
+        for name in names:
+            rig.board.put_registry(replace(ROW, hostname=name))
+        task = await renewing(rig, attempts)
+        for name, why in zip(names, ("{} answered with 503", "AWS denies it", "{} answered with 503"), strict=True):
+            failed = replace(ROW, hostname=name, state=State.RETRYING, attempt_id=f"id-{name}")
+            rig.board.put_registry(replace(failed, last_error=why.format(name)))
+        answer = await task
+        assert answer.code == 2
+        assert sorted(answer.out.splitlines()) == [
+            "a.example, c.example: retrying: a.example answered with 503",
+            "b.example: retrying: AWS denies it",
+        ]
+
+
+@pytest.mark.parametrize("ends", [EPOCH - timedelta(days=4000), EPOCH - timedelta(hours=1)])
+async def test_a_token_that_has_already_expired_is_no_success(ends: datetime) -> None:
+    """Some AWS emulators issue tokens that expired in 2015. A wrong clock looks the same."""
+    async with serving() as rig:
+        attempts = equip(rig)
+        rig.board.put_registry(ROW)
+        task = await renewing(rig, attempts)
+        rig.board.put_registry(replace(ROW, attempt_id="id-ghcr.io", expires_at=ends))
+        answer = await task
+        assert answer.code == 2
+        assert "the new token expired" in answer.out
+        assert "check this machine's clock" in answer.out
 
 
 async def test_a_registry_skipped_on_purpose_is_no_failure() -> None:

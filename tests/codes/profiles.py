@@ -3,10 +3,12 @@
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from tests.codes.programs import script
 from tests.codes.sources import PLAIN
 from tests.codes.world import REGION, World
 from tests.fakecloud.aws import PretendAws
@@ -34,6 +36,25 @@ class Profiles:
     def keys(self) -> None:
         """A profile with keys only."""
         self.write("[profile team]", self._keys)
+
+    def program(self, name: str) -> Path:
+        """A profile whose keys come from a program, which is not there yet. `write_program` writes it."""
+        path = self._home / name
+        self.write("[profile team]", f"credential_process = {path}")
+        return path
+
+    def write_program(self, path: Path) -> None:
+        user = self._aws.add_user("program")
+        keys = {"Version": 1, "AccessKeyId": user.access_key_id, "SecretAccessKey": user.secret_access_key}
+        script(path, f"echo '{json.dumps(keys)}'")
+
+    def teams(self, *names: str) -> None:
+        """A profile for each team, each with the keys of its own user."""
+        for name in names:
+            user = self._aws.add_user(name)
+            keys = f"aws_access_key_id = {user.access_key_id}\naws_secret_access_key = {user.secret_access_key}"
+            with (self._home / "credentials").open("a") as file:
+                file.write(f"[{name}]\n{keys}\n")
 
     def mfa(self) -> None:
         """A role that requires an MFA code."""

@@ -11,6 +11,7 @@ SEVERITIES: Final = {
     "docker_cli_failed": _WARNING,
     "aws_cli_missing": _NOTICE,
     "engine_unreachable": _NOTICE,
+    "engine_forbidden": _WARNING,
     "engine_unresponsive": _WARNING,
     "settings_invalid": _ERROR,
     "status_listen_failed": _WARNING,
@@ -43,7 +44,7 @@ SEVERITIES: Final = {
     "config_invalid": _ERROR,
     "config_unwritable": _ERROR,
     "credential_store_failed": _ERROR,
-    "login_overridden": _WARNING,
+    "login_overridden": _WARNING | _NOTICE,
     "login_restored": _NOTICE,
     "report_failed": _NOTICE,
 }

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 from aiohttp import web
 
 from agent.demo.tls import server_context
@@ -51,9 +52,14 @@ class Dashboard:
 
 
 class Engine:
-    """The part of a Docker engine that shows that it works, on a Unix socket."""
+    """The part of a Docker engine that shows that it works and logs in, on a Unix socket.
+
+    `insecure` holds the registries to which it speaks plain HTTP, as `insecure-registries` in daemon.json.
+    """
 
     def __init__(self) -> None:
+        self.insecure: Final[set[str]] = set()
+        self.trusts_all = False
         self.fault: Fault | None = None
         self._runner: web.ServerRunner | None = None
 
@@ -72,7 +78,25 @@ class Engine:
             return await act_out(self.fault, request)
         if request.path.endswith("/_ping"):
             return web.Response(text="OK")
+        if request.path.endswith("/auth"):
+            return await self._log_in(await request.json())
         return web.json_response({"Version": "28.2.2", "ApiVersion": "1.50"})
+
+    async def _log_in(self, given: dict[str, str]) -> web.StreamResponse:
+        host = given["serveraddress"]
+        login = {"Authorization": aiohttp.encode_basic_auth(given["username"], given["password"])}
+        scheme = "http" if host in self.insecure else "https"
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"{scheme}://{host}/v2/", headers=login, ssl=not self.trusts_all) as reply,
+            ):
+                if reply.status == 200:
+                    return web.json_response({"Status": "Login Succeeded", "IdentityToken": ""})
+                return web.json_response({"message": "unauthorized: incorrect username or password"}, status=401)
+        except aiohttp.ClientError:
+            message = f'Get "https://{host}/v2/": http: server gave HTTP response to HTTPS client'
+            return web.json_response({"message": message}, status=500)
 
 
 class FixedAnswer:

@@ -11,7 +11,25 @@ from tests.scenarios.fault import Cause, Caused, Fault, Group
 from tests.scenarios.life import Life
 
 REAL_DOCKER: Final = shutil.which("docker")
+# docker runs as another user would: it may not write to the private directory, its argument after --config.
+_LOCKED: Final = f'chmod 500 "$2"; {REAL_DOCKER} "$@"; code=$?; chmod 700 "$2"; exit $code'
+# A registry's word such as "denied" means nothing in an error of this machine.
+_UNSAVED: Final = {
+    "cannot save its result: permission denied": (_LOCKED, "permission denied"),
+    "cannot save its result: a full disk": (
+        'echo "Error saving credentials: write $2/config.json1: no space left on device" >&2; exit 1',
+        "no space left",
+    ),
+    "cannot save its result: a sandbox": (
+        'echo "Error saving credentials: rename $2/config.json1 $2/config.json: operation not permitted" >&2; exit 1',
+        "operation not permitted",
+    ),
+}
 _DOES: Final = {
+    "cannot read its own files": (
+        'echo "open /etc/docker/certs.d/ca.crt: permission denied: access forbidden" >&2; exit 1',
+        "certs.d",
+    ),
     "crashes": ("kill -SEGV $$", "signal 11"),
     "is killed": ("kill -KILL $$", "signal 9"),
     "prints nothing": ("exit 1", "printed nothing"),
@@ -48,6 +66,10 @@ GROUP: Final = Group(
         "test_tools": tuple(
             Fault(f"docker login fails for one registry: {name}", "docker_cli_failed", _fails(does), says)
             for name, (does, says) in _DOES.items()
+        )
+        + tuple(
+            Fault(f"docker login fails for one registry: {name}", "config_unwritable", _fails(does), says)
+            for name, (does, says) in _UNSAVED.items()
         )
     },
     {"docker": {"login_timeout_s": 3}, "retry": {"first_wait_s": 1, "max_wait_s": 2}},

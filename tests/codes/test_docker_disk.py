@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.codes.causes import causes
-from tests.codes.programs import script
+from tests.codes.programs import install_docker, script
 from tests.codes.test_docker_config import THEIRS, write
 from tests.codes.world import PERSON, Door, World
 from tests.rig.needs import need
@@ -115,10 +115,22 @@ def test_a_credential_helper_with_another_login(world: World, helper: Path, help
 
 
 def test_another_login_in_docker_auth_config(world: World) -> None:
-    """DOCKER_AUTH_CONFIG overrides every file. After a start without it, there is no warning."""
+    """From docker 28.3 on, DOCKER_AUTH_CONFIG overrides every file. An older docker ignores it, so nothing is reported.
+
+    The agent follows a docker that is replaced while it runs.
+    """
+    programs = world.home / "programs"
+    install_docker(programs, "sid")
     world.start(DOCKER_AUTH_CONFIG=json.dumps({"auths": {world.good.hostname: THEIRS}}))
     world.raised("login_overridden", world.good.hostname, says="DOCKER_AUTH_CONFIG")
-    assert world.agent.end() == 0
-    world.start()
+    install_docker(programs, "bookworm")
+    world.cleared("login_overridden", world.good.hostname)
+
+
+@pytest.mark.parametrize("form", [{"username": "old", "password": "old"}, {**THEIRS, "email": "a@example.com"}])
+def test_a_form_of_docker_auth_config_that_docker_rejects(world: World, form: dict[str, str]) -> None:
+    """The newest docker then uses the file, so nothing is reported."""
+    install_docker(world.home / "programs", "sid")
+    world.start(DOCKER_AUTH_CONFIG=json.dumps({"auths": {world.good.hostname: form}}))
     world.nothing_stopped()
     assert "login_overridden" not in {warning["code"] for warning in world.agent.status()["warnings"]}

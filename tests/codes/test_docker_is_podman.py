@@ -1,10 +1,9 @@
-"""Another program that is named docker gets no password. With Docker's own CLI, the logins work."""
+"""Podman logs in as docker does. Another program that is named docker gets no password."""
 
 import base64
 import json
 import shutil
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +13,7 @@ import trustme
 from tests.codes import here
 from tests.codes.causes import causes
 from tests.codes.programs import script
-from tests.codes.world import USER, Door, World
+from tests.codes.world import LOGIN, USER, Door, World
 from tests.rig.needs import need
 
 REAL_DOCKER: Final = shutil.which("docker")
@@ -33,13 +32,12 @@ def programs(world: World, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def door(world: World, tmp_path: Path) -> Door:
+def door(world: World) -> Door:
     """A registry with TLS, so that podman could log in to it."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    world.env["SSL_CERT_FILE"] = str(tmp_path / "ca.pem")
+    world.trust(authority.cert_pem.bytes())
     return world.registry("with-tls", tls=context)
 
 
@@ -69,81 +67,82 @@ def install_docker(programs: Path) -> None:
     script(programs / "docker", f'exec {REAL_DOCKER} "$@"')
 
 
-def no_login_was_tried(world: World, door: Door, auth_file: Path, before: bytes) -> None:
+def podman_alone(programs: Path) -> None:
+    (programs / "podman").symlink_to(str(PODMAN))
+
+
+def all_logged_in(world: World, door: Door, auth_file: Path, before: bytes) -> None:
+    """The logins are in Docker's file, which podman reads too. The person's file, which it reads first, is the same."""
     assert auth_file.read_bytes() == before
-    assert not (world.agent.docker / "config.json").exists()
-    for each in (door, world.good):
-        row = world.agent.registry(each.hostname)
-        assert row is not None
-        assert (row["state"], row["attempts"]) == ("skipped", 0)
-        assert not each.registry.logins[USER]
+    auths = json.loads((world.agent.docker / "config.json").read_text())["auths"]
+    assert auths.keys() == {door.hostname, world.good.hostname}
+    assert door.registry.logins[USER]
 
 
-@causes("docker_cli_failed")
-@pytest.mark.parametrize("install", [link_podman, script_of_podman_docker], ids=["link", "podman-docker"])
-def test_podman_as_docker(
-    world: World, programs: Path, door: Door, auth_file: Path, install: Callable[[Path], None]
-) -> None:
-    """The warning names podman, a person's auth.json is not changed, and a real docker logs in later."""
+INSTALLED: Final = {"link": link_podman, "podman-docker": script_of_podman_docker, "alone": podman_alone}
+
+
+@causes("login_overridden")
+@pytest.mark.parametrize("how", INSTALLED)
+def test_podman_as_docker(world: World, programs: Path, door: Door, auth_file: Path, how: str) -> None:
+    """It logs in. A person's own login in auth.json is not changed, but podman uses it first, so it is reported."""
     need("docker", "podman")
     before = auth_file.read_bytes()
-    install(programs)
-    world.good_state = "skipped"
+    INSTALLED[how](programs)
     world.start()
-    warning = world.raised("docker_cli_failed", "docker", says=f"{programs}/docker is podman ")
-    assert "install Docker's own CLI" in warning["hint"]
-    row = world.agent.registry(door.hostname)
-    assert row is not None
-    assert "podman" in row["last_error"]
-    assert world.agent.command("renew").returncode == 2
-    assert "podman" in world.agent.command("doctor").stdout
-    no_login_was_tried(world, door, auth_file, before)
-
-    world.good_state = "logged_in"
-    (programs / "docker").unlink()
-    install_docker(programs)
-    world.agent.wait_logged_in(door.hostname, world.good.hostname, timeout=30)
-    world.cleared("docker_cli_failed", "docker")
-    assert auth_file.read_bytes() == before
+    world.agent.wait_logged_in(door.hostname, world.good.hostname)
+    world.raised("login_overridden", door.hostname, says=str(auth_file))
+    tools = world.agent.status()["tools"]
+    assert (tools["docker"]["flavor"], tools["docker"]["present"]) == ("podman", how != "alone")
+    assert tools["podman"]["version"]
+    assert not any(warning["code"].startswith("docker_cli") for warning in world.agent.status()["warnings"])
+    assert world.agent.command("renew", door.hostname).returncode == 0
+    all_logged_in(world, door, auth_file, before)
+    auth_file.unlink()
+    world.cleared("login_overridden", door.hostname)
 
 
-@pytest.mark.parametrize("install", [link_podman, script_of_podman_docker], ids=["link", "podman-docker"])
-def test_run_once_with_podman_as_docker(
-    world: World, programs: Path, door: Door, auth_file: Path, install: Callable[[Path], None]
-) -> None:
-    """`run --once` makes no login, and exits with 2."""
+@pytest.mark.parametrize("how", INSTALLED)
+def test_run_once_with_podman_as_docker(world: World, programs: Path, door: Door, auth_file: Path, how: str) -> None:
+    """`run --once` logs in, and exits with 0."""
     need("docker", "podman")
     before = auth_file.read_bytes()
-    install(programs)
+    INSTALLED[how](programs)
     agent = world.prepare()
-    assert agent.command("run", "--once", "--config", str(world.settings_file)).returncode == 2
-    assert auth_file.read_bytes() == before
-    assert not (agent.docker / "config.json").exists()
-    assert not door.registry.logins
+    done = agent.command("run", "--once", "--config", str(world.settings_file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    all_logged_in(world, door, auth_file, before)
 
 
-@causes("docker_cli_failed")
 def test_docker_is_replaced_by_podman_while_the_agent_runs(
     world: World, programs: Path, door: Door, auth_file: Path
 ) -> None:
-    """The next login detects it, even if the agent has not checked the tools since."""
+    """The next login runs with podman, and writes to nothing else, even before the tools are checked again."""
     need("docker", "podman")
     before = auth_file.read_bytes()
     (programs / "docker").symlink_to(str(REAL_DOCKER))
     world.start()
     world.agent.wait_logged_in(door.hostname)
-    logins = door.registry.logins[USER]
-    (programs / "new").symlink_to(str(PODMAN))
-    (programs / "new").replace(programs / "docker")
-    assert world.agent.command("renew", door.hostname).returncode == 2
-    world.raised("docker_cli_failed", "docker", says="is podman")
+    for program in (PODMAN, REAL_DOCKER):
+        logins = door.registry.logins[USER]
+        (programs / "new").symlink_to(str(program))
+        (programs / "new").replace(programs / "docker")
+        assert world.agent.command("renew", door.hostname).returncode == 0
+        assert door.registry.logins[USER] > logins
     assert auth_file.read_bytes() == before
-    assert door.registry.logins[USER] == logins
 
-    (programs / "new").symlink_to(str(REAL_DOCKER))
-    (programs / "new").replace(programs / "docker")
-    world.cleared("docker_cli_failed", "docker", timeout=30)
-    assert world.agent.command("renew", door.hostname).returncode == 0
+
+@causes("login_rejected")
+def test_a_wrong_password_with_podman(world: World, programs: Path, door: Door) -> None:
+    """It is recognised in podman's own words, and is sent once."""
+    need("podman")
+    podman_alone(programs)
+    world.agent.give(door.secret, door.hostname, username=USER, password=world.sources.secret("wrong"))
+    world.start({"retry": {"rejected_wait_s": 600}})
+    world.raised("login_rejected", door.hostname)
+    assert door.registry.wrong == {USER: 1}
+    world.agent.give(door.secret, door.hostname, **LOGIN)
+    world.cleared("login_rejected", door.hostname)
 
 
 @causes("docker_cli_failed")

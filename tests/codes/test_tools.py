@@ -1,5 +1,9 @@
 """Missing and broken programs, and a missing engine."""
 
+import grp
+import hashlib
+import json
+import os
 import shutil
 from pathlib import Path
 from typing import Final
@@ -12,6 +16,7 @@ from tests.codes.servers import Engine
 from tests.codes.world import World
 from tests.fakecloud.faults import Broken
 from tests.rig.agent import Status
+from tests.rig.needs import need_root
 
 REAL_DOCKER: Final = shutil.which("docker")
 
@@ -53,6 +58,36 @@ def test_no_programs_installed(world: World, programs: Path) -> None:
         tools = world.agent.status()["tools"]
         assert tools["docker"]["engine"] == "reachable"
         assert tools["aws"] == {"present": True, "path": str(programs / "aws"), "version": "2.31.0"}
+    finally:
+        world.here.call(engine.stop())
+
+
+@causes("engine_forbidden")
+def test_an_engine_that_this_user_may_not_ask(world: World, programs: Path) -> None:
+    """It is the engine of the current context. The warning names the socket and its group, and the hint the command."""
+    need_root("to give the socket to another user")
+    install_docker(programs)
+    engine, socket = Engine(), world.home / "other.sock"
+    context = world.agent.docker / "contexts/meta" / hashlib.sha256(b"other").hexdigest()
+    context.mkdir(parents=True)
+    meta = {"Name": "other", "Endpoints": {"docker": {"Host": f"unix://{socket}"}}}
+    (context / "meta.json").write_text(json.dumps(meta))
+    (world.agent.docker / "config.json").write_text(json.dumps({"currentContext": "other"}))
+    del world.env["DOCKER_HOST"]
+    world.here.call(engine.start(socket))
+    try:
+        os.chown(socket, 65534, grp.getgrnam("games").gr_gid)
+        socket.chmod(0o660)
+        world.start()
+        warning = world.raised("engine_forbidden", "engine", says=str(socket))
+        assert "group games" in warning["message"]
+        assert "`sudo usermod --append --groups games root`" in warning["hint"]
+        assert world.agent.status()["tools"]["docker"]["engine"] == "unreachable"
+        assert "engine_forbidden" in world.agent.command("doctor").stdout
+        os.chown(socket, 0, 0)
+        world.reload()
+        world.cleared("engine_forbidden", "engine")
+        assert world.agent.status()["tools"]["docker"]["engine"] == "reachable"
     finally:
         world.here.call(engine.stop())
 

@@ -1,8 +1,15 @@
 """Collecting the results of checks."""
 
+import pytest
+
 from agent.doctor.check import CheckRun, Outcome, broken, from_problem, passed, rank
+from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
+from agent.model.docker_config import Entry, parse_config
 from agent.model.problems.environment import EngineUnreachable, SecretInvalid
 from agent.model.problems.registry import LoginRejected, RegistryDns
+from agent.model.registry import parse_hostname
+from agent.model.sensitive import Sensitive
+from agent.services.overrides import Overrides
 
 
 def test_shows_checks_that_were_not_reached_in_their_place() -> None:
@@ -46,6 +53,23 @@ def test_the_agents_own_reason_comes_first() -> None:
         elsewhere,
         consequence,
     ]
+
+
+@pytest.mark.parametrize("name", ["in use", "agent"])
+def test_what_breaks_docker_comes_before_what_breaks_podman(name: str) -> None:
+    """Even if it is only a consequence, or about another registry. The same login may break both: then it is first."""
+    registry = parse_hostname("ghcr.io")
+    desired = DesiredLogin(registry, Entry("robot", Sensitive("new")), None)
+    other = Entry("a-person", Sensitive("old"))
+    podman = {"/home/ada/auth.json": parse_config(b'{"auths": {"ghcr.io": {"auth": "YTpi"}}}')}
+    overrides = Overrides(None)
+    (only_podman,) = overrides.of(desired, StoreResult(CONFIG_FILE, desired.entry, ours=True), podman)
+    (both,) = overrides.of(desired, StoreResult(CONFIG_FILE, other, ours=False), podman)
+    podmans, docker = from_problem(name, only_podman), from_problem("in use", both)
+    rejected = from_problem("login", LoginRejected("ghcr.io", "it said no"))
+    missing = broken("in use", "docker has no login", "log in")
+    assert max([podmans, docker, rejected, missing], key=rank) == podmans
+    assert rank(docker) == rank(rejected)
 
 
 def test_a_cause_comes_before_its_consequence() -> None:

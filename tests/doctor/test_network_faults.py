@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 import trustme
+from aiohttp import web
 
-from tests.codes.world import LOGIN, World
+from agent.demo.registries import BasicAuth
+from tests.codes.servers import Engine
+from tests.codes.world import LOGIN, USERS, World
 from tests.doctor.machine import Doctor, blamed
 from tests.doctor.proxy import Proxy
+from tests.fakecloud.registries import PretendRegistry
 from tests.rig.needs import docker_version, need
+from tests.rig.socks_proxy import SocksProxy
 
 ELSEWHERE = "0.0.0.0"  # noqa: S104 - reaches this machine, and neither docker nor a proxy takes it for loopback
 
@@ -112,3 +117,92 @@ def test_accepts_an_unknown_certificate_on_loopback(world: World, doctor: Doctor
     login = report.link("login", door.hostname)
     expected = ("ok", None) if docker_version() < (28, 4) else ("broken", "registry_tls")
     assert (login["outcome"], login["code"]) == expected, login
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "AWS_CA_BUNDLE"])
+def test_names_a_variable_with_a_missing_ca_file(world: World, doctor: Doctor, tmp_path: Path, variable: str) -> None:
+    """It is no fault of the network or of the registry, and only the user can fix the variable."""
+    door = world.registry("private", host=ELSEWHERE, tls=private(tmp_path)[0])
+    world.env[variable] = str(tmp_path / "moved.pem")
+    world.prepare()
+    link = blamed(doctor, door.hostname, "tls", "registry_tls")
+    assert f"{variable} names the CA file {tmp_path}/moved.pem, which cannot be used" in link["seen"]
+    assert link["needs"] == "user"
+    assert "certs.d" not in link["fix"]
+
+
+def test_checks_through_a_socks_proxy(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """Docker can use one. So can the agent's own requests, and a registry behind it is not called broken."""
+    context, ca = private(tmp_path)
+    door = world.registry("outside", host=ELSEWHERE, tls=context)
+    with SocksProxy("robot:open-sesame") as proxy:
+        world.prepare(https_proxy=f"socks5://robot:open-sesame@{proxy.address}", SSL_CERT_FILE=ca)
+        report = doctor(door.hostname)
+        outcomes = report.outcomes(door.hostname)
+        assert {outcomes[name] for name in ("dns", "tcp", "proxy", "tls", "/v2/", "login")} == {"ok"}, report.document
+        assert "https_proxy" in report.link("proxy", door.hostname)["seen"]
+        assert "open-sesame" not in json.dumps(report.document)
+        assert len(proxy.requested) >= 4
+        world.prepare(https_proxy=f"socks5://robot:wrong@{proxy.address}", SSL_CERT_FILE=ca)
+        link = blamed(doctor, door.hostname, "proxy", "registry_unreachable")
+        assert ("it refused the user name or password" in link["seen"], link["needs"]) == (True, "user")
+
+
+def test_a_proxy_whose_rules_refuse_needs_its_administrator(world: World, doctor: Doctor) -> None:
+    """The settings are right, so the fix is not in a variable."""
+
+    async def refuse(_request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=403)
+
+    url = world.serve(refuse).url
+    door = world.registry("outside", host=ELSEWHERE)
+    world.prepare(HTTPS_PROXY=url, https_proxy="http://127.0.0.1:1")
+    link = blamed(doctor, door.hostname, "proxy", "registry_unreachable")
+    assert "(HTTPS_PROXY)" in link["seen"]
+    assert (link["needs"], door.hostname in link["fix"]) == ("admin", True)
+    assert "HTTPS_PROXY" not in link["fix"]
+
+
+def test_a_registry_without_tls_works_if_the_engine_allows_it(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """The agent logs in through the engine, and pulls work. Otherwise, the fix names the engine's setting."""
+    registry = PretendRegistry(BasicAuth(USERS))
+    hostname = world.serve(registry.handle, host=ELSEWHERE).address
+    world.agent.give("plain", hostname, **LOGIN)
+    engine = Engine()
+    world.here.call(engine.start(tmp_path / "engine.sock"))
+    world.cleanup.callback(lambda: world.here.call(engine.stop()))
+    engine.insecure.add(hostname)
+    world.env["DOCKER_HOST"] = f"unix://{tmp_path}/engine.sock"
+    world.start()
+    world.agent.wait_logged_in(hostname)
+    report = doctor(hostname)
+    assert (report.code, report.outcomes(hostname)["login"]) == (0, "ok"), report.document
+    assert report.link("tls", hostname)["outcome"] == "skipped"
+    engine.insecure.clear()
+    link = blamed(doctor, hostname, "tls", "registry_tls")
+    assert f"add {hostname} to insecure-registries in /etc/docker/daemon.json" in link["fix"]
+
+
+def test_a_registry_that_only_the_engine_reaches_works(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """The engine trusts a certificate that this user does not."""
+    door = world.registry("private", host=ELSEWHERE, tls=private(tmp_path)[0])
+    engine = Engine()
+    world.here.call(engine.start(tmp_path / "engine.sock"))
+    world.cleanup.callback(lambda: world.here.call(engine.stop()))
+    world.prepare(DOCKER_HOST=f"unix://{tmp_path}/engine.sock")
+    blamed(doctor, door.hostname, "tls", "registry_tls")
+    engine.trusts_all = True
+    report = doctor(door.hostname)
+    outcomes = report.outcomes(door.hostname)
+    assert (outcomes["login"], outcomes["tls"]) == ("ok", "skipped"), report.document
+    assert "unable to get local issuer" in report.link("tls", door.hostname)["seen"]
+
+
+def test_a_proxy_that_intercepts_tls_needs_one_authority(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """The report shows the issuer. The fix is the same for all registries, and names no file for one of them."""
+    door = world.registry("outside", host=ELSEWHERE, tls=private(tmp_path)[0])
+    with Proxy("robot:open-sesame") as proxy:
+        world.prepare(HTTPS_PROXY=f"http://robot:open-sesame@{proxy.address}")
+        link = blamed(doctor, door.hostname, "tls", "registry_tls")
+    assert "issued by Example Company" in link["seen"]
+    assert ("SSL_CERT_FILE" in link["fix"], "certs.d" in link["fix"]) == (True, False)

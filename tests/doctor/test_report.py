@@ -1,7 +1,7 @@
 """What the report contains, besides the common faults."""
 
+import base64
 import json
-import shutil
 import time
 from typing import Final
 
@@ -10,12 +10,11 @@ from aiohttp import web
 
 from agent.demo.registries import BasicAuth, TokenAuth, errors
 from agent.demo.tls import server_context
+from tests.codes.programs import install_docker
 from tests.codes.world import LOGIN, PERSON, USERS, World
 from tests.doctor.machine import Doctor
 from tests.fakecloud.faults import Broken
 from tests.fakecloud.registries import PretendRegistry
-from tests.prepare.steps import DOCKER_CLIS
-from tests.rig.needs import prepared
 
 TOTAL_S: Final = 100.0
 """The doctor ends within 30 s, or later on a busy machine. The registry would stay silent forever."""
@@ -90,30 +89,58 @@ def test_reports_that_docker_uses_a_persons_own_login(world: World, doctor: Doct
 
 def test_the_installed_docker_decides_whether_it_can_read_the_configuration(world: World, doctor: Doctor) -> None:
     """Docker 20.10 accepts a file that later versions ignore. The agent and the doctor follow the installed one."""
-    clis, programs = prepared(DOCKER_CLIS), world.home / "programs"
-
-    def install(release: str) -> None:
-        shutil.copy(clis / release / "docker", programs / "docker.new")
-        (programs / "docker.new").replace(programs / "docker")
-
-    install("trixie")
+    programs = world.home / "programs"
+    install_docker(programs, "trixie")
     world.start()
     world.agent.wait_logged_in(world.good.hostname)
     (world.agent.docker / "config.json").write_text('{"features": {"buildkit": true}}')
     world.raised("config_invalid", world.good.hostname, says="features.buildkit is a boolean")
     assert doctor().link("configuration")["code"] == "config_invalid"
-    install("bookworm")
+    install_docker(programs, "bookworm")
     world.cleared("config_invalid", world.good.hostname)
     assert doctor().link("configuration")["outcome"] == "ok"
 
 
 def test_reports_a_login_in_docker_auth_config(world: World, doctor: Doctor) -> None:
-    """Docker uses the variable DOCKER_AUTH_CONFIG first."""
+    """Docker uses the variable DOCKER_AUTH_CONFIG first, from 28.3 on."""
+    programs = world.home / "programs"
+    install_docker(programs, "sid")
     theirs = {"auths": {world.good.hostname: {"auth": "b2xkOm9sZA=="}}}
     world.prepare(DOCKER_AUTH_CONFIG=json.dumps(theirs))
     link = doctor(world.good.hostname).link("in use", world.good.hostname)
     assert link["code"] == "login_overridden"
     assert "DOCKER_AUTH_CONFIG" in link["fix"]
+    install_docker(programs, "bookworm")
+    assert "DOCKER_AUTH_CONFIG" not in str(doctor(world.good.hostname).link("in use", world.good.hostname))
+
+
+def test_asks_the_registry_about_the_login_that_docker_uses(world: World, doctor: Doctor) -> None:
+    """The secret's password works, but docker uses an older login that has died. A login that works passes."""
+    users = {**USERS, **PERSON}
+    door = world.registry("old", BasicAuth(users))
+    [(person, password)] = PERSON.items()
+    theirs = {"auth": base64.b64encode(f"{person}:{password}".encode()).decode()}
+    (world.agent.docker / "config.json").write_text(json.dumps({"auths": {door.hostname: theirs}}))
+    world.prepare()
+    assert doctor(door.hostname).link("in use", door.hostname)["code"] == "login_overridden"
+    del users[person]
+    report = doctor(door.hostname)
+    link = report.link("in use", door.hostname)
+    assert (link["code"], link["outcome"]) == ("login_rejected", "broken")
+    assert f"registry-agent renew {door.hostname}" in link["fix"]
+    assert report.link("login", door.hostname)["outcome"] == "ok"
+
+
+def test_sends_a_wrong_password_only_once(world: World, doctor: Doctor) -> None:
+    """It is in the secret, and docker has it too: registries lock accounts."""
+    users = dict(USERS)
+    door = world.registry("wrong", BasicAuth(users))
+    world.start()
+    world.agent.wait_logged_in(door.hostname)
+    world.agent.end()
+    users.clear()
+    assert doctor(door.hostname).link("login", door.hostname)["code"] == "login_rejected"
+    assert door.registry.wrong == {LOGIN["username"]: 1}
 
 
 def test_names_an_older_key_in_the_configuration(world: World, doctor: Doctor) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import pwd
 import socket
 from pathlib import Path
 from typing import Final
@@ -188,6 +189,34 @@ def test_detects_that_the_agent_uses_another_configuration(world: World, doctor:
     assert link["outcome"] == "broken"
     assert f"a different configuration than {world.agent.docker}" in link["seen"]
     assert "DOCKER_CONFIG" in link["fix"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, as sudo does")
+@pytest.mark.parametrize("image", ["", "/org/app:1.0"])
+def test_sudo_docker_reads_roots_configuration(world: World, doctor: Doctor, image: str) -> None:
+    """The agent of the user who ran sudo is logged in. The fix is that user's configuration, and no new secret."""
+    world.prepare(SUDO_USER="daemon")
+    host = world.good.hostname
+    nowhere = f'secrets.directories=["{world.home}/none"]'
+    document = {**_status("logged_in", host, "daemon"), "warnings": []}
+    told, _ = _with_agent(world, doctor, document, f"{host}{image}", "--set", nowhere)
+    assert told.first == (host, "in use")
+    fix = told.document["first"]["fix"]
+    assert f"`sudo docker --config {Path(pwd.getpwnam('daemon').pw_dir, '.docker')}`" in fix
+    assert "logins of root's own" in fix
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, as sudo does")
+@pytest.mark.parametrize(("user", "shown"), [("daemon", True), ("root", False)])
+def test_the_status_of_root_says_whose_logins_it_shows(world: World, user: str, *, shown: bool) -> None:
+    """`sudo docker` uses only the logins of root's own agent, not those that `sudo registry-agent status` shows."""
+    world.prepare(SUDO_USER="daemon")
+    agent = OtherAgent({**_status("logged_in", world.good.hostname, user), "warnings": []})
+    world.here.call(agent.start(world.agent.socket))
+    done = world.agent.command("status")
+    world.here.call(agent.stop())
+    assert done.returncode == 0, done.stderr
+    assert ("`sudo docker` reads root's configuration" in " ".join(done.stdout.split())) is shown
 
 
 def test_does_not_check_the_registries_of_another_users_agent(world: World, doctor: Doctor) -> None:

@@ -70,17 +70,37 @@ def test_logins_by_hand_at_the_same_moment_lose_nothing(make_agent: MakeAgent, m
 
 
 @pytest.mark.usefixtures("cloud")
-def test_a_helper_that_cannot_store_costs_only_its_registry(make_agent: MakeAgent) -> None:
-    """Amazon's own credential helper refuses to store: that is said by name, and the other registry is logged in."""
+@pytest.mark.parametrize("configuration", [{"credHelpers": {ECR: "ecr-login"}}, {"credsStore": "ecr-login"}], ids=list)
+def test_a_persons_helper_that_works_is_left_alone(make_agent: MakeAgent, configuration: dict[str, object]) -> None:
+    """Amazon's own helper, common in images made for AWS. A notice reports it. Nothing is written."""
     need("docker-credential-ecr-login")
     agent = make_agent()
-    before = {"credHelpers": {ECR: "ecr-login"}}
+    (agent.docker / "config.json").write_text(json.dumps(configuration))
+    agent.give("team-ecr", ECR, **NATIVE)
+    for _ in range(2):
+        agent.start().wait_logged_in(ECR)
+        status = agent.wait_for("the notice", lambda s: ("login_overridden", ECR) in warnings(s))
+        (warning,) = (w for w in status["warnings"] if w["subject"] == ECR)
+        assert (warning["severity"], status["condition"]) == ("notice", "healthy")
+        assert "docker-credential-ecr-login, which works" in warning["message"]
+        row = agent.registry(ECR)
+        assert row is not None
+        assert row["last_error"] is None
+        assert agent.end() == 0
+    assert agent.docker_config() == configuration
+
+
+def test_a_helper_that_cannot_store_costs_only_its_registry(make_agent: MakeAgent) -> None:
+    """Amazon's own helper has no login for another registry, and stores none. The other registry is logged in."""
+    need("docker-credential-ecr-login")
+    agent = make_agent()
+    before = {"credHelpers": {MANY[0]: "ecr-login"}}
     (agent.docker / "config.json").write_text(json.dumps(before))
     agent.give("team-registry", PRIVATE, username="alice", password=password("alice"))
-    agent.give("team-ecr", ECR, **NATIVE)
+    agent.give("team-helped", MANY[0], username=MANY[0], password=password(MANY[0]))
 
     agent.start().wait_logged_in(PRIVATE)
-    status = agent.wait_for("the warning", lambda s: ("credential_store_failed", ECR) in warnings(s))
+    status = agent.wait_for("the warning", lambda s: ("credential_store_failed", MANY[0]) in warnings(s))
     message = next(w["message"] for w in status["warnings"] if w["code"] == "credential_store_failed")
     assert "ecr-login" in message
     assert agent.docker_config() == {**before, "auths": {PRIVATE: entry("alice")}}

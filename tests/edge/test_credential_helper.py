@@ -56,6 +56,16 @@ async def test_a_missing_helper_is_named(helpers: CredentialHelpers) -> None:
     assert caught.value.subject == "ghcr.io"
 
 
+async def test_a_helper_without_its_interpreter_is_to_be_installed_again(
+    helpers: CredentialHelpers, tmp_path: Path
+) -> None:
+    """Not "fix the credential helper": the hint names the program."""
+    script(tmp_path, "orphan", "#!/nonexistent/python3\n")
+    with raises_problem(CredentialStoreFailed, match="does not start") as caught:
+        await helpers.get("orphan", "ghcr.io")
+    assert f"install {tmp_path}/docker-credential-orphan again" in caught.value.hint
+
+
 async def test_ignores_path_directories_that_others_can_write_to(tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     good_helper(tmp_path / "shared", "planted")

@@ -12,9 +12,10 @@ import pytest
 from agent.edge import docker_verifier
 from agent.edge.docker_verifier import DockerVerifier
 from agent.edge.process import run
-from agent.model.docker_programs import foreign_program, own_version
+from agent.model.docker_programs import foreign_program, own_version, podman_version
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import DockerCliFailed, NotDockersCli
+from agent.model.status import Flavor
 from tests.codes.programs import script
 from tests.problems import raises_problem
 from tests.rig.needs import need
@@ -62,12 +63,12 @@ async def test_checks_a_changed_file_again(tmp_path: Path, in_place: bool) -> No
     earlier = await verifier.verify(program)
     await verifier.confirm(earlier)
     if in_place:
-        program.write_text("#!/bin/sh\necho podman version 4.3.1\n")
+        program.write_text("#!/bin/sh\necho nerdctl version 1.7.6\n")
     else:
-        script(program, "echo podman version 4.3.1")
+        script(program, "echo nerdctl version 1.7.6")
     with raises_problem(DockerCliFailed, match="replaced while a login started"):
         await verifier.confirm(earlier)
-    with raises_problem(NotDockersCli, match=r"docker is podman 4\.3\.1, not Docker's own CLI"):
+    with raises_problem(NotDockersCli, match=r"docker is nerdctl 1\.7\.6, not Docker's own CLI"):
         await verifier.version(program)
 
 
@@ -78,11 +79,11 @@ async def test_follows_links(tmp_path: Path) -> None:
     script(tmp_path / "podman", "echo docker version 4.3.1")
     program.symlink_to("own")
     verifier = DockerVerifier(ENV)
-    assert await verifier.version(program) == "28.2.2"
+    assert (await verifier.verify(program)).flavor is Flavor.DOCKER
     program.unlink()
     program.symlink_to("podman")
-    with raises_problem(NotDockersCli, match="podman"):
-        await verifier.version(program)
+    podman = await verifier.verify(program)
+    assert (podman.flavor, podman.version) == (Flavor.PODMAN, "4.3.1")
 
 
 async def test_a_compiled_program_is_trusted_until_it_changes(tmp_path: Path) -> None:
@@ -134,20 +135,22 @@ async def test_an_unconfirmed_program_gets_no_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "own", "foreign"),
+    ("output", "own", "podman", "foreign"),
     [
-        (b"Docker version 28.2.2, build e6534b4\n", "28.2.2", None),
-        (b"Docker version 20.10.24+dfsg1, build 297e128\n", "20.10.24+dfsg1", None),
-        (b"Docker version unknown-version, build unknown-commit\n", "unknown-version", None),
-        (b"podman version 4.3.1\n", None, "podman 4.3.1"),
-        (b"docker version 5.4.2\n", None, "podman 5.4.2"),
-        (b"nerdctl version 1.7.6\n", None, "nerdctl 1.7.6"),
-        (b"warning\nDocker version 28.2.2\n", None, None),
-        (b"\x1b[2J evil version 1\n", None, None),
-        (b"\xff\xfe", None, None),
-        (b"", None, None),
+        (b"Docker version 28.2.2, build e6534b4\n", "28.2.2", None, None),
+        (b"Docker version 20.10.24+dfsg1, build 297e128\n", "20.10.24+dfsg1", None, None),
+        (b"Docker version unknown-version, build unknown-commit\n", "unknown-version", None, None),
+        (b"podman version 4.3.1\n", None, "4.3.1", "podman 4.3.1"),
+        (b"docker version 5.4.2\n", None, "5.4.2", "docker 5.4.2"),
+        (b"nerdctl version 1.7.6\n", None, None, "nerdctl 1.7.6"),
+        (b"warning\nDocker version 28.2.2\n", None, None, None),
+        (b"\x1b[2J evil version 1\n", None, None, None),
+        (b"\xff\xfe", None, None, None),
+        (b"", None, None, None),
     ],
 )
-def test_recognises_docker_by_its_version_line(output: bytes, own: str | None, foreign: str | None) -> None:
+def test_recognises_docker_by_its_version_line(
+    output: bytes, own: str | None, podman: str | None, foreign: str | None
+) -> None:
     """Podman prints the name that it was started as, but in lower case."""
-    assert (own_version(output), foreign_program(output)) == (own, foreign)
+    assert (own_version(output), podman_version(output), foreign_program(output)) == (own, podman, foreign)

@@ -197,7 +197,7 @@ async def test_uses_the_environments_proxy_with_its_password(monkeypatch: pytest
     assert all("p@ss" not in text and "p%40ss" not in text for text in (str(refused.value), repr(refused.value)))
 
 
-@pytest.mark.parametrize("given", ["http://me:hunter2@[oops", "socks5://me:hunter2@127.0.0.1:1", "http://me:hunter2@"])
+@pytest.mark.parametrize("given", ["http://me:hunter2@[oops", "ftp://me:hunter2@127.0.0.1:1", "http://me:hunter2@"])
 async def test_an_invalid_proxy_url_does_not_reveal_its_password(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the variable and not the value. It has no cause that could contain the value."""
     monkeypatch.setenv("HTTP_PROXY", given)
@@ -248,3 +248,40 @@ async def test_obeys_no_proxy(no_proxy: str, host: str, direct: bool, monkeypatc
         except (aiohttp.ClientError, TimeoutError):
             assert direct
         assert asked.is_set() is not direct
+
+
+async def test_names_the_variable_whose_proxy_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in Go and therefore in docker, capital letters come first, and an empty variable counts as not set."""
+
+    async def used() -> str:
+        with pytest.raises(aiohttp.ClientProxyConnectionError) as fault:
+            await HttpClient().request("GET", ELSEWHERE, timeout=5)
+        (note,) = fault.value.__notes__
+        return f"{fault.value.port}: {note}"
+
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert await used() == "1: the proxy is set in http_proxy"
+    monkeypatch.setenv("HTTP_PROXY", "")
+    assert await used() == "1: the proxy is set in http_proxy"
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:2")
+    assert await used() == "2: the proxy is set in HTTP_PROXY (http_proxy differs and is not used)"
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:2")
+    assert await used() == "2: the proxy is set in HTTP_PROXY"
+
+
+async def test_an_unknown_authority_is_named() -> None:
+    """So people recognize a proxy that intercepts TLS. The server that is not trusted gets no request."""
+    requests: list[str] = []
+
+    async def record(request: web.BaseRequest) -> web.Response:
+        requests.append(request.path)
+        return web.Response()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA(organization_name="Example Proxy").issue_cert("127.0.0.1").configure_cert(context)
+    async with server(record, context) as port:
+        url, login = f"https://127.0.0.1:{port}/v2/secret", {"Authorization": "Basic x"}
+        with pytest.raises(aiohttp.ClientConnectorCertificateError) as caught:
+            await HttpClient().request("POST", url, headers=login, body=b"secret", timeout=5)
+    assert caught.value.__notes__ == ["the certificate is issued by Example Proxy"]
+    assert requests == []

@@ -1,5 +1,6 @@
 """Tests of the places where a command looks for the socket of an agent."""
 
+import os
 import pwd
 from pathlib import Path
 
@@ -40,6 +41,19 @@ def test_another_user_gives_all_places_of_that_users_agent(me: str) -> None:
         Path(f"/run/user/{account.pw_uid}/registry-agent/agent.sock"),
         Path(account.pw_dir, ".local/state/registry-agent/run/agent.sock"),
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs commands of sudo")
+def test_sudo_means_the_agent_of_the_user_who_ran_it() -> None:
+    """That user's places come first, then root's own."""
+    own = socket_candidates(None, ENVIRON)
+    assert socket_candidates(None, {**ENVIRON, "SUDO_USER": "daemon"}) == [*socket_candidates("daemon", ENVIRON), *own]
+
+
+@pytest.mark.parametrize("user", ["", "root", "no-such-user", "../../tmp/evil"])
+def test_a_sudo_user_who_does_not_exist_changes_nothing(user: str) -> None:
+    """The variable is text from outside, and becomes part of a path."""
+    assert socket_candidates(None, {**ENVIRON, "SUDO_USER": user}) == socket_candidates(None, ENVIRON)
 
 
 def test_root_has_its_own_place() -> None:

@@ -16,8 +16,9 @@ import agent.services.tools as tools_service
 from agent.edge import podman_auth
 from agent.edge.file_version import FileVersion, read_version
 from agent.edge.podman_auth import PodmanAuthFiles
+from agent.model.engine import EngineAnswer
 from agent.model.registry import Registry
-from agent.model.status import Engine
+from agent.model.status import Engine, Flavor
 from agent.observe.log import Log
 from agent.observe.redaction import Scrubber
 from agent.services.board import Board
@@ -127,14 +128,16 @@ class HangingPath:
         self.answers.wait(20)
         return Path("/usr/bin", name)
 
+    flavor = Flavor.DOCKER
+
     async def docker_version(self, _program: Path) -> str:
         return "28.2.2"
 
     async def aws_version(self, _program: Path) -> str | None:
         return None
 
-    async def engine(self) -> Engine:
-        return Engine.UNKNOWN
+    async def engine(self) -> EngineAnswer:
+        return EngineAnswer(Engine.UNKNOWN, "unix:///x")
 
 
 async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,9 +145,7 @@ async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pyte
     monkeypatch.setattr(tools_service, "_SEARCH_S", 0.05)
     probes, clock = HangingPath(), FakeClock()
     board = Board(process(), clock.now, FakeWarningLog())
-    watch = ToolWatch(
-        probes, clock, board, FakeLog(), NoFileWatcher(), engine_address="unix:///x", on_docker=lambda: None
-    )
+    watch = ToolWatch(probes, clock, board, FakeLog(), NoFileWatcher(), on_docker=lambda: None)
     try:
         for _ in range(5):
             await watch.look()

@@ -126,6 +126,7 @@ class AgentInside:
         dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=DockerLogin(cli, probe, cli, lambda: settings.docker.login_timeout_s).log_in,
+            check_login=cli.check,
             reconciler=self.reconciler,
             rejections=Rejections(self.state_file, clock.now),
             docker=FakeDocker(),
@@ -135,6 +136,7 @@ class AgentInside:
             log=self.counts,
             settings=lambda: settings,
             new_id=lambda: f"{next(numbers):08x}",
+            jitter=lambda: 0.0,
         )
         self.logins: Final = Logins(dependencies, board=self.board, state_file=self.state_file, want_aws=lambda _: None)
         self._planning: Final = Planning(lambda: settings, None, self.logins.follow)

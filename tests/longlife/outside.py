@@ -283,6 +283,9 @@ class Cli:
         await asyncio.sleep(min(0.2, timeout))
         return server.answer(_password(credential) if credential else None)
 
+    async def check(self, registry: Registry, entry: Entry, timeout: float) -> ProbeResult:
+        return await self.probe(registry, Credential(entry.username, entry.secret), timeout)
+
 
 def _password(credential: Credential) -> str:
     return credential.password.reveal()

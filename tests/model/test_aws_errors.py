@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from agent.model import hints
 from agent.model.aws_errors import WEB_IDENTITY_ACTION, AwsRefusal, clock_skew, problem_of
-from agent.model.problem import Problem, RetryClass
-from agent.model.problems.aws import AwsAccessDenied, AwsError, AwsIdentityRejected, AwsThrottled, ClockSkew
+from agent.model.problem import Needs, Problem, RetryClass
+from agent.model.problems.aws import AwsAccessDenied, AwsError, AwsIdentityRejected, AwsThrottled, ClockSkew, NotAws
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TOKEN = "ecr:GetAuthorizationToken"
@@ -58,9 +59,15 @@ def test_the_error_code_decides_and_not_the_status(
 def test_an_answer_that_is_not_from_aws_is_not_a_denial(status: int) -> None:
     """A proxy's 403 must not make people search their IAM policies."""
     problem = refusal(str(status), status=status)
-    assert type(problem) is AwsError
+    assert type(problem) is (AwsError if status >= 500 else NotAws)
     assert f"status {status}" in problem.message
     assert "proxy" in problem.hint
+
+
+def test_status_511_is_a_captive_portal() -> None:
+    """No other server sends it. The user must log in to the network."""
+    problem = refusal("511", status=511)
+    assert (problem.code, problem.needs, problem.hint) == ("aws_error", Needs.USER, hints.CAPTIVE_PORTAL)
 
 
 def test_a_denial_names_the_action_that_is_missing_and_the_arn() -> None:

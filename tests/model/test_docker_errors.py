@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from agent.model import hints
-from agent.model.docker_errors import Fault, ProbeResult, clock_skew, explain, parse_retry_after
+from agent.model.docker_errors import CliOutput, Fault, ProbeResult, clock_skew, explain, parse_retry_after
 from agent.model.docker_output import read_stderr
-from agent.model.problem import Problem, RetryClass
+from agent.model.problem import Needs, Problem, RetryClass
 from tests.fakes import EPOCH
 
 HOST = "registry.example.test"
@@ -67,6 +67,98 @@ def problem_for(text: str, probe: ProbeResult | None = None) -> Problem:
 def test_each_text_has_its_code(text: str, code: str) -> None:
     """The last line decides. The CLI's log lines before it do not count."""
     assert problem_for(text).code == code
+
+
+LOCAL = {
+    "Error saving credentials: open /run/user/1000/registry-agent/logins-x1/config.json12: permission denied": (
+        "config_unwritable",
+        "RUNTIME_DIRECTORY",
+    ),
+    "error saving credentials: mkdir /home/ada/.local/logins-x1/.docker: permission denied": (
+        "config_unwritable",
+        "RUNTIME_DIRECTORY",
+    ),
+    "rename /run/agent/logins-x1/config.json1 /run/agent/logins-x1/config.json: operation not permitted": (
+        "config_unwritable",
+        "RUNTIME_DIRECTORY",
+    ),
+    "Error saving credentials: write /run/agent/logins-x1/config.json1: disk quota exceeded": (
+        "config_unwritable",
+        "free up space on the file system of /run/agent: `df -h /run/agent`",
+    ),
+    "Error saving credentials: open /run/agent/logins-x1/config.json1: read-only file system": (
+        "config_unwritable",
+        "read-only",
+    ),
+    "Error saving credentials: error storing credentials - err: exit status 1, out: `unauthorized`": (
+        "docker_cli_failed",
+        "docker",
+    ),
+    "open /etc/docker/certs.d/denied/ca.crt: permission denied": ("docker_cli_failed", "docker"),
+    "fork/exec /usr/libexec/docker/cli-plugins/x: permission denied": ("docker_cli_failed", "docker"),
+    "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock": (
+        "docker_cli_failed",
+        "docker",
+    ),
+    'Get "http://%2Fvar%2Frun%2Fdocker.sock/v1.45/info": dial unix /var/run/docker.sock: connect: permission denied': (
+        "docker_cli_failed",
+        "docker",
+    ),
+}
+
+
+@pytest.mark.parametrize("probe", [None, ProbeResult(EPOCH, status=403), ProbeResult(EPOCH, status=401)])
+@pytest.mark.parametrize(("text", "expected"), LOCAL.items())
+def test_an_error_of_this_machine_is_never_the_registrys(
+    text: str, expected: tuple[str, str], probe: ProbeResult | None
+) -> None:
+    """It is tried again soon, whatever words it has and whatever the agent's own probe got. The hint fits the cause."""
+    problem = problem_for(text, probe)
+    assert (problem.code, problem.retry_class) == (expected[0], RetryClass.SOON)
+    assert expected[1] in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('Get "https://denied.example/v2/": dial tcp: lookup denied.example: no such host', "registry_dns"),
+        ('Get "https://unauthorized.example/v2/": dial tcp 10.0.0.1:443: connect: connection refused', "registry_un"),
+        ('Get "https://certificate.example/v2/": read tcp 10.0.0.1:443: connection reset by peer', "registry_un"),
+        (f'Get "https://{HOST}/v2/": x509: certificate is valid for timeout.example, not {HOST}', "registry_tls"),
+        (f'Get "https://{HOST}/v2/": dial tcp 10.0.0.1:443: connect: permission denied', "registry_unreachable"),
+        (f'Get "https://{HOST}/v2/": error parsing HTTP 403 response body: unexpected EOF', "login_forbidden"),
+        (f'Get "https://{HOST}/v2/": unknown: Bad credentials', "login_rejected"),
+    ],
+)
+def test_a_word_counts_only_together_with_where_it_comes_from(text: str, code: str) -> None:
+    """A host name can be any word, and a firewall on this machine also denies."""
+    assert problem_for(text).code.startswith(code)
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("unauthorized: use a personal access token", "use a personal access token"),
+        ("denied: account locked, see https://H/unlock: or ask", "account locked, see https://H/unlock: or ask"),
+        ("toomanyrequests: wait ten minutes", "wait ten minutes"),
+        ("errors:\ndenied: the read_registry scope is missing\nunauthorized: log in again", "scope is missing"),
+        ("unauthorized: locked,\ncall support", "locked, call support"),
+        ("denied: " + "word " * 500, "word word"),
+    ],
+)
+def test_the_registrys_own_words_are_passed_on(words: str, shown: str) -> None:
+    """They say what to do. They are on one line, and cut."""
+    problem = problem_for(f'Get "https://{HOST}/v2/": {words}')
+    assert shown in problem.message
+    assert "\n" not in problem.message
+    assert len(problem.message) < 400
+
+
+@pytest.mark.parametrize("words", ["incorrect username or password", "authentication required", "Access denied."])
+def test_words_that_only_repeat_the_status_are_left_out(words: str) -> None:
+    """The message itself already says that the password is refused."""
+    message = problem_for(f'Get "https://{HOST}/v2/": unauthorized: {words}').message
+    assert message == f"{HOST} refused the user name or password of secret team"
 
 
 # How the CLI versions 20.10, 26.1 and 28.2 log that they fall back to plain HTTP. 20.10 does not do this after a 401.
@@ -130,7 +222,50 @@ def test_a_refusal_by_a_proxy_is_not_one_by_the_registry(reason: str, probe: Pro
     problem = problem_for(f'Get "https://{HOST}/v2/": {reason}', probe)
     assert (problem.code, problem.retry_class) == ("registry_unreachable", RetryClass.SOON)
     assert "the proxy" in problem.message
-    assert problem.hint == hints.PROXY
+    assert problem.hint == hints.proxy_rules(HOST)
+    assert problem.needs is Needs.ADMIN
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "needs"),
+    [
+        ("the proxy answered with status 407; the proxy is set in HTTPS_PROXY", "registry_unreachable", Needs.USER),
+        ("the proxy p:3128 cannot be reached: connection refused", "registry_unreachable", Needs.USER),
+        ("https_proxy is not a URL", "registry_unreachable", Needs.USER),
+        ("the proxy answered with status 403; the proxy is set in HTTPS_PROXY", "registry_unreachable", Needs.ADMIN),
+        ("the proxy p:1080 did not allow the connection: its rules do not", "registry_unreachable", Needs.ADMIN),
+        ("the proxy answered with status 511", "registry_error", Needs.USER),
+    ],
+)
+def test_whose_fault_a_proxy_is(fault: str, code: str, needs: Needs) -> None:
+    """The user fixes a variable. An administrator changes the rules of a proxy. A captive portal wants a login."""
+    problem = explain(CliOutput(fault, fault=Fault.UNREACHABLE), None, HOST, "team")
+    assert (problem.code, problem.needs) == (code, needs)
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_a_refusal_of_the_token_server_names_the_token_server(status: int) -> None:
+    """Its administrator must act, not the registry's."""
+    probe = ProbeResult(EPOCH, status=status, token_server="auth.example")
+    message = explain(CliOutput("", status=status), probe, HOST, "team").message
+    assert message.startswith(f"auth.example, the token server of {HOST}, ")
+
+
+@pytest.mark.parametrize("words", ["dial tcp 192.0.2.1:443: connect: connection refused", "context deadline exceeded"])
+def test_a_token_server_that_does_not_answer_is_named(words: str) -> None:
+    """In the CLI's text, the last URL is the one that failed."""
+    text = f'Error: Get "https://{HOST}/v2/": Get "https://auth.example:8443/token?service=x": {words}'
+    problem = explain(read_stderr(text.encode()), ProbeResult(EPOCH, status=401), HOST, "team")
+    assert "(at its token server auth.example:8443)" in problem.message
+    own = explain(read_stderr(f'Error: Get "https://{HOST}/v2/": {words}'.encode()), None, HOST, "team")
+    assert "token server" not in own.message
+
+
+def test_status_511_is_a_captive_portal() -> None:
+    """Waiting does not help, whatever page comes with it."""
+    for probe in (ProbeResult(EPOCH, status=511, registry=False), None):
+        problem = explain(CliOutput("", status=511), probe, HOST, "team")
+        assert (problem.code, problem.needs, problem.hint) == ("registry_error", Needs.USER, hints.CAPTIVE_PORTAL)
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,26 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from agent.model.deadline import Deadline
 from agent.model.login_events import (
     Attempt,
+    Check,
+    Checked,
     Event,
     Failed,
+    LoginState,
     Now,
+    Refused,
     RemovalFailed,
     Remove,
     Removed,
     Report,
     Requested,
+    Rules,
     Skip,
+    Stage,
     Succeeded,
     Verified,
     Woken,
 )
-from agent.model.login_state import Decision, LoginState, Rules, Stage, decide
+from agent.model.login_state import Decision, decide
 from agent.model.problem import Problem, RetryClass, Severity
 from agent.model.problems.aws import ClockSkew
 from agent.model.problems.environment import DockerCliMissing
@@ -176,7 +182,9 @@ class Login(RuleBasedStateMachine):
     def the_attempt_succeeds(self, life: timedelta | None, renewable: bool, clock_is_off: bool) -> None:
         ends = self.now.wall + life if life is not None else None
         renew = ends and life and renewable and self.now.wall + life / 2
-        event = Succeeded(ends, renew or None, problems=PROBLEMS[3:] if clock_is_off else ())
+        check_in = timedelta(hours=6) if life is None else None
+        problems = PROBLEMS[3:] if clock_is_off else ()
+        event = Succeeded(ends, renew or None, problems=problems, check_in=check_in)
         without_history = decide(started_like(self.state), event, self.now, RULES)
         self.give(event)
         assert self.decision == without_history
@@ -191,15 +199,36 @@ class Login(RuleBasedStateMachine):
             self.rejected_until = Deadline.after(wait, *self.clocks) if self.state.requested_id is None else None
         self.give(Failed(problem, wait))
 
+    @precondition(lambda self: Check() in self.decision.actions)
+    @rule(check_in=st.none() | spans, log_in_again=st.booleans())
+    def the_registry_is_asked(self, check_in: timedelta | None, log_in_again: bool) -> None:
+        self.give(Checked(check_in, log_in_again))
+        assert self.state.status is State.LOGGED_IN
+
+    @precondition(lambda self: Check() in self.decision.actions)
+    @rule()
+    def the_registry_refuses_the_stored_login(self) -> None:
+        self.rejected_until = Deadline.after(REJECTED_WAIT, *self.clocks)
+        self.give(Refused(PROBLEMS[0], REJECTED_WAIT))
+
     @precondition(lambda self: self.removing)
     @rule(fails=st.booleans())
     def the_removal_ends(self, fails: bool) -> None:
         self.removing = False
         self.give(RemovalFailed(CredentialStoreFailed(HOST, "it hangs")) if fails else Removed(was_ours=True))
 
-    @rule(event=st.sampled_from([Verified(holds_login=True), Succeeded(), Failed(PROBLEMS[1], None), Removed(True)]))
+    @rule(
+        event=st.sampled_from(
+            [
+                *(Verified(holds_login=True), Succeeded(), Failed(PROBLEMS[1], None), Removed(True)),
+                *(Checked(None), Refused(PROBLEMS[0], REJECTED_WAIT)),
+            ]
+        )
+    )
     def an_event_comes_at_the_wrong_time(self, event: Event) -> None:
         belongs: dict[type[Any], bool] = {
+            Checked: self.state.stage is Stage.LOGGED_IN,
+            Refused: self.state.stage is Stage.LOGGED_IN,
             Verified: self.state.stage is Stage.STARTING,
             Removed: self.state.stage is Stage.RETRYING,
         }

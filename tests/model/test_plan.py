@@ -132,6 +132,8 @@ NO_LOGIN: dict[str, Any] = {"username": None, "password": None}
             AwsIdentity("eu-west-1", keys=KEYS, role_arn=ROLE, external_id="x"),
         ),
         ({**NO_LOGIN, "role_arn": ROLE}, Kind.ECR, AwsIdentity("eu-west-1", role_arn=ROLE)),
+        ({**NO_LOGIN, "profile": "team"}, Kind.ECR, AwsIdentity("eu-west-1", profile="team")),
+        ({"username": KEY_ID, "profile": "team"}, Kind.ECR, AwsIdentity("eu-west-1", keys=KEYS)),
         ({"username": "runner-native"}, Kind.ECR, AwsIdentity("eu-west-1", role_arn=DEFAULT_ROLE)),
         ({"username": "runner-native", "role_arn": ROLE}, Kind.ECR, AwsIdentity("eu-west-1", role_arn=ROLE)),
         ({"username": KEY_ID, "region": "us-east-2"}, Kind.ECR, AwsIdentity("eu-west-1", keys=KEYS)),

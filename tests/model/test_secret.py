@@ -43,6 +43,7 @@ def test_every_field_is_read() -> None:
         role_arn=ROLE,
         external_id="x-1",
         session_token="token",
+        profile="team",
     )
     assert parse_secret(full, "team.json", "[2]") == RegistrySecret(
         name="team-ghcr",
@@ -57,6 +58,7 @@ def test_every_field_is_read() -> None:
         role_arn=ROLE,
         external_id="x-1",
         session_token=Sensitive("token"),
+        profile="team",
     )
     plain = parse_secret(secret(unknown=1), "team.json", "[2]")
     assert (plain.scope, plain.enabled, plain.kind, plain.region) == (Scope.PROJECT, True, Kind.AUTO, None)
@@ -200,6 +202,7 @@ def test_the_line_end_of_a_password_file_is_removed() -> None:
     "fields",
     [
         {"hostname": ECR, "username": None, "password": None, "role_arn": ROLE},
+        {"hostname": ECR, "username": None, "password": None, "profile": "team"},
         {"hostname": "vpce.example", "kind": "ecr", "username": None, "password": None, "role_arn": ROLE},
         {"hostname": ECR, "username": "runner-native", "password": None},
         {"hostname": "ghcr.io", "username": "runner-native", "password": "ignored"},

@@ -119,6 +119,7 @@ _NONSENSE: Final[Mapping[str, Acted | str]] = {
     "unavailable": "unavailable",
     "502 page": Answer(502, "<html>Bad gateway</html>", "text/html"),
     "captive portal": CAPTIVE_PORTAL,
+    "511": Answer(511, "<html>log in first</html>", "text/html"),
     "redirect": Answer(307, headers={"Location": "http://localhost/"}),
     "cut off": Answer(200, '{"authorizationData": [{', AMZ_JSON),
     "empty": Answer(200, "{}", AMZ_JSON),

@@ -9,16 +9,16 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trustme
 from aiohttp import web
 
-from agent.demo.registries import BasicAuth, TokenAuth
+from agent.demo.registries import BasicAuth, Refusal, TokenAuth, errors
 from agent.demo.tls import server_context
 from tests.codes.servers import FixedAnswer
 from tests.codes.world import LOGIN, PASSWORD, USER, USERS, Door, World
-from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer, Broken
+from tests.fakecloud.faults import CAPTIVE_PORTAL, Answer, Broken, act_out
 from tests.fakecloud.faults import Fault as Acted
 from tests.fakecloud.registries import PretendRegistry
 from tests.rig.authority import Authority
@@ -177,11 +177,67 @@ class _Nonsense(TokenAuth):
         return web.Response(text=self.body, content_type="application/json")
 
 
+class _Elsewhere(TokenAuth):
+    """A registry whose token server has another host name. While `fault` is not None, the token server has it."""
+
+    def __init__(self, world: World, fault: Acted) -> None:
+        super().__init__(USERS)
+        self.fault: Acted | None = fault
+        self.listener: Final = world.serve(self._issue, tls=server_context())
+
+    async def __call__(self, request: web.BaseRequest) -> str | web.Response:
+        try:
+            return await super().__call__(request)
+        except Refusal as refusal:
+            realm = f'Bearer realm="https://localhost:{self.listener.port}/token",service="tokens"'
+            refusal.answer.headers["WWW-Authenticate"] = realm
+            raise
+
+    async def _issue(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.fault is not None:
+            return await act_out(self.fault, request)
+        try:
+            return await self.token(request)
+        except Refusal as refusal:
+            return refusal.answer
+
+
+def _token_server_elsewhere(fault: Acted) -> Cause:
+    """Only the token server fails. The message names it."""
+
+    def cause(world: World) -> Caused:
+        auth = _Elsewhere(world, fault)
+        door = world.registry("tokens-elsewhere", auth)
+        return Caused(door.hostname, lambda: setattr(auth, "fault", None), (door.hostname,), "token server")
+
+    return cause
+
+
 def _token_server(body: str) -> Cause:
     def cause(world: World) -> Caused:
         auth = _Nonsense(body)
         door = world.registry("nonsense", auth)
         return Caused(door.hostname, lambda: setattr(auth, "body", None), (door.hostname,))
+
+    return cause
+
+
+class _SaysWhatToDo(TokenAuth):
+    """A registry whose token server refuses each login and says what to do, until `answer` is None."""
+
+    def __init__(self, answer: tuple[int, str, str]) -> None:
+        super().__init__(USERS)
+        self.answer: tuple[int, str, str] | None = answer
+
+    async def token(self, request: web.BaseRequest) -> web.Response:
+        return await super().token(request) if self.answer is None else errors(*self.answer)
+
+
+def _says(*answer: Any) -> Cause:
+    def cause(world: World) -> Caused:
+        auth = _SaysWhatToDo(answer)
+        door = world.registry("advice", auth)
+        return Caused(door.hostname, lambda: setattr(auth, "answer", None), (door.hostname,))
 
     return cause
 
@@ -243,6 +299,9 @@ _PAGES: Final = {
     "captive portal": CAPTIVE_PORTAL,
     "511": Answer(511, "<html>log in first</html>", "text/html"),
 }
+_PERSONAL: Final = "HTTP Basic: Access denied. Use a personal access token with the read_registry scope"
+_LOCKED: Final = "account locked: unlock it in your profile"
+_BLOCKED: Final = "too many failed logins, reset your password"
 _BODIES: Final = {"cut off": '{"token": ', "a number as the token": '{"token": 7}', "no token": "{}"}
 
 REJECTED: Final = (
@@ -259,6 +318,9 @@ REGISTRIES: Final = (
         _repeats_the_password,
         "may not come in",
     ),
+    Fault("advice: a personal access token", "login_rejected", _says(401, "UNAUTHORIZED", _PERSONAL), _PERSONAL),
+    Fault("advice: unlock the account", "login_forbidden", _says(403, "DENIED", _LOCKED), _LOCKED),
+    Fault("advice: reset the password", "registry_rate_limited", _says(429, "TOOMANYREQUESTS", _BLOCKED), _BLOCKED),
     *(
         Fault(f"refused request: {status}", "registry_refused_request", _has(Answer(status)), str(status))
         for status in (400, 402, 404, 405, 410, 418, 451)
@@ -277,6 +339,8 @@ REGISTRIES: Final = (
         Fault(f"an invalid answer of the token server: {name}", "registry_error", _token_server(body), "token")
         for name, body in _BODIES.items()
     ),
+    Fault("a token server that fails", "registry_error", _token_server_elsewhere(Answer(503)), "localhost"),
+    Fault("a token server that hangs up", "registry_unreachable", _token_server_elsewhere(Broken.RESET), "localhost"),
     *(
         Fault(f"an answer that is not from a registry: {name}", "registry_error", _another_answers(answer))
         for name, answer in _ANSWERS.items()

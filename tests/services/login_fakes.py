@@ -8,6 +8,7 @@ from itertools import count
 
 from agent.model.credential import AwsIdentity, Credential
 from agent.model.docker_config import Entry
+from agent.model.docker_errors import ProbeResult
 from agent.model.plan import AwsDefaults, Login, Plan, make_plan
 from agent.model.problem import Problem, ProblemError
 from agent.model.registry import Registry
@@ -110,6 +111,10 @@ class FakeReconciler:
         self.noted: list[list[str]] = []
         self.forgotten: list[str] = []
         self.problem: Problem | None = None
+        self.used: tuple[Entry, bool] | None = None
+        """What Docker uses for a stored login, and whether it is the agent's."""
+        self.refused: Entry | None = None
+        self.lost_logins: dict[str, Problem] = {}
         self.writing: dict[str, asyncio.Event] = {}
         """Registries whose write goes on, whatever is cancelled, until the event."""
 
@@ -122,6 +127,7 @@ class FakeReconciler:
         if registry.hostname in self.writing:
             await _whatever_is_cancelled(self.writing[registry.hostname])
         self.stored[registry.hostname] = entry.secret.reveal()
+        self.used = (entry, True)
         self.taken_over.append(take_over)
         return AppliedLogin("config.json", (), ours=True)
 
@@ -133,6 +139,16 @@ class FakeReconciler:
 
     async def holds(self, registry: Registry) -> bool:
         return registry.hostname in self.stored
+
+    async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
+        return self.used if registry.hostname in self.stored else None
+
+    def lost(self, registry: Registry) -> Problem | None:
+        return self.lost_logins.get(registry.hostname)
+
+    def note_refused(self, registry: Registry, entry: Entry | None) -> None:
+        assert registry.hostname in self.stored
+        self.refused = entry
 
     async def remove(self, registry: Registry, is_due: Callable[[], bool] = lambda: True) -> bool:
         if registry.hostname in self.writing:
@@ -156,6 +172,21 @@ async def _whatever_is_cancelled(over: asyncio.Event) -> None:
             cancelled = True
     if cancelled:
         raise asyncio.CancelledError
+
+
+class FakeLoginCheck:
+    """Gives the next of `answers` about a stored login, and accepts it if there is none left."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.answers: list[ProbeResult] = []
+        self.asked: list[str] = []
+
+    async def check(self, registry: Registry, entry: Entry, timeout: float) -> ProbeResult:
+        assert registry.hostname
+        assert timeout > 0
+        self.asked.append(entry.secret.reveal())
+        return self.answers.pop(0) if self.answers else ProbeResult(self._clock.now(), status=200)
 
 
 class FakeRejections:
@@ -211,6 +242,8 @@ class Bench:
         self.credentials = FakeCredentials(self.clock, self.time)
         self.docker_login = FakeDockerLogin(self.clock, self.time)
         self.reconciler = FakeReconciler()
+        self.login_check = FakeLoginCheck(self.clock)
+        self.jitter = 0.0
         self.rejections = FakeRejections()
         self.docker = FakeDocker()
         self.settings = LiveSettings()
@@ -219,6 +252,7 @@ class Bench:
         self.dependencies = LoginDependencies(
             credentials=self.credentials,
             docker_login=self.docker_login.log_in,
+            check_login=self.login_check.check,
             reconciler=self.reconciler,
             rejections=self.rejections,
             docker=self.docker,
@@ -228,6 +262,7 @@ class Bench:
             log=self.log,
             settings=self.settings,
             new_id=lambda: f"id-{next(numbers)}",
+            jitter=lambda: self.jitter,
         )
 
     def login(self, login: Login, ends_at: datetime | None = None) -> RegistryLogin:

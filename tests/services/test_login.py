@@ -4,18 +4,23 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from agent.model.docker_config import Entry
+from agent.model.docker_errors import Fault, ProbeResult
 from agent.model.plan import Login
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import AwsAccessDenied, AwsUnreachable, ClockSkew
 from agent.model.problems.environment import DockerCliMissing
 from agent.model.problems.registry import EcrTokenExpired, LoginRejected, RegistryRateLimited, RegistryUnreachable
-from agent.model.problems.stored_login import ConfigUnwritable
+from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed
+from agent.model.sensitive import Sensitive
 from agent.model.status import State
 from agent.services.login import RegistryLogin
+from agent.settings import RenewalSettings
 from tests.fakes import EPOCH
 from tests.services.login_fakes import ECR, HOURS, Bench, basic, native, plan
 
@@ -438,3 +443,124 @@ async def test_a_request_notes_at_once_what_it_may_take_over(bench: Bench, begin
     login.request_now()
     assert bench.row.attempting
     assert bench.reconciler.noted_replaceable == ["ghcr.io"]
+
+
+# A login without an end is checked
+
+
+REFUSED = ProbeResult(EPOCH, status=401, refused=True)
+
+
+async def test_a_password_that_dies_is_noticed(bench: Bench, begin: Begin) -> None:
+    """After renewal.check_interval_s, the registry is asked. A refusal is not repeated before rejected_wait_s."""
+    await begin(basic())
+    bench.login_check.answers = [REFUSED]
+    bench.docker_login.answer = lambda _: LoginRejected("ghcr.io", "refused")
+    await bench.clock.advance(6 * HOURS - 1)
+    assert (bench.login_check.asked, bench.state()) == ([], State.LOGGED_IN)
+    await bench.clock.advance(2)
+    assert bench.login_check.asked == ["right"]
+    assert (bench.state(), bench.warnings) == (State.REJECTED, {"login_rejected": "error"})
+    assert bench.rejections.held is not None, "a restart does not try sooner"
+    assert bench.reconciler.stored == {"ghcr.io": "right"}, "nothing is removed"
+    await bench.clock.advance(1790)
+    assert bench.docker_login.tried == ["right"]
+    bench.docker_login.answer = lambda _: None
+    await bench.clock.advance(20)
+    assert bench.docker_login.tried == ["right", "right"]
+    assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ProbeResult(EPOCH, status=200),
+        ProbeResult(EPOCH, status=503),
+        ProbeResult(EPOCH, status=429),
+        ProbeResult(EPOCH, fault=Fault.TIMEOUT),
+        ProbeResult(EPOCH, status=403),
+    ],
+    ids=["accepted", "down", "busy", "silent", "forbids everybody"],
+)
+async def test_no_answer_about_a_login_changes_nothing(bench: Bench, begin: Begin, answer: ProbeResult) -> None:
+    """The next question follows after the same time."""
+    await begin(basic())
+    bench.login_check.answers = [answer]
+    await bench.clock.advance(13 * HOURS)
+    assert (len(bench.login_check.asked), bench.docker_login.tried) == (2, ["right"])
+    assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
+
+
+async def test_an_identity_token_that_dies_is_replaced(bench: Bench, begin: Begin) -> None:
+    """The registry gave it for the password, which may still work: the agent logs in again at once."""
+    await begin(basic())
+    bench.reconciler.used = (Entry("", Sensitive("token"), identity_token=True), True)
+    bench.login_check.answers = [REFUSED]
+    await bench.clock.advance(6 * HOURS + 1)
+    assert bench.login_check.asked == ["token"]
+    assert bench.docker_login.tried == ["right", "right"]
+    assert (bench.state(), bench.warnings) == (State.LOGGED_IN, {})
+
+
+async def test_a_persons_dead_login_is_reported_about_that_login(bench: Bench, begin: Begin) -> None:
+    """The secret's password was not refused, so nothing is held back. A later answer takes it back."""
+    await begin(basic())
+    theirs = Entry("you", Sensitive("theirs"))
+    bench.reconciler.used = (theirs, False)
+    bench.login_check.answers = [REFUSED]
+    await bench.clock.advance(6 * HOURS + 1)
+    assert bench.reconciler.refused == theirs
+    assert bench.rejections.held is None
+    await bench.clock.advance(6 * HOURS)
+    assert bench.reconciler.refused is None
+
+
+@pytest.mark.parametrize("interval_s", [0.0, 60.0])
+async def test_the_interval_of_the_checks_is_a_setting(bench: Bench, begin: Begin, interval_s: float) -> None:
+    """0 means never. The jitter moves each one by up to a tenth."""
+    bench.settings.value = replace(bench.settings.value, renewal=RenewalSettings(check_interval_s=interval_s))
+    bench.jitter = 1.0
+    await begin(basic())
+    await bench.clock.advance(67 * 9)
+    assert len(bench.login_check.asked) == (9 if interval_s else 0)
+
+
+async def test_a_token_that_ends_is_renewed_instead_of_checked(bench: Bench, begin: Begin) -> None:
+    await begin(native())
+    await bench.clock.advance(24 * HOURS)
+    assert bench.login_check.asked == []
+
+
+# Docker no longer finds the login
+
+
+@pytest.mark.parametrize("login", [basic(), native()], ids=["password", "token"])
+async def test_a_login_that_docker_no_longer_finds_is_not_shown_as_logged_in(
+    bench: Bench, begin: Begin, login: Login
+) -> None:
+    """The reconciler restores it, so there is no new attempt. Its renewal goes on."""
+    registry_login = await begin(login)
+    hostname = login.registry.hostname
+    attempts = len(bench.docker_login.tried)
+    bench.reconciler.lost_logins[hostname] = CredentialStoreFailed(hostname, "the store cannot store")
+    registry_login.wake()
+    await bench.clock.settle()
+    assert (bench.state(), bench.row.last_error) == (State.RETRYING, "the store cannot store")
+    bench.reconciler.lost_logins.clear()
+    registry_login.wake()
+    await bench.clock.settle()
+    assert (bench.state(), bench.row.last_error) == (State.LOGGED_IN, None)
+    assert len(bench.docker_login.tried) == attempts
+
+
+async def test_a_lost_login_whose_renewal_fails_is_not_shown_as_logged_in(bench: Bench, begin: Begin) -> None:
+    registry_login = await begin(native())
+    bench.reconciler.lost_logins[ECR] = CredentialStoreFailed(ECR, "the store cannot store")
+    bench.credentials.problem = AwsUnreachable("aws", "down")
+    registry_login.wake()
+    await bench.clock.advance(7 * HOURS)
+    assert bench.state() is State.RETRYING
+    bench.reconciler.lost_logins.clear()
+    registry_login.wake()
+    await bench.clock.settle()
+    assert bench.state() is State.LOGGED_IN

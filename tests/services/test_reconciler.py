@@ -1,6 +1,7 @@
 """The reconciler, with a real file, real helpers, a real state directory, and a clock that moves only on request."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -17,12 +18,15 @@ from agent.edge.docker_config import DockerConfigFile
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
 from agent.model.docker_config import Entry, encode_entry
+from agent.model.docker_errors import ProbeResult
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
+from agent.services.overrides import Overrides
+from agent.services.persons_helper import PersonsHelpers
 from agent.services.reconciler import ConfigReconciler
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, calls_in_this_thread, process
@@ -89,6 +93,12 @@ class Machine:
         self.podman = directory / "run/containers/auth.json"
         self.podman.parent.mkdir(parents=True)
         self.auth_config: str | None = None
+        self.lost = 0
+        self.registries: Registries | None = None
+        self.cli_version: tuple[int, ...] | None = (28, 5)
+
+    def _on_lost(self) -> None:
+        self.lost += 1
 
     def write(self, document: dict[str, Any]) -> None:
         self.file.write_text(json.dumps(document))
@@ -108,7 +118,9 @@ class Machine:
             time=time,
             log=log,
             watcher=ClockedFileWatcher(clock),
-            auth_config=self.auth_config,
+            overrides=Overrides(self.auth_config, lambda: self.cli_version),
+            persons_helpers=PersonsHelpers(clock, self.registries.check if self.registries else None),
+            on_lost=self._on_lost,
         )
         return Agent(reconciler, board, clock, log, self.file, state_file)
 
@@ -545,6 +557,16 @@ async def test_docker_auth_config_overrides_ours(machine: Machine) -> None:
     assert not (await machine.start().apply()).problems
 
 
+@pytest.mark.parametrize("version", [(20, 10, 24), (28, 2, 2), None])
+async def test_a_docker_that_ignores_docker_auth_config_uses_ours(
+    machine: Machine, version: tuple[int, ...] | None
+) -> None:
+    """Docker reads the variable from 28.3 on. Without a docker, nothing does."""
+    machine.auth_config = json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    machine.cli_version = version
+    assert not (await machine.start().apply()).problems
+
+
 async def test_podmans_login_overrides_ours_for_podman(machine: Machine) -> None:
     machine.podman.write_text(json.dumps({"auths": {"ghcr.io": encode_entry(THEIRS)}}))
     second = machine.directory / ".config/containers/auth.json"
@@ -709,3 +731,183 @@ async def test_a_failed_check_is_repeated(machine: Machine) -> None:
         await until(lambda: "credential_store_failed" in agent.warnings())
         away.rename(machine.bin / "docker-credential-late")
         assert await until(lambda: not agent.warnings()) < 600  # as long as a busy machine runs the helper
+
+
+# A person's own ECR login
+
+
+def ecr_login(ends: float) -> Entry:
+    """Like `aws ecr get-login-password | docker login`, with a token that ends so many seconds after the start."""
+    content = {"payload": "p", "datakey": "d", "version": "2", "expiration": int(EPOCH.timestamp() + ends)}
+    return Entry("AWS", Sensitive(base64.b64encode(json.dumps(content).encode()).decode()))
+
+
+@pytest.mark.parametrize("where", ["file", "old key", "helper"])
+async def test_a_persons_ecr_login_stays_until_its_token_ends(machine: Machine, where: str) -> None:
+    """The agent's login then takes its place, and a notice reports it."""
+    theirs = ecr_login(120)
+    agent = await machine.second_start()
+    store = good_helper(machine.bin, "good")
+    if where == "helper":
+        fill(store, "ghcr.io", login=theirs)
+        agent.write({"credsStore": "good"})
+    else:
+        key = {"file": "ghcr.io", "old key": "https://ghcr.io/v2/"}[where]
+        agent.write({"auths": {key: encode_entry(theirs)}})
+    assert not (await agent.apply()).ours
+    assert "works until 2026-01-01 00:02 UTC" in agent.warnings()["login_overridden"]
+    async with watching(agent) as until:
+        await until(lambda: agent.clock.monotonic() > 100)
+        assert set(agent.warnings()) == {"login_overridden"}
+        await until(lambda: set(agent.warnings()) == {"login_restored"})
+        assert agent.clock.monotonic() >= 120
+    assert "the ECR login for ghcr.io that a person made has ended" in agent.warnings()["login_restored"]
+    assert agent.log.names().count("login.restored") == 1
+    assert where == "helper" or agent.auths()["ghcr.io"] == encode_entry(OURS)
+    assert where != "helper" or kept(store)["ghcr.io"]["Secret"] == "s3cret"
+
+
+async def test_a_persons_ecr_login_ends_during_a_suspend(machine: Machine) -> None:
+    """The machine sleeps over the end of the token: the first check after it replaces the login."""
+    agent = await machine.second_start()
+    agent.write({"auths": {"ghcr.io": encode_entry(ecr_login(3600))}})
+    await agent.apply()
+    async with watching(agent) as until:
+        await until(lambda: agent.clock.monotonic() > 5)
+        agent.clock.suspend(7200)
+        assert await until(lambda: "login_restored" in agent.warnings()) < 10
+
+
+async def test_a_persons_ecr_login_that_has_ended_is_replaced_at_once(machine: Machine) -> None:
+    """It ended while the agent did not run."""
+    agent = await machine.second_start()
+    agent.write({"auths": {"ghcr.io": encode_entry(ecr_login(-60))}})
+    assert (await agent.apply()).ours
+    assert set(agent.warnings()) == {"login_restored"}
+
+
+async def test_the_agents_own_ecr_login_that_has_ended_is_replaced_without_a_notice(machine: Machine) -> None:
+    agent = await machine.second_start()
+    await agent.apply(ecr_login(60))
+    agent.clock.jump(120)
+    assert (await agent.apply(ecr_login(3600))).ours
+    assert agent.warnings() == {}
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        Entry("AWS", Sensitive("opaque")),
+        Entry("AWS", Sensitive(base64.b64encode(b'{"expiration": "soon"}').decode())),
+        Entry("you", ecr_login(-60).secret),
+        Entry("AWS", ecr_login(-60).secret, identity_token=True),
+    ],
+    ids=["opaque", "no time", "another user", "identity token"],
+)
+async def test_a_persons_login_whose_end_cannot_be_read_stays(machine: Machine, theirs: Entry) -> None:
+    agent = await machine.second_start()
+    agent.write({"auths": {"ghcr.io": encode_entry(theirs)}})
+    assert not (await agent.apply()).ours
+    assert set(agent.warnings()) == {"login_overridden"}
+
+
+# Helpers of the person's own, and stores that no longer work
+
+
+COMPUTED = "#!/bin/sh\n[ $1 = get ] && echo '{}' && exit\necho not implemented; exit 1\n"
+NOTHING = "#!/bin/sh\n[ $1 = get ] && echo credentials not found in native keychain\nexit 1\n"
+
+
+class Registries:
+    """Answers with `status` about each login, and remembers which."""
+
+    def __init__(self, status: int | None) -> None:
+        self.status = status
+        self.asked: list[str] = []
+
+    async def check(self, registry: Registry, entry: Entry, timeout: float) -> ProbeResult:
+        assert registry == GHCR
+        assert timeout > 0
+        self.asked.append(entry.secret.reveal())
+        return ProbeResult(EPOCH, status=self.status, refused=self.status == 401)
+
+
+@pytest.mark.parametrize("configuration", [{"credHelpers": {"ghcr.io": "ecr-login"}}, {"credsStore": "ecr-login"}])
+async def test_a_persons_helper_that_works_is_left_alone(machine: Machine, configuration: dict[str, Any]) -> None:
+    """Its logins change, and the registry is asked about a new one at most once a minute. There is only a notice."""
+    script(machine.bin, "ecr-login", COMPUTED.format(answer("you", "first")))
+    machine.write(configuration)
+    machine.registries = Registries(200)
+    agent = machine.start()
+    outcome = await agent.apply()
+    assert [(problem.code, problem.severity) for problem in outcome.problems] == [("login_overridden", "notice")]
+    script(machine.bin, "ecr-login", COMPUTED.format(answer("you", "second")))
+    await agent.apply(NEWER)
+    assert (set(agent.warnings()), machine.registries.asked) == ({"login_overridden"}, ["first"])
+    await agent.clock.advance(61)
+    await agent.apply(NEWER)
+    assert machine.registries.asked == ["first", "second"]
+    assert agent.document() == configuration
+
+
+@pytest.mark.parametrize("status", [401, 503, None], ids=["refuses", "down", "silent"])
+async def test_a_persons_helper_that_does_not_work_is_reported(machine: Machine, status: int | None) -> None:
+    """The hints agree: the helper cannot store another login, so a renewal would not help."""
+    script(machine.bin, "computed", COMPUTED.format(answer("you", "theirs")))
+    machine.write({"credHelpers": {"ghcr.io": "computed"}})
+    machine.registries = Registries(status)
+    agent = machine.start()
+    await agent.apply()
+    assert set(agent.warnings()) == {"login_overridden", "credential_store_failed"}
+    assert "renew" not in agent.hint("login_overridden")
+
+
+async def test_a_persons_login_in_a_store_that_works_is_still_a_warning(machine: Machine) -> None:
+    """The person has not chosen a helper for this registry, but has logged in once. `renew` would replace that."""
+    store = good_helper(machine.bin, "good")
+    agent = await machine.second_start()
+    agent.write({"credsStore": "good"})
+    fill(store, "ghcr.io")
+    machine.registries = Registries(200)
+    outcome = await machine.start().apply()
+    assert [problem.severity for problem in outcome.problems] == ["warning"]
+
+
+async def test_a_store_that_cannot_store_loses_the_login(machine: Machine) -> None:
+    """An editor injects its helper into config.json, and the helper stores nothing. Docker then finds no login."""
+    agent = machine.start()
+    await agent.apply()
+    async with watching(agent) as until:
+        script(machine.bin, "editor", NOTHING)
+        agent.write({**agent.document(), "credsStore": "editor"})
+        await until(lambda: agent.reconciler.lost(GHCR))
+        assert "credential_store_failed" in agent.warnings()
+        assert machine.lost == 1
+        agent.write({"auths": agent.auths()})
+        await until(lambda: agent.reconciler.lost(GHCR) is None)
+        assert machine.lost == 2
+        assert agent.warnings() == {}
+
+
+async def test_while_a_helper_fails_docker_uses_the_login_in_the_file(machine: Machine) -> None:
+    """So it is not lost. The helper's failure is reported all the same."""
+    agent = machine.start()
+    await agent.apply()
+    async with watching(agent) as until:
+        agent.write({**agent.document(), "credsStore": "missing"})
+        await until(agent.warnings)
+        assert agent.reconciler.lost(GHCR) is None
+
+
+async def test_a_dead_login_of_a_person_is_reported_until_it_changes(machine: Machine) -> None:
+    agent = await machine.second_start()
+    agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    await agent.apply()
+    assert await agent.reconciler.in_use(GHCR) == (THEIRS, False)
+    agent.reconciler.note_refused(GHCR, THEIRS)
+    assert set(agent.warnings()) == {"login_overridden", "login_rejected"}
+    await agent.apply(NEWER)
+    assert "login_rejected" in agent.warnings(), "a renewal of the agent's own login does not change that"
+    agent.write({"auths": {"ghcr.io": encode_entry(Entry("you", Sensitive("another")))}})
+    await agent.apply(NEWER)
+    assert set(agent.warnings()) == {"login_overridden"}

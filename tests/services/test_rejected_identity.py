@@ -29,6 +29,7 @@ OTHER: Final[dict[str, Any]] = {
     "keys": None,
     "role_arn": "arn:aws:iam::1:role/b",
     "external_id": "other",
+    "profile": "other",
 }
 
 

@@ -9,7 +9,7 @@ from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.tool_probes import ToolProbes
 from agent.model.problems.environment import no_docker
-from agent.model.status import Engine
+from agent.model.status import Engine, Flavor
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
 from tests.fakes import FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
@@ -38,7 +38,6 @@ class Stage:
             self.board,
             FakeLog(),
             NoFileWatcher(),
-            engine_address=self.engine.address,
             on_docker=self._on_ready,
         )
 
@@ -125,7 +124,7 @@ async def test_the_warning_names_the_broken_docker_that_is_found_now(tmp_path: P
     assert str(tmp_path / "earlier/docker") in warning.message
 
 
-@pytest.mark.parametrize("text", ["exit 1", "kill -9 $$", "echo podman version 4.9", "true"])
+@pytest.mark.parametrize("text", ["exit 1", "kill -9 $$", "echo nerdctl version 1.7.6", "true"])
 async def test_a_broken_docker_is_reported(stage: Stage, text: str) -> None:
     """It fails, is killed, is another program, or prints nothing: docker_cli_failed, until it works."""
     program(stage.bin / "docker", text)
@@ -135,6 +134,21 @@ async def test_a_broken_docker_is_reported(stage: Stage, text: str) -> None:
     await stage.tools.look()
     assert stage.codes() == set()
     assert stage.board.snapshot.tools.docker.version == "20.10.24+dfsg1"
+
+
+@pytest.mark.parametrize("name", ["docker", "podman"])
+async def test_podman_logs_in_without_a_warning(stage: Stage, name: str) -> None:
+    """As docker, or alone. It needs no engine. A docker that is installed later takes its place."""
+    program(stage.bin / name, "echo podman version 4.3.1")
+    await stage.tools.look()
+    tools = stage.board.snapshot.tools
+    assert (tools.flavor, tools.podman.version, tools.docker.present) == (Flavor.PODMAN, "4.3.1", name == "docker")
+    assert (stage.tools.docker, stage.ready) == (stage.bin / name, 1)
+    assert stage.board.snapshot.warnings == ()
+    program(stage.bin / "docker", "echo Docker version 28.2.2, build e6534b4")
+    await stage.tools.look()
+    tools = stage.board.snapshot.tools
+    assert (tools.flavor, tools.docker.version) == (Flavor.DOCKER, "28.2.2")
 
 
 async def test_a_missing_aws_is_a_notice_only_with_ecr_secrets(stage: Stage) -> None:
@@ -168,7 +182,7 @@ async def test_an_engine_that_stays_silent_is_unresponsive(tmp_path: Path) -> No
     path = tmp_path / "docker.sock"
     server = await asyncio.start_unix_server(silent, path)
     engine = DockerEngine({"DOCKER_HOST": f"unix://{path}"}, timeout_s=1)
-    assert await engine.state() is Engine.UNRESPONSIVE
+    assert (await engine.ask()).state is Engine.UNRESPONSIVE
     for writer in writers:
         writer.close()
     server.close()

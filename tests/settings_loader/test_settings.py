@@ -37,6 +37,7 @@ DEFAULTS = {
     "renewal.fraction": 0.5,
     "renewal.min_interval_s": 5,
     "renewal.urgent_window_s": 3600,
+    "renewal.check_interval_s": 21600,
     "retry.first_wait_s": 1,
     "retry.max_wait_s": 300,
     "retry.rejected_wait_s": 1800,
@@ -96,6 +97,22 @@ def test_the_default_file_may_be_missing() -> None:
 def test_the_environment_has_a_name(tmp_path: Path, environ: dict[str, str], expected: str) -> None:
     """It is the platform's name, or else the host name. A setting overrides both."""
     assert load(tmp_path, "", environ).settings.environment.id == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"), [("snap/bin", "snap/docker/current/.docker"), ("usr/bin", ".docker"), (None, ".docker")]
+)
+def test_a_docker_from_snap_has_its_own_configuration(tmp_path: Path, first: str | None, expected: str) -> None:
+    """It sees another home directory. The first docker on PATH counts; without one, the usual place does."""
+    directories = ["usr/bin", "snap/bin"]
+    for directory in directories:
+        (tmp_path / directory).mkdir(parents=True)
+    for directory in directories[directories.index(first) :] if first else ():
+        (tmp_path / directory / "docker").touch(0o755)
+    environ = {"HOME": str(tmp_path), "PATH": ":".join(str(tmp_path / directory) for directory in directories)}
+    assert load(tmp_path, "", environ=environ).settings.docker.config_dir == tmp_path / expected
+    elsewhere = load(tmp_path, "", environ={**environ, "DOCKER_CONFIG": "/elsewhere"})
+    assert elsewhere.settings.docker.config_dir == Path("/elsewhere")
 
 
 def test_the_config_directory_is_the_one_that_docker_uses(tmp_path: Path) -> None:
@@ -177,6 +194,8 @@ def test_a_variable_sets_any_key(tmp_path: Path, key: str, text: str, expected: 
         ("secrets.exclude", '["a b"]'),
         ("renewal.fraction", "1"),
         ("renewal.fraction", "0"),
+        ("renewal.check_interval_s", "-1"),
+        ("renewal.check_interval_s", "false"),
         ("aws.region", '"Ireland"'),
         ("aws.role_arn", '"pull"'),
         ("aws.identity_token_command", '"gp idp token"'),
@@ -203,6 +222,11 @@ def test_a_key_with_a_wrong_value_keeps_its_default(tmp_path: Path, key: str, to
     assert problem.message.startswith(f"{key} ")
     assert str(tmp_path / "config.toml") in problem.message
     assert problem.hint != SettingsInvalid.hint
+
+
+def test_zero_means_never_where_that_makes_sense(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "[renewal]\ncheck_interval_s = 0\n")
+    assert (loaded.settings.renewal.check_interval_s, loaded.problems) == (0.0, ())
 
 
 def test_one_of_the_two_waits_adjusts_the_default_of_the_other(tmp_path: Path) -> None:

@@ -182,7 +182,8 @@ class Scene:
         self._registry(names.FOREIGN_TOKEN, EcrAuth(self.clouds[names.HEALTHY].valid, names.DENIED))
         self._registry(names.ecr(names.ENDING), EcrAuth(self.clouds[names.ENDING].valid, names.ENDING))
         past = datetime.now(UTC) - timedelta(days=1)
-        self._registry(names.PRIVATE_CA, BasicAuth(users), trustme.CA().issue_cert(names.PRIVATE_CA))
+        company = trustme.CA(organization_name="Example Company")
+        self._registry(names.PRIVATE_CA, BasicAuth(users), company.issue_cert(names.PRIVATE_CA))
         expired = self.machine.authority.issue(names.EXPIRED_CERTIFICATE, not_after=past)
         self._registry(names.EXPIRED_CERTIFICATE, BasicAuth(users), expired)
 

@@ -12,12 +12,13 @@ from agent.model import hints
 from agent.model.aws_errors import AwsRefusal, problem_of
 from agent.model.commands import shown
 from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
-from agent.model.hints import helper_hint
+from agent.model.hints import helper_hint, runtime_hint, unstartable_helper_hint
 from agent.model.problem import Needs, Problem
 from agent.model.problems import codes
 from agent.model.problems.aws import AwsAccessDenied, AwsKeysRefused
 from agent.model.problems.registry import NotARegistry, RegistryTls
 from agent.model.problems.stored_login import CredentialStoreFailed
+from tests.words.nevers import PLACEHOLDER
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 HOST: Final = "registry.example.com"
@@ -62,6 +63,28 @@ def test_a_hint_leaves_the_word_host_alone_in_names_from_outside(hint: str, kept
 
 
 @pytest.mark.parametrize(
+    ("hint", "fix"),
+    [
+        (permission_hint(Path("/srv/x/config.json"), errno.EMFILE, None), "raise the limit on open files"),
+        (permission_hint(Path("/srv/x/config.json"), errno.EAGAIN, None), "raise the limit on open files"),
+        (permission_hint(Path("/srv/x/config.json"), errno.EIO, None), "check /srv/x and its file system"),
+        (permission_hint(Path("/srv/x/config.json"), errno.ENOTDIR, None), "check /srv/x and its file system"),
+        (unstartable_helper_hint("pass", "/usr/bin/docker-credential-pass", errno.EACCES), "execute /usr/bin/docker-"),
+        (unstartable_helper_hint("pass", "/usr/bin/docker-credential-pass", errno.ENOENT), "install /usr/bin/docker-"),
+        (unstartable_helper_hint("pass", "/usr/bin/docker-credential-pass", errno.ENOMEM), "check /usr/bin/docker-"),
+        (runtime_hint("Permission denied", "/run/x", writer="the agent"), "the agent may not write to /run/x"),
+        (runtime_hint("permission denied", "/run/x", writer="docker"), "may confine docker"),
+        (runtime_hint("Input/output error", "/run/x", writer="the agent"), "check the file system of /run/x"),
+    ],
+)
+def test_a_hint_is_the_fix_for_its_cause(hint: str, fix: str) -> None:
+    """Space is freed for a full disk only."""
+    assert fix in hint
+    assert "space" not in hint
+    assert not PLACEHOLDER.search(hint.replace("RUNTIME_DIRECTORY", ""))
+
+
+@pytest.mark.parametrize(
     ("error", "hint"),
     [
         ("x509: certificate signed by unknown authority", f"/etc/docker/certs.d/{HOST}/ca.crt"),
@@ -76,6 +99,17 @@ def test_the_hint_about_a_certificate_depends_on_its_fault(error: str, hint: str
     problem = explain(CliOutput(error, fault=Fault.TLS), None, HOST, "team")
     assert type(problem) is RegistryTls
     assert hint in problem.hint
+
+
+@pytest.mark.parametrize("host", ["ghcr.io", "docker.io", "123456789012.dkr.ecr.eu-west-1.amazonaws.com"])
+def test_another_authority_of_a_public_registry_is_a_proxys(host: str) -> None:
+    """One CA is enough for all registries, so the hint names no file for one registry. It does for a private one."""
+    error = "certificate verify failed: unable to get local issuer certificate; the certificate is issued by Proxy"
+    hint = explain(CliOutput(error, fault=Fault.TLS), None, host, "team").hint
+    assert ("SSL_CERT_FILE" in hint, "certs.d" in hint) == (True, False)
+    proxied = f"{error}, seen through the proxy in HTTPS_PROXY"
+    assert "certs.d" not in explain(CliOutput(proxied, fault=Fault.TLS), None, HOST, "team").hint
+    assert "certs.d" in explain(CliOutput(error, fault=Fault.TLS), None, HOST, "team").hint
 
 
 def test_a_captive_portal_needs_the_user() -> None:

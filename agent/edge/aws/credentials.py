@@ -13,17 +13,24 @@ from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalE
 
 from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.aws.errors import AwsCall, clean, problem_from
-from agent.edge.aws.interactive_login import InteractiveLogin, cached_sessions
+from agent.edge.aws.interactive_login import DEFAULT_PROFILE, InteractiveLogin, cached_sessions
+from agent.edge.aws.missing_keys import DISABLED, nothing_found, unreadable_file
 from agent.edge.aws.sdk_internals import safe_providers, set_container_environment, web_identity_token_file
 from agent.edge.aws.session import metadata_http
-from agent.edge.aws.web_identity import how_it_failed, run_command, token_from_file
+from agent.edge.aws.web_identity import ProgramUnusableError, how_it_failed, run_command, token_from_file
 from agent.edge.http import HttpClient
 from agent.edge.process import ProcessTimeout
 from agent.edge.token_file import read_token
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
+from agent.model.aws_keys import IN_ENVIRONMENT, KeyPlace, in_profile, printed_for
 from agent.model.credential import AwsKeys
 from agent.model.problem import Problem, ProblemError
-from agent.model.problems.aws import AwsCredentialsMissing, AwsIdentityUnavailable
+from agent.model.problems.aws import (
+    AwsCredentialsMissing,
+    AwsIdentityUnavailable,
+    AwsInteractiveLoginNeeded,
+    AwsSetupUnusable,
+)
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
@@ -33,8 +40,11 @@ _WEB_IDENTITY: Final = "assume-role-with-web-identity"
 _PROGRAM: Final = "custom-process"
 _CONTAINER: Final = "container-role"
 _INSTANCE: Final = "iam-role"
+_SSO: Final = "sso"
+_ENVIRONMENT: Final = "env"
+_STATIC: Final = frozenset({_ENVIRONMENT, "shared-credentials-file", "config-file"})
 _ELSEWHERE: Final = {
-    "env": "the environment (AWS_ACCESS_KEY_ID)",
+    _ENVIRONMENT: "the environment (AWS_ACCESS_KEY_ID)",
     _WEB_IDENTITY: "web identity (AWS_WEB_IDENTITY_TOKEN_FILE)",
     _CONTAINER: "the container endpoint (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI)",
 }
@@ -45,8 +55,18 @@ _CONTAINER_URLS: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAIN
 _CONTAINER_TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - a variable's name
 _CONTAINER_TOKEN_FILE: Final = f"{_CONTAINER_TOKEN}_FILE"
 _CACHE: Final = BlockingCalls("aws-cache")
+_FILES: Final = BlockingCalls("aws-file-checks", limit=2)
 # Secrets that the text of an error may repeat.
 _SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", _CONTAINER_TOKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKeys:
+    """Keys, a description of their source, and where the user writes them (None if a service issues them)."""
+
+    keys: AwsKeys
+    source: str
+    key_place: KeyPlace | None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -70,17 +90,35 @@ class CredentialChain:
     learned: Callable[[Sensitive], object]
 
     def __post_init__(self) -> None:
-        self._profile = str(self.session.get_config_variable("profile") or "default")
+        self._profile = str(self.session.get_config_variable("profile") or DEFAULT_PROFILE)
         self._secrets = [Sensitive(self.environ[name]) for name in _SECRETS if self.environ.get(name)]
         self._interactive = InteractiveLogin(self.session, self.environ)
 
-    async def find_keys(self) -> tuple[AwsKeys, str]:
-        """Return the first keys that a source gives, and a description of the source.
+    async def find_keys(self) -> FoundKeys:
+        """Return the first keys that a source gives, and where they come from.
 
         Raises:
             ProblemError: with AwsCredentialsMissing that names the sources tried, or with the problem of a source that
                 is configured but does not work. Like every AWS tool, the agent does not try the sources after it.
         """
+        try:
+            return await self._first_keys()
+        except ProblemError as error:
+            # The SDK takes a file that it cannot read for empty. Then everything that it reports is a consequence.
+            if isinstance(error.problem, AwsCredentialsMissing) and not isinstance(
+                error.problem, AwsInteractiveLoginNeeded
+            ):
+                cause = await self._unreadable_file()
+                if cause is not None:
+                    raise ProblemError(cause) from None
+            raise
+
+    async def _unreadable_file(self) -> Problem | None:
+        with contextlib.suppress(TimeoutError, NoThreadError):
+            return await _FILES.call("~/.aws", lambda: unreadable_file(self.environ), timeout=self.timeout_s)
+        return None
+
+    async def _first_keys(self) -> FoundKeys:
         for profile in self.session.full_config["profiles"].values():
             for name in _PROFILE_SECRETS & profile.keys():
                 self.learned(Sensitive(profile[name]))
@@ -89,9 +127,18 @@ class CredentialChain:
             place = self._place(provider.METHOD)
             keys = await self._ask(provider)
             if keys is not None:
-                return keys, place
+                return FoundKeys(keys, place, self._key_place(provider.METHOD))
             tried[place] = None
-        raise ProblemError(AwsCredentialsMissing(SUBJECT, f"no AWS credentials found; tried {', '.join(tried)}"))
+        message = f"no AWS credentials found; tried {', '.join(tried)}"
+        raise ProblemError(nothing_found(message, self._interactive, metadata_disabled=self._metadata_disabled))
+
+    def _key_place(self, method: str) -> KeyPlace | None:
+        """Return where the user writes these keys. None if a service issues them."""
+        if method == _PROGRAM:
+            return printed_for(self._profile)
+        if method in _STATIC:
+            return IN_ENVIRONMENT if method == _ENVIRONMENT else in_profile(self._profile)
+        return None
 
     async def _providers(self) -> list[Any]:
         """Return the SDK's providers. No provider prompts, and programs are killed at their deadline."""
@@ -119,7 +166,12 @@ class CredentialChain:
 
     async def _run_program(self, *args: str) -> bytes:
         """Return what a `credential_process` prints."""
-        finished = await run_command(args, self.environ, self.timeout_s)
+        try:
+            finished = await run_command(args, self.environ, self.timeout_s)
+        except ProcessTimeout:
+            raise
+        except OSError as error:
+            raise ProgramUnusableError(args[0], error) from None
         if finished.returncode != 0:
             # Instead of the SDK's error, which quotes everything that the program wrote to stderr.
             raise ChildProcessError(f"credential_process {printable(args[0], 200)} {how_it_failed(finished)}")
@@ -147,7 +199,7 @@ class CredentialChain:
     async def _load(self, provider: Any) -> AwsKeys | None:
         if provider.METHOD == _WEB_IDENTITY:
             await self._read_web_identity(provider)
-        if provider.METHOD == _CONTAINER and any(name in self.environ for name in _CONTAINER_URLS):
+        if provider.METHOD == _CONTAINER and any(self.environ.get(name) for name in _CONTAINER_URLS):
             await self._read_container_token(provider)
         credentials = await provider.load()
         if credentials is None:
@@ -169,7 +221,7 @@ class CredentialChain:
     async def _read_container_token(self, provider: Any) -> None:
         """Read the token file and pass the token as a variable. The SDK would read it in the event loop, as above."""
         token_file = self.environ.get(_CONTAINER_TOKEN_FILE)
-        if token_file is None:
+        if not token_file:
             return
         token = await read_token(Path(token_file))
         self._secrets.append(token)
@@ -185,7 +237,11 @@ class CredentialChain:
         secrets = tuple(self._secrets)
         asked_sts = method in _ACTIONS and isinstance(error, ClientError | TimeoutError | EndpointConnectionError)
         if asked_sts:
-            return problem_from(error, AwsCall(_ACTIONS[method], place, secrets), self.now(), self.timeout_s)
+            base = in_profile(self._interactive.owner("aws_access_key_id") or self._profile)
+            call = AwsCall(_ACTIONS[method], place, secrets, key_place=base if method == _ROLE else None)
+            return problem_from(error, call, self.now(), self.timeout_s)
+        if method == _SSO and isinstance(error, TimeoutError | EndpointConnectionError):
+            return problem_from(error, AwsCall("sso:GetRoleCredentials", place), self.now(), self.timeout_s)
         if method == _WEB_IDENTITY and isinstance(error, OSError):
             return AwsIdentityUnavailable(SUBJECT, f"{place}: {error.strerror or 'cannot be read'}")
         if isinstance(error, TimeoutError | ProcessTimeout):
@@ -199,15 +255,18 @@ class CredentialChain:
             reason = clean(str(error).strip().partition("\n")[0], secrets)
         else:
             reason = "its answer is not valid"
-        return AwsCredentialsMissing(
-            SUBJECT,
-            f"{place} is configured but gives no AWS credentials: {reason}",
-            hint="fix that source or remove its setting: like every AWS tool, the agent does not try the next source",
-        )
+        # Platforms set up the services. Profiles and keys in variables are the user's own.
+        kind = AwsCredentialsMissing if method in (_CONTAINER, _INSTANCE, _WEB_IDENTITY) else AwsSetupUnusable
+        hint = "fix that source or remove its setting: like every AWS tool, the agent does not try the next source"
+        message = f"{place} is configured but gives no AWS credentials: {reason}"
+        return kind(SUBJECT, message, hint=error.hint if isinstance(error, ProgramUnusableError) else hint)
+
+    @property
+    def _metadata_disabled(self) -> bool:
+        return self.environ.get(DISABLED, "").lower() == "true"
 
     def _instance(self) -> str:
         """Describe the metadata service, and the reason if it is not asked."""
         address = self.session.get_config_variable("ec2_metadata_service_endpoint") or "http://169.254.169.254"
-        disabled = self.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true"
-        remark = ", turned off by AWS_EC2_METADATA_DISABLED" if disabled else ""
+        remark = f", turned off by {DISABLED}" if self._metadata_disabled else ""
         return f"the instance metadata service ({address}{remark})"

@@ -13,9 +13,10 @@ from agent.edge.aws.replies import server_time
 from agent.edge.request_faults import fault_of
 from agent.model import hints
 from agent.model.aws_errors import SOMEBODY_ELSE, SUBJECT, AwsRefusal, problem_of
+from agent.model.aws_keys import KeyPlace
 from agent.model.docker_errors import Fault
 from agent.model.problem import Problem
-from agent.model.problems.aws import AwsError, AwsUnreachable
+from agent.model.problems.aws import AwsBlockedBySettings, AwsError, AwsUnreachable, NotAws
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
@@ -29,12 +30,14 @@ _SHORTEST_KEY: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class AwsCall:
-    """A request to AWS: the action, a description of the caller, and the secrets sent with it."""
+    """A request to AWS: the action, a description of the caller, the secrets sent with it, and what the keys are."""
 
     action: str
     principal: str
     secrets: tuple[Sensitive, ...] = ()
     own_keys: bool = False
+    key_place: KeyPlace | None = None
+    temporary: bool = False
 
 
 def problem_from(error: Exception, call: AwsCall, seen_at: datetime, timeout_s: float) -> Problem:
@@ -78,22 +81,33 @@ def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal
         seen_at=seen_at,
         own_keys=call.own_keys,
         server_time=server_time(reply),
+        key_place=call.key_place,
+        temporary=call.temporary,
     )
 
 
 def _no_answer(error: Exception, call: AwsCall, host: str) -> Problem:
     fault, detail = fault_of(error)
-    reason, hint = detail, hints.PROXY if "proxy" in detail.lower() else None
+    reason, hint = detail, None
+    kind: type[AwsUnreachable | NotAws] = AwsUnreachable
     match fault:
+        case Fault.UNREACHABLE if hints.about_proxy(detail) and hints.from_captive_portal(detail):
+            kind, hint = NotAws, hints.CAPTIVE_PORTAL
+        case Fault.UNREACHABLE if hints.about_proxy(detail) and hints.proxy_rules_refuse(detail):
+            hint = hints.proxy_rules(host)
+        case Fault.UNREACHABLE if hints.about_proxy(detail):
+            kind, hint = AwsBlockedBySettings, hints.PROXY
         case Fault.NONSENSE:
             return AwsError(SUBJECT, f"the answer to {call.action} is not HTTP")
         case Fault.TIMEOUT:
             reason = "connecting timed out"
         case Fault.DNS:
             reason = "its name does not resolve"
+        case Fault.TLS if hints.names_a_ca_variable(detail):
+            kind, reason, hint = AwsBlockedBySettings, f"no secure connection: {detail}", hints.CA_VARIABLE
         case Fault.TLS:
             reason, hint = f"no secure connection: {detail}", _TLS_HINT
-    return AwsUnreachable(SUBJECT, f"{call.action} did not reach {host}: {reason}", hint=hint)
+    return kind(SUBJECT, f"{call.action} did not reach {host}: {reason}", hint=hint)
 
 
 def clean(text: str, secrets: Iterable[Sensitive]) -> str:

@@ -24,6 +24,8 @@ from agent.model.problems.aws import AwsInteractiveLoginNeeded
 
 # A command in a hint must read the same files as the agent.
 _FILES: Final = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+_SSO_SETTINGS: Final = frozenset({"sso_session", "sso_start_url"})
+DEFAULT_PROFILE: Final = "default"
 _RENEW: Final = "then run `registry-agent renew HOST`"
 _MAX_CACHED: Final = 500
 _LARGEST: Final = 1 << 16
@@ -34,15 +36,29 @@ class InteractiveLogin:
     """Finds out what a session's profile, and the profiles it takes credentials from, need from a person."""
 
     def __init__(self, session: AioSession, environ: Mapping[str, str]) -> None:
-        self._profile: Final = str(session.get_config_variable("profile") or "default")
+        self._profile: Final = str(session.get_config_variable("profile") or DEFAULT_PROFILE)
         self._region: Final = str(session.get_config_variable("region"))
-        self._profiles: Final[Mapping[str, Any]] = session.full_config["profiles"]
+        self.profiles: Final[Mapping[str, Any]] = session.full_config["profiles"]
         self._files: Final = {name: environ[name] for name in _FILES if environ.get(name)}
 
     @property
     def wants_mfa(self) -> bool:
         """Whether any of these profiles needs an MFA code."""
-        return self._owner("mfa_serial") is not None
+        return self.owner("mfa_serial") is not None
+
+    @property
+    def unused(self) -> list[str]:
+        """The profiles that nobody chose: all of them while there is no choice. Those with an SSO login come first."""
+        if self._profile != DEFAULT_PROFILE:
+            return []
+        return sorted(self.profiles.keys() - {DEFAULT_PROFILE}, key=lambda name: (not self.uses_sso(name), name))
+
+    def uses_sso(self, name: str) -> bool:
+        return bool(self.profiles[name].keys() & _SSO_SETTINGS)
+
+    def sso_login(self, name: str) -> str:
+        """Return the command that logs in to the SSO of a profile."""
+        return self._aws("sso login", name)
 
     def refuse_prompt(self, prompt: str) -> NoReturn:
         """Fail instead of prompting for an MFA code. The SDK's prompt would wait for the terminal in the event loop.
@@ -50,8 +66,8 @@ class InteractiveLogin:
         Raises:
             ProblemError: with AwsInteractiveLoginNeeded, always.
         """
-        owner = self._owner("mfa_serial", prompt) or self._profile
-        device = self._profiles.get(owner, {}).get("mfa_serial")
+        owner = self.owner("mfa_serial", prompt) or self._profile
+        device = self.profiles.get(owner, {}).get("mfa_serial")
         # Any aws command asks for the code and caches the session. This one needs no permissions.
         login = self._aws("sts get-caller-identity", self._profile, AWS_DEFAULT_REGION=self._region)
         without = "to avoid the code, set aws.profile to a profile without mfa_serial"
@@ -63,21 +79,21 @@ class InteractiveLogin:
         if isinstance(error, SSOError) or (
             isinstance(error, TokenRetrievalError) and error.kwargs["provider"] == "sso"
         ):
-            setting = "sso_session" if self._owner("sso_session") else "sso_start_url"
+            setting = "sso_session" if self.owner("sso_session") else "sso_start_url"
             return self._login_needed("an SSO login", setting, "sso login")
         if isinstance(error, LoginError) and not isinstance(error, LoginInsufficientPermissions):
             return self._login_needed("a new `aws login`", "login_session", "login")
-        if isinstance(error, MissingDependencyException) and self._owner("login_session"):
+        if isinstance(error, MissingDependencyException) and self.owner("login_session"):
             return self._login_unsupported()
         return None
 
     def _login_needed(self, what: str, setting: str, words: str) -> AwsInteractiveLoginNeeded:
-        owner = self._owner(setting) or self._profile
+        owner = self.owner(setting) or self._profile
         return self._needed(f"needs {what}", setting, owner, f"run {self._aws(words, owner)}, {_RENEW}")
 
     def _login_unsupported(self) -> AwsInteractiveLoginNeeded:
         """Return the problem of a profile with `aws login`: the SDK needs a library that the agent does not ship."""
-        owner = self._owner("login_session") or self._profile
+        owner = self.owner("login_session") or self._profile
         export = f"aws configure export-credentials --profile {shlex.quote(owner)}"
         set_up = command("aws configure set --profile registry-agent credential_process", export, variables=self._files)
         hint = (
@@ -97,16 +113,16 @@ class InteractiveLogin:
         paste = command(f"aws {words} --profile", profile, variables={**self._files, **variables})
         return paste or f"aws {words} with profile {shown(profile)}"
 
-    def _owner(self, setting: str, named_in: str | None = None) -> str | None:
+    def owner(self, setting: str, named_in: str | None = None) -> str | None:
         """Return the first profile along `source_profile` that has `setting` (and whose value is in `named_in`)."""
         visited: set[str] = set()  # a profile may name itself as its source
         name = self._profile
-        while name in self._profiles and name not in visited:
+        while name in self.profiles and name not in visited:
             visited.add(name)
-            value = self._profiles[name].get(setting)
+            value = self.profiles[name].get(setting)
             if value is not None and (named_in is None or str(value) in named_in):
                 return name
-            name = str(self._profiles[name].get("source_profile"))
+            name = str(self.profiles[name].get("source_profile"))
         return None
 
 

@@ -20,6 +20,7 @@ from agent.edge.aws.session import open_session, primed_loader
 from agent.edge.aws.web_identity import web_identity_token
 from agent.edge.http import HttpClient
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
+from agent.model.aws_keys import KeyPlace, are_temporary
 from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsCredentialsMissing, AwsError
@@ -39,17 +40,23 @@ _UNSIGNED: Final = AioConfig(signature_version=UNSIGNED)
 
 @dataclass(frozen=True, slots=True)
 class _Signer:
-    """The keys to sign with, a description of their owner, and the owner's ARN if STS returned it."""
+    """The keys to sign with, a description of their owner, and the owner's ARN if STS returned it.
+
+    `key_place` is where the user writes them, if that is not the secret (`own_keys`).
+    """
 
     keys: AwsKeys
     description: str
     arn: str | None = None
     own_keys: bool = False
+    key_place: KeyPlace | None = None
 
     def call(self, action: str) -> AwsCall:
         """Return the call that these keys sign."""
         given = (self.keys.secret_access_key, self.keys.session_token)
-        return AwsCall(action, self.arn or self.description, tuple(s for s in given if s), self.own_keys)
+        temporary = are_temporary(self.keys.access_key_id, self.keys.session_token)
+        principal, secrets = self.arn or self.description, tuple(s for s in given if s)
+        return AwsCall(action, principal, secrets, self.own_keys, self.key_place, temporary)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -78,6 +85,7 @@ class AwsSdk:
         return signer.description, signer.arn or await _owner(caller, signer)
 
     async def _prepare(self, identity: AwsIdentity, settings: AwsSettings) -> tuple["_Caller", _Signer]:
+        settings = replace(settings, profile=identity.profile or settings.profile)
         session = await self._open_session(identity, settings)
         caller = _Caller(session, settings.call_timeout_s, self.now)
         signer = await self._signer(caller, identity, settings)
@@ -130,9 +138,10 @@ class AwsSdk:
             now=self.now,
             learned=self.learned,
         )
-        keys, place = await chain.find_keys()
-        self._learn(keys)
-        return _Signer(keys, f"access key {_ending(keys)} from {place}")
+        found = await chain.find_keys()
+        self._learn(found.keys)
+        description = f"access key {_ending(found.keys)} from {found.source}"
+        return _Signer(found.keys, description, key_place=found.key_place)
 
     def _session_name(self) -> str:
         return _SESSION_NAME.sub("-", f"registry-agent-{self.user}")[:_MAX_SESSION_NAME]
@@ -235,9 +244,10 @@ def _role_session(reply: Mapping[str, Any], role_arn: str) -> _Signer:
 
 
 def _uses_web_identity(identity: AwsIdentity, settings: AwsSettings) -> bool:
-    """Return whether a web identity token assumes the role. Keys in the secret exclude every other source."""
+    """Return whether a web identity token assumes the role. Keys or a profile in the secret exclude other sources."""
     has_source = settings.identity_token_file is not None or bool(settings.identity_token_command)
-    return identity.keys is None and identity.role_arn is not None and has_source
+    own = identity.keys is not None or identity.profile is not None
+    return not own and identity.role_arn is not None and has_source
 
 
 def _signing(keys: AwsKeys) -> dict[str, str | None]:

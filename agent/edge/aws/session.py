@@ -9,11 +9,13 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import ConfigParseError, ProfileNotFound
 from botocore.loaders import Loader
 
+from agent.edge.aws.missing_keys import unreadable_file
 from agent.edge.aws.sdk_http import SdkHttp
 from agent.edge.http import HttpClient
 from agent.model.aws_errors import SUBJECT
 from agent.model.problem import ProblemError
-from agent.model.problems.aws import AwsCredentialsMissing
+from agent.model.problems.aws import AwsSetupUnusable
+from agent.model.variables import drop_empty
 from agent.settings import AwsSettings
 
 SERVICES: Final = ("ecr", "ecr-public", "sts")
@@ -57,18 +59,15 @@ def open_session(
     Raises:
         ProblemError: with AwsCredentialsMissing if the profile does not exist or ~/.aws cannot be parsed.
     """
-    session = AioSession(profile=settings.profile) if files else _session_without_files()
+    drop_empty(os.environ)
+    session = AioSession(profile=settings.profile or None) if files else _session_without_files()
     try:
         session.get_scoped_config()
     except (ProfileNotFound, ConfigParseError) as error:
         if chain:
-            raise ProblemError(
-                AwsCredentialsMissing(
-                    SUBJECT,
-                    f"no AWS credentials: {error}",
-                    hint="fix aws.profile, AWS_PROFILE or the profiles in ~/.aws",
-                )
-            ) from error
+            hint = 'fix aws.profile, AWS_PROFILE, "profile" in the secret, or the profiles in ~/.aws'
+            unusable = AwsSetupUnusable(SUBJECT, f"no AWS credentials: {error}", hint=hint)
+            raise ProblemError(unreadable_file(os.environ) or unusable) from error
         session = _session_without_files()
     session.register_component("data_loader", loader)
     session.set_config_variable("region", region)

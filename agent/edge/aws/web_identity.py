@@ -11,15 +11,31 @@ from agent.edge.process import Finished, child_environment, run
 from agent.edge.programs import search
 from agent.edge.regular_file import read_regular
 from agent.model.aws_errors import SUBJECT
+from agent.model.commands import shown
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
+from agent.model.text import printable
 from agent.settings import AwsSettings
 
 # AssumeRoleWithWebIdentity takes 4 to 20,000 characters (STS API reference).
 _LONGEST: Final = 20_000
 _READS: Final = BlockingCalls("identity-tokens", limit=8)
 _TOKEN: Final = re.compile(rf"[!-~]{{4,{_LONGEST}}}")
+
+
+class ProgramUnusableError(OSError):
+    """The program of a `credential_process` cannot be started."""
+
+    def __init__(self, program: str, error: OSError) -> None:
+        reason = (error.strerror or str(error)).lower()
+        super().__init__(f"its credential_process {printable(program, 200)} cannot be run: {reason}")
+        self.hint: Final = (
+            f"install {shown(program)}, or write the absolute path of the program into credential_process: the agent "
+            "searches only the directories of its own PATH that no other user can write to"
+            if "/" not in program
+            else f"install {shown(program)} and make it executable, or fix its path in credential_process"
+        )
 
 
 async def web_identity_token(settings: AwsSettings, environ: Mapping[str, str]) -> Sensitive | None:

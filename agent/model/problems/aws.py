@@ -20,6 +20,12 @@ class AwsInteractiveLoginNeeded(AwsCredentialsMissing):
     needs = Needs.USER
 
 
+class AwsSetupUnusable(AwsCredentialsMissing):
+    """The cause is in the user's own files or variables: ~/.aws, AWS_PROFILE, a credential_process."""
+
+    needs = Needs.USER
+
+
 class AwsAccessDenied(Problem):
     code = "aws_access_denied"
     severity = Severity.ERROR
@@ -32,7 +38,7 @@ class AwsAccessDenied(Problem):
 
 
 class AwsKeysRefused(AwsAccessDenied):
-    """AWS refused keys that come from the secret. The owner of the secret must replace them."""
+    """AWS refused keys that come from the secret or from the user's own files. Their owner must replace them."""
 
     needs = Needs.USER
 
@@ -70,10 +76,22 @@ class AwsUnreachable(Problem):
     )
 
 
+class AwsBlockedBySettings(AwsUnreachable):
+    """The user's own proxy or certificate variable is the cause."""
+
+    needs = Needs.USER
+
+
 class AwsError(Problem):
     code = "aws_error"
     needs = Needs.NOBODY
     hint = "wait: the agent tries again; if the problem persists, check https://health.aws.amazon.com"
+
+
+class NotAws(AwsError):  # noqa: N818 - as Problem
+    """Something else answers instead of AWS, such as a captive portal. Waiting does not fix that."""
+
+    needs = Needs.USER
 
 
 class ClockSkew(Problem):

@@ -1,7 +1,6 @@
 """Problems with what logins need: tools, settings, the status endpoint, the secrets."""
 
 from agent.model.problem import Needs, Problem, Severity
-from agent.model.status import Engine
 
 # Tools
 
@@ -26,12 +25,12 @@ class DockerCliFailed(Problem):
 class NotDockersCli(DockerCliFailed):
     """The program called docker is not Docker's own CLI, as far as the agent can tell. No login runs through it.
 
-    For example, podman ignores `--config`. It would overwrite a person's login in its own `auth.json`.
+    For example, nerdctl. It could overwrite a person's login. podman is known, and counts as docker.
     """
 
     @classmethod
     def instead(cls, program: object, found: str) -> "NotDockersCli":
-        """Report that `program` is really `found`, such as "podman 4.3.1"."""
+        """Report that `program` is really `found`, such as "nerdctl 1.7.6"."""
         return cls(
             "docker",
             f"{program} is {found}, not Docker's own CLI, so the agent cannot log in to any registry",
@@ -54,20 +53,14 @@ class EngineUnreachable(Problem):
     hint = "start Docker (`sudo systemctl start docker`) or set DOCKER_HOST before you pull; logins work without it"
 
 
+class EngineForbidden(Problem):
+    code = "engine_forbidden"
+    hint = "ask the administrator of this machine for access to the socket of Docker; logins work without it"
+
+
 class EngineUnresponsive(Problem):
     code = "engine_unresponsive"
     hint = "restart Docker (`sudo systemctl restart docker`); logins work without it, but pulls do not"
-
-
-def engine_problem(engine: Engine, address: str) -> Problem | None:
-    """The problem with an engine in this state, which was looked for at `address`."""
-    match engine:
-        case Engine.UNREACHABLE:
-            return EngineUnreachable("engine", f"no Docker engine answers at {address}")
-        case Engine.UNRESPONSIVE:
-            message = f"the Docker engine at {address} accepts connections but does not answer"
-            return EngineUnresponsive("engine", message)
-    return None
 
 
 # Settings and the status endpoint

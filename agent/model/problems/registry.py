@@ -1,5 +1,6 @@
 """Problems with a registry: what it answers, or that it does not answer."""
 
+from agent.model import hints
 from agent.model.problem import Needs, Problem, RetryClass, Severity
 
 
@@ -61,13 +62,27 @@ class RegistryUnreachable(Problem):
     )
 
 
+class ProxySettingUnusable(RegistryUnreachable):
+    """The proxy in the user's own variable cannot be used, or needs a login that is not there."""
+
+    needs = Needs.USER
+    hint = hints.PROXY
+
+
 class RegistryTls(Problem):
     code = "registry_tls"
     needs = Needs.ADMIN
     hint = (
-        "save the CA certificate as /etc/docker/certs.d/HOST/ca.crt if the registry uses a private CA; ask the "
-        "registry's administrator for it"
+        "save a private CA's certificate as /etc/docker/certs.d/HOST/ca.crt; if a proxy intercepts TLS, ask your "
+        "network administrator for its CA and set SSL_CERT_FILE to it"
     )
+
+
+class OwnCertificatesUnusable(RegistryTls):
+    """A variable such as SSL_CERT_FILE names a CA file that cannot be used. The variable is the user's."""
+
+    needs = Needs.USER
+    hint = hints.CA_VARIABLE
 
 
 class RegistryTimeout(Problem):

@@ -44,6 +44,10 @@ class CredentialStoreFailed(Problem):
     hint = "fix the credential helper, or remove it from credsStore and credHelpers in Docker's config.json"
 
 
+class CannotStore(CredentialStoreFailed):
+    """The helper only computes logins, such as amazon-ecr-credential-helper. It never stores one."""
+
+
 class LoginOverridden(Problem):
     code = "login_overridden"
     hint = (

@@ -14,7 +14,7 @@ const DESCRIPTIONS = {
   "login.removed": (event) => ["off", `the login to ${event.registry} was removed because its secret is gone`],
   "login.restored": (event) => [
     "warn",
-    `another program removed the login to ${event.registry}, and the agent restored it`,
+    `the login to ${event.registry} was removed or had ended, and the agent restored its own`,
   ],
   "secrets.changed": (event) => [
     "wait",

@@ -17,9 +17,10 @@ from aiohttp.test_utils import TestServer
 
 from agent.model import hints
 from agent.model.credential import AwsKeys
-from agent.model.problem import Problem, RetryClass
+from agent.model.problem import Needs, Problem, RetryClass
 from agent.model.problems.aws import (
     AwsAccessDenied,
+    AwsBlockedBySettings,
     AwsError,
     AwsIdentityRejected,
     AwsThrottled,
@@ -253,13 +254,19 @@ class TestTls:
         assert "SSL_CERT_FILE" in caught.value.hint
         assert authority[0].calls == []
 
-    async def test_reports_a_missing_ca_bundle(
-        self, authority: tuple[AwsServer, Path], monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+    @pytest.mark.parametrize("text", [None, "no certificate"], ids=["missing", "garbage"])
+    async def test_names_a_variable_with_an_unusable_ca_file(
+        self, authority: tuple[AwsServer, Path], monkeypatch: pytest.MonkeyPatch, variable: str, text: str | None
     ) -> None:
-        """The message does not blame AWS."""
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(authority[1]) + ".gone")
-        with raises_problem(AwsUnreachable, match="No such file"):
+        """The message blames neither AWS nor the network: the variable is the user's."""
+        path = authority[1].with_suffix(".moved")
+        if text is not None:
+            path.write_text(text)
+        monkeypatch.setenv(variable, str(path))
+        with raises_problem(AwsBlockedBySettings, match=f"{variable} names the CA file {path}, which") as caught:
             await fetch(identity())
+        assert (caught.value.needs, caught.value.hint) == (Needs.USER, hints.CA_VARIABLE)
 
 
 class TestProxy:
@@ -306,7 +313,7 @@ class TestProxy:
         """The message names the variable, but not its value, which holds a password. It does not blame AWS."""
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"{scheme}://aws.example")
         monkeypatch.setenv(f"{scheme}_proxy", value)
-        with raises_problem(AwsUnreachable, match=f"{scheme.upper()}_PROXY is not (a|the) URL") as caught:
+        with raises_problem(AwsUnreachable, match=f"{scheme}_proxy is not (a|the) URL") as caught:
             await fetch(identity())
         assert caught.value.hint == hints.PROXY
         for part in ("user", "p#ss", "pass@", "notaport"):
