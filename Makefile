@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test prepare coverage bench fleet faults words torture install uninstall dist image devcontainer-feature lint format lock completions clean
+.PHONY: help demo test prepare coverage bench fleet faults words torture install uninstall dist image devcontainer-feature lint format lock audit completions clean
 .PHONY: runtime-venv test-venv fleet-venv torture-venv bench-venv
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make lint         run ruff and mypy"
 	@echo "make format       format the code with ruff"
 	@echo "make lock         pin the dependencies again, with hashes"
+	@echo "make audit        compare the lock files with published advisories (needs the network)"
 	@echo "make completions  write the shell completions from the command line parser"
 	@echo "make clean        remove what the other targets created"
 
@@ -96,6 +97,9 @@ format: test-venv
 
 lock:
 	@scripts/lock.sh
+
+audit:
+	@scripts/audit.sh
 
 completions: test-venv
 	@$(BIN)/python scripts/completions.py
