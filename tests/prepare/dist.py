@@ -4,11 +4,12 @@ import stat
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from tests.prepare.debian import copy_checkout
 from tests.prepare.step import CHECKOUT, command
 
-TREE = "tree"
+TREE: Final = "tree"
 
 
 def build_tree(directory: Path) -> None:
