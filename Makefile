@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test prepare coverage bench fleet faults words clients torture install uninstall image devcontainer-feature lint format lock completions clean
+.PHONY: help demo test prepare coverage bench fleet faults words clients torture install uninstall dist image devcontainer-feature lint format lock audit completions clean
 .PHONY: runtime-venv test-venv fleet-venv torture-venv bench-venv
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo
 	@echo "sudo make install          install agent, systemd units and completions to PREFIX=/usr/local (DESTDIR= for packages)"
 	@echo "sudo make uninstall        remove them"
+	@echo "make dist                  build the .deb, the .tar.gz, the wheel, the SBOM and the checksums in dist"
 	@echo "make image                 build the container image registry-agent"
 	@echo "make devcontainer-feature  build the dev container feature in dist/devcontainer-feature/registry-agent"
 	@echo
@@ -27,6 +28,7 @@ help:
 	@echo "make lint         run ruff and mypy"
 	@echo "make format       format the code with ruff"
 	@echo "make lock         pin the dependencies again, with hashes"
+	@echo "make audit        compare the lock files with published advisories (needs the network)"
 	@echo "make completions  write the shell completions from the command line parser"
 	@echo "make clean        remove what the other targets created"
 
@@ -79,6 +81,10 @@ install:
 uninstall:
 	@scripts/uninstall.sh
 
+dist:
+	@scripts/system-packages.sh dist
+	@scripts/dist.sh dist
+
 image:
 	docker build --tag registry-agent .
 
@@ -97,6 +103,9 @@ format: test-venv
 
 lock:
 	@scripts/lock.sh
+
+audit:
+	@scripts/audit.sh
 
 completions: test-venv
 	@$(BIN)/python scripts/completions.py

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "status": "show the agent's status",
     "doctor": "check each step of a login, and show which one fails; changes nothing",
     "renew": "renew logins now, and wait for the result",
+    "logout": "remove the agent's logins from Docker's configuration",
     "logs": "show the agent's recent events",
     "support-bundle": "collect what support needs into one file, without secrets",
     "check-config": "check the settings",

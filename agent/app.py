@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,7 +37,7 @@ _UNREAD: Final = frozenset({"secret_invalid", "secrets_unavailable"})
 
 
 class Agent:
-    """`run` is the daemon, `once` a single pass.
+    """`run` is the daemon, `once` a single pass, and `logout` undoes what they did.
 
     Args:
         config: the settings file; None for the default path.
@@ -77,20 +77,25 @@ class Agent:
 
     async def once(self) -> int:
         """Try to log in to each registry once. Returns the exit code."""
+        return await self._do(self._pass)
+
+    async def logout(self) -> int:
+        """Remove the agent's own logins from Docker's configuration. Returns the exit code."""
+        return await self._do(lambda components: components.logins.logout())
+
+    async def _do(self, work: "Callable[[Components], Coroutine[Any, Any, bool]]") -> int:
+        """Do one thing while no other agent manages the configuration. A signal ends it early."""
         stop = self._install_signal_handlers()
         self._log_start()
         components = await self._build()
         if not await self._take_over(components):
             return LOCKED_OUT
-        tools = asyncio.create_task(components.tools.look(), name="tools")
-        work = asyncio.create_task(self._pass(components), name="pass")
-        # A signal ends the pass early.
-        await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
-        for task in (tools, work):
-            task.cancel()
-        await asyncio.wait({tools, work})
+        task = asyncio.create_task(work(components), name="work")
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        await asyncio.wait({task})
         await self._finish()
-        return CLEAN if not work.cancelled() and work.result() else NOT_ALL
+        return CLEAN if not task.cancelled() and task.result() else NOT_ALL
 
     def close(self) -> None:
         """Flush the log."""
@@ -144,7 +149,12 @@ class Agent:
         return [*components.services, lock, *sandbox]
 
     async def _pass(self, components: "Components") -> bool:
-        complete = await components.logins.once(components.planning.plan(await components.secrets.read_once()))
+        tools = asyncio.create_task(components.tools.look(), name="tools")
+        try:
+            complete = await components.logins.once(components.planning.plan(await components.secrets.read_once()))
+        finally:
+            tools.cancel()
+            await asyncio.wait({tools})
         return complete and not any(warning.code in _UNREAD for warning in self._bootstrap.board.snapshot.warnings)
 
     def _log_start(self) -> None:

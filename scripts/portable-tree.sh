@@ -79,6 +79,8 @@ cp LICENSE "$tree"
         [[ " $services " == *" $(basename "$service") "* ]] || rm -r "$service"
     done
     find botocore/data -name 'examples-*' -delete
+    # The programs of packages are not in the tree; their hashes depend on where it was built.
+    sed -i '/^\.\.\//d' ./*.dist-info/RECORD
 )
 
 # Authorities: see the file. One line at the end of ssl.py costs nothing where no TLS is used.
@@ -118,9 +120,10 @@ if command -v dpkg-query >/dev/null; then
     done
 fi
 
-# The one thing that people run. -I: no variable and no directory of theirs changes what is imported.
+# The one thing that people run. -I: no variable and no directory of theirs changes what is imported. It hides
+# PYTHONFAULTHANDLER too, hence -X: an agent that hangs then shows where.
 cat >"$tree/bin/registry-agent" <<END
-#!$prefix/libexec/python3 -IB
+#!$prefix/libexec/python3 -IBXfaulthandler
 import sys
 
 from agent.__main__ import main
@@ -139,4 +142,6 @@ from agent.edge.aws.session import primed_loader
 primed_loader()
 ssl.create_default_context()
 '
+# For everybody to read, whatever the modes in the checkout are; and the same dates in each build.
+chmod -R u=rwX,go=rX "$tree"
 find "$tree" -exec touch --no-dereference --date=@0 {} +

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs the system packages for `demo`, `test` or `portable` (the self-contained directory) where it may (root on
-# Debian or Ubuntu), else lists what is missing. What is needed must be there in the end; but tests skip what they miss,
+# Installs the system packages for `demo`, `test`, `portable` (the self-contained directory) or `dist` where it may (root
+# on Debian or Ubuntu), else lists what is missing. What is needed must be there in the end; but tests skip what they miss,
 # or fail where CI is true.
 set -euo pipefail
 purpose=$1

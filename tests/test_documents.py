@@ -137,6 +137,16 @@ def test_the_example_secrets_show_every_kind_of_login() -> None:
     assert example_kinds("docs/aws-ecr.md") == {"ecr", "ecr-public"}
 
 
+def test_every_row_of_the_threat_model_names_a_test_that_exists() -> None:
+    """Each threat has one, in the last column; so the model promises nothing that nobody checks."""
+    threats = [line for line in section(read("SECURITY.md"), "From whom").splitlines() if line.startswith("| ")][1:]
+    assert len(threats) > 20
+    for threat in threats:
+        named = re.search(r"\| `(tests/[\w/]+\.py)::(test_\w+)` \|$", threat)
+        assert named is not None, threat
+        assert re.search(rf"^(async )?def {named[2]}\(", read(named[1]), re.MULTILINE), threat
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_examples_of_settings_are_sound(document: Path, tmp_path: Path) -> None:
     """Each TOML block is a settings file without a fault; each JSON block is JSON."""

@@ -6,9 +6,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from agent.cli import command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from agent.app import Agent
 
 _ENDED_EARLY: Final = 0
 _NOT_ALL: Final = 2
@@ -27,7 +32,16 @@ def run(args: argparse.Namespace) -> int:
     Args:
         args: with `config` (a path or None), `set` (a list of `SECTION.KEY=VALUE`) and `once`.
     """
-    _handle_early_signals(_NOT_ALL if args.once else _ENDED_EARLY)
+    if args.once:
+        return start(args, lambda agent: agent.once(), ended_early=_NOT_ALL)
+    return start(args, lambda agent: agent.run(), ended_early=_ENDED_EARLY)
+
+
+def start(
+    args: argparse.Namespace, work: "Callable[[Agent], Coroutine[Any, Any, int]]", *, ended_early: int = _NOT_ALL
+) -> int:
+    """Have an agent in this process do `work`. Returns the exit code; `ended_early` after a signal while it loads."""
+    _handle_early_signals(ended_early)
     # Imported here: signals are already handled while the imports run, and no other command needs these modules.
     import asyncio  # noqa: PLC0415
 
@@ -48,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
     agent = Agent(Path(args.config) if args.config else None, flags, os.environ)
     runner = asyncio.Runner()
-    code = runner.run(agent.once() if args.once else agent.run())
+    code = runner.run(work(agent))
     agent.close()
     return code
 

@@ -40,6 +40,7 @@ class LoginCleanup:
         self._gone: Final[set[str]] = set()
         self._failed: Final[set[str]] = set()
         self._removing: Final[set[str]] = set()
+        self._removes_all = False
         self._swept_at = dependencies.clock.monotonic()
 
     @property
@@ -63,12 +64,21 @@ class LoginCleanup:
             self._gone.add(registry.hostname)
         self._start_removal(registry.hostname, group)
 
+    async def remove_all(self) -> bool:
+        """Remove each login that is still the agent's own. Return whether all of them are gone."""
+        self._removes_all = True
+        async with asyncio.TaskGroup() as group:
+            for hostname in [*self._state_file.entries()]:
+                self._start_removal(hostname, group)
+        return not self._failed
+
     def _reason(self, hostname: str) -> str | None:
         """Why a login is to be removed now, as the event that the log then gets. None if it stays."""
         secrets, reason = self._deps.settings().secrets, None
         if hostname in self._served:
             return None
-        if hostname in self._gone and hostname not in self._skipped and secrets.removed == "logout":
+        disappeared = hostname in self._gone and hostname not in self._skipped
+        if self._removes_all or (disappeared and secrets.removed == "logout"):
             reason = "login.removed"
         elif self._has_expired(hostname):
             reason = "login.expired"

