@@ -115,6 +115,11 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
 
     @property
+    def for_tokens(self) -> tuple[object, ...]:
+        """The settings that decide which token a source gives. If one changes, all tokens are fetched again."""
+        return (self.aws,)
+
+    @property
     def token_files(self) -> tuple[Path, ...]:
         """Every file with a token that the settings name."""
         files = (

@@ -2,9 +2,9 @@
 
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agent.bootstrap import Bootstrap
 from agent.edge import paths, secret_files
@@ -24,7 +24,7 @@ from agent.edge.secret_url import SecretUrl
 from agent.edge.state_file import StateFile
 from agent.edge.stored_login_check import StoredLoginCheck
 from agent.edge.tool_probes import ToolProbes
-from agent.model.credential import AwsIdentity, EcrToken
+from agent.model.credential import AwsIdentity, Token, TokenSource
 from agent.model.secret_environment import read_environment
 from agent.observe.redaction import LearnedSecrets
 from agent.services.clock_watch import ClockWatch
@@ -47,11 +47,12 @@ from agent.services.state_watch import StateWatch
 from agent.services.tools import ToolWatch
 from agent.services.waiting import BEAT_S
 from agent.services.watchdog import Watchdog
-from agent.settings import AwsSettings
+from agent.settings import Settings
 
 # How many of the newest tokens and AWS keys the log masks. Older ones were replaced or have expired.
 _MASKED_TOKENS = 50
 _MASKED_KEYS = 200
+_Fetch = Callable[[Any, Settings], Awaitable[Token]]
 # An idle agent allocates too little for the interpreter to collect garbage by itself.
 _GC_S = 600.0
 
@@ -140,7 +141,10 @@ class Components:
         )
         learned = LearnedSecrets(bootstrap.scrubber, "aws", _MASKED_KEYS)
         aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
-        tokens = _ProtectedTokens(aws, LearnedSecrets(bootstrap.scrubber, "ecr", _MASKED_TOKENS), time)
+        fetchers: Mapping[type[TokenSource], _Fetch] = {
+            AwsIdentity: lambda identity, settings: aws.fetch_token(identity, settings.aws),
+        }
+        tokens = _ProtectedTokens(fetchers, LearnedSecrets(bootstrap.scrubber, "tokens", _MASKED_TOKENS), time)
         self.credentials = Credentials(
             tokens=tokens,
             clock=clock,
@@ -207,15 +211,20 @@ class Components:
 
 
 class _ProtectedTokens:
-    """Fetches ECR tokens, and has the log mask each one before anything can print it. AWS's time confirms the clock."""
+    """Fetches tokens, and has the log mask each one before anything can print it. The server's time confirms the clock.
 
-    def __init__(self, aws: AwsClient, learned: LearnedSecrets, time: ConfirmedTime) -> None:
-        self._aws = aws
+    `fetchers` holds the function for each kind of source.
+    """
+
+    def __init__(
+        self, fetchers: Mapping[type[TokenSource], "_Fetch"], learned: LearnedSecrets, time: ConfirmedTime
+    ) -> None:
+        self._fetchers = fetchers
         self._learned = learned
         self._time = time
 
-    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
-        token = await self._aws.fetch_token(identity, settings)
+    async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
+        token = await self._fetchers[type(source)](source, settings)
         self._learned(token.password)
         self._time.observe(token.server_time)
         return token

@@ -134,7 +134,7 @@ class Woken:
 
     new_id: str
     docker_problem: str | None = None
-    aws_recovered: bool = False
+    source_recovered: bool = False
     lost: Problem | None = None
 
 

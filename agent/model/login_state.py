@@ -10,7 +10,7 @@
 | NO_DOCKER   | Requested                                     | NO_DOCKER   | (its ID is shown as skipped)     |
 | ATTEMPTING  | Succeeded                                     | LOGGED_IN   | Report                           |
 | ATTEMPTING  | Failed                                        | RETRYING    | Report                           |
-| RETRYING    | Woken: the retry is due, docker is back, or AWS works again | ATTEMPTING | Attempt             |
+| RETRYING    | Woken: the retry is due, docker is back, or the source works again | ATTEMPTING | Attempt             |
 | RETRYING    | Woken: the stored token is about to end       | RETRYING    | Report                           |
 | RETRYING    | Woken: the stored token has ended             | RETRYING    | Report, Remove once it is proven |
 | RETRYING    | Removed, RemovalFailed                        | RETRYING    | Report, if it failed             |
@@ -126,7 +126,7 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         state.stage is Stage.NO_DOCKER
         or state.requested_id is not None
         or docker_is_back
-        or event.aws_recovered
+        or event.source_recovered
         or _is_past(state.retry, now)
     ):
         return _start(state, event.docker_problem, now)

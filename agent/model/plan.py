@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.model.credential import AwsIdentity, AwsKeys, Credential
+from agent.model.credential import AwsIdentity, AwsKeys, Credential, TokenSource
 from agent.model.ecr_token import token_expiry
 from agent.model.encoded_login import ECR_USER
 from agent.model.problem import Problem, ProblemError
@@ -43,12 +43,21 @@ class AwsDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """One registry to log in to. `source` is the credential itself, or the identity that gets a token from AWS."""
+    """One registry to log in to. `source` is the credential itself, or what gives a token."""
 
     registry: Registry
     secret: RegistrySecret
     kind: Kind
-    source: Credential | AwsIdentity
+    source: Credential | TokenSource
+
+    @property
+    def asks_aws(self) -> bool:
+        return isinstance(self.source, AwsIdentity)
+
+    @property
+    def password_may_change(self) -> bool:
+        """Whether only the source knows the password, and can give another one at any time."""
+        return self.source.fingerprint is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,10 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     complete: bool = True
     all_sources_ok: bool = True
+
+    @property
+    def token_sources(self) -> frozenset[TokenSource]:
+        return frozenset(login.source for login in self.logins if isinstance(login.source, TokenSource))
 
 
 def excluded_hosts(exclude: Iterable[str]) -> frozenset[str]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from agent.model.credential import AwsIdentity, Credential
+from agent.model.credential import Credential, TokenSource
 from agent.model.docker_errors import CliOutput, explain
 from agent.model.login_events import Attempt, Checked, Failed, Refused, Succeeded
 from agent.model.plan import Login
@@ -81,7 +81,7 @@ class LoginAttempts:
         try:
             result = await deps.docker_login(login, credential)
         except ProblemError as error:
-            if not isinstance(error.problem, EcrTokenExpired) or not isinstance(login.source, AwsIdentity):
+            if not isinstance(error.problem, EcrTokenExpired) or not isinstance(login.source, TokenSource):
                 raise
             # AWS can end a token early: get another one in the same attempt.
             credential = await self._obtain(credential, force=True)

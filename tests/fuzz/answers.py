@@ -260,6 +260,7 @@ def check_aws(data: bytes) -> None:
         assert_tellable(problem, CANARY)
         return
     assert CANARY not in repr(token)
+    assert token.expires_at is not None
     assert token.expires_at.utcoffset() == timedelta()
     assert token.username
     assert ":" not in token.username
