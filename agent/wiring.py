@@ -14,9 +14,11 @@ from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.docker_engine import DockerEngine
+from agent.edge.file_version import signature
 from agent.edge.file_watcher import FileWatcher
 from agent.edge.http import HttpClient
 from agent.edge.memory import collect
+from agent.edge.password_sources import PasswordSources
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.report_target import ReportTarget
 from agent.edge.sandbox import Sandbox
@@ -25,6 +27,8 @@ from agent.edge.state_file import StateFile
 from agent.edge.stored_login_check import StoredLoginCheck
 from agent.edge.tool_probes import ToolProbes
 from agent.model.credential import AwsIdentity, Token, TokenSource
+from agent.model.password_source import PasswordSource
+from agent.model.plan import Plan
 from agent.model.secret_environment import read_environment
 from agent.observe.redaction import LearnedSecrets
 from agent.services.clock_watch import ClockWatch
@@ -35,6 +39,7 @@ from agent.services.docker_login import DockerLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
 from agent.services.overrides import Overrides
+from agent.services.password_files import PasswordFiles
 from agent.services.periodic import Periodic
 from agent.services.persons_helper import PersonsHelpers
 from agent.services.planning import Planning
@@ -86,6 +91,7 @@ class Components:
             self.tools,
             self.secrets,
             self.logins,
+            self.password_files,
             self.reconciler,
             self.reports,
             Periodic("clock", BEAT_S, clock_watch.check, clock),
@@ -141,8 +147,10 @@ class Components:
         )
         learned = LearnedSecrets(bootstrap.scrubber, "aws", _MASKED_KEYS)
         aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
+        passwords = PasswordSources(environ=environ, now=clock.now, unit=bootstrap.systemd.unit)
         fetchers: Mapping[type[TokenSource], _Fetch] = {
             AwsIdentity: lambda identity, settings: aws.fetch_token(identity, settings.aws),
+            PasswordSource: lambda source, settings: passwords.fetch_token(source, settings.aws.call_timeout_s),
         }
         tokens = _ProtectedTokens(fetchers, LearnedSecrets(bootstrap.scrubber, "tokens", _MASKED_TOKENS), time)
         self.credentials = Credentials(
@@ -186,13 +194,18 @@ class Components:
         self.credentials.clock_jumped()
         self.logins.wake()
 
+    def _follow(self, plan: Plan) -> None:
+        self.logins.follow(plan)
+        self.password_files.follow(plan)
+
     def _wake_logins(self) -> None:
         self.logins.wake()
 
     def _sources(self) -> None:
         bootstrap, environ = self._bootstrap, self._bootstrap.environ
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-        self.planning = Planning(bootstrap.settings, region, self.logins.follow)
+        self.password_files = PasswordFiles(self.file_watcher, signature, self.logins.source_changed)
+        self.planning = Planning(bootstrap.settings, region, self._follow)
         directory = environ.get("CREDENTIALS_DIRECTORY")
         self.secrets = Secrets(
             settings=bootstrap.settings,

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from agent.doctor import aws
+from agent.doctor import aws, password_source
 from agent.doctor.check import AWS_CHECKS, CheckRun, from_problem, passed, skipped
 from agent.doctor.context import Context
 from agent.doctor.token_life import check_expiry
 from agent.model.credential import AwsIdentity, Credential
+from agent.model.password_source import PasswordSource
 from agent.model.plan import Login
 from agent.model.problems.environment import TokenNotRenewable
 from agent.model.secret import Kind
@@ -23,6 +24,8 @@ async def obtain(results: CheckRun, login: Login, context: Context) -> Credentia
             return credential
         case AwsIdentity() as identity:
             return await aws.obtain(results, login, identity, context)
+        case PasswordSource() as source:
+            return await password_source.obtain(results, login, source, context)
     results.add(*(skipped(name, f"the doctor cannot check {type(login.source).__name__}") for name in AWS_CHECKS))
     return None
 

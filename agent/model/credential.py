@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from agent.model.problem import Problem
 from agent.model.sensitive import Sensitive
 
 
@@ -59,6 +60,10 @@ class TokenSource(ABC):
     def depends_on_environment(self) -> bool:
         """Whether settings and variables also decide which login it gives."""
         return False
+
+    def not_replaced(self, _ends: datetime) -> Problem | None:
+        """The problem if the source still gives a token that is about to end. None if that can be normal."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,12 +129,13 @@ class Woken:
     """The wake-up time was reached, or something changed.
 
     `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used. `lost` is why docker no
-    longer finds a login that was stored.
+    longer finds a login that was stored. `source_changed`: the source of the token works again, or may
+    have another one.
     """
 
     new_id: str
     docker_problem: str | None = None
-    source_recovered: bool = False
+    source_changed: bool = False
     lost: Problem | None = None
 
 

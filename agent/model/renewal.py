@@ -44,6 +44,14 @@ def renew_at(
     return obtained_at + max(life * min(fraction * spread, LATEST), floor)
 
 
+def must_be_new(obtained_at: datetime, expires_at: datetime, now: datetime) -> bool:
+    """Whether a token is so close to its end that its source must give another one by now.
+
+    Many sources keep a token until shortly before its end. So giving the same one again is no failure before that.
+    """
+    return now - obtained_at >= (expires_at - obtained_at) * LATEST
+
+
 def slack(obtained_at: datetime, expires_at: datetime, now: datetime, urgent_window: timedelta) -> timedelta:
     """Return how long a due renewal may be deferred: zero in the token's last quarter and in `urgent_window`."""
     life = expires_at - obtained_at

@@ -10,7 +10,7 @@ from agent.model.aws_errors import clock_skew
 from agent.model.credential import Credential, Token, TokenSource
 from agent.model.deadline import Deadline
 from agent.model.problem import Problem, ProblemError
-from agent.model.renewal import expired, renew_at, slack
+from agent.model.renewal import expired, must_be_new, renew_at, slack
 from agent.services.ports import Clock, Log, Reporter
 from agent.services.retries import wait_after
 from agent.services.waiting import wait_until
@@ -124,6 +124,10 @@ class Credentials:
         works = state.failure is None and state.credential is not None
         return works or state.settings.for_tokens != self._settings().for_tokens
 
+    def source_changed(self, source: TokenSource) -> None:
+        """Forget its token, because it may have another one now. A request in progress may have read the old one."""
+        self._states.pop(source, None)
+
     def clock_jumped(self) -> None:
         """Clear `clock_skew`: the measured difference is no longer right. The next answer of AWS shows the new one."""
         self._board.report(_OWNER)
@@ -179,6 +183,7 @@ class Credentials:
         started = self._clock.monotonic()
         try:
             token = await self._tokens.fetch_token(source, state.settings)
+            self._check_replaced(source, state.credential, token)
         except ProblemError as error:
             outcome: Credential | _Failure = self._record_failure(state, error.problem)
         else:
@@ -187,6 +192,14 @@ class Credentials:
         self._log_outcome(source, state, outcome, self._clock.monotonic() - started)
         return outcome
 
+    def _check_replaced(self, source: TokenSource, current: Credential | None, token: Token) -> None:
+        """Raise the problem if the token is still the current one, and about to end."""
+        if token.expires_at is None or current is None or current.obtained_at is None or not _is_same(current, token):
+            return
+        problem = source.not_replaced(token.expires_at)
+        if problem is not None and must_be_new(current.obtained_at, token.expires_at, self._clock.now()):
+            raise ProblemError(problem)
+
     def _record_token(self, state: _SourceState, token: Token) -> Credential:
         settings, now = self._settings().renewal, self._clock.now()
         floor = timedelta(seconds=settings.min_interval_s)
@@ -194,7 +207,11 @@ class Credentials:
         due = renew_at(now, token.expires_at, fraction=settings.fraction, jitter=self._jitter(), floor=floor)
         state.floor = Deadline.after(floor, now, self._clock.monotonic())
         failed, state.failure, state.failures = state.failure is not None, None, 0
-        state.credential = Credential(token.username, token.password, now, token.expires_at, due, token.identity)
+        current = state.credential
+        obtained_at = current.obtained_at if current is not None and _is_same(current, token) else now
+        state.credential = Credential(
+            token.username, token.password, obtained_at, token.expires_at, due, token.identity
+        )
         skew = clock_skew(token.server_time, now)
         self._board.report(_OWNER, [skew] if skew else [])
         if failed:
@@ -236,3 +253,11 @@ class Credentials:
 
     def _left(self, deadline: Deadline | None) -> float:
         return deadline.left(self._clock.now(), self._clock.monotonic()) if deadline else 0.0
+
+
+def _is_same(current: Credential, token: Token) -> bool:
+    return (current.username, current.password, current.expires_at) == (
+        token.username,
+        token.password,
+        token.expires_at,
+    )

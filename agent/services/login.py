@@ -65,6 +65,7 @@ class RegistryLogin:
         self._on_first_attempt: Final = on_first_attempt
         self._requested_id = pending_id
         self._wake: Final = asyncio.Event()
+        self._source_is_new = False
         self._attempts: Final = LoginAttempts(login, dependencies)
         now, hostname = self._now(), login.registry.hostname
         expiry = Deadline.when(ends_at, now.wall, now.monotonic) if ends_at is not None else None
@@ -103,6 +104,11 @@ class RegistryLogin:
 
     def wake(self) -> None:
         """Look again at the clock, at docker, and at whether the source of the token works again."""
+        self._wake.set()
+
+    def source_changed(self) -> None:
+        """Log in again, because the source of the password may have another one."""
+        self._source_is_new = True
         self._wake.set()
 
     async def run(self, *, once: bool = False) -> None:
@@ -155,10 +161,11 @@ class RegistryLogin:
         self._wake.clear()
         docker_problem = None if docker.docker_ready.is_set() else docker.docker_problem
         requested, self._requested_id = self._requested_id, None
+        is_new, self._source_is_new = self._source_is_new, False
         if requested is not None:
             return Requested(requested, docker_problem)
         lost = self._deps.reconciler.lost(self.login.registry)
-        return Woken(self._deps.new_id(), docker_problem, source_recovered=self._source_recovered(), lost=lost)
+        return Woken(self._deps.new_id(), docker_problem, source_changed=is_new or self._source_recovered(), lost=lost)
 
     async def _verify(self) -> Verified:
         """Trust the state directory only if Docker still holds the login that it describes."""

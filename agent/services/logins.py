@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from agent.model.credential import TokenSource
 from agent.model.plan import Login, Plan, Skipped
 from agent.model.registry import parse_hostname
 from agent.model.status import Phase, RegistryStatus, State
@@ -71,6 +72,13 @@ class Logins:
         """Have every login check its clock and its tools again."""
         for login in self._logins.values():
             login.wake()
+
+    def source_changed(self, source: TokenSource) -> None:
+        """Log in again to the registries whose password the source gives."""
+        self._deps.credentials.source_changed(source)
+        for login in self._logins.values():
+            if login.login.source == source:
+                login.source_changed()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

@@ -16,6 +16,7 @@ AREAS: Final[Mapping[str, str]] = {
     "test_wire": "Registries, on the wire",
     "test_aws": "AWS",
     "test_aws_profiles": "AWS profiles",
+    "test_passwords": "Commands, files and helpers that give a password",
     "test_renewal": "Renewal",
     "test_docker_config": "Docker's configuration",
     "test_clock": "The clock",
