@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from agent.blocking import BlockingCalls
+from agent.edge.process import Finished
 from agent.edge.regular_file import open_regular
 from agent.edge.secret_command import how_it_failed, run_command
 from agent.model.command_hints import missing_program_hint, sandbox_hint
 from agent.model.commands import shown
 from agent.model.credential import Token
 from agent.model.credential_output import LONGEST, CredentialOutput, OutputError, parse_output
+from agent.model.docker_config import ConfigError, parse_helper_answer
 from agent.model.kubelet_response import request_for
 from agent.model.password_source import PasswordField, PasswordSource
 from agent.model.problem import ProblemError
@@ -86,11 +88,11 @@ class PasswordSources:
         except OSError as error:
             reason = (error.strerror or "it does not start").lower()
             raise _failure(source, f"cannot be run: {reason}", missing_program_hint(args[0])) from None
-        if finished.returncode == 0:
-            return _Answer(finished.stdout, self.now())
-        if source.origin.field is PasswordField.HELPER and _NOT_FOUND in finished.stdout:
+        if source.origin.field is PasswordField.HELPER and _has_no_login(finished):
             advice = f"store a login for {source.registry.docker_key} with that helper, or fix credential_helper"
             raise _failure(source, f"has no login for {source.registry.docker_key}", advice)
+        if finished.returncode == 0:
+            return _Answer(finished.stdout, self.now())
         hint = sandbox_hint(args[0], finished.stderr, self.unit, self.environ)
         raise _failure(source, how_it_failed(finished), hint)
 
@@ -106,6 +108,16 @@ class PasswordSources:
             # A ValueError is about a path that no file can have.
             reason = ((isinstance(error, OSError) and error.strerror) or "no such path").lower()
             raise _failure(source, f"cannot be read: {reason}", hint) from None
+
+
+def _has_no_login(finished: Finished) -> bool:
+    """Return whether a helper reports that it has no login. Some, such as `pass`, print an empty one instead."""
+    if finished.returncode != 0:
+        return _NOT_FOUND in finished.stdout
+    try:
+        return parse_helper_answer(finished.stdout) is None
+    except ConfigError:
+        return False
 
 
 def _content(path: Path) -> _Answer:

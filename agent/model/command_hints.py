@@ -16,14 +16,15 @@ _NO_PRIVILEGES: Final = re.compile(
 )
 """What sudo, snap and flatpak print."""
 
+_PASS: Final = {"PASSWORD_STORE_DIR": ".password-store", "GNUPGHOME": ".gnupg"}
 _DIRECTORIES: Final = {
-    "az": ("AZURE_CONFIG_DIR", ".azure"),
-    "gcloud": ("CLOUDSDK_CONFIG", ".config/gcloud"),
-    "gh": ("GH_CONFIG_DIR", ".config/gh"),
-    "docker-credential-pass": ("GNUPGHOME", ".gnupg"),
-    "pass": ("GNUPGHOME", ".gnupg"),
+    "az": {"AZURE_CONFIG_DIR": ".azure"},
+    "gcloud": {"CLOUDSDK_CONFIG": ".config/gcloud"},
+    "gh": {"GH_CONFIG_DIR": ".config/gh"},
+    "docker-credential-pass": _PASS,
+    "pass": _PASS,
 }
-"""The directory that a program writes to, even if it only prints: the variable that names it, and its default."""
+"""The directories that a program writes to even if it only prints: the variable that names each, and its default."""
 
 
 def sandbox_hint(program: str, stderr: bytes, unit: str | None, environ: Mapping[str, str]) -> str | None:
@@ -31,10 +32,8 @@ def sandbox_hint(program: str, stderr: bytes, unit: str | None, environ: Mapping
     if unit is None:
         return None
     if _READ_ONLY.search(stderr):
-        variable, default = _DIRECTORIES.get(PurePosixPath(program).name, ("", ""))
-        home = environ.get("HOME")
-        known = environ.get(variable) or (f"{home}/{default}" if home and default else None)
-        return opening(unit, [known] if known else [])
+        home, known = PurePosixPath(environ.get("HOME", "~")), _DIRECTORIES.get(PurePosixPath(program).name, {})
+        return opening(unit, [environ.get(variable) or home / default for variable, default in known.items()])
     if _NO_PRIVILEGES.search(stderr):
         return (
             f"use a program that needs no sudo and is neither a snap nor a flatpak: the sandbox of {shown(unit)} "

@@ -96,8 +96,11 @@ def test_a_rotated_kubernetes_token_is_used(world: World) -> None:
 
 @causes("login_rejected")
 def test_a_rejected_password_is_not_sent_again_but_a_new_one_is(world: World) -> None:
-    """Also after a restart, which finds the same password in the file. The registry counts the attempts."""
-    path, users = world.sources.directory / "password", {USER: PASSWORD}
+    """Also after a restart, which finds the same password in the file. The registry counts the attempts.
+
+    The file is next to the secrets, and is not taken for one.
+    """
+    path, users = world.agent.secrets / "team.token", {USER: PASSWORD}
     path.write_text(world.sources.secret("wrong", PLAIN))
     world.defaults["retry"] = {**world.defaults["retry"], "rejected_wait_s": 3600}
     auth, attempts = BasicAuth(users), []
@@ -115,11 +118,12 @@ def test_a_rejected_password_is_not_sent_again_but_a_new_one_is(world: World) ->
     world.start()
     world.raised("login_rejected", door.hostname)
     assert len(attempts) == before
-    replacement = path.with_suffix(".new")
+    replacement = world.sources.directory / "replacement"
     replacement.write_text(PASSWORD)
     replacement.rename(path)
     world.cleared("login_rejected", door.hostname)
-    world.agent.wait_logged_in(door.hostname)
+    status = world.agent.wait_logged_in(door.hostname)
+    assert [warning for warning in status["warnings"] if warning["code"] == "secret_invalid"] == []
 
 
 @causes("secret_invalid")

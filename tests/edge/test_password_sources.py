@@ -3,8 +3,9 @@
 import json
 import os
 import shlex
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 from tests.codes.programs import script
 from tests.problems import raises_problem
+from tests.rig.pass_store import PassStore, docker_credential_pass, pass_store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOST = "registry.example.com"
@@ -50,6 +52,17 @@ async def failure(field: PasswordField, *words: object, **arguments: Any) -> Pro
     assert problem.message.startswith(f"{field} {words[0]}")
     assert SECRET not in problem.message + problem.hint
     return problem
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[PassStore]:
+    """A store in which the helper has a login, and a person a secret."""
+    helper = docker_credential_pass()
+    login = json.dumps({"ServerURL": HOST, "Username": "eve", "Secret": SECRET})
+    with pass_store(helper) as store:
+        subprocess.run([helper, "store"], input=login.encode(), env=store.env, check=True)
+        assert store.insert("registry", SECRET).returncode == 0
+        yield store
 
 
 @pytest.fixture
@@ -107,6 +120,16 @@ async def test_a_helper_is_asked_with_the_key_that_docker_uses(tmp_path: Path) -
     found = await fetch(PasswordField.HELPER, "own", username=None, hostname="docker.io", environ=environ)
     assert found == Token("eve", Sensitive("right"), None)
     assert asked.read_text() == "https://index.docker.io/v1/"
+
+
+async def test_dockers_helper_for_pass_gives_the_login(store: PassStore) -> None:
+    """The real one, and `pass` itself as a command. A login that is not there is no failure of the program."""
+    found = await fetch(PasswordField.HELPER, "pass", username=None, environ=store.env)
+    assert found == Token("eve", Sensitive(SECRET), None)
+    missing = await failure(PasswordField.HELPER, "pass", hostname="other.example", environ=store.env)
+    assert "has no login for other.example" in missing.message
+    shown = await fetch(PasswordField.COMMAND, "pass", "show", "registry", environ=store.env)
+    assert shown == Token("ada", Sensitive(SECRET), None)
 
 
 async def test_a_file_is_read_again_each_time(tmp_path: Path) -> None:
