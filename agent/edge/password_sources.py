@@ -72,7 +72,8 @@ class PasswordSources:
         if end is None and life_s is not None:
             end = answer.since + timedelta(seconds=life_s)
         if end is not None and end <= self.now():
-            since = f", and has not changed since {rfc3339(answer.since)}" if answer.since < self.now() else ""
+            is_file = source.origin.field is PasswordField.FILE
+            since = f", and has not changed since {rfc3339(answer.since)}" if is_file else ""
             hint = "check what replaces the password there, and `date` if the password is new"
             raise _failure(source, f"gave a password that ended at {rfc3339(end)}{since}", hint)
         return end
