@@ -31,6 +31,8 @@ class SecretsSettings:
     # Removing a login that still works could break a running build.
     removed: Annotated[str, rule.one_of("keep", "logout")] = "keep"
     exclude: Annotated[tuple[str, ...], rule.REGISTRY] = ()
+    # Whoever answers at `url` could run any program as the agent's user.
+    allow_commands: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,11 @@ class Settings:
     status: StatusSettings = field(default_factory=StatusSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
     log: LogSettings = field(default_factory=LogSettings)
+
+    @property
+    def for_tokens(self) -> tuple[object, ...]:
+        """The settings that decide which token a source gives. If one changes, all tokens are fetched again."""
+        return (self.aws,)
 
     @property
     def token_files(self) -> tuple[Path, ...]:

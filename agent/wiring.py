@@ -2,9 +2,9 @@
 
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agent.bootstrap import Bootstrap
 from agent.edge import paths, secret_files
@@ -14,9 +14,11 @@ from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.docker_engine import DockerEngine
+from agent.edge.file_version import signature
 from agent.edge.file_watcher import FileWatcher
 from agent.edge.http import HttpClient
 from agent.edge.memory import collect
+from agent.edge.password_sources import PasswordSources
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.report_target import ReportTarget
 from agent.edge.sandbox import Sandbox
@@ -24,7 +26,9 @@ from agent.edge.secret_url import SecretUrl
 from agent.edge.state_file import StateFile
 from agent.edge.stored_login_check import StoredLoginCheck
 from agent.edge.tool_probes import ToolProbes
-from agent.model.credential import AwsIdentity, EcrToken
+from agent.model.credential import AwsIdentity, Token, TokenSource
+from agent.model.password_source import PasswordSource
+from agent.model.plan import Plan
 from agent.model.secret_environment import read_environment
 from agent.observe.redaction import LearnedSecrets
 from agent.services.clock_watch import ClockWatch
@@ -35,6 +39,7 @@ from agent.services.docker_login import DockerLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
 from agent.services.overrides import Overrides
+from agent.services.password_files import PasswordFiles
 from agent.services.periodic import Periodic
 from agent.services.planning import Planning
 from agent.services.ports import Service
@@ -46,11 +51,12 @@ from agent.services.state_watch import StateWatch
 from agent.services.tools import ToolWatch
 from agent.services.waiting import BEAT_S
 from agent.services.watchdog import Watchdog
-from agent.settings import AwsSettings
+from agent.settings import Settings
 
 # How many of the newest tokens and AWS keys the log masks. Older ones were replaced or have expired.
 _MASKED_TOKENS = 50
 _MASKED_KEYS = 200
+_Fetch = Callable[[Any, Settings], Awaitable[Token]]
 # An idle agent allocates too little for the interpreter to collect garbage by itself.
 _GC_S = 600.0
 
@@ -84,6 +90,7 @@ class Components:
             self.tools,
             self.secrets,
             self.logins,
+            self.password_files,
             self.reconciler,
             self.reports,
             Periodic("clock", BEAT_S, clock_watch.check, clock),
@@ -139,7 +146,12 @@ class Components:
         )
         learned = LearnedSecrets(bootstrap.scrubber, "aws", _MASKED_KEYS)
         aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
-        tokens = _ProtectedTokens(aws, LearnedSecrets(bootstrap.scrubber, "ecr", _MASKED_TOKENS), time)
+        passwords = PasswordSources(environ=environ, now=clock.now, unit=bootstrap.systemd.unit)
+        fetchers: Mapping[type[TokenSource], _Fetch] = {
+            AwsIdentity: lambda identity, settings: aws.fetch_token(identity, settings.aws),
+            PasswordSource: lambda source, settings: passwords.fetch_token(source, settings.aws.call_timeout_s),
+        }
+        tokens = _ProtectedTokens(fetchers, LearnedSecrets(bootstrap.scrubber, "tokens", _MASKED_TOKENS), time)
         self.credentials = Credentials(
             tokens=tokens,
             clock=clock,
@@ -181,13 +193,18 @@ class Components:
         self.credentials.clock_jumped()
         self.logins.wake()
 
+    def _follow(self, plan: Plan) -> None:
+        self.logins.follow(plan)
+        self.password_files.follow(plan)
+
     def _wake_logins(self, hostname: str | None = None) -> None:
         self.logins.wake(hostname)
 
     def _sources(self) -> None:
         bootstrap, environ = self._bootstrap, self._bootstrap.environ
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-        self.planning = Planning(bootstrap.settings, region, self.logins.follow)
+        self.password_files = PasswordFiles(self.file_watcher, signature, self.logins.source_changed)
+        self.planning = Planning(bootstrap.settings, region, self._follow)
         directory = environ.get("CREDENTIALS_DIRECTORY")
         self.secrets = Secrets(
             settings=bootstrap.settings,
@@ -206,15 +223,20 @@ class Components:
 
 
 class _ProtectedTokens:
-    """Fetches ECR tokens, and has the log mask each one before anything can print it. AWS's time confirms the clock."""
+    """Fetches tokens, and has the log mask each one before anything can print it. The server's time confirms the clock.
 
-    def __init__(self, aws: AwsClient, learned: LearnedSecrets, time: ConfirmedTime) -> None:
-        self._aws = aws
+    `fetchers` holds the function for each kind of source.
+    """
+
+    def __init__(
+        self, fetchers: Mapping[type[TokenSource], "_Fetch"], learned: LearnedSecrets, time: ConfirmedTime
+    ) -> None:
+        self._fetchers = fetchers
         self._learned = learned
         self._time = time
 
-    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
-        token = await self._aws.fetch_token(identity, settings)
+    async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
+        token = await self._fetchers[type(source)](source, settings)
         self._learned(token.password)
         self._time.observe(token.server_time)
         return token

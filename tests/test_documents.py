@@ -117,7 +117,7 @@ def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> 
     assert (loaded.problems, loaded.settings) == ((), default)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/secrets.md", "docs/aws-ecr.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/secrets.md", "docs/aws-ecr.md", "docs/commands.md"])
 def test_the_example_secrets_are_accepted(name: str) -> None:
     """Each gives a login without a warning; only the ready token reports that it cannot be renewed."""
     examples = example_secrets(name)

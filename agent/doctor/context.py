@@ -16,6 +16,7 @@ from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.http import HttpClient
+from agent.edge.password_sources import PasswordSources
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.registry_requests import RegistryRequests
 from agent.edge.state_file import StateFile
@@ -79,6 +80,7 @@ class Context:
         self.requests: Final = RegistryRequests(self.http, _now, scrub=self.scrubber.scrub)
         self.aws: Final = AwsClient(user=self.user, environ=environ, now=_now, learned=self.learned)
         engine = DockerEngine(environ, settings.docker.config_dir)
+        self.passwords: Final = PasswordSources(environ=environ, now=_now)
         self.cli: Final = DockerCli(environ, runtime, engine)
         self.probes: Final = ToolProbes(environ, self.cli, engine)
         self.config: Final = DockerConfigFile(settings.docker.config_dir, cli_version=lambda: self.cli.installed)

@@ -120,7 +120,8 @@ class Doctor:
         values = [value for secret in secrets for value in (secret.password, secret.session_token)]
         context.scrubber.protect([value.reveal() for value in values if value is not None])
         region = settings.aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
-        context.plan = make_plan(secrets, settings.secrets.exclude, AwsDefaults(region, settings.aws.role_arn))
+        defaults, allowed = AwsDefaults(region, settings.aws.role_arn), settings.secrets.allow_commands
+        context.plan = make_plan(secrets, settings.secrets.exclude, defaults, allow_commands=allowed)
 
     def _agent_only(self, status: AgentStatus | None) -> list[Registry]:
         """The registries whose secrets only this user's agent can read (a service's credentials).

@@ -72,7 +72,8 @@ async def secrets(
     if settings.environment:
         results.append(read_environment(environ))
     found = ParseResult.joined(results)
-    found = replace(found, problems=without_files(found.problems, token_files))
+    named = {*token_files, *(secret.password_file for secret in found.secrets)}
+    found = replace(found, problems=without_files(found.problems, named))
     return found.secrets, [*_secret_checks(found, sources)]
 
 

@@ -25,14 +25,17 @@ _NOT_RESENT: Final = (
 )
 
 
-def active_rejection(login: Login, rejections: Rejections, row: AgentRow | None) -> Check | None:
+def active_rejection(
+    login: Login, credential: Credential | None, rejections: Rejections, row: AgentRow | None
+) -> Check | None:
     """The earlier rejection of this same password, if the state directory or the running agent has recorded one.
 
-    Tokens are not held back: the doctor fetches a new one for each login, so no account is locked.
+    Tokens are not held back: the doctor fetches a new one for each login, so no account is locked. But a command or a
+    file may still give the password that was rejected.
     """
-    if not isinstance(login.source, Credential):
+    if not isinstance(login.source, Credential) and not login.password_may_change:
         return None
-    known = rejections.active(login)
+    known = rejections.active(login, credential)
     if known is not None:
         problem, until = known
         more = f"rejected before, next automatic attempt at {rfc3339(until)}; {_NOT_RESENT}"

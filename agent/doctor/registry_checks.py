@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from agent.doctor import aws, registry
+from agent.doctor import credential as credentials
+from agent.doctor import registry
 from agent.doctor.agent_status import AgentRow, AgentStatus
 from agent.doctor.check import (
     AGENT,
@@ -124,7 +125,7 @@ class RegistryChecks:
         if self._login is None:
             self._results.add(*(skipped(name, "there is no secret to log in with") for name in AWS_CHECKS))
             return None
-        credential = await aws.obtain(self._results, self._login, self._context)
+        credential = await credentials.obtain(self._results, self._login, self._context)
         # Before the login: docker and the registry may repeat the token in a message.
         if credential is not None:
             self._context.learned(credential.password)
@@ -136,7 +137,7 @@ class RegistryChecks:
         if login is None:
             return self._results.add(skipped("login", "there is no secret to log in with"))
         row = _row(await self._status(), self._registry.hostname)
-        rejection = None if context.try_refused else active_rejection(login, context.rejections, row)
+        rejection = None if context.try_refused else active_rejection(login, credential, context.rejections, row)
         if rejection is not None:
             return self._results.add(rejection)
         tools = await asyncio.shield(self._pending.tools)

@@ -8,9 +8,10 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Final
 
-from agent.edge.regular_file import NotRegularError, read_regular
+from agent.edge.regular_file import NotRegularError, open_regular
 from agent.model.commands import shown
 from agent.model.document_text import DocumentError, text_of
+from agent.model.password_source import Trust
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretsUnavailable
 from agent.model.secret_formats import FIELDS, ParseResult, read_document, read_fields
@@ -81,7 +82,8 @@ def _readings(directory: Path, names: list[str], depth: int) -> Iterator[tuple[s
             if stat.S_ISDIR(path.stat().st_mode):
                 yield from _read_subdirectory(path, depth + 1)
             elif name not in FIELDS:
-                yield str(path), read_document(_content(path), str(path), path.stem.lstrip("."))
+                text, trust = _content(path)
+                yield str(path), read_document(text, str(path), path.stem.lstrip(".")).trusting(trust)
         except OSError as error:
             if name not in FIELDS and _exists(path):
                 yield str(path), ParseResult.failure(str(path), *_reason(error, path))
@@ -133,29 +135,34 @@ def _exists(path: Path) -> bool:
 
 def _read_fields(directory: Path, names: list[str]) -> ParseResult:
     """Read a secret with one file for each field."""
-    origin, fields = str(directory), {}
+    origin, fields, trust = str(directory), {}, Trust.OWN
     for name in names:
         try:
-            fields[name] = _content(directory / name)
+            fields[name], of_file = _content(directory / name)
+            trust = of_file if of_file is Trust.OTHERS else trust
         except OSError as error:
             fault, hint = _reason(error, directory / name)
             return ParseResult.failure(origin, f"has a {name} that {fault}", hint)
         except DocumentError as error:
             return ParseResult.failure(origin, f"has a {name} that {error}", error.hint)
-    return read_fields(fields, origin, directory.name)
+    return read_fields(fields, origin, directory.name).trusting(trust)
 
 
-def _content(path: Path) -> str:
-    """Return the text of a regular file. Follows links, never waits for a FIFO, and never opens a device.
+def _content(path: Path) -> tuple[str, Trust]:
+    """Return the text of a regular file, and who can write it.
+
+    Follows links, never waits for a FIFO, and never opens a device.
 
     Raises:
         OSError: the file cannot be read.
         DocumentError: the file is too large, or no text.
     """
-    content = read_regular(path, LARGEST + 1)
+    with open_regular(path) as file:
+        content, found = file.read(LARGEST + 1), os.fstat(file.fileno())
     if len(content) > LARGEST:
         raise DocumentError("is larger than 1 MiB", "check that this is the right file: a secret is much smaller")
-    return text_of(content)
+    ours = found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH
+    return text_of(content), Trust.OWN if ours else Trust.OTHERS
 
 
 def _names(directory: Path) -> list[str]:

@@ -129,12 +129,12 @@ class Woken:
     """The wake-up time was reached, or something changed.
 
     `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used. `lost` is why Docker's
-    next pull uses no login that works.
+    next pull uses no login that works. `source_changed`: the source of the token works again, or may have another one.
     """
 
     new_id: str
     docker_problem: str | None = None
-    aws_recovered: bool = False
+    source_changed: bool = False
     lost: Problem | None = None
 
 

@@ -10,12 +10,12 @@
 | NO_DOCKER   | Requested                                     | NO_DOCKER   | (its ID is shown as skipped)     |
 | ATTEMPTING  | Succeeded                                     | LOGGED_IN   | Report                           |
 | ATTEMPTING  | Failed                                        | RETRYING    | Report                           |
-| RETRYING    | Woken: the retry is due; docker, its store or AWS works again | ATTEMPTING | Attempt           |
+| RETRYING    | Woken: the retry is due; docker or its store is back; the source has changed | ATTEMPTING | Attempt |
 | RETRYING    | Woken: whether Docker's next pull works has changed | RETRYING | Report                       |
 | RETRYING    | Woken: the stored token is about to end       | RETRYING    | Report                           |
 | RETRYING    | Woken: the stored token has ended             | RETRYING    | Report, Remove once it is proven |
 | RETRYING    | Removed, RemovalFailed                        | RETRYING    | Report, if it failed             |
-| LOGGED_IN   | Woken: the renewal or a check is due          | ATTEMPTING  | Attempt                          |
+| LOGGED_IN   | Woken: the renewal or a check is due, or the source has changed | ATTEMPTING | Attempt                |
 | LOGGED_IN   | Woken: it is time to ask the registry         | LOGGED_IN   | Check                            |
 | LOGGED_IN   | Checked; Refused                              | LOGGED_IN, DUE; RETRYING | Report              |
 | any of DUE, RETRYING, LOGGED_IN | Requested                 | ATTEMPTING  | Attempt                          |
@@ -120,7 +120,7 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         state = _logged_in_or_lost(state)
     if state.stage in (Stage.DUE, Stage.LOGGED_IN):
         wanted = state.stage is Stage.DUE or state.requested_id is not None or state.clock_is_off
-        due = wanted or _is_past(state.renewal, now) or _is_past(state.check, now)
+        due = wanted or event.source_changed or _is_past(state.renewal, now) or _is_past(state.check, now)
         if due:
             return _start(replace(state, attempt_id=event.new_id), event.docker_problem, now)
         ask = (Check(),) if _is_past(state.question, now) else ()
@@ -132,7 +132,7 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
         or state.requested_id is not None
         or docker_is_back
         or store_is_back
-        or event.aws_recovered
+        or event.source_changed
         or _is_past(state.retry, now)
     ):
         return _start(state, event.docker_problem, now)
@@ -238,7 +238,9 @@ def _failed(cause: Problem) -> State:
 
 
 def _problems(state: LoginState, now: Now, rules: Rules) -> tuple[Problem, ...]:
-    cause, host = (state.problem,) if state.problem is not None else (), state.hostname
+    host, problem = state.hostname, state.problem
+    shown = problem if problem is None or state.holds_login(now) else problem.without_login()
+    cause = (shown,) if shown is not None else ()
     if state.expiry is None:
         return cause
     if not state.is_valid(now):

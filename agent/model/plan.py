@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.model.credential import AwsIdentity, AwsKeys, Credential
+from agent.model.credential import AwsIdentity, AwsKeys, Credential, TokenSource
 from agent.model.ecr_token import token_expiry
 from agent.model.encoded_login import ECR_USER
+from agent.model.password_source import PasswordSource
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import (
     NativeUnsupported,
@@ -17,6 +18,7 @@ from agent.model.problems.environment import (
 )
 from agent.model.registry import ECR_PUBLIC_REGION, HostnameError, Registry, parse_hostname
 from agent.model.secret import Kind, RegistrySecret, Scope
+from agent.model.untrusted_commands import without_untrusted_commands
 
 _RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
 
@@ -43,12 +45,21 @@ class AwsDefaults:
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """One registry to log in to. `source` is the credential itself, or the identity that gets a token from AWS."""
+    """One registry to log in to. `source` is the credential itself, or what gives a token."""
 
     registry: Registry
     secret: RegistrySecret
     kind: Kind
-    source: Credential | AwsIdentity
+    source: Credential | TokenSource
+
+    @property
+    def asks_aws(self) -> bool:
+        return isinstance(self.source, AwsIdentity)
+
+    @property
+    def password_may_change(self) -> bool:
+        """Whether only the source knows the password, and can give another one at any time."""
+        return self.source.fingerprint is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +84,26 @@ class Plan:
     complete: bool = True
     all_sources_ok: bool = True
 
+    @property
+    def token_sources(self) -> frozenset[TokenSource]:
+        return frozenset(login.source for login in self.logins if isinstance(login.source, TokenSource))
+
 
 def excluded_hosts(exclude: Iterable[str]) -> frozenset[str]:
     """Return the canonical names of the excluded registries."""
     return frozenset(map(_canonical, exclude))
 
 
-def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defaults: AwsDefaults) -> Plan:
+def make_plan(
+    secrets: Iterable[RegistrySecret], exclude: Collection[str], defaults: AwsDefaults, *, allow_commands: bool = False
+) -> Plan:
     """Choose at most one login per registry, by scope and then by name.
 
     A disabled secret appears in the plan only if no enabled secret serves its registry. If a secret cannot be used, the
-    next one is tried. `exclude` holds host names as people type them.
+    next one is tried. `exclude` holds host names as people type them. `allow_commands` is the setting.
     """
     excluded = excluded_hosts(exclude)
-    secrets = tuple(secrets)
+    secrets, untrusted = without_untrusted_commands(secrets, allow_commands=allow_commands)
     portless = _without_default_port(secrets, excluded)
     by_registry: dict[Registry, list[RegistrySecret]] = {}
     # Enabled secrets come first, then scope and name decide. The origin makes the order the same in every run.
@@ -94,7 +111,7 @@ def make_plan(secrets: Iterable[RegistrySecret], exclude: Collection[str], defau
         by_registry.setdefault(secret.registry, []).append(secret)
     logins: list[Login] = []
     skipped: list[Skipped] = []
-    problems: list[Problem] = []
+    problems: list[Problem] = [*untrusted]
     for registry, candidates in by_registry.items():
         if registry.hostname in excluded:
             skipped.append(_skip(candidates[0], "listed in secrets.exclude", wanted=False))
@@ -169,6 +186,8 @@ def _login(secret: RegistrySecret, defaults: AwsDefaults) -> Login:
                 "ECR registry",
             )
         )
+    if secret.password_origin is not None:
+        return Login(registry, secret, kind, PasswordSource(secret.password_origin, registry, secret.username))
     if kind is Kind.BASIC:
         return Login(registry, secret, kind, _user_and_password(secret))
     if secret.username == ECR_USER and secret.password is not None:

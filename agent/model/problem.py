@@ -90,15 +90,22 @@ class Problem:
     def key(self) -> tuple[str, str]:
         return (self.code, self.subject)
 
-    def about(self, subject: str, *, wait: timedelta | None = None) -> "Problem":
-        """Return the same problem for another subject, with `wait` if given. One token can serve many registries."""
+    def without_login(self) -> "Problem":
+        """Return the problem as it is shown if Docker holds no login that works."""
+        return self
+
+    def about(self, subject: str, *, wait: timedelta | None = None, severity: Severity | None = None) -> "Problem":
+        """Return the same problem for another subject, with `wait` and `severity` if given.
+
+        One token can serve many registries.
+        """
         problem = type(self)(
             subject,
             self.message,
             hint=self._hint_template,
             wait=self.wait if wait is None else wait,
             retry_class=self.retry_class,
-            severity=self.severity,
+            severity=severity or self.severity,
         )
         vars(problem).update(wait_is_final=wait is not None)
         return problem

@@ -20,20 +20,36 @@ SLACK_SHARE: Final = 1 / 6
 For a 12-hour token that is half used, this is half an hour. Environments without a token are then served first."""
 
 
+REPEAT: Final = timedelta(hours=12)
+"""When a source is asked again that does not show when its token expires."""
+
+
 def renew_at(
-    obtained_at: datetime, expires_at: datetime, *, fraction: float, jitter: float, floor: timedelta
+    obtained_at: datetime, expires_at: datetime | None, *, fraction: float, jitter: float, floor: timedelta
 ) -> datetime:
     """Return the time to renew a token.
 
     Args:
-        obtained_at: when AWS issued it, by our clock.
-        expires_at: when it expires, as AWS reports it; may lie in the past (AWS emulators, a wrong clock).
+        obtained_at: when it was issued, by our clock.
+        expires_at: when it expires, as its source reports it; may lie in the past (AWS emulators, a wrong clock). None
+            if the source does not show it.
         fraction: the share of its life after which it is renewed.
         jitter: from -1 to 1, chosen at random once per token.
         floor: the minimum time between two renewals. Without it, a token that is expired from the start would loop.
     """
+    spread = 1 + SPREAD * jitter
+    if expires_at is None:
+        return obtained_at + REPEAT * spread
     life = expires_at - obtained_at
-    return obtained_at + max(life * min(fraction * (1 + SPREAD * jitter), LATEST), floor)
+    return obtained_at + max(life * min(fraction * spread, LATEST), floor)
+
+
+def must_be_new(obtained_at: datetime, expires_at: datetime, now: datetime) -> bool:
+    """Whether a token is so close to its end that its source must give another one by now.
+
+    Many sources keep a token until shortly before its end. So giving the same one again is no failure before that.
+    """
+    return now - obtained_at >= (expires_at - obtained_at) * LATEST
 
 
 def slack(obtained_at: datetime, expires_at: datetime, now: datetime, urgent_window: timedelta) -> timedelta:

@@ -8,10 +8,12 @@ from typing import Final
 
 from agent.model.document_text import DocumentError
 from agent.model.encoded_login import ECR_USER, ecr_token, is_ecr_token
+from agent.model.password_source import PasswordField, PasswordOrigin, Trust
 from agent.model.pasted_text import decode
 from agent.model.problem import ProblemError
 from agent.model.registry import Registry
 from agent.model.secret_fields import Fields, is_google_key
+from agent.model.secret_password_fields import password_origin
 from agent.model.sensitive import Sensitive
 
 RUNNER_NATIVE: Final = "runner-native"
@@ -44,6 +46,7 @@ class RegistrySecret:
     """One checked secret.
 
     `origin` is the file, variable or address that it comes from. Origin and name form the subject of its warnings.
+    `password_origin` replaces the password, and `trust` is who could have written it.
     """
 
     name: str
@@ -59,6 +62,8 @@ class RegistrySecret:
     external_id: str | None = None
     session_token: Sensitive | None = None
     profile: str | None = None
+    password_origin: PasswordOrigin | None = None
+    trust: Trust = Trust.OWN
 
     @property
     def subject(self) -> str:
@@ -68,6 +73,12 @@ class RegistrySecret:
     def native(self) -> bool:
         """Whether the login uses the platform's own AWS identity."""
         return self.username == RUNNER_NATIVE
+
+    @property
+    def password_file(self) -> str | None:
+        """The file that holds the password. It is no secret by itself, although it may be in a directory of secrets."""
+        origin = self.password_origin
+        return origin.words[0] if origin is not None and origin.field is PasswordField.FILE else None
 
     @property
     def has_aws_keys(self) -> bool:
@@ -109,6 +120,7 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
         external_id=fields.text("external_id"),
         session_token=fields.sensitive("session_token"),
         profile=fields.text("profile"),
+        password_origin=password_origin(fields),
     )
     _check_login(secret, fields)
     return secret
@@ -118,6 +130,9 @@ def _check_login(secret: RegistrySecret, fields: Fields) -> None:
     # HTTP basic authentication ends the user name at the first colon.
     if secret.username is not None and ":" in secret.username:
         raise ProblemError(fields.invalid("username contains a colon, which a registry login cannot have"))
+    if secret.password_origin is not None:
+        _check_origin(secret, secret.password_origin, fields)
+        return
     # On ECR, a role, a profile or the platform's identity replaces the password.
     no_login = secret.username is None and secret.password is None
     if no_login and (secret.role_arn or secret.profile) and _is_ecr(secret.kind, secret.registry):
@@ -126,6 +141,15 @@ def _check_login(secret: RegistrySecret, fields: Fields) -> None:
         raise ProblemError(fields.missing("username", "username is missing"))
     if secret.password is None and not secret.native:
         raise ProblemError(fields.missing("password", "password is missing or empty"))
+
+
+def _check_origin(secret: RegistrySecret, origin: PasswordOrigin, fields: Fields) -> None:
+    if secret.password is not None:
+        fault = f"password and {origin.field} are both set"
+        raise ProblemError(fields.invalid(fault, f"remove password or {origin.field} from the secret"))
+    if secret.native or secret.has_aws_keys:
+        fault = f"{origin.field} gives the password of a registry, but the username is for an identity of AWS"
+        raise ProblemError(fields.invalid(fault, f"set username to the user name for {secret.registry}"))
 
 
 def _is_ecr(kind: Kind, registry: Registry) -> bool:

@@ -1,6 +1,8 @@
 """Reads the fields of one secret. Each has one type, and a problem never shows its value."""
 
+import contextlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -17,6 +19,7 @@ E = TypeVar("E", bound=StrEnum)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{3,127}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 # Web pages add them to what people copy.
 _INVISIBLE: Final = "\u200b\u2060\ufeff"
 # Far more than any real password or token needs.
@@ -154,6 +157,35 @@ class Fields:
             return value.strip().lower() in _TRUE
         raise ProblemError(self.invalid(f"{field} must be true or false"))
 
+    def words(self, field: str) -> tuple[str, ...]:
+        """Return a list of strings, such as a command. One that is missing, null or empty has no words."""
+        value = self._value.get(field)
+        # In a subdirectory every field is a file, which holds the list as JSON.
+        if isinstance(value, str) and value.lstrip().startswith("["):
+            with contextlib.suppress(ValueError, RecursionError):
+                value = json.loads(value)
+        if value in (None, "", []):
+            return ()
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+            hint = f'write {field} as a list of a program and its arguments, such as ["pass", "show", "registry"]'
+            raise ProblemError(self.invalid(f"{field} must be a list of strings", hint))
+        if sum(map(len, value)) > _LONGEST or any("\0" in word or not _is_unicode(word) for word in value):
+            raise ProblemError(self.invalid(f"{field} is too long, or contains a character that no program accepts"))
+        return tuple(value)
+
+    def number(self, field: str, most: float) -> float | None:
+        """Return a number above zero. In a subdirectory it is a string."""
+        value = self._value.get(field)
+        if value is None or value == "":
+            return None
+        number = math.nan
+        if isinstance(value, int | float | str) and not isinstance(value, bool):
+            with contextlib.suppress(ValueError, OverflowError):
+                number = float(value)
+        if not 0 < number <= most:
+            raise ProblemError(self.invalid(f"{field} must be a number of seconds above 0, and at most {most}"))
+        return number
+
     def _string(self, field: str) -> str | None:
         value = self._value.get(field)
         if value is None or value == "":
@@ -162,12 +194,14 @@ class Fields:
             raise ProblemError(self.invalid(f"{field} must be a string"))
         if len(value) > _LONGEST:
             raise ProblemError(self.invalid(f"{field} is longer than {_LONGEST} characters"))
-        try:
-            # JSON can hold lone surrogates, which nothing can write to a pipe or a file.
-            value.encode()
-        except UnicodeEncodeError:
-            raise ProblemError(self.invalid(f"{field} is not valid Unicode")) from None
+        if not _is_unicode(value):
+            raise ProblemError(self.invalid(f"{field} is not valid Unicode"))
         return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether the text has no lone surrogates. JSON can hold them, but nothing can write them to a pipe or a file."""
+    return _SURROGATE.search(text) is None
 
 
 def _folded(key: str) -> str:

@@ -9,15 +9,20 @@ from typing import Any, Final
 
 from agent.model.document_text import DocumentError, parse_json
 from agent.model.foreign_formats import DOCKER_FILES, docker_login_in, is_dockercfg, logins_in, refuse_half_logins
+from agent.model.password_source import Trust
 from agent.model.pasted_text import decode
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, parse_hostname
 from agent.model.secret import RegistrySecret, parse_secret
 from agent.model.secret_manifest import contents_of, name_of
+from agent.model.secret_password_fields import PASSWORD_FIELDS
 from agent.model.text import printable
 
-FIELDS: Final = frozenset({field.name for field in fields(RegistrySecret)} - {"registry", "origin"} | {"hostname"})
+_NOT_FIELDS: Final = frozenset({"registry", "origin", "password_origin", "trust"})
+FIELDS: Final = frozenset(
+    {field.name for field in fields(RegistrySecret)} - _NOT_FIELDS | {"hostname"} | PASSWORD_FIELDS
+)
 """The keys of a secret's JSON object. They are also the file names in a secret's subdirectory."""
 
 MOST_SECRETS: Final = 1000
@@ -41,6 +46,10 @@ class ParseResult:
     @classmethod
     def failure(cls, origin: str, fault: str, hint: str | None = None) -> "ParseResult":
         return cls(problems=(SecretInvalid(origin, f"{origin} {fault}", hint=hint),), failed=True)
+
+    def trusting(self, trust: Trust) -> "ParseResult":
+        """Note who can write the file or answer."""
+        return replace(self, secrets=tuple(replace(secret, trust=trust) for secret in self.secrets))
 
     @classmethod
     def joined(cls, results: Iterable["ParseResult"]) -> "ParseResult":
@@ -164,7 +173,7 @@ def read_answer(text: str, origin: str) -> ParseResult:
     value = parse_json(text)
     if not isinstance(value, dict) or not isinstance(value.get("secrets"), list):
         raise DocumentError('is not of the form {"secrets": [...]}')
-    return _items(value["secrets"], origin)
+    return _items(value["secrets"], origin).trusting(Trust.URL)
 
 
 def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> ParseResult:
@@ -174,7 +183,10 @@ def read_fields(contents: Mapping[str, str], origin: str, directory: str) -> Par
 
 
 def without_files(problems: Iterable[Problem], used: Iterable[object]) -> tuple[Problem, ...]:
-    """Return the problems except those about files that are `used` otherwise, such as a token file in the settings."""
+    """Return the problems except those about files that are `used` otherwise.
+
+    For example a token file in the settings, or the password file of a secret.
+    """
     known = {printable(str(path)) for path in used}
     return tuple(problem for problem in problems if problem.subject not in known)
 

@@ -1,4 +1,4 @@
-"""ECR tokens for all registries. Each identity and region has one token, and at most one request for it at a time."""
+"""Tokens for all registries. Each source has one token, and at most one request for it at a time."""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -7,24 +7,24 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from agent.model.aws_errors import clock_skew
-from agent.model.credential import AwsIdentity, Credential, EcrToken
+from agent.model.credential import Credential, Token, TokenSource
 from agent.model.deadline import Deadline
 from agent.model.problem import Problem, ProblemError
-from agent.model.renewal import expired, renew_at, slack
+from agent.model.renewal import expired, must_be_new, renew_at, slack
 from agent.services.ports import Clock, Log, Reporter
 from agent.services.retries import wait_after
 from agent.services.waiting import wait_until
-from agent.settings import AwsSettings, Settings
+from agent.settings import Settings
 
 _OWNER: Final = "aws.clock"
 
 
 class Tokens(Protocol):
-    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
-        """Fetch a token from AWS, without retries.
+    async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
+        """Fetch a token, without retries.
 
         Raises:
-            ProblemError: AWS gave no token.
+            ProblemError: the source gave no token.
         """
         ...
 
@@ -46,10 +46,10 @@ class _Fetch:
 
 
 @dataclass(slots=True)
-class _IdentityState:
-    """The state of one identity under the current settings. `floor` is when the next token may be requested."""
+class _SourceState:
+    """The state of one source under the current settings. `floor` is when the next token may be requested."""
 
-    settings: AwsSettings
+    settings: Settings
     credential: Credential | None = None
     floor: Deadline | None = None
     failure: _Failure | None = None
@@ -58,16 +58,16 @@ class _IdentityState:
 
 
 class Credentials:
-    """Hands out ECR tokens. Only the event loop's thread may call it.
+    """Hands out tokens. Only the event loop's thread may call it.
 
     Args:
-        tokens: fetches a token from AWS.
+        tokens: fetches a token from a source.
         clock: the wall clock and the monotonic clock.
-        settings: read at each use, so a reload applies at once. Changed `aws.*` settings discard the tokens.
+        settings: read at each use, so a reload applies at once. Changed `Settings.for_tokens` discard the tokens.
         board: receives `clock_skew` if AWS answers, but its clock is far from ours.
         log: receives `token.obtained` and `token.failed`.
         jitter: from -1 to 1, spreads renewals over time.
-        on_token: called when AWS returns a token after a failure.
+        on_token: called when a source gives a token after a failure.
     """
 
     def __init__(
@@ -88,60 +88,64 @@ class Credentials:
         self._board: Final = board
         self._log: Final = log
         self._jitter: Final = jitter
-        self._states: Final[dict[AwsIdentity, _IdentityState]] = {}
+        self._states: Final[dict[TokenSource, _SourceState]] = {}
 
     async def credential(
-        self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
+        self, source: TokenSource, subject: str, *, stale: Credential | None = None, force: bool = False
     ) -> Credential:
-        """Return a credential of `identity` for the registry `subject`.
+        """Return a credential of `source` for the registry `subject`.
 
         Args:
-            identity: registries with equal identities share one token, and its failures.
+            source: registries with equal sources share one token, and its failures.
             subject: the subject of a problem.
             stale: the credential that the caller has and wants to replace. None accepts the current one.
             force: ignore the wait after a failure, because a person asked.
 
         Raises:
-            ProblemError: about `subject`. Its `wait` ends at the same moment for all registries of the identity.
+            ProblemError: about `subject`. Its `wait` ends at the same moment for all registries of the source.
         """
-        state = self._state_of(identity)
+        state = self._state_of(source)
         if state.fetch is None:
             if state.credential is not None and self._is_usable(state, stale):
                 return state.credential
-            # A failure applies to all registries of the identity until its retry time.
+            # A failure applies to all registries of the source until its retry time.
             if state.failure is not None and not force and self._left(state.failure.retry_at) > 0:
                 raise ProblemError(self._about(state.failure, subject))
-        outcome = await self._join(identity, state)
+        outcome = await self._join(source, state)
         if isinstance(outcome, _Failure):
             raise ProblemError(self._about(outcome, subject))
         return outcome
 
-    def may_work(self, identity: AwsIdentity) -> bool:
+    def may_work(self, source: TokenSource) -> bool:
         """Whether a failure is out of date: a token was fetched since, or the settings have changed."""
-        state = self._states.get(identity)
+        state = self._states.get(source)
         if state is None:
             return False
         works = state.failure is None and state.credential is not None
-        return works or state.settings != self._settings().aws
+        return works or state.settings.for_tokens != self._settings().for_tokens
+
+    def source_changed(self, source: TokenSource) -> None:
+        """Forget its token, because it may have another one now. A request in progress may have read the old one."""
+        self._states.pop(source, None)
 
     def clock_jumped(self) -> None:
         """Clear `clock_skew`: the measured difference is no longer right. The next answer of AWS shows the new one."""
         self._board.report(_OWNER)
 
-    def retain(self, identities: Collection[AwsIdentity]) -> None:
-        """Forget the tokens and failures of all identities that are not in `identities`."""
-        for identity in self._states.keys() - set(identities):
-            del self._states[identity]
+    def retain(self, sources: Collection[TokenSource]) -> None:
+        """Forget the tokens and failures of all sources that are not in `sources`."""
+        for source in self._states.keys() - set(sources):
+            del self._states[source]
 
-    def _state_of(self, identity: AwsIdentity) -> _IdentityState:
-        """The state of the identity. It starts empty if the settings have changed."""
-        settings = self._settings().aws
-        state = self._states.get(identity)
-        if state is None or state.settings != settings:
-            state = self._states[identity] = _IdentityState(settings)
+    def _state_of(self, source: TokenSource) -> _SourceState:
+        """The state of the source. It starts empty if the settings have changed."""
+        settings = self._settings()
+        state = self._states.get(source)
+        if state is None or state.settings.for_tokens != settings.for_tokens:
+            state = self._states[source] = _SourceState(settings)
         return state
 
-    def _is_usable(self, state: _IdentityState, stale: Credential | None) -> bool:
+    def _is_usable(self, state: _SourceState, stale: Credential | None) -> bool:
         """Whether the current token helps the caller.
 
         An expired token is still returned while no newer one may be requested. Some test servers issue tokens that are
@@ -152,14 +156,14 @@ class Credentials:
             return False
         return not expired(current.expires_at, self._clock.now()) or self._left(state.floor) > 0
 
-    async def _join(self, identity: AwsIdentity, state: _IdentityState) -> Credential | _Failure:
-        """Start the request for the identity, or join the current one, and return its outcome.
+    async def _join(self, source: TokenSource, state: _SourceState) -> Credential | _Failure:
+        """Start the request for the source, or join the current one, and return its outcome.
 
         The request is cancelled only when no caller waits for it any more.
         """
         fetch = state.fetch
         if fetch is None:
-            fetch = state.fetch = _Fetch(asyncio.create_task(self._fetch(identity, state), name="ecr-token"))
+            fetch = state.fetch = _Fetch(asyncio.create_task(self._fetch(source, state), name="token"))
         fetch.waiting += 1
         try:
             # A caller that is cancelled must not cancel the request of the others.
@@ -172,36 +176,49 @@ class Credentials:
             if state.fetch is fetch and not fetch.waiting:
                 state.fetch = None
 
-    async def _fetch(self, identity: AwsIdentity, state: _IdentityState) -> Credential | _Failure:
+    async def _fetch(self, source: TokenSource, state: _SourceState) -> Credential | _Failure:
         # Not more often than `renewal.min_interval_s`, even if each new token has already expired.
         if state.floor is not None:
             await wait_until(self._clock, state.floor, asyncio.Event())
         started = self._clock.monotonic()
         try:
-            token = await self._tokens.fetch_token(identity, state.settings)
+            token = await self._tokens.fetch_token(source, state.settings)
+            self._check_replaced(source, state.credential, token)
         except ProblemError as error:
             outcome: Credential | _Failure = self._record_failure(state, error.problem)
         else:
             outcome = self._record_token(state, token)
         state.fetch = None
-        self._log_outcome(identity, state, outcome, self._clock.monotonic() - started)
+        self._log_outcome(source, state, outcome, self._clock.monotonic() - started)
         return outcome
 
-    def _record_token(self, state: _IdentityState, token: EcrToken) -> Credential:
+    def _check_replaced(self, source: TokenSource, current: Credential | None, token: Token) -> None:
+        """Raise the problem if the token is still the current one, and about to end."""
+        if token.expires_at is None or current is None or current.obtained_at is None or not _is_same(current, token):
+            return
+        problem = source.not_replaced(token.expires_at)
+        if problem is not None and must_be_new(current.obtained_at, token.expires_at, self._clock.now()):
+            raise ProblemError(problem)
+
+    def _record_token(self, state: _SourceState, token: Token) -> Credential:
         settings, now = self._settings().renewal, self._clock.now()
         floor = timedelta(seconds=settings.min_interval_s)
         # The jitter is drawn once per token, so all registries that share it renew together.
         due = renew_at(now, token.expires_at, fraction=settings.fraction, jitter=self._jitter(), floor=floor)
         state.floor = Deadline.after(floor, now, self._clock.monotonic())
         failed, state.failure, state.failures = state.failure is not None, None, 0
-        state.credential = Credential(token.username, token.password, now, token.expires_at, due, token.arn)
+        current = state.credential
+        obtained_at = current.obtained_at if current is not None and _is_same(current, token) else now
+        state.credential = Credential(
+            token.username, token.password, obtained_at, token.expires_at, due, token.identity
+        )
         skew = clock_skew(token.server_time, now)
         self._board.report(_OWNER, [skew] if skew else [])
         if failed:
             self._on_token()
         return state.credential
 
-    def _record_failure(self, state: _IdentityState, problem: Problem) -> _Failure:
+    def _record_failure(self, state: _SourceState, problem: Problem) -> _Failure:
         state.failures += 1
         slack_s = self._slack_s(state.credential)
         wait = timedelta(seconds=wait_after(problem, state.failures, self._settings().retry, slack_s=slack_s))
@@ -219,9 +236,9 @@ class Credentials:
         return slack(current.obtained_at, current.expires_at, now, urgent_window).total_seconds()
 
     def _log_outcome(
-        self, identity: AwsIdentity, state: _IdentityState, outcome: Credential | _Failure, seconds: float
+        self, source: TokenSource, state: _SourceState, outcome: Credential | _Failure, seconds: float
     ) -> None:
-        names = {"region": identity.region, "public": identity.public, "role": identity.role_arn}
+        names = source.log_fields
         took = round(seconds, 3)
         if isinstance(outcome, Credential):
             times = {"expires_at": outcome.expires_at, "renew_at": outcome.renew_at}
@@ -236,3 +253,11 @@ class Credentials:
 
     def _left(self, deadline: Deadline | None) -> float:
         return deadline.left(self._clock.now(), self._clock.monotonic()) if deadline else 0.0
+
+
+def _is_same(current: Credential, token: Token) -> bool:
+    return (current.username, current.password, current.expires_at) == (
+        token.username,
+        token.password,
+        token.expires_at,
+    )

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from agent.blocking import BlockingCalls
 from agent.model import hints
-from agent.model.credential import AwsIdentity, Credential
+from agent.model.credential import Credential
 from agent.model.docker_config import ConfigError, Entry, decode_entry
 from agent.model.docker_errors import cli_failed, clock_skew, explain, not_a_registry
 from agent.model.docker_output import read_stderr
@@ -175,7 +175,7 @@ class DockerLogin:
             probe = await self._probe(login.registry, credential, min(self._timeout_s(), _PROBE_S))
         if hidden:
             shown = replace(shown, status=None, fault=output.fault or Fault.UNREACHABLE)
-        problem = explain(shown, probe, hostname, login.secret.name, fetched=isinstance(login.source, AwsIdentity))
+        problem = explain(shown, probe, hostname, login.secret.name, fetched=login.asks_aws)
         password = credential.password.reveal()
         if isinstance(problem, LoginRejected) and password != password.strip():
             return LoginRejected(hostname, problem.message, hint=hints.BLANKS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from agent.model.credential import AwsIdentity
+from agent.model.credential import TokenSource
 from agent.model.deadline import Deadline
 from agent.model.login_events import (
     Action,
@@ -65,6 +65,7 @@ class RegistryLogin:
         self._on_first_attempt: Final = on_first_attempt
         self._requested_id = pending_id
         self._wake: Final = asyncio.Event()
+        self._source_is_new = False
         self._attempts: Final = LoginAttempts(login, dependencies)
         now, hostname = self._now(), login.registry.hostname
         expiry = Deadline.when(ends_at, now.wall, now.monotonic) if ends_at is not None else None
@@ -102,7 +103,12 @@ class RegistryLogin:
         return self._requested_id
 
     def wake(self) -> None:
-        """Look again at the clock, at docker, and at whether AWS works again."""
+        """Look again at the clock, at docker, and at whether the source of the token works again."""
+        self._wake.set()
+
+    def source_changed(self) -> None:
+        """Log in again, because the source of the password may have another one."""
+        self._source_is_new = True
         self._wake.set()
 
     async def run(self, *, once: bool = False) -> None:
@@ -156,10 +162,11 @@ class RegistryLogin:
         self._wake.clear()
         docker_problem = None if docker.docker_ready.is_set() else docker.docker_problem
         requested, self._requested_id = self._requested_id, None
+        is_new, self._source_is_new = self._source_is_new, False
         if requested is not None:
             return Requested(requested, docker_problem)
         lost = self._deps.reconciler.lost(self.login.registry)
-        return Woken(self._deps.new_id(), docker_problem, aws_recovered=self._aws_recovered(), lost=lost)
+        return Woken(self._deps.new_id(), docker_problem, source_changed=is_new or self._source_recovered(), lost=lost)
 
     async def _verify(self) -> Verified:
         """Trust the state directory only if Docker still holds the login that it describes."""
@@ -188,14 +195,14 @@ class RegistryLogin:
         except ProblemError as error:
             return RemovalFailed(error.problem)
 
-    def _aws_recovered(self) -> bool:
-        """Whether another registry got a token since AWS refused one, or the `aws.*` settings have changed."""
+    def _source_recovered(self) -> bool:
+        """Whether another registry got a token since the source refused one, or its settings have changed."""
         source, cause = self.login.source, self._state.problem
-        if cause is None or not isinstance(source, AwsIdentity):
+        if cause is None or not isinstance(source, TokenSource):
             return False
         # The second part recognises a rejection from before a restart.
-        failed_at_aws = cause.wait_is_final or cause.code.startswith("aws_")
-        return failed_at_aws and self._deps.credentials.may_work(source)
+        failed_at_source = cause.wait_is_final or cause.code.startswith(source.code_prefix)
+        return failed_at_source and self._deps.credentials.may_work(source)
 
     def _show(self, event: Event) -> None:
         state = self._state

@@ -1,19 +1,22 @@
 """One attempt at a login: get the credential, run `docker login`, store the result. And the check of a stored login."""
 
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from agent.model.credential import AwsIdentity, Credential
+from agent.model.credential import Credential, TokenSource
+from agent.model.docker_config import Entry
 from agent.model.docker_errors import explain
-from agent.model.docker_results import CliOutput
+from agent.model.docker_results import CliOutput, ProbeResult
 from agent.model.login_events import Attempt, Checked, Failed, Refused, Succeeded
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError, RetryClass, Severity
 from agent.model.problems.aws import ClockSkew
-from agent.model.problems.registry import EcrTokenExpired
+from agent.model.problems.registry import EcrTokenExpired, LoginRejected
 from agent.model.problems.stored_login import InternalError
 from agent.model.renewal import SPREAD
+from agent.services.docker_login import DockerLoginResult
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.retries import asked_wait, wait_after
 
@@ -27,6 +30,7 @@ class LoginAttempts:
         self._login: Final = login
         self._deps: Final = dependencies
         self._credential: Credential | None = None
+        self._refused: Credential | None = None
 
     async def run(self, action: Attempt, *, failures: int, attempt_id: str | None) -> Succeeded | Failed:
         """One attempt, after so many failures in a row. Raises nothing but cancellation."""
@@ -63,13 +67,18 @@ class LoginAttempts:
         if not ours:
             deps.reconciler.note_refused(login.registry, entry if probe.refused else None)
             return again
-        if not probe.refused:
-            return again
+        return self._refusal(entry, probe, again) if probe.refused else again
+
+    def _refusal(self, entry: Entry, probe: ProbeResult, again: Checked) -> Checked | Refused:
+        login = self._login
         if entry.identity_token:
             return replace(again, log_in_again=True)
         problem = explain(CliOutput("", status=probe.status), probe, login.registry.hostname, login.secret.name)
-        self._remember_rejection(problem)
-        return Refused(problem, timedelta(seconds=wait_after(problem, 1, deps.settings().retry)))
+        self._remember_rejection(problem, Credential(entry.username, entry.secret))
+        if login.password_may_change:
+            self._refused = self._credential
+            return replace(again, log_in_again=True)
+        return Refused(problem, timedelta(seconds=wait_after(problem, 1, self._deps.settings().retry)))
 
     def _check_in(self) -> timedelta | None:
         """When to ask the registry about the login, or None for never. The jitter spreads the questions of a fleet."""
@@ -78,22 +87,20 @@ class LoginAttempts:
 
     async def _log_in(self, action: Attempt) -> Succeeded:
         login, deps = self._login, self._deps
-        credential = await self._obtain(self._credential if action.renew else None, force=action.force)
+        started = deps.clock.now()
+        credential = await self._obtain(self._credential if action.renew else self._refused, force=action.force)
         try:
-            result = await deps.docker_login(login, credential)
+            result = await self._send(credential, take_over=action.take_over)
         except ProblemError as error:
-            if not isinstance(error.problem, EcrTokenExpired) or not isinstance(login.source, AwsIdentity):
-                raise
-            # AWS can end a token early: get another one in the same attempt.
-            credential = await self._obtain(credential, force=True)
-            result = await deps.docker_login(login, credential)
+            credential = await self._another(credential, error.problem, started)
+            result = await self._send(credential, take_over=action.take_over)
         applied = await deps.reconciler.apply(
             login.registry, result.entry, expires_at=credential.expires_at, take_over=action.take_over
         )
         for problem in applied.problems:
             if problem.severity is Severity.ERROR:
                 raise ProblemError(problem)
-        self._credential = credential
+        self._credential, self._refused = credential, None
         return Succeeded(
             credential.expires_at,
             credential.renew_at,
@@ -103,6 +110,41 @@ class LoginAttempts:
             self._check_in() if credential.expires_at is None else None,
         )
 
+    async def _send(self, credential: Credential, *, take_over: bool) -> DockerLoginResult:
+        """Run `docker login`, but not with a password that the registry has refused before: it may lock the account.
+
+        Of a source that may give another password, this is known only now.
+        """
+        login, deps = self._login, self._deps
+        if login.password_may_change and not take_over:
+            active = deps.rejections.active(login, credential)
+            if active is not None:
+                raise ProblemError(active[0])
+        try:
+            return await deps.docker_login(login, credential)
+        except ProblemError as error:
+            if login.password_may_change:
+                self._refused = credential if isinstance(error.problem, LoginRejected) else self._refused
+                self._remember_rejection(error.problem, credential)
+            raise
+
+    async def _another(self, refused: Credential, refusal: Problem, started: datetime) -> Credential:
+        """Get another credential in the same attempt: AWS can end a token early, and a password can be replaced.
+
+        Raises:
+            ProblemError: there is none, so the refusal stands.
+        """
+        login = self._login
+        if isinstance(refusal, EcrTokenExpired) and isinstance(login.source, TokenSource):
+            return await self._obtain(refused, force=True)
+        is_older = refused.obtained_at is not None and refused.obtained_at < started
+        if isinstance(refusal, LoginRejected) and login.password_may_change and is_older:
+            with suppress(ProblemError):
+                other = await self._obtain(refused, force=True)
+                if other.fingerprint != refused.fingerprint:
+                    return other
+        raise ProblemError(refusal)
+
     async def _obtain(self, stale: Credential | None, *, force: bool) -> Credential:
         """The password in the secret, or a token; another one than `stale`, if that is given."""
         source = self._login.source
@@ -111,12 +153,12 @@ class LoginAttempts:
         hostname = self._login.registry.hostname
         return await self._deps.credentials.credential(source, hostname, stale=stale, force=force)
 
-    def _remember_rejection(self, problem: Problem) -> None:
+    def _remember_rejection(self, problem: Problem, credential: Credential | None = None) -> None:
         """A restart must not try sooner, neither after a rejection nor if the registry said when to come back."""
         rejected = problem.retry_class is RetryClass.REJECTED
         if rejected or (problem.wait is not None and not problem.wait_is_final):
             wait = asked_wait(problem, self._deps.settings().retry)
-            self._deps.rejections.record(self._login, problem, self._deps.clock.now() + wait)
+            self._deps.rejections.record(self._login, problem, self._deps.clock.now() + wait, credential)
 
     @property
     def _log_fields(self) -> dict[str, str]:

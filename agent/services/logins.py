@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from agent.model.credential import AwsIdentity
+from agent.model.credential import TokenSource
 from agent.model.plan import Login, Plan, Skipped
 from agent.model.registry import parse_hostname
 from agent.model.status import Phase, RegistryStatus, State
@@ -74,6 +74,13 @@ class Logins:
             if name in self._logins:
                 self._logins[name].wake()
 
+    def source_changed(self, source: TokenSource) -> None:
+        """Log in again to the registries whose password the source gives."""
+        self._deps.credentials.source_changed(source)
+        for login in self._logins.values():
+            if login.login.source == source:
+                login.source_changed()
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._cleanup.sweep(group), name="logins:sweep")
@@ -124,7 +131,7 @@ class Logins:
             self._noted = True
             group.create_task(self._note_preexisting(plan), name="logins:preexisting")
         self._show(plan)
-        self._deps.credentials.retain({login.source for login in plan.logins if isinstance(login.source, AwsIdentity)})
+        self._deps.credentials.retain(plan.token_sources)
         for hostname, login in wanted.items():
             if hostname not in self._logins:
                 fresh = self._new(login, pending.get(hostname))
@@ -143,7 +150,7 @@ class Logins:
     def _show(self, plan: Plan) -> None:
         """Show the plan's problems and its skipped registries on the board."""
         self._board.report("plan", plan.problems)
-        self._want_aws(any(isinstance(login.source, AwsIdentity) for login in plan.logins))
+        self._want_aws(any(login.asks_aws for login in plan.logins))
         skipped = {row.hostname: row for row in (self._skipped_row(entry) for entry in plan.skipped)}
         for hostname in self._skipped.keys() - skipped.keys() - {str(login.registry) for login in plan.logins}:
             self._board.remove_registry(hostname)

@@ -31,5 +31,7 @@ class Planning:
     def plan(self, found: SecretSet) -> Plan:
         settings = self._settings()
         defaults = AwsDefaults(settings.aws.region or self._default_region, settings.aws.role_arn)
-        plan = make_plan(found.secrets, settings.secrets.exclude, defaults)
+        plan = make_plan(
+            found.secrets, settings.secrets.exclude, defaults, allow_commands=settings.secrets.allow_commands
+        )
         return replace(plan, complete=found.complete, all_sources_ok=found.all_sources_ok)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from agent.model.credential import AwsIdentity, Credential
+    from agent.model.credential import Credential, TokenSource
     from agent.model.docker_config import Document, Entry
     from agent.model.docker_results import CliResult
     from agent.model.engine import EngineAnswer
@@ -233,14 +233,18 @@ class DockerProgram(Protocol):
 
 
 class Credentials(Protocol):
-    """One token for each AWS identity; see `services/credentials.py`."""
+    """One token for each source; see `services/credentials.py`."""
 
     async def credential(
-        self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
+        self, source: TokenSource, subject: str, *, stale: Credential | None = None, force: bool = False
     ) -> Credential: ...
-    def may_work(self, identity: AwsIdentity) -> bool: ...
-    def retain(self, identities: Collection[AwsIdentity]) -> None:
-        """Forget all other identities."""
+    def may_work(self, source: TokenSource) -> bool: ...
+    def source_changed(self, source: TokenSource) -> None:
+        """Forget its token, because it may have another one now."""
+        ...
+
+    def retain(self, sources: Collection[TokenSource]) -> None:
+        """Forget all other sources."""
         ...
 
 
@@ -275,8 +279,10 @@ class Reconciler(Protocol):
 class Rejections(Protocol):
     """Rejections that survive a restart of the agent."""
 
-    def active(self, login: Login) -> tuple[Problem, datetime] | None: ...
-    def record(self, login: Login, problem: Problem, not_before: datetime) -> None: ...
+    def active(self, login: Login, credential: Credential | None = None) -> tuple[Problem, datetime] | None: ...
+    def record(
+        self, login: Login, problem: Problem, not_before: datetime, credential: Credential | None = None
+    ) -> None: ...
     def clear(self, login: Login) -> None: ...
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from agent.model.credential import AwsIdentity
+from agent.model.credential import Credential
 from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.problems import codes
@@ -40,12 +40,15 @@ class Rejections:
         self._scrub: Final = scrub
         self._chain: Final = chain
 
-    def active(self, login: Login) -> tuple[Problem, datetime] | None:
-        """The refusal of this secret, and when it may be tried again. None if it may be tried now."""
+    def active(self, login: Login, credential: Credential | None = None) -> tuple[Problem, datetime] | None:
+        """The refusal of this secret, and when it may be tried again. None if it may be tried now.
+
+        If the source can give another password at any time, only the password itself, in `credential`, was refused.
+        """
         rejection = self._state_file.rejection(login.registry.hostname)
         if rejection is None or rejection.not_before <= self._now():
             return None
-        if rejection.fingerprint != self._fingerprint(login):
+        if rejection.fingerprint != self._fingerprint(login, credential):
             return None
         kind = codes().get(rejection.code)
         # An older or newer version of the agent may have stored a code that this one does not know.
@@ -56,30 +59,25 @@ class Rejections:
         )
         return problem, rejection.not_before
 
-    def record(self, login: Login, problem: Problem, not_before: datetime) -> None:
+    def record(
+        self, login: Login, problem: Problem, not_before: datetime, credential: Credential | None = None
+    ) -> None:
+        fingerprint = self._fingerprint(login, credential)
+        if fingerprint is None:
+            return
         message, hint = self._scrub(problem.message), self._scrub(problem.hint)
-        rejection = Rejection(self._fingerprint(login), problem.code, message, hint, not_before, problem.retry_class)
+        rejection = Rejection(fingerprint, problem.code, message, hint, not_before, problem.retry_class)
         self._state_file.set_rejection(login.registry.hostname, rejection)
 
     def clear(self, login: Login) -> None:
         if self._state_file.rejection(login.registry.hostname) is not None:
             self._state_file.set_rejection(login.registry.hostname, None)
 
-    def _fingerprint(self, login: Login) -> str:
-        """A keyed hash of everything that determines the identity that logs in."""
-        source = login.source
-        if not isinstance(source, AwsIdentity):
-            return self._state_file.fingerprint("given", source.username, source.password.reveal())
-        keys = source.keys
-        parts = [source.region, str(source.public), source.role_arn or "", source.external_id or ""]
-        # Only if there is one: the fingerprints of an older state file stay valid.
-        parts += [source.profile] if source.profile else []
-        if keys is None:
-            return self._state_file.fingerprint("aws chain", *parts, *self._chain())
-        session_token = keys.session_token.reveal() if keys.session_token else ""
-        return self._state_file.fingerprint(
-            "aws", *parts, keys.access_key_id, keys.secret_access_key.reveal(), session_token
-        )
+    def _fingerprint(self, login: Login, credential: Credential | None) -> str | None:
+        """A keyed hash of everything that determines the identity that logs in. None if that is not known yet."""
+        parts = login.source.fingerprint or (credential.fingerprint if credential is not None else None)
+        environment = self._chain() if login.source.depends_on_environment else ()
+        return None if parts is None else self._state_file.fingerprint(*parts, *environment)
 
 
 def chain_inputs(settings: AwsSettings, environ: Mapping[str, str]) -> Sequence[str]:

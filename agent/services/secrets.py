@@ -177,8 +177,8 @@ class Secrets:
         """Mask the current secrets in the log, then report problems. True if the secrets changed."""
         async with self._updating:
             merged = await self._masked()
-            self._report()
             before, self._secrets = self._secrets, merged
+            self._report()
         if before != merged:
             self._log.info("secrets.changed", **_difference(before, merged))
         return before != merged
@@ -225,9 +225,9 @@ class Secrets:
 
     def _report(self) -> None:
         """Report only what differs from the last report, or each check would increase the count of a warning."""
+        named = {*self._settings().token_files, *(secret.password_file for secret in self._secrets)}
         found: dict[str, tuple[Problem, ...]] = {
-            f"secrets:{path}": without_files(source.problems, self._settings().token_files)
-            for path, source in self._directories.items()
+            f"secrets:{path}": without_files(source.problems, named) for path, source in self._directories.items()
         }
         found[_ENVIRONMENT] = self._environment.problems if self._settings().secrets.environment else ()
         found[_URL] = self._address.problems

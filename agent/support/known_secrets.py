@@ -150,6 +150,9 @@ def _as_the_agent_reads(directory: Path) -> Iterator[str]:
         return  # reported by the reading of the same files below
     for secret in ParseResult.joined(results.values()).secrets:
         yield from (value.reveal() for value in (secret.password, secret.session_token) if value is not None)
+        if secret.password_file is not None:
+            with suppress(OSError):  # the agent reports a file that it cannot read
+                yield from _of_file(Path(secret.password_file))
 
 
 def _files(directory: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:

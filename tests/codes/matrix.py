@@ -17,6 +17,7 @@ AREAS: Final[Mapping[str, str]] = {
     "test_network_settings": "Proxies, certificates and insecure registries",
     "test_aws": "AWS",
     "test_aws_profiles": "AWS profiles",
+    "test_passwords": "Commands, files and helpers that give a password",
     "test_renewal": "Renewal",
     "test_docker_config": "Docker's configuration",
     "test_clock": "The clock",

@@ -39,6 +39,7 @@ SEVERITIES: Final = {
     "aws_unreachable": _WARNING,
     "aws_error": _WARNING,
     "clock_skew": _ERROR,
+    "credential_command_failed": _WARNING | _ERROR,
     "renewal_failing": _WARNING | _ERROR,
     "token_expired": _ERROR,
     "config_invalid": _ERROR,

@@ -114,7 +114,7 @@ class World:
         self,
         name: str,
         auth: Auth | None = None,
-        secret: Mapping[str, str] = LOGIN,
+        secret: Mapping[str, object] = LOGIN,
         *,
         host: str = "127.0.0.1",
         tls: SSLContext | None = None,

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from tests.fuzz import answers, configuration, requests, secrets, stores
+from tests.fuzz import answers, configuration, passwords, requests, secrets, stores
 from tests.fuzz.target import Target
 
 NAMES = (
@@ -17,6 +17,7 @@ NAMES = (
     "aws-reply",
     "helper-output",
     "web-identity",
+    "password-output",
     "config-json",
     "podman-auth",
     "state-json",
@@ -26,5 +27,5 @@ NAMES = (
 
 @cache
 def all_targets() -> dict[str, Target]:
-    parts = (secrets, configuration, answers, stores, requests)
+    parts = (secrets, configuration, answers, passwords, stores, requests)
     return {target.name: target for part in parts for target in part.targets()}

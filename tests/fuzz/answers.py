@@ -14,11 +14,12 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_role_session, parse_token
-from agent.edge.aws.web_identity import how_it_failed, parse_web_identity_token
+from agent.edge.aws.web_identity import parse_web_identity_token
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.http import HttpClient, Reply
 from agent.edge.process import Finished
 from agent.edge.registry_client import RegistryClient
+from agent.edge.secret_command import how_it_failed
 from agent.model.credential import Credential
 from agent.model.docker_errors import clock_skew, explain
 from agent.model.docker_output import read_stderr
@@ -261,6 +262,7 @@ def check_aws(data: bytes) -> None:
         assert_tellable(problem, CANARY)
         return
     assert CANARY not in repr(token)
+    assert token.expires_at is not None
     assert token.expires_at.utcoffset() == timedelta()
     assert token.username
     assert ":" not in token.username

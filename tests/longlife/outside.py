@@ -12,7 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from agent.model.credential import AwsIdentity, Credential, EcrToken
+from agent.model.credential import AwsIdentity, Credential, Token, TokenSource
 from agent.model.docker_config import Document, Entry, encode_entry, entries
 from agent.model.docker_results import CliResult, Fault, ProbeResult
 from agent.model.problem import Problem, ProblemError
@@ -70,13 +70,14 @@ class Aws:
         self.observe: Callable[[datetime], None] = lambda _: None
         """Gets the time of each answer, like the wiring passes it on."""
 
-    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
-        requests = self._requests.setdefault(identity, _Requests())
-        assert not requests.in_flight, f"{identity.region}: two requests at once"
-        self._check_pace(identity, requests)
+    async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
+        assert isinstance(source, AwsIdentity)
+        requests = self._requests.setdefault(source, _Requests())
+        assert not requests.in_flight, f"{source.region}: two requests at once"
+        self._check_pace(source, requests)
         requests.in_flight = True
         try:
-            return await self._answer(identity, settings, requests)
+            return await self._answer(source, settings.aws, requests)
         finally:
             requests.in_flight = False
 
@@ -140,7 +141,7 @@ class Aws:
             f"{key}: requested again {now - refused_at} after a refusal"
         )
 
-    async def _answer(self, identity: AwsIdentity, settings: AwsSettings, requests: _Requests) -> EcrToken:
+    async def _answer(self, identity: AwsIdentity, settings: AwsSettings, requests: _Requests) -> Token:
         await asyncio.sleep(self._chance.uniform(0.1, 0.6))
         how = self._outages(identity.region).how(self._clock.now())
         if how is not None:
@@ -159,7 +160,7 @@ class Aws:
         self.observe(self._clock.now())
         password, expires_at = self.issue(identity.region if not identity.public else "public")
         requests.obtained_at, requests.ends_at = self._clock.now(), self.ends_at(password)
-        return EcrToken("AWS", Sensitive(password), expires_at, "arn:aws:sts::1:assumed-role/env/i-1")
+        return Token("AWS", Sensitive(password), expires_at, "arn:aws:sts::1:assumed-role/env/i-1")
 
 
 @dataclass(slots=True)

@@ -6,16 +6,8 @@ from typing import Final
 import pytest
 
 from agent.model import hints
-from agent.model.docker_errors import (
-    CliOutput,
-    Fault,
-    ProbeResult,
-    clock_distance,
-    clock_skew,
-    explain,
-    not_a_registry,
-    parse_retry_after,
-)
+from agent.model.docker_errors import clock_distance, clock_skew, explain, not_a_registry, parse_retry_after
+from agent.model.docker_results import CliOutput, Fault, ProbeResult
 from agent.model.problem import Problem
 from agent.model.problems.aws import ClockSkew
 from agent.model.problems.environment import DockerCliFailed

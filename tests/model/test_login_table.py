@@ -90,7 +90,7 @@ TABLE: Final = (
     Row("requested", Succeeded(), LOGGED_IN, State.LOGGED_IN, (Report(()),)),
     Row("requested", Failed(DOWN, hours(1)), RETRYING, State.RETRYING, (Report((DOWN,)),), wakes=HOUR),
     Row("retrying", Woken("b"), ATTEMPTING, State.RETRYING, (RETRY,), at=MINUTE),
-    Row("retrying", Woken("b", aws_recovered=True), ATTEMPTING, State.RETRYING, (RETRY,)),
+    Row("retrying", Woken("b", source_changed=True), ATTEMPTING, State.RETRYING, (RETRY,)),
     Row("retrying", Woken("b", NO_DOCKER), Stage.NO_DOCKER, State.SKIPPED, (Skip(NO_DOCKER),), at=MINUTE),
     Row("retrying", Requested("r"), ATTEMPTING, State.RETRYING, (ASKED,)),
     Row("retrying a request", Woken("b"), ATTEMPTING, State.RETRYING, (AGAIN,), at=MINUTE),

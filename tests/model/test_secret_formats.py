@@ -182,6 +182,7 @@ def test_every_field_may_be_a_file() -> None:
     assert {
         *("name", "hostname", "username", "password", "scope", "enabled", "kind", "region"),
         *("role_arn", "external_id", "session_token", "profile"),
+        *("password_command", "password_file", "credential_helper", "expires_in_s"),
     } == FIELDS
 
 

@@ -67,9 +67,9 @@ class Agent:
         self._settings = {name: {**self._settings.get(name, {}), **settings.get(name, {})} for name in names}
         self._settings_file.write_text(_toml(self._settings))
 
-    def give(self, name: str, hostname: str, **fields: str) -> None:
+    def give(self, name: str, hostname: str, **fields: object) -> None:
         """Write a secret file atomically, like the program that provides secrets."""
-        self._passwords.update(fields[name] for name in ("password", "session_token") if name in fields)
+        self._passwords.update(str(fields[name]) for name in ("password", "session_token") if name in fields)
         unfinished = self.secrets.parent / f"{name}.unfinished"
         unfinished.write_text(json.dumps({"name": name, "hostname": hostname, **fields}))
         unfinished.replace(self.secrets / f"{name}.json")

@@ -15,6 +15,7 @@ from tests.fakecloud.faults import Answer
 from tests.scenarios.aws import TOKEN_CALL, clock_off, policy
 from tests.scenarios.clouds import Clouds, door_of
 from tests.scenarios.fault import Cause, Caused, Fault, Group
+from tests.scenarios.passwords import FAILING
 from tests.scenarios.registries import ELSEWHERE
 
 BASIC: Final = "wrong password"
@@ -152,6 +153,7 @@ EVERYDAY: Final = Group(
             Fault(
                 "failed mount", "secret_invalid", _failed_mount, "empty directory", "restart the container", "secrets"
             ),
+            Fault(FAILING.name, FAILING.code, FAILING.cause, FAILING.says, "as the agent's user", "token"),
             Fault("secrets service down", "secrets_unavailable", _secrets_service_down, "503", "secrets", "secrets"),
         )
     },

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 
-from agent.model.credential import AwsIdentity, Credential
+from agent.model.credential import Credential, TokenSource
 from agent.model.docker_config import Entry
 from agent.model.docker_results import ProbeResult
 from agent.model.plan import AwsDefaults, Login, Plan, make_plan
@@ -52,17 +52,22 @@ class FakeCredentials:
         self.life = timedelta(hours=12)
         self.works_again = False
 
-    def may_work(self, identity: AwsIdentity) -> bool:
-        assert identity.region
+    def may_work(self, source: TokenSource) -> bool:
+        assert source.log_fields
         return self.works_again
 
-    def retain(self, identities: Collection[AwsIdentity]) -> None:
-        assert all(identity.region for identity in identities)
+    def source_changed(self, source: TokenSource) -> None:
+        """The next caller gets a new token."""
+        assert source.log_fields
+        self.given.clear()
+
+    def retain(self, sources: Collection[TokenSource]) -> None:
+        assert all(source.log_fields for source in sources)
 
     async def credential(
-        self, identity: AwsIdentity, subject: str, *, stale: Credential | None = None, force: bool = False
+        self, source: TokenSource, subject: str, *, stale: Credential | None = None, force: bool = False
     ) -> Credential:
-        assert identity.region
+        assert source.log_fields
         assert isinstance(force, bool)
         if self.problem is not None:
             raise ProblemError(self.problem.about(subject))
@@ -190,20 +195,30 @@ class FakeLoginCheck:
 
 
 class FakeRejections:
-    """Remembers the last refusal, of the very login that was refused; `held` without a login is everyone's."""
+    """Remembers the last refusal, of the very login that was refused; `held` without a login is everyone's.
+
+    If only its source knows the password, the refusal is about the credential.
+    """
 
     def __init__(self) -> None:
         self.held: tuple[Problem, datetime] | None = None
-        self._login: Login | None = None
+        self._login: tuple[Login, object] | None = None
 
-    def active(self, login: Login) -> tuple[Problem, datetime] | None:
-        return self.held if self._login in (None, login) else None
+    def active(self, login: Login, credential: Credential | None = None) -> tuple[Problem, datetime] | None:
+        return self.held if self._login in (None, _refused(login, credential)) else None
 
-    def record(self, login: Login, problem: Problem, not_before: datetime) -> None:
-        self._login, self.held = login, (problem, not_before)
+    def record(
+        self, login: Login, problem: Problem, not_before: datetime, credential: Credential | None = None
+    ) -> None:
+        if not login.password_may_change or credential is not None:
+            self._login, self.held = _refused(login, credential), (problem, not_before)
 
     def clear(self, login: Login) -> None:
-        self._login, self.held = login, None
+        self._login, self.held = (login, None), None
+
+
+def _refused(login: Login, credential: Credential | None) -> tuple[Login, object]:
+    return login, credential.fingerprint if credential is not None and login.password_may_change else None
 
 
 class FakeDocker:

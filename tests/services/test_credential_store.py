@@ -196,7 +196,7 @@ class World(RuleBasedStateMachine):
                 login = self.found(registry)
                 known = login in self.own.get(registry, [])[:REMEMBERED]
                 assert self.run(self.store.in_use(registry)) == ((login, known) if login is not None else None)
-                assert self.run(self.store.finds(registry)) is (login is not None)
+                assert self.run(self.store.finds(registry, file_is_next=False)) is (login is not None)
 
 
 def _never(_end: datetime | None) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from agent.model.credential import AwsIdentity, AwsKeys, Credential, EcrToken
+from agent.model.credential import AwsIdentity, AwsKeys, Credential, Token, TokenSource
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.aws import AwsAccessDenied, AwsThrottled, AwsUnreachable
 from agent.model.sensitive import Sensitive
@@ -26,7 +26,7 @@ class FakeAws:
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
-        self.requests: list[AwsIdentity] = []
+        self.requests: list[TokenSource] = []
         self.cancelled = 0
         self.open = asyncio.Event()
         self.open.set()
@@ -34,9 +34,9 @@ class FakeAws:
         self.life = LIFE
         self.server_time: datetime | None = None
 
-    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
-        assert settings.call_timeout_s > 0
-        self.requests.append(identity)
+    async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
+        assert settings.aws.call_timeout_s > 0
+        self.requests.append(source)
         try:
             await self.open.wait()
         except asyncio.CancelledError:
@@ -45,7 +45,7 @@ class FakeAws:
         if self.failure is not None:
             raise ProblemError(self.failure)
         password = Sensitive(f"token-{len(self.requests)}")
-        return EcrToken("AWS", password, self._clock.now() + self.life, "arn:aws:x", self.server_time)
+        return Token("AWS", password, self._clock.now() + self.life, "arn:aws:x", self.server_time)
 
 
 class FakeBoard:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsUnreachable

@@ -26,6 +26,7 @@ DEFAULTS = {
     "secrets.poll_interval_s": 60,
     "secrets.removed": "keep",
     "secrets.exclude": (),
+    "secrets.allow_commands": False,
     "docker.config_dir": Path("/home/vscode/.docker"),
     "docker.login_timeout_s": 30,
     "aws.region": None,

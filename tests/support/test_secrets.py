@@ -70,6 +70,10 @@ class Canaries:
         (self.machine.secrets / "regcred.yaml").write_text(f"apiVersion: v1\nkind: Secret\n{data}")
         wide = {"name": "wide", "hostname": "g.example", "username": "ada", "password": self.new("UTF-16")}
         (self.machine.secrets / "wide").write_bytes(json.dumps(wide).encode("utf-16"))
+        held = self.machine.home / "held-token"
+        held.write_text(self.new("a password file of a secret"))
+        filed = {"name": "filed", "hostname": "h.example", "username": "ada", "password_file": str(held)}
+        (self.machine.secrets / "filed.json").write_text(json.dumps(filed))
         (self.machine.secrets / "empty.json").write_text("[]")
         (self.machine.secrets / "plain.json").write_text(self.new("a file that is the password"))
         fields = self.machine.secrets / "fields"

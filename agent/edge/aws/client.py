@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from agent.blocking import BlockingCalls
-from agent.model.credential import AwsIdentity, EcrToken
+from agent.model.credential import AwsIdentity, Token
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
 
@@ -33,7 +33,7 @@ class AwsClient:
     learned: Callable[[Sensitive], object] = bool
     _sdk: "AwsSdk | None" = field(default=None, init=False)
 
-    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
+    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> Token:
         """Get a token for `identity`: find keys, assume the role if there is one, ask ECR. Each has `call_timeout_s`.
 
         Raises:

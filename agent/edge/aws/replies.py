@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from agent.model.aws_errors import SUBJECT
-from agent.model.credential import AwsKeys, EcrToken
+from agent.model.credential import AwsKeys, Token
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsError
 from agent.model.sensitive import Sensitive
@@ -18,7 +18,7 @@ from agent.model.text import printable
 _USER_AND_PASSWORD: Final = re.compile(r"([!-9;-~]+):([!-~]+)")
 
 
-def parse_token(reply: Mapping[str, Any]) -> EcrToken:
+def parse_token(reply: Mapping[str, Any]) -> Token:
     """Return the token in a reply of ECR (`authorizationData` is a list) or of ECR Public (an object).
 
     `proxyEndpoint` is ignored, because the token is valid for every registry of the region.
@@ -39,7 +39,7 @@ def parse_token(reply: Mapping[str, Any]) -> EcrToken:
         expires_at = _utc(expires_at)
     except OverflowError:
         raise ProblemError(_unusable("expiresAt is out of range")) from None
-    return EcrToken(username, password, expires_at, server_time=server_time(reply))
+    return Token(username, password, expires_at, server_time=server_time(reply))
 
 
 def parse_role_session(reply: Mapping[str, Any], role_arn: str) -> tuple[AwsKeys, str | None]:

@@ -21,7 +21,7 @@ from agent.edge.aws.web_identity import web_identity_token
 from agent.edge.http import HttpClient
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.aws_keys import KeyPlace, are_temporary
-from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
+from agent.model.credential import AwsIdentity, AwsKeys, Token
 from agent.model.problem import ProblemError
 from agent.model.problems.aws import AwsCredentialsMissing, AwsError
 from agent.model.registry import ECR_PUBLIC_REGION
@@ -72,11 +72,11 @@ class AwsSdk:
     _owners: dict[str, str | None] = field(default_factory=dict, init=False)
     """ARN by access key id. None if STS did not answer."""
 
-    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> EcrToken:
+    async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> Token:
         """See `AwsClient.fetch_token`."""
         caller, signer = await self._prepare(identity, settings)
         if signer.arn is not None:
-            return replace(await _ask_token(caller, identity, signer), arn=signer.arn)
+            return replace(await _ask_token(caller, identity, signer), identity=signer.arn)
         return await self._token_and_owner(caller, identity, signer)
 
     async def identify(self, identity: AwsIdentity, settings: AwsSettings) -> tuple[str, str | None]:
@@ -151,11 +151,11 @@ class AwsSdk:
             if secret is not None:
                 self.learned(secret)
 
-    async def _token_and_owner(self, caller: "_Caller", identity: AwsIdentity, signer: _Signer) -> EcrToken:
+    async def _token_and_owner(self, caller: "_Caller", identity: AwsIdentity, signer: _Signer) -> Token:
         """Return the token, with the ARN of its owner if STS answers in time. Many networks allow only ECR."""
         key = signer.keys.access_key_id
         if key in self._owners:
-            return replace(await _ask_token(caller, identity, signer), arn=self._owners[key])
+            return replace(await _ask_token(caller, identity, signer), identity=self._owners[key])
         # At the same time: the name must not delay the login.
         naming = asyncio.create_task(_owner(caller, signer))
         try:
@@ -165,7 +165,7 @@ class AwsSdk:
             naming.cancel()
             await asyncio.gather(naming, return_exceptions=True)
         remember_owner(self._owners, key, naming.result() if done else None)
-        return replace(token, arn=self._owners[key])
+        return replace(token, identity=self._owners[key])
 
 
 def remember_owner(owners: dict[str, str | None], key: str, arn: str | None) -> None:
@@ -204,7 +204,7 @@ class _Caller:
             raise ProblemError(problem_from(error, call, self.now(), self.timeout_s)) from None
 
 
-async def _ask_token(caller: _Caller, identity: AwsIdentity, signer: _Signer) -> EcrToken:
+async def _ask_token(caller: _Caller, identity: AwsIdentity, signer: _Signer) -> Token:
     # `registryIds` is deprecated and changes nothing: the token is valid for every account that the identity may use.
     service = "ecr-public" if identity.public else "ecr"
     region = ECR_PUBLIC_REGION if identity.public else identity.region

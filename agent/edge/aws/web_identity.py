@@ -1,15 +1,13 @@
 """Gets the web identity token of this environment from a file, or from a command such as `gp idp token`."""
 
-import errno
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from agent.blocking import BlockingCalls
-from agent.edge.process import Finished, child_environment, run
-from agent.edge.programs import search
 from agent.edge.regular_file import read_regular
+from agent.edge.secret_command import how_it_failed, run_command
 from agent.model.aws_errors import SUBJECT
 from agent.model.commands import shown
 from agent.model.problem import ProblemError
@@ -65,23 +63,6 @@ async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensiti
     return parse_web_identity_token(content, f"{setting} {path}")
 
 
-async def run_command(args: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Finished:
-    """Run a program that prints AWS credentials. A bare name is searched only in safe directories of PATH.
-
-    Raises:
-        ProcessTimeout: the program was still running after `timeout_s`.
-        TimeoutError: the search on PATH took longer than `timeout_s`.
-        OSError: the program does not exist or cannot be started.
-    """
-    program, *rest = args
-    if "/" not in program:
-        found = await search(program, environ.get("PATH"), timeout_s)
-        if found is None:
-            raise FileNotFoundError(errno.ENOENT, "not found on PATH", program)
-        program = str(found)
-    return await run([program, *rest], env=child_environment(environ), timeout=timeout_s)
-
-
 async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Sensitive:
     # Show only the program: its arguments may hold a secret.
     name = f"aws.identity_token_command {args[0]}"
@@ -92,13 +73,6 @@ async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], t
     if finished.returncode != 0:
         raise _unavailable(f"{name} {how_it_failed(finished)}")
     return parse_web_identity_token(finished.stdout, f"the output of {name}")
-
-
-def how_it_failed(finished: Finished) -> str:
-    """Describe the failure without the output of the program, because its errors may contain keys or tokens."""
-    code = finished.returncode
-    ended = f"exited with status {code}" if code > 0 else f"was killed by signal {-code}"
-    return f"{ended}; run it by hand to see why (its output may hold a secret, so it is not shown)"
 
 
 def parse_web_identity_token(content: bytes, where: str) -> Sensitive:

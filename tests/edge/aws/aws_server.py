@@ -19,7 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from agent.edge.aws.client import AwsClient
-from agent.model.credential import AwsIdentity, AwsKeys, EcrToken
+from agent.model.credential import AwsIdentity, AwsKeys, Token
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
 
@@ -195,6 +195,6 @@ def identity(
     return AwsIdentity(region, public, keys, role_arn, external_id)
 
 
-async def fetch(who: AwsIdentity, settings: AwsSettings | None = None, *, user: str = "vscode") -> EcrToken:
+async def fetch(who: AwsIdentity, settings: AwsSettings | None = None, *, user: str = "vscode") -> Token:
     aws = AwsClient(user=user, environ=os.environ, now=lambda: datetime.now(UTC))
     return await aws.fetch_token(who, settings or AwsSettings(call_timeout_s=5))

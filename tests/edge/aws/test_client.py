@@ -54,7 +54,7 @@ async def test_uses_the_keys_in_the_secret(cloud: AwsServer, monkeypatch: pytest
     monkeypatch.setenv("AWS_PROFILE", "not-there")
     token = await fetch(identity())
     assert (token.username, token.password, token.expires_at) == ("AWS", Sensitive("the-token"), EXPIRES)
-    assert token.arn == "arn:aws:sts::123456789012:assumed-role/env/i-0abc"
+    assert token.identity == "arn:aws:sts::123456789012:assumed-role/env/i-0abc"
     call = cloud.only("GetAuthorizationToken")
     assert (call.key, call.region, call.parameters) == (KEYS.access_key_id, REGION, {})
     assert cloud.metadata == []
@@ -81,7 +81,7 @@ async def test_assumes_the_role_with_the_keys_in_the_secret(cloud: AwsServer, tm
     assert assume.parameters["RoleSessionName"] == "registry-agent--nne-b"
     call = cloud.only("GetAuthorizationToken")
     assert (call.key, call.session_token) == ("ASIAOFTHEROLE0000", "role-session")
-    assert token.arn == "arn:aws:sts::123456789012:assumed-role/pull/registry-agent-vscode"
+    assert token.identity == "arn:aws:sts::123456789012:assumed-role/pull/registry-agent-vscode"
     assert cloud.actions() == ["AssumeRole", "GetAuthorizationToken"]
     assert len(cloud.calls) == 2, "the answer for the role contains the ARN"
 
@@ -131,7 +131,7 @@ async def test_a_token_does_not_wait_for_the_arn_of_its_owner(cloud: AwsServer, 
     aws = AwsClient(user="vscode", environ={}, now=lambda: datetime.now(UTC))
     for _ in range(2):
         token = await aws.fetch_token(identity(), AwsSettings())
-        assert token.arn is None
+        assert token.identity is None
     assert [call.action for call in cloud.calls].count("GetCallerIdentity") == 1
 
 
@@ -194,6 +194,7 @@ async def test_works_with_the_moto_server(monkeypatch: pytest.MonkeyPatch, tmp_p
     finally:
         server.stop()
     assert token.username == "AWS"
+    assert token.expires_at is not None
     assert token.expires_at.year == 2015
-    assert token.arn is not None
-    assert token.arn.startswith("arn:aws:sts::123456789012:assumed-role/pull/registry-agent-vscode")
+    assert token.identity is not None
+    assert token.identity.startswith("arn:aws:sts::123456789012:assumed-role/pull/registry-agent-vscode")

@@ -128,7 +128,7 @@ async def test_uses_the_instance_role_with_imds_v2(cloud: AwsServer) -> None:
     assert (call.key, call.session_token) == ("ASIAOFTHEINSTANCE", "instance-session")
     role = "/latest/meta-data/iam/security-credentials/"
     assert cloud.metadata == ["PUT /latest/api/token", f"GET {role}", f"GET {role}env"]
-    assert token.arn == "arn:aws:sts::123456789012:assumed-role/env/i-0abc"
+    assert token.identity == "arn:aws:sts::123456789012:assumed-role/env/i-0abc"
 
 
 async def test_names_a_denied_instance_role(cloud: AwsServer) -> None:

@@ -1,0 +1,144 @@
+"""The fields that name the source of a password: what they accept, and from whom."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agent.model.password_source import PasswordField, PasswordOrigin, PasswordSource, Trust
+from agent.model.plan import AwsDefaults, make_plan
+from agent.model.problem import ProblemError
+from agent.model.registry import Registry
+from agent.model.secret import Kind, RegistrySecret, parse_secret
+from agent.model.secret_environment import read_environment
+from agent.model.secret_formats import read_answer, read_fields
+
+HOST = "registry.example.com"
+BASE = {"name": "team", "hostname": HOST, "username": "ada"}
+COMMAND = {"password_command": ["vault", "read", "hunter2-secret"]}
+
+
+def secret(**fields: Any) -> RegistrySecret:
+    return parse_secret({**BASE, **fields}, "test", "[0]")
+
+
+def refused(**fields: Any) -> tuple[str, str]:
+    with pytest.raises(ProblemError) as caught:
+        secret(**fields)
+    return caught.value.problem.message, caught.value.problem.hint
+
+
+@pytest.mark.parametrize(
+    ("fields", "origin"),
+    [
+        (COMMAND, PasswordOrigin(PasswordField.COMMAND, ("vault", "read", "hunter2-secret"))),
+        ({"password_command": '["pass", "show"]'}, PasswordOrigin(PasswordField.COMMAND, ("pass", "show"))),
+        ({"password_file": " /run/token\n"}, PasswordOrigin(PasswordField.FILE, ("/run/token",))),
+        ({"credential_helper": "pass"}, PasswordOrigin(PasswordField.HELPER, ("pass",))),
+        ({"credential_helper": "docker-credential-pass"}, PasswordOrigin(PasswordField.HELPER, ("pass",))),
+        ({"password_command": ["a"], "expires_in_s": 60}, PasswordOrigin(PasswordField.COMMAND, ("a",), 60)),
+        ({"password_file": "/t", "expires_in_s": "60"}, PasswordOrigin(PasswordField.FILE, ("/t",), 60)),
+        ({"password_file": "/t", "password_command": [], "password": ""}, PasswordOrigin(PasswordField.FILE, ("/t",))),
+    ],
+)
+def test_a_secret_may_name_where_its_password_is(fields: dict[str, Any], origin: PasswordOrigin) -> None:
+    """Empty fields count as not set. In a directory with one file for each field, values are text."""
+    found = secret(**fields)
+    assert found.password_origin == origin
+    (login,) = make_plan([found], (), AwsDefaults()).logins
+    assert (login.kind, login.source) == (Kind.BASIC, PasswordSource(origin, Registry(HOST), "ada"))
+    assert login.password_may_change
+
+
+def test_the_output_can_contain_the_user_name() -> None:
+    """So the secret need not. On ECR, the source gives a ready token."""
+    for hostname, kind in ((HOST, Kind.BASIC), ("123456789012.dkr.ecr.eu-west-1.amazonaws.com", Kind.ECR)):
+        (login,) = make_plan([secret(hostname=hostname, username=None, **COMMAND)], (), AwsDefaults()).logins
+        assert isinstance(login.source, PasswordSource)
+        assert (login.kind, login.source.username) == (kind, None)
+
+
+def test_one_directory_is_one_secret_with_a_file() -> None:
+    """The fields are files there."""
+    found = read_fields({"hostname": HOST, "username": "ada\n", "password_file": "/run/token\n"}, "test", "team")
+    assert [each.password_file for each in found.secrets] == ["/run/token"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({**COMMAND, "password": "x"}, "password and password_command are both set"),
+        ({**COMMAND, "password_file": "/x"}, "password_command and password_file are both set"),
+        ({"credential_helper": "pass", "password_file": "/x"}, "password_file and credential_helper are both set"),
+        ({"password_command": "vault read hunter2-secret"}, "password_command must be a list of strings"),
+        ({"password_command": ["vault", 7]}, "password_command must be a list of strings"),
+        ({"password_command": {"a": 1}}, "password_command must be a list of strings"),
+        ({"password_command": ["a\0hunter2-secret"]}, "no program accepts"),
+        ({"password_command": ["a\ud800"]}, "no program accepts"),
+        ({"password_command": ["a" * 70_000]}, "too long"),
+        ({"password_command": [" ", "hunter2-secret"]}, "names no program"),
+        ({"password_file": "token"}, "must be an absolute path"),
+        ({"credential_helper": "a/b"}, "must be a name such as pass"),
+        ({"credential_helper": "registry-agent"}, "must not be registry-agent"),
+        ({"credential_helper": "docker-credential-registry-agent"}, "must not be registry-agent"),
+        ({**COMMAND, "expires_in_s": 0}, "must be a number of seconds above 0"),
+        ({**COMMAND, "expires_in_s": "soon"}, "must be a number of seconds above 0"),
+        ({**COMMAND, "expires_in_s": True}, "must be a number of seconds above 0"),
+        ({**COMMAND, "expires_in_s": "nan"}, "must be a number of seconds above 0"),
+        ({"password": "x", "expires_in_s": 60}, "expires_in_s is set, but none of"),
+        ({**COMMAND, "username": "runner-native"}, "identity of AWS"),
+        ({**COMMAND, "username": "AKIAIOSFODNN7EXAMPLE"}, "identity of AWS"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_the_field(fields: dict[str, Any], fault: str) -> None:
+    """The message names the field and never shows an argument, which may be a secret."""
+    message, hint = refused(**fields)
+    assert fault in message
+    assert hint
+    assert "hunter2" not in message + hint
+
+
+def test_messages_show_the_program_and_none_of_its_arguments() -> None:
+    """The log too."""
+    (login,) = make_plan([secret(**COMMAND)], (), AwsDefaults()).logins
+    assert isinstance(login.source, PasswordSource)
+    assert login.source.origin.label == "password_command vault"
+    assert "hunter2" not in str(login.source.log_fields)
+
+
+def test_commands_from_the_environment_are_accepted() -> None:
+    """Who sets a variable of the agent could also run programs as its user."""
+    document = '{"name": "team", "hostname": "registry.example.com", "password_command": ["pass"]}'
+    (found,) = read_environment({"REGISTRY_AGENT_SECRETS": document}).secrets
+    assert make_plan([found], (), AwsDefaults()).logins
+
+
+@pytest.mark.parametrize("fields", [COMMAND, {"password_file": "/etc/shadow"}, {"credential_helper": "pass"}])
+def test_a_url_needs_the_setting_for_a_command(fields: dict[str, Any]) -> None:
+    """Without it, whoever answers there could run programs, or have any file of the user sent to a registry."""
+    document = {"secrets": [{**BASE, **fields}, {**BASE, "name": "plain", "hostname": "ghcr.io", "password": "x"}]}
+    secrets = read_answer(json.dumps(document), "https://secrets.example").secrets
+    plan = make_plan(secrets, (), AwsDefaults())
+    assert [login.secret.name for login in plan.logins] == ["plain"]
+    (problem,) = plan.problems
+    assert (problem.code, problem.subject) == ("secret_invalid", "https://secrets.example#team")
+    assert f"{next(iter(fields))} is not accepted from secrets.url" in problem.message
+    assert "secrets.allow_commands" in problem.hint
+    allowed = make_plan(secrets, (), AwsDefaults(), allow_commands=True)
+    assert {login.secret.name for login in allowed.logins} == {"plain", "team"}
+    assert allowed.problems == ()
+
+
+def test_a_file_that_others_can_write_needs_another_owner() -> None:
+    """The setting for the URL does not change that. Secrets with a password are not affected."""
+    written_by_others = [
+        parse_secret({**BASE, **fields, "name": name}, "/shared/x.json", "[0]")
+        for name, fields in (("command", COMMAND), ("plain", {"hostname": "ghcr.io", "password": "x"}))
+    ]
+    secrets = [replace(each, trust=Trust.OTHERS) for each in written_by_others]
+    plan = make_plan(secrets, (), AwsDefaults(), allow_commands=True)
+    assert [login.secret.name for login in plan.logins] == ["plain"]
+    (problem,) = plan.problems
+    assert problem.subject == "/shared/x.json#command"
+    assert "/shared/x.json" in problem.hint

@@ -1,0 +1,80 @@
+"""The watch on password files: each change of a file is reported for the source that reads it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent.edge.file_version import signature
+from agent.model.password_source import PasswordSource
+from agent.model.plan import Plan
+from agent.services.password_files import PasswordFiles
+from tests.fakes import ClockedFileWatcher, FakeClock
+from tests.rig.waiting import eventually
+from tests.services.login_fakes import plan
+
+
+def planned(**fields: object) -> tuple[Plan, PasswordSource]:
+    made = plan({"name": "team", "hostname": "registry.example.com", "username": "ada", **fields})
+    source = made.logins[0].source
+    assert isinstance(source, PasswordSource)
+    return made, source
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.watcher = ClockedFileWatcher(self.clock)
+        self.changed: list[PasswordSource] = []
+        self.files = PasswordFiles(self.watcher, signature, self.changed.append)
+
+    async def follow(self, made: Plan, watches: int = 1) -> None:
+        """Follow the plan, until each file was looked at once."""
+        self.files.follow(made)
+        await eventually(lambda: self.watcher.watches == watches and self.clock.waiting >= watches)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    task = asyncio.create_task(bench.files.run())
+    yield bench
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    bench.watcher.close()
+
+
+async def test_a_replaced_file_is_reported_through_the_links_of_kubernetes(bench: Bench, tmp_path: Path) -> None:
+    """Nothing is reported while it stays the same."""
+    for version in ("one", "two"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "token").write_text(version)
+    (tmp_path / "..data").symlink_to("one")
+    (tmp_path / "token").symlink_to("..data/token")
+    made, source = planned(password_file=str(tmp_path / "token"))
+    await bench.follow(made)
+    await bench.clock.advance(10)
+    assert bench.changed == []
+    (tmp_path / "..new").symlink_to("two")
+    (tmp_path / "..new").replace(tmp_path / "..data")
+    await bench.clock.advance(10)
+    assert bench.changed == [source]
+
+
+async def test_a_file_may_appear_later(bench: Bench, tmp_path: Path) -> None:
+    """A platform may write it after the agent has started."""
+    made, source = planned(password_file=str(tmp_path / "later"))
+    await bench.follow(made)
+    (tmp_path / "later").write_text("right")
+    await bench.clock.advance(10)
+    assert bench.changed == [source]
+
+
+async def test_only_files_of_the_current_plan_are_watched(bench: Bench, tmp_path: Path) -> None:
+    """Commands have no file. A secret that is removed needs no watch."""
+    await bench.follow(planned(password_file=str(tmp_path / "token"))[0])
+    await bench.follow(planned(password_command=["true"])[0], watches=0)
+    (tmp_path / "token").write_text("right")
+    await bench.clock.advance(10)
+    assert bench.changed == []
