@@ -64,6 +64,7 @@ class RegistryLogin:
         self._deps: Final = dependencies
         self._on_first_attempt: Final = on_first_attempt
         self._requested_id = pending_id
+        self._needed = False
         self._wake: Final = asyncio.Event()
         self._attempts: Final = LoginAttempts(login, dependencies)
         now, hostname = self._now(), login.registry.hostname
@@ -100,6 +101,11 @@ class RegistryLogin:
         self._deps.reconciler.note_replaceable(self.login.registry)
         self._wake.set()
         return self._requested_id
+
+    def refresh(self) -> None:
+        """Renew a login that works, because a program needs one that works longer. Failures are not retried sooner."""
+        self._needed = True
+        self._wake.set()
 
     def wake(self) -> None:
         """Look again at the clock, at docker, and at whether AWS works again."""
@@ -158,7 +164,9 @@ class RegistryLogin:
         if requested is not None:
             return Requested(requested, docker_problem)
         lost = self._deps.reconciler.lost(self.login.registry)
-        return Woken(self._deps.new_id(), docker_problem, aws_recovered=self._aws_recovered(), lost=lost)
+        needed, self._needed = self._needed, False
+        recovered = self._aws_recovered()
+        return Woken(self._deps.new_id(), docker_problem, aws_recovered=recovered, lost=lost, needed=needed)
 
     async def _verify(self) -> Verified:
         """Trust the state directory only if Docker still holds the login that it describes."""
@@ -183,7 +191,7 @@ class RegistryLogin:
 
     async def _remove(self) -> Removed | RemovalFailed:
         try:
-            return Removed(await self._deps.reconciler.remove(self.login.registry))
+            return Removed(await self._deps.reconciler.remove(self.login.registry, still_wanted=True))
         except ProblemError as error:
             return RemovalFailed(error.problem)
 

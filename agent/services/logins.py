@@ -68,6 +68,11 @@ class Logins:
         wanted = [hostname] if hostname is not None else [*self._logins, *self._skipped]
         return [self._request(name) for name in wanted]
 
+    def refresh(self, hostname: str) -> None:
+        """Renew one registry's login now, if it works. A program needs one that works longer."""
+        if hostname in self._logins:
+            self._logins[hostname].refresh()
+
     def wake(self) -> None:
         """Have every login check its clock and its tools again."""
         for login in self._logins.values():

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from agent.model.desired_login import CONFIG_FILE, DesiredLogin
+from agent.model.desired_login import CONFIG_FILE, MEMORY, DesiredLogin, StoreResult
 from agent.model.docker_config import Entry
+from agent.model.ecr_token import token_end
 from agent.model.problem import Problem
 from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import LoginRestored
@@ -16,6 +17,8 @@ from agent.model.problems.stored_login import LoginRestored
 _HELPER_CHECK_S: Final = 4.0
 _HELPER_SHARE: Final = 0.01
 """The largest share of one processor that these checks may use. Slow helpers are asked less often."""
+_WATCHED: Final = (CONFIG_FILE, MEMORY)
+"""Stores whose changes are seen in `config.json`. Others are polled."""
 _FAILED_CHECK_S: Final = 30.0
 _WRITTEN_CHECK_S: Final = 2.0
 """Checks again after a write: a login that is removed again before that leaves a file that looks unchanged."""
@@ -53,6 +56,11 @@ class ManagedLogin:
         return self.desired.registry.hostname
 
     @property
+    def place(self) -> str:
+        """Where in Docker's configuration it is, in the words of a message."""
+        return f"credHelpers in {CONFIG_FILE}" if self.stored_in == MEMORY else self.stored_in
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         problems = list(self.findings)
         if self.refused is not None:
@@ -62,6 +70,15 @@ class ManagedLogin:
         if self.restored_until is not None:
             problems.append(LoginRestored(self.hostname, self.restored))
         return tuple(problems)
+
+    def take(self, stored: StoreResult, overrides: Iterable[Problem]) -> None:
+        """Take over what has become of the login in the store."""
+        self.stored_in, self.ours, self.failed, self.wrote = stored.stored_in, stored.ours, False, stored.wrote
+        failures = [stored.failure.about(self.hostname)] if stored.failure else []
+        self.findings = (*failures, *overrides)
+        self.other_ends_at = None if stored.ours else token_end(stored.login)
+        if stored.ours or (self.refused is not None and not self.refused.same_login(stored.login)):
+            self.refused = None
 
     @property
     def idle(self) -> bool:
@@ -74,7 +91,7 @@ def next_check_s(login: ManagedLogin, logins: Iterable[ManagedLogin]) -> float:
     """Seconds until `login`, one of `logins`, is checked again although no file changed."""
     if login.failed:
         return _FAILED_CHECK_S
-    if login.stored_in == CONFIG_FILE:
+    if login.stored_in in _WATCHED:
         return _WRITTEN_CHECK_S if login.wrote else math.inf
-    others = (other for other in logins if other.stored_in != CONFIG_FILE and not other.failed)
+    others = (other for other in logins if other.stored_in not in _WATCHED and not other.failed)
     return max(_HELPER_CHECK_S, sum(other.check_s for other in others) / _HELPER_SHARE)

@@ -7,15 +7,13 @@ import asyncio
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from agent.model.deadline import Deadline
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
-from agent.model.ecr_token import token_end
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.stored_login import CredentialStoreFailed, InternalError
 from agent.model.registry import Registry
@@ -29,11 +27,9 @@ from agent.services.ports import (
     Clock,
     ConfigFile,
     ConfirmedTime,
-    CredentialHelpers,
     FileWatcher,
     Log,
     PodmanFiles,
-    StateFile,
 )
 
 _POLL_S: Final = 2.0
@@ -49,9 +45,8 @@ class ConfigReconciler:
         self,
         *,
         config: ConfigFile,
-        helpers: CredentialHelpers,
+        store: CredentialStore,
         podman: PodmanFiles,
-        state_file: StateFile,
         board: Board,
         clock: Clock,
         time: ConfirmedTime,
@@ -67,7 +62,7 @@ class ConfigReconciler:
         no longer finds a login that was stored, and when it does again.
         """
         self._config: Final = config
-        self._store: Final = CredentialStore(config, helpers, state_file, self._has_ended)
+        self._store: Final = store
         self._podman: Final = podman
         self._board: Final = board
         self._clock: Final = clock
@@ -102,12 +97,9 @@ class ConfigReconciler:
         async with self._locks[registry.hostname]:
             former = self._logins.get(registry.hostname)
             login.refused = former.refused if former is not None else None
-            try:
+            with _about(registry):
                 # A cancelled attempt must not end the reading: the next attempt needs its result.
                 await self._apply(login, await asyncio.shield(noted) if noted is not None else ())
-            except ProblemError as error:
-                # Problems of the store name the file or Docker's key; on the board, the subject is the registry.
-                raise ProblemError(error.problem.about(registry.hostname)) from None
             if former is not None and login.restored_until is None:
                 login.restored, login.restored_until = former.restored, former.restored_until
             self._logins[registry.hostname] = login
@@ -127,11 +119,7 @@ class ConfigReconciler:
         return found is not None and found[1]
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
-        """The login that Docker finds in its store, and whether the agent stored it. None if there is none.
-
-        Raises:
-            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
-        """
+        """The login that Docker finds, and whether the agent stored it. None if there is none. It raises as `holds`."""
         return await self._store.in_use(registry)
 
     def lost(self, registry: Registry) -> Problem | None:
@@ -146,15 +134,25 @@ class ConfigReconciler:
             login.refused = entry
             self._report(login, repeat=False)
 
-    async def forget(self, registry: Registry) -> None:
-        """Stop managing a login, and leave it where it is."""
+    async def forget(self, registry: Registry, *, excluded: bool = False) -> None:
+        """Stop managing a login, and leave it where it is. If it is `excluded`, Docker no longer asks the agent."""
         async with self._locks[registry.hostname]:
             self._drop(registry.hostname)
+            if excluded:
+                with _about(registry):
+                    await self._store.memory.release(registry)
 
-    async def remove(self, registry: Registry, is_due: Callable[[], bool] = lambda: True) -> bool:
+    async def forget_except(self, registries: Collection[Registry]) -> None:
+        """Let Docker stop asking the agent for all other registries, if the agent has no login for them."""
+        await self._store.memory.release_except(registries)
+
+    async def remove(
+        self, registry: Registry, is_due: Callable[[], bool] = lambda: True, *, still_wanted: bool = False
+    ) -> bool:
         """Remove the login from Docker's configuration if it is still ours, and forget it. True if it was ours.
 
-        `is_due` is asked again right before the removal, because another change may hold the store for seconds.
+        If it is `still_wanted`, a Docker that asks the agent goes on to do so, and gets the reason. `is_due` is asked
+        again right before the removal, because another change may hold the store for seconds.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry; a later call tries again.
@@ -163,11 +161,14 @@ class ConfigReconciler:
             if not is_due():
                 return False
             self._drop(registry.hostname)
-            try:
-                was_ours = await self._store.remove(registry, is_due)
-            except ProblemError as error:
-                raise ProblemError(error.problem.about(registry.hostname)) from None
-        return was_ours
+            # Everybody may pull from a public registry, but many programs give up when a helper fails.
+            keep_line = still_wanted and not (registry.ecr and registry.ecr.public)
+            with _about(registry):
+                return await self._store.remove(registry, is_due, keep_line=keep_line)
+
+    def reconfigured(self) -> None:
+        """Check each login again: `docker.store` may have changed, or what it depends on."""
+        self._changed.set()
 
     def _drop(self, hostname: str) -> None:
         self._replaceable.pop(hostname, None)
@@ -179,16 +180,16 @@ class ConfigReconciler:
     async def note_preexisting(self, registries: Iterable[Registry]) -> None:
         """At the very first start, record which logins credential helpers already hold, for `registries` first."""
         with contextlib.suppress(ProblemError):  # the first login meets the same problem, and reports it
-            await self._store.note_helper_logins(registries)
+            await self._store.preexisting.note_helper_logins(registries)
 
     async def run(self) -> None:
-        for files in (self._config, self._podman):
-            self._watcher.watch(files.signature_now, self._changed)
+        for watched in (self._config, self._podman, self._store.choice):
+            self._watcher.watch(watched.signature_now, self._changed)
         async with asyncio.TaskGroup() as checks:
             while True:
                 checked = False
                 with contextlib.suppress(ProblemError):
-                    await self._store.prepare()
+                    await self._store.preexisting.prepare()
                     await self._start_checks(checks)
                     checked = True
                 # A login that is not idle needs its next check by time, even if no file changes.
@@ -200,10 +201,11 @@ class ConfigReconciler:
 
     async def _start_checks(self, checks: asyncio.TaskGroup) -> None:
         """Start a check of each login whose files changed. A helper that hangs delays only its own logins."""
-        files = (await self._config.signature(), await self._podman.signature())
+        files = (await self._store.signature(), await self._podman.signature())
         now = self._clock.monotonic()
         for login in [*self._logins.values()]:
-            due = files != login.checked_files or now >= login.next_check or self._has_ended(login.other_ends_at)
+            other_ended = self._time.now().is_over(login.other_ends_at)
+            due = files != login.checked_files or now >= login.next_check or other_ended
             # A login that is being written or checked is checked again afterwards.
             if due and self._locks[login.hostname].locked():
                 login.next_check = now
@@ -223,9 +225,9 @@ class ConfigReconciler:
     async def _check_locked(self, login: ManagedLogin) -> None:
         async with self._locks[login.hostname]:
             # While this check waited for the lock, the login may have been replaced, forgotten or removed.
-            if self._logins.get(login.hostname) is not login or self._has_ended(login.desired.expires_at):
+            if self._logins.get(login.hostname) is not login or self._time.now().is_over(login.desired.expires_at):
                 return
-            was_ours, wrote, started = login.ours, False, self._clock.monotonic()
+            was_ours, was_in, wrote, started = login.ours, login.stored_in, False, self._clock.monotonic()
             try:
                 wrote = await self._apply(login)
             except ProblemError as error:
@@ -241,29 +243,19 @@ class ConfigReconciler:
                 login.findings = (InternalError(login.hostname, message),)
             login.check_s = self._clock.monotonic() - started
             login.next_check = self._clock.monotonic() + next_check_s(login, self._logins.values())
-            if wrote and was_ours:
-                removed = f"another program removed the login for {login.hostname} from {login.stored_in}"
+            if wrote and was_ours and login.stored_in == was_in:
+                removed = f"another program removed the login for {login.hostname} from {login.place}"
                 self._restored(login, f"{removed}; the agent restored it")
             self._report(login, repeat=wrote)
 
-    def _has_ended(self, expires_at: datetime | None) -> bool:
-        now = self._time.now()
-        return expires_at is not None and now.left(Deadline.when(expires_at, now.wall, now.monotonic)) <= 0
-
     async def _apply(self, login: ManagedLogin, take_over: Collection[str] = ()) -> bool:
         """Store the login, and find out which login Docker will really use. True if it had to be written."""
-        await self._store.prepare()
+        await self._store.preexisting.prepare()
         stored = await self._store.store(login.desired, take_over)
-        login.stored_in, login.ours = stored.stored_in, stored.ours
-        login.failed, login.wrote = False, stored.wrote
         self._lose(login, None)
         if await self._persons_helpers.works(login.desired.registry, stored):
             stored = replace(stored, failure=None, works=True)
-        failures = [stored.failure.about(login.hostname)] if stored.failure else []
-        login.findings = (*failures, *self._overrides.of(login.desired, stored, await self._podman.read()))
-        login.other_ends_at = None if stored.ours else token_end(stored.login)
-        if stored.ours or (login.refused is not None and not login.refused.same_login(stored.login)):
-            login.refused = None
+        login.take(stored, self._overrides.of(login.desired, stored, await self._podman.read()))
         if stored.wrote:
             self._log.info("login.stored", registry=login.hostname, stored_in=stored.stored_in)
         if stored.replaced_ended:
@@ -291,6 +283,15 @@ class ConfigReconciler:
         if repeat or shown != login.reported:
             self._board.report(_owner(login.hostname), problems)
         login.reported = shown
+
+
+@contextlib.contextmanager
+def _about(registry: Registry) -> Iterator[None]:
+    """Problems of the store name the file or Docker's key. On the board, the subject is the registry."""
+    try:
+        yield
+    except ProblemError as error:
+        raise ProblemError(error.problem.about(registry.hostname)) from None
 
 
 def _owner(hostname: str) -> str:

@@ -28,6 +28,7 @@ DEFAULTS = {
     "secrets.exclude": (),
     "docker.config_dir": Path("/home/vscode/.docker"),
     "docker.login_timeout_s": 30,
+    "docker.store": "file",
     "aws.region": None,
     "aws.profile": None,
     "aws.role_arn": None,

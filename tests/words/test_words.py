@@ -22,6 +22,7 @@ NOTHING_TO_COMPARE = frozenset(
         "secrets_unavailable",
         "native_unsupported",
         "token_not_renewable",
+        "helper_unavailable",
         "renewal_failing",  # the others are silent until the token has ended
         "login_restored",
         "report_failed",
