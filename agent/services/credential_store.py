@@ -113,8 +113,8 @@ class CredentialStore:
     async def remove(self, registry: Registry, is_due: Callable[[], bool], *, keep_line: bool = False) -> bool:
         """Remove the login if it is still ours, and forget it in any case. True if it was removed.
 
-        With `keep_line`, Docker goes on to ask the agent, which then answers why there is no login. If `is_due` is
-        false after the store was read, which may take seconds, nothing is removed or forgotten.
+        With `keep_line`, Docker goes on to ask the agent, which then answers why there is no login, and the line is
+        remembered. If `is_due` is false after the store was read, which may take seconds, nothing changes.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nothing is forgotten.
@@ -144,7 +144,8 @@ class CredentialStore:
         if in_helper or in_file or served:
             await self._config.update(change)
         self._served.withdraw(registry)
-        self._hashes.forget(registry)
+        if not keep:
+            self._hashes.forget(registry)
         return in_helper or in_file or served
 
     async def _store_outside(

@@ -219,7 +219,9 @@ async def test_an_expired_login_leaves_the_line_so_that_docker_gets_the_reason(m
         assert await agent.reconciler.remove(registry, still_wanted=True)
         assert machine.served.entry(registry.hostname) is None
     assert helpers(agent) == LINE
-    assert agent.state_file.entries() == {}
+    assert list(agent.state_file.entries()) == ["ghcr.io"]
+    assert await agent.reconciler.remove(GHCR), "when its secret disappears"
+    assert helpers(agent) == {}
 
 
 async def test_an_excluded_registry_is_left_to_docker(machine: Machine) -> None:
