@@ -50,15 +50,16 @@ class LoginCleanup:
 
     def retire_missing(self, known: Collection[str], group: asyncio.TaskGroup) -> None:
         """Retire logins whose secret disappeared while the agent was down. Only the state directory lists them."""
-        group.create_task(self._forget_except([parse_hostname(hostname) for hostname in known]), name="remove:lines")
+        group.create_task(self._forget_others(), name="remove:lines")
         if self._deps.settings().secrets.removed == "logout":
             for hostname in self._state_file.entries().keys() - set(known):
                 self.retire(parse_hostname(hostname), group)
 
-    async def _forget_except(self, known: Collection[Registry]) -> None:
+    async def _forget_others(self) -> None:
+        """Docker must not ask the agent for a registry without a secret: after a restart, nothing could answer."""
         # The next write of Docker's configuration meets the same problem, and reports it.
         with suppress(ProblemError):
-            await self._deps.reconciler.forget_except(known)
+            await self._deps.reconciler.forget_except([parse_hostname(hostname) for hostname in self._served])
 
     def retire(self, registry: Registry, group: asyncio.TaskGroup, *, disappeared: bool = True) -> None:
         """Retire a registry's login. `disappeared` is False if its secret is still there but is not to be used.

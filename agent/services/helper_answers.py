@@ -8,16 +8,8 @@ from typing import Final
 
 from agent.model.desired_login import DesiredLogin
 from agent.model.helper_lines import keys_of
-from agent.model.helper_protocol import (
-    HelperReply,
-    is_login,
-    list_reply,
-    login_reply,
-    not_found,
-    parse_store,
-    refused,
-    unavailable,
-)
+from agent.model.helper_protocol import is_login, list_reply, login_reply, parse_store
+from agent.model.helper_reply import HelperReply, not_found, refused, unavailable
 from agent.model.problem import Severity
 from agent.model.registry import DOCKER_HUB, Registry
 from agent.model.renewal import expired

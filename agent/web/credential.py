@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from agent.model.helper_protocol import HelperReply, forbidden, refused, unavailable
+from agent.model.helper_reply import HelperReply, forbidden, refused, unavailable
 from agent.services.ports import Log
 
 _BODY_S: Final = 5.0

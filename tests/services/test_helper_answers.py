@@ -10,7 +10,7 @@ import pytest
 
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
-from agent.model.helper_protocol import HelperReply
+from agent.model.helper_reply import HelperReply
 from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import TokenExpired
 from agent.model.registry import Registry, parse_hostname

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.helper import docker_credential_registry_agent as program
-from agent.model.helper_protocol import HelperReply, not_found
+from agent.model.helper_reply import HelperReply, not_found
 from tests.web.serving import Serving, serving
 
 PATH = "/v1/credential"
