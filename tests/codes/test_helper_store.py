@@ -10,6 +10,7 @@ from agent.demo.registries import BasicAuth
 from tests.codes.causes import causes
 from tests.codes.programs import install_docker
 from tests.codes.world import PASSWORD, PERSON, USER, USERS, Door, World
+from tests.rig.agent import REGISTRY_AGENT
 from tests.rig.helper import NAME, ask_helper, install_helper, password_from, secret_files
 from tests.rig.waiting import until
 
@@ -101,6 +102,18 @@ def test_a_dead_agent_is_named(world: World) -> None:
     assert "registry-agent is not running; start it" in done.stdout
     document = json.loads((Path(world.agent.docker) / "config.json").read_text())
     assert document["credHelpers"] == {world.good.hostname: "registry-agent"}
+
+
+def test_the_doctor_asks_the_credential_helper_as_docker_does(world: World) -> None:
+    """It names the user of the login that docker would get, and finds nothing to fix."""
+    install_helper(world.home / "programs")
+    world.start(HELPER)
+    hostname = world.good.hostname
+    world.agent.wait_logged_in(hostname)
+    until("the line", lambda: world.agent.docker_config().get("credHelpers") == {hostname: "registry-agent"})
+    done = world.here.run(REGISTRY_AGENT, "doctor", "--config", world.settings_file, hostname, env=asking(world))
+    assert done.returncode == 0, done.stdout
+    assert f"user {USER} from {NAME}" in done.stdout
 
 
 def test_run_once_keeps_its_logins_in_the_file(world: World) -> None:

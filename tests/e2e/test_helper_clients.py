@@ -113,5 +113,5 @@ def test_a_pull_shows_why_there_is_no_login(
     assert f"registry-agent has no login for {PRIVATE}: registry-agent is not running" in reason()
 
     agent.give("team", PRIVATE, username="alice", password="wrong-password")
-    agent.start().wait_for("the rejection", lambda s: s["registries"][0]["state"] == "rejected")
+    agent.start().wait_for("the rejection", lambda s: [row["state"] for row in s["registries"]] == ["rejected"])
     assert f"{PRIVATE} refused the user name or password of secret team" in reason()
