@@ -169,7 +169,7 @@ sys.exit(main())
 SCRIPT
         {
             echo "#!$home/bin/python -ISE"
-            tail -n +2 agent/helper/docker_credential_registry_agent.py
+            cat agent/helper/docker_credential_registry_agent.py
         } >"$bin/docker-credential-registry-agent" &&
         chmod 755 "$bin/unfinished" "$bin/docker-credential-registry-agent" &&
         chmod -R u=rwX,go=rX "$unfinished" &&

@@ -132,7 +132,7 @@ chmod 0755 "$tree/bin/registry-agent"
 # What docker runs. It needs nothing but the interpreter; without -S, its start would take longer by a half.
 {
     echo "#!$prefix/libexec/python3 -ISE"
-    tail -n +2 agent/helper/docker_credential_registry_agent.py
+    cat agent/helper/docker_credential_registry_agent.py
 } >"$tree/bin/docker-credential-registry-agent"
 chmod 0755 "$tree/bin/docker-credential-registry-agent"
 

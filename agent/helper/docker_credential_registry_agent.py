@@ -1,9 +1,9 @@
-#!/usr/bin/python3 -ISE
 """Docker's credential helper: passes each request on to the running agent, and prints its answer.
 
 Docker starts this program for every image, and starting the interpreter is nearly all that it costs. So it imports only
-what the interpreter has built in, and `_socket`: no `os`, `socket`, `json` or `argparse`. It runs without the package.
-The agent sends the bytes to print, and the status of its HTTP answer decides the exit code.
+what the interpreter has built in, and `_socket`: no `os`, `socket`, `json` or `argparse`. It runs without the package,
+as `python3 -ISE`: each installation puts its own interpreter into the first line. The agent sends the bytes to print,
+and the status of its HTTP answer decides the exit code.
 """
 
 import posix

@@ -14,9 +14,8 @@ NAME = "docker-credential-registry-agent"
 
 def install_helper(directory: Path, python: str | Path = sys.executable) -> Path:
     """Put the program into `directory`, atomically, for this interpreter."""
-    lines = Path(program.__file__).read_text().splitlines(keepends=True)
     unfinished = directory / "helper.new"
-    unfinished.write_text("".join([f"#!{python} -ISE\n", *lines[1:]]))
+    unfinished.write_text(f"#!{python} -ISE\n{Path(program.__file__).read_text()}")
     unfinished.chmod(0o755)
     return unfinished.replace(directory / NAME)
 
