@@ -58,7 +58,7 @@ torture: prepare torture-venv
 # Measure with the packages of the agent only: those of linters and tests change what an import costs.
 bench: test-venv bench-venv
 	@scripts/system-packages.sh bench
-	@$(BIN)/python -m tests.prepare debian-12-enabled
+	@$(BIN)/python -m tests.prepare debian-12-enabled pass-helper
 	@$(BIN)/python -m bench --python .bench/bin/python $(BENCH)
 
 fleet: fleet-venv

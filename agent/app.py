@@ -280,6 +280,7 @@ class Agent:
             components.secrets.wake()
             components.tools.wake()
             components.planning.replan()
+            components.reconciler.reconfigured()
             components.reports.reconfigured()
         if self._serving:
             # asyncio keeps only a weak reference to a task, so the attribute keeps it alive.

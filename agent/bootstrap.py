@@ -19,6 +19,7 @@ from agent.observe.redaction import Scrubber, secrets_of_environment
 from agent.observe.warning_log import WarningLog
 from agent.services.board import Board
 from agent.settings import Settings
+from agent.web.credential import CredentialRoute
 from agent.web.document import StatusDocument
 from agent.web.pages import Pages
 from agent.web.routes import Routes
@@ -73,6 +74,7 @@ class Bootstrap:
             first_revision=secrets.randbelow(_FIRST_REVISIONS),
         )
         self.document: Final = StatusDocument(self.clock)
+        self.credential_route: Final = CredentialRoute(self.log.logger, process.user)
         # The status server starts before the logins are loaded. Until then, no registry is known.
         self.renew: Callable[[str | None], list[str]] = _renew_none
         self.server: Final = self._server()
@@ -93,6 +95,7 @@ class Bootstrap:
         return StatusServer(
             board=self.board,
             routes=routes,
+            socket_routes=self.credential_route.table(),
             settings=self.settings,
             read_token=read_token,
             clock=self.clock,

@@ -41,6 +41,8 @@ class DockerSettings:
     config_dir: Path = field(default_factory=Path)
     # The CLI gives up on a silent registry after 15 s. Twice that leaves time for a slow credential helper.
     login_timeout_s: _UpToAnHour = 30.0
+    # A login in the file also works in a container that mounts the file, and while no agent runs.
+    store: Annotated[str, rule.one_of("file", "helper")] = "file"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from agent.edge.docker_config import DockerConfigFile
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.file_version import signature
 from agent.edge.file_watcher import FileWatcher
+from agent.edge.helper_program import is_installed
 from agent.edge.http import HttpClient
 from agent.edge.memory import collect
 from agent.edge.password_sources import PasswordSources
@@ -33,9 +34,12 @@ from agent.model.secret_environment import read_environment
 from agent.observe.redaction import LearnedSecrets
 from agent.services.clock_watch import ClockWatch
 from agent.services.confirmed_time import ConfirmedTime
+from agent.services.credential_store import CredentialStore
 from agent.services.credentials import Credentials
 from agent.services.directory_watch import DirectoryWatch
 from agent.services.docker_login import DockerLogin
+from agent.services.helper_answers import HelperAnswers
+from agent.services.helper_choice import HelperChoice
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.logins import Logins
 from agent.services.overrides import Overrides
@@ -47,6 +51,7 @@ from agent.services.reconciler import ConfigReconciler
 from agent.services.rejections import Rejections, chain_inputs
 from agent.services.reports import Reports
 from agent.services.secrets import Secrets
+from agent.services.served_logins import ServedLogins
 from agent.services.state_watch import StateWatch
 from agent.services.tools import ToolWatch
 from agent.services.waiting import BEAT_S
@@ -130,11 +135,21 @@ class Components:
             config_dir, bootstrap.systemd.unit, cli_version=lambda: self.docker_cli.installed
         )
         probe = StoredLoginCheck(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
+        served = ServedLogins()
+        store = CredentialStore(
+            self.docker_config,
+            CredentialHelpers(environ, unit=bootstrap.systemd.unit),
+            self.state_file,
+            has_ended=lambda end: time.now().is_over(end),
+            choice=HelperChoice(
+                bootstrap.settings, lambda: is_installed(environ), lambda: bootstrap.server.is_listening, board
+            ),
+            served=served,
+        )
         self.reconciler = ConfigReconciler(
             config=self.docker_config,
-            helpers=CredentialHelpers(environ, unit=bootstrap.systemd.unit),
+            store=store,
             podman=PodmanAuthFiles(environ, paths.home(environ)),
-            state_file=self.state_file,
             board=board,
             clock=clock,
             time=time,
@@ -188,6 +203,8 @@ class Components:
             jitter=_jitter,
         )
         self.logins = Logins(dependencies, board=board, state_file=self.state_file, want_aws=self.tools.want_aws)
+        answers = HelperAnswers(board=board, served=served, clock=clock, log=log, refresh=self.logins.refresh)
+        bootstrap.credential_route.connect(answers.answer)
 
     def _on_clock_jump(self) -> None:
         self.credentials.clock_jumped()

@@ -23,6 +23,8 @@ prefix=${prefix%/}
 link=$prefix/lib/registry-agent # leads to the version in use
 versions=$link.versions
 command=$prefix/bin/registry-agent
+helper=$prefix/bin/docker-credential-registry-agent
+every_path=/usr/bin/docker-credential-registry-agent # some programs that run docker have no /usr/local/bin on PATH
 manifest=$prefix/share/registry-agent/manifest
 place=$root${prefix:-/}
 

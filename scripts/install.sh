@@ -41,6 +41,8 @@ main() {
     put_link "$(basename "$versions")/$(basename "$wanted")" "$link"
     unfinished=
     put_link ../lib/registry-agent/bin/registry-agent "$command"
+    put_link ../lib/registry-agent/bin/docker-credential-registry-agent "$helper"
+    [[ $helper == "$every_path" ]] || put_link "$helper" "$every_path"
     remove_obsolete
     tell_systemd
     remove_old_versions
@@ -165,7 +167,11 @@ from agent.__main__ import main
 
 sys.exit(main())
 SCRIPT
-        chmod 755 "$bin/unfinished" &&
+        {
+            echo "#!$home/bin/python -ISE"
+            cat agent/helper/docker_credential_registry_agent.py
+        } >"$bin/docker-credential-registry-agent" &&
+        chmod 755 "$bin/unfinished" "$bin/docker-credential-registry-agent" &&
         chmod -R u=rwX,go=rX "$unfinished" &&
         if [[ $EUID -eq 0 ]]; then chown -hR 0:0 "$unfinished"; fi &&
         sync --file-system "$unfinished" &&
@@ -196,8 +202,11 @@ compare() {
     done
     [[ $(readlink "$root$link") == "$(basename "$versions")/$(basename "$wanted")" ]] || changed+=("$link")
     [[ $(readlink "$root$command") == ../lib/registry-agent/bin/registry-agent ]] || changed+=("$command")
+    [[ $(readlink "$root$helper") == ../lib/registry-agent/bin/docker-credential-registry-agent ]] ||
+        changed+=("$helper")
+    [[ $helper == "$every_path" || $(readlink "$root$every_path") == "$helper" ]] || changed+=("$every_path")
     for file in "${files[@]}"; do
-        among "$file" "${targets[@]}" "$link" "$command" "$manifest" || obsolete+=("$file")
+        among "$file" "${targets[@]}" "$link" "$command" "$helper" "$every_path" "$manifest" || obsolete+=("$file")
     done
 }
 
@@ -255,7 +264,7 @@ make_directories() {
 }
 
 write_manifest() {
-    local list=("${targets[@]}" "$link" "$command" "$manifest") path
+    local list=("${targets[@]}" "$link" "$command" "$helper" "$every_path" "$manifest") path
     [[ $1 == complete ]] || list+=("${obsolete[@]}")
     for path in "${list[@]}"; do make_directories "$(dirname "$path")"; done
     {

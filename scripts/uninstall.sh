@@ -12,6 +12,7 @@ main() {
     check_inside "$versions"
     alone "$root$prefix/"
     stop_agents
+    release_docker
     local path
     for path in "${files[@]}"; do rm -f "$root$path"; done
     rm -rf "$root${versions:?}"
@@ -19,6 +20,20 @@ main() {
     if systemd_runs; then systemctl daemon-reload; fi
     say "registry-agent is gone from $place"
     say "left as they are: settings and drop-ins in /etc, state in /var/lib/registry-agent, Docker's logins, the group"
+}
+
+# Without the program, a docker that still asks for it fails. As each user: root follows no link in their homes.
+release_docker() {
+    [[ -z $root && -x $link/bin/python ]] || return 0
+    local user uid home
+    while IFS=: read -r user _ uid _ _ home _; do
+        [[ $uid -eq 0 || $uid -ge 1000 ]] || continue
+        [[ -d /var/lib/registry-agent/$user || -e $home/.docker/config.json ]] || continue
+        local environment=("HOME=$home" "PATH=$PATH")
+        [[ ! -d /var/lib/registry-agent/$user ]] || environment+=("STATE_DIRECTORY=/var/lib/registry-agent/$user")
+        timeout 60 runuser -u "$user" -- env -i "${environment[@]}" \
+            "$link/bin/python" -IB -m agent.cli.release_helper </dev/null || true # it has said what is left
+    done < <(getent passwd)
 }
 
 # Those that run, and those that are enabled; the sockets too, or the next question would start an agent again.

@@ -25,6 +25,7 @@ ALLOWED = {
     "wiring": MODEL | {"settings", "edge", "ports", "services", "observe", "web", "bootstrap", ""},
     "app": MODEL | THREADS | {"settings", "settings_loader", "edge", "ports", "bootstrap", "wiring", ""},
     "demo": {""},
+    "helper": set(),
     "support": MODEL | THREADS | {"settings", "settings_loader", "edge", "observe", ""},
     # doctor uses the agent's own login, rejections and overrides without the agent, so it builds services itself.
     "doctor": MODEL | THREADS | {"settings", "settings_loader", "edge", "services", "observe", ""},

@@ -17,6 +17,7 @@ from agent.model.variables import is_set
 # may lead to a prompt: no terminal (GPG_TTY, SSH_TTY), no screen (DISPLAY), no program that prompts (SSH_ASKPASS).
 _ALLOWED: Final = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TERM|TMPDIR|LC_[A-Z]+"
+    r"|REGISTRY_AGENT_SOCKET"  # our credential helper, which the doctor runs as docker does
     r"|DBUS_SESSION_BUS_ADDRESS|SSH_AUTH_SOCK|GNUPGHOME"
     r"|XDG_(?:RUNTIME_DIR|CONFIG_HOME|DATA_HOME|STATE_HOME|CACHE_HOME|CONFIG_DIRS|DATA_DIRS)"
     r"|(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy|SSL_CERT_(?:FILE|DIR)"

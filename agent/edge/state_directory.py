@@ -62,6 +62,15 @@ def find_state(directory: Path, docker_config: Path) -> FoundState:
     return FoundState(named if first in files else first, new)
 
 
+def known_configurations(directory: Path) -> list[Path]:
+    """Return the Docker configurations that agents with this state directory have managed. Blocks."""
+    try:
+        states = [_read(path) for path in _files(directory)]
+    except OSError:
+        return []
+    return [Path(state.docker_config) for state in states if isinstance(state, SavedState)]
+
+
 def save_state(path: Path, state: SavedState, *, keep_aside: bool) -> Path:
     """Write the state, and return the path of its file: another agent may have taken `state.json` first. Blocks.
 

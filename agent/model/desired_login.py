@@ -11,6 +11,9 @@ from agent.model.registry import Registry
 CONFIG_FILE: Final = "config.json"
 """The name of the store if it is Docker's file, not a credential helper."""
 
+MEMORY: Final = "memory"
+"""The name of the store if Docker asks the agent for the login, through the agent's credential helper."""
+
 COMPUTING_HELPERS: Final = frozenset({"ecr-login"})
 """Credential helpers that compute their logins from another source, and never store one."""
 

@@ -199,7 +199,7 @@ def remove(document: Document, key: str, may_remove: Ownership) -> Document:
     entry = decode_entry(auths.get(key), key)
     if key not in auths or (entry is not None and not may_remove(key, entry)):
         return document
-    return {**document, _name(document, "auths"): {other: auths[other] for other in auths if other != key}}
+    return with_field(document, "auths", {other: auths[other] for other in auths if other != key})
 
 
 def encode_entry(entry: Entry) -> dict[str, str]:
@@ -233,6 +233,11 @@ def field(fields: Mapping[str, Any], name: str) -> Any:
     return fields.get(_name(fields, name))
 
 
+def with_field(document: Document, name: str, value: Any) -> Document:
+    """Return the document with another value for a field, under the name that the field has in it."""
+    return {**document, _name(document, name): value}
+
+
 def _name(fields: Mapping[str, Any], name: str) -> str:
     if name in fields:
         return name
@@ -259,7 +264,7 @@ def _with(document: Document, key: str, credential: dict[str, str]) -> Document:
     auths = _auths(document)
     # Fields that are not part of the login, such as email, stay.
     others = {name: value for name, value in (auths.get(key) or {}).items() if fold(name) not in _CREDENTIAL_FIELDS}
-    return {**document, _name(document, "auths"): {**auths, key: {**credential, **others}}}
+    return with_field(document, "auths", {**auths, key: {**credential, **others}})
 
 
 def _decode_auth(text: str, key: str) -> tuple[str, str]:

@@ -34,6 +34,10 @@ class Now(NamedTuple):
         """Whether `moment` is certainly over, whatever the wall clock shows."""
         return self.proven is not None and self.proven >= moment
 
+    def is_over(self, moment: datetime | None) -> bool:
+        """Whether a login with this end has ended, as far as known. None never ends."""
+        return moment is not None and self.left(Deadline.when(moment, self.wall, self.monotonic)) <= 0
+
     def left(self, end: Deadline) -> float:
         """Seconds until a login ends, as far as known. While the wall clock is wrong, only the proven time counts."""
         proven_s = math.inf if self.proven is None else (end.at - self.proven).total_seconds()
@@ -130,12 +134,14 @@ class Woken:
 
     `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used. `lost` is why Docker's
     next pull uses no login that works. `source_changed`: the source of the token works again, or may have another one.
+    `needed`: a program needs a login now that works longer than the stored one.
     """
 
     new_id: str
     docker_problem: str | None = None
     source_changed: bool = False
     lost: Problem | None = None
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

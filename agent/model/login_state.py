@@ -15,7 +15,8 @@
 | RETRYING    | Woken: the stored token is about to end       | RETRYING    | Report                           |
 | RETRYING    | Woken: the stored token has ended             | RETRYING    | Report, Remove once it is proven |
 | RETRYING    | Removed, RemovalFailed                        | RETRYING    | Report, if it failed             |
-| LOGGED_IN   | Woken: the renewal or a check is due, or the source has changed | ATTEMPTING | Attempt                |
+| LOGGED_IN   | Woken: the renewal or a check is due, or the source has changed | ATTEMPTING | Attempt      |
+| LOGGED_IN   | Woken: a program needs a login that works longer | ATTEMPTING | Attempt                       |
 | LOGGED_IN   | Woken: it is time to ask the registry         | LOGGED_IN   | Check                            |
 | LOGGED_IN   | Checked; Refused                              | LOGGED_IN, DUE; RETRYING | Report              |
 | any of DUE, RETRYING, LOGGED_IN | Requested                 | ATTEMPTING  | Attempt                          |
@@ -121,8 +122,8 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
     if state.stage in (Stage.DUE, Stage.LOGGED_IN):
         wanted = state.stage is Stage.DUE or state.requested_id is not None or state.clock_is_off
         due = wanted or event.source_changed or _is_past(state.renewal, now) or _is_past(state.check, now)
-        if due:
-            return _start(replace(state, attempt_id=event.new_id), event.docker_problem, now)
+        if due or event.needed:
+            return _start(replace(state, attempt_id=event.new_id), event.docker_problem, now, needed=event.needed)
         ask = (Check(),) if _is_past(state.question, now) else ()
         return _wait(replace(state, question=None) if ask else state, ask, now)
     docker_is_back = event.docker_problem is None and isinstance(state.problem, DockerCliMissing | NotDockersCli)
@@ -147,7 +148,7 @@ def _logged_in_or_lost(state: LoginState) -> LoginState:
     return replace(state, status=status, last_error=error)
 
 
-def _start(state: LoginState, docker_problem: str | None, now: Now) -> Decision:
+def _start(state: LoginState, docker_problem: str | None, now: Now, *, needed: bool = False) -> Decision:
     attempt_id = state.requested_id or state.attempt_id
     state, requested = replace(state, attempt_id=attempt_id, requested_id=None, retry=None), state.requested_id
     if docker_problem is not None and not state.holds_login(now):
@@ -156,7 +157,7 @@ def _start(state: LoginState, docker_problem: str | None, now: Now) -> Decision:
         return _wait(replace(skipped, first_attempt_done=True), actions, now)
     take_over = state.take_over or requested is not None
     action = Attempt(
-        renew=take_over or _is_past(state.renewal, now),
+        renew=take_over or needed or _is_past(state.renewal, now),
         # A person's request and a secret's first use do not wait for earlier failures.
         force=requested is not None or state.attempts == 0,
         take_over=take_over,

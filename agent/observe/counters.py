@@ -23,6 +23,7 @@ _ENDS: Final[Mapping[str, tuple[str, str]]] = {
     "report.sent": ("report", SUCCEEDED),
     "report.failed": ("report", FAILED),
 }
+_ANSWERS: Final = frozenset({"credential.answered", "credential.forbidden"})
 
 
 @dataclass(slots=True)
@@ -44,13 +45,16 @@ class Counters:
         self.attempts: Final[Counter[tuple[str, str]]] = Counter()
         """Logins by registry and outcome: `succeeded`, or the code of the warning."""
         self.outcomes: Final[Counter[tuple[str, str]]] = Counter()
-        """Tokens (`token`) and pushes (`report`) by outcome."""
+        """Tokens (`token`), pushes (`report`) and answers of the credential helper (`credential`) by outcome."""
         self.durations: Final[dict[tuple[str, str], Durations]] = {
             (what, how): Durations() for what, how in _ENDS.values()
         }
 
     def count(self, event: MutableMapping[str, Any]) -> None:
         """Count one event. Most events do not matter here."""
+        if event.get("event") in _ANSWERS:
+            self.outcomes["credential", event.get("outcome", "forbidden")] += 1
+            return
         what, how = _ENDS.get(event.get("event", ""), (None, ""))
         if what is None:
             return

@@ -26,6 +26,7 @@ _OF_REGISTRIES: Final[tuple[tuple[str, str, _Value], ...]] = (
 )
 _OUTCOMES: Final = (
     ("token", "token_requests", "Requests for ECR tokens, by warning code if they failed"),
+    ("credential", "credential_requests", "Requests of the credential helper, by outcome"),
     ("report", "pushes", "Pushes of the status, by warning code if they failed"),
 )
 _DURATIONS: Final = (

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Final
 
 from agent.model.plan import excluded_hosts
@@ -50,9 +51,16 @@ class LoginCleanup:
 
     def retire_missing(self, known: Collection[str], group: asyncio.TaskGroup) -> None:
         """Retire logins whose secret disappeared while the agent was down. Only the state directory lists them."""
+        group.create_task(self._forget_others(), name="remove:lines")
         if self._deps.settings().secrets.removed == "logout":
             for hostname in self._state_file.entries().keys() - set(known):
                 self.retire(parse_hostname(hostname), group)
+
+    async def _forget_others(self) -> None:
+        """Docker must not ask the agent for a registry without a secret: after a restart, nothing could answer."""
+        # The next write of Docker's configuration meets the same problem, and reports it.
+        with suppress(ProblemError):
+            await self._deps.reconciler.forget_except([parse_hostname(hostname) for hostname in self._served])
 
     def retire(self, registry: Registry, group: asyncio.TaskGroup, *, disappeared: bool = True) -> None:
         """Retire a registry's login. `disappeared` is False if its secret is still there but is not to be used.
@@ -82,7 +90,10 @@ class LoginCleanup:
             reason = "login.removed"
         elif self._has_expired(hostname):
             reason = "login.expired"
-        return None if reason is not None and hostname in excluded_hosts(secrets.exclude) else reason
+        return None if reason is not None and self._is_excluded(hostname) else reason
+
+    def _is_excluded(self, hostname: str) -> bool:
+        return hostname in excluded_hosts(self._deps.settings().secrets.exclude)
 
     def _has_expired(self, hostname: str) -> bool:
         stored = self._state_file.entries().get(hostname)
@@ -101,7 +112,7 @@ class LoginCleanup:
             if reason is not None:
                 was_ours = await self._deps.reconciler.remove(registry, lambda: self._reason(hostname) is not None)
             if not was_ours and hostname not in self._served:
-                await self._deps.reconciler.forget(registry)
+                await self._deps.reconciler.forget(registry, excluded=self._is_excluded(hostname))
         except ProblemError as error:
             problems = [error.problem]
         finally:

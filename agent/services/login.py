@@ -64,6 +64,7 @@ class RegistryLogin:
         self._deps: Final = dependencies
         self._on_first_attempt: Final = on_first_attempt
         self._requested_id = pending_id
+        self._needed = False
         self._wake: Final = asyncio.Event()
         self._source_is_new = False
         self._attempts: Final = LoginAttempts(login, dependencies)
@@ -101,6 +102,11 @@ class RegistryLogin:
         self._deps.reconciler.note_replaceable(self.login.registry)
         self._wake.set()
         return self._requested_id
+
+    def refresh(self) -> None:
+        """Renew a login that works, because a program needs one that works longer. Failures are not retried sooner."""
+        self._needed = True
+        self._wake.set()
 
     def wake(self) -> None:
         """Look again at the clock, at docker, and at whether the source of the token works again."""
@@ -166,7 +172,9 @@ class RegistryLogin:
         if requested is not None:
             return Requested(requested, docker_problem)
         lost = self._deps.reconciler.lost(self.login.registry)
-        return Woken(self._deps.new_id(), docker_problem, source_changed=is_new or self._source_recovered(), lost=lost)
+        is_new = is_new or self._source_recovered()
+        needed, self._needed = self._needed, False
+        return Woken(self._deps.new_id(), docker_problem, source_changed=is_new, lost=lost, needed=needed)
 
     async def _verify(self) -> Verified:
         """Trust the state directory only if Docker still holds the login that it describes."""
@@ -191,7 +199,7 @@ class RegistryLogin:
 
     async def _remove(self) -> Removed | RemovalFailed:
         try:
-            return Removed(await self._deps.reconciler.remove(self.login.registry))
+            return Removed(await self._deps.reconciler.remove(self.login.registry, still_wanted=True))
         except ProblemError as error:
             return RemovalFailed(error.problem)
 

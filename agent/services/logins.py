@@ -68,6 +68,11 @@ class Logins:
         wanted = [hostname] if hostname is not None else [*self._logins, *self._skipped]
         return [self._request(name) for name in wanted]
 
+    def refresh(self, hostname: str) -> None:
+        """Renew one registry's login now, if it works. A program needs one that works longer."""
+        if hostname in self._logins:
+            self._logins[hostname].refresh()
+
     def wake(self, hostname: str | None = None) -> None:
         """Have every login, or only that of `hostname`, check its clock and its tools again."""
         for name in [*self._logins] if hostname is None else [hostname]:

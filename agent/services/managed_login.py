@@ -1,23 +1,27 @@
 """A stored login: what the reconciler knows about it, and when to check it again."""
 
+import contextlib
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from agent.model.desired_login import CONFIG_FILE, DesiredLogin
+from agent.model.desired_login import CONFIG_FILE, MEMORY, DesiredLogin, StoreResult
 from agent.model.docker_config import Entry
 from agent.model.ecr_token import token_end
-from agent.model.problem import Problem
+from agent.model.problem import Problem, ProblemError
 from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import LoginRestored
+from agent.model.registry import Registry
 from agent.services.other_logins import OtherLogin
 
 # A helper's store cannot be watched, so it is polled. Each check starts a program.
 _HELPER_CHECK_S: Final = 4.0
 _HELPER_SHARE: Final = 0.01
 """The largest share of one processor that these checks may use. Slow helpers are asked less often."""
+_WATCHED: Final = (CONFIG_FILE, MEMORY)
+"""Stores whose changes are seen in `config.json`. Others are polled."""
 _FAILED_CHECK_S: Final = 30.0
 _WRITTEN_CHECK_S: Final = 2.0
 """Checks again after a write: a login that is removed again before that leaves a file that looks unchanged."""
@@ -58,6 +62,11 @@ class ManagedLogin:
         return self.desired.registry.hostname
 
     @property
+    def place(self) -> str:
+        """Where in Docker's configuration it is, in the words of a message."""
+        return f"credHelpers in {CONFIG_FILE}" if self.stored_in == MEMORY else self.stored_in
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
         problems = list(self.findings)
         if (refusal := self._refusal()) is not None:
@@ -65,6 +74,12 @@ class ManagedLogin:
         if self.restored_until is not None:
             problems.append(LoginRestored(self.hostname, self.restored))
         return tuple(problems)
+
+    def take(self, stored: StoreResult, overrides: Iterable[Problem]) -> None:
+        """Take over what has become of the login in the store."""
+        self.stored_in, self.ours, self.failed, self.wrote = stored.stored_in, stored.ours, False, stored.wrote
+        failures = [stored.failure.about(self.hostname)] if stored.failure else []
+        self.findings = (*failures, *overrides)
 
     @property
     def unusable(self) -> Problem | None:
@@ -103,11 +118,20 @@ class ManagedLogin:
         return waits and not self.checking
 
 
+@contextlib.contextmanager
+def about(registry: Registry) -> Iterator[None]:
+    """Problems of the store name the file or Docker's key. On the board, the subject is the registry."""
+    try:
+        yield
+    except ProblemError as error:
+        raise ProblemError(error.problem.about(registry.hostname)) from None
+
+
 def next_check_s(login: ManagedLogin, logins: Iterable[ManagedLogin]) -> float:
     """Seconds until `login`, one of `logins`, is checked again although no file changed."""
     if login.failed:
         return _FAILED_CHECK_S
-    if login.stored_in == CONFIG_FILE:
+    if login.stored_in in _WATCHED:
         return _WRITTEN_CHECK_S if login.wrote else math.inf
-    others = (other for other in logins if other.stored_in != CONFIG_FILE and not other.failed)
+    others = (other for other in logins if other.stored_in not in _WATCHED and not other.failed)
     return max(_HELPER_CHECK_S, sum(other.check_s for other in others) / _HELPER_SHARE)

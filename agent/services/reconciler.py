@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from agent.model.deadline import Deadline
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.problem import Problem, ProblemError
@@ -19,20 +18,10 @@ from agent.model.problems.stored_login import InternalError
 from agent.model.registry import Registry
 from agent.model.stored_state import AppliedLogin
 from agent.services.credential_store import CredentialStore
-from agent.services.managed_login import ManagedLogin, next_check_s
+from agent.services.managed_login import ManagedLogin, about, next_check_s
 from agent.services.other_logins import CheckLogin, OtherLogins
 from agent.services.overrides import Overrides
-from agent.services.ports import (
-    Board,
-    Clock,
-    ConfigFile,
-    ConfirmedTime,
-    CredentialHelpers,
-    FileWatcher,
-    Log,
-    PodmanFiles,
-    StateFile,
-)
+from agent.services.ports import Board, Clock, ConfigFile, ConfirmedTime, FileWatcher, Log, PodmanFiles
 
 _POLL_S: Final = 2.0
 _RESTORED_FOR: Final = timedelta(minutes=10)
@@ -47,9 +36,8 @@ class ConfigReconciler:
         self,
         *,
         config: ConfigFile,
-        helpers: CredentialHelpers,
+        store: CredentialStore,
         podman: PodmanFiles,
-        state_file: StateFile,
         board: Board,
         clock: Clock,
         time: ConfirmedTime,
@@ -65,7 +53,7 @@ class ConfigReconciler:
         name if Docker's next pull no longer works with the login that it uses, and if it does again.
         """
         self._config: Final = config
-        self._store: Final = CredentialStore(config, helpers, state_file, self._has_ended)
+        self._store: Final = store
         self._podman: Final = podman
         self._board: Final = board
         self._clock: Final = clock
@@ -73,7 +61,7 @@ class ConfigReconciler:
         self._log: Final = log
         self._watcher: Final = watcher
         self._overrides: Final = overrides or Overrides(None)
-        self._others: Final = OtherLogins(clock, check_login, self._has_ended)
+        self._others: Final = OtherLogins(clock, check_login, lambda end: time.now().is_over(end))
         self._on_lost: Final = on_lost
         self._logins: Final[dict[str, ManagedLogin]] = {}
         self._changed: Final = asyncio.Event()
@@ -151,15 +139,25 @@ class ConfigReconciler:
             self._others.forget(registry.hostname)  # an earlier answer about this login no longer counts
             self._report(login, repeat=False)
 
-    async def forget(self, registry: Registry) -> None:
-        """Stop managing a login, and leave it where it is."""
+    async def forget(self, registry: Registry, *, excluded: bool = False) -> None:
+        """Stop managing a login, and leave it where it is. If it is `excluded`, Docker no longer asks the agent."""
         async with self._locks[registry.hostname]:
             self._drop(registry.hostname)
+            if excluded:
+                with about(registry):
+                    await self._store.memory.release(registry)
 
-    async def remove(self, registry: Registry, is_due: Callable[[], bool] = lambda: True) -> bool:
+    async def forget_except(self, registries: Collection[Registry]) -> None:
+        """Let Docker stop asking the agent for all other registries, if the agent has no login for them."""
+        await self._store.memory.release_except(registries)
+
+    async def remove(
+        self, registry: Registry, is_due: Callable[[], bool] = lambda: True, *, still_wanted: bool = False
+    ) -> bool:
         """Remove the login from Docker's configuration if it is still ours, and forget it. True if it was ours.
 
-        `is_due` is asked again right before the removal, because another change may hold the store for seconds.
+        If it is `still_wanted`, a Docker that asks the agent goes on to do so, and gets the reason. `is_due` is asked
+        again right before the removal, because another change may hold the store for seconds.
 
         Raises:
             ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry; a later call tries again.
@@ -168,11 +166,14 @@ class ConfigReconciler:
             if not is_due():
                 return False
             self._drop(registry.hostname)
-            try:
-                was_ours = await self._store.remove(registry, is_due)
-            except ProblemError as error:
-                raise ProblemError(error.problem.about(registry.hostname)) from None
-        return was_ours
+            # Everybody may pull from a public registry, but many programs give up when a helper fails.
+            keep_line = still_wanted and not (registry.ecr and registry.ecr.public)
+            with about(registry):
+                return await self._store.remove(registry, is_due, keep_line=keep_line)
+
+    def reconfigured(self) -> None:
+        """Check each login again: `docker.store` may have changed, or what it depends on."""
+        self._changed.set()
 
     def _drop(self, hostname: str) -> None:
         self._replaceable.pop(hostname, None)
@@ -184,16 +185,16 @@ class ConfigReconciler:
     async def note_preexisting(self, registries: Iterable[Registry]) -> None:
         """At the very first start, record which logins credential helpers already hold, for `registries` first."""
         with contextlib.suppress(ProblemError):  # the first login meets the same problem, and reports it
-            await self._store.note_helper_logins(registries)
+            await self._store.preexisting.note_helper_logins(registries)
 
     async def run(self) -> None:
-        for files in (self._config, self._podman):
-            self._watcher.watch(files.signature_now, self._changed)
+        for watched in (self._config, self._podman, self._store.choice):
+            self._watcher.watch(watched.signature_now, self._changed)
         async with asyncio.TaskGroup() as checks:
             while True:
                 checked = False
                 with contextlib.suppress(ProblemError):
-                    await self._store.prepare()
+                    await self._store.preexisting.prepare()
                     await self._start_checks(checks)
                     checked = True
                 # A login that is not idle needs its next check by time, even if no file changes.
@@ -205,10 +206,11 @@ class ConfigReconciler:
 
     async def _start_checks(self, checks: asyncio.TaskGroup) -> None:
         """Start a check of each login whose files changed. A helper that hangs delays only its own logins."""
-        files = (await self._config.signature(), await self._podman.signature())
+        files = (await self._store.signature(), await self._podman.signature())
         now = self._clock.monotonic()
         for login in [*self._logins.values()]:
-            due = files != login.checked_files or now >= login.next_check or self._has_ended(login.other_ends_at)
+            other_ended = self._time.now().is_over(login.other_ends_at)
+            due = files != login.checked_files or now >= login.next_check or other_ended
             # A login that is being written or checked is checked again afterwards.
             if due and self._locks[login.hostname].locked():
                 login.next_check = now
@@ -228,9 +230,9 @@ class ConfigReconciler:
     async def _check_locked(self, login: ManagedLogin) -> None:
         async with self._locks[login.hostname]:
             # While this check waited for the lock, the login may have been replaced, forgotten or removed.
-            if self._logins.get(login.hostname) is not login or self._has_ended(login.desired.expires_at):
+            if self._logins.get(login.hostname) is not login or self._time.now().is_over(login.desired.expires_at):
                 return
-            was_ours, wrote, started = login.ours, False, self._clock.monotonic()
+            was_ours, was_in, wrote, started = login.ours, login.stored_in, False, self._clock.monotonic()
             try:
                 wrote = await self._apply(login)
             except ProblemError as error:
@@ -242,27 +244,20 @@ class ConfigReconciler:
                 login.findings = (InternalError(login.hostname, message),)
             login.check_s = self._clock.monotonic() - started
             login.next_check = self._clock.monotonic() + next_check_s(login, self._logins.values())
-            if wrote and was_ours:
-                removed = f"another program removed the login for {login.hostname} from {login.stored_in}"
+            if wrote and was_ours and login.stored_in == was_in:
+                removed = f"another program removed the login for {login.hostname} from {login.place}"
                 self._restored(login, f"{removed}; the agent restored it")
             self._report(login, repeat=wrote)
 
-    def _has_ended(self, expires_at: datetime | None) -> bool:
-        now = self._time.now()
-        return expires_at is not None and now.left(Deadline.when(expires_at, now.wall, now.monotonic)) <= 0
-
     async def _apply(self, login: ManagedLogin, take_over: Collection[str] = ()) -> bool:
         """Store the login, and find out which login Docker will really use. True if it had to be written."""
-        await self._store.prepare()
+        await self._store.preexisting.prepare()
         stored = await self._store.store(login.desired, take_over)
-        login.stored_in, login.ours = stored.stored_in, stored.ours
-        login.failed, login.wrote = False, stored.wrote
         variable = self._overrides.variable(login.desired.registry)
         stored, other = await self._others.judge(login.desired, stored, variable)
-        failure = stored.failure.about(login.hostname) if stored.failure else None
-        overrides = self._overrides.of(login.desired, stored, await self._podman.read())
-        login.findings = (*([failure] if failure else []), *overrides)
-        login.note_other(other, None if variable else failure, from_variable=variable is not None)
+        login.take(stored, self._overrides.of(login.desired, stored, await self._podman.read()))
+        failure = stored.failure.about(login.hostname) if stored.failure and not variable else None
+        login.note_other(other, failure, from_variable=variable is not None)
         if stored.wrote:
             self._log.info("login.stored", registry=login.hostname, stored_in=stored.stored_in)
         if stored.replaced_ended:

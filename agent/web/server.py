@@ -37,6 +37,7 @@ class StatusServer:
     """Serves `routes` from `start` to `close`. If it cannot open a socket, it reports this, and `run` retries.
 
     Args:
+        socket_routes: what only the Unix socket answers.
         socket_path: the path of the Unix socket. Not used if systemd passes one in as `inherited`.
         settings: returns the current settings. Call `rebind` after `status.listen` has changed.
         read_token: reads `status.token_file`, or raises OSError with the reason.
@@ -45,6 +46,7 @@ class StatusServer:
     name: ClassVar[str] = "status"
     board: Reporter
     routes: Routes
+    socket_routes: Sequence[web.RouteDef] = ()
     settings: Callable[[], Settings]
     read_token: InitVar[Callable[[Path], Awaitable[Sensitive]]]
     clock: Clock
@@ -61,6 +63,11 @@ class StatusServer:
         self._guard = Guard(lambda: self.settings().status, self._token)
         self._binding = OngoingCall[socket.socket](_CALLS, self.socket_path)
         self._opening = asyncio.Lock()
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether the Unix socket is open."""
+        return self._unix is not None
 
     @property
     def tcp_addresses(self) -> list[tuple[str, int]]:
@@ -161,7 +168,7 @@ class StatusServer:
         application.on_response_prepare.append(responses.add_headers)
         if guard:
             application.on_response_prepare.append(guard.add_headers)
-        application.add_routes(self.routes.table())
+        application.add_routes([*self.routes.table(), *(() if guard else self.socket_routes)])
         return await _serve(listeners, application, limiter)
 
 

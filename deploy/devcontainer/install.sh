@@ -45,6 +45,7 @@ rm -rf "$home"
 mv "$unfinished" "$home"
 mkdir -p /usr/local/bin
 ln -sf "$home/bin/registry-agent" /usr/local/bin/registry-agent
+ln -sf "$home/bin/docker-credential-registry-agent" /usr/bin/docker-credential-registry-agent
 install -D -m 0755 -t /usr/local/share/registry-agent start.sh supervise.sh
 install -D -m 0644 -t /usr/local/share/bash-completion/completions completions/bash/registry-agent
 install -D -m 0644 -t /usr/local/share/zsh/site-functions completions/zsh/_registry-agent

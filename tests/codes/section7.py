@@ -45,6 +45,7 @@ SEVERITIES: Final = {
     "config_invalid": _ERROR,
     "config_unwritable": _ERROR,
     "credential_store_failed": _ERROR,
+    "helper_unavailable": _WARNING,
     "login_overridden": _WARNING | _NOTICE,
     "login_restored": _NOTICE,
     "report_failed": _NOTICE,

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.engine
 MOST_BYTES = 100_000_000
 TREE = "opt/registry-agent"
 OPEN_TO_ALL = {"tmp", "home/agent/.docker", "run/registry-agent", "var/lib/registry-agent"}
-PROGRAMS = {f"{TREE}/bin/registry-agent", f"{TREE}/libexec/python3", "usr/bin/docker"}
+COMMANDS = {f"{TREE}/bin/registry-agent", f"{TREE}/bin/docker-credential-registry-agent"}
+PROGRAMS = {*COMMANDS, f"{TREE}/libexec/python3", "usr/bin/docker"}
 LOADER = re.compile(rf"{TREE}/lib/ld-linux-[\w-]+\.so\.\d")
 UNWANTED = re.compile(
     r".*/(pip|setuptools|wheel|ensurepip|idlelib|tkinter|test|tests|\.cache|apt)(/.*)?"
@@ -68,12 +69,12 @@ def test_nothing_in_it_gives_anybody_more_rights(files: list[tarfile.TarInfo]) -
 
 
 def test_the_tree_is_for_a_path_and_compiled(files: list[tarfile.TarInfo]) -> None:
-    """`bin` holds the agent alone, so that it can stand on anybody's PATH; each module has its bytecode beside it."""
+    """`bin` holds the agent and its helper alone, for anybody's PATH; each module has its bytecode beside it."""
     names = {file.name for file in files}
     modules = {name for name in names if re.fullmatch(rf"{TREE}/lib/python[\d.]+/.*\.py", name)}
     compiled = {re.sub(r"__pycache__/([^/]+)\.cpython-\d+\.pyc$", r"\1.py", name) for name in names if ".pyc" in name}
 
-    assert {name for name in names if name.startswith(f"{TREE}/bin/")} == {f"{TREE}/bin/registry-agent"}
+    assert {name for name in names if name.startswith(f"{TREE}/bin/")} == COMMANDS
     assert len(modules) > 1000
     assert modules == compiled
 

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import stat
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +56,7 @@ def test_everything_is_where_its_readers_look(installed: Path) -> None:
 
 
 def test_the_environment_holds_what_the_lock_pins_and_nothing_that_builds(installed: Path) -> None:
-    """No pip, no setuptools, no hatchling; and as commands the interpreter and the agent alone."""
+    """No pip, no setuptools, no hatchling; and as commands the interpreter, the agent and its helper alone."""
     lock = (ROOT / "requirements.lock").read_text()
     pinned = {re.sub(r"[-_.]+", "-", name).lower() for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
     found = packages(installed)
@@ -63,7 +64,10 @@ def test_the_environment_holds_what_the_lock_pins_and_nothing_that_builds(instal
     assert found - {"registry-agent"} <= pinned
     assert not found & {"pip", "setuptools", "wheel", "hatchling", "editables"}
     commands = {path.name for path in (installed / LIB / "bin").iterdir()}
-    assert {name for name in commands if not name.startswith("python")} == {"registry-agent"}
+    assert {name for name in commands if not name.startswith("python")} == {
+        "registry-agent",
+        "docker-credential-registry-agent",
+    }
 
 
 def test_whoever_installs_with_whatever_umask_everybody_may_read_and_only_the_owner_write(installed: Path) -> None:
@@ -111,6 +115,21 @@ def test_the_command_ignores_a_projects_python_path(installed: Path) -> None:
     assert (installed / "usr/local/bin/registry-agent").resolve() == (installed / LIB / "bin/registry-agent").resolve()
 
 
+def test_docker_finds_the_credential_helper_on_every_path(installed: Path, elsewhere: Path) -> None:
+    """In /usr/bin, whatever the prefix is. It runs with the interpreter alone, without the packages."""
+    helper = installed / LIB / "bin/docker-credential-registry-agent"
+    target = (installed / LIB).readlink()
+    assert helper.read_text().splitlines()[0] == f"#!/usr/local/lib/{target}/bin/python -ISE"
+    name = "bin/docker-credential-registry-agent"
+    assert (installed / "usr/local" / name).resolve() == helper.resolve()
+    for tree, prefix in ((installed, "/usr/local"), (elsewhere, "/opt/x")):
+        assert str((tree / "usr" / name).readlink()) == f"{prefix}/{name}"
+    done = subprocess.run(
+        [installed / LIB / "bin/python", "-ISE", helper, "version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"docker-credential-registry-agent (registry-agent) {__version__}\n"
+
+
 def test_twice_changes_nothing(installed: Path, checkout: Checkout) -> None:
     """Not a time, not an inode; without a network; and it says so in one line."""
     before = listing(installed)
@@ -130,7 +149,10 @@ def test_a_prefix_of_ones_own_is_in_every_path(elsewhere: Path) -> None:
     assert (elsewhere / "opt/x/lib/registry-agent/bin/registry-agent").read_text().startswith("#!/opt/x/lib/")
     for path in files(elsewhere):
         assert b"/usr/local/lib/registry-agent" not in path.read_bytes(), path
-    assert {path.name for path in elsewhere.iterdir()} == {"etc", "opt"}
+    assert {path.name for path in elsewhere.iterdir()} == {"etc", "opt", "usr"}
+    assert [str(path.relative_to(elsewhere)) for path in (elsewhere / "usr").rglob("*") if not path.is_dir()] == [
+        "usr/bin/docker-credential-registry-agent"
+    ]
 
 
 def test_restart_steps_are_for_a_systemd_that_knows_them(

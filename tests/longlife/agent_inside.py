@@ -19,6 +19,7 @@ from agent.model.stored_state import Rejection
 from agent.services.board import Board
 from agent.services.clock_watch import ClockWatch
 from agent.services.confirmed_time import ConfirmedTime
+from agent.services.credential_store import CredentialStore
 from agent.services.credentials import Credentials
 from agent.services.docker_login import DockerLogin
 from agent.services.login import RegistryLogin
@@ -29,12 +30,14 @@ from agent.services.periodic import Periodic
 from agent.services.planning import Planning
 from agent.services.reconciler import ConfigReconciler
 from agent.services.rejections import Rejections
+from agent.services.served_logins import ServedLogins
 from agent.services.waiting import BEAT_S
 from agent.settings import Settings
 from tests.fakes import ClockedFileWatcher, process
 from tests.longlife.outside import Aws, Cli, DockerConfig, NoHelpers, NoPodman, RegistryServer
 from tests.longlife.warp import WarpClock
 from tests.services.login_fakes import FakeDocker
+from tests.services.store_choice import FixedChoice
 
 _KINDS: Final[Mapping[str, type]] = {
     "identities": AwsIdentity,
@@ -110,11 +113,18 @@ class AgentInside:
             jitter=lambda: chance.uniform(-1, 1),
         )
         self.watcher: Final = ClockedFileWatcher(clock, tick_s=4)
+        store = CredentialStore(
+            config,
+            NoHelpers(),
+            state_file,
+            has_ended=lambda end: time.now().is_over(end),
+            choice=FixedChoice(),
+            served=ServedLogins(),
+        )
         self.reconciler: Final = ConfigReconciler(
             config=config,
-            helpers=NoHelpers(),
+            store=store,
             podman=NoPodman(),
-            state_file=self.state_file,
             board=self.board,
             clock=clock,
             time=time,

@@ -27,9 +27,13 @@ def test_a_refusal_survives_restarts() -> None:
     assert figures.rotations >= 3
 
 
+def _deaf(hostname: str | None = None) -> None:
+    """Ignore that a login should look at its clock again."""
+
+
 def test_the_checks_detect_an_agent_that_reacts_late() -> None:
     """An agent that notices a suspend only at its next tick keeps an expired login for too long."""
     with life(seed=1) as (environment, loop):
-        environment.agent.logins.wake = lambda _hostname=None: None  # type: ignore[method-assign, misc]
+        environment.agent.logins.wake = _deaf  # type: ignore[method-assign]
         with pytest.raises(AssertionError, match="an expired login for"):
             loop.run_until_complete(environment.live(14))

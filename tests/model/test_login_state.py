@@ -395,3 +395,16 @@ def test_a_success_leaves_nothing_of_what_was_before() -> None:
     renewal = ends(good.state, Woken("c"), 3600)
     assert renewal.actions == (Attempt(renew=True, force=False, take_over=False),)
     assert renewal.state.attempt_id == "c"
+
+
+def test_a_program_that_needs_a_longer_login_gets_another_token() -> None:
+    """Without the rights of a person's request: earlier failures still count, and a person's login stays."""
+    good = ends(LoginState(HOST, Stage.ATTEMPTING), Succeeded(EPOCH + timedelta(hours=12), EPOCH + timedelta(hours=6)))
+    needed = ends(good.state, Woken("b", needed=True), 60)
+    assert needed.actions == (Attempt(renew=True, force=True, take_over=False),)
+
+
+def test_a_program_causes_no_retry_after_a_failure() -> None:
+    """Fifty pulls must not become fifty attempts with a wrong password."""
+    failing = LoginState(HOST, Stage.RETRYING, retry=Deadline.when(EPOCH + timedelta(hours=1), EPOCH, 0.0))
+    assert ends(failing, Woken("b", needed=True), 60).actions == ()

@@ -53,6 +53,9 @@ def counters() -> Counters:
         {"event": "login.succeeded", "registry": "gone.example", "seconds": 60.0},
         {"event": "token.failed", "code": "aws_throttled", "seconds": 1.0},
         {"event": "report.sent", "seconds": 0.1},
+        {"event": "credential.answered", "outcome": "served", "registry": "quay.io"},
+        {"event": "credential.answered", "outcome": "served", "registry": "ghcr.io"},
+        {"event": "credential.forbidden", "uid": 65534},
         {"event": "secrets.changed"},
     ):
         counters.count(event)
@@ -89,6 +92,8 @@ def test_the_metrics_of_a_snapshot() -> None:
         ("registry_agent_registry_attempts_total", ("gone.example", "succeeded")): None,
         ("registry_agent_token_requests_total", ("aws_throttled",)): 1,
         ("registry_agent_pushes_total", ("succeeded",)): 1,
+        ("registry_agent_credential_requests_total", ("served",)): 2,
+        ("registry_agent_credential_requests_total", ("forbidden",)): 1,
         ("registry_agent_login_duration_seconds_count", ("succeeded",)): 3,
         ("registry_agent_login_duration_seconds_sum", ("succeeded",)): 60.8,
         ("registry_agent_login_duration_seconds_bucket", ("0.5", "succeeded")): 2,

@@ -119,6 +119,8 @@ class FakeReconciler:
         self.used: tuple[Entry, bool] | None = None
         """What Docker uses for a stored login, and whether it is the agent's."""
         self.refused: Entry | None = None
+        self.excluded: list[str] = []
+        self.kept_lines: list[str] | None = None
         self.lost_logins: dict[str, Problem] = {}
         self.writing: dict[str, asyncio.Event] = {}
         """Registries whose write goes on, whatever is cancelled, until the event."""
@@ -155,7 +157,10 @@ class FakeReconciler:
         assert registry.hostname in self.stored
         self.refused = entry
 
-    async def remove(self, registry: Registry, is_due: Callable[[], bool] = lambda: True) -> bool:
+    async def remove(
+        self, registry: Registry, is_due: Callable[[], bool] = lambda: True, *, still_wanted: bool = False
+    ) -> bool:
+        assert isinstance(still_wanted, bool)
         if registry.hostname in self.writing:
             await self.writing[registry.hostname].wait()
         if not is_due():
@@ -164,8 +169,11 @@ class FakeReconciler:
             raise ProblemError(self.problem)
         return self.stored.pop(registry.hostname, None) is not None
 
-    async def forget(self, registry: Registry) -> None:
-        self.forgotten.append(registry.hostname)
+    async def forget(self, registry: Registry, *, excluded: bool = False) -> None:
+        (self.excluded if excluded else self.forgotten).append(registry.hostname)
+
+    async def forget_except(self, registries: Collection[Registry]) -> None:
+        self.kept_lines = sorted(registry.hostname for registry in registries)
 
 
 async def _whatever_is_cancelled(over: asyncio.Event) -> None:

@@ -15,6 +15,8 @@ from agent.model.docker_config import Document, Entry, encode_entry, entries, fi
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.services.credential_store import CredentialStore
+from agent.services.served_logins import ServedLogins
+from tests.services.store_choice import FixedChoice
 
 _T = TypeVar("_T")
 NAMES: Final = ("ghcr.io", "docker.io", "quay.io")
@@ -128,12 +130,19 @@ class World(RuleBasedStateMachine):
             self.put(registry, entry)
             self.image.add((registry, entry))
         self.the_agent_restarts()
-        self.run(self.store.note_helper_logins([parse_hostname(name) for name in NAMES]))
+        self.run(self.store.preexisting.note_helper_logins([parse_hostname(name) for name in NAMES]))
 
     @rule()
     def the_agent_restarts(self) -> None:
-        self.store = CredentialStore(self.config, self.helpers, self.state_file, _never)
-        self.run(self.store.prepare())
+        self.store = CredentialStore(
+            self.config,
+            self.helpers,
+            self.state_file,
+            has_ended=_never,
+            choice=FixedChoice(),
+            served=ServedLogins(),
+        )
+        self.run(self.store.preexisting.prepare())
 
     @rule(helper=stores)
     def the_configuration_names(self, helper: str | None) -> None:

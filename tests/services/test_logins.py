@@ -123,6 +123,15 @@ async def test_a_secret_that_was_disabled_and_then_removed_is_logged_out(stage: 
     assert (stage.reconciler.stored, stage.states()) == ({"ghcr.io": "right"}, {"ghcr.io": State.LOGGED_IN})
 
 
+async def test_docker_asks_the_agent_only_for_registries_with_a_usable_secret(stage: Stage) -> None:
+    """Lines of others are left from before the start. They go once all sources were read."""
+    stage.logins.follow(replace(plan(GHCR), all_sources_ok=False))
+    await stage.clock.settle()
+    assert stage.reconciler.kept_lines is None
+    await stage.follow(GHCR, {**HUB, "enabled": False})
+    assert stage.reconciler.kept_lines == ["ghcr.io"]
+
+
 @pytest.mark.parametrize("expires_at", [None, EPOCH])
 async def test_an_excluded_registry_is_left_alone(stage: Stage, expires_at: datetime | None) -> None:
     """Also where its secret went while the agent was down, or its token has ended: the person keeps it."""

@@ -26,12 +26,15 @@ from agent.model.sensitive import Sensitive
 from agent.model.stored_state import AppliedLogin
 from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
+from agent.services.credential_store import CredentialStore
 from agent.services.overrides import Overrides
 from agent.services.reconciler import ConfigReconciler
+from agent.services.served_logins import ServedLogins
 from tests.edge.helper_script import answer, good_helper, kept, script
 from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, calls_in_this_thread, process
 from tests.problems import raises_problem
 from tests.rig.waiting import PATIENCE_S
+from tests.services.store_choice import FixedChoice
 
 GHCR = Registry("ghcr.io")
 OURS = Entry("me", Sensitive("s3cret"))
@@ -93,6 +96,8 @@ class Machine:
         self.podman = directory / "run/containers/auth.json"
         self.podman.parent.mkdir(parents=True)
         self.auth_config: str | None = None
+        self.choice = FixedChoice()
+        self.served = ServedLogins()
         self.lost = 0
         self.registries: Registries | None = None
         self.cli_version: tuple[int, ...] | None = (28, 5)
@@ -109,11 +114,19 @@ class Machine:
         time = ConfirmedTime(clock)
         board = Board(process(), clock.now, FakeWarningLog())
         state_file = StateFile.loaded(self.directory / "state", self.docker)
+        config = DockerConfigFile(self.docker)
+        store = CredentialStore(
+            config,
+            CredentialHelpers(self.environ, deadline_s=helper_deadline_s),
+            state_file,
+            has_ended=lambda end: time.now().is_over(end),
+            choice=self.choice,
+            served=self.served,
+        )
         reconciler = ConfigReconciler(
-            config=DockerConfigFile(self.docker),
-            helpers=CredentialHelpers(self.environ, deadline_s=helper_deadline_s),
+            config=config,
+            store=store,
             podman=PodmanAuthFiles(self.environ, self.directory),
-            state_file=state_file,
             board=board,
             clock=clock,
             time=time,
@@ -422,7 +435,7 @@ async def test_a_login_made_during_the_first_check_is_not_overwritten(machine: M
 
 async def test_a_keychain_is_asked_only_for_registries(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """And only for some of hundreds of them, because each answer runs a program."""
-    monkeypatch.setattr("agent.services.credential_store._NOTE_HELPER_S", PATIENCE_S)
+    monkeypatch.setattr("agent.services.preexisting_logins._NOTE_HELPER_S", PATIENCE_S)
     many = [f"r{number}.example" for number in range(200)]
     listing_helper(machine, "https://github.com", "GHCR.IO", "index.docker.io", "a b", "", "\ud800", *many)
     machine.write({"credsStore": "good"})

@@ -29,6 +29,7 @@ DEFAULTS = {
     "secrets.allow_commands": False,
     "docker.config_dir": Path("/home/vscode/.docker"),
     "docker.login_timeout_s": 30,
+    "docker.store": "file",
     "aws.region": None,
     "aws.profile": None,
     "aws.role_arn": None,

@@ -19,6 +19,7 @@ from agent.observe.metrics import Metrics
 from agent.observe.timeline import Timeline
 from agent.services.board import Board
 from agent.settings import Settings, StatusSettings
+from agent.web.credential import CredentialRoute
 from agent.web.document import StatusDocument
 from agent.web.pages import Pages
 from agent.web.routes import Routes
@@ -84,9 +85,11 @@ class Serving:
             metrics=metrics.render,
             pages=pages,
         )
+        self.credential_route = CredentialRoute(self.log, self.process.user)
         self.server = StatusServer(
             board=self.board,
             routes=self.routes,
+            socket_routes=self.credential_route.table(),
             settings=lambda: Settings(status=self.status),
             read_token=read_token,
             clock=self.clock,

@@ -23,6 +23,7 @@ NOTHING_TO_COMPARE = frozenset(
         "native_unsupported",
         "token_not_renewable",
         "credential_command_failed",  # docker asks no such source
+        "helper_unavailable",
         "renewal_failing",  # the others are silent until the token has ended
         "login_restored",
         "report_failed",

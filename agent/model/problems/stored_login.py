@@ -48,6 +48,14 @@ class CannotStore(CredentialStoreFailed):
     """The helper only computes logins, such as amazon-ecr-credential-helper. It never stores one."""
 
 
+class HelperUnavailable(Problem):
+    code = "helper_unavailable"
+    needs = Needs.ADMIN
+    hint = (
+        'ask your administrator to install docker-credential-registry-agent in /usr/bin, or set docker.store to "file"'
+    )
+
+
 class LoginOverridden(Problem):
     code = "login_overridden"
     hint = (

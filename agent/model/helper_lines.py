@@ -1,0 +1,63 @@
+"""The lines in Docker's `credHelpers` that make Docker ask the agent for a login."""
+
+from typing import Any, Final
+
+from agent.model.docker_config import Document, Ownership, entries, field, remove, with_field
+from agent.model.registry import DOCKER_HUB, Registry
+
+OWN_HELPER: Final = "registry-agent"
+"""The agent's helper, as `credHelpers` names it: docker runs `docker-credential-registry-agent`."""
+
+
+def keys_of(registry: Registry) -> tuple[str, ...]:
+    """Return the keys by which programs ask for a registry's login, Docker's own first.
+
+    Docker asks for Docker Hub by its URL, podman and skopeo by its name.
+    """
+    return (registry.docker_key, DOCKER_HUB) if registry.hostname == DOCKER_HUB else (registry.docker_key,)
+
+
+def is_served(document: Document, registry: Registry) -> bool:
+    """Whether Docker asks the agent for this registry's login."""
+    return bool(_helpers(document).get(registry.docker_key) == OWN_HELPER)
+
+
+def has_other_line(document: Document, registry: Registry) -> bool:
+    """Whether a person has chosen another helper, or the file, for this very registry."""
+    return bool(_helpers(document).get(registry.docker_key, OWN_HELPER) != OWN_HELPER)
+
+
+def with_lines(document: Document, registry: Registry, is_ours: Ownership) -> Document:
+    """Return the document with the registry's lines, and without the login that the agent has stored in the file.
+
+    Returns the same document if nothing changes, or if a person's line or login is there.
+    """
+    key, helpers = registry.docker_key, _helpers(document)
+    login = entries(document).get(key)
+    persons_login = login is not None and not is_ours(key, login)
+    if has_other_line(document, registry) or (persons_login and key not in helpers):
+        return document
+    if login is not None and not persons_login:
+        document = remove(document, key, is_ours)
+    missing = {name: OWN_HELPER for name in keys_of(registry) if name not in helpers}
+    return with_field(document, "credHelpers", {**helpers, **missing}) if missing else document
+
+
+def without_lines(document: Document, registry: Registry) -> Document:
+    """Return the document without the registry's lines, or the same document if there are none."""
+    return _without(document, frozenset(keys_of(registry)))
+
+
+def without_lines_except(document: Document, kept: frozenset[str]) -> Document:
+    """Return the document without all lines of the agent, except those for the keys in `kept`."""
+    return _without(document, _helpers(document).keys() - kept)
+
+
+def _without(document: Document, keys: frozenset[str] | set[str]) -> Document:
+    helpers = _helpers(document)
+    remaining = {key: name for key, name in helpers.items() if name != OWN_HELPER or key not in keys}
+    return with_field(document, "credHelpers", remaining) if len(remaining) < len(helpers) else document
+
+
+def _helpers(document: Document) -> dict[str, Any]:
+    return field(document, "credHelpers") or {}

@@ -1,0 +1,46 @@
+"""The answer to one request of the credential helper. The bootstrap loads it, so it needs nothing about logins."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+from agent.model.text import printable
+
+_NOT_FOUND: Final = "credentials not found in native keychain"
+"""Every program recognizes this very text (docker-credential-helpers, error.go): it continues without a login."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelperReply:
+    """The bytes that the helper prints. It exits with 0 for the status OK, else with 1.
+
+    For any status but OK, NOT_FOUND and CONFLICT, it prints them on stderr too. `outcome` is for the log.
+    """
+
+    outcome: str
+    status: HTTPStatus = HTTPStatus.OK
+    body: bytes = b""
+
+
+def not_found() -> HelperReply:
+    return HelperReply("not_found", HTTPStatus.NOT_FOUND, line(_NOT_FOUND))
+
+
+def unavailable(reason: str) -> HelperReply:
+    """The registry is managed here, but there is no login that works. The reason includes the registry and the fix."""
+    return HelperReply("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, line(printable(reason, 1200)))
+
+
+def refused(reason: str) -> HelperReply:
+    """The request cannot be carried out."""
+    return HelperReply("refused", HTTPStatus.CONFLICT, line(printable(reason, 600)))
+
+
+def forbidden(user: str) -> HelperReply:
+    reason = f"registry-agent gives logins only to user {user} and to root; run docker as user {user}"
+    return HelperReply("forbidden", HTTPStatus.FORBIDDEN, line(reason))
+
+
+def line(text: str) -> bytes:
+    """Return one line of output."""
+    return f"{text}\n".encode(errors="replace")

@@ -1,0 +1,176 @@
+"""Answers the credential helper: programs that need a login get one that is fresh, or the reason why there is none."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+from agent.model.desired_login import DesiredLogin
+from agent.model.helper_lines import keys_of
+from agent.model.helper_protocol import is_login, list_reply, login_reply, parse_store
+from agent.model.helper_reply import HelperReply, not_found, refused, unavailable
+from agent.model.problem import Severity
+from agent.model.registry import DOCKER_HUB, Registry
+from agent.model.renewal import expired
+from agent.model.snapshot import Snapshot
+from agent.model.status import Phase, RegistryStatus, State
+from agent.services.ports import Board, Clock, Log
+from agent.services.served_logins import ServedLogins
+
+_FRESH: Final = timedelta(minutes=5)
+"""How long a login should still work. BuildKit keeps an answer for nearly as long, and a build goes on with it."""
+_WAIT_S: Final = 13.0
+"""How long a program waits for a renewal. Together with everything else, it gets its answer within 15 s."""
+_HUB: Final = Registry(DOCKER_HUB).docker_key
+
+
+class HelperAnswers:
+    """Answers by the exact key that a program asks for. A login for another key would be a wrong one.
+
+    Args:
+        board: has the state of each registry, and the reasons.
+        served: the logins in memory.
+        clock: its wall clock decides which login is fresh. The monotonic clock stands still during a suspend.
+        log: receives each answer, and the first use of each registry's login.
+        refresh: has a registry renew its login now. It does not wait.
+        wait_s: how long a request waits for a login.
+    """
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        served: ServedLogins,
+        clock: Clock,
+        log: Log,
+        refresh: Callable[[str], None],
+        wait_s: float = _WAIT_S,
+    ) -> None:
+        self._board: Final = board
+        self._served: Final = served
+        self._clock: Final = clock
+        self._log: Final = log
+        self._refresh: Final = refresh
+        self._wait_s: Final = wait_s
+        self._used: Final[set[str]] = set()
+
+    async def answer(self, action: str, body: str, pid: int) -> HelperReply:
+        """Answer one request of the process `pid`."""
+        server = body.strip()
+        match action:
+            case "get":
+                reply = await self._get(server)
+            case "list":
+                reply = self._list()
+            case "store":
+                server, reply = self._store(body)
+            case "erase":
+                reply = HelperReply("erased")
+            case _:
+                reply = refused("registry-agent does not know this action; install the helper of the same version")
+        self._record(action, reply, self._hostname(server), pid)
+        return reply
+
+    async def _get(self, server: str) -> HelperReply:
+        if not server:
+            return refused("no credentials server URL")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._wait_s):
+                await self._wait_until_fresh(server)
+        login, snapshot = self._served.login(server), self._board.snapshot
+        if login is not None and not expired(login.expires_at, self._clock.now()):
+            return login_reply(server, login.entry)
+        row = _row(snapshot, server)
+        if row is not None and row.state is not State.SKIPPED:
+            return unavailable(_reason(snapshot, row))
+        if snapshot.phase is Phase.STARTING:
+            return unavailable("registry-agent has not read all its secrets yet; try again in a moment")
+        return not_found()
+
+    async def _wait_until_fresh(self, server: str) -> None:
+        """Return when there is a fresh login, or when waiting any longer would not help."""
+        attempts: int | None = None
+        while not self._is_fresh(login := self._served.login(server)):
+            snapshot = self._board.snapshot
+            row = _row(snapshot, server)
+            if row is None:
+                if snapshot.phase is not Phase.STARTING:
+                    return
+            elif attempts is None and login is not None and self._may_renew(row, login):
+                attempts = row.attempts
+                self._refresh(row.hostname)
+            elif not self._is_under_way(row, attempts):
+                return
+            await self._board.changed(snapshot.revision)
+
+    def _is_fresh(self, login: DesiredLogin | None) -> bool:
+        if login is None:
+            return False
+        return login.expires_at is None or login.expires_at - self._clock.now() >= _FRESH
+
+    def _may_renew(self, row: RegistryStatus, login: DesiredLogin) -> bool:
+        """Whether a renewal helps. It does not for a token that lives shorter than what counts as fresh."""
+        if row.state is not State.LOGGED_IN or row.attempting:
+            return False
+        lives = row.expires_at - row.logged_in_at if row.expires_at and row.logged_in_at else timedelta()
+        return expired(login.expires_at, self._clock.now()) or (row.renew_at is not None and lives > _FRESH)
+
+    def _is_under_way(self, row: RegistryStatus, attempts: int | None) -> bool:
+        """Whether an attempt is in progress, or starts soon. `attempts` is their number when one was requested."""
+        if row.attempting or row.attempts == attempts or row.state is State.PENDING:
+            return True
+        soon = self._clock.now() + timedelta(seconds=self._wait_s)
+        return row.next_attempt_at is not None and row.next_attempt_at <= soon
+
+    def _list(self) -> HelperReply:
+        now = self._clock.now()
+        logins = [login for login in self._served.logins() if not expired(login.expires_at, now)]
+        return list_reply({login.registry.docker_key: login.entry for login in logins})
+
+    def _store(self, body: str) -> tuple[str, HelperReply]:
+        """Accept what the agent itself has given: `docker login` without a user name stores it again."""
+        parsed = parse_store(body)
+        if parsed is None:
+            return "", refused("no credentials server URL, user name or secret")
+        server, username, secret = parsed
+        login = self._served.login(server)
+        if login is not None and is_login(login.entry, username, secret):
+            return server, HelperReply("stored")
+        # The browser login of docker stores its tokens below the key of Docker Hub.
+        row = _row(self._board.snapshot, _HUB if server.startswith(_HUB) else server)
+        if row is None:
+            return server, refused(
+                "registry-agent stores no logins; remove this registry from credHelpers in Docker's config.json"
+            )
+        return server, refused(
+            f"{row.hostname} is kept by registry-agent; change secret {row.secret}, "
+            f"or list {row.hostname} in secrets.exclude"
+        )
+
+    def _hostname(self, server: str) -> str | None:
+        login = self._served.login(server)
+        row = _row(self._board.snapshot, server)
+        return row.hostname if row is not None else login.registry.hostname if login is not None else None
+
+    def _record(self, action: str, reply: HelperReply, hostname: str | None, pid: int) -> None:
+        self._log.debug("credential.answered", registry=hostname, action=action, outcome=reply.outcome, pid=pid)
+        if reply.outcome == "served" and hostname is not None and hostname not in self._used:
+            self._used.add(hostname)
+            self._log.info("credential.served", registry=hostname, pid=pid)
+
+
+def _row(snapshot: Snapshot, server: str) -> RegistryStatus | None:
+    return next((row for row in snapshot.registries if server in keys_of(Registry(row.hostname))), None)
+
+
+def _reason(snapshot: Snapshot, row: RegistryStatus) -> str:
+    """Why there is no login, in the words of the status."""
+    about = [warning for warning in snapshot.warnings if warning.subject == row.hostname]
+    causes = [warning for warning in about if warning.severity is not Severity.NOTICE]
+    # `token_expired` only says what follows from the cause, which is in another warning.
+    causes.sort(key=lambda warning: (warning.code == "token_expired", warning.severity is not Severity.ERROR))
+    if causes:
+        return f"registry-agent has no login for {row.hostname}: {causes[0].message}; {causes[0].hint}"
+    cause = row.last_error or "its first login is not finished"
+    return f"registry-agent has no login for {row.hostname}: {cause}; try again, or run `registry-agent status`"

@@ -1,0 +1,87 @@
+"""Decides whether Docker asks the agent for logins, or finds them in its own store."""
+
+from collections.abc import Callable, Hashable
+from typing import Final
+
+from agent.blocking import BlockingCalls
+from agent.model.problem import Problem
+from agent.model.problems.stored_login import HelperUnavailable
+from agent.model.status import Flavor
+from agent.services.ports import Board
+from agent.settings import Settings
+
+_OWNER: Final = "store"
+_PROGRAM: Final = "docker-credential-registry-agent"
+_SEARCHES: Final = BlockingCalls("helper", limit=2)
+_SEARCH_S: Final = 5.0
+
+
+class HelperChoice:
+    """Follows `docker.store`, as long as programs can ask the agent. Otherwise, logins go into Docker's own store.
+
+    Args:
+        settings: the current settings.
+        is_installed: returns whether docker finds the helper's program. It may block.
+        is_listening: returns whether the agent's socket is open. `run --once` opens none.
+        board: receives `helper_unavailable`.
+    """
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        is_installed: Callable[[], bool],
+        is_listening: Callable[[], bool],
+        board: Board,
+    ) -> None:
+        self._settings: Final = settings
+        self._is_installed: Final = is_installed
+        self._is_listening: Final = is_listening
+        self._board: Final = board
+        self._reported = ""
+
+    async def wanted(self) -> bool:
+        """Whether Docker is to ask the agent now. If `docker.store` cannot be followed, report why."""
+        if self._settings().docker.store != "helper":
+            self._report(None)
+            return False
+        problem = await self._obstacle()
+        self._report(problem)
+        return problem is None
+
+    async def _obstacle(self) -> Problem | None:
+        if not self._is_listening():
+            return HelperUnavailable(
+                _PROGRAM,
+                "docker.store is helper, but the agent's socket is not open; logins are kept in Docker's own store",
+                hint="fix status_listen_failed, if it is reported; `run --once` never opens a socket",
+            )
+        if self._board.snapshot.tools.flavor is Flavor.SNAP:
+            return HelperUnavailable(
+                _PROGRAM,
+                f"docker from snap cannot run {_PROGRAM}; logins are kept in Docker's own store",
+                hint='set docker.store to "file", or install docker as a package of the distribution',
+            )
+        if not await self._finds_program():
+            return HelperUnavailable(
+                _PROGRAM,
+                f"docker.store is helper, but docker does not find {_PROGRAM}; logins are kept in Docker's own store",
+            )
+        return None
+
+    def signature_now(self) -> Hashable:
+        """Return a value that differs whenever the choice may. Blocks."""
+        wanted = self._settings().docker.store == "helper"
+        return wanted and (self._is_listening(), self._is_installed())
+
+    async def _finds_program(self) -> bool:
+        try:
+            return await _SEARCHES.call(_PROGRAM, self._is_installed, timeout=_SEARCH_S)
+        except OSError:  # TimeoutError is one: a directory on PATH hangs
+            return False
+
+    def _report(self, problem: Problem | None) -> None:
+        """Report only changes: this is asked at each check of each login."""
+        message = problem.message if problem is not None else ""
+        if message != self._reported:
+            self._reported = message
+            self._board.report(_OWNER, [problem] if problem is not None else [])

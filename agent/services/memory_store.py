@@ -1,0 +1,115 @@
+"""Makes Docker ask the agent for a login, so that no secret is on disk."""
+
+import contextlib
+from collections.abc import Collection
+from typing import Final
+
+from agent.model.desired_login import MEMORY, DesiredLogin, StoreResult
+from agent.model.docker_config import Document, Ownership, find, store_of
+from agent.model.helper_lines import (
+    has_other_line,
+    is_served,
+    keys_of,
+    with_lines,
+    without_lines,
+    without_lines_except,
+)
+from agent.model.problem import ProblemError
+from agent.model.registry import Registry
+from agent.services.helper_locks import LockedHelpers
+from agent.services.login_hashes import LoginHashes
+from agent.services.ports import ConfigFile
+from agent.services.preexisting_logins import PreexistingLogins
+from agent.services.served_logins import ServedLogins
+
+
+class MemoryStore:
+    """Writes lines into Docker's `credHelpers`. The logins themselves are in `served`.
+
+    The rules about ownership are those of Docker's own store: a login or a line of a person stays.
+    """
+
+    def __init__(
+        self,
+        config: ConfigFile,
+        helpers: LockedHelpers,
+        hashes: LoginHashes,
+        served: ServedLogins,
+        preexisting: PreexistingLogins,
+    ) -> None:
+        self._config: Final = config
+        self._helpers: Final = helpers
+        self._hashes: Final = hashes
+        self._served: Final = served
+        self._preexisting: Final = preexisting
+
+    async def may_store(self, desired: DesiredLogin, document: Document, take_over: Collection[str]) -> bool:
+        """Whether no login or line of a person would be overridden if Docker asked the agent."""
+        registry, key = desired.registry, desired.registry.docker_key
+        if is_served(document, registry):
+            return True
+        if has_other_line(document, registry):
+            return False
+        helper = store_of(document, key)
+        if helper is not None:
+            await self._preexisting.record(helper)
+        try:
+            found = await self._helpers.find(document, key)
+        except ProblemError:
+            return True  # the helper for all registries fails, as VS Code's does when its window is closed
+        return found is None or self._ownership(desired, take_over)(*found)
+
+    async def store(self, desired: DesiredLogin, document: Document, take_over: Collection[str]) -> StoreResult | None:
+        """Write the lines, and remove the agent's login from Docker's own store.
+
+        Returns None if a person's login or line has appeared meanwhile.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable: about the file.
+        """
+        registry, is_ours = desired.registry, self._ownership(desired, take_over)
+        await self._hashes.record_before(registry, desired.entry, desired.expires_at)
+        after, ended = document, False
+        if with_lines(document, registry, is_ours) is not document:
+            after = await self._config.update(lambda now: with_lines(now, registry, is_ours))
+            if not is_served(after, registry):
+                return None
+            before = find(document, registry.docker_key) if not is_served(document, registry) else None
+            ended = before is not None and self._hashes.is_ended_token(registry, before[1])
+            await self._erase_former(document, registry, is_ours)
+        await self._hashes.record_after(registry, desired.entry, desired.expires_at)
+        wrote = after is not document
+        return StoreResult(MEMORY, desired.entry, ours=True, wrote=wrote, replaced_ended=ended)
+
+    async def release(self, registry: Registry) -> None:
+        """Let Docker look in its own store again. A login that is stored there stays.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable: the line is still there.
+        """
+        await self._config.update(lambda now: without_lines(now, registry))
+        self._served.withdraw(registry)
+
+    async def release_except(self, registries: Collection[Registry]) -> None:
+        """Remove the lines of all other registries, as far as no login is served for them.
+
+        Raises:
+            ConfigInvalid, ConfigUnwritable: the lines are still there.
+        """
+        kept = self._served.keys() | {key for registry in registries for key in keys_of(registry)}
+        await self._config.update(lambda now: without_lines_except(now, kept))
+
+    async def _erase_former(self, document: Document, registry: Registry, is_ours: Ownership) -> None:
+        """Remove the agent's login from the helper that Docker has used until now."""
+        key = registry.docker_key
+        helper = store_of(without_lines(document, registry), key)
+        if helper is not None:
+            # It may be broken, or gone. Docker does not ask it any more.
+            with contextlib.suppress(ProblemError):
+                login = await self._helpers.get(helper, key)
+                if login is not None and is_ours(key, login):
+                    await self._helpers.erase(helper, key)
+
+    def _ownership(self, desired: DesiredLogin, take_over: Collection[str]) -> Ownership:
+        may_replace = self._hashes.ownership(desired.registry, take_over)
+        return lambda key, entry: desired.entry.same_login(entry) or may_replace(key, entry)

@@ -1,0 +1,46 @@
+"""The logins that the agent keeps in memory, for programs that ask its credential helper."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from agent.model.desired_login import DesiredLogin
+from agent.model.docker_config import Entry
+from agent.model.helper_lines import keys_of
+from agent.model.registry import Registry
+
+
+class ServedLogins:
+    """The newest login of each registry, by every key that programs ask for.
+
+    It also has the logins that are stored in the file. So while `docker.store` changes, a program that has read the
+    former configuration still gets its answer.
+    """
+
+    def __init__(self) -> None:
+        self._logins: Final[dict[str, DesiredLogin]] = {}
+
+    def publish(self, desired: DesiredLogin) -> bool:
+        """Serve this login from now on. Returns whether it differs from the one before."""
+        keys = keys_of(desired.registry)
+        former = self._logins.get(keys[0])
+        self._logins.update(dict.fromkeys(keys, desired))
+        return former is None or not desired.entry.same_login(former.entry)
+
+    def withdraw(self, registry: Registry) -> None:
+        for key in keys_of(registry):
+            self._logins.pop(key, None)
+
+    def login(self, key: str) -> DesiredLogin | None:
+        """Return the login for exactly this key."""
+        return self._logins.get(key)
+
+    def entry(self, key: str) -> Entry | None:
+        login = self._logins.get(key)
+        return login.entry if login is not None else None
+
+    def keys(self) -> frozenset[str]:
+        return frozenset(self._logins)
+
+    def logins(self) -> Iterable[DesiredLogin]:
+        """Return each login once."""
+        return {login.registry.hostname: login for login in self._logins.values()}.values()

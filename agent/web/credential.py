@@ -1,0 +1,79 @@
+"""The request of the credential helper. It exists on the Unix socket only, for the agent's own user and root."""
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+from aiohttp import web
+
+from agent.model.helper_reply import HelperReply, forbidden, refused, unavailable
+from agent.services.ports import Log
+
+_BODY_S: Final = 5.0
+_START_S: Final = 13.0
+"""How long a request waits until an agent that has just started is loaded."""
+_PEER: Final = struct.Struct("3i")
+"""Process, user and group of the other end (unix(7), SO_PEERCRED)."""
+
+Answer = Callable[[str, str, int], Awaitable[HelperReply]]
+"""Answers an action and its body, for a process."""
+
+
+class _Peer(NamedTuple):
+    pid: int
+    uid: int
+    gid: int
+
+
+class CredentialRoute:
+    """Answers `POST /v1/credential`, once `connect` was called.
+
+    The mode of the socket's file is not enough here: it also admits the group that may read the status.
+    """
+
+    def __init__(self, log: Log, user: str) -> None:
+        self._log: Final = log
+        self._user: Final = user
+        self._answer: Answer | None = None
+        self._connected: Final = asyncio.Event()
+
+    def connect(self, answer: Answer) -> None:
+        """Answer with this from now on."""
+        self._answer = answer
+        self._connected.set()
+
+    def table(self) -> list[web.RouteDef]:
+        return [web.post("/v1/credential", self._credential)]
+
+    async def _credential(self, request: web.Request) -> web.Response:
+        peer = _peer(request)
+        if peer is None or peer.uid not in (0, os.geteuid()):
+            pid, uid = (peer.pid, peer.uid) if peer is not None else (None, None)
+            self._log.info("credential.forbidden", pid=pid, uid=uid)
+            return _response(forbidden(self._user))
+        try:
+            async with asyncio.timeout(_BODY_S):
+                body = (await request.read()).decode(errors="replace")
+            async with asyncio.timeout(_START_S):
+                await self._connected.wait()
+        except TimeoutError:
+            return _response(unavailable("registry-agent is still starting; try again in a moment"))
+        except web.HTTPRequestEntityTooLarge:
+            return _response(refused("the request is too long"))
+        assert self._answer is not None  # noqa: S101 - it is set before the event
+        return _response(await self._answer(request.query.get("action", "get"), body, peer.pid))
+
+
+def _response(reply: HelperReply) -> web.Response:
+    return web.Response(status=reply.status, body=reply.body, content_type="text/plain", charset="utf-8")
+
+
+def _peer(request: web.Request) -> _Peer | None:
+    """Return who has connected. None if the connection is already gone."""
+    connection = request.get_extra_info("socket")
+    if connection is None or connection.family != socket.AF_UNIX:
+        return None
+    return _Peer(*_PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)))

@@ -1,0 +1,98 @@
+"""What docker waits for at each pull with logins in memory: the credential helper, beside others that people use."""
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from bench.aws_names import NAMES, aws_names
+from bench.aws_side import REGION, AwsSide, aws_side
+from bench.bench import Bench, scratch
+from bench.figure import Figure
+from bench.stage import Stage, running_agent, seconds_of, stage
+from tests.rig.helper import install_helper
+from tests.rig.pass_store import PassStore, docker_credential_pass, pass_store
+
+_KEYS: Final = 50
+_NAME: Final = "a login from docker-credential-registry-agent"
+_ECR: Final = "docker-credential-ecr-login"
+_PASSWORDS: Final = "registry.example.com"
+
+
+def measure(bench: Bench) -> list[Figure]:
+    with ExitStack() as stack:
+        side = stack.enter_context(aws_side(1))
+        own = stack.enter_context(stage([_secret(side)]))
+        agent = stack.enter_context(running_agent(bench, own, side.environment))
+        own.await_logins(side.registries, agent)
+        python, helper = str(bench.python), install_helper(own.root, bench.python)
+
+        def ours() -> float:
+            return _get(helper, side.registries[0], _asking(own))
+
+        bare = bench.turns(ours, lambda: seconds_of([python, "-ISE", "-c", ""], _asking(own))[0])
+        cached = stack.enter_context(_ecr_login())
+        ecr = bench.turns(ours, lambda: _get(_ECR, NAMES[0], cached))
+        store = stack.enter_context(_filled_store())
+        passwords = bench.turns(ours, lambda: _get(docker_credential_pass(), _PASSWORDS, store.env))
+        many = bench.turns(lambda: _seconds_of_many(helper, side.registries[0], _asking(own)))
+    note = "both from their caches, one request, the program's start included"
+    return [
+        Figure(_NAME, "python -ISE, which does nothing", "s", 1.3, bare),
+        Figure(f"{_NAME} (ECR)", f"{_ECR} get", "s", 3, ecr, notes=(note,)),
+        Figure(f"{_NAME} (pass)", "docker-credential-pass get", "s", 1, passwords),
+        Figure(f"{_KEYS} of these, one after another", "-", "s", 2, many, notes=("as a classic docker build asks",)),
+    ]
+
+
+def _secret(side: AwsSide) -> Mapping[str, str]:
+    return {
+        "name": "bench",
+        "hostname": side.registries[0],
+        "kind": "ecr",
+        "region": REGION,
+        "username": side.access_key_id,
+        "password": side.secret_access_key,
+    }
+
+
+def _asking(own: Stage) -> Mapping[str, str]:
+    return own.environment({"REGISTRY_AGENT_SOCKET": str(own.root / "run" / "agent.sock")})
+
+
+def _get(helper: str | Path, server: str, env: Mapping[str, str]) -> float:
+    """Seconds until the helper has printed a login."""
+    with tempfile.TemporaryFile() as question:
+        question.write(server.encode())
+        question.seek(0)
+        return seconds_of([str(helper), "get"], env, question.fileno())[0]
+
+
+def _seconds_of_many(helper: Path, server: str, env: Mapping[str, str]) -> float:
+    begun = time.perf_counter()
+    for _ in range(_KEYS):
+        _get(helper, server, env)
+    return time.perf_counter() - begun
+
+
+@contextmanager
+def _ecr_login() -> Iterator[Mapping[str, str]]:
+    """The environment of an `ecr-login` that has a token in its cache, and then needs no network."""
+    with scratch() as directory, aws_names(directory, [443]) as (machine, _), stage() as own:
+        env = own.environment({**machine.trust, "AWS_EC2_METADATA_DISABLED": "false"})
+        first = machine.namespace.run(_ECR, "get", env=env, stdin=NAMES[0])
+        if first.returncode:
+            raise RuntimeError(f"{_ECR}: {first.stdout}{first.stderr}")
+        yield env
+
+
+@contextmanager
+def _filled_store() -> Iterator[PassStore]:
+    with pass_store(docker_credential_pass()) as store:
+        login = json.dumps({"ServerURL": _PASSWORDS, "Username": "bench", "Secret": "made up"})
+        subprocess.run([docker_credential_pass(), "store"], input=login.encode(), env=store.env, check=True)
+        yield store

@@ -1,0 +1,227 @@
+"""Tests of docker-credential-registry-agent, run as docker runs it, against a real Unix socket."""
+
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from agent import __version__
+from agent.edge import paths
+from agent.helper import docker_credential_registry_agent as program
+from tests.helper.listener import listening, reply
+
+FILE = Path(program.__file__)
+SYSTEM_PYTHON = "/usr/bin/python3"
+"""One that other users can run."""
+LOGIN = b'{"ServerURL":"ghcr.io","Username":"me","Secret":"s3cret"}\n'
+NOT_FOUND = b"credentials not found in native keychain\n"
+
+
+def run(
+    *arguments: str, text: bytes = b"", agent: Path | None = None, environ: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    environ = environ or {"REGISTRY_AGENT_SOCKET": str(agent or "/nonexistent/agent.sock")}
+    command = [sys.executable, "-ISE", str(FILE), *arguments]
+    return subprocess.run(command, input=text, capture_output=True, env=environ, check=False)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "agent.sock"
+
+
+def test_prints_exactly_what_the_agent_sends(place: Path) -> None:
+    """The agent composes the answer. The program only decides its exit code, by the HTTP status."""
+    with listening(place, reply("200 OK", LOGIN)) as agent:
+        done = run("get", text=b"ghcr.io\n", agent=place)
+    assert (done.returncode, done.stdout, done.stderr) == (0, LOGIN, b"")
+    assert agent.requests[0].startswith(b"POST /v1/credential?action=get HTTP/1.0\r\n")
+    assert agent.requests[0].endswith(b"\r\n\r\nghcr.io\n")
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "409 Conflict"])
+def test_a_refusal_that_docker_shows_itself_is_only_on_stdout(place: Path, status: str) -> None:
+    """`credentials not found` must stay silent: a public pull continues without a login."""
+    with listening(place, reply(status, NOT_FOUND)):
+        done = run("get", text=b"ghcr.io", agent=place)
+    assert (done.returncode, done.stdout, done.stderr) == (1, NOT_FOUND, b"")
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "500 Internal Server Error", "503 Service Unavailable"])
+def test_any_other_failure_is_on_both_outputs(place: Path, status: str) -> None:
+    """`docker pull` before version 29 shows only stderr of a helper, and podman shows only stdout."""
+    with listening(place, reply(status, b"why\n")):
+        done = run("get", text=b"ghcr.io", agent=place)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"why\n", b"why\n")
+
+
+def test_a_dead_agent_is_named_with_registry_and_fix() -> None:
+    done = run("get", text=b"ghcr.io")
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    expected = (
+        "registry-agent has no login for ghcr.io: registry-agent is not running; "
+        f"start it: `registry-agent run`, or `sudo systemctl start registry-agent@{user}`\n"
+    ).encode()
+    assert (done.returncode, done.stdout, done.stderr) == (1, expected, expected)
+
+
+def test_half_an_answer_is_not_an_answer(place: Path) -> None:
+    """An agent that is killed while it answers must not make docker use half a password."""
+    with listening(place, reply("200 OK", LOGIN)[:-9]):
+        done = run("get", text=b"ghcr.io", agent=place)
+    assert done.returncode == 1
+    assert b"s3cret"[:4] not in done.stdout + done.stderr
+    assert b"stopped in the middle" in done.stdout
+
+
+def test_a_silent_agent_ends_at_the_deadline(place: Path) -> None:
+    """Docker waits for a helper without a limit, so the helper needs one."""
+    with listening(place, None):
+        done = run("get", text=b"ghcr.io", agent=place)
+    assert done.returncode == 1
+    assert b"registry-agent did not answer within 15 s" in done.stdout
+    assert done.stdout == done.stderr
+
+
+@pytest.mark.parametrize("server", [b"\x1b[2Jghcr.io", b"me:s3cret@ghcr.io", b"x" * 70_000, b"ghcr.io\nsecond line"])
+def test_a_hostile_server_string_is_not_repeated(server: bytes) -> None:
+    done = run("get", text=server)
+    assert done.returncode == 1
+    assert done.stdout.startswith(b"registry-agent has no login for this registry: ")
+    assert done.stdout.count(b"\n") == 1
+
+
+def test_a_password_that_cannot_be_stored_is_not_printed() -> None:
+    done = run("store", text=b'{"ServerURL":"ghcr.io","Username":"me","Secret":"s3cret"}')
+    assert done.returncode == 1
+    assert b"s3cret" not in done.stdout + done.stderr
+
+
+def test_erase_succeeds_without_an_agent() -> None:
+    """`docker logout` continues only after a success. The agent keeps its login, so there is nothing to do."""
+    done = run("erase", text=b"ghcr.io")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_list_does_not_wait_for_its_input(place: Path) -> None:
+    """Some programs keep the input of `list` open."""
+    reader, writer = os.pipe()
+    with listening(place, reply("200 OK", b"{}\n")):
+        command = [sys.executable, "-ISE", str(FILE), "list"]
+        environ = {"REGISTRY_AGENT_SOCKET": str(place)}
+        done = subprocess.run(command, stdin=reader, capture_output=True, env=environ, check=False, timeout=300)
+    os.close(reader)
+    os.close(writer)
+    assert (done.returncode, done.stdout) == (0, b"{}\n")
+
+
+def test_reports_the_version_of_the_agent() -> None:
+    done = run("version")
+    assert done.stdout == f"docker-credential-registry-agent (registry-agent) {__version__}\n".encode()
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [(), ("get", "ghcr.io"), ("login",), ("",)])
+def test_wrong_usage_is_reported_on_stdout(arguments: tuple[str, ...]) -> None:
+    """The protocol reports all errors on stdout, with exit code 1."""
+    done = run(*arguments)
+    assert done.returncode == 1
+    assert b"docker-credential-registry-agent" in done.stdout
+    assert done.stderr == b""
+
+
+def test_never_prints_a_traceback(place: Path) -> None:
+    """With closed outputs, a full answer or a signal, the exit code is 1 and stderr stays empty."""
+    with listening(place, reply("200 OK", LOGIN)):
+        command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-ISE", str(FILE), "get"]
+        environ = {"REGISTRY_AGENT_SOCKET": str(place)}
+        done = subprocess.run(command, input=b"ghcr.io", capture_output=True, env=environ, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+
+
+def test_an_interrupt_ends_it_without_a_traceback(place: Path) -> None:
+    with listening(place, None) as agent:
+        command = [sys.executable, "-ISE", str(FILE), "get"]
+        environ = {"REGISTRY_AGENT_SOCKET": str(place)}
+        child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ
+        )
+        assert child.stdin is not None
+        child.stdin.write(b"ghcr.io")
+        child.stdin.close()
+        child.stdin = None
+        while not agent.requests:
+            os.sched_yield()
+        child.send_signal(signal.SIGINT)
+        output, errors = child.communicate()
+    assert (child.returncode, output, errors) == (1, b"", b"")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run programs as other users")
+def test_another_users_listener_gets_nothing() -> None:
+    """A program of another user at the agent's path could collect the passwords of `docker login`."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        directory = Path(name)
+        directory.chmod(0o777)
+        place, copied = directory / "agent.sock", directory / "program"
+        copied.write_bytes(FILE.read_bytes())
+        code = (
+            "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); print(flush=True)"
+        )
+        code += "; import os; os.chmod(sys.argv[1], 0o777); print(flush=True); c, _ = s.accept(); print(c.recv(9))"
+        thief = subprocess.Popen([SYSTEM_PYTHON, "-c", code, place], stdout=subprocess.PIPE, user=65533)
+        assert thief.stdout is not None
+        thief.stdout.readline()
+        thief.stdout.readline()
+        done = subprocess.run(
+            [SYSTEM_PYTHON, "-ISE", copied, "store"],
+            input=b'{"Secret":"s3cret"}',
+            capture_output=True,
+            env={"REGISTRY_AGENT_SOCKET": str(place)},
+            check=False,
+            user=65532,
+        )
+        assert thief.communicate()[0] == b"b''\n"
+    assert done.returncode == 1
+    assert b"another user's program listens on the agent's socket" in done.stdout
+
+
+def test_imports_only_what_the_interpreter_has_built_in() -> None:
+    """Starting the interpreter is nearly the whole cost of the program. Each module from a file would add to it."""
+    command = [sys.executable, "-ISE", "-X", "importtime", str(FILE), "version"]
+    done = subprocess.run(command, capture_output=True, check=True, env={})
+    bare = subprocess.run(
+        [sys.executable, "-ISE", "-X", "importtime", "-c", ""], capture_output=True, check=True, env={}
+    )
+    loaded, without = (
+        {line.split("|")[-1].strip() for line in each.stderr.decode().splitlines()} for each in (done, bare)
+    )
+    assert loaded - without <= {"_socket", *sys.builtin_module_names}
+
+
+ENVIRONMENTS = [
+    {},
+    {"HOME": "/somewhere"},
+    {"XDG_RUNTIME_DIR": "/run/user/1000"},
+    {"RUNTIME_DIRECTORY": "/run/registry-agent/me/work:/other", "STATE_DIRECTORY": "/var/lib/x:/y"},
+    {"XDG_STATE_HOME": "/state", "XDG_RUNTIME_DIR": "/run/user/7"},
+]
+
+
+@pytest.mark.parametrize("environ", ENVIRONMENTS)
+def test_looks_where_the_commands_look(environ: dict[str, str]) -> None:
+    """The program cannot import the agent's list of sockets, so it has a copy."""
+    account = pwd.getpwuid(os.geteuid())
+    given = {name.encode(): value.encode() for name, value in environ.items()}
+    found = program.socket_candidates(given, account.pw_name, account.pw_dir, os.geteuid())
+    assert [os.fsdecode(place) for place in found] == [str(place) for place in paths.socket_candidates(None, environ)]
+
+
+def test_a_given_socket_is_the_only_one() -> None:
+    given = {b"REGISTRY_AGENT_SOCKET": b"/shared/agent.sock", b"XDG_RUNTIME_DIR": b"/run/user/1"}
+    assert program.socket_candidates(given, "me", "/home/me", 1000) == [b"/shared/agent.sock"]

@@ -1,0 +1,38 @@
+"""Installs the credential helper where docker finds it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from agent.helper import docker_credential_registry_agent as program
+
+NAME = "docker-credential-registry-agent"
+
+
+def install_helper(directory: Path, python: str | Path = sys.executable) -> Path:
+    """Put the program into `directory`, atomically, for this interpreter."""
+    unfinished = directory / "helper.new"
+    unfinished.write_text(f"#!{python} -ISE\n{Path(program.__file__).read_text()}")
+    unfinished.chmod(0o755)
+    return unfinished.replace(directory / NAME)
+
+
+def ask_helper(helper: Path, server: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Ask as docker does."""
+    return subprocess.run([helper, "get"], input=server, capture_output=True, text=True, env=env, check=False)
+
+
+def password_from(helper: Path, server: str, env: Mapping[str, str]) -> str:
+    done = ask_helper(helper, server, env)
+    assert done.returncode == 0, done
+    return str(json.loads(done.stdout)["Secret"])
+
+
+def secret_files(directory: Path, secret: str, *, without: Path) -> list[Path]:
+    """The files below `directory` that contain the secret, apart from those in `without`."""
+    paths = (Path(parent, name) for parent, _, names in os.walk(directory) for name in names)
+    others = (path for path in paths if path.is_file() and not path.is_relative_to(without))
+    return [path for path in others if secret.encode() in path.read_bytes()]

@@ -1,0 +1,255 @@
+"""Logins in the agent's memory: Docker's file only names the agent's helper."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.model.docker_config import Entry, encode_entry
+from agent.model.helper_lines import OWN_HELPER
+from agent.model.registry import Registry, parse_hostname
+from agent.model.sensitive import Sensitive
+from agent.model.stored_state import AppliedLogin
+from agent.services.served_logins import ServedLogins
+from tests.edge.helper_script import good_helper, kept, script
+from tests.fakes import EPOCH
+from tests.services.test_reconciler import GHCR, NEWER, OURS, THEIRS, Agent, Machine, fill, watching
+
+HUB = parse_hostname("docker.io")
+PUBLIC_ECR = Registry("public.ecr.aws")
+LINE = {"ghcr.io": OWN_HELPER}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine on which Docker asks the agent. If the agent ran its own helper, a file would appear."""
+    machine = Machine(tmp_path)
+    machine.choice.memory = True
+    script(machine.bin, OWN_HELPER, f"#!/bin/sh\ntouch {tmp_path}/asked-itself\nexit 1\n")
+    return machine
+
+
+@pytest.fixture(autouse=True)
+def _never_asks_itself(tmp_path: Path) -> Any:
+    yield
+    assert not (tmp_path / "asked-itself").exists()
+
+
+async def switch(machine: Machine, agent: Agent, *, memory: bool, until: Callable[[], object]) -> None:
+    """Change `docker.store` while the agent runs."""
+    async with watching(agent) as wait:
+        machine.choice.memory = memory
+        agent.reconciler.reconfigured()
+        await wait(until)
+
+
+async def test_the_file_gets_a_line_and_no_secret(machine: Machine) -> None:
+    agent = machine.start()
+    assert await agent.apply() == AppliedLogin("memory", (), ours=True)
+    assert agent.document() == {"credHelpers": LINE}
+    assert machine.served.entry("ghcr.io") == OURS
+    assert ("info", "login.stored", {"registry": "ghcr.io", "stored_in": "memory"}) in agent.log.events
+
+
+async def test_docker_hub_gets_a_line_for_docker_and_one_for_podman(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.apply(registry=HUB)
+    assert agent.document()["credHelpers"] == {"https://index.docker.io/v1/": OWN_HELPER, "docker.io": OWN_HELPER}
+    assert machine.served.entry("docker.io") == machine.served.entry("https://index.docker.io/v1/") == OURS
+    assert await agent.reconciler.remove(HUB)
+    assert agent.document()["credHelpers"] == {}
+    assert machine.served.entry("docker.io") is None
+
+
+async def test_podmans_own_line_for_docker_hub_stays(machine: Machine) -> None:
+    machine.write({"credHelpers": {"docker.io": "theirs"}})
+    agent = machine.start()
+    assert (await agent.apply(registry=HUB)).ours
+    assert agent.document()["credHelpers"]["docker.io"] == "theirs"
+
+
+async def test_a_renewal_does_not_touch_the_file(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.apply()
+    before = agent.written()
+    assert (await agent.apply(NEWER)).ours
+    assert agent.written() == before
+    assert machine.served.entry("ghcr.io") == NEWER
+
+
+async def test_the_login_in_the_file_disappears_when_the_store_changes(machine: Machine) -> None:
+    """In the same write. Everything else in the file stays."""
+    machine.choice.memory = False
+    machine.write({"auths": {"quay.io": encode_entry(THEIRS)}, "psFormat": "x"})
+    agent = machine.start()
+    await agent.apply()
+    await switch(machine, agent, memory=True, until=lambda: "ghcr.io" not in agent.auths())
+    assert agent.document() == {"auths": {"quay.io": encode_entry(THEIRS)}, "psFormat": "x", "credHelpers": LINE}
+    assert "login.restored" not in agent.log.names()
+    assert agent.board.snapshot.warnings == ()
+
+
+async def test_the_login_returns_to_the_file_when_the_store_changes_back(machine: Machine) -> None:
+    """Programs that have already read the line still get their answer."""
+    agent = machine.start()
+    await agent.apply()
+    await switch(machine, agent, memory=False, until=lambda: "ghcr.io" in agent.document().get("auths", {}))
+    assert agent.document() == {"auths": {"ghcr.io": encode_entry(OURS)}, "credHelpers": {}}
+    assert machine.served.entry("ghcr.io") == OURS
+    assert "login.restored" not in agent.log.names()
+
+
+async def test_every_state_of_the_file_has_the_login(machine: Machine) -> None:
+    """While the store changes back and forth, Docker finds a login in each version of the file."""
+    machine.choice.memory = False
+    agent = machine.start()
+    await agent.apply()
+    versions, over = [agent.document()], asyncio.Event()
+
+    async def read_on() -> None:
+        while not over.is_set():
+            versions.append(agent.document())
+            await asyncio.sleep(0)
+
+    reading = asyncio.create_task(read_on())
+    for memory in (True, False, True):
+        await switch(
+            machine, agent, memory=memory, until=lambda: ("ghcr.io" in helpers(agent)) is machine.choice.memory
+        )
+    over.set()
+    await reading
+    stored = encode_entry(OURS)
+    for version in versions:
+        assert version.get("credHelpers") == LINE or version["auths"] == {"ghcr.io": stored}, version
+
+
+async def test_another_program_that_restores_the_old_file_is_corrected(machine: Machine) -> None:
+    """`docker login` writes the whole file as it has read it: with our old login, or without our line."""
+    machine.choice.memory = False
+    agent = machine.start()
+    await agent.apply()
+    old = agent.document()
+    machine.choice.memory = True
+    await agent.apply(NEWER)
+    async with watching(agent) as wait:
+        await wait(lambda: agent.clock.waiting)
+        agent.write(old)
+        await wait(lambda: helpers(agent) == LINE)
+        assert agent.auths() == {}
+        await wait(lambda: "login_restored" in agent.warnings())
+        agent.write({**agent.document(), **old})
+        await wait(lambda: agent.auths() == {})
+    assert "removed the login for ghcr.io from credHelpers in config.json" in agent.warnings()["login_restored"]
+
+
+async def test_a_persons_login_in_the_file_stays_until_take_over(machine: Machine) -> None:
+    agent = await machine.second_start()
+    agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    assert not (await agent.apply()).ours
+    assert agent.document() == {"auths": {"ghcr.io": encode_entry(THEIRS)}}
+    assert "config.json has one that the agent did not store" in agent.warnings()["login_overridden"]
+    assert (await agent.apply(take_over=True)).stored_in == "memory"
+    assert agent.document() == {"auths": {}, "credHelpers": LINE}
+
+
+async def test_a_login_from_the_image_is_replaced(machine: Machine) -> None:
+    machine.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+    agent = machine.start()
+    assert (await agent.apply()).ours
+    assert agent.document() == {"auths": {}, "credHelpers": LINE}
+
+
+async def test_a_persons_own_line_stays(machine: Machine) -> None:
+    """Their helper is used as without the agent's: its login is a person's, or the agent's goes there."""
+    store = good_helper(machine.bin, "good")
+    fill(store, "ghcr.io")
+    agent = await machine.second_start()
+    agent.write({"credHelpers": {"ghcr.io": "good", "quay.io": "good"}})
+    outcome = await agent.apply()
+    assert (outcome.ours, outcome.stored_in) == (False, "good")
+    assert "login_overridden" in agent.warnings()
+    assert (await agent.apply(registry=Registry("quay.io"))).stored_in == "good"
+    assert helpers(agent) == {"ghcr.io": "good", "quay.io": "good"}
+
+
+async def test_the_line_wins_over_a_helper_for_all_registries(machine: Machine) -> None:
+    """The agent's login in that helper is erased. A person's login in it stays, and is used."""
+    store = good_helper(machine.bin, "good")
+    machine.choice.memory = False
+    machine.write({"credsStore": "good"})
+    agent = await machine.second_start()
+    await agent.apply()
+    fill(store, "quay.io")
+    assert "ghcr.io" in kept(store)
+    machine.choice.memory = True
+    assert (await agent.apply()).stored_in == "memory"
+    assert not (await agent.apply(registry=Registry("quay.io"))).ours
+    assert "ghcr.io" not in kept(store)
+    assert helpers(agent) == LINE
+    await switch(machine, agent, memory=False, until=lambda: helpers(agent) == {})
+    assert "ghcr.io" in kept(store)
+
+
+async def test_a_broken_helper_for_all_registries_does_not_matter(machine: Machine) -> None:
+    """An editor's helper dies with its window. Then the agent's login still works."""
+    machine.write({"credsStore": "gone"})
+    agent = machine.start()
+    assert (await agent.apply()).ours
+    assert helpers(agent) == LINE
+
+
+async def test_after_a_restart_the_login_is_not_there_yet(machine: Machine) -> None:
+    await machine.start().apply()
+    machine.served = ServedLogins()
+    again = machine.start()
+    assert not await again.reconciler.holds(GHCR)
+    assert await again.reconciler.remove(GHCR)
+    assert helpers(again) == {}
+
+
+async def test_an_expired_login_leaves_the_line_so_that_docker_gets_the_reason(machine: Machine) -> None:
+    """Not on a public registry, where everybody may pull."""
+    agent = machine.start()
+    for registry in (GHCR, PUBLIC_ECR):
+        await agent.reconciler.apply(registry, OURS, expires_at=EPOCH + timedelta(hours=1))
+        assert await agent.reconciler.remove(registry, still_wanted=True)
+        assert machine.served.entry(registry.hostname) is None
+    assert helpers(agent) == LINE
+    assert list(agent.state_file.entries()) == ["ghcr.io"]
+    assert await agent.reconciler.remove(GHCR), "when its secret disappears"
+    assert helpers(agent) == {}
+
+
+async def test_an_excluded_registry_is_left_to_docker(machine: Machine) -> None:
+    agent = machine.start()
+    await agent.apply()
+    await agent.reconciler.forget(GHCR, excluded=True)
+    assert helpers(agent) == {}
+    assert machine.served.entry("ghcr.io") is None
+
+
+async def test_lines_of_registries_without_a_secret_are_removed(machine: Machine) -> None:
+    """After a restart, nothing could answer for them. A login that is still served stays."""
+    machine.write({"credHelpers": {"old.example": OWN_HELPER, "soon.example": OWN_HELPER, "x.example": "theirs"}})
+    agent = machine.start()
+    await agent.apply()
+    await agent.reconciler.forget(GHCR)
+    await agent.reconciler.forget_except([Registry("soon.example")])
+    assert helpers(agent) == {**LINE, "soon.example": OWN_HELPER, "x.example": "theirs"}
+
+
+async def test_an_identity_token_is_kept_as_one(machine: Machine) -> None:
+    agent = machine.start()
+    token = Entry("", Sensitive("refresh"), identity_token=True)
+    assert (await agent.apply(token)).ours
+    assert "refresh" not in agent.file.read_text()
+    assert machine.served.entry("ghcr.io") == token
+
+
+def helpers(agent: Agent) -> dict[str, str]:
+    found: dict[str, str] = json.loads(agent.file.read_text()).get("credHelpers", {})
+    return found

@@ -1,0 +1,110 @@
+"""`POST /v1/credential`: on the Unix socket only, and only for the agent's own user and root."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from agent.helper import docker_credential_registry_agent as program
+from agent.model.helper_reply import HelperReply, not_found
+from tests.web.serving import Serving, serving
+
+PATH = "/v1/credential"
+BODY = b'{"Secret":"s3cret"}\n'
+
+
+class Answers:
+    """Knows ghcr.io, and records the requests."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, int]] = []
+
+    async def answer(self, action: str, body: str, pid: int) -> HelperReply:
+        self.asked.append((action, body, pid))
+        return HelperReply("served", body=BODY) if body == "ghcr.io" else not_found()
+
+
+async def test_answers_on_the_socket() -> None:
+    """With exactly the bytes that the program prints. Without an action, it is a `get`."""
+    answers = Answers()
+    async with serving() as rig, rig.on_socket() as client:
+        rig.credential_route.connect(answers.answer)
+        async with client.post(PATH, data=b"ghcr.io") as response:
+            assert (response.status, await response.read()) == (HTTPStatus.OK, BODY)
+        async with client.post(PATH, params={"action": "store"}, data=b"x") as response:
+            assert response.status == HTTPStatus.NOT_FOUND
+    assert answers.asked == [("get", "ghcr.io", os.getpid()), ("store", "x", os.getpid())]
+
+
+async def test_does_not_exist_over_tcp() -> None:
+    """Not even with the token: it is a path like any that does not exist."""
+    answers = Answers()
+    async with serving() as rig, rig.on_tcp() as client:
+        rig.credential_route.connect(answers.answer)
+        async with client.post(PATH, data=b"ghcr.io") as response, client.post("/v1/nothing") as other:
+            assert response.status == other.status == HTTPStatus.NOT_FOUND
+            assert (await response.text()).replace(PATH, "") == (await other.text()).replace("/v1/nothing", "")
+        async with client.get("/openapi.json") as response:
+            assert PATH not in (await response.json())["paths"]
+    assert answers.asked == []
+
+
+async def test_a_request_waits_until_the_agent_is_loaded() -> None:
+    answers = Answers()
+    async with serving() as rig, rig.on_socket() as client:
+        asking = asyncio.create_task(client.post(PATH, data=b"ghcr.io"))
+        async with client.get("/livez") as alive:
+            assert alive.status == HTTPStatus.OK
+        assert not asking.done()
+        rig.credential_route.connect(answers.answer)
+        assert await (await asking).read() == BODY
+
+
+async def test_a_request_that_is_too_long_is_refused() -> None:
+    async with serving() as rig, rig.on_socket() as client:
+        rig.credential_route.connect(Answers().answer)
+        async with client.post(PATH, data=b"x" * 70_000) as response:
+            assert (response.status, await response.read()) == (HTTPStatus.CONFLICT, b"the request is too long\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can connect as another user")
+async def test_another_user_gets_nothing() -> None:
+    """Although the mode of the socket's file admits a group that may read the status."""
+    answers = Answers()
+    async with serving() as rig:
+        rig.credential_route.connect(answers.answer)
+        rig.directory.chmod(0o755)
+        rig.socket.chmod(0o666)
+        done = await as_user(rig, 65533)
+    assert (done.returncode, done.stdout) == (1, done.stderr)
+    assert done.stdout.startswith(b"registry-agent gives logins only to user ")
+    assert answers.asked == []
+    assert [fields["uid"] for _, event, fields in rig.log.events if event == "credential.forbidden"] == [65533]
+
+
+async def test_the_program_gets_the_login_over_a_real_socket() -> None:
+    async with serving() as rig:
+        rig.credential_route.connect(Answers().answer)
+        done = await as_user(rig, os.geteuid())
+    assert (done.returncode, done.stdout, done.stderr) == (0, BODY, b"")
+
+
+async def as_user(rig: Serving, uid: int) -> subprocess.CompletedProcess[bytes]:
+    """Run a copy of the program as this user, who cannot read the checkout."""
+    python = "/usr/bin/python3" if uid != os.geteuid() else sys.executable
+    copy = rig.directory / "program"
+    copy.write_bytes(Path(program.__file__).read_bytes())
+    child = await asyncio.create_subprocess_exec(
+        *(python, "-ISE", copy, "get"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={"REGISTRY_AGENT_SOCKET": str(rig.socket)},
+        user=uid,
+    )
+    output, errors = await child.communicate(b"ghcr.io")
+    return subprocess.CompletedProcess([], child.returncode or 0, output, errors)
