@@ -96,10 +96,12 @@ async def test_a_secret_that_comes_and_goes_while_its_logout_hangs() -> None:
     stage.settings.removed("logout")
     answers, turns, taken_out = asyncio.Event(), asyncio.Lock(), stage.reconciler.remove
 
-    async def hang(registry: Registry, is_due: Callable[[], bool] = lambda: True) -> bool:
+    async def hang(
+        registry: Registry, is_due: Callable[[], bool] = lambda: True, *, still_wanted: bool = False
+    ) -> bool:
         async with turns:
             await answers.wait()
-            return await taken_out(registry, is_due)
+            return await taken_out(registry, is_due, still_wanted=still_wanted)
 
     stage.reconciler.remove = hang  # type: ignore[method-assign]  # a credential helper that takes its time
     running = asyncio.create_task(stage.logins.run())
