@@ -9,11 +9,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.aws_names import NAMES, aws_names
+from bench.aws_names import aws_names
 from bench.aws_side import REGION, AwsSide, aws_side
 from bench.bench import Bench, scratch
 from bench.figure import Figure
 from bench.stage import Stage, running_agent, seconds_of, stage
+from tests.rig.cloud import ECR
 from tests.rig.helper import install_helper
 from tests.rig.pass_store import PassStore, docker_credential_pass, pass_store
 
@@ -36,7 +37,7 @@ def measure(bench: Bench) -> list[Figure]:
 
         bare = bench.turns(ours, lambda: seconds_of([python, "-ISE", "-c", ""], _asking(own))[0])
         cached = stack.enter_context(_ecr_login())
-        ecr = bench.turns(ours, lambda: _get(_ECR, NAMES[0], cached))
+        ecr = bench.turns(ours, lambda: _get(_ECR, ECR, cached))
         store = stack.enter_context(_filled_store())
         passwords = bench.turns(ours, lambda: _get(docker_credential_pass(), _PASSWORDS, store.env))
         many = bench.turns(lambda: _seconds_of_many(helper, side.registries[0], _asking(own)))
@@ -82,9 +83,12 @@ def _seconds_of_many(helper: Path, server: str, env: Mapping[str, str]) -> float
 @contextmanager
 def _ecr_login() -> Iterator[Mapping[str, str]]:
     """The environment of an `ecr-login` that has a token in its cache, and then needs no network."""
-    with scratch() as directory, aws_names(directory, [443]) as (machine, _), stage() as own:
-        env = own.environment({**machine.trust, "AWS_EC2_METADATA_DISABLED": "false"})
-        first = machine.namespace.run(_ECR, "get", env=env, stdin=NAMES[0])
+    with scratch() as directory, aws_names(directory, [443]) as (machine, aws), stage() as own:
+        user = aws.add_user("bench")
+        # Its cache is by key and account: it then needs no instance role, and no network, to find the token.
+        keys = {"AWS_ACCESS_KEY_ID": user.access_key_id, "AWS_SECRET_ACCESS_KEY": user.secret_access_key}
+        env = own.environment({**machine.trust, **keys})
+        first = machine.namespace.run(_ECR, "get", env=env, stdin=ECR)
         if first.returncode:
             raise RuntimeError(f"{_ECR}: {first.stdout}{first.stderr}")
         yield env

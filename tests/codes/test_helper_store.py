@@ -11,7 +11,7 @@ from agent.demo.registries import BasicAuth
 from tests.codes.causes import causes
 from tests.codes.programs import install_docker
 from tests.codes.world import PASSWORD, PERSON, USER, USERS, Door, World
-from tests.rig.agent import REGISTRY_AGENT
+from tests.rig.agent import REGISTRY_AGENT, Status
 from tests.rig.helper import NAME, ask_helper, install_helper, password_from, secret_files
 from tests.rig.waiting import until
 
@@ -21,6 +21,11 @@ HELPER = {"docker": {"store": "helper"}}
 def asking(world: World) -> dict[str, str]:
     """The environment of a docker that asks this agent."""
     return {**world.agent.env, "REGISTRY_AGENT_SOCKET": str(world.agent.socket)}
+
+
+def has_row(fields: dict[str, str], status: Status) -> bool:
+    """Whether the status has a registry with these fields."""
+    return any(fields.items() <= row.items() for row in status["registries"])
 
 
 def row(world: World, door: Door) -> dict[str, Any]:
@@ -82,13 +87,10 @@ def test_the_store_changes_while_the_agent_runs(world: World) -> None:
     door = world.registry("door")
     world.start()
     world.agent.wait_logged_in(door.hostname)
-
-    def is_stored(place: str) -> bool:
-        return bool(row(world, door)["stored_in"] == place)
-
     for store, place in (("helper", "memory"), ("file", "config.json"), ("helper", "memory")):
         world.set(docker={"store": store})
-        until(place, partial(is_stored, place))
+        stored = {"hostname": door.hostname, "stored_in": place}
+        world.agent.wait_for(place, partial(has_row, stored))
         assert password_from(helper, door.hostname, asking(world)) == PASSWORD
         has_login = door.hostname in world.agent.docker_config()["auths"]
         assert has_login is (store == "file")
