@@ -80,7 +80,8 @@ class PasswordSources:
 
     async def _run(self, source: PasswordSource, timeout_s: float) -> _Answer:
         args, stdin = source.origin.words, request_for(source.registry)
-        if source.origin.field is PasswordField.HELPER:
+        is_helper = source.origin.field is PasswordField.HELPER
+        if is_helper:
             args, stdin = (f"docker-credential-{args[0]}", "get"), source.registry.docker_key.encode()
         try:
             finished = await run_command(args, self.environ, timeout_s, stdin=stdin, limit=LONGEST + 1)
@@ -88,14 +89,15 @@ class PasswordSources:
             raise _failure(source, f"did not end within {timeout_s:g} s", _slow_hint(args[0])) from None
         except OSError as error:
             reason = (error.strerror or "it does not start").lower()
-            raise _failure(source, f"cannot be run: {reason}", missing_program_hint(args[0])) from None
-        if source.origin.field is PasswordField.HELPER and _has_no_login(finished):
-            advice = f"store a login for {source.registry.docker_key} with that helper, or fix credential_helper"
-            raise _failure(source, f"has no login for {source.registry.docker_key}", advice)
+            hint = missing_program_hint(args[0], is_helper=is_helper)
+            raise _failure(source, f"cannot be run: {reason}", hint) from None
+        if is_helper and _has_no_login(finished):
+            hint = f"store a login for {source.registry.docker_key} with that helper, or fix credential_helper"
+            raise _failure(source, f"has no login for {source.registry.docker_key}", hint)
         if finished.returncode == 0:
             return _Answer(finished.stdout, self.now())
-        hint = sandbox_hint(args[0], finished.stderr, self.unit, self.environ)
-        raise _failure(source, how_it_failed(finished), hint)
+        cause = sandbox_hint(args[0], finished.stderr, self.unit, self.environ)
+        raise _failure(source, how_it_failed(finished), cause)
 
     async def _read(self, source: PasswordSource, timeout_s: float) -> _Answer:
         path = Path(source.origin.words[0])

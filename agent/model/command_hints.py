@@ -42,11 +42,12 @@ def sandbox_hint(program: str, stderr: bytes, unit: str | None, environ: Mapping
     return None
 
 
-def missing_program_hint(program: str) -> str:
+def missing_program_hint(program: str, *, is_helper: bool) -> str:
     """Return the hint for a program that cannot be started."""
     if "/" in program:
         return f"install {shown(program)} and make it executable, or fix its path in the secret"
+    other_way = "" if is_helper else ", or write its absolute path into the secret"
     return (
-        f"install {shown(program)}, or write its absolute path into the secret: the agent searches only the "
-        "directories of its own PATH that no other user can write to"
+        f"install {shown(program)}{other_way}: the agent searches only the directories of its own PATH that no other "
+        "user can write to"
     )

@@ -19,7 +19,7 @@ def without_untrusted_commands(
     trusted = {Trust.OWN, Trust.URL} if allow_commands else {Trust.OWN}
     used, problems = [], []
     for secret in secrets:
-        if secret.password_origin is None or secret.trust in trusted:
+        if secret.password_origin is None or secret.trust in trusted or not secret.enabled:
             used.append(secret)
         else:
             problems.append(_refusal(secret, secret.password_origin.field))

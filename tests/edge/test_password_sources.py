@@ -189,6 +189,7 @@ async def test_a_program_that_is_missing_is_named_with_the_fix(tmp_path: Path) -
     assert "absolute path" in bare.hint
     helper = await failure(PasswordField.HELPER, "no-such-helper")
     assert "docker-credential-no-such-helper" in helper.hint
+    assert "absolute path" not in helper.hint
 
 
 async def test_a_helper_without_the_login_is_no_failure_of_the_program(tmp_path: Path) -> None:

@@ -125,6 +125,8 @@ def test_a_url_needs_the_setting_for_a_command(fields: dict[str, Any]) -> None:
     assert (problem.code, problem.subject) == ("secret_invalid", "https://secrets.example#team")
     assert f"{next(iter(fields))} is not accepted from secrets.url" in problem.message
     assert "secrets.allow_commands" in problem.hint
+    disabled = make_plan([replace(each, enabled=False) for each in secrets], (), AwsDefaults())
+    assert (disabled.logins, disabled.problems) == ((), ())
     allowed = make_plan(secrets, (), AwsDefaults(), allow_commands=True)
     assert {login.secret.name for login in allowed.logins} == {"plain", "team"}
     assert allowed.problems == ()
