@@ -43,10 +43,11 @@ class FakeAddress:
     def __init__(self) -> None:
         self.answer: str | SecretsUnavailable | None = '{"secrets": []}'
         self.asked: list[tuple[str, str | None]] = []
+        self.token_files: list[Path | None] = []
 
     async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> FetchResult:
-        del token_file
         self.asked.append((url, etag))
+        self.token_files.append(token_file)
         if self.answer is None:
             await asyncio.Event().wait()
         if isinstance(self.answer, SecretsUnavailable):

@@ -43,6 +43,16 @@ async def test_a_url_that_fails_is_asked_at_least_as_often_as_one_that_works(ben
             assert len(bench.address.asked) >= asked
 
 
+async def test_the_url_is_asked_with_the_token_file_of_the_settings(bench: Bench, tmp_path: Path) -> None:
+    """A reload may name another one."""
+    async with bench.running():
+        bench.settings = replace(bench.settings, secrets=replace(bench.settings.secrets, token_file=tmp_path / "token"))
+        bench.secrets.wake()
+        await bench.clock.settle()
+        await bench.quiet()
+        assert bench.address.token_files == [None, tmp_path / "token"]
+
+
 async def test_each_source_reports_its_own_problems(bench: Bench, tmp_path: Path) -> None:
     """Each in its own name, so that the sources do not clear each other's warnings. Nothing is reported twice."""
     bench.write("a.json", item("one", kind="x"))
