@@ -70,7 +70,7 @@ faults: test-venv
 words: test-venv
 	@WORDS_DOCUMENT=1 $(BIN)/pytest -q tests/words/test_words.py -k agents_words
 
-clients: prepare
+clients: prepare torture-venv
 	@$(BIN)/python -m tests.prepare torture
 	@CLIENTS_DOCUMENT=1 $(BIN)/pytest -q -m torture tests/torture/clients
 

@@ -139,6 +139,7 @@ DEBIAN_13_CLIENTS: Final = _clients(
     *("podman", "buildah", "skopeo", "docker-cli", "docker-compose", "docker-buildx", "python3-docker"),
     *("oras", "nodejs"),
 )
+TESTCONTAINERS: Final = npm_step("testcontainers", "tests/torture/clients/testcontainers")
 
 STEPS: Final = (
     *(DEBIAN_12, DEBIAN_13, DEBIAN_11),
@@ -147,5 +148,5 @@ STEPS: Final = (
     *(IMAGE, TREE, FEATURE, DIST, DIST_AGAIN, WHEELS, BUSYBOX),
     *(DOCKER_CLIS, PASS_HELPER, VALIDATORS, DEV_CONTAINER_CLI, AXE),
 )
-TORTURE_STEPS: Final = (DEBIAN_12_CLIENTS, DEBIAN_13_CLIENTS)
+TORTURE_STEPS: Final = (DEBIAN_12_CLIENTS, DEBIAN_13_CLIENTS, TESTCONTAINERS)
 """What only `make torture` needs: made where they are named."""

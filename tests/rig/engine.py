@@ -81,11 +81,13 @@ class Engine:
                 return program
         pytest.skip("needs buildx (package docker-buildx)")
 
-    def make_image(self, reference: str) -> None:
-        """Make an image with one small file, from scratch."""
+    def make_image(self, reference: str, program: Path | None = None) -> None:
+        """Make an image with one small file, and the static `program` as `/program`, from scratch."""
         tree = self._directory / "image"
         tree.mkdir(exist_ok=True)
         (tree / "hello.txt").write_text("hello\n")
+        if program is not None:
+            shutil.copy(program, tree / "program")
         archive = shutil.make_archive(str(tree), "tar", tree)
         self.must("import", archive, reference, config=self._directory)
 

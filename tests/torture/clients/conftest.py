@@ -9,17 +9,25 @@ import pytest
 
 from agent.demo.registries import BasicAuth, TokenAuth
 from tests.fakecloud.registries import PretendRegistry
+from tests.prepare.step import KEPT
+from tests.prepare.steps import DEBIAN_13_CLIENTS
 from tests.rig.agent import Agent
 from tests.rig.cloud import API, cloud_on, upstream_on
 from tests.rig.distribution import Distribution
 from tests.rig.engine import Engine
 from tests.rig.machine import Machine
-from tests.rig.needs import need
+from tests.rig.needs import need, prepared
+from tests.rig.tree import Tree
 from tests.torture.clients.logins import AMAZON, BASIC, HUB, LOGINS, REPOSITORY, TAG, TOKEN, USERS, Login
 from tests.torture.clients.site import Site
 from tests.torture.clients.table import Table
 
 _UPSTREAM: Final = "127.0.0.1:5000"
+# The manifest of a dev container's feature, without its files. `docker push` cannot make one.
+_PUSH_FEATURE: Final = f"""
+echo {{}} >config
+oras push --plain-http --config config:application/vnd.devcontainers {_UPSTREAM}/{REPOSITORY}:feature
+"""
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +65,12 @@ def registries(
         distribution = Distribution(machine.namespace, directory / "run", "127.0.0.1", 5000)
         ends.callback(distribution.close)
         image = f"{_UPSTREAM}/{REPOSITORY}:{TAG}"
-        engine.make_image(image)
+        # The C library's ldconfig is static, so that it runs in an image without anything else.
+        engine.make_image(image, prepared(DEBIAN_13_CLIENTS) / "usr/sbin/ldconfig")
         engine.must("push", image, config=directory)
+        programs = Tree(machine.namespace, prepared(DEBIAN_13_CLIENTS), tmp_path_factory.mktemp("scratch"), KEPT)
+        pushed = programs.run(["sh", "-ec", _PUSH_FEATURE], directory, {})
+        assert pushed.returncode == 0, pushed.stderr
         upstream = ends.enter_context(upstream_on(machine, f"http://{_UPSTREAM}"))
         for login, auth in ((BASIC, BasicAuth(USERS)), (TOKEN, TokenAuth(USERS)), (HUB, TokenAuth(USERS))):
             registries[login.name] = PretendRegistry(auth, upstream=upstream)

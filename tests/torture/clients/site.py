@@ -2,13 +2,17 @@
 
 import re
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from tests.fakecloud.registries import PretendRegistry
 from tests.prepare.step import KEPT
 from tests.rig.engine import Engine
 from tests.rig.machine import Machine
+from tests.rig.namespace import environment
 from tests.rig.needs import prepared
 from tests.rig.tree import Tree
 from tests.torture.clients.clients import Client
@@ -46,9 +50,13 @@ class Site:
         return found[0]
 
     def _run(self, client: Client, command: tuple[str, ...], home: Path) -> subprocess.CompletedProcess[str]:
-        tree = prepared(client.tree)
+        if client.module and find_spec(client.module) is None:
+            pytest.skip(f"needs {client.module} (`make torture-venv`)")
         for step in client.after:
             prepared(step)
-        fill = self.login.filled
-        programs = Tree(self._machine.namespace, tree, self._scratch, KEPT)
-        return programs.run([fill(arg) for arg in command], home, client.env, fill(client.stdin), _LONG_S)
+        args, stdin = [self.login.filled(arg) for arg in command], self.login.filled(client.stdin)
+        if client.tree is None:
+            env = environment(HOME=str(home), **client.env)
+            return self._machine.namespace.run(*args, env=env, stdin=stdin, timeout=_LONG_S)
+        tree = Tree(self._machine.namespace, prepared(client.tree), self._scratch, KEPT)
+        return tree.run(args, home, client.env, stdin, _LONG_S)

@@ -1,6 +1,7 @@
 """The results of the clients, in the form of `docs/clients.md`."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ from tests.torture.clients.logins import LOGINS, Login
 
 DOCUMENT: Final = Path(__file__).parents[3] / "docs/clients.md"
 _HEADER: Final = ("client", "version", *(login.name for login in LOGINS), "remarks")
+_NEVER: Final = "not tried"
 _TABLE: Final = re.compile(r"^\| client \|.*?(?=\n\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -24,19 +26,18 @@ class Table:
         self._works[client.name, login.name] = works
 
     def write(self) -> None:
-        """Replace the table in the document. A combination that did not run is shown as not tried."""
-        text = DOCUMENT.read_text()
-        rows = [_HEADER, ("---",) * len(_HEADER), *(self._row(client) for client in CLIENTS)]
+        """Replace the table in the document. What did not run this time keeps its former result."""
+        before = {row[0]: row[1:-1] for row in documented()}
+        rows = [_HEADER, ("---",) * len(_HEADER), *(self._row(client, before) for client in CLIENTS)]
         table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-        DOCUMENT.write_text(_TABLE.sub(lambda _: table, text.rstrip("\n")) + "\n")
+        DOCUMENT.write_text(_TABLE.sub(lambda _: table, DOCUMENT.read_text()))
 
-    def _row(self, client: Client) -> tuple[str, ...]:
-        cells = (self._cell(client, login) for login in LOGINS)
-        return (client.name, self._versions.get(client.name, "-"), *cells, client.remark or "-")
-
-    def _cell(self, client: Client, login: Login) -> str:
-        works = self._works.get((client.name, login.name))
-        return "not tried" if works is None else said(works=works)
+    def _row(self, client: Client, before: Mapping[str, list[str]]) -> tuple[str, ...]:
+        version, *cells = before.get(client.name, ["-", *(_NEVER for _ in LOGINS)])
+        for number, login in enumerate(LOGINS):
+            works = self._works.get((client.name, login.name))
+            cells[number] = cells[number] if works is None else said(works=works)
+        return (client.name, self._versions.get(client.name, version), *cells, client.remark or "-")
 
 
 def said(*, works: bool) -> str:
