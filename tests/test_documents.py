@@ -117,7 +117,7 @@ def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> 
     assert (loaded.problems, loaded.settings) == ((), default)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/secrets.md", "docs/aws-ecr.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/secrets.md", "docs/aws-ecr.md", "docs/registries.md"])
 def test_the_example_secrets_are_accepted(name: str) -> None:
     """Each gives a login without a warning; only the ready token reports that it cannot be renewed."""
     examples = example_secrets(name)
@@ -135,6 +135,7 @@ def test_the_example_secrets_show_every_kind_of_login() -> None:
     assert example_kinds("README.md") == {"basic", "ecr"}
     assert example_kinds("docs/secrets.md") == {"basic"}
     assert example_kinds("docs/aws-ecr.md") == {"ecr", "ecr-public"}
+    assert example_kinds("docs/registries.md") == {"basic", "ecr", "gar", "acr"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

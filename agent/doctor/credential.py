@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from agent.doctor import aws
+from agent.doctor import aws, clouds
 from agent.doctor.check import AWS_CHECKS, CheckRun, from_problem, passed, skipped
 from agent.doctor.context import Context
 from agent.doctor.token_life import check_expiry
-from agent.model.credential import AwsIdentity, Credential
+from agent.model.credential import AwsIdentity, AzureIdentity, Credential, GoogleIdentity
 from agent.model.plan import Login
 from agent.model.problems.environment import TokenNotRenewable
 from agent.model.secret import Kind
@@ -23,6 +23,8 @@ async def obtain(results: CheckRun, login: Login, context: Context) -> Credentia
             return credential
         case AwsIdentity() as identity:
             return await aws.obtain(results, login, identity, context)
+        case GoogleIdentity() | AzureIdentity() as identity:
+            return await clouds.obtain(results, login, identity, context)
     results.add(*(skipped(name, f"the doctor cannot check {type(login.source).__name__}") for name in AWS_CHECKS))
     return None
 

@@ -11,7 +11,6 @@ from agent.doctor.check import (
     AGENT,
     AWS_CHECKS,
     NETWORK_CHECKS,
-    REGISTRY_CHECKS,
     SERVER_CHECKS,
     Check,
     CheckRun,
@@ -20,6 +19,7 @@ from agent.doctor.check import (
     from_problem,
     not_reached,
     passed,
+    registry_checks,
     skipped,
 )
 from agent.doctor.context import Context, Pending
@@ -45,7 +45,7 @@ class RegistryChecks:
         self._login: Final = login
         self._context: Final = context
         self._pending: Final = pending
-        self._results: Final = CheckRun(REGISTRY_CHECKS)
+        self._results: Final = CheckRun(registry_checks(login.issuer if login else ""))
 
     def report(self, *, late: bool) -> RegistryReport:
         login, image = self._login, self._target.image

@@ -16,8 +16,6 @@ from agent.services.retries import wait_after
 from agent.services.waiting import wait_until
 from agent.settings import Settings
 
-_OWNER: Final = "aws.clock"
-
 
 class Tokens(Protocol):
     async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
@@ -64,7 +62,7 @@ class Credentials:
         tokens: fetches a token from a source.
         clock: the wall clock and the monotonic clock.
         settings: read at each use, so a reload applies at once. Changed `Settings.for_tokens` discard the tokens.
-        board: receives `clock_skew` if AWS answers, but its clock is far from ours.
+        board: receives `clock_skew` if a cloud answers, but its clock is far from ours.
         log: receives `token.obtained` and `token.failed`.
         jitter: from -1 to 1, spreads renewals over time.
         on_token: called when a source gives a token after a failure.
@@ -125,8 +123,9 @@ class Credentials:
         return works or state.settings.for_tokens != self._settings().for_tokens
 
     def clock_jumped(self) -> None:
-        """Clear `clock_skew`: the measured difference is no longer right. The next answer of AWS shows the new one."""
-        self._board.report(_OWNER)
+        """Clear `clock_skew`: the measured difference is no longer right. A cloud's next answer shows the new one."""
+        for issuer in {source.issuer for source in self._states}:
+            self._board.report(_clock_of(issuer))
 
     def retain(self, sources: Collection[TokenSource]) -> None:
         """Forget the tokens and failures of all sources that are not in `sources`."""
@@ -182,21 +181,28 @@ class Credentials:
         except ProblemError as error:
             outcome: Credential | _Failure = self._record_failure(state, error.problem)
         else:
-            outcome = self._record_token(state, token)
+            outcome = self._record_token(source, state, token)
         state.fetch = None
         self._log_outcome(source, state, outcome, self._clock.monotonic() - started)
         return outcome
 
-    def _record_token(self, state: _SourceState, token: Token) -> Credential:
+    def _record_token(self, source: TokenSource, state: _SourceState, token: Token) -> Credential:
         settings, now = self._settings().renewal, self._clock.now()
         floor = timedelta(seconds=settings.min_interval_s)
         # The jitter is drawn once per token, so all registries that share it renew together.
-        due = renew_at(now, token.expires_at, fraction=settings.fraction, jitter=self._jitter(), floor=floor)
+        due = renew_at(
+            now,
+            token.expires_at,
+            fraction=settings.fraction,
+            jitter=self._jitter(),
+            floor=floor,
+            reserve=token.reserve,
+        )
         state.floor = Deadline.after(floor, now, self._clock.monotonic())
         failed, state.failure, state.failures = state.failure is not None, None, 0
         state.credential = Credential(token.username, token.password, now, token.expires_at, due, token.identity)
-        skew = clock_skew(token.server_time, now)
-        self._board.report(_OWNER, [skew] if skew else [])
+        skew = clock_skew(token.server_time, now, source.issuer)
+        self._board.report(_clock_of(source.issuer), [skew] if skew else [])
         if failed:
             self._on_token()
         return state.credential
@@ -236,3 +242,8 @@ class Credentials:
 
     def _left(self, deadline: Deadline | None) -> float:
         return deadline.left(self._clock.now(), self._clock.monotonic()) if deadline else 0.0
+
+
+def _clock_of(issuer: str) -> str:
+    """Return the owner of the reports about the difference to the clock of a cloud."""
+    return f"{issuer.lower()}.clock"

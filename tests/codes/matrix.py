@@ -16,6 +16,7 @@ AREAS: Final[Mapping[str, str]] = {
     "test_wire": "Registries, on the wire",
     "test_aws": "AWS",
     "test_aws_profiles": "AWS profiles",
+    "test_clouds": "Google and Azure",
     "test_renewal": "Renewal",
     "test_docker_config": "Docker's configuration",
     "test_clock": "The clock",
@@ -23,6 +24,7 @@ AREAS: Final[Mapping[str, str]] = {
     "test_report": "The push",
 }
 _AREAS_OF: Final[Mapping[str, str]] = {
+    "test_cloud_identity": "test_clouds",
     "test_aws_identity": "test_aws",
     "test_secret_forms": "test_secrets",
     "test_secrets_start": "test_secrets",

@@ -17,8 +17,9 @@ from agent.edge.aws.interactive_login import DEFAULT_PROFILE, InteractiveLogin, 
 from agent.edge.aws.missing_keys import DISABLED, nothing_found, unreadable_file
 from agent.edge.aws.sdk_internals import safe_providers, set_container_environment, web_identity_token_file
 from agent.edge.aws.session import metadata_http
-from agent.edge.aws.web_identity import ProgramUnusableError, how_it_failed, run_command, token_from_file
+from agent.edge.aws.web_identity import ProgramUnusableError, token_from_file
 from agent.edge.http import HttpClient
+from agent.edge.identity_token import how_it_failed, run_command
 from agent.edge.process import ProcessTimeout
 from agent.edge.token_file import read_token
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION

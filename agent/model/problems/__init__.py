@@ -3,9 +3,9 @@
 from typing import Final
 
 from agent.model.problem import Problem
-from agent.model.problems import aws, environment, registry, stored_login
+from agent.model.problems import aws, azure, environment, google, registry, stored_login
 
-_MODULES: Final = (environment, registry, aws, stored_login)
+_MODULES: Final = (environment, registry, aws, google, azure, stored_login)
 
 
 def codes() -> dict[str, type[Problem]]:
