@@ -1,15 +1,13 @@
 """Gets the identity token of this environment from a file, or from a command such as `gp idp token`."""
 
-import errno
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from agent.blocking import BlockingCalls
-from agent.edge.process import Finished, child_environment, run
-from agent.edge.programs import search
 from agent.edge.regular_file import read_regular
+from agent.edge.secret_command import how_it_failed, run_command
 from agent.model.sensitive import Sensitive
 
 # AssumeRoleWithWebIdentity takes 4 to 20,000 characters (STS API reference). Google and Azure take fewer.
@@ -65,23 +63,6 @@ async def read_file(setting: str, path: Path, longest: int, timeout_s: float) ->
         raise IdentityTokenError(f"{setting} {path} cannot be read: {_reason(error, timeout_s)}") from error
 
 
-async def run_command(args: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Finished:
-    """Run a program that prints credentials. A bare name is searched only in safe directories of PATH.
-
-    Raises:
-        ProcessTimeout: the program was still running after `timeout_s`.
-        TimeoutError: the search on PATH took longer than `timeout_s`.
-        OSError: the program does not exist or cannot be started.
-    """
-    program, *rest = args
-    if "/" not in program:
-        found = await search(program, environ.get("PATH"), timeout_s)
-        if found is None:
-            raise FileNotFoundError(errno.ENOENT, "not found on PATH", program)
-        program = str(found)
-    return await run([program, *rest], env=child_environment(environ), timeout=timeout_s)
-
-
 async def _token_from_command(
     setting: str, args: Sequence[str], environ: Mapping[str, str], timeout_s: float
 ) -> Sensitive:
@@ -94,13 +75,6 @@ async def _token_from_command(
     if finished.returncode != 0:
         raise IdentityTokenError(f"{name} {how_it_failed(finished)}")
     return parse_identity_token(finished.stdout, f"the output of {name}")
-
-
-def how_it_failed(finished: Finished) -> str:
-    """Describe the failure without the output of the program, because its errors may contain keys or tokens."""
-    code = finished.returncode
-    ended = f"exited with status {code}" if code > 0 else f"was killed by signal {-code}"
-    return f"{ended}; run it by hand to see why (its output may hold a secret, so it is not shown)"
 
 
 def parse_identity_token(content: bytes, where: str) -> Sensitive:

@@ -87,6 +87,8 @@ class Credentials:
         self._log: Final = log
         self._jitter: Final = jitter
         self._states: Final[dict[TokenSource, _SourceState]] = {}
+        self._clocks: Final[set[str]] = set()
+        """The owners of the reports about the difference to a cloud's clock."""
 
     async def credential(
         self, source: TokenSource, subject: str, *, stale: Credential | None = None, force: bool = False
@@ -124,8 +126,8 @@ class Credentials:
 
     def clock_jumped(self) -> None:
         """Clear `clock_skew`: the measured difference is no longer right. A cloud's next answer shows the new one."""
-        for issuer in {source.issuer for source in self._states}:
-            self._board.report(_clock_of(issuer))
+        for owner in self._clocks:
+            self._board.report(owner)
 
     def retain(self, sources: Collection[TokenSource]) -> None:
         """Forget the tokens and failures of all sources that are not in `sources`."""
@@ -202,7 +204,9 @@ class Credentials:
         failed, state.failure, state.failures = state.failure is not None, None, 0
         state.credential = Credential(token.username, token.password, now, token.expires_at, due, token.identity)
         skew = clock_skew(token.server_time, now, source.issuer)
-        self._board.report(_clock_of(source.issuer), [skew] if skew else [])
+        clock = f"{source.issuer.lower()}.clock"
+        self._clocks.add(clock)
+        self._board.report(clock, [skew] if skew else [])
         if failed:
             self._on_token()
         return state.credential
@@ -242,8 +246,3 @@ class Credentials:
 
     def _left(self, deadline: Deadline | None) -> float:
         return deadline.left(self._clock.now(), self._clock.monotonic()) if deadline else 0.0
-
-
-def _clock_of(issuer: str) -> str:
-    """Return the owner of the reports about the difference to the clock of a cloud."""
-    return f"{issuer.lower()}.clock"

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.conftest import IMAGE, MakeAgent
 from tests.fakecloud.azure import CLIENT, OBJECT
 from tests.fakecloud.google import EMAIL
-from tests.rig.agent import REGISTRY_AGENT, Agent
+from tests.rig.agent import Agent
 from tests.rig.engine import Engine
 from tests.rig.machine import Machine
 from tests.rig.other_clouds import ACR, GAR, azure_on, google_on
@@ -24,9 +24,10 @@ def _pushes_and_pulls(agent: Agent, engine: Engine, registry: str) -> None:
     engine.must("pull", image, config=agent.docker)
 
 
-def _hint(agent: Agent, machine: Machine, image: str) -> str:
+def _hint(agent: Agent, image: str) -> str:
     """What the doctor says about a pull that is refused, after a login that works."""
-    done = machine.namespace.run(REGISTRY_AGENT, "doctor", image, "--json", env=agent.env)
+    settings = agent.secrets.parent / "config.toml"
+    done = agent.command("doctor", "--config", str(settings), "--json", image)
     links = json.loads(done.stdout)["registries"][0]["links"]
     outcomes = {link["name"]: link for link in links}
     assert outcomes["login"]["outcome"] == "ok", outcomes["login"]
@@ -43,7 +44,7 @@ def test_google_artifact_registry(make_agent: MakeAgent, machine: Machine, image
         row = agent.registry(GAR)
         assert row is not None
         assert (row["kind"], row["identity"], row["stored_in"]) == ("gar", EMAIL, "config.json")
-        hint = _hint(agent, machine, f"{GAR}/{IMAGE}")
+        hint = _hint(agent, f"{GAR}/{IMAGE}")
         assert "roles/artifactregistry.reader" in hint
         assert EMAIL in hint
         cloud.readers.add(EMAIL)
@@ -61,7 +62,7 @@ def test_azure_container_registry(make_agent: MakeAgent, machine: Machine, image
         assert row is not None
         assert (row["kind"], row["stored_in"]) == ("acr", "config.json")
         assert row["identity"].startswith(f"client {CLIENT}, object {OBJECT}")
-        hint = _hint(agent, machine, f"{ACR}/{IMAGE}")
+        hint = _hint(agent, f"{ACR}/{IMAGE}")
         assert "AcrPull" in hint
         assert "Container Registry Repository Reader" in hint
         assert OBJECT in hint

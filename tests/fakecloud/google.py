@@ -150,10 +150,12 @@ class PretendGoogle:
 
     async def _impersonate(self, request: web.BaseRequest) -> web.Response:
         account = _account(request)
-        holder = self.holder(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        holder = self.holder(bearer)
         if holder is None:
             return _api_error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
-        if (holder, account) not in self.may_impersonate:
+        wide = self.issued[bearer].scope == ALL_SCOPES
+        if not wide or (holder, account) not in self.may_impersonate:
             words = "Permission 'iam.serviceAccounts.getAccessToken' denied on resource (or it may not exist)."
             return _api_error(403, "PERMISSION_DENIED", words)
         scope = (await request.json())["scope"][0]

@@ -16,9 +16,10 @@ from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_role_session, parse_token
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.http import HttpClient, Reply
-from agent.edge.identity_token import IdentityTokenError, how_it_failed, parse_identity_token
+from agent.edge.identity_token import IdentityTokenError, parse_identity_token
 from agent.edge.process import Finished
 from agent.edge.registry_client import RegistryClient
+from agent.edge.secret_command import how_it_failed
 from agent.model.credential import Credential
 from agent.model.docker_errors import Fault, ProbeResult, clock_skew, explain
 from agent.model.docker_output import read_stderr

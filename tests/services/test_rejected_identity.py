@@ -7,12 +7,15 @@ from typing import Any, Final
 import pytest
 
 from agent.edge.state_file import StateFile
-from agent.model.credential import AwsIdentity, AwsKeys, Credential
+from agent.model.credential import AwsIdentity, AwsKeys, AzureIdentity, Credential, GoogleIdentity, TokenSource
 from agent.model.plan import Login
+from agent.model.problems.google import GoogleAccessDenied
 from agent.model.problems.registry import LoginRejected
+from agent.model.registry import Registry
 from agent.model.secret import Kind
 from agent.model.sensitive import Sensitive
-from agent.services.rejections import Rejections
+from agent.services.rejections import Rejections, chain_inputs
+from agent.settings import AzureSettings, GoogleSettings, Settings
 from tests.fakes import EPOCH
 from tests.services.login_fakes import basic, native
 
@@ -75,3 +78,41 @@ def test_another_password_is_tried_at_once(changed: Credential) -> None:
     assert is_tried_at_once(basic(), replace(basic(), source=changed))
     renamed = replace(basic(), secret=replace(basic().secret, name="renamed"), kind=Kind.ECR)
     assert not is_tried_at_once(basic(), renamed)
+
+
+REGISTRY: Final = Registry("acmedev.azurecr.io")
+CLIENT: Final = "6b1c2d3e-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("refused", "changed"),
+    [
+        (GoogleIdentity(), GoogleIdentity("pull@acme.iam.gserviceaccount.com")),
+        (AzureIdentity(REGISTRY), AzureIdentity(REGISTRY, CLIENT)),
+        (AzureIdentity(REGISTRY), AzureIdentity(Registry("otherdev.azurecr.io"))),
+        (GoogleIdentity(), AzureIdentity(REGISTRY)),
+    ],
+)
+def test_another_identity_of_google_or_azure_is_tried_at_once(refused: TokenSource, changed: TokenSource) -> None:
+    """Whichever part of it was corrected, and also if it was removed or added."""
+    assert is_tried_at_once(replace(native(), source=refused), replace(native(), source=changed))
+    assert is_tried_at_once(replace(native(), source=changed), replace(native(), source=refused))
+
+
+@pytest.mark.parametrize("source", [GoogleIdentity(), AzureIdentity(REGISTRY)])
+@pytest.mark.parametrize("changed", ["settings", "variable"])
+def test_a_changed_environment_is_tried_at_once(source: TokenSource, changed: str) -> None:
+    """Settings and variables also say who the environment is."""
+    other = Settings(google=GoogleSettings(audience="other"), azure=AzureSettings(client_id="other"))
+    variables = {"GOOGLE_APPLICATION_CREDENTIALS": "/other", "AZURE_CLIENT_ID": "other"}
+    now: list[tuple[Settings, dict[str, str]]] = [(Settings(), {})]
+    rejections = Rejections(
+        StateFile(None, Path("/nowhere")),
+        lambda: EPOCH,
+        chain=lambda cloud: chain_inputs(now[0][0].of_cloud(cloud), now[0][1]),
+    )
+    login = replace(native(), source=source)
+    rejections.record(login, GoogleAccessDenied("x", "no"), EPOCH.replace(year=2027))
+    assert rejections.active(login) is not None
+    now[0] = (other, {}) if changed == "settings" else (Settings(), variables)
+    assert rejections.active(login) is None

@@ -19,8 +19,8 @@ from agent.edge.aws.sdk_internals import safe_providers, set_container_environme
 from agent.edge.aws.session import metadata_http
 from agent.edge.aws.web_identity import ProgramUnusableError, token_from_file
 from agent.edge.http import HttpClient
-from agent.edge.identity_token import how_it_failed, run_command
 from agent.edge.process import ProcessTimeout
+from agent.edge.secret_command import how_it_failed, run_command
 from agent.edge.token_file import read_token
 from agent.model.aws_errors import SUBJECT, WEB_IDENTITY_ACTION
 from agent.model.aws_keys import IN_ENVIRONMENT, KeyPlace, in_profile, printed_for

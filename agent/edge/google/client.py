@@ -27,7 +27,7 @@ from agent.model.google_credentials import (
     SubjectTokenFile,
     parse_credential_file,
 )
-from agent.model.google_errors import SUBJECT, USER
+from agent.model.google_errors import ALL_SCOPES, SCOPE, SUBJECT, USER
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing, GoogleCredentialsUnusable
 from agent.model.sensitive import Sensitive
@@ -84,24 +84,25 @@ class GoogleClient:
         return found.place, found.principal
 
     async def _token(self, identity: GoogleIdentity, settings: GoogleSettings) -> GoogleToken:
-        base = await self._base(settings)
-        self.learned(base.secret)
         service_account = identity.service_account or settings.service_account
+        # Only a token for everything can get the token of another account, which then has the narrow scope.
+        base = await self._base(settings, ALL_SCOPES if service_account else SCOPE)
+        self.learned(base.secret)
         if service_account is None:
             return base
         found = await self._exchange.impersonated(base, service_account)
         self.learned(found.secret)
         return found
 
-    async def _base(self, settings: GoogleSettings) -> GoogleToken:
+    async def _base(self, settings: GoogleSettings, scope: str) -> GoogleToken:
         if settings.identity_token_file is not None or settings.identity_token_command:
-            return await self._from_settings(settings)
+            return await self._from_settings(settings, scope)
         named = self.environ.get(_VARIABLE)
         if named:
-            return await self._from_file(_VARIABLE, Path(named))
+            return await self._from_file(_VARIABLE, Path(named), scope)
         default = self._default_file
         if await self._is_there(default):
-            return await self._from_file("gcloud's file", default)
+            return await self._from_file("gcloud's file", default, scope)
         return await self._metadata.token(f"google.identity_token_file, {_VARIABLE}, {default}, ")
 
     async def _is_there(self, file: Path) -> bool:
@@ -110,7 +111,7 @@ class GoogleClient:
         except OSError:  # a TimeoutError is one
             raise _unusable(f"{file} cannot be read: its file system does not answer", _FILE_HINT) from None
 
-    async def _from_settings(self, settings: GoogleSettings) -> GoogleToken:
+    async def _from_settings(self, settings: GoogleSettings, scope: str) -> GoogleToken:
         if settings.audience is None:
             raise ProblemError(
                 GoogleCredentialsUnusable(
@@ -130,17 +131,19 @@ class GoogleClient:
         except IdentityTokenError as error:
             raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=_TELL_PLATFORM)) from error
         assert token is not None  # noqa: S101 - the caller has checked that there is a source
-        return await self._federate(ExternalAccount(settings.audience), token, "the identity token in the settings")
+        account = ExternalAccount(settings.audience)
+        return await self._federate(account, token, "the identity token in the settings", scope)
 
-    async def _federate(self, account: ExternalAccount, subject: Sensitive, place: str) -> GoogleToken:
+    async def _federate(self, account: ExternalAccount, subject: Sensitive, place: str, scope: str) -> GoogleToken:
         self.learned(subject)
-        found = await self._exchange.federated(account, subject, place)
+        scope = ALL_SCOPES if account.service_account else scope
+        found = await self._exchange.federated(account, subject, place, scope)
         if account.service_account is None:
             return found
         self.learned(found.secret)
         return await self._exchange.impersonated(found, account.service_account, account.universe)
 
-    async def _from_file(self, name: str, path: Path) -> GoogleToken:
+    async def _from_file(self, name: str, path: Path, scope: str) -> GoogleToken:
         try:
             content = await read_file(name, path, _LONGEST_FILE, self.timeout_s)
             file = parse_credential_file(json.loads(text_of(content)))
@@ -150,9 +153,9 @@ class GoogleClient:
             raise _unusable(f"{name} {path} {error}", error.hint) from None
         except (DocumentError, ValueError, RecursionError):
             raise _unusable(f"{name} {path} does not hold JSON") from None
-        return await self._of_file(file, f"{name} {path}")
+        return await self._of_file(file, f"{name} {path}", scope)
 
-    async def _of_file(self, file: CredentialFile, place: str) -> GoogleToken:
+    async def _of_file(self, file: CredentialFile, place: str, scope: str) -> GoogleToken:
         match file:
             case AuthorizedUser():
                 self.learned(file.client_secret)
@@ -160,9 +163,9 @@ class GoogleClient:
                 return await self._exchange.refreshed(file, place)
             case ExternalAccount():
                 subject = await self._subject_token(file.source, place)
-                return await self._federate(file, subject, place)
+                return await self._federate(file, subject, place, scope)
             case ImpersonatedServiceAccount():
-                base = await self._of_file(file.source, place)
+                base = await self._of_file(file.source, place, ALL_SCOPES)
                 self.learned(base.secret)
                 return await self._exchange.impersonated(base, file.service_account, file.source.universe)
 

@@ -10,7 +10,6 @@ from agent.model import jwt
 from agent.model.cloud_reply import CloudReply
 from agent.model.google_credentials import UNIVERSE, AuthorizedUser, ExternalAccount
 from agent.model.google_errors import (
-    ALL_SCOPES,
     SCOPE,
     SUBJECT,
     exchange_problem,
@@ -33,13 +32,12 @@ class TokenExchange:
 
     http: CloudHttp
 
-    async def federated(self, account: ExternalAccount, subject: Sensitive, place: str) -> GoogleToken:
+    async def federated(self, account: ExternalAccount, subject: Sensitive, place: str, scope: str) -> GoogleToken:
         """Exchange the token of another identity provider (workload identity federation)."""
         form = {
             "grant_type": _GRANT,
             "audience": account.audience,
-            # A service account's token gets its scope in the next request.
-            "scope": ALL_SCOPES if account.service_account else SCOPE,
+            "scope": scope,
             "requested_token_type": _ACCESS_TOKEN,
             "subject_token": subject.reveal(),
             "subject_token_type": account.token_type,

@@ -29,9 +29,10 @@ class GoogleAccessDenied(Problem):
 
 
 class GoogleLoginExpired(GoogleAccessDenied):
-    """The user's own gcloud login was revoked or has ended. Only the user can log in again."""
+    """The user's own gcloud login was revoked or has ended. Only the user can log in again, and is not kept waiting."""
 
     needs = Needs.USER
+    retry_class = RetryClass.SOON
 
 
 class GoogleThrottled(Problem):

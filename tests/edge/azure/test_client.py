@@ -225,6 +225,13 @@ async def test_each_failure_has_its_class(
         assert caught.value.wait == timedelta(seconds=9)
 
 
+async def test_a_registry_that_hangs_is_given_up(bench: Bench) -> None:
+    """At the deadline of the request."""
+    bench.azure.faults["exchange"] = Broken.SILENT
+    with raises_problem(AzureUnreachable, match="no answer within 2 s"):
+        await bench.client(timeout_s=2).fetch_token(AzureIdentity(bench.registry), AzureSettings())
+
+
 @pytest.mark.parametrize(
     ("code", "says", "retry"),
     [

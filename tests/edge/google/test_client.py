@@ -117,15 +117,17 @@ async def test_an_identity_token_of_the_settings_is_exchanged(bench: Bench, by: 
     assert Sensitive(text) in bench.learned
 
 
-@pytest.mark.parametrize("by", ["secret", "settings", "file"])
+@pytest.mark.parametrize("by", ["secret", "settings", "file", "federation"])
 async def test_a_service_account_is_impersonated(bench: Bench, by: str) -> None:
-    """The one in the secret, in the settings or in the credential file."""
+    """The one in the secret, in the settings or in the credential file. Only its own token has a narrow scope."""
     _, path = bench.subject()
     bench.google.may_impersonate.update({(f"principal:{POOL}/subject/environment-1", PULL), (EMAIL, PULL)})
     if by == "file":
         source = {"credential_source": {"file": str(path)}}
         file = bench.file({**EXTERNAL, **source, "service_account_impersonation_url": IMPERSONATION})
         token = await bench.fetch(GOOGLE_APPLICATION_CREDENTIALS=str(file))
+    elif by == "federation":
+        token = await bench.fetch(GoogleSettings(AUDIENCE, PULL, path))
     else:
         settings = GoogleSettings(service_account=PULL if by == "settings" else "other@x.iam.gserviceaccount.com")
         token = await bench.fetch(settings, PULL if by == "secret" else None)
@@ -283,6 +285,15 @@ async def test_each_failure_has_its_class(
         assert caught.value.wait == timedelta(seconds=7)
 
 
+async def test_a_server_that_hangs_is_given_up(bench: Bench) -> None:
+    """At the deadline of the request."""
+    _, path = bench.subject()
+    bench.google.faults["sts"] = Broken.SILENT
+    settings = GoogleSettings(audience=AUDIENCE, identity_token_file=path)
+    with raises_problem(GoogleUnreachable, match=r"no answer within 0\.5 s"):
+        await bench.client(timeout_s=0.5).fetch_token(GoogleIdentity(), settings)
+
+
 @pytest.mark.parametrize(
     ("error", "words", "says", "retry"),
     [
@@ -323,6 +334,7 @@ async def test_an_ended_gcloud_login_is_the_user_s_to_renew(bench: Bench) -> Non
         await bench.fetch(GOOGLE_APPLICATION_CREDENTIALS=str(file))
     assert caught.value.needs is Needs.USER
     assert "`gcloud auth application-default login`" in caught.value.hint
+    assert caught.value.retry_class is RetryClass.SOON
 
 
 async def test_an_identity_token_without_audience_is_reported(bench: Bench) -> None:
