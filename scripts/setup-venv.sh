@@ -17,7 +17,7 @@ die() { echo "setup: $*" >&2; exit 1; }
 main() {
     local lock recorded=() missing=()
     [[ ! -f $record ]] || mapfile -t recorded < <(awk 'length($1) == 64 { print $2 }' "$record")
-    if [[ ! -f $record || $(description "${recorded[@]}" 2>&1) != "$(<"$record")" ]]; then recorded=(); fi
+    if [[ ! -f $record || $(description "${recorded[@]}" 2>/dev/null) != "$(<"$record")" ]]; then recorded=(); fi
     for lock in "$@"; do
         [[ " ${recorded[*]} " == *" $lock "* ]] || missing+=("$lock")
     done

@@ -28,7 +28,7 @@ from agent.model.docker_config import (
     store_of,
 )
 from agent.model.docker_config_fields import reads_auth_variable
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.ecr_token import token_end
 from agent.model.encoded_login import ECR_USER
 from agent.model.hints import sudo_advice

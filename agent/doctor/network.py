@@ -18,7 +18,8 @@ from agent.edge.http import Proxy, ProxyUnusable, proxy_for
 from agent.edge.name_resolver import look_up
 from agent.edge.registry_requests import RegistryRequests
 from agent.edge.socks_proxy import PORT, SCHEMES, open_tunnel
-from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
+from agent.model.docker_errors import explain
+from agent.model.docker_results import CliOutput, Fault, ProbeResult
 from agent.model.loopback import is_loopback
 from agent.model.problem import Problem
 from agent.model.registry import Registry

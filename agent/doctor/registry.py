@@ -11,7 +11,8 @@ from agent.edge.registry_requests import RegistryReply, RegistryRequest, Registr
 from agent.model import azure_errors, google_errors
 from agent.model.commands import command, shown
 from agent.model.credential import Credential
-from agent.model.docker_errors import CliOutput, clock_skew, explain
+from agent.model.docker_errors import clock_skew, explain
+from agent.model.docker_results import CliOutput
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.registry import LoginForbidden, LoginRejected, RegistryRefusedRequest
 from agent.model.registry import Registry

@@ -14,7 +14,8 @@ from agent.edge.http import HttpClient
 from agent.edge.http_date import parse_date
 from agent.edge.request_faults import fault_of
 from agent.model.cloud_reply import LONGEST_TEXT, CloudReply, clean, fields_of
-from agent.model.docker_errors import Fault, parse_retry_after
+from agent.model.docker_errors import parse_retry_after
+from agent.model.docker_results import Fault
 from agent.model.sensitive import Sensitive
 
 _LARGEST: Final = 1 << 16

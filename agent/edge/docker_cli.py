@@ -12,8 +12,8 @@ from agent.edge.docker_verifier import DockerVerifier
 from agent.edge.private_directory import PrivateDirectory, remove_abandoned
 from agent.edge.process import child_environment, run
 from agent.model.credential import Credential
-from agent.model.docker_errors import CliResult
 from agent.model.docker_programs import numbers
+from agent.model.docker_results import CliResult
 from agent.model.hints import runtime_hint
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import ConfigUnwritable

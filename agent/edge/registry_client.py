@@ -21,7 +21,8 @@ from agent.edge.http_date import parse_date
 from agent.edge.name_resolver import NameResolver, look_up
 from agent.edge.request_faults import fault_of
 from agent.model.credential import Credential
-from agent.model.docker_errors import ProbeResult, parse_retry_after
+from agent.model.docker_errors import parse_retry_after
+from agent.model.docker_results import ProbeResult
 from agent.model.loopback import is_loopback
 from agent.model.registry import Registry
 from agent.model.text import printable

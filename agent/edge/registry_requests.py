@@ -13,7 +13,7 @@ from agent.edge.registry_client import basic_header, may_be_sent, token_url
 from agent.edge.request_faults import fault_of
 from agent.edge.stored_login_check import StoredLoginCheck, token_in
 from agent.model.credential import Credential
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.registry import Registry
 from agent.model.text import printable
 

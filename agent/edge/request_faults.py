@@ -9,7 +9,7 @@ from typing import Final
 import aiohttp
 
 from agent.edge.ca_certificates import CaFileError
-from agent.model.docker_errors import Fault
+from agent.model.docker_results import Fault
 from agent.model.text import printable
 
 _PYTHON_DETAILS: Final = re.compile(r"\[SSL: \w+\] | \(_ssl\.c:\d+\)")

@@ -14,7 +14,7 @@ from agent.edge.registry_client import BODY, RegistryClient, basic_header, may_b
 from agent.edge.request_faults import fault_of
 from agent.model.credential import Credential
 from agent.model.docker_config import Entry
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.registry import Registry
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from agent.model.docker_errors import CliOutput, Fault
+from agent.model.docker_results import CliOutput, Fault
 from agent.model.text import printable
 
 _STATUS: Final = re.compile(

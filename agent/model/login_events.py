@@ -232,11 +232,13 @@ class Skip:
     reason: str
 
 
-class Remove(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Remove:
     """Take the expired login out of Docker's configuration."""
 
 
-class Check(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Check:
     """Ask the registry whether it still accepts the login that Docker holds."""
 
 

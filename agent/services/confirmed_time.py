@@ -5,7 +5,7 @@ from typing import Final
 
 from agent.model.aws_errors import clock_skew
 from agent.model.credential import Credential
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.login_events import Now
 from agent.model.registry import Registry
 from agent.services.docker_login import Probe

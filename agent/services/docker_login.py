@@ -11,17 +11,9 @@ from agent.blocking import BlockingCalls
 from agent.model import hints
 from agent.model.credential import Credential
 from agent.model.docker_config import ConfigError, Entry, decode_entry
-from agent.model.docker_errors import (
-    CliOutput,
-    CliResult,
-    Fault,
-    ProbeResult,
-    cli_failed,
-    clock_skew,
-    explain,
-    not_a_registry,
-)
+from agent.model.docker_errors import cli_failed, clock_skew, explain, not_a_registry
 from agent.model.docker_output import read_stderr
+from agent.model.docker_results import CliOutput, CliResult, Fault, ProbeResult
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import NotDockersCli, no_docker

@@ -5,7 +5,8 @@ from datetime import timedelta
 from typing import Final
 
 from agent.model.credential import Credential, TokenSource
-from agent.model.docker_errors import CliOutput, explain
+from agent.model.docker_errors import explain
+from agent.model.docker_results import CliOutput
 from agent.model.login_events import Attempt, Checked, Failed, Refused, Succeeded
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError, RetryClass, Severity

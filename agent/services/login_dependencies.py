@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agent.model.credential import Credential
 from agent.model.docker_config import Entry
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.plan import Login
 from agent.model.registry import Registry
 from agent.services.docker_login import DockerLoginResult

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from agent.model.desired_login import StoreResult
 from agent.model.docker_config import Entry
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.registry import Registry
 from agent.services.ports import Clock
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agent.model.credential import Credential, TokenSource
     from agent.model.docker_config import Document, Entry
-    from agent.model.docker_errors import CliResult
+    from agent.model.docker_results import CliResult
     from agent.model.engine import EngineAnswer
     from agent.model.login_events import Now
     from agent.model.plan import Login

@@ -103,15 +103,21 @@ def test_the_installed_docker_decides_whether_it_can_read_the_configuration(worl
 
 def test_reports_a_login_in_docker_auth_config(world: World, doctor: Doctor) -> None:
     """Docker uses the variable DOCKER_AUTH_CONFIG first, from 28.3 on."""
-    programs = world.home / "programs"
+    programs, users = world.home / "programs", {**USERS, **PERSON}
     install_docker(programs, "sid")
-    theirs = {"auths": {world.good.hostname: {"auth": "b2xkOm9sZA=="}}}
-    world.prepare(DOCKER_AUTH_CONFIG=json.dumps(theirs))
-    link = doctor(world.good.hostname).link("in use", world.good.hostname)
+    door = world.registry("variable", BasicAuth(users))
+    [(person, password)] = PERSON.items()
+    theirs = {"auth": base64.b64encode(f"{person}:{password}".encode()).decode()}
+    world.prepare(DOCKER_AUTH_CONFIG=json.dumps({"auths": {door.hostname: theirs}}))
+    link = doctor(door.hostname).link("in use", door.hostname)
     assert link["code"] == "login_overridden"
     assert "DOCKER_AUTH_CONFIG" in link["fix"]
+    del users[person]
+    link = doctor(door.hostname).link("in use", door.hostname)
+    assert link["code"] == "login_rejected"
+    assert "DOCKER_AUTH_CONFIG" in link["fix"]
     install_docker(programs, "bookworm")
-    assert "DOCKER_AUTH_CONFIG" not in str(doctor(world.good.hostname).link("in use", world.good.hostname))
+    assert "DOCKER_AUTH_CONFIG" not in str(doctor(door.hostname).link("in use", door.hostname))
 
 
 def test_asks_the_registry_about_the_login_that_docker_uses(world: World, doctor: Doctor) -> None:

@@ -18,7 +18,7 @@ from agent.edge.http import HttpClient
 from agent.edge.registry_client import RegistryClient
 from agent.edge.registry_requests import RegistryRequest, RegistryRequests
 from agent.model.credential import Credential
-from agent.model.docker_errors import Fault, ProbeResult
+from agent.model.docker_results import Fault, ProbeResult
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 from agent.observe.redaction import Scrubber

@@ -14,7 +14,7 @@ from agent.edge.registry_client import basic_header
 from agent.edge.stored_login_check import StoredLoginCheck
 from agent.model.credential import Credential
 from agent.model.docker_config import Entry
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 

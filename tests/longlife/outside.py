@@ -14,7 +14,7 @@ from typing import Final
 
 from agent.model.credential import AwsIdentity, Credential, Token, TokenSource
 from agent.model.docker_config import Document, Entry, encode_entry, entries
-from agent.model.docker_errors import CliResult, Fault, ProbeResult
+from agent.model.docker_results import CliResult, Fault, ProbeResult
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.aws import AwsAccessDenied, AwsThrottled, AwsUnreachable
 from agent.model.registry import Registry, parse_hostname

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from agent.model import hints
-from agent.model.docker_errors import CliOutput, Fault, ProbeResult, clock_skew, explain, parse_retry_after
+from agent.model.docker_errors import clock_skew, explain, parse_retry_after
 from agent.model.docker_output import read_stderr
+from agent.model.docker_results import CliOutput, Fault, ProbeResult
 from agent.model.problem import Needs, Problem, RetryClass
 from tests.fakes import EPOCH
 

@@ -8,7 +8,7 @@ from itertools import count
 
 from agent.model.credential import Credential, TokenSource
 from agent.model.docker_config import Entry
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.plan import AwsDefaults, Login, Plan, make_plan
 from agent.model.problem import Problem, ProblemError
 from agent.model.registry import Registry

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from agent.model.credential import Credential
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsUnreachable

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from agent.model.deadline import Deadline
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.registry import Registry
 from agent.services.confirmed_time import ConfirmedTime
 from tests.fakes import EPOCH, FakeClock

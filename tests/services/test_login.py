@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from agent.model.docker_config import Entry
-from agent.model.docker_errors import Fault, ProbeResult
+from agent.model.docker_results import Fault, ProbeResult
 from agent.model.plan import Login
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import AwsAccessDenied, AwsUnreachable, ClockSkew

@@ -18,7 +18,7 @@ from agent.edge.docker_config import DockerConfigFile
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.state_file import StateFile
 from agent.model.docker_config import Entry, encode_entry
-from agent.model.docker_errors import ProbeResult
+from agent.model.docker_results import ProbeResult
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive

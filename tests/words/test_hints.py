@@ -11,7 +11,8 @@ from agent.edge.permission_hints import permission_hint
 from agent.model import hints
 from agent.model.aws_errors import AwsRefusal, problem_of
 from agent.model.commands import shown
-from agent.model.docker_errors import CliOutput, Fault, ProbeResult, explain
+from agent.model.docker_errors import explain
+from agent.model.docker_results import CliOutput, Fault, ProbeResult
 from agent.model.hints import helper_hint, runtime_hint, unstartable_helper_hint
 from agent.model.problem import Needs, Problem
 from agent.model.problems import codes

@@ -25,7 +25,8 @@ from agent.model.aws_errors import AwsRefusal, problem_of
 from agent.model.commands import command
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import Entry
-from agent.model.docker_errors import CliOutput, Fault, explain
+from agent.model.docker_errors import explain
+from agent.model.docker_results import CliOutput, Fault
 from agent.model.problem import Problem
 from agent.model.problems.environment import NotDockersCli
 from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed

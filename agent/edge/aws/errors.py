@@ -14,7 +14,7 @@ from agent.edge.request_faults import fault_of
 from agent.model import hints
 from agent.model.aws_errors import SOMEBODY_ELSE, SUBJECT, AwsRefusal, problem_of
 from agent.model.aws_keys import KeyPlace
-from agent.model.docker_errors import Fault
+from agent.model.docker_results import Fault
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsBlockedBySettings, AwsError, AwsUnreachable, NotAws
 from agent.model.sensitive import Sensitive

@@ -8,7 +8,7 @@ from typing import Final
 from agent.edge.cloud_http import CloudHttp, CloudRequest, NoAnswerError
 from agent.edge.google.token import GoogleToken
 from agent.model.cloud_reply import CloudReply
-from agent.model.docker_errors import Fault
+from agent.model.docker_results import Fault
 from agent.model.google_errors import (
     SUBJECT,
     foreign_metadata,
