@@ -16,6 +16,7 @@ from agent.doctor.context import Context
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.paths import docker_directory
 from agent.edge.permission_hints import permission_hint
+from agent.model.commands import command
 from agent.model.credential import Credential
 from agent.model.desired_login import COMPUTING_HELPERS, CONFIG_FILE, DesiredLogin, StoreResult
 from agent.model.docker_config import (
@@ -200,7 +201,8 @@ class EffectiveLogin:
         if answer is None or not answer.refused:
             return None
         hostname = self.registry.hostname
-        fix = f"run `registry-agent renew {hostname}`" if self.login else f"run `docker login {hostname}`"
+        renew, log_in = command("registry-agent renew", hostname), command("docker login", hostname)
+        fix = f"run {renew}" if self.login else f"run {renew} if the agent has a secret for it, or else {log_in}"
         if held.source == _VARIABLE:
             fix = f"unset {_VARIABLE}, or replace {hostname} in it"
         return LoginRejected(hostname, f"{hostname} refuses the login that docker uses", hint=fix)

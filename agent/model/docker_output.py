@@ -47,6 +47,8 @@ _REQUEST: Final = re.compile(r"^(?:(?:Get|Head|Post) \"?[a-z]+://[^\"\s]+\"?: )+
 # The host part of a URL to the engine's own socket is its path: %2Frun%2Fdocker.sock.
 _TO_REGISTRY: Final = re.compile(r"^(?:Get|Head|Post) \"?https?://[^%]")
 _ERROR_CODE: Final = re.compile(r"^(?:errors:|(?:unauthorized|denied|forbidden|toomanyrequests)\b)", re.IGNORECASE)
+# podman names what it did in front of the registry's answer, and in front of its own errors.
+_PODMAN: Final = re.compile(r'^(?:logging into|authenticating creds for) "[^"]*": ')
 # A host name may be any word, such as denied.example.
 _NAME: Final = re.compile(r"\b[\w-]+(?:\.[\w-]+)+\b")
 _BEGIN: Final = re.compile(r"^(?:Error\b|Get |Head |Post |login attempt )")
@@ -94,14 +96,15 @@ def _answer_over_tls(lines: list[str]) -> CliOutput | None:
 
 def _read(text: str) -> CliOutput:
     text = text.removeprefix("Error response from daemon:").removeprefix("Error:").strip()
-    words = _REQUEST.sub("", text)
+    words = _REQUEST.sub("", _PODMAN.sub("", text))
     to_registry = _TO_REGISTRY.match(text) is not None
     if _LOCAL.match(words) and not to_registry:
         return CliOutput(printable(text), local=True)
     status = _STATUS.search(text)
     if status:
         return CliOutput(printable(text), status=int(status[1]))
-    sign = _sign(_NAME.sub("NAME", words), to_registry=to_registry)
+    answered = to_registry or _PODMAN.match(text) is not None or _ERROR_CODE.match(words) is not None
+    sign = _sign(_NAME.sub("NAME", words), to_registry=to_registry, answered=answered)
     if sign is None or isinstance(sign, Fault):
         return CliOutput(printable(text), fault=sign)
     if _PROXY_REFUSAL.search(text):
@@ -109,9 +112,8 @@ def _read(text: str) -> CliOutput:
     return CliOutput(printable(text), status=sign)
 
 
-def _sign(words: str, *, to_registry: bool) -> Fault | int | None:
-    """Return what the words mean. Those of a refusal count only if they are the answer to a request to the registry."""
-    answered = to_registry or _ERROR_CODE.match(words) is not None
+def _sign(words: str, *, to_registry: bool, answered: bool) -> Fault | int | None:
+    """Return what the words mean. Those of a refusal count only if the registry has `answered`."""
     for pattern, sign in _SIGNS:
         if pattern.search(words) and (isinstance(sign, Fault) or answered):
             return sign

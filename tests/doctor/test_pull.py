@@ -121,8 +121,9 @@ def test_a_login_that_the_registry_refuses_needs_no_policy(world: World, doctor:
     old = base64.b64encode(f"{user}:no-longer-valid".encode()).decode()
     (world.agent.docker / "config.json").write_text(json.dumps({"auths": {host: {"auth": old}}}))
     report = without_secrets(world, doctor, host)
-    link = report.link("pull", host)
-    assert (link["code"], report.first) == ("login_rejected", (host, "pull"))
+    link = report.link("in use", host)
+    assert (link["code"], report.first) == ("login_rejected", (host, "in use"))
+    assert report.link("pull", host)["outcome"] == "not reached"
     assert f"registry-agent renew {host}" in link["fix"]
     assert "ecr:" not in link["fix"]
     assert registry.wrong == {user: 1}

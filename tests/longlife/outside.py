@@ -241,7 +241,7 @@ class RegistryServer:
 
 
 _WORDS: Final = {
-    "unauthorized": 'Error response: Get "https://{host}/v2/": unauthorized: incorrect username or password',
+    "unauthorized": 'Error response from daemon: Get "https://{host}/v2/": unauthorized: incorrect user name',
     "expired": "login attempt to https://{host}/v2/ failed with status: 403 Forbidden",
     "region": "login attempt to https://{host}/v2/ failed with status: 400 Bad Request",
     "refused": 'Get "https://{host}/v2/": dial tcp 10.0.0.1:443: connect: connection refused',

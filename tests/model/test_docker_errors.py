@@ -16,6 +16,11 @@ HOST = "registry.example.test"
 
 # The last lines of `docker login`'s stderr, CLI 20.10 to 29, with and without an engine.
 TEXTS = {
+    # podman's
+    'Error: logging into "denied.example": invalid username/password': "login_rejected",
+    'Error: authenticating creds for "h": pinging container registry h: received unexpected HTTP status: 503 Down': (
+        "registry_error"
+    ),
     f'Get "https://{HOST}/v2/": unauthorized: incorrect username or password': "login_rejected",
     f'Error response from daemon: Get "https://{HOST}/v2/": unauthorized: incorrect username or password': (
         "login_rejected"
@@ -96,6 +101,7 @@ LOCAL = {
         "docker",
     ),
     "open /etc/docker/certs.d/denied/ca.crt: permission denied": ("docker_cli_failed", "docker"),
+    'Error: logging into "h": open /run/containers/0/auth.json: permission denied': ("docker_cli_failed", "docker"),
     "fork/exec /usr/libexec/docker/cli-plugins/x: permission denied": ("docker_cli_failed", "docker"),
     "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock": (
         "docker_cli_failed",
