@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from agent.model import setting_rules as rule
 
@@ -55,6 +55,59 @@ class AwsSettings:
     identity_token_command: Annotated[tuple[str, ...], rule.ARGUMENT] = ()
     # AWS answers in well under a second. A metadata service that cannot be reached never answers.
     call_timeout_s: _UpToAnHour = 10.0
+
+    identity_variables: ClassVar = (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_PROFILE",
+        "AWS_ROLE_ARN",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    )
+    """The variables that also determine the environment's own identity."""
+
+    @property
+    def identity_names(self) -> tuple[str, ...]:
+        """The settings that name the environment's own identity, apart from its token."""
+        return (self.profile or "",)
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleSettings:
+    # None: the secret, a credential file or the metadata server decides.
+    audience: Annotated[str | None, rule.GOOGLE_AUDIENCE] = None
+    service_account: Annotated[str | None, rule.GOOGLE_SERVICE_ACCOUNT] = None
+    identity_token_file: Path | None = None
+    identity_token_command: Annotated[tuple[str, ...], rule.ARGUMENT] = ()
+
+    identity_variables: ClassVar = ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "GCE_METADATA_HOST")
+
+    @property
+    def identity_names(self) -> tuple[str, ...]:
+        return (self.audience or "", self.service_account or "")
+
+
+@dataclass(frozen=True, slots=True)
+class AzureSettings:
+    # None: the secret, a variable or the machine's managed identity decides.
+    client_id: Annotated[str | None, rule.AZURE_ID] = None
+    tenant_id: Annotated[str | None, rule.AZURE_TENANT] = None
+    identity_token_file: Path | None = None
+    identity_token_command: Annotated[tuple[str, ...], rule.ARGUMENT] = ()
+
+    identity_variables: ClassVar = (
+        "AZURE_CLIENT_ID",
+        "AZURE_TENANT_ID",
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "AZURE_AUTHORITY_HOST",
+        "IDENTITY_ENDPOINT",
+    )
+
+    @property
+    def identity_names(self) -> tuple[str, ...]:
+        return (self.client_id or "", self.tenant_id or "")
+
+
+CloudSettings = AwsSettings | GoogleSettings | AzureSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +165,23 @@ class Settings:
     secrets: SecretsSettings = field(default_factory=SecretsSettings)
     docker: DockerSettings = field(default_factory=DockerSettings)
     aws: AwsSettings = field(default_factory=AwsSettings)
+    google: GoogleSettings = field(default_factory=GoogleSettings)
+    azure: AzureSettings = field(default_factory=AzureSettings)
     renewal: RenewalSettings = field(default_factory=RenewalSettings)
     retry: RetrySettings = field(default_factory=RetrySettings)
     status: StatusSettings = field(default_factory=StatusSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
+    def of_cloud(self, code_prefix: str) -> CloudSettings:
+        """Return the settings of a cloud, by the prefix of its warning codes."""
+        clouds: dict[str, CloudSettings] = {"aws_": self.aws, "google_": self.google, "azure_": self.azure}
+        return clouds[code_prefix]
+
     @property
     def for_tokens(self) -> tuple[object, ...]:
         """The settings that decide which token a source gives. If one changes, all tokens are fetched again."""
-        return (self.aws,)
+        return (self.aws, self.google, self.azure)
 
     @property
     def token_files(self) -> tuple[Path, ...]:
@@ -131,5 +191,7 @@ class Settings:
             self.status.token_file,
             self.report.token_file,
             self.aws.identity_token_file,
+            self.google.identity_token_file,
+            self.azure.identity_token_file,
         )
         return tuple(path for path in files if path is not None)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from agent.bootstrap import Bootstrap
 from agent.edge import paths, secret_files
 from agent.edge.aws.client import AwsClient
+from agent.edge.clouds import Clouds
 from agent.edge.config_lock import ConfigLock
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_cli import DockerCli
@@ -27,7 +28,7 @@ from agent.edge.secret_url import SecretUrl
 from agent.edge.state_file import StateFile
 from agent.edge.stored_login_check import StoredLoginCheck
 from agent.edge.tool_probes import ToolProbes
-from agent.model.credential import AwsIdentity, Token, TokenSource
+from agent.model.credential import AwsIdentity, AzureIdentity, GoogleIdentity, Token, TokenSource
 from agent.model.password_source import PasswordSource
 from agent.model.plan import Plan
 from agent.model.secret_environment import read_environment
@@ -159,11 +160,14 @@ class Components:
             on_lost=self._wake_logins,
             overrides=Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.docker_cli.installed),
         )
-        learned = LearnedSecrets(bootstrap.scrubber, "aws", _MASKED_KEYS)
+        learned = LearnedSecrets(bootstrap.scrubber, "clouds", _MASKED_KEYS)
         aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
+        clouds = Clouds(http=self._http, environ=environ, now=clock.now, learned=learned, ca_files=probe.ca_files)
         passwords = PasswordSources(environ=environ, now=clock.now, unit=bootstrap.systemd.unit)
         fetchers: Mapping[type[TokenSource], _Fetch] = {
             AwsIdentity: lambda identity, settings: aws.fetch_token(identity, settings.aws),
+            GoogleIdentity: clouds.fetch_token,
+            AzureIdentity: clouds.fetch_token,
             PasswordSource: lambda source, settings: passwords.fetch_token(source, settings.aws.call_timeout_s),
         }
         tokens = _ProtectedTokens(fetchers, LearnedSecrets(bootstrap.scrubber, "tokens", _MASKED_TOKENS), time)
@@ -191,7 +195,7 @@ class Components:
                 self.state_file,
                 clock.now,
                 bootstrap.scrubber.scrub_own,
-                lambda: chain_inputs(bootstrap.settings.value.aws, environ),
+                lambda cloud: chain_inputs(bootstrap.settings.value.of_cloud(cloud), environ),
             ),
             docker=self.tools,
             board=board,

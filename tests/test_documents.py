@@ -117,7 +117,9 @@ def test_every_setting_has_its_row_with_default_and_variable(tmp_path: Path) -> 
     assert (loaded.problems, loaded.settings) == ((), default)
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/secrets.md", "docs/aws-ecr.md", "docs/commands.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/secrets.md", "docs/aws-ecr.md", "docs/registries.md", "docs/commands.md"]
+)
 def test_the_example_secrets_are_accepted(name: str) -> None:
     """Each gives a login without a warning; only the ready token reports that it cannot be renewed."""
     examples = example_secrets(name)
@@ -135,6 +137,7 @@ def test_the_example_secrets_show_every_kind_of_login() -> None:
     assert example_kinds("README.md") == {"basic", "ecr"}
     assert example_kinds("docs/secrets.md") == {"basic"}
     assert example_kinds("docs/aws-ecr.md") == {"ecr", "ecr-public"}
+    assert example_kinds("docs/registries.md") == {"basic", "ecr", "gar", "acr"}
 
 
 def test_every_row_of_the_threat_model_names_a_test_that_exists() -> None:

@@ -120,6 +120,14 @@ def test_the_daemon_loads_no_sdk_before_it_is_needed() -> None:
     assert done.stdout.strip() == ""
 
 
+def test_the_daemon_loads_no_cloud_before_it_is_needed() -> None:
+    """An environment without a secret for Google or Azure never loads the code that asks them."""
+    rooms = ("agent.edge.google", "agent.edge.azure")
+    code = f"import sys, agent.wiring, agent.app\nprint(*(n for n in sys.modules if n.startswith({rooms})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_status_does_not_load_the_server() -> None:
     """`status` starts fast, because it loads neither aiohttp nor structlog."""
     code = "import sys, agent.__main__\nprint(*(n for n in ('aiohttp', 'structlog', 'asyncio') if n in sys.modules))"

@@ -27,6 +27,16 @@ _AFFECT_OTHERS: Final = frozenset({SecretInvalid.code, StatusListenFailed.code})
 """No login of another registry fails because of these."""
 
 
+def identity_check(issuer: str) -> str:
+    """The name of the check of an identity in a cloud."""
+    return f"{issuer.lower()} identity"
+
+
+def registry_checks(issuer: str) -> tuple[str, ...]:
+    """The checks of a registry whose password comes from this cloud."""
+    return tuple(identity_check(issuer) if issuer and name == AWS_CHECKS[0] else name for name in REGISTRY_CHECKS)
+
+
 class Outcome(StrEnum):
     """How a check ended."""
 

@@ -11,6 +11,7 @@ from agent.doctor.agent_status import AgentStatus
 from agent.doctor.environment import Tools
 from agent.edge import paths
 from agent.edge.aws.client import AwsClient
+from agent.edge.clouds import Clouds
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_config import DockerConfigFile
@@ -28,6 +29,7 @@ from agent.services.rejections import Rejections, chain_inputs
 from agent.settings_loader import Loaded
 
 _HELPER_S: Final = 6.0
+_CLOUD_S: Final = 3.0
 _MAX_TOKENS: Final = 1000
 
 
@@ -80,6 +82,15 @@ class Context:
         self.requests: Final = RegistryRequests(self.http, _now, scrub=self.scrubber.scrub)
         self.aws: Final = AwsClient(user=self.user, environ=environ, now=_now, learned=self.learned)
         engine = DockerEngine(environ, settings.docker.config_dir)
+        # Several requests run one after the other, and all of them must fit into the doctor's total time.
+        self.clouds: Final = Clouds(
+            http=self.http,
+            environ=environ,
+            now=_now,
+            learned=self.learned,
+            ca_files=self.requests.ca_files,
+            timeout_s=_CLOUD_S,
+        )
         self.passwords: Final = PasswordSources(environ=environ, now=_now)
         self.cli: Final = DockerCli(environ, runtime, engine)
         self.probes: Final = ToolProbes(environ, self.cli, engine)
@@ -89,7 +100,7 @@ class Context:
         self.auth_config: Final = environ.get("DOCKER_AUTH_CONFIG")
         self.state_file: Final = StateFile.loaded(paths.state_directory(environ), settings.docker.config_dir)
         self.rejections: Final = Rejections(
-            self.state_file, _now, self.scrubber.scrub, lambda: chain_inputs(settings.aws, environ)
+            self.state_file, _now, self.scrubber.scrub, lambda cloud: chain_inputs(settings.of_cloud(cloud), environ)
         )
 
 

@@ -1,19 +1,17 @@
 """The checks of what a registry's login uses: the password in the secret, or a token of a source, and its end."""
 
 from datetime import UTC, datetime
-from typing import Final
 
-from agent.doctor import aws, password_source
+from agent.doctor import aws, clouds, password_source
 from agent.doctor.check import AWS_CHECKS, CheckRun, from_problem, passed, skipped
 from agent.doctor.context import Context
 from agent.doctor.token_life import check_expiry
-from agent.model.credential import AwsIdentity, Credential
+from agent.model.credential import AwsIdentity, AzureIdentity, Credential, GoogleIdentity
+from agent.model.hints import PUT_NEW_TOKEN
 from agent.model.password_source import PasswordSource
 from agent.model.plan import Login
 from agent.model.problems.environment import TokenNotRenewable
 from agent.model.secret import Kind
-
-_PUT_NEW: Final = "put a new token into the secret; if the token is new, set this machine's clock"
 
 
 async def obtain(results: CheckRun, login: Login, context: Context) -> Credential | None:
@@ -24,6 +22,8 @@ async def obtain(results: CheckRun, login: Login, context: Context) -> Credentia
             return credential
         case AwsIdentity() as identity:
             return await aws.obtain(results, login, identity, context)
+        case GoogleIdentity() | AzureIdentity() as identity:
+            return await clouds.obtain(results, login, identity, context)
         case PasswordSource() as source:
             return await password_source.obtain(results, login, source, context)
     results.add(*(skipped(name, f"the doctor cannot check {type(login.source).__name__}") for name in AWS_CHECKS))
@@ -45,4 +45,4 @@ def _check_ready(results: CheckRun, login: Login, credential: Credential, contex
         if isinstance(problem, TokenNotRenewable) and problem.subject == login.registry.hostname
     ]
     results.add(*(notices or [passed("token", "the secret has a ready token")]))
-    results.add(check_expiry(login, credential.expires_at, datetime.now(UTC), hint=_PUT_NEW))
+    results.add(check_expiry(login, credential.expires_at, datetime.now(UTC), hint=PUT_NEW_TOKEN))

@@ -8,6 +8,7 @@ from typing import Final
 from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped
 from agent.doctor.target import Image
 from agent.edge.registry_requests import RegistryReply, RegistryRequest, RegistryRequests
+from agent.model import azure_errors, google_errors
 from agent.model.commands import command, shown
 from agent.model.credential import Credential
 from agent.model.docker_errors import clock_skew, explain
@@ -126,11 +127,23 @@ def _denied(registry: Registry, image: Image, reply: RegistryReply, login: PullL
         message = f"{hostname} does not accept {login.origin}{detail}"
         return LoginRejected(hostname, message, hint=replace if login.stored else None)
     message = f"{hostname} does not allow this login to pull {image} {login.how}{detail}"
+    return LoginForbidden(hostname, message, hint=_right_to_pull(registry, image, login.credential, action))
+
+
+def _right_to_pull(
+    registry: Registry, image: Image, credential: Credential, action: re.Match[str] | None
+) -> str | None:
+    """The hint which right to grant to whom. None if that depends on the registry's own software."""
+    # The user name of a cloud's token shows the cloud, if the registry has a host name of its own.
+    if registry.is_google or credential.username == google_errors.USER:
+        return google_errors.pull_hint(credential.identity)
+    if registry.is_azure or credential.username == azure_errors.USER:
+        return azure_errors.pull_hint(credential.identity)
     # An ARN also means ECR: the registry may have a host name of its own, such as a VPC endpoint.
-    if action is None and registry.ecr is None and login.credential.identity is None:
-        return LoginForbidden(hostname, message)
-    who = (action and action["arn"]) or login.credential.identity or "this identity"
-    return LoginForbidden(hostname, message, hint=_ecr_hint(image, action["action"] if action else None, who))
+    if action is None and registry.ecr is None and credential.identity is None:
+        return None
+    who = (action and action["arn"]) or credential.identity or "this identity"
+    return _ecr_hint(image, action["action"] if action else None, who)
 
 
 def _ecr_hint(image: Image, action: str | None, who: str) -> str:

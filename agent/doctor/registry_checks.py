@@ -11,7 +11,6 @@ from agent.doctor.check import (
     AGENT,
     AWS_CHECKS,
     NETWORK_CHECKS,
-    REGISTRY_CHECKS,
     SERVER_CHECKS,
     Check,
     CheckRun,
@@ -20,6 +19,7 @@ from agent.doctor.check import (
     from_problem,
     not_reached,
     passed,
+    registry_checks,
     skipped,
 )
 from agent.doctor.context import Context, Pending
@@ -34,6 +34,7 @@ from agent.model.plan import Login, Skipped
 from agent.model.problems.aws import AwsCredentialsMissing
 from agent.model.problems.stored_login import InternalError
 from agent.model.text import printable
+from agent.services.login_hashes import LoginHashes
 
 
 class RegistryChecks:
@@ -45,7 +46,7 @@ class RegistryChecks:
         self._login: Final = login
         self._context: Final = context
         self._pending: Final = pending
-        self._results: Final = CheckRun(REGISTRY_CHECKS)
+        self._results: Final = CheckRun(registry_checks(login.issuer if login else ""))
 
     def report(self, *, late: bool) -> RegistryReport:
         login, image = self._login, self._target.image
@@ -76,7 +77,14 @@ class RegistryChecks:
         # A password that was just refused is not sent once more. Docker may hold another one that still works.
         other = docker is not None and not _same_password(docker, credential.result())
         usable = docker.accepted if docker is not None and other else logged_in
-        await self._pull(_login_of_pull(docker, credential.result(), self._login), reached=reached, usable=usable)
+        own = docker is not None and self._is_of_agent(docker)
+        login = _login_of_pull(docker, credential.result(), self._login, own=own)
+        await self._pull(login, reached=reached, usable=usable)
+
+    def _is_of_agent(self, held: HeldLogin) -> bool:
+        """Whether the agent stored this very login."""
+        hashes = LoginHashes(self._context.state_file, has_ended=lambda _: False)
+        return hashes.known(self._registry, held.entry)
 
     async def _check_agent(self) -> HeldLogin | None:
         """Which secret serves the registry, what a running agent reports about it, and which login Docker would use."""
@@ -169,14 +177,16 @@ def _same_password(held: HeldLogin, credential: Credential | None) -> bool:
 
 
 def _login_of_pull(
-    held: HeldLogin | None, credential: Credential | None, login: Login | None
+    held: HeldLogin | None, credential: Credential | None, login: Login | None, *, own: bool
 ) -> registry.PullLogin | None:
     """The login that Docker holds, else the one that the agent would store, else none. None if it cannot be sent.
 
     An identity token is no password: only the docker CLI exchanges it. The secret that it was made from works too.
+    `own` is whether the agent stored the login that Docker holds. It then belongs to the same identity as the new one.
     """
     if held is not None and not held.entry.identity_token:
-        sent = Credential(held.entry.username, held.entry.secret)
+        identity = credential.identity if own and credential is not None else None
+        sent = Credential(held.entry.username, held.entry.secret, identity=identity)
         return registry.PullLogin(f"docker's login ({held})", sent, stored=True)
     if credential is not None and login is not None:
         return registry.PullLogin(f"secret {printable(login.secret.name, 100)}", credential)

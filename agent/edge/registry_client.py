@@ -6,8 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from yarl import URL
 from agent.blocking import BlockingCalls
 from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import HttpClient, Reply, proxy_for
+from agent.edge.http_date import parse_date
 from agent.edge.name_resolver import NameResolver, look_up
 from agent.edge.request_faults import fault_of
 from agent.model.credential import Credential
@@ -160,9 +160,9 @@ class RegistryClient:
             detail=printable(self._scrub(reply.body[: 16 * _SHOWN + 4].decode(errors="replace")), _SHOWN),
             registry=_is_registry(reply, url),
             retry_after=parse_retry_after(
-                reply.headers.get("Retry-After"), now, _date(reply.headers.get("Retry-After"))
+                reply.headers.get("Retry-After"), now, parse_date(reply.headers.get("Retry-After"))
             ),
-            server_time=_date(reply.headers.get("Date")),
+            server_time=parse_date(reply.headers.get("Date")),
             tls=url.startswith("https://"),
         )
 
@@ -238,17 +238,6 @@ async def may_be_sent(realm: URL) -> bool:
 def basic_header(credential: Credential) -> str:
     pair = f"{credential.username}:{credential.password.reveal()}"
     return "Basic " + base64.b64encode(pair.encode()).decode()
-
-
-def _date(value: str | None) -> datetime | None:
-    """Parse an HTTP date. A bare number is a `Retry-After` in seconds, and not a date."""
-    if not value or value.strip().isdigit():
-        return None
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError, TypeError):
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 async def _on_loopback(host: str, port: int | None) -> bool:

@@ -105,11 +105,11 @@ def problem_of(refusal: AwsRefusal) -> Problem:
     return _signed_request_refused(refusal)
 
 
-def clock_skew(server_time: datetime | None, seen_at: datetime) -> ClockSkew | None:
-    """Return a problem if our clock differs from AWS's (the Date of a reply) by more than AWS accepts."""
+def clock_skew(server_time: datetime | None, seen_at: datetime, issuer: str = "AWS") -> ClockSkew | None:
+    """Return a problem if our clock differs from the cloud's (the Date of a reply) by more than AWS accepts."""
     if server_time is None or abs(seen_at - server_time) <= CLOCK_TOLERANCE:
         return None
-    return ClockSkew(SUBJECT, clock_distance(seen_at - server_time, "AWS's"))
+    return ClockSkew(issuer.lower(), clock_distance(seen_at - server_time, f"{issuer}'s"))
 
 
 def _signed_request_refused(refusal: AwsRefusal) -> Problem:

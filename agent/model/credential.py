@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from agent.model.problem import Problem
+from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 
 
@@ -39,6 +40,9 @@ class TokenSource(ABC):
     """
 
     __slots__ = ()
+
+    issuer: ClassVar[str] = ""
+    """The cloud that issues its tokens, for people. Empty if no cloud does."""
 
     code_prefix: ClassVar[str]
     """How the codes of its problems begin. Another registry's token from the same source shows that these are over."""
@@ -89,6 +93,7 @@ class AwsIdentity(TokenSource):
     external_id: str | None = None
     profile: str | None = None
 
+    issuer: ClassVar[str] = "AWS"
     code_prefix: ClassVar[str] = "aws_"
 
     @property
@@ -112,11 +117,59 @@ class AwsIdentity(TokenSource):
 
 
 @dataclass(frozen=True, slots=True)
+class GoogleIdentity(TokenSource):
+    """Who requests a token for Artifact Registry: the environment's own identity, or the service account it may use."""
+
+    service_account: str | None = None
+
+    issuer: ClassVar[str] = "Google"
+    code_prefix: ClassVar[str] = "google_"
+
+    @property
+    def log_fields(self) -> dict[str, Any]:
+        return {"service_account": self.service_account}
+
+    @property
+    def fingerprint(self) -> tuple[str, ...]:
+        return ("google", self.service_account or "")
+
+    @property
+    def depends_on_environment(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class AzureIdentity(TokenSource):
+    """Who requests a token for an Azure container registry, and for which one: each registry issues its own tokens."""
+
+    registry: Registry
+    client_id: str | None = None
+
+    issuer: ClassVar[str] = "Azure"
+    code_prefix: ClassVar[str] = "azure_"
+
+    @property
+    def log_fields(self) -> dict[str, Any]:
+        return {"client_id": self.client_id}
+
+    @property
+    def fingerprint(self) -> tuple[str, ...]:
+        return ("azure", self.registry.hostname, self.client_id or "")
+
+    @property
+    def depends_on_environment(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """A user name and a password for `docker login`, as a source gave them. Times are aware and in UTC.
 
     `expires_at` may lie in the past (AWS emulators do that), and is None if the source does not show it. `identity` is
     who got the token, or None if that is not known. `server_time` is the Date header of the reply.
+
+    `reserve` is for a source that gives the same token until shortly before its end: so long before that end, it surely
+    has another one. None if each request returns another token.
     """
 
     username: str
@@ -124,3 +177,4 @@ class Token:
     expires_at: datetime | None
     identity: str | None = None
     server_time: datetime | None = None
+    reserve: timedelta | None = None

@@ -45,12 +45,10 @@ _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _BAD_REQUEST: Final = range(400, 500)
 
 
-def explain(
-    output: CliOutput, probe: ProbeResult | None, hostname: str, secret: str, *, fetched: bool = False
-) -> Problem:
+def explain(output: CliOutput, probe: ProbeResult | None, hostname: str, secret: str, *, issuer: str = "") -> Problem:
     """Return the problem behind a failed login. The agent's own probe decides if the CLI's output is vague.
 
-    `fetched` is whether the password is a token that AWS has just issued for the secret.
+    `issuer` is the cloud that has just issued the password for the secret, such as AWS. Empty for any other password.
     """
     if output.local:
         return cli_failed(hostname, output.text)
@@ -60,7 +58,7 @@ def explain(
         problem = _portal(hostname)
     elif status is not None and not (output.status is None and probe is not None and not probe.registry):
         words = output.registry_words if output.status == status else ""
-        problem = _of_status(status, hostname, secret, probe, words, fetched=fetched)
+        problem = _of_status(status, hostname, secret, probe, words, issuer=issuer)
     elif probe is not None and probe.fault is not None and output.about_network:
         problem = _of_fault(probe.fault, hostname, probe.detail)
     elif probe is not None and not probe.registry:
@@ -141,7 +139,7 @@ def _status(output: CliOutput, probe: ProbeResult | None) -> int | None:
 
 
 def _of_status(
-    status: int, hostname: str, secret: str, probe: ProbeResult | None, words: str, *, fetched: bool
+    status: int, hostname: str, secret: str, probe: ProbeResult | None, words: str, *, issuer: str
 ) -> Problem:
     said = f": {words}" if words else ""
     # A probe without the password may get another answer than the CLI. Then its body does not explain this status.
@@ -152,13 +150,13 @@ def _of_status(
     if probe is not None and probe.token_server and probe.status == status:
         answering = f"{probe.token_server}, the token server of {hostname},"
     match status:
-        case 401 if fetched:
-            message = f"{hostname} refused the token that AWS issued for secret {secret}{said}"
-            return LoginRejected(hostname, message, hint=hints.AWS_LOGIN_REJECTED)
+        case 401 if issuer:
+            message = f"{hostname} refused the token that {issuer} issued for secret {secret}{said}"
+            return LoginRejected(hostname, message, hint=hints.token_rejected(issuer))
         case 401:
             return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}{said}")
         case 403:
-            return _forbidden(hostname, secret, probe, body, fetched=fetched)
+            return _forbidden(hostname, secret, probe, body, issuer=issuer)
         case 429:
             more = " or longer" if wait == _LONGEST_WAIT else ""
             after = f"; it asks to wait {wait.total_seconds():.0f} s{more}" if wait else ""
@@ -171,11 +169,11 @@ def _of_status(
     return RegistryError(hostname, f"{answering} answered with status {status}{body}", wait=wait)
 
 
-def _forbidden(hostname: str, secret: str, probe: ProbeResult | None, body: str, *, fetched: bool) -> Problem:
+def _forbidden(hostname: str, secret: str, probe: ProbeResult | None, body: str, *, issuer: str) -> Problem:
     if probe is not None and probe.token_expired:
-        if fetched:
-            message = f"{hostname} reports that the token that AWS issued for secret {secret} has expired"
-            return EcrTokenExpired(hostname, message, hint=hints.AWS_LOGIN_REJECTED)
+        if issuer:
+            message = f"{hostname} reports that the token that {issuer} issued for secret {secret} has expired"
+            return EcrTokenExpired(hostname, message, hint=hints.token_rejected(issuer))
         return EcrTokenExpired(
             hostname,
             f"{hostname} reports that the token of secret {secret} has expired",

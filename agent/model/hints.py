@@ -17,10 +17,6 @@ PROXY: Final = (
 CAPTIVE_PORTAL: Final = "open http://neverssl.com in a browser and log in to this network: its captive portal answered"
 BLANKS: Final = "fix the password in the secret: it begins or ends with whitespace, which docker login removes"
 PUT_NEW_TOKEN: Final = "put a new token into the secret; if the token is new, set this machine's clock"  # noqa: S105 - a hint
-AWS_LOGIN_REJECTED: Final = (
-    "check the host name and the region in the secret: HOST rejects the tokens that AWS issues for it; if both are "
-    "right, ask the registry's administrator who may pull"
-)
 CA_VARIABLE: Final = (
     "fix or unset the variable in the message, which names a CA file that cannot be used, then restart the agent"
 )
@@ -70,6 +66,15 @@ def dns_hint(lookup: str) -> str:
     return (
         f"check the host name in the secret for a typo; if {lookup} finds nothing either, "
         "ask your network administrator"
+    )
+
+
+def token_rejected(issuer: str) -> str:
+    """Return the hint for a registry that rejects a token which its cloud has just issued."""
+    fields, right = ("host name and the region", "both are") if issuer == "AWS" else ("host name", "it is")
+    return (
+        f"check the {fields} in the secret: HOST rejects the tokens that {issuer} issues for it; if {right} right, "
+        "ask the registry's administrator who may pull"
     )
 
 

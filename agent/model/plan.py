@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from agent.model.credential import AwsIdentity, AwsKeys, Credential, TokenSource
+from agent.model.credential import AwsIdentity, AwsKeys, AzureIdentity, Credential, GoogleIdentity, TokenSource
 from agent.model.ecr_token import token_expiry
 from agent.model.encoded_login import ECR_USER
 from agent.model.password_source import PasswordSource
@@ -55,6 +55,11 @@ class Login:
     @property
     def asks_aws(self) -> bool:
         return isinstance(self.source, AwsIdentity)
+
+    @property
+    def issuer(self) -> str:
+        """The cloud that issues the password, such as AWS. Empty if no cloud does."""
+        return self.source.issuer if isinstance(self.source, TokenSource) else ""
 
     @property
     def password_may_change(self) -> bool:
@@ -182,28 +187,37 @@ def _login(secret: RegistrySecret, defaults: AwsDefaults) -> Login:
         raise ProblemError(
             NativeUnsupported(
                 registry.hostname,
-                f"secret {secret.name} is runner-native (this environment's AWS identity), but {registry} is not an "
-                "ECR registry",
+                f"secret {secret.name} is runner-native (this environment's own identity), but {registry} is not a "
+                "registry of AWS, Google or Azure",
             )
         )
     if secret.password_origin is not None:
         return Login(registry, secret, kind, PasswordSource(secret.password_origin, registry, secret.username))
     if kind is Kind.BASIC:
         return Login(registry, secret, kind, _user_and_password(secret))
+    if kind is Kind.GAR:
+        return Login(registry, secret, kind, GoogleIdentity(secret.google_service_account))
+    if kind is Kind.ACR:
+        return Login(registry, secret, kind, AzureIdentity(registry, secret.azure_client_id))
     if secret.username == ECR_USER and secret.password is not None:
-        return Login(registry, secret, kind, _ready_token(secret))
+        token = Credential(ECR_USER, secret.password, expires_at=token_expiry(secret.password))
+        return Login(registry, secret, kind, token)
     return Login(registry, secret, kind, _identity(secret, kind, defaults))
 
 
 def _kind(secret: RegistrySecret) -> Kind:
     """Return how the secret's password is obtained.
 
-    Security: an ECR token or AWS keys go to a host that is not ECR only if the secret sets the kind explicitly.
+    Security: a token or AWS keys go to a host outside the cloud only if the secret sets the kind explicitly.
     """
     ecr = secret.registry.ecr
     if secret.kind in (Kind.ECR, Kind.ECR_PUBLIC) and ecr is not None:
         # ECR and ECR Public take different tokens. The host name decides which, even against the secret's kind.
         return Kind.ECR_PUBLIC if ecr.public else Kind.ECR
+    native = secret.native_kind
+    if native is not None or secret.kind in (Kind.GAR, Kind.ACR):
+        # With a password of its own, such as _json_key, the login needs no cloud.
+        return native or Kind.BASIC
     if secret.kind is not Kind.AUTO:
         return secret.kind
     aws = secret.native or secret.has_aws_keys or secret.username in (None, ECR_USER)
@@ -250,11 +264,6 @@ def _keys(secret: RegistrySecret) -> AwsKeys | None:
             _invalid(secret, "username must be runner-native, an AWS access key id (AKIA…, ASIA…), or AWS with a token")
         )
     return AwsKeys(secret.username, secret.password, secret.session_token)
-
-
-def _ready_token(secret: RegistrySecret) -> Credential:
-    assert secret.password is not None  # noqa: S101 - the caller has checked this
-    return Credential(ECR_USER, secret.password, expires_at=token_expiry(secret.password))
 
 
 def _shadowed(chosen: RegistrySecret, candidates: Sequence[RegistrySecret]) -> list[Problem]:

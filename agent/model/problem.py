@@ -51,6 +51,8 @@ class Problem:
     """
 
     code: ClassVar[str]
+    fleet_wide: ClassVar[bool] = False
+    """Whether a whole fleet has this problem at the same time, and recovers from it at the same time."""
     subject: str
     message: str
     hint: str = ""

@@ -29,6 +29,13 @@ _ECR: Final = re.compile(
     r"|-ecr(?P<fips_dual>-fips)?\.(?P<region_dual>[a-z0-9][a-z0-9-]*)\.on\.(?:aws|amazonwebservices\.com\.cn))"
 )
 _ECR_PUBLIC: Final = frozenset({"public.ecr.aws", "ecr-public.aws.com"})
+# Artifact Registry, its regional endpoints, gcr.io, and the sovereign cloud of S3NS. Its registries for npm or Python
+# packages have other names.
+_GOOGLE: Final = re.compile(
+    r"(?:[a-z0-9-]+\.)?gcr\.io|[a-z0-9-]+-docker\.pkg\.dev|docker\.[a-z0-9-]+\.rep\.pkg\.dev|docker\.s3nsregistry\.fr"
+)
+# Login servers, some with a hash after the name, and the regional ones of a registry with several regions.
+_AZURE: Final = re.compile(r"[a-z0-9]{5,50}(?:-[a-z0-9]{1,16})?(?:\.[a-z0-9]+\.geo)?\.azurecr\.(?:io|cn|us)")
 ECR_PUBLIC_REGION: Final = "us-east-1"
 
 
@@ -87,6 +94,16 @@ class Registry:
         if match is None:
             return None
         return EcrHost(match["account"], match["region"] or match["region_dual"], public=False)
+
+    @property
+    def is_google(self) -> bool:
+        """Whether this is a container registry of Google Cloud, with or without a port."""
+        return _GOOGLE.fullmatch(self.host) is not None
+
+    @property
+    def is_azure(self) -> bool:
+        """Whether this is an Azure container registry, with or without a port."""
+        return _AZURE.fullmatch(self.host) is not None
 
     def __str__(self) -> str:
         return self.hostname

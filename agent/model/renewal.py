@@ -24,8 +24,21 @@ REPEAT: Final = timedelta(hours=12)
 """When a source is asked again that does not show when its token expires."""
 
 
+RESERVE_OF_METADATA: Final = timedelta(seconds=225)
+"""Google's metadata servers keep a token until at least 4 minutes before its end. Google's own libraries ask then."""
+
+SAME_AGAIN: Final = timedelta(seconds=22.5)
+"""The wait before the next request, if the source may still give the same token. The jitter makes it 15 to 30 s."""
+
+
 def renew_at(
-    obtained_at: datetime, expires_at: datetime | None, *, fraction: float, jitter: float, floor: timedelta
+    obtained_at: datetime,
+    expires_at: datetime | None,
+    *,
+    fraction: float,
+    jitter: float,
+    floor: timedelta,
+    reserve: timedelta | None = None,
 ) -> datetime:
     """Return the time to renew a token.
 
@@ -36,10 +49,14 @@ def renew_at(
         fraction: the share of its life after which it is renewed.
         jitter: from -1 to 1, chosen at random once per token.
         floor: the minimum time between two renewals. Without it, a token that is expired from the start would loop.
+        reserve: how long before its end the source surely gives another token. Before that, it gives the same one
+            again, and so does a source that is late. None if each request returns another token.
     """
     spread = 1 + SPREAD * jitter
     if expires_at is None:
         return obtained_at + REPEAT * spread
+    if reserve is not None:
+        return max(expires_at - reserve, obtained_at + max(SAME_AGAIN * (1 + jitter / 3), floor))
     life = expires_at - obtained_at
     return obtained_at + max(life * min(fraction * spread, LATEST), floor)
 

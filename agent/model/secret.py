@@ -8,6 +8,7 @@ from typing import Final
 
 from agent.model.document_text import DocumentError
 from agent.model.encoded_login import ECR_USER, ecr_token, is_ecr_token
+from agent.model.google_credentials import SERVICE_ACCOUNT
 from agent.model.password_source import PasswordField, PasswordOrigin, Trust
 from agent.model.pasted_text import decode
 from agent.model.problem import ProblemError
@@ -20,6 +21,8 @@ RUNNER_NATIVE: Final = "runner-native"
 
 REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}")
 ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}")
+CLIENT_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+TENANT_ID: Final = re.compile(rf"{CLIENT_ID.pattern}|[A-Za-z0-9](?:[A-Za-z0-9-]*\.)+[A-Za-z0-9-]+")
 _AWS_KEY_ID: Final = re.compile(r"(?:AKIA|ASIA)[A-Z0-9]{12,124}")
 _GOOGLE_USER: Final = "_json_key"
 
@@ -39,6 +42,8 @@ class Kind(StrEnum):
     BASIC = "basic"
     ECR = "ecr"
     ECR_PUBLIC = "ecr-public"
+    GAR = "gar"
+    ACR = "acr"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,8 @@ class RegistrySecret:
     external_id: str | None = None
     session_token: Sensitive | None = None
     profile: str | None = None
+    google_service_account: str | None = None
+    azure_client_id: str | None = None
     password_origin: PasswordOrigin | None = None
     trust: Trust = Trust.OWN
 
@@ -71,8 +78,22 @@ class RegistrySecret:
 
     @property
     def native(self) -> bool:
-        """Whether the login uses the platform's own AWS identity."""
+        """Whether the login uses the identity that the platform gives the environment in a cloud."""
         return self.username == RUNNER_NATIVE
+
+    @property
+    def native_kind(self) -> Kind | None:
+        """The kind of login with the environment's own identity at Google or Azure. None for any other login."""
+        if self.password_origin is not None or (not self.native and (self.username or self.password)):
+            return None
+        names = {Kind.GAR: self.google_service_account, Kind.ACR: self.azure_client_id}
+        if self.kind in names:
+            return self.kind
+        found = Kind.GAR if self.registry.is_google else Kind.ACR if self.registry.is_azure else None
+        # Security: only an explicit kind sends a token to a host outside the cloud.
+        if found is None or self.kind is not Kind.AUTO:
+            return None
+        return found if self.native or names[found] else None
 
     @property
     def password_file(self) -> str | None:
@@ -120,6 +141,10 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
         external_id=fields.text("external_id"),
         session_token=fields.sensitive("session_token"),
         profile=fields.text("profile"),
+        google_service_account=fields.matching(
+            "google_service_account", SERVICE_ACCOUNT, "the e-mail address of a service account"
+        ),
+        azure_client_id=fields.matching("azure_client_id", CLIENT_ID, "the client ID of a managed identity"),
         password_origin=password_origin(fields),
     )
     _check_login(secret, fields)
@@ -133,9 +158,11 @@ def _check_login(secret: RegistrySecret, fields: Fields) -> None:
     if secret.password_origin is not None:
         _check_origin(secret, secret.password_origin, fields)
         return
-    # On ECR, a role, a profile or the platform's identity replaces the password.
+    # In a cloud, a role, a profile, an account or the platform's identity replaces the password.
     no_login = secret.username is None and secret.password is None
     if no_login and (secret.role_arn or secret.profile) and _is_ecr(secret.kind, secret.registry):
+        return
+    if secret.native_kind is not None:
         return
     if secret.username is None:
         raise ProblemError(fields.missing("username", "username is missing"))
@@ -148,7 +175,7 @@ def _check_origin(secret: RegistrySecret, origin: PasswordOrigin, fields: Fields
         fault = f"password and {origin.field} are both set"
         raise ProblemError(fields.invalid(fault, f"remove password or {origin.field} from the secret"))
     if secret.native or secret.has_aws_keys:
-        fault = f"{origin.field} gives the password of a registry, but the username is for an identity of AWS"
+        fault = f"{origin.field} gives the password of a registry, but the username is for an identity of a cloud"
         raise ProblemError(fields.invalid(fault, f"set username to the user name for {secret.registry}"))
 
 

@@ -7,9 +7,10 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import urlsplit
 
+from agent.model.google_credentials import AUDIENCE, SERVICE_ACCOUNT
 from agent.model.loopback import is_loopback
 from agent.model.registry import parse_hostname
-from agent.model.secret import REGION, ROLE_ARN
+from agent.model.secret import CLIENT_ID, REGION, ROLE_ARN, TENANT_ID
 from agent.model.text import CONTROL
 
 _LONGEST: Final = 1000
@@ -131,6 +132,16 @@ def _url(text: str, *, plain: bool) -> str:
 LINE: Final = Text("a string on one line", _line)
 AWS_REGION: Final = Text("an AWS region", _matching(REGION), "eu-west-1")
 ROLE: Final = Text("a role's ARN", _matching(ROLE_ARN), "arn:aws:iam::123456789012:role/pull")
+GOOGLE_AUDIENCE: Final = Text(
+    "the name of a workload identity provider",
+    _matching(AUDIENCE),
+    "//iam.googleapis.com/projects/123/locations/global/workloadIdentityPools/dev/providers/dev",
+)
+GOOGLE_SERVICE_ACCOUNT: Final = Text(
+    "the e-mail address of a service account", _matching(SERVICE_ACCOUNT), "pull@acme.iam.gserviceaccount.com"
+)
+AZURE_ID: Final = Text("a client ID", _matching(CLIENT_ID), "11111111-2222-3333-4444-555555555555")
+AZURE_TENANT: Final = Text("a tenant ID or a domain", _matching(TENANT_ID), "11111111-2222-3333-4444-555555555555")
 ARGUMENT: Final = Text("a program or an argument that is not empty", _argument, "gp")
 REGISTRY: Final = Text("a registry's host name", lambda text: parse_hostname(text).hostname, "ghcr.io")
 HOST: Final = Text("a host name without a port", lambda text: _matching(_HOST_PATTERN)(text.lower()), "*.example.com")

@@ -25,13 +25,13 @@ _OF_REGISTRIES: Final[tuple[tuple[str, str, _Value], ...]] = (
     ("renew_timestamp_seconds", "When the agent plans to renew the login", lambda row: _seconds(row.renew_at)),
 )
 _OUTCOMES: Final = (
-    ("token", "token_requests", "Requests for ECR tokens, by warning code if they failed"),
+    ("token", "token_requests", "Requests for tokens, by warning code if they failed"),
     ("credential", "credential_requests", "Requests of the credential helper, by outcome"),
     ("report", "pushes", "Pushes of the status, by warning code if they failed"),
 )
 _DURATIONS: Final = (
     ("login", "login_duration_seconds", "How long logins took, including tokens and waiting for a slot"),
-    ("token", "token_duration_seconds", "How long AWS took to issue an ECR token"),
+    ("token", "token_duration_seconds", "How long a request for a token took"),
     ("report", "push_duration_seconds", "How long the pushes of the status took"),
 )
 

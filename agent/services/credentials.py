@@ -10,13 +10,12 @@ from agent.model.aws_errors import clock_skew
 from agent.model.credential import Credential, Token, TokenSource
 from agent.model.deadline import Deadline
 from agent.model.problem import Problem, ProblemError
+from agent.model.problems.aws import ClockSkew
 from agent.model.renewal import expired, must_be_new, renew_at, slack
 from agent.services.ports import Clock, Log, Reporter
 from agent.services.retries import wait_after
 from agent.services.waiting import wait_until
 from agent.settings import Settings
-
-_OWNER: Final = "aws.clock"
 
 
 class Tokens(Protocol):
@@ -64,7 +63,7 @@ class Credentials:
         tokens: fetches a token from a source.
         clock: the wall clock and the monotonic clock.
         settings: read at each use, so a reload applies at once. Changed `Settings.for_tokens` discard the tokens.
-        board: receives `clock_skew` if AWS answers, but its clock is far from ours.
+        board: receives `clock_skew` if a cloud answers, but its clock is far from ours.
         log: receives `token.obtained` and `token.failed`.
         jitter: from -1 to 1, spreads renewals over time.
         on_token: called when a source gives a token after a failure.
@@ -89,6 +88,8 @@ class Credentials:
         self._log: Final = log
         self._jitter: Final = jitter
         self._states: Final[dict[TokenSource, _SourceState]] = {}
+        self._clocks: Final[set[str]] = set()
+        """The owners of the reports about the difference to a cloud's clock."""
 
     async def credential(
         self, source: TokenSource, subject: str, *, stale: Credential | None = None, force: bool = False
@@ -129,8 +130,9 @@ class Credentials:
         self._states.pop(source, None)
 
     def clock_jumped(self) -> None:
-        """Clear `clock_skew`: the measured difference is no longer right. The next answer of AWS shows the new one."""
-        self._board.report(_OWNER)
+        """Clear `clock_skew`: the measured difference is no longer right. A cloud's next answer shows the new one."""
+        for owner in self._clocks:
+            self._board.report(owner)
 
     def retain(self, sources: Collection[TokenSource]) -> None:
         """Forget the tokens and failures of all sources that are not in `sources`."""
@@ -187,7 +189,7 @@ class Credentials:
         except ProblemError as error:
             outcome: Credential | _Failure = self._record_failure(state, error.problem)
         else:
-            outcome = self._record_token(state, token)
+            outcome = self._record_token(source, state, token)
         state.fetch = None
         self._log_outcome(source, state, outcome, self._clock.monotonic() - started)
         return outcome
@@ -200,11 +202,18 @@ class Credentials:
         if problem is not None and must_be_new(current.obtained_at, token.expires_at, self._clock.now()):
             raise ProblemError(problem)
 
-    def _record_token(self, state: _SourceState, token: Token) -> Credential:
+    def _record_token(self, source: TokenSource, state: _SourceState, token: Token) -> Credential:
         settings, now = self._settings().renewal, self._clock.now()
         floor = timedelta(seconds=settings.min_interval_s)
         # The jitter is drawn once per token, so all registries that share it renew together.
-        due = renew_at(now, token.expires_at, fraction=settings.fraction, jitter=self._jitter(), floor=floor)
+        due = renew_at(
+            now,
+            token.expires_at,
+            fraction=settings.fraction,
+            jitter=self._jitter(),
+            floor=floor,
+            reserve=token.reserve,
+        )
         state.floor = Deadline.after(floor, now, self._clock.monotonic())
         failed, state.failure, state.failures = state.failure is not None, None, 0
         current = state.credential
@@ -212,11 +221,16 @@ class Credentials:
         state.credential = Credential(
             token.username, token.password, obtained_at, token.expires_at, due, token.identity
         )
-        skew = clock_skew(token.server_time, now)
-        self._board.report(_OWNER, [skew] if skew else [])
+        if source.issuer:
+            self._report_clock(source.issuer, clock_skew(token.server_time, now, source.issuer))
         if failed:
             self._on_token()
         return state.credential
+
+    def _report_clock(self, issuer: str, skew: ClockSkew | None) -> None:
+        owner = f"{issuer.lower()}.clock"
+        self._clocks.add(owner)
+        self._board.report(owner, [skew] if skew else [])
 
     def _record_failure(self, state: _SourceState, problem: Problem) -> _Failure:
         state.failures += 1

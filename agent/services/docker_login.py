@@ -175,7 +175,7 @@ class DockerLogin:
             probe = await self._probe(login.registry, credential, min(self._timeout_s(), _PROBE_S))
         if hidden:
             shown = replace(shown, status=None, fault=output.fault or Fault.UNREACHABLE)
-        problem = explain(shown, probe, hostname, login.secret.name, fetched=login.asks_aws)
+        problem = explain(shown, probe, hostname, login.secret.name, issuer=login.issuer)
         password = credential.password.reveal()
         if isinstance(problem, LoginRejected) and password != password.strip():
             return LoginRejected(hostname, problem.message, hint=hints.BLANKS)

@@ -4,28 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from agent.model.credential import Credential
+from agent.model.credential import Credential, TokenSource
 from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.problems import codes
 from agent.model.stored_state import Rejection
 from agent.services.ports import StateFile
-from agent.settings import AwsSettings
-
-_CHAIN_VARIABLES: Final = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_PROFILE",
-    "AWS_ROLE_ARN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-)
+from agent.settings import CloudSettings
 
 
 class Rejections:
     """A refusal applies to exactly the secret that was refused. A changed secret is tried at once.
 
     `scrub` removes known secrets from a text, in case a registry repeated one. `chain` returns the current
-    `chain_inputs`.
+    `chain_inputs` for the code prefix of a source.
     """
 
     def __init__(
@@ -33,7 +25,7 @@ class Rejections:
         state_file: StateFile,
         now: Callable[[], datetime],
         scrub: Callable[[str], str] = str,
-        chain: Callable[[], Sequence[str]] = tuple,
+        chain: Callable[[str], Sequence[str]] = lambda _: (),
     ) -> None:
         self._state_file: Final = state_file
         self._now: Final = now
@@ -75,16 +67,19 @@ class Rejections:
 
     def _fingerprint(self, login: Login, credential: Credential | None) -> str | None:
         """A keyed hash of everything that determines the identity that logs in. None if that is not known yet."""
-        parts = login.source.fingerprint or (credential.fingerprint if credential is not None else None)
-        environment = self._chain() if login.source.depends_on_environment else ()
+        source = login.source
+        parts = source.fingerprint or (credential.fingerprint if credential is not None else None)
+        environment: Sequence[str] = ()
+        if isinstance(source, TokenSource) and source.depends_on_environment:
+            environment = self._chain(source.code_prefix)
         return None if parts is None else self._state_file.fingerprint(*parts, *environment)
 
 
-def chain_inputs(settings: AwsSettings, environ: Mapping[str, str]) -> Sequence[str]:
-    """What determines the identity of the default AWS chain, apart from the role. It holds secrets: only hash it."""
+def chain_inputs(settings: CloudSettings, environ: Mapping[str, str]) -> Sequence[str]:
+    """What determines the environment's own identity in a cloud. It holds secrets: only hash it."""
     return (
-        settings.profile or "",
+        *settings.identity_names,
         str(settings.identity_token_file or ""),
-        *(environ.get(name, "") for name in _CHAIN_VARIABLES),
+        *(environ.get(name, "") for name in settings.identity_variables),
         *settings.identity_token_command,
     )

@@ -9,7 +9,6 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from tenacity.stop import stop_never
 
 from agent.model.problem import Problem, RetryClass
-from agent.model.problems.aws import AwsError, AwsThrottled, AwsUnreachable
 from agent.settings import RetrySettings
 
 LONGEST_ASKED: Final = timedelta(hours=12)
@@ -18,8 +17,6 @@ _GROWTH: Final = 2
 _GROWTH_PATIENT: Final = 4
 _PATIENCE: Final = 6
 """While the current token is valid for long, a wait may be this many times `retry.max_wait_s`."""
-_SHARED_BY_FLEET: Final = (AwsThrottled, AwsUnreachable, AwsError)
-"""Problems that a whole fleet has at the same time, and recovers from at the same time."""
 _STEPS: Final = 100
 """By then every wait has reached its maximum. A larger exponent would overflow."""
 
@@ -28,10 +25,10 @@ def longest_wait(problem: Problem, attempt: int, settings: RetrySettings, slack_
     """The upper bound in seconds of the wait after failure number `attempt` (from 1).
 
     It grows exponentially, up to `retry.max_wait_s`. While a renewal can wait (`slack_s` seconds), it grows faster and
-    further. So after an outage, AWS first serves the environments that have no token.
+    further. So after an outage, the cloud first serves the environments that have no token.
     """
     growth, ceiling = _GROWTH, settings.max_wait_s
-    if slack_s and isinstance(problem, _SHARED_BY_FLEET):
+    if slack_s and problem.fleet_wide:
         growth, ceiling = _GROWTH_PATIENT, max(ceiling, min(slack_s, _PATIENCE * ceiling))
     return float(min(settings.first_wait_s * growth ** min(attempt - 1, _STEPS), ceiling))
 

@@ -32,7 +32,7 @@ _LONGEST_BARE: Final = 16 << 10
 _PUBLIC: Final = frozenset(
     {
         *("name", "hostname", "username", "scope", "enabled", "kind", "region", "role_arn", "profile"),
-        *("email", "serveraddress"),
+        *("email", "serveraddress", "google_service_account", "azure_client_id"),
     }
 )
 """Fields whose values are not secret. Masking them would only hide what support needs."""
@@ -43,6 +43,11 @@ _OF_DOCKER: Final = frozenset({"auths", "HttpHeaders"})
 _QUOTED: Final = re.compile(r'"(?:password|session_token|auth|identitytoken|registrytoken)"\s*:\s*"((?:\\.|[^"\\])*)')
 # Only blanks within the line. With \\s, a file of empty lines would take quadratic time.
 _AWS_LINE: Final = re.compile(r"^[ \t]*aws_(?:secret_access_key|session_token)[ \t]*=[ \t]*(\S+)", re.MULTILINE)
+_GOOGLE_FIELD: Final = re.compile(r'"(?:client_secret|refresh_token|private_key)"\s*:\s*"((?:\\.|[^"\\])*)')
+_TOKEN_FILES: Final = (
+    *("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+    "AZURE_FEDERATED_TOKEN_FILE",
+)
 _VARIABLE: Final = re.compile(r"^[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=(.*)$", re.MULTILINE)
 
 
@@ -64,6 +69,7 @@ def sources(settings: Settings, environ: Mapping[str, str], user: str) -> list[S
         ("token file", _of_file, _token_files(settings, environ)),
         ("logins in", _of_docker, docker_files(settings, environ)),
         ("AWS keys in", _of_aws, _aws_files(environ)),
+        ("Google credentials in", _of_google, _google_files(environ)),
         ("variables in", _of_variables, [_VARIABLES, _VARIABLES.with_name(f"environment.{user}")]),
     ]
     found = [Source("environment", partial(of_environment, environ)), Source("addresses", partial(_of_urls, settings))]
@@ -237,7 +243,7 @@ def _of_auth(auth: str) -> Iterator[str]:
 
 
 def _token_files(settings: Settings, environ: Mapping[str, str]) -> Iterable[Path]:
-    named = [environ.get(name) for name in ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")]
+    named = [environ.get(name) for name in _TOKEN_FILES]
     return dict.fromkeys((*settings.token_files, *(Path(name) for name in named if name)))
 
 
@@ -247,6 +253,17 @@ def _aws_files(environ: Mapping[str, str]) -> list[Path]:
         Path(environ.get("AWS_SHARED_CREDENTIALS_FILE") or own / "credentials"),
         Path(environ.get("AWS_CONFIG_FILE") or own / "config"),
     ]
+
+
+def _google_files(environ: Mapping[str, str]) -> list[Path]:
+    named, config = environ.get("GOOGLE_APPLICATION_CREDENTIALS"), environ.get("CLOUDSDK_CONFIG")
+    directory = Path(config) if config else home(environ) / ".config/gcloud"
+    return [*([Path(named)] if named else []), directory / "application_default_credentials.json"]
+
+
+def _of_google(path: Path) -> Iterator[str]:
+    """The secrets in a credential file, as they are written there. The other fields are no secret."""
+    yield from _GOOGLE_FIELD.findall(content(path))
 
 
 def content(path: Path) -> str:

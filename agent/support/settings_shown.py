@@ -33,7 +33,7 @@ def _value(loaded: Loaded, key: str) -> Any:
 def _shown(key: str, value: Any) -> Any:
     if value is None:
         return None
-    if key == "aws.identity_token_command":
+    if key.endswith(".identity_token_command"):
         # An argument may be a secret. Support only needs to know the program.
         return [*value[:1], *([f"and {len(value) - 1} arguments"] if len(value) > 1 else [])]
     if key.endswith(".url") and not value.startswith("unix:"):

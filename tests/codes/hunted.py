@@ -101,6 +101,8 @@ class _Hunter:
         """The canaries of the test, and the secrets that the pretend AWS issued."""
         own = self._world.sources.canaries
         handed_out = [canary for aws in self._world.clouds for canary in _secrets_of(aws)]
+        others = (secret for cloud in self._world.other_clouds for secret in cloud.secrets)
+        handed_out += [Canary("a token of Google or Azure", secret) for secret in others]
         given = {*self._world.given, *(token for aws in self._world.clouds for token in aws.web_identities)}
         unknown = given - {RUNNER_NATIVE} - {canary.value for canary in (*own, *handed_out)}
         assert not unknown, f"take it from world.sources.secret(), so that it can be hunted: {unknown}"

@@ -17,6 +17,7 @@ AREAS: Final[Mapping[str, str]] = {
     "test_network_settings": "Proxies, certificates and insecure registries",
     "test_aws": "AWS",
     "test_aws_profiles": "AWS profiles",
+    "test_clouds": "Google and Azure",
     "test_passwords": "Commands, files and helpers that give a password",
     "test_renewal": "Renewal",
     "test_docker_config": "Docker's configuration",
@@ -25,6 +26,7 @@ AREAS: Final[Mapping[str, str]] = {
     "test_report": "The push",
 }
 _AREAS_OF: Final[Mapping[str, str]] = {
+    "test_cloud_identity": "test_clouds",
     "test_aws_identity": "test_aws",
     "test_secret_forms": "test_secrets",
     "test_secrets_start": "test_secrets",

@@ -26,6 +26,8 @@ from tests.rig.agent import Agent, Status, warnings
 from tests.rig.waiting import PATIENCE_S, until
 
 if TYPE_CHECKING:
+    from tests.fakecloud.azure import PretendAzure
+    from tests.fakecloud.google import PretendGoogle
     from tests.rig.namespace import Namespace
 
 Warning_ = dict[str, Any]
@@ -88,6 +90,7 @@ class World:
         self.sources: Final = Sources(home / "sources")
         self.given: Final[set[str]] = set()
         self.clouds: Final[list[PretendAws]] = []
+        self.other_clouds: Final[list[PretendGoogle | PretendAzure]] = []
         self.dashboards: Final[list[Dashboard]] = []
         self.agent = self._new_agent({})
         self.good: Final = self.registry("good")

@@ -14,6 +14,7 @@ from tests.rig.distribution import Distribution
 from tests.rig.engine import Engine
 from tests.rig.machine import Machine
 from tests.rig.needs import need
+from tests.rig.other_clouds import GROUPS
 
 PRIVATE: Final = "registry.example.test"
 MANY: Final = tuple(f"r{number:02}.many.example.test" for number in range(20))
@@ -36,7 +37,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     need("ip", "nsenter", "update-ca-certificates", "docker")
     machine = Machine(
         tmp_path_factory.mktemp("machine"),
-        [(PRIVATE, *MANY), (WRONG,), (SILENT,), API, (ECR,), (PLAIN.partition(":")[0],)],
+        [(PRIVATE, *MANY), (WRONG,), (SILENT,), API, (ECR,), (PLAIN.partition(":")[0],), *GROUPS],
     )
     yield machine
     machine.close()

@@ -14,9 +14,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_role_session, parse_token
-from agent.edge.aws.web_identity import parse_web_identity_token
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.http import HttpClient, Reply
+from agent.edge.identity_token import IdentityTokenError, parse_identity_token
 from agent.edge.process import Finished
 from agent.edge.registry_client import RegistryClient
 from agent.edge.secret_command import how_it_failed
@@ -312,10 +312,9 @@ _TOKENS: Final = (b"eyJhbGciOiJSUzI1NiJ9.e30.c4n4ry-S3cret-16\n", b"\xef\xbb\xbf
 def check_web_identity(data: bytes) -> None:
     assert how_it_failed(Finished(1, b"", data)) == how_it_failed(Finished(1, data, b""))
     try:
-        token = parse_web_identity_token(data, "aws.identity_token_file /run/token")
-    except ProblemError as error:
-        assert isinstance(error.problem, AwsIdentityUnavailable)  # noqa: PT017 - any other outcome is fine
-        assert_tellable(error.problem, CANARY)
+        token = parse_identity_token(data, "aws.identity_token_file /run/token")
+    except IdentityTokenError as error:
+        assert_tellable(AwsIdentityUnavailable("aws", str(error)), CANARY)
         return
     text = token.reveal()
     assert 4 <= len(text) <= 20_000

@@ -39,6 +39,9 @@ HOSTS: Final = (
     b"123456789012.dkr-ecr.eu-west-1.on.aws:443",
     b"123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil.example",
     b"public.ecr.aws",
+    b"europe-west1-docker.pkg.dev",
+    b"eu.gcr.io.evil.example",
+    b"acmedev.westeurope.geo.azurecr.io",
     b"https://",
     b"s3://a/b",
     b"--flag",
@@ -72,6 +75,8 @@ _DOCUMENTS: Final = (
     b'{"name":"ecr","hostname":"123456789012.dkr.ecr.eu-west-1.amazonaws.com","username":"runner-native"}',
     f'{{"name":"keys","hostname":"h:5000","kind":"ecr","region":"eu-west-1","username":"AKIAABCDEFGHIJKLMNOP",'
     f'"password":"{CANARY}","session_token":"{CANARY}","role_arn":"arn:aws:iam::123456789012:role/pull"}}'.encode(),
+    b'{"name":"gar","hostname":"gcr.io","google_service_account":"pull@acme.iam.gserviceaccount.com"}',
+    b'{"name":"acr","hostname":"acmedev.azurecr.io","azure_client_id":"6b1c2d3e-0000-4000-8000-000000000001"}',
     b'{"apiVersion":"v1","kind":"Secret","data":{".dockerconfigjson":"eyJhdXRocyI6e319"}}',
     b"apiVersion: v1\nkind: Secret\nstringData:\n  hostname: h.io\n  username: 'b'\n  password: |\n"
     + f"    {CANARY}".encode(),
@@ -174,9 +179,13 @@ def _assert_canonical(registry: Registry) -> None:
     assert registry.host
     ecr = registry.ecr
     assert ecr is None or registry.host.endswith(_AWS), hostname
+    assert not registry.is_google or registry.host.endswith(_GOOGLE), hostname
+    assert not registry.is_azure or registry.host.endswith(_AZURE), hostname
     assert_printable(hostname)
 
 
+_GOOGLE: Final = ("gcr.io", "-docker.pkg.dev", ".rep.pkg.dev", "docker.s3nsregistry.fr")
+_AZURE: Final = (".azurecr.io", ".azurecr.cn", ".azurecr.us")
 _AWS: Final = (
     ".amazonaws.com",
     ".amazonaws.com.cn",

@@ -128,12 +128,12 @@ def test_each_status_has_its_words(output: CliOutput, seen: ProbeResult | None, 
 def test_a_token_that_aws_has_just_issued_is_not_the_secrets_fault() -> None:
     """A new token in the secret would not help."""
     refused = f"{HOST} refused the token that AWS issued for secret team"
-    hint = hints.AWS_LOGIN_REJECTED
-    assert explain(said(401), None, HOST, "team", fetched=True) == LoginRejected(HOST, refused, hint=hint)
+    hint = hints.token_rejected("AWS")
+    assert explain(said(401), None, HOST, "team", issuer="AWS") == LoginRejected(HOST, refused, hint=hint)
     locked = LoginRejected(HOST, f"{refused}: locked", hint=hint)
-    assert explain(said(401, "unauthorized: locked"), None, HOST, "team", fetched=True) == locked
+    assert explain(said(401, "unauthorized: locked"), None, HOST, "team", issuer="AWS") == locked
     expired = f"{HOST} reports that the token that AWS issued for secret team has expired"
-    ended = explain(said(403), probe(403, EXPIRED), HOST, "team", fetched=True)
+    ended = explain(said(403), probe(403, EXPIRED), HOST, "team", issuer="AWS")
     assert ended == EcrTokenExpired(HOST, expired, hint=hint)
 
 

@@ -87,8 +87,8 @@ def test_one_directory_is_one_secret_with_a_file() -> None:
         ({**COMMAND, "expires_in_s": True}, "must be a number of seconds above 0"),
         ({**COMMAND, "expires_in_s": "nan"}, "must be a number of seconds above 0"),
         ({"password": "x", "expires_in_s": 60}, "expires_in_s is set, but none of"),
-        ({**COMMAND, "username": "runner-native"}, "identity of AWS"),
-        ({**COMMAND, "username": "AKIAIOSFODNN7EXAMPLE"}, "identity of AWS"),
+        ({**COMMAND, "username": "runner-native"}, "identity of a cloud"),
+        ({**COMMAND, "username": "AKIAIOSFODNN7EXAMPLE"}, "identity of a cloud"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_the_field(fields: dict[str, Any], fault: str) -> None:

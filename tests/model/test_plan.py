@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model.credential import AwsIdentity, AwsKeys, Credential
+from agent.model.credential import AwsIdentity, AwsKeys, AzureIdentity, Credential, GoogleIdentity, TokenSource
 from agent.model.plan import AwsDefaults, Plan, make_plan
 from agent.model.problems.environment import NativeUnsupported, SecretInvalid, SecretShadowed, TokenNotRenewable
 from agent.model.registry import Registry
@@ -270,9 +270,56 @@ def test_an_aws_login_needs_both_parts_of_the_keys(login: dict[str, Any]) -> Non
     assert plan.problems == (SecretInvalid("team.json#one", f"secret one of team.json: {NO_KEYS}"),)
 
 
-def test_runner_native_is_supported_only_on_ecr() -> None:
+GAR = "europe-west1-docker.pkg.dev"
+ACR = "acmedev.azurecr.io"
+NATIVE: dict[str, Any] = {"username": "runner-native", "password": None}
+ACCOUNT = "pull@acme.iam.gserviceaccount.com"
+CLIENT = "6b1c2d3e-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "source"),
+    [
+        ({"hostname": GAR, **NATIVE}, Kind.GAR, GoogleIdentity()),
+        ({"hostname": GAR, **NATIVE, "google_service_account": ACCOUNT}, Kind.GAR, GoogleIdentity(ACCOUNT)),
+        ({"hostname": GAR, **NO_LOGIN, "google_service_account": ACCOUNT}, Kind.GAR, GoogleIdentity(ACCOUNT)),
+        ({"hostname": "a.example", **NO_LOGIN, "kind": "gar"}, Kind.GAR, GoogleIdentity()),
+        ({"hostname": ACR, **NATIVE}, Kind.ACR, AzureIdentity(Registry(ACR))),
+        ({"hostname": ACR, **NO_LOGIN, "azure_client_id": CLIENT}, Kind.ACR, AzureIdentity(Registry(ACR), CLIENT)),
+        ({"hostname": "a.example", **NATIVE, "kind": "acr"}, Kind.ACR, AzureIdentity(Registry("a.example"))),
+    ],
+)
+def test_google_and_azure_take_the_environments_own_identity(
+    fields: dict[str, Any], kind: Kind, source: TokenSource
+) -> None:
+    """By host name, or by an explicit kind on any other host."""
+    plan = plan_for(secret(**fields))
+    (login,) = plan.logins
+    assert (login.kind, login.source, plan.problems) == (kind, source, ())
+
+
+@pytest.mark.parametrize("kind", ["auto", "gar", "acr", "basic"])
+@pytest.mark.parametrize("hostname", [GAR, ACR, "a.example"])
+def test_a_password_for_google_or_azure_is_used_as_it_is(hostname: str, kind: str) -> None:
+    """Such as the key of a service account, or the secret of a service principal."""
+    (login,) = plan_for(secret(hostname=hostname, kind=kind)).logins
+    assert (login.kind, login.source) == (Kind.BASIC, Credential("bot", Sensitive("hunter2")))
+
+
+@pytest.mark.parametrize("hostname", [f"{GAR}.evil.example", f"{ACR}.evil.example", "europe-west1-npm.pkg.dev"])
+@pytest.mark.parametrize("kind", ["auto", "basic"])
+def test_no_other_host_gets_a_token_without_an_explicit_kind(hostname: str, kind: str) -> None:
+    plan = plan_for(secret(hostname=hostname, kind=kind, **NATIVE))
+    assert plan.logins == ()
+    assert [type(problem) for problem in plan.problems] == [NativeUnsupported]
+
+
+def test_runner_native_is_supported_only_on_registries_of_clouds() -> None:
     """The subject of the warning is the registry."""
-    message = "secret one is runner-native (this environment's AWS identity), but ghcr.io is not an ECR registry"
+    message = (
+        "secret one is runner-native (this environment's own identity), but ghcr.io is not a registry of AWS, Google "
+        "or Azure"
+    )
     assert plan_for(secret(username="runner-native")).problems == (NativeUnsupported("ghcr.io", message),)
 
 

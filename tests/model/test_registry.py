@@ -167,6 +167,78 @@ def test_a_similar_host_name_is_not_ecr(hostname: str) -> None:
     assert parse_hostname(hostname).ecr is None
 
 
+@pytest.mark.parametrize(
+    "hostname",
+    [
+        "europe-west1-docker.pkg.dev",
+        "us-docker.pkg.dev:443",
+        "docker.europe-west1.rep.pkg.dev",
+        "gcr.io",
+        "eu.gcr.io",
+        "docker.s3nsregistry.fr",
+    ],
+)
+def test_a_registry_of_google_is_recognized(hostname: str) -> None:
+    """However people type it, and with a port."""
+    assert parse_hostname(f"https://{hostname.upper()}/v2/").is_google
+    assert not parse_hostname(hostname).is_azure
+
+
+@pytest.mark.parametrize(
+    "hostname",
+    [
+        "europe-west1-docker.pkg.dev.evil.example",
+        "evil.europe-west1-docker.pkg.dev",
+        "europe-west1-npm.pkg.dev",
+        "docker.pkg.dev",
+        "docker.evil.europe-west1.rep.pkg.dev",
+        "gcr.io.evil.example",
+        "evilgcr.io",
+        "a.eu.gcr.io",
+        "eu-gcr.io",
+        "docker.s3nsregistry.fr.evil.example",
+    ],
+)
+def test_a_similar_host_name_is_not_google(hostname: str) -> None:
+    """So no token is sent there."""
+    assert not parse_hostname(hostname).is_google
+
+
+@pytest.mark.parametrize(
+    "hostname",
+    [
+        "acmedev.azurecr.io",
+        "acmedev.azurecr.io:443",
+        "acmedev-a1b2c3d4.azurecr.io",
+        "acmedev.westeurope.geo.azurecr.io",
+        "acmedev.azurecr.cn",
+        "acmedev.azurecr.us",
+    ],
+)
+def test_a_registry_of_azure_is_recognized(hostname: str) -> None:
+    """However people type it, and with a port."""
+    assert parse_hostname(f"https://{hostname.upper()}/").is_azure
+    assert not parse_hostname(hostname).is_google
+
+
+@pytest.mark.parametrize(
+    "hostname",
+    [
+        "acmedev.azurecr.io.evil.example",
+        "evil.acmedev.azurecr.io",
+        "acmedev.azurecr.com",
+        "acmedevazurecr.io",
+        "acme.azurecr.io",
+        "azurecr.io",
+        "acmedev.westeurope.data.azurecr.io",
+        "mcr.microsoft.com",
+    ],
+)
+def test_a_similar_host_name_is_not_azure(hostname: str) -> None:
+    """So no token is sent there. Names are at least five letters, and layers come from hosts that need no login."""
+    assert not parse_hostname(hostname).is_azure
+
+
 def test_a_registry_prints_as_its_name() -> None:
     """Messages rely on this."""
     assert f"{Registry('ghcr.io')}" == "ghcr.io"

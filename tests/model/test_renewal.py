@@ -65,3 +65,13 @@ def test_a_failing_renewal_is_an_error_in_the_last_hour() -> None:
     assert severity_of_failing(T0 + HOUR + FLOOR, T0, HOUR) is Severity.WARNING
     assert severity_of_failing(T0 + HOUR, T0, HOUR) is Severity.ERROR
     assert severity_of_failing(T0, T0 + HOUR, HOUR) is Severity.ERROR
+
+
+@pytest.mark.parametrize(("jitter", "pause_s"), [(-1, 15), (0, 22.5), (1, 30)])
+def test_a_token_that_comes_again_is_asked_for_shortly_before_its_end(jitter: float, pause_s: float) -> None:
+    """When its cloud surely has another one. If it still has not, the next request follows 15 to 30 s later."""
+    reserve, end = timedelta(seconds=225), T0 + HOUR
+    given = {"fraction": 0.5, "jitter": jitter, "floor": FLOOR, "reserve": reserve}
+    assert renew_at(T0, end, **given) == end - reserve  # type: ignore[arg-type]  # of several types
+    late = end - timedelta(seconds=200)
+    assert renew_at(late, end, **given) == late + timedelta(seconds=pause_s)  # type: ignore[arg-type]

@@ -33,6 +33,8 @@ class FakeAws:
         self.failure: Problem | None = None
         self.life = LIFE
         self.server_time: datetime | None = None
+        self.reserve: timedelta | None = None
+        self.same = False
 
     async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
         assert settings.aws.call_timeout_s > 0
@@ -44,8 +46,9 @@ class FakeAws:
             raise
         if self.failure is not None:
             raise ProblemError(self.failure)
-        password = Sensitive(f"token-{len(self.requests)}")
-        return Token("AWS", password, self._clock.now() + self.life, "arn:aws:x", self.server_time)
+        password = Sensitive("the same" if self.same else f"token-{len(self.requests)}")
+        end = self._clock.now() + self.life
+        return Token("AWS", password, end, "arn:aws:x", self.server_time, self.reserve)
 
 
 class FakeBoard:
@@ -321,6 +324,19 @@ async def test_tokens_of_unused_identities_are_forgotten(bench: Bench) -> None:
     bench.credentials.retain([IDENTITY])
     await bench.get()
     assert len(bench.aws.requests) == 2
+
+
+async def test_the_same_token_again_is_no_failure(bench: Bench) -> None:
+    """Google's metadata server gives the same token until shortly before its end. Nothing is reported."""
+    bench.aws.life, bench.aws.reserve, bench.aws.same = timedelta(hours=1), timedelta(seconds=225), True
+    first = await bench.get()
+    assert first.renew_at == EPOCH + timedelta(seconds=3375)
+    await bench.clock.advance(3375)
+    bench.aws.life = timedelta(seconds=225)
+    again = await bench.get(first)
+    assert (again.password, again.expires_at) == (first.password, first.expires_at)
+    assert again.renew_at == EPOCH + timedelta(seconds=3375 + 22.5)
+    assert "token.failed" not in bench.log.names()
 
 
 async def test_no_token_is_logged(bench: Bench) -> None:

@@ -8,14 +8,16 @@ from typing import Any, Final
 import pytest
 
 from agent.edge.state_file import StateFile
-from agent.model.credential import AwsIdentity, AwsKeys, Credential
+from agent.model.credential import AwsIdentity, AwsKeys, AzureIdentity, Credential, GoogleIdentity, TokenSource
 from agent.model.plan import Login
+from agent.model.problems.google import GoogleAccessDenied
 from agent.model.problems.registry import LoginRejected
+from agent.model.registry import Registry
 from agent.model.secret import Kind
 from agent.model.sensitive import Sensitive
 from agent.model.stored_state import Rejection
 from agent.services.rejections import Rejections, chain_inputs
-from agent.settings import AwsSettings
+from agent.settings import AwsSettings, AzureSettings, GoogleSettings, Settings
 from tests.fakes import EPOCH
 from tests.services.login_fakes import basic, native
 
@@ -98,7 +100,7 @@ def test_an_upgrade_keeps_a_refusal(source: Credential | AwsIdentity, parts: tup
     until = EPOCH + timedelta(minutes=1)
     refusal = Rejection(state_file.fingerprint(*parts), "login_rejected", "no", "ask", until)
     state_file.set_rejection(login.registry.hostname, refusal)
-    assert Rejections(state_file, lambda: EPOCH, chain=lambda: CHAIN).active(login) is not None
+    assert Rejections(state_file, lambda: EPOCH, chain=lambda _: CHAIN).active(login) is not None
 
 
 def test_an_upgrade_keeps_the_parts_of_the_aws_chain() -> None:
@@ -113,3 +115,41 @@ def test_an_upgrade_keeps_the_parts_of_the_aws_chain() -> None:
     settings = AwsSettings(profile="p", identity_token_file=Path("/f"), identity_token_command=("gp", "token"))
     assert chain_inputs(settings, environ) == ("p", "/f", "a", "b", "c", "d", "e", "gp", "token")
     assert chain_inputs(AwsSettings(), {}) == ("", "", "", "", "", "", "")
+
+
+REGISTRY: Final = Registry("acmedev.azurecr.io")
+CLIENT: Final = "6b1c2d3e-0000-4000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("refused", "changed"),
+    [
+        (GoogleIdentity(), GoogleIdentity("pull@acme.iam.gserviceaccount.com")),
+        (AzureIdentity(REGISTRY), AzureIdentity(REGISTRY, CLIENT)),
+        (AzureIdentity(REGISTRY), AzureIdentity(Registry("otherdev.azurecr.io"))),
+        (GoogleIdentity(), AzureIdentity(REGISTRY)),
+    ],
+)
+def test_another_identity_of_google_or_azure_is_tried_at_once(refused: TokenSource, changed: TokenSource) -> None:
+    """Whichever part of it was corrected, and also if it was removed or added."""
+    assert is_tried_at_once(replace(native(), source=refused), replace(native(), source=changed))
+    assert is_tried_at_once(replace(native(), source=changed), replace(native(), source=refused))
+
+
+@pytest.mark.parametrize("source", [GoogleIdentity(), AzureIdentity(REGISTRY)])
+@pytest.mark.parametrize("changed", ["settings", "variable"])
+def test_a_changed_environment_is_tried_at_once(source: TokenSource, changed: str) -> None:
+    """Settings and variables also say who the environment is."""
+    other = Settings(google=GoogleSettings(audience="other"), azure=AzureSettings(client_id="other"))
+    variables = {"GOOGLE_APPLICATION_CREDENTIALS": "/other", "AZURE_CLIENT_ID": "other"}
+    now: list[tuple[Settings, dict[str, str]]] = [(Settings(), {})]
+    rejections = Rejections(
+        StateFile(None, Path("/nowhere")),
+        lambda: EPOCH,
+        chain=lambda cloud: chain_inputs(now[0][0].of_cloud(cloud), now[0][1]),
+    )
+    login = replace(native(), source=source)
+    rejections.record(login, GoogleAccessDenied("x", "no"), EPOCH.replace(year=2027))
+    assert rejections.active(login) is not None
+    now[0] = (other, {}) if changed == "settings" else (Settings(), variables)
+    assert rejections.active(login) is None

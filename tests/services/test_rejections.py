@@ -88,7 +88,7 @@ async def test_a_changed_identity_of_the_aws_chain_is_tried_at_once(
     """Reloaded settings, or a changed environment at the next start, may select an identity that AWS never refused."""
     settings, environ = AwsSettings(identity_token_command=("gp",)), {"AWS_PROFILE": "first"}
     state_file, login = StateFile.loaded(tmp_path / "state", tmp_path / "docker"), native()
-    rejections = Rejections(state_file, lambda: EPOCH, chain=lambda: chain_inputs(settings, environ))
+    rejections = Rejections(state_file, lambda: EPOCH, chain=lambda _: chain_inputs(settings, environ))
     until = EPOCH + timedelta(minutes=30)
     rejections.record(login, AwsAccessDenied(login.registry.hostname, "AWS said no"), until)
     before = settings, environ

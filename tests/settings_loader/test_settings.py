@@ -36,6 +36,14 @@ DEFAULTS = {
     "aws.identity_token_file": None,
     "aws.identity_token_command": (),
     "aws.call_timeout_s": 10,
+    "google.audience": None,
+    "google.service_account": None,
+    "google.identity_token_file": None,
+    "google.identity_token_command": (),
+    "azure.client_id": None,
+    "azure.tenant_id": None,
+    "azure.identity_token_file": None,
+    "azure.identity_token_command": (),
     "renewal.fraction": 0.5,
     "renewal.min_interval_s": 5,
     "renewal.urgent_window_s": 3600,
@@ -53,6 +61,10 @@ DEFAULTS = {
     "log.level": "info",
     "log.format": "auto",
 }
+
+
+AUDIENCE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/dev/providers/ona"
+CLIENT = "6b1c2d3e-0000-4000-8000-000000000001"
 
 
 def value(settings: Settings, key: str) -> object:
@@ -154,6 +166,10 @@ def test_a_path_argument_overrides_the_variable_for_the_file(tmp_path: Path) -> 
         ("secrets.exclude", '["HTTPS://GHCR.io/org", "index.docker.io"]', ("ghcr.io", "docker.io")),
         ("aws.identity_token_command", '["gp", "idp", "token"]', ("gp", "idp", "token")),
         ("aws.region", "us-gov-west-1", "us-gov-west-1"),
+        ("google.audience", AUDIENCE, AUDIENCE),
+        ("google.service_account", "a@b.iam.gserviceaccount.com", "a@b.iam.gserviceaccount.com"),
+        ("azure.client_id", CLIENT, CLIENT),
+        ("azure.tenant_id", "acme.onmicrosoft.com", "acme.onmicrosoft.com"),
         ("status.listen", "", ""),
         ("status.listen", "[::1]:80", "[::1]:80"),
         ("status.listen", "localhost:80", "localhost:80"),
@@ -201,6 +217,11 @@ def test_a_variable_sets_any_key(tmp_path: Path, key: str, text: str, expected: 
         ("aws.region", '"Ireland"'),
         ("aws.role_arn", '"pull"'),
         ("aws.identity_token_command", '"gp idp token"'),
+        ("google.audience", '"https://iam.googleapis.com/projects/1"'),
+        ("google.service_account", '"ada@acme.example"'),
+        ("azure.client_id", '"my-identity"'),
+        ("azure.tenant_id", '"../common"'),
+        ("azure.tenant_id", '"common"'),
         ("aws.identity_token_command", '[""]'),
         ("status.listen", '"8719"'),
         ("status.listen", '"127.0.0.1:65536"'),

@@ -9,6 +9,7 @@ from tests.words.cases import CASES
 from tests.words.conftest import Measured
 from tests.words.page import agents_words, shown
 
+FAULTS_OF_CLOUDS = ("credentials_missing", "access_denied", "throttled", "unreachable", "error")
 NOTHING_TO_COMPARE = frozenset(
     {
         "docker_cli_failed",  # it is docker that is broken
@@ -22,6 +23,8 @@ NOTHING_TO_COMPARE = frozenset(
         "secrets_unavailable",
         "native_unsupported",
         "token_not_renewable",
+        # docker and aws ask neither Google nor Azure for tokens
+        *(f"{cloud}_{fault}" for cloud in ("google", "azure") for fault in FAULTS_OF_CLOUDS),
         "credential_command_failed",  # docker asks no such source
         "helper_unavailable",
         "renewal_failing",  # the others are silent until the token has ended

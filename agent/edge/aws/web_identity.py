@@ -1,13 +1,11 @@
-"""Gets the web identity token of this environment from a file, or from a command such as `gp idp token`."""
+"""Gets the web identity token with which AWS roles are assumed."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from agent.blocking import BlockingCalls
-from agent.edge.regular_file import read_regular
-from agent.edge.secret_command import how_it_failed, run_command
+from agent.edge import identity_token
+from agent.edge.identity_token import IdentityTokenError
 from agent.model.aws_errors import SUBJECT
 from agent.model.commands import shown
 from agent.model.problem import ProblemError
@@ -15,11 +13,6 @@ from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 from agent.settings import AwsSettings
-
-# AssumeRoleWithWebIdentity takes 4 to 20,000 characters (STS API reference).
-_LONGEST: Final = 20_000
-_READS: Final = BlockingCalls("identity-tokens", limit=8)
-_TOKEN: Final = re.compile(rf"[!-~]{{4,{_LONGEST}}}")
 
 
 class ProgramUnusableError(OSError):
@@ -42,61 +35,24 @@ async def web_identity_token(settings: AwsSettings, environ: Mapping[str, str]) 
     Raises:
         ProblemError: with AwsIdentityUnavailable that names the file or command and the reason.
     """
-    if settings.identity_token_file is not None:
-        return await token_from_file("aws.identity_token_file", settings.identity_token_file, settings.call_timeout_s)
-    if settings.identity_token_command:
-        return await _token_from_command(settings.identity_token_command, environ, settings.call_timeout_s)
-    return None
+    file, command = settings.identity_token_file, settings.identity_token_command
+    try:
+        return await identity_token.identity_token("aws", file, command, environ, settings.call_timeout_s)
+    except IdentityTokenError as error:
+        raise _unavailable(error) from error
 
 
 async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensitive:
     """Return the token in `path`. Messages name `setting`, which configures the path.
 
     Raises:
-        ProblemError: with AwsIdentityUnavailable if the file is missing, empty, too long, not a regular file, or not
-            readable in time.
+        ProblemError: with AwsIdentityUnavailable if the file has no token.
     """
     try:
-        content = await _READS.call(path, lambda: read_regular(path, _LONGEST + 2), timeout=timeout_s)
-    except (OSError, ValueError) as error:
-        raise _unavailable(f"{setting} {path} cannot be read: {_reason(error, timeout_s)}") from error
-    return parse_web_identity_token(content, f"{setting} {path}")
+        return await identity_token.token_from_file(setting, path, timeout_s)
+    except IdentityTokenError as error:
+        raise _unavailable(error) from error
 
 
-async def _token_from_command(args: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Sensitive:
-    # Show only the program: its arguments may hold a secret.
-    name = f"aws.identity_token_command {args[0]}"
-    try:
-        finished = await run_command(args, environ, timeout_s)
-    except (OSError, ValueError) as error:
-        raise _unavailable(f"{name} cannot be run: {_reason(error, timeout_s)}") from error
-    if finished.returncode != 0:
-        raise _unavailable(f"{name} {how_it_failed(finished)}")
-    return parse_web_identity_token(finished.stdout, f"the output of {name}")
-
-
-def parse_web_identity_token(content: bytes, where: str) -> Sensitive:
-    """Return the token in what a file or command gave. `where` describes it in messages.
-
-    Raises:
-        ProblemError: with AwsIdentityUnavailable if it is not a token.
-    """
-    text = content.decode("ascii", errors="replace").strip()
-    if not text:
-        raise _unavailable(f"{where} is empty")
-    if len(text) > _LONGEST:
-        raise _unavailable(f"{where} is longer than the {_LONGEST} characters of a token")
-    if not _TOKEN.fullmatch(text):
-        raise _unavailable(f"{where} is not a token")
-    return Sensitive(text)
-
-
-def _reason(error: Exception, timeout_s: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no end after {timeout_s:g} s"
-    # A ValueError is about a NUL in the path.
-    return ((isinstance(error, OSError) and error.strerror) or "no such path").lower()
-
-
-def _unavailable(message: str) -> ProblemError:
-    return ProblemError(AwsIdentityUnavailable(SUBJECT, message))
+def _unavailable(error: IdentityTokenError) -> ProblemError:
+    return ProblemError(AwsIdentityUnavailable(SUBJECT, str(error)))

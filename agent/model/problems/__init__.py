@@ -3,9 +3,9 @@
 from typing import Final
 
 from agent.model.problem import Problem
-from agent.model.problems import aws, environment, password_source, registry, stored_login
+from agent.model.problems import aws, azure, environment, google, password_source, registry, stored_login
 
-_MODULES: Final = (environment, registry, aws, password_source, stored_login)
+_MODULES: Final = (environment, registry, aws, google, azure, password_source, stored_login)
 
 
 def codes() -> dict[str, type[Problem]]:

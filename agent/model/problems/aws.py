@@ -63,12 +63,14 @@ class AwsIdentityUnavailable(Problem):
 
 class AwsThrottled(Problem):
     code = "aws_throttled"
+    fleet_wide = True
     needs = Needs.NOBODY
     hint = "wait: the agent tries again; many environments of this AWS account send requests at the same time"
 
 
 class AwsUnreachable(Problem):
     code = "aws_unreachable"
+    fleet_wide = True
     needs = Needs.ADMIN
     hint = (
         "ask your network administrator for access to AWS: a firewall rule, HTTPS_PROXY, or VPC endpoints for "
@@ -84,6 +86,7 @@ class AwsBlockedBySettings(AwsUnreachable):
 
 class AwsError(Problem):
     code = "aws_error"
+    fleet_wide = True
     needs = Needs.NOBODY
     hint = "wait: the agent tries again; if the problem persists, check https://health.aws.amazon.com"
 

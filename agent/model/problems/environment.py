@@ -130,7 +130,10 @@ class SecretsUnavailable(Problem):
 
 class NativeUnsupported(Problem):
     code = "native_unsupported"
-    hint = "put this registry's user name and password into the secret: runner-native works only with AWS ECR"
+    hint = (
+        "put this registry's user name and password into the secret: runner-native works only with registries of AWS, "
+        "Google and Azure"
+    )
 
 
 class TokenNotRenewable(Problem):

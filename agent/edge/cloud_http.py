@@ -1,0 +1,105 @@
+"""Sends the requests that lead to a cloud's token, and turns each answer into a value."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+import aiohttp
+
+from agent.edge.ca_certificates import CaFileError
+from agent.edge.http import HttpClient
+from agent.edge.http_date import parse_date
+from agent.edge.request_faults import fault_of
+from agent.model.cloud_reply import LONGEST_TEXT, CloudReply, clean, fields_of
+from agent.model.docker_errors import parse_retry_after
+from agent.model.docker_results import Fault
+from agent.model.sensitive import Sensitive
+
+_LARGEST: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class CloudRequest:
+    """One request. With a `form`, it is a POST of that form.
+
+    Attributes:
+        action: what it asks, for messages.
+        secrets: what the answer may repeat, and no message may show.
+        direct: send it without a proxy. Metadata services are on this machine or its host.
+    """
+
+    action: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] | None = None
+    body: bytes | None = None
+    secrets: tuple[Sensitive, ...] = ()
+    direct: bool = False
+    ca_files: Iterable[Path] = ()
+
+
+class NoAnswerError(Exception):
+    """There was no answer. `fault` is its kind, and `detail` has the words for it."""
+
+    def __init__(self, action: str, fault: Fault, detail: str) -> None:
+        super().__init__(f"{action}: {detail}")
+        self.fault: Final = fault
+        self.detail: Final = detail
+
+
+@dataclass(frozen=True, slots=True)
+class CloudHttp:
+    """Sends one request at a time, without redirects, within `timeout_s`."""
+
+    http: HttpClient
+    now: Callable[[], datetime]
+    timeout_s: float
+
+    async def send(self, request: CloudRequest) -> CloudReply:
+        """Return the answer, whatever its status.
+
+        Raises:
+            NoAnswerError: there was none, in time or at all.
+        """
+        headers, body = dict(request.headers), request.body
+        if request.form is not None:
+            headers["Content-Type"], body = "application/x-www-form-urlencoded", urlencode(request.form).encode()
+        try:
+            reply = await self.http.request(
+                "GET" if body is None else "POST",
+                request.url,
+                headers={"Accept": "application/json", **headers},
+                body=body,
+                timeout=self.timeout_s,
+                limit=_LARGEST,
+                direct=request.direct,
+                ca_files=request.ca_files,
+            )
+        except (TimeoutError, OSError, ValueError, aiohttp.ClientError, CaFileError) as error:
+            fault, detail = fault_of(error)
+            words = _WORDS.get(fault, "").format(timeout_s=self.timeout_s)
+            # Not chained: the error's frames hold the tokens that were sent.
+            raise NoAnswerError(request.action, fault, words or clean(detail, request.secrets)) from None
+        now, date = self.now(), parse_date(reply.headers.get("Date"))
+        wait = reply.headers.get("Retry-After")
+        return CloudReply(
+            action=request.action,
+            status=reply.status,
+            seen_at=now,
+            fields=fields_of(reply.body),
+            text=clean(reply.body.decode(errors="replace"), request.secrets, LONGEST_TEXT),
+            retry_after=parse_retry_after(wait, now, parse_date(wait)),
+            server_time=date,
+            flavor=reply.headers.get("Metadata-Flavor", ""),
+            secrets=request.secrets,
+        )
+
+
+_WORDS: Final = {
+    Fault.TIMEOUT: "no answer within {timeout_s:g} s",
+    Fault.DNS: "its name does not resolve",
+    Fault.NONSENSE: "its answer is not HTTP",
+}

@@ -1,0 +1,206 @@
+"""Gets tokens for Artifact Registry and gcr.io from Google Cloud."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from agent.blocking import BlockingCalls
+from agent.edge import paths
+from agent.edge.cloud_http import CloudHttp
+from agent.edge.google.exchange import TokenExchange
+from agent.edge.google.metadata import MetadataServer
+from agent.edge.google.token import GoogleToken
+from agent.edge.http import HttpClient
+from agent.edge.identity_token import IdentityTokenError, identity_token, parse_identity_token, read_file
+from agent.model.credential import GoogleIdentity, Token
+from agent.model.document_text import DocumentError, text_of
+from agent.model.google_credentials import (
+    AuthorizedUser,
+    CredentialFile,
+    CredentialFileError,
+    ExternalAccount,
+    ImpersonatedServiceAccount,
+    SubjectTokenFile,
+    parse_credential_file,
+)
+from agent.model.google_errors import ALL_SCOPES, SCOPE, SUBJECT, USER
+from agent.model.problem import ProblemError
+from agent.model.problems.google import GoogleCredentialsMissing, GoogleCredentialsUnusable
+from agent.model.sensitive import Sensitive
+from agent.settings import GoogleSettings
+
+_VARIABLE: Final = "GOOGLE_APPLICATION_CREDENTIALS"
+_DEFAULT_FILE: Final = "application_default_credentials.json"
+_LONGEST_FILE: Final = 1 << 16
+_FILES: Final = BlockingCalls("google-files", limit=2)
+
+
+@dataclass(kw_only=True, eq=False)
+class GoogleClient:
+    """Sends single requests to Google, without caching tokens and without retries.
+
+    The first source that is configured decides: the settings, a credential file, the metadata server. If it fails, no
+    other one is asked, because a token of another identity would only be refused later.
+    """
+
+    http: HttpClient
+    environ: Mapping[str, str]
+    now: Callable[[], datetime]
+    learned: Callable[[Sensitive], object]
+    timeout_s: float
+
+    def __post_init__(self) -> None:
+        requests = CloudHttp(self.http, self.now, self.timeout_s)
+        self._exchange = TokenExchange(requests)
+        self._metadata = MetadataServer(requests, self.environ)
+
+    async def fetch_token(self, identity: GoogleIdentity, settings: GoogleSettings) -> Token:
+        """Get an access token, and impersonate the service account if the secret or the settings name one.
+
+        Raises:
+            ProblemError: of `agent.model.problems.google`. The subject is always "google".
+        """
+        found = await self._token(identity, settings)
+        return Token(
+            USER,
+            found.secret,
+            found.expires_at,
+            found.principal,
+            found.server_time,
+            reserve=found.reserve,
+        )
+
+    async def identify(self, identity: GoogleIdentity, settings: GoogleSettings) -> tuple[str, str | None]:
+        """Return where the identity comes from, and its name in IAM policies if that is known.
+
+        Raises:
+            ProblemError: as `fetch_token`.
+        """
+        found = await self._token(identity, settings)
+        return found.place, found.principal
+
+    async def _token(self, identity: GoogleIdentity, settings: GoogleSettings) -> GoogleToken:
+        service_account = identity.service_account or settings.service_account
+        # Only a token for everything can get the token of another account, which then has the narrow scope.
+        base = await self._base(settings, ALL_SCOPES if service_account else SCOPE)
+        self.learned(base.secret)
+        if service_account is None:
+            return base
+        found = await self._exchange.impersonated(base, service_account)
+        self.learned(found.secret)
+        return found
+
+    async def _base(self, settings: GoogleSettings, scope: str) -> GoogleToken:
+        if settings.identity_token_file is not None or settings.identity_token_command:
+            return await self._from_settings(settings, scope)
+        named = self.environ.get(_VARIABLE)
+        if named:
+            return await self._from_file(_VARIABLE, Path(named), scope)
+        default = self._default_file
+        if await self._is_there(default):
+            return await self._from_file("gcloud's file", default, scope)
+        return await self._metadata.token(f"google.identity_token_file, {_VARIABLE}, {default}, ")
+
+    async def _is_there(self, file: Path) -> bool:
+        try:
+            return await _FILES.call(file, lambda: os.path.isfile(file), timeout=self.timeout_s)  # noqa: PTH113 - unlike Path's method, it raises nothing
+        except OSError:  # a TimeoutError is one
+            raise _unusable(f"{file} cannot be read: its file system does not answer", _FILE_HINT) from None
+
+    async def _from_settings(self, settings: GoogleSettings, scope: str) -> GoogleToken:
+        if settings.audience is None:
+            raise ProblemError(
+                GoogleCredentialsUnusable(
+                    SUBJECT,
+                    "there is an identity token in the settings, but google.audience is not set",
+                    hint="set google.audience to the name of your workload identity provider",
+                )
+            )
+        try:
+            token = await identity_token(
+                "google",
+                settings.identity_token_file,
+                settings.identity_token_command,
+                self.environ,
+                self.timeout_s,
+            )
+        except IdentityTokenError as error:
+            raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=_TELL_PLATFORM)) from error
+        assert token is not None  # noqa: S101 - the caller has checked that there is a source
+        account = ExternalAccount(settings.audience)
+        return await self._federate(account, token, "the identity token in the settings", scope)
+
+    async def _federate(self, account: ExternalAccount, subject: Sensitive, place: str, scope: str) -> GoogleToken:
+        self.learned(subject)
+        scope = ALL_SCOPES if account.service_account else scope
+        found = await self._exchange.federated(account, subject, place, scope)
+        if account.service_account is None:
+            return found
+        self.learned(found.secret)
+        return await self._exchange.impersonated(found, account.service_account, account.universe)
+
+    async def _from_file(self, name: str, path: Path, scope: str) -> GoogleToken:
+        try:
+            content = await read_file(name, path, _LONGEST_FILE, self.timeout_s)
+            file = parse_credential_file(json.loads(text_of(content)))
+        except IdentityTokenError as error:
+            raise ProblemError(GoogleCredentialsUnusable(SUBJECT, str(error), hint=_FILE_HINT)) from error
+        except CredentialFileError as error:
+            raise _unusable(f"{name} {path} {error}", error.hint) from None
+        except (DocumentError, ValueError, RecursionError):
+            raise _unusable(f"{name} {path} does not hold JSON") from None
+        return await self._of_file(file, f"{name} {path}", scope)
+
+    async def _of_file(self, file: CredentialFile, place: str, scope: str) -> GoogleToken:
+        match file:
+            case AuthorizedUser():
+                self.learned(file.client_secret)
+                self.learned(file.refresh_token)
+                return await self._exchange.refreshed(file, place)
+            case ExternalAccount():
+                subject = await self._subject_token(file.source, place)
+                return await self._federate(file, subject, place, scope)
+            case ImpersonatedServiceAccount():
+                base = await self._of_file(file.source, place, ALL_SCOPES)
+                self.learned(base.secret)
+                return await self._exchange.impersonated(base, file.service_account, file.source.universe)
+
+    async def _subject_token(self, source: SubjectTokenFile | None, place: str) -> Sensitive:
+        assert source is not None  # noqa: S101 - only the account that is made of the settings has none
+        try:
+            content = await read_file(f"the token file in {place}", Path(source.path), _LONGEST_FILE, self.timeout_s)
+            if source.field is not None:
+                content = _field_of(content, source.field)
+            return parse_identity_token(content, f"the token file {source.path} in {place}")
+        except IdentityTokenError as error:
+            raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=_TELL_PLATFORM)) from error
+
+    @property
+    def _default_file(self) -> Path:
+        directory = self.environ.get("CLOUDSDK_CONFIG")
+        return (Path(directory) if directory else paths.home(self.environ) / ".config/gcloud") / _DEFAULT_FILE
+
+
+_TELL_PLATFORM: Final = (
+    "ask your platform team to make sure that the file or command in the message provides a token for this user"
+)
+_FILE_HINT: Final = "fix the path, or make the file readable for this user"
+
+
+def _unusable(message: str, hint: str | None = None) -> ProblemError:
+    fix = hint or "replace the file: create it again with gcloud, or ask your platform team for it"
+    return ProblemError(GoogleCredentialsUnusable(SUBJECT, message, hint=fix))
+
+
+def _field_of(content: bytes, name: str) -> bytes:
+    """Return a field of the JSON object in a token file. Empty if there is none."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return b""
+    token = value.get(name) if isinstance(value, dict) else None
+    return token.encode() if isinstance(token, str) else b""

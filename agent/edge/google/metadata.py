@@ -1,0 +1,93 @@
+"""Asks Google's metadata server for the token, the name and the access scopes of this machine's service account."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from agent.edge.cloud_http import CloudHttp, CloudRequest, NoAnswerError
+from agent.edge.google.token import GoogleToken
+from agent.model.cloud_reply import CloudReply
+from agent.model.docker_results import Fault
+from agent.model.google_errors import (
+    SUBJECT,
+    foreign_metadata,
+    invalid_answer,
+    is_from_google,
+    metadata_problem,
+    scopes_problem,
+)
+from agent.model.problem import ProblemError
+from agent.model.problems.google import GoogleCredentialsMissing
+from agent.model.renewal import RESERVE_OF_METADATA
+from agent.model.text import printable
+
+# The dot at the end keeps search domains out. Without a name server, the address works.
+_HOSTS: Final = ("metadata.google.internal.", "169.254.169.254")
+_ACCOUNT: Final = "/computeMetadata/v1/instance/service-accounts/default"
+_FLAVOR: Final = {"Metadata-Flavor": "Google"}
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataServer:
+    """The server on this machine's host. `environ` may name another one (`GCE_METADATA_HOST`)."""
+
+    http: CloudHttp
+    environ: Mapping[str, str]
+
+    async def token(self, tried: str = "") -> GoogleToken:
+        """Return the token of the service account.
+
+        Args:
+            tried: the sources of credentials that are not configured, for the message if nothing answers.
+
+        Raises:
+            ProblemError: Google refuses, this is not Google Cloud, or the access scopes allow no pull.
+        """
+        reply = await self._first_answer(tried)
+        if not is_from_google(reply):
+            raise ProblemError(foreign_metadata(reply))
+        if not reply.ok:
+            raise ProblemError(metadata_problem(reply))
+        token, expires_at = reply.secret("access_token"), reply.ends_in()
+        if token is None or expires_at is None:
+            raise ProblemError(invalid_answer(reply, "access_token" if token is None else "expires_in"))
+        email, scopes = await asyncio.gather(self._detail("email"), self._detail("scopes"))
+        principal = printable(email.strip(), 200) or None
+        problem = scopes_problem(principal, scopes.split())
+        if problem is not None:
+            raise ProblemError(problem)
+        place = f"the metadata server ({reply.action})"
+        return GoogleToken(token, expires_at, place, principal, reserve=RESERVE_OF_METADATA)
+
+    async def _first_answer(self, tried: str) -> CloudReply:
+        failures: dict[str, str] = {}
+        for host in self._hosts:
+            try:
+                return await self._get(host, "token")
+            except NoAnswerError as error:
+                failures[host] = error.detail
+                if error.fault is not Fault.DNS:
+                    break
+        reasons = "; ".join(f"{host}: {why}" for host, why in failures.items())
+        message = f"no Google Cloud credentials found; tried {tried}the metadata server ({reasons})"
+        raise ProblemError(GoogleCredentialsMissing(SUBJECT, message))
+
+    async def _detail(self, name: str) -> str:
+        """Return what the server answers about the account. Empty if it does not: the token works without it."""
+        for host in self._hosts:
+            try:
+                reply = await self._get(host, name)
+            except NoAnswerError:
+                continue
+            return reply.text if reply.ok and is_from_google(reply) else ""
+        return ""
+
+    async def _get(self, host: str, name: str) -> CloudReply:
+        url = f"http://{host}{_ACCOUNT}/{name}"
+        return await self.http.send(CloudRequest(host.rstrip("."), url, _FLAVOR, direct=True))
+
+    @property
+    def _hosts(self) -> tuple[str, ...]:
+        given = self.environ.get("GCE_METADATA_HOST") or self.environ.get("GCE_METADATA_ROOT")
+        return (given,) if given else _HOSTS

@@ -1,0 +1,25 @@
+"""An access token of Google, and what is known about it."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agent.model.sensitive import Sensitive
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleToken:
+    """An access token.
+
+    Attributes:
+        place: where the identity comes from, for people.
+        principal: who it is, in the form of an IAM policy, or None if that is not known.
+        reserve: see `Token`.
+        server_time: the Date header, if the answer came over TLS.
+    """
+
+    secret: Sensitive
+    expires_at: datetime
+    place: str
+    principal: str | None = None
+    reserve: timedelta | None = None
+    server_time: datetime | None = None

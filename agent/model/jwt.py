@@ -1,0 +1,43 @@
+"""Reads the payload of a JSON Web Token. The signature is not checked, so nothing in it is proof."""
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from agent.model.text import printable
+
+
+def claims(token: str) -> Mapping[str, Any]:
+    """Return the claims of a token. Empty if it is not a JWT."""
+    parts = token.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
+        return {}
+    try:
+        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, binascii.Error, RecursionError):
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def expiry(token: str) -> datetime | None:
+    """Return when a token expires, if it shows that."""
+    return moment(claims(token).get("exp"))
+
+
+def text(given: Mapping[str, Any], *names: str) -> str | None:
+    """Return the first of these claims that is a text."""
+    found = (given.get(name) for name in names)
+    return next((printable(each, 200) for each in found if isinstance(each, str) and each), None)
+
+
+def moment(seconds: object) -> datetime | None:
+    """Return the time of epoch seconds, which may be a string. None if it is not one."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float | str):
+        return None
+    try:
+        return datetime.fromtimestamp(float(seconds), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
