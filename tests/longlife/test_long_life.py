@@ -30,6 +30,6 @@ def test_a_refusal_survives_restarts() -> None:
 def test_the_checks_detect_an_agent_that_reacts_late() -> None:
     """An agent that notices a suspend only at its next tick keeps an expired login for too long."""
     with life(seed=1) as (environment, loop):
-        environment.agent.logins.wake = lambda _hostname=None: None  # type: ignore[method-assign, misc]
+        environment.agent.logins.wake = lambda _hostname=None: None  # type: ignore[method-assign, assignment]
         with pytest.raises(AssertionError, match="an expired login for"):
             loop.run_until_complete(environment.live(14))
