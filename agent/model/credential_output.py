@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from agent.model import jwt
 from agent.model.ecr_token import token_expiry
-from agent.model.json_web_token import expiry_of
 from agent.model.kubelet_response import KIND, login_for, parse_duration
 from agent.model.registry import Registry
 from agent.model.secret_fields import is_google_key
@@ -63,7 +63,7 @@ def parse_output(content: bytes, registry: Registry, now: datetime) -> Credentia
         raise OutputError("gave an empty password")
     if output.expires_at is not None:
         return output
-    return replace(output, expires_at=expiry_of(output.password) or token_expiry(output.password))
+    return replace(output, expires_at=jwt.expiry(output.password.reveal().strip()) or token_expiry(output.password))
 
 
 def _is_unicode(text: str) -> bool:

@@ -99,6 +99,23 @@ def test_what_cannot_be_meant_is_refused_with_the_field(fields: dict[str, Any], 
     assert "hunter2" not in message + hint
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"hostname": "europe-west1-docker.pkg.dev", "google_service_account": "pull@acme.iam.gserviceaccount.com"},
+        {"hostname": "acmedev.azurecr.io", "azure_client_id": "6b1c2d3e-0000-4000-8000-000000000001"},
+        {"kind": "gar"},
+        {"kind": "acr"},
+    ],
+)
+def test_a_command_replaces_the_identity_in_a_cloud(fields: dict[str, Any]) -> None:
+    """As a password does. Without a user name, the command gives that too."""
+    found = secret(**COMMAND, **{**fields, "username": None})
+    (login,) = make_plan([found], (), AwsDefaults()).logins
+    assert found.password_origin is not None
+    assert (login.kind, login.source) == (Kind.BASIC, PasswordSource(found.password_origin, found.registry))
+
+
 def test_messages_show_the_program_and_none_of_its_arguments() -> None:
     """The log too."""
     (login,) = make_plan([secret(**COMMAND)], (), AwsDefaults()).logins

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from agent.model.credential import AwsIdentity, AwsKeys, Credential, Token, TokenSource
+from agent.model.password_source import PasswordField, PasswordOrigin, PasswordSource
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.aws import AwsAccessDenied, AwsThrottled, AwsUnreachable
+from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 from agent.services.credentials import Credentials
 from agent.services.retries import wait_after
@@ -89,7 +91,7 @@ class Bench:
         self,
         stale: Credential | None = None,
         *,
-        identity: AwsIdentity = IDENTITY,
+        identity: TokenSource = IDENTITY,
         subject: str = "a.example",
         force: bool = False,
     ) -> Credential:
@@ -292,6 +294,15 @@ async def test_a_wrong_clock_is_reported_although_aws_answers(bench: Bench) -> N
     await bench.clock.advance(5)
     await bench.get(current)
     assert bench.board.reports[1] == []
+
+
+async def test_a_password_command_does_not_clear_the_warning_about_the_clock_of_aws(bench: Bench) -> None:
+    """Its output shows no time."""
+    bench.aws.server_time = EPOCH + timedelta(minutes=20)
+    await bench.get()
+    bench.aws.server_time = None
+    await bench.get(identity=PasswordSource(PasswordOrigin(PasswordField.COMMAND, ("vault",)), Registry("a.example")))
+    assert [[p.code for p in report] for report in bench.board.reports] == [["clock_skew"]]
 
 
 async def test_changed_aws_settings_discard_the_token(bench: Bench) -> None:
