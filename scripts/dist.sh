@@ -19,7 +19,7 @@ export LC_ALL=C TZ=UTC
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' agent/__init__.py)
 architecture=$(dpkg --print-architecture)
 name=registry-agent_${version}_$architecture
-programs=(registry-agent) # of the tree's bin, which get a link on everybody's PATH
+programs=(registry-agent docker-credential-registry-agent) # of the tree's bin, which get a link on everybody's PATH
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

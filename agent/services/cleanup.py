@@ -78,6 +78,7 @@ class LoginCleanup:
         async with asyncio.TaskGroup() as group:
             for hostname in [*self._state_file.entries()]:
                 self._start_removal(hostname, group)
+        await self._forget_others()
         return not self._failed
 
     def _reason(self, hostname: str) -> str | None:

@@ -88,7 +88,8 @@ def test_everything_in_the_package_is_root_s_and_where_it_belongs(deb: Path, tmp
         member.name: member.linkname for member in members if member.issym() and member.name.startswith("./usr/bin")
     }
     files = {member.name for member in members}
-    assert links["./usr/bin/registry-agent"] == "/opt/registry-agent/bin/registry-agent"
+    programs = ("registry-agent", "docker-credential-registry-agent")
+    assert {f"./usr/bin/{name}": f"/opt/registry-agent/bin/{name}" for name in programs}.items() <= links.items()
     assert {f".{target}" for target in links.values()} <= files
     [service] = [text for name, text in texts.items() if name.endswith(".service")]
     assert "\nExecStart=/opt/registry-agent/bin/registry-agent run\n" in service
