@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
+from agent.model.hints import PUT_NEW_TOKEN
 from agent.model.login_events import (
     Event,
     Failed,
@@ -40,6 +41,12 @@ FAILING: Final = RenewalFailing(HOST, "the login for ghcr.io works until 2026-01
 URGENT: Final = RenewalFailing(HOST, FAILING.message, severity=Severity.ERROR)
 
 NO_DOCKER: Final = "there is no docker"
+
+
+def past_its_end(shown: str) -> TokenExpired:
+    """The problem of a token that a registry accepts although it has ended."""
+    message = f"the token for {HOST} expired at {shown} UTC, although {HOST} still accepts it"
+    return TokenExpired(HOST, message, hint=PUT_NEW_TOKEN)
 
 
 def moment(seconds: float) -> Now:

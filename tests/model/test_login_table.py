@@ -45,6 +45,7 @@ from tests.model.login_states import (
     give,
     hours,
     moment,
+    past_its_end,
 )
 
 
@@ -65,6 +66,8 @@ RETRY: Final = Attempt(renew=False, force=False, take_over=False)
 RENEWAL: Final = Attempt(renew=True, force=False, take_over=False)
 ASKED: Final = Attempt(renew=True, force=True, take_over=True)
 AGAIN: Final = Attempt(renew=True, force=False, take_over=True)
+OVER: Final = Report((past_its_end("2025-12-31 22:00"),))
+JUST_OVER: Final = Report((past_its_end("2026-01-01 00:00"),))
 ATTEMPTING, RETRYING, LOGGED_IN = Stage.ATTEMPTING, Stage.RETRYING, Stage.LOGGED_IN
 TABLE: Final = (
     Row("starting", Verified(holds_login=True), Stage.DUE, State.PENDING, wakes=0),
@@ -82,8 +85,8 @@ TABLE: Final = (
     Row("attempting", Succeeded(), LOGGED_IN, State.LOGGED_IN, (Report(()),)),
     Row("attempting", Succeeded(check_in=hours(6)), LOGGED_IN, State.LOGGED_IN, (Report(()),), wakes=6 * HOUR),
     Row("attempting", Succeeded(EPOCH + hours(2)), LOGGED_IN, State.LOGGED_IN, (Report(()),), wakes=2 * HOUR),
-    Row("attempting", Succeeded(EPOCH - hours(2)), LOGGED_IN, State.LOGGED_IN, (Report(()),), wakes=5 * MINUTE),
-    Row("attempting", Succeeded(EPOCH), LOGGED_IN, State.LOGGED_IN, (Report(()),), wakes=1),
+    Row("attempting", Succeeded(EPOCH - hours(2)), LOGGED_IN, State.LOGGED_IN, (OVER,), wakes=5 * MINUTE),
+    Row("attempting", Succeeded(EPOCH), LOGGED_IN, State.LOGGED_IN, (JUST_OVER,), wakes=1),
     Row("attempting", Failed(DOWN, hours(1)), RETRYING, State.RETRYING, (Report((DOWN,)),), wakes=HOUR),
     Row("attempting", Failed(DOWN, None), RETRYING, State.RETRYING, (Report((DOWN,)),)),
     Row("attempting", Failed(WRONG, hours(1)), RETRYING, State.REJECTED, (Report((WRONG,)),), wakes=HOUR),
@@ -123,7 +126,7 @@ TABLE: Final = (
     Row("failing", Woken("b"), RETRYING, State.LOGGED_IN, wakes=HOUR, at=10 * HOUR),
     Row("failing", Woken("b"), RETRYING, State.LOGGED_IN, (Report((DOWN, URGENT)),), HOUR, at=11 * HOUR),
     Row("failing", Woken("b"), RETRYING, State.EXPIRED, (Report((DOWN, ENDED)), Remove()), 0, at=12 * HOUR),
-    Row("failing", Woken("b", lost=LOST), RETRYING, State.RETRYING, wakes=5 * HOUR, at=6 * HOUR),
+    Row("failing", Woken("b", lost=LOST), RETRYING, State.RETRYING, (Report((DOWN,)),), 5 * HOUR, at=6 * HOUR),
     Row("failing", Woken("b", NO_DOCKER), Stage.NO_DOCKER, State.SKIPPED, (Skip(NO_DOCKER),), at=30 * HOUR),
     Row("failing", Requested("r", NO_DOCKER), ATTEMPTING, State.LOGGED_IN, (ASKED,), at=6 * HOUR),
     Row("asked meanwhile", Succeeded(check_in=hours(6)), LOGGED_IN, State.LOGGED_IN, (Report(()),), wakes=0),
