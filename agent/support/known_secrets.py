@@ -32,7 +32,7 @@ _LONGEST_BARE: Final = 16 << 10
 _PUBLIC: Final = frozenset(
     {
         *("name", "hostname", "username", "scope", "enabled", "kind", "region", "role_arn", "profile"),
-        *("email", "serveraddress", "google_service_account", "azure_client_id"),
+        *("email", "serveraddress", "password_file", "google_service_account", "azure_client_id"),
     }
 )
 """Fields whose values are not secret. Masking them would only hide what support needs."""

@@ -181,7 +181,7 @@ def test_every_field_may_be_a_file() -> None:
     """The fields are those of the interface."""
     assert {
         *("name", "hostname", "username", "password", "scope", "enabled", "kind", "region"),
-        *("role_arn", "external_id", "session_token", "profile"),
+        *("role_arn", "external_id", "session_token", "profile", "google_service_account", "azure_client_id"),
         *("password_command", "password_file", "credential_helper", "expires_in_s"),
     } == FIELDS
 

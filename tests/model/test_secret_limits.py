@@ -156,7 +156,9 @@ def test_a_file_with_another_use_is_not_reported_as_a_secret() -> None:
         ({"password": None}, "password is missing or empty"),
         ({"region": "Ireland"}, "region must be an AWS region such as eu-west-1"),
         ({"role_arn": "pull"}, "role_arn must be a role's ARN such as arn:aws:iam::123456789012:role/pull"),
-        ({"kind": "ecrr"}, "kind must be one of auto, basic, ecr, ecr-public"),
+        ({"google_service_account": "pull"}, "google_service_account must be the e-mail address of a service account"),
+        ({"azure_client_id": "pull"}, "azure_client_id must be the client ID of a managed identity"),
+        ({"kind": "ecrr"}, "kind must be one of auto, basic, ecr, ecr-public, gar, acr"),
     ],
 )
 def test_a_field_that_is_wrong_is_named(fields: dict[str, Any], fault: str) -> None:
