@@ -16,7 +16,7 @@ die() { echo "setup: $*" >&2; exit 1; }
 
 main() {
     local lock recorded=() missing=()
-    [[ ! -f $record ]] || mapfile -t recorded < <(awk 'length($1) == 64 { print $2 }' "$record")
+    [[ ! -f $record ]] || mapfile -t recorded < <(awk 'NF == 2 && length($1) == 64 && $1 !~ /[^0-9a-f]/ { print $2 }' "$record")
     if [[ ! -f $record || $(description "${recorded[@]}" 2>/dev/null) != "$(<"$record")" ]]; then recorded=(); fi
     for lock in "$@"; do
         [[ " ${recorded[*]} " == *" $lock "* ]] || missing+=("$lock")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.install.locks import ROOT, TEST, here, pins
 
 pytestmark = pytest.mark.timeout(300)
 
+_CHECKSUM: Final = 64
+"""The length of a SHA-256 in hexadecimal digits."""
 _SCRIPTS: Final = ("setup-venv.sh", "python-packages.sh")
 _PROJECT: Final = """
 [build-system]
@@ -198,14 +201,18 @@ def test_packages_that_do_not_fit_together_are_an_error(
 # --- when it does what ---
 
 
-@pytest.fixture
-def quick(tmp_path: Path) -> Project:
-    (tmp_path / "pip").mkdir()
-    (tmp_path / "pip/__main__.py").write_text(_QUICK_PIP)
-    project = Project(tmp_path / "checkout", tmp_path / "pip")
+def quick_project(checkout: Path, pip: Path) -> Project:
+    pip.mkdir()
+    (pip / "__main__.py").write_text(_QUICK_PIP)
+    project = Project(checkout, pip)
     project.lock("a.lock", "alpha==1")
     project.lock("b.lock", "beta==1")
     return project
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Project:
+    return quick_project(tmp_path / "checkout", tmp_path / "pip")
 
 
 def test_a_complete_environment_is_left_alone(quick: Project) -> None:
@@ -215,6 +222,18 @@ def test_a_complete_environment_is_left_alone(quick: Project) -> None:
     assert quick.must_set_up("a.lock", "b.lock") == ""
     assert quick.must_set_up("b.lock") == ""
     assert sorted((path, path.lstat().st_mtime_ns) for path in quick.venv.rglob("*")) == before
+
+
+def test_a_checkout_whose_path_is_as_long_as_a_checksum(tmp_path: Path) -> None:
+    """The record has the path too. It must not count as a lock file."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        checkout = Path(short, "c" * (_CHECKSUM - 1 - len(short)))
+        assert len(str(checkout)) == _CHECKSUM
+        project = quick_project(checkout, tmp_path / "pip")
+        project.must_set_up("a.lock")
+        assert project.must_set_up("a.lock") == ""
+        project.must_set_up("a.lock", "b.lock")
+        assert project.noted() == {"alpha==1", "beta==1"}
 
 
 def test_another_lock_file_is_added(quick: Project) -> None:
