@@ -153,8 +153,7 @@ def _connect() -> socket:
         return connection
     if denied:
         raise Unanswered(f"user {user} may not connect to {denied}; run docker as the user of that agent")
-    start = f"`registry-agent run`, or `sudo systemctl start registry-agent@{user}`"
-    raise Unanswered(f"registry-agent is not running; start it: {start}")
+    raise Unanswered("registry-agent is not running; start it: `registry-agent run`, or its systemd unit")
 
 
 def socket_candidates(environ: dict[bytes, bytes], user: str, home: str, uid: int) -> list[bytes]:
