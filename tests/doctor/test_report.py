@@ -94,9 +94,11 @@ def test_the_installed_docker_decides_whether_it_can_read_the_configuration(worl
     world.start()
     world.agent.wait_logged_in(world.good.hostname)
     (world.agent.docker / "config.json").write_text('{"features": {"buildkit": true}}')
+    world.good_state = "retrying"
     world.raised("config_invalid", world.good.hostname, says="features.buildkit is a boolean")
     assert doctor().link("configuration")["code"] == "config_invalid"
     install_docker(programs, "bookworm")
+    world.good_state = "logged_in"
     world.cleared("config_invalid", world.good.hostname)
     assert doctor().link("configuration")["outcome"] == "ok"
 
