@@ -31,7 +31,7 @@ class SecretsSettings:
     # Removing a login that still works could break a running build.
     removed: Annotated[str, rule.one_of("keep", "logout")] = "keep"
     exclude: Annotated[tuple[str, ...], rule.REGISTRY] = ()
-    # Whoever answers at `url` could run any program as the agent's user.
+    # The server at `url` could run any program as the agent's user.
     allow_commands: bool = False
 
 

@@ -1,4 +1,4 @@
-"""The checks of an identity at Google or Azure: who asks for the token, whether it is issued, and when it expires."""
+"""The checks of an identity at Google or Azure: which one asks, whether it gets a token, and when that expires."""
 
 from datetime import UTC, datetime
 from typing import Final

@@ -208,7 +208,7 @@ def _row(status: AgentStatus | None, hostname: str) -> AgentRow | None:
 
 
 def _without_consequences(checks: tuple[Check, ...]) -> tuple[Check, ...]:
-    """Fail no check for what is only a consequence, or for what nobody needs."""
+    """Fail no check for what is only a consequence, or for what is not needed."""
     outcomes = {check.name: check.outcome for check in checks}
     return tuple(_relaxed(check, outcomes) if check.broken else check for check in checks)
 

@@ -1,6 +1,6 @@
 """Leaves out secrets whose command, file or helper somebody else may have chosen.
 
-Whoever writes such a secret runs programs as the agent's user, or has any file of the user sent to a registry.
+A person who writes such a secret runs programs as the agent's user, or has any file of the user sent to a registry.
 """
 
 from collections.abc import Iterable

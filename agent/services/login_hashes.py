@@ -52,7 +52,7 @@ class LoginHashes:
 
         def may_replace(key: str, entry: Entry) -> bool:
             digest = self.digest(key, entry)
-            # Nobody wants an ECR token that has ended: all pulls with it fail.
+            # An ECR token that has ended is of no use: all pulls with it fail.
             return digest in own or digest in preexisting or digest in take_over or self._has_ended(token_end(entry))
 
         return may_replace

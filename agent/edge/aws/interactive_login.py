@@ -48,7 +48,7 @@ class InteractiveLogin:
 
     @property
     def unused(self) -> list[str]:
-        """The profiles that nobody chose: all of them while there is no choice. Those with an SSO login come first."""
+        """The profiles that are not chosen: all of them if none is. Those with an SSO login come first."""
         if self._profile != DEFAULT_PROFILE:
             return []
         return sorted(self.profiles.keys() - {DEFAULT_PROFILE}, key=lambda name: (not self.uses_sso(name), name))
