@@ -10,6 +10,7 @@ from typing import Final
 
 from agent.blocking import BlockingCalls
 from agent.edge.process import Finished, ProcessTimeout, run
+from agent.model.command_hints import needs_privileges
 from agent.model.docker_programs import foreign_program, is_snap, own_version, podman_version
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import DockerCliFailed, NotDockersCli
@@ -126,6 +127,13 @@ def _refusal(program: Path, finished: Finished) -> NotDockersCli:
         return NotDockersCli.instead(program, foreign)
     if finished.returncode < 0:
         return NotDockersCli("docker", f"{program} --version was killed by signal {-finished.returncode}")
+    if needs_privileges(finished.stderr):
+        return NotDockersCli(
+            "docker",
+            f"{program} cannot start: it may not gain privileges, as in the sandbox of the systemd unit",
+            hint="install Docker's own package instead of the snap (`sudo apt install docker.io` on Debian, Ubuntu), "
+            "or use the drop-in snap-docker.conf that the installation contains; docs/systemd.md shows how",
+        )
     return NotDockersCli("docker", f"{program} --version fails or prints no version")
 
 

@@ -34,12 +34,17 @@ def sandbox_hint(program: str, stderr: bytes, unit: str | None, environ: Mapping
     if _READ_ONLY.search(stderr):
         home, known = PurePosixPath(environ.get("HOME", "~")), _DIRECTORIES.get(PurePosixPath(program).name, {})
         return opening(unit, [environ.get(variable) or home / default for variable, default in known.items()])
-    if _NO_PRIVILEGES.search(stderr):
+    if needs_privileges(stderr):
         return (
             f"use a program that needs no sudo and is neither a snap nor a flatpak: the sandbox of {shown(unit)} "
             "gives no new privileges"
         )
     return None
+
+
+def needs_privileges(stderr: bytes) -> bool:
+    """Whether a program says that it may not gain the privileges that it needs, as in the sandbox of the unit."""
+    return _NO_PRIVILEGES.search(stderr) is not None
 
 
 def missing_program_hint(program: str, *, is_helper: bool) -> str:

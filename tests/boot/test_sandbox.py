@@ -10,6 +10,7 @@ from tests.boot.conftest import DROP_INS, SERVICE, SOCKET, SOCKET_PATH, Boot, se
 from tests.boot.test_work_under_systemd import give, status, wait_logged_in
 from tests.rig.booted import USER, Booted
 from tests.rig.pass_store import docker_credential_pass
+from tests.rig.snap import install_snap
 from tests.rig.waiting import until
 
 _UNITS: Final = "/usr/local/lib/systemd/system"
@@ -121,6 +122,24 @@ def test_a_stop_lets_a_credential_helper_finish_its_write(machine: Booted, regis
     until("the end", lambda: machine.property("ActiveState", SERVICE) == "inactive")
     assert registry in machine.path(f"{_HOME}/.docker/stored").read_text()
     assert machine.property("Result", SERVICE) == "success"
+
+
+def test_a_docker_from_snap_needs_the_drop_in(machine: Booted, registry: str) -> None:
+    """A snap is setuid: the sandbox keeps it from starting docker, the warning says so, and a drop-in allows it."""
+    install_snap(machine.path("/"), Path("/usr/bin/docker"))
+    machine.write(f"{DROP_INS}/path.conf", "[Service]\nEnvironment=PATH=/snap/bin:/usr/bin:/bin\n")
+    machine.must("systemctl", "daemon-reload")
+    machine.must("systemctl", "restart", SERVICE)
+    give(machine, secret(registry))
+    warning = until("the warning", lambda: _warning(machine, "docker_cli_failed"))
+    assert "sandbox of the systemd unit" in warning["message"]
+    assert "snap-docker.conf" in warning["hint"]
+    machine.must("install", "-m644", "-t", DROP_INS, f"{_SHIPPED}/snap-docker.conf")
+    machine.must("systemctl", "daemon-reload")
+    machine.must("systemctl", "restart", SERVICE)
+    wait_logged_in(machine, registry)
+    assert status(machine)["tools"]["docker"]["flavor"] == "snap"
+    assert registry in machine.must("cat", f"{_HOME}/snap/docker/current/.docker/config.json")
 
 
 def test_where_no_namespaces_are_allowed_a_drop_in_helps(boot: Boot, enabled: Path) -> None:
