@@ -129,13 +129,16 @@ class ToolWatch:
             self._wake_engine.clear()
             await self._check_engine()
 
-    async def look(self) -> None:
-        """Check everything once. docker comes first, because logins wait for it."""
+    async def find_docker(self) -> None:
+        """Check docker once. Logins wait for this, even if it fails."""
         try:
             await self._check_docker()
         finally:
-            # Logins wait for the first check, even if it fails.
             self.looked.set()
+
+    async def look(self) -> None:
+        """Check everything once. docker comes first, because logins wait for it."""
+        await self.find_docker()
         # The other checks start programs. Until the first logins are done, these need the processor more.
         await self._clock.wait(self._board.first_attempts_done, _FIRST_ATTEMPTS_S)
         await asyncio.gather(self._check_aws(), self._check_engine())
