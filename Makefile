@@ -28,7 +28,7 @@ help:
 	@echo "make lint         run ruff and mypy"
 	@echo "make format       format the code with ruff"
 	@echo "make lock         pin the dependencies again, with hashes"
-	@echo "make audit        compare the lock files with published advisories (needs the network)"
+	@echo "make audit        compare the lock files with published advisories, if they can be reached"
 	@echo "make completions  write the shell completions from the command line parser"
 	@echo "make clean        remove what the other targets created"
 

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -81,7 +82,11 @@ class Agent:
 
     async def logout(self) -> int:
         """Remove the agent's own logins from Docker's configuration. Returns the exit code."""
-        return await self._do(lambda components: components.logins.logout())
+        code = await self._do(lambda components: components.logins.logout())
+        if code == CLEAN and self._components is not None:
+            with suppress(OSError):  # TimeoutError is one
+                await _CALLS.call("lock", self._components.lock.remove, timeout=_LOCK_S)
+        return code
 
     async def _do(self, work: "Callable[[Components], Coroutine[Any, Any, bool]]") -> int:
         """Do one thing while no other agent manages the configuration. A signal ends it early."""
@@ -149,12 +154,8 @@ class Agent:
         return [*components.services, lock, *sandbox]
 
     async def _pass(self, components: "Components") -> bool:
-        tools = asyncio.create_task(components.tools.look(), name="tools")
-        try:
-            complete = await components.logins.once(components.planning.plan(await components.secrets.read_once()))
-        finally:
-            tools.cancel()
-            await asyncio.wait({tools})
+        _, read = await asyncio.gather(components.tools.find_docker(), components.secrets.read_once())
+        complete = await components.logins.once(components.planning.plan(read))
         return complete and not any(warning.code in _UNREAD for warning in self._bootstrap.board.snapshot.warnings)
 
     def _log_start(self) -> None:

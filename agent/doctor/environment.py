@@ -45,7 +45,10 @@ class Tools:
     """Which tools a login can use."""
 
     docker: Path | None
-    engine_reachable: bool
+    engine_answers: bool
+
+    async def engine_reachable(self) -> bool:
+        return self.engine_answers
 
     def lost(self, program: Path, problem: Problem) -> None:
         """Part of the protocol that a login needs. The doctor looks for its tools only once, so it does nothing."""

@@ -200,7 +200,7 @@ def _obstacle(credential: Credential | None, tools: Tools, *, reached: bool) -> 
     if tools.docker is None:
         return "there is no working docker CLI"
     # With an engine, the engine connects to the registry. It may have a route that this machine does not have.
-    return None if reached or tools.engine_reachable else "the registry cannot be reached"
+    return None if reached or tools.engine_answers else "the registry cannot be reached"
 
 
 def _row(status: AgentStatus | None, hostname: str) -> AgentRow | None:

@@ -61,6 +61,14 @@ class ConfigLock:
         with self._mutex:
             self._unlock([*self._locked])
 
+    def remove(self) -> None:
+        """Remove the files of the locks that are held, which stay held. An agent that starts makes its own. Blocks."""
+        with self._mutex, suppress(OSError):
+            real = Path(os.path.realpath(self._directory / "config.json")).parent
+            for file in {directory / _FILE for directory in (self._directory, real)}:
+                if _identity(file) in self._locked:
+                    file.unlink()
+
     def _lock_real_directory(self) -> _Identity | None:
         try:
             real = Path(os.path.realpath(self._directory / "config.json")).parent

@@ -50,6 +50,7 @@ class Board:
         self._owners: Final[Counter[tuple[str, str]]] = Counter()
         self._cleared: Final[deque[ClearedWarning]] = deque(maxlen=CLEARED_KEPT)
         self._change: asyncio.Event = asyncio.Event()
+        self.first_attempts_done: Final = asyncio.Event()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -129,6 +130,8 @@ class Board:
             self._publish(tools=tools)
 
     def set_phase(self, phase: Phase) -> None:
+        if phase is not Phase.STARTING:
+            self.first_attempts_done.set()
         if phase is not self.snapshot.phase:
             self._publish(phase=phase)
 

@@ -89,7 +89,7 @@ class DockerLogin:
                 return await self._log_in(login, credential, through_engine=False)
             except ProblemError as error:
                 first = error.problem
-                if not isinstance(first, _NETWORK) or not self._docker.engine_reachable:
+                if not isinstance(first, _NETWORK) or not await self._docker.engine_reachable():
                     raise
             try:
                 return await self._log_in(login, credential, through_engine=True)

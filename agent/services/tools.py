@@ -25,6 +25,8 @@ _EVERY: Final = 10
 """The file watcher checks the programs on every tenth of its rounds, which is about every `_INTERVAL_S`."""
 _SEARCH_S: Final = 10.0
 """How long a search of PATH may take. If a directory on PATH hangs, the agent reports it and tries again later."""
+_FIRST_ATTEMPTS_S: Final = 10.0
+"""How long what no login needs waits for the first attempts. One that hangs must not hide that no engine answers."""
 _ENGINE_INTERVAL_S: Final = {Engine.REACHABLE: 300.0, Engine.UNRESPONSIVE: 60.0}
 """An engine that accepts connections is checked less often, because each check starts a child process."""
 
@@ -60,6 +62,7 @@ class ToolWatch:
         self._not_searched: Final[set[str]] = set()
         self._wake: Final = asyncio.Event()
         self._wake_engine: Final = asyncio.Event()
+        self._first_engine_check: Final = asyncio.Lock()
         self.looked: Final = asyncio.Event()
         self.docker_ready: Final = asyncio.Event()
 
@@ -69,8 +72,11 @@ class ToolWatch:
         path = self._tools.docker.path or self._tools.podman.path
         return Path(path) if path else None
 
-    @property
-    def engine_reachable(self) -> bool:
+    async def engine_reachable(self) -> bool:
+        """Return whether an engine answers. Checks that now if it is not known, once for all callers."""
+        async with self._first_engine_check:
+            if self._tools.engine is Engine.UNKNOWN:
+                await self._check_engine()
         return self._tools.engine is Engine.REACHABLE
 
     def want_aws(self, wanted: bool) -> None:
@@ -123,13 +129,18 @@ class ToolWatch:
             self._wake_engine.clear()
             await self._check_engine()
 
-    async def look(self) -> None:
-        """Check everything once. docker comes first, because logins wait for it; the other checks are slower."""
+    async def find_docker(self) -> None:
+        """Check docker once. Logins wait for this, even if it fails."""
         try:
             await self._check_docker()
         finally:
-            # Logins wait for the first check, even if it fails.
             self.looked.set()
+
+    async def look(self) -> None:
+        """Check everything once. docker comes first, because logins wait for it."""
+        await self.find_docker()
+        # The other checks start programs. Until the first logins are done, these need the processor more.
+        await self._clock.wait(self._board.first_attempts_done, _FIRST_ATTEMPTS_S)
         await asyncio.gather(self._check_aws(), self._check_engine())
 
     async def _check_docker(self) -> None:

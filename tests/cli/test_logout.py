@@ -73,6 +73,7 @@ def test_the_agents_login_goes_and_a_persons_stays(home: Home) -> None:
     removed = [json.loads(line) for line in done.stdout.splitlines() if "login.removed" in line]
     assert [line["registry"] for line in removed] == ["ours.example"]
     assert "stored-by-the-agent" not in done.stdout + done.stderr
+    assert [path.name for path in home.docker.iterdir()] == ["config.json"], "the lock's file is gone, too"
     assert home.logout().returncode == CLEAN
 
 

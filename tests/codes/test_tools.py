@@ -62,6 +62,17 @@ def test_no_programs_installed(world: World, programs: Path) -> None:
         world.here.call(engine.stop())
 
 
+def test_the_first_login_does_not_share_the_processor_with_aws(world: World, programs: Path) -> None:
+    """`aws --version` takes up to a second of processor time, and starts when the login has ended."""
+    order = world.home / "order"
+    script(programs / "docker", f'{REAL_DOCKER} "$@"', "code=$?", f"echo docker $* >> {order}", "exit $code")
+    script(programs / "aws", f"echo aws >> {order}", "echo aws-cli/2.31.0 Python/3.13 Linux/6.1")
+    world.start()
+    world.agent.wait_for("the version of aws", lambda status: status["tools"]["aws"]["version"])
+    before_aws = order.read_text().partition("aws\n")[0]
+    assert " login " in before_aws
+
+
 @causes("engine_forbidden")
 def test_an_engine_that_this_user_may_not_ask(world: World, programs: Path) -> None:
     """It is the engine of the current context. The warning names the socket and its group, and the hint the command."""

@@ -184,6 +184,18 @@ def test_a_removed_lock_file_comes_back(tmp_path: Path) -> None:
     assert not second.acquire()
 
 
+def test_a_removal_leaves_no_file_and_stays_locked(tmp_path: Path) -> None:
+    """Until its process ends. The file of another agent's lock stays."""
+    first, second = ConfigLock(tmp_path), ConfigLock(tmp_path)
+    assert first.acquire()
+    second.remove()
+    assert not second.acquire()
+    first.remove()
+    assert not list(tmp_path.iterdir())
+    first.release()
+    assert second.acquire()
+
+
 @pytest.mark.parametrize("what", ["a read-only directory", "a directory in the way"])
 def test_a_directory_that_can_hold_no_file_is_locked_itself(tmp_path: Path, what: str) -> None:
     if what == "a directory in the way":

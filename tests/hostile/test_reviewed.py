@@ -18,7 +18,7 @@ from agent.edge.file_version import FileVersion, read_version
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.model.engine import EngineAnswer
 from agent.model.registry import Registry
-from agent.model.status import Engine, Flavor
+from agent.model.status import Engine, Flavor, Phase
 from agent.observe.log import Log
 from agent.observe.redaction import Scrubber
 from agent.services.board import Board
@@ -147,6 +147,7 @@ async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pyte
     monkeypatch.setattr(tools_service, "_SEARCH_S", 0.05)
     probes, clock = HangingPath(), FakeClock()
     board = Board(process(), clock.now, FakeWarningLog())
+    board.set_phase(Phase.RUNNING)
     watch = ToolWatch(probes, clock, board, FakeLog(), NoFileWatcher(), on_docker=lambda: None)
     try:
         for _ in range(5):

@@ -16,8 +16,8 @@ class Index:
         directory.mkdir()
         self.directory: Final = directory
 
-    def add(self, name: str, version: str, requires: Iterable[str] = ()) -> str:
-        """Offer a wheel; the line of a lock file that pins it."""
+    def add(self, name: str, version: str, requires: Iterable[str] = (), *, program: str | None = None) -> str:
+        """Offer a wheel, with `program` as a shell script of its name; the line of a lock file that pins it."""
         path = self.directory / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
         requires = list(requires)
         extras = {extra for text in requires for extra in _EXTRA.findall(text)}
@@ -30,5 +30,9 @@ class Index:
         with zipfile.ZipFile(path, "w") as wheel:
             wheel.writestr(f"{info}/METADATA", "\n".join(metadata) + "\n\n")
             wheel.writestr(f"{info}/WHEEL", _WHEEL)
+            if program is not None:
+                script = zipfile.ZipInfo(f"{info.removesuffix('.dist-info')}.data/scripts/{name}")
+                script.external_attr = 0o100755 << 16  # a regular file
+                wheel.writestr(script, f"#!/bin/sh\n{program}\n")
             wheel.writestr(f"{info}/RECORD", f"{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
         return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"

@@ -255,10 +255,12 @@ class Cli:
     """`docker login`, which takes half a second, or 15 s if the registry is silent. Also the agent's own probe."""
 
     docker = Path("/usr/bin/docker")
-    engine_reachable = False
 
     def __init__(self, servers: Mapping[str, RegistryServer]) -> None:
         self._servers: Final = servers
+
+    async def engine_reachable(self) -> bool:
+        return False
 
     def lost(self, program: Path, problem: Problem) -> None:
         raise AssertionError(f"{program} does not work: {problem.message}")

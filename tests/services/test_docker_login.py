@@ -64,7 +64,10 @@ class Probe:
 @dataclass
 class Tools:
     docker: Path | None = Path("/usr/bin/docker")
-    engine_reachable: bool = False
+    engine_answers: bool = False
+
+    async def engine_reachable(self) -> bool:
+        return self.engine_answers
 
     def lost(self, program: Path, problem: Problem) -> None:
         raise AssertionError(program, problem)
@@ -147,7 +150,7 @@ async def test_an_engine_may_speak_http_to_others(tmp_path: Path) -> None:
     """To what its settings call insecure; that is no loopback, and no reason to send a password over TLS."""
     probe = Probe(ProbeResult(EPOCH, status=401, tls=True))
     cli = Cli(f'Get "https://{HERE}/v2/": connection refused', f"Error response from daemon: {EOF}")
-    await problem_of(cli, probe, Tools(tmp_path / "docker", engine_reachable=True))
+    await problem_of(cli, probe, Tools(tmp_path / "docker", engine_answers=True))
     assert probe.sent == 0
 
 

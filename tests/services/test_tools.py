@@ -8,10 +8,12 @@ import pytest
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.tool_probes import ToolProbes
+from agent.model.engine import EngineAnswer
 from agent.model.problems.environment import no_docker
-from agent.model.status import Engine, Flavor
+from agent.model.status import Engine, Flavor, Phase
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
+from tests.codes.servers import Engine as EngineServer
 from tests.fakes import FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
 from tests.rig.waiting import eventually
 
@@ -22,12 +24,13 @@ def program(path: Path, text: str) -> None:
 
 
 class Stage:
-    def __init__(self, tmp_path: Path) -> None:
+    def __init__(self, tmp_path: Path, phase: Phase = Phase.RUNNING) -> None:
         self.bin = tmp_path / "bin"
         self.bin.mkdir(mode=0o755)
         environ = {"PATH": f"{tmp_path}/earlier:{self.bin}", "DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}
         self.clock = FakeClock()
         self.board = Board(process(), self.clock.now, FakeWarningLog())
+        self.board.set_phase(phase)
         self.engine = DockerEngine(environ)
         cli = DockerCli(environ, tmp_path / "run")
         self.ready = 0
@@ -55,6 +58,11 @@ class Stage:
 
 class CountedProbes(ToolProbes):
     searches = 0
+    engine_checks = 0
+
+    async def engine(self) -> EngineAnswer:
+        self.engine_checks += 1
+        return await super().engine()
 
     def find(self, name: str) -> Path | None:
         found = super().find(name)
@@ -65,6 +73,15 @@ class CountedProbes(ToolProbes):
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
+
+
+@pytest.fixture
+def starting(tmp_path: Path) -> Stage:
+    """Both programs are installed, and no registry was attempted yet."""
+    stage = Stage(tmp_path, Phase.STARTING)
+    program(stage.bin / "docker", "echo Docker version 28.2.2, build e6534b4")
+    program(stage.bin / "aws", "echo aws-cli/2.9.19 Python/3.11.2 Linux/6.1")
+    return stage
 
 
 async def test_a_docker_that_is_installed_later_is_found(stage: Stage) -> None:
@@ -110,6 +127,37 @@ async def test_a_docker_that_disappears_is_waited_for(tmp_path: Path) -> None:
     finally:
         running.cancel()
         await asyncio.wait([running])
+
+
+async def test_the_first_logins_come_before_what_is_only_reported(starting: Stage) -> None:
+    """The aws CLI and the engine's child need as much of the processor as a login does."""
+    looking = asyncio.create_task(starting.tools.look())
+    await eventually(lambda: starting.ready == 1 and starting.clock.waiting)
+    assert (starting.searches, starting.probes.engine_checks) == (0, 0)
+    starting.board.set_phase(Phase.RUNNING)
+    await looking
+    assert (starting.board.snapshot.tools.aws.version, starting.probes.engine_checks) == ("2.9.19", 1)
+
+
+async def test_a_first_login_that_hangs_does_not_hide_the_tools(starting: Stage) -> None:
+    """The status shows them after ten seconds, as usual."""
+    looking = asyncio.create_task(starting.tools.look())
+    await eventually(lambda: starting.ready == 1 and starting.clock.waiting)
+    await starting.clock.advance(10)
+    await looking
+    assert starting.board.snapshot.phase is Phase.STARTING
+    assert (starting.board.snapshot.tools.aws.version, starting.probes.engine_checks) == ("2.9.19", 1)
+
+
+async def test_a_login_that_needs_the_engine_does_not_wait_for_the_others(starting: Stage, tmp_path: Path) -> None:
+    """The engine is asked at once, and only once, if the first logins meet a network that does not work."""
+    engine = EngineServer()
+    await engine.start(tmp_path / "docker.sock")
+    try:
+        assert all(await asyncio.gather(*(starting.tools.engine_reachable() for _ in range(20))))
+    finally:
+        await engine.stop()
+    assert starting.probes.engine_checks == 1
 
 
 async def test_the_warning_names_the_broken_docker_that_is_found_now(tmp_path: Path) -> None:
