@@ -55,6 +55,13 @@ class CloudReply:
         value = self.string(name)
         return None if value is None else Sensitive(value)
 
+    @property
+    def reason(self) -> str:
+        """The server's own words in parentheses: of OAuth, of an API, or of a registry. Empty if there are none."""
+        error, errors = self.fields.get("error"), self.fields.get("errors")
+        first = errors[0] if isinstance(errors, list) and errors else error
+        return self.words(first.get("message") if isinstance(first, dict) else self.fields.get("error_description"))
+
     def words(self, value: object) -> str:
         """Return a text of the answer for a message, in parentheses. Empty if it is no text."""
         return f" ({clean(value, self.secrets)})" if isinstance(value, str) and value else ""

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from agent.edge.azure.token import AzureToken
 from agent.edge.cloud_http import CloudHttp, CloudRequest, NoAnswerError
-from agent.model.azure_errors import AUDIENCE, SUBJECT, invalid_answer, managed_identity_problem, principal_of
+from agent.model.azure_errors import AUDIENCE, ERRORS, SUBJECT, managed_identity_problem, principal_of
 from agent.model.cloud_reply import CloudReply
 from agent.model.problem import ProblemError
 from agent.model.problems.azure import AzureCredentialsMissing
@@ -36,7 +36,7 @@ class ManagedIdentity:
         except NoAnswerError as error:
             raise ProblemError(_not_azure(error)) from None
         if not reply.ok:
-            raise ProblemError(managed_identity_problem(reply, client_id))
+            raise ProblemError(ERRORS.problem(reply, lambda reply: managed_identity_problem(reply, client_id)))
         return _token(reply)
 
     def _request(self, client_id: str | None) -> CloudRequest:
@@ -54,9 +54,7 @@ class ManagedIdentity:
 
 
 def _token(reply: CloudReply) -> AzureToken:
-    token = reply.secret("access_token")
-    if token is None:
-        raise ProblemError(invalid_answer(reply, "access_token"))
+    token = ERRORS.needed(reply, reply.secret("access_token"), "access_token")
     return AzureToken(token, reply.action, principal_of(token.reveal(), reply.string("client_id")))
 
 

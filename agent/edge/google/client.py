@@ -27,7 +27,7 @@ from agent.model.google_credentials import (
     SubjectTokenFile,
     parse_credential_file,
 )
-from agent.model.google_errors import ALL_SCOPES, SCOPE, SUBJECT, USER
+from agent.model.google_errors import ALL_SCOPES, ERRORS, SCOPE, SUBJECT, USER
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing, GoogleCredentialsUnusable
 from agent.model.sensitive import Sensitive
@@ -54,7 +54,7 @@ class GoogleClient:
     timeout_s: float
 
     def __post_init__(self) -> None:
-        requests = CloudHttp(self.http, self.now, self.timeout_s)
+        requests = CloudHttp(self.http, self.now, self.timeout_s, ERRORS)
         self._exchange = TokenExchange(requests)
         self._metadata = MetadataServer(requests, self.environ)
 
