@@ -111,6 +111,7 @@ class CloudHttp:
             retry_after=parse_retry_after(wait, now, parse_date(wait)),
             server_time=date,
             flavor=reply.headers.get("Metadata-Flavor", ""),
+            challenge=reply.headers.get("WWW-Authenticate", ""),
             secrets=request.secrets,
         )
 

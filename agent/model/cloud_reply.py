@@ -29,6 +29,7 @@ class CloudReply:
         retry_after: how long the server asks to wait.
         server_time: the Date header.
         flavor: the header `Metadata-Flavor`.
+        challenge: the header `WWW-Authenticate`.
         secrets: what was sent with the request. The answer may repeat it, and no message may show it.
     """
 
@@ -40,6 +41,7 @@ class CloudReply:
     retry_after: timedelta | None = None
     server_time: datetime | None = None
     flavor: str = ""
+    challenge: str = ""
     secrets: tuple[Sensitive, ...] = ()
 
     @property
