@@ -79,8 +79,8 @@ def managed_identity_problem(reply: CloudReply, client_id: str | None) -> Proble
     return AzureError(SUBJECT, f"{reply.action} gave no token: {error}{reply.reason}", hint=_SEE_ADMIN)
 
 
-def authority_problem(reply: CloudReply, client_id: str, tenant_id: str) -> Problem:
-    """Explain a refusal of Entra ID."""
+def authority_problem(reply: CloudReply, client_id: str, tenant_id: str, described: str) -> Problem:
+    """Explain why Entra ID refused an identity token. For `described`, see `jwt`."""
     codes = _codes(reply)
     who = f"client {client_id} in tenant {tenant_id}"
     if _TEMPORARY in codes:
@@ -88,7 +88,7 @@ def authority_problem(reply: CloudReply, client_id: str, tenant_id: str) -> Prob
     if _EARLY_OR_LATE in codes:
         return AzureAccessDenied(
             SUBJECT,
-            f"Azure refused the identity token for {who}: it has expired, or is not valid yet{reply.reason}",
+            f"Azure refused the identity token{described} for {who}: it has expired, or is not valid yet{reply.reason}",
             hint="wait: each attempt uses a new token; if the problem persists, check this machine's clock, and the "
             "file or command that provides the token",
             retry_class=RetryClass.SOON,
@@ -96,7 +96,7 @@ def authority_problem(reply: CloudReply, client_id: str, tenant_id: str) -> Prob
     for code in codes:
         if code in _REFUSALS:
             fault, hint = _REFUSALS[code]
-            return AzureAccessDenied(SUBJECT, f"Azure refused {who}: {fault}{reply.reason}", hint=hint)
+            return AzureAccessDenied(SUBJECT, f"Azure refused {who}: {fault}{described}{reply.reason}", hint=hint)
     if reply.string("error") is None:
         return AzureError(SUBJECT, f"{reply.action} answered with status {reply.status} and without an Azure error")
     return AzureAccessDenied(SUBJECT, f"Azure refused {who}: {reply.string('error')}{reply.reason}", hint=_SEE_ADMIN)

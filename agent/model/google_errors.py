@@ -91,8 +91,8 @@ def scopes_problem(principal: str | None, scopes: Iterable[str]) -> Problem | No
     )
 
 
-def exchange_problem(reply: CloudReply, audience: str) -> Problem | None:
-    """Explain a refusal of the Security Token Service."""
+def exchange_problem(reply: CloudReply, audience: str, described: str) -> Problem | None:
+    """Explain why the Security Token Service refused an identity token. For `described`, see `jwt`."""
     error = reply.string("error")
     fault = _STS_FAULTS.get(error or "")
     if fault is None:
@@ -101,7 +101,7 @@ def exchange_problem(reply: CloudReply, audience: str) -> Problem | None:
     old = error == "invalid_grant" and _OLD.search(reply.text) is not None
     return GoogleAccessDenied(
         SUBJECT,
-        f"Google refused the identity token for {audience}: {fault}{reply.reason}",
+        f"Google refused the identity token{described} for {audience}: {fault}{reply.reason}",
         hint="wait: each attempt uses a new token; if the problem persists, ask your platform team why "
         "google.identity_token_file or google.identity_token_command provides expired tokens"
         if old

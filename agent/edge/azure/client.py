@@ -136,7 +136,7 @@ class AzureClient:
         url = f"https://{host}/{quote(tenant_id, safe='')}/oauth2/v2.0/token"
         reply = await self._requests.ask(
             CloudRequest(host, url, form=form, secrets=(assertion,)),
-            lambda reply: authority_problem(reply, client_id, tenant_id),
+            lambda reply: authority_problem(reply, client_id, tenant_id, jwt.described(assertion.reveal())),
         )
         token = ERRORS.needed(reply, reply.secret("access_token"), "access_token")
         return AzureToken(token, place, principal_of(token.reveal(), client_id))

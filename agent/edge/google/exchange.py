@@ -35,7 +35,7 @@ class TokenExchange:
         }
         reply = await self.http.ask(
             CloudRequest("Google's Security Token Service", account.token_url, form=form, secrets=(subject,)),
-            lambda reply: exchange_problem(reply, account.audience),
+            lambda reply: exchange_problem(reply, account.audience, jwt.described(subject.reveal())),
         )
         return _token(reply, place, _federated_principal(account.audience, subject))
 

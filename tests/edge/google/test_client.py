@@ -260,7 +260,7 @@ async def test_a_refused_identity_token_is_explained(
     with raises_problem(GoogleAccessDenied, match=says) as caught:
         await bench.fetch(GoogleSettings(audience=AUDIENCE, identity_token_file=path))
     assert caught.value.retry_class is retry
-    assert AUDIENCE in caught.value.message
+    assert f"(sub environment-1, aud x) for {AUDIENCE}" in caught.value.message
     assert text not in caught.value.message
 
 
