@@ -26,6 +26,7 @@ from agent.model.azure_errors import (
 )
 from agent.model.cloud_reply import CloudReply
 from agent.model.credential import AzureIdentity, Token
+from agent.model.hints import ASK_PLATFORM
 from agent.model.problem import ProblemError
 from agent.model.problems.azure import AzureCredentialsMissing, AzureCredentialsUnusable
 from agent.model.registry import Registry
@@ -102,11 +103,7 @@ class AzureClient:
             if token is None and named:
                 token, place = await token_from_file(_TOKEN_FILE, Path(named), self.timeout_s), _TOKEN_FILE
         except IdentityTokenError as error:
-            hint = (
-                "ask your platform team to make sure that the file or command in the message provides a token for this "
-                "user"
-            )
-            raise ProblemError(AzureCredentialsMissing(SUBJECT, str(error), hint=hint)) from error
+            raise ProblemError(AzureCredentialsMissing(SUBJECT, str(error), hint=ASK_PLATFORM)) from error
         if token is None:
             return None
         self.learned(token)

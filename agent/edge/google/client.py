@@ -13,7 +13,7 @@ from agent.edge import paths
 from agent.edge.cloud_http import CloudHttp
 from agent.edge.google.exchange import TokenExchange
 from agent.edge.google.metadata import MetadataServer
-from agent.edge.google.subject_token import TELL_PLATFORM, SubjectTokens
+from agent.edge.google.subject_token import SubjectTokens
 from agent.edge.google.token import GoogleToken
 from agent.edge.http import HttpClient
 from agent.edge.identity_token import IdentityTokenError, identity_token, read_file
@@ -28,6 +28,7 @@ from agent.model.google_credentials import (
 )
 from agent.model.google_errors import ALL_SCOPES, ERRORS, SCOPE, SUBJECT, USER
 from agent.model.google_subject_token import CredentialFileError
+from agent.model.hints import ASK_PLATFORM
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing, GoogleCredentialsUnusable
 from agent.model.sensitive import Sensitive
@@ -130,7 +131,7 @@ class GoogleClient:
                 self.timeout_s,
             )
         except IdentityTokenError as error:
-            raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=TELL_PLATFORM)) from error
+            raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=ASK_PLATFORM)) from error
         assert token is not None  # noqa: S101 - the caller has checked that there is a source
         account = ExternalAccount(settings.audience)
         return await self._federate(account, token, "the identity token in the settings", scope)

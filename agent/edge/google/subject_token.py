@@ -17,13 +17,11 @@ from agent.model.google_subject_token import (
     TokenUrl,
     parse_program_output,
 )
+from agent.model.hints import ASK_PLATFORM
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing, GoogleCredentialsUnusable
 from agent.model.sensitive import Sensitive
 
-TELL_PLATFORM: Final = (
-    "ask your platform team to make sure that the file, URL or command in the message provides a token for this user"
-)
 _ALLOW: Final = "GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES"
 _LONGEST_FILE: Final = 1 << 16
 # Shorter values of headers, such as `Metadata: true`, are words and no secrets.
@@ -66,7 +64,7 @@ class SubjectTokens:
                     assert source is not None  # noqa: S101 - only the account that is made of the settings has none
                     return await self._from_file(source, place)
         except IdentityTokenError as error:
-            raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=TELL_PLATFORM)) from error
+            raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=ASK_PLATFORM)) from error
 
     async def _from_file(self, source: TokenFile, place: str) -> Sensitive:
         content, _ = await read_file(f"the token file in {place}", Path(source.path), _LONGEST_FILE, self.timeout_s)
