@@ -13,9 +13,11 @@ from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import HttpClient
 from agent.edge.http_date import parse_date
 from agent.edge.request_faults import fault_of
+from agent.model.cloud_errors import CloudErrors
 from agent.model.cloud_reply import LONGEST_TEXT, CloudReply, clean, fields_of
 from agent.model.docker_errors import parse_retry_after
 from agent.model.docker_results import Fault
+from agent.model.problem import Problem, ProblemError
 from agent.model.sensitive import Sensitive
 
 _LARGEST: Final = 1 << 16
@@ -52,11 +54,26 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CloudHttp:
-    """Sends one request at a time, without redirects, within `timeout_s`."""
+    """Sends one request at a time to the services of one cloud, without redirects, within `timeout_s`."""
 
     http: HttpClient
     now: Callable[[], datetime]
     timeout_s: float
+    errors: CloudErrors
+
+    async def ask(self, request: CloudRequest, explain: Callable[[CloudReply], Problem | None]) -> CloudReply:
+        """Return the answer, if it has status 200. For `explain`, see `CloudErrors.problem`.
+
+        Raises:
+            ProblemError: it has another one, or there is no answer.
+        """
+        try:
+            reply = await self.send(request)
+        except NoAnswerError as error:
+            raise self.errors.no_answer(error) from None
+        if not reply.ok:
+            raise ProblemError(self.errors.problem(reply, explain))
+        return reply
 
     async def send(self, request: CloudRequest) -> CloudReply:
         """Return the answer, whatever its status.
@@ -94,6 +111,7 @@ class CloudHttp:
             retry_after=parse_retry_after(wait, now, parse_date(wait)),
             server_time=date,
             flavor=reply.headers.get("Metadata-Flavor", ""),
+            challenge=reply.headers.get("WWW-Authenticate", ""),
             secrets=request.secrets,
         )
 

@@ -1,12 +1,13 @@
 """Gets the identity token of this environment from a file, or from a command such as `gp idp token`."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from agent.blocking import BlockingCalls
-from agent.edge.regular_file import read_regular
+from agent.edge.regular_file import is_ours, open_regular
 from agent.edge.secret_command import how_it_failed, run_command
 from agent.model.sensitive import Sensitive
 
@@ -48,19 +49,25 @@ async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensiti
     Raises:
         IdentityTokenError: the file is missing, empty, too long, not a regular file, or not readable in time.
     """
-    return parse_identity_token(await read_file(setting, path, _LONGEST + 2, timeout_s), f"{setting} {path}")
+    content, _ = await read_file(setting, path, _LONGEST + 2, timeout_s)
+    return parse_identity_token(content, f"{setting} {path}")
 
 
-async def read_file(setting: str, path: Path, longest: int, timeout_s: float) -> bytes:
-    """Return the first `longest` bytes of a file.
+async def read_file(setting: str, path: Path, longest: int, timeout_s: float) -> tuple[bytes, bool]:
+    """Return the first `longest` bytes of a file, and whether only this user and root can change it.
 
     Raises:
         IdentityTokenError: the file is missing, not a regular file, or not readable in time.
     """
     try:
-        return await _READS.call(path, lambda: read_regular(path, longest), timeout=timeout_s)
+        return await _READS.call(path, lambda: _read(path, longest), timeout=timeout_s)
     except (OSError, ValueError) as error:
         raise IdentityTokenError(f"{setting} {path} cannot be read: {_reason(error, timeout_s)}") from error
+
+
+def _read(path: Path, longest: int) -> tuple[bytes, bool]:
+    with open_regular(path) as file:
+        return file.read(longest), is_ours(os.fstat(file.fileno()))
 
 
 async def _token_from_command(
@@ -68,13 +75,28 @@ async def _token_from_command(
 ) -> Sensitive:
     # Show only the program: its arguments may hold a secret.
     name = f"{setting} {args[0]}"
+    return parse_identity_token(await output_of(name, args, environ, timeout_s), f"the output of {name}")
+
+
+async def output_of(
+    name: str,
+    args: Sequence[str],
+    environ: Mapping[str, str],
+    timeout_s: float,
+    variables: Mapping[str, str] | None = None,
+) -> bytes:
+    """Return what a program prints, which messages call `name`. For `variables`, see `run_command`.
+
+    Raises:
+        IdentityTokenError: the program cannot be run, fails, or does not end in time.
+    """
     try:
-        finished = await run_command(args, environ, timeout_s)
+        finished = await run_command(args, environ, timeout_s, variables=variables)
     except (OSError, ValueError) as error:
         raise IdentityTokenError(f"{name} cannot be run: {_reason(error, timeout_s)}") from error
     if finished.returncode != 0:
         raise IdentityTokenError(f"{name} {how_it_failed(finished)}")
-    return parse_identity_token(finished.stdout, f"the output of {name}")
+    return finished.stdout
 
 
 def parse_identity_token(content: bytes, where: str) -> Sensitive:

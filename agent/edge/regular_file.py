@@ -37,6 +37,11 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
+def is_ours(found: os.stat_result) -> bool:
+    """Return whether only this user and root can change the file, apart from its group."""
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH
+
+
 def _check(mode: int) -> None:
     if not stat.S_ISREG(mode):
         raise NotRegularError

@@ -8,12 +8,18 @@ from agent.edge.programs import search
 
 
 async def run_command(
-    args: Sequence[str], environ: Mapping[str, str], timeout_s: float, *, stdin: bytes = b"", limit: int = 64 * 1024
+    args: Sequence[str],
+    environ: Mapping[str, str],
+    timeout_s: float,
+    *,
+    variables: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    limit: int = 64 * 1024,
 ) -> Finished:
     """Run a program that prints a secret. A bare name is searched only in safe directories of PATH.
 
-    The program has no terminal, and reads `stdin` to its end. It gets the variables of `child_environment`. Output
-    beyond `limit` bytes is discarded.
+    The program has no terminal, and reads `stdin` to its end. It gets the variables of `child_environment`, and
+    `variables`. Output beyond `limit` bytes is discarded.
 
     Raises:
         ProcessTimeout: the program was still running after `timeout_s`.
@@ -26,7 +32,8 @@ async def run_command(
         if found is None:
             raise FileNotFoundError(errno.ENOENT, "not found on PATH", program)
         program = str(found)
-    return await run([program, *rest], env=child_environment(environ), stdin=stdin, timeout=timeout_s, limit=limit)
+    env = {**child_environment(environ), **(variables or {})}
+    return await run([program, *rest], env=env, stdin=stdin, timeout=timeout_s, limit=limit)
 
 
 def how_it_failed(finished: Finished) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Final
 
-from agent.edge.regular_file import NotRegularError, open_regular
+from agent.edge.regular_file import NotRegularError, is_ours, open_regular
 from agent.model.commands import shown
 from agent.model.document_text import DocumentError, text_of
 from agent.model.password_source import Trust
@@ -161,8 +161,7 @@ def _content(path: Path) -> tuple[str, Trust]:
         content, found = file.read(LARGEST + 1), os.fstat(file.fileno())
     if len(content) > LARGEST:
         raise DocumentError("is larger than 1 MiB", "check that this is the right file: a secret is much smaller")
-    ours = found.st_uid in (0, os.geteuid()) and not found.st_mode & stat.S_IWOTH
-    return text_of(content), Trust.OWN if ours else Trust.OTHERS
+    return text_of(content), Trust.OWN if is_ours(found) else Trust.OTHERS
 
 
 def _names(directory: Path) -> list[str]:

@@ -29,6 +29,7 @@ class CloudReply:
         retry_after: how long the server asks to wait.
         server_time: the Date header.
         flavor: the header `Metadata-Flavor`.
+        challenge: the header `WWW-Authenticate`.
         secrets: what was sent with the request. The answer may repeat it, and no message may show it.
     """
 
@@ -40,6 +41,7 @@ class CloudReply:
     retry_after: timedelta | None = None
     server_time: datetime | None = None
     flavor: str = ""
+    challenge: str = ""
     secrets: tuple[Sensitive, ...] = ()
 
     @property
@@ -54,6 +56,13 @@ class CloudReply:
     def secret(self, name: str) -> Sensitive | None:
         value = self.string(name)
         return None if value is None else Sensitive(value)
+
+    @property
+    def reason(self) -> str:
+        """The server's own words in parentheses: of OAuth, of an API, or of a registry. Empty if there are none."""
+        error, errors = self.fields.get("error"), self.fields.get("errors")
+        first = errors[0] if isinstance(errors, list) and errors else error
+        return self.words(first.get("message") if isinstance(first, dict) else self.fields.get("error_description"))
 
     def words(self, value: object) -> str:
         """Return a text of the answer for a message, in parentheses. Empty if it is no text."""

@@ -1,7 +1,6 @@
 """Parses Google's credential files, and checks where each one would send a token.
 
-A file may come from outside. So the agent sends tokens only to Google's own hosts, whatever the file says, and never
-runs a program or requests a URL that only the file names.
+A file may come from outside. So the agent sends tokens only to Google's own hosts, whatever the file says.
 """
 
 import re
@@ -10,26 +9,25 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agent.model.google_subject_token import (
+    OTHER_SOURCE,
+    SAML,
+    CredentialFileError,
+    TokenPlace,
+    optional_text,
+    parse_credential_source,
+    text,
+)
 from agent.model.sensitive import Sensitive
 
 UNIVERSE: Final = "googleapis.com"
 _UNIVERSES: Final = frozenset({UNIVERSE, "s3nsapis.fr"})
 """The domains of Google's clouds: its own, and the sovereign one of S3NS."""
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
-_TOKEN_TYPES: Final = frozenset(
-    {JWT, "urn:ietf:params:oauth:token-type:id_token", "urn:ietf:params:oauth:token-type:saml2"}
-)
+_TOKEN_TYPES: Final = frozenset({JWT, "urn:ietf:params:oauth:token-type:id_token", SAML})
 SERVICE_ACCOUNT: Final = re.compile(r"[a-z0-9][a-z0-9.:-]{0,126}@[a-z0-9.-]+\.gserviceaccount\.com")
 AUDIENCE: Final = re.compile(r"//iam\.[a-z0-9.-]+/[\w./%:-]{1,400}")
 _IMPERSONATION: Final = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
-
-
-class CredentialFileError(ValueError):
-    """The file cannot be used. The text says why, and `hint` says what to do instead."""
-
-    def __init__(self, fault: str, hint: str | None = None) -> None:
-        super().__init__(fault)
-        self.hint: Final = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +42,11 @@ class AuthorizedUser:
 
 
 @dataclass(frozen=True, slots=True)
-class SubjectTokenFile:
-    """The file with the token of the other identity provider. If it holds JSON, the token is in `field`."""
-
-    path: str
-    field: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ExternalAccount:
     """Workload identity federation. `source` is None if the settings name where the token comes from."""
 
     audience: str
-    source: SubjectTokenFile | None = None
+    source: TokenPlace | None = None
     token_type: str = JWT
     token_url: str = f"https://sts.{UNIVERSE}/v1/token"
     universe: str = UNIVERSE
@@ -84,7 +74,7 @@ def parse_credential_file(value: object) -> CredentialFile:
         raise CredentialFileError("does not hold a JSON object")
     if value.get("type") == "impersonated_service_account":
         source = _source(value.get("source_credentials"))
-        url = _text(value, "service_account_impersonation_url")
+        url = text(value, "service_account_impersonation_url")
         return ImpersonatedServiceAccount(_impersonated(url, source.universe), source)
     return _source(value)
 
@@ -107,49 +97,35 @@ def _source(value: object) -> AuthorizedUser | ExternalAccount:
 
 def _authorized_user(value: Mapping[str, Any]) -> AuthorizedUser:
     return AuthorizedUser(
-        _text(value, "client_id"),
-        Sensitive(_text(value, "client_secret")),
-        Sensitive(_text(value, "refresh_token")),
+        text(value, "client_id"),
+        Sensitive(text(value, "client_secret")),
+        Sensitive(text(value, "refresh_token")),
         _universe(value),
-        _optional(value, "account"),
+        optional_text(value, "account"),
     )
 
 
 def _external_account(value: Mapping[str, Any]) -> ExternalAccount:
-    universe, token_type = _universe(value), _text(value, "subject_token_type")
+    universe, source = _universe(value), parse_credential_source(value.get("credential_source"))
+    token_type = text(value, "subject_token_type")
     if token_type not in _TOKEN_TYPES:
-        raise CredentialFileError("has a subject_token_type that the agent does not support", _COMMAND)
-    audience = _text(value, "audience")
+        raise CredentialFileError("has a subject_token_type that the agent does not support", OTHER_SOURCE)
+    audience = text(value, "audience")
     if not AUDIENCE.fullmatch(audience):
         raise CredentialFileError("has an audience that is not the name of a workload identity provider")
-    url = _optional(value, "service_account_impersonation_url")
+    url = optional_text(value, "service_account_impersonation_url")
     return ExternalAccount(
         audience,
-        _subject_token(value.get("credential_source")),
+        source,
         token_type,
-        _token_url(_text(value, "token_url"), universe),
+        _token_url(text(value, "token_url"), universe),
         universe,
         _impersonated(url, universe) if url else None,
     )
 
 
-_COMMAND: Final = (
-    "set google.audience, and google.identity_token_file or google.identity_token_command, instead of this file"
-)
-
-
-def _subject_token(source: object) -> SubjectTokenFile:
-    """Accept only a file. A program or a URL that only the file names could be anything."""
-    if not isinstance(source, Mapping) or not isinstance(source.get("file"), str) or not source["file"]:
-        raise CredentialFileError("has a credential_source other than a file", _COMMAND)
-    form = source.get("format")
-    if not isinstance(form, Mapping) or form.get("type", "text") == "text":
-        return SubjectTokenFile(source["file"])
-    return SubjectTokenFile(source["file"], _text(form, "subject_token_field_name"))
-
-
 def _universe(value: Mapping[str, Any]) -> str:
-    universe = _optional(value, "universe_domain") or UNIVERSE
+    universe = optional_text(value, "universe_domain") or UNIVERSE
     if universe not in _UNIVERSES:
         raise CredentialFileError("has a universe_domain that is not Google's, so the agent sends no token there")
     return universe
@@ -181,19 +157,3 @@ def _https_host(url: str) -> str:
     except ValueError:
         return ""
     return parts.netloc if plain else ""
-
-
-def _optional(value: Mapping[str, Any], name: str) -> str | None:
-    text = value.get(name)
-    if text is None or text == "":
-        return None
-    if not isinstance(text, str) or not text.isascii() or not text.isprintable():
-        raise CredentialFileError(f"has a field {name} that is not a text")
-    return text
-
-
-def _text(value: Mapping[str, Any], name: str) -> str:
-    text = _optional(value, name)
-    if text is None:
-        raise CredentialFileError(f"has no field {name}")
-    return text

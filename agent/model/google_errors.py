@@ -1,9 +1,10 @@
-"""Turns the answers of Google's token services into problems."""
+"""Explains the refusals of Google's token services."""
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
+from agent.model.cloud_errors import CloudErrors
 from agent.model.cloud_reply import CloudReply
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.google import (
@@ -12,10 +13,11 @@ from agent.model.problems.google import (
     GoogleError,
     GoogleLoginExpired,
     GoogleThrottled,
+    GoogleUnreachable,
 )
 
 SUBJECT: Final = "google"
-"""The subject until a service adds the registry (`Problem.about`)."""
+ERRORS: Final = CloudErrors(SUBJECT, GoogleThrottled, GoogleUnreachable, GoogleError)
 USER: Final = "oauth2accesstoken"
 """The user name for an access token."""
 READER: Final = "roles/artifactregistry.reader"
@@ -28,7 +30,6 @@ _PULL_SCOPES: Final = frozenset(
     | {"https://www.googleapis.com/auth/cloud-platform.read-only"}
 )
 _FLAVOR: Final = "Google"
-_SERVER_ERROR: Final = 500
 _NOT_GOOGLE: Final = (
     "if this machine is not on Google Cloud, use a credential file or google.identity_token_file, or put a key into "
     "the secret, with _json_key as username"
@@ -56,11 +57,8 @@ def foreign_metadata(reply: CloudReply) -> Problem:
     )
 
 
-def metadata_problem(reply: CloudReply) -> Problem:
-    """Return the problem behind a refusal of Google's metadata server."""
-    passing = _passing(reply)
-    if passing is not None:
-        return passing
+def metadata_problem(reply: CloudReply) -> Problem | None:
+    """Explain a refusal of Google's metadata server."""
     match reply.status:
         case 404:
             return GoogleCredentialsMissing(
@@ -76,7 +74,7 @@ def metadata_problem(reply: CloudReply) -> Problem:
                 hint="ask your Google Cloud administrator to grant roles/iam.workloadIdentityUser on the Google "
                 "service account to this pod's Kubernetes service account; it takes minutes until it works",
             )
-    return _unexpected(reply)
+    return None
 
 
 def scopes_problem(principal: str | None, scopes: Iterable[str]) -> Problem | None:
@@ -93,20 +91,17 @@ def scopes_problem(principal: str | None, scopes: Iterable[str]) -> Problem | No
     )
 
 
-def exchange_problem(reply: CloudReply, audience: str) -> Problem:
-    """Return the problem behind a refusal of the Security Token Service."""
-    passing = _passing(reply)
-    if passing is not None:
-        return passing
+def exchange_problem(reply: CloudReply, audience: str, described: str) -> Problem | None:
+    """Explain why the Security Token Service refused an identity token. For `described`, see `jwt`."""
     error = reply.string("error")
     fault = _STS_FAULTS.get(error or "")
     if fault is None:
-        return _unexpected(reply)
+        return None
     # The next attempt reads or runs the source again, so an old token is soon replaced.
     old = error == "invalid_grant" and _OLD.search(reply.text) is not None
     return GoogleAccessDenied(
         SUBJECT,
-        f"Google refused the identity token for {audience}: {fault}{_words(reply)}",
+        f"Google refused the identity token{described} for {audience}: {fault}{reply.reason}",
         hint="wait: each attempt uses a new token; if the problem persists, ask your platform team why "
         "google.identity_token_file or google.identity_token_command provides expired tokens"
         if old
@@ -116,35 +111,29 @@ def exchange_problem(reply: CloudReply, audience: str) -> Problem:
     )
 
 
-def refresh_problem(reply: CloudReply) -> Problem:
-    """Return the problem behind a refused login of a person."""
-    passing = _passing(reply)
-    if passing is not None:
-        return passing
+def refresh_problem(reply: CloudReply) -> Problem | None:
+    """Explain the refusal of a person's login."""
     if reply.string("error") not in ("invalid_grant", "invalid_client", "unauthorized_client"):
-        return _unexpected(reply)
+        return None
     return GoogleLoginExpired(
         SUBJECT,
-        f"Google no longer accepts your gcloud login (application default credentials){_words(reply)}",
+        f"Google no longer accepts your gcloud login (application default credentials){reply.reason}",
         hint="log in again: `gcloud auth application-default login`",
     )
 
 
-def impersonation_problem(reply: CloudReply, account: str, principal: str | None) -> Problem:
-    """Return the problem behind a refused token for another service account."""
-    passing = _passing(reply)
-    if passing is not None:
-        return passing
+def impersonation_problem(reply: CloudReply, account: str, principal: str | None) -> Problem | None:
+    """Explain why there is no token for another service account."""
+    if reply.status not in (403, 404):
+        return None
     who = principal or "this identity"
-    if reply.status in (403, 404):
-        return GoogleAccessDenied(
-            SUBJECT,
-            f"Google denied {who} a token for the service account {account}: "
-            f"iam.serviceAccounts.getAccessToken is missing, or the account does not exist{_words(reply)}",
-            hint=f"ask your Google Cloud administrator to grant {_token_role(principal)} on {account} to {who}; it "
-            "takes minutes until it works",
-        )
-    return _unexpected(reply)
+    return GoogleAccessDenied(
+        SUBJECT,
+        f"Google denied {who} a token for the service account {account}: "
+        f"iam.serviceAccounts.getAccessToken is missing, or the account does not exist{reply.reason}",
+        hint=f"ask your Google Cloud administrator to grant {_token_role(principal)} on {account} to {who}; it takes "
+        "minutes until it works",
+    )
 
 
 def pull_hint(principal: str | None) -> str:
@@ -156,31 +145,7 @@ def pull_hint(principal: str | None) -> str:
     )
 
 
-def invalid_answer(reply: CloudReply, missing: str) -> Problem:
-    return GoogleError(SUBJECT, f"the answer of {reply.action} cannot be used: {missing} is missing or invalid")
-
-
 def _token_role(principal: str | None) -> str:
     """A service account needs another role than a federated identity."""
     federated = principal is not None and principal.startswith("principal:")
     return "roles/iam.workloadIdentityUser" if federated else "roles/iam.serviceAccountTokenCreator"
-
-
-def _passing(reply: CloudReply) -> Problem | None:
-    """Return the problem of a failure that ends by itself."""
-    if reply.status == 429:  # noqa: PLR2004 - HTTP's own number
-        return GoogleThrottled(SUBJECT, f"{reply.action} throttled the agent (status 429)", wait=reply.retry_after)
-    if reply.status >= _SERVER_ERROR:
-        message = f"{reply.action} failed with status {reply.status}{_words(reply)}"
-        return GoogleError(SUBJECT, message, wait=reply.retry_after)
-    return None
-
-
-def _unexpected(reply: CloudReply) -> Problem:
-    return GoogleError(SUBJECT, f"{reply.action} answered with status {reply.status}{_words(reply)}")
-
-
-def _words(reply: CloudReply) -> str:
-    """Return Google's own words: OAuth's description, or the message of an API error."""
-    error: Any = reply.fields.get("error")
-    return reply.words(error.get("message") if isinstance(error, dict) else reply.fields.get("error_description"))

@@ -20,6 +20,9 @@ PUT_NEW_TOKEN: Final = "put a new token into the secret; if the token is new, se
 CA_VARIABLE: Final = (
     "fix or unset the variable in the message, which names a CA file that cannot be used, then restart the agent"
 )
+ASK_PLATFORM: Final = (
+    "ask your platform team to make sure that the file, URL or command in the message provides a token for this user"
+)
 _CA_VARIABLE: Final = re.compile(r"\b[A-Z_]+ names the CA file ")
 _ABOUT_PROXY: Final = re.compile(r"\bthe proxy\b|_PROXY\b|proxyconnect|proxy authentication", re.IGNORECASE)
 # The proxy works, and its rules refuse the connection. 407 asks for a login, which is in the user's variable.

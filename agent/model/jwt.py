@@ -33,6 +33,14 @@ def text(given: Mapping[str, Any], *names: str) -> str | None:
     return next((printable(each, 200) for each in found if isinstance(each, str) and each), None)
 
 
+def described(token: str) -> str:
+    """Return who issued a token, about whom and for whom, in parentheses. Empty if the token does not show it."""
+    found = claims(token)
+    parts = ((name, text(found, name)) for name in ("iss", "sub", "aud"))
+    shown = ", ".join(f"{name} {printable(value, 100)}" for name, value in parts if value)
+    return f" ({shown})" if shown else ""
+
+
 def moment(seconds: object) -> datetime | None:
     """Return the time of epoch seconds, which may be a string. None if it is not one."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float | str):

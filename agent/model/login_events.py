@@ -101,6 +101,15 @@ class LoginState:
         """Whether Docker holds a login of ours that works, with or without an end."""
         return (self.has_logged_in and self.expiry is None) or self.is_valid(now)
 
+    def urgent_window(self, rules: Rules) -> timedelta:
+        """How long before the end a failing renewal is an error: at most half of the time after the renewal is due.
+
+        Otherwise the first failing renewal of an hourly token would be an error at once.
+        """
+        if self.expiry is None or self.renewal is None or self.renewal.at >= self.expiry.at:
+            return rules.urgent_window
+        return min(rules.urgent_window, (self.expiry.at - self.renewal.at) / 2)
+
     def change_ahead(self, now: Now, rules: Rules) -> Deadline | None:
         """When a failing renewal gets more serious: at the urgent window, then at the token's end.
 
@@ -108,7 +117,7 @@ class LoginState:
         """
         if self.expiry is None or self.removed:
             return None
-        left, window = now.left(self.expiry), rules.urgent_window.total_seconds()
+        left, window = now.left(self.expiry), self.urgent_window(rules).total_seconds()
         if left <= 0:
             unproven = (self.expiry.at - now.proven).total_seconds() if now.proven else math.inf
             left = min(unproven, rules.max_wait.total_seconds())

@@ -251,7 +251,7 @@ def _problems(state: LoginState, now: Now, rules: Rules) -> tuple[Problem, ...]:
     ends = state.expiry.at
     message = f"the login for {host} works until {ends:%Y-%m-%d %H:%M} UTC, but its renewal fails"
     known = now.proven if now.clock_is_off and now.proven else now.wall
-    severity = severity_of_failing(ends, known, rules.urgent_window)
+    severity = severity_of_failing(ends, known, state.urgent_window(rules))
     return (*cause, RenewalFailing(host, message, severity=severity))
 
 

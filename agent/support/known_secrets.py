@@ -43,7 +43,11 @@ _OF_DOCKER: Final = frozenset({"auths", "HttpHeaders"})
 _QUOTED: Final = re.compile(r'"(?:password|session_token|auth|identitytoken|registrytoken)"\s*:\s*"((?:\\.|[^"\\])*)')
 # Only blanks within the line. With \\s, a file of empty lines would take quadratic time.
 _AWS_LINE: Final = re.compile(r"^[ \t]*aws_(?:secret_access_key|session_token)[ \t]*=[ \t]*(\S+)", re.MULTILINE)
-_GOOGLE_FIELD: Final = re.compile(r'"(?:client_secret|refresh_token|private_key)"\s*:\s*"((?:\\.|[^"\\])*)')
+# Apart from its own fields, a file may hold headers for the URL of an identity token.
+_GOOGLE_FIELD: Final = re.compile(
+    r'"(?:client_secret|refresh_token|private_key|Authorization|X-[\w-]+)"\s*:\s*"(?:Bearer |Basic )?((?:\\.|[^"\\])*)',
+    re.IGNORECASE,
+)
 _TOKEN_FILES: Final = (
     *("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
     "AZURE_FEDERATED_TOKEN_FILE",

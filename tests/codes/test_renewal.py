@@ -51,7 +51,7 @@ def test_a_failing_renewal(world: World, clouds: Clouds) -> None:
 def test_an_expired_login(world: World, clouds: Clouds) -> None:
     """Only this login is removed from Docker's configuration. It is back once AWS issues a token again."""
     before = set(world.agent.docker_config()["auths"])
-    aws, keys = clouds.with_keys(token_life_s=3)
+    aws, keys = clouds.with_keys(token_life_s=6)
     door = door_of(world, aws, **keys)
     world.agent.wait_logged_in(door.hostname)
     aws.fail(CALL, "server_error")

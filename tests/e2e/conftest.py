@@ -20,6 +20,8 @@ PRIVATE: Final = "registry.example.test"
 MANY: Final = tuple(f"r{number:02}.many.example.test" for number in range(20))
 WRONG: Final = "wrong.example.test"
 SILENT: Final = "silent.example.test"
+COMMANDED: Final = "tokens.example.test"
+"""A registry whose passwords a command issues."""
 PLAIN: Final = "plain.example.test:5000"
 """A registry without TLS, as the engine's settings allow."""
 IMAGE: Final = "team/hello:1"
@@ -37,7 +39,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     need("ip", "nsenter", "update-ca-certificates", "docker")
     machine = Machine(
         tmp_path_factory.mktemp("machine"),
-        [(PRIVATE, *MANY), (WRONG,), (SILENT,), API, (ECR,), (PLAIN.partition(":")[0],), *GROUPS],
+        [(PRIVATE, *MANY), (WRONG,), (SILENT,), API, (ECR,), (PLAIN.partition(":")[0],), (COMMANDED,), *GROUPS],
     )
     yield machine
     machine.close()

@@ -11,7 +11,6 @@ from tests.rig.agent import Agent
 from tests.rig.engine import Engine
 from tests.rig.machine import Machine
 from tests.rig.other_clouds import ACR, GAR, azure_on, google_on
-from tests.rig.waiting import until
 
 pytestmark = pytest.mark.engine
 
@@ -69,15 +68,3 @@ def test_azure_container_registry(make_agent: MakeAgent, machine: Machine, image
         cloud.readers.add(OBJECT)
         _pushes_and_pulls(agent, engine, ACR)
         assert agent.status()["condition"] == "healthy"
-
-
-def test_tokens_are_renewed_before_they_end(make_agent: MakeAgent, machine: Machine, images: str) -> None:
-    """Azure's at half of their life, and each new one is what Docker holds."""
-    with azure_on(machine, images) as cloud:
-        cloud.token_life_s = 8
-        agent = make_agent({"renewal": {"min_interval_s": 1}})
-        agent.give("team-acr", ACR, username="runner-native")
-        agent.start().wait_logged_in(ACR)
-        until("three renewals", lambda: cloud.calls["exchange"] > 3)
-        agent.wait_logged_in(ACR)
-        assert "token_expired" not in {warning["code"] for warning in agent.status()["warnings"]}

@@ -57,6 +57,14 @@ def test_no_message_repeats_a_secret_of_the_request() -> None:
     assert len(shown) == 200
 
 
+def test_a_jwt_is_described_by_what_a_provider_compares() -> None:
+    assert jwt.described(make({"iss": "https://i.example", "sub": "me", "aud": "x"})) == (
+        " (iss https://i.example, sub me, aud x)"
+    )
+    assert jwt.described(make({"sub": "x\n" * 200, "aud": ["a"]})).endswith("…)")
+    assert jwt.described("no JWT") == ""
+
+
 def test_a_jwt_shows_its_end_and_its_claims() -> None:
     """Without a check of the signature: it decides only when to ask again, and what people read."""
     token = make({"exp": 1767225600, "sub": "a\x00b", "oid": 7})

@@ -109,6 +109,51 @@ def test_a_token_shows_its_own_end(password: str, end: datetime | None) -> None:
     assert parsed(password) == (None, password, end)
 
 
+ACR_TOKEN = token(exp=1767236400)
+ECR_TOKEN = base64.b64encode(b'{"payload":"x","expiration":1767268800}').decode()
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("ya29.a0AfB_by\n", (None, "ya29.a0AfB_by", None)),
+        (
+            json.dumps({"accessToken": ACR_TOKEN, "loginServer": "acme.azurecr.io", "username": "0000"}, indent=2),
+            ("0000", ACR_TOKEN, NOW + 3 * HOUR),
+        ),
+        (f"{ECR_TOKEN}\n", (None, ECR_TOKEN, NOW + 12 * HOUR)),
+        (SECRET, (None, SECRET, None)),
+        ("gho_16C7e42F292c6912E7\n", (None, "gho_16C7e42F292c6912E7", None)),
+        (f"{SECRET}\nurl: registry.example.com\n", (None, f"{SECRET}\nurl: registry.example.com", None)),
+        (
+            '{"access_token":"eyJ.a.b","expires_in":3600,"token_type":"Bearer"}',
+            (None, "eyJ.a.b", NOW + HOUR),
+        ),
+        ('{"ServerURL":"https://x","Username":"ada","Secret":"hunter2-secret"}\n', ("ada", SECRET, None)),
+    ],
+    ids=["gcloud", "az", "aws", "vault", "gh", "pass", "an OAuth server", "docker-credential-x"],
+)
+def test_what_real_programs_print(output: str, expected: tuple[str | None, str, datetime | None]) -> None:
+    """The output of `gcloud auth print-access-token`, `az acr login --expose-token --output json`, and so on."""
+    assert parsed(output) == expected
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"request_id": "x", "data": {"data": {"password": SECRET}}},
+        {"credential": {"access_token": SECRET, "token_expiry": "2026-01-01T01:00:00Z"}},
+        {"kind": "ExecCredential", "status": {"token": SECRET}},
+    ],
+    ids=["vault -format=json", "gcloud config config-helper", "kubectl's plugins"],
+)
+def test_a_password_deeper_in_json_is_not_searched_for(output: dict[str, Any]) -> None:
+    """The message names the keys that count, so that a person can select one, and shows no value."""
+    with pytest.raises(OutputError, match="one of the keys password, Secret, token") as caught:
+        parsed(output)
+    assert SECRET not in str(caught.value)
+
+
 def test_a_google_key_is_one_password() -> None:
     """The user name _json_key takes the whole file."""
     key = json.dumps({"type": "service_account", "private_key": SECRET, "token": "x", "password": "y"})

@@ -293,6 +293,18 @@ def test_a_renewal_that_fails_until_the_token_ends() -> None:
     assert (over.state.status, over.actions[-1]) == (State.EXPIRED, Remove())
 
 
+def test_a_failing_renewal_of_an_hourly_token_is_a_warning_at_first() -> None:
+    """Although the token ends within the last hour that `renewal.urgent_window_s` means."""
+    started = LoginState(HOST, Stage.ATTEMPTING)
+    good = ends(started, Succeeded(EPOCH + timedelta(hours=1), EPOCH + timedelta(minutes=30)))
+    due = ends(good.state, Woken("a"), 1800)
+    failing = ends(due.state, Failed(PROBLEMS[1], timedelta(days=1)), 1800)
+    assert [problem.severity for problem in reported(failing)] == [Severity.WARNING, Severity.WARNING]
+    assert failing.wake_at == Deadline.when(EPOCH + timedelta(minutes=45), EPOCH + timedelta(minutes=30), 1800)
+    urgent = ends(failing.state, Woken("x"), 2700)
+    assert [problem.severity for problem in reported(urgent)] == [Severity.WARNING, Severity.ERROR]
+
+
 def test_a_login_that_docker_cannot_use_is_not_logged_in_until_it_can() -> None:
     """A token that is still valid changes nothing, and its renewal is not promised to be in time. Then it is tried."""
     invalid = ConfigInvalid(HOST, "config.json is not valid")

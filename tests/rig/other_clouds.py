@@ -10,7 +10,7 @@ from tests.fakecloud import azure, google
 from tests.fakecloud.azure import AzureAuth, PretendAzure
 from tests.fakecloud.google import GoogleAuth, PretendGoogle
 from tests.fakecloud.registries import PretendRegistry
-from tests.fakecloud.upstream import Upstream
+from tests.rig.cloud import upstream_on
 from tests.rig.machine import METADATA_ADDRESS, Machine
 
 GAR: Final = "europe-west1-docker.pkg.dev"
@@ -20,30 +20,38 @@ GROUPS: Final = (google.NAMES, (GAR,), azure.NAMES, (ACR,))
 
 
 @contextmanager
-def google_on(machine: Machine, upstream_url: str) -> Iterator[PretendGoogle]:
+def google_on(machine: Machine, upstream_url: str, *, metadata: bool = True) -> Iterator[PretendGoogle]:
     """Serve Google Cloud, the metadata server of the machine, and `GAR` with the images of `upstream_url`."""
     cloud = PretendGoogle()
-    with _serving(machine, cloud.handle, google.NAMES, upstream_url, registry=GAR, auth=GoogleAuth(cloud)):
+    with ExitStack() as stack:
+        stack.enter_context(_serving(machine, cloud.handle, google.NAMES, metadata=metadata))
+        stack.enter_context(registry_on(machine, upstream_url, GAR, GoogleAuth(cloud)))
         yield cloud
 
 
 @contextmanager
-def azure_on(machine: Machine, upstream_url: str) -> Iterator[PretendAzure]:
+def azure_on(machine: Machine, upstream_url: str, *, metadata: bool = True) -> Iterator[PretendAzure]:
     """Serve Entra ID, the metadata service of the machine, and `ACR` with the images of `upstream_url`."""
     cloud = PretendAzure()
-    with _serving(machine, cloud.handle, azure.NAMES, upstream_url, registry=ACR, auth=AzureAuth(cloud)):
+    with ExitStack() as stack:
+        stack.enter_context(_serving(machine, cloud.handle, azure.NAMES, metadata=metadata))
+        stack.enter_context(registry_on(machine, upstream_url, ACR, AzureAuth(cloud)))
         yield cloud
 
 
 @contextmanager
-def _serving(
-    machine: Machine, handle: Handler, names: tuple[str, ...], upstream_url: str, *, registry: str, auth: Auth
-) -> Iterator[None]:
+def registry_on(machine: Machine, upstream_url: str, hostname: str, auth: Auth) -> Iterator[PretendRegistry]:
+    """Serve a registry that authenticates with `auth`, with the images of `upstream_url`."""
+    with upstream_on(machine, upstream_url) as upstream:
+        registry = PretendRegistry(auth, upstream=upstream)
+        with machine.serving(registry.handle, hostname):
+            yield registry
+
+
+@contextmanager
+def _serving(machine: Machine, handle: Handler, names: tuple[str, ...], *, metadata: bool) -> Iterator[None]:
     with ExitStack() as stack:
-        upstream = Upstream(upstream_url)
-        machine.namespace.call(upstream.__aenter__())
-        stack.callback(lambda: machine.namespace.call(upstream.__aexit__(None, None, None)))
         stack.enter_context(machine.serving(handle, *names))
-        stack.enter_context(machine.listening(handle, METADATA_ADDRESS, 80))
-        stack.enter_context(machine.serving(PretendRegistry(auth, upstream=upstream).handle, registry))
+        if metadata:
+            stack.enter_context(machine.listening(handle, METADATA_ADDRESS, 80))
         yield

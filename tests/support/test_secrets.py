@@ -110,7 +110,11 @@ class Canaries:
         (home / ".aws").mkdir()
         (home / ".aws/credentials").write_text(f"[x]\naws_secret_access_key = {self.new('profile', NO_QUOTES)}\n")
         (home / ".config/gcloud").mkdir(parents=True)
-        login_of_gcloud = {"type": "authorized_user", "refresh_token": self.new("gcloud's refresh token")}
+        headers = {"Authorization": f"Bearer {self.new('header of a token service')}"}
+        login_of_gcloud = {
+            "refresh_token": self.new("gcloud's refresh token"),
+            "credential_source": {"headers": headers},
+        }
         (home / ".config/gcloud/application_default_credentials.json").write_text(json.dumps(login_of_gcloud))
         for name in ("secrets", "status", "report"):
             (home / f"{name}.token").write_text(self.new(f"{name}.token_file", NO_QUOTES) + "\n")

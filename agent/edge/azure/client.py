@@ -10,24 +10,25 @@ from urllib.parse import quote, urlsplit
 from agent.edge.azure.managed_identity import ManagedIdentity
 from agent.edge.azure.token import AzureToken
 from agent.edge.ca_certificates import CaFileError
-from agent.edge.cloud_http import CloudHttp, CloudRequest, NoAnswerError
+from agent.edge.cloud_http import CloudHttp, CloudRequest
 from agent.edge.http import HttpClient
 from agent.edge.identity_token import IdentityTokenError, identity_token, token_from_file
 from agent.model import jwt
 from agent.model.azure_errors import (
     AUDIENCE,
     AUTHORITIES,
+    ERRORS,
     SUBJECT,
     USER,
     authority_problem,
     exchange_problem,
-    invalid_answer,
     principal_of,
 )
 from agent.model.cloud_reply import CloudReply
 from agent.model.credential import AzureIdentity, Token
-from agent.model.problem import Problem, ProblemError
-from agent.model.problems.azure import AzureCredentialsMissing, AzureCredentialsUnusable, AzureUnreachable
+from agent.model.hints import ASK_PLATFORM
+from agent.model.problem import ProblemError
+from agent.model.problems.azure import AzureCredentialsMissing, AzureCredentialsUnusable
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
@@ -57,7 +58,7 @@ class AzureClient:
     timeout_s: float
 
     def __post_init__(self) -> None:
-        self._requests = CloudHttp(self.http, self.now, self.timeout_s)
+        self._requests = CloudHttp(self.http, self.now, self.timeout_s, ERRORS)
         self._managed = ManagedIdentity(self._requests, self.environ)
 
     async def fetch_token(self, identity: AzureIdentity, settings: AzureSettings) -> Token:
@@ -68,10 +69,8 @@ class AzureClient:
         """
         access = await self._access(identity, settings)
         reply = await self._exchange(identity.registry, access)
-        refresh = reply.secret("refresh_token")
-        expires_at = jwt.expiry(refresh.reveal()) if refresh else None
-        if refresh is None or expires_at is None:
-            raise ProblemError(invalid_answer(reply, "the end of the token" if refresh else "refresh_token"))
+        refresh = ERRORS.needed(reply, reply.secret("refresh_token"), "refresh_token")
+        expires_at = ERRORS.needed(reply, jwt.expiry(refresh.reveal()), "the end of the token")
         return Token(USER, refresh, expires_at, access.principal, reply.server_time)
 
     async def identify(self, identity: AzureIdentity, settings: AzureSettings) -> tuple[str, str | None]:
@@ -104,11 +103,7 @@ class AzureClient:
             if token is None and named:
                 token, place = await token_from_file(_TOKEN_FILE, Path(named), self.timeout_s), _TOKEN_FILE
         except IdentityTokenError as error:
-            hint = (
-                "ask your platform team to make sure that the file or command in the message provides a token for this "
-                "user"
-            )
-            raise ProblemError(AzureCredentialsMissing(SUBJECT, str(error), hint=hint)) from error
+            raise ProblemError(AzureCredentialsMissing(SUBJECT, str(error), hint=ASK_PLATFORM)) from error
         if token is None:
             return None
         self.learned(token)
@@ -136,12 +131,11 @@ class AzureClient:
         }
         host = self._authority()
         url = f"https://{host}/{quote(tenant_id, safe='')}/oauth2/v2.0/token"
-        reply = await self._send(CloudRequest(host, url, form=form, secrets=(assertion,)))
-        if not reply.ok:
-            raise ProblemError(authority_problem(reply, client_id, tenant_id))
-        token = reply.secret("access_token")
-        if token is None:
-            raise ProblemError(invalid_answer(reply, "access_token"))
+        reply = await self._requests.ask(
+            CloudRequest(host, url, form=form, secrets=(assertion,)),
+            lambda reply: authority_problem(reply, client_id, tenant_id, jwt.described(assertion.reveal())),
+        )
+        token = ERRORS.needed(reply, reply.secret("access_token"), "access_token")
         return AzureToken(token, place, principal_of(token.reveal(), client_id))
 
     def _authority(self) -> str:
@@ -161,18 +155,8 @@ class AzureClient:
         try:
             ca_files = await self.ca_files(registry)
         except CaFileError as error:
-            raise ProblemError(_unreachable(f"{host}: {error}")) from error
-        reply = await self._send(CloudRequest(host, url, form=form, secrets=(access.secret,), ca_files=ca_files))
-        if not reply.ok:
-            raise ProblemError(exchange_problem(reply, registry.hostname, access.principal))
-        return reply
-
-    async def _send(self, request: CloudRequest) -> CloudReply:
-        try:
-            return await self._requests.send(request)
-        except NoAnswerError as error:
-            raise ProblemError(_unreachable(str(error))) from None
-
-
-def _unreachable(detail: str) -> Problem:
-    return AzureUnreachable(SUBJECT, f"no answer from {detail}")
+            raise ERRORS.no_answer(f"{host}: {error}") from error
+        return await self._requests.ask(
+            CloudRequest(host, url, form=form, secrets=(access.secret,), ca_files=ca_files),
+            lambda reply: exchange_problem(reply, registry.hostname, access.principal),
+        )

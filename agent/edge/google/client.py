@@ -13,21 +13,22 @@ from agent.edge import paths
 from agent.edge.cloud_http import CloudHttp
 from agent.edge.google.exchange import TokenExchange
 from agent.edge.google.metadata import MetadataServer
+from agent.edge.google.subject_token import SubjectTokens
 from agent.edge.google.token import GoogleToken
 from agent.edge.http import HttpClient
-from agent.edge.identity_token import IdentityTokenError, identity_token, parse_identity_token, read_file
+from agent.edge.identity_token import IdentityTokenError, identity_token, read_file
 from agent.model.credential import GoogleIdentity, Token
 from agent.model.document_text import DocumentError, text_of
 from agent.model.google_credentials import (
     AuthorizedUser,
     CredentialFile,
-    CredentialFileError,
     ExternalAccount,
     ImpersonatedServiceAccount,
-    SubjectTokenFile,
     parse_credential_file,
 )
-from agent.model.google_errors import ALL_SCOPES, SCOPE, SUBJECT, USER
+from agent.model.google_errors import ALL_SCOPES, ERRORS, SCOPE, SUBJECT, USER
+from agent.model.google_subject_token import CredentialFileError
+from agent.model.hints import ASK_PLATFORM
 from agent.model.problem import ProblemError
 from agent.model.problems.google import GoogleCredentialsMissing, GoogleCredentialsUnusable
 from agent.model.sensitive import Sensitive
@@ -54,9 +55,10 @@ class GoogleClient:
     timeout_s: float
 
     def __post_init__(self) -> None:
-        requests = CloudHttp(self.http, self.now, self.timeout_s)
+        requests = CloudHttp(self.http, self.now, self.timeout_s, ERRORS)
         self._exchange = TokenExchange(requests)
         self._metadata = MetadataServer(requests, self.environ)
+        self._subject_tokens = SubjectTokens(requests, self.environ, self.learned, self.timeout_s)
 
     async def fetch_token(self, identity: GoogleIdentity, settings: GoogleSettings) -> Token:
         """Get an access token, and impersonate the service account if the secret or the settings name one.
@@ -129,7 +131,7 @@ class GoogleClient:
                 self.timeout_s,
             )
         except IdentityTokenError as error:
-            raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=_TELL_PLATFORM)) from error
+            raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=ASK_PLATFORM)) from error
         assert token is not None  # noqa: S101 - the caller has checked that there is a source
         account = ExternalAccount(settings.audience)
         return await self._federate(account, token, "the identity token in the settings", scope)
@@ -145,7 +147,7 @@ class GoogleClient:
 
     async def _from_file(self, name: str, path: Path, scope: str) -> GoogleToken:
         try:
-            content = await read_file(name, path, _LONGEST_FILE, self.timeout_s)
+            content, is_ours = await read_file(name, path, _LONGEST_FILE, self.timeout_s)
             file = parse_credential_file(json.loads(text_of(content)))
         except IdentityTokenError as error:
             raise ProblemError(GoogleCredentialsUnusable(SUBJECT, str(error), hint=_FILE_HINT)) from error
@@ -153,31 +155,21 @@ class GoogleClient:
             raise _unusable(f"{name} {path} {error}", error.hint) from None
         except (DocumentError, ValueError, RecursionError):
             raise _unusable(f"{name} {path} does not hold JSON") from None
-        return await self._of_file(file, f"{name} {path}", scope)
+        return await self._of_file(file, f"{name} {path}", scope, is_ours=is_ours)
 
-    async def _of_file(self, file: CredentialFile, place: str, scope: str) -> GoogleToken:
+    async def _of_file(self, file: CredentialFile, place: str, scope: str, *, is_ours: bool) -> GoogleToken:
         match file:
             case AuthorizedUser():
                 self.learned(file.client_secret)
                 self.learned(file.refresh_token)
                 return await self._exchange.refreshed(file, place)
             case ExternalAccount():
-                subject = await self._subject_token(file.source, place)
+                subject = await self._subject_tokens.fetch(file, place, is_ours=is_ours)
                 return await self._federate(file, subject, place, scope)
             case ImpersonatedServiceAccount():
-                base = await self._of_file(file.source, place, ALL_SCOPES)
+                base = await self._of_file(file.source, place, ALL_SCOPES, is_ours=is_ours)
                 self.learned(base.secret)
                 return await self._exchange.impersonated(base, file.service_account, file.source.universe)
-
-    async def _subject_token(self, source: SubjectTokenFile | None, place: str) -> Sensitive:
-        assert source is not None  # noqa: S101 - only the account that is made of the settings has none
-        try:
-            content = await read_file(f"the token file in {place}", Path(source.path), _LONGEST_FILE, self.timeout_s)
-            if source.field is not None:
-                content = _field_of(content, source.field)
-            return parse_identity_token(content, f"the token file {source.path} in {place}")
-        except IdentityTokenError as error:
-            raise ProblemError(GoogleCredentialsMissing(SUBJECT, str(error), hint=_TELL_PLATFORM)) from error
 
     @property
     def _default_file(self) -> Path:
@@ -185,22 +177,9 @@ class GoogleClient:
         return (Path(directory) if directory else paths.home(self.environ) / ".config/gcloud") / _DEFAULT_FILE
 
 
-_TELL_PLATFORM: Final = (
-    "ask your platform team to make sure that the file or command in the message provides a token for this user"
-)
 _FILE_HINT: Final = "fix the path, or make the file readable for this user"
 
 
 def _unusable(message: str, hint: str | None = None) -> ProblemError:
     fix = hint or "replace the file: create it again with gcloud, or ask your platform team for it"
     return ProblemError(GoogleCredentialsUnusable(SUBJECT, message, hint=fix))
-
-
-def _field_of(content: bytes, name: str) -> bytes:
-    """Return a field of the JSON object in a token file. Empty if there is none."""
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        return b""
-    token = value.get(name) if isinstance(value, dict) else None
-    return token.encode() if isinstance(token, str) else b""

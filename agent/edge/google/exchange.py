@@ -4,21 +4,12 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from agent.edge.cloud_http import CloudHttp, CloudRequest, NoAnswerError
+from agent.edge.cloud_http import CloudHttp, CloudRequest
 from agent.edge.google.token import GoogleToken
 from agent.model import jwt
 from agent.model.cloud_reply import CloudReply
 from agent.model.google_credentials import UNIVERSE, AuthorizedUser, ExternalAccount
-from agent.model.google_errors import (
-    SCOPE,
-    SUBJECT,
-    exchange_problem,
-    impersonation_problem,
-    invalid_answer,
-    refresh_problem,
-)
-from agent.model.problem import ProblemError
-from agent.model.problems.google import GoogleUnreachable
+from agent.model.google_errors import ERRORS, SCOPE, exchange_problem, impersonation_problem, refresh_problem
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
@@ -42,11 +33,10 @@ class TokenExchange:
             "subject_token": subject.reveal(),
             "subject_token_type": account.token_type,
         }
-        reply = await self._send(
-            CloudRequest("Google's Security Token Service", account.token_url, form=form, secrets=(subject,))
+        reply = await self.http.ask(
+            CloudRequest("Google's Security Token Service", account.token_url, form=form, secrets=(subject,)),
+            lambda reply: exchange_problem(reply, account.audience, jwt.described(subject.reveal())),
         )
-        if not reply.ok:
-            raise ProblemError(exchange_problem(reply, account.audience))
         return _token(reply, place, _federated_principal(account.audience, subject))
 
     async def refreshed(self, user: AuthorizedUser, place: str) -> GoogleToken:
@@ -59,9 +49,9 @@ class TokenExchange:
         }
         url = f"https://oauth2.{user.universe}/token"
         secrets = (user.client_secret, user.refresh_token)
-        reply = await self._send(CloudRequest("Google's login server", url, form=form, secrets=secrets))
-        if not reply.ok:
-            raise ProblemError(refresh_problem(reply))
+        reply = await self.http.ask(
+            CloudRequest("Google's login server", url, form=form, secrets=secrets), refresh_problem
+        )
         return _token(reply, place, f"user:{user.account}" if user.account else None)
 
     async def impersonated(self, base: GoogleToken, account: str, universe: str = UNIVERSE) -> GoogleToken:
@@ -69,28 +59,19 @@ class TokenExchange:
         url = f"https://iamcredentials.{universe}/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
         headers = {"Authorization": f"Bearer {base.secret.reveal()}", "Content-Type": "application/json"}
         body = json.dumps({"scope": [SCOPE], "lifetime": "3600s"}).encode()
-        reply = await self._send(
-            CloudRequest(f"iamcredentials.{universe}", url, headers, body=body, secrets=(base.secret,))
+        reply = await self.http.ask(
+            CloudRequest(f"iamcredentials.{universe}", url, headers, body=body, secrets=(base.secret,)),
+            lambda reply: impersonation_problem(reply, account, base.principal),
         )
-        if not reply.ok:
-            raise ProblemError(impersonation_problem(reply, account, base.principal))
-        token, expires_at = reply.secret("accessToken"), reply.ends_at("expireTime")
-        if token is None or expires_at is None:
-            raise ProblemError(invalid_answer(reply, "accessToken" if token is None else "expireTime"))
+        token = ERRORS.needed(reply, reply.secret("accessToken"), "accessToken")
+        expires_at = ERRORS.needed(reply, reply.ends_at("expireTime"), "expireTime")
         place = f"{base.place}, as {account}"
         return GoogleToken(token, expires_at, place, f"serviceAccount:{account}", server_time=reply.server_time)
 
-    async def _send(self, request: CloudRequest) -> CloudReply:
-        try:
-            return await self.http.send(request)
-        except NoAnswerError as error:
-            raise ProblemError(GoogleUnreachable(SUBJECT, f"no answer from {error}")) from None
-
 
 def _token(reply: CloudReply, place: str, principal: str | None) -> GoogleToken:
-    token, expires_at = reply.secret("access_token"), reply.ends_in()
-    if token is None or expires_at is None:
-        raise ProblemError(invalid_answer(reply, "access_token" if token is None else "expires_in"))
+    token = ERRORS.needed(reply, reply.secret("access_token"), "access_token")
+    expires_at = ERRORS.needed(reply, reply.ends_in(), "expires_in")
     return GoogleToken(token, expires_at, place, principal, server_time=reply.server_time)
 
 

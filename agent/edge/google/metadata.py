@@ -10,9 +10,9 @@ from agent.edge.google.token import GoogleToken
 from agent.model.cloud_reply import CloudReply
 from agent.model.docker_results import Fault
 from agent.model.google_errors import (
+    ERRORS,
     SUBJECT,
     foreign_metadata,
-    invalid_answer,
     is_from_google,
     metadata_problem,
     scopes_problem,
@@ -48,10 +48,9 @@ class MetadataServer:
         if not is_from_google(reply):
             raise ProblemError(foreign_metadata(reply))
         if not reply.ok:
-            raise ProblemError(metadata_problem(reply))
-        token, expires_at = reply.secret("access_token"), reply.ends_in()
-        if token is None or expires_at is None:
-            raise ProblemError(invalid_answer(reply, "access_token" if token is None else "expires_in"))
+            raise ProblemError(ERRORS.problem(reply, metadata_problem))
+        token = ERRORS.needed(reply, reply.secret("access_token"), "access_token")
+        expires_at = ERRORS.needed(reply, reply.ends_in(), "expires_in")
         email, scopes = await asyncio.gather(self._detail("email"), self._detail("scopes"))
         principal = printable(email.strip(), 200) or None
         problem = scopes_problem(principal, scopes.split())

@@ -134,13 +134,22 @@ async def test_a_federated_identity_gets_a_token_of_the_registry(bench: Bench, b
 
 
 async def test_app_service_has_an_endpoint_of_its_own(bench: Bench) -> None:
-    """It gets the header of the variable. Azure Arc and Service Fabric set the same variable, and differ."""
+    """It gets the header of the variable. Service Fabric sets the same variable, and is not supported."""
     env = {"IDENTITY_ENDPOINT": f"{bench.metadata}/msi/token", "IDENTITY_HEADER": bench.azure.app_service_header}
     token = await bench.fetch(env=env)
     assert bench.azure.holder(token.password.reveal()) == OBJECT
     assert bench.azure.calls == {"app service": 1, "exchange": 1}
-    await bench.fetch(env={**env, "IMDS_ENDPOINT": "http://localhost:40342"})
-    assert bench.azure.calls["metadata"] == 1
+    with raises_problem(AzureCredentialsMissing, match="Service Fabric"):
+        await bench.fetch(env={**env, "IDENTITY_SERVER_THUMBPRINT": "0A1B"})
+    assert bench.azure.calls == {"app service": 1, "exchange": 1}
+
+
+async def test_azure_arc_is_asked_at_its_own_endpoint(bench: Bench) -> None:
+    """It sets two variables. The metadata service is not asked."""
+    env = {"IDENTITY_ENDPOINT": f"{bench.metadata}/msi/token", "IMDS_ENDPOINT": bench.metadata}
+    with raises_problem(AzureCredentialsMissing, match="none of its keys"):
+        await bench.fetch(env=env)
+    assert bench.azure.calls == {"app service": 1}
 
 
 async def test_no_other_host_gets_the_identity_token(bench: Bench) -> None:

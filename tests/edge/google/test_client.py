@@ -1,17 +1,12 @@
 """Each identity of Google Cloud gets a token, and each failure names what is missing and who can fix it."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.edge.google.client import GoogleClient
-from agent.edge.http import HttpClient
-from agent.model.credential import GoogleIdentity, Token
+from agent.model.credential import GoogleIdentity
 from agent.model.problem import Needs, RetryClass
 from agent.model.problems.google import (
     GoogleAccessDenied,
@@ -22,71 +17,20 @@ from agent.model.problems.google import (
 )
 from agent.model.sensitive import Sensitive
 from agent.settings import GoogleSettings
-from tests.edge.cloud_network import cloud_network
-from tests.fakecloud import jwt
+from tests.edge.google.conftest import EXTERNAL, Bench
 from tests.fakecloud.faults import CAPTIVE_PORTAL, GARBAGE, Answer, Broken, Fault
-from tests.fakecloud.google import ALL_SCOPES, AUDIENCE, EMAIL, NAMES, PretendGoogle
-from tests.fakecloud.tunnel import Tunnel
+from tests.fakecloud.google import ALL_SCOPES, AUDIENCE, EMAIL
 from tests.problems import raises_problem
 
 PULL = "pull@acme.iam.gserviceaccount.com"
 POOL = AUDIENCE.partition("/providers/")[0]
 IMPERSONATION = f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{PULL}:generateAccessToken"
-EXTERNAL: dict[str, Any] = {
-    "type": "external_account",
-    "audience": AUDIENCE,
-    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-    "token_url": "https://sts.googleapis.com/v1/token",
-}
 PERSON = {
     "type": "authorized_user",
     "client_id": "1.apps",
     "client_secret": "s3cret-of-client",
     "refresh_token": "1//r",
 }
-
-
-@dataclass
-class Bench:
-    """A client in a network with a simulated Google Cloud, and the user's home."""
-
-    google: PretendGoogle
-    tunnel: Tunnel
-    metadata: str
-    home: Path
-    learned: list[Sensitive] = field(default_factory=list)
-
-    async def fetch(self, settings: GoogleSettings | None = None, account: str | None = None, **env: str) -> Token:
-        client = self.client(env)
-        return await client.fetch_token(GoogleIdentity(account), settings or GoogleSettings())
-
-    def client(self, env: Mapping[str, str] | None = None, *, timeout_s: float = 5) -> GoogleClient:
-        return GoogleClient(
-            http=HttpClient(),
-            environ={"HOME": str(self.home), "GCE_METADATA_HOST": self.metadata, **(env or {})},
-            now=lambda: datetime.now(UTC),
-            learned=self.learned.append,
-            timeout_s=timeout_s,
-        )
-
-    def file(self, content: dict[str, Any] | str, name: str = "file.json") -> Path:
-        path = self.home / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return path
-
-    def subject(self, name: str = "environment-1") -> tuple[str, Path]:
-        """An identity token that Google accepts, and its file."""
-        token = jwt.make({"sub": name, "aud": "x"})
-        self.google.subjects[token] = name
-        return token, self.file(f"{token}\n", "token")
-
-
-@pytest.fixture
-async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    google = PretendGoogle()
-    async with cloud_network(google.handle, NAMES, tmp_path, monkeypatch) as (metadata, tunnel):
-        yield Bench(google, tunnel, metadata.address, tmp_path)
 
 
 async def test_the_metadata_server_gives_the_token_of_the_machine(bench: Bench) -> None:
@@ -176,8 +120,11 @@ async def test_a_token_in_json_is_read_from_its_field(bench: Bench) -> None:
         ({"token_url": "http://sts.googleapis.com/v1/token"}, "token_url"),
         ({"universe_domain": "evil.example", "token_url": "https://sts.evil.example/v1/token"}, "universe_domain"),
         ({"service_account_impersonation_url": IMPERSONATION.replace("googleapis", "evil")}, "impersonation_url"),
-        ({"credential_source": {"executable": {"command": "/bin/true"}}}, "credential_source"),
-        ({"credential_source": {"url": "http://evil.example/"}}, "credential_source"),
+        ({"credential_source": {"executable": {"command": "/bin/true"}}}, "ALLOW_EXECUTABLES is not 1"),
+        ({"credential_source": {"url": "http://evil.example/"}}, "without https"),
+        ({"credential_source": {"environment_id": "aws1"}}, "AWS as credential_source"),
+        ({"credential_source": {"certificate": {}}}, "a certificate as credential_source"),
+        ({"credential_source": None}, "no credential_source"),
         ({"audience": "//evil.example/x"}, "audience"),
         ({"subject_token_type": "urn:ietf:params:aws:token-type:aws4_request"}, "subject_token_type"),
         ({"type": "service_account", "private_key": "s3cret-key"}, "does not sign with"),
@@ -185,7 +132,7 @@ async def test_a_token_in_json_is_read_from_its_field(bench: Bench) -> None:
     ],
 )
 async def test_a_file_that_leads_elsewhere_is_refused(bench: Bench, change: dict[str, Any], fault: str) -> None:
-    """No token goes to a host that is not Google's, and no program or URL of a file is used. The user must act."""
+    """No token goes to a host that is not Google's, and nothing runs that is not allowed. The user must act."""
     _, path = bench.subject()
     file = bench.file({**EXTERNAL, "credential_source": {"file": str(path)}, **change})
     with raises_problem(GoogleCredentialsMissing, match=fault) as caught:
@@ -313,7 +260,7 @@ async def test_a_refused_identity_token_is_explained(
     with raises_problem(GoogleAccessDenied, match=says) as caught:
         await bench.fetch(GoogleSettings(audience=AUDIENCE, identity_token_file=path))
     assert caught.value.retry_class is retry
-    assert AUDIENCE in caught.value.message
+    assert f"(sub environment-1, aud x) for {AUDIENCE}" in caught.value.message
     assert text not in caught.value.message
 
 
