@@ -62,6 +62,8 @@ from agent.settings import Settings
 # How many of the newest tokens and AWS keys the log masks. Older ones were replaced or have expired.
 _MASKED_TOKENS = 50
 _MASKED_KEYS = 200
+_TIME_S = 10.0
+"""How long to wait for a registry's time."""
 _Fetch = Callable[[Any, Settings], Awaitable[Token]]
 # An idle agent allocates too little for the interpreter to collect garbage by itself.
 _GC_S = 600.0
@@ -136,6 +138,7 @@ class Components:
             config_dir, bootstrap.systemd.unit, cli_version=lambda: self.docker_cli.installed
         )
         probe = StoredLoginCheck(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
+        observed_probe = time.observing(probe.probe)
         served = ServedLogins()
         store = CredentialStore(
             self.docker_config,
@@ -184,7 +187,7 @@ class Components:
             credentials=self.credentials,
             docker_login=DockerLogin(
                 self.docker_cli,
-                time.observing(probe.probe),
+                observed_probe,
                 self.tools,
                 lambda: bootstrap.settings.value.docker.login_timeout_s,
                 bootstrap.scrubber.scrub,
@@ -193,9 +196,11 @@ class Components:
             reconciler=self.reconciler,
             rejections=Rejections(
                 self.state_file,
-                clock.now,
-                bootstrap.scrubber.scrub_own,
-                lambda cloud: chain_inputs(bootstrap.settings.value.of_cloud(cloud), environ),
+                time,
+                scrub=bootstrap.scrubber.scrub_own,
+                chain=lambda cloud: chain_inputs(bootstrap.settings.value.of_cloud(cloud), environ),
+                retry=lambda: bootstrap.settings.value.retry,
+                confirm=lambda registry: observed_probe(registry, None, _TIME_S),
             ),
             docker=self.tools,
             board=board,

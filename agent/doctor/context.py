@@ -11,6 +11,7 @@ from agent.doctor.agent_status import AgentStatus
 from agent.doctor.environment import Tools
 from agent.edge import paths
 from agent.edge.aws.client import AwsClient
+from agent.edge.clock import Clock
 from agent.edge.clouds import Clouds
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_cli import DockerCli
@@ -25,11 +26,13 @@ from agent.edge.tool_probes import ToolProbes
 from agent.model.docker_config import Document
 from agent.model.plan import Plan
 from agent.observe.redaction import LearnedSecrets, Scrubber, secrets_of_environment
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.rejections import Rejections, chain_inputs
 from agent.settings_loader import Loaded
 
 _HELPER_S: Final = 6.0
 _CLOUD_S: Final = 3.0
+_TIME_S: Final = 3.0
 _MAX_TOKENS: Final = 1000
 
 
@@ -99,8 +102,15 @@ class Context:
         self.podman: Final = PodmanAuthFiles(environ, paths.home(environ))
         self.auth_config: Final = environ.get("DOCKER_AUTH_CONFIG")
         self.state_file: Final = StateFile.loaded(paths.state_directory(environ), settings.docker.config_dir)
+        time = ConfirmedTime(Clock())
+        probe = time.observing(self.requests.probe)
         self.rejections: Final = Rejections(
-            self.state_file, _now, self.scrubber.scrub, lambda cloud: chain_inputs(settings.of_cloud(cloud), environ)
+            self.state_file,
+            time,
+            scrub=self.scrubber.scrub,
+            chain=lambda cloud: chain_inputs(settings.of_cloud(cloud), environ),
+            retry=lambda: settings.retry,
+            confirm=lambda registry: probe(registry, None, _TIME_S),
         )
 
 

@@ -26,7 +26,6 @@ from agent.model.secret import parse_secret
 from agent.model.secret_environment import read_environment
 from agent.model.sensitive import Sensitive
 from agent.services.overrides import Overrides
-from agent.services.rejections import Rejections
 from agent.settings_loader import load_settings
 from tests.fuzz.all_targets import all_targets
 from tests.fuzz.target import CANARY, SIZE, assert_printable, run
@@ -86,7 +85,7 @@ def test_a_damaged_state_file_ends_nothing(tmp_path: Path, changes: Mapping[str,
     assert state_file.entries() == {}
     secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
     (login,) = make_plan([parse_secret(secret, "test", "[0]")], (), AwsDefaults()).logins
-    assert Rejections(state_file, lambda: _NOW).active(login) is None
+    assert state_file.rejection(login.registry.hostname) is None
     assert state_file.digest("ghcr.io", Entry("bob", Sensitive("right")))
 
 
