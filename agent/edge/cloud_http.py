@@ -13,10 +13,10 @@ from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import HttpClient
 from agent.edge.http_date import parse_date
 from agent.edge.request_faults import fault_of
-from agent.model.cloud_reply import LONGEST_TEXT, CloudReply, clean, fields_of
+from agent.model.cloud_reply import LONGEST_TEXT, CloudReply, fields_of
 from agent.model.docker_errors import parse_retry_after
 from agent.model.docker_results import Fault
-from agent.model.sensitive import Sensitive
+from agent.model.text import printable
 
 _LARGEST: Final = 1 << 16
 
@@ -27,7 +27,6 @@ class CloudRequest:
 
     Attributes:
         action: what it asks, for messages.
-        secrets: what the answer may repeat, and no message may show.
         direct: send it without a proxy. Metadata services are on this machine or its host.
     """
 
@@ -36,7 +35,6 @@ class CloudRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] | None = None
     body: bytes | None = None
-    secrets: tuple[Sensitive, ...] = ()
     direct: bool = False
     ca_files: Iterable[Path] = ()
 
@@ -52,11 +50,12 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CloudHttp:
-    """Sends one request at a time, without redirects, within `timeout_s`."""
+    """Sends one request at a time, without redirects, within `timeout_s`. `scrub` masks known secrets in answers."""
 
     http: HttpClient
     now: Callable[[], datetime]
     timeout_s: float
+    scrub: Callable[[str], str]
 
     async def send(self, request: CloudRequest) -> CloudReply:
         """Return the answer, whatever its status.
@@ -82,7 +81,7 @@ class CloudHttp:
             fault, detail = fault_of(error)
             words = _WORDS.get(fault, "").format(timeout_s=self.timeout_s)
             # Not chained: the error's frames hold the tokens that were sent.
-            raise NoAnswerError(request.action, fault, words or clean(detail, request.secrets)) from None
+            raise NoAnswerError(request.action, fault, words or self.scrub(detail)) from None
         now, date = self.now(), parse_date(reply.headers.get("Date"))
         wait = reply.headers.get("Retry-After")
         return CloudReply(
@@ -90,11 +89,11 @@ class CloudHttp:
             status=reply.status,
             seen_at=now,
             fields=fields_of(reply.body),
-            text=clean(reply.body.decode(errors="replace"), request.secrets, LONGEST_TEXT),
+            text=printable(reply.body.decode(errors="replace"), LONGEST_TEXT),
             retry_after=parse_retry_after(wait, now, parse_date(wait)),
             server_time=date,
             flavor=reply.headers.get("Metadata-Flavor", ""),
-            secrets=request.secrets,
+            scrub=self.scrub,
         )
 
 

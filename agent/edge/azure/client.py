@@ -55,9 +55,10 @@ class AzureClient:
     learned: Callable[[Sensitive], object]
     ca_files: Callable[[Registry], Awaitable[list[Path]]]
     timeout_s: float
+    scrub: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
-        self._requests = CloudHttp(self.http, self.now, self.timeout_s)
+        self._requests = CloudHttp(self.http, self.now, self.timeout_s, self.scrub)
         self._managed = ManagedIdentity(self._requests, self.environ)
 
     async def fetch_token(self, identity: AzureIdentity, settings: AzureSettings) -> Token:
@@ -136,7 +137,7 @@ class AzureClient:
         }
         host = self._authority()
         url = f"https://{host}/{quote(tenant_id, safe='')}/oauth2/v2.0/token"
-        reply = await self._send(CloudRequest(host, url, form=form, secrets=(assertion,)))
+        reply = await self._send(CloudRequest(host, url, form=form))
         if not reply.ok:
             raise ProblemError(authority_problem(reply, client_id, tenant_id))
         token = reply.secret("access_token")
@@ -162,7 +163,7 @@ class AzureClient:
             ca_files = await self.ca_files(registry)
         except CaFileError as error:
             raise ProblemError(_unreachable(f"{host}: {error}")) from error
-        reply = await self._send(CloudRequest(host, url, form=form, secrets=(access.secret,), ca_files=ca_files))
+        reply = await self._send(CloudRequest(host, url, form=form, ca_files=ca_files))
         if not reply.ok:
             raise ProblemError(exchange_problem(reply, registry.hostname, access.principal))
         return reply

@@ -11,7 +11,6 @@ from agent.model.azure_errors import AUDIENCE, SUBJECT, invalid_answer, managed_
 from agent.model.cloud_reply import CloudReply
 from agent.model.problem import ProblemError
 from agent.model.problems.azure import AzureCredentialsMissing
-from agent.model.sensitive import Sensitive
 
 _METADATA: Final = "http://169.254.169.254"
 _PATH: Final = "/metadata/identity/oauth2/token"
@@ -46,8 +45,7 @@ class ManagedIdentity:
         other = self.environ.get("IDENTITY_SERVER_THUMBPRINT") or self.environ.get("IMDS_ENDPOINT")
         if endpoint and secret and not other:
             url = f"{endpoint}?{urlencode({'api-version': '2019-08-01', **query})}"
-            headers = {"X-IDENTITY-HEADER": secret}
-            return CloudRequest("IDENTITY_ENDPOINT", url, headers, secrets=(Sensitive(secret),), direct=True)
+            return CloudRequest("IDENTITY_ENDPOINT", url, {"X-IDENTITY-HEADER": secret}, direct=True)
         base = (self.environ.get("AZURE_POD_IDENTITY_AUTHORITY_HOST") or _METADATA).rstrip("/")
         url = f"{base}{_PATH}?{urlencode({'api-version': '2018-02-01', **query})}"
         return CloudRequest(f"the metadata service ({base})", url, {"Metadata": "true"}, direct=True)

@@ -52,9 +52,10 @@ class GoogleClient:
     now: Callable[[], datetime]
     learned: Callable[[Sensitive], object]
     timeout_s: float
+    scrub: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
-        requests = CloudHttp(self.http, self.now, self.timeout_s)
+        requests = CloudHttp(self.http, self.now, self.timeout_s, self.scrub)
         self._exchange = TokenExchange(requests)
         self._metadata = MetadataServer(requests, self.environ)
 

@@ -42,9 +42,7 @@ class TokenExchange:
             "subject_token": subject.reveal(),
             "subject_token_type": account.token_type,
         }
-        reply = await self._send(
-            CloudRequest("Google's Security Token Service", account.token_url, form=form, secrets=(subject,))
-        )
+        reply = await self._send(CloudRequest("Google's Security Token Service", account.token_url, form=form))
         if not reply.ok:
             raise ProblemError(exchange_problem(reply, account.audience))
         return _token(reply, place, _federated_principal(account.audience, subject))
@@ -58,8 +56,7 @@ class TokenExchange:
             "refresh_token": user.refresh_token.reveal(),
         }
         url = f"https://oauth2.{user.universe}/token"
-        secrets = (user.client_secret, user.refresh_token)
-        reply = await self._send(CloudRequest("Google's login server", url, form=form, secrets=secrets))
+        reply = await self._send(CloudRequest("Google's login server", url, form=form))
         if not reply.ok:
             raise ProblemError(refresh_problem(reply))
         return _token(reply, place, f"user:{user.account}" if user.account else None)
@@ -69,9 +66,7 @@ class TokenExchange:
         url = f"https://iamcredentials.{universe}/v1/projects/-/serviceAccounts/{account}:generateAccessToken"
         headers = {"Authorization": f"Bearer {base.secret.reveal()}", "Content-Type": "application/json"}
         body = json.dumps({"scope": [SCOPE], "lifetime": "3600s"}).encode()
-        reply = await self._send(
-            CloudRequest(f"iamcredentials.{universe}", url, headers, body=body, secrets=(base.secret,))
-        )
+        reply = await self._send(CloudRequest(f"iamcredentials.{universe}", url, headers, body=body))
         if not reply.ok:
             raise ProblemError(impersonation_problem(reply, account, base.principal))
         token, expires_at = reply.secret("accessToken"), reply.ends_at("expireTime")

@@ -22,7 +22,7 @@ from agent.model.problems.google import (
 )
 from agent.model.sensitive import Sensitive
 from agent.settings import GoogleSettings
-from tests.edge.cloud_network import cloud_network
+from tests.edge.cloud_network import cloud_network, without
 from tests.fakecloud import jwt
 from tests.fakecloud.faults import CAPTIVE_PORTAL, GARBAGE, Answer, Broken, Fault
 from tests.fakecloud.google import ALL_SCOPES, AUDIENCE, EMAIL, NAMES, PretendGoogle
@@ -67,6 +67,7 @@ class Bench:
             now=lambda: datetime.now(UTC),
             learned=self.learned.append,
             timeout_s=timeout_s,
+            scrub=lambda text: without(self.learned, text),
         )
 
     def file(self, content: dict[str, Any] | str, name: str = "file.json") -> Path:
