@@ -4,20 +4,16 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine, Mapping, MutableMapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agent import __version__
-from agent.blocking import BlockingCalls, NoThreadError, OngoingCall
+from agent.blocking import BlockingCalls, NoThreadError
 from agent.bootstrap import Bootstrap
 from agent.edge.memory import freeze_loaded_objects
-from agent.model.commands import shown
-from agent.model.problems.environment import SettingsInvalid
 from agent.model.status import Phase
-from agent.settings import Settings
-from agent.settings_loader import Loaded, load_settings
-from agent.settings_loader.sources import DEFAULT_FILE
+from agent.settings_loader.reader import SettingsReader
+from agent.settings_updates import SettingsUpdates
 
 if TYPE_CHECKING:
     from agent.services.ports import Service
@@ -29,7 +25,6 @@ CRASHED: Final = 70
 LOCKED_OUT: Final = 75
 
 _LOCK_S: Final = 10.0
-_SETTINGS_S: Final = 5.0
 _CALLS: Final = BlockingCalls("start", limit=4)
 _FINAL_REPORT_S: Final = 0.4
 _LOCK_LOST: Final = "lock.lost"
@@ -47,16 +42,13 @@ class Agent:
     """
 
     def __init__(self, config: Path | None, flags: Mapping[str, str], environ: MutableMapping[str, str]) -> None:
-        self._sources: Final = (config, environ, flags)
-        self._loaded: Final = load_settings(*self._sources)
-        self._problems: tuple[SettingsInvalid, ...] = tuple(self._loaded.problems)
+        reader = SettingsReader(config, environ, flags)
+        self._loaded: Final = reader.first()
         self._bootstrap: Final = Bootstrap(self._loaded.settings, environ)
+        self._settings: Final = SettingsUpdates(reader, self._loaded, self._bootstrap, self._on_settings)
         self._log: Final = self._bootstrap.log.logger
         self._components: Components | None = None
         self._serving = False
-        self._at_next_start: tuple[SettingsInvalid, ...] = ()
-        self._reload_due: Final = asyncio.Event()
-        self._reading: Final = OngoingCall[Loaded](_CALLS, "settings")
 
     async def run(self) -> int:
         """Run the daemon until SIGTERM or SIGINT. Returns the exit code."""
@@ -66,6 +58,8 @@ class Agent:
         # The status server starts first, so early clients get an answer while the rest loads.
         await bootstrap.server.start()
         try:
+            if not await self._settings.known(stop):
+                return CLEAN
             components = await self._build()
             if not await self._take_over(components):
                 return LOCKED_OUT
@@ -92,6 +86,8 @@ class Agent:
         """Do one thing while no other agent manages the configuration. A signal ends it early."""
         stop = self._install_signal_handlers()
         self._log_start()
+        if not await self._settings.known(stop, _LOCK_S):
+            return NOT_ALL
         components = await self._build()
         if not await self._take_over(components):
             return LOCKED_OUT
@@ -125,7 +121,7 @@ class Agent:
             async with asyncio.TaskGroup() as group:
                 services = self._services(components, stop)
                 tasks = [group.create_task(_run_forever(service), name=service.name) for service in services]
-                tasks.append(group.create_task(self._follow_reloads(), name="settings"))
+                tasks.append(group.create_task(self._settings.follow(), name="settings"))
                 signal_name = await stop
                 # Without the lock, this agent and another one would undo each other's logins.
                 if signal_name == _LOCK_LOST:
@@ -169,7 +165,7 @@ class Agent:
         }
         self._log.info("agent.starting", **facts)
         bootstrap.libraries.take()
-        bootstrap.board.report("settings", self._problems)
+        self._settings.report()
 
     def _install_signal_handlers(self) -> "asyncio.Future[str]":
         """Handle signals before anything slow runs.
@@ -185,7 +181,7 @@ class Agent:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, request_stop, number)
-        loop.add_signal_handler(signal.SIGHUP, self._reload_due.set)
+        loop.add_signal_handler(signal.SIGHUP, self._settings.read_again)
         return stop
 
     async def _take_over(self, components: "Components") -> bool:
@@ -226,57 +222,8 @@ class Agent:
             message="another agent already manages this Docker configuration",
         )
 
-    async def _follow_reloads(self) -> None:
-        """Read the settings again after each SIGHUP."""
-        while True:
-            await self._reload_due.wait()
-            self._reload_due.clear()
-            self._reload(await self._load_settings())
-
-    async def _load_settings(self) -> Loaded:
-        """Read the settings. While their file system hangs, report that. They are used once it answers."""
-        while True:
-            try:
-                return await self._reading.result(lambda: load_settings(*self._sources), timeout=_SETTINGS_S)
-            except OSError as error:  # TimeoutError is one
-                self._report_unread(error.strerror or "its file system does not answer")
-                await asyncio.sleep(_SETTINGS_S)
-
-    def _report_unread(self, reason: str) -> None:
-        path = self._loaded.file or DEFAULT_FILE
-        hangs = SettingsInvalid(
-            str(path),
-            f"{path} cannot be read: {reason}; the settings are unchanged",
-            hint=f"check whether the file system of {shown(path)} (NFS?) is down",
-        )
-        if hangs.message not in (problem.message for problem in self._problems):
-            self._problems = (*self._problems, hangs)
-            self._bootstrap.board.report("settings", self._problems)
-
-    def _reload(self, loaded: Loaded) -> None:
-        # Only faults in the file count. Wrong values in the environment and in flags cannot change while the agent
-        # runs, and these keys already use their defaults.
-        applied = not loaded.file_faults
-        self._log.info("settings.reloaded", taken=applied, faults=[problem.message for problem in loaded.problems])
-        if applied:
-            self._apply_settings(loaded.settings)
-        self._problems = (*self._at_next_start, *loaded.problems)
-        self._bootstrap.board.report("settings", self._problems)
-
-    def _apply_settings(self, settings: Settings) -> None:
-        bootstrap, components = self._bootstrap, self._components
-        current = bootstrap.settings.value.docker
-        self._at_next_start = ()
-        if settings.docker.config_dir != current.config_dir:
-            message = (
-                f"the new docker.config_dir applies at the next start; until then the agent uses {current.config_dir}"
-            )
-            self._at_next_start = (SettingsInvalid("docker.config_dir", message, hint="restart the agent"),)
-            settings = replace(settings, docker=replace(settings.docker, config_dir=current.config_dir))
-        bootstrap.settings.value = settings
-        bootstrap.log.configure(settings.log.level, settings.log.format)
-        bootstrap.log.context["environment"] = settings.environment.id
-        bootstrap.board.set_environment_id(settings.environment.id)
+    def _on_settings(self) -> None:
+        components = self._components
         if components is not None:
             components.secrets.wake()
             components.tools.wake()
@@ -285,7 +232,7 @@ class Agent:
             components.reports.reconfigured()
         if self._serving:
             # asyncio keeps only a weak reference to a task, so the attribute keeps it alive.
-            self._rebinding = asyncio.create_task(bootstrap.server.rebind(), name="rebind")
+            self._rebinding = asyncio.create_task(self._bootstrap.server.rebind(), name="rebind")
 
 
 def _load() -> "type[Components]":

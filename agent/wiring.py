@@ -62,6 +62,8 @@ from agent.settings import Settings
 # How many of the newest tokens and AWS keys the log masks. Older ones were replaced or have expired.
 _MASKED_TOKENS = 50
 _MASKED_KEYS = 200
+_TIME_S = 10.0
+"""How long to wait for a registry's time."""
 _Fetch = Callable[[Any, Settings], Awaitable[Token]]
 # An idle agent allocates too little for the interpreter to collect garbage by itself.
 _GC_S = 600.0
@@ -123,7 +125,8 @@ class Components:
     def _logins(self) -> None:
         bootstrap = self._bootstrap
         environ, board, clock, log = bootstrap.environ, bootstrap.board, bootstrap.clock, bootstrap.log.logger
-        time = ConfirmedTime(clock)
+        time, scrub = ConfirmedTime(clock), bootstrap.scrubber.scrub
+        learned = LearnedSecrets(bootstrap.scrubber, "clouds", _MASKED_KEYS)
         config_dir = bootstrap.settings.value.docker.config_dir
         self.lock = ConfigLock(config_dir)
         self.state_file = StateFile(paths.state_directory(environ), config_dir)
@@ -135,11 +138,12 @@ class Components:
         self.docker_config = DockerConfigFile(
             config_dir, bootstrap.systemd.unit, cli_version=lambda: self.docker_cli.installed
         )
-        probe = StoredLoginCheck(self._http, clock.now, scrub=bootstrap.scrubber.scrub)
+        probe = StoredLoginCheck(self._http, clock.now, scrub=scrub)
+        observed_probe = time.observing(probe.probe)
         served = ServedLogins()
         store = CredentialStore(
             self.docker_config,
-            CredentialHelpers(environ, unit=bootstrap.systemd.unit),
+            CredentialHelpers(environ, unit=bootstrap.systemd.unit, learned=learned, scrub=scrub),
             self.state_file,
             has_ended=lambda end: time.now().is_over(end),
             choice=HelperChoice(
@@ -160,9 +164,9 @@ class Components:
             on_lost=self._wake_logins,
             overrides=Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.docker_cli.installed),
         )
-        learned = LearnedSecrets(bootstrap.scrubber, "clouds", _MASKED_KEYS)
-        aws = AwsClient(user=paths.user_name(), environ=environ, now=clock.now, learned=learned)
-        clouds = Clouds(http=self._http, environ=environ, now=clock.now, learned=learned, ca_files=probe.ca_files)
+        shared: dict[str, Any] = {"environ": environ, "now": clock.now, "learned": learned, "scrub": scrub}
+        aws = AwsClient(user=paths.user_name(), **shared)
+        clouds = Clouds(http=self._http, ca_files=probe.ca_files, **shared)
         passwords = PasswordSources(environ=environ, now=clock.now, unit=bootstrap.systemd.unit)
         fetchers: Mapping[type[TokenSource], _Fetch] = {
             AwsIdentity: lambda identity, settings: aws.fetch_token(identity, settings.aws),
@@ -184,18 +188,20 @@ class Components:
             credentials=self.credentials,
             docker_login=DockerLogin(
                 self.docker_cli,
-                time.observing(probe.probe),
+                observed_probe,
                 self.tools,
                 lambda: bootstrap.settings.value.docker.login_timeout_s,
-                bootstrap.scrubber.scrub,
+                scrub,
             ).log_in,
             check_login=probe.check,
             reconciler=self.reconciler,
             rejections=Rejections(
                 self.state_file,
-                clock.now,
-                bootstrap.scrubber.scrub_own,
-                lambda cloud: chain_inputs(bootstrap.settings.value.of_cloud(cloud), environ),
+                time,
+                scrub=bootstrap.scrubber.scrub_own,
+                chain=lambda cloud: chain_inputs(bootstrap.settings.value.of_cloud(cloud), environ),
+                retry=lambda: bootstrap.settings.value.retry,
+                confirm=lambda registry: observed_probe(registry, None, _TIME_S),
             ),
             docker=self.tools,
             board=board,

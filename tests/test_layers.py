@@ -14,7 +14,7 @@ THREADS = {"blocking"}
 ALLOWED = {
     "model": set(),
     "settings": MODEL,
-    "settings_loader": MODEL | {"settings"},
+    "settings_loader": MODEL | THREADS | {"settings"},
     "blocking": set(),
     "edge": MODEL | THREADS | {"settings"},
     "ports": MODEL,
@@ -23,7 +23,8 @@ ALLOWED = {
     "web": MODEL | THREADS | {"settings", "ports"},
     "bootstrap": MODEL | {"settings", "edge", "services", "observe", "web", ""},
     "wiring": MODEL | {"settings", "edge", "ports", "services", "observe", "web", "bootstrap", ""},
-    "app": MODEL | THREADS | {"settings", "settings_loader", "edge", "ports", "bootstrap", "wiring", ""},
+    "settings_updates": MODEL | {"settings", "settings_loader", "bootstrap"},
+    "app": MODEL | THREADS | {"settings_loader", "settings_updates", "edge", "ports", "bootstrap", "wiring", ""},
     "demo": {""},
     "helper": set(),
     "support": MODEL | THREADS | {"settings", "settings_loader", "edge", "observe", ""},

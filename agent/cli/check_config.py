@@ -8,7 +8,8 @@ from typing import Final
 
 from agent.cli import command, write
 from agent.model.problems.environment import SettingsInvalid, unusable_status_token
-from agent.settings_loader import Loaded, load_settings, parse_assignments
+from agent.settings_loader import Loaded, parse_assignments
+from agent.settings_loader.reader import read_settings
 from agent.settings_loader.sources import DEFAULT_FILE
 
 VALID: Final = 0
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         args: with `config` (a path or None) and `set` (a list of `SECTION.KEY=VALUE`).
     """
     flags = parse_assignments(args.set or [])
-    loaded = load_settings(Path(args.config) if args.config else None, os.environ, flags)
+    loaded = read_settings(Path(args.config) if args.config else None, os.environ, flags)
     problems = [*loaded.problems, *_token_problems(loaded.settings.status.token_file)]
     write("\n".join(_lines(loaded, problems)))
     return INVALID if problems else VALID

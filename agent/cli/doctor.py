@@ -14,7 +14,8 @@ from agent.cli.doctor_view import report_lines
 from agent.cli.status import add_place, sockets
 from agent.cli.terminal import Terminal
 from agent.edge.paths import runtime_directory
-from agent.settings_loader import load_settings, parse_assignments
+from agent.settings_loader import parse_assignments
+from agent.settings_loader.reader import read_settings
 
 WELL: Final = 0
 BROKEN: Final = 2
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise CommandError(str(error), USAGE) from error
     disable_core_dumps()  # the doctor reads passwords, and a core dump would contain them
-    loaded = load_settings(Path(args.config) if args.config else None, os.environ, parse_assignments(args.set or []))
+    loaded = read_settings(Path(args.config) if args.config else None, os.environ, parse_assignments(args.set or []))
     runtime = runtime_directory(os.environ)
     if sys.version_info < (3, 12):  # the default since 3.12; the older default starts a thread for each child
         asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())

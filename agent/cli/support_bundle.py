@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from agent.cli import USAGE, CommandError, command, write, write_error
 from agent.cli.status import add_place, agent_client
 from agent.edge.paths import user_name
-from agent.settings_loader import load_settings, parse_assignments
+from agent.settings_loader import parse_assignments
+from agent.settings_loader.reader import read_settings
 
 if TYPE_CHECKING:
     from agent.settings import Settings
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     config = Path(args.config) if args.config else None
     environ = _environment(args.user)
     context = BundleContext(
-        loaded=load_settings(config, environ, flags),
+        loaded=read_settings(config, environ, flags),
         config=config,
         flags=flags,
         environ=environ,

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agent.doctor.agent_status import AgentStatus
 from agent.doctor.environment import Tools
 from agent.edge import paths
 from agent.edge.aws.client import AwsClient
+from agent.edge.clock import Clock
 from agent.edge.clouds import Clouds
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_cli import DockerCli
@@ -25,11 +26,13 @@ from agent.edge.tool_probes import ToolProbes
 from agent.model.docker_config import Document
 from agent.model.plan import Plan
 from agent.observe.redaction import LearnedSecrets, Scrubber, secrets_of_environment
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.rejections import Rejections, chain_inputs
 from agent.settings_loader import Loaded
 
 _HELPER_S: Final = 6.0
 _CLOUD_S: Final = 3.0
+_TIME_S: Final = 3.0
 _MAX_TOKENS: Final = 1000
 
 
@@ -80,27 +83,33 @@ class Context:
         self.learned: Final = LearnedSecrets(self.scrubber, "tokens", _MAX_TOKENS)
         self.http: Final = HttpClient()
         self.requests: Final = RegistryRequests(self.http, _now, scrub=self.scrubber.scrub)
-        self.aws: Final = AwsClient(user=self.user, environ=environ, now=_now, learned=self.learned)
+        shared: dict[str, Any] = {
+            "environ": environ,
+            "now": _now,
+            "learned": self.learned,
+            "scrub": self.scrubber.scrub,
+        }
+        self.aws: Final = AwsClient(user=self.user, **shared)
         engine = DockerEngine(environ, settings.docker.config_dir)
         # Several requests run one after the other, and all of them must fit into the doctor's total time.
-        self.clouds: Final = Clouds(
-            http=self.http,
-            environ=environ,
-            now=_now,
-            learned=self.learned,
-            ca_files=self.requests.ca_files,
-            timeout_s=_CLOUD_S,
-        )
+        self.clouds: Final = Clouds(http=self.http, ca_files=self.requests.ca_files, timeout_s=_CLOUD_S, **shared)
         self.passwords: Final = PasswordSources(environ=environ, now=_now)
         self.cli: Final = DockerCli(environ, runtime, engine)
         self.probes: Final = ToolProbes(environ, self.cli, engine)
         self.config: Final = DockerConfigFile(settings.docker.config_dir, cli_version=lambda: self.cli.installed)
-        self.helpers: Final = CredentialHelpers(environ, deadline_s=_HELPER_S)
+        self.helpers: Final = CredentialHelpers(environ, deadline_s=_HELPER_S, scrub=self.scrubber.scrub)
         self.podman: Final = PodmanAuthFiles(environ, paths.home(environ))
         self.auth_config: Final = environ.get("DOCKER_AUTH_CONFIG")
         self.state_file: Final = StateFile.loaded(paths.state_directory(environ), settings.docker.config_dir)
+        time = ConfirmedTime(Clock())
+        probe = time.observing(self.requests.probe)
         self.rejections: Final = Rejections(
-            self.state_file, _now, self.scrubber.scrub, lambda cloud: chain_inputs(settings.of_cloud(cloud), environ)
+            self.state_file,
+            time,
+            scrub=self.scrubber.scrub,
+            chain=lambda cloud: chain_inputs(settings.of_cloud(cloud), environ),
+            retry=lambda: settings.retry,
+            confirm=lambda registry: probe(registry, None, _TIME_S),
         )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ _NOT_RESENT: Final = (
 )
 
 
-def active_rejection(
+async def active_rejection(
     login: Login, credential: Credential | None, rejections: Rejections, row: AgentRow | None
 ) -> Check | None:
     """The earlier rejection of this same password, if the state directory or the running agent has recorded one.
@@ -35,10 +36,11 @@ def active_rejection(
     """
     if not isinstance(login.source, Credential) and not login.password_may_change:
         return None
-    known = rejections.active(login, credential)
+    known = await rejections.active(login, credential)
     if known is not None:
-        problem, until = known
-        more = f"rejected before, next automatic attempt at {rfc3339(until)}; {_NOT_RESENT}"
+        problem, wait = known
+        until = rfc3339(datetime.now(UTC) + wait)
+        more = f"rejected before, next automatic attempt at {until}; {_NOT_RESENT}"
         return with_more(from_problem("login", problem), more)
     if row is not None and row.state == State.REJECTED and row.secret == login.secret.name:
         rejected = LoginRejected(login.registry.hostname, f"the agent reports: {row.last_error or 'no reason given'}")

@@ -145,7 +145,7 @@ class RegistryChecks:
         if login is None:
             return self._results.add(skipped("login", "there is no secret to log in with"))
         row = _row(await self._status(), self._registry.hostname)
-        rejection = None if context.try_refused else active_rejection(login, credential, context.rejections, row)
+        rejection = None if context.try_refused else await active_rejection(login, credential, context.rejections, row)
         if rejection is not None:
             return self._results.add(rejection)
         tools = await asyncio.shield(self._pending.tools)

@@ -14,11 +14,11 @@ from agent.edge.http import HttpClient
 from agent.edge.http_date import parse_date
 from agent.edge.request_faults import fault_of
 from agent.model.cloud_errors import CloudErrors
-from agent.model.cloud_reply import LONGEST_TEXT, CloudReply, clean, fields_of
+from agent.model.cloud_reply import LONGEST_TEXT, CloudReply, fields_of
 from agent.model.docker_errors import parse_retry_after
 from agent.model.docker_results import Fault
 from agent.model.problem import Problem, ProblemError
-from agent.model.sensitive import Sensitive
+from agent.model.text import printable
 
 _LARGEST: Final = 1 << 16
 
@@ -29,7 +29,6 @@ class CloudRequest:
 
     Attributes:
         action: what it asks, for messages.
-        secrets: what the answer may repeat, and no message may show.
         direct: send it without a proxy. Metadata services are on this machine or its host.
     """
 
@@ -38,7 +37,6 @@ class CloudRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] | None = None
     body: bytes | None = None
-    secrets: tuple[Sensitive, ...] = ()
     direct: bool = False
     ca_files: Iterable[Path] = ()
 
@@ -54,12 +52,16 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CloudHttp:
-    """Sends one request at a time to the services of one cloud, without redirects, within `timeout_s`."""
+    """Sends one request at a time to the services of one cloud, without redirects, within `timeout_s`.
+
+    `scrub` masks the known secrets in the answers.
+    """
 
     http: HttpClient
     now: Callable[[], datetime]
     timeout_s: float
     errors: CloudErrors
+    scrub: Callable[[str], str]
 
     async def ask(self, request: CloudRequest, explain: Callable[[CloudReply], Problem | None]) -> CloudReply:
         """Return the answer, if it has status 200. For `explain`, see `CloudErrors.problem`.
@@ -99,7 +101,7 @@ class CloudHttp:
             fault, detail = fault_of(error)
             words = _WORDS.get(fault, "").format(timeout_s=self.timeout_s)
             # Not chained: the error's frames hold the tokens that were sent.
-            raise NoAnswerError(request.action, fault, words or clean(detail, request.secrets)) from None
+            raise NoAnswerError(request.action, fault, words or self.scrub(detail)) from None
         now, date = self.now(), parse_date(reply.headers.get("Date"))
         wait = reply.headers.get("Retry-After")
         return CloudReply(
@@ -107,12 +109,12 @@ class CloudHttp:
             status=reply.status,
             seen_at=now,
             fields=fields_of(reply.body),
-            text=clean(reply.body.decode(errors="replace"), request.secrets, LONGEST_TEXT),
+            text=printable(reply.body.decode(errors="replace"), LONGEST_TEXT),
             retry_after=parse_retry_after(wait, now, parse_date(wait)),
             server_time=date,
             flavor=reply.headers.get("Metadata-Flavor", ""),
             challenge=reply.headers.get("WWW-Authenticate", ""),
-            secrets=request.secrets,
+            scrub=self.scrub,
         )
 
 

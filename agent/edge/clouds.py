@@ -39,6 +39,7 @@ class Clouds:
         learned: called with each secret that is sent to a cloud, before it is used.
         ca_files: returns the additional certificates to trust for a registry.
         timeout_s: the deadline of each request.
+        scrub: removes known secrets from what a cloud answers.
     """
 
     http: HttpClient
@@ -47,6 +48,7 @@ class Clouds:
     learned: Callable[[Sensitive], object]
     ca_files: Callable[[Registry], Awaitable[list[Path]]]
     timeout_s: float = 10.0
+    scrub: Callable[[str], str] = str
     _clients: dict[str, CloudClient] = field(default_factory=dict, init=False)
 
     async def fetch_token(self, identity: GoogleIdentity | AzureIdentity, settings: Settings) -> Token:
@@ -69,18 +71,14 @@ class Clouds:
     def _google(self) -> CloudClient:
         from agent.edge.google.client import GoogleClient  # noqa: PLC0415 - few environments need it
 
-        return GoogleClient(
-            http=self.http, environ=self.environ, now=self.now, learned=self.learned, timeout_s=self.timeout_s
-        )
+        return GoogleClient(**self._shared)
 
     def _azure(self) -> CloudClient:
         from agent.edge.azure.client import AzureClient  # noqa: PLC0415 - few environments need it
 
-        return AzureClient(
-            http=self.http,
-            environ=self.environ,
-            now=self.now,
-            learned=self.learned,
-            ca_files=self.ca_files,
-            timeout_s=self.timeout_s,
-        )
+        return AzureClient(**self._shared, ca_files=self.ca_files)
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        names = ("http", "environ", "now", "learned", "timeout_s", "scrub")
+        return {name: getattr(self, name) for name in names}

@@ -1,12 +1,10 @@
 """Runs Docker's credential helpers: the programs `docker-credential-NAME get | store | erase | list`."""
 
-import base64
 import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import search
@@ -16,6 +14,7 @@ from agent.model.hints import helper_hint, unstartable_helper_hint
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import CannotStore, CredentialStoreFailed
 from agent.model.sandbox import opening
+from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -33,21 +32,34 @@ class CredentialHelpers:
     its deadline.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, deadline_s: float = DEADLINE_S, unit: str | None = None) -> None:
-        """`unit` is the systemd service that the agent runs in. Its sandbox may block a helper."""
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        deadline_s: float = DEADLINE_S,
+        unit: str | None = None,
+        learned: Callable[[Sensitive], object] = bool,
+        scrub: Callable[[str], str] = str,
+    ) -> None:
+        """`unit` is the systemd service that the agent runs in. Its sandbox may block a helper.
+
+        `learned` is called with each secret before a helper gets it. `scrub` removes known secrets from its output.
+        """
         self._hint: Final[Callable[[str], str]] = (
             (lambda name: _sandboxed(name, unit, environ)) if unit else helper_hint
         )
         self._env: Final = child_environment(environ)
         self._path: Final = environ.get("PATH")
         self._deadline_s: Final = deadline_s
+        self._learned: Final = learned
+        self._scrub: Final = scrub
 
     async def get(self, name: str, server: str) -> Entry | None:
         """Return the login that the helper gives Docker for `server`, or None if it has none."""
         finished = await self._run(name, "get", server, server)
         if _not_found(finished):
             return None
-        self._check(finished, name, "get", server, None)
+        self._check(finished, name, "get", server)
         try:
             return parse_helper_answer(finished.stdout)
         except ConfigError:
@@ -58,7 +70,7 @@ class CredentialHelpers:
         """Return every server that the helper has a login for. Some of them may not be registries."""
         program = f"docker-credential-{name}"
         finished = await self._run(name, "list", program, "")
-        self._check(finished, name, "list", program, None)
+        self._check(finished, name, "list", program)
         try:
             answer = json.loads(finished.stdout)
         except (ValueError, RecursionError):
@@ -73,15 +85,16 @@ class CredentialHelpers:
 
     async def store(self, name: str, server: str, entry: Entry) -> None:
         """Give the helper the login in `entry` to keep for `server`."""
+        self._learned(entry.secret)  # the registry may have issued it for the password
         username = TOKEN_USER if entry.identity_token else entry.username
         login = json.dumps({"ServerURL": server, "Username": username, "Secret": entry.secret.reveal()})
-        self._check(await self._run(name, "store", server, login), name, "store", server, entry)
+        self._check(await self._run(name, "store", server, login), name, "store", server)
 
     async def erase(self, name: str, server: str) -> None:
         """Remove the login for `server`. A login that does not exist counts as removed."""
         finished = await self._run(name, "erase", server, server)
         if not _not_found(finished):
-            self._check(finished, name, "erase", server, None)
+            self._check(finished, name, "erase", server)
 
     async def _run(self, name: str, action: str, server: str, stdin: str) -> Finished:
         program = f"docker-credential-{name}"
@@ -125,7 +138,7 @@ class CredentialHelpers:
                 CredentialStoreFailed(server, f"{program} does not start: {error.strerror}", hint=hint)
             ) from error
 
-    def _check(self, finished: Finished, name: str, action: str, server: str, entry: Entry | None) -> None:
+    def _check(self, finished: Finished, name: str, action: str, server: str) -> None:
         if finished.returncode == 0:
             return
         program = f"docker-credential-{name}"
@@ -139,7 +152,7 @@ class CredentialHelpers:
                     "or add HOST to secrets.exclude",
                 )
             )
-        quoted = _quotable((finished.stdout + b"\n" + finished.stderr).decode(errors="replace"), entry)
+        quoted = _quotable(self._scrub((finished.stdout + b"\n" + finished.stderr).decode(errors="replace")))
         message = f"{program} {action} failed with exit code {finished.returncode}{quoted}"
         raise ProblemError(CredentialStoreFailed(server, message, hint=self._hint(name)))
 
@@ -160,20 +173,8 @@ def _not_found(finished: Finished) -> bool:
     return finished.returncode != 0 and _NOT_FOUND in finished.stdout + finished.stderr
 
 
-def _quotable(output: str, entry: Entry | None) -> str:
-    """Return the last line that a helper printed, or nothing if the output may contain a secret in any form."""
+def _quotable(output: str) -> str:
+    """Return the last line that a helper printed, or nothing if the output may contain a login that nobody knows."""
     lines = [line for line in output.split("\n") if line.strip()]
     # A brace suggests JSON, which may be the login itself.
-    if not lines or "{" in output or (entry is not None and any(form in output for form in _forms(entry))):
-        return ""
-    return f": {printable(lines[-1], 160)}"
-
-
-def _forms(entry: Entry) -> list[str]:
-    """Return the forms in which a helper could print the secret: plain, URL-encoded, JSON and base64."""
-    secret = entry.secret.reveal()
-    encoded = [
-        base64.b64encode(text.encode("utf-8", "backslashreplace")).decode()
-        for text in (secret, f"{entry.username}:{secret}")
-    ]
-    return [secret, quote(secret, safe=""), json.dumps(secret)[1:-1], *encoded]
+    return f": {printable(lines[-1], 160)}" if lines and "{" not in output else ""

@@ -4,6 +4,7 @@ The error code decides, not the HTTP status: AWS uses status 400 both for thrott
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -73,10 +74,10 @@ _NEW_TOKEN_HELPS: Final = {
 class AwsRefusal:
     """An error that AWS returned.
 
-    `message` is AWS's text, without secrets. `who` describes the identity. `own_keys` is True if the keys come from the
-    secret, and `key_place` is another place where the user writes them: then only a person can replace them.
-    `temporary` is whether they are a session's. `server_time` is the Date header of the reply, and `seen_at` is the
-    time of our clock at that moment.
+    `code` and `message` are AWS's texts. `scrub` masks the secrets in what is shown of them. `who` describes the
+    identity. `own_keys` is True if the keys come from the secret, and `key_place` is another place where the user
+    writes them: then only a person can replace them. `temporary` is whether they are a session's. `server_time` is the
+    Date header of the reply, and `seen_at` is the time of our clock at that moment.
     """
 
     action: str
@@ -89,13 +90,22 @@ class AwsRefusal:
     server_time: datetime | None = None
     key_place: KeyPlace | None = None
     temporary: bool = False
+    scrub: Callable[[str], str] = str
+
+    @property
+    def shown_code(self) -> str:
+        return printable(self.scrub(self.code), 80)
+
+    @property
+    def shown_message(self) -> str:
+        return printable(self.scrub(self.message))
 
 
 def problem_of(refusal: AwsRefusal) -> Problem:
     """Return the problem behind a refusal; its subject is "aws"."""
     code = refusal.code
     if _THROTTLED.fullmatch(code) or code == "429":
-        return AwsThrottled(SUBJECT, f"AWS throttled {refusal.action} ({code})")
+        return AwsThrottled(SUBJECT, f"AWS throttled {refusal.action} ({refusal.shown_code})")
     # If a reply has no AWS error document, the SDK uses the HTTP status as the code.
     if not code or code.isdigit():
         return _not_from_aws(refusal)
@@ -123,7 +133,7 @@ def _signed_request_refused(refusal: AwsRefusal) -> Problem:
         return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}", hint=hint)
     if code in _KEY_FAULTS:
         return _keys_refused(refusal)
-    return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}")
+    return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {refusal.shown_code}{_words(refusal)}")
 
 
 def _not_from_aws(refusal: AwsRefusal) -> AwsError:
@@ -138,16 +148,17 @@ def _not_from_aws(refusal: AwsRefusal) -> AwsError:
 def _web_identity_refused(refusal: AwsRefusal) -> AwsIdentityRejected:
     return AwsIdentityRejected(
         SUBJECT,
-        f"AWS refused {WEB_IDENTITY_ACTION} to {refusal.who}: {refusal.code}{_words(refusal)}",
+        f"AWS refused {WEB_IDENTITY_ACTION} to {refusal.who}: {refusal.shown_code}{_words(refusal)}",
         hint=_NEW_TOKEN_HELPS.get(refusal.code),
         retry_class=RetryClass.SOON if refusal.code in _NEW_TOKEN_HELPS else None,
     )
 
 
 def _denied(refusal: AwsRefusal) -> AwsAccessDenied:
-    found = _WHO_AND_WHAT.search(refusal.message)
+    text = refusal.shown_message
+    found = _WHO_AND_WHAT.search(text)
     action, who = (found["action"], found["arn"]) if found else (refusal.action, refusal.who)
-    on, why = _ON_WHAT.search(refusal.message), _WHY.search(refusal.message)
+    on, why = _ON_WHAT.search(text), _WHY.search(text)
     message = f"AWS denied {action} to {who}"
     message += f" on {on['resource'].rstrip('.,')}" if on else ""
     message += f" {printable(why['why'], 200)}" if why else "" if found else _words(refusal)
@@ -222,5 +233,5 @@ def _parse_time(text: str) -> datetime | None:
 
 
 def _words(refusal: AwsRefusal) -> str:
-    words = printable(refusal.message, 200)
+    words = printable(refusal.shown_message, 200)
     return f" ({words})" if words else ""

@@ -1,7 +1,7 @@
 """One answer of a cloud's HTTP API, as a value that decisions can be made from. Nothing in it is trusted."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -25,12 +25,12 @@ class CloudReply:
         status: of HTTP.
         seen_at: the time of our clock.
         fields: the JSON object in the body. Empty if the body is anything else.
-        text: the body, printable, cut and without the secrets of the request.
+        text: the body, printable and cut.
         retry_after: how long the server asks to wait.
         server_time: the Date header.
         flavor: the header `Metadata-Flavor`.
         challenge: the header `WWW-Authenticate`.
-        secrets: what was sent with the request. The answer may repeat it, and no message may show it.
+        scrub: masks the secrets in what is shown of the answer.
     """
 
     action: str
@@ -42,7 +42,7 @@ class CloudReply:
     server_time: datetime | None = None
     flavor: str = ""
     challenge: str = ""
-    secrets: tuple[Sensitive, ...] = ()
+    scrub: Callable[[str], str] = str
 
     @property
     def ok(self) -> bool:
@@ -66,7 +66,7 @@ class CloudReply:
 
     def words(self, value: object) -> str:
         """Return a text of the answer for a message, in parentheses. Empty if it is no text."""
-        return f" ({clean(value, self.secrets)})" if isinstance(value, str) and value else ""
+        return f" ({printable(self.scrub(value), _SHOWN)})" if isinstance(value, str) and value else ""
 
     def ends_in(self, name: str = "expires_in") -> datetime | None:
         """Return the end from a number of seconds. Some servers write it as a string."""
@@ -100,11 +100,3 @@ def fields_of(body: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def clean(text: str, secrets: Iterable[Sensitive], limit: int = _SHOWN) -> str:
-    """Mask the secrets of a request in a text from outside, and make it printable."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret.reveal(), "***")
-    return printable(text, limit)

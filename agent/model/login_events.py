@@ -131,10 +131,12 @@ class Verified:
     """The agent has checked which login Docker holds.
 
     `rejection` is why this very secret was rejected before the agent restarted, and for how long that still holds.
+    `lost` is as in `Woken`.
     """
 
     holds_login: bool
     rejection: tuple[Problem, timedelta] | None = None
+    lost: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,8 @@ class Woken:
 
     `new_id` is for the attempt that may start. `docker_problem` says why docker cannot be used. `lost` is why Docker's
     next pull uses no login that works. `source_changed`: the source of the token works again, or may have another one.
-    `needed`: a program needs a login now that works longer than the stored one.
+    `needed`: a program needs a login now that works longer than the stored one. `gone`: Docker does not hold the login
+    of an earlier start, as is known only now.
     """
 
     new_id: str
@@ -151,6 +154,7 @@ class Woken:
     source_changed: bool = False
     lost: Problem | None = None
     needed: bool = False
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,8 +100,7 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
 
 
 def _verified(state: LoginState, event: Verified, now: Now, rules: Rules) -> Decision:
-    if not event.holds_login:
-        state = replace(state, expiry=None)
+    state = replace(state, expiry=state.expiry if event.holds_login else None, lost=event.lost)
     if event.rejection is None:
         return _wait(replace(state, stage=Stage.DUE), (), now)
     problem, wait = event.rejection
@@ -117,6 +116,8 @@ def _requested(state: LoginState, event: Requested, now: Now) -> Decision:
 
 def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
     before, state = state.lost, replace(state, lost=event.lost)
+    if event.gone:
+        state = replace(state, expiry=None, has_logged_in=False)
     if event.lost != before and state.stage is Stage.LOGGED_IN:
         state = _logged_in_or_lost(state)
     if state.stage in (Stage.DUE, Stage.LOGGED_IN):
@@ -138,7 +139,7 @@ def _woken(state: LoginState, event: Woken, now: Now, rules: Rules) -> Decision:
     ):
         return _start(state, event.docker_problem, now)
     valid_again = state.status is State.EXPIRED and state.is_valid(now)  # the clock was set back
-    changed = event.lost != before or valid_again or _is_past(state.next_change, now)
+    changed = event.gone or event.lost != before or valid_again or _is_past(state.next_change, now)
     return _refresh(state, now, rules) if changed else _wait(state, (), now)
 
 

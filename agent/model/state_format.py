@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from agent.model.problem import RetryClass
@@ -12,9 +12,11 @@ from agent.model.stored_state import Rejection, StoredLogin
 
 _VERSION: Final = 1
 _DEEPEST: Final = 50
-_SECTIONS: Final = frozenset({"version", "key", "docker_config", "entries", "brought", "rejections"})
+_LONGEST_WAIT_S: Final = 365 * 24 * 3600
+_WAITS: Final = "waits"
+_SECTIONS: Final = frozenset({"version", "key", "docker_config", "entries", "brought", "rejections", _WAITS})
 _LOGIN: Final = frozenset({"docker_key", "digests", "expires_at"})
-# Add no field here: version 1.0.0 gives up on a rejection with a field that it does not know.
+# Add no field here: version 1.0.0 gives up on a rejection with a field that it does not know. So waits are elsewhere.
 _REJECTION_TEXTS: Final = ("fingerprint", "code", "message", "hint", "not_before")
 _REJECTION: Final = frozenset({*_REJECTION_TEXTS, "pace"})
 _BROKEN: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -61,7 +63,7 @@ def parse_state(data: bytes) -> SavedState | None:
         key=document["key"],
         docker_config=document["docker_config"],
         entries=_table(document, "entries", _stored_login, damaged),
-        rejections=_table(document, "rejections", _rejection, damaged),
+        rejections=_with_waits(_table(document, "rejections", _rejection, damaged), document.get(_WAITS)),
         preexisting=_preexisting(document, damaged),
         unknown=unknown,
         damaged=tuple(damaged),
@@ -99,6 +101,7 @@ def format_state(state: SavedState) -> bytes:
         "entries": entries,
         "brought": state.preexisting,
         "rejections": rejections,
+        _WAITS: {name: each.wait.total_seconds() for name, each in state.rejections.items() if each.wait is not None},
     }
     return json.dumps(document).encode()
 
@@ -149,6 +152,17 @@ def _rejection(_hostname: str, fields: _Fields) -> Rejection:
     # A newer version may have a class that this one does not know.
     retry_class = next((each for each in RetryClass if each == fields.get("pace")), RetryClass.REJECTED)
     return Rejection(fingerprint, code, message, hint, _moment(not_before), retry_class)
+
+
+def _with_waits(rejections: Mapping[str, Rejection], waits: object) -> Mapping[str, Rejection]:
+    """Add how long each wait was. Without that, the rejections are still good."""
+    known = waits if isinstance(waits, dict) else {}
+    return {
+        hostname: replace(rejection, wait=timedelta(seconds=known[hostname]))
+        if isinstance(known.get(hostname), int | float) and 0 < known[hostname] <= _LONGEST_WAIT_S
+        else rejection
+        for hostname, rejection in rejections.items()
+    }
 
 
 def _unknown(document: _Fields, section: str, known: frozenset[str]) -> dict[str, _Fields]:

@@ -1,7 +1,7 @@
 """The state that survives a restart of the agent: which stored logins are its own, and which were refused."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from agent.model.problem import Problem, RetryClass
 
@@ -29,7 +29,10 @@ class AppliedLogin:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A login that was refused or deferred: the fingerprint of its credential, the reason, the next attempt (UTC)."""
+    """A login that was refused or deferred: the fingerprint of its credential, the reason, the next attempt (UTC).
+
+    `wait` is how long the wait until then was when it began. None if an older version recorded it.
+    """
 
     fingerprint: str
     code: str
@@ -37,3 +40,4 @@ class Rejection:
     hint: str
     not_before: datetime
     retry_class: RetryClass = RetryClass.REJECTED
+    wait: timedelta | None = None

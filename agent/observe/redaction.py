@@ -15,7 +15,10 @@ MASK: Final = "[redacted]"
 _NOT_SECRET: Final = frozenset({"", RUNNER_NATIVE, "redacted", MASK})
 _SHOWN: Final = 8192
 """No displayed text is longer. A hostile source could return endless keys, so learned secrets are cut here."""
-_AWS_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN")
+_VARIABLES: Final = (
+    *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+    "IDENTITY_HEADER",  # Azure App Service
+)
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
 _URL_DELIMITER: Final = re.compile(r"[@:/?#]")
 _SHORTEST_PART: Final = 3
@@ -105,8 +108,8 @@ class LearnedSecrets:
 
 
 def secrets_of_environment(environ: Mapping[str, str]) -> list[str]:
-    """Return the secrets in the process's environment: AWS credentials and proxy passwords."""
-    found = [environ.get(name, "") for name in _AWS_SECRETS]
+    """Return the secrets in the process's environment: credentials of clouds, and proxy passwords."""
+    found = [environ.get(name, "") for name in _VARIABLES]
     for name, value in environ.items():
         if name.lower().endswith("_proxy"):
             found += url_passwords(value)

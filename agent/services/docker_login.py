@@ -40,6 +40,8 @@ _FILES: Final = BlockingCalls("program", limit=2)
 _FILE_S: Final = 5.0
 _RUNNING: Final = 64
 """How many CLIs run at the same time, because each one takes memory. Only silent registries ever fill these places."""
+_SILENT: Final = 48
+"""How many of them may be for silent registries, so that others find a place."""
 _NETWORK: Final = (RegistryDns, RegistryUnreachable, RegistryTls, RegistryTimeout)
 
 Probe = Callable[[Registry, Credential | None, float], Awaitable[ProbeResult]]
@@ -77,6 +79,7 @@ class DockerLogin:
         self._scrub: Final = scrub
         self._starts: Final = asyncio.Semaphore(_STARTS)
         self._running: Final = asyncio.Semaphore(_RUNNING)
+        self._silent: Final = asyncio.Semaphore(_SILENT)
 
     async def log_in(self, login: Login, credential: Credential) -> DockerLoginResult:
         """Log in once.
@@ -84,7 +87,17 @@ class DockerLogin:
         Raises:
             ProblemError: the login failed.
         """
-        async with self._running, self._slot():
+        async with self._running:
+            if not self._silent.locked():
+                async with self._silent:  # at once
+                    return await self._log_in_both_ways(login, credential)
+            if (await self._probe(login.registry, None, _START_S)).fault is not Fault.TIMEOUT:
+                return await self._log_in_both_ways(login, credential)
+        async with self._silent, self._running:
+            return await self._log_in_both_ways(login, credential)
+
+    async def _log_in_both_ways(self, login: Login, credential: Credential) -> DockerLoginResult:
+        async with self._slot():
             try:
                 return await self._log_in(login, credential, through_engine=False)
             except ProblemError as error:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -32,11 +31,10 @@ from agent.model.login_events import (
 )
 from agent.model.login_state import decide
 from agent.model.plan import Login
-from agent.model.problem import Problem, ProblemError, RetryClass
+from agent.model.problem import ProblemError
 from agent.model.status import RegistryStatus
 from agent.services.login_attempt import LoginAttempts
 from agent.services.login_dependencies import LoginDependencies
-from agent.services.retries import LONGEST_ASKED
 from agent.services.waiting import wait_until
 
 
@@ -67,6 +65,7 @@ class RegistryLogin:
         self._needed = False
         self._wake: Final = asyncio.Event()
         self._source_is_new = False
+        self._resumed: bool | None = None
         self._attempts: Final = LoginAttempts(login, dependencies)
         now, hostname = self._now(), login.registry.hostname
         expiry = Deadline.when(ends_at, now.wall, now.monotonic) if ends_at is not None else None
@@ -171,31 +170,27 @@ class RegistryLogin:
         is_new, self._source_is_new = self._source_is_new, False
         if requested is not None:
             return Requested(requested, docker_problem)
-        lost = self._deps.reconciler.lost(self.login.registry)
         is_new = is_new or self._source_recovered()
         needed, self._needed = self._needed, False
-        return Woken(self._deps.new_id(), docker_problem, source_changed=is_new, lost=lost, needed=needed)
+        gone = not await self._resume()
+        lost = self._deps.reconciler.lost(self.login.registry)
+        return Woken(self._deps.new_id(), docker_problem, source_changed=is_new, lost=lost, needed=needed, gone=gone)
 
     async def _verify(self) -> Verified:
-        """Trust the state directory only if Docker still holds the login that it describes."""
-        holds_login = True
-        if self._state.expiry is not None:
-            with suppress(ProblemError):  # the attempt meets it too, and reports it
-                holds_login = await self._deps.reconciler.holds(self.login.registry)
-        if not holds_login:
+        holds_login = await self._resume()
+        rejection = await self._deps.rejections.active(self.login)
+        return Verified(holds_login, rejection, self._deps.reconciler.lost(self.login.registry))
+
+    async def _resume(self) -> bool:
+        """Trust the state directory only as long as Docker may hold the login that it describes."""
+        state = self._state
+        if self._resumed is not None or state.expiry is None or state.has_logged_in or state.removed:
+            return True
+        self._resumed = await self._deps.reconciler.resume(self.login.registry, state.expiry.at)
+        if self._resumed is False:
             self.status = replace(self.status, expires_at=None)
             self._deps.board.put_registry(self.status)
-        return Verified(holds_login, self._rejection())
-
-    def _rejection(self) -> tuple[Problem, timedelta] | None:
-        """Why this very secret was rejected before the agent restarted, and how long to wait still."""
-        active = self._deps.rejections.active(self.login)
-        if active is None:
-            return None
-        problem, not_before = active
-        rejected = problem.retry_class is RetryClass.REJECTED
-        longest = timedelta(seconds=self._deps.settings().retry.rejected_wait_s) if rejected else LONGEST_ASKED
-        return problem, min(not_before - self._deps.clock.now(), longest)
+        return self._resumed is not False
 
     async def _remove(self) -> Removed | RemovalFailed:
         try:

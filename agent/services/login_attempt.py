@@ -23,6 +23,14 @@ from agent.services.retries import asked_wait, wait_after
 _CHECK_S: Final = 20.0
 
 
+class _HeldBackError(ProblemError):
+    """The password is not sent, because of an earlier refusal that holds for `wait`."""
+
+    def __init__(self, problem: Problem, wait: timedelta) -> None:
+        super().__init__(problem)
+        self.wait: Final = wait
+
+
 class LoginAttempts:
     """The attempts of one login, which share the credential that worked last."""
 
@@ -37,6 +45,8 @@ class LoginAttempts:
         started = self._deps.clock.monotonic()
         try:
             succeeded = await self._log_in(action)
+        except _HeldBackError as error:
+            return Failed(error.problem, error.wait, self._deps.clock.monotonic() - started)
         except ProblemError as error:
             problem = error.problem
         except Exception as error:
@@ -90,10 +100,10 @@ class LoginAttempts:
         started = deps.clock.now()
         credential = await self._obtain(self._credential if action.renew else self._refused, force=action.force)
         try:
-            result = await self._send(credential, take_over=action.take_over)
+            result = await self._send(credential, action)
         except ProblemError as error:
-            credential = await self._another(credential, error.problem, started)
-            result = await self._send(credential, take_over=action.take_over)
+            credential = await self._another(credential, error, started)
+            result = await self._send(credential, action)
         applied = await deps.reconciler.apply(
             login.registry, result.entry, expires_at=credential.expires_at, take_over=action.take_over
         )
@@ -110,16 +120,16 @@ class LoginAttempts:
             self._check_in() if credential.expires_at is None else None,
         )
 
-    async def _send(self, credential: Credential, *, take_over: bool) -> DockerLoginResult:
+    async def _send(self, credential: Credential, action: Attempt) -> DockerLoginResult:
         """Run `docker login`, but not with a password that the registry has refused before: it may lock the account.
 
-        Of a source that may give another password, this is known only now.
+        Only the attempt that a person requests sends it again, not the retries that follow.
         """
         login, deps = self._login, self._deps
-        if login.password_may_change and not take_over:
-            active = deps.rejections.active(login, credential)
+        if not (action.take_over and action.force) and (login.password_may_change or login.source is credential):
+            active = await deps.rejections.active(login, credential)
             if active is not None:
-                raise ProblemError(active[0])
+                raise _HeldBackError(*active)
         try:
             return await deps.docker_login(login, credential)
         except ProblemError as error:
@@ -128,13 +138,13 @@ class LoginAttempts:
                 self._remember_rejection(error.problem, credential)
             raise
 
-    async def _another(self, refused: Credential, refusal: Problem, started: datetime) -> Credential:
+    async def _another(self, refused: Credential, error: ProblemError, started: datetime) -> Credential:
         """Get another credential in the same attempt: AWS can end a token early, and a password can be replaced.
 
         Raises:
             ProblemError: there is none, so the refusal stands.
         """
-        login = self._login
+        login, refusal = self._login, error.problem
         if isinstance(refusal, EcrTokenExpired) and isinstance(login.source, TokenSource):
             return await self._obtain(refused, force=True)
         is_older = refused.obtained_at is not None and refused.obtained_at < started
@@ -143,7 +153,7 @@ class LoginAttempts:
                 other = await self._obtain(refused, force=True)
                 if other.fingerprint != refused.fingerprint:
                     return other
-        raise ProblemError(refusal)
+        raise error
 
     async def _obtain(self, stale: Credential | None, *, force: bool) -> Credential:
         """The password in the secret, or a token; another one than `stale`, if that is given."""
@@ -158,7 +168,7 @@ class LoginAttempts:
         rejected = problem.retry_class is RetryClass.REJECTED
         if rejected or (problem.wait is not None and not problem.wait_is_final):
             wait = asked_wait(problem, self._deps.settings().retry)
-            self._deps.rejections.record(self._login, problem, self._deps.clock.now() + wait, credential)
+            self._deps.rejections.record(self._login, problem, wait, credential)
 
     @property
     def _log_fields(self) -> dict[str, str]:

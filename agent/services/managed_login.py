@@ -22,7 +22,7 @@ _HELPER_SHARE: Final = 0.01
 """The largest share of one processor that these checks may use. Slow helpers are asked less often."""
 _WATCHED: Final = (CONFIG_FILE, MEMORY)
 """Stores whose changes are seen in `config.json`. Others are polled."""
-_FAILED_CHECK_S: Final = 30.0
+FAILED_CHECK_S: Final = 30.0
 _WRITTEN_CHECK_S: Final = 2.0
 """Checks again after a write: a login that is removed again before that leaves a file that looks unchanged."""
 
@@ -130,7 +130,7 @@ def about(registry: Registry) -> Iterator[None]:
 def next_check_s(login: ManagedLogin, logins: Iterable[ManagedLogin]) -> float:
     """Seconds until `login`, one of `logins`, is checked again although no file changed."""
     if login.failed:
-        return _FAILED_CHECK_S
+        return FAILED_CHECK_S
     if login.stored_in in _WATCHED:
         return _WRITTEN_CHECK_S if login.wrote else math.inf
     others = (other for other in logins if other.stored_in not in _WATCHED and not other.failed)

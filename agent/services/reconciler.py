@@ -1,7 +1,4 @@
-"""Keeps the agent's logins in Docker's configuration: restores a removed one, and reports one that was replaced.
-
-Only this module reports `login_overridden` and `login_restored`. Each registry has its own owner on the board.
-"""
+"""Keeps the agent's logins in Docker's configuration: restores a removed one, and reports one that was replaced."""
 
 import asyncio
 import contextlib
@@ -18,10 +15,12 @@ from agent.model.problems.stored_login import InternalError
 from agent.model.registry import Registry
 from agent.model.stored_state import AppliedLogin
 from agent.services.credential_store import CredentialStore
+from agent.services.earlier_logins import EarlierLogins
 from agent.services.managed_login import ManagedLogin, about, next_check_s
 from agent.services.other_logins import CheckLogin, OtherLogins
 from agent.services.overrides import Overrides
 from agent.services.ports import Board, Clock, ConfigFile, ConfirmedTime, FileWatcher, Log, PodmanFiles
+from agent.services.stored_login_reports import StoredLoginReports
 
 _POLL_S: Final = 2.0
 _RESTORED_FOR: Final = timedelta(minutes=10)
@@ -55,7 +54,7 @@ class ConfigReconciler:
         self._config: Final = config
         self._store: Final = store
         self._podman: Final = podman
-        self._board: Final = board
+        self._reports: Final = StoredLoginReports(board, on_lost)
         self._clock: Final = clock
         self._time: Final = time
         self._log: Final = log
@@ -64,6 +63,7 @@ class ConfigReconciler:
         self._others: Final = OtherLogins(clock, check_login, lambda end: time.now().is_over(end))
         self._on_lost: Final = on_lost
         self._logins: Final[dict[str, ManagedLogin]] = {}
+        self._earlier: Final = EarlierLogins(clock)
         self._changed: Final = asyncio.Event()
         self._locks: Final[defaultdict[str, asyncio.Lock]] = defaultdict(asyncio.Lock)
         self._replaceable: Final[dict[str, asyncio.Task[frozenset[str]]]] = {}
@@ -96,24 +96,40 @@ class ConfigReconciler:
                 # The login is checked from now on, so it is stored as soon as the store works.
                 failed = self._logins.setdefault(registry.hostname, login)
                 problem = await self._store_failed(failed, error.problem)
-                self._report(failed, repeat=False)
+                self._reports.show(failed, repeat=False)
                 raise ProblemError(problem) from None
             finally:
+                self._earlier.forget(registry.hostname)
                 self._changed.set()
             self._logins[registry.hostname] = login
             if noted is not None and self._replaceable.get(registry.hostname) is noted:
                 del self._replaceable[registry.hostname]
-            self._report(login)
+            self._reports.show(login)
         return AppliedLogin(login.stored_in, login.findings, login.ours)
 
-    async def holds(self, registry: Registry) -> bool:
-        """Whether Docker has a login that the agent stored, according to the state directory.
+    async def resume(self, registry: Registry, expires_at: datetime) -> bool | None:
+        """Keep a login in place that the agent stored before its start. False if Docker does not hold it any more.
 
-        Raises:
-            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
+        None if its store cannot be read. Then `lost` gives the reason, and `on_lost` is called when to try again.
         """
-        found = await self._store.in_use(registry)
-        return found is not None and found[1]
+        hostname = registry.hostname
+        async with self._locks[hostname]:
+            if hostname in self._logins:
+                return True
+            try:
+                found = await self._store.in_use(registry)
+            except ProblemError as error:  # the attempt may fail before it meets this problem
+                problem = error.problem.about(hostname)
+                self._earlier.note(hostname, await self._lost(registry, problem))
+                self._reports.replace(hostname, [problem])
+                return None
+            finally:
+                self._changed.set()
+            self._earlier.forget(hostname)
+            self._reports.replace(hostname)
+            if found is not None and found[1]:
+                self._logins[hostname] = ManagedLogin(DesiredLogin(registry, found[0], expires_at))
+            return hostname in self._logins
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         """The login that Docker uses, and whether the agent stored it. None if there is none.
@@ -129,7 +145,7 @@ class ConfigReconciler:
     def lost(self, registry: Registry) -> Problem | None:
         """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""
         login = self._logins.get(registry.hostname)
-        return login.unusable if login is not None else None
+        return login.unusable if login is not None else self._earlier.lost(registry.hostname)
 
     def note_refused(self, registry: Registry, entry: Entry | None) -> None:
         """The registry refuses this login, which a person made. None: it does not. Reported until the login changes."""
@@ -137,7 +153,7 @@ class ConfigReconciler:
         if login is not None and login.refused != entry:
             login.refused = entry
             self._others.forget(registry.hostname)  # an earlier answer about this login no longer counts
-            self._report(login, repeat=False)
+            self._reports.show(login, repeat=False)
 
     async def forget(self, registry: Registry, *, excluded: bool = False) -> None:
         """Stop managing a login, and leave it where it is. If it is `excluded`, Docker no longer asks the agent."""
@@ -178,9 +194,9 @@ class ConfigReconciler:
     def _drop(self, hostname: str) -> None:
         self._replaceable.pop(hostname, None)
         self._others.forget(hostname)
-        if self._logins.pop(hostname, None) is not None:
-            self._board.report(_owner(hostname))
-            self._board.set_stored_in(hostname, None)
+        self._earlier.forget(hostname)
+        self._logins.pop(hostname, None)
+        self._reports.clear(hostname)
 
     async def note_preexisting(self, registries: Iterable[Registry]) -> None:
         """At the very first start, record which logins credential helpers already hold, for `registries` first."""
@@ -198,7 +214,7 @@ class ConfigReconciler:
                     await self._start_checks(checks)
                     checked = True
                 # A login that is not idle needs its next check by time, even if no file changes.
-                if checked and all(login.idle for login in self._logins.values()):
+                if checked and not self._earlier and all(login.idle for login in self._logins.values()):
                     await self._changed.wait()
                 else:
                     await self._clock.wait(self._changed, _POLL_S)
@@ -206,8 +222,9 @@ class ConfigReconciler:
 
     async def _start_checks(self, checks: asyncio.TaskGroup) -> None:
         """Start a check of each login whose files changed. A helper that hangs delays only its own logins."""
-        files = (await self._store.signature(), await self._podman.signature())
-        now = self._clock.monotonic()
+        files, now = (await self._store.signature(), await self._podman.signature()), self._clock.monotonic()
+        for hostname in self._earlier.due(files):
+            self._on_lost(hostname)
         for login in [*self._logins.values()]:
             other_ended = self._time.now().is_over(login.other_ends_at)
             due = files != login.checked_files or now >= login.next_check or other_ended
@@ -219,7 +236,7 @@ class ConfigReconciler:
                 checks.create_task(self._check(login), name=f"check:{login.hostname}")
             elif login.restored_until is not None and login.restored_until <= self._clock.now():
                 login.restored_until = None
-                self._report(login, repeat=False)
+                self._reports.show(login, repeat=False)
 
     async def _check(self, login: ManagedLogin) -> None:
         try:
@@ -247,7 +264,7 @@ class ConfigReconciler:
             if wrote and was_ours and login.stored_in == was_in:
                 removed = f"another program removed the login for {login.hostname} from {login.place}"
                 self._restored(login, f"{removed}; the agent restored it")
-            self._report(login, repeat=wrote)
+            self._reports.show(login, repeat=wrote)
 
     async def _apply(self, login: ManagedLogin, take_over: Collection[str] = ()) -> bool:
         """Store the login, and find out which login Docker will really use. True if it had to be written."""
@@ -267,29 +284,17 @@ class ConfigReconciler:
 
     async def _store_failed(self, login: ManagedLogin, problem: Problem) -> Problem:
         """Find out whether Docker finds a login all the same. Returns the problem with the registry as its subject."""
-        registry, problem = login.desired.registry, problem.about(login.hostname)
-        file_is_next = self._overrides.file_is_next()
-        finds = self._overrides.variable(registry) or await self._store.finds(registry, file_is_next=file_is_next)
-        login.failed, login.lost = True, None if finds else problem
+        problem = problem.about(login.hostname)
+        login.failed, login.lost = True, await self._lost(login.desired.registry, problem)
         login.next_check = self._clock.monotonic() + next_check_s(login, ())
         return problem
+
+    async def _lost(self, registry: Registry, problem: Problem) -> Problem | None:
+        """The problem of a store, or None if Docker finds a login all the same."""
+        file_is_next = self._overrides.file_is_next()
+        finds = self._overrides.variable(registry) or await self._store.finds(registry, file_is_next=file_is_next)
+        return None if finds else problem
 
     def _restored(self, login: ManagedLogin, message: str) -> None:
         login.restored, login.restored_until = message, self._clock.now() + _RESTORED_FOR
         self._log.info("login.restored", registry=login.hostname, stored_in=login.stored_in)
-
-    def _report(self, login: ManagedLogin, *, repeat: bool = True) -> None:
-        """Report to the board. Without `repeat`, report only what differs from the last report."""
-        self._board.set_stored_in(login.hostname, login.stored_in if login.ours and login.lost is None else None)
-        problems = login.problems
-        shown = tuple((problem.code, problem.message) for problem in problems)
-        if repeat or shown != login.reported:
-            self._board.report(_owner(login.hostname), problems)
-        login.reported = shown
-        if login.unusable != login.told:
-            login.told = login.unusable
-            self._on_lost(login.hostname)
-
-
-def _owner(hostname: str) -> str:
-    return f"stored:{hostname}"

@@ -1,67 +1,109 @@
 """Refused logins: which secret, why, and until when. They are stored on disk, so a restart does not retry them."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
 
 from agent.model.credential import Credential, TokenSource
 from agent.model.plan import Login
-from agent.model.problem import Problem
+from agent.model.problem import Problem, RetryClass
 from agent.model.problems import codes
+from agent.model.registry import Registry
 from agent.model.stored_state import Rejection
-from agent.services.ports import StateFile
-from agent.settings import CloudSettings
+from agent.services.ports import ConfirmedTime, StateFile
+from agent.services.retries import LONGEST_ASKED
+from agent.settings import CloudSettings, RetrySettings
+
+if TYPE_CHECKING:
+    from agent.model.deadline import Deadline
+
+_NEVER: Final = timedelta(days=365)
 
 
 class Rejections:
-    """A refusal applies to exactly the secret that was refused. A changed secret is tried at once.
-
-    `scrub` removes known secrets from a text, in case a registry repeated one. `chain` returns the current
-    `chain_inputs` for the code prefix of a source.
-    """
+    """A refusal applies to exactly the secret that was refused. A changed secret is tried at once."""
 
     def __init__(
         self,
         state_file: StateFile,
-        now: Callable[[], datetime],
+        time: ConfirmedTime,
+        *,
         scrub: Callable[[str], str] = str,
         chain: Callable[[str], Sequence[str]] = lambda _: (),
+        retry: Callable[[], RetrySettings] = RetrySettings,
+        confirm: Callable[[Registry], Awaitable[object]] | None = None,
     ) -> None:
+        """`scrub` removes known secrets from a text, in case a registry repeated one.
+
+        `chain` returns the current `chain_inputs` for the code prefix of a source. `confirm` asks a registry for the
+        time, without a password.
+        """
         self._state_file: Final = state_file
-        self._now: Final = now
+        self._time: Final = time
         self._scrub: Final = scrub
         self._chain: Final = chain
+        self._retry: Final = retry
+        self._confirm: Final = confirm
+        self._started: Final = time.now().monotonic
+        self._recorded: Final[dict[str, Deadline]] = {}
 
-    def active(self, login: Login, credential: Credential | None = None) -> tuple[Problem, datetime] | None:
-        """The refusal of this secret, and when it may be tried again. None if it may be tried now.
+    async def active(self, login: Login, credential: Credential | None = None) -> tuple[Problem, timedelta] | None:
+        """The refusal of this secret, and how long it still holds. None if the secret may be tried now.
 
         If the source can give another password at any time, only the password itself, in `credential`, was refused.
         """
-        rejection = self._state_file.rejection(login.registry.hostname)
-        if rejection is None or rejection.not_before <= self._now():
+        hostname = login.registry.hostname
+        rejection = self._state_file.rejection(hostname)
+        if rejection is None or rejection.fingerprint != self._fingerprint(login, credential):
             return None
-        if rejection.fingerprint != self._fingerprint(login, credential):
-            return None
+        if hostname not in self._recorded and not self._is_confirmed(rejection) and self._confirm is not None:
+            await self._confirm(login.registry)
+        left = self._left(hostname, rejection)
         kind = codes().get(rejection.code)
         # An older or newer version of the agent may have stored a code that this one does not know.
-        if kind is None:
+        if left <= timedelta() or kind is None:
             return None
-        problem = kind(
-            login.registry.hostname, rejection.message, hint=rejection.hint, retry_class=rejection.retry_class
-        )
-        return problem, rejection.not_before
+        problem = kind(hostname, rejection.message, hint=rejection.hint, retry_class=rejection.retry_class)
+        return problem, left
 
-    def record(
-        self, login: Login, problem: Problem, not_before: datetime, credential: Credential | None = None
-    ) -> None:
+    def record(self, login: Login, problem: Problem, wait: timedelta, credential: Credential | None = None) -> None:
         fingerprint = self._fingerprint(login, credential)
         if fingerprint is None:
             return
+        hostname, now = login.registry.hostname, self._time.now()
         message, hint = self._scrub(problem.message), self._scrub(problem.hint)
-        rejection = Rejection(fingerprint, problem.code, message, hint, not_before, problem.retry_class)
-        self._state_file.set_rejection(login.registry.hostname, rejection)
+        # If the clock is known to be wrong, its time means nothing: after a restart, the whole wait begins again.
+        not_before = now.wall + (_NEVER if now.clock_is_off else wait)
+        rejection = Rejection(fingerprint, problem.code, message, hint, not_before, problem.retry_class, wait)
+        self._recorded[hostname] = now.after(wait)
+        self._state_file.set_rejection(hostname, rejection)
+
+    def _is_confirmed(self, rejection: Rejection) -> bool:
+        """Whether the wall clock can be believed if it shows that the wait is over."""
+        now = self._time.now()
+        return now.wall < rejection.not_before or now.proves(rejection.not_before)
+
+    def _left(self, hostname: str, rejection: Rejection) -> timedelta:
+        now = self._time.now()
+        if hostname in self._recorded:
+            return timedelta(seconds=now.until(self._recorded[hostname]))
+        if now.proves(rejection.not_before):
+            return timedelta()
+        # Recorded by an earlier start, maybe with a wrong clock: the wait that began with this start is surely enough.
+        longest = self._wait(rejection) - timedelta(seconds=now.monotonic - self._started)
+        left = rejection.not_before - now.wall
+        # A clock that is wrong now must not end the wait. Ask for the time again soon: an outage may be over then.
+        ask_again = timedelta(seconds=self._retry().max_wait_s)
+        return min(left if left > timedelta() else ask_again, longest)
+
+    def _wait(self, rejection: Rejection) -> timedelta:
+        """How long the wait was when it began. Older versions did not store that."""
+        rejected = rejection.retry_class is RetryClass.REJECTED
+        usual = timedelta(seconds=self._retry().rejected_wait_s) if rejected else LONGEST_ASKED
+        return min(rejection.wait or usual, LONGEST_ASKED)
 
     def clear(self, login: Login) -> None:
+        self._recorded.pop(login.registry.hostname, None)
         if self._state_file.rejection(login.registry.hostname) is not None:
             self._state_file.set_rejection(login.registry.hostname, None)
 

@@ -34,7 +34,7 @@ class Loaded:
 
     `file` is the settings file, or None if there is none.
     `file_faults` are the problems that would not exist without the file. `places` are the sources of the values that
-    were set, by key.
+    were set, by key. `unread`: the file did not answer yet, and its settings are missing.
     """
 
     settings: Settings
@@ -42,6 +42,7 @@ class Loaded:
     file: Path | None = None
     file_faults: tuple[SettingsInvalid, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
+    unread: bool = False
 
 
 def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]) -> Loaded:
@@ -66,6 +67,15 @@ def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[
         file_faults=tuple(problem for problem in problems if problem.message not in other_faults),
         places={key: given.where for key, given in loading.given.items()},
     )
+
+
+def load_without_file(environ: Mapping[str, str], flags: Mapping[str, str], problem: SettingsInvalid) -> Loaded:
+    """Load the settings of all other sources, because of a `problem` with the file."""
+    # Without PATH, which is searched for a docker from snap: its directories may hang too.
+    loading = _Loading(Document(problem=problem), {**environ, "PATH": ""}, flags)
+    settings = loading.settings()
+    # The file may turn TCP off, or demand a token.
+    return Loaded(replace(settings, status=replace(settings.status, listen="")), tuple(loading.problems), unread=True)
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:

@@ -42,10 +42,14 @@ class Document:
     problem: SettingsInvalid | None = None
 
 
+def path_of(file: Path | None, environ: Mapping[str, str]) -> Path:
+    return file or Path(environ.get("REGISTRY_AGENT_CONFIG") or DEFAULT_FILE)
+
+
 def read_document(file: Path | None, environ: Mapping[str, str]) -> Document:
     """Read `file`, else the file in $REGISTRY_AGENT_CONFIG, else the default one. Only the default may be missing."""
-    named = file or (Path(environ["REGISTRY_AGENT_CONFIG"]) if environ.get("REGISTRY_AGENT_CONFIG") else None)
-    path = named or DEFAULT_FILE
+    named = file is not None or bool(environ.get("REGISTRY_AGENT_CONFIG"))
+    path = path_of(file, environ)
     try:
         # Editors on Windows add a byte order mark, which `utf-8-sig` removes.
         text = _read(path).decode("utf-8-sig")
@@ -56,7 +60,7 @@ def read_document(file: Path | None, environ: Mapping[str, str]) -> Document:
             return _refused(path, f"has more than {_MOST_KEYS} keys", "use only lines of the form section.key = value")
         return Document(path, content)
     except (FileNotFoundError, NotADirectoryError):
-        if named is None:
+        if not named:
             return Document()
         fault, hint = "there is no such file", "check the path in --config or REGISTRY_AGENT_CONFIG"
     except OSError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.demo.listener import Handler, Listener
+from agent.model.sensitive import Sensitive
 from tests.fakecloud.tunnel import Tunnel
 from tests.rig.authority import Authority
 
@@ -26,3 +27,10 @@ async def cloud_network(
         # A proxy that does not know the metadata server: nobody may ask it.
         monkeypatch.setenv("HTTP_PROXY", tunnel.url)
         yield metadata, tunnel
+
+
+def without(learned: Iterable[Sensitive], text: str) -> str:
+    """A text in which the secrets that the agent has learned are masked, and no others."""
+    for secret in learned:
+        text = text.replace(secret.reveal(), "***")
+    return text

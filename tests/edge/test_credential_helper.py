@@ -16,6 +16,7 @@ from agent.edge.process import TERMINATION_S
 from agent.model.docker_config import Entry
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.sensitive import Sensitive
+from agent.observe.redaction import LearnedSecrets, Scrubber
 from tests.edge.helper_script import PERSONS, RewritingHelper, answer, good_helper, kept, script
 from tests.problems import raises_problem
 from tests.rig.waiting import until
@@ -186,9 +187,13 @@ async def test_quotes_the_error_of_a_helper(helpers: CredentialHelpers, tmp_path
 
 
 @pytest.mark.parametrize("prints", ["cat", "base64 -w0", "sed 's/.*Secret.: //'", 'echo "s3cret é"; cat >/dev/null'])
-async def test_never_quotes_a_secret(helpers: CredentialHelpers, tmp_path: Path, prints: str) -> None:
+async def test_never_quotes_a_secret(tmp_path: Path, prints: str) -> None:
     """Some helpers print their input when they fail."""
     script(tmp_path, "chatty", f"#!/bin/sh\n{prints}\nexit 1\n")
+    scrubber = Scrubber()
+    learned = LearnedSecrets(scrubber, "helpers", 10)
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    helpers = CredentialHelpers(environ, deadline_s=30, learned=learned, scrub=scrubber.scrub)
     with raises_problem(CredentialStoreFailed) as caught:
         await helpers.store("chatty", "ghcr.io", LOGIN)
     forms = [

@@ -29,11 +29,14 @@ from agent.model.problems.aws import AwsIdentityUnavailable
 from agent.model.problems.stored_login import CredentialStoreFailed
 from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
+from agent.observe.redaction import Scrubber
 from tests.fuzz.target import CANARY, Target, assert_printable, assert_tellable, heap, secret_in
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _HOST: Final = "ghcr.io"
 _LONGEST_WAIT: Final = timedelta(hours=12)
+_SCRUBBER: Final = Scrubber()
+_SCRUBBER.protect([CANARY])
 
 _STDERR: Final = (
     b'Error response from daemon: Get "https://ghcr.io/v2/": unauthorized: incorrect username or password',
@@ -240,7 +243,7 @@ def check_aws(data: bytes) -> None:
     service, operation, action = _OPERATIONS.get(head[:1], _OPERATIONS[b"e"])
     status = int(head[1:4]) if head[1:4].isdigit() else 200
     parser, shape = _operation(service, operation)
-    question = AwsCall(action, "arn:aws:sts::1:assumed-role/a", (Sensitive(CANARY),))
+    question = AwsCall(action, "arn:aws:sts::1:assumed-role/a")
     date = body[-40:].decode("utf-8", "replace")
     reply = {"status_code": status, "headers": {"date": date, "x-amzn-errortype": date}, "body": body}
     try:
@@ -248,7 +251,7 @@ def check_aws(data: bytes) -> None:
         if status >= 300:
             raise ClientError(parsed, operation)  # noqa: TRY301 - as the SDK does
     except Exception as error:  # noqa: BLE001 - as the agent takes whatever the SDK raises
-        assert_tellable(problem_from(error, question, NOW, 10.0), CANARY)
+        assert_tellable(problem_from(error, question, NOW, 10.0, _SCRUBBER.scrub), CANARY)
         return
     try:
         if service == "sts":

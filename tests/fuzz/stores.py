@@ -26,9 +26,10 @@ from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.sensitive import Sensitive
 from agent.model.stored_state import StoredLogin
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.overrides import Overrides
 from agent.services.rejections import Rejections
-from tests.fakes import SameThreadLoop, calls_in_this_thread
+from tests.fakes import FakeClock, SameThreadLoop, calls_in_this_thread
 from tests.fuzz.target import (
     CANARY,
     Target,
@@ -182,8 +183,8 @@ class _State:
             assert all(isinstance(digest, str) for digest in (entry.docker_key, *entry.digests))
         digest = state_file.digest("ghcr.io", _OURS)
         assert state_file.preexisting is None or digest != state_file.preexisting.get("ghcr.io")
-        rejections = Rejections(state_file, lambda: NOW)
-        held = rejections.active(self._login)
+        rejections = Rejections(state_file, ConfirmedTime(FakeClock(NOW)))
+        held = self._loop.run_until_complete(rejections.active(self._login))
         for rejection in state_file.rejections().values():
             assert isinstance(rejection.not_before - NOW, timedelta)
         if held is not None:

@@ -25,8 +25,8 @@ from agent.model.registry import parse_hostname
 from agent.model.secret import parse_secret
 from agent.model.secret_environment import read_environment
 from agent.model.sensitive import Sensitive
+from agent.observe.redaction import Scrubber
 from agent.services.overrides import Overrides
-from agent.services.rejections import Rejections
 from agent.settings_loader import load_settings
 from tests.fuzz.all_targets import all_targets
 from tests.fuzz.target import CANARY, SIZE, assert_printable, run
@@ -86,7 +86,7 @@ def test_a_damaged_state_file_ends_nothing(tmp_path: Path, changes: Mapping[str,
     assert state_file.entries() == {}
     secret = {"name": "team", "hostname": "ghcr.io", "username": "bob", "password": "right"}
     (login,) = make_plan([parse_secret(secret, "test", "[0]")], (), AwsDefaults()).logins
-    assert Rejections(state_file, lambda: _NOW).active(login) is None
+    assert state_file.rejection(login.registry.hostname) is None
     assert state_file.digest("ghcr.io", Entry("bob", Sensitive("right")))
 
 
@@ -169,11 +169,12 @@ def test_an_error_code_is_no_place_for_a_secret() -> None:
     """Whoever stands between may send a key back in the header in which AWS names its error."""
     key = "wJalrXUtnFEMI/K7MDENG"
     reply: Any = {"ResponseMetadata": {"HTTPStatusCode": 400, "HTTPHeaders": {"x-amzn-errortype": key}}}
-    question = AwsCall("ecr:GetAuthorizationToken", "the secret's access key", (Sensitive(key), Sensitive("Access")))
-    problem = problem_from(ClientError(reply, "GetAuthorizationToken"), question, _NOW, 10.0)
+    question, scrubber = AwsCall("ecr:GetAuthorizationToken", "the secret's access key"), Scrubber()
+    scrubber.protect([key, "Access"])
+    problem = problem_from(ClientError(reply, "GetAuthorizationToken"), question, _NOW, 10.0, scrubber.scrub)
     assert key not in problem.message
     denied: Any = {"Error": {"Code": "AccessDeniedException"}}
-    problem = problem_from(ClientError(denied, "GetAuthorizationToken"), question, _NOW, 10.0)
+    problem = problem_from(ClientError(denied, "GetAuthorizationToken"), question, _NOW, 10.0, scrubber.scrub)
     assert isinstance(problem, AwsAccessDenied), "a short secret changes no code"
 
 

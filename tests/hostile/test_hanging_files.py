@@ -11,6 +11,7 @@ from tests.codes.servers import ControlPlane
 from tests.codes.world import World
 from tests.rig.hanging import HangingDirectory, hanging_directory
 from tests.rig.needs import need_fuse
+from tests.rig.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.usefixtures("_fuse")
 
@@ -70,6 +71,21 @@ def test_aws_files_that_hang(world: World) -> None:
         changed_secret_is_used(world, "later")
 
 
+def test_a_cache_of_sso_logins_that_hangs(world: World) -> None:
+    """The SDK would read it in the event loop, and the agent would never answer again."""
+    aws = world.aws(token_life_s=3600)
+    directory = world.home / ".aws"
+    directory.mkdir()
+    session = "sso_session = corp\nsso_account_id = 123456789012\nsso_role_name = dev\n"
+    corp = "[sso-session corp]\nsso_start_url = https://corp.example/start\nsso_region = eu-west-1\n"
+    (directory / "config").write_text(f"[profile dev]\n{session}{corp}")
+    with hanging_directory(directory / "sso"):
+        dev = world.ecr(aws, "dev", profile="dev")
+        world.start({"aws": {"call_timeout_s": 2}})
+        world.raised("aws_credentials_missing", dev.hostname, says="~/.aws/sso/cache cannot be read")
+        changed_secret_is_used(world, "later")
+
+
 def test_everything_hangs_at_once(world: World, tmp_path: Path) -> None:
     """Settings, secrets, tokens and the identity token of AWS: each is named, and costs at most one thread.
 
@@ -110,3 +126,40 @@ def everything_hangs(world: World, at: dict[str, Path]) -> None:
 
 def many(directory: Path, number: int) -> list[Path]:
     return [directory / str(each) for each in range(number)]
+
+
+def hang_settings(world: World, hanging: HangingDirectory) -> str:
+    """Let the settings file hang before the agent starts. Returns what it should hold."""
+    content = world.settings_file.read_text()
+    world.settings_file.unlink()
+    world.settings_file.symlink_to(hanging.path / "config.toml")
+    return content
+
+
+def test_a_settings_file_that_hangs_at_the_start(world: World, hanging: HangingDirectory) -> None:
+    """The status answers and shows it. Nothing is touched that the file may exclude, and it is used once it answers."""
+    excluded, path = world.registry("excluded"), world.settings_file
+    agent = world.prepare({"secrets": {"exclude": [excluded.hostname]}})
+    content = hang_settings(world, hanging)
+    status = agent.start().wait_for("the warning", lambda status: status["warnings"])
+    (warning,) = status["warnings"]
+    assert (warning["code"], warning["subject"]) == ("settings_invalid", str(path))
+    assert f"{path} cannot be read: {HANGS}" in warning["message"]
+    assert (status["phase"], status["registries"]) == ("starting", [])
+    path.unlink()
+    path.write_text(content)
+    hanging.release()
+    agent.wait_logged_in(world.good.hostname)
+    world.cleared("settings_invalid", str(path))
+    row = agent.registry(excluded.hostname)
+    assert row is not None
+    assert row["state"] == "skipped"
+
+
+def test_an_agent_whose_settings_file_hangs_ends_when_it_is_told(world: World, hanging: HangingDirectory) -> None:
+    """And the commands end by themselves."""
+    agent = world.prepare()
+    hang_settings(world, hanging)
+    assert agent.command("check-config", "--config", str(world.settings_file)).returncode == 78
+    assert agent.start().end() == 0
+    assert agent.once().wait(PATIENCE_S) == 2

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from agent.model import jwt
-from agent.model.cloud_reply import CloudReply, clean, fields_of
-from agent.model.sensitive import Sensitive
+from agent.model.cloud_reply import CloudReply, fields_of
 from tests.fakecloud.jwt import make
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,12 +48,13 @@ def test_a_token_is_one_printable_line(value: object) -> None:
     assert reply(access_token=value).secret("access_token") is None
 
 
-def test_no_message_repeats_a_secret_of_the_request() -> None:
-    text = f"you sent {'s3cret'} \x1b[31m and {'x' * 500}"
-    shown = clean(text, [Sensitive("s3cret"), Sensitive("")])
-    assert shown.startswith("you sent *** ")
+def test_no_message_repeats_a_secret() -> None:
+    """In what is shown of an answer. What decides is the answer itself."""
+    given = CloudReply("example", 400, NOW, scrub=lambda text: text.replace("s3cret", "***"))
+    shown = given.words(f"you sent {'s3cret'} \x1b[31m and {'x' * 500}")
+    assert shown.startswith(" (you sent *** ")
     assert shown.isprintable()
-    assert len(shown) == 200
+    assert len(shown) == 203
 
 
 def test_a_jwt_is_described_by_what_a_provider_compares() -> None:

@@ -215,9 +215,10 @@ def test_runner_native_is_not_secret() -> None:
 
 
 def test_the_environments_own_secrets_are_known() -> None:
-    """AWS keys, and the password in the URL of a proxy."""
-    environ = {"AWS_SECRET_ACCESS_KEY": "aws-key", "https_proxy": "http://me:pr%20xy@proxy:3128", "HOME": "/x"}
-    assert {"aws-key", "pr xy"} <= set(secrets_of_environment(environ))
+    """AWS keys, Azure's header, and the password in the URL of a proxy."""
+    proxy = {"https_proxy": "http://me:pr%20xy@proxy:3128", "HOME": "/x"}
+    environ = {"AWS_SECRET_ACCESS_KEY": "aws-key", "IDENTITY_HEADER": "azure-header", **proxy}
+    assert {"aws-key", "azure-header", "pr xy"} <= set(secrets_of_environment(environ))
 
 
 @pytest.mark.parametrize("password", ["p@ss/word#1?x", "a:b@c@d1234", "100%/secret@", "/starts@with", "p%40ss%2Fword"])

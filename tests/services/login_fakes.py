@@ -122,6 +122,7 @@ class FakeReconciler:
         self.excluded: list[str] = []
         self.kept_lines: list[str] | None = None
         self.lost_logins: dict[str, Problem] = {}
+        self.unread: set[str] = set()
         self.writing: dict[str, asyncio.Event] = {}
         """Registries whose write goes on, whatever is cancelled, until the event."""
 
@@ -144,8 +145,9 @@ class FakeReconciler:
     async def note_preexisting(self, registries: Iterable[Registry]) -> None:
         self.noted.append([registry.hostname for registry in registries])
 
-    async def holds(self, registry: Registry) -> bool:
-        return registry.hostname in self.stored
+    async def resume(self, registry: Registry, expires_at: datetime) -> bool | None:
+        assert expires_at.tzinfo is not None
+        return None if registry.hostname in self.unread else registry.hostname in self.stored
 
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         return self.used if registry.hostname in self.stored else None
@@ -208,18 +210,21 @@ class FakeRejections:
     If only its source knows the password, the refusal is about the credential.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
         self.held: tuple[Problem, datetime] | None = None
         self._login: tuple[Login, object] | None = None
 
-    def active(self, login: Login, credential: Credential | None = None) -> tuple[Problem, datetime] | None:
-        return self.held if self._login in (None, _refused(login, credential)) else None
+    async def active(self, login: Login, credential: Credential | None = None) -> tuple[Problem, timedelta] | None:
+        if self.held is None or self._login not in (None, _refused(login, credential)):
+            return None
+        problem, not_before = self.held
+        left = not_before - self._clock.now()
+        return (problem, left) if left > timedelta() else None
 
-    def record(
-        self, login: Login, problem: Problem, not_before: datetime, credential: Credential | None = None
-    ) -> None:
+    def record(self, login: Login, problem: Problem, wait: timedelta, credential: Credential | None = None) -> None:
         if not login.password_may_change or credential is not None:
-            self._login, self.held = _refused(login, credential), (problem, not_before)
+            self._login, self.held = _refused(login, credential), (problem, self._clock.now() + wait)
 
     def clear(self, login: Login) -> None:
         self._login, self.held = (login, None), None
@@ -267,7 +272,7 @@ class Bench:
         self.reconciler = FakeReconciler()
         self.login_check = FakeLoginCheck(self.clock)
         self.jitter = 0.0
-        self.rejections = FakeRejections()
+        self.rejections = FakeRejections(self.clock)
         self.docker = FakeDocker()
         self.settings = LiveSettings()
         self.outcomes = 0

@@ -194,6 +194,24 @@ async def test_a_rejected_password_is_sent_once(bench: PasswordBench, begin: Beg
     assert bench.docker_login.tried == ["first", "first"]
 
 
+async def test_a_requested_password_that_is_rejected_is_not_sent_again_by_what_follows(
+    bench: PasswordBench, begin: Begin
+) -> None:
+    """A platform that writes the same file each minute would lock the account. The request was for one attempt."""
+    bench.docker_login.answer = lambda _: LoginRejected(HOST, "no")
+    login = await begin()
+    login.request_now()
+    await bench.clock.settle()
+    tried = [*bench.docker_login.tried]
+    for _ in range(3):
+        bench.real.source_changed(commanded().source)  # type: ignore[arg-type] # it is one, as the plan shows
+        login.source_changed()
+        await bench.clock.advance(60)
+    assert bench.docker_login.tried == tried == ["first", "first"]
+    await bench.clock.advance(1800)
+    assert bench.docker_login.tried == ["first"] * 3
+
+
 async def test_a_stored_password_that_the_registry_refuses_is_replaced(bench: PasswordBench, begin: Begin) -> None:
     """The agent asks the registry every six hours. The source has had another password for a while."""
     await begin()

@@ -205,6 +205,11 @@ class SlowCli:
         self.running.discard(registry.hostname)
         return CliResult(1, b"unauthorized: incorrect username or password")
 
+    async def probe(self, registry: Registry, credential: Credential | None, timeout: float) -> ProbeResult:
+        assert credential is None
+        assert timeout >= 0
+        return ProbeResult(EPOCH, fault=Fault.TIMEOUT if registry.hostname.startswith("silent") else None)
+
 
 async def settle() -> None:
     for _ in range(20):
@@ -216,8 +221,9 @@ async def limited(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[SlowCl
     """Two may start at the same time, and four may run. Yields the CLI, and a function that starts logins."""
     monkeypatch.setattr(docker_login_module, "_STARTS", 2)
     monkeypatch.setattr(docker_login_module, "_RUNNING", 4)
+    monkeypatch.setattr(docker_login_module, "_SILENT", 2)
     cli, tasks = SlowCli(), list[asyncio.Task[object]]()
-    docker_login = DockerLogin(cli, Probe(ProbeResult(EPOCH)).probe, Tools(), lambda: 5.0)
+    docker_login = DockerLogin(cli, cli.probe, Tools(), lambda: 5.0)
 
     def begin(*names: str) -> None:
         logins = [docker_login.log_in(login(f"{name}.example"), Credential("bob", WRONG)) for name in names]
@@ -263,3 +269,21 @@ async def test_no_more_logins_run_than_memory_allows(
     cli.ends["b.example"].set()
     await settle()
     assert cli.running == {"a.example", "c.example", "d.example", "e.example"}
+
+
+async def test_silent_registries_leave_places_to_those_that_answer(
+    limited: tuple[SlowCli, Callable[..., None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are. They run one after the other, and each one runs in the end."""
+    cli, begin = limited
+    monkeypatch.setattr(docker_login_module, "_START_S", 0.0)
+    silent = [f"silent-{number}" for number in range(6)]
+    cli.ends["ok.example"].set()
+    begin(*silent, "ok")
+    await settle()
+    assert "ok.example" in cli.begun
+    assert cli.running == {"silent-0.example", "silent-1.example"}
+    for name in silent:
+        cli.ends[f"{name}.example"].set()
+        await settle()
+    assert (cli.running, sorted(cli.begun)) == (set(), ["ok.example", *(f"{name}.example" for name in silent)])

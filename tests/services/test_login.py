@@ -155,14 +155,6 @@ async def test_a_wait_that_the_registry_asked_for_holds_across_a_restart(bench: 
     assert bench.docker_login.tried == ["right"]
 
 
-async def test_a_refusal_kept_under_a_clock_far_ahead_is_no_life_sentence(bench: Bench, begin: Begin) -> None:
-    """However far away the kept moment is, the wait is at most rejected_wait_s."""
-    bench.rejections.held = (LoginRejected("ghcr.io", "wrong"), EPOCH + timedelta(days=3650))
-    await begin(basic())
-    await bench.clock.advance(1801)
-    assert bench.docker_login.tried == ["right"]
-
-
 async def test_a_token_is_renewed_at_its_time(bench: Bench, begin: Begin) -> None:
     """A day of a 12-hour token, due at half of its life: a new login each six hours, each with a new token."""
     await begin(native())

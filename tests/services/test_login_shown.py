@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
+from unittest.mock import ANY
 
 import pytest
 
@@ -13,7 +14,7 @@ from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsUnreachable
 from agent.model.problems.registry import LoginRejected, RegistryUnreachable
-from agent.model.problems.stored_login import CredentialStoreFailed
+from agent.model.problems.stored_login import ConfigInvalid, CredentialStoreFailed
 from agent.model.status import RegistryStatus, State
 from agent.services.login import RegistryLogin
 from tests.fakes import EPOCH
@@ -154,8 +155,8 @@ async def test_a_skipped_login_says_why(bench: Bench, begin: Begin) -> None:
 
 
 async def test_a_refusal_from_before_a_restart_is_shown_at_once(bench: Bench, begin: Begin) -> None:
-    """With the rest of its wait, which is never longer than the setting. Nothing is tried meanwhile."""
-    bench.rejections.held = LoginRejected("ghcr.io", "wrong"), at(24 * HOURS)
+    """With the rest of its wait. Nothing is tried meanwhile."""
+    bench.rejections.held = LoginRejected("ghcr.io", "wrong"), at(1800)
     await begin(basic())
     assert (bench.row.state, bench.row.next_attempt_at, bench.row.last_error) == (State.REJECTED, at(1800), "wrong")
     assert (bench.row.attempts, bench.row.consecutive_failures, bench.outcomes) == (0, 0, 1)
@@ -173,6 +174,43 @@ async def test_the_end_of_a_stored_login_is_shown_only_while_docker_holds_it(ben
     bench.docker_login.answer = answer(DOWN)
     await begin(basic(), at(HOURS))
     assert (bench.row.state, bench.row.expires_at) == (State.RETRYING, None)
+
+
+UNREADABLE = ConfigInvalid("ghcr.io", "it is not JSON")
+
+
+@pytest.mark.parametrize("rejected", [True, False])
+async def test_a_login_of_an_earlier_start_is_not_shown_while_docker_cannot_read_it(
+    bench: Bench, begin: Begin, rejected: bool
+) -> None:
+    """No attempt has reached the store yet: the network is down, or the secret is known to be refused."""
+    bench.reconciler.stored["ghcr.io"], bench.reconciler.unread = "right", {"ghcr.io"}
+    bench.reconciler.lost_logins["ghcr.io"] = UNREADABLE
+    bench.rejections.held = (LoginRejected("ghcr.io", "wrong"), at(1800)) if rejected else None
+    bench.docker_login.answer = answer(DOWN)
+    login = await begin(basic(), at(HOURS))
+    assert bench.row.state is State.RETRYING
+    assert bench.warnings == {("login_rejected" if rejected else "registry_unreachable"): ANY}
+    bench.reconciler.unread = set()
+    del bench.reconciler.lost_logins["ghcr.io"]
+    login.wake()
+    await bench.clock.settle()
+    assert (bench.row.state, bench.row.expires_at) == (State.LOGGED_IN, at(HOURS))
+
+
+async def test_a_login_of_an_earlier_start_that_is_gone_once_it_can_be_read_is_not_shown(
+    bench: Bench, begin: Begin
+) -> None:
+    """Whoever repaired the file may have emptied it."""
+    bench.reconciler.unread = {"ghcr.io"}
+    bench.docker_login.answer = answer(DOWN)
+    login = await begin(basic(), at(HOURS))
+    assert bench.row.state is State.LOGGED_IN, "docker finds one all the same"
+    bench.reconciler.unread = set()
+    login.wake()
+    await bench.clock.settle()
+    assert (bench.row.state, bench.row.expires_at) == (State.RETRYING, None)
+    assert bench.warnings == {"registry_unreachable": "warning"}
 
 
 async def test_the_end_of_a_login_that_docker_holds_is_shown(bench: Bench, begin: Begin) -> None:

@@ -17,7 +17,7 @@ from agent.model.stored_state import AppliedLogin
 from agent.services.served_logins import ServedLogins
 from tests.edge.helper_script import good_helper, kept, script
 from tests.fakes import EPOCH
-from tests.services.test_reconciler import GHCR, NEWER, OURS, THEIRS, Agent, Machine, fill, watching
+from tests.services.test_reconciler import GHCR, NEWER, OURS, THEIRS, Agent, Machine, fill, holds, watching
 
 HUB = parse_hostname("docker.io")
 PUBLIC_ECR = Registry("public.ecr.aws")
@@ -206,7 +206,7 @@ async def test_after_a_restart_the_login_is_not_there_yet(machine: Machine) -> N
     await machine.start().apply()
     machine.served = ServedLogins()
     again = machine.start()
-    assert not await again.reconciler.holds(GHCR)
+    assert not await holds(again)
     assert await again.reconciler.remove(GHCR)
     assert helpers(again) == {}
 

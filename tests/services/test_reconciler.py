@@ -144,6 +144,12 @@ class Machine:
         return self.start()
 
 
+async def holds(agent: Agent) -> bool:
+    """Whether Docker has a login that the agent stored."""
+    found = await agent.reconciler.in_use(GHCR)
+    return found is not None and found[1]
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
@@ -718,19 +724,81 @@ async def test_removed_and_expired_logins_are_not_restored(machine: Machine) -> 
         assert agent.auths() == {}
 
 
-async def test_holds_is_true_only_while_docker_has_our_login(machine: Machine) -> None:
-    """In the file or in a helper. It is false for a person's login, and without any."""
+END = EPOCH + timedelta(hours=12)
+
+
+async def test_a_login_of_an_earlier_start_is_resumed_only_while_docker_has_it(machine: Machine) -> None:
+    """In the file or in a helper. Not a person's login, and not if there is none."""
     agent = machine.start()
-    assert not await agent.reconciler.holds(GHCR)
+    assert await agent.reconciler.resume(GHCR, END) is False
     await agent.apply()
-    assert await machine.start().reconciler.holds(GHCR)
+    assert await machine.start().reconciler.resume(GHCR, END) is True
     agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
-    assert not await machine.start().reconciler.holds(GHCR)
+    assert await machine.start().reconciler.resume(GHCR, END) is False
     good_helper(machine.bin, "good")
     agent.write({"auths": {}, "credsStore": "good"})
-    assert not await machine.start().reconciler.holds(GHCR)
+    assert await machine.start().reconciler.resume(GHCR, END) is False
     await agent.apply()
-    assert await machine.start().reconciler.holds(GHCR)
+    assert await machine.start().reconciler.resume(GHCR, END) is True
+
+
+async def test_a_login_of_an_earlier_start_stays_in_place_until_the_first_attempt(machine: Machine) -> None:
+    """The network may be down for hours. It is restored, and watched for what makes docker lose it."""
+    await machine.start().apply()
+    agent = machine.start()
+    await agent.reconciler.resume(GHCR, END)
+    async with watching(agent) as until:
+        await until(lambda: agent.clock.monotonic() > 5)
+        agent.write({"auths": {}})
+        await until(lambda: "login_restored" in agent.warnings())
+        assert agent.auths() == {"ghcr.io": encode_entry(OURS)}
+        agent.file.write_text("{")
+        await until(lambda: agent.reconciler.lost(GHCR))
+        agent.write({"auths": {"ghcr.io": encode_entry(THEIRS)}})
+        await until(lambda: "login_overridden" in agent.warnings())
+    assert agent.reconciler.lost(GHCR) is None
+    assert agent.auths() == {"ghcr.io": encode_entry(THEIRS)}
+
+
+async def test_a_store_that_cannot_be_read_at_the_start_is_reported_and_read_again(machine: Machine) -> None:
+    """Whoever repairs it need not wait for the next attempt."""
+    await machine.start().apply()
+    before = machine.file.read_text()
+    machine.file.write_text("{")
+    agent = machine.start()
+    assert await agent.reconciler.resume(GHCR, END) is None
+    assert isinstance(agent.reconciler.lost(GHCR), ConfigInvalid)
+    assert agent.warnings().keys() == {"config_invalid"}
+    async with watching(agent) as until:
+        await until(lambda: machine.lost)
+        machine.file.write_text(before)
+        seen = machine.lost
+        await until(lambda: machine.lost > seen)
+        assert await agent.reconciler.resume(GHCR, END) is True
+        assert (agent.reconciler.lost(GHCR), agent.warnings()) == (None, {})
+
+
+async def test_a_helper_that_fails_at_the_start_is_asked_again(machine: Machine) -> None:
+    """No file changes when it is back. Another attempt to log in may store the login meanwhile."""
+    agent = await machine.second_start()
+    machine.write({"credsStore": "late"})
+    assert await agent.reconciler.resume(GHCR, END) is None
+    assert isinstance(agent.reconciler.lost(GHCR), CredentialStoreFailed)
+    async with watching(agent) as until:
+        await until(lambda: machine.lost >= 3)
+    good_helper(machine.bin, "late")
+    assert (await agent.apply()).ours
+    assert (agent.reconciler.lost(GHCR), agent.warnings()) == (None, {})
+    assert await agent.reconciler.resume(GHCR, END) is True
+
+
+async def test_a_login_that_is_no_longer_wanted_is_not_read_again(machine: Machine) -> None:
+    """Its secret is gone. Its warning goes too."""
+    machine.file.write_text("{")
+    agent = machine.start()
+    await agent.reconciler.resume(GHCR, END)
+    await agent.reconciler.forget(GHCR)
+    assert (agent.reconciler.lost(GHCR), agent.warnings()) == (None, {})
 
 
 async def test_a_failed_check_is_repeated(machine: Machine) -> None:

@@ -12,7 +12,7 @@ from agent.model.sensitive import Sensitive
 from agent.model.stored_state import AppliedLogin
 from tests.edge.helper_script import good_helper, script
 from tests.problems import raises_problem
-from tests.services.test_reconciler import GHCR, NEWER, OURS, THEIRS, Agent, Machine, fill
+from tests.services.test_reconciler import GHCR, NEWER, OURS, THEIRS, Agent, Machine, fill, holds
 
 LATER = Entry("you", Sensitive("made later"))
 
@@ -126,7 +126,7 @@ async def test_a_removal_asks_again_once_the_store_was_read(tmp_path: Path) -> N
     script(machine.bin, "good", f"#!/bin/sh\ntouch {asked}\nexec {machine.bin}/works $1\n")
     (machine.bin / "docker-credential-good.json").rename(machine.bin / "works.json")
     assert not await agent.reconciler.remove(GHCR, lambda: not asked.exists())
-    assert await agent.reconciler.holds(GHCR)
+    assert await holds(agent)
     assert await agent.reconciler.remove(GHCR)
     assert not await agent.reconciler.remove(GHCR)
 
@@ -147,12 +147,12 @@ async def test_a_login_under_an_alias_counts_like_one_under_the_key(tmp_path: Pa
     image.write({"auths": {alias: encode_entry(LATER)}})
     assert not (await agent.apply()).ours
     assert "login_overridden" in agent.warnings()
-    assert not await agent.reconciler.holds(GHCR)
+    assert not await holds(agent)
     assert not await agent.reconciler.remove(GHCR)
     assert agent.auths() == {alias: encode_entry(LATER)}
     agent.reconciler.note_replaceable(GHCR)
     assert (await attempt((agent, image))).ours
-    assert await agent.reconciler.holds(GHCR)
+    assert await holds(agent)
     assert agent.auths()[GHCR.hostname] == encode_entry(OURS)
     assert agent.warnings() == {}
 

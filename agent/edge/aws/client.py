@@ -25,12 +25,14 @@ class AwsClient:
         environ: variables such as `AWS_*`, proxies and CA bundles (the SDK reads those of the process itself).
         now: the wall clock, to measure the difference to AWS's clock.
         learned: called with each secret that is sent to AWS, before it is used.
+        scrub: removes known secrets from what AWS answers.
     """
 
     user: str
     environ: Mapping[str, str]
     now: Callable[[], datetime]
     learned: Callable[[Sensitive], object] = bool
+    scrub: Callable[[str], str] = str
     _sdk: "AwsSdk | None" = field(default=None, init=False)
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> Token:
@@ -62,5 +64,7 @@ class AwsClient:
             return self._sdk
         from agent.edge.aws.sdk import AwsSdk  # noqa: PLC0415 - loads botocore, which few environments need
 
-        sdk = self._sdk = AwsSdk(user=self.user, environ=self.environ, now=self.now, learned=self.learned)
+        sdk = self._sdk = AwsSdk(
+            user=self.user, environ=self.environ, now=self.now, learned=self.learned, scrub=self.scrub
+        )
         return sdk

@@ -12,8 +12,8 @@ from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, EndpointConnectionError
 
 from agent.blocking import BlockingCalls, NoThreadError
-from agent.edge.aws.errors import AwsCall, clean, problem_from
-from agent.edge.aws.interactive_login import DEFAULT_PROFILE, InteractiveLogin, cached_sessions
+from agent.edge.aws.errors import AwsCall, problem_from
+from agent.edge.aws.interactive_login import DEFAULT_PROFILE, InteractiveLogin, cached_sessions, sso_tokens
 from agent.edge.aws.missing_keys import DISABLED, nothing_found, unreadable_file
 from agent.edge.aws.sdk_internals import safe_providers, set_container_environment, web_identity_token_file
 from agent.edge.aws.session import metadata_http
@@ -55,10 +55,8 @@ _PROFILE_SECRETS: Final = frozenset({"aws_secret_access_key", "aws_session_token
 _CONTAINER_URLS: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _CONTAINER_TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - a variable's name
 _CONTAINER_TOKEN_FILE: Final = f"{_CONTAINER_TOKEN}_FILE"
-_CACHE: Final = BlockingCalls("aws-cache")
+_CACHE: Final = BlockingCalls("aws-cache", limit=2)
 _FILES: Final = BlockingCalls("aws-file-checks", limit=2)
-# Secrets that the text of an error may repeat.
-_SECRETS: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", _CONTAINER_TOKEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +79,7 @@ class CredentialChain:
         timeout_s: the deadline of each source.
         now: the wall clock.
         learned: called with the secrets that the sources themselves need.
+        scrub: removes known secrets from what a source answers.
     """
 
     session: AioSession
@@ -89,10 +88,10 @@ class CredentialChain:
     timeout_s: float
     now: Callable[[], datetime]
     learned: Callable[[Sensitive], object]
+    scrub: Callable[[str], str]
 
     def __post_init__(self) -> None:
         self._profile = str(self.session.get_config_variable("profile") or DEFAULT_PROFILE)
-        self._secrets = [Sensitive(self.environ[name]) for name in _SECRETS if self.environ.get(name)]
         self._interactive = InteractiveLogin(self.session, self.environ)
 
     async def find_keys(self) -> FoundKeys:
@@ -198,6 +197,8 @@ class CredentialChain:
             raise ProblemError(self._problem(error, provider.METHOD)) from None
 
     async def _load(self, provider: Any) -> AwsKeys | None:
+        if provider.METHOD in (_SSO, _ROLE) and self._interactive.wants_sso:
+            await self._read_sso_cache()
         if provider.METHOD == _WEB_IDENTITY:
             await self._read_web_identity(provider)
         if provider.METHOD == _CONTAINER and any(self.environ.get(name) for name in _CONTAINER_URLS):
@@ -212,6 +213,17 @@ class CredentialChain:
         token = Sensitive(frozen.token) if frozen.token else None
         return AwsKeys(frozen.access_key, Sensitive(frozen.secret_key), token)
 
+    async def _read_sso_cache(self) -> None:
+        """Check that the cached SSO logins are readable. The SDK reads them in the event loop, which must not hang."""
+        try:
+            tokens = await _CACHE.call("~/.aws/sso/cache", sso_tokens, timeout=self.timeout_s)
+        except TimeoutError:
+            message = f"~/.aws/sso/cache cannot be read: no end after {self.timeout_s:g} s"
+            hint = "check whether the file system of ~/.aws (NFS?) is down"
+            raise ProblemError(AwsSetupUnusable(SUBJECT, message, hint=hint)) from None
+        for token in tokens:
+            self.learned(Sensitive(token))
+
     async def _read_web_identity(self, provider: Any) -> None:
         """Check that the file is readable. The SDK reads it in the event loop, where a FIFO would block forever."""
         token_file = web_identity_token_file(provider)
@@ -225,7 +237,6 @@ class CredentialChain:
         if not token_file:
             return
         token = await read_token(Path(token_file))
-        self._secrets.append(token)
         self.learned(token)
         without = {name: value for name, value in self.environ.items() if name != _CONTAINER_TOKEN_FILE}
         set_container_environment(provider, {**without, _CONTAINER_TOKEN: token.reveal()})
@@ -235,14 +246,14 @@ class CredentialChain:
         if interactive is not None:
             return interactive
         place = self._place(method)
-        secrets = tuple(self._secrets)
         asked_sts = method in _ACTIONS and isinstance(error, ClientError | TimeoutError | EndpointConnectionError)
         if asked_sts:
             base = in_profile(self._interactive.owner("aws_access_key_id") or self._profile)
-            call = AwsCall(_ACTIONS[method], place, secrets, key_place=base if method == _ROLE else None)
-            return problem_from(error, call, self.now(), self.timeout_s)
+            call = AwsCall(_ACTIONS[method], place, key_place=base if method == _ROLE else None)
+            return problem_from(error, call, self.now(), self.timeout_s, self.scrub)
         if method == _SSO and isinstance(error, TimeoutError | EndpointConnectionError):
-            return problem_from(error, AwsCall("sso:GetRoleCredentials", place), self.now(), self.timeout_s)
+            call = AwsCall("sso:GetRoleCredentials", place)
+            return problem_from(error, call, self.now(), self.timeout_s, self.scrub)
         if method == _WEB_IDENTITY and isinstance(error, OSError):
             return AwsIdentityUnavailable(SUBJECT, f"{place}: {error.strerror or 'cannot be read'}")
         if isinstance(error, TimeoutError | ProcessTimeout):
@@ -253,7 +264,7 @@ class CredentialChain:
         elif method == _CONTAINER and isinstance(error, ValueError) and str(error).startswith("Unsupported host"):
             reason = "the host in AWS_CONTAINER_CREDENTIALS_FULL_URI is not allowed over plain http"
         elif isinstance(error, BotoCoreError | OSError | ClientError):
-            reason = clean(str(error).strip().partition("\n")[0], secrets)
+            reason = printable(self.scrub(str(error).strip()).partition("\n")[0])
         else:
             reason = "its answer is not valid"
         # Platforms set up the services. Profiles and keys in variables are the user's own.

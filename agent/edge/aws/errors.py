@@ -1,6 +1,6 @@
 """Turns the AWS SDK's exceptions into problems. The SDK's own texts may hold signed headers or a proxy password."""
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,43 +17,45 @@ from agent.model.aws_keys import KeyPlace
 from agent.model.docker_results import Fault
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsBlockedBySettings, AwsError, AwsUnreachable, NotAws
-from agent.model.sensitive import Sensitive
-from agent.model.text import printable
 
 _TLS_HINT: Final = (
     "ask your network administrator for the CA certificate of the proxy that intercepts TLS, and set AWS_CA_BUNDLE or "
     "SSL_CERT_FILE to its file"
 )
 
-_SHORTEST_KEY: Final = 16
+_LONGEST: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class AwsCall:
-    """A request to AWS: the action, a description of the caller, the secrets sent with it, and what the keys are."""
+    """A request to AWS: the action, a description of the caller, and what the keys are."""
 
     action: str
     principal: str
-    secrets: tuple[Sensitive, ...] = ()
     own_keys: bool = False
     key_place: KeyPlace | None = None
     temporary: bool = False
 
 
-def problem_from(error: Exception, call: AwsCall, seen_at: datetime, timeout_s: float) -> Problem:
-    """Return the problem for any error of the SDK, including those from parsing a reply that is not from AWS."""
+def problem_from(
+    error: Exception, call: AwsCall, seen_at: datetime, timeout_s: float, scrub: Callable[[str], str]
+) -> Problem:
+    """Return the problem for any error of the SDK, including those from parsing a reply that is not from AWS.
+
+    `scrub` removes known secrets from what AWS answers, or from what the SDK quotes.
+    """
     if isinstance(error, ClientError):
-        return problem_of(_refusal(error, call, seen_at))
+        return problem_of(_refusal(error, call, seen_at, scrub))
     if isinstance(error, TimeoutError):
         return AwsUnreachable(SUBJECT, f"AWS did not answer {call.action} within {timeout_s:g} s")
     if isinstance(error, EndpointConnectionError):
         inner = error.kwargs["error"]
         if isinstance(inner, TimeoutError) and not isinstance(inner, aiohttp.ConnectionTimeoutError):
-            return problem_from(inner, call, seen_at, timeout_s)
+            return problem_from(inner, call, seen_at, timeout_s, scrub)
         host = urlsplit(str(error.kwargs["endpoint_url"])).netloc.rpartition("@")[2]
-        return _no_answer(inner, call, host)
+        return _no_answer(inner, call, host, scrub)
     if isinstance(error, BotoCoreError):
-        return AwsError(SUBJECT, f"{call.action} could not be called: {clean(str(error), call.secrets)}")
+        return AwsError(SUBJECT, f"{call.action} could not be called: {scrub(str(error))}")
     return AwsError(
         SUBJECT,
         f"the answer to {call.action} is not valid: {type(error).__name__}",
@@ -61,7 +63,7 @@ def problem_from(error: Exception, call: AwsCall, seen_at: datetime, timeout_s: 
     )
 
 
-def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal:
+def _refusal(error: ClientError, call: AwsCall, seen_at: datetime, scrub: Callable[[str], str]) -> AwsRefusal:
     reply: Any = error.response
     metadata = reply.get("ResponseMetadata") or {}
     details = reply.get("Error") or {}
@@ -70,12 +72,10 @@ def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal
     header = str((metadata.get("HTTPHeaders") or {}).get("x-amzn-errortype") or "")
     if header and (not code or code.isdigit()):
         code = header.partition(":")[0].rpartition("#")[2]
-    # Do not mask short secrets here: one may be part of a real error code, which must stay readable.
-    long_secrets = [secret for secret in call.secrets if len(secret.reveal()) >= _SHORTEST_KEY]
     return AwsRefusal(
         action=call.action,
-        code=printable(clean(code, long_secrets), 80),
-        message=clean(str(details.get("Message") or ""), call.secrets),
+        code=code[:_LONGEST],
+        message=str(details.get("Message") or "")[:_LONGEST],
         status=int(metadata.get("HTTPStatusCode") or 0),
         who=call.principal,
         seen_at=seen_at,
@@ -83,12 +83,14 @@ def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal
         server_time=server_time(reply),
         key_place=call.key_place,
         temporary=call.temporary,
+        scrub=scrub,
     )
 
 
-def _no_answer(error: Exception, call: AwsCall, host: str) -> Problem:
+def _no_answer(error: Exception, call: AwsCall, host: str, scrub: Callable[[str], str]) -> Problem:
     fault, detail = fault_of(error)
-    reason, hint = detail, None
+    shown = reason = scrub(detail)
+    hint = None
     kind: type[AwsUnreachable | NotAws] = AwsUnreachable
     match fault:
         case Fault.UNREACHABLE if hints.about_proxy(detail) and hints.from_captive_portal(detail):
@@ -104,15 +106,7 @@ def _no_answer(error: Exception, call: AwsCall, host: str) -> Problem:
         case Fault.DNS:
             reason = "its name does not resolve"
         case Fault.TLS if hints.names_a_ca_variable(detail):
-            kind, reason, hint = AwsBlockedBySettings, f"no secure connection: {detail}", hints.CA_VARIABLE
+            kind, reason, hint = AwsBlockedBySettings, f"no secure connection: {shown}", hints.CA_VARIABLE
         case Fault.TLS:
-            reason, hint = f"no secure connection: {detail}", _TLS_HINT
+            reason, hint = f"no secure connection: {shown}", _TLS_HINT
     return kind(SUBJECT, f"{call.action} did not reach {host}: {reason}", hint=hint)
-
-
-def clean(text: str, secrets: Iterable[Sensitive]) -> str:
-    """Mask `secrets` in a text from outside and make it printable."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret.reveal(), "***")
-    return printable(text)

@@ -1,5 +1,6 @@
 """Profiles that need a person: an MFA code, an SSO login or `aws login`. The agent reports them and never prompts."""
 
+import contextlib
 import json
 import shlex
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ DEFAULT_PROFILE: Final = "default"
 _RENEW: Final = "then run `registry-agent renew HOST`"
 _MAX_CACHED: Final = 500
 _LARGEST: Final = 1 << 16
+_SSO_SECRETS: Final = ("accessToken", "refreshToken", "clientSecret")
 _KEYS: Final = ("AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration")
 
 
@@ -45,6 +47,11 @@ class InteractiveLogin:
     def wants_mfa(self) -> bool:
         """Whether any of these profiles needs an MFA code."""
         return self.owner("mfa_serial") is not None
+
+    @property
+    def wants_sso(self) -> bool:
+        """Whether any of these profiles needs an SSO login."""
+        return any(self.owner(setting) for setting in _SSO_SETTINGS)
 
     @property
     def unused(self) -> list[str]:
@@ -126,6 +133,16 @@ class InteractiveLogin:
         return None
 
 
+def sso_tokens() -> list[str]:
+    """Return the secrets in the SSO logins that the aws CLI has cached. Blocks."""
+    return [
+        document[name]
+        for document in _documents("~/.aws/sso/cache").values()
+        for name in _SSO_SECRETS
+        if isinstance(document, dict) and isinstance(document.get(name), str)
+    ]
+
+
 def cached_sessions() -> dict[str, Any]:
     """Return the role sessions that the aws CLI has cached, by the SDK's cache key.
 
@@ -133,13 +150,19 @@ def cached_sessions() -> dict[str, Any]:
     cache. Reads files, so do not call it in the event loop.
     """
     found: dict[str, Any] = {}
-    for path in sorted(Path("~/.aws/cli/cache").expanduser().glob("*.json"))[:_MAX_CACHED]:
-        try:
-            document = json.loads(read_regular(path, _LARGEST))
+    for name, document in _documents("~/.aws/cli/cache").items():
+        with contextlib.suppress(ValueError, LookupError, TypeError, OverflowError):
             keys = document["Credentials"]
-            if all(isinstance(keys[name], str) for name in _KEYS):
+            if all(isinstance(keys[key], str) for key in _KEYS):
                 parse_timestamp(keys["Expiration"])
-                found[path.stem] = document
-        except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError):
-            continue  # another program's file: ignore what cannot be parsed
+                found[name] = document
+    return found
+
+
+def _documents(directory: str) -> dict[str, Any]:
+    """Return the JSON files in a directory of other programs, by name. What cannot be parsed is ignored."""
+    found: dict[str, Any] = {}
+    for path in sorted(Path(directory).expanduser().glob("*.json"))[:_MAX_CACHED]:
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            found[path.stem] = json.loads(read_regular(path, _LARGEST))
     return found

@@ -53,10 +53,8 @@ class _Signer:
 
     def call(self, action: str) -> AwsCall:
         """Return the call that these keys sign."""
-        given = (self.keys.secret_access_key, self.keys.session_token)
         temporary = are_temporary(self.keys.access_key_id, self.keys.session_token)
-        principal, secrets = self.arn or self.description, tuple(s for s in given if s)
-        return AwsCall(action, principal, secrets, self.own_keys, self.key_place, temporary)
+        return AwsCall(action, self.arn or self.description, self.own_keys, self.key_place, temporary)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -67,6 +65,7 @@ class AwsSdk:
     environ: Mapping[str, str]
     now: Callable[[], datetime]
     learned: Callable[[Sensitive], object] = bool
+    scrub: Callable[[str], str] = str
     _loader: Loader = field(default_factory=primed_loader, init=False)
     _http: HttpClient = field(default_factory=HttpClient, init=False)
     _owners: dict[str, str | None] = field(default_factory=dict, init=False)
@@ -87,7 +86,7 @@ class AwsSdk:
     async def _prepare(self, identity: AwsIdentity, settings: AwsSettings) -> tuple["_Caller", _Signer]:
         settings = replace(settings, profile=identity.profile or settings.profile)
         session = await self._open_session(identity, settings)
-        caller = _Caller(session, settings.call_timeout_s, self.now)
+        caller = _Caller(session, settings.call_timeout_s, self.now, self.scrub)
         signer = await self._signer(caller, identity, settings)
         self._learn(signer.keys)
         return caller, signer
@@ -129,6 +128,7 @@ class AwsSdk:
 
     async def _base(self, caller: "_Caller", identity: AwsIdentity, settings: AwsSettings) -> _Signer:
         if identity.keys is not None:
+            self._learn(identity.keys)
             return _Signer(identity.keys, f"the secret's access key {_ending(identity.keys)}", own_keys=True)
         chain = CredentialChain(
             session=caller.session,
@@ -137,6 +137,7 @@ class AwsSdk:
             timeout_s=settings.call_timeout_s,
             now=self.now,
             learned=self.learned,
+            scrub=self.scrub,
         )
         found = await chain.find_keys()
         self._learn(found.keys)
@@ -182,6 +183,7 @@ class _Caller:
     session: AioSession
     timeout_s: float
     now: Callable[[], datetime]
+    scrub: Callable[[str], str]
 
     async def send(
         self, call: AwsCall, signer: _Signer | None, *, region: str | None = None, **parameters: Any
@@ -201,7 +203,7 @@ class _Caller:
                     return reply
         except Exception as error:  # noqa: BLE001 - the SDK may raise anything when it parses a hostile reply
             # Not chained: the texts of the SDK may hold signed headers.
-            raise ProblemError(problem_from(error, call, self.now(), self.timeout_s)) from None
+            raise ProblemError(problem_from(error, call, self.now(), self.timeout_s, self.scrub)) from None
 
 
 async def _ask_token(caller: _Caller, identity: AwsIdentity, signer: _Signer) -> Token:
@@ -231,7 +233,7 @@ async def _assume(caller: _Caller, base: _Signer, role_arn: str, session_name: s
 
 
 async def _assume_with_web_identity(caller: _Caller, role_arn: str, session_name: str, token: Sensitive) -> _Signer:
-    call = AwsCall(WEB_IDENTITY_ACTION, f"the web identity token for {role_arn}", (token,))
+    call = AwsCall(WEB_IDENTITY_ACTION, f"the web identity token for {role_arn}")
     reply = await caller.send(
         call, None, RoleArn=role_arn, RoleSessionName=session_name, WebIdentityToken=token.reveal()
     )

@@ -1,5 +1,6 @@
 """Gets a token of the machine's identity from Azure Arc, which wants the content of a file of its group as proof."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,7 @@ class AzureArc:
     """Azure Arc's own endpoint on this machine. It names a file in `keys`, which root and the group himds can read."""
 
     http: CloudHttp
+    learned: Callable[[Sensitive], object]
     keys: Path = KEYS
 
     async def token(self, endpoint: str) -> AzureToken:
@@ -37,8 +39,9 @@ class AzureArc:
         reply = await self._send(request)
         if reply.status == _UNAUTHORIZED:
             key = await self._key(reply.challenge)
+            self.learned(key)
             headers = {**request.headers, "Authorization": f"Basic {key.reveal()}"}
-            reply = await self._send(replace(request, headers=headers, secrets=(key,)))
+            reply = await self._send(replace(request, headers=headers))
         if not reply.ok:
             raise ProblemError(ERRORS.problem(reply, lambda reply: managed_identity_problem(reply, None)))
         token = ERRORS.needed(reply, reply.secret("access_token"), "access_token")

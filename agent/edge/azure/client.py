@@ -56,10 +56,11 @@ class AzureClient:
     learned: Callable[[Sensitive], object]
     ca_files: Callable[[Registry], Awaitable[list[Path]]]
     timeout_s: float
+    scrub: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
-        self._requests = CloudHttp(self.http, self.now, self.timeout_s, ERRORS)
-        self._managed = ManagedIdentity(self._requests, self.environ)
+        self._requests = CloudHttp(self.http, self.now, self.timeout_s, ERRORS, self.scrub)
+        self._managed = ManagedIdentity(self._requests, self.environ, self.learned)
 
     async def fetch_token(self, identity: AzureIdentity, settings: AzureSettings) -> Token:
         """Get a token of Entra ID, and exchange it for one of the registry.
@@ -132,7 +133,7 @@ class AzureClient:
         host = self._authority()
         url = f"https://{host}/{quote(tenant_id, safe='')}/oauth2/v2.0/token"
         reply = await self._requests.ask(
-            CloudRequest(host, url, form=form, secrets=(assertion,)),
+            CloudRequest(host, url, form=form),
             lambda reply: authority_problem(reply, client_id, tenant_id, jwt.described(assertion.reveal())),
         )
         token = ERRORS.needed(reply, reply.secret("access_token"), "access_token")
@@ -157,6 +158,6 @@ class AzureClient:
         except CaFileError as error:
             raise ERRORS.no_answer(f"{host}: {error}") from error
         return await self._requests.ask(
-            CloudRequest(host, url, form=form, secrets=(access.secret,), ca_files=ca_files),
+            CloudRequest(host, url, form=form, ca_files=ca_files),
             lambda reply: exchange_problem(reply, registry.hostname, access.principal),
         )

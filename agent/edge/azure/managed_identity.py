@@ -1,6 +1,6 @@
 """Gets a token of the machine's managed identity: from the metadata service, App Service, Container Apps or Arc."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -24,6 +24,7 @@ class ManagedIdentity:
 
     http: CloudHttp
     environ: Mapping[str, str]
+    learned: Callable[[Sensitive], object]
 
     async def token(self, client_id: str | None) -> AzureToken:
         """Return a token of the identity `client_id`, or of the only one.
@@ -35,7 +36,7 @@ class ManagedIdentity:
         if endpoint and self.environ.get("IDENTITY_SERVER_THUMBPRINT"):
             raise ProblemError(AzureCredentialsUnusable(SUBJECT, _SERVICE_FABRIC, hint=_OTHER_WAY))
         if endpoint and self.environ.get("IMDS_ENDPOINT"):
-            return await AzureArc(self.http).token(endpoint)
+            return await AzureArc(self.http, self.learned).token(endpoint)
         request = self._request(client_id)
         try:
             reply = await self.http.send(request)
@@ -50,8 +51,7 @@ class ManagedIdentity:
         endpoint, secret = self.environ.get("IDENTITY_ENDPOINT"), self.environ.get("IDENTITY_HEADER")
         if endpoint and secret:
             url = f"{endpoint}?{urlencode({'api-version': '2019-08-01', **query})}"
-            headers = {"X-IDENTITY-HEADER": secret}
-            return CloudRequest("IDENTITY_ENDPOINT", url, headers, secrets=(Sensitive(secret),), direct=True)
+            return CloudRequest("IDENTITY_ENDPOINT", url, {"X-IDENTITY-HEADER": secret}, direct=True)
         base = (self.environ.get("AZURE_POD_IDENTITY_AUTHORITY_HOST") or _METADATA).rstrip("/")
         url = f"{base}{_PATH}?{urlencode({'api-version': '2018-02-01', **query})}"
         return CloudRequest(f"the metadata service ({base})", url, {"Metadata": "true"}, direct=True)

@@ -53,9 +53,10 @@ class GoogleClient:
     now: Callable[[], datetime]
     learned: Callable[[Sensitive], object]
     timeout_s: float
+    scrub: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
-        requests = CloudHttp(self.http, self.now, self.timeout_s, ERRORS)
+        requests = CloudHttp(self.http, self.now, self.timeout_s, ERRORS, self.scrub)
         self._exchange = TokenExchange(requests)
         self._metadata = MetadataServer(requests, self.environ)
         self._subject_tokens = SubjectTokens(requests, self.environ, self.learned, self.timeout_s)

@@ -34,7 +34,7 @@ class TokenExchange:
             "subject_token_type": account.token_type,
         }
         reply = await self.http.ask(
-            CloudRequest("Google's Security Token Service", account.token_url, form=form, secrets=(subject,)),
+            CloudRequest("Google's Security Token Service", account.token_url, form=form),
             lambda reply: exchange_problem(reply, account.audience, jwt.described(subject.reveal())),
         )
         return _token(reply, place, _federated_principal(account.audience, subject))
@@ -48,10 +48,7 @@ class TokenExchange:
             "refresh_token": user.refresh_token.reveal(),
         }
         url = f"https://oauth2.{user.universe}/token"
-        secrets = (user.client_secret, user.refresh_token)
-        reply = await self.http.ask(
-            CloudRequest("Google's login server", url, form=form, secrets=secrets), refresh_problem
-        )
+        reply = await self.http.ask(CloudRequest("Google's login server", url, form=form), refresh_problem)
         return _token(reply, place, f"user:{user.account}" if user.account else None)
 
     async def impersonated(self, base: GoogleToken, account: str, universe: str = UNIVERSE) -> GoogleToken:
@@ -60,7 +57,7 @@ class TokenExchange:
         headers = {"Authorization": f"Bearer {base.secret.reveal()}", "Content-Type": "application/json"}
         body = json.dumps({"scope": [SCOPE], "lifetime": "3600s"}).encode()
         reply = await self.http.ask(
-            CloudRequest(f"iamcredentials.{universe}", url, headers, body=body, secrets=(base.secret,)),
+            CloudRequest(f"iamcredentials.{universe}", url, headers, body=body),
             lambda reply: impersonation_problem(reply, account, base.principal),
         )
         token = ERRORS.needed(reply, reply.secret("accessToken"), "accessToken")

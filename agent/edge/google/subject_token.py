@@ -74,15 +74,13 @@ class SubjectTokens:
 
     async def _from_url(self, source: TokenUrl, place: str) -> Sensitive:
         words = (value.rpartition(" ")[2] for value in source.headers.values())
-        secrets = tuple(Sensitive(word) for word in words if len(word) >= _SHORTEST_SECRET)
-        for secret in secrets:
-            self.learned(secret)
+        for word in words:
+            if len(word) >= _SHORTEST_SECRET:
+                self.learned(Sensitive(word))
         direct = source.url.startswith("http:")
         where = f"the URL in {place}"
         try:
-            reply = await self.http.send(
-                CloudRequest(where, source.url, source.headers, secrets=secrets, direct=direct)
-            )
+            reply = await self.http.send(CloudRequest(where, source.url, source.headers, direct=direct))
         except NoAnswerError as error:
             raise IdentityTokenError(f"no answer from {error}") from None
         if not reply.ok:

@@ -15,6 +15,8 @@ from agent.edge.http import HttpClient
 from agent.model.azure_errors import AUDIENCE, ERRORS
 from agent.model.problem import Needs
 from agent.model.problems.azure import AzureCredentialsMissing
+from agent.model.sensitive import Sensitive
+from tests.edge.cloud_network import without
 from tests.fakecloud import jwt
 from tests.fakecloud.azure import CLIENT
 from tests.problems import raises_problem
@@ -42,8 +44,9 @@ class Arc:
         return web.json_response({"access_token": jwt.make({"appid": CLIENT})})
 
     async def token(self, keys: Path) -> str | None:
-        client = CloudHttp(HttpClient(), lambda: datetime.now(UTC), 5, ERRORS)
-        return (await AzureArc(client, keys).token(self.url)).principal
+        learned: list[Sensitive] = []
+        client = CloudHttp(HttpClient(), lambda: datetime.now(UTC), 5, ERRORS, lambda text: without(learned, text))
+        return (await AzureArc(client, learned.append, keys).token(self.url)).principal
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from agent.model.problems.azure import (
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
 from agent.settings import AzureSettings
-from tests.edge.cloud_network import cloud_network
+from tests.edge.cloud_network import cloud_network, without
 from tests.fakecloud import jwt
 from tests.fakecloud.azure import CLIENT, NAMES, OBJECT, TENANT, AzureAuth, PretendAzure
 from tests.fakecloud.faults import CAPTIVE_PORTAL, GARBAGE, Answer, Broken, Fault
@@ -63,6 +63,7 @@ class Bench:
             learned=self.learned.append,
             ca_files=RegistryClient(http, lambda: datetime.now(UTC)).ca_files,
             timeout_s=timeout_s,
+            scrub=lambda text: without(self.learned, text),
         )
 
     def assertion(self, client: str = CLIENT) -> Path:

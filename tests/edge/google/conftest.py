@@ -14,7 +14,7 @@ from agent.edge.http import HttpClient
 from agent.model.credential import GoogleIdentity, Token
 from agent.model.sensitive import Sensitive
 from agent.settings import GoogleSettings
-from tests.edge.cloud_network import cloud_network
+from tests.edge.cloud_network import cloud_network, without
 from tests.fakecloud import jwt
 from tests.fakecloud.google import AUDIENCE, NAMES, PretendGoogle
 from tests.fakecloud.tunnel import Tunnel
@@ -48,6 +48,7 @@ class Bench:
             now=lambda: datetime.now(UTC),
             learned=self.learned.append,
             timeout_s=timeout_s,
+            scrub=lambda text: without(self.learned, text),
         )
 
     def file(self, content: dict[str, Any] | str, name: str = "file.json") -> Path:

@@ -1,0 +1,36 @@
+"""Reports stored logins to the board: the only reports of `login_overridden` and `login_restored`."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from agent.model.problem import Problem
+from agent.services.managed_login import ManagedLogin
+from agent.services.ports import Board
+
+
+class StoredLoginReports:
+    """Each registry has its own owner on the board. `on_lost` is that of the reconciler."""
+
+    def __init__(self, board: Board, on_lost: Callable[[str], None]) -> None:
+        self._board: Final = board
+        self._on_lost: Final = on_lost
+
+    def show(self, login: ManagedLogin, *, repeat: bool = True) -> None:
+        """Report what is known about a login. Without `repeat`, report only what differs from the last report."""
+        self._board.set_stored_in(login.hostname, login.stored_in if login.ours and login.lost is None else None)
+        problems = login.problems
+        shown = tuple((problem.code, problem.message) for problem in problems)
+        if repeat or shown != login.reported:
+            self.replace(login.hostname, problems)
+        login.reported = shown
+        if login.unusable != login.told:
+            login.told = login.unusable
+            self._on_lost(login.hostname)
+
+    def replace(self, hostname: str, problems: Iterable[Problem] = ()) -> None:
+        """Report these problems, and none of those before."""
+        self._board.report(f"stored:{hostname}", problems)
+
+    def clear(self, hostname: str) -> None:
+        self.replace(hostname)
+        self._board.set_stored_in(hostname, None)
