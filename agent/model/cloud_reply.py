@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from agent.model.jwt import moment
+from agent.model.outside_values import from_epoch, from_rfc3339, number
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
@@ -60,28 +60,14 @@ class CloudReply:
         return f" ({clean(value, self.secrets)})" if isinstance(value, str) and value else ""
 
     def ends_in(self, name: str = "expires_in") -> datetime | None:
-        """Return the end from a number of seconds. Some servers write it as a string."""
-        value = self.fields.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            return None
-        try:
-            seconds = float(value)
-        except ValueError:
-            return None
-        # NaN is not in this range either.
+        """Return the end from a number of seconds."""
+        seconds = number(self.fields.get(name)) or 0
         return self.seen_at + timedelta(seconds=seconds) if 0 < seconds < _LONGEST_LIFE_S else None
 
     def ends_at(self, name: str) -> datetime | None:
         """Return the end from epoch seconds or from a time in RFC 3339."""
         value = self.fields.get(name)
-        found = moment(value)
-        if found is not None or not isinstance(value, str):
-            return found
-        try:
-            parsed = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        return parsed if parsed.tzinfo else None
+        return from_epoch(value) or from_rfc3339(value)
 
 
 def fields_of(body: bytes) -> Mapping[str, Any]:

@@ -22,11 +22,7 @@ def is_dockercfg(value: Mapping[str, Any]) -> bool:
 
 
 def docker_login_in(entry: object) -> dict[str, Any]:
-    """Return the login in one entry of Docker's `auths`. `auth` takes precedence, as in Docker.
-
-    Raises:
-        DocumentError: there is none.
-    """
+    """Return the login in one entry of Docker's `auths`. `auth` takes precedence, as in Docker."""
     if not isinstance(entry, Mapping):
         raise DocumentError("is not an object", "write the auth of the registry as an object: in curly brackets")
     username, password = entry.get("username"), entry.get("password")
@@ -74,11 +70,7 @@ def _ecr_tokens(value: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], A
 
 
 def refuse_half_logins(value: Mapping[str, Any]) -> None:
-    """Check for objects that hold a password or a configuration, but not the registry.
-
-    Raises:
-        DocumentError: it is one. The error says what to add.
-    """
+    """Raise a DocumentError for an object that holds a password or a configuration, but not the registry."""
     credentials = value.get("Credentials", value)
     if value.get("type") == "service_account" and "private_key" in value:
         raise DocumentError(

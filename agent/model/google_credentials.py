@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agent.model.document_text import DocumentError
 from agent.model.sensitive import Sensitive
 
 UNIVERSE: Final = "googleapis.com"
@@ -24,12 +25,8 @@ AUDIENCE: Final = re.compile(r"//iam\.[a-z0-9.-]+/[\w./%:-]{1,400}")
 _IMPERSONATION: Final = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
 
 
-class CredentialFileError(ValueError):
+class CredentialFileError(DocumentError):
     """The file cannot be used. The text says why, and `hint` says what to do instead."""
-
-    def __init__(self, fault: str, hint: str | None = None) -> None:
-        super().__init__(fault)
-        self.hint: Final = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +72,7 @@ CredentialFile = AuthorizedUser | ExternalAccount | ImpersonatedServiceAccount
 
 
 def parse_credential_file(value: object) -> CredentialFile:
-    """Parse the JSON of a credential file.
-
-    Raises:
-        CredentialFileError: the file has another type, lacks a field, or would send a token to another host.
-    """
+    """Parse the JSON of a credential file. One that would send a token to another host is a CredentialFileError."""
     if not isinstance(value, Mapping):
         raise CredentialFileError("does not hold a JSON object")
     if value.get("type") == "impersonated_service_account":

@@ -26,8 +26,7 @@ class Type(Protocol):
     def check(self, value: Any, former: Any, where: str) -> Any:
         """Return the value, without duplicate keys. `former` is the result for an earlier duplicate, or None.
 
-        Raises:
-            JsonError: it has another type. The message names the place `where` it is.
+        A value of another type is a `JsonError`, whose message names the place `where` it is.
         """
 
 

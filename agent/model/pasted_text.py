@@ -34,14 +34,9 @@ _KNOWN: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
 
 
 def decode(text: str, layers: int = _MOST_LAYERS) -> Any:
-    """Decode JSON as people paste it, or a Secret manifest in YAML.
+    """Decode JSON as people paste it, or a Secret manifest in YAML. A DocumentError says what it is instead.
 
-    Args:
-        text: what was pasted.
-        layers: how many layers of quotes or base64 may be around the document.
-
-    Raises:
-        DocumentError: it is neither. The error says what it is instead.
+    `layers` is how many layers of quotes or base64 may be around the document.
     """
     text = text.strip().removeprefix("\ufeff")
     try:

@@ -110,13 +110,10 @@ class Registry:
 
 
 def parse_hostname(text: str) -> Registry:
-    """Parse a registry as people type it.
+    """Parse a registry as people type it, or raise a HostnameError.
 
     Removes surrounding spaces, a scheme, a path and one trailing dot. Converts to lower case and keeps a port. All
     common names of Docker Hub become `docker.io`.
-
-    Raises:
-        HostnameError: the rest is not a host name.
     """
     rest = text.strip().lower()
     scheme = _SCHEME.match(rest)
@@ -135,6 +132,14 @@ def parse_hostname(text: str) -> Registry:
     if host in _HUB_ALIASES and int(port or _HTTPS) == _HTTPS:
         return Registry(DOCKER_HUB)
     return Registry(f"{host}:{int(port)}" if port else host)
+
+
+def registry_named(text: str) -> Registry | None:
+    """Return the registry that a text names, or None."""
+    try:
+        return parse_hostname(text)
+    except HostnameError:
+        return None
 
 
 def _split_port(text: str) -> tuple[str, str]:

@@ -11,7 +11,6 @@ from agent.model.encoded_login import ECR_USER, ecr_token, is_ecr_token
 from agent.model.google_credentials import SERVICE_ACCOUNT
 from agent.model.password_source import PasswordField, PasswordOrigin, Trust
 from agent.model.pasted_text import decode
-from agent.model.problem import ProblemError
 from agent.model.registry import Registry
 from agent.model.secret_fields import Fields, is_google_key
 from agent.model.secret_password_fields import password_origin
@@ -107,16 +106,13 @@ class RegistrySecret:
 
 
 def parse_secret(value: object, origin: str, label: str, default_name: str | None = None) -> RegistrySecret:
-    """Parse the secret in one JSON object.
+    """Parse the secret in one JSON object, or raise a `ProblemError` with the field that is wrong, never its value.
 
     Args:
         value: the decoded JSON; it may have any shape.
         origin: the file, variable or address, without anything secret.
         label: what warnings show instead of the name while it is not known, such as `[2]`.
         default_name: if the format has no names, the name is `default_name`, followed by `-<host>`.
-
-    Raises:
-        SecretInvalid: which field is wrong and how, never its value.
     """
     fields = Fields(value, origin, label)
     registry = fields.registry()
@@ -154,29 +150,28 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
 def _check_login(secret: RegistrySecret, fields: Fields) -> None:
     # HTTP basic authentication ends the user name at the first colon.
     if secret.username is not None and ":" in secret.username:
-        raise ProblemError(fields.invalid("username contains a colon, which a registry login cannot have"))
+        raise fields.invalid("username contains a colon, which a registry login cannot have")
     if secret.password_origin is not None:
         _check_origin(secret, secret.password_origin, fields)
         return
     # In a cloud, a role, a profile, an account or the platform's identity replaces the password.
     no_login = secret.username is None and secret.password is None
-    if no_login and (secret.role_arn or secret.profile) and _is_ecr(secret.kind, secret.registry):
-        return
-    if secret.native_kind is not None:
+    role = no_login and (secret.role_arn or secret.profile) and _is_ecr(secret.kind, secret.registry)
+    if role or secret.native_kind is not None:
         return
     if secret.username is None:
-        raise ProblemError(fields.missing("username", "username is missing"))
+        raise fields.missing("username")
     if secret.password is None and not secret.native:
-        raise ProblemError(fields.missing("password", "password is missing or empty"))
+        raise fields.missing("password", "missing or empty")
 
 
 def _check_origin(secret: RegistrySecret, origin: PasswordOrigin, fields: Fields) -> None:
     if secret.password is not None:
         fault = f"password and {origin.field} are both set"
-        raise ProblemError(fields.invalid(fault, f"remove password or {origin.field} from the secret"))
+        raise fields.invalid(fault, f"remove password or {origin.field} from the secret")
     if secret.native or secret.has_aws_keys:
         fault = f"{origin.field} gives the password of a registry, but the username is for an identity of a cloud"
-        raise ProblemError(fields.invalid(fault, f"set username to the user name for {secret.registry}"))
+        raise fields.invalid(fault, f"set username to the user name for {secret.registry}")
 
 
 def _is_ecr(kind: Kind, registry: Registry) -> bool:

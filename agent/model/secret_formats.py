@@ -13,7 +13,7 @@ from agent.model.password_source import Trust
 from agent.model.pasted_text import decode
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
-from agent.model.registry import HostnameError, parse_hostname
+from agent.model.registry import registry_named
 from agent.model.secret import RegistrySecret, parse_secret
 from agent.model.secret_manifest import contents_of, name_of
 from agent.model.secret_password_fields import PASSWORD_FIELDS
@@ -165,11 +165,7 @@ def _parts(parts: Mapping[str, Callable[[], ParseResult]], origin: str) -> Parse
 
 
 def read_answer(text: str, origin: str) -> ParseResult:
-    """Parse `{"secrets": [...]}`, the only form that `secrets.url` may return.
-
-    Raises:
-        DocumentError: the text has another form.
-    """
+    """Parse `{"secrets": [...]}`. Any other form is a DocumentError: `secrets.url` may return only this one."""
     value = parse_json(text)
     if not isinstance(value, dict) or not isinstance(value.get("secrets"), list):
         raise DocumentError('is not of the form {"secrets": [...]}')
@@ -272,8 +268,6 @@ def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
 
 
 def _label(host: str, stem: str) -> str:
-    try:
-        return f"{stem}-{parse_hostname(host)}"
-    except HostnameError:
-        # A key that is not a host name may contain anything, even a password before an @.
-        return stem
+    registry = registry_named(host)
+    # A key that is not a host name may contain anything, even a password before an @.
+    return f"{stem}-{registry}" if registry else stem

@@ -30,10 +30,7 @@ def is_yaml_manifest(text: str) -> bool:
 def parse_yaml(text: str) -> dict[str, Any]:
     """Parse what the agent needs of a manifest: the top level, and in it `data`, `stringData` and `metadata`.
 
-    A whole YAML parser is a large dependency for three maps of strings. What this one cannot read, it reports.
-
-    Raises:
-        DocumentError: the manifest uses more of YAML than this.
+    A whole YAML parser is a large dependency for three maps of strings. What this one cannot read is a DocumentError.
     """
     documents = [part for part in re.split(r"^---.*$", text, flags=re.MULTILINE) if _MANIFEST.search(part)]
     parsed = [_mapping(deque(document.splitlines())) for document in documents]
@@ -47,11 +44,7 @@ def name_of(manifest: Mapping[str, Any]) -> str | None:
 
 
 def contents_of(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files that Kubernetes would mount for this Secret, by name.
-
-    Raises:
-        DocumentError: it is something else, or it is damaged.
-    """
+    """Return the files that Kubernetes would mount for this Secret, by name."""
     kind = manifest.get("kind")
     if kind != "Secret":
         shown = kind if isinstance(kind, str) and _KIND.fullmatch(kind) else "object"

@@ -16,6 +16,7 @@ from agent.model.status import (
     RegistryStatus,
     State,
     Tools,
+    as_json,
     rfc3339,
 )
 
@@ -77,10 +78,10 @@ class Snapshot:
             "condition": self.condition.value,
             "summary": self.summary,
             "tools": self.tools.as_json(),
-            "registries": [registry.as_json() for registry in self.registries],
-            "warnings": [warning.as_json() for warning in self.warnings],
-            "cleared": [cleared.as_json() for cleared in self.cleared],
-            "clock": self.clock.as_json(),
+            "registries": [as_json(registry) for registry in self.registries],
+            "warnings": [as_json(warning) for warning in self.warnings],
+            "cleared": [as_json(row.warning) | {"cleared_at": rfc3339(row.cleared_at)} for row in self.cleared],
+            "clock": as_json(self.clock),
         }
 
 

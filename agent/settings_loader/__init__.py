@@ -69,15 +69,12 @@ def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
-    """Return values by key from `SECTION.KEY=VALUE` arguments. For a repeated key, the last one counts.
-
-    Raises:
-        ValueError: an argument has another form. The message shows the right form, and not the value.
-    """
+    """Return values by key from `SECTION.KEY=VALUE` arguments. For a repeated key, the last one counts."""
     flags: dict[str, str] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or "." not in key:
+            # The message does not show the value, because it may be a secret.
             raise ValueError("--set wants SECTION.KEY=VALUE, such as --set log.level=debug")
         flags[key.strip().lower()] = value
     return flags

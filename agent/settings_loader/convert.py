@@ -4,19 +4,17 @@ import json
 from collections.abc import Callable
 from dataclasses import Field
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
+from agent.model.secret_fields import FLAGS
 from agent.model.setting_rules import LINE, LISTEN, Limit, SettingFault, Text
 from agent.settings_loader.sources import Given
 
-_FLAGS: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
-
 
 def convert(field: Field[Any], given: Given, default: Any, home: Path) -> Any:
-    """Return the value for the setting. An empty string counts as not set, except for `status.listen`.
+    """Return the value for the setting, or raise a SettingFault. An empty string counts as not set.
 
-    Raises:
-        SettingFault: the value does not fit the field.
+    Only for `status.listen`, it is a value.
     """
     kind, rule = _parts(field.type)
     value = given.value if given.typed else _parsed(kind, str(given.value))
@@ -60,7 +58,7 @@ def _parsed(kind: Any, text: str) -> object:
         if kind is float:
             return float(text)
         if kind is bool:
-            return _FLAGS[text.strip().lower()]
+            return FLAGS[text.strip().lower()]
         return json.loads(text) if get_origin(kind) is tuple else text
     except (ValueError, KeyError, RecursionError):
         return text
