@@ -39,7 +39,6 @@ def are_temporary(access_key_id: str, session_token: object) -> bool:
 
 
 def replace_hint(place: KeyPlace, *, temporary: bool) -> str:
-    """Return the hint for keys that AWS refused."""
     if temporary:
         return (
             f"replace the access key, secret key and session token {place.where}: get new ones where these came from, "

@@ -18,18 +18,11 @@ _LONGEST_LIFE_S: Final = 10 * 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class CloudReply:
-    """The answer to a request.
+    """The answer to a request, which messages name by `action`, such as "sts.googleapis.com".
 
-    Attributes:
-        action: the request, for messages, such as "sts.googleapis.com".
-        status: of HTTP.
-        seen_at: the time of our clock.
-        fields: the JSON object in the body. Empty if the body is anything else.
-        text: the body, printable, cut and without the secrets of the request.
-        retry_after: how long the server asks to wait.
-        server_time: the Date header.
-        flavor: the header `Metadata-Flavor`.
-        secrets: what was sent with the request. The answer may repeat it, and no message may show it.
+    `fields` is the JSON object in the body, and `text` the body, printable, cut and without the secrets of the request.
+    `server_time` is the Date header, and `seen_at` our clock then. `flavor` is the header `Metadata-Flavor`. `secrets`
+    were sent with the request: the answer may repeat them, and no message may show them.
     """
 
     action: str
@@ -49,7 +42,7 @@ class CloudReply:
     def string(self, name: str) -> str | None:
         """Return a field that must be a text without control characters."""
         value = self.fields.get(name)
-        return value if isinstance(value, str) and value.isascii() and value.isprintable() and value else None
+        return value if isinstance(value, str) and value and value.isascii() and value.isprintable() else None
 
     def secret(self, name: str) -> Sensitive | None:
         value = self.string(name)
@@ -65,7 +58,6 @@ class CloudReply:
         return self.seen_at + timedelta(seconds=seconds) if 0 < seconds < _LONGEST_LIFE_S else None
 
     def ends_at(self, name: str) -> datetime | None:
-        """Return the end from epoch seconds or from a time in RFC 3339."""
         value = self.fields.get(name)
         return from_epoch(value) or from_rfc3339(value)
 

@@ -19,8 +19,8 @@ from agent.model.secret_fields import is_google_key
 from agent.model.sensitive import Sensitive
 from agent.model.text import LONE_SURROGATE
 
+# In bytes. Far more than any real password or token needs.
 LONGEST: Final = 64 * 1024
-"""In bytes. Far more than any real password or token needs."""
 
 _PASSWORDS: Final = ("password", "Secret", "token", "access_token", "refresh_token", "accessToken")
 _USERNAMES: Final = ("username", "Username")
@@ -91,6 +91,7 @@ def _password(value: Mapping[str, Any]) -> Sensitive:
     wrong = [key for key, password in found.items() if not isinstance(password, str)]
     if wrong:
         raise OutputError(f"gave JSON in which {wrong[0]} is not a string")
+    # The same password under two names is no contradiction.
     if len({*found.values()}) > 1:
         raise OutputError(f"gave JSON with more than one password: {', '.join(found)}; select one of them")
     if not found:

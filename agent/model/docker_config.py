@@ -18,16 +18,16 @@ from agent.model.docker_config_fields import (
     config_type,
 )
 from agent.model.json_text import JsonError, format_json, parse_json
-from agent.model.json_types import Type, fold
+from agent.model.json_types import Check, fold
 from agent.model.registry import Registry, registry_named
 from agent.model.sensitive import Sensitive
 from agent.model.text import LONE_SURROGATE, printable
 
+# A parsed and checked config.json.
 Document = dict[str, Any]
-"""A parsed and checked config.json."""
 
+# The user name under which a credential helper keeps an identity token.
 TOKEN_USER: Final = "<token>"  # noqa: S105 - Docker's marker for "no user name", not a password
-"""The user name under which a credential helper keeps an identity token."""
 
 _CREDENTIAL_FIELDS: Final = frozenset(
     {"auth", "username", "password", "identitytoken", "registrytoken", "serveraddress"}
@@ -36,8 +36,8 @@ _URL: Final = re.compile(r"[A-Za-z][\w+.-]*://(?:[\w.~!$&'()*+,;=:%-]*@)?([^/?#@
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
+# Docker cannot use the file. The message gives the reason and contains no value from the file.
 ConfigError = JsonError
-"""Docker cannot use the file. The message gives the reason and contains no value from the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Entry:
 
 format_config = format_json
 
+# Takes a key and the entry stored under it, and returns whether the agent may replace the entry.
 Ownership = Callable[[str, Entry], bool]
-"""Takes a key and the entry stored under it, and returns whether the agent may replace the entry."""
 
 
 def parse_config(data: bytes, cli: CliVersion = UNKNOWN) -> Document:
@@ -94,22 +94,25 @@ def parse_helper_answer(data: bytes) -> Entry | None:
     return Entry(username, Sensitive(secret), identity_token=username == TOKEN_USER)
 
 
+def helpers_by_key(document: Document) -> dict[str, Any]:
+    return field(document, "credHelpers") or {}
+
+
 def store_of(document: Document, key: str) -> str | None:
     """Return the credential helper that stores the login of `key`, or None if the file itself does."""
-    helpers = field(document, "credHelpers") or {}
+    helpers = helpers_by_key(document)
     name = helpers[key] if key in helpers else field(document, "credsStore")
     # docker/cli treats an empty helper name as the file.
     return name or None
 
 
 def has_own_helper(document: Document, key: str) -> bool:
-    """Whether `credHelpers` names a helper for this very key."""
-    return bool((field(document, "credHelpers") or {}).get(key))
+    return bool(helpers_by_key(document).get(key))
 
 
 def named_helpers(document: Document) -> dict[str, list[str]]:
     """Return each credential helper in the configuration, with the keys in the file that it stores logins for."""
-    by_key = field(document, "credHelpers") or {}
+    by_key = helpers_by_key(document)
     names = (field(document, "credsStore"), *by_key.values())
     helpers: dict[str, list[str]] = {name: [] for name in names if name}
     for key in {**by_key, **_auths(document)}:
@@ -221,8 +224,8 @@ def _name(fields: Mapping[str, Any], name: str) -> str:
     return next((other for other in fields if fold(other) == fold(name)), name)
 
 
-def _parse(data: bytes, expected: Type, *, alone: bool = False) -> Document:
-    return expected.check(parse_json(data, alone=alone), None, "") or {}
+def _parse(data: bytes, expected: Check, *, alone: bool = False) -> Document:
+    return expected(parse_json(data, alone=alone), None, "") or {}
 
 
 def _text(value: str | None) -> str:

@@ -14,8 +14,8 @@ from agent.model.document_text import DocumentError
 from agent.model.sensitive import Sensitive
 
 UNIVERSE: Final = "googleapis.com"
+# The domains of Google's clouds: its own, and the sovereign one of S3NS.
 _UNIVERSES: Final = frozenset({UNIVERSE, "s3nsapis.fr"})
-"""The domains of Google's clouds: its own, and the sovereign one of S3NS."""
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 _TOKEN_TYPES: Final = frozenset(
     {JWT, "urn:ietf:params:oauth:token-type:id_token", "urn:ietf:params:oauth:token-type:saml2"}
@@ -153,11 +153,11 @@ def _token_url(url: str, universe: str) -> str:
     regional = re.fullmatch(rf"sts\.[a-z0-9-]+\.rep\.{re.escape(universe)}", host)
     if (host != f"sts.{universe}" and regional is None) or urlsplit(url).path != "/v1/token":
         raise CredentialFileError(f"has a token_url other than https://sts.{universe}/v1/token")
+    # Made again from its parts, without a query or a fragment.
     return f"https://{host}/v1/token"
 
 
 def _impersonated(url: str, universe: str) -> str:
-    """Return the service account in an impersonation URL."""
     found = _IMPERSONATION.fullmatch(urlsplit(url).path) if _https_host(url) == f"iamcredentials.{universe}" else None
     if found is None or not SERVICE_ACCOUNT.fullmatch(found[1]):
         raise CredentialFileError(
@@ -180,6 +180,7 @@ def _optional(value: Mapping[str, Any], name: str) -> str | None:
     text = value.get(name)
     if text is None or text == "":
         return None
+    # A line break would end the header that the text goes into.
     if not isinstance(text, str) or not text.isascii() or not text.isprintable():
         raise CredentialFileError(f"has a field {name} that is not a text")
     return text

@@ -16,6 +16,7 @@ def claims(token: str) -> Mapping[str, Any]:
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
         return {}
     try:
+        # A JWT leaves out the padding of base64.
         payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, RecursionError):
         return {}

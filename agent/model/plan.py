@@ -17,8 +17,7 @@ from agent.model.problems.environment import (
     TokenNotRenewable,
 )
 from agent.model.registry import ECR_PUBLIC_REGION, Registry, registry_named
-from agent.model.secret import Kind, RegistrySecret, Scope
-from agent.model.untrusted_commands import without_untrusted_commands
+from agent.model.secret import Kind, RegistrySecret, Scope, without_untrusted_commands
 
 _RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
 
@@ -95,7 +94,6 @@ class Plan:
 
 
 def excluded_hosts(exclude: Iterable[str]) -> frozenset[str]:
-    """Return the canonical names of the excluded registries."""
     return frozenset(str(registry_named(name) or name) for name in exclude)
 
 

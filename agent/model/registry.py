@@ -86,7 +86,6 @@ class Registry:
 
     @property
     def ecr(self) -> EcrHost | None:
-        """The parts of the name, if it is an ECR host name with or without a port."""
         host = self.host
         if host in _ECR_PUBLIC:
             return EcrHost(account=None, region=ECR_PUBLIC_REGION, public=True)
@@ -97,12 +96,10 @@ class Registry:
 
     @property
     def is_google(self) -> bool:
-        """Whether this is a container registry of Google Cloud, with or without a port."""
         return _GOOGLE.fullmatch(self.host) is not None
 
     @property
     def is_azure(self) -> bool:
-        """Whether this is an Azure container registry, with or without a port."""
         return _AZURE.fullmatch(self.host) is not None
 
     def __str__(self) -> str:
@@ -131,11 +128,11 @@ def parse_hostname(text: str) -> Registry:
     # 443 is the default port, so docker.io:443 is Docker Hub too.
     if host in _HUB_ALIASES and int(port or _HTTPS) == _HTTPS:
         return Registry(DOCKER_HUB)
+    # Without leading zeros: 0443 is the same port.
     return Registry(f"{host}:{int(port)}" if port else host)
 
 
 def registry_named(text: str) -> Registry | None:
-    """Return the registry that a text names, or None."""
     try:
         return parse_hostname(text)
     except HostnameError:

@@ -2,18 +2,21 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from agent.model.commands import shown
 from agent.model.document_text import DocumentError
 from agent.model.encoded_login import ECR_USER, ecr_token, is_ecr_token
 from agent.model.google_credentials import SERVICE_ACCOUNT
 from agent.model.password_source import PasswordField, PasswordOrigin, Trust
 from agent.model.pasted_text import decode
+from agent.model.problem import Problem
+from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import Registry
-from agent.model.secret_fields import Fields, is_google_key
-from agent.model.secret_password_fields import password_origin
+from agent.model.secret_fields import Fields, is_google_key, password_origin
 from agent.model.sensitive import Sensitive
 
 RUNNER_NATIVE: Final = "runner-native"
@@ -35,8 +38,6 @@ class Scope(StrEnum):
 
 
 class Kind(StrEnum):
-    """How the agent gets the password for `docker login`."""
-
     AUTO = "auto"
     BASIC = "basic"
     ECR = "ecr"
@@ -196,3 +197,30 @@ def _google_key(password: Sensitive) -> Sensitive:
     except DocumentError:
         return password
     return Sensitive(json.dumps(key)) if is_google_key(key) else password
+
+
+def without_untrusted_commands(
+    secrets: Iterable[RegistrySecret], *, allow_commands: bool
+) -> tuple[tuple[RegistrySecret, ...], tuple[Problem, ...]]:
+    """Return the secrets that may be used, and a problem for each whose command somebody else may have chosen.
+
+    A person who writes such a secret runs programs as the agent's user, or has any file of the user sent to a registry.
+    """
+    trusted = {Trust.OWN, Trust.URL} if allow_commands else {Trust.OWN}
+    used, problems = [], []
+    for secret in secrets:
+        if secret.password_origin is None or secret.trust in trusted or not secret.enabled:
+            used.append(secret)
+        else:
+            problems.append(_refusal(secret, secret.password_origin.field))
+    return tuple(used), tuple(problems)
+
+
+def _refusal(secret: RegistrySecret, field: str) -> SecretInvalid:
+    if secret.trust is Trust.URL:
+        fault = f"{field} is not accepted from secrets.url, because secrets.allow_commands is false"
+        hint = "set secrets.allow_commands to true if you trust this service to run programs as your user"
+    else:
+        fault = f"{field} is accepted only from a file of the agent's user or root that not everybody can write to"
+        hint = f"check what it runs, then make {shown(secret.origin)} belong to the agent's user, writable for no other"
+    return SecretInvalid(secret.subject, f"secret {secret.name} of {secret.origin}: {fault}", hint=hint)

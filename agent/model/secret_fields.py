@@ -1,4 +1,4 @@
-"""Reads the fields of one secret. Each has one type, and a problem never shows its value."""
+"""Reads the fields of one secret, and the source of its password. A problem never shows a value."""
 
 import contextlib
 import json
@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from agent.model.encoded_login import login_of
 from agent.model.outside_values import number
+from agent.model.password_source import PasswordField, PasswordOrigin
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, Registry, parse_hostname
@@ -29,6 +30,7 @@ _MEANINGS: Final = {
     "username": "the user name for the registry",
     "password": "the password or token for the registry",
 }
+# The names of other programs for a field, as `_folded` returns them.
 _OTHER_NAMES: Final = {
     "hostname": frozenset(
         {"host", "server", "serverurl", "serveraddress", "registry", "registryurl", "registryserver", "url", "endpoint"}
@@ -39,8 +41,15 @@ _OTHER_NAMES: Final = {
         {"pass", "passwd", "pwd", "token", "secret", "password", "dockerpassword", "accesstoken", "clientsecret"}
     ),
 }
-"""The names of other programs for a field, as `_folded` returns them."""
 FLAGS: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
+
+_LIFE: Final = "expires_in_s"
+_LONGEST_LIFE_S: Final = 10 * 366 * 24 * 3600
+_OUR_HELPER: Final = "registry-agent"
+_HELPER_PREFIX: Final = "docker-credential-"
+_HELPER: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+PASSWORD_FIELDS: Final = frozenset({*map(str, PasswordField), _LIFE})
 
 
 class Fields:
@@ -201,3 +210,47 @@ def _folded(key: str) -> str:
 
 def is_google_key(value: object) -> bool:
     return isinstance(value, Mapping) and value.get("type") == "service_account"
+
+
+def password_origin(fields: Fields) -> PasswordOrigin | None:
+    """Return the source of the password, or None if the secret names none. Two sources are an error."""
+    readers = {PasswordField.COMMAND: _command, PasswordField.FILE: _file, PasswordField.HELPER: _helper}
+    given = {field: read(fields) for field, read in readers.items()}
+    found = [field for field, words in given.items() if words]
+    life_s = fields.number(_LIFE, _LONGEST_LIFE_S)
+    if len(found) > 1:
+        raise fields.invalid(f"{' and '.join(found)} are both set", "keep only one of them in the secret")
+    if found:
+        return PasswordOrigin(found[0], given[found[0]], life_s)
+    if life_s is not None:
+        fault = f"{_LIFE} is set, but none of {', '.join(PasswordField)}"
+        raise fields.invalid(fault, f"remove {_LIFE}: the agent cannot replace a password that is in the secret")
+    return None
+
+
+def _command(fields: Fields) -> tuple[str, ...]:
+    words = fields.words(PasswordField.COMMAND)
+    if words and not words[0].strip():
+        raise fields.invalid(f"{PasswordField.COMMAND} names no program")
+    return words
+
+
+def _file(fields: Fields) -> tuple[str, ...]:
+    path = fields.text(PasswordField.FILE)
+    # The agent's working directory is not the one of the person who wrote the secret.
+    if path is not None and not path.startswith("/"):
+        raise fields.invalid(f"{PasswordField.FILE} must be an absolute path")
+    return (path,) if path else ()
+
+
+def _helper(fields: Fields) -> tuple[str, ...]:
+    name = (fields.text(PasswordField.HELPER) or "").removeprefix(_HELPER_PREFIX)
+    if not name:
+        return ()
+    if not _HELPER.fullmatch(name):
+        fault = f"{PasswordField.HELPER} must be a name such as pass, for the program {_HELPER_PREFIX}pass"
+        raise fields.invalid(fault)
+    if name == _OUR_HELPER:
+        fault = f"{PasswordField.HELPER} must not be {_OUR_HELPER}: the agent would ask itself"
+        raise fields.invalid(fault, "name the helper that has the password, such as pass")
+    return (name,)

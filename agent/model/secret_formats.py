@@ -15,21 +15,21 @@ from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import registry_named
 from agent.model.secret import RegistrySecret, parse_secret
+from agent.model.secret_fields import PASSWORD_FIELDS
 from agent.model.secret_manifest import contents_of, name_of
-from agent.model.secret_password_fields import PASSWORD_FIELDS
 from agent.model.text import printable
 
 _NOT_FIELDS: Final = frozenset({"registry", "origin", "password_origin", "trust"})
+# The keys of a secret's JSON object. They are also the file names in a secret's subdirectory.
 FIELDS: Final = frozenset(
     {field.name for field in fields(RegistrySecret)} - _NOT_FIELDS | {"hostname"} | PASSWORD_FIELDS
 )
-"""The keys of a secret's JSON object. They are also the file names in a secret's subdirectory."""
 
+# The limit for one document. More secrets are a mistake, or an attempt to overload the agent.
 MOST_SECRETS: Final = 1000
-"""The limit for one document. More secrets are a mistake, or an attempt to overload the agent."""
 
+# A name, also one that was made of a host name. What warnings show instead of a missing name does not match.
 _READABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{3,}")
-"""A name, also one that was made of a host name. What warnings show instead of a missing name does not match."""
 
 # For a browser login to Docker Hub, Docker keeps two tokens next to the real entry. Neither is a password.
 _HUB_TOKENS: Final = ("/access-token", "/refresh-token")
@@ -54,6 +54,7 @@ class ParseResult:
     @classmethod
     def joined(cls, results: Iterable["ParseResult"]) -> "ParseResult":
         parts = tuple(results)
+        # The same secret or problem may be in several files.
         return cls(
             tuple(dict.fromkeys(secret for part in parts for secret in part.secrets)),
             tuple(dict.fromkeys(problem for part in parts for problem in part.problems)),
@@ -215,7 +216,6 @@ def after_change(last: ParseResult | None, reading: ParseResult) -> ParseResult:
 
 
 def _invalid_now(last: ParseResult, reading: ParseResult) -> list[RegistrySecret]:
-    """The last values of secrets that are now invalid."""
     invalid, present = {problem.subject for problem in reading.problems}, {each.subject for each in reading.secrets}
     missing = [secret for secret in last.secrets if secret.subject not in present]
     named = [secret for secret in missing if printable(secret.subject) in invalid]

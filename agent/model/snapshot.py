@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from agent.model.alike import fault_key
-from agent.model.problem import Severity
+from agent.model.problem import Severity, fault_key
 from agent.model.status import (
     ClearedWarning,
     ClockJumps,
@@ -38,8 +37,6 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The content of the status document at one revision."""
-
     process: Process
     revision: int = 0
     phase: Phase = Phase.STARTING
@@ -56,7 +53,10 @@ class Snapshot:
 
     @property
     def condition(self) -> Condition:
-        return condition(self.warnings)
+        severities = {warning.severity for warning in self.warnings}
+        if Severity.ERROR in severities:
+            return Condition.ERROR
+        return Condition.DEGRADED if Severity.WARNING in severities else Condition.HEALTHY
 
     @property
     def summary(self) -> str:
@@ -83,13 +83,6 @@ class Snapshot:
             "cleared": [as_json(row.warning) | {"cleared_at": rfc3339(row.cleared_at)} for row in self.cleared],
             "clock": as_json(self.clock),
         }
-
-
-def condition(warnings: Iterable[OpenWarning]) -> Condition:
-    severities = {warning.severity for warning in warnings}
-    if Severity.ERROR in severities:
-        return Condition.ERROR
-    return Condition.DEGRADED if Severity.WARNING in severities else Condition.HEALTHY
 
 
 def summary(registries: Iterable[RegistryStatus], warnings: Iterable[OpenWarning]) -> str:

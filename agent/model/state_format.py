@@ -12,6 +12,7 @@ from agent.model.registry import parse_hostname
 from agent.model.stored_state import Rejection, StoredLogin
 
 _VERSION: Final = 1
+# Python reads deeper documents than it can write again.
 _DEEPEST: Final = 50
 _REJECTION_TEXTS: Final = ("fingerprint", "code", "message", "hint", "not_before")
 _BROKEN: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)

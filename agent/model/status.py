@@ -26,8 +26,6 @@ class Condition(StrEnum):
 
 
 class State(StrEnum):
-    """The state of a registry's login."""
-
     PENDING = "pending"
     LOGGED_IN = "logged_in"
     RETRYING = "retrying"
