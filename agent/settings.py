@@ -186,12 +186,6 @@ class Settings:
     @property
     def token_files(self) -> tuple[Path, ...]:
         """Every file with a token that the settings name."""
-        files = (
-            self.secrets.token_file,
-            self.status.token_file,
-            self.report.token_file,
-            self.aws.identity_token_file,
-            self.google.identity_token_file,
-            self.azure.identity_token_file,
-        )
+        bearers, clouds = (self.secrets, self.status, self.report), (self.aws, self.google, self.azure)
+        files = (*(each.token_file for each in bearers), *(each.identity_token_file for each in clouds))
         return tuple(path for path in files if path is not None)

@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from agent.cli.terminal import BOLD, DIM, GREEN, RED, Terminal, counted, text
-from agent.model.alike import fault_key
+from agent.model.problem import fault_key
 
 _BEFORE_NAME: Final = 11
 _NAME: Final = 14

@@ -11,7 +11,7 @@ from agent.cli.status import add_place, agent_client, documents
 from agent.cli.status_view import moment, relative
 from agent.cli.terminal import text
 from agent.edge.agent_client import AgentUnavailable
-from agent.model.alike import fault_key
+from agent.model.problem import fault_key
 
 RENEWED: Final = 0
 NOT_RENEWED: Final = 2

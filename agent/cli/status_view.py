@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agent.cli.terminal import BOLD, GREEN, RED, YELLOW, Terminal, counted, text
-from agent.model.alike import fault_key
+from agent.model.problem import fault_key
 
 Json = Mapping[str, Any]
 

@@ -10,10 +10,10 @@ from typing import Final
 
 from agent.blocking import BlockingCalls
 from agent.edge.process import Finished, ProcessTimeout, run
-from agent.model.command_hints import needs_privileges
 from agent.model.docker_programs import foreign_program, is_snap, own_version, podman_version
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import DockerCliFailed, NotDockersCli
+from agent.model.sandbox import needs_privileges
 from agent.model.status import Flavor
 
 _VERSION_TIMEOUT_S: Final = 20.0

@@ -11,7 +11,6 @@ from agent.blocking import BlockingCalls
 from agent.edge.process import Finished
 from agent.edge.regular_file import open_regular
 from agent.edge.secret_command import how_it_failed, run_command
-from agent.model.command_hints import missing_program_hint, sandbox_hint
 from agent.model.commands import shown
 from agent.model.credential import Token
 from agent.model.credential_output import LONGEST, CredentialOutput, OutputError, parse_output
@@ -20,6 +19,7 @@ from agent.model.kubelet_response import request_for
 from agent.model.password_source import PasswordField, PasswordSource
 from agent.model.problem import ProblemError
 from agent.model.problems.password_source import CredentialCommandFailed
+from agent.model.sandbox import missing_program_hint, sandbox_hint
 from agent.model.status import rfc3339
 
 _READS: Final = BlockingCalls("password-files", limit=16)

@@ -6,13 +6,14 @@ The error code decides, not the HTTP status: AWS uses status 400 both for thrott
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
 from agent.model import hints
 from agent.model.aws_keys import IN_SECRET, KeyPlace, replace_hint
 from agent.model.docker_errors import CLOCK_TOLERANCE, clock_distance
+from agent.model.outside_values import from_rfc3339
 from agent.model.problem import Problem, RetryClass
 from agent.model.problems.aws import (
     AwsAccessDenied,
@@ -25,8 +26,8 @@ from agent.model.problems.aws import (
 )
 from agent.model.text import printable
 
+# The subject until a service adds the registry (`Problem.about`).
 SUBJECT: Final = "aws"
-"""The subject until a service adds the registry (`Problem.about`)."""
 SOMEBODY_ELSE: Final = (
     "fix AWS_ENDPOINT_URL or HTTPS_PROXY, or log in to the network's captive portal: a proxy or another server "
     "answered instead of AWS"
@@ -46,6 +47,9 @@ _KEY_FAULTS: Final = {
 _KEYS_OF_A_ROLE: Final = (
     "wait: each attempt gets new keys from the same source; if the problem persists, ask your AWS administrator to "
     "check the role behind that source"
+)
+_OTHER_REGION: Final = (
+    "fix the region (in the secret, or aws.region) or AWS_ENDPOINT_URL: the endpoint is in another region"
 )
 _SERVER_ERRORS: Final = range(500, 600)
 _TIME: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"})
@@ -128,12 +132,11 @@ def _signed_request_refused(refusal: AwsRefusal) -> Problem:
         return ClockSkew(SUBJECT, f"AWS refused {refusal.action} because of the signature's time: {_clock(refusal)}")
     if _DENIED.fullmatch(code):
         return _denied(refusal)
-    if code in _SIGNATURE and _WRONG_PLACE in refusal.message:
-        hint = "fix the region (in the secret, or aws.region) or AWS_ENDPOINT_URL: the endpoint is in another region"
-        return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {code}{_words(refusal)}", hint=hint)
-    if code in _KEY_FAULTS:
+    other_region = code in _SIGNATURE and _WRONG_PLACE in refusal.message
+    if code in _KEY_FAULTS and not other_region:
         return _keys_refused(refusal)
-    return AwsError(SUBJECT, f"AWS failed at {refusal.action}: {refusal.shown_code}{_words(refusal)}")
+    message = f"AWS failed at {refusal.action}: {refusal.shown_code}{_words(refusal)}"
+    return AwsError(SUBJECT, message, hint=_OTHER_REGION if other_region else None)
 
 
 def _not_from_aws(refusal: AwsRefusal) -> AwsError:
@@ -216,20 +219,12 @@ def _is_about_time(refusal: AwsRefusal) -> bool:
 def _clock(refusal: AwsRefusal) -> str:
     # The times in AWS's text are more exact than the Date header.
     times = _SIGNED_AND_SERVER.search(refusal.message)
-    if times:
-        signed, server = (_parse_time(times[group]) for group in (1, 3))
-        if signed and server:
-            return clock_distance(signed - server, "AWS's")
+    signed, server = (from_rfc3339(times[1]), from_rfc3339(times[3])) if times else (None, None)
+    if signed and server:
+        return clock_distance(signed - server, "AWS's")
     if refusal.server_time is not None:
         return clock_distance(refusal.seen_at - refusal.server_time, "AWS's")
     return "this machine's clock is more than 5 min off"
-
-
-def _parse_time(text: str) -> datetime | None:
-    try:
-        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def _words(refusal: AwsRefusal) -> str:

@@ -3,16 +3,12 @@
 from dataclasses import dataclass
 from typing import Final
 
-_TEMPORARY_IDS: Final = "ASIA"
-
 
 @dataclass(frozen=True, slots=True)
 class KeyPlace:
-    """A place where a person writes keys.
+    """A place where a person writes keys, such as "in the secret".
 
-    Args:
-        where: the place, such as "in the secret".
-        then: what the person does after a change, such as a restart. Empty if the agent notices it.
+    `then` is what the person does after a change, such as a restart. Empty if the agent notices it.
     """
 
     where: str
@@ -35,11 +31,10 @@ def printed_for(profile: str) -> KeyPlace:
 
 def are_temporary(access_key_id: str, session_token: object) -> bool:
     """Return whether keys belong to a session. They expire, and the IAM console cannot create such keys."""
-    return session_token is not None or access_key_id.startswith(_TEMPORARY_IDS)
+    return session_token is not None or access_key_id.startswith("ASIA")
 
 
 def replace_hint(place: KeyPlace, *, temporary: bool) -> str:
-    """Return the hint for keys that AWS refused."""
     if temporary:
         return (
             f"replace the access key, secret key and session token {place.where}: get new ones where these came from, "

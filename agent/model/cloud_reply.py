@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from agent.model.jwt import moment
+from agent.model.outside_values import from_epoch, from_rfc3339, number
 from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
@@ -18,19 +18,11 @@ _LONGEST_LIFE_S: Final = 10 * 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class CloudReply:
-    """The answer to a request.
+    """The answer to a request, which messages name by `action`, such as "sts.googleapis.com".
 
-    Attributes:
-        action: the request, for messages, such as "sts.googleapis.com".
-        status: of HTTP.
-        seen_at: the time of our clock.
-        fields: the JSON object in the body. Empty if the body is anything else.
-        text: the body, printable and cut.
-        retry_after: how long the server asks to wait.
-        server_time: the Date header.
-        flavor: the header `Metadata-Flavor`.
-        challenge: the header `WWW-Authenticate`.
-        scrub: masks the secrets in what is shown of the answer.
+    `fields` is the JSON object in the body, and `text` the body, printable and cut. `server_time` is the Date header,
+    and `seen_at` our clock then. `flavor` is the header `Metadata-Flavor`, `challenge` is `WWW-Authenticate`. `scrub`
+    masks the secrets in what is shown of the answer.
     """
 
     action: str
@@ -51,7 +43,7 @@ class CloudReply:
     def string(self, name: str) -> str | None:
         """Return a field that must be a text without control characters."""
         value = self.fields.get(name)
-        return value if isinstance(value, str) and value.isascii() and value.isprintable() and value else None
+        return value if isinstance(value, str) and value and value.isascii() and value.isprintable() else None
 
     def secret(self, name: str) -> Sensitive | None:
         value = self.string(name)
@@ -69,28 +61,13 @@ class CloudReply:
         return f" ({printable(self.scrub(value), _SHOWN)})" if isinstance(value, str) and value else ""
 
     def ends_in(self, name: str = "expires_in") -> datetime | None:
-        """Return the end from a number of seconds. Some servers write it as a string."""
-        value = self.fields.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            return None
-        try:
-            seconds = float(value)
-        except ValueError:
-            return None
-        # NaN is not in this range either.
+        """Return the end from a number of seconds."""
+        seconds = number(self.fields.get(name)) or 0
         return self.seen_at + timedelta(seconds=seconds) if 0 < seconds < _LONGEST_LIFE_S else None
 
     def ends_at(self, name: str) -> datetime | None:
-        """Return the end from epoch seconds or from a time in RFC 3339."""
         value = self.fields.get(name)
-        found = moment(value)
-        if found is not None or not isinstance(value, str):
-            return found
-        try:
-            parsed = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-        return parsed if parsed.tzinfo else None
+        return from_epoch(value) or from_rfc3339(value)
 
 
 def fields_of(body: bytes) -> Mapping[str, Any]:

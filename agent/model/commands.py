@@ -9,24 +9,18 @@ from agent.model.text import CONTROL, ESCAPED_HOST, HOST_WORD, printable
 
 _LONGEST: Final = 400
 # A back quote would end the command in the hint. `Problem` replaces the word HOST in a hint with its subject.
-_UNSAFE: Final = re.compile(rf"{CONTROL.pattern}|`|{HOST_WORD.pattern}")
+UNSAFE: Final = re.compile(rf"{CONTROL.pattern}|`|{HOST_WORD.pattern}")
 
 
 def command(program: str, *operands: object, variables: Mapping[str, str] | None = None) -> str | None:
-    """Return `program` with `operands`, quoted for a shell and enclosed in back quotes.
+    """Return `program`, such as "sudo chown", with `operands`, quoted for a shell and enclosed in back quotes.
 
-    Args:
-        program: the fixed part of the command, such as "sudo chown"; it is not quoted.
-        operands: names and paths from outside.
-        variables: environment variables for the command; the values are from outside.
-
-    Returns:
-        The command, or None if no text in a hint would run exactly this. That is the case if an operand is empty, looks
-        like an option, is too long, or contains something that a terminal does not show (control characters, bytes that
-        are not UTF-8). Then the hint describes in words what to do.
+    Operands and the values of `variables` are from outside. Returns None if no text in a hint would run exactly this:
+    if one is empty, looks like an option, is too long, or contains something that a terminal does not show (control
+    characters, bytes that are not UTF-8). Then the hint describes in words what to do.
     """
     words, values = [str(operand) for operand in operands], dict(variables or {})
-    if any(not word or word.startswith("-") or _UNSAFE.search(word) for word in (*words, *values.values())):
+    if any(not word or word.startswith("-") or UNSAFE.search(word) for word in (*words, *values.values())):
         return None
     assignments = (f"{name}={shlex.quote(value)}" for name, value in values.items())
     text = " ".join([*assignments, program, *map(shlex.quote, words)])

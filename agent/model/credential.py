@@ -25,8 +25,6 @@ class Credential:
     renew_at: datetime | None = None
     identity: str | None = None
 
-    depends_on_environment: ClassVar[bool] = False
-
     @property
     def fingerprint(self) -> tuple[str, ...]:
         """What decides whether a registry accepts it. It holds a secret: only hash it."""
@@ -63,7 +61,7 @@ class TokenSource(ABC):
     @property
     def depends_on_environment(self) -> bool:
         """Whether settings and variables also decide which login it gives."""
-        return False
+        return bool(self.issuer)
 
     def not_replaced(self, _ends: datetime) -> Problem | None:
         """The problem if the source still gives a token that is about to end. None if that can be normal."""
@@ -133,10 +131,6 @@ class GoogleIdentity(TokenSource):
     def fingerprint(self) -> tuple[str, ...]:
         return ("google", self.service_account or "")
 
-    @property
-    def depends_on_environment(self) -> bool:
-        return True
-
 
 @dataclass(frozen=True, slots=True)
 class AzureIdentity(TokenSource):
@@ -155,10 +149,6 @@ class AzureIdentity(TokenSource):
     @property
     def fingerprint(self) -> tuple[str, ...]:
         return ("azure", self.registry.hostname, self.client_id or "")
-
-    @property
-    def depends_on_environment(self) -> bool:
-        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,22 +4,23 @@ Nothing here quotes the output: it is a secret.
 """
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agent.model import jwt
 from agent.model.ecr_token import token_expiry
 from agent.model.kubelet_response import KIND, login_for, parse_duration
+from agent.model.outside_values import from_epoch, from_rfc3339, number
 from agent.model.registry import Registry
 from agent.model.secret_fields import is_google_key
 from agent.model.sensitive import Sensitive
+from agent.model.text import LONE_SURROGATE
 
+# In bytes. Far more than any real password or token needs.
 LONGEST: Final = 64 * 1024
-"""In bytes. Far more than any real password or token needs."""
 
 _PASSWORDS: Final = ("password", "Secret", "token", "access_token", "refresh_token", "accessToken")
 _USERNAMES: Final = ("username", "Username")
@@ -44,11 +45,7 @@ class CredentialOutput:
 
 
 def parse_output(content: bytes, registry: Registry, now: datetime) -> CredentialOutput:
-    """Parse what a source gave for a registry.
-
-    Raises:
-        OutputError: it is no password, or an ambiguous one.
-    """
+    """Parse what a source gave for a registry. An ambiguous password is an OutputError, as is none."""
     if len(content) > LONGEST:
         raise OutputError(f"gave more than {LONGEST // 1024} KiB")
     try:
@@ -57,18 +54,13 @@ def parse_output(content: bytes, registry: Registry, now: datetime) -> Credentia
         raise OutputError("gave bytes that are not UTF-8 text") from None
     output = _parse(text, registry, now)
     password = output.password.reveal()
-    if "\0" in password or not _is_unicode(password):
+    if "\0" in password or LONE_SURROGATE.search(password):
         raise OutputError("gave a password with a NUL character, or with half a Unicode character")
     if not password.strip():
         raise OutputError("gave an empty password")
     if output.expires_at is not None:
         return output
-    return replace(output, expires_at=jwt.expiry(output.password.reveal().strip()) or token_expiry(output.password))
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether the text can be written. JSON can hold lone surrogates."""
-    return text.isascii() or text.encode(errors="replace").decode() == text
+    return replace(output, expires_at=jwt.expiry(password.strip()) or token_expiry(output.password))
 
 
 def _parse(text: str, registry: Registry, now: datetime) -> CredentialOutput:
@@ -99,6 +91,7 @@ def _password(value: Mapping[str, Any]) -> Sensitive:
     wrong = [key for key, password in found.items() if not isinstance(password, str)]
     if wrong:
         raise OutputError(f"gave JSON in which {wrong[0]} is not a string")
+    # The same password under two names is no contradiction.
     if len({*found.values()}) > 1:
         raise OutputError(f"gave JSON with more than one password: {', '.join(found)}; select one of them")
     if not found:
@@ -122,33 +115,20 @@ def _end(value: Mapping[str, Any], now: datetime) -> datetime | None:
         given = value.get(key)
         if given in (None, ""):
             continue
-        try:
-            if key in _TIMES:
-                return _from_rfc3339(given)
-            seconds = _seconds(given)
-            return now + timedelta(seconds=seconds) if key == _LIFE else datetime.fromtimestamp(seconds, UTC)
-        except (ValueError, TypeError, OverflowError, OSError):
-            raise OutputError(f"gave JSON in which {key} is not a {_meaning(key)}") from None
+        if key in _TIMES:
+            end, meaning = from_rfc3339(given), "time in RFC 3339"
+        elif key in _EPOCHS:
+            end, meaning = from_epoch(given), "time in epoch seconds"
+        else:
+            end, meaning = _after(now, number(given)), "number of seconds"
+        if end is None:
+            raise OutputError(f"gave JSON in which {key} is not a {meaning}")
+        return end
     return None
 
 
-def _meaning(key: str) -> str:
-    return "time in RFC 3339" if key in _TIMES else "time in epoch seconds" if key in _EPOCHS else "number of seconds"
-
-
-def _from_rfc3339(text: object) -> datetime:
-    if not isinstance(text, str):
-        raise TypeError
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError("no time zone")
-    return time.astimezone(UTC)
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError
-    seconds = float(value)
-    if not math.isfinite(seconds):
-        raise ValueError("not finite")
-    return seconds
+def _after(now: datetime, seconds: float | None) -> datetime | None:
+    try:
+        return None if seconds is None else now + timedelta(seconds=seconds)
+    except OverflowError:
+        return None

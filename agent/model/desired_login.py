@@ -8,14 +8,14 @@ from agent.model.docker_config import Entry
 from agent.model.problem import Problem
 from agent.model.registry import Registry
 
+# The name of the store if it is Docker's file, not a credential helper.
 CONFIG_FILE: Final = "config.json"
-"""The name of the store if it is Docker's file, not a credential helper."""
 
+# The name of the store if Docker asks the agent for the login, through the agent's credential helper.
 MEMORY: Final = "memory"
-"""The name of the store if Docker asks the agent for the login, through the agent's credential helper."""
 
+# Credential helpers that compute their logins from another source, and never store one.
 COMPUTING_HELPERS: Final = frozenset({"ecr-login"})
-"""Credential helpers that compute their logins from another source, and never store one."""
 
 
 @dataclass(frozen=True, slots=True)

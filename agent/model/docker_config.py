@@ -18,27 +18,26 @@ from agent.model.docker_config_fields import (
     config_type,
 )
 from agent.model.json_text import JsonError, format_json, parse_json
-from agent.model.json_types import Type, fold
-from agent.model.registry import HostnameError, Registry, parse_hostname
+from agent.model.json_types import Check, fold
+from agent.model.registry import Registry, registry_named
 from agent.model.sensitive import Sensitive
-from agent.model.text import printable
+from agent.model.text import LONE_SURROGATE, printable
 
+# A parsed and checked config.json.
 Document = dict[str, Any]
-"""A parsed and checked config.json."""
 
+# The user name under which a credential helper keeps an identity token.
 TOKEN_USER: Final = "<token>"  # noqa: S105 - Docker's marker for "no user name", not a password
-"""The user name under which a credential helper keeps an identity token."""
 
 _CREDENTIAL_FIELDS: Final = frozenset(
     {"auth", "username", "password", "identitytoken", "registrytoken", "serveraddress"}
 )
 _URL: Final = re.compile(r"[A-Za-z][\w+.-]*://(?:[\w.~!$&'()*+,;=:%-]*@)?([^/?#@]+?):?(?:[/?#].*)?", re.ASCII)
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-class ConfigError(ValueError):
-    """Docker cannot use the file. The message gives the reason and contains no value from the file."""
+# Docker cannot use the file. The message gives the reason and contains no value from the file.
+ConfigError = JsonError
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +55,14 @@ class Entry:
         return self.identity_token or self.username == other.username
 
 
+format_config = format_json
+
+# Takes a key and the entry stored under it, and returns whether the agent may replace the entry.
 Ownership = Callable[[str, Entry], bool]
-"""Takes a key and the entry stored under it, and returns whether the agent may replace the entry."""
 
 
 def parse_config(data: bytes, cli: CliVersion = UNKNOWN) -> Document:
-    """Parse `data` as this version of the docker CLI does. An empty file is an empty document.
-
-    Raises:
-        ConfigError: Docker would reject the file. The message says what is wrong, and where.
-    """
+    """Parse `data` as this version of the docker CLI does, or raise a ConfigError. An empty file is empty JSON."""
     document = _parse(data, config_type(cli))
     for key, fields in _auths(document).items():
         auth = field(fields or {}, "auth")
@@ -87,11 +84,7 @@ def parse_auth_variable(text: str | None) -> dict[str, Entry]:
 
 
 def parse_helper_answer(data: bytes) -> Entry | None:
-    """Return the login that a credential helper printed, or None if it is empty.
-
-    Raises:
-        ConfigError: Docker cannot read it.
-    """
+    """Return the login that a credential helper printed, or None if both its texts are empty."""
     if not data.strip():
         raise ConfigError("it is empty")
     answer = _parse(data, HELPER_ANSWER)
@@ -101,34 +94,25 @@ def parse_helper_answer(data: bytes) -> Entry | None:
     return Entry(username, Sensitive(secret), identity_token=username == TOKEN_USER)
 
 
-def format_config(document: Document) -> bytes:
-    """Format the document as Docker does.
-
-    Raises:
-        ConfigError: the document is nested too deeply.
-    """
-    try:
-        return format_json(document)
-    except JsonError as error:
-        raise ConfigError(str(error)) from error
+def helpers_by_key(document: Document) -> dict[str, Any]:
+    return field(document, "credHelpers") or {}
 
 
 def store_of(document: Document, key: str) -> str | None:
     """Return the credential helper that stores the login of `key`, or None if the file itself does."""
-    helpers = field(document, "credHelpers") or {}
+    helpers = helpers_by_key(document)
     name = helpers[key] if key in helpers else field(document, "credsStore")
     # docker/cli treats an empty helper name as the file.
     return name or None
 
 
 def has_own_helper(document: Document, key: str) -> bool:
-    """Whether `credHelpers` names a helper for this very key."""
-    return bool((field(document, "credHelpers") or {}).get(key))
+    return bool(helpers_by_key(document).get(key))
 
 
 def named_helpers(document: Document) -> dict[str, list[str]]:
     """Return each credential helper in the configuration, with the keys in the file that it stores logins for."""
-    by_key = field(document, "credHelpers") or {}
+    by_key = helpers_by_key(document)
     names = (field(document, "credsStore"), *by_key.values())
     helpers: dict[str, list[str]] = {name: [] for name in names if name}
     for key in {**by_key, **_auths(document)}:
@@ -140,7 +124,7 @@ def named_helpers(document: Document) -> dict[str, list[str]]:
 
 def is_docker_key(key: str) -> bool:
     """Whether Docker would look up a registry's login by this key. A keychain also holds other entries."""
-    registry = _registry(key)
+    registry = registry_named(key)
     return registry is not None and registry.docker_key == key
 
 
@@ -167,7 +151,7 @@ def entries(document: Document) -> dict[str, Entry]:
 
 def entries_of(document: Document, registry: Registry) -> dict[str, Entry]:
     """Return the logins for a registry in one of podman's files. Their keys may contain a repository after the host."""
-    return {key: entry for key, entry in entries(document).items() if _registry(key) == registry}
+    return {key: entry for key, entry in entries(document).items() if registry_named(key) == registry}
 
 
 def place(document: Document, key: str, entry: Entry, may_replace: Ownership) -> Document:
@@ -212,11 +196,7 @@ def encode_entry(entry: Entry) -> dict[str, str]:
 
 
 def decode_entry(fields: Mapping[str, Any] | None, key: str) -> Entry | None:
-    """Return the login in the value of a key in `auths`, or None if the value contains no login.
-
-    Raises:
-        ConfigError: Docker cannot read the value.
-    """
+    """Return the login in the value of a key in `auths`, or None if the value contains no login."""
     texts = {name: _text(field(fields or {}, name)) for name in _CREDENTIAL_FIELDS}
     username, password = texts["username"], texts["password"]
     if texts["auth"]:
@@ -244,16 +224,13 @@ def _name(fields: Mapping[str, Any], name: str) -> str:
     return next((other for other in fields if fold(other) == fold(name)), name)
 
 
-def _parse(data: bytes, expected: Type, *, alone: bool = False) -> Document:
-    try:
-        return expected.check(parse_json(data, alone=alone), None, "") or {}
-    except JsonError as error:
-        raise ConfigError(str(error)) from error
+def _parse(data: bytes, expected: Check, *, alone: bool = False) -> Document:
+    return expected(parse_json(data, alone=alone), None, "") or {}
 
 
 def _text(value: str | None) -> str:
     # Docker reads bytes that are not UTF-8, and lone surrogates, as U+FFFD.
-    return _LONE_SURROGATE.sub("\ufffd", value or "")
+    return LONE_SURROGATE.sub("\ufffd", value or "")
 
 
 def _auths(document: Document) -> dict[str, Any]:
@@ -291,10 +268,3 @@ def _hostname(key: str) -> str:
     """Return the host of a key that an old version of Docker wrote, such as `https://HOST/v2/`."""
     url = _URL.fullmatch(key)
     return url[1] if url else key.partition("/")[0]
-
-
-def _registry(key: str) -> Registry | None:
-    try:
-        return parse_hostname(key)
-    except HostnameError:
-        return None

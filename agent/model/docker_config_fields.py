@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from agent.model.json_types import STRING, ListOf, MapOf, Struct, Type
+from agent.model.json_types import Check, Struct, list_of, map_of, string
 
+# The version of the docker CLI, such as (28, 2).
 CliVersion = tuple[int, ...]
-"""The version of the docker CLI, such as (28, 2)."""
 
+# Stands for a docker CLI that is missing or not known yet. Of the versions in use, this one accepts the least.
 UNKNOWN: Final[CliVersion] = (28, 5)
-"""Stands for a docker CLI that is missing or not known yet. Of the versions in use, this one accepts the least."""
 _NEVER: Final[CliVersion] = (999,)
 
 
@@ -23,12 +23,12 @@ class _Field:
     """A field, and the versions of the CLI that know it: from `since` on, until `before`."""
 
     name: str
-    type: Type = STRING
+    type: Check = string
     since: CliVersion = ()
     before: CliVersion = _NEVER
 
 
-_STRINGS: Final = MapOf(STRING)
+_STRINGS: Final = map_of(string)
 _LOGIN: Final = (
     *(_Field(name) for name in ("username", "password", "auth", "serveraddress", "identitytoken", "registrytoken")),
     _Field("email", before=(29,)),
@@ -42,30 +42,28 @@ _CONFIG: Final = (
     *(_Field(f"{name}Format") for name in ("serviceInspect", "services", "secret", "config", "nodes")),
     *(_Field(name) for name in ("detachKeys", "credsStore", "currentContext")),
     *(_Field(name, _STRINGS) for name in ("HttpHeaders", "credHelpers", "aliases")),
-    *(_Field(name, ListOf(STRING)) for name in ("pruneFilters", "cliPluginsExtraDirs")),
-    _Field("plugins", MapOf(_STRINGS)),
+    *(_Field(name, list_of(string)) for name in ("pruneFilters", "cliPluginsExtraDirs")),
+    _Field("plugins", map_of(_STRINGS)),
     _Field("features", _STRINGS, since=(26, 1)),
     _Field("experimental", before=(29,)),
     _Field("stackOrchestrator", before=(24,)),
-    _Field("kubernetes", Struct({"allNamespaces": STRING}), before=(22,)),
+    _Field("kubernetes", Struct({"allNamespaces": string}), before=(22,)),
 )
 
-HELPER_ANSWER: Final = Struct({"ServerURL": STRING, "Username": STRING, "Secret": STRING})
-"""What a credential helper prints for `get`."""
+# What a credential helper prints for `get`.
+HELPER_ANSWER: Final = Struct({"ServerURL": string, "Username": string, "Secret": string})
 
-AUTH_VARIABLE: Final = Struct({"auths": MapOf(Struct({"auth": STRING}, closed=True))}, closed=True)
-"""DOCKER_AUTH_CONFIG. Docker ignores a value with any other field."""
+# DOCKER_AUTH_CONFIG. Docker ignores a value with any other field.
+AUTH_VARIABLE: Final = Struct({"auths": map_of(Struct({"auth": string}, closed=True))}, closed=True)
 
 
 @lru_cache(maxsize=4)
 def config_type(cli: CliVersion) -> Struct:
-    """Return the type of config.json for this version of the CLI."""
-    nested = (_Field("auths", MapOf(_struct(_LOGIN, cli))), _Field("proxies", MapOf(_struct(_PROXY, cli))))
+    nested = (_Field("auths", map_of(_struct(_LOGIN, cli))), _Field("proxies", map_of(_struct(_PROXY, cli))))
     return _struct((*_CONFIG, *nested), cli)
 
 
 def allows_empty_user(cli: CliVersion) -> bool:
-    """Whether Docker accepts an `auth` without a user name."""
     return cli < (23,)
 
 

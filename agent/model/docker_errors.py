@@ -7,29 +7,15 @@ from typing import Final
 
 from agent.model import hints
 from agent.model.commands import command
-from agent.model.docker_results import CliOutput, Fault, ProbeResult
+from agent.model.docker_results import NO_ANSWER, CliOutput, Fault, ProbeResult
 from agent.model.problem import Problem
+from agent.model.problems import registry as problems
 from agent.model.problems.aws import ClockSkew
 from agent.model.problems.environment import DockerCliFailed
-from agent.model.problems.registry import (
-    EcrTokenExpired,
-    LoginForbidden,
-    LoginRejected,
-    NotARegistry,
-    OwnCertificatesUnusable,
-    ProxySettingUnusable,
-    RegistryDns,
-    RegistryError,
-    RegistryRateLimited,
-    RegistryRefusedRequest,
-    RegistryTimeout,
-    RegistryTls,
-    RegistryUnreachable,
-)
 from agent.model.problems.stored_login import ConfigUnwritable
 
+# AWS rejects signatures whose time is further off than this.
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-"""AWS rejects signatures whose time is further off than this."""
 _LOOKED_UP: Final = re.compile(r"\blookup ([\w.-]+)")
 _URL_HOST: Final = re.compile(r"https?://([\w.:-]+)")
 _FILE_CALL: Final = r"(?:open\w*|mkdir\w*|rename\w*|write|close|f?sync|chmod|\w*link\w*) /\S*(?:/logins-|config\.json)"
@@ -53,22 +39,23 @@ def explain(output: CliOutput, probe: ProbeResult | None, hostname: str, secret:
     if output.local:
         return cli_failed(hostname, output.text)
     skew = clock_skew(probe, hostname)
+    probe = probe or NO_ANSWER
     status = _status(output, probe)
     if status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
         problem = _portal(hostname)
-    elif status is not None and not (output.status is None and probe is not None and not probe.registry):
+    elif status is not None and (output.status is not None or probe.registry):
         words = output.registry_words if output.status == status else ""
         problem = _of_status(status, hostname, secret, probe, words, issuer=issuer)
-    elif probe is not None and probe.fault is not None and output.about_network:
+    elif probe.fault is not None and output.about_network:
         problem = _of_fault(probe.fault, hostname, probe.detail)
-    elif probe is not None and not probe.registry:
+    elif not probe.registry:
         # This comes before the CLI's own fault, which may be about another host: the one of the redirect.
         problem = not_a_registry(hostname, probe)
     elif output.fault is not None:
         problem = _of_fault(output.fault, hostname, output.text)
     else:
         problem = cli_failed(hostname, output.text)
-    return skew if skew is not None and isinstance(problem, RegistryTls | LoginForbidden) else problem
+    return skew if skew is not None and isinstance(problem, problems.RegistryTls | problems.LoginForbidden) else problem
 
 
 def clock_skew(probe: ProbeResult | None, hostname: str) -> ClockSkew | None:
@@ -80,7 +67,6 @@ def clock_skew(probe: ProbeResult | None, hostname: str) -> ClockSkew | None:
 
 
 def clock_distance(off: timedelta, whose: str) -> str:
-    """Return the words for a difference from `whose` clock."""
     seconds = round(abs(off).total_seconds())
     amount = f"{seconds} s" if seconds < _MINUTE_S else f"{round(seconds / _MINUTE_S)} min"
     return f"this machine's clock is {amount} {'ahead of' if off > timedelta() else 'behind'} {whose}"
@@ -102,7 +88,7 @@ def cli_failed(hostname: str, text: str) -> Problem:
 def not_a_registry(hostname: str, probe: ProbeResult) -> Problem:
     if probe.status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
         return _portal(hostname)
-    return NotARegistry(
+    return problems.NotARegistry(
         hostname,
         f"{hostname} does not answer like a registry: status {probe.status} with a page or a redirect to another host",
         hint=hints.NOT_A_REGISTRY,
@@ -111,7 +97,7 @@ def not_a_registry(hostname: str, probe: ProbeResult) -> Problem:
 
 def _portal(hostname: str) -> Problem:
     message = f"a captive portal answers instead of {hostname} (status 511)"
-    return NotARegistry(hostname, message, hint=hints.CAPTIVE_PORTAL)
+    return problems.NotARegistry(hostname, message, hint=hints.CAPTIVE_PORTAL)
 
 
 def parse_retry_after(value: str | None, now: datetime, parsed_date: datetime | None) -> timedelta | None:
@@ -125,10 +111,10 @@ def parse_retry_after(value: str | None, now: datetime, parsed_date: datetime | 
     return min(max(wait, timedelta()), _LONGEST_WAIT)
 
 
-def _status(output: CliOutput, probe: ProbeResult | None) -> int | None:
+def _status(output: CliOutput, probe: ProbeResult) -> int | None:
     """Return the HTTP status to explain: the probe's if the probe was refused too, otherwise the CLI's."""
-    asked = probe.status if probe is not None else None
-    if output.status == _UNAUTHORIZED or (probe is not None and probe.refused):
+    asked = probe.status
+    if output.status == _UNAUTHORIZED or probe.refused:
         return _UNAUTHORIZED
     # A 401 to a request without the password is only the challenge.
     if asked is not None and asked >= _BAD_REQUEST.start and asked != _UNAUTHORIZED:
@@ -138,48 +124,41 @@ def _status(output: CliOutput, probe: ProbeResult | None) -> int | None:
     return asked
 
 
-def _of_status(
-    status: int, hostname: str, secret: str, probe: ProbeResult | None, words: str, *, issuer: str
-) -> Problem:
+def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult, words: str, *, issuer: str) -> Problem:
     said = f": {words}" if words else ""
     # A probe without the password may get another answer than the CLI. Then its body does not explain this status.
-    fits = probe is not None and probe.registry and probe.status == status
-    body = said or (f": {probe.detail}" if fits and probe is not None and probe.detail else "")
-    wait = probe.retry_after if probe else None
-    answering = hostname
-    if probe is not None and probe.token_server and probe.status == status:
-        answering = f"{probe.token_server}, the token server of {hostname},"
+    same = probe.status == status
+    body = said or (f": {probe.detail}" if same and probe.registry and probe.detail else "")
+    answering = f"{probe.token_server}, the token server of {hostname}," if same and probe.token_server else hostname
+    wait = probe.retry_after
     match status:
-        case 401 if issuer:
-            message = f"{hostname} refused the token that {issuer} issued for secret {secret}{said}"
-            return LoginRejected(hostname, message, hint=hints.token_rejected(issuer))
         case 401:
-            return LoginRejected(hostname, f"{hostname} refused the user name or password of secret {secret}{said}")
+            whose = f"token that {issuer} issued for" if issuer else "user name or password of"
+            hint = hints.token_rejected(issuer) if issuer else None
+            return problems.LoginRejected(hostname, f"{hostname} refused the {whose} secret {secret}{said}", hint=hint)
         case 403:
             return _forbidden(hostname, secret, probe, body, issuer=issuer)
         case 429:
             more = " or longer" if wait == _LONGEST_WAIT else ""
             after = f"; it asks to wait {wait.total_seconds():.0f} s{more}" if wait else ""
             message = f"{answering} limits the request rate (status 429){said}{after}"
-            return RegistryRateLimited(hostname, message, wait=wait)
+            return problems.RegistryRateLimited(hostname, message, wait=wait)
     if status in _BAD_REQUEST:
-        return RegistryRefusedRequest(
-            hostname, f"{answering} rejected the login as a bad request (status {status}){body}"
-        )
-    return RegistryError(hostname, f"{answering} answered with status {status}{body}", wait=wait)
+        message = f"{answering} rejected the login as a bad request (status {status}){body}"
+        return problems.RegistryRefusedRequest(hostname, message)
+    return problems.RegistryError(hostname, f"{answering} answered with status {status}{body}", wait=wait)
 
 
-def _forbidden(hostname: str, secret: str, probe: ProbeResult | None, body: str, *, issuer: str) -> Problem:
-    if probe is not None and probe.token_expired:
-        if issuer:
-            message = f"{hostname} reports that the token that {issuer} issued for secret {secret} has expired"
-            return EcrTokenExpired(hostname, message, hint=hints.token_rejected(issuer))
-        return EcrTokenExpired(
-            hostname,
-            f"{hostname} reports that the token of secret {secret} has expired",
-            hint="put a new token into the secret, or use runner-native, a role or AWS keys, which the agent renews",
-        )
-    return LoginForbidden(hostname, f"{hostname} denies access to the account of secret {secret} (status 403){body}")
+def _forbidden(hostname: str, secret: str, probe: ProbeResult, body: str, *, issuer: str) -> Problem:
+    if not probe.token_expired:
+        message = f"{hostname} denies access to the account of secret {secret} (status 403){body}"
+        return problems.LoginForbidden(hostname, message)
+    if issuer:
+        whose, hint = f"that {issuer} issued for secret {secret}", hints.token_rejected(issuer)
+    else:
+        whose = f"of secret {secret}"
+        hint = "put a new token into the secret, or use runner-native, a role or AWS keys, which the agent renews"
+    return problems.EcrTokenExpired(hostname, f"{hostname} reports that the token {whose} has expired", hint=hint)
 
 
 def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
@@ -187,34 +166,35 @@ def _of_fault(fault: Fault, hostname: str, detail: str) -> Problem:
     at = _token_server(hostname, detail)
     match fault:
         case Fault.DNS:
-            found = _LOOKED_UP.search(detail)
             own_name = hostname.partition(":")[0]
+            found = _LOOKED_UP.search(detail)
             looked_up = found[1] if found else own_name
             # A registry may refer to another host for the token, and that name may be the wrong one.
             name = hostname if looked_up == own_name else f"{looked_up}, to which {hostname} redirects,"
             lookup = command("getent hosts", looked_up)
             hint = hints.dns_hint(lookup) if lookup else None
-            return RegistryDns(hostname, f"the name {name} does not resolve to an address{cause}", hint=hint)
+            return problems.RegistryDns(hostname, f"the name {name} does not resolve to an address{cause}", hint=hint)
         case Fault.UNREACHABLE:
-            message = f"no connection to {hostname}{at}{cause}"
-            return _of_proxy(hostname, message) if hints.about_proxy(detail) else RegistryUnreachable(hostname, message)
+            return _unreachable(hostname, f"no connection to {hostname}{at}{cause}", detail)
         case Fault.TLS:
-            kind = OwnCertificatesUnusable if hints.names_a_ca_variable(detail) else RegistryTls
-            hint = None if kind is OwnCertificatesUnusable else hints.certificate_hint(detail, hostname)
+            kind = problems.OwnCertificatesUnusable if hints.NAMES_CA_VARIABLE.search(detail) else problems.RegistryTls
+            hint = None if kind is problems.OwnCertificatesUnusable else hints.certificate_hint(detail, hostname)
             return kind(hostname, f"no secure connection to {hostname}{at}{cause}", hint=hint)
         case Fault.TIMEOUT:
-            return RegistryTimeout(hostname, f"{hostname} did not answer in time{at}{cause}")
+            return problems.RegistryTimeout(hostname, f"{hostname} did not answer in time{at}{cause}")
         case Fault.NONSENSE:
             message = f"{hostname} does not answer like a registry{at}{cause}"
-            return NotARegistry(hostname, message, hint=hints.NOT_A_REGISTRY)
+            return problems.NotARegistry(hostname, message, hint=hints.NOT_A_REGISTRY)
 
 
-def _of_proxy(hostname: str, message: str) -> Problem:
-    if hints.from_captive_portal(message):
-        return NotARegistry(hostname, message, hint=hints.CAPTIVE_PORTAL)
-    if hints.proxy_rules_refuse(message):
-        return RegistryUnreachable(hostname, message, hint=hints.proxy_rules("HOST"))
-    return ProxySettingUnusable(hostname, message)
+def _unreachable(hostname: str, message: str, detail: str) -> Problem:
+    if not hints.ABOUT_PROXY.search(detail):
+        return problems.RegistryUnreachable(hostname, message)
+    if hints.FROM_CAPTIVE_PORTAL.search(message):
+        return problems.NotARegistry(hostname, message, hint=hints.CAPTIVE_PORTAL)
+    if hints.PROXY_RULES_REFUSE.search(message):
+        return problems.RegistryUnreachable(hostname, message, hint=hints.proxy_rules("HOST"))
+    return problems.ProxySettingUnusable(hostname, message)
 
 
 def _token_server(hostname: str, detail: str) -> str:

@@ -18,30 +18,16 @@ _LOCAL: Final = re.compile(
 )
 # The first match wins, so the order matters. A lookup that timed out is a DNS fault, a handshake that timed out is a
 # timeout, and a malformed answer may quote any of the other words.
-_SIGNS: Final[tuple[tuple[re.Pattern[str], Fault | int], ...]] = (
-    (
-        re.compile(
-            r"proxyconnect|proxy authentication required|\bconnect: (?:permission|operation not)", re.IGNORECASE
-        ),
-        Fault.UNREACHABLE,
-    ),
-    (re.compile(r"malformed (?:HTTP|MIME)|unable to decode token|did not include a token"), Fault.NONSENSE),
-    (re.compile(r"toomanyrequests|too many requests", re.IGNORECASE), 429),
-    (
-        re.compile(
-            r"unauthorized|(?:incorrect|invalid|bad|wrong) (?:credentials|user ?name)|authentication required",
-            re.IGNORECASE,
-        ),
-        401,
-    ),
-    (re.compile(r"\bdenied\b|\bforbidden\b", re.IGNORECASE), 403),
-    (re.compile(r"no such host|server misbehaving|\blookup \S+|name resolution", re.IGNORECASE), Fault.DNS),
-    (re.compile(r"deadline exceeded|timeout|timed out|request canceled", re.IGNORECASE), Fault.TIMEOUT),
-    (re.compile(r"x509|tls:|certificate|HTTP response to HTTPS client", re.IGNORECASE), Fault.TLS),
-    (
-        re.compile(r"connection re(?:fused|set)|no route to host|network is unreachable|\bEOF$|broken pipe"),
-        Fault.UNREACHABLE,
-    ),
+_SIGNS: Final[tuple[tuple[str, Fault | int], ...]] = (
+    (r"(?i)proxyconnect|proxy authentication required|\bconnect: (?:permission|operation not)", Fault.UNREACHABLE),
+    (r"malformed (?:HTTP|MIME)|unable to decode token|did not include a token", Fault.NONSENSE),
+    (r"(?i)toomanyrequests|too many requests", 429),
+    (r"(?i)unauthorized|(?:incorrect|invalid|bad|wrong) (?:credentials|user ?name)|authentication required", 401),
+    (r"(?i)\bdenied\b|\bforbidden\b", 403),
+    (r"(?i)no such host|server misbehaving|\blookup \S+|name resolution", Fault.DNS),
+    (r"(?i)deadline exceeded|timeout|timed out|request canceled", Fault.TIMEOUT),
+    (r"(?i)x509|tls:|certificate|HTTP response to HTTPS client", Fault.TLS),
+    (r"connection re(?:fused|set)|no route to host|network is unreachable|\bEOF$|broken pipe", Fault.UNREACHABLE),
 )
 _REQUEST: Final = re.compile(r"^(?:(?:Get|Head|Post) \"?[a-z]+://[^\"\s]+\"?: )+")
 # The host part of a URL to the engine's own socket is its path: %2Frun%2Fdocker.sock.
@@ -115,7 +101,7 @@ def _read(text: str) -> CliOutput:
 def _sign(words: str, *, to_registry: bool, answered: bool) -> Fault | int | None:
     """Return what the words mean. Those of a refusal count only if the registry has `answered`."""
     for pattern, sign in _SIGNS:
-        if pattern.search(words) and (isinstance(sign, Fault) or answered):
+        if re.search(pattern, words) and (isinstance(sign, Fault) or answered):
             return sign
     # The request failed in another way: the CLI works, but the answer was unusable.
     return Fault.NONSENSE if to_registry else None

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ _REGISTRY_WORDS: Final = re.compile(
     r"(?:unauthorized|denied|forbidden|toomanyrequests|unknown|unsupported): (.+)$",
     re.IGNORECASE,
 )
+# They only repeat what the status shows already.
 _EMPTY_WORDS: Final = frozenset(
     {
         *("unauthorized", "denied", "forbidden", "access denied", "authentication required", "not authorized"),
@@ -70,6 +71,10 @@ class ProbeResult:
     def token_expired(self) -> bool:
         """Whether ECR reports that the token has expired (403 with this text)."""
         return _EXPIRED in self.detail.lower()
+
+
+# Stands for a request that was not sent, or has not ended in time.
+NO_ANSWER: Final = ProbeResult(datetime.min.replace(tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)

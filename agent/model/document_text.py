@@ -20,11 +20,7 @@ class NotJsonError(DocumentError):
 
 
 def text_of(data: bytes) -> str:
-    """Decode UTF-8 or UTF-16, with or without a byte order mark. PowerShell and Windows editors write all of them.
-
-    Raises:
-        DocumentError: it is something else.
-    """
+    """Decode UTF-8 or UTF-16, with or without a byte order mark. PowerShell and Windows editors write all of them."""
     try:
         return data.decode(json.detect_encoding(data)).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -34,11 +30,7 @@ def text_of(data: bytes) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Decode a JSON text.
-
-    Raises:
-        DocumentError: it is not JSON, or two parsers could understand it differently.
-    """
+    """Decode a JSON text. One that two parsers could understand differently is a DocumentError too."""
     if not text.strip():
         raise DocumentError("is empty", "write the secret into it, or remove it")
     try:

@@ -2,20 +2,20 @@
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
 from agent.model.docker_config import Entry
 from agent.model.encoded_login import ECR_USER
+from agent.model.outside_values import from_epoch
 from agent.model.sensitive import Sensitive
 
 
 def token_expiry(token: Sensitive) -> datetime | None:
     """Read the expiry from an ECR token: it is base64 of JSON, with epoch seconds in `expiration`."""
     try:
-        expiration = json.loads(base64.b64decode(token.reveal(), validate=True))["expiration"]
-        return datetime.fromtimestamp(int(expiration), UTC)
+        return from_epoch(json.loads(base64.b64decode(token.reveal(), validate=True))["expiration"])
     # The token comes from outside. If its expiry cannot be read, the agent uses it without one.
-    except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

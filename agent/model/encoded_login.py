@@ -8,21 +8,13 @@ _PREFIX: Final = f"{ECR_USER}:"
 
 
 def decoded(text: str) -> bytes:
-    """Decode base64, also over several lines and without its padding, which is often lost on the way.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Decode base64, also over several lines and without its padding, which is often lost on the way."""
     packed = "".join(text.split()).rstrip("=")
     return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
 
 
 def login_of(auth: str) -> tuple[str, str]:
-    """Return user name and password from the base64 of `user:password`.
-
-    Raises:
-        ValueError: `auth` is something else.
-    """
+    """Return user name and password from the base64 of `user:password`. Anything else is a ValueError."""
     user, colon, password = decoded(auth).decode().partition(":")
     if not colon:
         raise ValueError("no colon")

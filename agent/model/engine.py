@@ -22,7 +22,6 @@ class EngineAnswer:
 
 
 def engine_problem(answer: EngineAnswer) -> Problem | None:
-    """Return what is wrong with the engine, or None."""
     if answer.forbidden_group is not None:
         return _forbidden(answer, answer.forbidden_group)
     match answer.state:

@@ -1,11 +1,11 @@
 """JSON objects of other programs: those that contain a whole login, and those that miss something."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from agent.model.document_text import DocumentError
-from agent.model.encoded_login import login_of
+from agent.model.encoded_login import ECR_USER, login_of
 from agent.model.text import printable
 
 DOCKER_FILES: Final = frozenset({".dockerconfigjson", ".dockercfg", "config.json"})
@@ -22,11 +22,7 @@ def is_dockercfg(value: Mapping[str, Any]) -> bool:
 
 
 def docker_login_in(entry: object) -> dict[str, Any]:
-    """Return the login in one entry of Docker's `auths`. `auth` takes precedence, as in Docker.
-
-    Raises:
-        DocumentError: there is none.
-    """
+    """Return the login in one entry of Docker's `auths`. `auth` takes precedence, as in Docker."""
     if not isinstance(entry, Mapping):
         raise DocumentError("is not an object", "write the auth of the registry as an object: in curly brackets")
     username, password = entry.get("username"), entry.get("password")
@@ -56,29 +52,19 @@ def logins_in(value: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the logins in the output of `aws ecr get-authorization-token`, or of a credential helper."""
     if value.keys() >= {"ServerURL", "Username", "Secret"}:
         return [{"hostname": value["ServerURL"], "username": value["Username"], "password": value["Secret"]}]
+    data = value.get("authorizationData", value)
+    # ECR Public returns one object, for its one registry, without an endpoint.
+    public = None if data is value or isinstance(data, list) else "public.ecr.aws"
+    tokens = (item for item in (data if isinstance(data, list) else [data]) if isinstance(item, Mapping))
     return [
-        {"hostname": endpoint, "username": "AWS", "password": item.get("authorizationToken")}
-        for item, endpoint in _ecr_tokens(value)
+        {"hostname": host, "username": ECR_USER, "password": item["authorizationToken"]}
+        for item in tokens
+        if "authorizationToken" in item and (host := item.get("proxyEndpoint", public)) is not None
     ]
 
 
-def _ecr_tokens(value: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any]]:
-    data = value.get("authorizationData", value)
-    for item in data if isinstance(data, list) else [data]:
-        if isinstance(item, Mapping) and "authorizationToken" in item:
-            # ECR Public returns one object, for its one registry, without an endpoint.
-            public = "public.ecr.aws" if data is not value and not isinstance(data, list) else None
-            endpoint = item.get("proxyEndpoint", public)
-            if endpoint is not None:
-                yield item, endpoint
-
-
 def refuse_half_logins(value: Mapping[str, Any]) -> None:
-    """Check for objects that hold a password or a configuration, but not the registry.
-
-    Raises:
-        DocumentError: it is one. The error says what to add.
-    """
+    """Raise a DocumentError for an object that holds a password or a configuration, but not the registry."""
     credentials = value.get("Credentials", value)
     if value.get("type") == "service_account" and "private_key" in value:
         raise DocumentError(
@@ -97,13 +83,10 @@ def refuse_half_logins(value: Mapping[str, Any]) -> None:
             "is an ECR token, without the registry that it is for",
             "put the token into the field password of a secret, with the registry as hostname and the user name AWS",
         )
-    helpers = [value.get("credsStore"), *_values(value.get("credHelpers"))]
+    by_host = value.get("credHelpers")
+    helpers = [value.get("credsStore"), *(by_host.values() if isinstance(by_host, Mapping) else ())]
     if named := [helper for helper in helpers if isinstance(helper, str) and helper]:
         raise DocumentError(
             f"is a Docker configuration without logins: the credential helper {printable(named[0], 40)} keeps them",
             "add a secret with the user name and password: the agent cannot read another program's credential store",
         )
-
-
-def _values(value: object) -> list[object]:
-    return list(value.values()) if isinstance(value, Mapping) else []

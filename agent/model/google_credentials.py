@@ -21,8 +21,8 @@ from agent.model.google_subject_token import (
 from agent.model.sensitive import Sensitive
 
 UNIVERSE: Final = "googleapis.com"
+# The domains of Google's clouds: its own, and the sovereign one of S3NS.
 _UNIVERSES: Final = frozenset({UNIVERSE, "s3nsapis.fr"})
-"""The domains of Google's clouds: its own, and the sovereign one of S3NS."""
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 _TOKEN_TYPES: Final = frozenset({JWT, "urn:ietf:params:oauth:token-type:id_token", SAML})
 SERVICE_ACCOUNT: Final = re.compile(r"[a-z0-9][a-z0-9.:-]{0,126}@[a-z0-9.-]+\.gserviceaccount\.com")
@@ -65,11 +65,7 @@ CredentialFile = AuthorizedUser | ExternalAccount | ImpersonatedServiceAccount
 
 
 def parse_credential_file(value: object) -> CredentialFile:
-    """Parse the JSON of a credential file.
-
-    Raises:
-        CredentialFileError: the file has another type, lacks a field, or would send a token to another host.
-    """
+    """Parse the JSON of a credential file. One that would send a token to another host is a CredentialFileError."""
     if not isinstance(value, Mapping):
         raise CredentialFileError("does not hold a JSON object")
     if value.get("type") == "impersonated_service_account":
@@ -136,11 +132,11 @@ def _token_url(url: str, universe: str) -> str:
     regional = re.fullmatch(rf"sts\.[a-z0-9-]+\.rep\.{re.escape(universe)}", host)
     if (host != f"sts.{universe}" and regional is None) or urlsplit(url).path != "/v1/token":
         raise CredentialFileError(f"has a token_url other than https://sts.{universe}/v1/token")
+    # Made again from its parts, without a query or a fragment.
     return f"https://{host}/v1/token"
 
 
 def _impersonated(url: str, universe: str) -> str:
-    """Return the service account in an impersonation URL."""
     found = _IMPERSONATION.fullmatch(urlsplit(url).path) if _https_host(url) == f"iamcredentials.{universe}" else None
     if found is None or not SERVICE_ACCOUNT.fullmatch(found[1]):
         raise CredentialFileError(

@@ -8,8 +8,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from agent.model.cloud_reply import fields_of
-from agent.model.jwt import moment
+from agent.model.document_text import DocumentError
 from agent.model.loopback import is_loopback
+from agent.model.outside_values import from_epoch
 
 SAML: Final = "urn:ietf:params:oauth:token-type:saml2"
 OTHER_SOURCE: Final = (
@@ -27,12 +28,8 @@ _LONGEST_MS: Final = 120_000
 _USUAL_MS: Final = 30_000
 
 
-class CredentialFileError(ValueError):
+class CredentialFileError(DocumentError):
     """The file cannot be used. The text says why, and `hint` says what to do instead."""
-
-    def __init__(self, fault: str, hint: str | None = None) -> None:
-        super().__init__(fault)
-        self.hint: Final = hint
 
 
 class ProgramOutputError(ValueError):
@@ -100,7 +97,7 @@ def parse_program_output(content: bytes, token_type: str, now: datetime) -> byte
         raise ProgramOutputError("did not print version 1 of Google's JSON format")
     if fields.get("success") is not True:
         raise ProgramOutputError("reported a failure; run it by hand to see why (its output may hold a secret)")
-    end = moment(fields.get("expiration_time"))
+    end = from_epoch(fields.get("expiration_time"))
     if end is not None and end <= now:
         raise ProgramOutputError("printed a token that has expired")
     token = fields.get("saml_response" if token_type == SAML else "id_token")

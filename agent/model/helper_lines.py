@@ -1,12 +1,12 @@
 """The lines in Docker's `credHelpers` that make Docker ask the agent for a login."""
 
-from typing import Any, Final
+from typing import Final
 
-from agent.model.docker_config import Document, Ownership, entries, field, remove, with_field
+from agent.model.docker_config import Document, Ownership, entries, helpers_by_key, remove, with_field
 from agent.model.registry import DOCKER_HUB, Registry
 
+# The agent's helper, as `credHelpers` names it: docker runs `docker-credential-registry-agent`.
 OWN_HELPER: Final = "registry-agent"
-"""The agent's helper, as `credHelpers` names it: docker runs `docker-credential-registry-agent`."""
 
 
 def keys_of(registry: Registry) -> tuple[str, ...]:
@@ -19,12 +19,12 @@ def keys_of(registry: Registry) -> tuple[str, ...]:
 
 def is_served(document: Document, registry: Registry) -> bool:
     """Whether Docker asks the agent for this registry's login."""
-    return bool(_helpers(document).get(registry.docker_key) == OWN_HELPER)
+    return bool(helpers_by_key(document).get(registry.docker_key) == OWN_HELPER)
 
 
 def has_other_line(document: Document, registry: Registry) -> bool:
     """Whether a person has chosen another helper, or the file, for this very registry."""
-    return bool(_helpers(document).get(registry.docker_key, OWN_HELPER) != OWN_HELPER)
+    return bool(helpers_by_key(document).get(registry.docker_key, OWN_HELPER) != OWN_HELPER)
 
 
 def with_lines(document: Document, registry: Registry, is_ours: Ownership) -> Document:
@@ -32,11 +32,12 @@ def with_lines(document: Document, registry: Registry, is_ours: Ownership) -> Do
 
     Returns the same document if nothing changes, or if a person's line or login is there.
     """
-    key, helpers = registry.docker_key, _helpers(document)
+    key, helpers = registry.docker_key, helpers_by_key(document)
     login = entries(document).get(key)
     persons_login = login is not None and not is_ours(key, login)
     if has_other_line(document, registry) or (persons_login and key not in helpers):
         return document
+    # Docker would ignore it now, and it would stay on disk.
     if login is not None and not persons_login:
         document = remove(document, key, is_ours)
     missing = {name: OWN_HELPER for name in keys_of(registry) if name not in helpers}
@@ -50,14 +51,10 @@ def without_lines(document: Document, registry: Registry) -> Document:
 
 def without_lines_except(document: Document, kept: frozenset[str]) -> Document:
     """Return the document without all lines of the agent, except those for the keys in `kept`."""
-    return _without(document, _helpers(document).keys() - kept)
+    return _without(document, helpers_by_key(document).keys() - kept)
 
 
 def _without(document: Document, keys: frozenset[str] | set[str]) -> Document:
-    helpers = _helpers(document)
+    helpers = helpers_by_key(document)
     remaining = {key: name for key, name in helpers.items() if name != OWN_HELPER or key not in keys}
     return with_field(document, "credHelpers", remaining) if len(remaining) < len(helpers) else document
-
-
-def _helpers(document: Document) -> dict[str, Any]:
-    return field(document, "credHelpers") or {}

@@ -6,8 +6,8 @@ from typing import Final
 
 from agent.model.text import printable
 
+# Every program recognizes this very text (docker-credential-helpers, error.go): it continues without a login.
 _NOT_FOUND: Final = "credentials not found in native keychain"
-"""Every program recognizes this very text (docker-credential-helpers, error.go): it continues without a login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,6 @@ def unavailable(reason: str) -> HelperReply:
 
 
 def refused(reason: str) -> HelperReply:
-    """The request cannot be carried out."""
     return HelperReply("refused", HTTPStatus.CONFLICT, line(printable(reason, 600)))
 
 
@@ -42,5 +41,4 @@ def forbidden(user: str) -> HelperReply:
 
 
 def line(text: str) -> bytes:
-    """Return one line of output."""
     return f"{text}\n".encode(errors="replace")

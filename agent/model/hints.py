@@ -23,14 +23,16 @@ CA_VARIABLE: Final = (
 ASK_PLATFORM: Final = (
     "ask your platform team to make sure that the file, URL or command in the message provides a token for this user"
 )
-_CA_VARIABLE: Final = re.compile(r"\b[A-Z_]+ names the CA file ")
-_ABOUT_PROXY: Final = re.compile(r"\bthe proxy\b|_PROXY\b|proxyconnect|proxy authentication", re.IGNORECASE)
+# These patterns find out who must act, in the texts of errors.
+NAMES_CA_VARIABLE: Final = re.compile(r"\b[A-Z_]+ names the CA file ")
+ABOUT_PROXY: Final = re.compile(r"\bthe proxy\b|_PROXY\b|proxyconnect|proxy authentication", re.IGNORECASE)
 # The proxy works, and its rules refuse the connection. 407 asks for a login, which is in the user's variable.
-_PROXY_RULES: Final = re.compile(
+PROXY_RULES_REFUSE: Final = re.compile(
     r"status (?!407)\d{3}|its rules do not|it reports that|SOCKS error|refused the request: (?!.*proxy authentication)",
     re.IGNORECASE,
 )
-_PORTAL: Final = re.compile(r"status 511|network authentication required", re.IGNORECASE)
+# Status 511 means nothing else (RFC 6585).
+FROM_CAPTIVE_PORTAL: Final = re.compile(r"status 511|network authentication required", re.IGNORECASE)
 _HELPER: Final = re.compile(r"[A-Za-z0-9._-]+")
 _INTERCEPTED: Final = (
     "ask your network administrator for the CA certificate of the proxy that intercepts TLS (its issuer is in the "
@@ -43,25 +45,16 @@ _PUBLIC: Final = re.compile(
     r"|public\.ecr\.aws|ecr-public\.aws\.com|[\w.-]+\.amazonaws\.com|[\w.-]+\.on\.aws|registry\.gitlab\.com"
 )
 _UNKNOWN_AUTHORITY: Final = re.compile(r"local issuer|self[- ]signed|unknown authority|unable to verify", re.IGNORECASE)
-_NO_TLS: Final = (
-    "check the port in the secret: this one has no TLS; if the registry has none on purpose, add HOST to "
-    "insecure-registries in /etc/docker/daemon.json (rootless: ~/.config/docker/daemon.json) and restart Docker"
-)
 # The patterns match error texts of Python's ssl and of Go's crypto/x509.
-_OF_CERTIFICATES: Final = (
-    (
-        re.compile(r"expired|not yet valid", re.IGNORECASE),
-        "ask the registry's administrator to renew its certificate; if `date` shows a wrong time here, set the clock",
-    ),
-    (
-        re.compile(r"mismatch|certificate is (?:not )?valid for|doesn't contain any", re.IGNORECASE),
-        "check the host name in the secret; if it is right, ask the registry's administrator to fix the certificate",
-    ),
-    (
-        re.compile(r"HTTP response to HTTPS|wrong version number|record layer failure", re.IGNORECASE),
-        _NO_TLS,
-    ),
-)
+_OF_CERTIFICATES: Final = {
+    r"expired|not yet valid": "ask the registry's administrator to renew its certificate; if `date` shows a wrong time "
+    "here, set the clock",
+    r"mismatch|certificate is (?:not )?valid for|doesn't contain any": "check the host name in the secret; if it is "
+    "right, ask the registry's administrator to fix the certificate",
+    r"HTTP response to HTTPS|wrong version number|record layer failure": "check the port in the secret: this one has "
+    "no TLS; if the registry has none on purpose, add HOST to insecure-registries in /etc/docker/daemon.json "
+    "(rootless: ~/.config/docker/daemon.json) and restart Docker",
+}
 
 
 def dns_hint(lookup: str) -> str:
@@ -81,23 +74,7 @@ def token_rejected(issuer: str) -> str:
     )
 
 
-def about_proxy(fault: str) -> bool:
-    """Return whether an error text is about a proxy."""
-    return _ABOUT_PROXY.search(fault) is not None
-
-
-def from_captive_portal(fault: str) -> bool:
-    """Return whether a status in an error text is that of a captive portal: 511 means nothing else (RFC 6585)."""
-    return _PORTAL.search(fault) is not None
-
-
-def proxy_rules_refuse(fault: str) -> bool:
-    """Return whether the proxy itself works, so that the user's settings are right."""
-    return _PROXY_RULES.search(fault) is not None
-
-
 def proxy_rules(host: str) -> str:
-    """Return the hint for a proxy whose rules refuse the connection to `host`."""
     return f"ask your network administrator to allow {host} in the rules of the proxy; the agent's settings are right"
 
 
@@ -119,12 +96,9 @@ def sudo_advice(user: str, directory: object | None) -> str:
 
 
 def runtime_hint(reason: str, directory: str | None, *, writer: str) -> str:
-    """Return the hint for a runtime directory that cannot be written.
+    """Return the hint for a runtime directory, if it is known, to which `writer` cannot write: "docker" or "the agent".
 
-    Args:
-        reason: the system's text for the error.
-        directory: the runtime directory, or None if it is not known.
-        writer: the program that cannot write, "docker" or "the agent".
+    `reason` is the system's text for the error.
     """
     where, cause = shown(directory) if directory else "the agent's runtime directory", reason.lower()
     if "no space" in cause or "quota" in cause:
@@ -149,14 +123,10 @@ def unstartable_helper_hint(name: str, path: str, error: int | None) -> str:
     return f"check {shown(path)} and the limits of the agent's user, {drop}"
 
 
-def names_a_ca_variable(fault: str) -> bool:
-    """Return whether a TLS error text shows that a variable of the user names an unusable CA file."""
-    return _CA_VARIABLE.search(fault) is not None
-
-
 def certificate_hint(fault: str, hostname: str) -> str | None:
     """Return the hint for a TLS error text, or None if the registry's own unknown authority can be the cause."""
-    found = next((hint for words, hint in _OF_CERTIFICATES if words.search(fault)), None)
+    hints = (hint for words, hint in _OF_CERTIFICATES.items() if re.search(words, fault, re.IGNORECASE))
+    found = next(hints, None)
     if found is None and _UNKNOWN_AUTHORITY.search(fault):
         foreign = _PUBLIC.fullmatch(hostname) or "through the proxy" in fault
         return _INTERCEPTED if foreign else None

@@ -40,10 +40,8 @@ class JsonObject(dict[str, Any]):
 def parse_json(data: bytes, *, alone: bool = False) -> Any:
     """Parse the first JSON value in `data`. Objects become a `JsonObject`, numbers a `Number`, no value becomes None.
 
-    Like Go's decoder, it ignores what follows the value, and accepts bytes in a string that are not UTF-8.
-
-    Raises:
-        JsonError: not JSON, NaN or Infinity, nested too deeply, or not `alone`.
+    Like Go's decoder, it ignores what follows the value unless it must be `alone`, and accepts bytes in a string that
+    are not UTF-8. Anything else is a `JsonError`.
     """
     # A byte that is not UTF-8 becomes a lone surrogate, which `format_json` writes as an escape.
     text = data.decode("utf-8", "surrogateescape").lstrip(_SPACE)
@@ -65,11 +63,7 @@ def parse_json(data: bytes, *, alone: bool = False) -> Any:
 
 
 def format_json(value: Any) -> bytes:
-    """Format `value` as Docker formats its files: indented with tabs, without a line end at the end.
-
-    Raises:
-        JsonError: the value is nested too deeply.
-    """
+    """Format `value` as Docker formats its files: indented with tabs, without a line end at the end."""
     try:
         # Only lone surrogates cannot be encoded. `backslashreplace` writes them as \\udc80, which is valid JSON.
         return _format(value, "\n").encode("utf-8", "backslashreplace")

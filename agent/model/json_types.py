@@ -3,12 +3,15 @@
 Everything that the program does not know stays in the result.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from agent.model.json_text import JsonError, JsonObject, Number
 from agent.model.text import printable
+
+# Takes a value, the result for an earlier duplicate or None, and the place where the value is. Returns the value
+# without duplicate keys, or raises a JsonError that names the place. For every type, Go reads null as no value.
+Check = Callable[[Any, Any, str], Any]
 
 _NAMES: Final[Mapping[type, str]] = {
     str: "a string",
@@ -20,69 +23,49 @@ _NAMES: Final[Mapping[type, str]] = {
 _SHOWN: Final = 120
 
 
-class Type(Protocol):
-    """A type of a Go program. For every type, Go reads null as no value."""
-
-    def check(self, value: Any, former: Any, where: str) -> Any:
-        """Return the value, without duplicate keys. `former` is the result for an earlier duplicate, or None.
-
-        Raises:
-            JsonError: it has another type. The message names the place `where` it is.
-        """
+def string(value: Any, former: Any, where: str) -> Any:
+    if value is None:
+        return former  # Go leaves a string as it is
+    if not isinstance(value, str):
+        raise _mismatch(where, value, "a string")
+    return value
 
 
-@dataclass(frozen=True, slots=True)
-class _String:
-    def check(self, value: Any, former: Any, where: str) -> Any:
-        if value is None:
-            return former  # Go leaves a string as it is
-        if not isinstance(value, str):
-            raise _mismatch(where, value, "a string")
-        return value
-
-
-STRING: Final = _String()
-
-
-@dataclass(frozen=True, slots=True)
-class ListOf:
-    """An array whose elements have one type."""
-
-    element: Type
-
-    def check(self, value: Any, former: Any, where: str) -> Any:  # noqa: ARG002 - the last array counts
+def list_of(element: Check) -> Check:
+    def check(value: Any, _former: Any, where: str) -> Any:
         if value is None:
             return None
         if not isinstance(value, list):
             raise _mismatch(where, value, "an array")
-        return [self.element.check(element, None, f"{where}[{number}]") for number, element in enumerate(value)]
+        return [element(each, None, f"{where}[{number}]") for number, each in enumerate(value)]
+
+    return check
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
-    """An object with any keys, whose values have one type. Duplicates are merged, but not their values."""
+def map_of(element: Check) -> Check:
+    """Check an object with any keys, whose values have one type. Duplicates are merged, but not their values."""
 
-    element: Type
-
-    def check(self, value: Any, former: Any, where: str) -> Any:
+    def check(value: Any, former: Any, where: str) -> Any:
         if value is None:
             return None
         # In place: copying it for each duplicate would take quadratic time.
         result = {} if former is None else former
-        for key, element in _members(value, where):
-            result[key] = self.element.check(element, None, _join(where, key))
+        for key, each in _members(value, where):
+            result[key] = element(each, None, _join(where, key))
         return result
+
+    return check
 
 
 class Struct:
     """An object with known fields, whose names match in any case. `closed`: no other fields are allowed."""
 
-    def __init__(self, fields: Mapping[str, Type], *, closed: bool = False) -> None:
+    def __init__(self, fields: Mapping[str, Check], *, closed: bool = False) -> None:
         self._names: Final = {fold(name): name for name in fields}
         self._types: Final = {fold(name): kind for name, kind in fields.items()}
         self._closed: Final = closed
 
-    def check(self, value: Any, former: Any, where: str) -> Any:  # noqa: ARG002 - only maps have objects as elements
+    def __call__(self, value: Any, _former: Any, where: str) -> Any:
         if value is None:
             return None
         members, result = _members(value, where), dict[str, Any]()
@@ -91,7 +74,7 @@ class Struct:
             folded = fold(name)
             if folded in spellings:
                 spelling = spellings[folded]
-                result[spelling] = self._types[folded].check(member, result.get(spelling), _join(where, name))
+                result[spelling] = self._types[folded](member, result.get(spelling), _join(where, name))
             elif self._closed:
                 raise JsonError(f"docker does not know {printable(_join(where, name), _SHOWN)}")
             else:

@@ -1,12 +1,12 @@
 """Reads the payload of a JSON Web Token. The signature is not checked, so nothing in it is proof."""
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from agent.model.outside_values import from_epoch
 from agent.model.text import printable
 
 
@@ -16,15 +16,16 @@ def claims(token: str) -> Mapping[str, Any]:
     if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature
         return {}
     try:
+        # A JWT leaves out the padding of base64.
         payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (ValueError, binascii.Error, RecursionError):
+    except (ValueError, RecursionError):
         return {}
     return payload if isinstance(payload, dict) else {}
 
 
 def expiry(token: str) -> datetime | None:
     """Return when a token expires, if it shows that."""
-    return moment(claims(token).get("exp"))
+    return from_epoch(claims(token).get("exp"))
 
 
 def text(given: Mapping[str, Any], *names: str) -> str | None:
@@ -39,13 +40,3 @@ def described(token: str) -> str:
     parts = ((name, text(found, name)) for name in ("iss", "sub", "aud"))
     shown = ", ".join(f"{name} {printable(value, 100)}" for name, value in parts if value)
     return f" ({shown})" if shown else ""
-
-
-def moment(seconds: object) -> datetime | None:
-    """Return the time of epoch seconds, which may be a string. None if it is not one."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float | str):
-        return None
-    try:
-        return datetime.fromtimestamp(float(seconds), UTC)
-    except (ValueError, OverflowError, OSError):
-        return None

@@ -27,6 +27,7 @@ def login_for(response: Mapping[str, Any], registry: Registry) -> Mapping[str, A
     auth = response.get("auth")
     if not isinstance(auth, Mapping):
         return None
+    # Providers name Docker Hub by its API's host too.
     names = {registry.hostname, registry.api_host}
     matching = [pattern for pattern in auth if any(_matches(pattern, name) for name in names)]
     login = auth[max(matching, key=len)] if matching else None

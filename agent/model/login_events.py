@@ -40,6 +40,7 @@ class Now(NamedTuple):
 
     def left(self, end: Deadline) -> float:
         """Seconds until a login ends, as far as known. While the wall clock is wrong, only the proven time counts."""
+        # The earlier of the two: a login that has ended must not count as valid because one clock is late.
         proven_s = math.inf if self.proven is None else (end.at - self.proven).total_seconds()
         return proven_s if self.clock_is_off else min(proven_s, end.left(self.wall, self.monotonic))
 

@@ -1,25 +1,6 @@
 """What a login does next: a pure state machine. `services/login.py` carries out its actions and feeds it events.
 
-| stage       | event                                         | next stage  | actions                          |
-|-------------|-----------------------------------------------|-------------|----------------------------------|
-| STARTING    | Verified                                      | DUE         |                                  |
-| STARTING    | Verified, this secret was rejected before     | RETRYING    | Report                           |
-| DUE         | Woken, docker is ready                        | ATTEMPTING  | Attempt                          |
-| DUE         | Woken, docker is missing                      | NO_DOCKER   | Skip                             |
-| NO_DOCKER   | Woken, docker is ready                        | ATTEMPTING  | Attempt                          |
-| NO_DOCKER   | Requested                                     | NO_DOCKER   | (its ID is shown as skipped)     |
-| ATTEMPTING  | Succeeded                                     | LOGGED_IN   | Report                           |
-| ATTEMPTING  | Failed                                        | RETRYING    | Report                           |
-| RETRYING    | Woken: the retry is due; docker or its store is back; the source has changed | ATTEMPTING | Attempt |
-| RETRYING    | Woken: whether Docker's next pull works has changed | RETRYING | Report                       |
-| RETRYING    | Woken: the stored token is about to end       | RETRYING    | Report                           |
-| RETRYING    | Woken: the stored token has ended             | RETRYING    | Report, Remove once it is proven |
-| RETRYING    | Removed, RemovalFailed                        | RETRYING    | Report, if it failed             |
-| LOGGED_IN   | Woken: the renewal or a check is due, or the source has changed | ATTEMPTING | Attempt      |
-| LOGGED_IN   | Woken: a program needs a login that works longer | ATTEMPTING | Attempt                       |
-| LOGGED_IN   | Woken: it is time to ask the registry         | LOGGED_IN   | Check                            |
-| LOGGED_IN   | Checked; Refused                              | LOGGED_IN, DUE; RETRYING | Report              |
-| any of DUE, RETRYING, LOGGED_IN | Requested                 | ATTEMPTING  | Attempt                          |
+`decide` lists which event counts in which stage. docs/ARCHITECTURE.md draws it, and a test holds the whole table.
 
 While Docker holds a login that works, an attempt starts even if docker is missing, and its failure says so. Otherwise
 an attempt that is due leads to NO_DOCKER. An event that does not belong to a stage changes nothing. A request is kept.

@@ -14,8 +14,6 @@ from agent.model.text import printable
 
 
 class PasswordField(StrEnum):
-    """The field of the secret that names the source."""
-
     COMMAND = "password_command"
     FILE = "password_file"
     HELPER = "credential_helper"

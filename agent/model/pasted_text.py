@@ -10,38 +10,30 @@ from agent.model.secret_manifest import is_yaml_manifest, parse_yaml
 
 _MOST_LAYERS: Final = 4
 _QUOTES: Final = ("''", '""', "``", "“”")
+# JSON that was encoded twice, without the quotes around it.
 _ESCAPED: Final = re.compile(r'[\[{\s]+\\"')
-"""JSON that was encoded twice, without the quotes around it."""
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _AS_JSON: Final = "write a JSON object with name, hostname, username and password instead"
 _TEXT: Final = "is plain text, not JSON"
 _ELSEWHERE: Final = "if it is not for a registry, move it to another directory"
 
-_KNOWN: Final[tuple[tuple[re.Pattern[str], str, str], ...]] = (
-    (re.compile(r"-----BEGIN "), "is a certificate or a key (PEM), not a registry secret", _ELSEWHERE),
-    (re.compile(r"<"), "is an HTML or XML page, not JSON", "replace it with the secret: a download may have failed"),
-    (re.compile(r"(?:\$ )?(?:docker|podman) login\b"), "is a login command, not JSON", _AS_JSON),
-    (re.compile(r"\[[\w .-]+\]\s*$", re.MULTILINE), "is an INI file, such as AWS's credentials, not JSON", _AS_JSON),
-    (re.compile(r"(?:export\s+)?[A-Za-z_]\w*=(?!=?\s*\Z)"), "is a list of variables, not JSON", _AS_JSON),
-    (re.compile(r"[A-Za-z_][\w.-]*:(?:\s|$)"), "is YAML, not JSON", _AS_JSON),
-    (
-        re.compile(r"~?(?:/[\w.-]+)+\.[A-Za-z]+\Z"),
-        "is a path, not JSON",
-        "add the directory of that file to secrets.directories, or put the file's content here",
-    ),
+_PATH: Final = "add the directory of that file to secrets.directories, or put the file's content here"
+# What the beginning of a text shows: what it is, and the fix.
+_KNOWN: Final = (
+    (r"-----BEGIN ", "is a certificate or a key (PEM), not a registry secret", _ELSEWHERE),
+    (r"<", "is an HTML or XML page, not JSON", "replace it with the secret: a download may have failed"),
+    (r"(?:\$ )?(?:docker|podman) login\b", "is a login command, not JSON", _AS_JSON),
+    (r"(?m)\[[\w .-]+\]\s*$", "is an INI file, such as AWS's credentials, not JSON", _AS_JSON),
+    (r"(?:export\s+)?[A-Za-z_]\w*=(?!=?\s*\Z)", "is a list of variables, not JSON", _AS_JSON),
+    (r"[A-Za-z_][\w.-]*:(?:\s|$)", "is YAML, not JSON", _AS_JSON),
+    (r"~?(?:/[\w.-]+)+\.[A-Za-z]+\Z", "is a path, not JSON", _PATH),
 )
-"""What the beginning of a text shows: what it is, and the fix."""
 
 
 def decode(text: str, layers: int = _MOST_LAYERS) -> Any:
-    """Decode JSON as people paste it, or a Secret manifest in YAML.
+    """Decode JSON as people paste it, or a Secret manifest in YAML. A DocumentError says what it is instead.
 
-    Args:
-        text: what was pasted.
-        layers: how many layers of quotes or base64 may be around the document.
-
-    Raises:
-        DocumentError: it is neither. The error says what it is instead.
+    `layers` is how many layers of quotes or base64 may be around the document.
     """
     text = text.strip().removeprefix("\ufeff")
     try:
@@ -53,6 +45,7 @@ def decode(text: str, layers: int = _MOST_LAYERS) -> Any:
         if inner is None:
             raise _named(text, error) from None
         return decode(inner, layers - 1)
+    # A string in JSON may also be just a password.
     if isinstance(value, str) and layers and _is_document(value.strip(), layers - 1):
         return decode(value, layers - 1)
     return value
@@ -94,7 +87,7 @@ def _unescaped(text: str) -> str:
 def _named(text: str, error: DocumentError) -> DocumentError:
     """Say what the text is instead of JSON, if its beginning or its form shows this."""
     for pattern, fault, hint in _KNOWN:
-        if pattern.match(text):
+        if re.match(pattern, text):
             return DocumentError(fault, hint)
     if re.search("[“”„]", text[:1000]) and text.startswith(("{", "[")):
         return DocumentError(f"{error}: it contains typographic quotes", 'replace all of them with straight quotes (")')

@@ -16,9 +16,8 @@ from agent.model.problems.environment import (
     SecretShadowed,
     TokenNotRenewable,
 )
-from agent.model.registry import ECR_PUBLIC_REGION, HostnameError, Registry, parse_hostname
-from agent.model.secret import Kind, RegistrySecret, Scope
-from agent.model.untrusted_commands import without_untrusted_commands
+from agent.model.registry import ECR_PUBLIC_REGION, Registry, registry_named
+from agent.model.secret import Kind, RegistrySecret, Scope, without_untrusted_commands
 
 _RANK: Final = {scope: rank for rank, scope in enumerate(Scope)}
 
@@ -95,8 +94,7 @@ class Plan:
 
 
 def excluded_hosts(exclude: Iterable[str]) -> frozenset[str]:
-    """Return the canonical names of the excluded registries."""
-    return frozenset(map(_canonical, exclude))
+    return frozenset(str(registry_named(name) or name) for name in exclude)
 
 
 def make_plan(
@@ -156,53 +154,48 @@ def _logged_in_twice(secret: RegistrySecret) -> SecretHostname:
 def _first_usable(
     candidates: Sequence[RegistrySecret], defaults: AwsDefaults, problems: list[Problem]
 ) -> Login | Skipped:
-    first_failure: Skipped | None = None
+    """Return the first login that can be tried, else why the best secret cannot be used. Collects the problems."""
+    failures: list[Skipped] = []
     for secret in candidates:
         if not secret.enabled:
-            # Disabled secrets sort last, so every enabled one was tried before.
-            return first_failure or _skip(secret, "disabled in the secret", wanted=False)
+            break  # disabled secrets sort last
         try:
             login = _login(secret, defaults)
         except ProblemError as error:
             problems.append(error.problem)
-            first_failure = first_failure or _skip(secret, error.problem.message, wanted=True)
+            failures.append(_skip(secret, error.problem.message, wanted=True))
             continue
         if login.kind is not Kind.BASIC and isinstance(login.source, Credential):
-            problems.append(
-                TokenNotRenewable(
-                    secret.registry.hostname,
-                    f"secret {secret.name} contains a ready ECR token, which works until it expires and cannot be "
-                    "renewed",
-                )
-            )
+            ready = f"secret {secret.name} contains a ready ECR token"
+            message = f"{ready}, which works until it expires and cannot be renewed"
+            problems.append(TokenNotRenewable(secret.registry.hostname, message))
         return login
-    assert first_failure is not None  # noqa: S101 - there is no registry without a candidate
-    return first_failure
+    return failures[0] if failures else _skip(candidates[0], "disabled in the secret", wanted=False)
 
 
 def _login(secret: RegistrySecret, defaults: AwsDefaults) -> Login:
-    kind = _kind(secret)
-    registry = secret.registry
+    kind, registry = _kind(secret), secret.registry
     if secret.native and kind is Kind.BASIC:
-        raise ProblemError(
-            NativeUnsupported(
-                registry.hostname,
-                f"secret {secret.name} is runner-native (this environment's own identity), but {registry} is not a "
-                "registry of AWS, Google or Azure",
-            )
+        message = (
+            f"secret {secret.name} is runner-native (this environment's own identity), but {registry} is not a "
+            "registry of AWS, Google or Azure"
         )
+        raise ProblemError(NativeUnsupported(registry.hostname, message))
+    return Login(registry, secret, kind, _source(secret, kind, defaults))
+
+
+def _source(secret: RegistrySecret, kind: Kind, defaults: AwsDefaults) -> Credential | TokenSource:
     if secret.password_origin is not None:
-        return Login(registry, secret, kind, PasswordSource(secret.password_origin, registry, secret.username))
+        return PasswordSource(secret.password_origin, secret.registry, secret.username)
     if kind is Kind.BASIC:
-        return Login(registry, secret, kind, _user_and_password(secret))
+        return _user_and_password(secret)
     if kind is Kind.GAR:
-        return Login(registry, secret, kind, GoogleIdentity(secret.google_service_account))
+        return GoogleIdentity(secret.google_service_account)
     if kind is Kind.ACR:
-        return Login(registry, secret, kind, AzureIdentity(registry, secret.azure_client_id))
+        return AzureIdentity(secret.registry, secret.azure_client_id)
     if secret.username == ECR_USER and secret.password is not None:
-        token = Credential(ECR_USER, secret.password, expires_at=token_expiry(secret.password))
-        return Login(registry, secret, kind, token)
-    return Login(registry, secret, kind, _identity(secret, kind, defaults))
+        return Credential(ECR_USER, secret.password, expires_at=token_expiry(secret.password))
+    return _identity(secret, kind, defaults)
 
 
 def _kind(secret: RegistrySecret) -> Kind:
@@ -210,33 +203,30 @@ def _kind(secret: RegistrySecret) -> Kind:
 
     Security: a token or AWS keys go to a host outside the cloud only if the secret sets the kind explicitly.
     """
-    ecr = secret.registry.ecr
-    if secret.kind in (Kind.ECR, Kind.ECR_PUBLIC) and ecr is not None:
-        # ECR and ECR Public take different tokens. The host name decides which, even against the secret's kind.
-        return Kind.ECR_PUBLIC if ecr.public else Kind.ECR
+    host = secret.registry.ecr
+    # ECR and ECR Public take different tokens. The host name decides which, even against the secret's kind.
+    ecr = None if host is None else Kind.ECR_PUBLIC if host.public else Kind.ECR
+    if secret.kind in (Kind.ECR, Kind.ECR_PUBLIC):
+        return ecr or secret.kind
     native = secret.native_kind
-    if native is not None or secret.kind in (Kind.GAR, Kind.ACR):
+    if native is not None or secret.kind is not Kind.AUTO:
         # With a password of its own, such as _json_key, the login needs no cloud.
         return native or Kind.BASIC
-    if secret.kind is not Kind.AUTO:
-        return secret.kind
     aws = secret.native or secret.has_aws_keys or secret.username in (None, ECR_USER)
     if ecr is not None and (aws or secret.role_arn is not None):
-        return Kind.ECR_PUBLIC if ecr.public else Kind.ECR
+        return ecr
     if secret.has_aws_keys:
-        raise ProblemError(
-            _invalid(
-                secret,
-                f"AWS keys for {secret.registry}, which is not an ECR host name: set kind to ecr and set the region "
-                "(or to basic, to send the keys there as a password)",
-            )
+        raise _invalid(
+            secret,
+            f"AWS keys for {secret.registry}, which is not an ECR host name: set kind to ecr and set the region "
+            "(or to basic, to send the keys there as a password)",
         )
     return Kind.BASIC
 
 
 def _user_and_password(secret: RegistrySecret) -> Credential:
     if secret.username is None or secret.password is None:
-        raise ProblemError(_invalid(secret, "username and password are required"))
+        raise _invalid(secret, "username and password are required")
     return Credential(secret.username, secret.password)
 
 
@@ -246,9 +236,7 @@ def _identity(secret: RegistrySecret, kind: Kind, defaults: AwsDefaults) -> AwsI
     # The region in an ECR host name is always right, so it takes precedence over the secret and the settings.
     region = ECR_PUBLIC_REGION if public else ecr.region if ecr else secret.region or defaults.region
     if region is None:
-        raise ProblemError(
-            _invalid(secret, f"region is missing: {secret.registry} does not contain it, and aws.region is not set")
-        )
+        raise _invalid(secret, f"region is missing: {secret.registry} does not contain it, and aws.region is not set")
     # aws.role_arn is for the environment's own identity. A secret's own keys may not be allowed to assume it.
     role_arn = secret.role_arn or (defaults.role_arn if secret.native else None)
     keys = _keys(secret)
@@ -260,8 +248,8 @@ def _keys(secret: RegistrySecret) -> AwsKeys | None:
     if secret.native or secret.username is None:
         return None
     if not secret.has_aws_keys or secret.password is None:
-        raise ProblemError(
-            _invalid(secret, "username must be runner-native, an AWS access key id (AKIA…, ASIA…), or AWS with a token")
+        raise _invalid(
+            secret, "username must be runner-native, an AWS access key id (AKIA…, ASIA…), or AWS with a token"
         )
     return AwsKeys(secret.username, secret.password, secret.session_token)
 
@@ -287,12 +275,5 @@ def _skip(secret: RegistrySecret, reason: str, *, wanted: bool) -> Skipped:
     return Skipped(secret.registry, secret, kind, reason, wanted)
 
 
-def _invalid(secret: RegistrySecret, fault: str) -> SecretInvalid:
-    return SecretInvalid(secret.subject, f"secret {secret.name} of {secret.origin}: {fault}")
-
-
-def _canonical(name: str) -> str:
-    try:
-        return parse_hostname(name).hostname
-    except HostnameError:
-        return name
+def _invalid(secret: RegistrySecret, fault: str) -> ProblemError:
+    return ProblemError(SecretInvalid(secret.subject, f"secret {secret.name} of {secret.origin}: {fault}"))

@@ -21,8 +21,6 @@ class Severity(StrEnum):
 
 
 class Needs(StrEnum):
-    """Who needs to act."""
-
     USER = "user"
     ADMIN = "admin"
     NOBODY = "nobody"
@@ -123,3 +121,11 @@ class ProblemError(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem: Final = problem
+
+
+def fault_key(subject: str, *texts: str) -> tuple[str, ...]:
+    """Return a key that is equal for the same fault of several subjects, so that every reader shows it once.
+
+    Its texts differ in the subject only.
+    """
+    return tuple(text.replace(subject, "HOST") if subject else text for text in texts)

@@ -23,10 +23,10 @@ _BRACKETED: Final = re.compile(r"(\[[0-9a-f:.]*\])(?::(.*))?")
 # Host names of the ECR data plane, from the endpoint tables of amazon-ecr-credential-helper
 # (api/client.go), anchored at both ends.
 _ECR: Final = re.compile(
-    r"(?P<account>[0-9]{12})\.dkr(?:"
-    r"\.ecr(?P<fips>-fips)?\.(?P<region>[a-z0-9][a-z0-9-]*)\.(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|"
+    r"[0-9]{12}\.dkr(?:"
+    r"\.ecr(?:-fips)?\.(?P<region>[a-z0-9][a-z0-9-]*)\.(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|"
     r"c2s\.ic\.gov|sc2s\.sgov\.gov|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
-    r"|-ecr(?P<fips_dual>-fips)?\.(?P<region_dual>[a-z0-9][a-z0-9-]*)\.on\.(?:aws|amazonwebservices\.com\.cn))"
+    r"|-ecr(?:-fips)?\.(?P<region_dual>[a-z0-9][a-z0-9-]*)\.on\.(?:aws|amazonwebservices\.com\.cn))"
 )
 _ECR_PUBLIC: Final = frozenset({"public.ecr.aws", "ecr-public.aws.com"})
 # Artifact Registry, its regional endpoints, gcr.io, and the sovereign cloud of S3NS. Its registries for npm or Python
@@ -45,9 +45,8 @@ class HostnameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EcrHost:
-    """The parts of an ECR host name: the owner's account, and the region that issues the registry's tokens."""
+    """What an ECR host name shows: the region that issues the registry's tokens, and whether it is ECR Public."""
 
-    account: str | None
     region: str
     public: bool
 
@@ -86,23 +85,20 @@ class Registry:
 
     @property
     def ecr(self) -> EcrHost | None:
-        """The parts of the name, if it is an ECR host name with or without a port."""
         host = self.host
         if host in _ECR_PUBLIC:
-            return EcrHost(account=None, region=ECR_PUBLIC_REGION, public=True)
+            return EcrHost(ECR_PUBLIC_REGION, public=True)
         match = _ECR.fullmatch(host)
         if match is None:
             return None
-        return EcrHost(match["account"], match["region"] or match["region_dual"], public=False)
+        return EcrHost(match["region"] or match["region_dual"], public=False)
 
     @property
     def is_google(self) -> bool:
-        """Whether this is a container registry of Google Cloud, with or without a port."""
         return _GOOGLE.fullmatch(self.host) is not None
 
     @property
     def is_azure(self) -> bool:
-        """Whether this is an Azure container registry, with or without a port."""
         return _AZURE.fullmatch(self.host) is not None
 
     def __str__(self) -> str:
@@ -110,13 +106,10 @@ class Registry:
 
 
 def parse_hostname(text: str) -> Registry:
-    """Parse a registry as people type it.
+    """Parse a registry as people type it, or raise a HostnameError.
 
     Removes surrounding spaces, a scheme, a path and one trailing dot. Converts to lower case and keeps a port. All
     common names of Docker Hub become `docker.io`.
-
-    Raises:
-        HostnameError: the rest is not a host name.
     """
     rest = text.strip().lower()
     scheme = _SCHEME.match(rest)
@@ -134,7 +127,15 @@ def parse_hostname(text: str) -> Registry:
     # 443 is the default port, so docker.io:443 is Docker Hub too.
     if host in _HUB_ALIASES and int(port or _HTTPS) == _HTTPS:
         return Registry(DOCKER_HUB)
+    # Without leading zeros: 0443 is the same port.
     return Registry(f"{host}:{int(port)}" if port else host)
+
+
+def registry_named(text: str) -> Registry | None:
+    try:
+        return parse_hostname(text)
+    except HostnameError:
+        return None
 
 
 def _split_port(text: str) -> tuple[str, str]:

@@ -5,30 +5,27 @@ from typing import Final
 
 from agent.model.problem import Severity
 
+# The maximum jitter, as a share of `renewal.fraction`. It keeps a fleet from renewing at the same moment.
 SPREAD: Final = 0.1
-"""The maximum jitter, as a share of `renewal.fraction`. It keeps a fleet from renewing at the same moment."""
 
+# A token is renewed before this share of its life has passed, whatever `renewal.fraction` and the jitter are.
 LATEST: Final = 0.95
-"""A token is renewed before this share of its life has passed, whatever `renewal.fraction` and the jitter are."""
 
+# The last share of a token's life. In it, a due renewal is not deferred any more.
 RESERVE: Final = 0.25
-"""The last share of a token's life. In it, a due renewal is not deferred any more."""
 
+# The share of the time until then by which a due renewal may be deferred.
+# For a 12-hour token that is half used, this is half an hour. Environments without a token are then served first.
 SLACK_SHARE: Final = 1 / 6
-"""The share of the time until then by which a due renewal may be deferred.
 
-For a 12-hour token that is half used, this is half an hour. Environments without a token are then served first."""
-
-
+# When a source is asked again that does not show when its token expires.
 REPEAT: Final = timedelta(hours=12)
-"""When a source is asked again that does not show when its token expires."""
 
-
+# Google's metadata servers keep a token until at least 4 minutes before its end. Google's own libraries ask then.
 RESERVE_OF_METADATA: Final = timedelta(seconds=225)
-"""Google's metadata servers keep a token until at least 4 minutes before its end. Google's own libraries ask then."""
 
+# The wait before the next request, if the source may still give the same token. The jitter makes it 15 to 30 s.
 SAME_AGAIN: Final = timedelta(seconds=22.5)
-"""The wait before the next request, if the source may still give the same token. The jitter makes it 15 to 30 s."""
 
 
 def renew_at(
@@ -44,13 +41,11 @@ def renew_at(
 
     Args:
         obtained_at: when it was issued, by our clock.
-        expires_at: when it expires, as its source reports it; may lie in the past (AWS emulators, a wrong clock). None
-            if the source does not show it.
+        expires_at: as its source reports it: None if it does not, and maybe in the past (AWS emulators, a wrong clock).
         fraction: the share of its life after which it is renewed.
         jitter: from -1 to 1, chosen at random once per token.
         floor: the minimum time between two renewals. Without it, a token that is expired from the start would loop.
-        reserve: how long before its end the source surely gives another token. Before that, it gives the same one
-            again, and so does a source that is late. None if each request returns another token.
+        reserve: how long before its end the source surely gives another token, if not at each request.
     """
     spread = 1 + SPREAD * jitter
     if expires_at is None:

@@ -2,19 +2,21 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from agent.model.commands import shown
 from agent.model.document_text import DocumentError
 from agent.model.encoded_login import ECR_USER, ecr_token, is_ecr_token
 from agent.model.google_credentials import SERVICE_ACCOUNT
 from agent.model.password_source import PasswordField, PasswordOrigin, Trust
 from agent.model.pasted_text import decode
-from agent.model.problem import ProblemError
+from agent.model.problem import Problem
+from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import Registry
-from agent.model.secret_fields import Fields, is_google_key
-from agent.model.secret_password_fields import password_origin
+from agent.model.secret_fields import Fields, is_google_key, password_origin
 from agent.model.sensitive import Sensitive
 
 RUNNER_NATIVE: Final = "runner-native"
@@ -36,8 +38,6 @@ class Scope(StrEnum):
 
 
 class Kind(StrEnum):
-    """How the agent gets the password for `docker login`."""
-
     AUTO = "auto"
     BASIC = "basic"
     ECR = "ecr"
@@ -107,16 +107,13 @@ class RegistrySecret:
 
 
 def parse_secret(value: object, origin: str, label: str, default_name: str | None = None) -> RegistrySecret:
-    """Parse the secret in one JSON object.
+    """Parse the secret in one JSON object, or raise a `ProblemError` with the field that is wrong, never its value.
 
     Args:
         value: the decoded JSON; it may have any shape.
         origin: the file, variable or address, without anything secret.
         label: what warnings show instead of the name while it is not known, such as `[2]`.
         default_name: if the format has no names, the name is `default_name`, followed by `-<host>`.
-
-    Raises:
-        SecretInvalid: which field is wrong and how, never its value.
     """
     fields = Fields(value, origin, label)
     registry = fields.registry()
@@ -154,29 +151,28 @@ def parse_secret(value: object, origin: str, label: str, default_name: str | Non
 def _check_login(secret: RegistrySecret, fields: Fields) -> None:
     # HTTP basic authentication ends the user name at the first colon.
     if secret.username is not None and ":" in secret.username:
-        raise ProblemError(fields.invalid("username contains a colon, which a registry login cannot have"))
+        raise fields.invalid("username contains a colon, which a registry login cannot have")
     if secret.password_origin is not None:
         _check_origin(secret, secret.password_origin, fields)
         return
     # In a cloud, a role, a profile, an account or the platform's identity replaces the password.
     no_login = secret.username is None and secret.password is None
-    if no_login and (secret.role_arn or secret.profile) and _is_ecr(secret.kind, secret.registry):
-        return
-    if secret.native_kind is not None:
+    role = no_login and (secret.role_arn or secret.profile) and _is_ecr(secret.kind, secret.registry)
+    if role or secret.native_kind is not None:
         return
     if secret.username is None:
-        raise ProblemError(fields.missing("username", "username is missing"))
+        raise fields.missing("username")
     if secret.password is None and not secret.native:
-        raise ProblemError(fields.missing("password", "password is missing or empty"))
+        raise fields.missing("password", "missing or empty")
 
 
 def _check_origin(secret: RegistrySecret, origin: PasswordOrigin, fields: Fields) -> None:
     if secret.password is not None:
         fault = f"password and {origin.field} are both set"
-        raise ProblemError(fields.invalid(fault, f"remove password or {origin.field} from the secret"))
+        raise fields.invalid(fault, f"remove password or {origin.field} from the secret")
     if secret.native or secret.has_aws_keys:
         fault = f"{origin.field} gives the password of a registry, but the username is for an identity of a cloud"
-        raise ProblemError(fields.invalid(fault, f"set username to the user name for {secret.registry}"))
+        raise fields.invalid(fault, f"set username to the user name for {secret.registry}")
 
 
 def _is_ecr(kind: Kind, registry: Registry) -> bool:
@@ -201,3 +197,30 @@ def _google_key(password: Sensitive) -> Sensitive:
     except DocumentError:
         return password
     return Sensitive(json.dumps(key)) if is_google_key(key) else password
+
+
+def without_untrusted_commands(
+    secrets: Iterable[RegistrySecret], *, allow_commands: bool
+) -> tuple[tuple[RegistrySecret, ...], tuple[Problem, ...]]:
+    """Return the secrets that may be used, and a problem for each whose command somebody else may have chosen.
+
+    A person who writes such a secret runs programs as the agent's user, or has any file of the user sent to a registry.
+    """
+    trusted = {Trust.OWN, Trust.URL} if allow_commands else {Trust.OWN}
+    used, problems = [], []
+    for secret in secrets:
+        if secret.password_origin is None or secret.trust in trusted or not secret.enabled:
+            used.append(secret)
+        else:
+            problems.append(_refusal(secret, secret.password_origin.field))
+    return tuple(used), tuple(problems)
+
+
+def _refusal(secret: RegistrySecret, field: str) -> SecretInvalid:
+    if secret.trust is Trust.URL:
+        fault = f"{field} is not accepted from secrets.url, because secrets.allow_commands is false"
+        hint = "set secrets.allow_commands to true if you trust this service to run programs as your user"
+    else:
+        fault = f"{field} is accepted only from a file of the agent's user or root that not everybody can write to"
+        hint = f"check what it runs, then make {shown(secret.origin)} belong to the agent's user, writable for no other"
+    return SecretInvalid(secret.subject, f"secret {secret.name} of {secret.origin}: {fault}", hint=hint)

@@ -41,13 +41,9 @@ def _codespaces(name: str, environ: Mapping[str, str]) -> RegistrySecret:
     origin = next(iter(variables))
     missing = [variable for variable in variables if not environ.get(variable)]
     if missing:
-        raise ProblemError(
-            SecretInvalid(
-                f"{origin}#{name}",
-                f"{' and '.join(missing)} must be set for secret {name} to be used",
-                hint="set all three variables of the secret, and restart the agent",
-            )
-        )
+        fault = f"{' and '.join(missing)} must be set for secret {name} to be used"
+        hint = "set all three variables of the secret, and restart the agent"
+        raise ProblemError(SecretInvalid(f"{origin}#{name}", fault, hint=hint))
     return parse_secret({field: environ[variable] for variable, field in variables.items()}, origin, name, name)
 
 

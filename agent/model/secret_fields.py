@@ -1,25 +1,25 @@
-"""Reads the fields of one secret. Each has one type, and a problem never shows its value."""
+"""Reads the fields of one secret, and the source of its password. A problem never shows a value."""
 
 import contextlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from agent.model.encoded_login import login_of
+from agent.model.outside_values import number
+from agent.model.password_source import PasswordField, PasswordOrigin
 from agent.model.problem import ProblemError
 from agent.model.problems.environment import SecretInvalid
 from agent.model.registry import HostnameError, Registry, parse_hostname
 from agent.model.sensitive import Sensitive
-from agent.model.text import printable
+from agent.model.text import LONE_SURROGATE, printable
 
 E = TypeVar("E", bound=StrEnum)
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{3,127}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 # Web pages add them to what people copy.
 _INVISIBLE: Final = "\u200b\u2060\ufeff"
 # Far more than any real password or token needs.
@@ -30,6 +30,7 @@ _MEANINGS: Final = {
     "username": "the user name for the registry",
     "password": "the password or token for the registry",
 }
+# The names of other programs for a field, as `_folded` returns them.
 _OTHER_NAMES: Final = {
     "hostname": frozenset(
         {"host", "server", "serverurl", "serveraddress", "registry", "registryurl", "registryserver", "url", "endpoint"}
@@ -40,30 +41,36 @@ _OTHER_NAMES: Final = {
         {"pass", "passwd", "pwd", "token", "secret", "password", "dockerpassword", "accesstoken", "clientsecret"}
     ),
 }
-"""The names of other programs for a field, as `_folded` returns them."""
-_TRUE: Final = frozenset({"true", "1", "yes", "on"})
-_FALSE: Final = frozenset({"false", "0", "no", "off"})
+FLAGS: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
+
+_LIFE: Final = "expires_in_s"
+_LONGEST_LIFE_S: Final = 10 * 366 * 24 * 3600
+_OUR_HELPER: Final = "registry-agent"
+_HELPER_PREFIX: Final = "docker-credential-"
+_HELPER: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+PASSWORD_FIELDS: Final = frozenset({*map(str, PasswordField), _LIFE})
 
 
 class Fields:
     """Reads the fields of one object, each with the type that it must have."""
 
     def __init__(self, value: object, origin: str, label: str) -> None:
-        self._origin = origin
-        self._label = label
+        self._origin, self._label = origin, label
         if not isinstance(value, Mapping):
-            raise ProblemError(self.invalid("a secret must be a JSON object"))
+            raise self.invalid("a secret must be a JSON object")
         self._value: Mapping[str, Any] = value
         name = value.get("name")
         if isinstance(name, str) and name:
             self._label = printable(name, 127)
 
-    def invalid(self, fault: str, hint: str | None = None) -> SecretInvalid:
+    def invalid(self, fault: str, hint: str | None = None) -> ProblemError:
         message = f"secret {self._label} of {self._origin}: {fault}"
-        return SecretInvalid(f"{self._origin}#{self._label}", message, hint=hint)
+        return ProblemError(SecretInvalid(f"{self._origin}#{self._label}", message, hint=hint))
 
-    def missing(self, field: str, fault: str) -> SecretInvalid:
+    def missing(self, field: str, how: str = "missing") -> ProblemError:
         """Report a missing field. If another program's name for it is there, the hint is to rename that."""
+        fault = f"{field} is {how}"
         for key in self._value:
             if key != field and _folded(key) in _OTHER_NAMES.get(field, ()):
                 return self.invalid(
@@ -74,11 +81,11 @@ class Fields:
     def registry(self) -> Registry:
         text = self.text("hostname")
         if text is None:
-            raise ProblemError(self.missing("hostname", "hostname is missing"))
+            raise self.missing("hostname")
         try:
             return parse_hostname(text)
         except HostnameError as error:
-            raise ProblemError(self.invalid(str(error))) from error
+            raise self.invalid(str(error)) from error
 
     def name(self, default: str | None) -> str:
         name = self.text("name")
@@ -86,9 +93,9 @@ class Fields:
             self._label = printable(default)
             return self._label
         if name is None:
-            raise ProblemError(self.missing("name", "name is missing"))
+            raise self.missing("name")
         if not _NAME.fullmatch(name):
-            raise ProblemError(self.invalid("name must be 3 to 127 of the characters A-Z a-z 0-9 _ -"))
+            raise self.invalid("name must be 3 to 127 of the characters A-Z a-z 0-9 _ -")
         return name
 
     def login(self) -> tuple[str | None, Sensitive | None]:
@@ -100,7 +107,7 @@ class Fields:
             username, text = login_of(auth)
         except ValueError:
             hint = "write username and password instead of auth"
-            raise ProblemError(self.invalid("auth is not the base64 of user:password", hint)) from None
+            raise self.invalid("auth is not the base64 of user:password", hint) from None
         return username or None, Sensitive(text) if text.strip() else None
 
     def text(self, field: str) -> str | None:
@@ -108,7 +115,7 @@ class Fields:
         text = (self._string(field) or "").strip().strip(_INVISIBLE).strip()
         # People paste host names with a line break, and parse_hostname removes it.
         if field != "hostname" and _CONTROL.search(text):
-            raise ProblemError(self.invalid(f"{field} contains a control character, such as a line break"))
+            raise self.invalid(f"{field} contains a control character, such as a line break")
         return text or None
 
     def password(self) -> Sensitive | None:
@@ -121,8 +128,8 @@ class Fields:
         text = json.dumps(value) if is_google_key(value) else self._string("password")
         text = (text or "").rstrip("\r\n")
         if "\0" in text:
-            raise ProblemError(
-                self.invalid("password contains a NUL character", "save the password as UTF-8 text, without NUL bytes")
+            raise self.invalid(
+                "password contains a NUL character", "save the password as UTF-8 text, without NUL bytes"
             )
         return Sensitive(text) if text.strip() else None
 
@@ -134,7 +141,7 @@ class Fields:
     def matching(self, field: str, pattern: re.Pattern[str], meaning: str) -> str | None:
         text = self.text(field)
         if text is not None and not pattern.fullmatch(text):
-            raise ProblemError(self.invalid(f"{field} must be {meaning}"))
+            raise self.invalid(f"{field} must be {meaning}")
         return text
 
     def choice(self, field: str, kind: type[E], default: E) -> E:
@@ -144,18 +151,15 @@ class Fields:
         try:
             return kind(text.lower())
         except ValueError:
-            raise ProblemError(self.invalid(f"{field} must be one of {', '.join(kind)}")) from None
+            raise self.invalid(f"{field} must be one of {', '.join(kind)}") from None
 
     def flag(self, field: str, *, default: bool) -> bool:
-        value = self._value.get(field)
-        if value is None or value == "":
-            return default
-        if isinstance(value, bool):
-            return value
+        value = self._given(field)
         # In a subdirectory every field is a file, so a flag is a string there.
-        if isinstance(value, str) and value.strip().lower() in _TRUE | _FALSE:
-            return value.strip().lower() in _TRUE
-        raise ProblemError(self.invalid(f"{field} must be true or false"))
+        flag = FLAGS.get(value.strip().lower()) if isinstance(value, str) else default if value is None else value
+        if not isinstance(flag, bool):
+            raise self.invalid(f"{field} must be true or false")
+        return flag
 
     def words(self, field: str) -> tuple[str, ...]:
         """Return a list of strings, such as a command. One that is missing, null or empty has no words."""
@@ -168,40 +172,36 @@ class Fields:
             return ()
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             hint = f'write {field} as a list of a program and its arguments, such as ["pass", "show", "registry"]'
-            raise ProblemError(self.invalid(f"{field} must be a list of strings", hint))
-        if sum(map(len, value)) > _LONGEST or any("\0" in word or not _is_unicode(word) for word in value):
-            raise ProblemError(self.invalid(f"{field} is too long, or contains a character that no program accepts"))
+            raise self.invalid(f"{field} must be a list of strings", hint)
+        if sum(map(len, value)) > _LONGEST or any("\0" in word or LONE_SURROGATE.search(word) for word in value):
+            raise self.invalid(f"{field} is too long, or contains a character that no program accepts")
         return tuple(value)
 
     def number(self, field: str, most: float) -> float | None:
         """Return a number above zero. In a subdirectory it is a string."""
-        value = self._value.get(field)
-        if value is None or value == "":
+        if self._given(field) is None:
             return None
-        number = math.nan
-        if isinstance(value, int | float | str) and not isinstance(value, bool):
-            with contextlib.suppress(ValueError, OverflowError):
-                number = float(value)
-        if not 0 < number <= most:
-            raise ProblemError(self.invalid(f"{field} must be a number of seconds above 0, and at most {most}"))
-        return number
+        found = number(self._value[field])
+        if found is None or not 0 < found <= most:
+            raise self.invalid(f"{field} must be a number of seconds above 0, and at most {most}")
+        return found
+
+    def _given(self, field: str) -> Any:
+        # Compose files and templates write an empty value for what nobody has set.
+        value = self._value.get(field)
+        return None if value == "" else value
 
     def _string(self, field: str) -> str | None:
-        value = self._value.get(field)
-        if value is None or value == "":
+        value = self._given(field)
+        if value is None:
             return None
         if not isinstance(value, str):
-            raise ProblemError(self.invalid(f"{field} must be a string"))
+            raise self.invalid(f"{field} must be a string")
         if len(value) > _LONGEST:
-            raise ProblemError(self.invalid(f"{field} is longer than {_LONGEST} characters"))
-        if not _is_unicode(value):
-            raise ProblemError(self.invalid(f"{field} is not valid Unicode"))
+            raise self.invalid(f"{field} is longer than {_LONGEST} characters")
+        if LONE_SURROGATE.search(value):
+            raise self.invalid(f"{field} is not valid Unicode")
         return value
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether the text has no lone surrogates. JSON can hold them, but nothing can write them to a pipe or a file."""
-    return _SURROGATE.search(text) is None
 
 
 def _folded(key: str) -> str:
@@ -210,3 +210,47 @@ def _folded(key: str) -> str:
 
 def is_google_key(value: object) -> bool:
     return isinstance(value, Mapping) and value.get("type") == "service_account"
+
+
+def password_origin(fields: Fields) -> PasswordOrigin | None:
+    """Return the source of the password, or None if the secret names none. Two sources are an error."""
+    readers = {PasswordField.COMMAND: _command, PasswordField.FILE: _file, PasswordField.HELPER: _helper}
+    given = {field: read(fields) for field, read in readers.items()}
+    found = [field for field, words in given.items() if words]
+    life_s = fields.number(_LIFE, _LONGEST_LIFE_S)
+    if len(found) > 1:
+        raise fields.invalid(f"{' and '.join(found)} are both set", "keep only one of them in the secret")
+    if found:
+        return PasswordOrigin(found[0], given[found[0]], life_s)
+    if life_s is not None:
+        fault = f"{_LIFE} is set, but none of {', '.join(PasswordField)}"
+        raise fields.invalid(fault, f"remove {_LIFE}: the agent cannot replace a password that is in the secret")
+    return None
+
+
+def _command(fields: Fields) -> tuple[str, ...]:
+    words = fields.words(PasswordField.COMMAND)
+    if words and not words[0].strip():
+        raise fields.invalid(f"{PasswordField.COMMAND} names no program")
+    return words
+
+
+def _file(fields: Fields) -> tuple[str, ...]:
+    path = fields.text(PasswordField.FILE)
+    # The agent's working directory is not the one of the person who wrote the secret.
+    if path is not None and not path.startswith("/"):
+        raise fields.invalid(f"{PasswordField.FILE} must be an absolute path")
+    return (path,) if path else ()
+
+
+def _helper(fields: Fields) -> tuple[str, ...]:
+    name = (fields.text(PasswordField.HELPER) or "").removeprefix(_HELPER_PREFIX)
+    if not name:
+        return ()
+    if not _HELPER.fullmatch(name):
+        fault = f"{PasswordField.HELPER} must be a name such as pass, for the program {_HELPER_PREFIX}pass"
+        raise fields.invalid(fault)
+    if name == _OUR_HELPER:
+        fault = f"{PasswordField.HELPER} must not be {_OUR_HELPER}: the agent would ask itself"
+        raise fields.invalid(fault, "name the helper that has the password, such as pass")
+    return (name,)

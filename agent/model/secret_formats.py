@@ -13,23 +13,23 @@ from agent.model.password_source import Trust
 from agent.model.pasted_text import decode
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import SecretInvalid
-from agent.model.registry import HostnameError, parse_hostname
+from agent.model.registry import registry_named
 from agent.model.secret import RegistrySecret, parse_secret
+from agent.model.secret_fields import PASSWORD_FIELDS
 from agent.model.secret_manifest import contents_of, name_of
-from agent.model.secret_password_fields import PASSWORD_FIELDS
 from agent.model.text import printable
 
 _NOT_FIELDS: Final = frozenset({"registry", "origin", "password_origin", "trust"})
+# The keys of a secret's JSON object. They are also the file names in a secret's subdirectory.
 FIELDS: Final = frozenset(
     {field.name for field in fields(RegistrySecret)} - _NOT_FIELDS | {"hostname"} | PASSWORD_FIELDS
 )
-"""The keys of a secret's JSON object. They are also the file names in a secret's subdirectory."""
 
+# The limit for one document. More secrets are a mistake, or an attempt to overload the agent.
 MOST_SECRETS: Final = 1000
-"""The limit for one document. More secrets are a mistake, or an attempt to overload the agent."""
 
+# A name, also one that was made of a host name. What warnings show instead of a missing name does not match.
 _READABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{3,}")
-"""A name, also one that was made of a host name. What warnings show instead of a missing name does not match."""
 
 # For a browser login to Docker Hub, Docker keeps two tokens next to the real entry. Neither is a password.
 _HUB_TOKENS: Final = ("/access-token", "/refresh-token")
@@ -54,6 +54,7 @@ class ParseResult:
     @classmethod
     def joined(cls, results: Iterable["ParseResult"]) -> "ParseResult":
         parts = tuple(results)
+        # The same secret or problem may be in several files.
         return cls(
             tuple(dict.fromkeys(secret for part in parts for secret in part.secrets)),
             tuple(dict.fromkeys(problem for part in parts for problem in part.problems)),
@@ -165,11 +166,7 @@ def _parts(parts: Mapping[str, Callable[[], ParseResult]], origin: str) -> Parse
 
 
 def read_answer(text: str, origin: str) -> ParseResult:
-    """Parse `{"secrets": [...]}`, the only form that `secrets.url` may return.
-
-    Raises:
-        DocumentError: the text has another form.
-    """
+    """Parse `{"secrets": [...]}`. Any other form is a DocumentError: `secrets.url` may return only this one."""
     value = parse_json(text)
     if not isinstance(value, dict) or not isinstance(value.get("secrets"), list):
         raise DocumentError('is not of the form {"secrets": [...]}')
@@ -219,7 +216,6 @@ def after_change(last: ParseResult | None, reading: ParseResult) -> ParseResult:
 
 
 def _invalid_now(last: ParseResult, reading: ParseResult) -> list[RegistrySecret]:
-    """The last values of secrets that are now invalid."""
     invalid, present = {problem.subject for problem in reading.problems}, {each.subject for each in reading.secrets}
     missing = [secret for secret in last.secrets if secret.subject not in present]
     named = [secret for secret in missing if printable(secret.subject) in invalid]
@@ -272,8 +268,6 @@ def _docker(host: str, entry: object, origin: str, stem: str) -> RegistrySecret:
 
 
 def _label(host: str, stem: str) -> str:
-    try:
-        return f"{stem}-{parse_hostname(host)}"
-    except HostnameError:
-        # A key that is not a host name may contain anything, even a password before an @.
-        return stem
+    registry = registry_named(host)
+    # A key that is not a host name may contain anything, even a password before an @.
+    return f"{stem}-{registry}" if registry else stem

@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any, Final, NoReturn
 
@@ -30,13 +29,10 @@ def is_yaml_manifest(text: str) -> bool:
 def parse_yaml(text: str) -> dict[str, Any]:
     """Parse what the agent needs of a manifest: the top level, and in it `data`, `stringData` and `metadata`.
 
-    A whole YAML parser is a large dependency for three maps of strings. What this one cannot read, it reports.
-
-    Raises:
-        DocumentError: the manifest uses more of YAML than this.
+    A whole YAML parser is a large dependency for three maps of strings. What this one cannot read is a DocumentError.
     """
     documents = [part for part in re.split(r"^---.*$", text, flags=re.MULTILINE) if _MANIFEST.search(part)]
-    parsed = [_mapping(deque(document.splitlines())) for document in documents]
+    parsed = [_mapping(document.splitlines()) for document in documents]
     return parsed[0] if len(parsed) == 1 else {"apiVersion": "v1", "kind": "List", "items": parsed}
 
 
@@ -47,11 +43,7 @@ def name_of(manifest: Mapping[str, Any]) -> str | None:
 
 
 def contents_of(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files that Kubernetes would mount for this Secret, by name.
-
-    Raises:
-        DocumentError: it is something else, or it is damaged.
-    """
+    """Return the files that Kubernetes would mount for this Secret, by name."""
     kind = manifest.get("kind")
     if kind != "Secret":
         shown = kind if isinstance(kind, str) and _KIND.fullmatch(kind) else "object"
@@ -88,25 +80,29 @@ def _decoded(name: str, value: str) -> str:
         ) from None
 
 
-def _mapping(lines: deque[str], section: str = "") -> dict[str, Any]:
+def _mapping(lines: Sequence[str], section: str = "") -> dict[str, Any]:
     """Parse a block of `key: value` lines: the top level, or one of the `_SECTIONS`."""
-    first = next((line for line in lines if not _is_blank(line)), "")
+    depth = _depth(next((line for line in lines if not _is_blank(line)), ""))
+    blocks: list[tuple[str, list[str]]] = []
+    for line in lines:
+        # What belongs to the key before: deeper lines, comments, and the items of a list.
+        if blocks and (_is_blank(line) or _depth(line) > depth or line[depth:].split(" ")[0] == "-"):
+            blocks[-1][1].append(line)
+        elif not _is_blank(line):
+            blocks.append((line, []))
     result: dict[str, Any] = {}
-    while lines:
-        line = lines.popleft()
-        if _is_blank(line):
-            continue
+    for line, inner in blocks:
         match = _KEY.fullmatch(line.strip())
-        if match is None or _depth(line) != _depth(first):
+        if match is None or _depth(line) != depth:
             _refuse()
         key = match[1] or match[2] or match[3].strip()
         if key in result:
             raise DocumentError("has the same key twice", "remove one of the two keys, or rename it")
-        result[key] = _value(key, match[4] or "", _deeper(lines, _depth(line)), section)
+        result[key] = _value(key, match[4] or "", inner, section)
     return result
 
 
-def _value(key: str, text: str, inner: deque[str], section: str) -> Any:
+def _value(key: str, text: str, inner: Sequence[str], section: str) -> Any:
     """Return the value of a key: `text` after the colon, or the lines `inner` below it."""
     if _BLOCK.fullmatch(text):
         return _block(inner, text)
@@ -121,15 +117,7 @@ def _value(key: str, text: str, inner: deque[str], section: str) -> Any:
     return _mapping(inner, key) if key in _SECTIONS and not section else None
 
 
-def _deeper(lines: deque[str], indent: int) -> deque[str]:
-    """Take the lines that belong to the key before them: deeper ones, comments, and the items of a list."""
-    taken: deque[str] = deque()
-    while lines and (_is_blank(lines[0]) or _depth(lines[0]) > indent or lines[0][indent:].split(" ")[0] == "-"):
-        taken.append(lines.popleft())
-    return taken
-
-
-def _block(lines: deque[str], style: str) -> str:
+def _block(lines: Sequence[str], style: str) -> str:
     margin = _depth(next((line for line in lines if line.strip()), ""))
     inside = takewhile(lambda line: not line.strip() or _depth(line) >= margin, lines)
     text = ("\n" if style[0] == "|" else " ").join(line[margin:] for line in inside).rstrip()

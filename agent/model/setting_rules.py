@@ -67,6 +67,7 @@ class Text:
                 return self.parse(value)
         except ValueError:
             pass
+        # Raised here, because the cause of a ValueError may quote the value.
         example = f", such as {self.example}" if self.example else ""
         raise SettingFault(f"must be {self.meaning}", f"write {self.meaning}{example}")
 

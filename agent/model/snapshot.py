@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from agent.model.alike import fault_key
-from agent.model.problem import Severity
+from agent.model.problem import Severity, fault_key
 from agent.model.status import (
     ClearedWarning,
     ClockJumps,
@@ -16,6 +15,7 @@ from agent.model.status import (
     RegistryStatus,
     State,
     Tools,
+    as_json,
     rfc3339,
 )
 
@@ -37,8 +37,6 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The content of the status document at one revision."""
-
     process: Process
     revision: int = 0
     phase: Phase = Phase.STARTING
@@ -55,7 +53,10 @@ class Snapshot:
 
     @property
     def condition(self) -> Condition:
-        return condition(self.warnings)
+        severities = {warning.severity for warning in self.warnings}
+        if Severity.ERROR in severities:
+            return Condition.ERROR
+        return Condition.DEGRADED if Severity.WARNING in severities else Condition.HEALTHY
 
     @property
     def summary(self) -> str:
@@ -77,18 +78,11 @@ class Snapshot:
             "condition": self.condition.value,
             "summary": self.summary,
             "tools": self.tools.as_json(),
-            "registries": [registry.as_json() for registry in self.registries],
-            "warnings": [warning.as_json() for warning in self.warnings],
-            "cleared": [cleared.as_json() for cleared in self.cleared],
-            "clock": self.clock.as_json(),
+            "registries": [as_json(registry) for registry in self.registries],
+            "warnings": [as_json(warning) for warning in self.warnings],
+            "cleared": [as_json(row.warning) | {"cleared_at": rfc3339(row.cleared_at)} for row in self.cleared],
+            "clock": as_json(self.clock),
         }
-
-
-def condition(warnings: Iterable[OpenWarning]) -> Condition:
-    severities = {warning.severity for warning in warnings}
-    if Severity.ERROR in severities:
-        return Condition.ERROR
-    return Condition.DEGRADED if Severity.WARNING in severities else Condition.HEALTHY
 
 
 def summary(registries: Iterable[RegistryStatus], warnings: Iterable[OpenWarning]) -> str:

@@ -3,22 +3,21 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
+from agent.model.outside_values import from_rfc3339
 from agent.model.problem import RetryClass
 from agent.model.registry import parse_hostname
 from agent.model.stored_state import Rejection, StoredLogin
 
 _VERSION: Final = 1
+# Python reads deeper documents than it can write again.
 _DEEPEST: Final = 50
 _LONGEST_WAIT_S: Final = 365 * 24 * 3600
+# A section of its own: version 1.0.0 gives up on a rejection with a field that it does not know.
 _WAITS: Final = "waits"
-_SECTIONS: Final = frozenset({"version", "key", "docker_config", "entries", "brought", "rejections", _WAITS})
-_LOGIN: Final = frozenset({"docker_key", "digests", "expires_at"})
-# Add no field here: version 1.0.0 gives up on a rejection with a field that it does not know. So waits are elsewhere.
 _REJECTION_TEXTS: Final = ("fingerprint", "code", "message", "hint", "not_before")
-_REJECTION: Final = frozenset({*_REJECTION_TEXTS, "pace"})
 _BROKEN: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 _Value = TypeVar("_Value")
@@ -32,7 +31,7 @@ class SavedState:
     `preexisting` holds digests of the logins that were in Docker's configuration at the agent's first start, by
     Docker's key, or by "HELPER KEY" for a credential helper. None means that the agent has not looked yet.
 
-    `unknown` holds the fields of a newer version, by section and host name. The section "" is the file itself.
+    `former` is the document as it was read. The fields of a newer version are in it, and are written again.
     `damaged` names the parts of the file that could not be read.
     """
 
@@ -41,7 +40,7 @@ class SavedState:
     entries: Mapping[str, StoredLogin] = field(default_factory=dict)
     rejections: Mapping[str, Rejection] = field(default_factory=dict)
     preexisting: Mapping[str, str] | None = None
-    unknown: Mapping[str, Mapping[str, _Fields]] = field(default_factory=dict)
+    former: _Fields = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
 
 
@@ -54,27 +53,21 @@ def parse_state(data: bytes) -> SavedState | None:
     except _BROKEN:
         return None
     damaged: list[str] = []
-    unknown = {
-        "": {"": _without(document, _SECTIONS)},
-        "entries": _unknown(document, "entries", _LOGIN),
-        "rejections": _unknown(document, "rejections", _REJECTION),
-    }
     return SavedState(
         key=document["key"],
         docker_config=document["docker_config"],
         entries=_table(document, "entries", _stored_login, damaged),
         rejections=_with_waits(_table(document, "rejections", _rejection, damaged), document.get(_WAITS)),
         preexisting=_preexisting(document, damaged),
-        unknown=unknown,
+        former=document,
         damaged=tuple(damaged),
     )
 
 
 def format_state(state: SavedState) -> bytes:
-    unknown = {"entries": {}, "rejections": {}, **state.unknown}
     entries = {
         hostname: {
-            **unknown["entries"].get(hostname, {}),
+            **_row(state.former, "entries", hostname),
             "docker_key": login.docker_key,
             "digests": login.digests,
             "expires_at": login.expires_at and login.expires_at.isoformat(),
@@ -83,7 +76,8 @@ def format_state(state: SavedState) -> bytes:
     }
     rejections = {
         hostname: {
-            **unknown["rejections"].get(hostname, {}),
+            # Add no field here: version 1.0.0 gives up on a rejection with a field that it does not know.
+            **_row(state.former, "rejections", hostname),
             "fingerprint": rejection.fingerprint,
             "code": rejection.code,
             "message": rejection.message,
@@ -94,7 +88,7 @@ def format_state(state: SavedState) -> bytes:
         for hostname, rejection in state.rejections.items()
     }
     document = {
-        **unknown.get("", {}).get("", {}),
+        **state.former,
         "version": _VERSION,
         "key": state.key,
         "docker_config": state.docker_config,
@@ -165,21 +159,17 @@ def _with_waits(rejections: Mapping[str, Rejection], waits: object) -> Mapping[s
     }
 
 
-def _unknown(document: _Fields, section: str, known: frozenset[str]) -> dict[str, _Fields]:
+def _row(document: _Fields, section: str, hostname: str) -> _Fields:
     table = document.get(section)
-    rows = table.items() if isinstance(table, dict) else ()
-    return {hostname: _without(fields, known) for hostname, fields in rows if isinstance(fields, dict)}
-
-
-def _without(fields: _Fields, known: frozenset[str]) -> _Fields:
-    return {name: value for name, value in fields.items() if name not in known}
+    row = table.get(hostname) if isinstance(table, dict) else None
+    return row if isinstance(row, dict) else {}
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time without a time zone")
-    return moment.astimezone(UTC)
+    moment = from_rfc3339(text)
+    if moment is None:
+        raise ValueError("not a time with a time zone")
+    return moment
 
 
 def _check_texts(*values: object) -> None:

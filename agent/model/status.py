@@ -26,8 +26,6 @@ class Condition(StrEnum):
 
 
 class State(StrEnum):
-    """The state of a registry's login."""
-
     PENDING = "pending"
     LOGGED_IN = "logged_in"
     RETRYING = "retrying"
@@ -62,6 +60,11 @@ class Tool:
     def present(self) -> bool:
         return self.path is not None
 
+    def as_json(self) -> dict[str, Any]:
+        # The name of a directory on PATH may contain control characters.
+        path = self.path and printable(self.path, 4096)
+        return {"present": self.present, "path": path, "version": self.version}
+
 
 @dataclass(frozen=True, slots=True)
 class Tools:
@@ -72,20 +75,8 @@ class Tools:
     flavor: Flavor = Flavor.DOCKER
 
     def as_json(self) -> dict[str, Any]:
-        docker, aws, podman = (
-            {
-                "present": tool.present,
-                # The name of a directory on PATH may contain control characters.
-                "path": tool.path and printable(tool.path, 4096),
-                "version": tool.version,
-            }
-            for tool in (self.docker, self.aws, self.podman)
-        )
-        return {
-            "docker": {**docker, "engine": self.engine.value, "flavor": self.flavor.value},
-            "aws": aws,
-            "podman": podman,
-        }
+        docker = {**self.docker.as_json(), "engine": self.engine.value, "flavor": self.flavor.value}
+        return {"docker": docker, "aws": self.aws.as_json(), "podman": self.podman.as_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,27 +101,6 @@ class RegistryStatus:
     last_error: str | None = None
     stored_in: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "hostname": self.hostname,
-            "secret": self.secret,
-            "scope": self.scope,
-            "kind": self.kind,
-            "identity": self.identity,
-            "state": self.state.value,
-            "changed_at": rfc3339(self.changed_at),
-            "logged_in_at": rfc3339(self.logged_in_at),
-            "expires_at": rfc3339(self.expires_at),
-            "renew_at": rfc3339(self.renew_at),
-            "next_attempt_at": rfc3339(self.next_attempt_at),
-            "attempt_id": self.attempt_id,
-            "attempting": self.attempting,
-            "attempts": self.attempts,
-            "consecutive_failures": self.consecutive_failures,
-            "last_error": self.last_error,
-            "stored_in": self.stored_in,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class OpenWarning:
@@ -148,34 +118,13 @@ class OpenWarning:
 
     @classmethod
     def of(cls, problem: Problem, now: datetime, former: "OpenWarning | None") -> "OpenWarning":
-        return cls(
-            code=problem.code,
-            severity=problem.severity,
-            subject=problem.subject,
-            message=problem.message,
-            hint=problem.hint,
-            needs=problem.needs,
-            first_seen=former.first_seen if former else now,
-            last_seen=now,
-            count=former.count + 1 if former else 1,
-        )
+        first, count = (former.first_seen, former.count + 1) if former else (now, 1)
+        p = problem
+        return cls(p.code, p.severity, p.subject, p.message, p.hint, p.needs, first, now, count)
 
     @property
     def key(self) -> tuple[str, str]:
         return (self.code, self.subject)
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "code": self.code,
-            "severity": self.severity.value,
-            "subject": self.subject,
-            "message": self.message,
-            "hint": self.hint,
-            "needs": self.needs.value,
-            "first_seen": rfc3339(self.first_seen),
-            "last_seen": rfc3339(self.last_seen),
-            "count": self.count,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,17 +132,22 @@ class ClearedWarning:
     warning: OpenWarning
     cleared_at: datetime
 
-    def as_json(self) -> dict[str, Any]:
-        return {**self.warning.as_json(), "cleared_at": rfc3339(self.cleared_at)}
-
 
 @dataclass(frozen=True, slots=True)
 class ClockJumps:
     jumps: int = 0
     last_jump_at: datetime | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        return {"jumps": self.jumps, "last_jump_at": rfc3339(self.last_jump_at)}
+
+def as_json(row: RegistryStatus | OpenWarning | ClockJumps) -> dict[str, Any]:
+    """Return a row of the document. Its fields have the names that the interface promises."""
+    return {name: _plain(getattr(row, name)) for name in row.__slots__}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    return value.value if isinstance(value, StrEnum) else value
 
 
 def rfc3339(moment: datetime | None) -> str | None:

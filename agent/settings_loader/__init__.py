@@ -5,6 +5,7 @@ import pwd
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,12 +21,12 @@ from agent.settings_loader.sources import SECTIONS, Document, Given, read_docume
 
 __all__ = ["FIELDS", "Loaded", "default_settings", "load_settings", "parse_assignments"]
 
+# All settings by `section.key`, in the order of docs/settings.md.
 FIELDS: Final = {
     f"{section.name}.{each.name}": each
     for section in fields(Settings)
     for each in fields(section.type)  # type: ignore[arg-type]  # each is a dataclass
 }
-"""All settings by `section.key`, in the order of docs/settings.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,8 @@ class Loaded:
 def load_settings(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]) -> Loaded:
     """Load the settings. Flags override the environment, which overrides the file, which overrides the defaults.
 
-    A key with a wrong value keeps its default.
-
-    Args:
-        file: the settings file; None for $REGISTRY_AGENT_CONFIG, or else the default file, which may be missing.
-        environ: the process's environment; lists in it are JSON.
-        flags: values by `section.key`, as returned by `parse_assignments`.
+    A key with a wrong value keeps its default. Without `file`, $REGISTRY_AGENT_CONFIG names the file, or else it is the
+    default one, which may be missing. `flags` are values by `section.key`, as `parse_assignments` returns them.
     """
     document = read_document(file, environ)
     loading = _Loading(document, environ, flags)
@@ -79,22 +76,18 @@ def load_without_file(environ: Mapping[str, str], flags: Mapping[str, str], prob
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
-    """Return values by key from `SECTION.KEY=VALUE` arguments. For a repeated key, the last one counts.
-
-    Raises:
-        ValueError: an argument has another form. The message shows the right form, and not the value.
-    """
+    """Return values by key from `SECTION.KEY=VALUE` arguments. For a repeated key, the last one counts."""
     flags: dict[str, str] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or "." not in key:
+            # The message does not show the value, because it may be a secret.
             raise ValueError("--set wants SECTION.KEY=VALUE, such as --set log.level=debug")
         flags[key.strip().lower()] = value
     return flags
 
 
 def default_settings(environ: Mapping[str, str]) -> Settings:
-    """Return the settings of an environment in which nothing is set."""
     platform_name = environ.get("GITPOD_WORKSPACE_ID") or environ.get("CODESPACE_NAME") or os.uname().nodename
     config = environ.get("DOCKER_CONFIG")
     return Settings(
@@ -120,7 +113,7 @@ class _Loading:
 
     def __init__(self, document: Document, environ: Mapping[str, str], flags: Mapping[str, str]) -> None:
         self._default: Final = default_settings(environ)
-        self._values: Final = {key: self._default_of(key) for key in FIELDS}
+        self._values: Final[dict[str, Any]] = {key: attrgetter(key)(self._default) for key in FIELDS}
         self.problems: Final = [document.problem] if document.problem else []
         self.given: Final[dict[str, Given]] = {}
         for given in read_given(document, environ, flags):
@@ -131,7 +124,7 @@ class _Loading:
         # Only now: a wrong value does no harm if a stronger source overrides it.
         for key, given in self.given.items():
             try:
-                self._values[key] = convert(FIELDS[key], given, self._default_of(key), _home(environ))
+                self._values[key] = convert(FIELDS[key], given, attrgetter(key)(self._default), _home(environ))
             except SettingFault as fault:
                 self._fall_back(key, str(fault), fault.hint)
         self._check_together()
@@ -146,7 +139,6 @@ class _Loading:
         )
 
     def _check_together(self) -> None:
-        """Check values that are wrong only in combination with another key."""
         if self._values["retry.first_wait_s"] > self._values["retry.max_wait_s"]:
             self._reconcile_waits("retry.first_wait_s", "retry.max_wait_s")
         listen = self._values["status.listen"]
@@ -179,11 +171,7 @@ class _Loading:
     def _fall_back(self, key: str, fault: str, hint: str) -> None:
         where = self.given[key].where if key in self.given else "the default"
         self.problems.append(SettingsInvalid(key, f"{key} {fault} ({where})", hint=hint))
-        self._values[key] = self._default_of(key)
-
-    def _default_of(self, key: str) -> Any:
-        section, _, name = key.partition(".")
-        return getattr(getattr(self._default, section), name)
+        self._values[key] = attrgetter(key)(self._default)
 
 
 def _unknown(given: Given) -> SettingsInvalid:

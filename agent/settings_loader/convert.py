@@ -1,22 +1,20 @@
 """Converts what was set to the type of the setting. The annotation of its field in `agent/settings.py` decides."""
 
 import json
-from collections.abc import Callable
 from dataclasses import Field
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
-from agent.model.setting_rules import LINE, LISTEN, Limit, SettingFault, Text
+from agent.model.secret_fields import FLAGS
+from agent.model.setting_rules import LINE, LISTEN, Limit, SettingFault
 from agent.settings_loader.sources import Given
-
-_FLAGS: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
 
 
 def convert(field: Field[Any], given: Given, default: Any, home: Path) -> Any:
-    """Return the value for the setting. An empty string counts as not set, except for `status.listen`.
+    """Return the value for the setting, or raise a SettingFault. An empty string counts as not set.
 
-    Raises:
-        SettingFault: the value does not fit the field.
+    Only for `status.listen`, it is a value.
     """
     kind, rule = _parts(field.type)
     value = given.value if given.typed else _parsed(kind, str(given.value))
@@ -28,7 +26,7 @@ def convert(field: Field[Any], given: Given, default: Any, home: Path) -> Any:
         return value
     if isinstance(rule, Limit):
         return rule.check(value, default)
-    check = _check(kind, rule, home)
+    check = partial(_path, home=home) if Path in (kind, *get_args(kind)) else (rule or LINE).check
     if get_origin(kind) is not tuple:
         return check(value)
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -38,13 +36,6 @@ def convert(field: Field[Any], given: Given, default: Any, home: Path) -> Any:
         return tuple(map(check, value))
     except SettingFault as fault:
         raise SettingFault(f"has an item that {fault}", fault.hint) from None
-
-
-def _check(kind: Any, rule: Text | None, home: Path) -> Callable[[object], object]:
-    """Return the check of a string, or of each string in a list."""
-    if Path in (kind, *get_args(kind)):
-        return lambda value: _path(value, home)
-    return (rule or LINE).check
 
 
 def _parts(annotation: Any) -> tuple[Any, Any]:
@@ -60,7 +51,7 @@ def _parsed(kind: Any, text: str) -> object:
         if kind is float:
             return float(text)
         if kind is bool:
-            return _FLAGS[text.strip().lower()]
+            return FLAGS[text.strip().lower()]
         return json.loads(text) if get_origin(kind) is tuple else text
     except (ValueError, KeyError, RecursionError):
         return text

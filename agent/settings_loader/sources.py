@@ -18,6 +18,7 @@ VARIABLE_PREFIX: Final = "REGISTRY_AGENT_"
 _NO_SETTINGS: Final = frozenset({"REGISTRY_AGENT_CONFIG", "REGISTRY_AGENT_SECRETS"})
 _MAY_BE_EMPTY: Final = "REGISTRY_AGENT_STATUS_LISTEN"
 _LARGEST: Final = 1024 * 1024
+# Each unknown key becomes a warning of its own.
 _MOST_KEYS: Final = 500
 # Python's parser takes quadratic time for a key of many parts (a.a.a).
 _MOST_DOTS: Final = 1000

@@ -137,13 +137,13 @@ ACCOUNT = "123456789012"
 )
 def test_ecr_hosts_of_all_partitions_are_recognized(hostname: str, region: str) -> None:
     """Also FIPS and dual-stack names."""
-    assert parse_hostname(f"https://{hostname.upper()}/").ecr == EcrHost(ACCOUNT, region, public=False)
+    assert parse_hostname(f"https://{hostname.upper()}/").ecr == EcrHost(region, public=False)
 
 
 @pytest.mark.parametrize("hostname", ["public.ecr.aws", "ecr-public.aws.com"])
 def test_ecr_public_is_recognized_by_both_names(hostname: str) -> None:
     """Both need a token from us-east-1."""
-    assert parse_hostname(hostname).ecr == EcrHost(None, "us-east-1", public=True)
+    assert parse_hostname(hostname).ecr == EcrHost("us-east-1", public=True)
 
 
 @pytest.mark.parametrize(

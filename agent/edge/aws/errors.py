@@ -93,11 +93,11 @@ def _no_answer(error: Exception, call: AwsCall, host: str, scrub: Callable[[str]
     hint = None
     kind: type[AwsUnreachable | NotAws] = AwsUnreachable
     match fault:
-        case Fault.UNREACHABLE if hints.about_proxy(detail) and hints.from_captive_portal(detail):
+        case Fault.UNREACHABLE if hints.ABOUT_PROXY.search(detail) and hints.FROM_CAPTIVE_PORTAL.search(detail):
             kind, hint = NotAws, hints.CAPTIVE_PORTAL
-        case Fault.UNREACHABLE if hints.about_proxy(detail) and hints.proxy_rules_refuse(detail):
+        case Fault.UNREACHABLE if hints.ABOUT_PROXY.search(detail) and hints.PROXY_RULES_REFUSE.search(detail):
             hint = hints.proxy_rules(host)
-        case Fault.UNREACHABLE if hints.about_proxy(detail):
+        case Fault.UNREACHABLE if hints.ABOUT_PROXY.search(detail):
             kind, hint = AwsBlockedBySettings, hints.PROXY
         case Fault.NONSENSE:
             return AwsError(SUBJECT, f"the answer to {call.action} is not HTTP")
@@ -105,7 +105,7 @@ def _no_answer(error: Exception, call: AwsCall, host: str, scrub: Callable[[str]
             reason = "connecting timed out"
         case Fault.DNS:
             reason = "its name does not resolve"
-        case Fault.TLS if hints.names_a_ca_variable(detail):
+        case Fault.TLS if hints.NAMES_CA_VARIABLE.search(detail):
             kind, reason, hint = AwsBlockedBySettings, f"no secure connection: {shown}", hints.CA_VARIABLE
         case Fault.TLS:
             reason, hint = f"no secure connection: {shown}", _TLS_HINT

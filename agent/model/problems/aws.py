@@ -15,14 +15,12 @@ class AwsCredentialsMissing(Problem):
 
 
 class AwsInteractiveLoginNeeded(AwsCredentialsMissing):
-    """The profile needs an MFA code or an SSO login. Only the user can provide it, so the hint holds the command."""
-
+    # The profile needs an MFA code or an SSO login. Only the user can provide it, so the hint holds the command.
     needs = Needs.USER
 
 
 class AwsSetupUnusable(AwsCredentialsMissing):
-    """The cause is in the user's own files or variables: ~/.aws, AWS_PROFILE, a credential_process."""
-
+    # The cause is in the user's own files or variables: ~/.aws, AWS_PROFILE, a credential_process.
     needs = Needs.USER
 
 
@@ -38,8 +36,7 @@ class AwsAccessDenied(Problem):
 
 
 class AwsKeysRefused(AwsAccessDenied):
-    """AWS refused keys that come from the secret or from the user's own files. Their owner must replace them."""
-
+    # AWS refused keys that come from the secret or from the user's own files. Their owner must replace them.
     needs = Needs.USER
 
 
@@ -79,8 +76,7 @@ class AwsUnreachable(Problem):
 
 
 class AwsBlockedBySettings(AwsUnreachable):
-    """The user's own proxy or certificate variable is the cause."""
-
+    # The user's own proxy or certificate variable is the cause.
     needs = Needs.USER
 
 
@@ -92,8 +88,7 @@ class AwsError(Problem):
 
 
 class NotAws(AwsError):  # noqa: N818 - as Problem
-    """Something else answers instead of AWS, such as a captive portal. Waiting does not fix that."""
-
+    # Something else answers instead of AWS, such as a captive portal. Waiting does not fix that.
     needs = Needs.USER
 
 

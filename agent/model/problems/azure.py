@@ -15,8 +15,7 @@ class AzureCredentialsMissing(Problem):
 
 
 class AzureCredentialsUnusable(AzureCredentialsMissing):
-    """A setting or variable of the user is missing or names something that cannot be used."""
-
+    # A setting or variable of the user is missing or names something that cannot be used.
     needs = Needs.USER
 
 

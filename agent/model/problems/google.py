@@ -15,8 +15,7 @@ class GoogleCredentialsMissing(Problem):
 
 
 class GoogleCredentialsUnusable(GoogleCredentialsMissing):
-    """A file, variable or setting of the user names credentials that cannot be used."""
-
+    # A file, variable or setting of the user names credentials that cannot be used.
     needs = Needs.USER
 
 
@@ -29,8 +28,7 @@ class GoogleAccessDenied(Problem):
 
 
 class GoogleLoginExpired(GoogleAccessDenied):
-    """The user's own gcloud login was revoked or has ended. Only the user can log in again, and is not kept waiting."""
-
+    # The user's own gcloud login was revoked or has ended. Only the user can log in again, and need not wait.
     needs = Needs.USER
     retry_class = RetryClass.SOON
 

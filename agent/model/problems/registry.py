@@ -63,8 +63,7 @@ class RegistryUnreachable(Problem):
 
 
 class ProxySettingUnusable(RegistryUnreachable):
-    """The proxy in the user's own variable cannot be used, or needs a login that is not there."""
-
+    # The proxy in the user's own variable cannot be used, or needs a login that is not there.
     needs = Needs.USER
     hint = hints.PROXY
 
@@ -79,8 +78,7 @@ class RegistryTls(Problem):
 
 
 class OwnCertificatesUnusable(RegistryTls):
-    """A variable such as SSL_CERT_FILE names a CA file that cannot be used. The variable is the user's."""
-
+    # A variable such as SSL_CERT_FILE names a CA file that cannot be used. The variable is the user's.
     needs = Needs.USER
     hint = hints.CA_VARIABLE
 
@@ -101,6 +99,5 @@ class RegistryError(Problem):
 
 
 class NotARegistry(RegistryError):  # noqa: N818 - as Problem
-    """Something else answers under the registry's name, such as a captive portal. Waiting does not fix that."""
-
+    # Something else answers under the registry's name, such as a captive portal. Waiting does not fix that.
     needs = Needs.USER

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
@@ -15,11 +16,13 @@ from agent.edge.http import HttpClient
 from agent.model.azure_errors import AUDIENCE, ERRORS
 from agent.model.problem import Needs
 from agent.model.problems.azure import AzureCredentialsMissing
-from agent.model.sensitive import Sensitive
 from tests.edge.cloud_network import without
 from tests.fakecloud import jwt
 from tests.fakecloud.azure import CLIENT
 from tests.problems import raises_problem
+
+if TYPE_CHECKING:
+    from agent.model.sensitive import Sensitive
 
 KEY = "s3cret-key-of-arc"
 

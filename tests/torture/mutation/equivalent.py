@@ -11,9 +11,6 @@ EQUIVALENT: Final[Mapping[str, Mapping[str, str]]] = {
     "agent.model.registry.parse_hostname": {
         'rest = re.split(r"[/?#]", rest, maxsplit=2)[0].strip()': "only the first part is used",
     },
-    "agent.model.plan._first_usable": {
-        'first_failure: Skipped | None = ""': _FALSE,
-    },
     "agent.services.secrets.Secrets.__init__": {
         "self._published = None": _FALSE,
         "self._published_complete = None": _FIRST,
