@@ -62,8 +62,11 @@ class ConfigLock:
             self._unlock([*self._locked])
 
     def _lock_real_directory(self) -> _Identity | None:
+        config = self._directory / "config.json"
         try:
-            real = Path(os.path.realpath(self._directory / "config.json")).parent
+            if not config.is_symlink():
+                return None  # its directory is `self._directory`
+            real = Path(os.path.realpath(config)).parent
             # The agent leaves nothing in another user's directory.
             return self._lock(real) if real.stat().st_uid == os.geteuid() else None
         except BlockingIOError:

@@ -48,6 +48,12 @@ class DockerEngine:
             name: value for name, value in child_environment(environ).items() if not name.startswith("DOCKER_")
         }
         self._timeout_s: Final = timeout_s
+        self._found: Endpoint | None = None
+
+    def find(self) -> Endpoint:
+        """Find the engine that the CLI would use now. `ask` uses the result until the next call. Blocks."""
+        self._found = find_endpoint(self._environ, self._config_dir)
+        return self._found
 
     async def endpoint(self) -> Endpoint:
         """Return the engine that the CLI would use now. While its files cannot be read, the address is unusable."""
@@ -60,7 +66,7 @@ class DockerEngine:
 
     async def ask(self) -> EngineAnswer:
         """Return whether the engine answers, and why it may not be asked. Never raises."""
-        endpoint = await self.endpoint()
+        endpoint = self._found or await self.endpoint()
         socket, user = endpoint.address.removeprefix(_UNIX), paths.user_name()
         try:
             state = await self._state(endpoint)

@@ -114,6 +114,7 @@ class _Checker:
         self._hangs_s: Final = hangs_s
         self._timer: Final = Timer()
         self._retired: Final = threading.Event()
+        self._armed_until = 0.0
 
     def start(self, on_hang: Callable[[], object]) -> None:
         """Start the thread. `on_hang` is called in the loop, at most once, when a check takes too long.
@@ -146,6 +147,7 @@ class _Checker:
             for watch in tuple(self._watches):
                 if watch.directories if hinted else watch.again or tick % watch.every == 0:
                     self._check(watch, hints)
+            self._arm(0)
             if hinted:
                 ignore_until = now + _SPACING_S
             else:
@@ -159,8 +161,10 @@ class _Checker:
         # A check that hangs is still made by a thread that was retired.
         if self._retired.is_set() or not watch.checking.acquire(blocking=False):
             return
-        self._timer.set(_PATIENCE_S)
         started = time.monotonic()
+        # Most checks take less time than setting the timer. So it is set again only once part of its time is over.
+        if started > self._armed_until - _PATIENCE_S / 2:
+            self._arm(_PATIENCE_S)
         try:
             found = watch.signature()
             # A new subdirectory needs a watch of its own.
@@ -169,12 +173,15 @@ class _Checker:
                 watch.hints = hints
         except Exception as fault:  # noqa: BLE001 - counts as a change: the caller then checks and reports the error
             found = repr(type(fault))
-        self._timer.set(0)
         differs, watch.last = found != watch.last or time.monotonic() - started >= self._hangs_s, found
         if differs or watch.again:
             watch.changed()
         watch.again = differs
         watch.checking.release()
+
+    def _arm(self, seconds: float) -> None:
+        self._timer.set(seconds)
+        self._armed_until = time.monotonic() + seconds
 
 
 def _set(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:

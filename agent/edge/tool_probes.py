@@ -6,6 +6,7 @@ from typing import Final
 
 from agent.edge.aws_cli import AwsCli
 from agent.edge.docker_cli import DockerCli
+from agent.edge.docker_context import Endpoint
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.programs import find_program
 from agent.model.engine import EngineAnswer
@@ -34,6 +35,9 @@ class ToolProbes:
 
     async def aws_version(self, program: Path) -> str | None:
         return await self._aws.version(program)
+
+    def find_engine(self) -> Endpoint:
+        return self._engine.find()
 
     async def engine(self) -> EngineAnswer:
         return await self._engine.ask()

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,8 +96,9 @@ class ToolWatch:
             self._wake.set()
 
     async def run(self) -> None:
-        for name in ("docker", "podman", "aws"):
-            self._watcher.watch(partial(self._program_version, name), self._wake, every=_EVERY)
+        self._watcher.watch(self._program_versions, self._wake, every=_EVERY)
+        # Only so that `_check_engine` need not start a thread to read the address.
+        self._watcher.watch(self._probes.find_engine, asyncio.Event(), every=_EVERY)
         await self.look()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_programs(), name="tools.programs")
@@ -178,9 +178,9 @@ class ToolWatch:
             "aws", [AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")] * missing
         )
 
-    def _program_version(self, name: str) -> Hashable:
-        program = self._probes.find(name)
-        return program and _file_version(program)
+    def _program_versions(self) -> Hashable:
+        docker, aws = self._probes.find("docker") or self._probes.find("podman"), self._probes.find("aws")
+        return docker and _file_version(docker), aws and _file_version(aws)
 
     async def _find(self, name: str) -> Path | None:
         """Find a program on PATH.
