@@ -10,7 +10,6 @@ from typing import Final
 from agent.doctor.agent_status import AgentStatus
 from agent.doctor.environment import Tools
 from agent.edge import paths
-from agent.edge.aws.client import AwsClient
 from agent.edge.clouds import Clouds
 from agent.edge.credential_helper import CredentialHelpers
 from agent.edge.docker_cli import DockerCli
@@ -80,7 +79,6 @@ class Context:
         self.learned: Final = LearnedSecrets(self.scrubber, "tokens", _MAX_TOKENS)
         self.http: Final = HttpClient()
         self.requests: Final = RegistryRequests(self.http, _now, scrub=self.scrubber.scrub)
-        self.aws: Final = AwsClient(user=self.user, environ=environ, now=_now, learned=self.learned)
         engine = DockerEngine(environ, settings.docker.config_dir)
         # Several requests run one after the other, and all of them must fit into the doctor's total time.
         self.clouds: Final = Clouds(

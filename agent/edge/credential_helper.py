@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from agent.edge.process import Finished, ProcessTimeout, child_environment, run
-from agent.edge.programs import search
+from agent.edge.programs import find_program, search
 from agent.model.commands import shown
 from agent.model.docker_config import TOKEN_USER, ConfigError, Entry, parse_helper_answer
 from agent.model.hints import helper_hint, unstartable_helper_hint
@@ -19,11 +19,19 @@ from agent.model.sandbox import opening
 from agent.model.text import printable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_OWN: Final = "docker-credential-registry-agent"
+_ALWAYS: Final = "/usr/local/bin:/usr/bin"
+"""On the PATH of every shell, of sudo, and of most services."""
 DEADLINE_S: Final = 10.0
 # These change the store of the user, so they must not be interrupted.
 _WRITES: Final = frozenset({"store", "erase"})
 # The protocol's own text (docker-credential-helpers, credentials/error.go).
 _NOT_FOUND: Final = b"credentials not found in native keychain"
+
+
+def is_installed(environ: Mapping[str, str]) -> bool:
+    """Return whether the agent's own helper is on its PATH, or in the directories that every PATH has. Blocks."""
+    return find_program(_OWN, f"{environ.get('PATH', '')}:{_ALWAYS}") is not None
 
 
 class CredentialHelpers:

@@ -1,10 +1,10 @@
 """Tokens for all registries. Each source has one token, and at most one request for it at a time."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.aws_errors import clock_skew
 from agent.model.credential import Credential, Token, TokenSource
@@ -17,15 +17,8 @@ from agent.services.retries import wait_after
 from agent.services.waiting import wait_until
 from agent.settings import Settings
 
-
-class Tokens(Protocol):
-    async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
-        """Fetch a token, without retries.
-
-        Raises:
-            ProblemError: the source gave no token.
-        """
-        ...
+FetchToken = Callable[[TokenSource, Settings], Awaitable[Token]]
+"""Fetches a token from a source, without retries. Raises a `ProblemError` if the source gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +53,6 @@ class Credentials:
     """Hands out tokens. Only the event loop's thread may call it.
 
     Args:
-        tokens: fetches a token from a source.
         clock: the wall clock and the monotonic clock.
         settings: read at each use, so a reload applies at once. Changed `Settings.for_tokens` discard the tokens.
         board: receives `clock_skew` if a cloud answers, but its clock is far from ours.
@@ -72,7 +64,7 @@ class Credentials:
     def __init__(
         self,
         *,
-        tokens: Tokens,
+        fetch: FetchToken,
         clock: Clock,
         settings: Callable[[], Settings],
         board: Reporter,
@@ -81,7 +73,7 @@ class Credentials:
         on_token: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_token: Final = on_token
-        self._tokens: Final = tokens
+        self._fetch_token: Final = fetch
         self._clock: Final = clock
         self._settings: Final = settings
         self._board: Final = board
@@ -184,7 +176,7 @@ class Credentials:
             await wait_until(self._clock, state.floor, asyncio.Event())
         started = self._clock.monotonic()
         try:
-            token = await self._tokens.fetch_token(source, state.settings)
+            token = await self._fetch_token(source, state.settings)
             self._check_replaced(source, state.credential, token)
         except ProblemError as error:
             outcome: Credential | _Failure = self._record_failure(state, error.problem)

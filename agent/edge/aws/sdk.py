@@ -61,7 +61,11 @@ class _Signer:
 
 @dataclass(kw_only=True, eq=False)
 class AwsSdk:
-    """Does the work of `agent.edge.aws.client.AwsClient`. The constructor reads the SDK's models from disk."""
+    """Sends single requests to AWS, without caching tokens and without retries. It never prompts.
+
+    The constructor reads the SDK's models from disk. `user` is for the session name of a role. `environ` has `AWS_*`;
+    the SDK reads proxies and CA bundles of the process itself. `now` measures the difference to AWS's clock.
+    """
 
     user: str
     environ: Mapping[str, str]
@@ -73,14 +77,19 @@ class AwsSdk:
     """ARN by access key id. None if STS did not answer."""
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> Token:
-        """See `AwsClient.fetch_token`."""
+        """Get a token for `identity`: find keys, assume the role if there is one, ask ECR. Each has `call_timeout_s`.
+
+        Raises:
+            ProblemError: AwsCredentialsMissing, AwsAccessDenied, AwsIdentityRejected, AwsIdentityUnavailable,
+                AwsThrottled, AwsUnreachable, AwsError or ClockSkew. The subject is always "aws".
+        """
         caller, signer = await self._prepare(identity, settings)
         if signer.arn is not None:
             return replace(await _ask_token(caller, identity, signer), identity=signer.arn)
         return await self._token_and_owner(caller, identity, signer)
 
     async def identify(self, identity: AwsIdentity, settings: AwsSettings) -> tuple[str, str | None]:
-        """See `AwsClient.identify`."""
+        """Return which keys would be used and where they come from, and their ARN if STS returns it."""
         caller, signer = await self._prepare(identity, settings)
         return signer.description, signer.arn or await _owner(caller, signer)
 
