@@ -88,14 +88,10 @@ class DockerCli:
         try:
             private = await _CALLS.call(place, lambda: _prepare(place), timeout=_RUNTIME_S)
         except OSError as error:
-            raise ProblemError(
-                ConfigUnwritable(
-                    registry.hostname,
-                    f"the agent's runtime directory {place} cannot be written: "
-                    f"{error.strerror or 'its file system does not answer'}",
-                    hint=runtime_hint(error.strerror or "", str(place), writer="the agent"),
-                )
-            ) from error
+            reason = error.strerror or "its file system does not answer"
+            message = f"the agent's runtime directory {place} cannot be written: {reason}"
+            hint = runtime_hint(error.strerror or "", str(place), writer="the agent")
+            raise ProblemError(ConfigUnwritable(registry.hostname, message, hint=hint)) from error
         directory = private.path
         try:
             finished = await run(

@@ -59,11 +59,7 @@ class DockerConfigFile:
     """
 
     def __init__(
-        self,
-        directory: Path,
-        unit: str | None = None,
-        *,
-        cli_version: Callable[[], CliVersion | None] = lambda: None,
+        self, directory: Path, unit: str | None = None, *, cli_version: Callable[[], CliVersion | None] = lambda: None
     ) -> None:
         """`unit` is the systemd service that the agent runs in. Its sandbox may prevent writes.
 
@@ -129,13 +125,9 @@ class DockerConfigFile:
             hint = permission_hint(self.path, errno.EAGAIN, self._unit)
             raise ProblemError(ConfigUnwritable(str(self.path), message, hint=hint)) from error
         except TimeoutError as error:
-            raise ProblemError(
-                ConfigUnwritable(
-                    str(self.path),
-                    f"{self.path} hangs: its file system does not answer",
-                    hint=f"check whether the file system of {shown(self.path.parent)} (NFS?) is down",
-                )
-            ) from error
+            message = f"{self.path} hangs: its file system does not answer"
+            hint = f"check whether the file system of {shown(self.path.parent)} (NFS?) is down"
+            raise ProblemError(ConfigUnwritable(str(self.path), message, hint=hint)) from error
 
     def _translate_errors(self, work: Callable[[], T]) -> T:
         """Run `work` and turn its errors into problems. Runs in the thread, because finding the cause may block too."""

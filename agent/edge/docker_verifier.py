@@ -63,9 +63,8 @@ class DockerVerifier:
         try:
             return (await self.verify(program)).version
         except OSError as error:
-            raise ProblemError(
-                NotDockersCli("docker", f"{program} does not start: {error.strerror or error}")
-            ) from error
+            message = f"{program} does not start: {error.strerror or error}"
+            raise ProblemError(NotDockersCli("docker", message)) from error
 
     async def verify(self, program: Path) -> Verified:
         """Check `program`. A login needs the result.
@@ -134,9 +133,8 @@ async def _identify(program: Path) -> tuple[_Identity, bool]:
     try:
         return await _STATS.call(program, lambda: _identify_now(program), timeout=_STAT_TIMEOUT_S)
     except TimeoutError as error:
-        raise ProblemError(
-            NotDockersCli("docker", f"{program} cannot be read: its file system does not answer")
-        ) from error
+        message = f"{program} cannot be read: its file system does not answer"
+        raise ProblemError(NotDockersCli("docker", message)) from error
 
 
 def _identify_now(program: Path) -> tuple[_Identity, bool]:

@@ -46,12 +46,7 @@ class RegistryClient:
     """Requests `/v2/` as Docker does: over TLS, or over plain HTTP if TLS fails and the registry is on loopback."""
 
     def __init__(
-        self,
-        http: HttpClient,
-        now: Callable[[], datetime],
-        certs: Path = _CERTS,
-        *,
-        scrub: Callable[[str], str] = str,
+        self, http: HttpClient, now: Callable[[], datetime], certs: Path = _CERTS, *, scrub: Callable[[str], str] = str
     ) -> None:
         """`scrub` removes known secrets from what a registry answers."""
         self._http: Final = http

@@ -98,11 +98,9 @@ def _read_subdirectory(path: Path, depth: int) -> Iterator[tuple[str, ParseResul
     try:
         names = _names(path)
         if names and depth > _DEEPEST and path.name != _SERVICE_ACCOUNT:
+            fault = "is too deep: the agent reads only one level of directories"
             hint = f"move its files up, or add {shown(path)} to secrets.directories"
-            yield (
-                origin,
-                ParseResult.failure(origin, "is too deep: the agent reads only one level of directories", hint),
-            )
+            yield origin, ParseResult.failure(origin, fault, hint)
         elif names and depth <= _DEEPEST:
             yield from _readings(path, names, depth)
         elif path.suffix or path.name.startswith("."):
@@ -125,9 +123,8 @@ def _exists(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError as error:
-        raise ProblemError(
-            SecretsUnavailable(str(path.parent), f"{path.parent} cannot be entered: permission denied")
-        ) from error
+        message = f"{path.parent} cannot be entered: permission denied"
+        raise ProblemError(SecretsUnavailable(str(path.parent), message)) from error
     except OSError:
         pass
     return True

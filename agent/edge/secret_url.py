@@ -53,13 +53,8 @@ class SecretUrl:
             reply = await self._ask(url, await _headers(token_file, etag))
             return _answer(reply, source, etag)
         except TokenFileError as error:
-            raise ProblemError(
-                SecretsUnavailable(
-                    source,
-                    str(error),
-                    hint="put the token in that file, or fix secrets.token_file; ask your platform team for the token",
-                )
-            ) from error
+            hint = "put the token in that file, or fix secrets.token_file; ask your platform team for the token"
+            raise ProblemError(SecretsUnavailable(source, str(error), hint=hint)) from error
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise ProblemError(SecretsUnavailable(source, f"{source} {_reason(error)}")) from error
 

@@ -199,12 +199,7 @@ class Credentials:
         floor = timedelta(seconds=settings.min_interval_s)
         # The jitter is drawn once per token, so all registries that share it renew together.
         due = renew_at(
-            now,
-            token.expires_at,
-            fraction=settings.fraction,
-            jitter=self._jitter(),
-            floor=floor,
-            reserve=token.reserve,
+            now, token.expires_at, fraction=settings.fraction, jitter=self._jitter(), floor=floor, reserve=token.reserve
         )
         state.floor = Deadline.after(floor, now, self._clock.monotonic())
         failed, state.failure, state.failures = state.failure is not None, None, 0

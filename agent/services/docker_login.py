@@ -17,13 +17,7 @@ from agent.model.docker_results import CliOutput, CliResult, Fault, ProbeResult
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import NotDockersCli, no_docker
-from agent.model.problems.registry import (
-    LoginRejected,
-    RegistryDns,
-    RegistryTimeout,
-    RegistryTls,
-    RegistryUnreachable,
-)
+from agent.model.problems.registry import LoginRejected, RegistryDns, RegistryTimeout, RegistryTls, RegistryUnreachable
 from agent.model.registry import Registry
 from agent.model.secret import Kind
 from agent.services.ports import DockerCli, DockerProgram

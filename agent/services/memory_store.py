@@ -6,14 +6,7 @@ from typing import Final
 
 from agent.model.desired_login import MEMORY, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, Ownership, find, store_of
-from agent.model.helper_lines import (
-    has_other_line,
-    is_served,
-    keys_of,
-    with_lines,
-    without_lines,
-    without_lines_except,
-)
+from agent.model.helper_lines import has_other_line, is_served, keys_of, with_lines, without_lines, without_lines_except
 from agent.model.problem import ProblemError
 from agent.model.registry import Registry
 from agent.services.helper_locks import LockedHelpers

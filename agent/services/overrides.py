@@ -50,10 +50,7 @@ class Overrides:
         if not result.ours and not result.older:
             reasons.append(_other_login(hostname, result))
         reasons += [
-            (
-                f"{path} has another login for {key}, {_PODMAN_FIRST}",
-                _removal(path, key),
-            )
+            (f"{path} has another login for {key}, {_PODMAN_FIRST}", _removal(path, key))
             for path, key in _shadows(desired, podman)
         ]
         if not reasons:

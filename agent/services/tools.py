@@ -9,12 +9,7 @@ from typing import Any, Final
 from agent.blocking import BlockingCalls
 from agent.model.engine import engine_problem
 from agent.model.problem import Problem, ProblemError
-from agent.model.problems.environment import (
-    AwsCliMissing,
-    DockerCliFailed,
-    DockerCliMissing,
-    no_docker,
-)
+from agent.model.problems.environment import AwsCliMissing, DockerCliFailed, DockerCliMissing, no_docker
 from agent.model.status import Engine, Flavor, Tool, Tools
 from agent.services.ports import Board, Clock, FileWatcher, Log, ToolProbes
 from agent.services.waiting import until_next_beat

@@ -54,11 +54,7 @@ def problem_from(error: Exception, call: AwsCall, seen_at: datetime, timeout_s: 
         return _no_answer(inner, call, host)
     if isinstance(error, BotoCoreError):
         return AwsError(SUBJECT, f"{call.action} could not be called: {clean(str(error), call.secrets)}")
-    return AwsError(
-        SUBJECT,
-        f"the answer to {call.action} is not valid: {type(error).__name__}",
-        hint=SOMEBODY_ELSE,
-    )
+    return AwsError(SUBJECT, f"the answer to {call.action} is not valid: {type(error).__name__}", hint=SOMEBODY_ELSE)
 
 
 def _refusal(error: ClientError, call: AwsCall, seen_at: datetime) -> AwsRefusal:

@@ -114,13 +114,8 @@ class AwsSdk:
             if not chain:  # nothing in ~/.aws is needed, so a file system that hangs must not prevent the login
                 return await _FILES.call("no files", lambda: read(files=False), timeout=settings.call_timeout_s)
             message = f"~/.aws cannot be read: no end after {settings.call_timeout_s:g} s"
-            raise ProblemError(
-                AwsCredentialsMissing(
-                    SUBJECT,
-                    message,
-                    hint="check whether the file system of ~/.aws (NFS?) is down",
-                )
-            ) from None
+            hint = "check whether the file system of ~/.aws (NFS?) is down"
+            raise ProblemError(AwsCredentialsMissing(SUBJECT, message, hint=hint)) from None
         except NoThreadError as error:
             raise ProblemError(AwsError(SUBJECT, f"~/.aws cannot be read: {error.strerror}")) from None
 

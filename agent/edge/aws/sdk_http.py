@@ -21,11 +21,8 @@ from agent.edge.http import HttpClient
 class SdkHttp:
     """Replaces the HTTP session of the SDK. Each request has its own connection, so nothing needs to be closed.
 
-    Args:
-        http: sends the requests.
-        timeout: seconds for a connection and for a whole request, or one number for both.
-        verify: the path of a CA bundle, or True.
-        direct: use no proxy.
+    `timeout` is for a connection and for a whole request, or one number for both. `verify` may be the path of a CA
+    bundle. `direct` uses no proxy.
     """
 
     def __init__(
