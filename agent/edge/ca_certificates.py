@@ -39,8 +39,7 @@ class CertificateAuthorities:
     async def context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
         """Return a context that also trusts `ca_files`.
 
-        Raises:
-            CaFileError: one of `ca_files` cannot be used, or a file system does not answer.
+        Raises CaFileError if a file cannot be used or does not answer.
         """
         try:
             return await _READS.call(ca_files, lambda: self._context(ca_files), timeout=_DEADLINE_S)

@@ -26,7 +26,6 @@ class CloudClient(Protocol):
     async def fetch_token(self, identity: Any, settings: Any) -> Token: ...
     async def identify(self, identity: Any, settings: Any) -> tuple[str, str | None]:
         """Return where the identity comes from, and its name in the cloud if that is known."""
-        ...
 
 
 @dataclass(kw_only=True, eq=False)

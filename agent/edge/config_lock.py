@@ -77,8 +77,7 @@ class ConfigLock:
     def _lock(self, directory: Path) -> _Identity | None:
         """Lock the directory and return the identity of what is locked, or None if nothing can be locked.
 
-        Raises:
-            BlockingIOError: another agent holds the lock.
+        Raises BlockingIOError if another agent holds the lock.
         """
         held = _identity(directory / _FILE)
         if held in self._locked:

@@ -62,8 +62,7 @@ class DockerCli:
     async def version(self, program: Path) -> str:
         """Return the version of Docker's own CLI, or of podman. Runs the program only once per program file.
 
-        Raises:
-            ProblemError: with NotDockersCli if it is another program or does not work.
+        Raises a ProblemError with NotDockersCli if it is another program or does not work.
         """
         version = await self._verifier.version(program)
         self.flavor = (await self._verifier.verify(program)).flavor
@@ -78,10 +77,8 @@ class DockerCli:
         Only Docker's own CLI or podman gets the password: the program is verified before it starts and after.
 
         Raises:
-            ProblemError: with NotDockersCli if it is another program, DockerCliFailed if it was replaced while it
-                started, or ConfigUnwritable if the runtime directory is not writable.
-            ProcessTimeout: it did not end within `timeout` seconds.
-            OSError: the program cannot be started.
+            ProblemError: with NotDockersCli, DockerCliFailed if it was replaced meanwhile, or ConfigUnwritable.
+            ProcessTimeout, OSError: it did not end within `timeout` seconds, or cannot be started.
         """
         verified = await self._verifier.verify(program)
         place = self._snaps if verified.flavor is Flavor.SNAP else self._runtime

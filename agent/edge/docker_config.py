@@ -75,9 +75,7 @@ class DockerConfigFile:
     async def read(self) -> Document:
         """Return the document, or an empty one if the file does not exist.
 
-        Raises:
-            ProblemError: with ConfigInvalid if Docker could not read the file, or ConfigUnwritable if the agent cannot
-                access it.
+        Raises a ProblemError with ConfigInvalid if Docker could not read it, or ConfigUnwritable if the agent cannot.
         """
         return await self._in_thread(lambda: self._settled(self._target())[1])
 
@@ -86,11 +84,7 @@ class DockerConfigFile:
 
         `change` must be pure. It runs in the file's thread, and runs again if another program wrote the file in the
         meantime. Changes that wait for the thread at the same time are written together, so many logins at once cost
-        only a few writes.
-
-        Raises:
-            ProblemError: with ConfigInvalid if Docker could not read the file, or ConfigUnwritable with the reason. In
-                both cases the file is unchanged.
+        only a few writes. Raises the same as `read`, and then the file is unchanged.
         """
         update = _Update(change)
         self._pending.append(update)

@@ -77,8 +77,7 @@ class DockerEngine:
     async def _state(self, endpoint: Endpoint) -> Engine:
         """Return whether the engine answers. Does not start the SDK if the socket refuses connections.
 
-        Raises:
-            PermissionError: this user may not open the socket.
+        Raises PermissionError if this user may not open the socket.
         """
         if not endpoint.env:
             return Engine.UNREACHABLE
@@ -108,11 +107,7 @@ async def _group_of(socket: str) -> str:
 
 
 async def _accepts(path: str) -> bool:
-    """Return whether the socket accepts connections.
-
-    Raises:
-        PermissionError: this user may not open it.
-    """
+    """Return whether the socket accepts connections. Raises PermissionError if this user may not open it."""
     try:
         async with asyncio.timeout(_CONNECT_S):
             _, writer = await asyncio.open_unix_connection(path)

@@ -60,16 +60,8 @@ class FileWatcher:
         """Set `changed` when `look` returns another value than before, and once more one tick later.
 
         The second time is for a file that is written twice within one tick of the file system's clock: its timestamps
-        are the same after both writes.
-
-        Args:
-            look: returns a value that differs after a change. It may block, and runs in a thread.
-            changed: an event of the running loop.
-            every: check only in every n-th tick of 1.5 s.
-            directories: returns directories whose inotify events cause a check at once.
-
-        Returns:
-            A function that ends the watch.
+        are the same after both writes. `look` may block, and runs in a thread, in every `every`-th tick of 1.5 s. An
+        inotify event in one of the `directories` causes a check at once. Returns a function that ends the watch.
         """
         loop = asyncio.get_running_loop()
         watch = _Watch(look, lambda: _set(loop, changed), every, directories)
@@ -101,11 +93,7 @@ class FileWatcher:
 
 
 class _Checker:
-    """A thread that makes all checks, until it is retired.
-
-    Raises:
-        OSError: no descriptor is left for the timer.
-    """
+    """A thread that makes all checks, until it is retired. Raises OSError if no descriptor is left for the timer."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, watches: list[_Watch], tick_s: float, hangs_s: float) -> None:
         self._loop: Final = loop
@@ -119,8 +107,7 @@ class _Checker:
     def start(self, on_hang: Callable[[], object]) -> None:
         """Start the thread. `on_hang` is called in the loop, at most once, when a check takes too long.
 
-        Raises:
-            RuntimeError: no thread can be started.
+        Raises RuntimeError if no thread can be started.
         """
 
         def fired() -> None:

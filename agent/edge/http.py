@@ -172,8 +172,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 def proxy_for(target: URL) -> Proxy:
     """Return the environment's proxy for `target`. Loopback uses none, as in Go and therefore in the docker CLI.
 
-    Raises:
-        ProxyUnusable: the environment names a proxy that cannot be used.
+    Raises ProxyUnusable if that proxy cannot be used.
     """
     variable, given = _from_environment(f"{target.scheme.upper()}_PROXY")
     host = target.host or ""

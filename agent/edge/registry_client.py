@@ -71,8 +71,7 @@ class RegistryClient:
     async def ca_files(self, registry: Registry) -> list[Path]:
         """Return the CA files in /etc/docker/certs.d for this registry, as the engine reads them.
 
-        Raises:
-            CaFileError: the file system does not answer.
+        Raises CaFileError if the file system does not answer.
         """
         directory = self._certs / registry.api_host
         try:

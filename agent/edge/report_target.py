@@ -29,8 +29,7 @@ class ReportTarget:
     async def send(self, url: str, token_file: Path | None, document: bytes) -> None:
         """Deliver `document`, which is JSON, to `url` (`https`, `http`, or `unix:/path`).
 
-        Raises:
-            ProblemError: with ReportFailed for anything but a 2xx answer.
+        Raises a ProblemError with ReportFailed for anything but a 2xx answer.
         """
         subject = without_secrets(url)
         try:

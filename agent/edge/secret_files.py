@@ -44,8 +44,7 @@ _REASONS: Final = {
 def signature(directory: Path) -> Hashable:
     """Return a value that differs once anything that `read` would read has changed. Does not open any file.
 
-    Raises:
-        ProblemError: with SecretsUnavailable if the directory exists and cannot be listed.
+    Raises a ProblemError if the directory exists and cannot be listed.
     """
     return tuple(_signatures(directory, _names(directory)))
 
@@ -54,10 +53,7 @@ def read(directory: Path) -> dict[str, ParseResult]:
     """Parse each file in the directory and its subdirectories. Returns the results by path.
 
     Every file is a secret or a problem. A missing directory is empty. A secret with one file for each field has the
-    path of the file `hostname`.
-
-    Raises:
-        ProblemError: with SecretsUnavailable if the directory exists and cannot be listed or entered.
+    path of the file `hostname`. Raises a ProblemError if the directory exists and cannot be listed or entered.
     """
     return dict(_readings(directory, _names(directory), depth=0))
 
@@ -114,9 +110,7 @@ def _read_subdirectory(path: Path, depth: int) -> Iterator[tuple[str, ParseResul
 def _exists(path: Path) -> bool:
     """Return whether a listed but unreadable entry still exists.
 
-    Raises:
-        ProblemError: with SecretsUnavailable if its directory can be listed but not entered (r without x), so the
-            answer is unknown.
+    Raises a ProblemError if its directory can be listed but not entered (r without x), so the answer is unknown.
     """
     try:
         path.lstat()
@@ -148,11 +142,8 @@ def _read_fields(directory: Path, names: list[str]) -> ParseResult:
 def _content(path: Path) -> tuple[str, Trust]:
     """Return the text of a regular file, and who can write it.
 
-    Follows links, never waits for a FIFO, and never opens a device.
-
-    Raises:
-        OSError: the file cannot be read.
-        DocumentError: the file is too large, or no text.
+    Follows links, never waits for a FIFO, and never opens a device. Raises OSError, or DocumentError if it is too
+    large, or no text.
     """
     with open_regular(path) as file:
         content, found = file.read(LARGEST + 1), os.fstat(file.fileno())

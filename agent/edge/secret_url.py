@@ -45,8 +45,7 @@ class SecretUrl:
     async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> FetchResult:
         """Return the answer. Its `parsed` is None if nothing has changed.
 
-        Raises:
-            ProblemError: with SecretsUnavailable and the reason. Its subject is the URL without user name and query.
+        Raises a ProblemError with the reason. Its subject is the URL without user name and query.
         """
         source = without_secrets(url)
         try:

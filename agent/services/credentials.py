@@ -52,13 +52,9 @@ class _SourceState:
 class Credentials:
     """Hands out tokens. Only the event loop's thread may call it.
 
-    Args:
-        clock: the wall clock and the monotonic clock.
-        settings: read at each use, so a reload applies at once. Changed `Settings.for_tokens` discard the tokens.
-        board: receives `clock_skew` if a cloud answers, but its clock is far from ours.
-        log: receives `token.obtained` and `token.failed`.
-        jitter: from -1 to 1, spreads renewals over time.
-        on_token: called when a source gives a token after a failure.
+    Changed `Settings.for_tokens` discard the tokens. `board` receives `clock_skew` if a cloud answers, but its clock is
+    far from ours. `jitter` is from -1 to 1, and spreads renewals over time. `on_token` is called when a source gives a
+    token after a failure.
     """
 
     def __init__(
@@ -257,8 +253,5 @@ class Credentials:
 
 
 def _is_same(current: Credential, token: Token) -> bool:
-    return (current.username, current.password, current.expires_at) == (
-        token.username,
-        token.password,
-        token.expires_at,
-    )
+    same_login = current.username == token.username and current.password == token.password
+    return same_login and current.expires_at == token.expires_at

@@ -73,11 +73,7 @@ class DockerLogin:
         self._running: Final = asyncio.Semaphore(_RUNNING)
 
     async def log_in(self, login: Login, credential: Credential) -> DockerLoginResult:
-        """Log in once.
-
-        Raises:
-            ProblemError: the login failed.
-        """
+        """Log in once. Raises a ProblemError if that fails."""
         async with self._running, self._slot():
             try:
                 return await self._log_in(login, credential, through_engine=False)
@@ -113,7 +109,9 @@ class DockerLogin:
         *,
         through_engine: bool,
     ) -> CliResult:
-        program = self._program()
+        program = self._docker.docker
+        if program is None:
+            raise ProblemError(no_docker())
         try:
             return await self._cli.login(program, registry, credential, timeout=timeout, through_engine=through_engine)
         except ProblemError as error:
@@ -130,12 +128,6 @@ class DockerLogin:
                 raise ProblemError(missing) from None
             message = f"it cannot be started: {error.strerror or error}"
             raise ProblemError(cli_failed(registry.hostname, message)) from None
-
-    def _program(self) -> Path:
-        program = self._docker.docker
-        if program is None:
-            raise ProblemError(no_docker())
-        return program
 
     def _accepted(self, registry: Registry, saved: Mapping[str, Any], probe: ProbeResult | None) -> DockerLoginResult:
         try:

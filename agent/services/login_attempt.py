@@ -131,8 +131,7 @@ class LoginAttempts:
     async def _another(self, refused: Credential, refusal: Problem, started: datetime) -> Credential:
         """Get another credential in the same attempt: AWS can end a token early, and a password can be replaced.
 
-        Raises:
-            ProblemError: there is none, so the refusal stands.
+        If there is none, the refusal stands, and is raised.
         """
         login = self._login
         if isinstance(refusal, EcrTokenExpired) and isinstance(login.source, TokenSource):

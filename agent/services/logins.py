@@ -54,8 +54,7 @@ class Logins:
     def renew(self, hostname: str | None) -> list[str]:
         """Request an attempt now, for one registry or for all. Returns the IDs of the attempts.
 
-        Raises:
-            LookupError: no secret is known for this registry.
+        Raises LookupError if no secret is known for this registry.
         """
         if hostname is not None and hostname not in self._logins and hostname not in self._skipped:
             raise LookupError(hostname)

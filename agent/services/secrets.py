@@ -32,19 +32,9 @@ _ENVIRONMENT: Final = "secrets.environment"
 class Secrets:
     """Calls `on_change` with all secrets after the first reading, and whenever they change.
 
-    Args:
-        settings: returns the current settings. After a change, `wake` applies it at once.
-        clock: used for all waits.
-        board: receives what is wrong with each source.
-        log: receives `secrets.changed`.
-        protect: receives every secret value before any other component does, so the log masks it.
-        files: reads a directory.
-        fetch: fetches `secrets.url`.
-        environment: the secrets from the environment, read once at the start.
-        credentials_directory: systemd's $CREDENTIALS_DIRECTORY, read like the directories in the settings.
-        jitter: from -1 to 1, varies `secrets.poll_interval_s`.
-        watcher: reports when a directory may have changed.
-        on_change: called in the event loop.
+    After a change of the settings, `wake` applies it at once. `protect` receives every secret value before any other
+    component does, so the log masks it. `credentials_directory` is systemd's $CREDENTIALS_DIRECTORY, which is read like
+    the directories in the settings. `jitter` is from -1 to 1, and varies `secrets.poll_interval_s`.
     """
 
     name: Final = "secrets"

@@ -168,22 +168,15 @@ class ToolWatch:
         except OSError:  # TimeoutError is one. The aws CLI is not needed, so this is no news
             return
         self._update(aws=tool)
-        missing = self._has_ecr_secrets and program is None
-        self._report(
-            "aws", [AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")] * missing
-        )
+        missing = AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")
+        self._report("aws", [missing] if self._has_ecr_secrets and program is None else [])
 
     def _program_versions(self) -> Hashable:
         docker, aws = self._probes.find("docker") or self._probes.find("podman"), self._probes.find("aws")
         return docker and _file_version(docker), aws and _file_version(aws)
 
     async def _find(self, name: str) -> Path | None:
-        """Find a program on PATH.
-
-        Raises:
-            TimeoutError: the search hangs.
-            NoThreadError: no thread can be started.
-        """
+        """Find a program on PATH. Raises TimeoutError if the search hangs, or NoThreadError."""
         self._not_searched.add(name)
         program = await self._files.call(name, lambda: self._probes.find(name), timeout=_SEARCH_S)
         self._not_searched.remove(name)

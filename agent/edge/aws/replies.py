@@ -21,10 +21,8 @@ _USER_AND_PASSWORD: Final = re.compile(r"([!-9;-~]+):([!-~]+)")
 def parse_token(reply: Mapping[str, Any]) -> Token:
     """Return the token in a reply of ECR (`authorizationData` is a list) or of ECR Public (an object).
 
-    `proxyEndpoint` is ignored, because the token is valid for every registry of the region.
-
-    Raises:
-        ProblemError: with AwsError that names what is missing or wrong.
+    `proxyEndpoint` is ignored, because the token is valid for every registry of the region. Raises a ProblemError that
+    names what is missing or wrong.
     """
     data = reply.get("authorizationData")
     if isinstance(data, list):
@@ -45,8 +43,7 @@ def parse_token(reply: Mapping[str, Any]) -> Token:
 def parse_role_session(reply: Mapping[str, Any], role_arn: str) -> tuple[AwsKeys, str | None]:
     """Return the keys in a reply to `AssumeRole…`, and the ARN of the session if the reply has it.
 
-    Raises:
-        ProblemError: with AwsError if the reply has no keys.
+    Raises a ProblemError if the reply has no keys.
     """
     try:
         given = reply["Credentials"]

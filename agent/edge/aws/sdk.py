@@ -192,8 +192,7 @@ class _Caller:
     ) -> Mapping[str, Any]:
         """Return the reply to `service:Operation`. Without a `signer`, the call is not signed.
 
-        Raises:
-            ProblemError: instead of the SDK's exceptions, and at the deadline.
+        Raises a ProblemError instead of the SDK's exceptions, and at the deadline.
         """
         service, _, operation = call.action.partition(":")
         signing = _signing(signer.keys) if signer else {"config": _UNSIGNED}

@@ -53,8 +53,7 @@ class SdkHttp:
     async def send(self, request: Any) -> AioAWSResponse:
         """Send an `AWSPreparedRequest`, whose stubs do not know that a header may be bytes.
 
-        Raises:
-            EndpointConnectionError: no answer. Its `kwargs` hold the original `error`.
+        Without an answer, raises an EndpointConnectionError whose `kwargs` hold the original `error`.
         """
         headers = {
             name: value.decode() if isinstance(value, bytes) else str(value) for name, value in request.headers.items()

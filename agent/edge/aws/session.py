@@ -41,10 +41,8 @@ def open_session(
     """Return a new session, so that changes of ~/.aws and the environment take effect.
 
     Reads ~/.aws if `files` is set, so do not call it in the event loop. `region` is for every client, also for those
-    that the credential chain creates. If this `chain` will not be used, an unreadable profile is not an error.
-
-    Raises:
-        ProblemError: with AwsCredentialsMissing if the profile does not exist or ~/.aws cannot be parsed.
+    that the credential chain creates. If this `chain` will not be used, an unreadable profile is not an error. Raises a
+    ProblemError if the profile does not exist or ~/.aws cannot be parsed.
     """
     drop_empty(os.environ)
     session = AioSession(profile=settings.profile or None) if files else _session_without_files()
