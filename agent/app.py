@@ -35,10 +35,8 @@ _UNREAD: Final = frozenset({"secret_invalid", "secrets_unavailable"})
 class Agent:
     """`run` is the daemon, `once` a single pass, and `logout` undoes what they did.
 
-    Args:
-        config: the settings file; None for the default path.
-        flags: settings from the command line, `section.key` to value.
-        environ: the process's environment. Variables that systemd sets for this process only are removed from it.
+    `config` is the settings file; None for the default path. `flags` has settings from the command line. Variables that
+    systemd sets for this process only are removed from `environ`.
     """
 
     def __init__(self, config: Path | None, flags: Mapping[str, str], environ: MutableMapping[str, str]) -> None:
@@ -156,14 +154,14 @@ class Agent:
 
     def _log_start(self) -> None:
         bootstrap = self._bootstrap
-        facts: dict[str, Any] = {
-            "version": __version__,
-            "user": bootstrap.board.snapshot.process.user,
-            "settings": str(self._loaded.file) if self._loaded.file else None,
-            "docker_config": str(bootstrap.settings.value.docker.config_dir),
-            "runtime": str(bootstrap.runtime),
-        }
-        self._log.info("agent.starting", **facts)
+        self._log.info(
+            "agent.starting",
+            version=__version__,
+            user=bootstrap.board.snapshot.process.user,
+            settings=str(self._loaded.file) if self._loaded.file else None,
+            docker_config=str(bootstrap.settings.value.docker.config_dir),
+            runtime=str(bootstrap.runtime),
+        )
         bootstrap.libraries.take()
         self._settings.report()
 

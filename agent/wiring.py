@@ -2,22 +2,20 @@
 
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from agent.bootstrap import Bootstrap
 from agent.edge import paths, secret_files
-from agent.edge.aws.client import AwsClient
 from agent.edge.clouds import Clouds
 from agent.edge.config_lock import ConfigLock
-from agent.edge.credential_helper import CredentialHelpers
+from agent.edge.credential_helper import CredentialHelpers, is_installed
 from agent.edge.docker_cli import DockerCli
 from agent.edge.docker_config import DockerConfigFile
 from agent.edge.docker_engine import DockerEngine
 from agent.edge.file_version import signature
 from agent.edge.file_watcher import FileWatcher
-from agent.edge.helper_program import is_installed
 from agent.edge.http import HttpClient
 from agent.edge.memory import collect
 from agent.edge.password_sources import PasswordSources
@@ -28,7 +26,7 @@ from agent.edge.secret_url import SecretUrl
 from agent.edge.state_file import StateFile
 from agent.edge.stored_login_check import StoredLoginCheck
 from agent.edge.tool_probes import ToolProbes
-from agent.model.credential import AwsIdentity, AzureIdentity, GoogleIdentity, Token, TokenSource
+from agent.model.credential import Token, TokenSource
 from agent.model.password_source import PasswordSource
 from agent.model.plan import Plan
 from agent.model.secret_environment import read_environment
@@ -62,9 +60,8 @@ from agent.settings import Settings
 # How many of the newest tokens and AWS keys the log masks. Older ones were replaced or have expired.
 _MASKED_TOKENS = 50
 _MASKED_KEYS = 200
+# How long to wait for a registry's time.
 _TIME_S = 10.0
-"""How long to wait for a registry's time."""
-_Fetch = Callable[[Any, Settings], Awaitable[Token]]
 # An idle agent allocates too little for the interpreter to collect garbage by itself.
 _GC_S = 600.0
 
@@ -75,9 +72,16 @@ class Components:
     def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap: Final = bootstrap
         self._http: Final = HttpClient()
+        self._time: Final = ConfirmedTime(bootstrap.clock)
+        self._registries: Final = StoredLoginCheck(self._http, bootstrap.clock.now, scrub=bootstrap.scrubber.scrub)
+        self._learned: Final = LearnedSecrets(bootstrap.scrubber, "clouds", _MASKED_KEYS)
+        self._served: Final = ServedLogins()
         self.file_watcher: Final = FileWatcher()
-        self._logins()
-        self._sources()
+        self._build_docker()
+        self._build_reconciler()
+        self._build_credentials()
+        self._build_logins()
+        self._build_secrets()
         self.reports: Final = Reports(
             bootstrap.board,
             ReportTarget(self._http).send,
@@ -122,112 +126,134 @@ class Components:
 
         return DirectoryWatch("sandbox", lambda: not sandbox.is_lost(), self.file_watcher, report_lost)
 
-    def _logins(self) -> None:
-        bootstrap = self._bootstrap
-        environ, board, clock, log = bootstrap.environ, bootstrap.board, bootstrap.clock, bootstrap.log.logger
-        time, scrub = ConfirmedTime(clock), bootstrap.scrubber.scrub
-        learned = LearnedSecrets(bootstrap.scrubber, "clouds", _MASKED_KEYS)
+    def _build_docker(self) -> None:
+        """Build what knows the installed docker and its configuration."""
+        bootstrap, environ = self._bootstrap, self._bootstrap.environ
         config_dir = bootstrap.settings.value.docker.config_dir
         self.lock = ConfigLock(config_dir)
         self.state_file = StateFile(paths.state_directory(environ), config_dir)
-        self.state_watch = StateWatch(self.state_file, board)
+        self.state_watch = StateWatch(self.state_file, bootstrap.board)
         engine = DockerEngine(environ, config_dir)
         self.docker_cli = DockerCli(environ, bootstrap.runtime, engine)
-        probes = ToolProbes(environ, self.docker_cli, engine)
-        self.tools = ToolWatch(probes, clock, board, log, self.file_watcher, on_docker=self._wake_logins)
+        self.tools = ToolWatch(
+            ToolProbes(environ, self.docker_cli, engine),
+            bootstrap.clock,
+            bootstrap.board,
+            bootstrap.log.logger,
+            self.file_watcher,
+            on_docker=self._wake_logins,
+        )
         self.docker_config = DockerConfigFile(
             config_dir, bootstrap.systemd.unit, cli_version=lambda: self.docker_cli.installed
         )
-        probe = StoredLoginCheck(self._http, clock.now, scrub=scrub)
-        observed_probe = time.observing(probe.probe)
-        served = ServedLogins()
+
+    def _build_reconciler(self) -> None:
+        bootstrap, environ, time = self._bootstrap, self._bootstrap.environ, self._time
         store = CredentialStore(
             self.docker_config,
-            CredentialHelpers(environ, unit=bootstrap.systemd.unit, learned=learned, scrub=scrub),
+            CredentialHelpers(
+                environ, unit=bootstrap.systemd.unit, learned=self._learned, scrub=bootstrap.scrubber.scrub
+            ),
             self.state_file,
             has_ended=lambda end: time.now().is_over(end),
             choice=HelperChoice(
-                bootstrap.settings, lambda: is_installed(environ), lambda: bootstrap.server.is_listening, board
+                bootstrap.settings,
+                lambda: is_installed(environ),
+                lambda: bootstrap.server.is_listening,
+                bootstrap.board,
             ),
-            served=served,
+            served=self._served,
         )
         self.reconciler = ConfigReconciler(
             config=self.docker_config,
             store=store,
             podman=PodmanAuthFiles(environ, paths.home(environ)),
-            board=board,
-            clock=clock,
+            board=bootstrap.board,
+            clock=bootstrap.clock,
             time=time,
-            log=log,
+            log=bootstrap.log.logger,
             watcher=self.file_watcher,
-            check_login=probe.check,
+            check_login=self._registries.check,
             on_lost=self._wake_logins,
             overrides=Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.docker_cli.installed),
         )
-        shared: dict[str, Any] = {"environ": environ, "now": clock.now, "learned": learned, "scrub": scrub}
-        aws = AwsClient(user=paths.user_name(), **shared)
-        clouds = Clouds(http=self._http, ca_files=probe.ca_files, **shared)
+
+    def _build_credentials(self) -> None:
+        bootstrap, environ, clock = self._bootstrap, self._bootstrap.environ, self._bootstrap.clock
+        learned = LearnedSecrets(bootstrap.scrubber, "tokens", _MASKED_TOKENS)
+        clouds = Clouds(
+            http=self._http,
+            environ=environ,
+            now=clock.now,
+            learned=self._learned,
+            scrub=bootstrap.scrubber.scrub,
+            ca_files=self._registries.ca_files,
+        )
         passwords = PasswordSources(environ=environ, now=clock.now, unit=bootstrap.systemd.unit)
-        fetchers: Mapping[type[TokenSource], _Fetch] = {
-            AwsIdentity: lambda identity, settings: aws.fetch_token(identity, settings.aws),
-            GoogleIdentity: clouds.fetch_token,
-            AzureIdentity: clouds.fetch_token,
-            PasswordSource: lambda source, settings: passwords.fetch_token(source, settings.aws.call_timeout_s),
-        }
-        tokens = _ProtectedTokens(fetchers, LearnedSecrets(bootstrap.scrubber, "tokens", _MASKED_TOKENS), time)
+
+        async def fetch(source: TokenSource, settings: Settings) -> Token:
+            if isinstance(source, PasswordSource):
+                token = await passwords.fetch_token(source, settings.aws.call_timeout_s)
+            else:
+                token = await clouds.fetch_token(source, settings)
+            learned(token.password)  # before anything can print it
+            self._time.observe(token.server_time)
+            return token
+
         self.credentials = Credentials(
-            tokens=tokens,
+            fetch=fetch,
             clock=clock,
             settings=bootstrap.settings,
-            board=board,
-            log=log,
+            board=bootstrap.board,
+            log=bootstrap.log.logger,
             jitter=_jitter,
             on_token=self._wake_logins,
         )
+
+    def _build_logins(self) -> None:
+        bootstrap, settings = self._bootstrap, self._bootstrap.settings
+        probe = self._time.observing(self._registries.probe)
+        docker_login = DockerLogin(
+            self.docker_cli,
+            probe,
+            self.tools,
+            lambda: settings.value.docker.login_timeout_s,
+            bootstrap.scrubber.scrub,
+        )
+        rejections = Rejections(
+            self.state_file,
+            self._time,
+            scrub=bootstrap.scrubber.scrub_own,
+            chain=lambda cloud: chain_inputs(settings.value.of_cloud(cloud), bootstrap.environ),
+            retry=lambda: settings.value.retry,
+            confirm=lambda registry: probe(registry, None, _TIME_S),
+        )
         dependencies = LoginDependencies(
             credentials=self.credentials,
-            docker_login=DockerLogin(
-                self.docker_cli,
-                observed_probe,
-                self.tools,
-                lambda: bootstrap.settings.value.docker.login_timeout_s,
-                scrub,
-            ).log_in,
-            check_login=probe.check,
+            docker_login=docker_login.log_in,
+            check_login=self._registries.check,
             reconciler=self.reconciler,
-            rejections=Rejections(
-                self.state_file,
-                time,
-                scrub=bootstrap.scrubber.scrub_own,
-                chain=lambda cloud: chain_inputs(bootstrap.settings.value.of_cloud(cloud), environ),
-                retry=lambda: bootstrap.settings.value.retry,
-                confirm=lambda registry: observed_probe(registry, None, _TIME_S),
-            ),
+            rejections=rejections,
             docker=self.tools,
-            board=board,
-            clock=clock,
-            time=time,
-            log=log,
-            settings=bootstrap.settings,
+            board=bootstrap.board,
+            clock=bootstrap.clock,
+            time=self._time,
+            log=bootstrap.log.logger,
+            settings=settings,
             new_id=lambda: secrets.token_hex(4),
             jitter=_jitter,
         )
-        self.logins = Logins(dependencies, board=board, state_file=self.state_file, want_aws=self.tools.want_aws)
-        answers = HelperAnswers(board=board, served=served, clock=clock, log=log, refresh=self.logins.refresh)
+        self.logins = Logins(dependencies, state_file=self.state_file, want_aws=self.tools.want_aws)
+        answers = HelperAnswers(
+            board=bootstrap.board,
+            served=self._served,
+            clock=bootstrap.clock,
+            log=bootstrap.log.logger,
+            refresh=self.logins.refresh,
+        )
         bootstrap.credential_route.connect(answers.answer)
 
-    def _on_clock_jump(self) -> None:
-        self.credentials.clock_jumped()
-        self.logins.wake()
-
-    def _follow(self, plan: Plan) -> None:
-        self.logins.follow(plan)
-        self.password_files.follow(plan)
-
-    def _wake_logins(self, hostname: str | None = None) -> None:
-        self.logins.wake(hostname)
-
-    def _sources(self) -> None:
+    def _build_secrets(self) -> None:
         bootstrap, environ = self._bootstrap, self._bootstrap.environ
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         self.password_files = PasswordFiles(self.file_watcher, signature, self.logins.source_changed)
@@ -248,25 +274,16 @@ class Components:
             on_change=self.planning.take,
         )
 
+    def _on_clock_jump(self) -> None:
+        self.credentials.clock_jumped()
+        self.logins.wake()
 
-class _ProtectedTokens:
-    """Fetches tokens, and has the log mask each one before anything can print it. The server's time confirms the clock.
+    def _follow(self, plan: Plan) -> None:
+        self.logins.follow(plan)
+        self.password_files.follow(plan)
 
-    `fetchers` holds the function for each kind of source.
-    """
-
-    def __init__(
-        self, fetchers: Mapping[type[TokenSource], "_Fetch"], learned: LearnedSecrets, time: ConfirmedTime
-    ) -> None:
-        self._fetchers = fetchers
-        self._learned = learned
-        self._time = time
-
-    async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
-        token = await self._fetchers[type(source)](source, settings)
-        self._learned(token.password)
-        self._time.observe(token.server_time)
-        return token
+    def _wake_logins(self, hostname: str | None = None) -> None:
+        self.logins.wake(hostname)
 
 
 def _jitter() -> float:

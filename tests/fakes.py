@@ -26,7 +26,7 @@ class FakeClock:
         self._wall = now
         self._monotonic = 0.0
         self._suspended = 0.0
-        self._waiters: list[tuple[float, int, asyncio.Event]] = []
+        self._waiters: list[tuple[float, int, asyncio.Event, asyncio.Event]] = []
         self._order = count()
 
     def now(self) -> datetime:
@@ -40,14 +40,14 @@ class FakeClock:
 
     @property
     def waiting(self) -> int:
-        """How many callers are waiting."""
-        return len(self._waiters)
+        """How many callers are waiting. One whose event is set is about to go on."""
+        return sum(not event.is_set() for *_, event in self._waiters)
 
     async def wait(self, event: asyncio.Event, timeout: float) -> bool:
         if event.is_set():
             return True
         alarm = asyncio.Event()
-        entry = (self._monotonic + timeout, next(self._order), alarm)
+        entry = (self._monotonic + timeout, next(self._order), alarm, event)
         heapq.heappush(self._waiters, entry)
         tasks = [asyncio.create_task(event.wait()), asyncio.create_task(alarm.wait())]
         try:
@@ -65,7 +65,7 @@ class FakeClock:
         end = self._monotonic + seconds
         await self.settle()
         while self._waiters and self._waiters[0][0] <= end:
-            deadline, _, alarm = heapq.heappop(self._waiters)
+            deadline, _, alarm, _ = heapq.heappop(self._waiters)
             self._move(max(deadline - self._monotonic, 0.0))
             alarm.set()
             await self.settle()

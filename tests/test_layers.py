@@ -115,7 +115,7 @@ def test_file_names_are_specific(path: Path) -> None:
 
 def test_the_daemon_loads_no_sdk_before_it_is_needed() -> None:
     """An environment without ECR never loads botocore, and no agent loads the Docker SDK."""
-    heavy = "aiobotocore botocore docker prometheus_client requests"
+    heavy = "aiobotocore botocore docker prometheus_client requests tenacity"
     code = f"import sys, agent.wiring, agent.app\nprint(*(name for name in {heavy.split()!r} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

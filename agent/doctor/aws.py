@@ -22,13 +22,14 @@ _ISSUED_EXPIRED: Final = (
 async def obtain(results: CheckRun, login: Login, source: AwsIdentity, context: Context) -> Credential | None:
     """A token from AWS. None if there is none."""
     # These calls run one after the other, and all of them must fit into the doctor's total time.
-    settings = replace(context.settings.aws, call_timeout_s=min(context.settings.aws.call_timeout_s, _CALL_S))
+    aws = context.settings.aws
+    settings = replace(context.settings, aws=replace(aws, call_timeout_s=min(aws.call_timeout_s, _CALL_S)))
     step = "aws identity"
     try:
-        description, arn = await context.aws.identify(source, settings)
+        description, arn = await context.clouds.identify(source, settings)
         results.add(passed(step, f"{description}, {arn or 'which STS did not identify'}"))
         step = "token"
-        token = await context.aws.fetch_token(source, settings)
+        token = await context.clouds.fetch_token(source, settings)
     except ProblemError as error:
         results.add(from_problem(step, error.problem.about(login.registry.hostname)))
         return None

@@ -10,7 +10,6 @@ from typing import Any, Final
 from agent.doctor.agent_status import AgentStatus
 from agent.doctor.environment import Tools
 from agent.edge import paths
-from agent.edge.aws.client import AwsClient
 from agent.edge.clock import Clock
 from agent.edge.clouds import Clouds
 from agent.edge.credential_helper import CredentialHelpers
@@ -89,7 +88,6 @@ class Context:
             "learned": self.learned,
             "scrub": self.scrubber.scrub,
         }
-        self.aws: Final = AwsClient(user=self.user, **shared)
         engine = DockerEngine(environ, settings.docker.config_dir)
         # Several requests run one after the other, and all of them must fit into the doctor's total time.
         self.clouds: Final = Clouds(http=self.http, ca_files=self.requests.ca_files, timeout_s=_CLOUD_S, **shared)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.blocking import BlockingCalls, NoThreadError
+from agent.edge.file_version import signature
 from agent.edge.regular_file import NotRegularError
 
 _DEADLINE_S: Final = 5.0
@@ -38,8 +39,7 @@ class CertificateAuthorities:
     async def context(self, ca_files: tuple[Path, ...]) -> ssl.SSLContext:
         """Return a context that also trusts `ca_files`.
 
-        Raises:
-            CaFileError: one of `ca_files` cannot be used, or a file system does not answer.
+        Raises CaFileError if a file cannot be used or does not answer.
         """
         try:
             return await _READS.call(ca_files, lambda: self._context(ca_files), timeout=_DEADLINE_S)
@@ -57,7 +57,7 @@ class CertificateAuthorities:
             return path
 
         roots = _roots()
-        key = tuple(_signature(noted(path)) for path in (*roots, *ca_files))
+        key = tuple((path, signature(noted(path))) for path in (*roots, *ca_files))
         # No lock: while a file hangs, the others must be read. Two threads may then read the same files.
         found = self._contexts.get(key)
         if found is None:
@@ -112,15 +112,6 @@ def _roots() -> list[Path]:
     default = ssl.get_default_verify_paths()
     named = [os.environ.get(_BUNDLE), os.environ.get("SSL_CERT_DIR"), os.environ.get("AWS_CA_BUNDLE")]
     return [Path(path) for path in (*named, default.openssl_cafile, default.openssl_capath) if path]
-
-
-def _signature(path: Path) -> Hashable:
-    """Return a value that differs once the file has changed."""
-    try:
-        found = path.stat()
-    except OSError:
-        return path
-    return (path, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _trust(context: ssl.SSLContext, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The clients of Google and Azure. Each one is loaded, in a thread, for the first identity of its cloud."""
+"""The clients of AWS, Google and Azure. Each one is loaded, in a thread, for the first identity of its cloud."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,16 +8,17 @@ from typing import Any, Final, Protocol
 
 from agent.blocking import BlockingCalls
 from agent.edge.http import HttpClient
-from agent.model.credential import AzureIdentity, GoogleIdentity, Token
+from agent.edge.paths import user_name
+from agent.model.credential import Token, TokenSource
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
-from agent.settings import Settings
+from agent.settings import CloudSettings, Settings
 
-_LOADING: Final = BlockingCalls("clouds")
+_LOADING: Final = BlockingCalls("clouds", limit=3)
 
 
 class CloudClient(Protocol):
-    """Sends single requests to one cloud. Takes only identities and settings of this cloud.
+    """Sends single requests to one cloud, without retries. Takes only identities and settings of this cloud.
 
     Both methods raise a `ProblemError` whose subject is the name of the cloud.
     """
@@ -25,21 +26,15 @@ class CloudClient(Protocol):
     async def fetch_token(self, identity: Any, settings: Any) -> Token: ...
     async def identify(self, identity: Any, settings: Any) -> tuple[str, str | None]:
         """Return where the identity comes from, and its name in the cloud if that is known."""
-        ...
 
 
 @dataclass(kw_only=True, eq=False)
 class Clouds:
     """Passes each request on to the client of its cloud.
 
-    Args:
-        http: sends the requests.
-        environ: the variables that describe identities.
-        now: the wall clock.
-        learned: called with each secret that is sent to a cloud, before it is used.
-        ca_files: returns the additional certificates to trust for a registry.
-        timeout_s: the deadline of each request.
-        scrub: removes known secrets from what a cloud answers.
+    `learned` is called with each secret that is sent to a cloud, before it is used. `scrub` removes known secrets from
+    what a cloud answers. `ca_files` returns the additional certificates to trust for a registry. `timeout_s` limits
+    each request to Google and Azure.
     """
 
     http: HttpClient
@@ -51,22 +46,33 @@ class Clouds:
     scrub: Callable[[str], str] = str
     _clients: dict[str, CloudClient] = field(default_factory=dict, init=False)
 
-    async def fetch_token(self, identity: GoogleIdentity | AzureIdentity, settings: Settings) -> Token:
+    async def fetch_token(self, identity: TokenSource, settings: Settings) -> Token:
         """Get a token for `identity`. See `CloudClient`."""
-        client = await self._client(identity.code_prefix)
-        return await client.fetch_token(identity, settings.of_cloud(identity.code_prefix))
+        client, of_cloud = await self._client(identity, settings)
+        return await client.fetch_token(identity, of_cloud)
 
-    async def identify(self, identity: GoogleIdentity | AzureIdentity, settings: Settings) -> tuple[str, str | None]:
+    async def identify(self, identity: TokenSource, settings: Settings) -> tuple[str, str | None]:
         """See `CloudClient`."""
-        client = await self._client(identity.code_prefix)
-        return await client.identify(identity, settings.of_cloud(identity.code_prefix))
+        client, of_cloud = await self._client(identity, settings)
+        return await client.identify(identity, of_cloud)
 
-    async def _client(self, cloud: str) -> CloudClient:
+    async def _client(self, identity: TokenSource, settings: Settings) -> tuple[CloudClient, CloudSettings]:
+        cloud = identity.code_prefix
         if cloud not in self._clients:
-            load = self._google if cloud == GoogleIdentity.code_prefix else self._azure
             # It is the agent's own code, so there is no deadline.
-            self._clients.setdefault(cloud, await _LOADING.call(cloud, load, timeout=None))
-        return self._clients[cloud]
+            await _LOADING.call(cloud, lambda: self._load(cloud), timeout=None)
+        return self._clients[cloud], settings.of_cloud(cloud)
+
+    def _load(self, cloud: str) -> None:
+        # Requests at the same time wait for the first one, which loads the client.
+        if cloud not in self._clients:
+            loaders = {"aws_": self._aws, "google_": self._google, "azure_": self._azure}
+            self._clients[cloud] = loaders[cloud]()
+
+    def _aws(self) -> CloudClient:
+        from agent.edge.aws.sdk import AwsSdk  # noqa: PLC0415 - loads botocore, which few environments need
+
+        return AwsSdk(user=user_name(), environ=self.environ, now=self.now, learned=self.learned, scrub=self.scrub)
 
     def _google(self) -> CloudClient:
         from agent.edge.google.client import GoogleClient  # noqa: PLC0415 - few environments need it

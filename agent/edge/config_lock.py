@@ -70,8 +70,11 @@ class ConfigLock:
                     file.unlink()
 
     def _lock_real_directory(self) -> _Identity | None:
+        config = self._directory / "config.json"
         try:
-            real = Path(os.path.realpath(self._directory / "config.json")).parent
+            if not config.is_symlink():
+                return None  # its directory is `self._directory`
+            real = Path(os.path.realpath(config)).parent
             # The agent leaves nothing in another user's directory.
             return self._lock(real) if real.stat().st_uid == os.geteuid() else None
         except BlockingIOError:
@@ -82,8 +85,7 @@ class ConfigLock:
     def _lock(self, directory: Path) -> _Identity | None:
         """Lock the directory and return the identity of what is locked, or None if nothing can be locked.
 
-        Raises:
-            BlockingIOError: another agent holds the lock.
+        Raises BlockingIOError if another agent holds the lock.
         """
         held = _identity(directory / _FILE)
         if held in self._locked:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.edge.process import Finished, ProcessTimeout, child_environment, run
-from agent.edge.programs import search
+from agent.edge.programs import find_program, search
 from agent.model.commands import shown
 from agent.model.docker_config import TOKEN_USER, ConfigError, Entry, parse_helper_answer
 from agent.model.hints import helper_hint, unstartable_helper_hint
@@ -18,11 +18,19 @@ from agent.model.sensitive import Sensitive
 from agent.model.text import printable
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_OWN: Final = "docker-credential-registry-agent"
+_ALWAYS: Final = "/usr/local/bin:/usr/bin"
+"""On the PATH of every shell, of sudo, and of most services."""
 DEADLINE_S: Final = 10.0
 # These change the store of the user, so they must not be interrupted.
 _WRITES: Final = frozenset({"store", "erase"})
 # The protocol's own text (docker-credential-helpers, credentials/error.go).
 _NOT_FOUND: Final = b"credentials not found in native keychain"
+
+
+def is_installed(environ: Mapping[str, str]) -> bool:
+    """Return whether the agent's own helper is on its PATH, or in the directories that every PATH has. Blocks."""
+    return find_program(_OWN, f"{environ.get('PATH', '')}:{_ALWAYS}") is not None
 
 
 class CredentialHelpers:
@@ -64,7 +72,7 @@ class CredentialHelpers:
             return parse_helper_answer(finished.stdout)
         except ConfigError:
             message = f"docker-credential-{name} printed something that is not a login"
-            raise ProblemError(CredentialStoreFailed(server, message, hint=helper_hint(name))) from None
+            raise _failure(server, message, helper_hint(name)) from None
 
     async def servers(self, name: str) -> list[str]:
         """Return every server that the helper has a login for. Some of them may not be registries."""
@@ -76,11 +84,7 @@ class CredentialHelpers:
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
-            raise ProblemError(
-                CredentialStoreFailed(
-                    program, f"{program} printed something that is not a list", hint=helper_hint(name)
-                )
-            )
+            raise _failure(program, f"{program} printed something that is not a list", helper_hint(name))
         return list(answer)
 
     async def store(self, name: str, server: str, entry: Entry) -> None:
@@ -100,43 +104,25 @@ class CredentialHelpers:
         program = f"docker-credential-{name}"
         # The name comes from config.json, and anything could have written it there.
         if not _NAME.fullmatch(name):
-            raise ProblemError(
-                CredentialStoreFailed(
-                    server, "config.json names a credential helper whose name is not a valid program name"
-                )
-            )
+            raise _failure(server, "config.json names a credential helper whose name is not a valid program name")
         try:
             found = await search(program, self._path, self._deadline_s)
         except TimeoutError:
             message = f"a directory on the agent's PATH hangs: {program} was not found in {self._deadline_s:g} s"
-            raise ProblemError(
-                CredentialStoreFailed(server, message, hint="check PATH for a network file system that is down")
-            ) from None
+            raise _failure(server, message, "check PATH for a network file system that is down") from None
         if found is None:
-            raise ProblemError(
-                CredentialStoreFailed(
-                    server,
-                    f"{program} is not on the agent's PATH",
-                    hint=f"install {shown(program)}, or remove {shown(name)} from credsStore and credHelpers in "
-                    "Docker's config.json",
-                )
-            )
+            remove = f"remove {shown(name)} from credsStore and credHelpers in Docker's config.json"
+            raise _failure(server, f"{program} is not on the agent's PATH", f"install {shown(program)}, or {remove}")
         try:
             return await run(
-                [found, action],
-                env=self._env,
-                stdin=stdin.encode(),
-                timeout=self._deadline_s,
-                writes=action in _WRITES,
+                [found, action], env=self._env, stdin=stdin.encode(), timeout=self._deadline_s, writes=action in _WRITES
             )
         except ProcessTimeout as error:
             message = f"{program} {action} did not end within {self._deadline_s:g} s"
-            raise ProblemError(CredentialStoreFailed(server, message, hint=self._hint(name))) from error
+            raise _failure(server, message, self._hint(name)) from error
         except OSError as error:
             hint = unstartable_helper_hint(name, str(found), error.errno)
-            raise ProblemError(
-                CredentialStoreFailed(server, f"{program} does not start: {error.strerror}", hint=hint)
-            ) from error
+            raise _failure(server, f"{program} does not start: {error.strerror}", hint) from error
 
     def _check(self, finished: Finished, name: str, action: str, server: str) -> None:
         if finished.returncode == 0:
@@ -144,17 +130,16 @@ class CredentialHelpers:
         program = f"docker-credential-{name}"
         # The answer of helpers that only compute logins, such as amazon-ecr-credential-helper.
         if b"not implemented" in finished.stdout + finished.stderr:
-            raise ProblemError(
-                CannotStore(
-                    server,
-                    f"{program} cannot {action} logins (it reports: not implemented)",
-                    hint=f"stop using {shown(name)} for HOST (credsStore, credHelpers) in Docker's config.json, "
-                    "or add HOST to secrets.exclude",
-                )
-            )
+            message = f"{program} cannot {action} logins (it reports: not implemented)"
+            stop = f"stop using {shown(name)} for HOST (credsStore, credHelpers) in Docker's config.json"
+            raise ProblemError(CannotStore(server, message, hint=f"{stop}, or add HOST to secrets.exclude"))
         quoted = _quotable(self._scrub((finished.stdout + b"\n" + finished.stderr).decode(errors="replace")))
         message = f"{program} {action} failed with exit code {finished.returncode}{quoted}"
-        raise ProblemError(CredentialStoreFailed(server, message, hint=self._hint(name)))
+        raise _failure(server, message, self._hint(name))
+
+
+def _failure(server: str, message: str, hint: str | None = None) -> ProblemError:
+    return ProblemError(CredentialStoreFailed(server, message, hint=hint))
 
 
 def _sandboxed(name: str, unit: str, environ: Mapping[str, str]) -> str:

@@ -62,8 +62,7 @@ class DockerCli:
     async def version(self, program: Path) -> str:
         """Return the version of Docker's own CLI, or of podman. Runs the program only once per program file.
 
-        Raises:
-            ProblemError: with NotDockersCli if it is another program or does not work.
+        Raises a ProblemError with NotDockersCli if it is another program or does not work.
         """
         version = await self._verifier.version(program)
         self.flavor = (await self._verifier.verify(program)).flavor
@@ -78,24 +77,18 @@ class DockerCli:
         Only Docker's own CLI or podman gets the password: the program is verified before it starts and after.
 
         Raises:
-            ProblemError: with NotDockersCli if it is another program, DockerCliFailed if it was replaced while it
-                started, or ConfigUnwritable if the runtime directory is not writable.
-            ProcessTimeout: it did not end within `timeout` seconds.
-            OSError: the program cannot be started.
+            ProblemError: with NotDockersCli, DockerCliFailed if it was replaced meanwhile, or ConfigUnwritable.
+            ProcessTimeout, OSError: it did not end within `timeout` seconds, or cannot be started.
         """
         verified = await self._verifier.verify(program)
         place = self._snaps if verified.flavor is Flavor.SNAP else self._runtime
         try:
             private = await _CALLS.call(place, lambda: _prepare(place), timeout=_RUNTIME_S)
         except OSError as error:
-            raise ProblemError(
-                ConfigUnwritable(
-                    registry.hostname,
-                    f"the agent's runtime directory {place} cannot be written: "
-                    f"{error.strerror or 'its file system does not answer'}",
-                    hint=runtime_hint(error.strerror or "", str(place), writer="the agent"),
-                )
-            ) from error
+            reason = error.strerror or "its file system does not answer"
+            message = f"the agent's runtime directory {place} cannot be written: {reason}"
+            hint = runtime_hint(error.strerror or "", str(place), writer="the agent")
+            raise ProblemError(ConfigUnwritable(registry.hostname, message, hint=hint)) from error
         directory = private.path
         try:
             finished = await run(

@@ -59,11 +59,7 @@ class DockerConfigFile:
     """
 
     def __init__(
-        self,
-        directory: Path,
-        unit: str | None = None,
-        *,
-        cli_version: Callable[[], CliVersion | None] = lambda: None,
+        self, directory: Path, unit: str | None = None, *, cli_version: Callable[[], CliVersion | None] = lambda: None
     ) -> None:
         """`unit` is the systemd service that the agent runs in. Its sandbox may prevent writes.
 
@@ -79,9 +75,7 @@ class DockerConfigFile:
     async def read(self) -> Document:
         """Return the document, or an empty one if the file does not exist.
 
-        Raises:
-            ProblemError: with ConfigInvalid if Docker could not read the file, or ConfigUnwritable if the agent cannot
-                access it.
+        Raises a ProblemError with ConfigInvalid if Docker could not read it, or ConfigUnwritable if the agent cannot.
         """
         return await self._in_thread(lambda: self._settled(self._target())[1])
 
@@ -90,11 +84,7 @@ class DockerConfigFile:
 
         `change` must be pure. It runs in the file's thread, and runs again if another program wrote the file in the
         meantime. Changes that wait for the thread at the same time are written together, so many logins at once cost
-        only a few writes.
-
-        Raises:
-            ProblemError: with ConfigInvalid if Docker could not read the file, or ConfigUnwritable with the reason. In
-                both cases the file is unchanged.
+        only a few writes. Raises the same as `read`, and then the file is unchanged.
         """
         update = _Update(change)
         self._pending.append(update)
@@ -129,13 +119,9 @@ class DockerConfigFile:
             hint = permission_hint(self.path, errno.EAGAIN, self._unit)
             raise ProblemError(ConfigUnwritable(str(self.path), message, hint=hint)) from error
         except TimeoutError as error:
-            raise ProblemError(
-                ConfigUnwritable(
-                    str(self.path),
-                    f"{self.path} hangs: its file system does not answer",
-                    hint=f"check whether the file system of {shown(self.path.parent)} (NFS?) is down",
-                )
-            ) from error
+            message = f"{self.path} hangs: its file system does not answer"
+            hint = f"check whether the file system of {shown(self.path.parent)} (NFS?) is down"
+            raise ProblemError(ConfigUnwritable(str(self.path), message, hint=hint)) from error
 
     def _translate_errors(self, work: Callable[[], T]) -> T:
         """Run `work` and turn its errors into problems. Runs in the thread, because finding the cause may block too."""

@@ -48,6 +48,12 @@ class DockerEngine:
             name: value for name, value in child_environment(environ).items() if not name.startswith("DOCKER_")
         }
         self._timeout_s: Final = timeout_s
+        self._found: Endpoint | None = None
+
+    def find(self) -> Endpoint:
+        """Find the engine that the CLI would use now. `ask` uses the result until the next call. Blocks."""
+        self._found = find_endpoint(self._environ, self._config_dir)
+        return self._found
 
     async def endpoint(self) -> Endpoint:
         """Return the engine that the CLI would use now. While its files cannot be read, the address is unusable."""
@@ -60,7 +66,7 @@ class DockerEngine:
 
     async def ask(self) -> EngineAnswer:
         """Return whether the engine answers, and why it may not be asked. Never raises."""
-        endpoint = await self.endpoint()
+        endpoint = self._found or await self.endpoint()
         socket, user = endpoint.address.removeprefix(_UNIX), paths.user_name()
         try:
             state = await self._state(endpoint)
@@ -71,8 +77,7 @@ class DockerEngine:
     async def _state(self, endpoint: Endpoint) -> Engine:
         """Return whether the engine answers. Does not start the SDK if the socket refuses connections.
 
-        Raises:
-            PermissionError: this user may not open the socket.
+        Raises PermissionError if this user may not open the socket.
         """
         if not endpoint.env:
             return Engine.UNREACHABLE
@@ -102,11 +107,7 @@ async def _group_of(socket: str) -> str:
 
 
 async def _accepts(path: str) -> bool:
-    """Return whether the socket accepts connections.
-
-    Raises:
-        PermissionError: this user may not open it.
-    """
+    """Return whether the socket accepts connections. Raises PermissionError if this user may not open it."""
     try:
         async with asyncio.timeout(_CONNECT_S):
             _, writer = await asyncio.open_unix_connection(path)

@@ -3,12 +3,13 @@
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from agent.blocking import BlockingCalls
+from agent.edge.file_version import signature
 from agent.edge.process import Finished, ProcessTimeout, run
 from agent.model.docker_programs import foreign_program, is_snap, own_version, podman_version
 from agent.model.problem import ProblemError
@@ -24,16 +25,8 @@ _COMPILED: Final = b"\x7fELF"
 _STATS: Final = BlockingCalls("docker-program")
 
 
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    """Identifies a program file. It differs once the path leads to another file, or the file is replaced or written."""
-
-    program: Path
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
+_Identity = tuple[Path, Hashable]
+"""A program file. It differs once the path leads to another file, or the file is replaced or written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +51,18 @@ class DockerVerifier:
     async def version(self, program: Path) -> str:
         """Return the version of Docker's own CLI, or of podman.
 
-        Raises:
-            ProblemError: with NotDockersCli if it is another program, prints no version, or does not run.
+        Raises a ProblemError with NotDockersCli if it is another program, prints no version, or does not run.
         """
         try:
             return (await self.verify(program)).version
         except OSError as error:
-            raise ProblemError(
-                NotDockersCli("docker", f"{program} does not start: {error.strerror or error}")
-            ) from error
+            message = f"{program} does not start: {error.strerror or error}"
+            raise ProblemError(NotDockersCli("docker", message)) from error
 
     async def verify(self, program: Path) -> Verified:
         """Check `program`. A login needs the result.
 
-        Raises:
-            ProblemError: with NotDockersCli, as in `version`.
-            OSError: the program does not exist or cannot be started.
+        Raises the same as `version`, or OSError if the program does not exist or cannot be started.
         """
         identity, compiled = await _identify(program)
         known = self._verified.get(program)
@@ -89,17 +78,16 @@ class DockerVerifier:
     async def confirm(self, verified: Verified) -> None:
         """Confirm, once the program has started, that it is the verified one.
 
-        Raises:
-            ProblemError: with DockerCliFailed if the file was replaced in the meantime.
-            OSError: the program no longer exists.
+        Raises a ProblemError with DockerCliFailed if it was replaced, or OSError if it is gone.
         """
-        identity, _ = await _identify(verified.identity.program)
+        program = verified.identity[0]
+        identity, _ = await _identify(program)
         if identity != verified.identity:
-            message = f"{identity.program} was replaced while a login started; it did not get the password"
+            message = f"{program} was replaced while a login started; it did not get the password"
             raise ProblemError(DockerCliFailed("docker", message, hint="no action needed: the agent tries again"))
 
     async def _ask(self, identity: _Identity, *, compiled: bool) -> Verified:
-        program = identity.program
+        program = identity[0]
         try:
             finished = await run([program, "--version"], env=self._env, timeout=_VERSION_TIMEOUT_S)
         except ProcessTimeout as error:
@@ -142,14 +130,12 @@ async def _identify(program: Path) -> tuple[_Identity, bool]:
     try:
         return await _STATS.call(program, lambda: _identify_now(program), timeout=_STAT_TIMEOUT_S)
     except TimeoutError as error:
-        raise ProblemError(
-            NotDockersCli("docker", f"{program} cannot be read: its file system does not answer")
-        ) from error
+        message = f"{program} cannot be read: its file system does not answer"
+        raise ProblemError(NotDockersCli("docker", message)) from error
 
 
 def _identify_now(program: Path) -> tuple[_Identity, bool]:
-    found = program.stat()
-    identity = _Identity(program, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    identity = (program, signature(program))
     try:
         with program.open("rb") as file:
             return identity, file.read(len(_COMPILED)) == _COMPILED

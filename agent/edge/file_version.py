@@ -29,8 +29,7 @@ class FileVersion:
 def read_version(path: Path) -> FileVersion | None:
     """Read the regular file `path`, or return None if it does not exist. A pipe does not block it.
 
-    Raises:
-        UnreadableFileError, OSError.
+    Raises UnreadableFileError or OSError.
     """
     try:
         with open_regular(path) as file:
@@ -53,8 +52,7 @@ def signature(path: Path) -> Hashable:
 def version_of(descriptor: int, data: bytes) -> FileVersion:
     """Return the version of an open file. `data` is its content, at most one byte more than 16 MiB.
 
-    Raises:
-        UnreadableFileError, OSError.
+    Raises UnreadableFileError or OSError.
     """
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):

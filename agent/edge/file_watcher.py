@@ -60,16 +60,8 @@ class FileWatcher:
         """Set `changed` when `look` returns another value than before, and once more one tick later.
 
         The second time is for a file that is written twice within one tick of the file system's clock: its timestamps
-        are the same after both writes.
-
-        Args:
-            look: returns a value that differs after a change. It may block, and runs in a thread.
-            changed: an event of the running loop.
-            every: check only in every n-th tick of 1.5 s.
-            directories: returns directories whose inotify events cause a check at once.
-
-        Returns:
-            A function that ends the watch.
+        are the same after both writes. `look` may block, and runs in a thread, in every `every`-th tick of 1.5 s. An
+        inotify event in one of the `directories` causes a check at once. Returns a function that ends the watch.
         """
         loop = asyncio.get_running_loop()
         watch = _Watch(look, lambda: _set(loop, changed), every, directories)
@@ -101,11 +93,7 @@ class FileWatcher:
 
 
 class _Checker:
-    """A thread that makes all checks, until it is retired.
-
-    Raises:
-        OSError: no descriptor is left for the timer.
-    """
+    """A thread that makes all checks, until it is retired. Raises OSError if no descriptor is left for the timer."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, watches: list[_Watch], tick_s: float, hangs_s: float) -> None:
         self._loop: Final = loop
@@ -114,12 +102,12 @@ class _Checker:
         self._hangs_s: Final = hangs_s
         self._timer: Final = Timer()
         self._retired: Final = threading.Event()
+        self._armed_until = 0.0
 
     def start(self, on_hang: Callable[[], object]) -> None:
         """Start the thread. `on_hang` is called in the loop, at most once, when a check takes too long.
 
-        Raises:
-            RuntimeError: no thread can be started.
+        Raises RuntimeError if no thread can be started.
         """
 
         def fired() -> None:
@@ -146,6 +134,7 @@ class _Checker:
             for watch in tuple(self._watches):
                 if watch.directories if hinted else watch.again or tick % watch.every == 0:
                     self._check(watch, hints)
+            self._arm(0)
             if hinted:
                 ignore_until = now + _SPACING_S
             else:
@@ -159,8 +148,10 @@ class _Checker:
         # A check that hangs is still made by a thread that was retired.
         if self._retired.is_set() or not watch.checking.acquire(blocking=False):
             return
-        self._timer.set(_PATIENCE_S)
         started = time.monotonic()
+        # Most checks take less time than setting the timer. So it is set again only once part of its time is over.
+        if started > self._armed_until - _PATIENCE_S / 2:
+            self._arm(_PATIENCE_S)
         try:
             found = watch.signature()
             # A new subdirectory needs a watch of its own.
@@ -169,12 +160,15 @@ class _Checker:
                 watch.hints = hints
         except Exception as fault:  # noqa: BLE001 - counts as a change: the caller then checks and reports the error
             found = repr(type(fault))
-        self._timer.set(0)
         differs, watch.last = found != watch.last or time.monotonic() - started >= self._hangs_s, found
         if differs or watch.again:
             watch.changed()
         watch.again = differs
         watch.checking.release()
+
+    def _arm(self, seconds: float) -> None:
+        self._timer.set(seconds)
+        self._armed_until = time.monotonic() + seconds
 
 
 def _set(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:

@@ -80,66 +80,61 @@ class HttpClient:
         unix_socket: Path | None = None,
         direct: bool = False,
     ) -> Reply:
-        """Return the answer, whatever its status.
+        """Return the answer, whatever its status. `timeout` also covers name resolution and reading CA files.
 
-        Args:
-            method: such as `GET`.
-            url: `http` or `https`. With `unix_socket`, its host is only the `Host` header.
-            headers: sent unchanged. An `Authorization` here replaces a user name in `url`.
-            body: sent unchanged.
-            timeout: seconds for everything, including name resolution and reading CA files.
-            connect_timeout: seconds for the connection alone.
-            ca_files: certificates to trust in addition to the system's, `SSL_CERT_FILE` and `AWS_CA_BUNDLE`.
-            limit: the maximum size of the body in bytes.
-            unix_socket: the socket to connect to instead of the host in the URL.
-            direct: use no proxy.
+        With `unix_socket`, the host in `url` is only the `Host` header. An `Authorization` in `headers` replaces a user
+        name in `url`. `ca_files` are trusted in addition to the system's, `SSL_CERT_FILE` and `AWS_CA_BUNDLE`. `limit`
+        is the maximum size of the body in bytes. `direct` uses no proxy.
 
         Raises:
             TimeoutError: the answer was not complete in time.
-            aiohttp.ClientConnectorDNSError, ClientConnectorSSLError, ClientConnectorCertificateError,
-                ClientConnectorError (see its `os_error` for the reason), ServerDisconnectedError,
-                ClientProxyConnectionError, ClientHttpProxyError, InvalidURL, BodyTooLarge, ProxyUnusable: all are
-                `aiohttp.ClientError`.
+            aiohttp.ClientError: for example ClientConnectorError (see its `os_error` for the reason) and its
+                subclasses, ClientProxyConnectionError, InvalidURL, BodyTooLarge, ProxyUnusable, SocksError.
             CaFileError: one of `ca_files` cannot be used.
         """
         target = _parse(url, headers)
         given = _DIRECT if direct or unix_socket else proxy_for(target)
+        async with self._explaining(target, given), asyncio.timeout(timeout), _bridged(given) as proxy:
+            speaks_tls = target.scheme == "https" or (proxy.url is not None and proxy.url.scheme == "https")
+            connector = await self._connector(speaks_tls, ca_files, unix_socket)
+            # aiohttp sends `proxy_headers` only with CONNECT. A plain HTTP request goes to the proxy itself.
+            to_proxy = proxy.headers if target.scheme == "http" else {}
+            # No compression ("identity"): a small answer must not expand to gigabytes in memory.
+            async with (
+                aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
+                session.request(
+                    method,
+                    target,
+                    headers=CIMultiDict({"Accept-Encoding": "identity", **to_proxy, **(headers or {})}),
+                    data=body,
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout),
+                    proxy=proxy.url,
+                    proxy_headers=proxy.headers,
+                ) as response,
+            ):
+                return Reply(response.status, response.headers, await _read(response, limit))
+
+    @contextlib.asynccontextmanager
+    async def _explaining(self, target: URL, proxy: Proxy) -> AsyncIterator[None]:
+        """Add to an error what it does not say: which variable names the proxy, or who issued the certificate."""
         try:
-            async with asyncio.timeout(timeout), _bridged(given) as proxy:
-                speaks_tls = target.scheme == "https" or (proxy.url is not None and proxy.url.scheme == "https")
-                connector = await self._connector(speaks_tls, ca_files, unix_socket)
-                # aiohttp sends `proxy_headers` only with CONNECT. A plain HTTP request goes to the proxy itself.
-                to_proxy = proxy.headers if target.scheme == "http" else {}
-                # No compression ("identity"): a small answer must not expand to gigabytes in memory.
-                async with (
-                    aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
-                    session.request(
-                        method,
-                        target,
-                        headers=CIMultiDict({"Accept-Encoding": "identity", **to_proxy, **(headers or {})}),
-                        data=body,
-                        allow_redirects=False,
-                        timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout),
-                        proxy=proxy.url,
-                        proxy_headers=proxy.headers,
-                    ) as response,
-                ):
-                    return Reply(response.status, response.headers, await _read(response, limit))
+            yield
         except aiohttp.ClientConnectorDNSError as error:
             # Only the host in the error shows whether the name in the URL or the name of the proxy did not resolve.
             if error.host == target.raw_host:
                 raise
             found = aiohttp.ClientProxyConnectionError(*error.args)
-            found.add_note(_set_in(given))
+            found.add_note(_set_in(proxy))
             raise found from error
         except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError, SocksError) as error:
-            error.add_note(_set_in(given))
+            error.add_note(_set_in(proxy))
             raise
         except aiohttp.ClientConnectorCertificateError as error:
             if self._authorities.unusable:
                 error.add_note(self._authorities.unusable)
             elif getattr(error.certificate_error, "verify_code", 0) in _UNKNOWN_AUTHORITY:
-                await _note_issuer(error, target, given)
+                await _note_issuer(error, target, proxy)
             raise
         except UnicodeError as error:  # from the IDNA codec, when the name is resolved
             raise aiohttp.InvalidURL("the URL", "does not hold a host name") from error
@@ -177,8 +172,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
 def proxy_for(target: URL) -> Proxy:
     """Return the environment's proxy for `target`. Loopback uses none, as in Go and therefore in the docker CLI.
 
-    Raises:
-        ProxyUnusable: the environment names a proxy that cannot be used.
+    Raises ProxyUnusable if that proxy cannot be used.
     """
     variable, given = _from_environment(f"{target.scheme.upper()}_PROXY")
     host = target.host or ""

@@ -19,8 +19,7 @@ _MAX_WAIT_S: Final = 0.25
 class Inotify:
     """A hint about changes, not a guarantee: many file systems send no events (NFS, FUSE), and watches are limited.
 
-    Raises:
-        OSError: the limit of instances is reached (`fs.inotify.max_user_instances`).
+    Raises OSError if the limit of instances is reached (`fs.inotify.max_user_instances`).
     """
 
     def __init__(self) -> None:

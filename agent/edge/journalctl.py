@@ -20,8 +20,8 @@ async def read_journal(
 ) -> list[JournalLine]:
     """Return the last `lines` entries about `unit`, its own and systemd's, oldest first, at most 16 MiB.
 
-    Raises:
-        JournalUnreadable: no journalctl, no journal, no permission, or no answer within `timeout` seconds.
+    Raises JournalUnreadable without journalctl, a journal or permission, or if there is no answer within `timeout`
+    seconds.
     """
     try:
         program = await search("journalctl", environ.get("PATH"), timeout)
@@ -30,16 +30,8 @@ async def read_journal(
     if program is None:
         raise JournalUnreadable("journalctl is not installed")
     # --reverse: if the output is cut, the oldest entries are lost. No --quiet: it hides a missing permission.
-    args = [
-        str(program),
-        "--no-pager",
-        "--reverse",
-        "--output=json",
-        f"--output-fields={_FIELDS}",
-        "--all",
-        f"--unit={unit}",
-    ]
-    args += [f"--lines={lines}", *([f"--since=@{int(since.timestamp())}"] if since else [])]
+    args = [str(program), "--no-pager", "--reverse", "--output=json", f"--output-fields={_FIELDS}", "--all"]
+    args += [f"--unit={unit}", f"--lines={lines}", *([f"--since=@{int(since.timestamp())}"] if since else [])]
     try:
         done = await run(args, env=child_environment(environ), timeout=timeout, limit=_LARGEST)
     except ProcessTimeout:

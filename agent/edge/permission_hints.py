@@ -43,11 +43,8 @@ class Account:
 def permission_hint(path: Path, error: int | None, unit: str | None, account: Account | None = None) -> str | None:
     """Return what to do about `error` at the config.json `path`, or None if the problem's default hint fits. Blocks.
 
-    Args:
-        path: where Docker looks for the file, before links are resolved.
-        error: the errno.
-        unit: the systemd service that the agent runs in. Its sandbox may prevent writes.
-        account: the user whose home directory counts. None means the agent's own user.
+    `path` is where Docker looks for the file, before links are resolved. `error` is the errno. `unit` is the systemd
+    service that the agent runs in, whose sandbox may prevent writes. `account` is by default the agent's own user.
     """
     account = account or Account.own()
     directory = Path(os.path.realpath(path)).parent

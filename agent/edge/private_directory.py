@@ -23,8 +23,7 @@ class PrivateDirectory:
     def __init__(self, runtime: Path) -> None:
         """Make the directory in `runtime`, which is created if missing. Blocks.
 
-        Raises:
-            OSError: `runtime` is not writable.
+        Raises OSError if `runtime` is not writable.
         """
         make_runtime_directory(runtime)
         self.path, self._lock = _make(runtime)

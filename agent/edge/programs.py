@@ -16,9 +16,7 @@ _SEARCHES: Final = BlockingCalls("programs", limit=16)
 async def search(name: str, path: str | None, timeout: float) -> Path | None:
     """Run `find_program` in a thread.
 
-    Raises:
-        TimeoutError: a directory of `path` hangs for longer than `timeout` seconds.
-        NoThreadError: no thread can be started.
+    Raises TimeoutError if a directory of `path` hangs for so long, or NoThreadError.
     """
     return await _SEARCHES.call((name, path), lambda: find_program(name, path), timeout=timeout)
 

@@ -46,12 +46,7 @@ class RegistryClient:
     """Requests `/v2/` as Docker does: over TLS, or over plain HTTP if TLS fails and the registry is on loopback."""
 
     def __init__(
-        self,
-        http: HttpClient,
-        now: Callable[[], datetime],
-        certs: Path = _CERTS,
-        *,
-        scrub: Callable[[str], str] = str,
+        self, http: HttpClient, now: Callable[[], datetime], certs: Path = _CERTS, *, scrub: Callable[[str], str] = str
     ) -> None:
         """`scrub` removes known secrets from what a registry answers."""
         self._http: Final = http
@@ -76,8 +71,7 @@ class RegistryClient:
     async def ca_files(self, registry: Registry) -> list[Path]:
         """Return the CA files in /etc/docker/certs.d for this registry, as the engine reads them.
 
-        Raises:
-            CaFileError: the file system does not answer.
+        Raises CaFileError if the file system does not answer.
         """
         directory = self._certs / registry.api_host
         try:

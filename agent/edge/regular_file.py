@@ -19,8 +19,7 @@ class NotRegularError(OSError):
 def read_regular(path: Path, limit: int) -> bytes:
     """Return at most `limit` bytes of the file. Blocks like the file system, but never for the writer of a FIFO.
 
-    Raises:
-        OSError: the file cannot be read. NotRegularError if it is not a regular file.
+    Raises OSError if the file cannot be read: NotRegularError if it is not a regular file.
     """
     with open_regular(path) as file:
         return file.read(limit)

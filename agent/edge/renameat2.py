@@ -13,18 +13,13 @@ _EXCHANGE: Final = 2
 def exchange(one: Path, other: Path) -> None:
     """Exchange two files of one file system in one step.
 
-    Raises:
-        OSError: ENOSYS or EINVAL if the kernel or file system does not support it. ENOENT if a file is missing.
+    Raises OSError: ENOSYS or EINVAL if the kernel or file system does not support it, ENOENT if a file is missing.
     """
     _renameat2(one, other, _EXCHANGE)
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename a file, but never overwrite another.
-
-    Raises:
-        OSError: FileExistsError, or ENOSYS or EINVAL if the kernel or file system does not support it.
-    """
+    """Rename a file, but never overwrite another. Raises FileExistsError, or OSError as `exchange` does."""
     _renameat2(source, target, _NOREPLACE)
 
 

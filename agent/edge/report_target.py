@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from agent.edge.http import HttpClient, Reply
+from agent.edge.secret_url import without_secrets
 from agent.edge.token_file import TokenFileError, read_token
 from agent.model.loopback import is_loopback
 from agent.model.problem import ProblemError
@@ -28,21 +29,18 @@ class ReportTarget:
     async def send(self, url: str, token_file: Path | None, document: bytes) -> None:
         """Deliver `document`, which is JSON, to `url` (`https`, `http`, or `unix:/path`).
 
-        Raises:
-            ProblemError: with ReportFailed for anything but a 2xx answer.
+        Raises a ProblemError with ReportFailed for anything but a 2xx answer.
         """
-        subject = _subject(url)
+        subject = without_secrets(url)
         try:
             async with asyncio.timeout(self._timeout_s):
                 reply = await self._post(url, token_file, document)
         except (aiohttp.ClientError, OSError) as fault:  # TimeoutError and TokenFileError are OSErrors
-            raise ProblemError(
-                ReportFailed(subject, f"the status cannot be pushed to {subject}: {_reason(fault)}")
-            ) from fault
+            message = f"the status cannot be pushed to {subject}: {_reason(fault)}"
+            raise ProblemError(ReportFailed(subject, message)) from fault
         if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise ProblemError(
-                ReportFailed(subject, f"the status was not accepted: {subject} answered {_answer(reply.status)}")
-            )
+            message = f"the status was not accepted: {subject} answered {_answer(reply.status)}"
+            raise ProblemError(ReportFailed(subject, message))
 
     async def _post(self, url: str, token_file: Path | None, document: bytes) -> Reply:
         headers = {"Content-Type": "application/json"}
@@ -61,11 +59,6 @@ class ReportTarget:
             timeout=self._timeout_s,
             unix_socket=unix_socket,
         )
-
-
-def _subject(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _is_private(url: str) -> bool:

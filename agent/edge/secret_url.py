@@ -45,21 +45,15 @@ class SecretUrl:
     async def fetch(self, url: str, token_file: Path | None, etag: str | None) -> FetchResult:
         """Return the answer. Its `parsed` is None if nothing has changed.
 
-        Raises:
-            ProblemError: with SecretsUnavailable and the reason. Its subject is the URL without user name and query.
+        Raises a ProblemError with the reason. Its subject is the URL without user name and query.
         """
         source = without_secrets(url)
         try:
             reply = await self._ask(url, await _headers(token_file, etag))
             return _answer(reply, source, etag)
         except TokenFileError as error:
-            raise ProblemError(
-                SecretsUnavailable(
-                    source,
-                    str(error),
-                    hint="put the token in that file, or fix secrets.token_file; ask your platform team for the token",
-                )
-            ) from error
+            hint = "put the token in that file, or fix secrets.token_file; ask your platform team for the token"
+            raise ProblemError(SecretsUnavailable(source, str(error), hint=hint)) from error
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise ProblemError(SecretsUnavailable(source, f"{source} {_reason(error)}")) from error
 

@@ -74,10 +74,8 @@ def known_configurations(directory: Path) -> list[Path]:
 def save_state(path: Path, state: SavedState, *, keep_aside: bool) -> Path:
     """Write the state, and return the path of its file: another agent may have taken `state.json` first. Blocks.
 
-    With `keep_aside`, the file that is there now is kept under another name.
-
-    Raises:
-        OSError: nothing has changed.
+    With `keep_aside`, the file that is there now is kept under another name. If this raises an OSError, nothing has
+    changed.
     """
     directory = path.parent
     named = directory / _own_name(state.docker_config)

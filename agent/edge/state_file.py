@@ -38,6 +38,9 @@ class StateFile:
         self._directory: Final = directory
         self._docker_config: Final = docker_config
         self._state = new_state(docker_config)
+        # Kept apart from the state, because a copy of all logins for each change would be slow.
+        self._entries: dict[str, StoredLogin] = {}
+        self._rejections: dict[str, Rejection] = {}
         self._path = directory
         self._lost: str | None = None
         self._unsaved: str | None = None if directory else _NO_DIRECTORY
@@ -60,6 +63,7 @@ class StateFile:
     def use(self, found: FoundState | None) -> None:
         if found is not None:
             self._state, self._path, self._lost = found.state, found.path, found.lost
+            self._entries, self._rejections = dict(found.state.entries), dict(found.state.rejections)
             self._keep_aside = found.lost is not None
 
     def treat_all_as_foreign(self, reason: str) -> None:
@@ -96,26 +100,25 @@ class StateFile:
 
     def entries(self) -> Mapping[str, StoredLogin]:
         """Return the logins that the agent manages, by registry hostname."""
-        return self._state.entries
+        return self._entries
 
     def set_entry(self, hostname: str, entry: StoredLogin | None) -> None:
-        if self._state.entries.get(hostname) != entry:
-            self._change(entries=_with(self._state.entries, hostname, entry))
+        self._set(self._entries, hostname, entry)
 
     def set_preexisting(self, preexisting: Mapping[str, str]) -> None:
         if preexisting != self.preexisting:
-            self._change(preexisting=dict(preexisting))
+            self._state = replace(self._state, preexisting=dict(preexisting))
+            self._write_behind()
 
     def rejection(self, hostname: str) -> Rejection | None:
-        return self._state.rejections.get(hostname)
+        return self._rejections.get(hostname)
 
     def rejections(self) -> Mapping[str, Rejection]:
         """Return the recent rejections, by registry hostname."""
-        return self._state.rejections
+        return self._rejections
 
     def set_rejection(self, hostname: str, rejection: Rejection | None) -> None:
-        if self._state.rejections.get(hostname) != rejection:
-            self._change(rejections=_with(self._state.rejections, hostname, rejection))
+        self._set(self._rejections, hostname, rejection)
 
     def save_again(self) -> None:
         """Try again to write the state, if the last attempt failed."""
@@ -129,8 +132,13 @@ class StateFile:
                 async with asyncio.timeout(_FLUSH_S):
                     await asyncio.shield(asyncio.wrap_future(self._last_write))
 
-    def _change(self, **changes: object) -> None:
-        self._state = replace(self._state, **changes)  # type: ignore[arg-type]
+    def _set(self, table: dict[str, _Value], hostname: str, value: _Value | None) -> None:
+        if table.get(hostname) == value:
+            return
+        if value is None:
+            del table[hostname]
+        else:
+            table[hostname] = value
         self._write_behind()
 
     def _write_behind(self) -> None:
@@ -149,15 +157,11 @@ class StateFile:
         # Before the state is read: a change from now on needs another write.
         self._waiting = False
         try:
-            self._path = save_state(path, self._state, keep_aside=self._keep_aside)
+            # A copy is one step of the interpreter, so no change in the loop's thread can interrupt it.
+            state = replace(self._state, entries=self._entries.copy(), rejections=self._rejections.copy())
+            self._path = save_state(path, state, keep_aside=self._keep_aside)
         except OSError as error:
             self._unsaved = f"{path} cannot be written: {(error.strerror or '').lower()}"
         else:
             self._keep_aside = False
             self._unsaved = None
-
-
-def _with(table: Mapping[str, _Value], hostname: str, value: _Value | None) -> Mapping[str, _Value]:
-    """Return a copy of the table with another value for the host name. None removes it."""
-    others = {name: each for name, each in table.items() if name != hostname}
-    return others if value is None else {**others, hostname: value}

@@ -10,8 +10,7 @@ _CLOCK_MONOTONIC: Final = 1
 class Timer:
     """Its `descriptor` is readable once the time is over.
 
-    Raises:
-        OSError: no descriptor is left, or the kernel has no timerfd.
+    Raises OSError if no descriptor is left, or the kernel has no timerfd.
     """
 
     def __init__(self) -> None:

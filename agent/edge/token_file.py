@@ -32,8 +32,7 @@ async def read_token(path: Path) -> Sensitive:
 def read_token_file(path: Path) -> Sensitive:
     """Return the bearer token in `path` without white space around it. Reads from disk, so not in the event loop.
 
-    Raises:
-        TokenFileError: the file is not regular, not readable, empty, longer than 64 KiB, or not valid in a header.
+    Raises TokenFileError if the file is not regular, not readable, empty, longer than 64 KiB, or not valid in a header.
     """
     try:
         token = text_of(read_regular(path, _LONGEST + 1)).strip()

@@ -1,24 +1,29 @@
 """Checks the tools: programs on PATH, the docker and aws CLIs, the engine."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from agent.edge.aws_cli import AwsCli
 from agent.edge.docker_cli import DockerCli
+from agent.edge.docker_context import Endpoint
 from agent.edge.docker_engine import DockerEngine
+from agent.edge.process import ProcessTimeout, child_environment, run
 from agent.edge.programs import find_program
 from agent.model.engine import EngineAnswer
 from agent.model.status import Flavor
 
+_AWS_VERSION: Final = re.compile(rb"aws-cli/(\d[\w.+-]*)")
+_AWS_TIMEOUT_S: Final = 30.0  # a large Python program, slow to start on a cold machine
+
 
 class ToolProbes:
-    """One object for all checks of tools. Each check is described in its own module."""
+    """One object for all checks of tools."""
 
     def __init__(self, environ: Mapping[str, str], docker: DockerCli, engine: DockerEngine) -> None:
         self._path: Final = environ.get("PATH")
+        self._env: Final = child_environment(environ)
         self._docker: Final = docker
-        self._aws: Final = AwsCli(environ)
         self._engine: Final = engine
 
     def find(self, name: str) -> Path | None:
@@ -33,7 +38,16 @@ class ToolProbes:
         return self._docker.flavor
 
     async def aws_version(self, program: Path) -> str | None:
-        return await self._aws.version(program)
+        """Return the version that `aws --version` prints, or None if it does not run or prints none."""
+        try:
+            finished = await run([program, "--version"], env=self._env, timeout=_AWS_TIMEOUT_S)
+        except (ProcessTimeout, OSError):
+            return None
+        found = _AWS_VERSION.search(finished.stdout + finished.stderr)
+        return found[1].decode() if found else None
+
+    def find_engine(self) -> Endpoint:
+        return self._engine.find()
 
     async def engine(self) -> EngineAnswer:
         return await self._engine.ask()

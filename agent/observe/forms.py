@@ -70,16 +70,19 @@ def is_ordinary(value: str) -> bool:
         return True
     if len(stripped) > _LONGEST_ORDINARY:
         return False
-    return all(word.isdigit() or word in _own_words() for word in _WORD.findall(stripped.lower()))
+    return all(word.isdigit() or f" {word} " in _own_words() for word in _WORD.findall(stripped.lower()))
 
 
 @cache
-def _own_words() -> frozenset[str]:
-    """The words of the agent's own source. It is read only if a secret consists of plain words."""
+def _own_words() -> str:
+    """The words of the agent's own source. It is read only if a secret consists of plain words.
+
+    They are one text with blanks between them, because a set would take half a megabyte.
+    """
     words: set[str] = set()
     for path in Path(__file__).parent.parent.rglob("*.py"):
         words.update(_WORD.findall(path.read_text(errors="replace").lower()))
-    return frozenset(words)
+    return f" {' '.join(words)} "
 
 
 def _pieces(value: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from agent.model.problem import Problem, ProblemError
 from agent.model.registry import Registry, parse_hostname
 from agent.services.login_dependencies import LoginDependencies
 from agent.services.periodic import Periodic
-from agent.services.ports import Board, StateFile
+from agent.services.ports import StateFile
 from agent.services.waiting import TICK_S
 
 _STUCK_S: Final = 3 * TICK_S
@@ -27,14 +27,12 @@ class LoginCleanup:
     def __init__(
         self,
         dependencies: LoginDependencies,
-        board: Board,
         state_file: StateFile,
         *,
         served: Collection[str],
         skipped: Collection[str],
     ) -> None:
         self._deps: Final = dependencies
-        self._board: Final = board
         self._state_file: Final = state_file
         self._served: Final = served
         self._skipped: Final = skipped
@@ -68,7 +66,7 @@ class LoginCleanup:
         This runs in a task of its own, so a credential helper that hangs does not delay the other registries.
         """
         if disappeared:
-            self._board.remove_registry(registry.hostname)
+            self._deps.board.remove_registry(registry.hostname)
             self._gone.add(registry.hostname)
         self._start_removal(registry.hostname, group)
 
@@ -118,7 +116,7 @@ class LoginCleanup:
             problems = [error.problem]
         finally:
             self._removing.discard(hostname)
-        self._board.report(f"remove:{hostname}", problems)
+        self._deps.board.report(f"remove:{hostname}", problems)
         if problems:
             self._failed.add(hostname)
         else:

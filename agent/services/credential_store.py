@@ -78,9 +78,7 @@ class CredentialStore:
     async def store(self, desired: DesiredLogin, take_over: Collection[str] = ()) -> StoreResult:
         """Store the login where Docker finds it. A person's login there stays, unless its digest is in `take_over`.
 
-        Raises:
-            ConfigInvalid, ConfigUnwritable: about the file.
-            CredentialStoreFailed: about the server, for which Docker has no login at all.
+        Raises a ProblemError about the file, or about the server, for which Docker then has no login at all.
         """
         is_new = self._served.publish(desired)
         wanted = await self.choice.wanted()
@@ -105,8 +103,7 @@ class CredentialStore:
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         """The login that Docker finds, and whether the agent stored it. None if there is none.
 
-        Raises:
-            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
+        Raises a ProblemError if the store cannot be read.
         """
         found = await self._helpers.find(await self._config.read(), registry.docker_key)
         return (found[1], self._hashes.known(registry, found[1])) if found is not None else None
@@ -115,10 +112,8 @@ class CredentialStore:
         """Remove the login if it is still ours, and forget it in any case. True if it was removed.
 
         With `keep_line`, Docker goes on to ask the agent, which then answers why there is no login, and the line is
-        remembered. If `is_due` is false after the store was read, which may take seconds, nothing changes.
-
-        Raises:
-            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: nothing is forgotten.
+        remembered. If `is_due` is false after the store was read, which may take seconds, nothing changes. If this
+        raises a ProblemError, nothing is forgotten.
         """
         key = registry.docker_key
         own = self._hashes.own(registry)

@@ -1,10 +1,10 @@
 """Tokens for all registries. Each source has one token, and at most one request for it at a time."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from agent.model.aws_errors import clock_skew
 from agent.model.credential import Credential, Token, TokenSource
@@ -17,15 +17,8 @@ from agent.services.retries import wait_after
 from agent.services.waiting import wait_until
 from agent.settings import Settings
 
-
-class Tokens(Protocol):
-    async def fetch_token(self, source: TokenSource, settings: Settings) -> Token:
-        """Fetch a token, without retries.
-
-        Raises:
-            ProblemError: the source gave no token.
-        """
-        ...
+FetchToken = Callable[[TokenSource, Settings], Awaitable[Token]]
+"""Fetches a token from a source, without retries. Raises a `ProblemError` if the source gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +52,15 @@ class _SourceState:
 class Credentials:
     """Hands out tokens. Only the event loop's thread may call it.
 
-    Args:
-        tokens: fetches a token from a source.
-        clock: the wall clock and the monotonic clock.
-        settings: read at each use, so a reload applies at once. Changed `Settings.for_tokens` discard the tokens.
-        board: receives `clock_skew` if a cloud answers, but its clock is far from ours.
-        log: receives `token.obtained` and `token.failed`.
-        jitter: from -1 to 1, spreads renewals over time.
-        on_token: called when a source gives a token after a failure.
+    Changed `Settings.for_tokens` discard the tokens. `board` receives `clock_skew` if a cloud answers, but its clock is
+    far from ours. `jitter` is from -1 to 1, and spreads renewals over time. `on_token` is called when a source gives a
+    token after a failure.
     """
 
     def __init__(
         self,
         *,
-        tokens: Tokens,
+        fetch: FetchToken,
         clock: Clock,
         settings: Callable[[], Settings],
         board: Reporter,
@@ -81,7 +69,7 @@ class Credentials:
         on_token: Callable[[], None] = lambda: None,
     ) -> None:
         self._on_token: Final = on_token
-        self._tokens: Final = tokens
+        self._fetch_token: Final = fetch
         self._clock: Final = clock
         self._settings: Final = settings
         self._board: Final = board
@@ -184,7 +172,7 @@ class Credentials:
             await wait_until(self._clock, state.floor, asyncio.Event())
         started = self._clock.monotonic()
         try:
-            token = await self._tokens.fetch_token(source, state.settings)
+            token = await self._fetch_token(source, state.settings)
             self._check_replaced(source, state.credential, token)
         except ProblemError as error:
             outcome: Credential | _Failure = self._record_failure(state, error.problem)
@@ -207,12 +195,7 @@ class Credentials:
         floor = timedelta(seconds=settings.min_interval_s)
         # The jitter is drawn once per token, so all registries that share it renew together.
         due = renew_at(
-            now,
-            token.expires_at,
-            fraction=settings.fraction,
-            jitter=self._jitter(),
-            floor=floor,
-            reserve=token.reserve,
+            now, token.expires_at, fraction=settings.fraction, jitter=self._jitter(), floor=floor, reserve=token.reserve
         )
         state.floor = Deadline.after(floor, now, self._clock.monotonic())
         failed, state.failure, state.failures = state.failure is not None, None, 0
@@ -270,8 +253,5 @@ class Credentials:
 
 
 def _is_same(current: Credential, token: Token) -> bool:
-    return (current.username, current.password, current.expires_at) == (
-        token.username,
-        token.password,
-        token.expires_at,
-    )
+    same_login = current.username == token.username and current.password == token.password
+    return same_login and current.expires_at == token.expires_at

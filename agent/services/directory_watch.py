@@ -10,12 +10,9 @@ from agent.services.ports import FileWatcher
 class DirectoryWatch:
     """Calls `on_lost` once, when `intact` is no longer true.
 
-    Args:
-        name: the name of the service.
-        intact: whether the agent can go on. It may also repair, for example lock a directory that is new. Blocks.
-        watcher: calls `intact` regularly. Together with the 2 s before systemd restarts the agent, a removed login is
-            back within 5 s.
-        on_lost: makes the agent stop.
+    `intact` returns whether the agent can go on. It may also repair, for example lock a directory that is new, and may
+    block. `on_lost` makes the agent stop. Together with the 2 s before systemd restarts it, a removed login is back
+    within 5 s.
     """
 
     def __init__(

@@ -17,13 +17,7 @@ from agent.model.docker_results import CliOutput, CliResult, Fault, ProbeResult
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.environment import NotDockersCli, no_docker
-from agent.model.problems.registry import (
-    LoginRejected,
-    RegistryDns,
-    RegistryTimeout,
-    RegistryTls,
-    RegistryUnreachable,
-)
+from agent.model.problems.registry import LoginRejected, RegistryDns, RegistryTimeout, RegistryTls, RegistryUnreachable
 from agent.model.registry import Registry
 from agent.model.secret import Kind
 from agent.services.ports import DockerCli, DockerProgram
@@ -82,11 +76,7 @@ class DockerLogin:
         self._silent: Final = asyncio.Semaphore(_SILENT)
 
     async def log_in(self, login: Login, credential: Credential) -> DockerLoginResult:
-        """Log in once.
-
-        Raises:
-            ProblemError: the login failed.
-        """
+        """Log in once. Raises a ProblemError if that fails."""
         async with self._running:
             if not self._silent.locked():
                 async with self._silent:  # at once
@@ -132,7 +122,9 @@ class DockerLogin:
         *,
         through_engine: bool,
     ) -> CliResult:
-        program = self._program()
+        program = self._docker.docker
+        if program is None:
+            raise ProblemError(no_docker())
         try:
             return await self._cli.login(program, registry, credential, timeout=timeout, through_engine=through_engine)
         except ProblemError as error:
@@ -149,12 +141,6 @@ class DockerLogin:
                 raise ProblemError(missing) from None
             message = f"it cannot be started: {error.strerror or error}"
             raise ProblemError(cli_failed(registry.hostname, message)) from None
-
-    def _program(self) -> Path:
-        program = self._docker.docker
-        if program is None:
-            raise ProblemError(no_docker())
-        return program
 
     def _accepted(self, registry: Registry, saved: Mapping[str, Any], probe: ProbeResult | None) -> DockerLoginResult:
         try:

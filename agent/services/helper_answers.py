@@ -28,13 +28,8 @@ _HUB: Final = Registry(DOCKER_HUB).docker_key
 class HelperAnswers:
     """Answers by the exact key that a program asks for. A login for another key would be a wrong one.
 
-    Args:
-        board: has the state of each registry, and the reasons.
-        served: the logins in memory.
-        clock: its wall clock decides which login is fresh. The monotonic clock stands still during a suspend.
-        log: receives each answer, and the first use of each registry's login.
-        refresh: has a registry renew its login now. It does not wait.
-        wait_s: how long a request waits for a login.
+    The wall clock decides which login is fresh: the monotonic clock stands still during a suspend. `refresh` has a
+    registry renew its login now, and does not wait. `wait_s` is how long a request waits for a login.
     """
 
     def __init__(

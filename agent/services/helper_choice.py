@@ -19,11 +19,8 @@ _SEARCH_S: Final = 5.0
 class HelperChoice:
     """Follows `docker.store`, as long as programs can ask the agent. Otherwise, logins go into Docker's own store.
 
-    Args:
-        settings: the current settings.
-        is_installed: returns whether docker finds the helper's program. It may block.
-        is_listening: returns whether the agent's socket is open. `run --once` opens none.
-        board: receives `helper_unavailable`.
+    `is_installed` returns whether docker finds the helper's program, and may block. `is_listening` returns whether the
+    agent's socket is open: `run --once` opens none.
     """
 
     def __init__(
@@ -49,24 +46,19 @@ class HelperChoice:
         return problem is None
 
     async def _obstacle(self) -> Problem | None:
+        instead = "logins are kept in Docker's own store"
         if not self._is_listening():
-            return HelperUnavailable(
-                _PROGRAM,
-                "docker.store is helper, but the agent's socket is not open; logins are kept in Docker's own store",
-                hint="fix status_listen_failed, if it is reported; `run --once` never opens a socket",
-            )
+            message = f"docker.store is helper, but the agent's socket is not open; {instead}"
+            hint = "fix status_listen_failed, if it is reported; `run --once` never opens a socket"
+            return HelperUnavailable(_PROGRAM, message, hint=hint)
         if self._board.snapshot.tools.flavor is Flavor.SNAP:
-            return HelperUnavailable(
-                _PROGRAM,
-                f"docker from snap cannot run {_PROGRAM}; logins are kept in Docker's own store",
-                hint='set docker.store to "file", or install docker as a package of the distribution',
-            )
-        if not await self._finds_program():
-            return HelperUnavailable(
-                _PROGRAM,
-                f"docker.store is helper, but docker does not find {_PROGRAM}; logins are kept in Docker's own store",
-            )
-        return None
+            message = f"docker from snap cannot run {_PROGRAM}; {instead}"
+            hint = 'set docker.store to "file", or install docker as a package of the distribution'
+            return HelperUnavailable(_PROGRAM, message, hint=hint)
+        if await self._finds_program():
+            return None
+        message = f"docker.store is helper, but docker does not find {_PROGRAM}; {instead}"
+        return HelperUnavailable(_PROGRAM, message)
 
     def signature_now(self) -> Hashable:
         """Return a value that differs whenever the choice may. Blocks."""

@@ -41,12 +41,9 @@ from agent.services.waiting import wait_until
 class RegistryLogin:
     """Keeps one registry logged in for as long as `run` goes on. A changed secret gets a login of its own.
 
-    Args:
-        login: what to log in to, and with what.
-        dependencies: the components that it uses.
-        ends_at: when the login that Docker already holds expires; None if it does not, or if it is not ours.
-        on_first_attempt: called once, when the registry was attempted or skipped.
-        pending_id: the ID of an attempt that somebody requested from the login before this one.
+    `ends_at` is when the login that Docker already holds expires; None if it does not, or if it is not ours.
+    `on_first_attempt` is called once, when the registry was attempted or skipped. `pending_id` is the ID of an attempt
+    that somebody requested from the login before this one.
     """
 
     def __init__(

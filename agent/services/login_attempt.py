@@ -141,8 +141,7 @@ class LoginAttempts:
     async def _another(self, refused: Credential, error: ProblemError, started: datetime) -> Credential:
         """Get another credential in the same attempt: AWS can end a token early, and a password can be replaced.
 
-        Raises:
-            ProblemError: there is none, so the refusal stands.
+        If there is none, the refusal stands, and is raised.
         """
         login, refusal = self._login, error.problem
         if isinstance(refusal, EcrTokenExpired) and isinstance(login.source, TokenSource):

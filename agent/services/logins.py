@@ -12,7 +12,7 @@ from agent.model.status import Phase, RegistryStatus, State
 from agent.services.cleanup import LoginCleanup
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
-from agent.services.ports import Board, StateFile
+from agent.services.ports import StateFile
 
 
 class Logins:
@@ -21,15 +21,9 @@ class Logins:
     name: Final = "logins"
 
     def __init__(
-        self,
-        dependencies: LoginDependencies,
-        *,
-        board: Board,
-        state_file: StateFile,
-        want_aws: Callable[[bool], None],
+        self, dependencies: LoginDependencies, *, state_file: StateFile, want_aws: Callable[[bool], None]
     ) -> None:
         self._deps: Final = dependencies
-        self._board: Final = board
         self._state_file: Final = state_file
         self._want_aws: Final = want_aws
         self._logins: Final[dict[str, RegistryLogin]] = {}
@@ -44,7 +38,7 @@ class Logins:
         self._missing_retired = False
         self._noted = False
         self._cleanup: Final = LoginCleanup(
-            dependencies, board, state_file, served=self._logins.keys(), skipped=self._skipped.keys()
+            dependencies, state_file, served=self._logins.keys(), skipped=self._skipped.keys()
         )
 
     @property
@@ -60,8 +54,7 @@ class Logins:
     def renew(self, hostname: str | None) -> list[str]:
         """Request an attempt now, for one registry or for all. Returns the IDs of the attempts.
 
-        Raises:
-            LookupError: no secret is known for this registry.
+        Raises LookupError if no secret is known for this registry.
         """
         if hostname is not None and hostname not in self._logins and hostname not in self._skipped:
             raise LookupError(hostname)
@@ -93,13 +86,13 @@ class Logins:
                 await self._planned.wait()
                 self._planned.clear()
                 assert self._plan is not None  # noqa: S101 - it is set before the event
-                with self._board.batch():
+                with self._deps.board.batch():
                     self._apply(self._plan, group)
                     self._check_phase()
 
     async def once(self, plan: Plan) -> bool:
         """Attempt each login of the plan once. Returns whether every enabled secret is logged in."""
-        with self._board.batch():
+        with self._deps.board.batch():
             self._show(plan)
             logins = [self._new(login) for login in plan.logins]
         async with asyncio.TaskGroup() as group:
@@ -108,7 +101,7 @@ class Logins:
                 for login in logins:
                     attempts.create_task(login.run(once=True), name=f"login:{login.login.registry}")
             noting.cancel()
-        self._board.set_phase(Phase.RUNNING)
+        self._deps.board.set_phase(Phase.RUNNING)
         missing = any(skipped.wanted for skipped in plan.skipped)
         return not missing and all(login.status.state is State.LOGGED_IN for login in logins)
 
@@ -154,14 +147,14 @@ class Logins:
 
     def _show(self, plan: Plan) -> None:
         """Show the plan's problems and its skipped registries on the board."""
-        self._board.report("plan", plan.problems)
+        self._deps.board.report("plan", plan.problems)
         self._want_aws(any(login.asks_aws for login in plan.logins))
         skipped = {row.hostname: row for row in (self._skipped_row(entry) for entry in plan.skipped)}
         for hostname in self._skipped.keys() - skipped.keys() - {str(login.registry) for login in plan.logins}:
-            self._board.remove_registry(hostname)
+            self._deps.board.remove_registry(hostname)
         for hostname, row in skipped.items():
             if row is not self._skipped.get(hostname):
-                self._board.put_registry(row)
+                self._deps.board.put_registry(row)
         self._skipped.clear()
         self._skipped.update(skipped)
 
@@ -169,13 +162,13 @@ class Logins:
         hostname = login.registry.hostname
         former = self._state_file.entries().get(hostname)
         self._untried.add(hostname)
-        fresh = RegistryLogin(
-            login,
-            self._deps,
-            ends_at=former.expires_at if former else None,
-            on_first_attempt=lambda: self._tried(hostname),
-            pending_id=pending_id,
-        )
+
+        def tried() -> None:
+            self._untried.discard(hostname)
+            self._check_phase()
+
+        ends_at = former.expires_at if former else None
+        fresh = RegistryLogin(login, self._deps, ends_at=ends_at, on_first_attempt=tried, pending_id=pending_id)
         self._logins[hostname] = fresh
         return fresh
 
@@ -188,16 +181,12 @@ class Logins:
         del self._logins[hostname]
         self._untried.discard(hostname)
         self._tasks.pop(hostname).cancel()
-        self._board.report(f"login:{hostname}", ())
-
-    def _tried(self, hostname: str) -> None:
-        self._untried.discard(hostname)
-        self._check_phase()
+        self._deps.board.report(f"login:{hostname}", ())
 
     def _check_phase(self) -> None:
         if self._complete and not self._untried and not self._running:
             self._running = True
-            self._board.set_phase(Phase.RUNNING)
+            self._deps.board.set_phase(Phase.RUNNING)
 
     def _request(self, hostname: str) -> str:
         login = self._logins.get(hostname)

@@ -6,14 +6,7 @@ from typing import Final
 
 from agent.model.desired_login import MEMORY, DesiredLogin, StoreResult
 from agent.model.docker_config import Document, Ownership, find, store_of
-from agent.model.helper_lines import (
-    has_other_line,
-    is_served,
-    keys_of,
-    with_lines,
-    without_lines,
-    without_lines_except,
-)
+from agent.model.helper_lines import has_other_line, is_served, keys_of, with_lines, without_lines, without_lines_except
 from agent.model.problem import ProblemError
 from agent.model.registry import Registry
 from agent.services.helper_locks import LockedHelpers
@@ -62,10 +55,7 @@ class MemoryStore:
     async def store(self, desired: DesiredLogin, document: Document, take_over: Collection[str]) -> StoreResult | None:
         """Write the lines, and remove the agent's login from Docker's own store.
 
-        Returns None if a person's login or line has appeared meanwhile.
-
-        Raises:
-            ConfigInvalid, ConfigUnwritable: about the file.
+        Returns None if a person's login or line has appeared meanwhile. Raises a ProblemError about the file.
         """
         registry, is_ours = desired.registry, self._ownership(desired, take_over)
         await self._hashes.record_before(registry, desired.entry, desired.expires_at)
@@ -84,8 +74,7 @@ class MemoryStore:
     async def release(self, registry: Registry) -> None:
         """Let Docker look in its own store again. A login that is stored there stays.
 
-        Raises:
-            ConfigInvalid, ConfigUnwritable: the line is still there.
+        Raises a ProblemError if the line is still there.
         """
         await self._config.update(lambda now: without_lines(now, registry))
         self._served.withdraw(registry)
@@ -93,8 +82,7 @@ class MemoryStore:
     async def release_except(self, registries: Collection[Registry]) -> None:
         """Remove the lines of all other registries, as far as no login is served for them.
 
-        Raises:
-            ConfigInvalid, ConfigUnwritable: the lines are still there.
+        Raises a ProblemError if they are still there.
         """
         kept = self._served.keys() | {key for registry in registries for key in keys_of(registry)}
         await self._config.update(lambda now: without_lines_except(now, kept))

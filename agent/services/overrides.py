@@ -40,20 +40,13 @@ class Overrides:
         reasons = []
         variable = self.variable(desired.registry)
         if variable is not None and not desired.entry.same_login(variable):
-            reasons.append(
-                (
-                    f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which {_DOCKER_USES} first",
-                    f"unset DOCKER_AUTH_CONFIG, or remove {hostname} from it",
-                )
-            )
+            other = f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which {_DOCKER_USES} first"
+            reasons.append((other, f"unset DOCKER_AUTH_CONFIG, or remove {hostname} from it"))
         # An older login of the agent does not belong to a person. The failed store is reported for it instead.
         if not result.ours and not result.older:
             reasons.append(_other_login(hostname, result))
         reasons += [
-            (
-                f"{path} has another login for {key}, {_PODMAN_FIRST}",
-                _removal(path, key),
-            )
+            (f"{path} has another login for {key}, {_PODMAN_FIRST}", _removal(path, key))
             for path, key in _shadows(desired, podman)
         ]
         if not reasons:

@@ -23,10 +23,7 @@ class PasswordFiles:
     name: Final = "password files"
 
     def __init__(
-        self,
-        watcher: FileWatcher,
-        signature: Callable[[Path], Hashable],
-        on_change: Callable[[PasswordSource], None],
+        self, watcher: FileWatcher, signature: Callable[[Path], Hashable], on_change: Callable[[PasswordSource], None]
     ) -> None:
         self._watcher: Final = watcher
         self._signature: Final = signature

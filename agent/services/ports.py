@@ -38,7 +38,6 @@ class Clock(Protocol):
     def boot_time(self) -> float: ...
     async def wait(self, event: asyncio.Event, timeout: float) -> bool:
         """Wait for the event, at most `timeout` seconds. Returns whether it is set."""
-        ...
 
 
 class ConfirmedTime(Protocol):
@@ -47,7 +46,6 @@ class ConfirmedTime(Protocol):
     def now(self) -> Now: ...
     def doubt(self) -> None:
         """A server says that the wall clock is wrong."""
-        ...
 
 
 class Log(Protocol):
@@ -65,7 +63,6 @@ class Reporter(Protocol):
 
     def report(self, owner: str, problems: Iterable[Problem] = ()) -> None:
         """Replace everything that `owner` reported before."""
-        ...
 
 
 class Board(Reporter, Protocol):
@@ -80,11 +77,9 @@ class Board(Reporter, Protocol):
 
     async def changed(self, since: int) -> Snapshot:
         """Wait for a snapshot with another revision than `since`."""
-        ...
 
     def batch(self) -> AbstractContextManager[None]:
         """Publish all changes of a `with` block as one revision."""
-        ...
 
     def put_registry(self, registry: RegistryStatus) -> None: ...
     def remove_registry(self, hostname: str) -> None: ...
@@ -122,7 +117,6 @@ class FileWatcher(Protocol):
 
         Returns a function that ends the watch.
         """
-        ...
 
 
 class StateFile(Protocol):
@@ -162,7 +156,6 @@ class ConfigFile(Protocol):
     async def signature(self) -> Hashable: ...
     def signature_now(self) -> Hashable:
         """Blocks."""
-        ...
 
 
 class PodmanFiles(Protocol):
@@ -172,7 +165,6 @@ class PodmanFiles(Protocol):
     async def signature(self) -> Hashable: ...
     def signature_now(self) -> Hashable:
         """Blocks."""
-        ...
 
 
 class CredentialHelpers(Protocol):
@@ -205,11 +197,13 @@ class ToolProbes(Protocol):
     @property
     def flavor(self) -> Flavor:
         """Which program `docker_version` has found last."""
-        ...
 
     def find(self, name: str) -> Path | None: ...
     async def docker_version(self, program: Path) -> str: ...
     async def aws_version(self, program: Path) -> str | None: ...
+    def find_engine(self) -> Hashable:
+        """Find the engine for the following calls of `engine`. Blocks."""
+
     async def engine(self) -> EngineAnswer: ...
 
 
@@ -219,17 +213,14 @@ class Docker(Protocol):
     @property
     def looked(self) -> asyncio.Event:
         """Set after the first check."""
-        ...
 
     @property
     def docker_ready(self) -> asyncio.Event:
         """Set while Docker's own CLI is installed and works."""
-        ...
 
     @property
     def docker_problem(self) -> str:
         """Why `docker_ready` is not set."""
-        ...
 
 
 class DockerProgram(Protocol):
@@ -240,7 +231,6 @@ class DockerProgram(Protocol):
     async def engine_reachable(self) -> bool: ...
     def lost(self, program: Path, problem: Problem) -> None:
         """The program is gone, or is no longer Docker's own CLI."""
-        ...
 
 
 class Credentials(Protocol):
@@ -253,7 +243,6 @@ class Credentials(Protocol):
     def source_changed(self, source: TokenSource) -> None: ...
     def retain(self, sources: Collection[TokenSource]) -> None:
         """Forget all other sources."""
-        ...
 
 
 class Reconciler(Protocol):
@@ -264,17 +253,14 @@ class Reconciler(Protocol):
     ) -> AppliedLogin: ...
     def note_replaceable(self, registry: Registry) -> None:
         """Note which logins `apply` may replace with `take_over`: those that are stored now."""
-        ...
 
     async def note_preexisting(self, registries: Iterable[Registry]) -> None: ...
     async def resume(self, registry: Registry, expires_at: datetime) -> bool | None: ...
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         """The login that Docker uses, and whether the agent stored it."""
-        ...
 
     def lost(self, registry: Registry) -> Problem | None:
         """Why Docker's next pull uses no login that works. None if it does, or if nothing is known."""
-        ...
 
     def note_refused(self, registry: Registry, entry: Entry | None) -> None: ...
     async def remove(

@@ -34,8 +34,7 @@ class PreexistingLogins:
     async def prepare(self) -> None:
         """Clean up once and, at the very first start, record the logins in the file.
 
-        Raises:
-            ConfigInvalid, ConfigUnwritable: about the file. The next call tries again.
+        Raises a ProblemError about the file; then the next call tries again.
         """
         async with self._preparing:
             if self._prepared.is_set():
@@ -52,9 +51,7 @@ class PreexistingLogins:
         """At the very first start, also record the logins in each credential helper, for `registries` first.
 
         Waits until `prepare` succeeds. If the configuration cannot be read at first, another caller repeats `prepare`.
-
-        Raises:
-            ConfigInvalid: the configuration can no longer be read.
+        Raises a ProblemError if it can no longer be read.
         """
         with contextlib.suppress(ProblemError):
             await self.prepare()

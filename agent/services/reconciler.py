@@ -78,10 +78,8 @@ class ConfigReconciler:
     ) -> AppliedLogin:
         """Store a login where Docker finds it. A person's login there stays.
 
-        With `take_over`, it is replaced if the last `note_replaceable` has found it there.
-
-        Raises:
-            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry.
+        With `take_over`, it is replaced if the last `note_replaceable` has found it there. Raises a ProblemError about
+        the registry.
         """
         login = ManagedLogin(DesiredLogin(registry, entry, expires_at))
         noted = self._replaceable.get(registry.hostname) if take_over else None
@@ -134,8 +132,7 @@ class ConfigReconciler:
     async def in_use(self, registry: Registry) -> tuple[Entry, bool] | None:
         """The login that Docker uses, and whether the agent stored it. None if there is none.
 
-        Raises:
-            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: the store cannot be read.
+        Raises a ProblemError if the store cannot be read.
         """
         variable, login = self._overrides.variable(registry), self._logins.get(registry.hostname)
         if variable is not None:
@@ -173,10 +170,8 @@ class ConfigReconciler:
         """Remove the login from Docker's configuration if it is still ours, and forget it. True if it was ours.
 
         If it is `still_wanted`, a Docker that asks the agent goes on to do so, and gets the reason. `is_due` is asked
-        again right before the removal, because another change may hold the store for seconds.
-
-        Raises:
-            ConfigInvalid, ConfigUnwritable, CredentialStoreFailed: about the registry; a later call tries again.
+        again right before the removal, because another change may hold the store for seconds. Raises a ProblemError
+        about the registry; a later call tries again.
         """
         async with self._locks[registry.hostname]:
             if not is_due():

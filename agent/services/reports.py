@@ -12,13 +12,10 @@ from agent.model.problems.stored_login import ReportFailed
 from agent.model.snapshot import Snapshot
 from agent.services.ports import Board, Clock, Log, StatusDocument
 from agent.services.retries import retrying
-from agent.services.waiting import until_next_beat
 from agent.settings import Settings
 
 _SPACING_S: Final = 1.0
 """Least time between two pushes. Of several changes within it, only the newest is sent."""
-_IDLE_S: Final = 30.0
-
 
 Send = Callable[[str, Path | None, bytes], Awaitable[None]]
 """Sends a document once to a URL, with the token in a file. Raises `ReportFailed` if it is not accepted."""
@@ -74,16 +71,16 @@ class Reports:
     async def _push(self) -> None:
         while True:
             self._due.clear()
-            # This returns after a success (or without a URL), so a receiver that fails gets retries, not more pushes.
+            if self._settings().report.url is None:
+                self._board.report(self.name)
+                await self._due.wait()
+                continue
+            # This returns only after a success, so a receiver that fails gets retries, not more pushes.
             if await self._deliver():
                 await self._keep_spacing()
                 await self._deliver()  # once more, so the receiver sees that the notice cleared
             await self._keep_spacing()
-            report = self._settings().report
-            pause = (
-                until_next_beat(self._clock, _IDLE_S) if report.url is None else max(report.interval_s - _SPACING_S, 0)
-            )
-            await self._clock.wait(self._due, pause)
+            await self._clock.wait(self._due, max(self._settings().report.interval_s - _SPACING_S, 0))
 
     async def _deliver(self) -> bool:
         """Push the newest document until it is accepted, or until no URL is set. True if there was a failure before."""

@@ -3,13 +3,13 @@
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Final
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result
-from tenacity.stop import stop_never
+from typing import TYPE_CHECKING, Any, Final
 
 from agent.model.problem import Problem, RetryClass
 from agent.settings import RetrySettings
+
+if TYPE_CHECKING:
+    from tenacity import AsyncRetrying, RetryCallState
 
 LONGEST_ASKED: Final = timedelta(hours=12)
 """The longest `Retry-After` that the agent obeys."""
@@ -62,21 +62,21 @@ def retrying(
     settings: Callable[[], RetrySettings],
     sleep: Callable[[float], Awaitable[Any]],
     before_sleep: Callable[[Problem], None] | None = None,
-) -> AsyncRetrying:
+) -> "AsyncRetrying":
     """Call a function again for as long as it returns a problem. Any exception ends it.
 
     The function returns the problem instead of raising it: an error would keep its frames, and the password in them,
     alive for the whole wait.
     """
+    from tenacity import AsyncRetrying, retry_if_result  # noqa: PLC0415 - few agents have a URL
 
-    def problem_of(state: RetryCallState) -> Problem:
+    def problem_of(state: "RetryCallState") -> Problem:
         problem = state.outcome.result() if state.outcome else None
         assert isinstance(problem, Problem)  # noqa: S101 - nothing else is tried again
         return problem
 
     return AsyncRetrying(
         retry=retry_if_result(lambda result: isinstance(result, Problem)),
-        stop=stop_never,
         wait=lambda state: wait_after(problem_of(state), state.attempt_number, settings()),
         sleep=sleep,
         before_sleep=(lambda state: before_sleep(problem_of(state))) if before_sleep else None,

@@ -89,10 +89,8 @@ class DirectorySource:
             self._fail(error.problem)
         except Exception as error:  # noqa: BLE001 - one odd file must not end the agent
             # Show only the type: the text of the error may quote a secret.
-            fault = (
-                f"cannot read {self._path}: this is a bug in registry-agent ({type(error).__name__}); please report it"
-            )
-            self._fail(SecretsUnavailable(str(self._path), fault))
+            bug = f"this is a bug in registry-agent ({type(error).__name__}); please report it"
+            self._fail(SecretsUnavailable(str(self._path), f"cannot read {self._path}: {bug}"))
 
     def _read_if_changed(self, known: Hashable) -> _CheckResult:
         # Taken before the files are read, so a change during the reading shows in the next signature.

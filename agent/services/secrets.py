@@ -1,6 +1,7 @@
 """Watches all sources of secrets, and publishes the merged result."""
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,6 @@ from agent.model.secret_formats import ParseResult, without_files
 from agent.services.ports import Clock, FileWatcher, Log, Reporter, SecretFiles
 from agent.services.retries import retrying
 from agent.services.secret_sources import AddressSource, DirectorySource, Fetch, signature_of
-from agent.services.waiting import TICK_S, until_next_beat
 from agent.settings import RetrySettings, Settings
 
 _RETRY_S: Final = 1.0
@@ -32,19 +32,9 @@ _ENVIRONMENT: Final = "secrets.environment"
 class Secrets:
     """Calls `on_change` with all secrets after the first reading, and whenever they change.
 
-    Args:
-        settings: returns the current settings. After a change, `wake` applies it at once.
-        clock: used for all waits.
-        board: receives what is wrong with each source.
-        log: receives `secrets.changed`.
-        protect: receives every secret value before any other component does, so the log masks it.
-        files: reads a directory.
-        fetch: fetches `secrets.url`.
-        environment: the secrets from the environment, read once at the start.
-        credentials_directory: systemd's $CREDENTIALS_DIRECTORY, read like the directories in the settings.
-        jitter: from -1 to 1, varies `secrets.poll_interval_s`.
-        watcher: reports when a directory may have changed.
-        on_change: called in the event loop.
+    After a change of the settings, `wake` applies it at once. `protect` receives every secret value before any other
+    component does, so the log masks it. `credentials_directory` is systemd's $CREDENTIALS_DIRECTORY, which is read like
+    the directories in the settings. `jitter` is from -1 to 1, and varies `secrets.poll_interval_s`.
     """
 
     name: Final = "secrets"
@@ -117,18 +107,20 @@ class Secrets:
             self._watch_directories()
             # A directory that is not stable is checked again soon, even if the watcher reports no change.
             stable = all(source.is_stable for source in self._directories.values())
-            longest = until_next_beat(self._clock, TICK_S) if stable else _RETRY_S
-            changed = await self._clock.wait(self._directories_changed, longest)
+            changed = await self._clock.wait(self._directories_changed, math.inf if stable else _RETRY_S)
             self._directories_changed.clear()
             reread, self._reread = self._reread, False
             await self._check_directories(reread=reread, later=not changed)
             self._publish(await self._update())
 
     async def _follow_url(self) -> None:
-        poll_until_it_works = retrying(self._url_retry_settings, self._pause_polling)
         while True:
-            await poll_until_it_works(self._poll_url)
-            await self._pause_polling(self._settings().secrets.poll_interval_s * (1 + _SPREAD * self._jitter()))
+            if self._settings().secrets.url is None:
+                await self._poll_url()
+                await self._pause_polling(math.inf)
+            else:
+                await retrying(self._url_retry_settings, self._pause_polling)(self._poll_url)
+                await self._pause_polling(self._settings().secrets.poll_interval_s * (1 + _SPREAD * self._jitter()))
 
     async def _check_directories(self, *, reread: bool = False, later: bool = False) -> None:
         """Check all directories concurrently, so one that hangs delays no other."""

@@ -3,19 +3,13 @@
 import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from agent.blocking import BlockingCalls
 from agent.model.engine import engine_problem
 from agent.model.problem import Problem, ProblemError
-from agent.model.problems.environment import (
-    AwsCliMissing,
-    DockerCliFailed,
-    DockerCliMissing,
-    no_docker,
-)
+from agent.model.problems.environment import AwsCliMissing, DockerCliFailed, DockerCliMissing, no_docker
 from agent.model.status import Engine, Flavor, Tool, Tools
 from agent.services.ports import Board, Clock, FileWatcher, Log, ToolProbes
 from agent.services.waiting import until_next_beat
@@ -103,8 +97,9 @@ class ToolWatch:
             self._wake.set()
 
     async def run(self) -> None:
-        for name in ("docker", "podman", "aws"):
-            self._watcher.watch(partial(self._program_version, name), self._wake, every=_EVERY)
+        self._watcher.watch(self._program_versions, self._wake, every=_EVERY)
+        # Only so that `_check_engine` need not start a thread to read the address.
+        self._watcher.watch(self._probes.find_engine, asyncio.Event(), every=_EVERY)
         await self.look()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_programs(), name="tools.programs")
@@ -184,22 +179,15 @@ class ToolWatch:
         except OSError:  # TimeoutError is one. The aws CLI is not needed, so this is no news
             return
         self._update(aws=tool)
-        missing = self._has_ecr_secrets and program is None
-        self._report(
-            "aws", [AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")] * missing
-        )
+        missing = AwsCliMissing("aws", "there is no aws on PATH; the agent logs in to ECR without it")
+        self._report("aws", [missing] if self._has_ecr_secrets and program is None else [])
 
-    def _program_version(self, name: str) -> Hashable:
-        program = self._probes.find(name)
-        return program and _file_version(program)
+    def _program_versions(self) -> Hashable:
+        docker, aws = self._probes.find("docker") or self._probes.find("podman"), self._probes.find("aws")
+        return docker and _file_version(docker), aws and _file_version(aws)
 
     async def _find(self, name: str) -> Path | None:
-        """Find a program on PATH.
-
-        Raises:
-            TimeoutError: the search hangs.
-            NoThreadError: no thread can be started.
-        """
+        """Find a program on PATH. Raises TimeoutError if the search hangs, or NoThreadError."""
         self._not_searched.add(name)
         program = await self._files.call(name, lambda: self._probes.find(name), timeout=_SEARCH_S)
         self._not_searched.remove(name)

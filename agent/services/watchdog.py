@@ -15,12 +15,8 @@ _SPACING_S: Final = 1.0
 class Watchdog:
     """Pings at half of the watchdog interval, and sends the summary line when it changes.
 
-    Args:
-        notify: sends a state to systemd.
-        watchdog_s: the watchdog interval; None if systemd expects no pings.
-        clock: used for all waits.
-        board: holds the summary line.
-        alive: False if the renewals are stuck. Then no ping is sent, and systemd restarts the agent.
+    `watchdog_s` is the watchdog interval; None if systemd expects no pings. `alive` is False if the renewals are stuck.
+    Then no ping is sent, and systemd restarts the agent.
     """
 
     name: Final = "watchdog"

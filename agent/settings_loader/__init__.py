@@ -4,7 +4,6 @@ import os
 import pwd
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -178,6 +177,8 @@ def _unknown(given: Given) -> SettingsInvalid:
     key, where = given.key, given.where
     if given.typed and key in SECTIONS:
         return SettingsInvalid(key, f"{key} must be a section ({where})", hint=f"write [{key}] on a separate line")
+    from difflib import get_close_matches  # noqa: PLC0415 - only a misspelled key needs it
+
     candidates = [*SECTIONS, *FIELDS] if given.typed else list(FIELDS)
     # First a similar name, otherwise the same key in another section.
     same_name = [each for each in candidates if each.endswith(f".{key.rpartition('.')[2]}")]

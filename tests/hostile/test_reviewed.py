@@ -138,6 +138,8 @@ class HangingPath:
     async def aws_version(self, _program: Path) -> str | None:
         return None
 
+    def find_engine(self) -> None: ...
+
     async def engine(self) -> EngineAnswer:
         return EngineAnswer(Engine.UNKNOWN, "unix:///x")
 

@@ -105,7 +105,7 @@ class AgentInside:
         time = ConfirmedTime(clock)
         aws.observe = time.observe
         self.credentials: Final = Credentials(
-            tokens=aws,
+            fetch=aws.fetch_token,
             clock=clock,
             settings=lambda: settings,
             board=self.board,
@@ -148,7 +148,7 @@ class AgentInside:
             new_id=lambda: f"{next(numbers):08x}",
             jitter=lambda: 0.0,
         )
-        self.logins: Final = Logins(dependencies, board=self.board, state_file=self.state_file, want_aws=lambda _: None)
+        self.logins: Final = Logins(dependencies, state_file=self.state_file, want_aws=lambda _: None)
         self._planning: Final = Planning(lambda: settings, None, self.logins.follow)
         clock_watch = ClockWatch(clock, self.board, self.counts, self._on_clock_jump)
         self._clock_watch: Final = Periodic("clock", BEAT_S, clock_watch.check, clock)

@@ -54,7 +54,7 @@ class PasswordBench(Bench):
         super().__init__()
         self.source = FakeSource(self)
         self.real = Credentials(
-            tokens=self.source,
+            fetch=self.source.fetch_token,
             clock=self.clock,
             settings=self.settings,
             board=self.board,

@@ -73,7 +73,7 @@ class Bench:
         self.settings = Settings()
         self.draws = 0
         self.credentials = Credentials(
-            tokens=self.aws,
+            fetch=self.aws.fetch_token,
             clock=self.clock,
             settings=lambda: self.settings,
             board=self.board,

@@ -30,7 +30,6 @@ class Stage(Bench):
         self.aws_wanted: list[bool] = []
         self.logins = Logins(
             self.dependencies,
-            board=self.board,
             state_file=self.state_file,
             want_aws=self.aws_wanted.append,
         )

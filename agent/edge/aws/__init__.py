@@ -1,1 +1,1 @@
-"""AWS: credentials, roles and ECR tokens. Importing the client does not load the AWS SDK."""
+"""AWS: credentials, roles and ECR tokens. Importing `sdk` loads the AWS SDK."""

@@ -72,14 +72,8 @@ class FoundKeys:
 class CredentialChain:
     """The credential providers of one SDK session, made safe for the event loop.
 
-    Args:
-        session: gives the providers and the profile.
-        http: sends the requests to metadata services.
-        environ: the variables that the providers read.
-        timeout_s: the deadline of each source.
-        now: the wall clock.
-        learned: called with the secrets that the sources themselves need.
-        scrub: removes known secrets from what a source answers.
+    `http` asks the metadata services. `timeout_s` is the deadline of each source. `learned` is called with the secrets
+    that the sources themselves need. `scrub` removes known secrets from what a source answers.
     """
 
     session: AioSession

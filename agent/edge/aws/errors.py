@@ -56,11 +56,7 @@ def problem_from(
         return _no_answer(inner, call, host, scrub)
     if isinstance(error, BotoCoreError):
         return AwsError(SUBJECT, f"{call.action} could not be called: {scrub(str(error))}")
-    return AwsError(
-        SUBJECT,
-        f"the answer to {call.action} is not valid: {type(error).__name__}",
-        hint=SOMEBODY_ELSE,
-    )
+    return AwsError(SUBJECT, f"the answer to {call.action} is not valid: {type(error).__name__}", hint=SOMEBODY_ELSE)
 
 
 def _refusal(error: ClientError, call: AwsCall, seen_at: datetime, scrub: Callable[[str], str]) -> AwsRefusal:

@@ -70,8 +70,7 @@ class InteractiveLogin:
     def refuse_prompt(self, prompt: str) -> NoReturn:
         """Fail instead of prompting for an MFA code. The SDK's prompt would wait for the terminal in the event loop.
 
-        Raises:
-            ProblemError: with AwsInteractiveLoginNeeded, always.
+        Always raises a ProblemError with AwsInteractiveLoginNeeded.
         """
         owner = self.owner("mfa_serial", prompt) or self._profile
         device = self.profiles.get(owner, {}).get("mfa_serial")

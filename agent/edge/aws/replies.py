@@ -5,9 +5,9 @@ import binascii
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from agent.edge.http_date import parse_date
 from agent.model.aws_errors import SUBJECT
 from agent.model.credential import AwsKeys, Token
 from agent.model.problem import ProblemError
@@ -21,10 +21,8 @@ _USER_AND_PASSWORD: Final = re.compile(r"([!-9;-~]+):([!-~]+)")
 def parse_token(reply: Mapping[str, Any]) -> Token:
     """Return the token in a reply of ECR (`authorizationData` is a list) or of ECR Public (an object).
 
-    `proxyEndpoint` is ignored, because the token is valid for every registry of the region.
-
-    Raises:
-        ProblemError: with AwsError that names what is missing or wrong.
+    `proxyEndpoint` is ignored, because the token is valid for every registry of the region. Raises a ProblemError that
+    names what is missing or wrong.
     """
     data = reply.get("authorizationData")
     if isinstance(data, list):
@@ -36,7 +34,7 @@ def parse_token(reply: Mapping[str, Any]) -> Token:
     if not isinstance(expires_at, datetime):
         raise ProblemError(_unusable("expiresAt is missing"))
     try:
-        expires_at = _utc(expires_at)
+        expires_at = (expires_at if expires_at.tzinfo else expires_at.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
         raise ProblemError(_unusable("expiresAt is out of range")) from None
     return Token(username, password, expires_at, server_time=server_time(reply))
@@ -45,16 +43,14 @@ def parse_token(reply: Mapping[str, Any]) -> Token:
 def parse_role_session(reply: Mapping[str, Any], role_arn: str) -> tuple[AwsKeys, str | None]:
     """Return the keys in a reply to `AssumeRole…`, and the ARN of the session if the reply has it.
 
-    Raises:
-        ProblemError: with AwsError if the reply has no keys.
+    Raises a ProblemError if the reply has no keys.
     """
     try:
         given = reply["Credentials"]
         keys = AwsKeys(given["AccessKeyId"], Sensitive(given["SecretAccessKey"]), Sensitive(given["SessionToken"]))
     except (KeyError, TypeError):
-        raise ProblemError(
-            AwsError(SUBJECT, f"the answer to AssumeRole for {role_arn} contains no credentials")
-        ) from None
+        message = f"the answer to AssumeRole for {role_arn} contains no credentials"
+        raise ProblemError(AwsError(SUBJECT, message)) from None
     arn = reply.get("AssumedRoleUser", {}).get("Arn")
     return keys, printable(arn) if arn else None
 
@@ -62,8 +58,8 @@ def parse_role_session(reply: Mapping[str, Any], role_arn: str) -> tuple[AwsKeys
 def server_time(reply: Mapping[str, Any]) -> datetime | None:
     """Return the Date header of a reply or of an error's reply, or None if it is missing or invalid."""
     try:
-        return _utc(parsedate_to_datetime(reply["ResponseMetadata"]["HTTPHeaders"]["date"]))
-    except (KeyError, TypeError, ValueError, OverflowError):
+        return parse_date(reply["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (KeyError, TypeError):
         return None
 
 
@@ -79,10 +75,6 @@ def _user_and_password(token: object) -> tuple[str, Sensitive]:
     if match is None:
         raise ProblemError(_unusable("authorizationToken is not a user name, a colon and a password"))
     return match[1], Sensitive(match[2])
-
-
-def _utc(moment: datetime) -> datetime:
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _unusable(reason: str) -> AwsError:

@@ -59,7 +59,11 @@ class _Signer:
 
 @dataclass(kw_only=True, eq=False)
 class AwsSdk:
-    """Does the work of `agent.edge.aws.client.AwsClient`. The constructor reads the SDK's models from disk."""
+    """Sends single requests to AWS, without caching tokens and without retries. It never prompts.
+
+    The constructor reads the SDK's models from disk. `user` is for the session name of a role. `environ` has `AWS_*`;
+    the SDK reads proxies and CA bundles of the process itself. `now` measures the difference to AWS's clock.
+    """
 
     user: str
     environ: Mapping[str, str]
@@ -72,14 +76,19 @@ class AwsSdk:
     """ARN by access key id. None if STS did not answer."""
 
     async def fetch_token(self, identity: AwsIdentity, settings: AwsSettings) -> Token:
-        """See `AwsClient.fetch_token`."""
+        """Get a token for `identity`: find keys, assume the role if there is one, ask ECR. Each has `call_timeout_s`.
+
+        Raises:
+            ProblemError: AwsCredentialsMissing, AwsAccessDenied, AwsIdentityRejected, AwsIdentityUnavailable,
+                AwsThrottled, AwsUnreachable, AwsError or ClockSkew. The subject is always "aws".
+        """
         caller, signer = await self._prepare(identity, settings)
         if signer.arn is not None:
             return replace(await _ask_token(caller, identity, signer), identity=signer.arn)
         return await self._token_and_owner(caller, identity, signer)
 
     async def identify(self, identity: AwsIdentity, settings: AwsSettings) -> tuple[str, str | None]:
-        """See `AwsClient.identify`."""
+        """Return which keys would be used and where they come from, and their ARN if STS returns it."""
         caller, signer = await self._prepare(identity, settings)
         return signer.description, signer.arn or await _owner(caller, signer)
 
@@ -104,13 +113,8 @@ class AwsSdk:
             if not chain:  # nothing in ~/.aws is needed, so a file system that hangs must not prevent the login
                 return await _FILES.call("no files", lambda: read(files=False), timeout=settings.call_timeout_s)
             message = f"~/.aws cannot be read: no end after {settings.call_timeout_s:g} s"
-            raise ProblemError(
-                AwsCredentialsMissing(
-                    SUBJECT,
-                    message,
-                    hint="check whether the file system of ~/.aws (NFS?) is down",
-                )
-            ) from None
+            hint = "check whether the file system of ~/.aws (NFS?) is down"
+            raise ProblemError(AwsCredentialsMissing(SUBJECT, message, hint=hint)) from None
         except NoThreadError as error:
             raise ProblemError(AwsError(SUBJECT, f"~/.aws cannot be read: {error.strerror}")) from None
 
@@ -190,8 +194,7 @@ class _Caller:
     ) -> Mapping[str, Any]:
         """Return the reply to `service:Operation`. Without a `signer`, the call is not signed.
 
-        Raises:
-            ProblemError: instead of the SDK's exceptions, and at the deadline.
+        Raises a ProblemError instead of the SDK's exceptions, and at the deadline.
         """
         service, _, operation = call.action.partition(":")
         signing = _signing(signer.keys) if signer else {"config": _UNSIGNED}

@@ -21,11 +21,8 @@ from agent.edge.http import HttpClient
 class SdkHttp:
     """Replaces the HTTP session of the SDK. Each request has its own connection, so nothing needs to be closed.
 
-    Args:
-        http: sends the requests.
-        timeout: seconds for a connection and for a whole request, or one number for both.
-        verify: the path of a CA bundle, or True.
-        direct: use no proxy.
+    `timeout` is for a connection and for a whole request, or one number for both. `verify` may be the path of a CA
+    bundle. `direct` uses no proxy.
     """
 
     def __init__(
@@ -56,8 +53,7 @@ class SdkHttp:
     async def send(self, request: Any) -> AioAWSResponse:
         """Send an `AWSPreparedRequest`, whose stubs do not know that a header may be bytes.
 
-        Raises:
-            EndpointConnectionError: no answer. Its `kwargs` hold the original `error`.
+        Without an answer, raises an EndpointConnectionError whose `kwargs` hold the original `error`.
         """
         headers = {
             name: value.decode() if isinstance(value, bytes) else str(value) for name, value in request.headers.items()

@@ -36,28 +36,13 @@ def primed_loader() -> Loader:
 
 
 def open_session(
-    loader: Loader,
-    http: HttpClient,
-    settings: AwsSettings,
-    region: str,
-    *,
-    chain: bool,
-    files: bool = True,
+    loader: Loader, http: HttpClient, settings: AwsSettings, region: str, *, chain: bool, files: bool = True
 ) -> AioSession:
     """Return a new session, so that changes of ~/.aws and the environment take effect.
 
-    Reads files, so do not call it in the event loop.
-
-    Args:
-        loader: shared between sessions. It holds only data that ships with the SDK.
-        http: sends the requests.
-        settings: profile and deadlines.
-        region: for every client, including those that the credential chain creates.
-        chain: whether the credential chain will be used. If not, an unreadable profile is not an error.
-        files: whether to read ~/.aws.
-
-    Raises:
-        ProblemError: with AwsCredentialsMissing if the profile does not exist or ~/.aws cannot be parsed.
+    Reads ~/.aws if `files` is set, so do not call it in the event loop. `region` is for every client, also for those
+    that the credential chain creates. If this `chain` will not be used, an unreadable profile is not an error. Raises a
+    ProblemError if the profile does not exist or ~/.aws cannot be parsed.
     """
     drop_empty(os.environ)
     session = AioSession(profile=settings.profile or None) if files else _session_without_files()

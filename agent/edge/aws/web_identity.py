@@ -32,8 +32,7 @@ class ProgramUnusableError(OSError):
 async def web_identity_token(settings: AwsSettings, environ: Mapping[str, str]) -> Sensitive | None:
     """Return a token from `aws.identity_token_file`, else from `aws.identity_token_command`. None if neither is set.
 
-    Raises:
-        ProblemError: with AwsIdentityUnavailable that names the file or command and the reason.
+    Raises a ProblemError that names the file or command, and the reason.
     """
     file, command = settings.identity_token_file, settings.identity_token_command
     try:
@@ -45,8 +44,7 @@ async def web_identity_token(settings: AwsSettings, environ: Mapping[str, str]) 
 async def token_from_file(setting: str, path: Path, timeout_s: float) -> Sensitive:
     """Return the token in `path`. Messages name `setting`, which configures the path.
 
-    Raises:
-        ProblemError: with AwsIdentityUnavailable if the file has no token.
+    Raises a ProblemError if the file has no token.
     """
     try:
         return await identity_token.token_from_file(setting, path, timeout_s)

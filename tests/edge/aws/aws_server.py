@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from agent.edge.aws.client import AwsClient
+from agent.edge.aws.sdk import AwsSdk
 from agent.model.credential import AwsIdentity, AwsKeys, Token
 from agent.model.sensitive import Sensitive
 from agent.settings import AwsSettings
@@ -196,5 +196,5 @@ def identity(
 
 
 async def fetch(who: AwsIdentity, settings: AwsSettings | None = None, *, user: str = "vscode") -> Token:
-    aws = AwsClient(user=user, environ=os.environ, now=lambda: datetime.now(UTC))
+    aws = AwsSdk(user=user, environ=os.environ, now=lambda: datetime.now(UTC))
     return await aws.fetch_token(who, settings or AwsSettings(call_timeout_s=5))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from agent.edge.aws.client import AwsClient
+from agent.edge.aws.sdk import AwsSdk
 from agent.model.credential import AwsKeys
 from agent.model.problems.aws import AwsError
 from agent.model.sensitive import Sensitive
@@ -41,7 +41,7 @@ async def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterato
 def test_loads_the_sdk_only_when_needed() -> None:
     """In an environment without ECR, the agent imports these two modules but never loads botocore."""
     code = (
-        "import sys, agent.edge.aws.client, agent.services.credentials\n"
+        "import sys, agent.edge.clouds, agent.services.credentials\n"
         "sys.exit(any(m.partition('.')[0] in ('botocore', 'aiobotocore') for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -128,7 +128,7 @@ async def test_a_token_does_not_wait_for_the_arn_of_its_owner(cloud: AwsServer, 
         cloud.silent.add("GetCallerIdentity")
     else:
         cloud.answers["GetCallerIdentity"] = sts_error("AccessDenied", "no", 403)
-    aws = AwsClient(user="vscode", environ={}, now=lambda: datetime.now(UTC))
+    aws = AwsSdk(user="vscode", environ={}, now=lambda: datetime.now(UTC))
     for _ in range(2):
         token = await aws.fetch_token(identity(), AwsSettings())
         assert token.identity is None
