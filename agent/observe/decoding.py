@@ -29,28 +29,33 @@ _NOT_LETTERS: Final = re.compile(r"[\W_]+")
 _NOT_ASCII_LETTERS: Final = dict.fromkeys(code for code in range(128) if not chr(code).isalnum())
 _LETTERS: Final = re.compile(r"[A-Za-z0-9]+|[^\x00-\x7f]")
 _BLANK: Final = re.compile(rf"\s+|{CONTROL.pattern}")
+_VISIBLE: Final = re.compile(rf"(?:(?!{CONTROL.pattern.removesuffix('+')})\S)+")
 _CUT: Final = re.compile(r"…|\.{3}")
 _MOST_LEVELS: Final = 5
 """JSON in JSON in a URL has three."""
 
 
-@dataclass(frozen=True)
 class Reduced:
     """A reduced text. `cuts` has the length of the part before each mark of a cut."""
 
-    text: str
-    cuts: Sequence[int]
-    find_positions: Callable[[], list[int]]
-
-    @classmethod
-    def of(cls, text: str, reduce: Callable[[str], str], find_positions: Callable[[str], list[int]]) -> "Reduced":
-        parts = [reduce(part) for part in _CUT.split(text)]
-        return cls("".join(parts), [*accumulate(map(len, parts[:-1]))], lambda: find_positions(text))
+    def __init__(self, original: str, reduce: Callable[[str], str], kept: re.Pattern[str]) -> None:
+        parts = [reduce(part) for part in _CUT.split(original)]
+        self.text: Final = "".join(parts)
+        self.cuts: Final = [*accumulate(map(len, parts[:-1]))]
+        self._original: Final = original
+        self._reduce: Final = reduce
+        self._kept: Final = kept
 
     @cached_property
     def positions(self) -> list[int]:
         """The position of each character in the original text. Only a text that contains a secret needs it."""
-        return self.find_positions()
+        positions: list[int] = []
+        for match in self._kept.finditer(self._original):
+            start, end = match.span()
+            size = len(self._reduce(match[0]))
+            # One character may stand for several, as in a ligature.
+            positions += range(start, end) if size == end - start else [start] * size
+        return positions
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,11 @@ class Level:
 
     @cached_property
     def letters(self) -> Reduced:
-        return Reduced.of(self.text, skeleton, letter_positions)
+        return Reduced(self.text, skeleton, _LETTERS)
 
     @cached_property
     def visible(self) -> Reduced:
-        return Reduced.of(self.text, without_blanks, visible_positions)
+        return Reduced(self.text, without_blanks, _VISIBLE)
 
 
 def levels(text: str) -> Iterator[Level]:
@@ -92,28 +97,9 @@ def skeleton(text: str) -> str:
     return _NOT_LETTERS.sub("", unicodedata.normalize("NFKD", text))
 
 
-def letter_positions(text: str) -> list[int]:
-    """Return the position of each character of `skeleton(text)`."""
-    positions: list[int] = []
-    for match in _LETTERS.finditer(text):
-        start, end = match.span()
-        positions += range(start, end) if match[0].isascii() else [start] * len(skeleton(match[0]))
-    return positions
-
-
 def without_blanks(text: str) -> str:
     """Return the text without blanks, line breaks and characters that `printable` replaces."""
     return _BLANK.sub("", text)
-
-
-def visible_positions(text: str) -> list[int]:
-    """Return the position of each character of `without_blanks(text)`."""
-    positions: list[int] = []
-    end = 0
-    for blank in _BLANK.finditer(text):
-        positions += range(end, blank.start())
-        end = blank.end()
-    return [*positions, *range(end, len(text))]
 
 
 def _decoded(level: Level) -> Level:

@@ -5,10 +5,10 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from agent.model.text import CONTROL
 from agent.observe.decoding import RUN, levels, skeleton
@@ -17,47 +17,37 @@ _SHORTEST_SECRET: Final = 4
 _LONGEST: Final = 16 << 10
 """No message is longer. Of a longer secret, the beginning and each line are masked."""
 _LONGEST_ORDINARY: Final = 15
-_URL: Final = str.maketrans("+/", "-_")
-"""The alphabet of base64 in URLs."""
 _WORD: Final = re.compile(r"[^\W_]+")
-_IN_WORD: Final = re.compile(r"[^\W_]")
 
 
-@dataclass(frozen=True, slots=True)
-class Needle:
-    """A skeleton to search for, and the punctuation before and after it."""
+class Edges(NamedTuple):
+    """The punctuation before the first letter or digit of a secret, and after the last one."""
 
-    skeleton: str
     head: str = ""
     tail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Forms:
+class Forms(NamedTuple):
     """All forms of one secret: skeletons, and literal texts for what is too short for one."""
 
-    needles: frozenset[Needle]
+    skeletons: frozenset[tuple[str, Edges]]
     literals: frozenset[str]
 
-    @classmethod
-    def of(cls, value: str) -> "Forms":
-        needles: set[Needle] = set()
-        literals: set[str] = set()
-        for piece in dict.fromkeys(_pieces(value)):
-            bare = skeleton(piece)
+
+def forms_of(value: str) -> Forms:
+    skeletons: set[tuple[str, Edges]] = set()
+    literals: set[str] = set()
+    for piece in dict.fromkeys(_pieces(value)):
+        for text, rest in ((piece, ""), *_encodings(piece)):
+            bare = skeleton(text)
             if len(bare) >= RUN:
-                needles.add(Needle(bare, *_edges(piece)))
-            else:
+                head, tail = _edges(text)
+                skeletons.add((bare, Edges(head, tail + rest)))
+            elif text == piece:
                 literals |= {piece, *_spellings(piece)}
-            for encoded, rest in _encodings(piece):
-                bare = skeleton(encoded)
-                if len(bare) >= RUN:
-                    head, tail = _edges(encoded)
-                    tail += rest
-                    needles |= {Needle(bare, head, tail), Needle(bare, head.translate(_URL), tail.translate(_URL))}
-                elif len(encoded) >= RUN:
-                    literals |= {encoded, encoded.translate(_URL)}
-        return cls(frozenset(needles), frozenset(literals - {""}))
+            elif len(text) >= RUN:
+                literals.add(text)
+    return Forms(frozenset(skeletons), frozenset(literals - {""}))
 
 
 def is_ordinary(value: str) -> bool:
@@ -97,11 +87,10 @@ def _pieces(value: str) -> Iterator[str]:
         yield from (line[:_LONGEST].strip() for line in lines if len(skeleton(line)) >= RUN)
 
 
-def _edges(text: str) -> tuple[str, str]:
-    """The punctuation before the first word, and after the last one."""
+def _edges(text: str) -> Edges:
     text = text.strip()
-    first, last = _IN_WORD.search(text), _IN_WORD.search(text[::-1])
-    return (text[: first.start()], text[len(text) - last.start() :]) if first and last else ("", "")
+    words = [*_WORD.finditer(text)]
+    return Edges(text[: words[0].start()], text[words[-1].end() :]) if words else Edges()
 
 
 def _spellings(text: str) -> Iterator[str]:
@@ -115,16 +104,11 @@ def _encodings(text: str) -> Iterator[tuple[str, str]]:
     """The forms that decoding does not undo, and what may follow each if the secret is at the end."""
     for form in {text, *(unicodedata.normalize(form, text) for form in ("NFC", "NFD"))}:
         raw = form.encode("utf-8", "surrogatepass")
-        yield from _base64_forms(raw)
         yield raw.hex(), ""
         yield raw.hex().upper(), ""
-
-
-def _base64_forms(raw: bytes) -> Iterator[tuple[str, str]]:
-    """Return how `raw` looks inside a base64 text, such as that of `user:password`: one form for each alignment."""
-    # Base64 encodes three bytes at a time, so the secret can begin at three different offsets.
-    for shift in range(3):
-        encoded = base64.b64encode(bytes(shift) + raw).decode()
-        # The first and the last character may also encode bits of the neighbors, so they differ from text to text.
-        end = (shift + len(raw)) * 8 // 6
-        yield encoded[(shift * 8 + 5) // 6 : end], encoded[end:]
+        # Base64 encodes three bytes at a time, so inside `user:password` the secret begins at one of three offsets.
+        for encode, shift in product((base64.b64encode, base64.urlsafe_b64encode), range(3)):
+            encoded = encode(bytes(shift) + raw).decode()
+            # The first and the last character may also encode bits of the neighbors, so they differ.
+            end = (shift + len(raw)) * 8 // 6
+            yield encoded[(shift * 8 + 5) // 6 : end], encoded[end:]

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from agent.model.secret import RUNNER_NATIVE
 from agent.model.sensitive import Sensitive
 from agent.observe.decoding import levels
-from agent.observe.forms import Forms, is_ordinary
+from agent.observe.forms import Forms, forms_of, is_ordinary
 from agent.observe.secret_index import SecretIndex
 
 MASK: Final = "[redacted]"
@@ -40,13 +40,11 @@ class Scrubber:
         """
         former = self._forms.get(owner, {})
         # Values that stay keep their forms, because computing them is expensive.
-        forms = {value: former.get(value) or Forms.of(value) for value in frozenset(values) - _NOT_SECRET}
+        forms = {value: former.get(value) or forms_of(value) for value in frozenset(values) - _NOT_SECRET}
         unmistakable = [form for value, form in forms.items() if not is_ordinary(value)]
         self._forms[owner] = forms
-        self._all[owner] = SecretIndex.of(forms.values())
-        self._unmistakable[owner] = (
-            self._all[owner] if len(unmistakable) == len(forms) else SecretIndex.of(unmistakable)
-        )
+        self._all[owner] = SecretIndex(forms.values())
+        self._unmistakable[owner] = self._all[owner] if len(unmistakable) == len(forms) else SecretIndex(unmistakable)
 
     def scrub(self, text: str) -> str:
         """Return a text from outside with every known secret masked, even one that was cut off."""
@@ -68,24 +66,13 @@ def _mask(text: str, indexes: Sequence[SecretIndex]) -> str:
         for found in index.spans(level)
     }
     pieces: list[str] = []
-    position = 0
-    for start, end in _merged(sorted(spans)):
-        pieces += [text[position:start], MASK]
-        position = end
-    return "".join([*pieces, text[position:]])
-
-
-def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Join the spans that overlap. Otherwise, the rest of a secret behind another one would stay."""
-    begin = stop = -1
-    for start, end in spans:
-        if start > stop:
-            if stop >= 0:
-                yield begin, stop
-            begin = start
-        stop = max(stop, end)
-    if stop >= 0:
-        yield begin, stop
+    masked = -1
+    for start, end in sorted(spans):
+        # Spans that overlap get one mask. Otherwise, the rest of a secret behind another one would stay.
+        if start > masked:
+            pieces += [text[max(masked, 0) : start], MASK]
+        masked = max(masked, end)
+    return "".join([*pieces, text[max(masked, 0) :]])
 
 
 class LearnedSecrets:

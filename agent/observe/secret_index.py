@@ -1,14 +1,13 @@
 """Finds known secrets in a text, in one pass whose cost does not grow with the number of secrets."""
 
+import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Final
 
 from agent.observe.decoding import RUN, Level, Reduced, without_blanks
-from agent.observe.forms import Forms
+from agent.observe.forms import Edges, Forms
 
 _SURE: Final = 16
 """So many letters and digits of a secret are masked, even if the rest differs or is cut off."""
@@ -16,71 +15,67 @@ _CUT_PIECE: Final = 4
 """The shortest beginning of a secret that is masked before a mark of a cut."""
 _END_PIECE: Final = 8
 """The same at the end of the text, where a program may have cut it without a mark."""
-
 _MOST_OVERLAPS: Final = 64
 """More than so many secrets at one place would make the search slow."""
+_NO_EDGES: Final = frozenset({Edges()})
 
 
-@dataclass(frozen=True, slots=True)
 class SecretIndex:
-    """All forms of the known secrets. It is replaced as a whole: another thread may be scrubbing a text meanwhile."""
+    """All forms of the known secrets. It never changes, because another thread may be scrubbing a text."""
 
-    needles: Sequence[str] = ()
-    """Sorted, so that a search by halves finds the one that agrees longest with a text."""
-    edges: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
-    begins: frozenset[str] = frozenset()
-    longest: int = 0
-    literals: Sequence[str] = ()
-    by_beginning: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    words: frozenset[str] = frozenset()
-    word_lengths: Sequence[int] = ()
-
-    @classmethod
-    def of(cls, all_forms: Iterable[Forms]) -> "SecretIndex":
-        edges: dict[str, set[tuple[str, str]]] = {}
+    def __init__(self, all_forms: Iterable[Forms]) -> None:
+        skeletons: dict[str, set[Edges]] = {}
         literals: set[str] = set()
         for forms in all_forms:
             literals |= forms.literals
-            for needle in forms.needles:
-                edges.setdefault(needle.skeleton, set()).add((needle.head, needle.tail))
+            for skeleton, edges in forms.skeletons:
+                skeletons.setdefault(skeleton, set()).add(edges)
         # A shorter form is masked only as a separate word. Otherwise, parts of many words would be masked.
         words = {literal for literal in literals if len(without_blanks(literal)) < RUN}
-        long = sorted(map(without_blanks, literals - words))
-        return cls(
-            needles=sorted(edges),
-            edges={bare: frozenset(found) for bare, found in edges.items()},
-            begins=frozenset(bare[:RUN] for bare in edges),
-            longest=max(map(len, edges), default=0),
-            literals=long,
-            by_beginning={begin: [*found] for begin, found in groupby(long, key=lambda each: each[:RUN])},
-            words=frozenset(words),
-            word_lengths=sorted(set(map(len, words))),
-        )
+        self._skeletons: Final = _Needles(skeletons)
+        self._literals: Final = _Needles(dict.fromkeys(map(without_blanks, literals - words), _NO_EDGES))
+        longest_first = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
+        # Only looked ahead for, because the next word may begin inside this one.
+        self._words: Final = re.compile(rf"(?<!\w)(?=({longest_first})(?!\w))") if words else None
 
     def spans(self, level: Level) -> Iterator[tuple[int, int]]:
         """Yield the start and the end of each secret in the text of `level`, also where it is cut off."""
-        if self.needles:
-            yield from _bounded(self._skeletons(level), len(level.text))
-        if self.literals:
-            yield from _bounded(self._literals(level), len(level.text))
-        if self.words:
-            yield from self._words(level.text)
+        if self._skeletons.edges:
+            yield from _bounded(self._skeletons.spans(level.text, level.letters), len(level.text))
+        if self._literals.edges:
+            yield from _bounded(self._literals.spans(level.text, level.visible), len(level.text))
+        if self._words:
+            yield from (word.span(1) for word in self._words.finditer(level.text))
 
-    def _skeletons(self, level: Level) -> Iterator[tuple[int, int]]:
-        letters = level.letters
-        for start in _candidates(letters, self.begins):
-            needle, length = self._longest_match(letters.text, start)
+
+class _Needles:
+    """What to search for in reduced texts, each with the punctuation that may be around it in the text itself."""
+
+    def __init__(self, edges: Mapping[str, AbstractSet[Edges]]) -> None:
+        self.edges: Final = edges
+        # Sorted, so that a search by halves finds the one that agrees longest with a text.
+        self._sorted: Final = sorted(edges)
+        self._begins: Final = frozenset(needle[:RUN] for needle in edges)
+        self._longest: Final = max(map(len, edges), default=0)
+
+    def spans(self, text: str, reduced: Reduced) -> Iterator[tuple[int, int]]:
+        for start in range(len(reduced.text) - RUN + 1):
+            if reduced.text[start : start + RUN] in self._begins:
+                needle, length = self._longest_match(reduced.text[start : start + self._longest])
+                if length:
+                    begin, end = reduced.positions[start], reduced.positions[start + length - 1] + 1
+                    yield self._with_edges(text, begin, end, needle, length)
+        # The beginnings of secrets that were cut off: with a mark, or without one at the end of the text.
+        for cut, shortest in [*((cut, _CUT_PIECE) for cut in reduced.cuts), (len(reduced.text), _END_PIECE)]:
+            length = self._piece_before(reduced.text, cut, shortest)
             if length:
-                positions = letters.positions[start], letters.positions[start + length - 1] + 1
-                yield self._with_edges(level.text, *positions, needle, length)
-        yield from _cut_pieces(self.needles, letters)
+                yield reduced.positions[cut - length], reduced.positions[cut - 1] + 1
 
-    def _longest_match(self, bare: str, start: int) -> tuple[str, int]:
-        """The secret that agrees longest with the text from `start` on, and how long; 0 if this may be chance."""
-        text = bare[start : start + self.longest]
-        place = bisect_right(self.needles, text)
+    def _longest_match(self, text: str) -> tuple[str, int]:
+        """The secret that agrees longest with the beginning of `text`, and how long; 0 if this may be chance."""
+        place = bisect_right(self._sorted, text)
         # Of sorted texts, the neighbors agree longest.
-        neighbors = self.needles[max(place - 1, 0) : place + 1]
+        neighbors = self._sorted[max(place - 1, 0) : place + 1]
         length, needle = max((_agreement(text, needle), needle) for needle in neighbors)
         if length >= min(_SURE, len(needle)):
             return needle, length
@@ -97,20 +92,14 @@ class SecretIndex:
             end += max(_agreement(text[end : end + len(tail)], tail) for tail in tails)
         return start, end
 
-    def _literals(self, level: Level) -> Iterator[tuple[int, int]]:
-        visible = level.visible
-        for start in _candidates(visible, self.by_beginning.keys()):
-            for literal in self.by_beginning[visible.text[start : start + RUN]]:
-                if visible.text.startswith(literal, start):
-                    yield visible.positions[start], visible.positions[start + len(literal) - 1] + 1
-        yield from _cut_pieces(self.literals, visible)
-
-    def _words(self, text: str) -> Iterator[tuple[int, int]]:
-        for start in range(len(text)):
-            if start == 0 or not _in_word(text[start - 1]):
-                for end in (start + length for length in self.word_lengths):
-                    if text[start:end] in self.words and (end >= len(text) or not _in_word(text[end])):
-                        yield start, min(end, len(text))
+    def _piece_before(self, text: str, end: int, shortest: int) -> int:
+        """The length of the longest beginning of a secret that ends at `end`, or 0."""
+        for length in range(min(_SURE, end), shortest - 1, -1):
+            piece = text[end - length : end]
+            place = bisect_left(self._sorted, piece)
+            if place < len(self._sorted) and self._sorted[place].startswith(piece):
+                return length
+        return 0
 
 
 def _bounded(spans: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
@@ -124,13 +113,6 @@ def _bounded(spans: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int,
         yield start, end
 
 
-def _candidates(reduced: Reduced, begins: AbstractSet[str]) -> Iterator[int]:
-    """The positions where a secret may begin."""
-    for start in range(len(reduced.text) - RUN + 1):
-        if reduced.text[start : start + RUN] in begins:
-            yield start
-
-
 def _agreement(text: str, needle: str) -> int:
     """The number of characters with which both begin."""
     if text.startswith(needle):
@@ -140,25 +122,3 @@ def _agreement(text: str, needle: str) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if text.startswith(needle[:middle]) else (low, middle - 1)
     return low
-
-
-def _cut_pieces(forms: Sequence[str], reduced: Reduced) -> Iterator[tuple[int, int]]:
-    """The beginnings of secrets that were cut off: with a mark, or without one at the end of the text."""
-    for end, shortest in [*((cut, _CUT_PIECE) for cut in reduced.cuts), (len(reduced.text), _END_PIECE)]:
-        length = _piece_before(forms, reduced.text, end, shortest)
-        if length:
-            yield reduced.positions[end - length], reduced.positions[end - 1] + 1
-
-
-def _piece_before(forms: Sequence[str], text: str, end: int, shortest: int) -> int:
-    """The length of the longest beginning of a form that ends at `end`, or 0."""
-    for length in range(min(_SURE, end), shortest - 1, -1):
-        piece = text[end - length : end]
-        place = bisect_left(forms, piece)
-        if place < len(forms) and forms[place].startswith(piece):
-            return length
-    return 0
-
-
-def _in_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
