@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from agent.demo.listener import Listener
 from tests.codes.programs import script
 from tests.codes.sources import PLAIN
 from tests.codes.world import REGION, World
@@ -21,13 +22,14 @@ SSO_SESSION: Final = "company"
 
 
 class Profiles:
-    """Writes the profile `team`. Each method sets it up differently, always based on a user of the pretend AWS."""
+    """Writes the profile `name`. Each method sets it up differently, always based on a user of the pretend AWS."""
 
-    def __init__(self, world: World, aws: PretendAws) -> None:
+    def __init__(self, world: World, aws: PretendAws, name: str = "team") -> None:
         self._world: Final = world
         self._aws: Final = aws
+        self.name: Final = name
         self._home: Final = world.home / ".aws"
-        self._home.mkdir()
+        self._home.mkdir(exist_ok=True)
         user = aws.add_user("ada")
         self._keys: Final = (
             f"aws_access_key_id = {user.access_key_id}\naws_secret_access_key = {user.secret_access_key}"
@@ -35,12 +37,12 @@ class Profiles:
 
     def keys(self) -> None:
         """A profile with keys only."""
-        self.write("[profile team]", self._keys)
+        self.write(self._keys)
 
     def program(self, name: str) -> Path:
         """A profile whose keys come from a program, which is not there yet. `write_program` writes it."""
         path = self._home / name
-        self.write("[profile team]", f"credential_process = {path}")
+        self.write(f"credential_process = {path}")
         return path
 
     def write_program(self, path: Path) -> None:
@@ -58,34 +60,35 @@ class Profiles:
 
     def mfa(self) -> None:
         """A role that requires an MFA code."""
-        self.write("[profile team]", *self._mfa_role(), "[profile ada]", self._keys)
+        self.write(*self._mfa_role(), "[profile ada]", self._keys)
 
     def nested_mfa(self) -> None:
         """A role that is assumed by the session of a role that requires an MFA code."""
         outer = (f"role_arn = {OUTER_ROLE}", "source_profile = base")
-        self.write("[profile team]", *outer, "[profile base]", *self._mfa_role(), "[profile ada]", self._keys)
+        self.write(*outer, "[profile base]", *self._mfa_role(), "[profile ada]", self._keys)
 
     def sso(self) -> None:
-        self.write("[profile team]", *self._account(), f"sso_session = {SSO_SESSION}", *self._sso_session())
+        self.write(*self._account(), f"sso_session = {SSO_SESSION}", *self._sso_session())
 
     def legacy_sso(self) -> None:
-        self.write("[profile team]", *self._account(), *self._start())
+        self.write(*self._account(), *self._start())
 
     def nested_sso(self) -> None:
         """A role that is assumed with credentials from SSO."""
         outer = (f"role_arn = {OUTER_ROLE}", "source_profile = base")
         inner = (*self._account(), f"sso_session = {SSO_SESSION}")
-        self.write("[profile team]", *outer, "[profile base]", *inner, *self._sso_session())
+        self.write(*outer, "[profile base]", *inner, *self._sso_session())
 
     def console_login(self) -> None:
         """The profile that `aws login` creates."""
-        self.write("[profile team]", "login_session = arn:aws:iam::123456789012:user/ada")
+        self.write("login_session = arn:aws:iam::123456789012:user/ada")
 
     def write(self, *lines: str) -> None:
-        (self._home / "config").write_text("\n".join([*lines, ""]))
+        """Write the profile with these lines. They can add other sections."""
+        (self._home / "config").write_text("\n".join([f"[profile {self.name}]", *lines, ""]))
 
-    def portal(self) -> str:
-        """Serve the SSO portal that issues keys. Returns the token that it accepts."""
+    def portal(self) -> tuple[Listener, str]:
+        """Serve the SSO portal that issues keys. Also returns the token that it accepts."""
         token = self._world.sources.secret("the SSO token", PLAIN)
         ends = datetime.now(UTC) + timedelta(hours=1)
         session = self._aws.principals.session(ROLE, "ada", ends)
@@ -102,8 +105,9 @@ class Profiles:
                 return web.json_response({"message": "Session token not found or invalid"}, status=401, headers=headers)
             return web.json_response({"roleCredentials": keys})
 
-        self._world.env["AWS_ENDPOINT_URL_SSO"] = self._world.serve(give).url
-        return token
+        listener = self._world.serve(give)
+        self._world.env["AWS_ENDPOINT_URL_SSO"] = listener.url
+        return listener, token
 
     def keep_sso_token(self, token: str, life: timedelta = timedelta(hours=8)) -> None:
         """Write the token file that `aws sso login` creates."""

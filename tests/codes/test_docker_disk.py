@@ -143,6 +143,7 @@ def test_a_dead_login_in_docker_auth_config(world: World) -> None:
     assert row is not None
     assert (row["state"], row["last_error"]) == ("rejected", warning["message"])
     install_docker(programs, "bookworm")
+    world.reload()
     world.cleared("login_rejected", door.hostname)
     world.agent.wait_logged_in(door.hostname)
 

@@ -152,7 +152,7 @@ def test_no_child_has_a_terminal(world: World, terminal: ControllingTerminal) ->
     nested = observers.add("nested-keys", f"echo '{json.dumps(document)}'")
     profiles = Profiles(world, aws)
     role = f"role_arn = {ROLE}\nsource_profile = base\n[profile base]\ncredential_process = {nested}"
-    profiles.write("[profile team]", f"credential_process = {process}")
+    profiles.write(f"credential_process = {process}")
     (world.agent.docker / "config.json").write_text(json.dumps({"credsStore": "stub"}))
     by_token, by_profile = world.ecr(aws, "by-token", role_arn=ROLE), world.ecr(aws, "by-profile")
     names = {"GPG_TTY": terminal.name, "SSH_TTY": terminal.name, "SSH_ASKPASS": "/bin/false", "DISPLAY": ":0"}
@@ -168,7 +168,7 @@ def test_no_child_has_a_terminal(world: World, terminal: ControllingTerminal) ->
         until("the engine's child", lambda: _ttys_of_children(world.pid, "docker.from_env"))
         assert _ttys_of_children(world.pid, "docker.from_env") <= {"0"}
     agent.wait_logged_in(by_token.hostname, by_profile.hostname)
-    profiles.write("[profile team]", role)
+    profiles.write(role)
     assert command(world, "renew", by_profile.hostname).returncode == 0
     started = {"docker --version", "docker --config", "aws --version", "idp-token", "keys", "nested-keys"}
     _hold(observers.seen(), started | {f"docker-credential-stub {action}" for action in ("get", "store")})

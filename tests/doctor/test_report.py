@@ -98,6 +98,7 @@ def test_the_installed_docker_decides_whether_it_can_read_the_configuration(worl
     world.raised("config_invalid", world.good.hostname, says="features.buildkit is a boolean")
     assert doctor().link("configuration")["code"] == "config_invalid"
     install_docker(programs, "bookworm")
+    world.reload()
     world.good_state = "logged_in"
     world.cleared("config_invalid", world.good.hostname)
     assert doctor().link("configuration")["outcome"] == "ok"

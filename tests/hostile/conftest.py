@@ -6,17 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.codes.conftest import here
 from tests.codes.here import Here
 from tests.codes.world import World
 from tests.hostile.screens import Screens
 from tests.rig.needs import need
 
-
-@pytest.fixture(scope="session")
-def here() -> Iterator[Here]:
-    here = Here()
-    yield here
-    here.close()
+__all__ = ["here"]
 
 
 @pytest.fixture

@@ -6,8 +6,11 @@ import json
 import re
 import secrets
 import string
-from collections.abc import Iterable, Mapping
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 from urllib.parse import quote
 
@@ -59,15 +62,28 @@ class Hunt:
     """Looks for canaries; what it finds is told by the canary's name and the place, with what stands around it."""
 
     def __init__(self, canaries: Iterable[Canary]) -> None:
-        self._names: Final = {piece: canary.name for canary in canaries for piece in canary.pieces()}
+        self._names: Final = {_number(piece): canary.name for canary in canaries for piece in canary.pieces()}
 
     def found(self, places: Mapping[str, bytes]) -> list[str]:
         found: list[str] = []
         for place, content in _each_once(places).items():
-            windows = {content[n : n + _PIECE] for n in range(len(content) - _PIECE + 1)}
-            first = {self._names[piece]: piece for piece in sorted(self._names.keys() & windows)}
-            found += [f"{name} in {place}: {_around(content, piece)!r}" for name, piece in first.items()]
+            first = {self._names[number]: number for number in sorted(self._names.keys() & _numbers(content))}
+            found += [f"{name} in {place}: {_around(content, _piece(number))!r}" for name, number in first.items()]
         return found
+
+
+def _number(piece: bytes) -> int:
+    return int.from_bytes(piece, sys.byteorder)
+
+
+def _piece(number: int) -> bytes:
+    return number.to_bytes(_PIECE, sys.byteorder)
+
+
+def _numbers(content: bytes) -> Iterator[int]:
+    """Each piece of `content` as a number. A file can have many megabytes, and numbers are read in C."""
+    ends = (len(content) - (len(content) - start) % _PIECE for start in range(_PIECE))
+    return chain.from_iterable(array("Q", content[start:end]) for start, end in enumerate(ends))
 
 
 def _each_once(places: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.codes.conftest import here
 from tests.codes.here import Here
 from tests.codes.hunted import hunted
 from tests.codes.world import World
-from tests.hostile.conftest import here
 from tests.rig.needs import need
 
 __all__ = ["here"]

@@ -94,6 +94,7 @@ def test_docker_cli_missing(world: World, chromium: Browser) -> None:
     words = {"says": "no docker on PATH", "fix": "install the docker CLI"}
     _reported(world, chromium, ("docker_cli_missing", "docker"), **words, link="docker cli")
     script(programs / "docker", f'exec {shutil.which("docker")} "$@"')
+    world.reload()
     world.good_state = "logged_in"
     world.cleared("docker_cli_missing", "docker")
 

@@ -3,9 +3,8 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -19,34 +18,10 @@ from agent.model.problems.registry import EcrTokenExpired, LoginRejected, Regist
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.sensitive import Sensitive
 from agent.model.status import State
-from agent.services.login import RegistryLogin
 from agent.settings import RenewalSettings
 from tests.fakes import EPOCH
+from tests.services.conftest import Begin
 from tests.services.login_fakes import ECR, HOURS, Bench, basic, native, plan
-
-Begin = Callable[..., Awaitable[RegistryLogin]]
-
-
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
-@pytest.fixture
-async def begin(bench: Bench) -> AsyncIterator[Begin]:
-    """Starts a login's task, and ends it after the test."""
-    tasks: list[asyncio.Task[None]] = []
-
-    async def start(login: Login, ends_at: datetime | None = None) -> RegistryLogin:
-        registry_login = bench.login(login, ends_at)
-        tasks.append(asyncio.create_task(registry_login.run()))
-        await bench.clock.settle()
-        return registry_login
-
-    yield start
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_good_password_logs_in_once_and_rests(bench: Bench, begin: Begin) -> None:

@@ -9,11 +9,6 @@ from agent.services.login import RegistryLogin
 from tests.services.login_fakes import HOURS, Bench, native
 
 
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
 @pytest.fixture(autouse=True)
 async def login(bench: Bench) -> AsyncIterator[RegistryLogin]:
     """Holds a token of 12 h, due after 6."""

@@ -1,7 +1,7 @@
 """What a login shows in the status and in the log: all of it, at each step of its life."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -10,42 +10,19 @@ from unittest.mock import ANY
 import pytest
 
 from agent.model.docker_results import ProbeResult
-from agent.model.plan import Login
 from agent.model.problem import Problem
 from agent.model.problems.aws import AwsUnreachable
 from agent.model.problems.registry import LoginRejected, RegistryUnreachable
 from agent.model.problems.stored_login import ConfigInvalid, CredentialStoreFailed
 from agent.model.status import RegistryStatus, State
-from agent.services.login import RegistryLogin
 from tests.fakes import EPOCH
+from tests.services.conftest import Begin
 from tests.services.login_fakes import ECR, HOURS, Bench, basic, native
 
-Begin = Callable[..., Awaitable[RegistryLogin]]
 DOWN: Final = RegistryUnreachable("ghcr.io", "down", wait=timedelta(seconds=90))
 REFUSED: Final = "ghcr.io refused the user name or password of secret team"
 GHCR: Final = {"registry": "ghcr.io", "secret": "team", "attempt_id": "id-1"}
 TOKEN: Final = {"registry": ECR, "secret": "team-ecr"}
-
-
-@pytest.fixture
-def bench() -> Bench:
-    return Bench()
-
-
-@pytest.fixture
-async def begin(bench: Bench) -> AsyncIterator[Begin]:
-    tasks: list[asyncio.Task[None]] = []
-
-    async def start(login: Login, ends_at: datetime | None = None) -> RegistryLogin:
-        registry_login = bench.login(login, ends_at)
-        tasks.append(asyncio.create_task(registry_login.run()))
-        await bench.clock.settle()
-        return registry_login
-
-    yield start
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def at(seconds: float) -> datetime:

@@ -23,7 +23,7 @@ from tests.torture.config_json.documents import FOREIGN, MODE, faults_of, others
 from tests.torture.config_json.fill import blocks_left
 
 BLOCK: Final = 4096
-SHORT_BLOCKS: Final = 28
+SHORT_BLOCKS: Final = 8
 _SPARE: Final = 8
 _USERS: Final = {"odd": "password-of-odd", "even": "password-of-even"}
 
@@ -128,7 +128,7 @@ def _walk(world: World, size: int) -> str:
 
 @pytest.mark.timeout(300)
 def test_every_room_beside_a_small_file(world: World) -> None:
-    """Told as full, the file untouched; with room again the login is there: at each of some 30 fillings."""
+    """Told as full, the file untouched; with room again the login is there: at each of some ten fillings."""
     _walk(world, SHORT_BLOCKS * BLOCK - BLOCK // 2)
 
 
