@@ -97,17 +97,22 @@ def test_an_upgrade_goes_on_under_a_running_agent(machine: Booted, registry: str
     assert machine.property("ActiveState", SERVICE) == "inactive"
 
 
-def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(machine: Booted, registry: str) -> None:
+@pytest.mark.parametrize(("store", "section"), [("file", "auths"), ("helper", "credHelpers")])
+def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(
+    machine: Booted, registry: str, store: str, section: str
+) -> None:
     """Nothing of the agent runs or is stored any more; the settings stay, and the state until the purge."""
-    machine.write(CONFIG, json.dumps({"auths": {"person.example.test": {"auth": "YWRhOm93bg=="}}}), owner=USER)
+    theirs = {"auths": {"person.example.test": {"auth": "YWRhOm93bg=="}}, "credHelpers": {"their.example": "pass"}}
+    machine.write(CONFIG, json.dumps(theirs), owner=USER)
     machine.must("chown", f"{USER}:", f"/home/{USER}/.docker")
-    machine.write("/etc/registry-agent/config.toml", "")
+    machine.write("/etc/registry-agent/config.toml", f'[docker]\nstore = "{store}"\n')
     install(machine)
     give(machine, secret(registry))
     enable(machine)
     wait_logged_in(machine, registry)
+    until("its login", lambda: registry in docker_config(machine)[section])
     machine.must("dpkg", "--remove", "registry-agent")
-    assert docker_config(machine) == {"auths": {"person.example.test": {"auth": "YWRhOm93bg=="}}}
+    assert docker_config(machine) == theirs
     for unit in (SERVICE, SOCKET):
         assert machine.property("ActiveState", unit) == "inactive"
         assert machine.property("LoadState", unit) == "not-found"

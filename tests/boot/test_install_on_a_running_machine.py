@@ -1,8 +1,11 @@
 """`make install` and `make uninstall` where systemd runs and agents are at work."""
 
+import json
+
 from tests.boot.conftest import SERVICE, SOCKET, SOCKET_PATH, secret
 from tests.boot.test_work_under_systemd import give, status, wait_logged_in
 from tests.rig.booted import USER, Booted
+from tests.rig.waiting import until
 
 _MAKE = ("make", "--no-print-directory", "-C", "/root/checkout")
 
@@ -42,3 +45,22 @@ def test_uninstalling_stops_the_agents_and_keeps_the_logins(machine: Booted, reg
     machine.must("test", "-e", f"/var/lib/registry-agent/{USER}/state.json")
     machine.must("test", "-e", "/etc/registry-agent/config.toml")
     machine.must(*_MAKE, "uninstall")
+
+
+def test_uninstalling_leaves_no_line_for_a_program_that_is_gone(machine: Booted, registry: str) -> None:
+    """Docker 29 and podman stop with an error at such a line. A person's own line stays."""
+    config, theirs = f"/home/{USER}/.docker/config.json", {"person.example.test": "pass"}
+    machine.write(config, json.dumps({"credHelpers": theirs}), mode=0o600, owner=USER)
+    machine.write("/etc/registry-agent/config.toml", '[docker]\nstore = "helper"\n')
+    machine.must("systemctl", "reload", SERVICE)
+    give(machine, secret(registry))
+    wait_logged_in(machine, registry)
+
+    def lines() -> object:
+        return json.loads(machine.path(config).read_text())["credHelpers"]
+
+    until("the line", lambda: lines() == {**theirs, registry: "registry-agent"})
+    machine.must("runuser", "-u", USER, "docker-credential-registry-agent", "get", stdin=registry)
+    machine.must(*_MAKE, "uninstall")
+    assert lines() == theirs
+    assert machine.must("find", "/usr", "-name", "docker-credential-registry-agent") == ""

@@ -42,7 +42,7 @@ def test_no_secret_in_the_journal(machine: Booted, registry: str, tmp_path: Path
 
     planted = Canary.make("planted", "-")
     machine.must("systemd-cat", "echo", f"something about {planted.value}")
-    places = {name: path.read_bytes() for name, path in _told(machine, tmp_path).items()}
+    places = {name: path.read_bytes() for name, path in told(machine, tmp_path).items()}
     for known in (b"login.succeeded", b"login_rejected", b"/bin/registry-agent run\n_CAP"):
         assert known in places["the journal"]
     found = Hunt([wrong, variable, key, bearer, planted]).found(places)
@@ -50,7 +50,7 @@ def test_no_secret_in_the_journal(machine: Booted, registry: str, tmp_path: Path
     leaks([PASSWORD], [tmp_path / "the journal", tmp_path / "systemd"])
 
 
-def _told(machine: Booted, directory: Path) -> dict[str, Path]:
+def told(machine: Booted, directory: Path) -> dict[str, Path]:
     """Every field of every entry, `_CMDLINE` included, and all properties of the units; as files."""
     export = f"journalctl --sync; journalctl --no-pager --quiet --all --output=export >{_EXPORTED}"
     machine.must("sh", "-ec", export)

@@ -31,18 +31,29 @@ def wait_logged_in(machine: Booted, hostname: str) -> None:
         raise AssertionError("\n".join([str(error), *machine.journal("--unit=registry-agent@*")])) from None
 
 
-def test_the_users_pull_works(machine: Booted, registry: str) -> None:
-    """A real engine in the same machine; the user typed no password."""
-    give(machine, secret(registry))
+def start_engine(machine: Booted) -> None:
+    """A real engine, which the user may use."""
     machine.write("/etc/docker/daemon.json", _ENGINE)
     machine.must("systemctl", "unmask", "docker.service", "docker.socket", "containerd.service")
     machine.must("systemctl", "start", "docker.service")
     machine.must("usermod", "--append", "--groups=docker", USER)
-    wait_logged_in(machine, registry)
-    image = f"{registry}/team/hello:1"
+
+
+def pushed_image(machine: Booted, hostname: str) -> str:
+    """An image that the user has pushed, and that the engine does not have any more."""
+    image = f"{hostname}/team/hello:1"
     machine.must("sh", "-ec", f"cd /etc && tar --create hostname | docker import - {image}", user=USER)
     machine.must("docker", "push", image, user=USER)
     machine.must("docker", "rmi", image, user=USER)
+    return image
+
+
+def test_the_users_pull_works(machine: Booted, registry: str) -> None:
+    """A real engine in the same machine; the user typed no password."""
+    give(machine, secret(registry))
+    start_engine(machine)
+    wait_logged_in(machine, registry)
+    image = pushed_image(machine, registry)
     machine.must("docker", "pull", image, user=USER)
     anonymous = machine.run("docker", "--config=/nowhere", "pull", image, user=USER)
     assert "no basic auth credentials" in anonymous.stderr

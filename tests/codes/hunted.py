@@ -71,7 +71,9 @@ class _Hunter:
             until("a child to look at", lambda: bool(self.sampler.seen))
             socket = self._world.agent.socket
             # Files that are removed when the agent stops. The private directories of running logins may hold a secret.
-            passing = {**self._allowed(), self._world.agent.docker: "Docker's own", self._world.agent.runtime: "logins"}
+            passing = {**self._allowed(), self._world.agent.runtime: "logins"}
+            if self._world.stores_logins:
+                passing[self._world.agent.docker] = "Docker's own"
             self._heard = {**answered(socket), **printed(socket), **self._files(passing)}
 
     def nothing_found(self) -> None:
@@ -87,8 +89,9 @@ class _Hunter:
         assert not found, "\n".join([f"{len(found)} found", *found])
 
     def _allowed(self) -> dict[Path, str]:
+        config = {self._world.agent.docker / "config.json": "Docker's own store"}
         return {
-            self._world.agent.docker / "config.json": "Docker's own store",
+            **(config if self._world.stores_logins else {}),
             self._world.agent.secrets: "the source",
             self._world.sources.directory: "other sources",
             self._world.home / ".aws": "AWS's own files",

@@ -32,6 +32,7 @@ _AREAS_OF: Final[Mapping[str, str]] = {
     "test_secret_forms": "test_secrets",
     "test_secrets_start": "test_secrets",
     "test_docker_disk": "test_docker_config",
+    "test_helper_unavailable": "test_docker_config",
     "test_stored_login": "test_docker_config",
 }
 _SHORTEST_S: Final = 0.1

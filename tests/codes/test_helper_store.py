@@ -3,19 +3,24 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agent.demo.registries import BasicAuth
-from tests.codes.causes import causes
+from agent.demo.registries import BasicAuth, TokenAuth
 from tests.codes.programs import install_docker
-from tests.codes.world import PASSWORD, PERSON, USER, USERS, Door, World
+from tests.codes.world import PASSWORD, PERSON, USER, USERS, World
 from tests.rig.agent import REGISTRY_AGENT, Status
 from tests.rig.helper import NAME, ask_helper, install_helper, password_from, secret_files
 from tests.rig.waiting import until
 
 HELPER = {"docker": {"store": "helper"}}
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """No secret may be in any file of these tests, Docker's configuration included."""
+    world.stores_logins = False
+    return world
 
 
 def asking(world: World) -> dict[str, str]:
@@ -26,29 +31,6 @@ def asking(world: World) -> dict[str, str]:
 def has_row(fields: dict[str, str], status: Status) -> bool:
     """Whether the status has a registry with these fields."""
     return any(fields.items() <= row.items() for row in status["registries"])
-
-
-def row(world: World, door: Door) -> dict[str, Any]:
-    found = world.agent.registry(door.hostname)
-    assert found is not None
-    return found
-
-
-@causes("helper_unavailable")
-def test_a_credential_helper_that_docker_does_not_find(world: World) -> None:
-    """The logins are in the file. As soon as the program is installed, the file has only lines."""
-    door, good = world.registry("door"), world.good.hostname
-    world.start(HELPER)
-    world.raised("helper_unavailable", NAME, says="docker does not find")
-    world.agent.wait_logged_in(door.hostname)
-    assert set(world.agent.docker_config()["auths"]) == {door.hostname, good}
-
-    helper = install_helper(world.home / "programs")
-    world.cleared("helper_unavailable", NAME)
-    lines = {"auths": {}, "credHelpers": {door.hostname: "registry-agent", good: "registry-agent"}}
-    until("lines only", lambda: world.agent.docker_config() == lines)
-    until("memory", lambda: row(world, door)["stored_in"] == "memory")
-    assert password_from(helper, door.hostname, asking(world)) == PASSWORD
 
 
 @pytest.mark.parametrize("release", ["bookworm", "trixie", "sid"])
@@ -97,6 +79,27 @@ def test_the_store_changes_while_the_agent_runs(world: World) -> None:
     world.nothing_stopped()
 
 
+def test_passwords_and_tokens_are_in_no_file(world: World) -> None:
+    """Of registries with passwords, with a token server and with AWS: renewed, changed, used and logged in again."""
+    helper = install_helper(world.home / "programs")
+    aws = world.aws(token_life_s=3600)
+    users = {USER: PASSWORD}
+    doors = [world.registry("basic", BasicAuth(users)), world.registry("token", TokenAuth(USERS)), world.ecr(aws)]
+    world.start(HELPER)
+    world.agent.wait_logged_in(*(door.hostname for door in doors))
+    tokens = [password_from(helper, door.hostname, asking(world)) for door in doors]
+    assert tokens == [PASSWORD, PASSWORD, aws.tokens.issued[-1].password]
+
+    assert world.agent.command("renew").returncode == 0
+    users[USER] = world.sources.secret("the next password")
+    world.agent.give(doors[0].secret, doors[0].hostname, username=USER, password=users[USER])
+    until("the next password", lambda: password_from(helper, doors[0].hostname, asking(world)) == users[USER])
+    for door in doors:
+        done = world.here.run("docker", "login", door.hostname, env=asking(world))
+        assert done.returncode == 0, done.stderr
+    assert password_from(helper, doors[2].hostname, asking(world)) == aws.tokens.issued[-1].password != tokens[2]
+
+
 def test_a_dead_agent_is_named(world: World) -> None:
     """Within a moment, and with what to do. The line stays for the next start."""
     helper = install_helper(world.home / "programs")
@@ -125,6 +128,7 @@ def test_the_doctor_asks_the_credential_helper_as_docker_does(world: World) -> N
 
 def test_run_once_keeps_its_logins_in_the_file(world: World) -> None:
     """Nothing could answer after its end."""
+    world.stores_logins = True
     install_helper(world.home / "programs")
     agent = world.prepare(HELPER)
     assert agent.once().wait() == 0

@@ -65,7 +65,10 @@ class Door:
 
 
 class World:
-    """The agent and its servers. Whatever a test breaks, the registry `good` must stay logged in."""
+    """The agent and its servers. Whatever a test breaks, the registry `good` must stay logged in.
+
+    Unless `stores_logins`, no secret may be in Docker's configuration.
+    """
 
     def __init__(self, here: Here, home: Path) -> None:
         self.cleanup: Final = ExitStack()
@@ -74,6 +77,7 @@ class World:
         self.home: Final = home
         self.good_state = "logged_in"
         self.steady_clock = True
+        self.stores_logins = True
         self.raised_codes: Final[set[str]] = set()
         self.cleared_codes: Final[set[str]] = set()
         self.seen: dict[str, Seen] = {}

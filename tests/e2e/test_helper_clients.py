@@ -1,8 +1,12 @@
-"""Real programs ask the agent for a login: the docker CLIs of three releases, podman and skopeo."""
+"""Real programs ask the agent for a login: the docker CLIs of three releases, podman, skopeo and docker-py."""
 
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -21,6 +25,14 @@ NAME = f"{PRIVATE}/{IMAGE}"
 PASSWORD = password("alice")
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RELEASES = ("bookworm", "trixie", "sid")
+_LATE_S: Final = 2.0
+_PODMAN: Final = ("podman", "--root=/run/podman", "--runroot=/run/podman-run", "--storage-driver=vfs")
+_DOCKER_PY: Final = "import docker, sys; docker.from_env().images.pull(sys.argv[1])"
+OTHERS: Final = {
+    "podman": (*_PODMAN, "pull", NAME),
+    "skopeo": ("skopeo", "inspect", f"docker://{NAME}"),
+    "docker-py": (sys.executable, "-c", _DOCKER_PY, NAME),
+}
 
 
 @pytest.fixture
@@ -81,37 +93,50 @@ def test_a_docker_cli_does_all_its_work_with_a_login_in_memory(
     assert secret_files(agent.docker.parent, PASSWORD, without=agent.secrets) == []
 
 
-def test_podman_and_skopeo_get_the_login(
-    agent: Agent, machine: Machine, engine: Engine, programs: Path, image: str
+@pytest.mark.parametrize("client", [*RELEASES, *OTHERS])
+def test_a_client_gets_the_login_or_the_reason(
+    agent: Agent, machine: Machine, engine: Engine, programs: Path, image: str, *, client: str
 ) -> None:
-    need("podman", "skopeo")
-    env = {**agent.env, **environ(agent, programs)}
+    """From an agent that is well, one that answers late, one that is gone, and one whose password is refused."""
+    if client in OTHERS:
+        need(OTHERS[client][0])
+    else:
+        install_docker(programs, client)
     engine.must("push", image, config=agent.docker, env=environ(agent, programs))
-    known = machine.namespace.run("podman", "login", "--get-login", PRIVATE, env=env)
-    assert known.stdout.strip() == "alice", known.stderr
-    config = agent.docker / "config.json"
-    seen = machine.namespace.run("skopeo", "inspect", "--authfile", config, f"docker://{image}", env=env)
-    assert seen.returncode == 0, seen.stderr
+    command = OTHERS.get(client, ("docker", "pull", NAME))
 
-
-def test_a_pull_shows_why_there_is_no_login(
-    agent: Agent, engine: Engine, programs_of_release: Path, image: str
-) -> None:
-    """An agent that does not answer, one that is not there, and a secret whose password is wrong."""
-    env, config = environ(agent, programs_of_release), agent.docker
+    def request() -> subprocess.CompletedProcess[str]:
+        return machine.namespace.run(*command, env={**agent.env, **environ(agent, programs)})
 
     def reason() -> str:
-        done = engine.docker("pull", image, config=config, env=env)
+        done = request()
         assert done.returncode != 0
         return done.stdout + done.stderr
 
+    done = request()
+    assert done.returncode == 0, done.stderr
+
     agent.watch_no_longer()
     agent.send(signal.SIGSTOP)
-    assert "registry-agent did not answer within 15 s" in reason()
-    agent.send(signal.SIGCONT)
+    later = threading.Timer(_LATE_S, agent.send, [signal.SIGCONT])
+    later.start()
+    done = request()
+    later.join()
+    assert done.returncode == 0, done.stderr
+
     assert agent.end() == 0
     assert f"registry-agent has no login for {PRIVATE}: registry-agent is not running" in reason()
 
     agent.give("team", PRIVATE, username="alice", password="wrong-password")
     agent.start().wait_for("the rejection", lambda s: [row["state"] for row in s["registries"]] == ["rejected"])
     assert f"{PRIVATE} refused the user name or password of secret team" in reason()
+
+
+def test_a_pull_ends_if_the_agent_hangs(agent: Agent, engine: Engine, programs: Path, image: str) -> None:
+    """Docker itself would wait forever."""
+    agent.watch_no_longer()
+    agent.send(signal.SIGSTOP)
+    done = engine.docker("pull", image, config=agent.docker, env=environ(agent, programs))
+    agent.send(signal.SIGCONT)
+    assert done.returncode != 0
+    assert "registry-agent did not answer within 15 s" in done.stdout + done.stderr

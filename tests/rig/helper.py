@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from agent.helper import docker_credential_registry_agent as program
+from tests.rig.agent import forms
 
 NAME = "docker-credential-registry-agent"
 
@@ -31,8 +32,9 @@ def password_from(helper: Path, server: str, env: Mapping[str, str]) -> str:
     return str(json.loads(done.stdout)["Secret"])
 
 
-def secret_files(directory: Path, secret: str, *, without: Path) -> list[Path]:
-    """The files below `directory` that contain the secret, apart from those in `without`."""
+def secret_files(directory: Path, *secrets: str, without: Path) -> list[Path]:
+    """The files below `directory` that contain one of the secrets in any form, apart from those in `without`."""
     paths = (Path(parent, name) for parent, _, names in os.walk(directory) for name in names)
-    others = (path for path in paths if path.is_file() and not path.is_relative_to(without))
-    return [path for path in others if secret.encode() in path.read_bytes()]
+    others = [path for path in paths if path.is_file() and not path.is_relative_to(without)]
+    sought = [form for secret in secrets for form in forms(secret)]
+    return [path for path in others if (content := path.read_bytes()) and any(form in content for form in sought)]

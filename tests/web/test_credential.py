@@ -72,14 +72,18 @@ async def test_a_request_that_is_too_long_is_refused() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can connect as another user")
-async def test_another_user_gets_nothing() -> None:
-    """Although the mode of the socket's file admits a group that may read the status."""
+@pytest.mark.parametrize("before", [(), ("unshare", "--user", "--map-root-user")], ids=["as itself", "as root inside"])
+async def test_another_user_gets_nothing(before: tuple[str, ...]) -> None:
+    """Although the mode of the socket's file admits a group that may read the status.
+
+    A user is root in a container with mapped users. The agent sees the user outside.
+    """
     answers = Answers()
     async with serving() as rig:
         rig.credential_route.connect(answers.answer)
         rig.directory.chmod(0o755)
         rig.socket.chmod(0o666)
-        done = await as_user(rig, 65533)
+        done = await as_user(rig, 65533, *before)
     assert (done.returncode, done.stdout) == (1, done.stderr)
     assert done.stdout.startswith(b"registry-agent gives logins only to user ")
     assert answers.asked == []
@@ -93,13 +97,13 @@ async def test_the_program_gets_the_login_over_a_real_socket() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, BODY, b"")
 
 
-async def as_user(rig: Serving, uid: int) -> subprocess.CompletedProcess[bytes]:
+async def as_user(rig: Serving, uid: int, *before: str) -> subprocess.CompletedProcess[bytes]:
     """Run a copy of the program as this user, who cannot read the checkout."""
     python = "/usr/bin/python3" if uid != os.geteuid() else sys.executable
     copy = rig.directory / "program"
     copy.write_bytes(Path(program.__file__).read_bytes())
     child = await asyncio.create_subprocess_exec(
-        *(python, "-ISE", copy, "get"),
+        *(*before, python, "-ISE", str(copy), "get"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
