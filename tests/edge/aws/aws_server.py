@@ -196,5 +196,5 @@ def identity(
 
 
 async def fetch(who: AwsIdentity, settings: AwsSettings | None = None, *, user: str = "vscode") -> Token:
-    aws = AwsSdk(user=user, environ=os.environ, now=lambda: datetime.now(UTC))
+    aws = AwsSdk(user=user, environ=os.environ, now=lambda: datetime.now(UTC), learned=learned, scrub=scrubber.scrub)
     return await aws.fetch_token(who, settings or AwsSettings(call_timeout_s=5))
