@@ -16,7 +16,6 @@ _VERSION: Final = 1
 _DEEPEST: Final = 50
 _REJECTION_TEXTS: Final = ("fingerprint", "code", "message", "hint", "not_before")
 _BROKEN: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-
 _Value = TypeVar("_Value")
 _Fields = Mapping[str, Any]
 
