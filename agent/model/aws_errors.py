@@ -33,7 +33,6 @@ SOMEBODY_ELSE: Final = (
     "answered instead of AWS"
 )
 WEB_IDENTITY_ACTION: Final = "sts:AssumeRoleWithWebIdentity"
-
 _THROTTLED: Final = re.compile(r"(?:Request)?Throttl\w*|TooManyRequests\w*|RequestLimitExceeded|SlowDown")
 _DENIED: Final = re.compile(r"AccessDenied\w*|Unauthorized\w*|NotAuthorized\w*")
 _EXPIRED: Final = ("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired")
@@ -63,7 +62,6 @@ _SIGNED_AND_SERVER: Final = re.compile(rf"{_MOMENT}\D+{_MOMENT}\s*\({_MOMENT}")
 _WHO_AND_WHAT: Final = re.compile(r"User: (?P<arn>arn:\S+) is not authorized to perform: (?P<action>[\w-]+:\w+)")
 _ON_WHAT: Final = re.compile(r"on resource: (?P<resource>arn:\S+)")
 _WHY: Final = re.compile(r"\b(?P<why>(?:because|with an explicit deny) .*)", re.DOTALL)
-
 # Errors of AssumeRoleWithWebIdentity that a new token may fix. The hint is for the case that it does not.
 _NEW_TOKEN_HELPS: Final = {
     "InvalidIdentityToken": "ask your AWS administrator to add the token's issuer as an identity provider of the "

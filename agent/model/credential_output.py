@@ -21,7 +21,6 @@ from agent.model.text import LONE_SURROGATE
 
 # In bytes. Far more than any real password or token needs.
 LONGEST: Final = 64 * 1024
-
 _PASSWORDS: Final = ("password", "Secret", "token", "access_token", "refresh_token", "accessToken")
 _USERNAMES: Final = ("username", "Username")
 _TIMES: Final = ("expires_at", "expiration", "Expiration", "expirationTimestamp", "expireTime")

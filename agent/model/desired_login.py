@@ -10,10 +10,8 @@ from agent.model.registry import Registry
 
 # The name of the store if it is Docker's file, not a credential helper.
 CONFIG_FILE: Final = "config.json"
-
 # The name of the store if Docker asks the agent for the login, through the agent's credential helper.
 MEMORY: Final = "memory"
-
 # Credential helpers that compute their logins from another source, and never store one.
 COMPUTING_HELPERS: Final = frozenset({"ecr-login"})
 

@@ -25,17 +25,13 @@ from agent.model.text import LONE_SURROGATE, printable
 
 # A parsed and checked config.json.
 Document = dict[str, Any]
-
 # The user name under which a credential helper keeps an identity token.
 TOKEN_USER: Final = "<token>"  # noqa: S105 - Docker's marker for "no user name", not a password
-
 _CREDENTIAL_FIELDS: Final = frozenset(
     {"auth", "username", "password", "identitytoken", "registrytoken", "serveraddress"}
 )
 _URL: Final = re.compile(r"[A-Za-z][\w+.-]*://(?:[\w.~!$&'()*+,;=:%-]*@)?([^/?#@]+?):?(?:[/?#].*)?", re.ASCII)
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-
-
 # Docker cannot use the file. The message gives the reason and contains no value from the file.
 ConfigError = JsonError
 
@@ -56,7 +52,6 @@ class Entry:
 
 
 format_config = format_json
-
 # Takes a key and the entry stored under it, and returns whether the agent may replace the entry.
 Ownership = Callable[[str, Entry], bool]
 

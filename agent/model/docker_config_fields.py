@@ -12,7 +12,6 @@ from agent.model.json_types import Check, Struct, list_of, map_of, string
 
 # The version of the docker CLI, such as (28, 2).
 CliVersion = tuple[int, ...]
-
 # Stands for a docker CLI that is missing or not known yet. Of the versions in use, this one accepts the least.
 UNKNOWN: Final[CliVersion] = (28, 5)
 _NEVER: Final[CliVersion] = (999,)
@@ -49,10 +48,8 @@ _CONFIG: Final = (
     _Field("stackOrchestrator", before=(24,)),
     _Field("kubernetes", Struct({"allNamespaces": string}), before=(22,)),
 )
-
 # What a credential helper prints for `get`.
 HELPER_ANSWER: Final = Struct({"ServerURL": string, "Username": string, "Secret": string})
-
 # DOCKER_AUTH_CONFIG. Docker ignores a value with any other field.
 AUTH_VARIABLE: Final = Struct({"auths": map_of(Struct({"auth": string}, closed=True))}, closed=True)
 

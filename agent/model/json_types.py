@@ -12,7 +12,6 @@ from agent.model.text import printable
 # Takes a value, the result for an earlier duplicate or None, and the place where the value is. Returns the value
 # without duplicate keys, or raises a JsonError that names the place. For every type, Go reads null as no value.
 Check = Callable[[Any, Any, str], Any]
-
 _NAMES: Final[Mapping[type, str]] = {
     str: "a string",
     bool: "a boolean",

@@ -16,7 +16,6 @@ _BASE64: Final = re.compile(r"[A-Za-z0-9+/]{8,}={0,2}")
 _AS_JSON: Final = "write a JSON object with name, hostname, username and password instead"
 _TEXT: Final = "is plain text, not JSON"
 _ELSEWHERE: Final = "if it is not for a registry, move it to another directory"
-
 _PATH: Final = "add the directory of that file to secrets.directories, or put the file's content here"
 # What the beginning of a text shows: what it is, and the fix.
 _KNOWN: Final = (

@@ -13,13 +13,11 @@ _HUB_ALIASES: Final = frozenset(
 _HUB_KEY: Final = "https://index.docker.io/v1/"
 _HUB_API: Final = "registry-1.docker.io"
 _HTTPS: Final = 443
-
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 # `https:/` with one slash is a common typo. Without this pattern, the host would be `https`.
 _SCHEME: Final = re.compile(r"https?:/+|(?:[a-z][a-z0-9+.-]*:)?//")
 _BRACKETED: Final = re.compile(r"(\[[0-9a-f:.]*\])(?::(.*))?")
-
 # Host names of the ECR data plane, from the endpoint tables of amazon-ecr-credential-helper
 # (api/client.go), anchored at both ends.
 _ECR: Final = re.compile(

@@ -7,23 +7,17 @@ from agent.model.problem import Severity
 
 # The maximum jitter, as a share of `renewal.fraction`. It keeps a fleet from renewing at the same moment.
 SPREAD: Final = 0.1
-
 # A token is renewed before this share of its life has passed, whatever `renewal.fraction` and the jitter are.
 LATEST: Final = 0.95
-
 # The last share of a token's life. In it, a due renewal is not deferred any more.
 RESERVE: Final = 0.25
-
 # The share of the time until then by which a due renewal may be deferred.
 # For a 12-hour token that is half used, this is half an hour. Environments without a token are then served first.
 SLACK_SHARE: Final = 1 / 6
-
 # When a source is asked again that does not show when its token expires.
 REPEAT: Final = timedelta(hours=12)
-
 # Google's metadata servers keep a token until at least 4 minutes before its end. Google's own libraries ask then.
 RESERVE_OF_METADATA: Final = timedelta(seconds=225)
-
 # The wait before the next request, if the source may still give the same token. The jitter makes it 15 to 30 s.
 SAME_AGAIN: Final = timedelta(seconds=22.5)
 

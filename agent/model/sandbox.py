@@ -15,7 +15,6 @@ _NO_PRIVILEGES: Final = re.compile(
     rb"|new namespace|not permitted to create namespaces",
     re.IGNORECASE,
 )
-
 _PASS: Final = {"PASSWORD_STORE_DIR": ".password-store", "GNUPGHOME": ".gnupg"}
 # The directories that a program writes to even if it only prints: the variable that names each, and its default.
 _DIRECTORIES: Final = {

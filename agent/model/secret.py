@@ -20,7 +20,6 @@ from agent.model.secret_fields import Fields, is_google_key, password_origin
 from agent.model.sensitive import Sensitive
 
 RUNNER_NATIVE: Final = "runner-native"
-
 REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}")
 ROLE_ARN: Final = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}")
 CLIENT_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")

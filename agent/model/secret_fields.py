@@ -17,7 +17,6 @@ from agent.model.sensitive import Sensitive
 from agent.model.text import LONE_SURROGATE, printable
 
 E = TypeVar("E", bound=StrEnum)
-
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{3,127}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 # Web pages add them to what people copy.
@@ -42,13 +41,11 @@ _OTHER_NAMES: Final = {
     ),
 }
 FLAGS: Final = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
-
 _LIFE: Final = "expires_in_s"
 _LONGEST_LIFE_S: Final = 10 * 366 * 24 * 3600
 _OUR_HELPER: Final = "registry-agent"
 _HELPER_PREFIX: Final = "docker-credential-"
 _HELPER: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
-
 PASSWORD_FIELDS: Final = frozenset({*map(str, PasswordField), _LIFE})
 
 

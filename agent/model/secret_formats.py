@@ -24,13 +24,10 @@ _NOT_FIELDS: Final = frozenset({"registry", "origin", "password_origin", "trust"
 FIELDS: Final = frozenset(
     {field.name for field in fields(RegistrySecret)} - _NOT_FIELDS | {"hostname"} | PASSWORD_FIELDS
 )
-
 # The limit for one document. More secrets are a mistake, or an attempt to overload the agent.
 MOST_SECRETS: Final = 1000
-
 # A name, also one that was made of a host name. What warnings show instead of a missing name does not match.
 _READABLE_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{3,}")
-
 # For a browser login to Docker Hub, Docker keeps two tokens next to the real entry. Neither is a password.
 _HUB_TOKENS: Final = ("/access-token", "/refresh-token")
 

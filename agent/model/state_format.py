@@ -19,7 +19,6 @@ _LONGEST_WAIT_S: Final = 365 * 24 * 3600
 _WAITS: Final = "waits"
 _REJECTION_TEXTS: Final = ("fingerprint", "code", "message", "hint", "not_before")
 _BROKEN: Final = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-
 _Value = TypeVar("_Value")
 _Fields = Mapping[str, Any]
 

@@ -4,10 +4,8 @@ import re
 from typing import Final
 
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]+")
-
 # JSON can hold half a Unicode character, but nothing can write it to a pipe or a file.
 LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-
 # What a problem's subject replaces in its hint. The end of DOCKER_HOST does not match.
 HOST_WORD: Final = re.compile(r"\bHOST\b")
 # The same word in a text from outside, such as a path. It has to stay as it is.
