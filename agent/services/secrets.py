@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -71,9 +72,7 @@ class Secrets:
         self._address: Final = AddressSource(fetch)
         self._reported: dict[str, tuple[Problem, ...]] = {}
         self._secrets: tuple[RegistrySecret, ...] = ()
-        self._published = False
-        self._published_complete = False
-        self._published_ok = False
+        self._published: SecretSet | None = None
         self._url_answered: Final = asyncio.Event()
         self._directories_changed: Final = asyncio.Event()
         self._reread = False
@@ -154,7 +153,7 @@ class Secrets:
         finally:
             self._url_answered.set()
             # `_follow_directories` publishes the first result.
-            if self._published:
+            if self._published is not None:
                 self._publish(await self._update())
 
     async def _pause_polling(self, seconds: float) -> None:
@@ -177,7 +176,7 @@ class Secrets:
 
     async def _masked(self) -> tuple[RegistrySecret, ...]:
         """Return the current secrets after making sure that the log masks them."""
-        while (merged := tuple(self._merged())) != self._secrets:
+        while (merged := self._merged()) != self._secrets:
             # Mask the old ones too: a running login still uses them, and its error message may contain them.
             values = {*_values(self._secrets), *_values(merged)}
             if sum(map(len, values)) <= _QUICK:
@@ -185,16 +184,17 @@ class Secrets:
                 break
             await _MASKING.call("secrets", partial(self._protect, values), timeout=None)
             # Another source may have answered meanwhile.
-            if tuple(self._merged()) == merged:
+            if self._merged() == merged:
                 break
         return merged
 
     def _publish(self, changed: bool) -> None:
-        found = self._found()
+        found, before = self._found(), self._published
         # A source that works again may have no secrets. That is news too: the secrets of an earlier start are gone.
-        recovered = found.complete != self._published_complete or (found.all_sources_ok and not self._published_ok)
-        if changed or not self._published or recovered:
-            self._published, self._published_complete, self._published_ok = True, found.complete, found.all_sources_ok
+        if before is not None and not changed:
+            changed = found.complete != before.complete or (found.all_sources_ok and not before.all_sources_ok)
+        if before is None or changed:
+            self._published = found
             self._on_change(found)
 
     @property
@@ -204,16 +204,11 @@ class Secrets:
     def _found(self) -> SecretSet:
         return SecretSet(self._secrets, complete=self._complete, all_sources_ok=not any(self._reported.values()))
 
-    def _merged(self) -> Iterable[RegistrySecret]:
+    def _merged(self) -> tuple[RegistrySecret, ...]:
         """Return all secrets. A directory may be inside of another one, and its secrets count once."""
-        return dict.fromkeys(self._all())
-
-    def _all(self) -> Iterator[RegistrySecret]:
-        for source in self._directories.values():
-            yield from source.secrets
-        if self._settings().secrets.environment:
-            yield from self._environment.secrets
-        yield from self._address.secrets
+        directories = (source.secrets for source in self._directories.values())
+        environment = self._environment.secrets if self._settings().secrets.environment else ()
+        return tuple(dict.fromkeys(chain(*directories, environment, self._address.secrets)))
 
     def _report(self) -> None:
         """Report only what differs from the last report, or each check would increase the count of a warning."""
