@@ -25,11 +25,12 @@ from agent.edge.tool_probes import ToolProbes
 from agent.model.docker_config import Document
 from agent.model.plan import Plan
 from agent.observe.redaction import LearnedSecrets, Scrubber, secrets_of_environment
+from agent.services.login_hashes import LoginHashes
+from agent.services.overrides import Overrides
 from agent.services.rejections import Rejections, chain_inputs
 from agent.settings_loader import Loaded
 
 _HELPER_S: Final = 6.0
-_CLOUD_S: Final = 3.0
 _MAX_TOKENS: Final = 1000
 
 
@@ -82,14 +83,12 @@ class Context:
         self.requests: Final = RegistryRequests(self.http, _now, scrub=self.scrubber.scrub)
         self.aws: Final = AwsClient(user=self.user, environ=environ, now=_now, learned=self.learned)
         engine = DockerEngine(environ, settings.docker.config_dir)
-        # Several requests run one after the other, and all of them must fit into the doctor's total time.
         self.clouds: Final = Clouds(
             http=self.http,
             environ=environ,
             now=_now,
             learned=self.learned,
             ca_files=self.requests.ca_files,
-            timeout_s=_CLOUD_S,
         )
         self.passwords: Final = PasswordSources(environ=environ, now=_now)
         self.cli: Final = DockerCli(environ, runtime, engine)
@@ -97,10 +96,11 @@ class Context:
         self.config: Final = DockerConfigFile(settings.docker.config_dir, cli_version=lambda: self.cli.installed)
         self.helpers: Final = CredentialHelpers(environ, deadline_s=_HELPER_S)
         self.podman: Final = PodmanAuthFiles(environ, paths.home(environ))
-        self.auth_config: Final = environ.get("DOCKER_AUTH_CONFIG")
-        self.state_file: Final = StateFile.loaded(paths.state_directory(environ), settings.docker.config_dir)
+        self.overrides: Final = Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.cli.installed)
+        state_file = StateFile.loaded(paths.state_directory(environ), settings.docker.config_dir)
+        self.hashes: Final = LoginHashes(state_file, has_ended=lambda _: False)
         self.rejections: Final = Rejections(
-            self.state_file, _now, self.scrubber.scrub, lambda cloud: chain_inputs(settings.of_cloud(cloud), environ)
+            state_file, _now, self.scrubber.scrub, lambda cloud: chain_inputs(settings.of_cloud(cloud), environ)
         )
 
 
