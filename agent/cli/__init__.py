@@ -6,8 +6,12 @@ import io
 import math
 import os
 import sys
-from collections.abc import Callable
-from typing import Final, TextIO
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from agent.settings_loader import Loaded
 
 USAGE: Final = 64  # sysexits.h: EX_USAGE
 FAILED: Final = 1
@@ -68,6 +72,26 @@ def _code_of(name: str, failures: tuple[type[Exception], ...], work: Work, args:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def loaded_settings(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> "Loaded":
+    """Load the settings that the arguments `--config` and `--set` select."""
+    # Imported here because most commands need no settings.
+    from agent.settings_loader import parse_assignments  # noqa: PLC0415
+    from agent.settings_loader.reader import read_settings  # noqa: PLC0415
+
+    return read_settings(Path(args.config) if args.config else None, environ, parse_assignments(args.set or []))
+
+
+def prepare_for_secrets() -> None:
+    """Set up a process that knows passwords and starts children."""
+    import asyncio  # noqa: PLC0415 - most commands need neither
+
+    from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
+
+    disable_core_dumps()  # a core dump would contain the passwords
+    if sys.version_info < (3, 12):  # the default since 3.12; the older default starts a thread for each child
+        asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
 
 
 def seconds(argument: str) -> float:

@@ -1,15 +1,13 @@
 """`registry-agent check-config`: reports every error in the settings, as the running agent would find it."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from agent.cli import command, write
+from agent.cli import command, loaded_settings, write
 from agent.model.problems.environment import SettingsInvalid, unusable_status_token
-from agent.settings_loader import Loaded, parse_assignments
-from agent.settings_loader.reader import read_settings
+from agent.settings_loader import Loaded
 from agent.settings_loader.sources import DEFAULT_FILE
 
 VALID: Final = 0
@@ -27,8 +25,7 @@ def run(args: argparse.Namespace) -> int:
     Args:
         args: with `config` (a path or None) and `set` (a list of `SECTION.KEY=VALUE`).
     """
-    flags = parse_assignments(args.set or [])
-    loaded = read_settings(Path(args.config) if args.config else None, os.environ, flags)
+    loaded = loaded_settings(args)
     problems = [*loaded.problems, *_token_problems(loaded.settings.status.token_file)]
     write("\n".join(_lines(loaded, problems)))
     return INVALID if problems else VALID

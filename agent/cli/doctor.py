@@ -5,17 +5,13 @@ import asyncio
 import json
 import os
 import signal
-import sys
-from pathlib import Path
 from typing import Final
 
-from agent.cli import INTERRUPTED, USAGE, CommandError, command, write
+from agent.cli import INTERRUPTED, USAGE, CommandError, command, loaded_settings, prepare_for_secrets, write
 from agent.cli.doctor_view import report_lines
 from agent.cli.status import add_place, sockets
 from agent.cli.terminal import Terminal
 from agent.edge.paths import runtime_directory
-from agent.settings_loader import parse_assignments
-from agent.settings_loader.reader import read_settings
 
 WELL: Final = 0
 BROKEN: Final = 2
@@ -47,18 +43,14 @@ def run(args: argparse.Namespace) -> int:
     from agent.doctor.doctor import Doctor  # noqa: PLC0415
     from agent.doctor.login import leaves_no_runtime_directory  # noqa: PLC0415
     from agent.doctor.target import parse_target  # noqa: PLC0415
-    from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
 
     try:
         if args.host is not None:
             parse_target(args.host)
     except ValueError as error:
         raise CommandError(str(error), USAGE) from error
-    disable_core_dumps()  # the doctor reads passwords, and a core dump would contain them
-    loaded = read_settings(Path(args.config) if args.config else None, os.environ, parse_assignments(args.set or []))
-    runtime = runtime_directory(os.environ)
-    if sys.version_info < (3, 12):  # the default since 3.12; the older default starts a thread for each child
-        asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
+    prepare_for_secrets()
+    loaded, runtime = loaded_settings(args), runtime_directory(os.environ)
     # The loop is not closed: that would wait for threads that hang.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -72,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
             try_refused=args.try_refused,
         )
         work = loop.create_task(Doctor(context).run())
+        # A second Ctrl-C must not stop the cleanup either, as it would with `asyncio.Runner`.
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, work.cancel)
         try:

@@ -131,6 +131,7 @@ def _foreign(entry: JournalLine) -> Event:
 
 
 def _rank(level: str | None) -> int:
+    # A level that this version does not know counts as info.
     return LEVELS.index(level) if level in LEVELS else 1
 
 

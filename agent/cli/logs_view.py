@@ -43,9 +43,11 @@ class LogView:
                 yield self.terminal.painted(f"{local:%A, %Y-%m-%d}", BOLD)
             begin = f"{local:%H:%M:%S} {level.ljust(_LEVEL)} "
             first, *more = self.terminal.wrapped(words, _INDENT, first=begin)
+            # Painted after wrapping, because the codes of colours take no room.
             yield first.replace(level, self.terminal.painted(level, _COLOURS.get(level)), 1)
             yield from more
             yield from self.terminal.wrapped(hint, _INDENT) if hint else ()
+        # A traceback is only readable with its own lines.
         for line in str(event.fields.get("exception") or "").splitlines():
             yield _INDENT + _text(line)
 

@@ -3,7 +3,7 @@
 import argparse
 import http.client
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn
 
 from agent.cli import CommandError, command, seconds, write
@@ -50,15 +50,15 @@ def run(args: argparse.Namespace) -> int:
             raise CommandError("the agent has not read its secrets yet; try again", NOT_RENEWED)
         write("there is no registry to renew")
         return RENEWED
-    code, failures = RENEWED, _Failures()
+    code, failed = RENEWED, list[Document]()
     for document in changes:
         for row in attempts.over(document):
-            failures.add(row) if row["last_error"] is not None else write(_line(row, document))
+            failed.append(row) if row["last_error"] is not None else write(_line(row, document))
             if not _succeeded(row, document, everything=args.host is None):
                 code = NOT_RENEWED
         if not attempts.open or time.monotonic() >= end:
             break
-    failures.show()
+    _show(failed)
     if attempts.open:
         waiting = ", ".join(attempts.hosts) or "the agent to start"
         late = f"no outcome after {args.timeout:g} s; still waiting for {waiting}"
@@ -71,20 +71,15 @@ def _give_up(error: AgentUnavailable) -> NoReturn:
     raise error
 
 
-class _Failures:
-    """The registries that were not renewed, by what went wrong: many often share one fault, such as no identity."""
-
-    def __init__(self) -> None:
-        self._rows: Final[dict[tuple[str, ...], list[Document]]] = {}
-
-    def add(self, row: Document) -> None:
+def _show(failed: Iterable[Document]) -> None:
+    """Show the registries that were not renewed by what went wrong: many often share one fault, such as no identity."""
+    faults: dict[object, list[Document]] = {}
+    for row in failed:
         fault = fault_key(str(row["hostname"]), _outcome(row), str(row["last_error"]))
-        self._rows.setdefault(fault, []).append(row)
-
-    def show(self) -> None:
-        for rows in self._rows.values():
-            hosts = ", ".join(text(row["hostname"]) for row in rows)
-            write(f"{hosts}: {_outcome(rows[0])}: {text(rows[0]['last_error'])}")
+        faults.setdefault(fault, []).append(row)
+    for rows in faults.values():
+        hosts = ", ".join(text(row["hostname"]) for row in rows)
+        write(f"{hosts}: {_outcome(rows[0])}: {text(rows[0]['last_error'])}")
 
 
 class _Attempts:

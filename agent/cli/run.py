@@ -4,11 +4,10 @@ import argparse
 import faulthandler
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from agent.cli import command
+from agent.cli import command, prepare_for_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -49,17 +48,14 @@ def start(
 
     with roots_unread():
         from agent.app import Agent  # noqa: PLC0415
-    from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
     from agent.edge.memory import return_freed_memory  # noqa: PLC0415
     from agent.settings_loader import parse_assignments  # noqa: PLC0415
 
     flags = parse_assignments(args.set)
-    disable_core_dumps()  # a core dump would contain passwords
+    prepare_for_secrets()
     return_freed_memory()
     # Print the event loop's thread only, which also receives the signal: printing running threads has crashed.
     faulthandler.enable(all_threads=False)
-    if sys.version_info < (3, 12):  # the default since 3.12; the older default starts a thread for each child
-        asyncio.get_event_loop_policy().set_child_watcher(asyncio.PidfdChildWatcher())
     agent = Agent(Path(args.config) if args.config else None, flags, os.environ)
     runner = asyncio.Runner()
     code = runner.run(work(agent))

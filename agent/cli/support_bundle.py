@@ -12,11 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.cli import USAGE, CommandError, command, write, write_error
+from agent.cli import USAGE, CommandError, command, loaded_settings, prepare_for_secrets, write, write_error
 from agent.cli.status import add_place, agent_client
 from agent.edge.paths import user_name
-from agent.settings_loader import parse_assignments
-from agent.settings_loader.reader import read_settings
 
 if TYPE_CHECKING:
     from agent.settings import Settings
@@ -55,18 +53,15 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"{args.output} exists already and is not overwritten; name another file with -o")
     write_error("support-bundle", "collecting; this takes up to a minute")
     # Imported here because no other command needs them.
-    from agent.edge.core_dumps import disable_core_dumps  # noqa: PLC0415
     from agent.support.bundle import make_bundle  # noqa: PLC0415
     from agent.support.bundle_part import BundleContext  # noqa: PLC0415
 
-    disable_core_dumps()  # the command reads passwords to redact them, and a core dump would contain them
-    flags = parse_assignments(args.set or [])
-    config = Path(args.config) if args.config else None
+    prepare_for_secrets()
     environ = _environment(args.user)
     context = BundleContext(
-        loaded=read_settings(config, environ, flags),
-        config=config,
-        flags=flags,
+        loaded=loaded_settings(args, environ),
+        config=args.config,
+        assignments=args.set,
         environ=environ,
         user=args.user or user_name(),
         agent=agent_client(args),
@@ -115,7 +110,7 @@ def _secret_url(settings: "Settings") -> "Source | None":
         except ProblemError as error:
             raise OSError(None, error.problem.message) from None
         for secret in answer.parsed.secrets if answer.parsed else ():
-            yield from (value.reveal() for value in (secret.password, secret.session_token) if value)
+            yield from secret.values
 
     return Source("secrets.url", read)
 

@@ -71,7 +71,9 @@ def parse_status(document: Json) -> AgentStatus:
         user=printable(str(document["environment"]["user"]), 64),
         headline=f"{printable(str(document['condition']), 20)}, {printable(str(document['summary']))}",
         rows={row["hostname"]: _row(row) for row in registries},
-        reasons=tuple((str(each.get("subject")), _reason(each)) for each in warnings if _matters(each)),
+        reasons=tuple(
+            (str(each.get("subject")), _reason(each)) for each in warnings if each.get("severity") != Severity.NOTICE
+        ),
     )
 
 
@@ -81,10 +83,6 @@ def _objects(value: object) -> list[Json]:
 
 def _row(row: Json) -> AgentRow:
     return AgentRow(_text(row, "state", 40), _text(row, "secret", 127), _text(row, "last_error", 400))
-
-
-def _matters(warning: Json) -> bool:
-    return warning.get("severity") != Severity.NOTICE
 
 
 def _reason(warning: Json) -> Check:

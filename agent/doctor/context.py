@@ -26,11 +26,12 @@ from agent.model.docker_config import Document
 from agent.model.plan import Plan
 from agent.observe.redaction import LearnedSecrets, Scrubber, secrets_of_environment
 from agent.services.confirmed_time import ConfirmedTime
+from agent.services.login_hashes import LoginHashes
+from agent.services.overrides import Overrides
 from agent.services.rejections import Rejections, chain_inputs
 from agent.settings_loader import Loaded
 
 _HELPER_S: Final = 6.0
-_CLOUD_S: Final = 3.0
 _TIME_S: Final = 3.0
 _MAX_TOKENS: Final = 1000
 
@@ -89,20 +90,20 @@ class Context:
             "scrub": self.scrubber.scrub,
         }
         engine = DockerEngine(environ, settings.docker.config_dir)
-        # Several requests run one after the other, and all of them must fit into the doctor's total time.
-        self.clouds: Final = Clouds(http=self.http, ca_files=self.requests.ca_files, timeout_s=_CLOUD_S, **shared)
+        self.clouds: Final = Clouds(http=self.http, ca_files=self.requests.ca_files, **shared)
         self.passwords: Final = PasswordSources(environ=environ, now=_now)
         self.cli: Final = DockerCli(environ, runtime, engine)
         self.probes: Final = ToolProbes(environ, self.cli, engine)
         self.config: Final = DockerConfigFile(settings.docker.config_dir, cli_version=lambda: self.cli.installed)
         self.helpers: Final = CredentialHelpers(environ, deadline_s=_HELPER_S, scrub=self.scrubber.scrub)
         self.podman: Final = PodmanAuthFiles(environ, paths.home(environ))
-        self.auth_config: Final = environ.get("DOCKER_AUTH_CONFIG")
-        self.state_file: Final = StateFile.loaded(paths.state_directory(environ), settings.docker.config_dir)
+        self.overrides: Final = Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.cli.installed)
+        state_file = StateFile.loaded(paths.state_directory(environ), settings.docker.config_dir)
+        self.hashes: Final = LoginHashes(state_file, has_ended=lambda _: False)
         time = ConfirmedTime(Clock())
         probe = time.observing(self.requests.probe)
         self.rejections: Final = Rejections(
-            self.state_file,
+            state_file,
             time,
             scrub=self.scrubber.scrub,
             chain=lambda cloud: chain_inputs(settings.of_cloud(cloud), environ),

@@ -25,10 +25,8 @@ from agent.model.docker_config import (
     entries,
     find,
     has_own_helper,
-    parse_auth_variable,
     store_of,
 )
-from agent.model.docker_config_fields import reads_auth_variable
 from agent.model.docker_results import ProbeResult
 from agent.model.ecr_token import token_end
 from agent.model.encoded_login import ECR_USER
@@ -42,7 +40,6 @@ from agent.model.renewal import expired
 from agent.model.sensitive import Sensitive
 from agent.model.status import rfc3339
 from agent.model.text import printable
-from agent.services.overrides import Overrides
 
 _FILE_S: Final = 4.0
 _ASK_S: Final = 8.0
@@ -142,7 +139,7 @@ class EffectiveLogin:
         except ProblemError as error:
             results.add(from_problem("store", error.problem.about(self.registry.hostname)))
             return None
-        variable = parse_auth_variable(self._auth_config).get(self.registry.docker_key)
+        variable = self.context.overrides.variable(self.registry)
         held = stored if variable is None else HeldLogin(variable, _VARIABLE)
         answer = await self._answer(held)
         problem = (self._ended(held.entry) or self._refused(held, answer)) if held is not None else None
@@ -156,10 +153,6 @@ class EffectiveLogin:
         works = persons and answer is not None and answer.status == HTTPStatus.OK
         results.add(await self._check_use(held, stored.entry if stored else None, helper, self.login, works=works))
         return held
-
-    @property
-    def _auth_config(self) -> str | None:
-        return self.context.auth_config if reads_auth_variable(self.context.cli.installed) else None
 
     def _in_file(self, results: CheckRun) -> HeldLogin | None:
         results.add(passed("store", f"the file {printable(str(self.context.config.path))}"))
@@ -223,7 +216,7 @@ class EffectiveLogin:
         ours = stored is not None and self._is_ours(stored, login)
         desired = DesiredLogin(self.registry, _expected(stored, login, ours=ours), None)
         result = StoreResult(helper or CONFIG_FILE, stored, ours or stored is None, works=works)
-        problems = Overrides(self._auth_config).of(desired, result, await self.context.podman.read())
+        problems = self.context.overrides.of(desired, result, await self.context.podman.read())
         return with_more(from_problem("in use", problems[0]), str(held)) if problems else passed("in use", str(held))
 
     def _missing(self) -> Check:
@@ -234,7 +227,9 @@ class EffectiveLogin:
             # A renewal would not help here: the agent would store the login in the other configuration again.
             path = self.context.config.path
             cause = f"the agent reports a login, so it uses a different configuration than {path}"
-            return broken("in use", f"{message}; {printable(cause, 600)}", self._same_configuration(status.user))
+            for_root = self.context.user == "root" and status.user != "root"
+            fix = sudo_advice(status.user, docker_directory(status.user)) if for_root else _SAME_CONFIGURATION
+            return broken("in use", f"{message}; {printable(cause, 600)}", fix)
         if self.login is None:
             return skipped("in use", message)
         if status is None:
@@ -247,23 +242,17 @@ class EffectiveLogin:
         fix = f"give secret {printable(self.login.secret.name, 100)} to the agent too: it does not know {hostname}"
         return broken("in use", message, fix)
 
-    def _same_configuration(self, user: str) -> str:
-        if self.context.user == "root" and user != "root":
-            return sudo_advice(user, docker_directory(user))
-        return _SAME_CONFIGURATION
-
     def _is_ours(self, found: Entry, login: Login) -> bool:
         """Whether the agent wrote this entry: by the hashes of what it wrote, else by comparing with the secret.
 
         The hashes are missing if the agent never ran here. For an ECR token, the user name then has to do.
         """
-        state_file = self.context.state_file
-        known = state_file.entries().get(self.registry.hostname)
-        if known is not None and state_file.digest(self.registry.docker_key, found) in known.digests:
+        if self.context.hashes.known(self.registry, found):
             return True
+        ran_here = self.context.hashes.own(self.registry) is not None
         if isinstance(login.source, Credential):
-            return _entry(login.source).same_login(found) or (found.identity_token and known is None)
-        return known is None and found.username == ECR_USER
+            return _entry(login.source).same_login(found) or (found.identity_token and not ran_here)
+        return not ran_here and found.username == ECR_USER
 
 
 def _expected(found: Entry | None, login: Login, *, ours: bool) -> Entry:

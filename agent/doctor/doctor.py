@@ -117,8 +117,7 @@ class Doctor:
         client = SecretUrl(context.http)
         secrets = await self._add(environment.secrets(settings.secrets, environ, client, settings.token_files))
         # Before any other check: a server may repeat the password in its answer.
-        values = [value for secret in secrets for value in (secret.password, secret.session_token)]
-        context.scrubber.protect([value.reveal() for value in values if value is not None])
+        context.scrubber.protect(value for secret in secrets for value in secret.values)
         region = settings.aws.region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         defaults, allowed = AwsDefaults(region, settings.aws.role_arn), settings.secrets.allow_commands
         context.plan = make_plan(secrets, settings.secrets.exclude, defaults, allow_commands=allowed)

@@ -25,7 +25,7 @@ from agent.model.problems.environment import (
 from agent.model.secret import RegistrySecret
 from agent.model.secret_environment import read_environment
 from agent.model.secret_formats import ParseResult, without_files
-from agent.model.status import Engine
+from agent.model.status import Engine, Flavor
 from agent.model.text import printable
 from agent.settings import SecretsSettings
 from agent.settings_loader import Loaded
@@ -71,6 +71,7 @@ async def secrets(
     sources = {str(path): _files_in(path) for path in directories}
     if settings.url is not None:
         sources[without_secrets(settings.url)] = _fetched(client, settings.url, settings.token_file)
+    # All at once, because each one may take all of its time.
     results = await asyncio.gather(*(_read(name, source) for name, source in sources.items()))
     if settings.environment:
         results.append(read_environment(environ))
@@ -115,10 +116,11 @@ async def _fetched(client: SecretUrl, url: str, token_file: Path | None) -> Pars
 
 
 async def tools(probes: ToolProbes, *, has_ecr: bool) -> tuple[Tools, list[Check]]:
-    (docker, docker_check), (reachable, engine_check), aws_check = await asyncio.gather(
+    (docker, docker_check), engine, aws_check = await asyncio.gather(
         _docker_cli(probes), _engine(probes), _aws_cli(probes, has_ecr=has_ecr)
     )
-    return Tools(docker, reachable), [docker_check, engine_check, aws_check]
+    checks = [docker_check, engine_check(engine, probes.flavor), aws_check]
+    return Tools(docker, engine.state is Engine.REACHABLE), checks
 
 
 async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
@@ -147,24 +149,31 @@ async def _aws_cli(probes: ToolProbes, *, has_ecr: bool) -> Check:
     if program is None:
         return skipped("aws cli", "there is no aws on PATH, and no secret for ECR")
     version = None
+    # The program is what counts. Nothing depends on its version.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_TOOL_S):
             version = await probes.aws_version(program)
     return passed("aws cli", printable(f"{program}, version {version or 'unknown'}"))
 
 
-async def _engine(probes: ToolProbes) -> tuple[bool, Check]:
-    """Check whether the engine of the current docker context answers."""
-    answer = EngineAnswer(Engine.UNRESPONSIVE, "its address")
-    with contextlib.suppress(TimeoutError):
+async def _engine(probes: ToolProbes) -> EngineAnswer:
+    try:
         async with asyncio.timeout(_TOOL_S):
-            answer = await probes.engine()
+            return await probes.engine()
+    except TimeoutError:
+        return EngineAnswer(Engine.UNRESPONSIVE, "its address")
+
+
+def engine_check(answer: EngineAnswer, flavor: Flavor) -> Check:
+    """Check whether the engine of the current docker context answers."""
     if answer.state is Engine.REACHABLE:
-        return True, passed("engine", printable(f"a Docker engine answers at {answer.address}"))
+        return passed("engine", printable(f"a Docker engine answers at {answer.address}"))
+    if flavor is Flavor.PODMAN:
+        return skipped("engine", "not needed: podman logs in and pulls without an engine")
     problem = engine_problem(answer)
     if problem is None:
-        return False, skipped("engine", "cannot tell whether a Docker engine runs")
-    return False, from_problem("engine", problem, notice=Outcome.SKIPPED)
+        return skipped("engine", "cannot tell whether a Docker engine runs")
+    return from_problem("engine", problem, notice=Outcome.SKIPPED)
 
 
 async def agent(places: Sequence[Path], user: str, docker_config: Path) -> tuple[AgentStatus | None, list[Check]]:
@@ -180,6 +189,7 @@ async def agent(places: Sequence[Path], user: str, docker_config: Path) -> tuple
     except AgentNotResponding as fault:
         return None, [broken(AGENT, printable(f"an agent is listening, but {fault}"), _RESTART)]
     except (KeyError, TypeError):
+        # It answers in JSON, but not with a status.
         return None, [broken(AGENT, "the program on the agent's socket is not an agent", _FIND_LISTENER)]
     message = f"running as {status.user}: {status.headline}"
     if status.user != user:

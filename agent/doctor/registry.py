@@ -142,12 +142,7 @@ def _right_to_pull(
     # An ARN also means ECR: the registry may have a host name of its own, such as a VPC endpoint.
     if action is None and registry.ecr is None and credential.identity is None:
         return None
-    who = (action and action["arn"]) or credential.identity or "this identity"
-    return _ecr_hint(image, action["action"] if action else None, who)
-
-
-def _ecr_hint(image: Image, action: str | None, who: str) -> str:
-    """The hint for ECR: which action to allow, on which repository, for which identity."""
+    who = shown((action and action["arn"]) or credential.identity or "this identity")
+    missing = action["action"] if action else "ecr:BatchGetImage"
     pull_actions = "ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability"
-    missing = action or "ecr:BatchGetImage"
-    return f"allow {missing} on repository {image.repository} for {shown(who)}; a pull needs {pull_actions}"
+    return f"allow {missing} on repository {image.repository} for {who}; a pull needs {pull_actions}"

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
-from agent.doctor import credential as credentials
 from agent.doctor import registry
 from agent.doctor.agent_status import AgentRow, AgentStatus
 from agent.doctor.check import (
@@ -23,6 +22,7 @@ from agent.doctor.check import (
     skipped,
 )
 from agent.doctor.context import Context, Pending
+from agent.doctor.credential import CredentialChecks
 from agent.doctor.docker_config import EffectiveLogin, HeldLogin
 from agent.doctor.environment import Tools
 from agent.doctor.login import active_rejection, try_login
@@ -34,7 +34,6 @@ from agent.model.plan import Login, Skipped
 from agent.model.problems.aws import AwsCredentialsMissing
 from agent.model.problems.stored_login import InternalError
 from agent.model.text import printable
-from agent.services.login_hashes import LoginHashes
 
 
 class RegistryChecks:
@@ -75,16 +74,13 @@ class RegistryChecks:
         logged_in = await self._log_in(credential.result(), reached=network_checks.result())
         reached, docker = network_checks.result(), held.result()
         # A password that was just refused is not sent once more. Docker may hold another one that still works.
-        other = docker is not None and not _same_password(docker, credential.result())
+        sent = credential.result()
+        other = docker is not None and (sent is None or sent.password != docker.entry.secret)
         usable = docker.accepted if docker is not None and other else logged_in
-        own = docker is not None and self._is_of_agent(docker)
-        login = _login_of_pull(docker, credential.result(), self._login, own=own)
+        # Whether the agent stored this very login.
+        own = docker is not None and self._context.hashes.known(self._registry, docker.entry)
+        login = _login_of_pull(docker, sent, self._login, own=own)
         await self._pull(login, reached=reached, usable=usable)
-
-    def _is_of_agent(self, held: HeldLogin) -> bool:
-        """Whether the agent stored this very login."""
-        hashes = LoginHashes(self._context.state_file, has_ended=lambda _: False)
-        return hashes.known(self._registry, held.entry)
 
     async def _check_agent(self) -> HeldLogin | None:
         """Which secret serves the registry, what a running agent reports about it, and which login Docker would use."""
@@ -133,11 +129,7 @@ class RegistryChecks:
         if self._login is None:
             self._results.add(*(skipped(name, "there is no secret to log in with") for name in AWS_CHECKS))
             return None
-        credential = await credentials.obtain(self._results, self._login, self._context)
-        # Before the login: docker and the registry may repeat the token in a message.
-        if credential is not None:
-            self._context.learned(credential.password)
-        return credential
+        return await CredentialChecks(self._results, self._login, self._context).obtain()
 
     async def _log_in(self, credential: Credential | None, *, reached: bool) -> bool:
         """Log in. Returns whether a pull can follow: without a secret, an anonymous one can."""
@@ -170,10 +162,6 @@ class RegistryChecks:
         else:
             pull = registry.pull(self._registry, image, login, self._context.requests)
             await self._results.check("pull", pull)
-
-
-def _same_password(held: HeldLogin, credential: Credential | None) -> bool:
-    return credential is not None and credential.password == held.entry.secret
 
 
 def _login_of_pull(

@@ -28,7 +28,7 @@ class PodmanAuthFiles:
         given = environ.get("REGISTRY_AUTH_FILE")
         session = environ.get("XDG_RUNTIME_DIR")
         config = environ.get("XDG_CONFIG_HOME") or home / ".config"
-        self._paths: Final = (
+        self.paths: Final = (
             *([Path(given)] if given else []),
             *([Path(session, "containers/auth.json")] if session else _default_session_files()),
             Path(config, "containers/auth.json"),
@@ -45,7 +45,7 @@ class PodmanAuthFiles:
 
     def signature_now(self) -> Hashable:
         """Do the same as `signature`, but block the calling thread."""
-        return tuple(signature(path) for path in self._paths)
+        return tuple(signature(path) for path in self.paths)
 
     async def _in_thread(self, work: Callable[[], T], default: T) -> T:
         """Run `work` in the thread. While a file system hangs, return `default`."""
@@ -56,7 +56,7 @@ class PodmanAuthFiles:
 
     def _read(self) -> dict[str, Document]:
         documents: dict[str, Document] = {}
-        for path in self._paths:
+        for path in self.paths:
             try:
                 version = read_version(path)
                 if version is not None:

@@ -101,6 +101,11 @@ class RegistrySecret:
         return origin.words[0] if origin is not None and origin.field is PasswordField.FILE else None
 
     @property
+    def values(self) -> list[str]:
+        """The values that nobody may see."""
+        return [value.reveal() for value in (self.password, self.session_token) if value is not None]
+
+    @property
     def has_aws_keys(self) -> bool:
         return self.username is not None and _AWS_KEY_ID.fullmatch(self.username) is not None
 

@@ -29,14 +29,10 @@ _FIELDS: Final[Mapping[str, Sequence[str]]] = {
 """The events that are kept, and the fields of each. `log.level` does not matter."""
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Timeline:
     """The last 500 such events, at most about 150 KB."""
 
-    def __init__(self, scrub: Callable[[str], str], now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, scrub: Callable[[str], str], now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._scrub: Final = scrub
         self._now: Final = now
         self._kept: Final[deque[tuple[datetime, str]]] = deque(maxlen=_KEPT)
@@ -48,6 +44,7 @@ class Timeline:
         if fields is None:
             return
         now = self._now()
+        # Redacted when it is kept, because the secret may be forgotten before somebody reads this.
         kept = {
             field: event.get(field)
             if field in FIXED_FIELDS
@@ -60,6 +57,7 @@ class Timeline:
     def recent(self) -> list[str]:
         """Return the events of the last 24 hours as JSON lines, oldest first."""
         since = self._now() - _DAY
+        # A copy, because another thread may add an event meanwhile.
         return [line for at, line in tuple(self._kept) if at >= since]
 
 

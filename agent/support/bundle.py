@@ -49,7 +49,7 @@ async def make_bundle(
         parts: the parts to collect.
     """
     # Collecting runs while the secrets are read. Redacting needs both.
-    collecting = [asyncio.create_task(_collect(part, context)) for part in parts]
+    collecting = [asyncio.create_task(_attempt(part.collect(context), part.timeout)) for part in parts]
     known, unread = await _read_secrets(context.loaded.settings, context.environ, context.user, secret_url)
     redactor = await in_thread(lambda: Redactor({value for values in known.values() for value in values}))
     collected = {part: await task for part, task in zip(parts, collecting, strict=True)}
@@ -71,10 +71,6 @@ async def make_bundle(
     )
     files = {MANIFEST: manifest.text(), **{part.file: text for part, text in texts.items() if isinstance(text, str)}}
     return Bundle(await in_thread(lambda: _pack(name, files, context.now.timestamp())), name, manifest)
-
-
-async def _collect(part: BundlePart, context: BundleContext) -> str | NotCollected:
-    return await _attempt(part.collect(context), part.timeout)
 
 
 async def _attempt(work: Awaitable[T], seconds: float) -> T | NotCollected:

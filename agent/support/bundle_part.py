@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from agent.blocking import BlockingCalls
 from agent.edge.agent_client import AgentClient
-from agent.edge.process import Finished, ProcessTimeout, run
+from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import find_program
 from agent.settings_loader import Loaded
 
@@ -30,8 +30,8 @@ class BundleContext:
     """What all parts need: the agent, its user and its settings."""
 
     loaded: Loaded
-    config: Path | None
-    flags: Mapping[str, str]
+    config: str | None
+    assignments: Sequence[str]
     environ: Mapping[str, str]
     user: str
     agent: AgentClient
@@ -52,6 +52,7 @@ class BundlePart:
 
 async def in_thread(work: Callable[[], T]) -> T:
     """Run `work` in a thread. The time limit of the part ends the wait."""
+    # Each call is a resource of its own, so that one that hangs delays no other.
     return await _CALLS.call(object(), work, timeout=None)
 
 
@@ -60,6 +61,11 @@ async def find(context: BundleContext, name: str) -> str:
     if found is None:
         raise NotCollected(f"there is no {name} on PATH")
     return str(found)
+
+
+async def output_of(context: BundleContext, name: str, *args: str) -> Finished:
+    """Run the program of this name on PATH, with the environment of every child."""
+    return await run_program([await find(context, name), *args], child_environment(context.environ), PROGRAM_S)
 
 
 async def run_program(args: Sequence[str], environ: Mapping[str, str], timeout: float) -> Finished:

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -49,18 +49,6 @@ async def _status(context: BundleContext) -> str:
     return as_json(await _ask_agent(lambda: context.agent.status(_ANSWER_S)))
 
 
-async def _events(context: BundleContext) -> str:
-    return await _ask_agent(lambda: context.agent.text("/v1/logs", _ANSWER_S))
-
-
-async def _timeline(context: BundleContext) -> str:
-    return await _ask_agent(lambda: context.agent.text("/v1/timeline", _ANSWER_S))
-
-
-async def _metrics(context: BundleContext) -> str:
-    return await _ask_agent(lambda: context.agent.text("/metrics", _ANSWER_S))
-
-
 async def _journal(context: BundleContext) -> str:
     try:
         lines = await read_journal(
@@ -89,8 +77,8 @@ def _journal_line(line: JournalLine) -> str:
 
 async def _doctor(context: BundleContext) -> str:
     """Run this program's doctor as a child process, so that a hanging check cannot hang the bundle."""
-    config = ["--config", str(context.config)] if context.config else []
-    flags = [part for key, value in context.flags.items() for part in ("--set", f"{key}={value}")]
+    config = ["--config", context.config] if context.config else []
+    flags = [f"--set={assignment}" for assignment in context.assignments]
     socket = ["--socket", str(context.socket.absolute())] if context.socket else []
     # -I: the working directory and PYTHON* variables must not replace modules of the doctor.
     args = [sys.executable, "-I", "-m", "agent", "doctor", "--json", *socket, *config, *flags]
@@ -126,6 +114,11 @@ async def _docker_config(context: BundleContext) -> str:
     return as_json({"files": await in_thread(shapes), "variables_that_are_set": named})
 
 
+def _answer(path: str) -> Callable[[BundleContext], Awaitable[str]]:
+    """Return what collects the agent's answer at `path`."""
+    return lambda context: _ask_agent(lambda: context.agent.text(path, _ANSWER_S))
+
+
 async def _ask_agent(read: Callable[[], T]) -> T:
     try:
         return await in_thread(read)
@@ -137,9 +130,9 @@ PARTS: Final = (
     BundlePart("versions.json", "the agent, its libraries, programs on PATH, the system", versions, PROGRAM_S + 4),
     BundlePart("settings.json", "the settings file, variables and flags", _settings, 5.0),
     BundlePart("status.json", "the agent: GET /v1/status", _status, _ANSWER_S + 2),
-    BundlePart("timeline.jsonl", "the agent's last day: GET /v1/timeline", _timeline, _ANSWER_S + 2),
-    BundlePart("events.jsonl", "the agent's memory: GET /v1/logs", _events, _ANSWER_S + 2),
-    BundlePart("metrics.txt", "the agent: GET /metrics", _metrics, _ANSWER_S + 2),
+    BundlePart("timeline.jsonl", "the agent's last day: GET /v1/timeline", _answer("/v1/timeline"), _ANSWER_S + 2),
+    BundlePart("events.jsonl", "the agent's memory: GET /v1/logs", _answer("/v1/logs"), _ANSWER_S + 2),
+    BundlePart("metrics.txt", "the agent: GET /metrics", _answer("/metrics"), _ANSWER_S + 2),
     BundlePart(
         "journal.jsonl", f"journalctl: the unit's last day, at most {_JOURNAL_LINES} lines", _journal, _JOURNAL_S
     ),

@@ -1,7 +1,7 @@
 """The first file of a bundle: its contents, what is missing, what was redacted, and which personal data remains."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,6 @@ PERSONAL_DATA = (
     "names in Docker's configuration and e-mail addresses are removed if this command knows them or recognises their "
     "form."
 )
-_READ_FIRST = "Read the bundle before you share it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +43,24 @@ class Manifest:
         yield self.name
         user = printable(self.user, 100)
         yield f"made {rfc3339(self.made_at)} by registry-agent {__version__} for the agent of user {user}"
-        yield from ("", "CONTENTS", "")
         width = max(map(len, self.origins))
-        for file, size in self.sizes.items():
-            yield f"  {file.ljust(width)}  {size:>9,} bytes  {self.origins[file]}"
-        yield from ("", "MISSING", "")
-        yield from (f"  {file.ljust(width)}  {why}" for file, why in self.missing.items())
-        yield from [] if self.missing else ["  nothing"]
-        yield from ("", "REDACTED: replaced with [redacted]", "")
-        yield from (f"  {count:>6} times  {kind}" for kind, count in self.found.most_common())
-        yield from [] if self.found else ["  nothing: no secret was found"]
-        if self.already:
-            yield f"  {self.already:>6} times  already redacted by the agent"
-        yield from ("", "SECRETS REDACTED BY VALUE", "")
-        yield from (f"  {count:>6} values  {source}" for source, count in self.known.items())
-        yield from [] if self.known else ["  none: no secret was found in the sources"]
-        if self.unread:
-            yield from ("", "SECRETS THAT COULD NOT BE READ: redacted by pattern only", "")
-            yield from (f"  {source}: {why}" for source, why in self.unread.items())
-        yield from (
-            "",
-            "PERSONAL DATA",
-            "",
-            PERSONAL_DATA,
-            _READ_FIRST,
+        contents = (f"{file:{width}}  {size:>9,} bytes  {self.origins[file]}" for file, size in self.sizes.items())
+        yield from _section("CONTENTS", contents)
+        missing = [f"{file:{width}}  {why}" for file, why in self.missing.items()]
+        yield from _section("MISSING", missing or ["nothing"])
+        found = [f"{count:>6} times  {kind}" for kind, count in self.found.most_common()]
+        already = [f"{self.already:>6} times  already redacted by the agent"] if self.already else []
+        yield from _section(
+            "REDACTED: replaced with [redacted]", [*(found or ["nothing: no secret was found"]), *already]
         )
+        known = [f"{count:>6} values  {source}" for source, count in self.known.items()]
+        yield from _section("SECRETS REDACTED BY VALUE", known or ["none: no secret was found in the sources"])
+        if self.unread:
+            unread = (f"{source}: {why}" for source, why in self.unread.items())
+            yield from _section("SECRETS THAT COULD NOT BE READ: redacted by pattern only", unread)
+        yield from ("", "PERSONAL DATA", "", PERSONAL_DATA, "Read the bundle before you share it.")
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    yield from ("", title, "")
+    yield from (f"  {line}" for line in lines)

@@ -5,16 +5,14 @@ import os
 import platform
 import socket
 import sys
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 from agent import __version__
 from agent.edge.journal_line import unit_of
-from agent.edge.process import child_environment
 from agent.model.text import printable
-from agent.support.bundle_part import PROGRAM_S, BundleContext, NotCollected, as_json, find, in_thread, run_program
+from agent.support.bundle_part import BundleContext, NotCollected, as_json, in_thread, output_of
 
 _LIBRARIES: Final = ("aiobotocore", "aiohttp", "botocore", "docker", "prometheus-client", "structlog", "tenacity")
 _PROPERTIES: Final = (
@@ -35,7 +33,8 @@ async def versions(context: BundleContext) -> str:
         "systemd": ("systemctl", "--version"),
         "virtualization": ("systemd-detect-virt",),
     }
-    outputs = await asyncio.gather(*(_first_line(context, args) for args in programs.values()))
+    # All at once, because each one may take all of the part's time.
+    outputs = await asyncio.gather(*(_first_line(context, *args) for args in programs.values()))
     uname = platform.uname()
     try:
         distribution = platform.freedesktop_os_release().get("PRETTY_NAME")
@@ -56,8 +55,9 @@ async def versions(context: BundleContext) -> str:
 async def unit(context: BundleContext) -> str:
     service = unit_of(context.user)
     socket_unit = service.replace(".service", ".socket")
-    args = [await find(context, "systemctl"), "show", "--no-pager", f"--property={_PROPERTIES}", service, socket_unit]
-    done = await run_program(args, child_environment(context.environ), PROGRAM_S)
+    done = await output_of(
+        context, "systemctl", "show", "--no-pager", f"--property={_PROPERTIES}", service, socket_unit
+    )
     if done.returncode or not done.stdout:
         raise NotCollected(f"systemctl failed: {printable(done.stderr.decode(errors='replace'), 200)}")
     return done.stdout.decode(errors="replace")
@@ -79,20 +79,18 @@ async def process(context: BundleContext) -> str:
 
 async def _main_process(context: BundleContext) -> int | None:
     try:
-        args = [await find(context, "systemctl"), "show", "--value", "--property=MainPID", unit_of(context.user)]
-        done = await run_program(args, child_environment(context.environ), PROGRAM_S)
+        done = await output_of(context, "systemctl", "show", "--value", "--property=MainPID", unit_of(context.user))
         return int(done.stdout) or None
     except (NotCollected, ValueError):
         return None
 
 
-async def _first_line(context: BundleContext, args: Sequence[str]) -> str | None:
+async def _first_line(context: BundleContext, *args: str) -> str | None:
     try:
-        done = await run_program(
-            [await find(context, args[0]), *args[1:]], child_environment(context.environ), PROGRAM_S
-        )
+        done = await output_of(context, *args)
     except NotCollected as error:
         return str(error)
+    # Some versions of aws print it on standard error.
     output = (done.stdout or done.stderr).decode(errors="replace").strip()
     return printable(output.partition("\n")[0], 300)
 

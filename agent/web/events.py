@@ -35,6 +35,7 @@ class EventStream:
         try:
             await self._stream(response)
         except TimeoutError:
+            # `close` would wait until the client has read everything.
             if request.transport is not None:
                 request.transport.abort()
         return response

@@ -83,17 +83,13 @@ class Guard:
         return _without_token(request) if bearer is Bearer.NOT_CONFIGURED else _unauthorized(bearer)
 
     def _knows_host(self, request: web.Request) -> bool:
-        given = request.headers.getall("Host", ())
+        settings, given = self.settings(), request.headers.getall("Host", ())
         # With two, a proxy may have checked the other one.
-        return len(given) == 1 and _is_allowed(given[0], self.settings())
-
-
-def _is_allowed(value: str, settings: StatusSettings) -> bool:
-    host = _host(value)
-    if host is None:
-        return False
-    listening = _host(settings.listen.lower())
-    return is_loopback(host) or host == listening or any(_matches(host, name) for name in settings.allow_hosts)
+        host = _host(given[0]) if len(given) == 1 else None
+        if host is None:
+            return False
+        known = is_loopback(host) or host == _host(settings.listen)
+        return known or any(_matches(host, name) for name in settings.allow_hosts)
 
 
 def _host(value: str) -> str | None:

@@ -135,6 +135,7 @@ class Routes:
         return snapshot
 
     async def _livez(self, _request: web.Request) -> web.Response:
+        # It checks nothing: a restart of the agent would not fix a registry.
         return web.json_response({"live": True})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
@@ -144,6 +145,7 @@ class Routes:
         return web.json_response({"ready": ready, "phase": phase.value}, status=status)
 
     async def _prometheus(self, _request: web.Request) -> web.Response:
+        # In a thread, because the first request loads the library.
         body, content_type = await _CALLS.call("metrics", lambda: self.metrics(self.board.snapshot), timeout=None)
         return web.Response(body=body, headers={"Content-Type": content_type})
 

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from agent.doctor.check import Outcome
-from agent.doctor.environment import secrets
+from agent.doctor.environment import engine_check, secrets
 from agent.edge.http import HttpClient
 from agent.edge.secret_url import SecretUrl
+from agent.model.engine import EngineAnswer
+from agent.model.status import Engine, Flavor
 from agent.settings import SecretsSettings
 
 
@@ -19,3 +23,11 @@ async def test_a_source_that_is_down_is_reported_and_does_not_stop_the_others(tm
         (Outcome.OK, None),
         (Outcome.BROKEN, "secrets_unavailable"),
     ]
+
+
+@pytest.mark.parametrize(("flavor", "outcome"), [(Flavor.DOCKER, Outcome.BROKEN), (Flavor.PODMAN, Outcome.SKIPPED)])
+def test_an_engine_that_podman_does_not_need_is_no_problem(flavor: Flavor, outcome: Outcome) -> None:
+    """The status shows no warning for it either."""
+    silent = EngineAnswer(Engine.UNRESPONSIVE, "unix:///run/docker.sock")
+    forbidden = EngineAnswer(Engine.UNREACHABLE, "unix:///run/docker.sock", "ada", "docker")
+    assert [engine_check(answer, flavor).outcome for answer in (silent, forbidden)] == [outcome, outcome]

@@ -155,8 +155,8 @@ async def test_ctrl_c_ends_the_command_at_once(machine: Machine) -> None:
 def context(machine: Machine) -> BundleContext:
     return BundleContext(
         loaded=load_settings(machine.settings, machine.env, {}),
-        config=machine.settings,
-        flags={},
+        config=str(machine.settings),
+        assignments=[],
         environ=machine.env,
         user="ada",
         agent=AgentClient([machine.socket]),

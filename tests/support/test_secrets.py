@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from agent.support.bundle_parts import doctor_environment
-from agent.support.known_secrets import of_environment
+from agent.support.known_secrets import secrets_in
 from tests.hunt.canary import Canary, Hunt, nasty_texts
 from tests.support.conftest import Machine, unpacked
 from tests.support.stub import answering, program
@@ -187,8 +187,8 @@ async def test_contains_no_secret_in_any_encoding(machine: Machine, shortest: in
 def test_finds_the_key_in_report_url_from_the_units_variables() -> None:
     """This command's own settings do not have it, but the agent's messages contain the path of the URL."""
     environ = {"REGISTRY_AGENT_REPORT_URL": "https://hooks.example/in/0123456789abcdef?more=query-key"}
-    assert {"0123456789abcdef", "query-key"} <= set(of_environment(environ))
-    assert "https:" not in set(of_environment({"REGISTRY_AGENT_REPORT_URL": "https://[broken/0123456789abcdef"}))
+    assert {"0123456789abcdef", "query-key"} <= set(secrets_in(environ))
+    assert "https:" not in set(secrets_in({"REGISTRY_AGENT_REPORT_URL": "https://[broken/0123456789abcdef"}))
 
 
 def test_passes_no_secret_in_the_environment_of_the_doctor(machine: Machine) -> None:
