@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tests.codes.causes import causes
 from tests.codes.world import Door, World
 from tests.fakecloud.aws import PretendAws
-from tests.rig.needs import need
+from tests.rig.moved_clock import MovedClock
 
 SetClock = Callable[[timedelta], None]
 CALL: Final = "ecr:GetAuthorizationToken"
@@ -22,24 +21,9 @@ _TICK_S: Final = 60.0
 @pytest.fixture(scope="module")
 def set_clock(shared: World, tmp_path_factory: pytest.TempPathFactory) -> SetClock:
     """Returns a function that moves only the wall clock of the agent. Its monotonic clock continues."""
-    need("faketime")
-    offset = tmp_path_factory.mktemp("clock") / "offset"
-
-    def set_to(by: timedelta) -> None:
-        unfinished = offset.with_suffix(".new")
-        unfinished.write_text(f"{by.total_seconds():+.0f}")
-        unfinished.replace(offset)
-
-    set_to(timedelta())
-    shared.env.update(
-        LD_PRELOAD=str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))),
-        FAKETIME_TIMESTAMP_FILE=str(offset),
-        FAKETIME_NO_CACHE="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-        FAKETIME_FORCE_MONOTONIC_FIX="0",  # otherwise the interpreter's own lock spins
-        NO_FAKE_STAT="1",
-    )
-    return set_to
+    clock = MovedClock(tmp_path_factory.mktemp("clock"))
+    shared.env.update(clock.environment)
+    return clock.set
 
 
 @pytest.fixture(scope="module")

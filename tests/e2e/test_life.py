@@ -11,7 +11,7 @@ from tests.e2e.conftest import MANY, PRIVATE, SILENT, MakeAgent, password
 from tests.rig.agent import Agent, logged_in
 from tests.rig.cloud import ECR, NATIVE, Cloud
 from tests.rig.machine import Machine
-from tests.rig.needs import need
+from tests.rig.moved_clock import MovedClock
 from tests.rig.waiting import until
 
 NIGHT_S = 7 * 3600
@@ -21,23 +21,14 @@ def test_after_a_suspended_night_the_token_is_renewed_at_once(
     make_agent: MakeAgent, cloud: Cloud, tmp_path: Path
 ) -> None:
     """The wall clock leaps by seven hours: one jump is counted, and the token that is past its half is renewed."""
-    need("faketime")
-    offset = tmp_path / "offset"
-    offset.write_text("+0")
-    agent = make_agent(
-        LD_PRELOAD=str(next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))),
-        FAKETIME_TIMESTAMP_FILE=str(offset),
-        FAKETIME_NO_CACHE="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1",
-        FAKETIME_FORCE_MONOTONIC_FIX="0",  # else it makes the interpreter's own lock spin
-        NO_FAKE_STAT="1",
-    )
+    clock = MovedClock(tmp_path)
+    agent = make_agent(**clock.environment)
     agent.give("team-ecr", ECR, **NATIVE)
     agent.start().wait_logged_in(ECR)
     assert len(cloud.aws.tokens.issued) == 1
 
     cloud.aws.clock_offset = timedelta(seconds=NIGHT_S)
-    offset.write_text(f"+{NIGHT_S}")
+    clock.set(timedelta(seconds=NIGHT_S))
 
     # A tick of at most 30 s sees the leap.
     status = agent.wait_for("the renewal", lambda s: len(cloud.aws.tokens.issued) > 1 and s["clock"]["jumps"], 40)
