@@ -12,7 +12,6 @@ from tests.rig.waiting import until
 
 _CREDENTIAL: Final = f"registry-agent.{USER}.json"
 _ENGINE: Final = '{"iptables": false, "bridge": "none", "storage-driver": "vfs"}'
-_ENGINE_ENVIRONMENT: Final = "[Service]\nEnvironment=SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt\n"
 _CONFIG: Final = f"/home/{USER}/.docker/config.json"
 
 
@@ -31,13 +30,18 @@ def wait_logged_in(machine: Booted, hostname: str) -> None:
         raise AssertionError("\n".join([str(error), *machine.journal("--unit=registry-agent@*")])) from None
 
 
-def test_the_users_pull_works(machine: Booted, registry: str) -> None:
-    """A real engine in the same machine; the user typed no password."""
-    give(machine, secret(registry))
+def start_engine(machine: Booted) -> None:
+    """Start an engine in the machine, which the user may use."""
     machine.write("/etc/docker/daemon.json", _ENGINE)
     machine.must("systemctl", "unmask", "docker.service", "docker.socket", "containerd.service")
     machine.must("systemctl", "start", "docker.service")
     machine.must("usermod", "--append", "--groups=docker", USER)
+
+
+def test_the_users_pull_works(machine: Booted, registry: str) -> None:
+    """A real engine in the same machine; the user typed no password."""
+    give(machine, secret(registry))
+    start_engine(machine)
     wait_logged_in(machine, registry)
     image = f"{registry}/team/hello:1"
     machine.must("sh", "-ec", f"cd /etc && tar --create hostname | docker import - {image}", user=USER)
