@@ -18,7 +18,7 @@ help:
 	@echo "make devcontainer-feature  build the dev container feature in dist/devcontainer-feature/registry-agent"
 	@echo
 	@echo "make torture      run the long campaigns: four hours (TORTURE=0.01 shortens them)"
-	@echo "make bench        compare the agent with what people use instead: 75 minutes"
+	@echo "make bench        compare the agent with what people use instead: 90 minutes"
 	@echo "make fleet        simulate a week of up to a million agents on one AWS account, with plots"
 	@echo "make faults       write docs/faults.md from what the tests measure"
 	@echo "make words        record what docker, aws and others print for each fault, in docs/warnings.md"
@@ -58,7 +58,7 @@ torture: prepare torture-venv
 # Measure with the packages of the agent only: those of linters and tests change what an import costs.
 bench: test-venv bench-venv
 	@scripts/system-packages.sh bench
-	@$(BIN)/python -m tests.prepare debian-12-enabled pass-helper
+	@$(BIN)/python -m tests.prepare debian-12-enabled debian-13-aws pass-helper
 	@$(BIN)/python -m bench --python .bench/bin/python $(BENCH)
 
 fleet: fleet-venv

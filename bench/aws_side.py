@@ -36,6 +36,23 @@ class AwsSide:
         region = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}  # version 1 of the CLI knows the second alone
         return {"AWS_ENDPOINT_URL_ECR": self.url, "AWS_ENDPOINT_URL_STS": self.url, **region}
 
+    @property
+    def keys(self) -> dict[str, str]:
+        """The user's keys, as the AWS SDKs read them from the environment."""
+        return {"AWS_ACCESS_KEY_ID": self.access_key_id, "AWS_SECRET_ACCESS_KEY": self.secret_access_key}
+
+    @property
+    def secret(self) -> dict[str, str]:
+        """The user's keys, as a secret of the first registry."""
+        return {
+            "name": "bench",
+            "hostname": self.registries[0],
+            "kind": "ecr",
+            "region": REGION,
+            "username": self.access_key_id,
+            "password": self.secret_access_key,
+        }
+
 
 @contextmanager
 def aws_side(registries: int) -> Iterator[AwsSide]:

@@ -28,7 +28,7 @@ class Figure:
     """A measurement of the agent.
 
     Args:
-        name: what is measured, in a few words; unique.
+        name: what is measured, in a few words; unique together with `beside`.
         beside: what stands beside it, in a few words; "-" where nothing does.
         unit: of `ours` and `theirs`: `s`, `ms`, `kB`, `requests/s`, `calls`, `%` …
         reach: the bound of the median of all turns' values.

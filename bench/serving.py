@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from threading import Thread
 from typing import Any, Final
@@ -19,8 +20,9 @@ from bench.stage import ending, running_agent, stage
 
 _PATIENCE_S: Final = 180.0
 _LOOK_S: Final = 0.002
-_USER: Final = "team"
-_PASSWORD: Final = "made up for the bench"
+USER: Final = "team"
+PASSWORD: Final = "made up for the bench"
+_LOOPBACK: Final = IPv4Address("127.0.0.2")
 Secret = Mapping[str, object]
 
 
@@ -150,8 +152,8 @@ def disabled(number: int) -> list[Secret]:
         {
             "name": f"team-{index:04}",
             "hostname": f"registry-{index:04}.example.com",
-            "username": _USER,
-            "password": f"{_PASSWORD} {index:04}",
+            "username": USER,
+            "password": f"{PASSWORD} {index:04}",
             "enabled": False,
         }
         for index in range(number)
@@ -168,9 +170,9 @@ def registries(number: int) -> Iterator[list[Secret]]:
         yield [
             {
                 "name": f"team-{index}",
-                "hostname": f"127.0.0.{index + 2}:{server.server_port}",
-                "username": _USER,
-                "password": _PASSWORD,
+                "hostname": f"{_LOOPBACK + index}:{server.server_port}",
+                "username": USER,
+                "password": PASSWORD,
             }
             for index in range(number)
         ]
@@ -183,7 +185,7 @@ class _Registry(BaseHTTPRequestHandler):
     """`/v2/` with Basic authentication, as ECR and registries with htpasswd have it."""
 
     def do_GET(self) -> None:
-        right = base64.b64encode(f"{_USER}:{_PASSWORD}".encode()).decode()
+        right = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         allowed = self.headers.get("Authorization") == f"Basic {right}"
         self.send_response(200 if allowed else 401)
         self.send_header("Docker-Distribution-Api-Version", "registry/2.0")

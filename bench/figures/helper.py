@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.aws_names import aws_names
-from bench.aws_side import REGION, AwsSide, aws_side
+from bench.aws_side import aws_side
 from bench.bench import Bench, scratch
 from bench.figure import Figure
 from bench.stage import Stage, running_agent, seconds_of, stage
@@ -27,7 +27,7 @@ _PASSWORDS: Final = "registry.example.com"
 def measure(bench: Bench) -> list[Figure]:
     with ExitStack() as stack:
         side = stack.enter_context(aws_side(1))
-        own = stack.enter_context(stage([_secret(side)]))
+        own = stack.enter_context(stage([side.secret]))
         agent = stack.enter_context(running_agent(bench, own, side.environment))
         own.await_logins(side.registries, agent)
         python, helper = str(bench.python), install_helper(own.root, bench.python)
@@ -41,24 +41,12 @@ def measure(bench: Bench) -> list[Figure]:
         store = stack.enter_context(_filled_store())
         passwords = bench.turns(ours, lambda: _get(docker_credential_pass(), _PASSWORDS, store.env))
         many = bench.turns(lambda: _seconds_of_many(helper, side.registries[0], _asking(own)))
-    note = "both from their caches, one request, the program's start included"
     return [
         Figure(_NAME, "python -ISE, which does nothing", "s", 1.3, bare),
-        Figure(f"{_NAME} (ECR)", f"{_ECR} get", "s", 3, ecr, notes=(note,)),
+        Figure(f"{_NAME} (ECR)", f"{_ECR} get", "s", 3, ecr),
         Figure(f"{_NAME} (pass)", "docker-credential-pass get", "s", 1, passwords),
-        Figure(f"{_KEYS} of these, one after another", "-", "s", 2, many, notes=("as a classic docker build asks",)),
+        Figure(f"{_KEYS} of these, one after another", "-", "s", 2, many),
     ]
-
-
-def _secret(side: AwsSide) -> Mapping[str, str]:
-    return {
-        "name": "bench",
-        "hostname": side.registries[0],
-        "kind": "ecr",
-        "region": REGION,
-        "username": side.access_key_id,
-        "password": side.secret_access_key,
-    }
 
 
 def _asking(own: Stage) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.aws_side import REGION, AwsSide, aws_side
+from bench.aws_side import AwsSide, aws_side
 from bench.bench import Bench
 from bench.figure import Figure, Turn
 from bench.serving import Agent, Secret, agent, bare, registries, settled
@@ -48,18 +48,16 @@ class Hour:
         time.sleep(max(0.0, self._begun + self._bench.hour_s - time.monotonic()))
         spans = [(before, _use(ours)) for before, (ours, _) in zip(self._settled, self._plain, strict=True)]
         length = f"{(time.monotonic() - self._begun) / 60:.0f} minutes"
-        idle = f"{_REGISTRIES} logged-in registries; {length} without the first one; child processes not counted"
         return [
-            _memory("resident memory after an hour, without ECR", "bare aiohttp server", 1.25, self._plain, length),
+            _memory(f"resident memory after {length}, without ECR", "bare aiohttp server", 1.25, self._plain),
             _memory(
-                "resident memory after an hour, with ECR",
+                f"resident memory after {length}, with ECR",
                 "bare server with an aiobotocore ECR client",
                 1.15,
                 self._with_ecr,
-                length,
             ),
-            Figure("processor time when idle, 10 registries", "-", "% of a core", 0.05, _shares(spans), notes=(idle,)),
-            Figure("wake-ups per second when idle, 10 registries", "-", "1/s", 1.0, _wakeups(spans), notes=(idle,)),
+            Figure(f"processor time when idle, {_REGISTRIES} registries", "-", "% of a core", 0.05, _shares(spans)),
+            Figure(f"wake-ups per second when idle, {_REGISTRIES} registries", "-", "1/s", 1.0, _wakeups(spans)),
         ]
 
 
@@ -68,8 +66,7 @@ def begun(bench: Bench) -> Iterator[Hour]:
     """All of them started, logged in and settled; what is measured meanwhile is measured beside them."""
     with registries(_REGISTRIES) as secrets, aws_side(1) as aws, ExitStack() as stack:
         plain = [_pair(bench, stack, secrets) for _ in range(bench.runs)]
-        ecr = [_ecr_secret(aws)]
-        with_ecr = [_pair(bench, stack, ecr, aws) for _ in range(bench.runs)]
+        with_ecr = [_pair(bench, stack, [aws.secret], aws) for _ in range(bench.runs)]
         for ours, _ in (*plain, *with_ecr):
             status = ours.wait_for(settled)
             if status["condition"] == "error":
@@ -84,20 +81,10 @@ def _pair(bench: Bench, stack: ExitStack, secrets: Sequence[Secret], aws: AwsSid
     return stack.enter_context(agent(bench, secrets, **aws.environment)), stack.enter_context(client)
 
 
-def _ecr_secret(aws: AwsSide) -> Secret:
-    return {
-        "name": "team-ecr",
-        "hostname": aws.registries[0],
-        "kind": "ecr",
-        "region": REGION,
-        "username": aws.access_key_id,
-        "password": aws.secret_access_key,
-    }
-
-
-def _memory(name: str, beside: str, reach: float, pairs: Sequence[tuple[Agent, Agent]], length: str) -> Figure:
-    turns = tuple(Turn(_resident_kb(ours), _resident_kb(theirs)) for ours, theirs in pairs)
-    return Figure(name, beside, "kB", reach, turns, notes=(f"after {length}; VmRSS, including shared pages",))
+def _memory(name: str, beside: str, reach: float, pairs: Sequence[tuple[Agent, Agent]]) -> Figure:
+    return Figure(
+        name, beside, "kB", reach, tuple(Turn(_resident_kb(ours), _resident_kb(theirs)) for ours, theirs in pairs)
+    )
 
 
 def _resident_kb(process: Agent) -> int:

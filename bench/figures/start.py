@@ -20,10 +20,7 @@ _REQUEST: Final = b"GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: cl
 
 def measure(bench: Bench) -> list[Figure]:
     turns = bench.turns(lambda: _agent(bench), lambda: _bare(bench))
-    note = "neither gets any other request; the bytecode of both is compiled"
-    return [
-        Figure("start to the first answer over TCP", "bare aiohttp server", "s", _REACH, turns, notes=(note,)),
-    ]
+    return [Figure("start to the first answer over TCP", "bare aiohttp server", "s", _REACH, turns)]
 
 
 def _agent(bench: Bench) -> float:

@@ -50,37 +50,22 @@ def measure(bench: Bench) -> list[Figure]:
         attempts = _in_turns(bench, lambda number: _first_pass(bench, number, tools))
     kilobytes = [(many.memory_kb - few.memory_kb) / (_MANY - _FEW) for many, few in taken]
     return [
-        _figure("start", "s", [(many.start_s, few.start_s) for many, few in taken], "none of them is enabled"),
-        _figure(
-            "first attempts",
-            "s",
-            attempts,
-            "all registries refuse connections immediately: a script replaces the docker CLI",
-        ),
+        _figure("start", "s", [(many.start_s, few.start_s) for many, few in taken]),
+        _figure("first attempts", "s", attempts),
         _figure(
             "memory",
             "kB",
             [(many.memory_kb, few.memory_kb) for many, few in taken],
-            f"private memory of the process; {median(kilobytes):.1f} kB for each additional secret",
+            f"{median(kilobytes):.1f} kB for each additional secret",
         ),
-        _figure(
-            "one change",
-            "s",
-            [(many.change_s, few.change_s) for many, few in taken],
-            "from the changed file to the status",
-        ),
-        _figure(
-            "processor time of one change",
-            "s",
-            [(many.processor_s, few.processor_s) for many, few in taken],
-            "including the status requests that look for the change, one every 50 ms",
-        ),
+        _figure("one change", "s", [(many.change_s, few.change_s) for many, few in taken]),
+        _figure("processor time of one change", "s", [(many.processor_s, few.processor_s) for many, few in taken]),
     ]
 
 
-def _figure(what: str, unit: str, turns: Sequence[tuple[float, float]], note: str) -> Figure:
+def _figure(what: str, unit: str, turns: Sequence[tuple[float, float]], *notes: str) -> Figure:
     name, beside = f"{_MANY:,} secrets: {what}", f"{_FEW} secrets"
-    return Figure(name, beside, unit, _REACH, tuple(Turn(many, few) for many, few in turns), notes=(note,))
+    return Figure(name, beside, unit, _REACH, tuple(Turn(many, few) for many, few in turns), notes=notes)
 
 
 def _in_turns(bench: Bench, take: Callable[[int], _T]) -> list[tuple[_T, _T]]:

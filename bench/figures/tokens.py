@@ -19,8 +19,7 @@ _ACTION: Final = "ecr:GetAuthorizationToken"
 def measure(bench: Bench) -> list[Figure]:
     with scratch() as directory, aws_names(directory, _PORTS) as (machine, aws):
         turns = bench.turns(lambda: _calls(bench, machine, aws))
-    note = "registries of two accounts in one region, ten ports each; identity: the instance role, through IMDSv2"
-    return [Figure("GetAuthorizationToken for 20 ECR hosts", "-", "calls", 1, turns, notes=(note,))]
+    return [Figure("GetAuthorizationToken for 20 ECR hosts", "-", "calls", 1, turns)]
 
 
 def _calls(bench: Bench, machine: Machine, aws: PretendAws) -> float:

@@ -11,7 +11,7 @@ import pytest
 from agent import __version__
 from tests.boot.conftest import PRIVATE, SERVICE, SOCKET, SOCKET_PATH, Boot, secret
 from tests.boot.test_work_under_systemd import give, status, wait_logged_in
-from tests.prepare.steps import DEBIAN_12_MACHINE, DIST
+from tests.prepare.steps import DEBIAN_12_MACHINE, DEBIAN_13_MACHINE, DIST
 from tests.rig.agent import warnings
 from tests.rig.booted import USER, Booted
 from tests.rig.needs import need, prepared
@@ -45,11 +45,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture
-def machine(boot: Boot, packages: Path) -> Booted:
+@pytest.fixture(params=[DEBIAN_12_MACHINE, DEBIAN_13_MACHINE], ids=lambda step: step.name)
+def machine(boot: Boot, packages: Path, request: pytest.FixtureRequest) -> Booted:
     """A machine that knows nothing of the agent yet."""
     need("systemd-nspawn", "nsenter", "ip")
-    return boot(prepared(DEBIAN_12_MACHINE), binds={"/root/packages": packages}).wait_for_boot()
+    return boot(prepared(request.param), binds={"/root/packages": packages}).wait_for_boot()
 
 
 def install(machine: Booted, package: str = "current") -> None:

@@ -22,8 +22,8 @@ from tests.rig.agent import leaks
 from tests.rig.booted import USER, Booted
 from tests.rig.cloud import API, ECR, NATIVE, Cloud, cloud_on
 from tests.rig.distribution import Distribution
-from tests.rig.faketime import library, moved_by, seconds
 from tests.rig.machine import Machine
+from tests.rig.moved_clock import library, moved_by, seconds
 from tests.rig.needs import need
 
 NIGHT: Final = timedelta(hours=13)

@@ -12,7 +12,6 @@ from tests.rig.waiting import until
 
 _CREDENTIAL: Final = f"registry-agent.{USER}.json"
 _ENGINE: Final = '{"iptables": false, "bridge": "none", "storage-driver": "vfs"}'
-_ENGINE_ENVIRONMENT: Final = "[Service]\nEnvironment=SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt\n"
 _CONFIG: Final = f"/home/{USER}/.docker/config.json"
 
 
@@ -32,7 +31,7 @@ def wait_logged_in(machine: Booted, hostname: str) -> None:
 
 
 def start_engine(machine: Booted) -> None:
-    """A real engine, which the user may use."""
+    """Start an engine in the machine, which the user may use."""
     machine.write("/etc/docker/daemon.json", _ENGINE)
     machine.must("systemctl", "unmask", "docker.service", "docker.socket", "containerd.service")
     machine.must("systemctl", "start", "docker.service")

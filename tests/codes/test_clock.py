@@ -9,7 +9,7 @@ import pytest
 from tests.codes.causes import causes
 from tests.codes.world import Door, World
 from tests.fakecloud.aws import PretendAws
-from tests.rig.faketime import moved_by, seconds
+from tests.rig.moved_clock import MovedClock
 
 SetClock = Callable[[timedelta], None]
 CALL: Final = "ecr:GetAuthorizationToken"
@@ -21,16 +21,9 @@ _TICK_S: Final = 60.0
 @pytest.fixture(scope="module")
 def set_clock(shared: World, tmp_path_factory: pytest.TempPathFactory) -> SetClock:
     """Returns a function that moves only the wall clock of the agent. Its monotonic clock continues."""
-    offset = tmp_path_factory.mktemp("clock") / "offset"
-
-    def set_to(by: timedelta) -> None:
-        unfinished = offset.with_suffix(".new")
-        unfinished.write_text(seconds(by))
-        unfinished.replace(offset)
-
-    set_to(timedelta())
-    shared.env.update(moved_by(offset))
-    return set_to
+    clock = MovedClock(tmp_path_factory.mktemp("clock"))
+    shared.env.update(clock.environment)
+    return clock.set
 
 
 @pytest.fixture(scope="module")

@@ -287,10 +287,9 @@ def test_an_old_base_without_python_will_do(
     old.must(START)
 
     until("its status", lambda: old.sh("registry-agent status").returncode == 0)
-    status = old.status()
-    assert status["environment"]["user"] == "root"
-    said = {warning["code"]: warning["severity"] for warning in status["warnings"]}
-    assert said == {"docker_cli_missing": "warning", "engine_unreachable": "notice"}
+    assert old.status()["environment"]["user"] == "root"
+    expected = {"docker_cli_missing": "warning", "engine_unreachable": "notice"}
+    until("its warnings", lambda: {each["code"]: each["severity"] for each in old.status()["warnings"]} == expected)
 
 
 def test_installing_twice_is_installing_once(run: Run, base: str, feature: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from tests.e2e.conftest import MANY, PRIVATE, SILENT, MakeAgent, password
 from tests.rig.agent import Agent, logged_in
 from tests.rig.cloud import ECR, NATIVE, Cloud
-from tests.rig.faketime import moved_by
 from tests.rig.machine import Machine
+from tests.rig.moved_clock import MovedClock
 from tests.rig.waiting import until
 
 NIGHT_S = 7 * 3600
@@ -21,15 +21,14 @@ def test_after_a_suspended_night_the_token_is_renewed_at_once(
     make_agent: MakeAgent, cloud: Cloud, tmp_path: Path
 ) -> None:
     """The wall clock leaps by seven hours: one jump is counted, and the token that is past its half is renewed."""
-    offset = tmp_path / "offset"
-    offset.write_text("+0")
-    agent = make_agent(**moved_by(offset))
+    clock = MovedClock(tmp_path)
+    agent = make_agent(**clock.environment)
     agent.give("team-ecr", ECR, **NATIVE)
     agent.start().wait_logged_in(ECR)
     assert len(cloud.aws.tokens.issued) == 1
 
     cloud.aws.clock_offset = timedelta(seconds=NIGHT_S)
-    offset.write_text(f"+{NIGHT_S}")
+    clock.set(timedelta(seconds=NIGHT_S))
 
     # A tick of at most 30 s sees the leap.
     status = agent.wait_for("the renewal", lambda s: len(cloud.aws.tokens.issued) > 1 and s["clock"]["jumps"], 40)

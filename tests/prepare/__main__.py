@@ -8,10 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from tests.prepare.step import Step, StepError
-from tests.prepare.steps import STEPS, TORTURE_STEPS
+from tests.prepare.steps import AWS_2, STEPS, TORTURE_STEPS
 
 _AT_ONCE: Final = 2
-_WIDTH: Final = max(len(step.name) for step in (*STEPS, *TORTURE_STEPS))
+_ALL: Final = (*STEPS, *TORTURE_STEPS, AWS_2)
+_WIDTH: Final = max(len(step.name) for step in _ALL)
 
 
 def main(names: Sequence[str]) -> int | str:
@@ -19,7 +20,7 @@ def main(names: Sequence[str]) -> int | str:
 
     The name "torture" stands for what `make torture` needs as well.
     """
-    by_name = {step.name: step for step in (*STEPS, *TORTURE_STEPS)}
+    by_name = {step.name: step for step in _ALL}
     if [*names] == ["torture"]:
         names = [step.name for step in TORTURE_STEPS]
     if unknown := set(names) - by_name.keys():

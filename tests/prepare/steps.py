@@ -41,14 +41,14 @@ def _machine(base: Step, *packages: str) -> Step:
     )
 
 
-def _clients(base: Step, *packages: str) -> Step:
-    """A tree with programs that read Docker's logins."""
+def _with(base: Step, *packages: str, name: str = "clients") -> Step:
+    """A tree with programs that are run in it, such as those that read Docker's logins."""
 
     def make(directory: Path) -> None:
         debian.with_packages(directory, base.result, packages)
 
     return Step(
-        f"{base.name}-clients", make, programs=("systemd-nspawn",), root=True, after=(base,), recipe=" ".join(packages)
+        f"{base.name}-{name}", make, programs=("systemd-nspawn",), root=True, after=(base,), recipe=" ".join(packages)
     )
 
 
@@ -133,8 +133,8 @@ VALIDATORS: Final = npm_step("validators", "tests/deploy/validators", unpack_kub
 DEV_CONTAINER_CLI: Final = npm_step("devcontainer-cli", "tests/deploy/devcontainer-cli")
 AXE: Final = npm_step("axe", "tests/page/axe")
 # The clients of `make torture`: docker-compose is version 1 in Debian 12, and version 2 in Debian 13.
-DEBIAN_12_CLIENTS: Final = _clients(DEBIAN_12, "podman", "buildah", "skopeo", "docker-compose", "python3-docker")
-DEBIAN_13_CLIENTS: Final = _clients(
+DEBIAN_12_CLIENTS: Final = _with(DEBIAN_12, "podman", "buildah", "skopeo", "docker-compose", "python3-docker")
+DEBIAN_13_CLIENTS: Final = _with(
     DEBIAN_13,
     *("podman", "buildah", "skopeo", "docker-cli", "docker-compose", "docker-buildx", "python3-docker"),
     *("oras", "nodejs"),
@@ -150,3 +150,5 @@ STEPS: Final = (
 )
 TORTURE_STEPS: Final = (DEBIAN_12_CLIENTS, DEBIAN_13_CLIENTS, TESTCONTAINERS)
 """What only `make torture` needs: made where they are named."""
+AWS_2: Final = _with(DEBIAN_13, "awscli", name="aws")
+"""What only `make bench` needs: version 2 of the aws CLI."""

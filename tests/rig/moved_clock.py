@@ -1,7 +1,8 @@
-"""A wall clock that a test moves, while the monotonic clock continues: what a suspend does."""
+"""Moves the wall clock of a process with faketime. Its monotonic clock continues, as while a machine is suspended."""
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from tests.rig.needs import need
 
@@ -27,3 +28,18 @@ def moved_by(offset: Path) -> dict[str, str]:
 def seconds(by: timedelta) -> str:
     """The content of such a file."""
     return f"{by.total_seconds():+.0f}"
+
+
+class MovedClock:
+    """`environment` makes a process use this clock."""
+
+    def __init__(self, directory: Path) -> None:
+        self._offset: Final = directory / "offset"
+        self.set(timedelta())
+        self.environment: Final = moved_by(self._offset)
+
+    def set(self, by: timedelta) -> None:
+        """Set how far the clock is ahead of the machine's."""
+        unfinished = self._offset.with_suffix(".new")
+        unfinished.write_text(seconds(by))
+        unfinished.replace(self._offset)
