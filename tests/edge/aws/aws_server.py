@@ -21,6 +21,7 @@ from aiohttp.test_utils import TestServer
 from agent.edge.aws.client import AwsClient
 from agent.model.credential import AwsIdentity, AwsKeys, Token
 from agent.model.sensitive import Sensitive
+from agent.observe.redaction import LearnedSecrets, Scrubber, secrets_of_environment
 from agent.settings import AwsSettings
 
 REGION = "eu-west-1"
@@ -196,5 +197,8 @@ def identity(
 
 
 async def fetch(who: AwsIdentity, settings: AwsSettings | None = None, *, user: str = "vscode") -> Token:
-    aws = AwsClient(user=user, environ=os.environ, now=lambda: datetime.now(UTC))
+    scrubber = Scrubber()
+    scrubber.protect(secrets_of_environment(os.environ), owner="environment")
+    learned = LearnedSecrets(scrubber, "clouds", 100)
+    aws = AwsClient(user=user, environ=os.environ, now=lambda: datetime.now(UTC), learned=learned, scrub=scrubber.scrub)
     return await aws.fetch_token(who, settings or AwsSettings(call_timeout_s=5))
