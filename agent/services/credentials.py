@@ -205,10 +205,14 @@ class Credentials:
     def _record_token(self, source: TokenSource, state: _SourceState, token: Token) -> Credential:
         settings, now = self._settings().renewal, self._clock.now()
         floor = timedelta(seconds=settings.min_interval_s)
+        skew = clock_skew(token.server_time, now, source.issuer)
+        ends = token.expires_at
+        if skew is not None and ends is not None and token.server_time is not None:
+            ends += now - token.server_time  # the end on our own clock, which is wrong
         # The jitter is drawn once per token, so all registries that share it renew together.
         due = renew_at(
             now,
-            token.expires_at,
+            ends,
             fraction=settings.fraction,
             jitter=self._jitter(),
             floor=floor,
@@ -222,7 +226,7 @@ class Credentials:
             token.username, token.password, obtained_at, token.expires_at, due, token.identity
         )
         if source.issuer:
-            self._report_clock(source.issuer, clock_skew(token.server_time, now, source.issuer))
+            self._report_clock(source.issuer, skew)
         if failed:
             self._on_token()
         return state.credential
