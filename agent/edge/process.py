@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from agent.blocking import BlockingCalls
+from agent.edge.regular_file import read_regular
 from agent.model.variables import is_set
 
 # The variables that a child gets. An allow list, because any other variable of the agent may be a secret. Nothing here
@@ -35,6 +37,7 @@ _NOT_SECRET: Final = frozenset({"AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY
 _CHUNK: Final = 65536
 _CUT: Final = "…".encode()
 """Marks output that was cut, so that nobody takes half a secret for a whole one."""
+_FILES: Final = BlockingCalls("program-files", limit=16)
 _GRACE_S: Final = 1.0
 TERMINATION_S: Final = 2.0
 """The time that a program that writes gets to restore its store, from SIGTERM at its deadline to SIGKILL."""
@@ -124,6 +127,7 @@ async def _run(
     before_stdin: Callable[[], Awaitable[None]] | None,
     writes: bool,
 ) -> Finished:
+    await _wait_for_file(Path(args[0]), timeout)
     process = await _start(args, env)
     _kill_first_if_memory_runs_out(process.pid)
     stdout, stderr = bytearray(), bytearray()
@@ -153,6 +157,16 @@ async def _run(
         for pump in pumps:
             pump.cancel()
         await _end(process, kill=not leave_children)
+
+
+async def _wait_for_file(program: Path, timeout: float) -> None:
+    """Read a little of the program first. Starting it blocks the event loop for as long as its file system hangs."""
+    try:
+        await _FILES.call(program, lambda: read_regular(program, 1), timeout=timeout)
+    except TimeoutError as error:
+        raise ProcessTimeout(f"its file system did not answer within {timeout:g} s") from error
+    except OSError:  # then the start fails too, or this user may run the file but not read it
+        return
 
 
 async def _start(args: Sequence[str | os.PathLike[str]], env: Mapping[str, str]) -> asyncio.subprocess.Process:

@@ -47,6 +47,9 @@ class ConfirmedTime:
         """A server says that the wall clock is wrong, but not what time it is."""
         self._clock_is_off = True
 
+    def boot_time(self) -> float:
+        return self._clock.boot_time()
+
     def now(self) -> Now:
         proven = None
         if self._confirmed is not None:

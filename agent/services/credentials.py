@@ -193,10 +193,12 @@ class Credentials:
     def _record_token(self, source: TokenSource, state: _SourceState, token: Token) -> Credential:
         settings, now = self._settings().renewal, self._clock.now()
         floor = timedelta(seconds=settings.min_interval_s)
+        skew = clock_skew(token.server_time, now, source.issuer)
+        ends = token.expires_at
+        if skew is not None and ends is not None and token.server_time is not None:
+            ends += now - token.server_time  # the end on our own clock, which is wrong
         # The jitter is drawn once per token, so all registries that share it renew together.
-        due = renew_at(
-            now, token.expires_at, fraction=settings.fraction, jitter=self._jitter(), floor=floor, reserve=token.reserve
-        )
+        due = renew_at(now, ends, fraction=settings.fraction, jitter=self._jitter(), floor=floor, reserve=token.reserve)
         state.floor = Deadline.after(floor, now, self._clock.monotonic())
         failed, state.failure, state.failures = state.failure is not None, None, 0
         current = state.credential
@@ -205,7 +207,7 @@ class Credentials:
             token.username, token.password, obtained_at, token.expires_at, due, token.identity
         )
         if source.issuer:
-            self._report_clock(source.issuer, clock_skew(token.server_time, now, source.issuer))
+            self._report_clock(source.issuer, skew)
         if failed:
             self._on_token()
         return state.credential

@@ -44,6 +44,7 @@ class ConfirmedTime(Protocol):
     """How far servers have confirmed the clock; see `services/confirmed_time.py`."""
 
     def now(self) -> Now: ...
+    def boot_time(self) -> float: ...
     def doubt(self) -> None:
         """A server says that the wall clock is wrong."""
 

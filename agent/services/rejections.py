@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from agent.model.credential import Credential, TokenSource
 from agent.model.plan import Login
@@ -13,9 +13,6 @@ from agent.model.stored_state import Rejection
 from agent.services.ports import ConfirmedTime, StateFile
 from agent.services.retries import LONGEST_ASKED
 from agent.settings import CloudSettings, RetrySettings
-
-if TYPE_CHECKING:
-    from agent.model.deadline import Deadline
 
 _NEVER: Final = timedelta(days=365)
 
@@ -44,8 +41,9 @@ class Rejections:
         self._chain: Final = chain
         self._retry: Final = retry
         self._confirm: Final = confirm
-        self._started: Final = time.now().monotonic
-        self._recorded: Final[dict[str, Deadline]] = {}
+        # Nobody can set the clock of `boot_time`. When each wait ends that this start of the agent has recorded.
+        self._started: Final = time.boot_time()
+        self._recorded: Final[dict[str, float]] = {}
 
     async def active(self, login: Login, credential: Credential | None = None) -> tuple[Problem, timedelta] | None:
         """The refusal of this secret, and how long it still holds. None if the secret may be tried now.
@@ -75,7 +73,7 @@ class Rejections:
         # If the clock is known to be wrong, its time means nothing: after a restart, the whole wait begins again.
         not_before = now.wall + (_NEVER if now.clock_is_off else wait)
         rejection = Rejection(fingerprint, problem.code, message, hint, not_before, problem.retry_class, wait)
-        self._recorded[hostname] = now.after(wait)
+        self._recorded[hostname] = self._time.boot_time() + wait.total_seconds()
         self._state_file.set_rejection(hostname, rejection)
 
     def _is_confirmed(self, rejection: Rejection) -> bool:
@@ -84,13 +82,13 @@ class Rejections:
         return now.wall < rejection.not_before or now.proves(rejection.not_before)
 
     def _left(self, hostname: str, rejection: Rejection) -> timedelta:
-        now = self._time.now()
+        now, boot_time = self._time.now(), self._time.boot_time()
         if hostname in self._recorded:
-            return timedelta(seconds=now.until(self._recorded[hostname]))
+            return timedelta(seconds=self._recorded[hostname] - boot_time)
         if now.proves(rejection.not_before):
             return timedelta()
         # Recorded by an earlier start, maybe with a wrong clock: the wait that began with this start is surely enough.
-        longest = self._wait(rejection) - timedelta(seconds=now.monotonic - self._started)
+        longest = self._wait(rejection) - timedelta(seconds=boot_time - self._started)
         left = rejection.not_before - now.wall
         # A clock that is wrong now must not end the wait. Ask for the time again soon: an outage may be over then.
         ask_again = timedelta(seconds=self._retry().max_wait_s)

@@ -11,7 +11,7 @@ from agent.settings_loader import Loaded, load_settings, load_without_file
 from agent.settings_loader.sources import path_of
 
 _CALLS: Final = BlockingCalls("settings")
-_AT_ONCE_S: Final = 1.0
+_AT_ONCE_S: Final = 3.0
 _DEADLINE_S: Final = 5.0
 
 

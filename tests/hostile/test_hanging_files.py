@@ -71,6 +71,15 @@ def test_aws_files_that_hang(world: World) -> None:
         changed_secret_is_used(world, "later")
 
 
+def test_a_program_that_hangs(world: World, hanging: HangingDirectory) -> None:
+    """Starting it would block the whole agent. Its registry gets a warning, and everything else goes on."""
+    secret = {"username": "ada", "password_command": [str(hanging.path / "give")]}
+    door = world.registry("command", secret=secret)
+    world.start({"aws": {"call_timeout_s": 2}})
+    world.raised("credential_command_failed", door.hostname, says="did not end within 2 s")
+    changed_secret_is_used(world, "later")
+
+
 def test_a_cache_of_sso_logins_that_hangs(world: World) -> None:
     """The SDK would read it in the event loop, and the agent would never answer again."""
     aws = world.aws(token_life_s=3600)

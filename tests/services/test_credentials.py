@@ -296,6 +296,15 @@ async def test_a_wrong_clock_is_reported_although_aws_answers(bench: Bench) -> N
     assert bench.board.reports[1] == []
 
 
+@pytest.mark.parametrize("off", [timedelta(hours=-3), timedelta(hours=3)])
+async def test_a_wrong_clock_moves_no_renewal(bench: Bench, off: timedelta) -> None:
+    """A cloud shows when a token ends. With a clock that is behind, it would be renewed long after that."""
+    right = (await bench.get()).renew_at
+    bench.credentials.source_changed(IDENTITY)
+    bench.aws.server_time, bench.aws.life = EPOCH - off, LIFE - off
+    assert (await bench.get()).renew_at == right
+
+
 async def test_a_password_command_does_not_clear_the_warning_about_the_clock_of_aws(bench: Bench) -> None:
     """Its output shows no time."""
     bench.aws.server_time = EPOCH + timedelta(minutes=20)

@@ -5,9 +5,11 @@ import base64
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from agent.edge.state_file import StateFile
 from agent.model.docker_config import Entry
 from agent.model.docker_results import Fault, ProbeResult
 from agent.model.plan import Login
@@ -18,6 +20,7 @@ from agent.model.problems.registry import EcrTokenExpired, LoginRejected, Regist
 from agent.model.problems.stored_login import ConfigInvalid, ConfigUnwritable, CredentialStoreFailed
 from agent.model.sensitive import Sensitive
 from agent.model.status import State
+from agent.services.rejections import Rejections
 from agent.settings import RenewalSettings
 from tests.fakes import EPOCH
 from tests.services.conftest import Begin
@@ -117,6 +120,20 @@ async def test_a_refusal_from_before_a_restart_holds(bench: Bench, begin: Begin)
     assert bench.docker_login.tried == []
     await bench.clock.advance(2)
     assert bench.docker_login.tried == ["right"]
+
+
+async def test_a_clock_that_is_set_ahead_does_not_send_a_refused_password_again(bench: Bench, begin: Begin) -> None:
+    """All other deadlines are over then. The attempt shows the refusal, and waits for its real end."""
+    rejections = Rejections(StateFile(None, Path("/nowhere")), bench.time)
+    bench.dependencies = replace(bench.dependencies, rejections=rejections)
+    bench.docker_login.answer = lambda _: LoginRejected("ghcr.io", "wrong")
+    await begin(basic())
+    bench.clock.jump(10 * HOURS)
+    await bench.clock.advance(1799)
+    assert (bench.docker_login.tried, bench.state()) == (["right"], State.REJECTED)
+    assert bench.warnings == {"login_rejected": "error"}
+    await bench.clock.advance(2)
+    assert bench.docker_login.tried == ["right", "right"]
 
 
 async def test_a_wait_that_the_registry_asked_for_holds_across_a_restart(bench: Bench, begin: Begin) -> None:

@@ -190,15 +190,26 @@ async def test_a_refusal_is_over_once_a_server_confirms_the_time(state_file: Sta
     assert await restarted.left_s() == 0
 
 
-async def test_a_clock_that_is_set_while_the_agent_runs_does_not_prolong_a_refusal(state_file: StateFile) -> None:
-    """Back by ten hours. The password may be right by now."""
+@pytest.mark.parametrize("jump_s", [-10 * HOUR_S, 10 * HOUR_S])
+async def test_a_clock_that_is_set_while_the_agent_runs_does_not_change_a_wait(
+    state_file: StateFile, jump_s: float
+) -> None:
+    """Ahead, it would send the password too soon. Back, it would wait although the password may be right by now."""
     clock = FakeClock()
     rejections = Rejections(state_file, ConfirmedTime(clock))
     rejections.record(basic(), REFUSED, WAIT)
-    clock.jump(-10 * HOUR_S)
+    clock.jump(jump_s)
     await clock.advance(WAIT.total_seconds() - 1)
     assert await rejections.active(basic()) is not None
     await clock.advance(1)
+    assert await rejections.active(basic()) is None
+
+
+async def test_a_suspend_counts_as_part_of_the_wait(state_file: StateFile) -> None:
+    clock = FakeClock()
+    rejections = Rejections(state_file, ConfirmedTime(clock))
+    rejections.record(basic(), REFUSED, WAIT)
+    clock.suspend(WAIT.total_seconds())
     assert await rejections.active(basic()) is None
 
 
