@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,9 @@ def programs_of_release(programs: Path, request: pytest.FixtureRequest) -> Path:
     return programs
 
 
-def environ(agent: Agent, programs: Path) -> Mapping[str, str]:
-    return {"PATH": f"{programs}:{SYSTEM}", "REGISTRY_AGENT_SOCKET": str(agent.socket)}
+def environ(agent: Agent, *programs: Path) -> Mapping[str, str]:
+    path = ":".join([*map(str, programs), SYSTEM])
+    return {"PATH": path, "REGISTRY_AGENT_SOCKET": str(agent.socket)}
 
 
 def test_a_docker_cli_does_all_its_work_with_a_login_in_memory(
@@ -95,23 +97,32 @@ def test_podman_and_skopeo_get_the_login(
 
 
 def test_a_pull_shows_why_there_is_no_login(
-    agent: Agent, engine: Engine, programs_of_release: Path, image: str
+    agent: Agent, engine: Engine, programs: Path, image: str, tmp_path: Path
 ) -> None:
     """An agent that does not answer, one that is not there, and a secret whose password is wrong."""
-    env, config = environ(agent, programs_of_release), agent.docker
+    for release in RELEASES:
+        (tmp_path / release).mkdir()
+        install_docker(tmp_path / release, release)
 
-    def reason() -> str:
-        done = engine.docker("pull", image, config=config, env=env)
+    def pull(release: str) -> str:
+        env = environ(agent, tmp_path / release, programs)
+        done = engine.docker("pull", image, config=agent.docker, env=env)
         assert done.returncode != 0
         return done.stdout + done.stderr
 
+    def each_shows(reason: str) -> None:
+        """Each CLI waits for the same answer, so all pull at once."""
+        with ThreadPoolExecutor() as pool:
+            for shown in pool.map(pull, RELEASES):
+                assert reason in shown
+
     agent.watch_no_longer()
     agent.send(signal.SIGSTOP)
-    assert "registry-agent did not answer within 15 s" in reason()
+    each_shows("registry-agent did not answer within 15 s")
     agent.send(signal.SIGCONT)
     assert agent.end() == 0
-    assert f"registry-agent has no login for {PRIVATE}: registry-agent is not running" in reason()
+    each_shows(f"registry-agent has no login for {PRIVATE}: registry-agent is not running")
 
     agent.give("team", PRIVATE, username="alice", password="wrong-password")
     agent.start().wait_for("the rejection", lambda s: [row["state"] for row in s["registries"]] == ["rejected"])
-    assert f"{PRIVATE} refused the user name or password of secret team" in reason()
+    each_shows(f"{PRIVATE} refused the user name or password of secret team")
