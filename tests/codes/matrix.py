@@ -27,6 +27,7 @@ AREAS: Final[Mapping[str, str]] = {
 }
 _AREAS_OF: Final[Mapping[str, str]] = {
     "test_cloud_identity": "test_clouds",
+    "test_cloud_federation": "test_clouds",
     "test_aws_identity": "test_aws",
     "test_aws_variables": "test_aws_profiles",
     "test_secret_forms": "test_secrets",

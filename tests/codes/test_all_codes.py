@@ -11,6 +11,7 @@ def test_every_code_is_caused_and_fixed() -> None:
     """The agent can report exactly the codes that the interface lists and that the tests here cause."""
     caused = {code for module in modules() for test in vars(module).values() for code in caused_by(test)}
     caused |= {fault.code for group in groups().values() for fault in group.faults}
+    caused |= {fault.code for module in modules() for fault in getattr(module, "ONE_BY_ONE", ())}
     assert caused == SEVERITIES.keys()
     # A bug of the agent is not part of the interface, and no test can cause one on purpose.
     assert codes().keys() - {InternalError.code} == SEVERITIES.keys()

@@ -37,7 +37,8 @@ class PretendAzure:
         readers: the objects that may pull.
         tenant_of_registry: the registry accepts tokens of this tenant only.
         app_service_header: the secret with which App Service's own endpoint is asked.
-        faults: what a service answers instead, by `metadata`, `app service`, `login`, `exchange`.
+        faults: what a service answers instead, by `metadata`, `app service`, `login`, `exchange`; or what the metadata
+            service answers about an identity, by its client ID.
         calls: how often each service was asked.
     """
 
@@ -78,7 +79,7 @@ class PretendAzure:
 
     async def _serve(self, service: str, request: web.BaseRequest, fault: Fault | None = None) -> web.StreamResponse:
         self.calls[service] += 1
-        fault = fault or self.faults.get(service)
+        fault = fault or self.faults.get(request.query.get("client_id", "")) or self.faults.get(service)
         answer: web.StreamResponse
         if fault is not None:
             answer = await act_out(fault, request)

@@ -1,19 +1,18 @@
 """The worlds of the agents, and the browser that shows their pages."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.codes.conftest import here
 from tests.codes.here import Here
 from tests.codes.hunted import hunted
 from tests.codes.world import World
 from tests.rig.needs import need
+from tests.scenarios.readers import browser
 
 __all__ = ["here"]
 
@@ -36,8 +35,5 @@ def world(here: Here, tmp_path: Path, stack: ExitStack) -> World:
 def chromium() -> Iterator[Browser]:
     """A browser. It does not live for the whole session, because no other test could run an event loop meanwhile."""
     need("chromium")
-    sandbox = os.geteuid() != 0  # Chromium's sandbox does not work as root
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), chromium_sandbox=sandbox)
-        yield browser
-        browser.close()
+    with browser() as chromium:
+        yield chromium

@@ -33,7 +33,10 @@ Cause = Callable[[World], Caused]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A row. `link` is the name of the link that doctor reports as broken, if doctor is part of the test."""
+    """A row. `link` is the name of the link that doctor reports as broken, if doctor is part of the test.
+
+    `needs` is who must act, if the row states it.
+    """
 
     name: str
     code: str
@@ -41,6 +44,7 @@ class Fault:
     says: str = ""
     hint: str = ""
     link: str | None = None
+    needs: str = ""
 
 
 @dataclass(slots=True)

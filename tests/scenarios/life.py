@@ -101,6 +101,7 @@ def _promised(status: Status, seen: Seen) -> None:
     holds(status, seen.warning, seen.fault.says)
     assert seen.caused.says in seen.warning["message"], seen.warning
     assert seen.fault.hint in seen.warning["hint"], seen.warning
+    assert seen.fault.needs in ("", seen.warning["needs"]), seen.warning
 
 
 def _is_cleared(went: set[Key], status: Status, seen: Seen) -> bool:

@@ -1,15 +1,31 @@
 """Everything that a person can read during a fault. Each must report the fault and its fix in the same words."""
 
+import os
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.codes.world import Warning_, World
 from tests.doctor.machine import Doctor, Link, Told
+from tests.rig.waiting import PATIENCE_S
+from tests.scenarios.fault import Fault
 from tests.scenarios.window import address_of
 
 _EXAMINED_S = 170.0
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Chromium. While it runs, no test of this process can run an event loop."""
+    sandbox = os.geteuid() != 0  # Chromium's sandbox does not work as root
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), chromium_sandbox=sandbox)
+        yield chromium
+        chromium.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +57,28 @@ def look(world: World, chromium: Browser) -> Readers:
     with address_of(world.agent.socket, world.here) as url, chromium.new_page() as page:
         page.goto(url)
         for warning in world.agent.status()["warnings"]:
-            page.get_by_text(warning["message"]).first.wait_for()
+            page.get_by_text(warning["message"]).first.wait_for(timeout=PATIENCE_S * 1000)
         body, sentence = page.locator("body").inner_text(), page.locator("#sentence").inner_text()
     told = Doctor(world)(timeout=_EXAMINED_S)
     return Readers(_words(shown.stdout), _words(body).lower(), _words(sentence).lower(), told)
+
+
+def report_one(world: World, fault: Fault) -> None:
+    """Cause a fault while the agent runs. The warning, `status` and doctor report it, and it ends with its fix."""
+    caused = fault.cause(world)
+    warning = world.raised(fault.code, caused.subject, says=fault.says)
+    assert fault.hint in warning["hint"], warning
+    assert warning["needs"] == fault.needs, warning
+    shown = _words(world.agent.command("status", "--socket", str(world.agent.socket)).stdout)
+    assert warning["message"] in shown, shown
+    assert warning["hint"] in shown, shown
+    assert fault.link is not None
+    found = found_by(Doctor(world)(caused.subject), fault.link, fault.code, caused.subject)
+    assert found["needs"] == fault.needs
+    assert fault.hint in found["fix"]
+    caused.fix()
+    world.agent.wait_logged_in(*caused.logins)
+    world.cleared(fault.code, caused.subject)
 
 
 def found_by(told: Told, name: str, code: str, subject: str) -> Link:

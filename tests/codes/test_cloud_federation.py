@@ -1,0 +1,31 @@
+"""Faults of an identity token of the platform, which Google and Azure exchange. They happen one by one."""
+
+from typing import Final
+
+import pytest
+
+from tests.codes.world import World
+from tests.scenarios.fault import Fault
+from tests.scenarios.other_clouds import PLATFORM, OtherClouds
+from tests.scenarios.readers import report_one
+
+ONE_BY_ONE: Final = PLATFORM
+
+
+@pytest.fixture(scope="module")
+def clouds(shared: World) -> OtherClouds:
+    clouds = OtherClouds.of(shared)
+    clouds.federate()
+    shared.start()
+    return clouds
+
+
+@pytest.fixture
+def world(clouds: OtherClouds, shared_world: World) -> World:  # noqa: ARG001 - which has started it
+    return shared_world
+
+
+@pytest.mark.parametrize("fault", ONE_BY_ONE, ids=lambda fault: fault.name)
+def test_identity_token_of_the_platform(world: World, fault: Fault) -> None:
+    """The message names the provider or the application that refuses it. The agent logs in once it is accepted."""
+    report_one(world, fault)
