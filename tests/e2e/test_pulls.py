@@ -15,7 +15,7 @@ from tests.rig.needs import need
 pytestmark = pytest.mark.engine
 
 LIFE_S = 5.0
-LIVES = 5
+LIVES = 3
 
 
 def test_the_first_ecr_login_is_enough_to_push_and_to_pull(
@@ -57,7 +57,7 @@ def test_a_dockerfile_that_starts_from_a_private_image_builds(
 def test_no_pull_fails_while_tokens_come_and_go(
     make_agent: MakeAgent, engine: Engine, cloud: Cloud, ecr_image: str
 ) -> None:
-    """Across five token lifetimes every pull works, and the registry never sees an expired token."""
+    """Across three token lifetimes every pull works, and the registry never sees an expired token."""
     cloud.aws.token_life_s = LIFE_S
     agent = make_agent({"renewal": {"min_interval_s": 1}}).start()
     agent.give("team-ecr", ECR, **NATIVE)

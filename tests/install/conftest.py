@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.install.staging import Checkout
+from tests.install.staging import ELSEWHERE, Checkout
 
 
 @pytest.fixture(scope="session")
@@ -35,5 +35,5 @@ def small(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Check
 def elsewhere(small: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a PREFIX of its own, for a systemd that knows RestartSteps=. To look at only."""
     tree = tmp_path_factory.mktemp("staged") / "elsewhere"
-    small.make("install", tree, PREFIX="/opt/x/", SYSTEMD_VERSION="254.1-2")
+    small.make("install", tree, **ELSEWHERE)
     return tree

@@ -6,7 +6,7 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from tests.prepare.debian import copy_checkout
 
@@ -14,6 +14,17 @@ LIB: Final = "usr/local/lib/registry-agent"
 _INSTALL_S: Final = 900.0
 _OWN: Final = ("PYTHON", "PREFIX", "DESTDIR", "UNITDIR", "SYSTEMD_VERSION", "SUDO_USER", "MAKE", "MFLAGS")
 Listing = dict[str, tuple[object, ...]]
+
+
+class Elsewhere(TypedDict):
+    """Where `make` installs, and for which systemd."""
+
+    PREFIX: str
+    SYSTEMD_VERSION: str
+
+
+ELSEWHERE: Final[Elsewhere] = {"PREFIX": "/opt/x/", "SYSTEMD_VERSION": "254.1-2"}
+"""A prefix of its own, and a systemd that knows RestartSteps=."""
 
 
 class Checkout:
@@ -90,7 +101,7 @@ def copy(tree: Path, target: Path) -> Path:
     return target
 
 
-def version(tree: Path) -> str:
+def version(tree: Path, lib: str = LIB) -> str:
     """What the agent in `tree` says, run by its own interpreter; the tree may lie anywhere."""
-    args = [str(tree / LIB / "bin/python"), "-I", "-m", "agent", "--version"]
+    args = [str(tree / lib / "bin/python"), "-I", "-m", "agent", "--version"]
     return subprocess.run(args, capture_output=True, text=True, check=True).stdout.strip()

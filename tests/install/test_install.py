@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from agent import __version__
-from tests.install.staging import LIB, Checkout, Refused, copy, files, listing, version
+from tests.install.staging import ELSEWHERE, LIB, Checkout, Refused, copy, files, listing, version
 
 ROOT: Final = Path(__file__).parents[2]
 UNITS: Final = "usr/local/lib/systemd/system"
@@ -21,6 +21,10 @@ NOBODY: Final = (
     *("setpriv", "--reuid=65534", "--clear-groups"),
     *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
 )
+# In the tree `elsewhere`.
+OPT: Final = "opt/x"
+OPT_LIB: Final = f"{OPT}/lib/registry-agent"
+OPT_UNITS: Final = "etc/systemd/system"
 STEPS: Final = "registry-agent@.service.d/10-restart-steps.conf"
 
 
@@ -169,84 +173,84 @@ def test_restart_steps_are_for_a_systemd_that_knows_them(
     shutil.rmtree(older)
 
 
-def test_units_go_where_they_are_asked_to(installed: Path, checkout: Checkout, tmp_path: Path) -> None:
+def test_units_go_where_they_are_asked_to(elsewhere: Path, small: Checkout, tmp_path: Path) -> None:
     """UNITDIR wins; those at the former place are gone, so that no two answer to one name."""
-    tree = copy(installed, tmp_path / "tree")
-    checkout.make("install", tree, UNITDIR="/usr/lib/systemd/system")
+    tree = copy(elsewhere, tmp_path / "tree")
+    small.make("install", tree, **ELSEWHERE, UNITDIR="/usr/lib/systemd/system")
     assert (tree / "usr/lib/systemd/system/registry-agent@.service").exists()
-    assert not (tree / UNITS).exists()
+    assert not (tree / OPT_UNITS).exists()
     shutil.rmtree(tree)
 
 
 def test_an_upgrade_that_fails_leaves_the_former_version_and_one_that_works_replaces_it(
-    installed: Path, tmp_path: Path
+    elsewhere: Path, tmp_path: Path
 ) -> None:
     """Without a network nothing changes and nothing is left over. With one, the former version goes, whole."""
-    tree = copy(installed, tmp_path / "tree")
+    tree = copy(elsewhere, tmp_path / "tree")
     before = listing(tree)
     newer = Checkout(tmp_path).need_only("tenacity")
     newer.change("agent/__init__.py", lambda text: text.replace(__version__, "1000.0.1"))
     newer.change("docs/settings.md", lambda text: text + "\nMore.\n")
     with pytest.raises(Refused, match="what was installed before is as it was"):
-        newer.make("install", tree, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+        newer.make("install", tree, **ELSEWHERE, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     changed = {path for path, traits in listing(tree).items() if before.get(path) != traits}
-    assert changed <= {"usr/local/lib/registry-agent.versions"}, "only the time of the directory that held the attempt"
-    assert version(tree) == f"registry-agent {__version__}"
+    assert changed <= {f"{OPT_LIB}.versions"}, "only the time of the directory that held the attempt"
+    assert version(tree, OPT_LIB) == f"registry-agent {__version__}"
 
-    newer.make("install", tree)
-    assert version(tree) == "registry-agent 1000.0.1"
-    assert len([*(tree / f"{LIB}.versions").iterdir()]) == 1
-    assert (tree / "usr/local/share/doc/registry-agent/docs/settings.md").read_text().endswith("More.\n")
-    unit = f"{UNITS}/registry-agent@.service"
+    newer.make("install", tree, **ELSEWHERE)
+    assert version(tree, OPT_LIB) == "registry-agent 1000.0.1"
+    assert len([*(tree / f"{OPT_LIB}.versions").iterdir()]) == 1
+    assert (tree / OPT / "share/doc/registry-agent/docs/settings.md").read_text().endswith("More.\n")
+    unit = f"{OPT_UNITS}/registry-agent@.service"
     assert listing(tree)[unit] == before[unit], "what is the same is not written again"
     shutil.rmtree(tree)
 
 
-def test_a_first_install_that_fails_leaves_nothing(checkout: Checkout, tmp_path: Path) -> None:
+def test_a_first_install_that_fails_leaves_nothing(small: Checkout, tmp_path: Path) -> None:
     """Neither files nor directories."""
     with pytest.raises(Refused, match="No matching distribution"):
-        checkout.make("install", tmp_path / "tree", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
+        small.make("install", tmp_path / "tree", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert listing(tmp_path / "tree") == {}
 
 
 def test_an_install_that_was_ended_in_the_middle_is_finished_by_the_next(
-    installed: Path, checkout: Checkout, tmp_path: Path
+    elsewhere: Path, small: Checkout, tmp_path: Path
 ) -> None:
     """What is missing comes back, what is damaged is put right, what was half built goes; the rest needs no network."""
-    tree = copy(installed, tmp_path / "tree")
+    tree = copy(elsewhere, tmp_path / "tree")
     before = listing(tree)
-    manifest = tree / "usr/local/share/registry-agent/manifest"
+    manifest = tree / OPT / "share/registry-agent/manifest"
     manifest.write_text(manifest.read_text().replace("state complete", "state unfinished"))
-    (tree / "usr/local/bin/registry-agent").unlink()
-    (tree / UNITS / "registry-agent@.service").write_text("half a uni")
-    (tree / UNITS / "registry-agent@.socket").chmod(0o600)
-    (tree / f"{LIB}.versions/1.0.1-half").mkdir()
-    checkout.make("install", tree, PIP_NO_INDEX="1")
+    (tree / OPT / "bin/registry-agent").unlink()
+    (tree / OPT_UNITS / "registry-agent@.service").write_text("half a uni")
+    (tree / OPT_UNITS / "registry-agent@.socket").chmod(0o600)
+    (tree / f"{OPT_LIB}.versions/1.0.1-half").mkdir()
+    small.make("install", tree, **ELSEWHERE, PIP_NO_INDEX="1")
     assert {path: (traits[0], traits[5:]) for path, traits in listing(tree).items()} == {
         path: (traits[0], traits[5:]) for path, traits in before.items()
     }
     shutil.rmtree(tree)
 
 
-def test_uninstall_takes_what_was_put_and_nothing_else(installed: Path, checkout: Checkout, tmp_path: Path) -> None:
+def test_uninstall_takes_what_was_put_and_nothing_else(elsewhere: Path, small: Checkout, tmp_path: Path) -> None:
     """Somebody's own files stay, and the directories that they need. A second time is no error."""
-    tree = copy(installed, tmp_path / "tree")
+    tree = copy(elsewhere, tmp_path / "tree")
     own = {
         "etc/registry-agent/config.toml",
         "etc/systemd/system/registry-agent@.service.d/own.conf",
-        "usr/local/lib/systemd/system/registry-agent@.service.d/own.conf",
-        "usr/local/bin/other",
+        f"{OPT}/lib/own",
+        f"{OPT}/bin/other",
         "var/lib/registry-agent/ada/state.json",
     }
     for name in own:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text("own")
-    said = checkout.make("uninstall", tree)
+    said = small.make("uninstall", tree, **ELSEWHERE)
     assert "left as they are: settings and drop-ins in /etc, state in /var/lib/registry-agent" in said
     assert {str(path.relative_to(tree)) for path in files(tree)} == own
     assert not [path for path in tree.rglob("*") if path.is_symlink()]
-    assert not (tree / "usr/local/share").exists()
-    assert "nothing is installed" in checkout.make("uninstall", tree)
+    assert not (tree / OPT / "share").exists()
+    assert "nothing is installed" in small.make("uninstall", tree, **ELSEWHERE)
     assert {str(path.relative_to(tree)) for path in files(tree)} == own
 
 
