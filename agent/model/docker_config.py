@@ -34,6 +34,7 @@ _URL: Final = re.compile(r"[A-Za-z][\w+.-]*://(?:[\w.~!$&'()*+,;=:%-]*@)?([^/?#@
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 # Docker cannot use the file. The message gives the reason and contains no value from the file.
 ConfigError = JsonError
+format_config = format_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,6 @@ class Entry:
         return self.identity_token or self.username == other.username
 
 
-format_config = format_json
 # Takes a key and the entry stored under it, and returns whether the agent may replace the entry.
 Ownership = Callable[[str, Entry], bool]
 
