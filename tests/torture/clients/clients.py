@@ -54,7 +54,6 @@ class Client:
         after: what has to be there as well.
         module: the Python package that has to be there as well.
         ignores: the kinds of login that it does not use from the file.
-        never_asks: the kinds of login for which it does not ask the agent.
         gives_no_reason: whether it hides why the agent gives no login.
         remark: what a reader of the table needs to know.
     """
@@ -68,13 +67,12 @@ class Client:
     after: tuple[Step, ...] = ()
     module: str = ""
     ignores: frozenset[str] = frozenset()
-    never_asks: frozenset[str] = frozenset()
     gives_no_reason: bool = False
     remark: str = ""
 
     def uses(self, login: str, store: str) -> bool:
         """Whether it uses this kind of login from this store."""
-        return login not in (self.ignores if store == "file" else self.never_asks)
+        return store == "helper" or login not in self.ignores
 
 
 def _docker(suite: str, release: str) -> Client:
