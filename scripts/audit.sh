@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 
 python3 -m venv "$work/tools"
 use_pip "$work/tools/bin/python"
-if ! timeout 300 "${pip[@]}" install -qq pip-audit; then
+if ! timeout 120 "${pip[@]}" install -qq pip-audit; then
     echo "audit: NOT CHECKED: pip-audit cannot be installed"
     exit 0
 fi
@@ -18,7 +18,7 @@ options=(--strict --disable-pip --require-hashes --progress-spinner off)
 failed=0
 for lock in requirements*.lock; do
     # pip-audit exits with 1 for a finding and for a fault. It prints only findings on its standard output.
-    if findings=$(timeout 300 "$work/tools/bin/pip-audit" "${options[@]}" -r "$lock"); then
+    if findings=$(timeout 60 "$work/tools/bin/pip-audit" "${options[@]}" -r "$lock"); then
         echo "audit: $lock: no known vulnerability"
     elif [[ -n $findings ]]; then
         printf 'audit: %s:\n%s\n' "$lock" "$findings"

@@ -152,7 +152,7 @@ need_venv() {
 # Leaves what is needed to run: compiled, without the path that it was built under, and only root's to write.
 # It is part of a condition, where `set -e` is silent; hence the chain.
 settle() {
-    local home=${unfinished#"$root"} bin=$unfinished/bin settings
+    local home=${unfinished#"$root"} bin=$unfinished/bin settings packages
     settings=$(<"$unfinished/pyvenv.cfg") &&
         printf '%s\n' "${settings//"$unfinished"/"$home"}" >"$unfinished/pyvenv.cfg" &&
         find "$bin" -mindepth 1 ! -name 'python*' -delete &&
@@ -167,10 +167,8 @@ from agent.__main__ import main
 
 sys.exit(main())
 SCRIPT
-        {
-            echo "#!$home/bin/python -ISE"
-            cat agent/helper/docker_credential_registry_agent.py
-        } >"$bin/docker-credential-registry-agent" &&
+        packages=$("$bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))') &&
+        helper_program "$home/bin/python" "${packages#"$root"}" >"$bin/docker-credential-registry-agent" &&
         chmod 755 "$bin/unfinished" "$bin/docker-credential-registry-agent" &&
         chmod -R u=rwX,go=rX "$unfinished" &&
         if [[ $EUID -eq 0 ]]; then chown -hR 0:0 "$unfinished"; fi &&

@@ -132,11 +132,7 @@ sys.exit(main())
 END
 chmod 0755 "$tree/bin/registry-agent"
 
-# What docker runs. It needs nothing but the interpreter; without -S, its start would take longer by a half.
-{
-    echo "#!$prefix/libexec/python3 -ISE"
-    cat agent/helper/docker_credential_registry_agent.py
-} >"$tree/bin/docker-credential-registry-agent"
+helper_program "$prefix/libexec/python3" "$prefix/${packages#./}" >"$tree/bin/docker-credential-registry-agent"
 chmod 0755 "$tree/bin/docker-credential-registry-agent"
 
 # Compiled once, and never compared with the source again: neither dates nor a read-only place matter.

@@ -1,9 +1,9 @@
 """Docker's credential helper: passes each request on to the running agent, and prints its answer.
 
 Docker starts this program for every image, and starting the interpreter is nearly all that it costs. So it imports only
-what the interpreter has built in, and `_socket`: no `os`, `socket`, `json` or `argparse`. It runs without the package,
-as `python3 -ISE`: each installation puts its own interpreter into the first line. The agent sends the bytes to print,
-and the status of its HTTP answer decides the exit code.
+what the interpreter has built in, and `_socket`: no `os`, `socket`, `json` or `argparse`. It runs as `python3 -ISE`,
+with or without the package. The agent sends the bytes to print, and the status of its HTTP answer decides the exit
+code.
 """
 
 import posix
@@ -175,10 +175,15 @@ def socket_candidates(environ: dict[bytes, bytes], user: str, home: str, uid: in
     return [place + b"/agent.sock" for place in dict.fromkeys(places)]
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run as a program."""
     try:
         code = run(sys.argv[1:])
     except BaseException:  # noqa: BLE001 - docker would show a traceback, and another exit code means something else
         code = 1
     # Nothing is buffered, and an orderly end of the interpreter would take a fifth of the time.
     posix._exit(code)  # noqa: SLF001 - `os._exit`, which is public
+
+
+if __name__ == "__main__":
+    main()

@@ -14,8 +14,8 @@ from bench.aws_side import aws_side
 from bench.bench import Bench, scratch
 from bench.figure import Figure
 from bench.stage import Stage, running_agent, seconds_of, stage
+from tests.prepare.step import CHECKOUT
 from tests.rig.cloud import ECR
-from tests.rig.helper import install_helper
 from tests.rig.pass_store import PassStore, docker_credential_pass, pass_store
 
 _KEYS: Final = 50
@@ -30,7 +30,7 @@ def measure(bench: Bench) -> list[Figure]:
         own = stack.enter_context(stage([side.secret]))
         agent = stack.enter_context(running_agent(bench, own, side.environment))
         own.await_logins(side.registries, agent)
-        python, helper = str(bench.python), install_helper(own.root, bench.python)
+        python, helper = str(bench.python), _installed(own.root, bench.python)
 
         def ours() -> float:
             return _get(helper, side.registries[0], _asking(own))
@@ -47,6 +47,15 @@ def measure(bench: Bench) -> list[Figure]:
         Figure(f"{_NAME} (pass)", "docker-credential-pass get", "s", 1, passwords),
         Figure(f"{_KEYS} of these, one after another", "-", "s", 2, many),
     ]
+
+
+def _installed(directory: Path, python: Path) -> Path:
+    """The program as `make install` and the packages install it."""
+    helper = directory / "docker-credential-registry-agent"
+    write = ("bash", "-c", '. scripts/python-packages.sh && helper_program "$@"', "bash", python, CHECKOUT)
+    helper.write_bytes(subprocess.run(write, capture_output=True, check=True, cwd=CHECKOUT).stdout)
+    helper.chmod(0o755)
+    return helper
 
 
 def _asking(own: Stage) -> Mapping[str, str]:

@@ -120,7 +120,7 @@ def test_the_command_ignores_a_projects_python_path(installed: Path) -> None:
 
 
 def test_docker_finds_the_credential_helper_on_every_path(installed: Path, elsewhere: Path) -> None:
-    """In /usr/bin, whatever the prefix is. It runs with the interpreter alone, without the packages."""
+    """In /usr/bin, whatever the prefix is. It needs no other package."""
     helper = installed / LIB / "bin/docker-credential-registry-agent"
     target = (installed / LIB).readlink()
     assert helper.read_text().splitlines()[0] == f"#!/usr/local/lib/{target}/bin/python -ISE"
@@ -128,9 +128,10 @@ def test_docker_finds_the_credential_helper_on_every_path(installed: Path, elsew
     assert (installed / "usr/local" / name).resolve() == helper.resolve()
     for tree, prefix in ((installed, "/usr/local"), (elsewhere, "/opt/x")):
         assert str((tree / "usr" / name).readlink()) == f"{prefix}/{name}"
-    done = subprocess.run(
-        [installed / LIB / "bin/python", "-ISE", helper, "version"], capture_output=True, text=True, check=True
-    )
+    # The path in the program is the one after the staging.
+    program = helper.read_text().replace("/usr/local", f"{installed}/usr/local")
+    python = installed / LIB / "bin/python"
+    done = subprocess.run([python, "-ISE", "-", "version"], input=program, capture_output=True, text=True, check=True)
     assert done.stdout == f"docker-credential-registry-agent (registry-agent) {__version__}\n"
 
 

@@ -53,7 +53,8 @@ class Client:
         env: its variables, apart from HOME and PATH.
         after: what has to be there as well.
         module: the Python package that has to be there as well.
-        ignores: the kinds of login that it does not use.
+        ignores: the kinds of login that it does not use from the file.
+        gives_no_reason: whether it hides why the agent gives no login.
         remark: what a reader of the table needs to know.
     """
 
@@ -66,7 +67,12 @@ class Client:
     after: tuple[Step, ...] = ()
     module: str = ""
     ignores: frozenset[str] = frozenset()
+    gives_no_reason: bool = False
     remark: str = ""
+
+    def uses(self, login: str, store: str) -> bool:
+        """Whether it uses this kind of login from this store."""
+        return store == "helper" or login not in self.ignores
 
 
 def _docker(suite: str, release: str) -> Client:
@@ -140,6 +146,7 @@ CLIENTS: Final = (
         stdin=_TESTCONTAINERS_NODE,
         env={**_NO_RYUK, "NODE_PATH": f"{TESTCONTAINERS.result}/node_modules"},
         after=(TESTCONTAINERS,),
+        gives_no_reason=True,
         remark="a container of the private image; for Docker Hub, its name must not begin with `docker.io/`",
     ),
     Client("oras", DEBIAN_13_CLIENTS, ("oras", "version"), ("oras", "manifest", "fetch", "{image}")),
@@ -151,6 +158,7 @@ CLIENTS: Final = (
         env={"NODE_EXTRA_CA_CERTS": _AUTHORITIES},
         after=(DEV_CONTAINER_CLI,),
         ignores=frozenset({"Docker Hub"}),
+        gives_no_reason=True,
         remark="a feature instead of an image; for Docker Hub, it looks for the key `docker.io`",
     ),
 )

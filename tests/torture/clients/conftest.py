@@ -11,14 +11,13 @@ from agent.demo.registries import BasicAuth, TokenAuth
 from tests.fakecloud.registries import PretendRegistry
 from tests.prepare.step import KEPT
 from tests.prepare.steps import DEBIAN_13_CLIENTS
-from tests.rig.agent import Agent
 from tests.rig.cloud import API, cloud_on, upstream_on
 from tests.rig.distribution import Distribution
 from tests.rig.engine import Engine
 from tests.rig.machine import Machine
 from tests.rig.needs import need, prepared
 from tests.rig.tree import Tree
-from tests.torture.clients.logins import AMAZON, BASIC, HUB, LOGINS, REPOSITORY, TAG, TOKEN, USERS, Login
+from tests.torture.clients.logins import AMAZON, BASIC, HUB, LOGINS, REPOSITORY, STORES, TAG, TOKEN, USERS
 from tests.torture.clients.site import Site
 from tests.torture.clients.table import Table
 
@@ -79,7 +78,11 @@ def registries(
         yield {**registries, AMAZON.name: cloud.registry}
 
 
-@pytest.fixture(scope="module", params=LOGINS, ids=lambda login: login.name)
+@pytest.fixture(
+    scope="module",
+    params=[(login, store) for store in STORES for login in LOGINS],
+    ids=lambda kept: f"{kept[0].name} in the {kept[1]}",
+)
 def site(
     request: pytest.FixtureRequest,
     machine: Machine,
@@ -87,11 +90,10 @@ def site(
     registries: dict[str, PretendRegistry],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    """An agent that has left one login behind."""
-    login: Login = request.param
+    """An agent that keeps one login."""
+    login, store = request.param
     directory = tmp_path_factory.mktemp("site")
-    agent = Agent(machine.namespace, directory / "home", {}, machine.trust)
-    agent.give("team", login.hostname, **login.fields)
-    agent.start().wait_logged_in(login.hostname)
-    yield Site(machine, engine, registries[login.name], login, directory)
-    assert agent.end() == 0, agent.log()
+    site = Site(machine, engine, registries[login.name], login, store, directory=directory)
+    site.start()
+    yield site
+    assert site.agent.end() == 0, site.agent.log()

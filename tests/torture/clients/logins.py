@@ -34,3 +34,5 @@ TOKEN: Final = Login("token server", "tokens.example.test", _ALICE, ("tokens.exa
 HUB: Final = Login("Docker Hub", "docker.io", _ALICE, ("registry-1.docker.io", "index.docker.io", "docker.io"))
 
 LOGINS: Final = (BASIC, AMAZON, TOKEN, HUB)
+STORES: Final = ("file", "helper")
+"""Where the agent keeps the logins: in Docker's configuration, or in its memory."""
