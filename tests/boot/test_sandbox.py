@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.boot.conftest import DROP_INS, SERVICE, SOCKET, SOCKET_PATH, Boot, secret
+from tests.boot.conftest import DROP_INS, PASSWORD, SERVICE, SOCKET, SOCKET_PATH, Boot, secret
 from tests.boot.test_work_under_systemd import give, status, wait_logged_in
 from tests.rig.booted import USER, Booted
 from tests.rig.pass_store import docker_credential_pass
@@ -34,6 +34,11 @@ case $1 in
 store) login=$(cat); : >begun; cat gate >/dev/null; printf %s "$login" >stored ;;
 get) cat stored 2>/dev/null || {{ echo credentials not found in native keychain; exit 1; }} ;;
 esac
+"""
+
+# As Azure's CLI, which writes into its directory even if it only prints a token.
+_AZ: Final = f"""#!/bin/sh
+echo used >>"$HOME/.azure/telemetry" && echo {PASSWORD}
 """
 
 
@@ -106,6 +111,26 @@ def test_a_pass_store_is_told_with_what_opens_it(boot: Boot, enabled: Path, regi
     wait_logged_in(machine, registry)
     assert status(machine)["registries"][0]["stored_in"] == "pass"
     assert "docker-credential-helpers" in machine.must("pass", "ls", user=USER)
+
+
+def test_a_command_that_writes_is_told_with_what_opens_it(machine: Booted, registry: str) -> None:
+    """A file with the password works in the sandbox, and a command too once its directory is open."""
+    machine.must("install", "-d", f"--owner={USER}", f"{_HOME}/.azure")
+    machine.write("/usr/local/bin/az", _AZ, mode=0o755)
+    machine.write(f"{_HOME}/password", PASSWORD, mode=0o600, owner=USER)
+    login = {"name": "team-registry", "hostname": registry, "username": USER}
+    command = {**login, "password_command": ["az", "acr", "login", "--expose-token"]}
+    give(machine, command)
+    warning = until("the warning", lambda: _warning(machine, "credential_command_failed"))
+    assert f"the sandbox of {SERVICE}" in warning["hint"]
+    assert f"ReadWritePaths=-{_HOME}/.azure`" in warning["hint"]
+    give(machine, {**login, "password_file": f"{_HOME}/password"})
+    wait_logged_in(machine, registry)
+    give(machine, command)
+    _open(machine, warning["hint"])
+    until("a run of the command", machine.path(f"{_HOME}/.azure/telemetry").exists)
+    wait_logged_in(machine, registry)
+    until("the end of the warning", lambda: _warning(machine, "credential_command_failed") is None)
 
 
 def test_a_stop_lets_a_credential_helper_finish_its_write(machine: Booted, registry: str) -> None:

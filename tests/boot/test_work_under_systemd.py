@@ -1,6 +1,7 @@
 """The agent does its work in the unit's sandbox, and says what it did where support looks."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ def status(machine: Booted) -> dict[str, Any]:
     return get_status(machine.path(SOCKET_PATH), 20.0)
 
 
-def give(machine: Booted, *secrets: dict[str, str]) -> None:
+def give(machine: Booted, *secrets: Mapping[str, object]) -> None:
     machine.write(f"{SECRETS}/all.json", json.dumps(secrets), mode=0o640, owner=USER)
 
 
