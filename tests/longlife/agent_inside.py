@@ -138,7 +138,7 @@ class AgentInside:
             docker_login=DockerLogin(cli, probe, cli, lambda: settings.docker.login_timeout_s).log_in,
             check_login=cli.check,
             reconciler=self.reconciler,
-            rejections=Rejections(self.state_file, time),
+            rejections=Rejections(self.state_file, time, confirm=lambda registry: probe(registry, None, 10.0)),
             docker=FakeDocker(),
             board=self.board,
             clock=clock,
