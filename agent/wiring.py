@@ -4,8 +4,9 @@ import random
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from agent.blocking import BlockingCalls
 from agent.bootstrap import Bootstrap
 from agent.edge import paths, secret_files
 from agent.edge.clouds import Clouds
@@ -18,7 +19,6 @@ from agent.edge.file_version import signature
 from agent.edge.file_watcher import FileWatcher
 from agent.edge.http import HttpClient
 from agent.edge.memory import collect
-from agent.edge.password_sources import PasswordSources
 from agent.edge.podman_auth import PodmanAuthFiles
 from agent.edge.report_target import ReportTarget
 from agent.edge.sandbox import Sandbox
@@ -57,6 +57,10 @@ from agent.services.waiting import BEAT_S
 from agent.services.watchdog import Watchdog
 from agent.settings import Settings
 
+if TYPE_CHECKING:
+    from agent.edge.password_sources import PasswordSources
+
+_LOADING: Final = BlockingCalls("password-sources")
 # How many of the newest tokens and AWS keys the log masks. Older ones were replaced or have expired.
 _MASKED_TOKENS = 50
 _MASKED_KEYS = 200
@@ -189,10 +193,15 @@ class Components:
             scrub=bootstrap.scrubber.scrub,
             ca_files=self._registries.ca_files,
         )
-        passwords = PasswordSources(environ=environ, now=clock.now, unit=bootstrap.systemd.unit)
+
+        def load_passwords() -> "PasswordSources":
+            from agent.edge.password_sources import PasswordSources  # noqa: PLC0415 - few environments need it
+
+            return PasswordSources(environ=environ, now=clock.now, unit=bootstrap.systemd.unit)
 
         async def fetch(source: TokenSource, settings: Settings) -> Token:
             if isinstance(source, PasswordSource):
+                passwords = await _LOADING.call("password sources", load_passwords, timeout=None)
                 token = await passwords.fetch_token(source, settings.aws.call_timeout_s)
             else:
                 token = await clouds.fetch_token(source, settings)

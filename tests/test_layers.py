@@ -22,7 +22,7 @@ ALLOWED = {
     "observe": MODEL | THREADS | {"settings", "ports"},
     "web": MODEL | THREADS | {"settings", "ports"},
     "bootstrap": MODEL | {"settings", "edge", "services", "observe", "web", ""},
-    "wiring": MODEL | {"settings", "edge", "ports", "services", "observe", "web", "bootstrap", ""},
+    "wiring": MODEL | THREADS | {"settings", "edge", "ports", "services", "observe", "web", "bootstrap", ""},
     "settings_updates": MODEL | {"settings", "settings_loader", "bootstrap"},
     "app": MODEL | THREADS | {"settings_loader", "settings_updates", "edge", "ports", "bootstrap", "wiring", ""},
     "demo": {""},
@@ -122,8 +122,12 @@ def test_the_daemon_loads_no_sdk_before_it_is_needed() -> None:
 
 
 def test_the_daemon_loads_no_cloud_before_it_is_needed() -> None:
-    """An environment without a secret for Google or Azure never loads the code that asks them."""
-    rooms = ("agent.edge.google", "agent.edge.azure")
+    """An environment without a secret for Google, Azure or a command never loads the code that asks them."""
+    rooms = (
+        *("agent.edge.google", "agent.edge.azure", "agent.edge.password_sources"),
+        *("agent.model.google_credentials", "agent.model.credential_output", "agent.model.kubelet_response"),
+        *("agent.model.problems.google", "agent.model.problems.azure"),
+    )
     code = f"import sys, agent.wiring, agent.app\nprint(*(n for n in sys.modules if n.startswith({rooms})))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

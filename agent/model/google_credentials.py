@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agent.model.google_names import AUDIENCE, SERVICE_ACCOUNT
 from agent.model.google_subject_token import (
     OTHER_SOURCE,
     SAML,
@@ -25,8 +26,6 @@ UNIVERSE: Final = "googleapis.com"
 _UNIVERSES: Final = frozenset({UNIVERSE, "s3nsapis.fr"})
 JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
 _TOKEN_TYPES: Final = frozenset({JWT, "urn:ietf:params:oauth:token-type:id_token", SAML})
-SERVICE_ACCOUNT: Final = re.compile(r"[a-z0-9][a-z0-9.:-]{0,126}@[a-z0-9.-]+\.gserviceaccount\.com")
-AUDIENCE: Final = re.compile(r"//iam\.[a-z0-9.-]+/[\w./%:-]{1,400}")
 _IMPERSONATION: Final = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
 
 

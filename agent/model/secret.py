@@ -10,7 +10,7 @@ from typing import Final
 from agent.model.commands import shown
 from agent.model.document_text import DocumentError
 from agent.model.encoded_login import ECR_USER, ecr_token, is_ecr_token
-from agent.model.google_credentials import SERVICE_ACCOUNT
+from agent.model.google_names import SERVICE_ACCOUNT
 from agent.model.password_source import PasswordField, PasswordOrigin, Trust
 from agent.model.pasted_text import decode
 from agent.model.problem import Problem

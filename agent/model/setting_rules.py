@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import urlsplit
 
-from agent.model.google_credentials import AUDIENCE, SERVICE_ACCOUNT
+from agent.model.google_names import AUDIENCE, SERVICE_ACCOUNT
 from agent.model.loopback import is_loopback
 from agent.model.registry import parse_hostname
 from agent.model.secret import CLIENT_ID, REGION, ROLE_ARN, TENANT_ID
