@@ -82,24 +82,26 @@ def feature() -> Path:
     return prepared(FEATURE) / "registry-agent"
 
 
-def make_base(engine: Engine, config: Path, directory: Path, image: str, tree: Path) -> str:
-    """A base image as people have: a Debian with a user of the usual name, and no Python."""
+def import_base(engine: Engine, config: Path, directory: Path, image: str, tree: Path) -> str:
+    """A Debian without Python, as an image."""
     archive = directory / "tree.tar"
-    pack = ["tar", "-C", str(tree), "-cf", str(archive), "."]
-    subprocess.run(pack, check=True)
-    engine.must("import", archive, f"bare-{image}", config=config)
+    subprocess.run(["tar", "-C", str(tree), "-cf", str(archive), "."], check=True)
+    engine.must("import", archive, image, config=config)
     archive.unlink()
-    (directory / "Dockerfile").write_text(
-        f"FROM bare-{image}\nRUN ! command -v python3 && useradd --create-home --shell /bin/bash vscode\n"
-    )
-    classic = {"DOCKER_BUILDKIT": "0"}
-    engine.must("build", "--network=host", f"--tag={image}", directory, config=config, env=classic)
     return image
 
 
 @pytest.fixture(scope="module")
 def base(engine: Engine, config: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_base(engine, config, tmp_path_factory.mktemp("base"), BASE, prepared(DEBIAN_12))
+    """A base image as people have: a Debian with a user of the usual name, and no Python."""
+    directory = tmp_path_factory.mktemp("base")
+    bare = import_base(engine, config, directory, f"bare-{BASE}", prepared(DEBIAN_12))
+    (directory / "Dockerfile").write_text(
+        f"FROM {bare}\nRUN ! command -v python3 && useradd --create-home --shell /bin/bash vscode\n"
+    )
+    classic = {"DOCKER_BUILDKIT": "0"}
+    engine.must("build", "--network=host", f"--tag={BASE}", directory, config=config, env=classic)
+    return BASE
 
 
 @pytest.fixture(scope="module")
@@ -154,20 +156,30 @@ def up(open_: Callable[[], Container]) -> Container:
     return open_()
 
 
+def started(engine: Engine, config: Path, image: str, *options: str, user: str = "root") -> Container:
+    """A plain container that runs until it is removed."""
+    args = ("run", "--detach", "--network=none", *options, image, "sleep", "infinity")
+    name = engine.must(*args, config=config).strip()
+    return Container(engine, config, name, user)
+
+
 @pytest.fixture
 def run(engine: Engine, config: Path) -> Iterator[Run]:
     """Runs plain containers, which end with the test."""
     with ExitStack() as ends:
 
         def make(image: str, *options: str, user: str = "root") -> Container:
-            args = ("run", "--detach", "--network=none", *options, image, "sleep", "infinity")
-            started = engine.docker(*args, config=config)
-            assert started.returncode == 0, started.stderr
-            name = started.stdout.strip()
-            ends.callback(engine.docker, "rm", "--force", name, config=config)
-            return Container(engine, config, name, user)
+            container = started(engine, config, image, *options, user=user)
+            ends.callback(engine.docker, "rm", "--force", container.name, config=config)
+            return container
 
         yield make
+
+
+@pytest.fixture(scope="module")
+def bare(engine: Engine, config: Path, base: str, feature: Path) -> Container:
+    """Has the feature, which is not installed. It ends with the engine."""
+    return started(engine, config, base, lend(feature, "/feature"))
 
 
 def lend(source: Path, target: str) -> str:
@@ -282,7 +294,8 @@ def test_an_old_base_without_python_will_do(
     run: Run, engine: Engine, config: Path, feature: Path, tmp_path: Path
 ) -> None:
     """On an older Debian, without network, Python or docker, it installs and runs for root; no docker is a warning."""
-    old = run(make_base(engine, config, tmp_path, OLD_BASE, prepared(DEBIAN_11)), lend(feature, "/feature"))
+    old = run(import_base(engine, config, tmp_path, OLD_BASE, prepared(DEBIAN_11)), lend(feature, "/feature"))
+    old.must("! command -v python3")
     old.must("/feature/install.sh")
     old.must(START)
 
@@ -333,14 +346,14 @@ def test_an_images_own_settings_stay(run: Run, base: str, feature: Path) -> None
         ("there is no agent beside install.sh", "mkdir /new && cp /feature/*.sh /new && /new/install.sh"),
         (
             "only registry-agent-linux-m68k.tar.gz. Run 'make devcontainer-feature' on a machine of that kind",
-            "mkdir /new && cp /feature/*.sh /new && touch /new/registry-agent-linux-m68k.tar.gz && /new/install.sh",
+            "mkdir /m68k && cp /feature/*.sh /m68k && touch /m68k/registry-agent-linux-m68k.tar.gz && /m68k/install.sh",
         ),
     ],
     ids=["wrong option", "quote", "not root", "source", "architecture"],
 )
-def test_a_build_that_cannot_work_says_why(run: Run, base: str, feature: Path, said: str, command: str) -> None:
+def test_a_build_that_cannot_work_says_why(bare: Container, said: str, command: str) -> None:
     """Install fails with a sentence that names what to change."""
-    refused = run(base, lend(feature, "/feature")).sh(command)
+    refused = bare.sh(command)
     assert refused.returncode == 1
     assert said in refused.stderr
 

@@ -85,7 +85,7 @@ def one_by_one(site: Site, layout: str, runs: int) -> str:
 @pytest.mark.parametrize("layout", _SHARES)
 def test_other_programs_lose_nothing_by_the_agent(site: Site, layout: str) -> None:
     """Their file is, run by run, what it would be without an agent; and the agent's logins are all there in the end."""
-    one_by_one(site, layout, 12)
+    one_by_one(site, layout, 6)
 
 
 def test_a_former_login_of_ours_that_somebody_brings_back_is_no_persons(site: Site) -> None:
