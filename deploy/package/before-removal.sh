@@ -6,6 +6,16 @@ prefix=$1
 
 rm -f "$prefix/lib/systemd/system/registry-agent@.service.d/10-restart-steps.conf"
 rmdir "$prefix/lib/systemd/system/registry-agent@.service.d" 2>/dev/null
+
+# log_out_by_hand USER HOME: takes out what an agent stored that the user ran without systemd.
+log_out_by_hand() {
+    timeout 60 runuser -u "$1" -- env -i HOME="$2" PATH="$PATH" /opt/registry-agent/bin/registry-agent logout </dev/null ||
+        echo "registry-agent: not all logins of $1 were removed from Docker's configuration" >&2
+}
+[ ! -e /var/lib/registry-agent/state.json ] || log_out_by_hand root /root
+getent passwd | while IFS=: read -r user _ _ _ _ home _; do
+    [ ! -d "$home/.local/state/registry-agent" ] || log_out_by_hand "$user" "$home"
+done
 [ -d /run/systemd/system ] || exit 0
 
 # The sockets too, or the next question would start an agent again.

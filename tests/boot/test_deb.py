@@ -101,7 +101,7 @@ def test_an_upgrade_goes_on_under_a_running_agent(machine: Booted, registry: str
 def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(
     machine: Booted, registry: str, store: str, section: str
 ) -> None:
-    """Nothing of the agent runs or is stored any more; the settings stay, and the state until the purge."""
+    """Nothing of the agent runs or is stored any more, also where a user ran it without systemd; the settings stay."""
     theirs = {"auths": {"person.example.test": {"auth": "YWRhOm93bg=="}}, "credHelpers": {"their.example": "pass"}}
     machine.write(CONFIG, json.dumps(theirs), owner=USER)
     machine.must("chown", f"{USER}:", f"/home/{USER}/.docker")
@@ -111,8 +111,14 @@ def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(
     enable(machine)
     wait_logged_in(machine, registry)
     until("its login", lambda: registry in docker_config(machine)[section])
+    machine.must("useradd", "--create-home", "bob")
+    given = f"REGISTRY_AGENT_SECRETS={json.dumps([secret(registry)])}"
+    machine.must("env", given, "REGISTRY_AGENT_STATUS_LISTEN=", "registry-agent", "run", "--once", user="bob")
+    by_hand = "/home/bob/.docker/config.json"
+    assert registry in machine.must("cat", by_hand)
     machine.must("dpkg", "--remove", "registry-agent")
     assert docker_config(machine) == theirs
+    assert registry not in machine.must("cat", by_hand)
     for unit in (SERVICE, SOCKET):
         assert machine.property("ActiveState", unit) == "inactive"
         assert machine.property("LoadState", unit) == "not-found"
