@@ -167,6 +167,15 @@ async def test_a_warning_can_become_an_error(chromium: Browser, rig: Serving) ->
         await view.shows("Action needed: it does not resolve, and 1 more.")
 
 
+async def test_a_command_in_a_hint_can_be_copied_as_it_stands(chromium: Browser, rig: Serving) -> None:
+    """It is shown as code, without the backquotes."""
+    rig.board.report("a", [RegistryTimeout("quay.io", "no answer", hint="run `getent hosts quay.io`, then wait")])
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("getent hosts quay.io", "#warnings .hint code")
+        assert await view.text("#warnings .hint") == "Run getent hosts quay.io, then wait"
+
+
 async def test_hostile_text_is_text(chromium: Browser, rig: Serving) -> None:
     """Markup in names and messages is shown as text, has no effect, and does not break the layout."""
     put(rig, row("ghcr.io", identity=HOSTILE, secret=HOSTILE, last_error=HOSTILE), row(LONG))

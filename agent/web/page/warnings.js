@@ -59,7 +59,10 @@ function faultItem([warning, ...others]) {
 function hint(warning) {
   if (!warning.hint) return null;
   const lead = affectsCondition(warning) && ownerOf(warning) !== "nobody" ? "What to do: " : "";
-  return el("p", { class: "hint" }, lead, outside(lead ? warning.hint : sentenceCase(warning.hint)));
+  const text = lead ? warning.hint : sentenceCase(warning.hint);
+  // Commands and settings stand between backquotes.
+  const parts = text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
+  return el("p", { class: "hint" }, lead, el("bdi", { class: "outside" }, ...parts));
 }
 
 const sentenceCase = (word) => String(word).charAt(0).toUpperCase() + String(word).slice(1);
