@@ -160,7 +160,7 @@ PASTED: Final = {
 }
 
 
-@pytest.mark.parametrize("user", ["AWS", "aws", " Aws\n", None, "ada"], ids=repr)
+@pytest.mark.parametrize("user", ["AWS", "aws", " Aws\n", None, "ada"], ids=["AWS", "aws", "blanks", "none", "ada"])
 @pytest.mark.parametrize("form", PASTED)
 @pytest.mark.parametrize("host", [ECR, f"{ECR}:443", "public.ecr.aws", "vpce.example"])
 def test_an_ecr_token_is_used_in_each_form(form: str, user: str | None, host: str) -> None:
