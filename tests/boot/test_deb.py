@@ -113,7 +113,8 @@ def test_removing_takes_the_agents_logins_out_and_leaves_a_persons(
     until("its login", lambda: registry in docker_config(machine)[section])
     machine.must("useradd", "--create-home", "bob")
     given = f"REGISTRY_AGENT_SECRETS={json.dumps([secret(registry)])}"
-    machine.must("env", given, "REGISTRY_AGENT_STATUS_LISTEN=", "registry-agent", "run", "--once", user="bob")
+    # It exits with 2, because bob may not read ada's secrets.
+    machine.run("env", given, "REGISTRY_AGENT_STATUS_LISTEN=", "registry-agent", "run", "--once", user="bob")
     by_hand = "/home/bob/.docker/config.json"
     assert registry in machine.must("cat", by_hand)
     machine.must("dpkg", "--remove", "registry-agent")

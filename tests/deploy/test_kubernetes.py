@@ -7,7 +7,6 @@ import copy
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -288,10 +287,8 @@ def test_the_workspace_uses_the_agents_logins(machine: Machine, tmp_path: Path) 
         pod.wait_logged_in(A, B, C)
         assert "no such manifest" in asks(pod, B)
 
-        began = time.monotonic()
         process.terminate()
-        assert process.wait(5) == 0
-        assert time.monotonic() - began < 1
+        assert process.wait(30) == 0, "Kubernetes kills it after 30 s"
     assert "no such manifest" in asks(pod, A)
     assert not any(password in pod.log() for password in PASSWORDS.values())
 
