@@ -94,8 +94,10 @@ def test_passwords_and_tokens_are_in_no_file(world: World) -> None:
     users[USER] = world.sources.secret("the next password")
     world.agent.give(doors[0].secret, doors[0].hostname, username=USER, password=users[USER])
     until("the next password", lambda: password_from(helper, doors[0].hostname, asking(world)) == users[USER])
-    for door in doors:
-        done = world.here.run("docker", "login", door.hostname, env=asking(world))
+    for door, user in zip(doors, (USER, USER, "AWS"), strict=True):
+        secret = password_from(helper, door.hostname, asking(world))
+        command = ("docker", "login", "--username", user, "--password-stdin", door.hostname)
+        done = world.here.run(*command, env=asking(world), stdin=secret)
         assert done.returncode == 0, done.stderr
     assert password_from(helper, doors[2].hostname, asking(world)) == aws.tokens.issued[-1].password != tokens[2]
 
