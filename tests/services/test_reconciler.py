@@ -109,7 +109,7 @@ class Machine:
     def write(self, document: dict[str, Any]) -> None:
         self.file.write_text(json.dumps(document))
 
-    def start(self, helper_deadline_s: float = 5) -> Agent:
+    def start(self, helper_deadline_s: float = 60) -> Agent:
         clock, log = FakeClock(), FakeLog()
         time = ConfirmedTime(clock)
         board = Board(process(), clock.now, FakeWarningLog())
@@ -398,7 +398,7 @@ async def test_a_helper_that_cannot_list_is_asked_for_known_keys(machine: Machin
     store = machine.bin / "works.json"
     fill(store, "ghcr.io", "quay.io", "planned.example")
     machine.write({"auths": {"ghcr.io": {}}, "credsStore": "plain", "credHelpers": {"quay.io": "plain"}})
-    agent = machine.start(helper_deadline_s=2.5)
+    agent = machine.start(helper_deadline_s=5)
     async with watching(agent):
         await agent.reconciler.note_preexisting([Registry("planned.example")])
         fill(store, "made.example")
@@ -411,7 +411,7 @@ async def test_a_helper_that_hangs_at_the_first_start_delays_no_other_login(mach
     script(machine.bin, "hung", f"#!/bin/sh\n[ $1 = list ] && echo >>{machine.bin}/asked && sleep 1000\nexit 1\n")
     listing_helper(machine, "quay.io")
     machine.write({"credHelpers": {"ghcr.io": "hung", "quay.io": "good"}})
-    agent = machine.start(helper_deadline_s=2.5)
+    agent = machine.start(helper_deadline_s=5)
     async with watching(agent):
         recording = asyncio.create_task(agent.reconciler.note_preexisting([]))
         hanging = asyncio.create_task(agent.apply())
@@ -498,7 +498,7 @@ async def test_a_failing_helper_is_reported_for_the_registry(machine: Machine, t
     if text is not None:
         script(machine.bin, "bad", text)
     with raises_problem(CredentialStoreFailed, match=message) as caught:
-        await machine.start(helper_deadline_s=2.5).apply()
+        await machine.start(helper_deadline_s=5).apply()
     assert caught.value.subject == "ghcr.io"
     assert "docker-credential-bad" in caught.value.message
 
