@@ -19,6 +19,7 @@ from agent.model.plan import AwsDefaults, make_plan
 from agent.model.problem import Needs, RetryClass, Severity
 from agent.model.problems import codes
 from agent.model.problems.environment import TokenNotRenewable
+from agent.model.secret_formats import FIELDS as SECRET_FIELDS
 from agent.model.secret_formats import read_document
 from agent.model.snapshot import Process, Snapshot
 from agent.model.status import OpenWarning, RegistryStatus
@@ -130,6 +131,12 @@ def test_the_example_secrets_are_accepted(name: str) -> None:
         assert (len(plan.logins), plan.skipped, reading.problems) == (len(reading.secrets), (), ()), text
         assert plan.logins, text
         assert all(isinstance(problem, TokenNotRenewable) for problem in plan.problems), text
+
+
+def test_every_field_of_a_secret_has_its_row() -> None:
+    """Nothing else is a field, so no value that only the agent sets can come from a file."""
+    table = [name for cells in rows(section(read("docs/secrets.md"), "The fields")) for name in _SPAN.findall(cells[0])]
+    assert sorted(table) == sorted(SECRET_FIELDS)
 
 
 def test_the_example_secrets_show_every_kind_of_login() -> None:

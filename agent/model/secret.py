@@ -50,7 +50,8 @@ class RegistrySecret:
     """One checked secret.
 
     `origin` is the file, variable or address that it comes from. Origin and name form the subject of its warnings.
-    `password_origin` replaces the password, and `trust` is who could have written it.
+    `password_origin` replaces the password, and `trust` is who could have written it. A field that a person must not
+    set is in `_NOT_FIELDS` in `secret_formats.py`.
     """
 
     name: str

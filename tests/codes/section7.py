@@ -1,4 +1,4 @@
-"""Section 7 of the interface, repeated here on purpose, so that tests notice a change."""
+"""The warning codes and their severities, repeated here on purpose, so that tests notice a change."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The tests cover all codes of the interface's section 7."""
+"""The tests here cover all codes that `section7.py` lists."""
 
 from agent.model.problems import codes
 from agent.model.problems.stored_login import InternalError

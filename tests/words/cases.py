@@ -1,4 +1,4 @@
-"""The faults of section 7 that docker, aws and the ECR credential helper can tell of too, and how to make them."""
+"""The faults that docker, aws and the ECR credential helper can tell of too, and how to make them."""
 
 import base64
 import json
