@@ -3,11 +3,12 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from agent.doctor.agent_status import AgentRow
+from agent.doctor.agent_status import AgentStatus
 from agent.doctor.check import Check, from_problem, passed, with_more
 from agent.doctor.context import Context
 from agent.doctor.environment import Tools
@@ -27,7 +28,7 @@ _NOT_RESENT: Final = (
 
 
 async def active_rejection(
-    login: Login, credential: Credential | None, rejections: Rejections, row: AgentRow | None
+    login: Login, credential: Credential | None, rejections: Rejections, status: AgentStatus | None
 ) -> Check | None:
     """The earlier rejection of this same password, if the state directory or the running agent has recorded one.
 
@@ -42,10 +43,20 @@ async def active_rejection(
         until = rfc3339(datetime.now(UTC) + wait)
         more = f"rejected before, next automatic attempt at {until}; {_NOT_RESENT}"
         return with_more(from_problem("login", problem), more)
-    if row is not None and row.state == State.REJECTED and row.secret == login.secret.name:
-        rejected = LoginRejected(login.registry.hostname, f"the agent reports: {row.last_error or 'no reason given'}")
-        return with_more(from_problem("login", rejected), _NOT_RESENT)
-    return None
+    reported = None if status is None else _reported(login, status)
+    return None if reported is None else with_more(reported, _NOT_RESENT)
+
+
+def _reported(login: Login, status: AgentStatus) -> Check | None:
+    hostname = login.registry.hostname
+    row = status.rows.get(hostname)
+    if row is None or row.state != State.REJECTED or row.secret != login.secret.name:
+        return None
+    said = f"the agent reports: {row.last_error or 'no reason given'}"
+    # An account without access, for example, needs another fix than a wrong password.
+    same = (reason for reason in status.reasons_about(hostname) if reason.message.startswith(row.last_error))
+    found = next(same, None) or from_problem("login", LoginRejected(hostname, said))
+    return replace(found, name="login", message=said)
 
 
 async def try_login(login: Login, credential: Credential, context: Context, tools: Tools) -> Check:

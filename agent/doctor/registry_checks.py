@@ -136,8 +136,9 @@ class RegistryChecks:
         login, context = self._login, self._context
         if login is None:
             return self._results.add(skipped("login", "there is no secret to log in with"))
-        row = _row(await self._status(), self._registry.hostname)
-        rejection = None if context.try_refused else await active_rejection(login, credential, context.rejections, row)
+        status = await self._status()
+        rejections = context.rejections
+        rejection = None if context.try_refused else await active_rejection(login, credential, rejections, status)
         if rejection is not None:
             return self._results.add(rejection)
         tools = await asyncio.shield(self._pending.tools)

@@ -1,6 +1,7 @@
 """The certificates that the agent's own calls trust: those of the system, of the environment and of the caller."""
 
 import contextlib
+import errno
 import os
 import ssl
 import stat
@@ -118,6 +119,9 @@ def _trust(context: ssl.SSLContext, path: Path) -> None:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
+            # Docker ignores a directory in this variable. SSL_CERT_DIR is the one for directories.
+            if str(path) == os.environ.get(_BUNDLE):
+                raise IsADirectoryError(errno.EISDIR, "it is a directory, not a file")
             context.load_verify_locations(capath=path)
         elif stat.S_ISREG(mode):
             context.load_verify_locations(cafile=path)

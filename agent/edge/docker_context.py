@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from agent.edge.regular_file import read_regular
+from agent.model.commands import command
 
 DEFAULT: Final = "unix:///var/run/docker.sock"
 _LIMIT: Final = 1 << 20
@@ -15,10 +16,14 @@ _BUILT_IN: Final = "default"
 
 
 class Endpoint(NamedTuple):
-    """The address of an engine, and the variables with which the CLI and the SDK reach it: none if it is unusable."""
+    """The address of an engine, and the variables with which the CLI and the SDK reach it: none if it is unusable.
+
+    `hint` is the fix if the choice of the engine itself is wrong.
+    """
 
     address: str
     env: Mapping[str, str]
+    hint: str | None = None
 
 
 def find_endpoint(environ: Mapping[str, str], config_dir: Path) -> Endpoint:
@@ -36,10 +41,20 @@ def find_endpoint(environ: Mapping[str, str], config_dir: Path) -> Endpoint:
     name = hashlib.sha256(context.encode("utf-8", "surrogatepass")).hexdigest()
     address = _address(_json(config_dir / "contexts/meta" / name / "meta.json"))
     if address is None:
-        return Endpoint(f"the docker context {context}, which does not exist", {})
+        return Endpoint(f"the docker context {context}, which does not exist", {}, _other_context(environ, config_dir))
     certificates = config_dir / "contexts/tls" / name / "docker"
     tls = {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(certificates)} if certificates.is_dir() else {}
     return Endpoint(address, {"DOCKER_HOST": address, **tls, **version})
+
+
+def _other_context(environ: Mapping[str, str], config_dir: Path) -> str:
+    """Return how to choose a context that exists. Without one, docker fails before it asks any engine."""
+    if environ.get("DOCKER_CONTEXT"):
+        return "fix or unset DOCKER_CONTEXT, then restart the agent; logins work without it, but pulls do not"
+    # CLI 20.10 also resolves the current context before it changes it.
+    use = command("docker --context default --config", config_dir, "context", "use", "default")
+    use = use or "`docker --context default context use default`"
+    return f"run {use}, or create the context again; logins work without it"
 
 
 def _current(config_dir: Path) -> str:

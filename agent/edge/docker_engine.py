@@ -72,7 +72,7 @@ class DockerEngine:
             state = await self._state(endpoint)
         except PermissionError:
             return EngineAnswer(Engine.UNREACHABLE, endpoint.address, user, await _group_of(socket))
-        return EngineAnswer(state, endpoint.address, user)
+        return EngineAnswer(state, endpoint.address, user, hint=endpoint.hint)
 
     async def _state(self, endpoint: Endpoint) -> Engine:
         """Return whether the engine answers. Does not start the SDK if the socket refuses connections.

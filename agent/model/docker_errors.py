@@ -42,7 +42,7 @@ def explain(output: CliOutput, probe: ProbeResult | None, hostname: str, secret:
     probe = probe or NO_ANSWER
     status = _status(output, probe)
     if status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
-        problem = _portal(hostname)
+        problem = _portal(hostname, probe)
     elif status is not None and (output.status is not None or probe.registry):
         words = output.registry_words if output.status == status else ""
         problem = _of_status(status, hostname, secret, probe, words, issuer=issuer)
@@ -87,7 +87,7 @@ def cli_failed(hostname: str, text: str) -> Problem:
 
 def not_a_registry(hostname: str, probe: ProbeResult) -> Problem:
     if probe.status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
-        return _portal(hostname)
+        return _portal(hostname, probe)
     return problems.NotARegistry(
         hostname,
         f"{hostname} does not answer like a registry: status {probe.status} with a page or a redirect to another host",
@@ -95,8 +95,9 @@ def not_a_registry(hostname: str, probe: ProbeResult) -> Problem:
     )
 
 
-def _portal(hostname: str) -> Problem:
-    message = f"a captive portal answers instead of {hostname} (status 511)"
+def _portal(hostname: str, probe: ProbeResult) -> Problem:
+    server = f"{probe.token_server}, the token server of {hostname}" if probe.token_server else hostname
+    message = f"a captive portal answers instead of {server} (status 511)"
     return problems.NotARegistry(hostname, message, hint=hints.CAPTIVE_PORTAL)
 
 
@@ -151,7 +152,8 @@ def _of_status(status: int, hostname: str, secret: str, probe: ProbeResult, word
 
 def _forbidden(hostname: str, secret: str, probe: ProbeResult, body: str, *, issuer: str) -> Problem:
     if not probe.token_expired:
-        message = f"{hostname} denies access to the account of secret {secret} (status 403){body}"
+        account = f" to the account of secret {secret}" if secret else ""
+        message = f"{hostname} denies access{account} (status 403){body}"
         return problems.LoginForbidden(hostname, message)
     if issuer:
         whose, hint = f"that {issuer} issued for secret {secret}", hints.token_rejected(issuer)

@@ -13,12 +13,14 @@ class EngineAnswer:
     """What an engine answered at `address`.
 
     `forbidden_group`: the socket is there, but this user may not open it. It is the group that may, empty if unknown.
+    `hint` is the fix if another engine must be chosen.
     """
 
     state: Engine
     address: str
     user: str = ""
     forbidden_group: str | None = None
+    hint: str | None = None
 
 
 def engine_problem(answer: EngineAnswer) -> Problem | None:
@@ -26,7 +28,8 @@ def engine_problem(answer: EngineAnswer) -> Problem | None:
         return _forbidden(answer, answer.forbidden_group)
     match answer.state:
         case Engine.UNREACHABLE:
-            return EngineUnreachable("engine", f"no Docker engine answers at {answer.address}")
+            message = f"no Docker engine answers at {answer.address}"
+            return EngineUnreachable("engine", message, hint=answer.hint)
         case Engine.UNRESPONSIVE:
             message = f"the Docker engine at {answer.address} accepts connections but does not answer"
             return EngineUnresponsive("engine", message)

@@ -15,7 +15,12 @@ PROXY: Final = (
     "it needs them, then restart the agent; add hosts that need no proxy to NO_PROXY"
 )
 CAPTIVE_PORTAL: Final = "open http://neverssl.com in a browser and log in to this network: its captive portal answered"
-BLANKS: Final = "fix the password in the secret: it begins or ends with whitespace, which docker login removes"
+# What people paste by mistake. The registry decides first: each of these can also be a password.
+_PASTED: Final = {
+    r"\$\{.+\}|\$\(.+\)|\$[A-Za-z_]\w*|\{\{.+\}\}|<[^<>]+>": "it is a placeholder that nothing has replaced",
+    r"(?i:bearer|basic|token) \S+": "it begins with the scheme of an HTTP header; keep only what follows it",
+    r"\s(?s:.*)|(?s:.*)\s": "it begins or ends with whitespace, which docker login removes",
+}
 PUT_NEW_TOKEN: Final = "put a new token into the secret; if the token is new, set this machine's clock"  # noqa: S105 - a hint
 CA_VARIABLE: Final = (
     "fix or unset the variable in the message, which names a CA file that cannot be used, then restart the agent"
@@ -55,6 +60,12 @@ _OF_CERTIFICATES: Final = {
     "no TLS; if the registry has none on purpose, add HOST to insecure-registries in /etc/docker/daemon.json "
     "(rootless: ~/.config/docker/daemon.json) and restart Docker",
 }
+
+
+def pasted_password(password: str) -> str | None:
+    """Return the hint for a password that was refused and looks like a mistake, or None."""
+    found = next((fault for form, fault in _PASTED.items() if re.fullmatch(form, password)), None)
+    return f"fix the password in the secret: {found}" if found else None
 
 
 def dns_hint(lookup: str) -> str:

@@ -175,10 +175,9 @@ class DockerLogin:
         if hidden:
             shown = replace(shown, status=None, fault=output.fault or Fault.UNREACHABLE)
         problem = explain(shown, probe, hostname, login.secret.name, issuer=login.issuer)
-        password = credential.password.reveal()
-        if isinstance(problem, LoginRejected) and password != password.strip():
-            return LoginRejected(hostname, problem.message, hint=hints.BLANKS)
-        return problem
+        pasted = hints.pasted_password(credential.password.reveal())
+        rejected = isinstance(problem, LoginRejected) and pasted is not None
+        return LoginRejected(hostname, problem.message, hint=pasted) if rejected else problem
 
     async def _timed_out(self, registry: Registry, timeout: float, probe: ProbeResult) -> Problem:
         if probe.fault is not None:

@@ -14,6 +14,7 @@ from agent.demo.tls import server_context
 from tests.codes.programs import script
 from tests.codes.world import LOGIN, REGION, USER, USERS, World
 from tests.doctor.machine import Doctor, blamed
+from tests.fakecloud.faults import Answer
 from tests.fakecloud.registries import PretendRegistry
 from tests.rig.needs import need
 
@@ -45,6 +46,20 @@ def test_does_not_resend_a_rejected_password(world: World, doctor: Doctor) -> No
 
     world.agent.give("wrong", door.hostname, **LOGIN)
     assert doctor(door.hostname).link("login", door.hostname)["outcome"] == "ok"
+
+
+def test_repeats_why_the_agent_was_refused(world: World, doctor: Doctor) -> None:
+    """An account without access needs its administrator, in each check. Another password would not help."""
+    door = world.registry("forbidden")
+    door.registry.fault = Answer(403, "this account is suspended")
+    world.start({"retry": {"rejected_wait_s": 600}})
+    world.raised("login_forbidden", door.hostname)
+    report = doctor(door.hostname)
+    links = [report.link(name, door.hostname) for name in ("agent", "/v2/", "login")]
+    assert {(link["code"], link["needs"]) for link in links} == {("login_forbidden", "admin")}
+    assert len({link["fix"] for link in links}) == 1
+    assert f"{door.hostname} denies access (status 403)" in links[1]["seen"]
+    assert "--try" in links[2]["seen"]
 
 
 def test_reports_a_wrong_clock(world: World, doctor: Doctor) -> None:

@@ -131,6 +131,16 @@ def test_names_a_variable_with_a_missing_ca_file(world: World, doctor: Doctor, t
     assert "certs.d" not in link["fix"]
 
 
+def test_names_ssl_cert_file_if_it_is_a_directory(world: World, doctor: Doctor, tmp_path: Path) -> None:
+    """As a bind mount creates it for a file that is missing. Docker ignores it, so the registry is not to blame."""
+    door = world.registry("private", host=ELSEWHERE, tls=private(tmp_path)[0])
+    world.env["SSL_CERT_FILE"] = str(tmp_path)
+    world.prepare()
+    link = blamed(doctor, door.hostname, "tls", "registry_tls")
+    assert f"SSL_CERT_FILE names the CA file {tmp_path}, which cannot be used: it is a directory" in link["seen"]
+    assert (link["needs"], "certs.d" in link["fix"]) == ("user", False)
+
+
 def test_checks_through_a_socks_proxy(world: World, doctor: Doctor, tmp_path: Path) -> None:
     """Docker can use one. So can the agent's own requests, and a registry behind it is not called broken."""
     context, ca = private(tmp_path)

@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 import trustme
 
-from agent.edge.docker_context import DEFAULT, find_endpoint
+from agent.edge.docker_context import DEFAULT, Endpoint, find_endpoint
+from agent.edge.docker_engine import DockerEngine
+from agent.model.engine import engine_problem
 from tests.prepare.steps import DOCKER_CLIS
 from tests.rig.needs import prepared
 
@@ -28,7 +32,8 @@ def test_the_current_context_decides(tmp_path: Path, release: str) -> None:
         docker(release, tmp_path, "context", "create", named, "--docker", f"host=unix:///run/{named}.sock")
     assert find_endpoint({}, tmp_path).address == DEFAULT
     docker(release, tmp_path, "context", "use", "rootless")
-    assert find_endpoint({}, tmp_path) == ("unix:///run/rootless.sock", {"DOCKER_HOST": "unix:///run/rootless.sock"})
+    rootless = "unix:///run/rootless.sock"
+    assert find_endpoint({}, tmp_path) == Endpoint(rootless, {"DOCKER_HOST": rootless})
     assert find_endpoint({"DOCKER_CONTEXT": "other-one"}, tmp_path).address == "unix:///run/other-one.sock"
     assert find_endpoint({"DOCKER_CONTEXT": "default"}, tmp_path).address == DEFAULT
     assert find_endpoint({"DOCKER_CONTEXT": "other-one", "DOCKER_HOST": "tcp://h:1"}, tmp_path).address == "tcp://h:1"
@@ -52,6 +57,21 @@ def test_a_context_that_does_not_exist_has_no_engine(tmp_path: Path, current: st
     (tmp_path / "config.json").write_text(json.dumps({"currentContext": current}))
     endpoint = find_endpoint({}, tmp_path)
     assert (endpoint.env, "does not exist" in endpoint.address) == ({}, True)
+
+
+@pytest.mark.parametrize("release", ["bookworm", "trixie"])
+async def test_the_hint_about_a_context_that_does_not_exist_works(tmp_path: Path, release: str) -> None:
+    """To start Docker would not help: docker fails before it asks an engine."""
+    (tmp_path / "config.json").write_text('{"currentContext": "gone"}')
+    problem = engine_problem(await DockerEngine({}, tmp_path).ask())
+    assert problem is not None
+    (pasted,) = re.findall("`docker (.*?)`", problem.hint)
+    assert pasted.startswith(f"--context default --config {tmp_path} ")
+    docker(release, tmp_path, *shlex.split(pasted))
+    assert find_endpoint({}, tmp_path).address == DEFAULT
+    problem = engine_problem(await DockerEngine({"DOCKER_CONTEXT": "gone"}, tmp_path).ask())
+    assert problem is not None
+    assert "unset DOCKER_CONTEXT" in problem.hint
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"currentContext": 7}', '{"currentContext": ""}'])

@@ -273,6 +273,9 @@ def test_status_511_is_a_captive_portal() -> None:
     for probe in (ProbeResult(EPOCH, status=511, registry=False), None):
         problem = explain(CliOutput("", status=511), probe, HOST, "team")
         assert (problem.code, problem.needs, problem.hint) == ("registry_error", Needs.USER, hints.CAPTIVE_PORTAL)
+    elsewhere = ProbeResult(EPOCH, status=511, registry=False, token_server="auth.example")
+    message = explain(CliOutput("", status=511), elsewhere, HOST, "team").message
+    assert message == f"a captive portal answers instead of auth.example, the token server of {HOST} (status 511)"
 
 
 @pytest.mark.parametrize(

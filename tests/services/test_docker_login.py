@@ -95,6 +95,23 @@ async def test_that_docker_cuts_a_password_is_told(password: str, told: bool) ->
     assert ("begins or ends with whitespace" in problem.hint) is told
 
 
+@pytest.mark.parametrize(
+    ("password", "says"),
+    [
+        *((text, "nothing has replaced") for text in ("${TOKEN}", "$TOKEN", "$(cat token)", "{{ token }}", "<token>")),
+        *((text, "HTTP header") for text in ("Bearer eyJ0", "Basic Ym9i", "token ghp_1")),
+        *((text, "update the secret") for text in ("$1$salt", "a${b}c", "two words", "Bearer")),
+    ],
+)
+async def test_a_refused_password_that_looks_like_a_mistake_is_named(password: str, says: str) -> None:
+    """It is sent first, because docker accepts it as a password. The hint does not quote it."""
+    cli = Cli("unauthorized: incorrect username or password")
+    problem = await problem_of(cli, Probe(ProbeResult(EPOCH)), given=Sensitive(password))
+    assert problem.code == "login_rejected"
+    assert says in problem.hint
+    assert password not in problem.hint
+
+
 @pytest.mark.parametrize("text", [EOF, WRONG_SCHEME, f'Get "http://{HERE}/v2/": read: connection reset by peer'])
 @pytest.mark.parametrize(
     ("status", "code"),
