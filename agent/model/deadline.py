@@ -25,4 +25,6 @@ class Deadline:
 
     def left(self, now: datetime, monotonic: float) -> float:
         """Return the seconds that are left; zero or less if the deadline is reached."""
-        return min((self.at - now).total_seconds(), self.monotonic - monotonic)
+        left = min((self.at - now).total_seconds(), self.monotonic - monotonic)
+        # Differences of floats are off by less than a microsecond. That must not wake a login again and again.
+        return round(left, 6)

@@ -73,8 +73,9 @@ def decide(state: LoginState, event: Event, now: Now, rules: Rules) -> Decision:
         case Removed(), Stage.RETRYING:
             decision = _wait(replace(state, removed=True), (), now)
         case RemovalFailed(), Stage.RETRYING:
-            again = replace(state, next_change=now.after(rules.max_wait))
-            decision = _wait(again, (Report((*_problems(state, now, rules), event.problem)),), now)
+            # Meanwhile a server may have shown that the login has not ended yet.
+            again = replace(state, status=_status(state, now), next_change=now.after(rules.max_wait))
+            decision = _wait(again, (Report((*_problems(again, now, rules), event.problem)),), now)
         case _:
             decision = _wait(state, (), now)
     return decision

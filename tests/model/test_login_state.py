@@ -305,6 +305,27 @@ def test_a_failing_renewal_of_an_hourly_token_is_a_warning_at_first() -> None:
     assert [problem.severity for problem in reported(urgent)] == [Severity.WARNING, Severity.ERROR]
 
 
+def test_a_failing_renewal_sleeps_after_each_change_to_the_microsecond() -> None:
+    """Where the difference of two clocks is a little off, as floats are, it would wake again and again."""
+    started = LoginState(HOST, Stage.ATTEMPTING)
+    good = ends(started, Succeeded(EPOCH + timedelta(microseconds=15), EPOCH + timedelta(microseconds=8)))
+    yesterday = Now(EPOCH - timedelta(days=1), 0.0)
+    failing = decide(replace(good.state, stage=Stage.ATTEMPTING), Failed(PROBLEMS[1], None), yesterday, RULES)
+    assert failing.wake_at is not None
+    change = failing.wake_at.monotonic
+    later = decide(failing.state, Woken("a"), Now(failing.wake_at.at, change), RULES)
+    assert later.wake_at is not None
+    assert later.wake_at.monotonic > change
+
+
+def test_a_removal_that_fails_shows_a_login_that_works_again() -> None:
+    """A server has shown meanwhile that the wall clock was ahead: the login has not ended."""
+    ahead = EPOCH + timedelta(days=1)
+    state = LoginState(HOST, Stage.RETRYING, State.EXPIRED, expiry=Deadline(ahead, 86400.0), problem=PROBLEMS[1])
+    event = RemovalFailed(CredentialStoreFailed(HOST, "it hangs"))
+    assert decide(state, event, Now(EPOCH, 0.0, EPOCH), RULES).state.status is State.LOGGED_IN
+
+
 def test_a_login_that_docker_cannot_use_is_not_logged_in_until_it_can() -> None:
     """A token that is still valid changes nothing, and its renewal is not promised to be in time. Then it is tried."""
     invalid = ConfigInvalid(HOST, "config.json is not valid")
