@@ -18,7 +18,7 @@ for section in "global", "install", ":env:":  # the last one wins
 '
 
 # helper_program PYTHON PACKAGES: prints what docker runs for each image. It loads compiled code: compiling it at each
-# start would take a fifth of the time. Without -S, the start would take longer by a half.
+# start would take about a tenth of the time. Without -S, the start would take longer by a half.
 helper_program() {
     cat <<END
 #!$1 -ISE
