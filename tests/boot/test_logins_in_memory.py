@@ -1,12 +1,10 @@
 """Logins in memory on a machine with systemd: the first pull after a suspend, and no secret on its disk."""
 
 import json
-import os
-import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -22,6 +20,7 @@ from tests.rig.agent import leaks
 from tests.rig.booted import USER, Booted
 from tests.rig.cloud import API, ECR, NATIVE, Cloud, cloud_on
 from tests.rig.distribution import Distribution
+from tests.rig.files import contents, regular_files
 from tests.rig.machine import Machine
 from tests.rig.moved_clock import library, moved_by, seconds
 from tests.rig.needs import need
@@ -112,9 +111,7 @@ def watched_files(machine: Booted, *directories: str) -> Iterator[set[bytes]]:
     def watch() -> None:
         while not over.wait(0.01):
             for directory in directories:
-                for path in _files(machine.path(directory)):
-                    with suppress(OSError):
-                        seen.add(path.read_bytes())
+                seen.update(content for _, content in contents(machine.path(directory)))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -130,12 +127,4 @@ def written_since(machine: Booted, moment: float) -> list[Path]:
     """All files of the machine's disk that have changed since then."""
     root = machine.path("/")
     tops = [top for top in root.iterdir() if top.is_dir() and not top.is_symlink() and top.name not in _IN_MEMORY]
-    return [path for top in tops for path in _files(top) if path.stat().st_ctime >= moment]
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(directory):
-        for path in (Path(parent, name) for name in names):
-            with suppress(OSError):
-                if stat.S_ISREG(path.lstat().st_mode):
-                    yield path
+    return [path for top in tops for path, about in regular_files(top) if about.st_ctime >= moment]

@@ -15,6 +15,7 @@ import pytest
 from tests.codes.world import PASSWORD, World
 from tests.fakecloud.faults import Broken
 from tests.hostile.conftest import STRANGER
+from tests.rig.files import contents
 from tests.rig.waiting import until
 
 pytestmark = pytest.mark.usefixtures("screens")
@@ -85,8 +86,7 @@ def test_a_planted_place_for_logins(world: World, shared: Path, stranger: Path, 
     world.start()
     world.nothing_stopped()
     assert thief.stop() == set()
-    left = [path for path in shared.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
-    assert left == []
+    assert [path for path, content in contents(shared) if PASSWORD.encode() in content] == []
     assert world.agent.docker_config()["auths"].keys() == {world.good.hostname}
 
 

@@ -4,7 +4,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,7 @@ from typing import Final
 from agent.__main__ import main
 from agent.cli.status import ANSWERED
 from tests.rig.agent import Agent
+from tests.rig.files import contents
 
 _DEADLINE_S: Final = 120.0
 _TARGETS: Final = (
@@ -72,10 +73,9 @@ def ask(path: Path, target: str, *, until: bytes | None = None) -> bytes:
 
 def files(home: Path, without: Mapping[Path, str]) -> Iterator[tuple[Path, bytes]]:
     """Every file below `home` with its content, but for the places where a secret may be (each with the reason)."""
-    for path in home.rglob("*"):
-        if path.is_file() and not path.is_symlink() and not any(path.is_relative_to(place) for place in without):
-            with suppress(OSError):
-                yield path, path.read_bytes()
+    for path, content in contents(home):
+        if not any(path.is_relative_to(place) for place in without):
+            yield path, content
 
 
 class Notifications:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
+from tests.rig.files import read
 from tests.rig.namespace import Namespace, environment
 from tests.rig.status import Watcher, ask, get_status, next_status
 from tests.rig.terminal import ControllingTerminal
@@ -188,7 +189,7 @@ class Agent:
 
 def leaks(passwords: Iterable[str], files: Iterable[Path]) -> None:
     """Fail if a file contains one of the passwords, either as it is or in base64 after a user name of any length."""
-    contents = {path: path.read_bytes() for path in files if path.is_file()}
+    contents = dict(read(path for path in files if path.is_file()))
     for password in passwords:
         if len(password.encode(errors="surrogatepass")) < _SHORT or password == "runner-native":
             continue

@@ -1,7 +1,6 @@
 """Installs the credential helper where docker finds it."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from agent.helper import docker_credential_registry_agent as program
 from tests.rig.agent import forms
+from tests.rig.files import contents
 
 NAME = "docker-credential-registry-agent"
 
@@ -34,7 +34,6 @@ def password_from(helper: Path, server: str, env: Mapping[str, str]) -> str:
 
 def secret_files(directory: Path, *secrets: str, without: Path) -> list[Path]:
     """The files below `directory` that contain one of the secrets in any form, apart from those in `without`."""
-    paths = (Path(parent, name) for parent, _, names in os.walk(directory) for name in names)
-    others = [path for path in paths if path.is_file() and not path.is_relative_to(without)]
+    others = ((path, content) for path, content in contents(directory) if not path.is_relative_to(without))
     sought = [form for secret in secrets for form in forms(secret)]
-    return [path for path in others if (content := path.read_bytes()) and any(form in content for form in sought)]
+    return [path for path, content in others if any(form in content for form in sought)]

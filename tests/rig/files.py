@@ -1,0 +1,28 @@
+"""Reads what other processes keep in files, while they write."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+
+def regular_files(directory: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The regular files below `directory`. What vanishes before it is looked at is left out, directories included."""
+    for parent, _, names in os.walk(directory):
+        for path in (Path(parent, name) for name in names):
+            with suppress(FileNotFoundError):
+                if stat.S_ISREG((about := path.lstat()).st_mode):
+                    yield path, about
+
+
+def read(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
+    """Each file with its content. What vanishes before it is read is left out."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield path, path.read_bytes()
+
+
+def contents(directory: Path) -> Iterator[tuple[Path, bytes]]:
+    """Each regular file below `directory` with its content, like `read`."""
+    return read(path for path, _ in regular_files(directory))
