@@ -61,7 +61,8 @@ def _make(step: Step, before: Sequence[Future[bool]]) -> bool:
 
 
 def _say(step: Step, what: str, *, there: bool) -> bool:
-    print(f"prepare: {step.name:<{_WIDTH}}  {what}", flush=True)
+    # One write, so that the lines of steps that run at the same time do not mix.
+    print(f"prepare: {step.name:<{_WIDTH}}  {what}\n", end="", flush=True)
     return there
 
 
