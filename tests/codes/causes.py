@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 
-from tests.codes.section7 import SEVERITIES
+from tests.codes.severities import SEVERITIES
 from tests.codes.world import World
 
 Test = Callable[..., None]

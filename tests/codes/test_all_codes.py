@@ -1,10 +1,10 @@
-"""The tests here cover all codes that `section7.py` lists."""
+"""The tests here cover all codes that `severities.py` lists."""
 
 from agent.model.problems import codes
 from agent.model.problems.stored_login import InternalError
 from tests.codes.causes import caused_by
 from tests.codes.groups import groups, modules
-from tests.codes.section7 import SEVERITIES
+from tests.codes.severities import SEVERITIES
 
 
 def test_every_code_is_caused_and_fixed() -> None:

@@ -17,8 +17,8 @@ from agent.demo.tls import AUTHORITY, server_context
 from tests.codes.here import Here
 from tests.codes.matrix import Seen
 from tests.codes.programs import script
-from tests.codes.section7 import NEEDS, SEVERITIES, STAYS
 from tests.codes.servers import Dashboard
+from tests.codes.severities import NEEDS, SEVERITIES, STAYS
 from tests.codes.sources import LOGIN_CANARY, PERSON_CANARY, Sources
 from tests.fakecloud.aws import PretendAws
 from tests.fakecloud.registries import EcrAuth, PretendRegistry

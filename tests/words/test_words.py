@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.codes.section7 import SEVERITIES
+from tests.codes.severities import SEVERITIES
 from tests.words.cases import CASES
 from tests.words.conftest import Measured
 from tests.words.page import agents_words, shown
