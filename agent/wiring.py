@@ -256,7 +256,7 @@ class Components:
         answers = HelperAnswers(
             board=bootstrap.board,
             served=self._served,
-            clock=bootstrap.clock,
+            time=self._time,
             log=bootstrap.log.logger,
             refresh=self.logins.refresh,
         )
