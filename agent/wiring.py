@@ -134,7 +134,7 @@ class Components:
         """Build what knows the installed docker and its configuration."""
         bootstrap, environ = self._bootstrap, self._bootstrap.environ
         config_dir = bootstrap.settings.value.docker.config_dir
-        self.lock = ConfigLock(config_dir)
+        self.lock = ConfigLock(config_dir, bootstrap.server.address)
         self.state_file = StateFile(paths.state_directory(environ), config_dir)
         self.state_watch = StateWatch(self.state_file, bootstrap.board)
         engine = DockerEngine(environ, config_dir)
@@ -256,7 +256,7 @@ class Components:
         answers = HelperAnswers(
             board=bootstrap.board,
             served=self._served,
-            clock=bootstrap.clock,
+            time=self._time,
             log=bootstrap.log.logger,
             refresh=self.logins.refresh,
         )

@@ -95,7 +95,12 @@ class Context:
         self.cli: Final = DockerCli(environ, runtime, engine)
         self.probes: Final = ToolProbes(environ, self.cli, engine)
         self.config: Final = DockerConfigFile(settings.docker.config_dir, cli_version=lambda: self.cli.installed)
-        self.helpers: Final = CredentialHelpers(environ, deadline_s=_HELPER_S, scrub=self.scrubber.scrub)
+        self.helpers: Final = CredentialHelpers(
+            environ,
+            deadline_s=_HELPER_S,
+            docker_config=settings.docker.config_dir,
+            scrub=self.scrubber.scrub,
+        )
         self.podman: Final = PodmanAuthFiles(environ, paths.home(environ))
         self.overrides: Final = Overrides(environ.get("DOCKER_AUTH_CONFIG"), lambda: self.cli.installed)
         state_file = StateFile.loaded(paths.state_directory(environ), settings.docker.config_dir)

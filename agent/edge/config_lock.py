@@ -19,12 +19,14 @@ class ConfigLock:
     """A lock on a file in the configuration directory. The file stays, but the lock ends with the process.
 
     Only the user can open the file. The directory itself can often be opened by others, who could then hold its lock.
+    The file names the agent's socket: of several agents, docker's credential helper must ask the one that holds it.
 
     If config.json is a link, the directory of the real file is locked too, because another agent may manage it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, socket: str = "") -> None:
         self._directory: Final = directory
+        self._socket: Final = os.fsencode(socket)
         # Held while a directory is opened, which may hang. Every call is for this one directory, so all would hang.
         self._mutex: Final = threading.Lock()
         self._locked: Final[dict[_Identity, int]] = {}
@@ -103,6 +105,8 @@ class ConfigLock:
             if stat.S_ISREG(status.st_mode):
                 os.fchmod(descriptor, 0o600)  # a recursive chmod may have opened it to others
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if stat.S_ISREG(status.st_mode):
+                self._name_socket(descriptor)
         except OSError as fault:
             os.close(descriptor)
             if isinstance(fault, BlockingIOError):
@@ -111,6 +115,13 @@ class ConfigLock:
             return None
         self._locked[found] = descriptor
         return found
+
+    def _name_socket(self, descriptor: int) -> None:
+        line, file = self._socket + b"\n" if self._socket else b"", Path(f"/proc/self/fd/{descriptor}")
+        # A disk that is full must not cost the lock: without the name, the helper looks in the usual places.
+        with suppress(OSError):
+            if file.read_bytes() != line:
+                file.write_bytes(line)
 
     def _unlock(self, directories: Iterable[_Identity]) -> None:
         for directory in directories:

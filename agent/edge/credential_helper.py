@@ -46,17 +46,21 @@ class CredentialHelpers:
         *,
         deadline_s: float = DEADLINE_S,
         unit: str | None = None,
+        docker_config: Path | None = None,
         learned: Callable[[Sensitive], object] = bool,
         scrub: Callable[[str], str] = str,
     ) -> None:
         """`unit` is the systemd service that the agent runs in. Its sandbox may block a helper.
+
+        `docker_config` is passed on as DOCKER_CONFIG, as docker does: it leads the agent's helper to the right agent.
 
         `learned` is called with each secret before a helper gets it. `scrub` removes known secrets from its output.
         """
         self._hint: Final[Callable[[str], str]] = (
             (lambda name: _sandboxed(name, unit, environ)) if unit else helper_hint
         )
-        self._env: Final = child_environment(environ)
+        given = {"DOCKER_CONFIG": str(docker_config)} if docker_config else {}
+        self._env: Final = child_environment(environ) | given
         self._path: Final = environ.get("PATH")
         self._deadline_s: Final = deadline_s
         self._learned: Final = learned

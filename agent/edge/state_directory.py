@@ -56,8 +56,8 @@ def find_state(directory: Path, docker_config: Path) -> FoundState:
         fault = files.get(path)
         if isinstance(fault, str):
             return _lost(path, fault, path, new)
-    # The file that was kept aside may have been the one for this configuration.
-    if os.path.lexists(f"{first}{_ASIDE}"):
+    # Another path may lead to this configuration. Then a file that is damaged, or was kept aside, may be its own.
+    if _is_kept_aside(directory) or any(isinstance(state, str) for state in files.values()):
         new = replace(new, preexisting={})
     return FoundState(named if first in files else first, new)
 
@@ -191,11 +191,18 @@ def _replace_first(temporary: Path, path: Path, state: SavedState) -> bool:
 
 
 def _keep_aside(path: Path) -> None:
-    """Keep a damaged file under another name. The file itself stays: without it, the next start would be the first."""
+    """Keep a damaged file under another name. It stays where it is too, if the file system has hard links."""
     aside = Path(f"{path}{_ASIDE}")
-    with contextlib.suppress(OSError):
+    if os.path.lexists(path):
         aside.unlink(missing_ok=True)
-        aside.hardlink_to(path)
+        try:
+            aside.hardlink_to(path)
+        except OSError:
+            path.rename(aside)
+
+
+def _is_kept_aside(directory: Path) -> bool:
+    return directory.is_dir() and any(path.suffix == _ASIDE for path in directory.iterdir())
 
 
 def _remove_gone(directory: Path) -> None:

@@ -134,7 +134,8 @@ def _connect() -> socket:
     user = account.pw_name if account else str(me)
     home = account.pw_dir if account else "/"
     denied = ""
-    for place in socket_candidates(posix.environ, user, home, me):
+    places = socket_candidates(posix.environ, user, home, me)
+    for place in socket_of_configuration(posix.environ, home, me) or places:
         connection = socket(AF_UNIX, SOCK_STREAM)
         connection.settimeout(_DEADLINE_S)
         try:
@@ -173,6 +174,27 @@ def socket_candidates(environ: dict[bytes, bytes], user: str, home: str, uid: in
     given = environ.get(b"RUNTIME_DIRECTORY")
     places = [*([given.split(b":")[0]] if given else default), unit, unit + b"/work", system, *own, run_directory]
     return [place + b"/agent.sock" for place in dict.fromkeys(places)]
+
+
+def socket_of_configuration(environ: dict[bytes, bytes], home: str, uid: int) -> list[bytes]:
+    """Return the socket that the agent of Docker's configuration has noted there, or nothing.
+
+    The user may have other agents, which manage other configurations.
+    """
+    if environ.get(_SOCKET_VARIABLE):
+        return []
+    own_home = environ.get(b"HOME") or home.encode("utf-8", "surrogateescape")
+    directory = environ.get(b"DOCKER_CONFIG") or own_home + b"/.docker"
+    try:
+        # Neither a link nor a FIFO leads astray. In a directory for all users, a stranger could have made the file.
+        file = posix.open(directory + b"/.registry-agent.lock", posix.O_NOFOLLOW | posix.O_NONBLOCK)
+        noted = posix.read(file, _LIMIT) if posix.fstat(file).st_uid == uid else b""
+        place, complete, _ = noted.partition(b"\n")
+        # A container may share the configuration, and have the socket elsewhere.
+        is_here = complete and posix.access(place.rpartition(b"/")[0], posix.F_OK)
+    except (OSError, ValueError):  # a NUL in a path is a ValueError
+        return []
+    return [place] if is_here else []
 
 
 def main() -> None:

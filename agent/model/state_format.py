@@ -48,7 +48,9 @@ def parse_state(data: bytes) -> SavedState | None:
     try:
         document = json.loads(data)
         _check_depth(document)
-        _check_texts(document["key"], document["docker_config"])
+        _check_texts(document["key"])
+        # The path may contain bytes that are not UTF-8, which Python keeps as lone surrogates.
+        document["docker_config"].encode(errors="surrogateescape")
     except _BROKEN:
         return None
     damaged: list[str] = []
@@ -100,7 +102,7 @@ def format_state(state: SavedState) -> bytes:
 
 
 def _table(
-    document: _Fields, section: str, parse: Callable[[str, _Fields], _Value], damaged: list[str]
+    document: _Fields, section: str, parse: Callable[[str, Any], _Value], damaged: list[str]
 ) -> dict[str, _Value]:
     table = document.get(section)
     if not isinstance(table, dict):
@@ -116,20 +118,19 @@ def _table(
 
 
 def _preexisting(document: _Fields, damaged: list[str]) -> Mapping[str, str] | None:
-    try:
-        found: dict[str, str] | None = document["brought"]
-        if found is not None:
-            _check_texts(*found.values())
-    except _BROKEN:
-        damaged.append("brought")
-        # Not None: that would be a first start, at which logins may be replaced.
-        return {}
-    return found
+    # Not None if it is damaged: that would be a first start, at which logins may be replaced.
+    is_first_start = "brought" in document and document["brought"] is None
+    return None if is_first_start else _table(document, "brought", _digest, damaged)
+
+
+def _digest(_name: str, digest: Any) -> str:
+    _check_texts(digest)
+    return str(digest)
 
 
 def _stored_login(hostname: str, fields: _Fields) -> StoredLogin:
-    if parse_hostname(hostname).hostname != hostname:
-        raise ValueError("not a host name")
+    if parse_hostname(hostname).hostname != hostname or not isinstance(fields["digests"], list):
+        raise ValueError("not a login")
     expires_at = fields["expires_at"]
     _check_texts(fields["docker_key"], *fields["digests"])
     return StoredLogin(

@@ -12,10 +12,9 @@ from agent.model.helper_protocol import is_login, list_reply, login_reply, parse
 from agent.model.helper_reply import HelperReply, not_found, refused, unavailable
 from agent.model.problem import Severity
 from agent.model.registry import DOCKER_HUB, Registry
-from agent.model.renewal import expired
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase, RegistryStatus, State
-from agent.services.ports import Board, Clock, Log
+from agent.services.ports import Board, ConfirmedTime, Log
 from agent.services.served_logins import ServedLogins
 
 _FRESH: Final = timedelta(minutes=5)
@@ -28,8 +27,8 @@ _HUB: Final = Registry(DOCKER_HUB).docker_key
 class HelperAnswers:
     """Answers by the exact key that a program asks for. A login for another key would be a wrong one.
 
-    The wall clock decides which login is fresh: the monotonic clock stands still during a suspend. `refresh` has a
-    registry renew its login now, and does not wait. `wait_s` is how long a request waits for a login.
+    The wall clock decides which login is fresh, unless a server contradicts it: the monotonic clock stands still during
+    a suspend. `refresh` has a registry renew its login now, and does not wait. `wait_s` is how long a request waits.
     """
 
     def __init__(
@@ -37,14 +36,14 @@ class HelperAnswers:
         *,
         board: Board,
         served: ServedLogins,
-        clock: Clock,
+        time: ConfirmedTime,
         log: Log,
         refresh: Callable[[str], None],
         wait_s: float = _WAIT_S,
     ) -> None:
         self._board: Final = board
         self._served: Final = served
-        self._clock: Final = clock
+        self._time: Final = time
         self._log: Final = log
         self._refresh: Final = refresh
         self._wait_s: Final = wait_s
@@ -74,7 +73,7 @@ class HelperAnswers:
             async with asyncio.timeout(self._wait_s):
                 await self._wait_until_fresh(server)
         login, snapshot = self._served.login(server), self._board.snapshot
-        if login is not None and not expired(login.expires_at, self._clock.now()):
+        if login is not None and not self._time.now().is_over(login.expires_at):
             return login_reply(server, login.entry)
         row = _row(snapshot, server)
         if row is not None and row.state is not State.SKIPPED:
@@ -102,25 +101,25 @@ class HelperAnswers:
     def _is_fresh(self, login: DesiredLogin | None) -> bool:
         if login is None:
             return False
-        return login.expires_at is None or login.expires_at - self._clock.now() >= _FRESH
+        return login.expires_at is None or not self._time.now().is_over(login.expires_at - _FRESH)
 
     def _may_renew(self, row: RegistryStatus, login: DesiredLogin) -> bool:
         """Whether a renewal helps. It does not for a token that lives shorter than what counts as fresh."""
         if row.state is not State.LOGGED_IN or row.attempting:
             return False
         lives = row.expires_at - row.logged_in_at if row.expires_at and row.logged_in_at else timedelta()
-        return expired(login.expires_at, self._clock.now()) or (row.renew_at is not None and lives > _FRESH)
+        return self._time.now().is_over(login.expires_at) or (row.renew_at is not None and lives > _FRESH)
 
     def _is_under_way(self, row: RegistryStatus, attempts: int | None) -> bool:
         """Whether an attempt is in progress, or starts soon. `attempts` is their number when one was requested."""
         if row.attempting or row.attempts == attempts or row.state is State.PENDING:
             return True
-        soon = self._clock.now() + timedelta(seconds=self._wait_s)
+        soon = self._time.now().wall + timedelta(seconds=self._wait_s)
         return row.next_attempt_at is not None and row.next_attempt_at <= soon
 
     def _list(self) -> HelperReply:
-        now = self._clock.now()
-        logins = [login for login in self._served.logins() if not expired(login.expires_at, now)]
+        now = self._time.now()
+        logins = [login for login in self._served.logins() if not now.is_over(login.expires_at)]
         return list_reply({login.registry.docker_key: login.entry for login in logins})
 
     def _store(self, body: str) -> tuple[str, HelperReply]:

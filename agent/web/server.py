@@ -70,6 +70,11 @@ class StatusServer:
         return self._unix is not None
 
     @property
+    def address(self) -> str:
+        """The absolute path of the Unix socket, whether it is open or not."""
+        return str(self.inherited.getsockname() if self.inherited else self.socket_path.absolute())
+
+    @property
     def tcp_addresses(self) -> list[tuple[str, int]]:
         """The host and port of each TCP socket; empty if TCP is off or could not be opened."""
         return [listener.getsockname()[:2] for listener in self._tcp.sockets] if self._tcp else []

@@ -213,6 +213,18 @@ def test_a_directory_that_can_hold_no_file_is_locked_itself(tmp_path: Path, what
         subprocess.run(["umount", "-q", tmp_path], check=False)
 
 
+def test_the_file_names_the_socket_of_the_agent_that_holds_it(tmp_path: Path) -> None:
+    """Docker's credential helper asks there. An agent that is refused changes nothing."""
+    file = tmp_path / ".registry-agent.lock"
+    first, second = ConfigLock(tmp_path, "/a long path/agent.sock"), ConfigLock(tmp_path, "/b/agent.sock")
+    assert first.acquire()
+    assert not second.acquire()
+    assert file.read_bytes() == b"/a long path/agent.sock\n"
+    first.release()
+    assert second.acquire()
+    assert file.read_bytes() == b"/b/agent.sock\n"
+
+
 def test_needs_no_lock_if_the_directory_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert ConfigLock(tmp_path / "file" / ".docker").acquire()

@@ -1,6 +1,10 @@
 """Tests of the state directory: a file for each Docker configuration, and what a fault in a file costs."""
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +17,7 @@ from agent.model.problem import RetryClass, Severity
 from agent.model.sensitive import Sensitive
 from agent.model.stored_state import Rejection, StoredLogin
 from tests.edge import version_1_0_0
+from tests.rig.needs import need_root
 
 WHEN: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LOGIN: Final = Entry("me", Sensitive("s3cret"))
@@ -118,15 +123,21 @@ async def test_a_damaged_part_costs_only_itself(tmp_path: Path) -> None:
     """The rest keeps its owner. A warning names the part, and the old file is kept."""
     damaged = json.loads(json.dumps(OF_1_0_0))
     damaged["entries"]["broken.example"] = {"docker_key": 5}
+    damaged["entries"]["text.example"] = {"docker_key": "text.example", "digests": "d1", "expires_at": None}
     damaged["rejections"]["broken.example"] = []
+    damaged["brought"]["broken.example"] = 5
     path = write(tmp_path, damaged)
     before = path.read_bytes()
+    (tmp_path / "before").mkdir()
+    write(tmp_path / "before", damaged)
     state_file = await saved(tmp_path, HOME)
     assert state_file.entries().keys() == {"ghcr.io", "other.example"}
     assert state_file.rejections() == {"quay.io": REFUSED}
+    assert StateFile.loaded(tmp_path / "before", HOME).preexisting == {"quay.io": "d9"}
     (problem,) = state_file.problems()
     assert problem.severity is Severity.WARNING
-    assert "entries/broken.example, rejections/broken.example" in problem.message
+    assert "entries/broken.example, entries/text.example, rejections/broken.example" in problem.message
+    assert "brought/broken.example" in problem.message
     assert (tmp_path / "state.json.damaged").read_bytes() == before
     assert StateFile.loaded(tmp_path, HOME).problems() == ()
 
@@ -145,6 +156,56 @@ async def test_a_damaged_file_makes_no_configuration_start_for_the_first_time(tm
     (tmp_path / "state.json").write_text("{")
     await saved(tmp_path, CI)
     assert StateFile.loaded(tmp_path, HOME).preexisting == {}
+
+
+async def test_a_link_to_the_configuration_of_a_damaged_file_is_no_first_start(tmp_path: Path) -> None:
+    """The link leads to a file that names the configuration. That is in the file, which cannot be read."""
+    docker, link, state = tmp_path / ".docker", tmp_path / "link", tmp_path / "state"
+    docker.mkdir()
+    link.symlink_to(docker)
+    await saved(state, CI)
+    await saved(state, docker)
+    [path] = state.glob("state-*.json")
+    path.write_text("{")
+    assert StateFile.loaded(state, link).preexisting == {}
+    await saved(state, docker)
+    assert StateFile.loaded(state, link).entries()
+
+
+async def test_a_configuration_whose_path_is_not_utf_8_keeps_its_logins(tmp_path: Path) -> None:
+    """A home directory may have a name from an older system."""
+    docker = Path(os.fsdecode(b"/home/jos\xe9/.docker"))
+    await saved(tmp_path, docker, "a.example")
+    again = StateFile.loaded(tmp_path, docker)
+    assert (again.fault, again.entries().keys()) == (None, {"a.example"})
+
+
+# Saves the state as a user who may neither read nor link the file that is there.
+STRANGER: Final = """
+import asyncio, ctypes, os, pathlib, sys
+from agent.edge.state_file import StateFile
+os.setgroups([])
+os.setgid(12345)
+os.setuid(12345)
+async def main():
+    state_file = StateFile.loaded(pathlib.Path(sys.argv[1]), pathlib.Path("/home/me/.docker"))
+    state_file.set_rejection("quay.io", None)
+    state_file.set_preexisting({"quay.io": "d9"})
+    await state_file.flush()
+asyncio.run(main())
+"""
+
+
+def test_a_file_without_hard_links_is_kept_too() -> None:
+    """Some file systems have none, and the kernel refuses them for another user's file."""
+    need_root("to become another user")
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        os.chown(directory, 12345, 12345)
+        write(directory, OF_1_0_0).chmod(0o600)
+        subprocess.run([sys.executable, "-c", STRANGER, name], cwd=Path(__file__).parents[2], check=True)
+        assert json.loads((directory / "state.json.damaged").read_text()) == OF_1_0_0
+        assert StateFile.loaded(directory, HOME).preexisting == {"quay.io": "d9"}
 
 
 async def test_a_directory_that_cannot_be_read_is_not_a_first_start(tmp_path: Path) -> None:

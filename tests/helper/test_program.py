@@ -221,6 +221,52 @@ def test_looks_where_the_commands_look(environ: dict[str, str]) -> None:
     assert [os.fsdecode(place) for place in found] == [str(place) for place in paths.socket_candidates(None, environ)]
 
 
+def note(directory: Path, text: str) -> Path:
+    """Write what an agent notes in the Docker configuration that it manages."""
+    directory.mkdir()
+    (directory / ".registry-agent.lock").write_text(text)
+    return directory
+
+
+def test_asks_the_agent_of_dockers_configuration(tmp_path: Path, place: Path) -> None:
+    """Another agent of the user listens at the usual place, and manages another configuration."""
+    session, home = tmp_path / "session", tmp_path / "home"
+    home.mkdir()
+    (session / "registry-agent").mkdir(parents=True)
+    note(home / ".docker", f"{place}\n")
+    elsewhere = note(tmp_path / "elsewhere", f"{place}\n")
+    usual = {"XDG_RUNTIME_DIR": str(session), "HOME": str(home)}
+    with listening(session / "registry-agent/agent.sock", reply("404 Not Found", NOT_FOUND)):
+        with listening(place, reply("200 OK", LOGIN)):
+            for environ in (usual, {**usual, "HOME": "/", "DOCKER_CONFIG": str(elsewhere)}):
+                assert run("get", text=b"ghcr.io", environ=environ).stdout == LOGIN
+        assert b"is not running" in run("get", text=b"ghcr.io", environ=usual).stdout
+
+
+@pytest.mark.parametrize("noted", ["", "{place}", "/nowhere/agent.sock\n", "\n", "\0\n"])
+def test_a_note_that_leads_nowhere_changes_nothing(tmp_path: Path, place: Path, noted: str) -> None:
+    """The agent is just writing it, or a container shares the configuration and has the socket elsewhere."""
+    (tmp_path / "registry-agent").mkdir()
+    directory = note(tmp_path / "docker", noted.format(place=place))
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path), "DOCKER_CONFIG": str(directory), "HOME": "/"}
+    with listening(tmp_path / "registry-agent/agent.sock", reply("200 OK", LOGIN)):
+        assert run("get", text=b"ghcr.io", environ=environ).stdout == LOGIN
+
+
+def test_a_given_socket_beats_the_note(tmp_path: Path) -> None:
+    directory = note(tmp_path / "docker", f"{tmp_path}/agent.sock\n")
+    given = {b"REGISTRY_AGENT_SOCKET": b"/shared/agent.sock", b"DOCKER_CONFIG": os.fsencode(directory)}
+    assert program.socket_of_configuration(given, "/home/me", os.geteuid()) == []
+
+
+def test_a_note_of_another_user_does_not_count(tmp_path: Path) -> None:
+    """A stranger could put it into a directory for all users, and would get the passwords of `docker login`."""
+    directory = note(tmp_path / "docker", f"{tmp_path}/agent.sock\n")
+    given = {b"DOCKER_CONFIG": os.fsencode(directory)}
+    assert program.socket_of_configuration(given, "/home/me", os.geteuid()) == [os.fsencode(tmp_path / "agent.sock")]
+    assert program.socket_of_configuration(given, "/home/me", os.geteuid() + 1) == []
+
+
 def test_a_given_socket_is_the_only_one() -> None:
     given = {b"REGISTRY_AGENT_SOCKET": b"/shared/agent.sock", b"XDG_RUNTIME_DIR": b"/run/user/1"}
     assert program.socket_candidates(given, "me", "/home/me", 1000) == [b"/shared/agent.sock"]

@@ -17,6 +17,7 @@ from agent.model.registry import Registry, parse_hostname
 from agent.model.sensitive import Sensitive
 from agent.model.status import Phase, RegistryStatus, State
 from agent.services.board import Board
+from agent.services.confirmed_time import ConfirmedTime
 from agent.services.helper_answers import HelperAnswers
 from agent.services.served_logins import ServedLogins
 from tests.fakes import EPOCH, FakeClock, FakeLog, FakeWarningLog, process
@@ -35,13 +36,14 @@ class Agent:
 
     def __init__(self, wait_s: float = 300) -> None:
         self.clock, self.log, self.served = FakeClock(), FakeLog(), ServedLogins()
+        self.time = ConfirmedTime(self.clock)
         self.board = Board(process(), self.clock.now, FakeWarningLog())
         self.refreshed: list[str] = []
         self.asked = asyncio.Event()
         self.answers = HelperAnswers(
             board=self.board,
             served=self.served,
-            clock=self.clock,
+            time=self.time,
             log=self.log,
             refresh=self._refresh,
             wait_s=wait_s,
@@ -158,6 +160,19 @@ async def test_a_token_with_less_than_five_minutes_is_renewed_first() -> None:
     agent.renews()
     assert {secret(await each) for each in asking} == {"new token"}
     assert set(agent.refreshed) == {"ghcr.io"}
+
+
+async def test_a_login_that_works_is_given_although_the_clock_is_ahead() -> None:
+    """A server has shown that the clock is wrong. The status then shows the login as valid, and docker gets it."""
+    agent = Agent()
+    agent.row()
+    agent.login()
+    agent.time.observe(agent.clock.now())
+    agent.clock.jump(24 * 3600)
+    agent.time.doubt()
+    assert secret(await agent.get()) == "old token"
+    assert json.loads((await agent.answers.answer("list", "", pid=7)).body) == {"ghcr.io": "AWS"}
+    assert agent.refreshed == []
 
 
 async def test_the_first_request_after_a_suspend_gets_a_new_token() -> None:
