@@ -9,6 +9,8 @@ from agent.model.problem import fault_key
 
 _BEFORE_NAME: Final = 11
 _NAME: Final = 14
+_AGENT: Final = "agent"
+"""The name of the checks that repeat what a running agent reports."""
 _SHOWN: Final[Mapping[str, tuple[str, int]]] = {
     "ok": ("ok", GREEN),
     "broken": ("BROKEN", RED),
@@ -32,7 +34,7 @@ def report_lines(terminal: Terminal, document: Document) -> Iterator[str]:
     seen: dict[object, str] = {}
     for registry in document["registries"]:
         image = f"  {text(registry['image'])}" if registry["image"] else ""
-        links = [_shown_once(link, registry["hostname"], seen) for link in registry["links"]]
+        links = [_shown_once(link, registry["hostname"], seen) for link in _without_repetition(registry["links"])]
         yield from _chain(terminal, f"{text(registry['hostname'])}{image}", links)
     yield ""
     yield from _verdict(terminal, document)
@@ -46,6 +48,19 @@ def _wrapped(terminal: Terminal, words: str, indent: str = "", first: str | None
 def _fault(link: Document, hostname: str) -> object:
     """Return a key that is equal for the same fault of several registries."""
     return fault_key(hostname, *(str(link[name] or "") for name in ("name", "code", "seen", "fix")))
+
+
+def _without_repetition(links: Sequence[Document]) -> list[Document]:
+    """Return the checks of a registry. Those with the same fault as the agent's report do not repeat its text and fix."""
+    reports = {(link["code"], link["fix"]): link for link in links if _is_broken(link) and link["name"] == _AGENT}
+    return [_referring(link, reports.get((link["code"], link["fix"]))) for link in links]
+
+
+def _referring(link: Document, report: Document | None) -> Document:
+    if report is None or link is report or not _is_broken(link):
+        return link
+    same = str(report["seen"]).endswith(str(link["seen"]))
+    return {**link, "seen": "the same as the agent reports" if same else link["seen"], "fix": None}
 
 
 def _shown_once(link: Document, hostname: str, seen: dict[object, str]) -> Document:
@@ -94,10 +109,10 @@ def _link(terminal: Terminal, links: Sequence[Document]) -> Iterator[str]:
     if len(links) > 1:
         seen = f"{', '.join(text(each['name']) for each in links)}: {seen}"
     else:
-        name = text(link["name"]).ljust(_NAME)
+        name = text(link["name"]).ljust(_NAME - 1) + " "
         indent += " " * _NAME
-    first, *more = _wrapped(terminal, seen, indent)
-    yield f"  {terminal.painted(word.ljust(_BEFORE_NAME - 4), colour)}  {name}{first.strip()}"
+    first, *more = _wrapped(terminal, seen, indent, f"  {word.ljust(_BEFORE_NAME - 2)}{name}")
+    yield first.replace(word, terminal.painted(word, colour), 1)
     yield from more
     if link["fix"]:
         yield from _wrapped(terminal, f"→ {text(link['fix'])}{_code_and_owner(link)}", f"{indent}  ", indent)

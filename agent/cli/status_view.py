@@ -22,7 +22,7 @@ _OWNERS: Final = {
     "user": ("action needed", "ACTION NEEDED"),
     "admin": (
         "admin action needed",
-        "ADMIN ACTION NEEDED (admins of the platform, the registry or the AWS account)",
+        "ADMIN ACTION NEEDED (admins of the platform, the registry or the cloud account)",
     ),
     "nobody": ("the agent is retrying", "NO ACTION NEEDED: THE AGENT IS RETRYING"),
 }
@@ -118,14 +118,16 @@ def _fault(warning: Json) -> object:
 
 
 def _warning(terminal: Terminal, alike: Sequence[Json], now: datetime | None) -> Iterator[str]:
-    """Show a fault once, with the other registries that have the same."""
-    warning, *others = alike
+    """Show a fault once, with all registries that have it."""
+    warning = alike[0]
+    subjects = [text(each.get("subject")) for each in alike]
+    named = subjects[0] in text(warning.get("message"))
     severity = text(warning.get("severity"))
     yield from _marked(terminal, severity, f"{severity}: {text(warning.get('message'))}", "    ", "  ")
     yield from terminal.wrapped(f"→ {text(warning.get('hint'))}", "      ", first="    ")
-    if others:
-        same = ", ".join(text(other.get("subject")) for other in others)
-        yield from terminal.wrapped(f"the same for {same}", "    ", break_words=True)
+    if subjects[named:]:
+        lead = "the same for" if named else "concerns"
+        yield from terminal.wrapped(f"{lead} {', '.join(subjects[named:])}", "    ", break_words=True)
     yield from terminal.wrapped(_history(warning, now), "    ")
 
 

@@ -73,6 +73,26 @@ def test_different_faults_are_all_shown() -> None:
     assert "the same" not in output
 
 
+def test_a_check_that_found_what_the_agent_reports_does_not_repeat_it() -> None:
+    """It refers to the agent. Its name stands apart from the text, and 80 columns are enough."""
+    why = "this machine has no service account " + "at all " * 20
+    same = {"code": "google_credentials_missing", "fix": f"attach {'one ' * 20}now", "needs": "admin"}
+    identity, other = (
+        link("google identity", "broken", why, **same),
+        link("login", "broken", why, **{**same, "fix": "x"}),
+    )
+    agent = link("agent", "broken", f"reports retrying: {why}", **same)
+    lines = list(report_lines(Terminal(80), document(agent, identity, other)))
+    assert max(map(len, lines)) <= 80
+    (at,) = [number for number, line in enumerate(lines) if "google identity" in line]
+    assert lines[at] == "  BROKEN   google identity the same as the agent reports"
+    assert lines[at + 1].startswith("  BROKEN   login         this machine has no service account at all")
+    longer = link("in use", "broken", f"{why}; user robot", **same)
+    shown = "\n".join(report_lines(Terminal(2000), document(agent, longer)))
+    assert shown.count(same["fix"]) == 2, "at the agent's report, and in the last line"
+    assert "at all ; user robot" in shown
+
+
 def test_a_failed_check_stands_out() -> None:
     """It is in capitals, with a fix and who has to act. The last line shows where to start. 80 columns are enough."""
     lines = list(

@@ -234,14 +234,14 @@ def test_warnings_are_grouped_by_who_has_to_act() -> None:
     lines = [
         line.strip()
         for line in status_lines(Terminal(80), shown)
-        if not line.lstrip().startswith(("→", "expired", "("))
+        if not line.lstrip().startswith(("→", "expired", "concerns", "("))
     ]
     groups = [line for line in lines[lines.index("ACTION NEEDED") :] if line]
     assert groups == [
         "ACTION NEEDED",
         "error: more severe",
         "warning: less severe",
-        "ADMIN ACTION NEEDED (admins of the platform, the registry or the AWS account)",
+        "ADMIN ACTION NEEDED (admins of the platform, the registry or the cloud account)",
         "error: other",
         "NO ACTION NEEDED: THE AGENT IS RETRYING",
         "error: waits",
@@ -263,6 +263,13 @@ def test_the_same_fault_of_several_registries_is_shown_once() -> None:
     ]
     assert lines.count("→ ping a.example") == 1
     assert lines.count("the same for b.example, c.example") == 1
+
+
+def test_a_fault_whose_message_names_no_registry_is_shown_with_all_of_them() -> None:
+    """A cloud's answer concerns each registry that waits for its token."""
+    hosts = [{"message": "this machine has no service account", "subject": host} for host in ("a.example", "b.example")]
+    lines = [line.strip() for line in status_lines(Terminal(80), with_warnings(*hosts))]
+    assert lines.count("concerns a.example, b.example") == 1
 
 
 @pytest.mark.parametrize("width", [60, 80])

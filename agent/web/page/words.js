@@ -6,7 +6,7 @@ const OWNERS = {
   admin: {
     lead: "Admin action needed",
     title: "Admin action needed",
-    who: "by an admin of the platform, the registry or the AWS account",
+    who: "by an admin of the platform, the registry or the cloud account",
   },
   nobody: {
     lead: "No action needed, the agent is retrying",
