@@ -61,7 +61,7 @@ class Bootstrap:
             version=__version__,
             start_id=secrets.token_hex(8),
             started_at=self.clock.now(),
-            invocation_id=environ.get("INVOCATION_ID"),
+            invocation_id=environ.get("INVOCATION_ID") or None,
             environment_id=settings.environment.id,
             user=paths.user_name(),
             host=socket.gethostname(),

@@ -102,6 +102,16 @@ def seconds(argument: str) -> float:
     return value
 
 
+def registry(argument: str) -> str:
+    """Return the canonical name of an argument that must be a registry's host name."""
+    from agent.model.registry import HostnameError, parse_hostname  # noqa: PLC0415 - most commands need no registry
+
+    try:
+        return parse_hostname(argument).hostname
+    except HostnameError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def write(lines: str, to: TextIO | None = None) -> bool:
     """Print one or more lines on standard output, or on `to`.
 

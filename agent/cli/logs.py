@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Final
 
-from agent.cli import CommandError, command, write, write_error
+from agent.cli import CommandError, command, registry, write, write_error
 from agent.cli.logs_choice import LEVELS, Choice, Event, of_journal, of_memory, since
 from agent.cli.logs_view import LogView
 from agent.cli.status import add_place, agent_client
@@ -20,7 +20,6 @@ from agent.cli.terminal import Terminal, escaped
 from agent.edge.agent_client import AgentUnavailable
 from agent.edge.journal_line import JournalUnreadable, unit_of
 from agent.edge.paths import user_name
-from agent.model.registry import HostnameError, parse_hostname
 
 SHOWN: Final = 0
 
@@ -51,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--since", metavar="WHEN", type=since, help="show events since 10m, 2h or 3d ago, or 2026-01-31T08:00:00Z"
     )
     parser.add_argument("--level", choices=LEVELS, help="show events of this level or a more severe one")
-    parser.add_argument("--registry", metavar="HOST", type=_registry, help="show events about this registry")
+    parser.add_argument("--registry", metavar="HOST", type=registry, help="show events about this registry")
     parser.add_argument("--attempt", metavar="ID", help="show all events of one login attempt, by its attempt_id")
     parser.add_argument("--json", action="store_true", help="print the events as JSON, one per line")
     parser.add_argument("--journal", action="store_true", help="read the systemd journal even if an agent answers")
@@ -209,10 +208,3 @@ def _count(argument: str) -> int:
     if not argument.isascii() or not argument.isdigit() or int(argument[:9]) == 0:
         raise argparse.ArgumentTypeError(f"{argument} is not a number above 0")
     return int(argument[:9])
-
-
-def _registry(argument: str) -> str:
-    try:
-        return parse_hostname(argument).hostname
-    except HostnameError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn
 
-from agent.cli import CommandError, command, seconds, write
+from agent.cli import CommandError, command, registry, seconds, write
 from agent.cli.status import add_place, agent_client, documents
 from agent.cli.status_view import moment, relative
 from agent.cli.terminal import text
@@ -23,7 +23,9 @@ Document = Mapping[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("host", metavar="HOST", nargs="?", help="renew one registry (default: all registries)")
+    parser.add_argument(
+        "host", metavar="HOST", nargs="?", type=registry, help="renew one registry (default: all registries)"
+    )
     parser.add_argument(
         "--timeout", metavar="S", type=seconds, default=_OUTCOME_S, help="give up after S seconds (default: 120)"
     )

@@ -27,7 +27,8 @@ def from_epoch(seconds: object) -> datetime | None:
 def from_rfc3339(text: object) -> datetime | None:
     """Return a time in UTC. Without a time zone, it could mean any of twenty-four."""
     try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+        # RFC 3339 allows a lower-case t and z, which Python does not read.
+        found = datetime.fromisoformat(text.upper()) if isinstance(text, str) else None
         return found.astimezone(UTC) if found is not None and found.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None

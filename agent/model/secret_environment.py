@@ -23,10 +23,10 @@ def read_environment(environ: Mapping[str, str]) -> ParseResult:
 
 
 def _results(environ: Mapping[str, str]) -> Iterator[ParseResult]:
-    if environ.get(SECRETS):
+    if environ.get(SECRETS, "").strip():
         yield read_document(environ[SECRETS], SECRETS, SECRETS)
     # Compose files pass on variables that nobody set, with an empty value. Those do not count.
-    matches = (_CODESPACES.fullmatch(variable) for variable, value in environ.items() if value)
+    matches = (_CODESPACES.fullmatch(variable) for variable, value in environ.items() if value.strip())
     for name in sorted({match[1] for match in matches if match}):
         yield parse_one(partial(_codespaces, name, environ))
     items = environ.get(GITPOD, "").split(",")
@@ -39,7 +39,7 @@ def _results(environ: Mapping[str, str]) -> Iterator[ParseResult]:
 def _codespaces(name: str, environ: Mapping[str, str]) -> RegistrySecret:
     variables = {f"{name}_CONTAINER_REGISTRY_{part}": field for part, field in _FIELDS.items()}
     origin = next(iter(variables))
-    missing = [variable for variable in variables if not environ.get(variable)]
+    missing = [variable for variable in variables if not environ.get(variable, "").strip()]
     if missing:
         fault = f"{' and '.join(missing)} must be set for secret {name} to be used"
         hint = "set all three variables of the secret, and restart the agent"

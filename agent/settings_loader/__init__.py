@@ -116,10 +116,10 @@ class _Loading:
         self.problems: Final = [document.problem] if document.problem else []
         self.given: Final[dict[str, Given]] = {}
         for given in read_given(document, environ, flags):
-            if given.key in FIELDS:
-                self.given[given.key] = given
-            else:
+            if given.key not in FIELDS:
                 self.problems.append(_unknown(given))
+            elif given.counts:
+                self.given[given.key] = given
         # Only now: a wrong value does no harm if a stronger source overrides it.
         for key, given in self.given.items():
             try:

@@ -7,19 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from agent.model.secret_fields import FLAGS
-from agent.model.setting_rules import LINE, LISTEN, Limit, SettingFault
+from agent.model.setting_rules import LINE, Limit, SettingFault
 from agent.settings_loader.sources import Given
 
 
 def convert(field: Field[Any], given: Given, default: Any, home: Path) -> Any:
-    """Return the value for the setting, or raise a SettingFault. An empty string counts as not set.
-
-    Only for `status.listen`, it is a value.
-    """
+    """Return the value for the setting, or raise a SettingFault. `default` is an example for its hint."""
     kind, rule = _parts(field.type)
     value = given.value if given.typed else _parsed(kind, str(given.value))
-    if isinstance(value, str) and not value.strip() and rule is not LISTEN:
-        return default
     if kind is bool:
         if not isinstance(value, bool):
             raise SettingFault("must be true or false", "write true or false, without quotes in the file")

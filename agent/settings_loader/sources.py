@@ -16,7 +16,7 @@ SECTIONS: Final = tuple(section.name for section in fields(Settings))
 DEFAULT_FILE: Final = Path("/etc/registry-agent/config.toml")
 VARIABLE_PREFIX: Final = "REGISTRY_AGENT_"
 _NO_SETTINGS: Final = frozenset({"REGISTRY_AGENT_CONFIG", "REGISTRY_AGENT_SECRETS"})
-_MAY_BE_EMPTY: Final = "REGISTRY_AGENT_STATUS_LISTEN"
+_MAY_BE_EMPTY: Final = "status.listen"
 _LARGEST: Final = 1024 * 1024
 # Each unknown key becomes a warning of its own.
 _MOST_KEYS: Final = 500
@@ -32,6 +32,11 @@ class Given:
     value: object
     where: str
     typed: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether this is a value. An empty text counts as not set. Only for `status.listen`, it means off."""
+        return self.key == _MAY_BE_EMPTY or not isinstance(self.value, str) or bool(self.value.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +107,10 @@ def read_given(document: Document, environ: Mapping[str, str], flags: Mapping[st
             yield Given(section, content, where, typed=True)
     for variable, value in environ.items():
         section, _, name = variable.removeprefix(VARIABLE_PREFIX).lower().partition("_")
-        if not value and variable != _MAY_BE_EMPTY:
-            continue  # compose files pass on unset variables with an empty value
         if variable.startswith(VARIABLE_PREFIX) and section in SECTIONS and variable not in _NO_SETTINGS:
             # Without `rstrip`, a variable that only names a section would be reported as "log.".
-            yield Given(f"{section}.{name}".rstrip("."), value, f"variable {variable}")
+            given = Given(f"{section}.{name}".rstrip("."), value, f"variable {variable}")
+            if given.counts:  # compose files pass on unset variables with an empty value, also unknown ones
+                yield given
     for key, value in flags.items():
         yield Given(key, value, "flag --set")

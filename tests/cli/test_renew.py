@@ -197,3 +197,12 @@ async def test_exits_with_2_before_the_agent_has_read_its_secrets(monkeypatch: p
         equip(rig)
         answer = await command("renew", socket=rig.socket)
         assert (answer.code, "has not read its secrets yet" in answer.err) == (2, True)
+
+
+@pytest.mark.parametrize("host", ["a b", "", "https://"])
+async def test_what_is_no_host_name_is_wrong_usage(host: str) -> None:
+    """The exit code is 64, as in every other command, and no agent is asked."""
+    async with serving() as rig:
+        attempts = equip(rig)
+        answer = await command("renew", host, socket=rig.socket)
+    assert (answer.code, answer.out, attempts.asked) == (64, "", [])

@@ -56,10 +56,11 @@ def test_an_incomplete_set_names_the_missing_variable(missing: str) -> None:
     assert [name for name, *_ in logins(result)] == ["C-ghcr.io"]
 
 
-def test_empty_variables_are_ignored() -> None:
+@pytest.mark.parametrize("empty", ["", " \n"])
+def test_empty_variables_are_ignored(empty: str) -> None:
     """Compose files pass on unset variables with an empty value."""
-    empty = codespaces("A", SERVER="", USER="", PASSWORD="") | {"REGISTRY_AGENT_SECRETS": "", "GITPOD_IMAGE_AUTH": ""}
-    assert read_environment(empty) == ParseResult()
+    secrets = dict.fromkeys(("REGISTRY_AGENT_SECRETS", "GITPOD_IMAGE_AUTH"), empty)
+    assert read_environment(codespaces("A", SERVER=empty, USER=empty, PASSWORD=empty) | secrets) == ParseResult()
 
 
 def test_gitpods_list_is_read() -> None:

@@ -272,6 +272,18 @@ def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
     assert loaded.settings.status.listen == ""
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_variable_or_flag_leaves_the_value_of_the_file(tmp_path: Path, empty: str) -> None:
+    """It counts as not set, so it overrides nothing. An unknown key is still reported if it is a flag."""
+    toml = '[aws]\nprofile = "dev"\n[retry]\nfirst_wait_s = 400\n[status]\nlisten = "127.0.0.1:1"\n'
+    variables = dict.fromkeys(("REGISTRY_AGENT_AWS_PROFILE", "REGISTRY_AGENT_AWS_NOTHING"), empty)
+    flags = dict.fromkeys(("retry.first_wait_s", "retry.max_wait_s", "status.listen", "log.nothing"), empty)
+    loaded = load(tmp_path, toml, variables, **flags)
+    assert (loaded.settings.aws.profile, loaded.settings.status.listen) == ("dev", "")
+    assert (loaded.settings.retry.first_wait_s, loaded.settings.retry.max_wait_s) == (400, 400)
+    assert only_problem(loaded).subject == "log.nothing"
+
+
 def test_a_comma_list_in_a_variable_is_refused_with_a_hint(tmp_path: Path) -> None:
     """The hint shows a JSON list, and the message shows the variable."""
     problem = only_problem(load(tmp_path, "", {"REGISTRY_AGENT_SECRETS_EXCLUDE": "a.io,b.io"}))
