@@ -104,7 +104,7 @@ complete -c registry-agent -n '_shtab_registry_agent_using logs' -s n -l lines -
 complete -c registry-agent -n '_shtab_registry_agent_using logs' -l since -x -d 'show events since 10m, 2h or 3d ago, or 2026-01-31T08:00:00Z'
 complete -c registry-agent -n '_shtab_registry_agent_using logs' -l level -xka "debug info warning error" -d 'show events of this level or a more severe one'
 complete -c registry-agent -n '_shtab_registry_agent_using logs' -l registry -x -d 'show events about this registry'
-complete -c registry-agent -n '_shtab_registry_agent_using logs' -l attempt -x -d 'show all events of one login attempt, by its attempt_id'
+complete -c registry-agent -n '_shtab_registry_agent_using logs' -l attempt -x -d 'show the events of one login attempt, by its attempt_id'
 complete -c registry-agent -n '_shtab_registry_agent_using logs' -l json -d 'print the events as JSON, one per line'
 complete -c registry-agent -n '_shtab_registry_agent_using logs' -l journal -d 'read the systemd journal even if an agent answers'
 complete -c registry-agent -n '_shtab_registry_agent_using logs' -l socket -xka "(__fish_complete_path (commandline -ct))" -d 'path of the agent'"'"'s socket'
