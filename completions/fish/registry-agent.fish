@@ -70,7 +70,7 @@ complete -c registry-agent -n '_shtab_registry_agent_using status' -s h -l help 
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the settings file'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l set -x -d 'set one setting; overrides the environment and the file; can be repeated'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l json -d 'print the JSON document; with --watch, one per line'
-complete -c registry-agent -n '_shtab_registry_agent_using status' -l watch -d 'show each change, until you press q or Ctrl-C'
+complete -c registry-agent -n '_shtab_registry_agent_using status' -l watch -d 'show each change, until you press Ctrl-C'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l wait -d 'wait until the agent has tried every registry once'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l strict -d 'exit with 2 unless the condition is healthy'
 complete -c registry-agent -n '_shtab_registry_agent_using status' -l timeout -x -d 'give up after S seconds (default: 10, with --wait 60)'
