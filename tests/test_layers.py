@@ -14,7 +14,7 @@ THREADS = {"blocking"}
 ALLOWED = {
     "model": set(),
     "settings": MODEL,
-    "settings_loader": MODEL | THREADS | {"settings"},
+    "settings_loader": MODEL | THREADS | {"settings", "edge"},
     "blocking": set(),
     "edge": MODEL | THREADS | {"settings"},
     "ports": MODEL,
