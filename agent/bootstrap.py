@@ -16,7 +16,6 @@ from agent.observe.libraries import LibraryLog
 from agent.observe.log import Log
 from agent.observe.metrics import Metrics
 from agent.observe.redaction import Scrubber, secrets_of_environment
-from agent.observe.warning_log import WarningLog
 from agent.services.board import Board
 from agent.settings import Settings
 from agent.web.credential import CredentialRoute
@@ -69,7 +68,7 @@ class Bootstrap:
         self.board: Final = Board(
             process,
             self.clock.now,
-            WarningLog(self.log.logger),
+            self.log.logger,
             self.scrubber.scrub_own,
             first_revision=secrets.randbelow(_FIRST_REVISIONS),
         )

@@ -20,11 +20,11 @@ from agent.edge.file_watcher import FileWatcher
 from agent.edge.http import HttpClient
 from agent.edge.memory import collect
 from agent.edge.podman_auth import PodmanAuthFiles
+from agent.edge.registry_client import RegistryClient
 from agent.edge.report_target import ReportTarget
 from agent.edge.sandbox import Sandbox
 from agent.edge.secret_url import SecretUrl
 from agent.edge.state_file import StateFile
-from agent.edge.stored_login_check import StoredLoginCheck
 from agent.edge.tool_probes import ToolProbes
 from agent.model.credential import Token, TokenSource
 from agent.model.password_source import PasswordSource
@@ -77,7 +77,7 @@ class Components:
         self._bootstrap: Final = bootstrap
         self._http: Final = HttpClient()
         self._time: Final = ConfirmedTime(bootstrap.clock)
-        self._registries: Final = StoredLoginCheck(self._http, bootstrap.clock.now, scrub=bootstrap.scrubber.scrub)
+        self._registries: Final = RegistryClient(self._http, bootstrap.clock.now, scrub=bootstrap.scrubber.scrub)
         self._learned: Final = LearnedSecrets(bootstrap.scrubber, "clouds", _MASKED_KEYS)
         self._served: Final = ServedLogins()
         self.file_watcher: Final = FileWatcher()

@@ -13,7 +13,6 @@ from unittest.mock import patch
 
 from agent.blocking import BlockingCalls
 from agent.model.snapshot import Process
-from agent.model.status import OpenWarning
 from agent.services.ports import Clock
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -149,20 +148,6 @@ class ClockedFileWatcher:
                 changed.set()
             seen = found
             await self._clock.wait(asyncio.Event(), seconds)
-
-
-class FakeWarningLog:
-    """Records which warnings the board raised and cleared."""
-
-    def __init__(self) -> None:
-        self.raised: list[OpenWarning] = []
-        self.cleared: list[OpenWarning] = []
-
-    def warning_raised(self, warning: OpenWarning) -> None:
-        self.raised.append(warning)
-
-    def warning_cleared(self, warning: OpenWarning) -> None:
-        self.cleared.append(warning)
 
 
 class FakeLog:

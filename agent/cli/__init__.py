@@ -28,16 +28,14 @@ class CommandError(Exception):
         self.code: Final = code
 
 
-def command(
-    name: str, *failures: type[Exception], keyboard: bool = False, leaves_threads: bool = False
-) -> Callable[[Work], Work]:
+def command(name: str, *failures: type[Exception], leaves_threads: bool = False) -> Callable[[Work], Work]:
     """Wrap a command in the handling that all commands share.
+
+    Standard input becomes empty: nothing in the process, not even a library, may read what a person types, or prompt.
 
     Args:
         name: the command's name, for error messages.
         failures: exceptions whose text is printed. The exit code is 1.
-        keyboard: leave standard input as it is. By default it becomes empty, because nothing in the process, not even
-            a library, may read what a person types or prompt for input.
         leaves_threads: end the process at once, without waiting for threads that may hang in a file system, a name
             server or a full pipe.
     """
@@ -48,8 +46,7 @@ def command(
             _open_closed_streams()
             if isinstance(sys.stdout, io.TextIOWrapper):  # a test or an embedding program may have replaced it
                 sys.stdout.reconfigure(errors="replace")
-            if not keyboard:
-                _empty_stdin()
+            _empty_stdin()
             code = _code_of(name, failures, work, args)
             if leaves_threads:
                 os._exit(code)

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--level", choices=LEVELS, help="show events of this level or a more severe one")
     parser.add_argument("--registry", metavar="HOST", type=registry, help="show events about this registry")
-    parser.add_argument("--attempt", metavar="ID", help="show all events of one login attempt, by its attempt_id")
+    parser.add_argument("--attempt", metavar="ID", help="show the events of one login attempt, by its attempt_id")
     parser.add_argument("--json", action="store_true", help="print the events as JSON, one per line")
     parser.add_argument("--journal", action="store_true", help="read the systemd journal even if an agent answers")
     add_place(parser)
@@ -89,10 +89,8 @@ def _follow(reader: "_Reader", filters: Choice, show: Print, events: Iterable[Ev
         time.sleep(_EVERY_S)
         old = {event.line for event in known}
         fresh = [event for event in reader.newer(old, known[-1].time if known else None) if event.line not in old]
-        if fresh:
-            known.extend(fresh)
-            # Filter all known events, not only the new ones: `--attempt` needs the earlier ones of the same attempt.
-            reading = show(event for event in filters.of(known) if event.line not in old)
+        known.extend(fresh)
+        reading = show(filters.of(fresh))
 
 
 class _Reader:

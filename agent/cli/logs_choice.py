@@ -1,4 +1,4 @@
-"""Selects which of the agent's events to show: by time, level or registry, or all of one login attempt."""
+"""Selects which of the agent's events to show: by time, level, registry or login attempt."""
 
 import argparse
 import json
@@ -12,12 +12,9 @@ from agent.edge.journal_line import JournalLine
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 _UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_DAY_S: Final = 86400
 _SPAN: Final = re.compile(r"(?:\d{1,9}(?:s|min|m|h|d|w))+")
 _PART: Final = re.compile(r"(\d+)([a-z]+)")
 _OF_PRIORITY: Final = {7: "debug", 6: "info", 5: "info", 4: "warning"}
-_SLACK: Final = timedelta(seconds=1)
-"""Events of an attempt without its id may come just before its first line, or just after its last."""
 _LONGEST_AGO: Final = timedelta(days=3650)
 _YEARS: Final = range(1971, 9999)
 """Valid years of an event. Others cannot be converted to every time zone."""
@@ -67,9 +64,7 @@ class Choice:
 
     def of(self, events: Iterable[Event]) -> list[Event]:
         """Return the events that pass the filters, in their order."""
-        events = [*events]
-        chosen = self._attempt_events(events) if self.attempt else events
-        chosen = [event for event in chosen if self._matches(event)]
+        chosen = [event for event in events if self._matches(event)]
         return chosen[-self.last :] if self.last else chosen
 
     def _matches(self, event: Event) -> bool:
@@ -77,26 +72,9 @@ class Choice:
             return False
         if self.level is not None and _rank(event.get("level")) < _rank(self.level):
             return False
+        if self.attempt is not None and event.get("attempt_id") != self.attempt:
+            return False
         return self.registry is None or event.about(self.registry)
-
-    def _attempt_events(self, events: list[Event]) -> list[Event]:
-        """Return the events with the attempt's id, and events of the same time without an id about the same login.
-
-        The latter are the registry's warnings, changes to Docker's configuration, and ECR tokens of its region.
-        """
-        own = [event for event in events if event.get("attempt_id") == self.attempt]
-        if not own:
-            return []
-        registry = own[0].get("registry") or ""
-        begin = min(event.time - _length(event) for event in own) - _SLACK
-        end = max(event.time for event in own) + _SLACK
-
-        def belongs(event: Event) -> bool:
-            if event.get("attempt_id"):
-                return event.get("attempt_id") == self.attempt
-            return begin <= event.time <= end and (event.about(registry) or _serves(event, registry))
-
-        return [event for event in events if belongs(event)]
 
 
 def since(argument: str, now: datetime | None = None) -> datetime:
@@ -133,15 +111,3 @@ def _foreign(entry: JournalLine) -> Event:
 def _rank(level: str | None) -> int:
     # A level that this version does not know counts as info.
     return LEVELS.index(level) if level in LEVELS else 1
-
-
-def _length(event: Event) -> timedelta:
-    """Return how long the logged operation took: the event was logged at its end."""
-    seconds = event.fields.get("seconds")
-    return timedelta(seconds=seconds) if isinstance(seconds, int | float) and 0 < seconds < _DAY_S else timedelta()
-
-
-def _serves(event: Event, registry: str) -> bool:
-    """Return whether the event is about an ECR token for the registry's region."""
-    region = event.get("region")
-    return (event.get("event") or "").startswith("token.") and bool(region) and f".{region}." in registry

@@ -32,7 +32,7 @@ Document = dict[str, Any]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the JSON document; with --watch, one per line")
-    parser.add_argument("--watch", action="store_true", help="show each change, until you press q or Ctrl-C")
+    parser.add_argument("--watch", action="store_true", help="show each change, until you press Ctrl-C")
     parser.add_argument("--wait", action="store_true", help="wait until the agent has tried every registry once")
     parser.add_argument("--strict", action="store_true", help="exit with 2 unless the condition is healthy")
     parser.add_argument(
@@ -56,7 +56,7 @@ def agent_client(args: argparse.Namespace) -> AgentClient:
     return AgentClient(sockets(args), args.user or sudo_user())
 
 
-@command("status", AgentUnavailable, keyboard=True)
+@command("status", AgentUnavailable)
 def run(args: argparse.Namespace) -> int:
     """Print the status.
 

@@ -19,7 +19,7 @@ from agent.edge.docker_engine import DockerEngine
 from agent.edge.http import HttpClient
 from agent.edge.password_sources import PasswordSources
 from agent.edge.podman_auth import PodmanAuthFiles
-from agent.edge.registry_requests import RegistryRequests
+from agent.edge.registry_client import RegistryClient
 from agent.edge.state_file import StateFile
 from agent.edge.tool_probes import ToolProbes
 from agent.model.docker_config import Document
@@ -82,7 +82,7 @@ class Context:
         self.scrubber.protect(secrets_of_environment(environ), owner="environment")
         self.learned: Final = LearnedSecrets(self.scrubber, "tokens", _MAX_TOKENS)
         self.http: Final = HttpClient()
-        self.requests: Final = RegistryRequests(self.http, _now, scrub=self.scrubber.scrub)
+        self.requests: Final = RegistryClient(self.http, _now, scrub=self.scrubber.scrub)
         shared: dict[str, Any] = {
             "environ": environ,
             "now": _now,

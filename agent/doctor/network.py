@@ -16,7 +16,7 @@ from agent.edge.ca_certificates import CaFileError, CertificateAuthorities
 from agent.edge.certificate import Certificate, read_certificate
 from agent.edge.http import Proxy, ProxyUnusable, proxy_for
 from agent.edge.name_resolver import look_up
-from agent.edge.registry_requests import RegistryRequests
+from agent.edge.registry_client import RegistryClient
 from agent.edge.socks_proxy import PORT, SCHEMES, open_tunnel
 from agent.model.docker_errors import explain
 from agent.model.docker_results import CliOutput, Fault, ProbeResult
@@ -50,7 +50,7 @@ class Network:
         requests: knows which CA files apply to the registry.
     """
 
-    def __init__(self, registry: Registry, requests: RegistryRequests) -> None:
+    def __init__(self, registry: Registry, requests: RegistryClient) -> None:
         self._registry: Final = registry
         self._requests: Final = requests
         self._host, self._port = registry.host, registry.port or _HTTPS

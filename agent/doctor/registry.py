@@ -7,7 +7,7 @@ from typing import Final
 
 from agent.doctor.check import Check, CheckRun, from_problem, passed, skipped
 from agent.doctor.target import Image
-from agent.edge.registry_requests import RegistryReply, RegistryRequest, RegistryRequests
+from agent.edge.registry_client import RegistryClient, RegistryReply, RegistryRequest
 from agent.model import azure_errors, google_errors
 from agent.model.commands import command, shown
 from agent.model.credential import Credential
@@ -32,7 +32,7 @@ _ACCEPT: Final = (
 )
 
 
-async def ping(results: CheckRun, registry: Registry, requests: RegistryRequests) -> bool:
+async def ping(results: CheckRun, registry: Registry, requests: RegistryClient) -> bool:
     """Request `/v2/` without a credential, and compare the registry's clock with this machine's."""
     reply = await requests.ask(registry, RegistryRequest(), _PING_S)
     results.add(_check_clock(registry, reply))
@@ -75,7 +75,7 @@ class PullLogin:
         return f"with {self.origin}" if self.origin else "without a login"
 
 
-async def pull(registry: Registry, image: Image, login: PullLogin, requests: RegistryRequests) -> Check:
+async def pull(registry: Registry, image: Image, login: PullLogin, requests: RegistryClient) -> Check:
     """Request the image's manifest, as a pull does.
 
     Raises:

@@ -3,7 +3,6 @@
 import http.client
 import json
 import socket
-import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,6 @@ from agent.model.commands import command
 from agent.model.text import printable
 
 _LARGEST: Final = 64 << 20
-_PEER: Final = struct.Struct("3i")
-"""Process, user and group of the other end (unix(7), SO_PEERCRED)."""
 _REASONS: Final = {
     FileNotFoundError: "does not exist",
     ConnectionRefusedError: "nothing is listening",
@@ -83,16 +80,6 @@ class AgentClient:
         if status != http.client.OK:
             raise AgentNotResponding(f"the agent answered {status}")
         return body.decode(errors="replace")
-
-    def process(self, timeout: float = 2.0) -> int | None:
-        """Return the id of the process that listens, or None if none does, or if systemd listens for the agent."""
-        try:
-            with self._connect(timeout) as connection:
-                peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-        except AgentNotRunning:
-            return None
-        number: int = _PEER.unpack(peer)[0]
-        return number if number > 1 else None
 
     def _exchange(self, method: str, target: str, timeout: float, body: str | None = None) -> tuple[int, bytes]:
         """Return the status and the body of the answer."""

@@ -12,7 +12,7 @@ import aiohttp
 from agent.edge.ca_certificates import CaFileError
 from agent.edge.http import HttpClient
 from agent.edge.http_date import parse_date
-from agent.edge.request_faults import fault_of
+from agent.edge.request_faults import fault_of, reason_of
 from agent.model.cloud_errors import CloudErrors
 from agent.model.cloud_reply import LONGEST_TEXT, CloudReply, fields_of
 from agent.model.docker_errors import parse_retry_after
@@ -98,10 +98,9 @@ class CloudHttp:
                 ca_files=request.ca_files,
             )
         except (TimeoutError, OSError, ValueError, aiohttp.ClientError, CaFileError) as error:
-            fault, detail = fault_of(error)
-            words = _WORDS.get(fault, "").format(timeout_s=self.timeout_s)
             # Not chained: the error's frames hold the tokens that were sent.
-            raise NoAnswerError(request.action, fault, words or self.scrub(detail)) from None
+            detail = self.scrub(reason_of(error, self.timeout_s))
+            raise NoAnswerError(request.action, fault_of(error)[0], detail) from None
         now, date = self.now(), parse_date(reply.headers.get("Date"))
         wait = reply.headers.get("Retry-After")
         return CloudReply(
@@ -116,10 +115,3 @@ class CloudHttp:
             challenge=reply.headers.get("WWW-Authenticate", ""),
             scrub=self.scrub,
         )
-
-
-_WORDS: Final = {
-    Fault.TIMEOUT: "no answer within {timeout_s:g} s",
-    Fault.DNS: "its name does not resolve",
-    Fault.NONSENSE: "its answer is not HTTP",
-}

@@ -165,7 +165,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
     async for chunk in response.content.iter_chunked(_CHUNK):
         body += chunk
         if len(body) > limit:
-            raise BodyTooLarge(f"the answer is longer than {limit} bytes")
+            raise BodyTooLarge(f"its answer is longer than {limit} bytes")
     return bytes(body)
 
 

@@ -1,7 +1,6 @@
 """Pushes the status to `report.url`: one POST, and a clear message if it fails."""
 
 import asyncio
-import os
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from agent.edge.http import HttpClient, Reply
+from agent.edge.request_faults import reason_of
 from agent.edge.secret_url import without_secrets
 from agent.edge.token_file import TokenFileError, read_token
 from agent.model.loopback import is_loopback
@@ -36,7 +36,7 @@ class ReportTarget:
             async with asyncio.timeout(self._timeout_s):
                 reply = await self._post(url, token_file, document)
         except (aiohttp.ClientError, OSError) as fault:  # TimeoutError and TokenFileError are OSErrors
-            message = f"the status cannot be pushed to {subject}: {_reason(fault)}"
+            message = f"the status cannot be pushed to {subject}: {reason_of(fault, self._timeout_s)}"
             raise ProblemError(ReportFailed(subject, message)) from fault
         if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
             message = f"the status was not accepted: {subject} answered {_answer(reply.status)}"
@@ -73,27 +73,3 @@ def _answer(status: int) -> str:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         return str(status)
-
-
-def _reason(fault: Exception) -> str:
-    match fault:
-        case TimeoutError():
-            reason = "no answer in time"
-        case aiohttp.ClientConnectorDNSError():
-            reason = "its host name does not resolve"
-        case aiohttp.ClientConnectorCertificateError():
-            reason = f"its certificate is not trusted: {getattr(fault.certificate_error, 'verify_message', fault)}"
-        case aiohttp.ClientHttpProxyError():
-            reason = f"the proxy answered {_answer(fault.status)}"
-        case aiohttp.ClientConnectorError():
-            # asyncio replaces the text of strerror with an address.
-            reason = os.strerror(fault.os_error.errno).lower() if fault.os_error.errno else str(fault.os_error)
-        case aiohttp.ServerDisconnectedError() | ConnectionResetError():
-            reason = "it closed the connection without an answer"
-        case aiohttp.ClientResponseError():  # its text quotes the answer, which may repeat the token
-            reason = "its answer is not HTTP"
-        case aiohttp.ClientPayloadError():
-            reason = "it closed the connection in the middle of its answer"
-        case _:
-            reason = str(fault) or type(fault).__name__
-    return reason

@@ -1,4 +1,4 @@
-"""Explains why one of the agent's own HTTP requests got no answer."""
+"""Explains why one of the agent's own HTTP requests got no usable answer."""
 
 import os
 import re
@@ -34,14 +34,29 @@ def fault_of(error: Exception) -> tuple[Fault, str]:
             detail = f"the proxy answered with status {error.status}"
         case aiohttp.ClientResponseError():  # not HTTP; the rest of its text quotes the answer
             fault, detail = Fault.NONSENSE, error.message.partition("\n")[0].rstrip(":").lower()
-        case aiohttp.ServerDisconnectedError():  # its text may be aiohttp's dump of a partial answer
-            partial = not isinstance(error.message, str)
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():  # the text may quote a partial answer
+            partial = not isinstance(getattr(error, "message", None), str)
             detail = f"it closed the connection {'in the middle of its answer' if partial else 'without an answer'}"
         case OSError():  # aiohttp.ClientOSError is one
             detail = system_reason(error)
     # What the HTTP client knows about the cause: the variable with the proxy, or with a CA file that cannot be used.
     parts = [_PYTHON_DETAILS.sub("", detail), *getattr(error, "__notes__", ())]
     return fault, printable("; ".join(part for part in parts if part))
+
+
+def reason_of(error: Exception, timeout_s: float) -> str:
+    """Return what went wrong, in words that follow the server's name. `timeout_s` is the deadline of the request."""
+    fault, detail = fault_of(error)
+    match fault:
+        case Fault.TIMEOUT:
+            return f"no answer within {timeout_s:g} s"
+        case Fault.DNS:
+            return "its name does not resolve"
+        case Fault.NONSENSE:
+            return "its answer is not HTTP"
+        case Fault.TLS:
+            return f"no TLS connection: {detail}"
+    return detail
 
 
 def system_reason(error: OSError) -> str:

@@ -1,16 +1,14 @@
 """Fetches secrets from a URL: https, http to this machine, or a Unix socket."""
 
-import os
 import re
-import ssl
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from agent.edge.ca_certificates import CaFileError
-from agent.edge.http import BodyTooLarge, HttpClient, ProxyUnusable, Reply
+from agent.edge.http import HttpClient, Reply
+from agent.edge.request_faults import reason_of
 from agent.edge.token_file import TokenFileError, read_token
 from agent.model.document_text import DocumentError, text_of
 from agent.model.problem import ProblemError
@@ -23,17 +21,6 @@ _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _ETAG: Final = re.compile(r"[ -~]{1,1000}")
 """An ETag that a request can send back. Any other is ignored, and the next request gets the full answer."""
-_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (TimeoutError, f"did not answer within {_DEADLINE_S:.0f} s"),
-    (BodyTooLarge, f"sent more than {_LARGEST // 1024 // 1024} MiB"),
-    (aiohttp.ClientConnectorDNSError, "does not resolve"),
-    (aiohttp.ClientSSLError, "failed the TLS handshake"),
-    (aiohttp.ClientProxyConnectionError, "cannot be reached: no connection to the proxy"),
-    (aiohttp.ClientConnectorError, "cannot be reached"),
-    (aiohttp.ClientConnectionError, "closed the connection without an answer"),
-    (aiohttp.ClientPayloadError, "closed the connection in the middle of its answer"),
-)
-"""The first match counts, because some classes are subclasses of others."""
 
 
 class SecretUrl:
@@ -55,7 +42,8 @@ class SecretUrl:
             hint = "put the token in that file, or fix secrets.token_file; ask your platform team for the token"
             raise ProblemError(SecretsUnavailable(source, str(error), hint=hint)) from error
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
-            raise ProblemError(SecretsUnavailable(source, f"{source} {_reason(error)}")) from error
+            message = f"{source} gives no secrets: {reason_of(error, _DEADLINE_S)}"
+            raise ProblemError(SecretsUnavailable(source, message)) from error
 
     async def _ask(self, url: str, headers: dict[str, str]) -> Reply:
         socket = Path(url.removeprefix("unix:")) if url.startswith("unix:") else None
@@ -110,25 +98,3 @@ def _refusal(status: int) -> tuple[str, str | None]:
         case 404:
             return f"answered with status {status}", "check the path in secrets.url; ask your platform team for it"
     return f"answered with status {status}", None
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        # The notes name a variable with a CA file that cannot be used.
-        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-        return f"has an invalid certificate: {_certificate_fault(error.certificate_error)}{notes}"
-    if isinstance(error, ProxyUnusable | CaFileError):
-        return f"cannot be reached: {error}"
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"cannot be reached: the proxy answered with status {error.status}"
-    reason = next(
-        (reason for kind, reason in _REASONS if isinstance(error, kind)), f"cannot be reached: {type(error).__name__}"
-    )
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
-        # asyncio replaces the text of strerror with an address.
-        return f"{reason}: {os.strerror(error.os_error.errno).lower()}"
-    return reason
-
-
-def _certificate_fault(error: Exception) -> str:
-    return error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else "it cannot be verified"

@@ -9,10 +9,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from agent.model.problem import Problem
+from agent.model.problem import Problem, Severity
 from agent.model.snapshot import Process, Snapshot
 from agent.model.status import CLEARED_KEPT, ClearedWarning, ClockJumps, OpenWarning, Phase, RegistryStatus, Tools
-from agent.services.ports import WarningLog
+from agent.services.ports import Log
 
 
 class Board:
@@ -28,14 +28,14 @@ class Board:
         self,
         process: Process,
         now: Callable[[], datetime],
-        warning_log: WarningLog,
+        log: Log,
         scrub: Callable[[str], str] = str,
         *,
         first_revision: int = 0,
     ) -> None:
         """`scrub` removes known secrets from a text, in case an outside program or server repeated one."""
         self._now: Final = now
-        self._warning_log: Final = warning_log
+        self._log: Final = log
         self._scrub: Final = scrub
         self._snapshot = Snapshot(process=process, revision=first_revision)
         self._revision = first_revision
@@ -97,7 +97,7 @@ class Board:
             self._warnings[key] = self._scrubbed(OpenWarning.of(problem, now, former))
             # Log changes only: a renewal that keeps failing would otherwise fill the log.
             if former is None or former.severity is not problem.severity:
-                self._warning_log.warning_raised(self._warnings[key])
+                self._log_raised(self._warnings[key])
         self._publish()
 
     def put_registry(self, registry: RegistryStatus) -> None:
@@ -163,7 +163,22 @@ class Board:
         del self._owners[key]
         warning = self._warnings.pop(key)
         self._cleared.append(ClearedWarning(warning, now))
-        self._warning_log.warning_cleared(warning)
+        self._log.info("warning.cleared", code=warning.code, subject=warning.subject)
+
+    def _log_raised(self, warning: OpenWarning) -> None:
+        log = {
+            Severity.NOTICE: self._log.info,
+            Severity.WARNING: self._log.warning,
+            Severity.ERROR: self._log.error,
+        }[warning.severity]
+        log(
+            "warning.raised",
+            code=warning.code,
+            subject=warning.subject,
+            message=warning.message,
+            hint=warning.hint,
+            needs=warning.needs.value,
+        )
 
     def _scrubbed(self, warning: OpenWarning) -> OpenWarning:
         return replace(warning, message=self._scrub(warning.message), hint=self._scrub(warning.hint))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agent.model.registry import Registry
     from agent.model.secret_formats import ParseResult
     from agent.model.snapshot import Snapshot
-    from agent.model.status import Flavor, OpenWarning, Phase, RegistryStatus, Tools
+    from agent.model.status import Flavor, Phase, RegistryStatus, Tools
     from agent.model.stored_state import AppliedLogin, Rejection, StoredLogin
 
 
@@ -88,13 +88,6 @@ class Board(Reporter, Protocol):
     def set_tools(self, tools: Tools) -> None: ...
     def set_phase(self, phase: Phase) -> None: ...
     def clock_jumped(self) -> None: ...
-
-
-class WarningLog(Protocol):
-    """Records which warnings appeared and which cleared."""
-
-    def warning_raised(self, warning: OpenWarning) -> None: ...
-    def warning_cleared(self, warning: OpenWarning) -> None: ...
 
 
 class StatusDocument(Protocol):

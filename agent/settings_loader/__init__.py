@@ -1,7 +1,6 @@
 """Loads `Settings` from a file, variables and flags. Never raises: each fault becomes a problem."""
 
 import os
-import pwd
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from agent.edge.paths import home
 from agent.model.docker_programs import is_snap
 from agent.model.loopback import is_loopback
 from agent.model.problems.environment import SettingsInvalid
@@ -97,14 +97,14 @@ def default_settings(environ: Mapping[str, str]) -> Settings:
 
 def _docker_config(environ: Mapping[str, str]) -> Path:
     """Return where the first docker on PATH keeps its configuration. One from snap has a home directory of its own."""
-    home, directories = _home(environ), environ.get("PATH", "").split(os.pathsep)
+    directories = environ.get("PATH", "").split(os.pathsep)
     snaps = (index for index, directory in enumerate(directories) if is_snap(Path(directory, "docker")))
     # Only a PATH with a directory of snap is searched: any other directory could hang.
     for directory in directories[: next(snaps, -1) + 1]:
         docker = Path(directory, "docker")
         if os.access(docker, os.X_OK):
-            return home / ("snap/docker/current/.docker" if is_snap(docker) else ".docker")
-    return home / ".docker"
+            return home(environ) / ("snap/docker/current/.docker" if is_snap(docker) else ".docker")
+    return home(environ) / ".docker"
 
 
 class _Loading:
@@ -123,7 +123,7 @@ class _Loading:
         # Only now: a wrong value does no harm if a stronger source overrides it.
         for key, given in self.given.items():
             try:
-                self._values[key] = convert(FIELDS[key], given, attrgetter(key)(self._default), _home(environ))
+                self._values[key] = convert(FIELDS[key], given, attrgetter(key)(self._default), home(environ))
             except SettingFault as fault:
                 self._fall_back(key, str(fault), fault.hint)
         self._check_together()
@@ -185,12 +185,3 @@ def _unknown(given: Given) -> SettingsInvalid:
     near = get_close_matches(key, candidates, n=1, cutoff=0.5) or same_name
     hint = f"did you mean {near[0]}?" if near else "remove it; docs/settings.md lists all keys"
     return SettingsInvalid(key, f"{key} is not a setting ({where})", hint=hint)
-
-
-def _home(environ: Mapping[str, str]) -> Path:
-    if environ.get("HOME"):
-        return Path(environ["HOME"])
-    try:
-        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
-    except KeyError:  # neither $HOME nor an account for this user id
-        return Path("/")

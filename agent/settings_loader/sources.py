@@ -1,14 +1,13 @@
 """Reads settings from a TOML file, variables and flags."""
 
 import errno
-import os
-import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from agent.edge.regular_file import read_regular
 from agent.model.problems.environment import SettingsInvalid
 from agent.settings import Settings
 
@@ -85,12 +84,7 @@ def _refused(path: Path, fault: str, hint: str) -> Document:
 
 
 def _read(path: Path) -> bytes:
-    """Return the content of a regular file. Never waits for the writer of a FIFO."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    # O_NONBLOCK: a FIFO could replace the file after the check, and opening it would wait for a writer.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        content = file.read(_LARGEST + 1)
+    content = read_regular(path, _LARGEST + 1)
     if len(content) > _LARGEST:
         raise OSError(errno.EFBIG, "it is larger than 1 MiB")
     return content

@@ -27,7 +27,7 @@ from agent.support.bundle_part import (
 from agent.support.config_shape import shape
 from agent.support.known_secrets import docker_files
 from agent.support.settings_shown import shown_settings
-from agent.support.system import process, unit, versions
+from agent.support.system import unit, versions
 
 T = TypeVar("T")
 
@@ -144,5 +144,4 @@ PARTS: Final = (
         8.0,
     ),
     BundlePart("unit.txt", "systemctl show", unit, PROGRAM_S + 2),
-    BundlePart("process.txt", "/proc: limits and sizes of the agent's process", process, PROGRAM_S + 4),
 )

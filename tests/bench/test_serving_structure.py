@@ -15,7 +15,7 @@ from agent.model.status import RegistryStatus, State
 from agent.observe import redaction
 from agent.observe.redaction import Scrubber
 from agent.services.board import Board
-from tests.fakes import EPOCH, FakeClock, FakeWarningLog, process
+from tests.fakes import EPOCH, FakeClock, FakeLog, process
 from tests.rig.waiting import PATIENCE_S
 from tests.web.serving import serving
 
@@ -83,7 +83,7 @@ async def test_an_event_is_put_together_once_for_all_streams(
 
 def test_a_change_of_one_registry_does_not_look_at_the_others() -> None:
     """Of a thousand rows it finds its own by halving; they stay the same objects, in the order of their names."""
-    board = Board(process(), FakeClock().now, FakeWarningLog())
+    board = Board(process(), FakeClock().now, FakeLog())
     names = [f"registry-{number:04}.example" for number in range(1000)]
     for name in reversed(names):
         board.put_registry(RegistryStatus(name, "team", "project", "basic", EPOCH))
@@ -121,7 +121,7 @@ def test_a_report_of_one_owner_does_not_look_at_the_others() -> None:
         scrubbed.append(text)
         return text
 
-    board = Board(process(), FakeClock().now, FakeWarningLog(), scrub)
+    board = Board(process(), FakeClock().now, FakeLog(), scrub)
     for number in range(1000):
         board.report(f"login:{number}", [LoginRejected(f"r{number}.example", "no")])
     scrubbed.clear()

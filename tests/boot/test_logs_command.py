@@ -68,6 +68,5 @@ def test_a_bundle_of_a_real_machine(machine: Booted) -> None:
     logged = [json.loads(line)["message"] for line in texts["journal.jsonl"].splitlines()]
     assert any(isinstance(message, dict) and message["event"] == "login.failed" for message in logged)
     assert json.loads(texts["status.json"])["environment"]["user"] == USER
-    assert "of the agent, process" in texts["process.txt"]
     assert json.loads(texts["docker-config.json"])["files"][0]["path"] == f"/home/{USER}/.docker/config.json"
     assert json.loads(texts["doctor.json"])["environment"]["user"] == USER

@@ -33,20 +33,20 @@ async def test_each_change_is_drawn_over_the_last_picture() -> None:
             seen = await terminal.shows("error, action needed", after=seen)
             rig.board.report("x")
             await terminal.shows("all is well", after=seen)
-            terminal.type("q")
+            terminal.type("\x03")
             assert await terminal.ended() == 0
     assert terminal.written.startswith(ENTER)
     assert terminal.written.rstrip().endswith(LEAVE)
     assert not {"\x1b[2J", "\x1b[3J"} & {terminal.written[n : n + 4] for n in range(len(terminal.written))}
 
 
-@pytest.mark.parametrize("end", ["q", "Q", "\x03", signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("end", ["\x03", signal.SIGTERM, signal.SIGHUP])
 async def test_restores_the_terminal(end: str | signal.Signals) -> None:
-    """Keyboard mode, screen and cursor are as before, however the command ends."""
+    """Echo, screen and cursor are as before, however the command ends."""
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            await terminal.shows("press q to quit")
+            await terminal.shows("press Ctrl-C to quit")
             assert terminal.modes_now() != terminal.modes
             if isinstance(end, str):
                 terminal.type(end)
@@ -58,15 +58,16 @@ async def test_restores_the_terminal(end: str | signal.Signals) -> None:
     assert "Traceback" not in terminal.written
 
 
-async def test_other_keys_do_nothing() -> None:
-    """Pressing another key by mistake does not end the command."""
+async def test_keys_do_nothing() -> None:
+    """Pressing a key by mistake does not end the command, and does not appear in the picture."""
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            seen = await terminal.shows("press q to quit")
+            seen = await terminal.shows("press Ctrl-C to quit")
             terminal.type("xyz \r\x1b[A")
             rig.log_in("another.example")
             await terminal.shows("another.example", after=seen)
+            assert "xyz" not in terminal.written
             assert terminal.process.returncode is None
 
 
@@ -91,12 +92,12 @@ async def test_redraws_at_once_after_each_resize() -> None:
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            seen = await terminal.shows("press q to quit")
+            seen = await terminal.shows("press Ctrl-C to quit")
             began = time.monotonic()
             for columns in range(81, 91):
                 terminal.resize(columns, 24)
                 terminal.signal(signal.SIGWINCH)
-                seen = await terminal.shows("press q to quit", after=seen)
+                seen = await terminal.shows("press Ctrl-C to quit", after=seen)
             assert time.monotonic() - began < 9
 
 
@@ -118,15 +119,15 @@ async def test_shows_when_the_agent_stops_and_when_it_is_back() -> None:
 
 
 async def test_ctrl_z_does_not_stop_it() -> None:
-    """A stopped command would leave its picture and its keyboard mode to the shell."""
+    """A stopped command would leave its picture to the shell."""
     async with serving() as rig:
         fill(rig)
         async with watching(rig) as terminal:
-            seen = await terminal.shows("press q to quit")
+            seen = await terminal.shows("press Ctrl-C to quit")
             terminal.type("\x1a")
             rig.log_in("another.example")
             await terminal.shows("another.example", after=seen)
-            terminal.type("q")
+            terminal.type("\x03")
             assert await terminal.ended() == 0
             assert terminal.modes_now() == terminal.modes
 

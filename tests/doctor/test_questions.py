@@ -8,7 +8,7 @@ from aiohttp import web
 from agent.demo.listener import Listener
 from agent.demo.registries import TokenAuth, errors
 from agent.edge.http import HttpClient
-from agent.edge.registry_requests import RegistryRequest, RegistryRequests
+from agent.edge.registry_client import RegistryClient, RegistryRequest
 from agent.model.credential import Credential
 from agent.model.registry import Registry
 from agent.model.sensitive import Sensitive
@@ -17,8 +17,8 @@ CREDENTIAL = Credential("robot", Sensitive("open-sesame"))
 MANIFEST = RegistryRequest("/v2/org/app/manifests/1", CREDENTIAL, "HEAD")
 
 
-def requests() -> RegistryRequests:
-    return RegistryRequests(HttpClient(), lambda: datetime.now(UTC))
+def requests() -> RegistryClient:
+    return RegistryClient(HttpClient(), lambda: datetime.now(UTC))
 
 
 @pytest.mark.parametrize("realm", ["http://169.254.169.254/token", "http://registry.invalid/token", "ftp://x/"])

@@ -15,8 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from agent.edge import ca_certificates, registry_client
 from agent.edge.http import HttpClient
-from agent.edge.registry_client import RegistryClient
-from agent.edge.registry_requests import RegistryRequest, RegistryRequests
+from agent.edge.registry_client import RegistryClient, RegistryRequest
 from agent.model.credential import Credential
 from agent.model.docker_results import Fault, ProbeResult
 from agent.model.registry import Registry
@@ -71,7 +70,7 @@ async def test_a_page_behind_a_redirect_on_the_same_host_is_not_a_registry(host:
     result = await probe(host.registry, BOB)
     assert (result.status, result.registry) == (200, False)
     assert all("Authorization" not in request.headers for request in host.asked)
-    requests = RegistryRequests(HttpClient(), lambda: datetime.now(UTC))
+    requests = RegistryClient(HttpClient(), lambda: datetime.now(UTC))
     assert not (await requests.ask(host.registry, RegistryRequest(), 5.0)).probe.registry, "the doctor disagrees"
 
 

@@ -66,7 +66,7 @@ async def test_sends_the_document_with_the_token(tmp_path: Path) -> None:
         (503, "503 Service Unavailable"),
         (401, "401 Unauthorized"),
         (302, "302, and redirects are not"),
-        (None, "in time"),
+        (None, "no answer within 0.3 s"),
     ],
 )
 async def test_anything_but_2xx_is_a_failure(status: int | None, words: str) -> None:

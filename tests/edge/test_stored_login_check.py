@@ -10,8 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from agent.edge.http import HttpClient
-from agent.edge.registry_client import basic_header
-from agent.edge.stored_login_check import StoredLoginCheck
+from agent.edge.registry_answers import basic_header
+from agent.edge.registry_client import RegistryClient
 from agent.model.credential import Credential
 from agent.model.docker_config import Entry
 from agent.model.docker_results import ProbeResult
@@ -58,7 +58,7 @@ class Site:
         return web.json_response({"token": "good"}) if given == BASIC or refreshed else web.Response(status=401)
 
     async def check(self, entry: Entry) -> ProbeResult:
-        client = StoredLoginCheck(HttpClient(), lambda: datetime.now(UTC))
+        client = RegistryClient(HttpClient(), lambda: datetime.now(UTC))
         return await client.check(Registry(self.address), entry, 5.0)
 
 

@@ -16,7 +16,7 @@ from agent.web.document import StatusDocument
 from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
-from tests.fakes import FakeClock, FakeLog, FakeWarningLog, SameThreadLoop, process
+from tests.fakes import FakeClock, FakeLog, SameThreadLoop, process
 from tests.fuzz.target import CANARY, Target, heap, scratch
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class _Endpoint:
 
     def _new_server(self) -> StatusServer:
         clock, renewals = FakeClock(), _Renewals()
-        board = Board(process(), clock.now, FakeWarningLog())
+        board = Board(process(), clock.now, FakeLog())
         board.set_phase(Phase.RUNNING)
         status = StatusSettings("127.0.0.1:0", Path("/token"), allow_origins=("https://a.example",))
         return StatusServer(

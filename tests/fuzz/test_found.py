@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.replies import parse_token
 from agent.edge.aws.sdk import remember_owner
-from agent.edge.registry_client import token_url
+from agent.edge.registry_answers import token_url
 from agent.edge.state_file import StateFile
 from agent.model.credential import Credential
 from agent.model.desired_login import CONFIG_FILE, DesiredLogin, StoreResult

@@ -25,7 +25,7 @@ from agent.services.board import Board
 from agent.services.tools import ToolWatch
 from agent.web.sockets import bind_unix
 from tests.codes.world import LOGIN, World
-from tests.fakes import FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
+from tests.fakes import FakeClock, FakeLog, NoFileWatcher, process
 from tests.hostile.screens import ATTACK, RAW, Screens
 from tests.rig.waiting import PATIENCE_S
 from tests.services.test_logins import GHCR, Stage
@@ -148,7 +148,7 @@ async def test_a_path_that_hangs_is_told_and_costs_two_threads(monkeypatch: pyte
     """The first pass goes on, the status says why, and all is well when the file system answers again."""
     monkeypatch.setattr(tools_service, "_SEARCH_S", 0.05)
     probes, clock = HangingPath(), FakeClock()
-    board = Board(process(), clock.now, FakeWarningLog())
+    board = Board(process(), clock.now, FakeLog())
     board.set_phase(Phase.RUNNING)
     watch = ToolWatch(probes, clock, board, FakeLog(), NoFileWatcher(), on_docker=lambda: None)
     try:

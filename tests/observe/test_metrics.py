@@ -16,14 +16,14 @@ from agent.model.status import Phase, RegistryStatus, State
 from agent.observe.counters import Counters
 from agent.observe.metrics import Metrics
 from agent.services.board import Board
-from tests.fakes import EPOCH, FakeClock, FakeWarningLog, process
+from tests.fakes import EPOCH, FakeClock, FakeLog, process
 from tests.rig.needs import need
 
 ROW = RegistryStatus("ghcr.io", 'te"am', "project", "basic", EPOCH)
 
 
 def snapshot() -> Snapshot:
-    board = Board(process(), FakeClock().now, FakeWarningLog())
+    board = Board(process(), FakeClock().now, FakeLog())
     board.put_registry(ROW)
     board.put_registry(
         replace(

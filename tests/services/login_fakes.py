@@ -22,7 +22,7 @@ from agent.services.docker_login import DockerLoginResult
 from agent.services.login import RegistryLogin
 from agent.services.login_dependencies import LoginDependencies
 from agent.settings import Settings
-from tests.fakes import FakeClock, FakeLog, FakeWarningLog, process
+from tests.fakes import FakeClock, FakeLog, process
 
 ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 HOURS = 3600.0
@@ -264,8 +264,7 @@ class Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.log = FakeLog()
-        self.journal = FakeWarningLog()
-        self.board = Board(process(), self.clock.now, self.journal)
+        self.board = Board(process(), self.clock.now, FakeLog())
         self.time = ConfirmedTime(self.clock)
         self.credentials = FakeCredentials(self.clock, self.time)
         self.docker_login = FakeDockerLogin(self.clock, self.time)

@@ -17,7 +17,6 @@ from agent.model.problems.aws import AwsUnreachable
 from agent.model.problems.stored_login import ConfigUnwritable
 from agent.model.sensitive import Sensitive
 from agent.observe.log import Log
-from agent.observe.warning_log import WarningLog
 from agent.services.board import Board
 from agent.services.docker_login import DockerLogin
 from tests.fakes import EPOCH, process
@@ -73,7 +72,7 @@ def reachable(*roots: object, beyond: tuple[object, ...]) -> Iterator[object]:
 async def test_no_traceback_and_no_credential_stays(login: Login, fails: Callable[[Bench], None]) -> None:
     """Neither the board, nor the waiting login, nor the log can reach one; the plan alone knows the password."""
     bench, log = Bench(), Log("debug", "json", str, {})
-    bench.board = Board(process(), bench.clock.now, WarningLog(log.logger))
+    bench.board = Board(process(), bench.clock.now, log.logger)
     bench.dependencies = replace(bench.dependencies, board=bench.board, log=log.logger)
     fails(bench)
     registry_login = bench.login(login)

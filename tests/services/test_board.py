@@ -11,7 +11,7 @@ from agent.model.problems.registry import LoginRejected, RegistryDns
 from agent.model.problems.stored_login import RenewalFailing
 from agent.model.status import CLEARED_KEPT, Condition, Phase, RegistryStatus, State
 from agent.services.board import Board
-from tests.fakes import EPOCH, FakeClock, FakeWarningLog, process
+from tests.fakes import EPOCH, FakeClock, FakeLog, process
 
 
 @pytest.fixture
@@ -20,20 +20,20 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def warning_log() -> FakeWarningLog:
-    return FakeWarningLog()
+def log() -> FakeLog:
+    return FakeLog()
 
 
 @pytest.fixture
-def board(clock: FakeClock, warning_log: FakeWarningLog) -> Board:
-    return Board(process(), clock.now, warning_log, lambda text: text.replace("hunter2", "[redacted]"))
+def board(clock: FakeClock, log: FakeLog) -> Board:
+    return Board(process(), clock.now, log, lambda text: text.replace("hunter2", "[redacted]"))
 
 
 def dns(hostname: str = "ghcr.io") -> Problem:
     return RegistryDns(hostname, f"the name {hostname} does not resolve")
 
 
-def test_a_problem_that_is_no_longer_reported_clears(board: Board, warning_log: FakeWarningLog) -> None:
+def test_a_problem_that_is_no_longer_reported_clears(board: Board, log: FakeLog) -> None:
     """A report replaces the owner's last one. Reports of other owners stay."""
     board.report("a", [dns(), LoginRejected("quay.io", "no")])
     board.report("b", [dns("gcr.io")])
@@ -43,10 +43,10 @@ def test_a_problem_that_is_no_longer_reported_clears(board: Board, warning_log: 
         ("registry_dns", "gcr.io"),
     ]
     assert [cleared.warning.code for cleared in board.snapshot.cleared] == ["login_rejected"]
-    assert [warning.code for warning in warning_log.cleared] == ["login_rejected"]
+    assert log.events[-1] == ("info", "warning.cleared", {"code": "login_rejected", "subject": "quay.io"})
 
 
-def test_a_repeated_problem_is_logged_once(board: Board, clock: FakeClock, warning_log: FakeWarningLog) -> None:
+def test_a_repeated_problem_is_logged_once(board: Board, clock: FakeClock, log: FakeLog) -> None:
     """first_seen stays; last_seen and count change."""
     first = clock.now()
     board.report("a", [dns()])
@@ -54,7 +54,7 @@ def test_a_repeated_problem_is_logged_once(board: Board, clock: FakeClock, warni
     board.report("a", [dns()])
     (warning,) = board.snapshot.warnings
     assert (warning.first_seen, warning.last_seen, warning.count) == (first, clock.now(), 2)
-    assert len(warning_log.raised) == 1
+    assert log.names() == ["warning.raised"]
 
 
 def test_a_problem_of_two_owners_clears_with_the_last(board: Board) -> None:
@@ -67,11 +67,11 @@ def test_a_problem_of_two_owners_clears_with_the_last(board: Board) -> None:
     assert not board.snapshot.warnings
 
 
-def test_a_warning_that_becomes_an_error_is_logged_again(board: Board, warning_log: FakeWarningLog) -> None:
+def test_a_warning_that_becomes_an_error_is_logged_again(board: Board, log: FakeLog) -> None:
     """This happens when the urgent window begins."""
     board.report("a", [RenewalFailing("ghcr.io", "fails")])
     board.report("a", [RenewalFailing("ghcr.io", "fails", severity=Severity.ERROR)])
-    assert [warning.severity.value for warning in warning_log.raised] == ["warning", "error"]
+    assert [level for level, *_ in log.events] == ["warning", "error"]
     assert board.snapshot.condition is Condition.ERROR
 
 

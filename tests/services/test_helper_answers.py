@@ -20,7 +20,7 @@ from agent.services.board import Board
 from agent.services.confirmed_time import ConfirmedTime
 from agent.services.helper_answers import HelperAnswers
 from agent.services.served_logins import ServedLogins
-from tests.fakes import EPOCH, FakeClock, FakeLog, FakeWarningLog, process
+from tests.fakes import EPOCH, FakeClock, FakeLog, process
 
 OLD = Entry("AWS", Sensitive("old token"))
 NEW = Entry("AWS", Sensitive("new token"))
@@ -37,7 +37,7 @@ class Agent:
     def __init__(self, wait_s: float = 300) -> None:
         self.clock, self.log, self.served = FakeClock(), FakeLog(), ServedLogins()
         self.time = ConfirmedTime(self.clock)
-        self.board = Board(process(), self.clock.now, FakeWarningLog())
+        self.board = Board(process(), self.clock.now, FakeLog())
         self.refreshed: list[str] = []
         self.asked = asyncio.Event()
         self.answers = HelperAnswers(

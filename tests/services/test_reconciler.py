@@ -31,7 +31,7 @@ from agent.services.overrides import Overrides
 from agent.services.reconciler import ConfigReconciler
 from agent.services.served_logins import ServedLogins
 from tests.edge.helper_script import answer, good_helper, kept, script
-from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, FakeWarningLog, calls_in_this_thread, process
+from tests.fakes import EPOCH, ClockedFileWatcher, FakeClock, FakeLog, calls_in_this_thread, process
 from tests.problems import raises_problem
 from tests.rig.waiting import PATIENCE_S
 from tests.services.store_choice import FixedChoice
@@ -112,7 +112,7 @@ class Machine:
     def start(self, helper_deadline_s: float = 60) -> Agent:
         clock, log = FakeClock(), FakeLog()
         time = ConfirmedTime(clock)
-        board = Board(process(), clock.now, FakeWarningLog())
+        board = Board(process(), clock.now, FakeLog())
         state_file = StateFile.loaded(self.directory / "state", self.docker)
         config = DockerConfigFile(self.docker)
         store = CredentialStore(

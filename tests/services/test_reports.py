@@ -17,7 +17,7 @@ from agent.model.status import Phase
 from agent.services.board import Board
 from agent.services.reports import Reports
 from agent.settings import ReportSettings, RetrySettings, Settings
-from tests.fakes import FakeClock, FakeLog, FakeWarningLog, process
+from tests.fakes import FakeClock, FakeLog, process
 
 ON = Settings(
     report=ReportSettings(url="https://dash.example/in", interval_s=60),
@@ -55,7 +55,7 @@ class Pushing:
 
     def __post_init__(self) -> None:
         self.clock = FakeClock()
-        self.board = Board(process(), self.clock.now, FakeWarningLog())
+        self.board = Board(process(), self.clock.now, FakeLog())
         self.receiver = Receiver(self.clock)
         self.reports = Reports(
             self.board, self.receiver.send, Encoder(), lambda: self.settings, clock=self.clock, log=FakeLog()

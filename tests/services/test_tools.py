@@ -14,7 +14,7 @@ from agent.model.status import Engine, Flavor, Phase
 from agent.services.board import Board
 from agent.services.tools import ToolWatch
 from tests.codes.servers import Engine as EngineServer
-from tests.fakes import FakeClock, FakeLog, FakeWarningLog, NoFileWatcher, process
+from tests.fakes import FakeClock, FakeLog, NoFileWatcher, process
 from tests.rig.waiting import eventually
 
 
@@ -29,7 +29,7 @@ class Stage:
         self.bin.mkdir(mode=0o755)
         environ = {"PATH": f"{tmp_path}/earlier:{self.bin}", "DOCKER_HOST": f"unix://{tmp_path}/docker.sock"}
         self.clock = FakeClock()
-        self.board = Board(process(), self.clock.now, FakeWarningLog())
+        self.board = Board(process(), self.clock.now, FakeLog())
         self.board.set_phase(phase)
         self.engine = DockerEngine(environ)
         cli = DockerCli(environ, tmp_path / "run")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from agent.model.problems.registry import LoginRejected
 from agent.services.board import Board
 from agent.services.watchdog import Watchdog
-from tests.fakes import FakeClock, FakeWarningLog, process
+from tests.fakes import FakeClock, FakeLog, process
 
 
 class FakeSystemd:
@@ -22,7 +22,7 @@ class Watched:
     def __init__(self) -> None:
         self.systemd = FakeSystemd()
         self.clock = FakeClock()
-        self.board = Board(process(), self.clock.now, FakeWarningLog())
+        self.board = Board(process(), self.clock.now, FakeLog())
         self.alive = True
 
     @asynccontextmanager

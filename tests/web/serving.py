@@ -24,7 +24,7 @@ from agent.web.document import StatusDocument
 from agent.web.pages import Pages
 from agent.web.routes import Routes
 from agent.web.server import StatusServer
-from tests.fakes import EPOCH, FakeClock, FakeLog, FakeWarningLog, process
+from tests.fakes import EPOCH, FakeClock, FakeLog, process
 from tests.rig.waiting import PATIENCE_S
 
 
@@ -70,7 +70,7 @@ class Serving:
     process: Process = field(default_factory=process)
 
     def __post_init__(self) -> None:
-        self.board = Board(self.process, self.clock.now, FakeWarningLog())
+        self.board = Board(self.process, self.clock.now, FakeLog())
         self.document = StatusDocument(self.clock)
         self.socket = self.directory / "agent.sock"
         metrics = BrokenMetrics() if self.broken else Metrics(Counters(), lambda: 0)
