@@ -2,8 +2,9 @@
 
 `decide` lists which event counts in which stage. docs/ARCHITECTURE.md draws it, and a test holds the whole table.
 
-While Docker holds a login that works, an attempt starts even if docker is missing, and its failure says so. Otherwise
-an attempt that is due leads to NO_DOCKER. An event that does not belong to a stage changes nothing. A request is kept.
+While Docker holds a login that works, or one that has ended and is not removed yet, an attempt starts even if docker is
+missing, and its failure says so. Otherwise an attempt that is due leads to NO_DOCKER. An event that does not belong to
+a stage changes nothing. A request is kept.
 """
 
 from dataclasses import replace
@@ -134,7 +135,9 @@ def _logged_in_or_lost(state: LoginState) -> LoginState:
 def _start(state: LoginState, docker_problem: str | None, now: Now, *, needed: bool = False) -> Decision:
     attempt_id = state.requested_id or state.attempt_id
     state, requested = replace(state, attempt_id=attempt_id, requested_id=None, retry=None), state.requested_id
-    if docker_problem is not None and not state.holds_login(now):
+    # A login that has ended is reported and removed like any other: nothing else would do so until docker is back.
+    has_ended = state.expiry is not None and not state.removed
+    if docker_problem is not None and not state.holds_login(now) and not has_ended:
         skipped = replace(state, stage=Stage.NO_DOCKER, status=State.SKIPPED, last_error=docker_problem)
         actions = () if state.status is State.SKIPPED else (Skip(docker_problem),)
         return _wait(replace(skipped, first_attempt_done=True), actions, now)
@@ -193,7 +196,10 @@ def _check_in(event: Succeeded, now: Now, rules: Rules) -> timedelta | None:
 
 
 def _fail(state: LoginState, problem: Problem, now: Now, rules: Rules) -> Decision:
-    failed = replace(state, stage=Stage.RETRYING, problem=problem, last_error=problem.message, first_attempt_done=True)
+    # The next failure may have another cause. It must not make a refused password look like a login that works.
+    refused = problem.retry_class is RetryClass.REJECTED and state.expiry is None
+    state = replace(state, has_logged_in=state.has_logged_in and not refused, first_attempt_done=True)
+    failed = replace(state, stage=Stage.RETRYING, problem=problem, last_error=problem.message)
     return _refresh(failed, now, rules)
 
 

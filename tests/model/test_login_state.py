@@ -368,6 +368,27 @@ def reported(decision: Decision) -> tuple[Problem, ...]:
     return report.problems
 
 
+def test_a_refused_password_does_not_work_because_the_registry_is_down_later() -> None:
+    """As long as the registry has not accepted it, nobody knows that the next pull works."""
+    refused = ends(LoginState(HOST, Stage.LOGGED_IN, has_logged_in=True), Refused(PROBLEMS[0], timedelta(minutes=30)))
+    assert refused.state.status is State.REJECTED
+    trying = replace(refused.state, stage=Stage.ATTEMPTING)
+    assert ends(trying, Failed(PROBLEMS[1], timedelta(minutes=1))).state.status is State.RETRYING
+
+
+def test_a_login_that_ends_while_docker_is_missing_is_removed() -> None:
+    """Also if the retry and the end come at the same moment, as after a suspend. Then the registry is skipped."""
+    over = Deadline.after(timedelta(hours=-1), EPOCH, 0.0)
+    state = LoginState(HOST, Stage.RETRYING, expiry=over, retry=over, has_logged_in=True)
+    trying = ends(state, Woken("a", NO_DOCKER)).state
+    assert trying.stage is Stage.ATTEMPTING
+    failed = ends(trying, Failed(DockerCliMissing(HOST, NO_DOCKER), timedelta()))
+    assert failed.actions[-1] == Remove()
+    assert [problem.code for problem in reported(failed)] == ["docker_cli_missing", "token_expired"]
+    removed = ends(failed.state, Removed(was_ours=True)).state
+    assert ends(removed, Woken("b", NO_DOCKER)).state.stage is Stage.NO_DOCKER
+
+
 def test_without_docker_a_request_is_answered_by_a_skip() -> None:
     """Whoever requested the attempt learns that there is none."""
     waiting = ends(LoginState(HOST, Stage.DUE), Woken("a", NO_DOCKER))

@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from aiobotocore.session import AioSession
-from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, EndpointConnectionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+)
 
 from agent.blocking import BlockingCalls, NoThreadError
 from agent.edge.aws.errors import AwsCall, problem_from
 from agent.edge.aws.interactive_login import DEFAULT_PROFILE, InteractiveLogin, cached_sessions, sso_tokens
 from agent.edge.aws.missing_keys import DISABLED, nothing_found, unreadable_file
-from agent.edge.aws.sdk_internals import safe_providers, set_container_environment, web_identity_token_file
-from agent.edge.aws.session import metadata_http
+from agent.edge.aws.sdk_internals import safe_providers, set_container_environment
+from agent.edge.aws.session import KEY_PROFILES, metadata_http
 from agent.edge.aws.web_identity import ProgramUnusableError, token_from_file
 from agent.edge.http import HttpClient
 from agent.edge.process import ProcessTimeout
@@ -49,13 +54,18 @@ _ELSEWHERE: Final = {
     _WEB_IDENTITY: "web identity (AWS_WEB_IDENTITY_TOKEN_FILE)",
     _CONTAINER: "the container endpoint (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI)",
 }
+_OF_OLDER_TOOLS: Final = {
+    "ec2-credentials-file": "the file in AWS_CREDENTIAL_FILE",
+    "boto-config": "the file in BOTO_CONFIG, or else /etc/boto.cfg or ~/.boto,",
+}
 _ACTIONS: Final = {_ROLE: "sts:AssumeRole", _WEB_IDENTITY: WEB_IDENTITY_ACTION}
+_TOKEN_VARIABLE: Final = "AWS_WEB_IDENTITY_TOKEN_FILE"  # noqa: S105 - a variable's name
 _TOKEN_FILE: Final = "web_identity_token_file"  # noqa: S105 - a key of a profile
 _PROFILE_SECRETS: Final = frozenset({"aws_secret_access_key", "aws_session_token"})
 _CONTAINER_URLS: Final = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _CONTAINER_TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"  # noqa: S105 - a variable's name
 _CONTAINER_TOKEN_FILE: Final = f"{_CONTAINER_TOKEN}_FILE"
-_CACHE: Final = BlockingCalls("aws-cache", limit=2)
+_CACHE: Final = BlockingCalls("aws-cache", limit=4)
 _FILES: Final = BlockingCalls("aws-file-checks", limit=2)
 
 
@@ -140,8 +150,10 @@ class CredentialChain:
             self.session,
             metadata_http=metadata_http(self.http, self.timeout_s),
             run_program=self._run_program,
+            read_token=self._web_identity_token,
             prompt=self._interactive.refuse_prompt,
             cached_roles=await self._cached_sessions(),
+            key_profiles=self.session.get_component(KEY_PROFILES),
         )
 
     async def _cached_sessions(self) -> dict[str, Any]:
@@ -193,11 +205,12 @@ class CredentialChain:
     async def _load(self, provider: Any) -> AwsKeys | None:
         if provider.METHOD in (_SSO, _ROLE) and self._interactive.wants_sso:
             await self._read_sso_cache()
-        if provider.METHOD == _WEB_IDENTITY:
-            await self._read_web_identity(provider)
         if provider.METHOD == _CONTAINER and any(self.environ.get(name) for name in _CONTAINER_URLS):
             await self._read_container_token(provider)
-        credentials = await provider.load()
+        if provider.METHOD in _OF_OLDER_TOOLS:
+            credentials = await self._read(_OF_OLDER_TOOLS[provider.METHOD], lambda: asyncio.run(provider.load()))
+        else:
+            credentials = await provider.load()
         if credentials is None:
             return None
         frozen = await credentials.get_frozen_credentials()
@@ -209,21 +222,25 @@ class CredentialChain:
 
     async def _read_sso_cache(self) -> None:
         """Check that the cached SSO logins are readable. The SDK reads them in the event loop, which must not hang."""
-        try:
-            tokens = await _CACHE.call("~/.aws/sso/cache", sso_tokens, timeout=self.timeout_s)
-        except TimeoutError:
-            message = f"~/.aws/sso/cache cannot be read: no end after {self.timeout_s:g} s"
-            hint = "check whether the file system of ~/.aws (NFS?) is down"
-            raise ProblemError(AwsSetupUnusable(SUBJECT, message, hint=hint)) from None
-        for token in tokens:
+        for token in await self._read("~/.aws/sso/cache", sso_tokens):
             self.learned(Sensitive(token))
 
-    async def _read_web_identity(self, provider: Any) -> None:
-        """Check that the file is readable. The SDK reads it in the event loop, where a FIFO would block forever."""
-        token_file = web_identity_token_file(provider)
-        if token_file:
-            where = "AWS_WEB_IDENTITY_TOKEN_FILE" if self.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE") else _TOKEN_FILE
-            self.learned(await token_from_file(where, Path(token_file), self.timeout_s))
+    async def _read(self, files: str, work: Callable[[], Any]) -> Any:
+        # Before the deadline of the source itself, whose error would not name the files.
+        timeout_s = self.timeout_s / 2
+        try:
+            return await _CACHE.call(files, work, timeout=timeout_s)
+        except TimeoutError:
+            message = f"{files} cannot be read: no end after {timeout_s:g} s"
+            hint = "check whether it is a pipe, or whether its file system (NFS?) is down"
+            raise ProblemError(AwsSetupUnusable(SUBJECT, message, hint=hint)) from None
+
+    async def _web_identity_token(self, path: str) -> str:
+        """Read the token, which the SDK would do in the event loop, where a FIFO would block forever."""
+        where = _TOKEN_VARIABLE if self.environ.get(_TOKEN_VARIABLE) == path else _TOKEN_FILE
+        token = await token_from_file(where, Path(path), self.timeout_s)
+        self.learned(token)
+        return token.reveal()
 
     async def _read_container_token(self, provider: Any) -> None:
         """Read the token file and pass the token as a variable. The SDK would read it in the event loop, as above."""

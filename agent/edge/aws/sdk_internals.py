@@ -4,12 +4,14 @@
 |---|---|
 | `_fetcher._session`, `_role_fetcher._session` | the metadata sources create their own HTTP sessions |
 | `_prompter`, `_profile_provider_builder`, `_create_process_provider` | the SDK builds its chain in one piece |
-| `_get_config("web_identity_token_file")` | the SDK reads the file in the event loop, so the agent checks it first |
+| `_get_config("web_identity_token_file")`, `_token_loader_cls` | as above, and it reads this file in the event loop |
+| `_ini_parser`, `_config_parser` | the SDK reads ~/.aws again in the event loop, so it gets what was read before |
 | `_environ` of the container source | the SDK reads the token file in the event loop, so the agent passes the token |
 """
 # ruff: noqa: SLF001
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from aiobotocore.credentials import AioProcessProvider, AioProfileProviderBuilder
@@ -19,6 +21,8 @@ from agent.edge.aws.sdk_http import SdkHttp
 
 RunProgram = Callable[..., Awaitable[bytes]]
 """Runs the program with these arguments and returns its output. Raises an exception if the program fails."""
+ReadToken = Callable[[str], Awaitable[str]]
+"""Returns the web identity token in the file with this path. Raises an exception if there is none."""
 
 
 def safe_providers(
@@ -26,36 +30,32 @@ def safe_providers(
     *,
     metadata_http: SdkHttp,
     run_program: RunProgram,
+    read_token: ReadToken,
     prompt: Callable[[str], str],
     cached_roles: dict[str, Any],
+    key_profiles: Mapping[str, Any],
 ) -> list[Any]:
     """Return the SDK's credential providers, with safer replacements of some parts.
 
-    `metadata_http` asks the metadata services, `run_program` runs each `credential_process`, `prompt` replaces the
-    SDK's prompt for an MFA code, and `cached_roles` replaces its cache.
+    `metadata_http` asks the metadata services, `run_program` runs each `credential_process`, `read_token` reads a web
+    identity token, `prompt` replaces the SDK's prompt for an MFA code, `cached_roles` replaces its cache, and
+    `key_profiles` is what ~/.aws/credentials contains.
     """
-    providers: list[Any] = session.get_component("credential_provider").providers
-    builder = _Profiles(session, run_program)
+    builder = _Profiles(session, run_program, read_token, key_profiles)
     profile = session.get_config_variable("profile") or "default"
-    for index, provider in enumerate(providers):
+    given: list[Any] = session.get_component("credential_provider").providers
+    providers = [builder.safe(each, profile) for each in given]
+    for provider in providers:
         match provider.METHOD:
             case "assume-role":
                 provider._profile_provider_builder = builder
                 provider._prompter = prompt
                 provider.cache = cached_roles
-            case "custom-process":
-                providers[index] = builder._create_process_provider(profile)
             case "container-role":
                 provider._fetcher._session = metadata_http
             case "iam-role":
                 provider._role_fetcher._session = metadata_http
     return providers
-
-
-def web_identity_token_file(provider: Any) -> str | None:
-    """Return the token file that the web identity source of the chain would read."""
-    path: str | None = provider._get_config("web_identity_token_file")
-    return path
 
 
 def set_container_environment(provider: Any, environ: Mapping[str, str]) -> None:
@@ -64,12 +64,38 @@ def set_container_environment(provider: Any, environ: Mapping[str, str]) -> None
 
 
 class _Profiles(AioProfileProviderBuilder):
-    """Runs the `credential_process` of a profile, and of the profiles it takes credentials from."""
+    """Makes the sources of a profile, and of the profiles it takes credentials from, safe for the event loop."""
 
-    def __init__(self, session: AioSession, run_program: RunProgram) -> None:
+    def __init__(
+        self, session: AioSession, run_program: RunProgram, read_token: ReadToken, key_profiles: Mapping[str, Any]
+    ) -> None:
         super().__init__(session)
-        self._load_config: Final = lambda: session.full_config
+        self._load_config: Final[Callable[[], Any]] = lambda: session.full_config
         self._run_program: Final = run_program
+        self._read_token: Final = read_token
+        self._key_profiles: Final = key_profiles
+
+    def providers(self, profile_name: str, disable_env_vars: bool = False) -> list[Any]:
+        return [self.safe(each, profile_name) for each in super().providers(profile_name, disable_env_vars)]
+
+    def safe(self, provider: Any, profile_name: str) -> Any:
+        match provider.METHOD:
+            case "custom-process":
+                return self._create_process_provider(profile_name)
+            case "assume-role-with-web-identity":
+                provider.load = partial(self._load_with_token, provider, provider.load)
+            case "shared-credentials-file":
+                provider._ini_parser = lambda _file: self._key_profiles
+            case "config-file":
+                provider._config_parser = lambda _file: self._load_config()
+        return provider
+
+    async def _load_with_token(self, provider: Any, load: Callable[[], Awaitable[Any]]) -> Any:
+        path = provider._get_config("web_identity_token_file")
+        if path:
+            token = await self._read_token(path)
+            provider._token_loader_cls = lambda _path: lambda: token
+        return await load()
 
     def _create_process_provider(self, profile_name: str) -> AioProcessProvider:
         return AioProcessProvider(profile_name=profile_name, load_config=self._load_config, popen=self._start)

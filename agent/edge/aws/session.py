@@ -1,12 +1,14 @@
 """Creates AWS SDK sessions for the agent: short deadlines, no retries, the agent's own HTTP client."""
 
 import os
+from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from botocore.exceptions import ConfigParseError, ProfileNotFound
+from botocore.configloader import raw_config_parse
+from botocore.exceptions import ConfigNotFound, ConfigParseError, ProfileNotFound
 from botocore.loaders import Loader
 
 from agent.edge.aws.missing_keys import unreadable_file
@@ -19,6 +21,8 @@ from agent.model.variables import drop_empty
 from agent.settings import AwsSettings
 
 SERVICES: Final = ("ecr", "ecr-public", "sts")
+KEY_PROFILES: Final = "key_profiles"
+"""The component of a session that holds the profiles in ~/.aws/credentials."""
 # Turns off every source of a profile name, for the case that the named profile does not exist.
 _NO_PROFILE: Final = {"profile": (None, None, None, None)}
 
@@ -55,10 +59,19 @@ def open_session(
             raise ProblemError(unreadable_file(os.environ) or unusable) from error
         session = _session_without_files()
     session.register_component("data_loader", loader)
+    session.register_component(KEY_PROFILES, _key_profiles(session))
     session.set_config_variable("region", region)
     session.set_config_variable("metadata_service_num_attempts", 1)
     session.set_default_client_config(_client_config(settings.call_timeout_s, http))
     return session
+
+
+def _key_profiles(session: AioSession) -> Mapping[str, Any]:
+    try:
+        profiles: Mapping[str, Any] = raw_config_parse(session.get_config_variable("credentials_file"))
+    except ConfigNotFound:
+        return {}
+    return profiles
 
 
 def _session_without_files() -> AioSession:

@@ -9,7 +9,13 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
-from agent.model.problems.aws import AwsAccessDenied, AwsCredentialsMissing, AwsIdentityRejected, AwsIdentityUnavailable
+from agent.model.problems.aws import (
+    AwsAccessDenied,
+    AwsCredentialsMissing,
+    AwsIdentityRejected,
+    AwsIdentityUnavailable,
+    AwsSetupUnusable,
+)
 from agent.settings import AwsSettings
 from tests.edge.aws.aws_server import ROLE, AwsServer, clear_environment, ecr_error, fetch, identity, serve, sts_error
 from tests.problems import raises_problem
@@ -96,6 +102,43 @@ async def test_a_missing_web_identity_token_is_aws_identity_unavailable(
     with raises_problem(AwsIdentityUnavailable, match="not a regular file"):
         await fetch(CHAIN)
     assert cloud.calls == []
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_reads_the_web_identity_token_of_a_source_profile(
+    cloud: AwsServer, tmp_path: Path, *, readable: bool
+) -> None:
+    """A FIFO does not block here either."""
+    token = tmp_path / "token"
+    if readable:
+        token.write_text("web-token")
+    else:
+        os.mkfifo(token)
+    base = f"[profile base]\nrole_arn={ROLE}\nweb_identity_token_file={token}\n"
+    aws_file(tmp_path, "config", f"{base}[profile team]\nrole_arn={ROLE}\nsource_profile=base\n")
+    if readable:
+        await fetch(CHAIN, AwsSettings(profile="team"))
+        assert cloud.only("AssumeRoleWithWebIdentity").key is None
+        assert cloud.only("AssumeRole").key == "ASIAOFTHEROLE0000"
+        return
+    with raises_problem(AwsIdentityUnavailable, match="not a regular file"):
+        await fetch(CHAIN, AwsSettings(profile="team"))
+    assert cloud.calls == []
+
+
+async def test_a_file_of_an_older_tool_is_used_too_and_does_not_block(
+    cloud: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK reads it in the event loop, where a FIFO would block forever."""
+    (tmp_path / "boto").write_text("[Credentials]\naws_access_key_id=AKIAOFBOTO\naws_secret_access_key=x\n")
+    monkeypatch.setenv("BOTO_CONFIG", str(tmp_path / "boto"))
+    await fetch(CHAIN)
+    assert cloud.only("GetAuthorizationToken").key == "AKIAOFBOTO"
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setenv("AWS_CREDENTIAL_FILE", str(tmp_path / "fifo"))
+    with raises_problem(AwsSetupUnusable, match="AWS_CREDENTIAL_FILE cannot be read: no end after 0.5 s"):
+        await fetch(CHAIN, AwsSettings(call_timeout_s=1))
+    os.close(os.open(tmp_path / "fifo", os.O_WRONLY | os.O_NONBLOCK))  # ends the read
 
 
 async def test_uses_the_container_endpoint(cloud: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,9 @@ async def test_the_sdk_has_the_private_names_that_the_agent_uses(
     assert {"_profile_provider_builder", "_prompter", "cache"} <= found["assume-role"].keys()
     assert "custom-process" in found
     assert "_environ" in found["container-role"]
+    assert "_ini_parser" in found["shared-credentials-file"]
+    assert "_config_parser" in found["config-file"]
+    assert "_token_loader_cls" in found["assume-role-with-web-identity"]
     for fetcher in (found["container-role"]["_fetcher"], found["iam-role"]["_role_fetcher"]):
         assert hasattr(vars(fetcher)["_session"], "acquire")
     [web_identity] = [provider for provider in providers if provider.METHOD == "assume-role-with-web-identity"]
@@ -41,6 +44,14 @@ async def test_the_prompt_is_replaced_in_every_provider(tmp_path: Path, monkeypa
     """Every provider of the chain with a prompter has the agent's prompter."""
     monkeypatch.setenv("HOME", str(tmp_path))
     http = SdkHttp(HttpClient(), timeout=1)
-    providers = safe_providers(AioSession(), metadata_http=http, run_program=refuse, prompt=refuse, cached_roles={})
+    providers = safe_providers(
+        AioSession(),
+        metadata_http=http,
+        run_program=refuse,
+        read_token=refuse,
+        prompt=refuse,
+        cached_roles={},
+        key_profiles={},
+    )
     prompters = [parts["_prompter"] for parts in by_method(providers).values() if "_prompter" in parts]
     assert prompters == [refuse]
