@@ -51,7 +51,7 @@ def _fault(link: Document, hostname: str) -> object:
 
 
 def _without_repetition(links: Sequence[Document]) -> list[Document]:
-    """Return the checks of a registry. Those with the same fault as the agent's report do not repeat its text and fix."""
+    """Return the checks of a registry. Those with the fault that the agent reports do not repeat its text and fix."""
     reports = {(link["code"], link["fix"]): link for link in links if _is_broken(link) and link["name"] == _AGENT}
     return [_referring(link, reports.get((link["code"], link["fix"]))) for link in links]
 
