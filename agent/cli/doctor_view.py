@@ -30,11 +30,13 @@ def report_lines(terminal: Terminal, document: Document) -> Iterator[str]:
         f"registry-agent doctor, user {text(environment['user'])} on {text(environment['host'])}, "
         f"Docker's configuration {text(document['docker_config'])}",
     )
-    yield from _chain(terminal, "this machine", document["links"])
+    shared = document["links"]
+    yield from _chain(terminal, "this machine", _without_repetition(shared))
     seen: dict[object, str] = {}
     for registry in document["registries"]:
         image = f"  {text(registry['image'])}" if registry["image"] else ""
-        links = [_shown_once(link, registry["hostname"], seen) for link in _without_repetition(registry["links"])]
+        own = _without_repetition(registry["links"], shared)
+        links = [_shown_once(link, registry["hostname"], seen) for link in own]
         yield from _chain(terminal, f"{text(registry['hostname'])}{image}", links)
     yield ""
     yield from _verdict(terminal, document)
@@ -50,17 +52,20 @@ def _fault(link: Document, hostname: str) -> object:
     return fault_key(hostname, *(str(link[name] or "") for name in ("name", "code", "seen", "fix")))
 
 
-def _without_repetition(links: Sequence[Document]) -> list[Document]:
-    """Return the checks of a registry. Those with the same fault as the agent's report do not repeat it."""
-    reports = {(link["code"], link["fix"]): link for link in links if _is_broken(link) and link["name"] == _AGENT}
-    return [_referring(link, reports.get((link["code"], link["fix"]))) for link in links]
+def _without_repetition(links: Sequence[Document], shared: Sequence[Document] = ()) -> list[Document]:
+    """Return the checks without the texts and fixes that `shared` ones, or the agent's reports among them, show."""
+    reports = [*shared, *(link for link in links if link["name"] == _AGENT)]
+    shown = {(link["code"], link["fix"]): link for link in reversed(reports) if _is_broken(link)}
+    return [_referring(link, shown.get((link["code"], link["fix"]))) for link in links]
 
 
 def _referring(link: Document, report: Document | None) -> Document:
     if report is None or link is report or not _is_broken(link):
         return link
-    same = str(report["seen"]).endswith(str(link["seen"]))
-    return {**link, "seen": "the same as the agent reports" if same else link["seen"], "fix": None}
+    seen, known = str(link["seen"]), str(report["seen"])
+    who = "the agent reports" if report["name"] == _AGENT else f"the check {report['name']}"
+    same = known.endswith(seen) or seen.endswith(known)
+    return {**link, "seen": f"the same as {who}" if same else seen, "fix": None}
 
 
 def _shown_once(link: Document, hostname: str, seen: dict[object, str]) -> Document:

@@ -46,19 +46,27 @@ def alarm(terminal: Terminal, message: str) -> str:
 def _head(terminal: Terminal, document: Json) -> Iterator[str]:
     verdict = _verdict(document)
     yield from _marked(terminal, verdict, f"{_headline(document, verdict)}: {text(document.get('summary'))}")
-    environment, docker = document.get("environment", {}), document.get("tools", {}).get("docker", {})
-    engine = f"docker {text(docker.get('version') or '?')}, engine {text(docker.get('engine'))}"
+    environment = document.get("environment", {})
     facts = [
         f"environment {text(environment.get('id'))}",
         f"user {text(environment.get('user'))}",
         f"agent {text(document.get('version'))}, up {duration(timedelta(seconds=document.get('uptime_s', 0)))}",
-        engine if docker.get("present") else "no docker",
+        _docker(document.get("tools", {})),
     ]
     clock = document.get("clock", {})
     if clock.get("jumps"):
         last = relative(clock.get("last_jump_at"), moment(document.get("now")))
         facts.append(f"clock jumped {counted(clock['jumps'], 'time')}, last {last}")
     yield from terminal.wrapped(" · ".join(facts))
+
+
+def _docker(tools: Json) -> str:
+    docker = tools.get("docker", {})
+    if docker.get("flavor") == "podman":
+        return f"podman {text(tools.get('podman', {}).get('version') or '?')}"
+    if not docker.get("present"):
+        return "no docker"
+    return f"docker {text(docker.get('version') or '?')}, engine {text(docker.get('engine'))}"
 
 
 def _marked(terminal: Terminal, word: str, line: str, indent: str = "", first: str = "") -> Iterator[str]:

@@ -30,11 +30,11 @@ from agent.model.docker_config import (
 from agent.model.docker_results import ProbeResult
 from agent.model.ecr_token import token_end
 from agent.model.encoded_login import ECR_USER
-from agent.model.hints import sudo_advice
+from agent.model.hints import computing_helper_hint, sudo_advice
 from agent.model.plan import Login
 from agent.model.problem import Problem, ProblemError
 from agent.model.problems.registry import LoginRejected
-from agent.model.problems.stored_login import ConfigUnwritable, CredentialStoreFailed, TokenExpired
+from agent.model.problems.stored_login import CannotStore, ConfigUnwritable, TokenExpired
 from agent.model.registry import Registry
 from agent.model.renewal import expired
 from agent.model.sensitive import Sensitive
@@ -170,7 +170,8 @@ class EffectiveLogin:
         # Of other helpers, only a login shows whether they can store one.
         if helper in COMPUTING_HELPERS and self.login is not None and found is None:
             message = f"{name} cannot store logins (it reports: not implemented)"
-            results.add(from_problem("store", CredentialStoreFailed(self.registry.hostname, message)))
+            hint = computing_helper_hint(helper)
+            results.add(from_problem("store", CannotStore(self.registry.hostname, message, hint=hint)))
         else:
             results.add(passed("store", f"{name} answers"))
         return HeldLogin(found, name) if found is not None else None

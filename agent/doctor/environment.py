@@ -136,7 +136,8 @@ async def _docker_cli(probes: ToolProbes) -> tuple[Path | None, Check]:
     except ProblemError as error:
         problem = error.problem
     else:
-        return program, passed("docker cli", printable(f"{program}, version {version}"))
+        podman = "podman " if probes.flavor is Flavor.PODMAN else ""
+        return program, passed("docker cli", printable(f"{program}, {podman}version {version}"))
     return None, from_problem("docker cli", problem)
 
 

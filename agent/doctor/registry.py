@@ -127,16 +127,16 @@ def _denied(registry: Registry, image: Image, reply: RegistryReply, login: PullL
         message = f"{hostname} does not accept {login.origin}{detail}"
         return LoginRejected(hostname, message, hint=replace if login.stored else None)
     message = f"{hostname} does not allow this login to pull {image} {login.how}{detail}"
-    return LoginForbidden(hostname, message, hint=_right_to_pull(registry, image, login.credential, action))
+    return LoginForbidden(hostname, message, hint=_right_to_pull(registry, image, login.credential, action, detail))
 
 
 def _right_to_pull(
-    registry: Registry, image: Image, credential: Credential, action: re.Match[str] | None
+    registry: Registry, image: Image, credential: Credential, action: re.Match[str] | None, reason: str
 ) -> str | None:
     """The hint which right to grant to whom. None if that depends on the registry's own software."""
     # The user name of a cloud's token shows the cloud, if the registry has a host name of its own.
     if registry.is_google or credential.username == google_errors.USER:
-        return google_errors.pull_hint(credential.identity)
+        return google_errors.pull_hint(credential.identity, reason)
     if registry.is_azure or credential.username == azure_errors.USER:
         return azure_errors.pull_hint(credential.identity)
     # An ARN also means ECR: the registry may have a host name of its own, such as a VPC endpoint.

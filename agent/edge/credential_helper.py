@@ -10,7 +10,7 @@ from agent.edge.process import Finished, ProcessTimeout, child_environment, run
 from agent.edge.programs import find_program, search
 from agent.model.commands import shown
 from agent.model.docker_config import TOKEN_USER, ConfigError, Entry, parse_helper_answer
-from agent.model.hints import helper_hint, unstartable_helper_hint
+from agent.model.hints import UNINITIALIZED, computing_helper_hint, helper_hint, unstartable_helper_hint
 from agent.model.problem import ProblemError
 from agent.model.problems.stored_login import CannotStore, CredentialStoreFailed
 from agent.model.sandbox import opening
@@ -56,8 +56,8 @@ class CredentialHelpers:
 
         `learned` is called with each secret before a helper gets it. `scrub` removes known secrets from its output.
         """
-        self._hint: Final[Callable[[str], str]] = (
-            (lambda name: _sandboxed(name, unit, environ)) if unit else helper_hint
+        self._hint: Final[Callable[[str, str], str]] = (
+            (lambda name, error: _sandboxed(name, error, unit, environ)) if unit else helper_hint
         )
         given = {"DOCKER_CONFIG": str(docker_config)} if docker_config else {}
         self._env: Final = child_environment(environ) | given
@@ -123,7 +123,7 @@ class CredentialHelpers:
             )
         except ProcessTimeout as error:
             message = f"{program} {action} did not end within {self._deadline_s:g} s"
-            raise _failure(server, message, self._hint(name)) from error
+            raise _failure(server, message, self._hint(name, "")) from error
         except OSError as error:
             hint = unstartable_helper_hint(name, str(found), error.errno)
             raise _failure(server, f"{program} does not start: {error.strerror}", hint) from error
@@ -135,27 +135,27 @@ class CredentialHelpers:
         # The answer of helpers that only compute logins, such as amazon-ecr-credential-helper.
         if b"not implemented" in finished.stdout + finished.stderr:
             message = f"{program} cannot {action} logins (it reports: not implemented)"
-            stop = f"stop using {shown(name)} for HOST (credsStore, credHelpers) in Docker's config.json"
-            raise ProblemError(CannotStore(server, message, hint=f"{stop}, or add HOST to secrets.exclude"))
+            raise ProblemError(CannotStore(server, message, hint=computing_helper_hint(name)))
         quoted = _quotable(self._scrub((finished.stdout + b"\n" + finished.stderr).decode(errors="replace")))
         message = f"{program} {action} failed with exit code {finished.returncode}{quoted}"
-        raise _failure(server, message, self._hint(name))
+        raise _failure(server, message, self._hint(name, quoted))
 
 
 def _failure(server: str, message: str, hint: str | None = None) -> ProblemError:
     return ProblemError(CredentialStoreFailed(server, message, hint=hint))
 
 
-def _sandboxed(name: str, unit: str, environ: Mapping[str, str]) -> str:
+def _sandboxed(name: str, error: str, unit: str, environ: Mapping[str, str]) -> str:
     """Return the hint for a sandbox that makes the home directory read-only.
 
     `pass` writes to its directories even for a `get`. Other helpers may do the same.
     """
     home = Path(environ.get("HOME", "~"))
-    if name == "pass":
+    if name == "pass" and UNINITIALIZED not in error:
         defaults = {"PASSWORD_STORE_DIR": ".password-store", "GNUPGHOME": ".gnupg"}
         return opening(unit, [environ.get(variable) or home / default for variable, default in defaults.items()])
-    return f"{helper_hint(name)}; if it keeps logins in files, {opening(unit, [])}"
+    hint = helper_hint(name, error)
+    return hint if UNINITIALIZED in error else f"{hint}; if it keeps logins in files, {opening(unit, [])}"
 
 
 def _not_found(finished: Finished) -> bool:

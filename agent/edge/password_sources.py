@@ -137,4 +137,18 @@ def _slow_hint(program: str) -> str:
 
 
 def _failure(source: PasswordSource, fault: str, hint: str | None = None) -> ProblemError:
-    return ProblemError(CredentialCommandFailed(source.registry.hostname, f"{source.origin.label} {fault}", hint=hint))
+    message = f"{source.origin.label} {fault}"
+    return ProblemError(CredentialCommandFailed(source.registry.hostname, message, hint=hint or _must_give(source)))
+
+
+def _must_give(source: PasswordSource) -> str:
+    """Return the hint for a source that works, but gives something else."""
+    name, again = shown(source.origin.words[0]), "the agent tries again by itself"
+    match source.origin.field:
+        case PasswordField.FILE:
+            return f"put the password, or JSON with it, into {name}, or fix what writes it; {again}"
+        case PasswordField.HELPER:
+            key = shown(source.registry.docker_key)
+            return f"fix docker-credential-{name}: as the agent's user, its get must print the login of {key}; {again}"
+        case PasswordField.COMMAND:
+            return f"fix {name}: as the agent's user, it must print the password, or JSON with it; {again}"

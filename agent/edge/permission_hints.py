@@ -60,7 +60,14 @@ def permission_hint(path: Path, error: int | None, unit: str | None, account: Ac
         return _permission(path, directory, account)
     if error in _TOO_MANY:
         return "raise the limit on open files and processes of the agent's user, and restart the agent"
-    return f"check {shown(directory)} and its file system: the message shows what is wrong there" if error else None
+    return _other(path, directory, error) if error else None
+
+
+def _other(path: Path, directory: Path, error: int) -> str:
+    if error == errno.ENOENT and os.path.islink(path):  # noqa: PTH114 - unlike pathlib, it never raises
+        remove = command("rm", path)
+        return f"remove the link{f': {remove}' if remove else f' {shown(path)}'}, or create {shown(directory)}"
+    return f"check {shown(directory)} and its file system: the message shows what is wrong there"
 
 
 def _permission(path: Path, directory: Path, account: Account) -> str:

@@ -13,6 +13,7 @@ from agent.model.problems.azure import (
     AzureError,
     AzureThrottled,
     AzureUnreachable,
+    NotAnAzureRegistry,
 )
 
 SUBJECT: Final = "azure"
@@ -43,6 +44,13 @@ _REFUSALS: Final = {
     7002138: ("the subject of the federated credential differs in upper and lower case", _RECORD),
     700016: ("the application is not in the tenant", _IDS),
     90002: ("the tenant does not exist", _IDS),
+    900023: ("the name of the tenant is not valid", _IDS),
+    700038: ("the client ID is not valid", _IDS),
+    7000112: ("the application is disabled", "ask your Azure administrator to enable the application"),
+    7000229: (
+        "the application has no service principal in the tenant",
+        "ask your Azure administrator to create a service principal for the application in this tenant",
+    ),
     50076: ("a conditional access policy requires another factor", _CONDITIONAL),
     53003: ("a conditional access policy blocks the application", _CONDITIONAL),
 }
@@ -76,7 +84,7 @@ def managed_identity_problem(reply: CloudReply, client_id: str | None) -> Proble
         return foreign_metadata(reply)
     if error == "invalid_request":
         return _no_identity(reply, client_id)
-    return AzureError(SUBJECT, f"{reply.action} gave no token: {error}{reply.reason}", hint=_SEE_ADMIN)
+    return AzureAccessDenied(SUBJECT, f"{reply.action} gave no token: {error}{reply.reason}", hint=_SEE_ADMIN)
 
 
 def authority_problem(reply: CloudReply, client_id: str, tenant_id: str, described: str) -> Problem:
@@ -121,7 +129,7 @@ def exchange_problem(reply: CloudReply, hostname: str, principal: str | None) ->
                 "connect it to the registry's private endpoint",
             )
         case 404:
-            return AzureError(
+            return NotAnAzureRegistry(
                 SUBJECT,
                 f"{hostname} does not exchange tokens (status 404)",
                 hint="check the host name in the secret: it must be the login server of an Azure container registry",

@@ -34,7 +34,7 @@ class CloudErrors:
         return explain(reply) or self.failed(self.subject, f"{_status(reply, 'answered')}{reply.reason}")
 
     def no_answer(self, detail: object) -> ProblemError:
-        return ProblemError(self.unreachable(self.subject, f"no answer from {detail}"))
+        return ProblemError(self.unreachable(self.subject, f"no token from {detail}"))
 
     def needed(self, reply: CloudReply, found: T | None, name: str) -> T:
         """Return what was found in the field `name` of an answer.

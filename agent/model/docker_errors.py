@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from agent.model import hints
-from agent.model.commands import command
+from agent.model.commands import command, shown
 from agent.model.docker_results import NO_ANSWER, CliOutput, Fault, ProbeResult
 from agent.model.problem import Problem
 from agent.model.problems import registry as problems
@@ -24,6 +24,7 @@ _UNSAVED: Final = re.compile(
     r"|permission denied|operation not permitted|input/output error|resource busy|cross-device link)",
     re.IGNORECASE,
 )
+_UNREADABLE: Final = re.compile(r"\bopen (/\S+): permission denied")
 _RUNTIME: Final = re.compile(r"(/\S+?)/logins-")
 _LONGEST_WAIT: Final = timedelta(hours=12)
 _MINUTE_S: Final = 60
@@ -76,13 +77,18 @@ def cli_failed(hostname: str, text: str) -> Problem:
     """Return the problem for a failure of the CLI itself, not of the registry."""
     unsaved = _UNSAVED.match(text)
     if unsaved is not None:
-        runtime = _RUNTIME.search(text)
+        found = _RUNTIME.search(text)
+        runtime = found[1] if found else None
+        # Without docker's own text: the private path in it is another one in each attempt.
+        where = f"the agent's runtime directory {runtime}" if runtime else "the agent's runtime directory"
         return ConfigUnwritable(
             hostname,
-            f"docker login to {hostname} could not save its result in the agent's runtime directory: {text}",
-            hint=hints.runtime_hint(unsaved[1], runtime[1] if runtime else None, writer="docker"),
+            f"docker login to {hostname} could not save its result in {where}: {unsaved[1].lower()}",
+            hint=hints.runtime_hint(unsaved[1], runtime, writer="docker"),
         )
-    return DockerCliFailed(hostname, f"docker login to {hostname} failed: {text or 'it printed nothing'}")
+    unreadable = _UNREADABLE.search(text)
+    hint = f"let the agent's user read {shown(unreadable[1])}" if unreadable else None
+    return DockerCliFailed(hostname, f"docker login to {hostname} failed: {text or 'it printed nothing'}", hint=hint)
 
 
 def not_a_registry(hostname: str, probe: ProbeResult) -> Problem:

@@ -10,6 +10,7 @@ from agent.model.problem import Problem, RetryClass
 from agent.model.problems.google import (
     GoogleAccessDenied,
     GoogleCredentialsMissing,
+    GoogleCredentialsUnusable,
     GoogleError,
     GoogleLoginExpired,
     GoogleThrottled,
@@ -34,12 +35,33 @@ _NOT_GOOGLE: Final = (
     "if this machine is not on Google Cloud, use a credential file or google.identity_token_file, or put a key into "
     "the secret, with _json_key as username"
 )
+_WIDER_SCOPE: Final = (
+    "ask your Google Cloud administrator to stop this machine, give it the access scope cloud-platform, and start it "
+    "again"
+)
 # The OAuth error codes of the token exchange, and what each one means.
 _STS_FAULTS: Final = {
+    "invalid_request": "the request is not valid",
     "invalid_target": "it does not know the workload identity provider in the audience",
     "unauthorized_client": "the attribute condition of the workload identity provider rejects this identity",
     "invalid_grant": "the identity token is not accepted",
 }
+_TOO_OLD: Final = (
+    "wait: each attempt uses a new token; if the problem persists, ask your platform team why "
+    "google.identity_token_file or google.identity_token_command provides expired tokens"
+)
+_AUDIENCE: Final = (
+    "ask your Google Cloud administrator for the full name of the workload identity provider, and put it into "
+    "google.audience, or into audience in the credential file"
+)
+_CONDITIONS: Final = (
+    "ask your Google Cloud administrator to compare the workload identity provider (allowed audiences, attribute "
+    "condition, issuer) with the token's aud, iss and sub"
+)
+_ENABLE: Final = (
+    "ask your Google Cloud administrator to enable the API {api} in the project that the message names; it takes "
+    "minutes until it works"
+)
 _OLD: Final = re.compile(r"expired|stale|not yet valid|issued in the future|\biat\b|\bexp\b", re.IGNORECASE)
 
 
@@ -57,23 +79,25 @@ def foreign_metadata(reply: CloudReply) -> Problem:
     )
 
 
-def metadata_problem(reply: CloudReply) -> Problem | None:
-    """Explain a refusal of Google's metadata server."""
-    match reply.status:
-        case 404:
-            return GoogleCredentialsMissing(
-                SUBJECT,
-                "this machine has no service account (the metadata server answered with status 404)",
-                hint="ask your Google Cloud administrator to attach a service account to this machine, with the role "
-                f"{READER} and the access scope cloud-platform",
-            )
-        case 403 if "Unable to generate access token" in reply.text:
-            return GoogleAccessDenied(
-                SUBJECT,
-                f"the metadata server may not get a token for the service account of this pod{reply.words(reply.text)}",
-                hint="ask your Google Cloud administrator to grant roles/iam.workloadIdentityUser on the Google "
-                "service account to this pod's Kubernetes service account; it takes minutes until it works",
-            )
+def metadata_problem(reply: CloudReply, account: str) -> Problem | None:
+    """Explain a refusal of Google's metadata server. `account` is the machine's service account, empty if unknown."""
+    # GKE's metadata server repeats the status of IAM: 403 without the role, 404 if there is no such account.
+    if reply.status in (403, 404) and "Unable to generate access token" in reply.text:
+        return GoogleAccessDenied(
+            SUBJECT,
+            f"the metadata server may not get a token for {account or 'the service account of this pod'}"
+            f"{reply.words(reply.text)}",
+            hint=f"ask your Google Cloud administrator whether {account or 'the Google service account'} exists, and "
+            "to grant roles/iam.workloadIdentityUser on it to this pod's Kubernetes service account; it takes minutes "
+            "until it works",
+        )
+    if reply.status == 404:  # noqa: PLR2004 - HTTP's own number
+        return GoogleCredentialsMissing(
+            SUBJECT,
+            "this machine has no service account (the metadata server answered with status 404)",
+            hint="ask your Google Cloud administrator to attach a service account to this machine, with the role "
+            f"{READER} and the access scope cloud-platform",
+        )
     return None
 
 
@@ -86,8 +110,7 @@ def scopes_problem(principal: str | None, scopes: Iterable[str]) -> Problem | No
         SUBJECT,
         f"the access scopes of this machine do not let {principal or 'its service account'} pull images: "
         "cloud-platform or devstorage.read_only is missing",
-        hint="ask your Google Cloud administrator to stop this machine, give it the access scope cloud-platform, and "
-        "start it again",
+        hint=_WIDER_SCOPE,
     )
 
 
@@ -102,11 +125,7 @@ def exchange_problem(reply: CloudReply, audience: str, described: str) -> Proble
     return GoogleAccessDenied(
         SUBJECT,
         f"Google refused the identity token{described} for {audience}: {fault}{reply.reason}",
-        hint="wait: each attempt uses a new token; if the problem persists, ask your platform team why "
-        "google.identity_token_file or google.identity_token_command provides expired tokens"
-        if old
-        else "ask your Google Cloud administrator to compare the workload identity provider (allowed audiences, "
-        "attribute condition, issuer) with the token's aud, iss and sub",
+        hint=_TOO_OLD if old else _AUDIENCE if error in ("invalid_request", "invalid_target") else _CONDITIONS,
         retry_class=RetryClass.SOON if old else None,
     )
 
@@ -124,20 +143,39 @@ def refresh_problem(reply: CloudReply) -> Problem | None:
 
 def impersonation_problem(reply: CloudReply, account: str, principal: str | None) -> Problem | None:
     """Explain why there is no token for another service account."""
-    if reply.status not in (403, 404):
-        return None
     who = principal or "this identity"
-    return GoogleAccessDenied(
-        SUBJECT,
-        f"Google denied {who} a token for the service account {account}: "
-        f"iam.serviceAccounts.getAccessToken is missing, or the account does not exist{reply.reason}",
-        hint=f"ask your Google Cloud administrator to grant {_token_role(principal)} on {account} to {who}; it takes "
-        "minutes until it works",
-    )
+    denied = f"Google denied {who} a token for the service account {account}: "
+    match reply.status:
+        case 400:
+            return GoogleCredentialsUnusable(
+                SUBJECT,
+                f"{denied}it is not the name of a service account{reply.reason}",
+                hint="fix google_service_account in the secret, google.service_account, or the credential file: the "
+                "name of a service account is an e-mail address",
+            )
+        case 403 if "SERVICE_DISABLED" in reply.text:
+            return GoogleAccessDenied(
+                SUBJECT,
+                f"{denied}the API iamcredentials.googleapis.com is disabled{reply.reason}",
+                hint=_ENABLE.format(api="iamcredentials.googleapis.com"),
+            )
+        case 403 if "ACCESS_TOKEN_SCOPE_INSUFFICIENT" in reply.text:
+            fault = "the access scope cloud-platform is missing"
+            return GoogleAccessDenied(SUBJECT, f"{denied}{fault}{reply.reason}", hint=_WIDER_SCOPE)
+        case 403 | 404:
+            return GoogleAccessDenied(
+                SUBJECT,
+                f"{denied}iam.serviceAccounts.getAccessToken is missing, or the account does not exist{reply.reason}",
+                hint=f"ask your Google Cloud administrator to grant {_token_role(principal)} on {account} to {who}; it "
+                "takes minutes until it works",
+            )
+    return None
 
 
-def pull_hint(principal: str | None) -> str:
-    """Return the hint for an image that this identity may not pull."""
+def pull_hint(principal: str | None, reason: str) -> str:
+    """Return the hint for an image that this identity may not pull. `reason` is the text of the registry."""
+    if "has not been used in project" in reason:
+        return _ENABLE.format(api="artifactregistry.googleapis.com")
     who = principal or "this identity"
     return (
         f"ask your Google Cloud administrator to grant {READER} on the repository to {who}; on a "

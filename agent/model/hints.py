@@ -25,6 +25,8 @@ PUT_NEW_TOKEN: Final = "put a new token into the secret; if the token is new, se
 CA_VARIABLE: Final = (
     "fix or unset the variable in the message, which names a CA file that cannot be used, then restart the agent"
 )
+UNINITIALIZED: Final = "pass not initialized"
+"""What docker-credential-pass prints if its store has no GPG key."""
 ASK_PLATFORM: Final = (
     "ask your platform team to make sure that the file, URL or command in the message provides a token for this user"
 )
@@ -89,10 +91,19 @@ def proxy_rules(host: str) -> str:
     return f"ask your network administrator to allow {host} in the rules of the proxy; the agent's settings are right"
 
 
-def helper_hint(name: str) -> str:
-    """Return the hint for a credential helper that failed; `name` is its name in Docker's configuration."""
+def helper_hint(name: str, error: str = "") -> str:
+    """Return the hint for a credential helper that failed.
+
+    Args:
+        name: its name in Docker's configuration.
+        error: what it printed, if the message shows it.
+    """
     listing = command(f"docker-credential-{name} list") if _HELPER.fullmatch(name) else None
     look = f"run {listing} to see the error, or " if listing else ""
+    if UNINITIALIZED in error:
+        look = "create a GPG key (`gpg --full-generate-key`) and initialize pass with it, or "
+    elif error:
+        look = f"fix what docker-credential-{shown(name)} reports, or "
     return f"{look}remove {shown(name)} from credsStore and credHelpers in Docker's config.json"
 
 
@@ -122,6 +133,12 @@ def runtime_hint(reason: str, directory: str | None, *, writer: str) -> str:
         confined = "; a snap, AppArmor or SELinux may confine docker" if writer == "docker" else ""
         return f"{other}: {writer} may not write to {where}{confined}"
     return f"check the file system of {where}, or {other}"
+
+
+def computing_helper_hint(name: str) -> str:
+    """Return the hint for a credential helper that stores no logins, such as ecr-login."""
+    stop = f"stop using {shown(name)} for HOST (credsStore, credHelpers) in Docker's config.json"
+    return f"{stop}, or add HOST to secrets.exclude"
 
 
 def unstartable_helper_hint(name: str, path: str, error: int | None) -> str:

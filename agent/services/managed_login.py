@@ -108,7 +108,7 @@ class ManagedLogin:
         hint = "run `registry-agent renew HOST` to use the injected secret instead"
         if self.from_variable:
             message = f"{self.hostname} refuses the login in the variable DOCKER_AUTH_CONFIG, which docker uses first"
-            hint = "unset DOCKER_AUTH_CONFIG, or remove HOST from it"
+            hint = "unset DOCKER_AUTH_CONFIG, or remove HOST from it, then restart the agent"
         return LoginRejected(self.hostname, message, hint=hint)
 
     @property

@@ -41,7 +41,7 @@ class Overrides:
         variable = self.variable(desired.registry)
         if variable is not None and not desired.entry.same_login(variable):
             other = f"the variable DOCKER_AUTH_CONFIG has another login for {hostname}, which {_DOCKER_USES} first"
-            reasons.append((other, f"unset DOCKER_AUTH_CONFIG, or remove {hostname} from it"))
+            reasons.append((other, f"unset DOCKER_AUTH_CONFIG, or remove {hostname} from it, then restart the agent"))
         # An older login of the agent does not belong to a person. The failed store is reported for it instead.
         if not result.ours and not result.older:
             reasons.append(_other_login(hostname, result))

@@ -93,6 +93,17 @@ def test_a_check_that_found_what_the_agent_reports_does_not_repeat_it() -> None:
     assert "at all ; user robot" in shown
 
 
+def test_a_fault_of_this_machine_is_not_repeated_for_a_registry() -> None:
+    """The agent reports it about the registry, and refers to the check that shows it."""
+    fault = {"code": "config_unwritable", "fix": "free space", "needs": "user"}
+    configuration = link("configuration", "broken", "the disk is full", **fault)
+    agent = link("agent", "broken", "reports retrying: the disk is full", **fault)
+    first = {"hostname": "ghcr.io", "name": "agent", "fix": "free space"}
+    shown = list(report_lines(Terminal(80), document(agent, links=[configuration], first=first)))
+    assert "  BROKEN   agent         the same as the check configuration" in shown
+    assert [line.strip() for line in shown].count("→ free space (config_unwritable, needs you)") == 1
+
+
 def test_a_failed_check_stands_out() -> None:
     """It is in capitals, with a fix and who has to act. The last line shows where to start. 80 columns are enough."""
     lines = list(

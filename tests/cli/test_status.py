@@ -222,6 +222,22 @@ def test_the_first_line_shows_the_condition_and_who_has_to_act(shown: dict[str, 
     assert status_lines(Terminal(80), shown)[0] == first
 
 
+@pytest.mark.parametrize(
+    ("docker", "shown"),
+    [
+        ({"present": True, "version": "28.2.2", "engine": "reachable"}, "docker 28.2.2, engine reachable"),
+        ({"present": False, "engine": "unreachable"}, "no docker"),
+        ({"present": True, "version": "5.4.2", "engine": "unreachable", "flavor": "podman"}, "podman 5.4.2"),
+        ({"present": False, "engine": "unreachable", "flavor": "podman"}, "podman 5.4.2"),
+    ],
+)
+def test_shows_what_logs_in(docker: dict[str, Any], shown: str) -> None:
+    """Podman is not called docker, also if that is the name of its program. It needs no engine."""
+    tools = {"docker": docker, "podman": {"version": "5.4.2"}}
+    head = " ".join(status_lines(Terminal(200), with_warnings(tools=tools))[:2])
+    assert head.endswith(f" · {shown}")
+
+
 def test_warnings_are_grouped_by_who_has_to_act() -> None:
     """The reader's own warnings come first, notices last. Within a group the most severe come first."""
     shown = with_warnings(

@@ -14,6 +14,7 @@ from tests.codes import here
 from tests.codes.causes import causes
 from tests.codes.programs import script
 from tests.codes.world import LOGIN, USER, Door, World
+from tests.doctor.machine import Doctor
 from tests.rig.needs import need
 
 REAL_DOCKER: Final = shutil.which("docker")
@@ -95,6 +96,8 @@ def test_podman_as_docker(world: World, programs: Path, door: Door, auth_file: P
     tools = world.agent.status()["tools"]
     assert (tools["docker"]["flavor"], tools["docker"]["present"]) == ("podman", how != "alone")
     assert tools["podman"]["version"]
+    seen = Doctor(world)(door.hostname).link("docker cli")["seen"]
+    assert f"podman version {tools['podman']['version']}" in seen
     assert not any(warning["code"].startswith("docker_cli") for warning in world.agent.status()["warnings"])
     assert world.agent.command("renew", door.hostname).returncode == 0
     all_logged_in(world, door, auth_file, before)

@@ -104,6 +104,7 @@ def test_knows_that_ecr_login_stores_nothing(world: World, doctor: Doctor) -> No
     world.prepare(PATH=f"{programs}:{os.environ['PATH']}")
     link = blamed(doctor, world.good.hostname, "store", "credential_store_failed")
     assert "docker-credential-ecr-login cannot store" in link["seen"]
+    assert "to secrets.exclude" in link["fix"], "as the agent's own hint"
     assert calls.read_text() == "get\n"
 
 

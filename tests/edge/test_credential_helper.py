@@ -182,8 +182,11 @@ async def test_reports_a_helper_that_cannot_store(helpers: CredentialHelpers, tm
 
 async def test_quotes_the_error_of_a_helper(helpers: CredentialHelpers, tmp_path: Path) -> None:
     script(tmp_path, "locked", "#!/bin/sh\necho noise >&2\nprintf 'the keychain is \\033[31mlocked\\n' >&2; exit 3\n")
-    with raises_problem(CredentialStoreFailed, match=r"store failed with exit code 3: the keychain is  \[31mlocked"):
+    with raises_problem(
+        CredentialStoreFailed, match=r"store failed with exit code 3: the keychain is  \[31mlocked"
+    ) as caught:
         await helpers.store("locked", "ghcr.io", LOGIN)
+    assert caught.value.hint.startswith("fix what docker-credential-locked reports, or remove locked from credsStore")
 
 
 @pytest.mark.parametrize("prints", ["cat", "base64 -w0", "sed 's/.*Secret.: //'", 'echo "s3cret é"; cat >/dev/null'])

@@ -278,8 +278,10 @@ async def test_a_link_stays_a_link(tmp_path: Path) -> None:
 
 async def test_a_link_into_a_missing_directory_is_named(config: DockerConfigFile) -> None:
     config.path.symlink_to("missing/config.json")
-    with raises_problem(ConfigUnwritable, match="directory that its link points to does not exist"):
+    with raises_problem(ConfigUnwritable, match="directory that its link points to does not exist") as caught:
         await config.update(put("ghcr.io"))
+    missing = config.path.parent / "missing"
+    assert caught.value.hint == f"remove the link: `rm {config.path}`, or create {missing}"
     assert config.path.is_symlink()
 
 

@@ -23,6 +23,8 @@ EMAIL: Final = "dev@acme.iam.gserviceaccount.com"
 AUDIENCE: Final = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/dev/providers/ona"
 ALL_SCOPES: Final = "https://www.googleapis.com/auth/cloud-platform"
 _ACCOUNT: Final = "/computeMetadata/v1/instance/service-accounts/default/"
+TOKEN: Final = f"{_ACCOUNT}token"
+"""Where the metadata server gives tokens."""
 _IMPERSONATE: Final = "/v1/projects/-/serviceAccounts/"
 _FLAVOR: Final = {"Metadata-Flavor": "Google", "Server": "Metadata Server for VM"}
 
@@ -47,7 +49,7 @@ class PretendGoogle:
         may_impersonate: who may get tokens for which service account.
         readers: who may pull.
         faults: what a service answers instead, by `metadata`, `sts`, `oauth2`, `iamcredentials`; or what the last one
-            answers about a service account, by its e-mail address.
+            answers about a service account, by its e-mail address; or what `TOKEN` answers.
         calls: how often each service was asked.
     """
 
@@ -71,7 +73,7 @@ class PretendGoogle:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         service = _service(request)
         self.calls[service] += 1
-        fault = self.faults.get(_account(request)) or self.faults.get(service)
+        fault = self.faults.get(_account(request)) or self.faults.get(request.path) or self.faults.get(service)
         answer = await (act_out(fault, request) if fault else self._answer(service, request))
         answer.headers["Date"] = format_datetime(self._clock(), usegmt=True)
         return answer

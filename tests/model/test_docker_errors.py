@@ -100,8 +100,14 @@ LOCAL = {
         "docker_cli_failed",
         "docker",
     ),
-    "open /etc/docker/certs.d/denied/ca.crt: permission denied": ("docker_cli_failed", "docker"),
-    'Error: logging into "h": open /run/containers/0/auth.json: permission denied': ("docker_cli_failed", "docker"),
+    "open /etc/docker/certs.d/denied/ca.crt: permission denied": (
+        "docker_cli_failed",
+        "read /etc/docker/certs.d/denied/ca.crt",
+    ),
+    'Error: logging into "h": open /run/containers/0/auth.json: permission denied': (
+        "docker_cli_failed",
+        "read /run/containers/0/auth.json",
+    ),
     "fork/exec /usr/libexec/docker/cli-plugins/x: permission denied": ("docker_cli_failed", "docker"),
     "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock": (
         "docker_cli_failed",

@@ -232,12 +232,16 @@ def test_a_page_instead_of_a_registry_has_its_words() -> None:
 
 def test_a_failure_on_this_machine_has_its_words() -> None:
     """Of the runtime directory, or of the CLI itself."""
-    message = f"docker login to {HOST} could not save its result in the agent's runtime directory: {FULL}"
+    message = f"docker login to {HOST} could not save its result in the agent's runtime directory /run/a: no space left"
     hint = hints.runtime_hint("no space left", "/run/a", writer="docker")
     local = CliOutput(FULL, local=True)
     assert explain(local, probe(403), HOST, "team") == ConfigUnwritable(HOST, message, hint=hint)
     odd = explain(CliOutput("odd"), None, HOST, "team")
     assert odd == DockerCliFailed(HOST, f"docker login to {HOST} failed: odd")
+    unreadable = "open /etc/docker/certs.d/h/ca.crt: permission denied"
+    problem = explain(CliOutput(unreadable), None, HOST, "team")
+    hint = "let the agent's user read /etc/docker/certs.d/h/ca.crt"
+    assert problem == DockerCliFailed(HOST, f"docker login to {HOST} failed: {unreadable}", hint=hint)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Locator, ViewportSize
 
 from agent.model.problems.registry import RegistryDns, RegistryTimeout
 from agent.model.problems.stored_login import RenewalFailing
-from agent.model.status import Phase, State
+from agent.model.status import Flavor, Phase, State, Tool, Tools
 from tests.page import axe
 from tests.page.browser import watching
 from tests.page.documents import ECR, HOSTILE, LONG, ecr, healthy, now, put, row, worst_day
@@ -53,6 +53,16 @@ async def test_shows_that_there_is_no_secret(chromium: Browser, rig: Serving) ->
         await view.open()
         await view.shows("All is well: there are no registry secrets, so there is no registry to log in to.")
         assert await axe.violations(view.page) == []
+
+
+async def test_shows_podman_if_it_logs_in(chromium: Browser, rig: Serving) -> None:
+    """It is not called docker, and it needs no engine."""
+    healthy(rig)
+    rig.board.set_tools(Tools(podman=Tool("/usr/bin/podman", "5.4.2"), flavor=Flavor.PODMAN))
+    async with watching(chromium, rig.url) as view:
+        await view.open()
+        await view.shows("podman 5.4.2", "#facts")
+        assert "engine" not in await view.text("#facts")
 
 
 async def test_all_is_well(chromium: Browser, rig: Serving) -> None:
@@ -110,7 +120,10 @@ async def test_the_worst_day(chromium: Browser, rig: Serving) -> None:
         }.items():
             assert words in await view.text(_SHOWN % hostname), hostname
         refused = await view.text(_SHOWN % "ghcr.io")
-        assert "What to do: update the secret's user name or password" in refused
+        assert "ghcr.io refused the user name or password of secret team-ghcr" in refused
+        what_to_do = "What to do: update the secret's user name or password"
+        assert what_to_do in await view.text("#warnings")
+        assert (await view.text("main")).count(what_to_do) == 1
         assert "Next attempt in 28 min" in refused or "Next attempt in 29 min" in refused
         groups = await view.page.locator("#warnings h2").all_inner_texts()
         titles = [group.split("\n")[0].split(" by an admin")[0] for group in groups]

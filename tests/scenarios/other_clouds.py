@@ -221,9 +221,20 @@ _FLAVOR: Final = {"Metadata-Flavor": "Google"}
 _REFUSED: Final = _said(401, errors=[{"code": "UNAUTHORIZED", "message": "authentication required"}])
 _FIREWALL: Final = _said(403, errors=[{"code": "DENIED", "message": "client with IP '1.2.3.4' is not allowed"}])
 _HOSTILE: Final = _said(403, error={"message": "\x1b[2J<script>alert(1)</script> `reboot`\u202e" + "x " * 1000})
-_GKE: Final = (
-    "Unable to generate access token; IAM returned 403 Forbidden: Permission 'iam.serviceAccounts.getAccessToken'"
+_GKE: Final = "Unable to generate access token; IAM returned "
+
+
+def _api_error(status: int, message: str, reason: str = "") -> Answer:
+    """As Google's APIs refuse a request, with the reason for programs."""
+    return _said(status, error={"code": status, "message": message, "details": [{"reason": reason}]})
+
+
+_DISABLED: Final = _api_error(
+    403,
+    "IAM Service Account Credentials API has not been used in project 42 before or it is disabled.",
+    "SERVICE_DISABLED",
 )
+_NARROW: Final = _api_error(403, "Request had insufficient authentication scopes.", "ACCESS_TOKEN_SCOPE_INSUFFICIENT")
 
 OTHER_CLOUDS: Final = (
     Fault(
@@ -244,6 +255,30 @@ OTHER_CLOUDS: Final = (
             ("Google fails", "google_error", Answer(503), "503", "status.cloud.google.com", "nobody"),
             ("an invalid answer of Google", "google_error", GARBAGE, "accessToken", "wait", "nobody"),
             ("a captive portal instead of Google", "google_error", CAPTIVE_PORTAL, "accessToken", "wait", "nobody"),
+            (
+                "an API of Google that is disabled",
+                "google_access_denied",
+                _DISABLED,
+                "project 42",
+                "enable the API iamcredentials.googleapis.com",
+                "admin",
+            ),
+            (
+                "an access scope that does not let the machine impersonate",
+                "google_access_denied",
+                _NARROW,
+                EMAIL,
+                "access scope cloud-platform",
+                "admin",
+            ),
+            (
+                "a service account that is no e-mail address",
+                "google_credentials_missing",
+                _api_error(400, "Invalid form of account ID pull."),
+                "Invalid form of account ID",
+                "google_service_account in the secret",
+                "user",
+            ),
             (
                 "a hostile answer of Google",
                 "google_access_denied",
@@ -306,7 +341,7 @@ OTHER_CLOUDS: Final = (
             ("an Azure registry fails", "azure_error", Answer(500), "500", "azure.status.microsoft", "nobody"),
             ("an invalid answer of an Azure registry", "azure_error", GARBAGE, "refresh_token", "wait", "nobody"),
             ("a huge answer of an Azure registry", "azure_unreachable", Answer(200, "x" * 70_000), "", "", "admin"),
-            ("a host that does not exchange tokens", "azure_error", Answer(404), "404", "host name", "nobody"),
+            ("a host that does not exchange tokens", "azure_error", Answer(404), "404", "host name", "user"),
         )
     ),
 )
@@ -355,15 +390,26 @@ MACHINE: Final = (
                 "attach a service account",
                 "admin",
             ),
+            ("the metadata server throttles", "google_throttled", Answer(429, headers=_FLAVOR), "429", "", "nobody"),
+        )
+    ),
+    *(
+        Fault(
+            name,
+            "google_access_denied",
+            _google(google.TOKEN, Answer(status, f"{_GKE}{words}", headers=_FLAVOR)),
+            f"a token for {EMAIL} ({_GKE}{words}",
+            f"whether {EMAIL} exists, and to grant roles/iam.workloadIdentityUser",
+            "google identity",
+            "admin",
+        )
+        for name, status, words in (
             (
                 "a pod without a bound service account",
-                "google_access_denied",
-                Answer(403, _GKE, headers=_FLAVOR),
-                "iam.serviceAccounts.getAccessToken",
-                "roles/iam.workloadIdentityUser",
-                "admin",
+                403,
+                "403 Forbidden: Permission 'iam.serviceAccounts.getAccessToken' denied on resource",
             ),
-            ("the metadata server throttles", "google_throttled", Answer(429, headers=_FLAVOR), "429", "", "nobody"),
+            ("a pod whose service account does not exist", 404, "404 Not Found: Not found; Gaia id not found"),
         )
     ),
     Fault(
@@ -402,14 +448,14 @@ PLATFORM: Final = (
                 "google_access_denied",
                 _said(400, error="invalid_target"),
                 google.AUDIENCE,
-                "workload identity provider",
+                "full name of the workload identity provider",
                 "admin",
             ),
             (
                 "Google's token service does not answer",
                 "google_unreachable",
                 Broken.SILENT,
-                "Security Token Service: no answer within",
+                "sts.googleapis.com: no answer within",
                 "firewall",
                 "admin",
             ),
@@ -417,7 +463,7 @@ PLATFORM: Final = (
                 "Google's token service throttles",
                 "google_throttled",
                 Answer(429),
-                "Security Token Service",
+                "sts.googleapis.com",
                 "wait",
                 "nobody",
             ),

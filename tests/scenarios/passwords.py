@@ -88,35 +88,55 @@ def _helper(name: str, *does: str) -> Cause:
     return cause
 
 
-FAILING: Final = Fault("a password command that fails", CODE, _command("fails", "echo WRONG >&2; exit 3"), "status 3")
+def _row(name: str, cause: Cause, says: str, hint: str) -> Fault:
+    return Fault(name, CODE, cause, says, hint, "token", "user")
+
+
+_PRINT: Final = "as the agent's user, it must print the password"
+FAILING: Final = _row("a password command that fails", _command("fails", "echo WRONG >&2; exit 3"), "status 3", _PRINT)
 PASSWORDS: Final = (
     FAILING,
-    Fault("a password command that is killed", CODE, _command("killed", "echo WRONG; kill -9 $$"), "signal 9"),
-    Fault("a password command that prints nothing", CODE, _command("nothing", "true"), "empty password"),
-    Fault("a password command that hangs", CODE, _command("hangs", "echo WRONG; sleep 60"), f"within {CALL_S} s"),
-    Fault("a password command that is missing", CODE, _command("missing"), "no such file", "install"),
-    Fault(
+    _row("a password command that is killed", _command("killed", "echo WRONG; kill -9 $$"), "signal 9", _PRINT),
+    _row("a password command that prints nothing", _command("nothing", "true"), "empty password", _PRINT),
+    _row(
+        "a password command that hangs",
+        _command("hangs", "echo WRONG; sleep 60"),
+        f"within {CALL_S} s",
+        "it may ask a question",
+    ),
+    _row("a password command that is missing", _command("missing"), "no such file", "install"),
+    _row(
         "a password command that prints two passwords",
-        CODE,
         _command("two", """printf '{"password": "%s", "token": "x"}' WRONG"""),
         "password, token",
+        _PRINT,
     ),
-    Fault(
+    _row(
         "a password command that prints half of its JSON",
-        CODE,
         _command("half", """printf '{"password": "%s' WRONG"""),
         "not valid JSON",
+        _PRINT,
     ),
-    Fault("a password file that is missing", CODE, _file("missing-file", None), "no such file"),
-    Fault("a password file that is empty", CODE, _file("empty-file", "\n"), "empty password"),
-    Fault("a password file that ended", CODE, _file("ended", token_without_a_future("pull")), "ended at 2023-11-14"),
-    Fault(
-        "a credential helper that is missing", CODE, _helper("absent"), "not found on path", "docker-credential-absent"
+    _row("a password file that is missing", _file("missing-file", None), "no such file", "missing-file is a file"),
+    _row("a password file that is empty", _file("empty-file", "\n"), "empty password", "or fix what writes it"),
+    _row(
+        "a password file with half of its JSON",
+        _file("half-file", "{"),
+        "not valid JSON",
+        "or fix what writes it",
     ),
-    Fault(
+    _row("a password file that ended", _file("ended", token_without_a_future("pull")), "ended at 2023-11-14", "`date`"),
+    _row("a credential helper that is missing", _helper("absent"), "not found on path", "docker-credential-absent"),
+    _row(
         "a credential helper without the login",
-        CODE,
         _helper("bare", "echo credentials not found in native keychain; exit 1"),
         "has no login for",
+        "store a login for",
+    ),
+    _row(
+        "a credential helper that fails",
+        _helper("locked", "echo pass not initialized; exit 1"),
+        "status 1",
+        "fix docker-credential-locked: as the agent's user, its get must print the login of",
     ),
 )

@@ -26,7 +26,7 @@ OTHER: Final = StoreResult(CONFIG_FILE, THEIRS, ours=False)
 
 VARIABLE: Final = (
     "the variable DOCKER_AUTH_CONFIG has another login for ghcr.io, which docker uses first",
-    "unset DOCKER_AUTH_CONFIG, or remove ghcr.io from it",
+    "unset DOCKER_AUTH_CONFIG, or remove ghcr.io from it, then restart the agent",
 )
 IN_FILE: Final = (
     "docker uses another login for ghcr.io: config.json has one that the agent did not store",

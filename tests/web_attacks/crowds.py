@@ -18,7 +18,7 @@ FEW_DESCRIPTORS: Final = 512
 """Fewer places, which a smaller crowd fills."""
 GIGABYTE: Final = 1 << 30
 LONGEST_MS: Final = 20_000
-"""For a request in the worst moment: much more than it takes, since a slow machine must pass. A starved one waits longer.
+"""For a request in the worst moment: more than it takes on a slow machine, and less than a starved request waits.
 
 The time for which a busy machine lets the agent wait does not count. The rest is 2.6 s on the slowest machine that was
 measured, and three times as much beside busy loops, because the agent's own work takes longer there.

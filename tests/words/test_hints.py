@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from agent.edge.permission_hints import permission_hint
-from agent.model import hints
+from agent.model import google_errors, hints
 from agent.model.aws_errors import AwsRefusal, problem_of
 from agent.model.commands import shown
 from agent.model.docker_errors import explain
@@ -73,6 +73,13 @@ def test_a_hint_leaves_the_word_host_alone_in_names_from_outside(hint: str, kept
         (unstartable_helper_hint("pass", "/usr/bin/docker-credential-pass", errno.EACCES), "execute /usr/bin/docker-"),
         (unstartable_helper_hint("pass", "/usr/bin/docker-credential-pass", errno.ENOENT), "install /usr/bin/docker-"),
         (unstartable_helper_hint("pass", "/usr/bin/docker-credential-pass", errno.ENOMEM), "check /usr/bin/docker-"),
+        (helper_hint("pass", "pass not initialized: exit status 1"), "initialize pass with it, or remove pass from"),
+        (helper_hint("locked", "it is locked"), "fix what docker-credential-locked reports, or remove locked from"),
+        (
+            google_errors.pull_hint("ada", ": it has not been used in project 42 before"),
+            "enable the API artifactregistry",
+        ),
+        (google_errors.pull_hint("ada", ": denied"), "grant roles/artifactregistry.reader on the repository to ada"),
         (runtime_hint("Permission denied", "/run/x", writer="the agent"), "the agent may not write to /run/x"),
         (runtime_hint("permission denied", "/run/x", writer="docker"), "may confine docker"),
         (runtime_hint("Input/output error", "/run/x", writer="the agent"), "check the file system of /run/x"),

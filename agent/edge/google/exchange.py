@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from agent.edge.cloud_http import CloudHttp, CloudRequest
 from agent.edge.google.token import GoogleToken
@@ -33,8 +34,9 @@ class TokenExchange:
             "subject_token": subject.reveal(),
             "subject_token_type": account.token_type,
         }
+        host = urlsplit(account.token_url).hostname or account.token_url
         reply = await self.http.ask(
-            CloudRequest("Google's Security Token Service", account.token_url, form=form),
+            CloudRequest(host, account.token_url, form=form),
             lambda reply: exchange_problem(reply, account.audience, jwt.described(subject.reveal())),
         )
         return _token(reply, place, _federated_principal(account.audience, subject))
@@ -47,8 +49,8 @@ class TokenExchange:
             "client_secret": user.client_secret.reveal(),
             "refresh_token": user.refresh_token.reveal(),
         }
-        url = f"https://oauth2.{user.universe}/token"
-        reply = await self.http.ask(CloudRequest("Google's login server", url, form=form), refresh_problem)
+        host = f"oauth2.{user.universe}"
+        reply = await self.http.ask(CloudRequest(host, f"https://{host}/token", form=form), refresh_problem)
         return _token(reply, place, f"user:{user.account}" if user.account else None)
 
     async def impersonated(self, base: GoogleToken, account: str, universe: str = UNIVERSE) -> GoogleToken:

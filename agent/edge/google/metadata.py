@@ -48,7 +48,10 @@ class MetadataServer:
         if not is_from_google(reply):
             raise ProblemError(foreign_metadata(reply))
         if not reply.ok:
-            raise ProblemError(ERRORS.problem(reply, metadata_problem))
+            # It names the account of a pod, even if it gives no token for it.
+            email = await self._detail("email") if reply.status in (403, 404) else ""
+            account = printable(email.strip(), 200)
+            raise ProblemError(ERRORS.problem(reply, lambda reply: metadata_problem(reply, account)))
         token = ERRORS.needed(reply, reply.secret("access_token"), "access_token")
         expires_at = ERRORS.needed(reply, reply.ends_in(), "expires_in")
         email, scopes = await asyncio.gather(self._detail("email"), self._detail("scopes"))

@@ -49,3 +49,8 @@ class AzureError(Problem):
     fleet_wide = True
     needs = Needs.NOBODY
     hint = "wait: the agent tries again; if the problem persists, check https://azure.status.microsoft"
+
+
+class NotAnAzureRegistry(AzureError):  # noqa: N818 - as Problem
+    # The host name in the secret is not one of Azure's registries. Waiting does not fix that.
+    needs = Needs.USER

@@ -37,7 +37,7 @@ class GoogleThrottled(Problem):
     code = "google_throttled"
     fleet_wide = True
     needs = Needs.NOBODY
-    hint = "wait: the agent tries again; many environments of this Google Cloud project send requests at the same time"
+    hint = "wait: the agent tries again; Google limits how many tokens a machine or a project may request"
 
 
 class GoogleUnreachable(Problem):

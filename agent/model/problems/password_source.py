@@ -8,8 +8,8 @@ class CredentialCommandFailed(Problem):
 
     code = "credential_command_failed"
     hint = (
-        "fix the command, file or helper in the message, and run it as the agent's user: it must print the password, "
-        "or JSON with it; the agent tries again by itself"
+        "fix the command, file or helper in the message: it must give the password, or JSON with it; the agent tries "
+        "again by itself"
     )
 
     def without_login(self) -> Problem:

@@ -71,12 +71,11 @@ function head(tone, sentence, environment) {
 }
 
 function showFacts(doc) {
-  const { docker, aws } = doc.tools;
+  const { docker, podman, aws } = doc.tools;
+  const version = docker.present ? (docker.version ?? "unknown version") : "no docker";
   const facts = {
     Environment: `${doc.environment.id}, user ${doc.environment.user} on ${doc.environment.host}`,
-    Docker: docker.present
-      ? `${docker.version ?? "unknown version"}, engine ${docker.engine}`
-      : `no docker, engine ${docker.engine}`,
+    Docker: docker.flavor === "podman" ? `podman ${podman?.version ?? ""}` : `${version}, engine ${docker.engine}`,
     "AWS CLI": aws.present ? (aws.version ?? "unknown version") : "none",
     Agent: doc.version,
     Started: doc.started_at,

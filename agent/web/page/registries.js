@@ -11,12 +11,13 @@ class Registries {
   show(doc) {
     this.doc = doc;
     for (const row of doc.registries) this.finishRenewal(row);
-    const hints = new Map();
-    for (const warning of worstFirst(doc.warnings.filter(affectsCondition)).reverse()) hints.set(warning.subject, warning);
+    const reasons = new Map();
+    for (const { subject, message } of worstFirst(doc.warnings.filter(affectsCondition)).reverse())
+      reasons.set(subject, message);
     const rank = (row) => ORDER.indexOf(stateOf(row).tone);
     const sorted = [...doc.registries].sort((a, b) => rank(a) - rank(b) || (a.hostname < b.hostname ? -1 : 1));
     const before = this.rows;
-    this.rows = new Map(sorted.map((row) => [row.hostname, this.row(row, hints.get(row.hostname), before)]));
+    this.rows = new Map(sorted.map((row) => [row.hostname, this.row(row, reasons.get(row.hostname), before)]));
     const wanted = [...this.rows.values()].map(({ element }) => element);
     if (!wanted.length) wanted.push(el("li", { class: "nothing" }, "There are no registry secrets."));
     this.place(wanted);
@@ -32,15 +33,15 @@ class Registries {
     if (focused !== undefined) this.rows.get(focused)?.element.querySelector("button")?.focus();
   }
 
-  row(row, warning, before) {
+  row(row, reason, before) {
     const note = this.notes.get(row.hostname);
     const busy = row.attempting || this.renewing.has(row.hostname);
-    const shown = JSON.stringify([row, warning?.message, warning?.hint, note, busy, this.mayRenew]);
+    const shown = JSON.stringify([row, reason, note, busy, this.mayRenew]);
     const former = before.get(row.hostname);
-    return former?.shown === shown ? former : { shown, element: this.element(row, warning, note, busy) };
+    return former?.shown === shown ? former : { shown, element: this.element(row, reason, note, busy) };
   }
 
-  element(row, warning, note, busy) {
+  element(row, reason, note, busy) {
     const { words, tone } = stateOf(row);
     const head = el(
       "div",
@@ -55,7 +56,7 @@ class Registries {
       head,
       this.login(row),
       this.life(row),
-      ...this.error(row, warning),
+      this.error(row, reason),
       busy || row.next_attempt_at ? el("p", { class: "next" }, ...this.next(row, busy)) : null,
       note ? el("p", { class: "note" }, outside(note)) : null,
     );
@@ -89,10 +90,10 @@ class Registries {
     return el("div", { class: "lasts" }, bar(row), line(ended ? "Expired " : "Expires ", time(row.expires_at), ...renews));
   }
 
-  error(row, warning) {
-    const message = row.last_error ?? warning?.message;
-    if (!message) return [];
-    return [el("p", { class: "error" }, outside(message)), warning ? hint(warning) : null];
+  // What to do about it is shown once, with the warning.
+  error(row, reason) {
+    const message = row.last_error ?? reason;
+    return message ? el("p", { class: "error" }, outside(message)) : null;
   }
 
   next(row, busy) {

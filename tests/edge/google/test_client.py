@@ -216,7 +216,7 @@ FLAVOR = {"Metadata-Flavor": "Google"}
         ("sts", CAPTIVE_PORTAL, GoogleError, "access_token"),
         ("sts", Answer(302, headers={"Location": "https://evil.example/"}), GoogleError, "302"),
         ("sts", Answer(200, "x" * 70_000), GoogleUnreachable, "longer than"),
-        ("sts", Broken.RESET, GoogleUnreachable, "Security Token Service"),
+        ("sts", Broken.RESET, GoogleUnreachable, "sts.googleapis.com"),
     ],
 )
 async def test_each_failure_has_its_class(
@@ -246,6 +246,7 @@ async def test_a_server_that_hangs_is_given_up(bench: Bench) -> None:
     [
         ("unauthorized_client", "rejected by the attribute condition", "attribute condition", RetryClass.REJECTED),
         ("invalid_target", "", "provider in the audience", RetryClass.REJECTED),
+        ("invalid_request", "Invalid value for audience.", "not valid .*for audience", RetryClass.REJECTED),
         ("invalid_grant", "The audience in ID Token does not match", "does not match", RetryClass.REJECTED),
         ("invalid_grant", "ID Token issued at 1 is stale to sign-in.", "stale", RetryClass.SOON),
     ],
