@@ -42,14 +42,7 @@ class Doctor:
         self._chains: Final[list[RegistryChecks]] = []
 
     async def run(self) -> dict[str, Any]:
-        """Run all checks, and return the report within `TOTAL_S`. Checks that take longer are broken or not reached.
-
-        Raises:
-            HostnameError: the host is neither a registry nor an image.
-        """
-        # A wrong HOST must raise here: the checks run in a task that may be cancelled.
-        if self._context.host is not None:
-            parse_target(self._context.host)
+        """Run all checks, and return the report within `TOTAL_S`. Checks that take longer are broken or not reached."""
         started, now = time.monotonic(), datetime.now(UTC)
         work = asyncio.create_task(self._check())
         try:
