@@ -85,7 +85,7 @@ def since(argument: str, now: datetime | None = None) -> datetime:
             parts = _PART.findall(argument)
             span = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in parts))
             return (now or datetime.now(UTC)) - min(span, _LONGEST_AGO)
-        return datetime.fromisoformat(argument).astimezone(UTC)
+        return datetime.fromisoformat(argument.upper()).astimezone(UTC)  # RFC 3339 allows t and z too
     except (ValueError, OverflowError):
         raise wrong from None
 

@@ -124,8 +124,10 @@ def _succeeded(row: Document, document: Document, *, everything: bool) -> bool:
     if row["state"] == "logged_in" and row["last_error"] is None:
         return not _has_expired(row, document)
     # A `docker` on PATH that is not Docker's own CLI is present, but has no version.
-    has_docker = document["tools"]["docker"]["version"] is not None
-    has_warning = any(warning["subject"] == row["hostname"] for warning in document["warnings"])
+    has_docker = any(document["tools"][name]["version"] is not None for name in ("docker", "podman"))
+    # A warning about the registry's secret has the secret as its subject.
+    about = ((warning["subject"], warning["message"]) for warning in document["warnings"])
+    has_warning = any(subject == row["hostname"] or message == row["last_error"] for subject, message in about)
     return everything and row["state"] == "skipped" and not has_warning and has_docker
 
 

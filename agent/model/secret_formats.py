@@ -115,6 +115,8 @@ def _secrets_and_auths(value: Mapping[str, Any], origin: str, stem: str) -> Pars
         raise DocumentError("has a key secrets that is not a list", "put the secrets in square brackets")
     if not isinstance(auths, dict):
         raise DocumentError("has a key auths that is not an object", "write one key for each registry under auths")
+    if not secrets and not auths:
+        refuse_half_logins(value)  # such as Docker's configuration with a credential helper
     return ParseResult.joined([_items(secrets, origin), _auths(auths, origin, stem)])
 
 

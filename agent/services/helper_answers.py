@@ -1,7 +1,7 @@
 """Answers the credential helper: programs that need a login get one that is fresh, or the reason why there is none."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -13,7 +13,7 @@ from agent.model.helper_reply import HelperReply, not_found, refused, unavailabl
 from agent.model.problem import Severity
 from agent.model.registry import DOCKER_HUB, Registry
 from agent.model.snapshot import Snapshot
-from agent.model.status import Phase, RegistryStatus, State
+from agent.model.status import OpenWarning, Phase, RegistryStatus, State
 from agent.services.ports import Board, ConfirmedTime, Log
 from agent.services.served_logins import ServedLogins
 
@@ -76,8 +76,10 @@ class HelperAnswers:
         if login is not None and not self._time.now().is_over(login.expires_at):
             return login_reply(server, login.entry)
         row = _row(snapshot, server)
-        if row is not None and row.state is not State.SKIPPED:
-            return unavailable(_reason(snapshot, row))
+        causes = _causes(snapshot, row) if row is not None else []
+        # A secret that is disabled or excluded on purpose has no warning, and its registry may be public.
+        if row is not None and (causes or row.state is not State.SKIPPED):
+            return unavailable(_reason(row, causes))
         if snapshot.phase is Phase.STARTING:
             return unavailable("registry-agent has not read all its secrets yet; try again in a moment")
         return not_found()
@@ -158,12 +160,16 @@ def _row(snapshot: Snapshot, server: str) -> RegistryStatus | None:
     return next((row for row in snapshot.registries if server in keys_of(Registry(row.hostname))), None)
 
 
-def _reason(snapshot: Snapshot, row: RegistryStatus) -> str:
-    """Why there is no login, in the words of the status."""
-    about = [warning for warning in snapshot.warnings if warning.subject == row.hostname]
+def _causes(snapshot: Snapshot, row: RegistryStatus) -> list[OpenWarning]:
+    """Why there is no login: the warnings about the registry, and the one about its secret or docker."""
+    about = [each for each in snapshot.warnings if each.subject == row.hostname or each.message == row.last_error]
     causes = [warning for warning in about if warning.severity is not Severity.NOTICE]
     # `token_expired` only says what follows from the cause, which is in another warning.
-    causes.sort(key=lambda warning: (warning.code == "token_expired", warning.severity is not Severity.ERROR))
+    return sorted(causes, key=lambda warning: (warning.code == "token_expired", warning.severity is not Severity.ERROR))
+
+
+def _reason(row: RegistryStatus, causes: Sequence[OpenWarning]) -> str:
+    """Why there is no login, in the words of the status."""
     if causes:
         return f"registry-agent has no login for {row.hostname}: {causes[0].message}; {causes[0].hint}"
     cause = row.last_error or "its first login is not finished"

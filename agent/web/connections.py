@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from agent.web.responses import error_response
+from agent.web.responses import SECURITY_HEADERS, error_response
 
 BACKLOG: Final = 4096
 """How many connections may wait to be accepted. If this queue is full, the Unix socket refuses a client, and a TCP
@@ -151,6 +151,6 @@ class Connection(web.RequestHandler):
             # aiohttp quotes an unknown Expect header, and fails if it cannot encode it.
             status = HTTPStatus.BAD_REQUEST
         code = "bad_request" if status == HTTPStatus.BAD_REQUEST else "request_failed"
-        answer = error_response(status, code, HTTPStatus(status).phrase.lower(), {"X-Content-Type-Options": "nosniff"})
+        answer = error_response(status, code, HTTPStatus(status).phrase.lower(), SECURITY_HEADERS)
         answer.force_close()
         return answer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.model.problems.environment import NativeUnsupported
+from agent.model.problems.environment import NativeUnsupported, SecretInvalid
 from agent.model.snapshot import Snapshot
 from agent.model.status import Phase, RegistryStatus, State, Tool, Tools
 from tests.cli.commands import Ended, command
@@ -122,8 +122,18 @@ async def test_a_registry_skipped_on_purpose_is_no_failure() -> None:
         rig.board.put_registry(skipped)
         assert (await command("renew", socket=rig.socket)).code == 0
         assert (await command("renew", "ghcr.io", socket=rig.socket)).code == 2
-        rig.board.report("plan", [NativeUnsupported("ghcr.io", "not ECR")])
-        assert (await command("renew", socket=rig.socket)).code == 2
+        for problem in (NativeUnsupported("ghcr.io", "not ECR"), SecretInvalid("f.json#team", "disabled")):
+            rig.board.report("plan", [problem])
+            assert (await command("renew", socket=rig.socket)).code == 2
+
+
+async def test_podman_alone_renews_all_registries() -> None:
+    """There, `docker` is not present, and one that is skipped on purpose is no failure either."""
+    async with serving() as rig:
+        equip(rig)
+        rig.board.set_tools(Tools(podman=Tool("/usr/bin/podman", "5.4.2")))
+        rig.board.put_registry(replace(ROW, state=State.SKIPPED, last_error="disabled", attempt_id="id-ghcr.io"))
+        assert (await command("renew", socket=rig.socket)).code == 0
 
 
 async def test_a_registry_that_disappears_counts_as_failed() -> None:

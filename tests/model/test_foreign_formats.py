@@ -53,6 +53,7 @@ def test_a_whole_login_is_used(value: dict[str, Any], host: str, user: str) -> N
         ({"authorizationToken": AUTHORIZATION}, "an ECR token", "hostname"),
         ({"payload": PASSWORD, "datakey": "x", "version": "2"}, "an ECR token", "hostname"),
         ({"credsStore": "desktop"}, "helper desktop keeps them", "add a secret"),
+        ({"auths": {}, "credsStore": "desktop"}, "helper desktop keeps them", "add a secret"),
         ({"credHelpers": {"gcr.io": "gcloud"}}, "helper gcloud keeps them", "add a secret"),
         ({"server": "ghcr.io", "username": "bot", "password": PASSWORD}, "the key server is", "server to hostname"),
         ({"Registry-URL": "ghcr.io", "password": PASSWORD}, "the key Registry-URL is", "Registry-URL to hostname"),

@@ -11,6 +11,8 @@ import pytest
 from agent.model.desired_login import DesiredLogin
 from agent.model.docker_config import Entry
 from agent.model.helper_reply import HelperReply
+from agent.model.problem import Problem
+from agent.model.problems.environment import DockerCliMissing, NativeUnsupported, SecretInvalid
 from agent.model.problems.registry import LoginRejected
 from agent.model.problems.stored_login import TokenExpired
 from agent.model.registry import Registry, parse_hostname
@@ -148,6 +150,24 @@ async def test_a_registry_that_is_not_used_has_no_login() -> None:
     agent = Agent()
     agent.row(state=State.SKIPPED, attempts=0)
     assert (await agent.get()).body == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        NativeUnsupported("ghcr.io", "no cloud"),
+        SecretInvalid("f#team", "no cloud"),
+        DockerCliMissing("docker", "no cloud"),
+    ],
+)
+async def test_a_registry_that_cannot_be_used_has_its_reason(problem: Problem) -> None:
+    """Its secret is wrong, or docker is missing. The subject of the warning need not be the registry."""
+    agent = Agent()
+    agent.row(state=State.SKIPPED, attempts=0, last_error="no cloud")
+    agent.board.report("plan", [problem])
+    reply = await agent.get()
+    assert reply.status is HTTPStatus.SERVICE_UNAVAILABLE
+    assert f"no login for ghcr.io: no cloud; {problem.hint}" in reply.body.decode()
 
 
 async def test_a_token_with_less_than_five_minutes_is_renewed_first() -> None:

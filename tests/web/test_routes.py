@@ -7,8 +7,9 @@ import pytest
 
 from agent.model.problems.registry import LoginRejected
 from agent.model.status import Phase, Tool, Tools
+from agent.web.responses import SECURITY_HEADERS
 from tests.rig.waiting import PATIENCE_S
-from tests.web.serving import serving
+from tests.web.serving import raw, serving
 
 
 async def test_the_document_is_the_same_on_the_socket_and_over_tcp() -> None:
@@ -23,6 +24,15 @@ async def test_the_document_is_the_same_on_the_socket_and_over_tcp() -> None:
         assert [answer.headers["ETag"] for answer in answers] == ['W/"start-1"'] * 2
         assert answers[0].headers["Cache-Control"] == "no-cache"
         assert answers[0].headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("request_line", ["get /livez HTTP/1.1", "GET /livez HTTP/9.9", "nonsense"])
+async def test_a_malformed_request_gets_the_same_headers(request_line: str) -> None:
+    """They do not name the library that serves."""
+    async with serving() as rig:
+        head = (await raw(rig, f"{request_line}\r\n\r\n".encode())).partition(b"\r\n\r\n")[0].decode()
+    for name, value in SECURITY_HEADERS.items():
+        assert head.count(f"{name}: ") == head.count(f"\r\n{name}: {value}") == 1
 
 
 async def test_now_moves_without_a_new_revision() -> None:
