@@ -15,7 +15,7 @@ from agent.edge.cloud_http import CloudHttp
 from agent.edge.http import HttpClient
 from agent.model.azure_errors import AUDIENCE, ERRORS
 from agent.model.problem import Needs
-from agent.model.problems.azure import AzureCredentialsMissing
+from agent.model.problems.azure import AzureAccessDenied, AzureCredentialsMissing
 from tests.edge.cloud_network import without
 from tests.fakecloud import jwt
 from tests.fakecloud.azure import CLIENT
@@ -67,7 +67,7 @@ async def test_the_content_of_its_key_is_the_proof(arc: Arc, tmp_path: Path) -> 
 
 async def test_a_refusal_does_not_repeat_the_key(arc: Arc, tmp_path: Path) -> None:
     arc.file.write_text(f"{KEY}-of-yesterday")
-    with raises_problem(ERRORS.failed, match="unauthorized") as caught:
+    with raises_problem(AzureAccessDenied, match="unauthorized") as caught:
         await arc.token(tmp_path)
     assert KEY not in caught.value.message
 
