@@ -41,7 +41,8 @@ def test_a_docker_cli_that_asks_the_credential_helper(world: World, release: str
     helper = install_helper(programs)
     door = world.registry("door", BasicAuth({**USERS, **PERSON}))
     world.start(HELPER)
-    world.agent.wait_logged_in(door.hostname)
+    # A login that is still running has its password in a private directory for a moment.
+    world.agent.wait_logged_in(door.hostname, world.good.hostname)
     assert secret_files(world.home, PASSWORD, without=world.agent.secrets) == []
 
     def docker(*args: str, stdin: str = "") -> tuple[int, str]:
