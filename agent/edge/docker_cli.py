@@ -74,10 +74,10 @@ class DockerCli:
     ) -> CliResult:
         """Run one `docker login` with a private configuration directory and the password on standard input.
 
-        Only Docker's own CLI or podman gets the password: the program is verified before it starts.
+        Only Docker's own CLI or podman gets the password: the program is verified before it starts and after.
 
         Raises:
-            ProblemError: with NotDockersCli or ConfigUnwritable.
+            ProblemError: with NotDockersCli, DockerCliFailed if it was replaced meanwhile, or ConfigUnwritable.
             ProcessTimeout, OSError: it did not end within `timeout` seconds, or cannot be started.
         """
         verified = await self._verifier.verify(program)
@@ -102,6 +102,7 @@ class DockerCli:
                 },
                 stdin=credential.password.reveal().encode(),
                 timeout=timeout,
+                before_stdin=lambda: self._verifier.confirm(verified),
             )
             saved = await _CALLS.call(place, lambda: _saved(directory, registry), timeout=_RUNTIME_S)
             return CliResult(finished.returncode, finished.stderr, saved)

@@ -1,4 +1,4 @@
-"""Checks that a program is Docker's own CLI or podman, before it gets a password."""
+"""Checks that a program is Docker's own CLI or podman, and checks again right before it gets a password."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ from agent.edge.file_version import signature
 from agent.edge.process import Finished, ProcessTimeout, run
 from agent.model.docker_programs import foreign_program, is_snap, own_version, podman_version
 from agent.model.problem import ProblemError
-from agent.model.problems.environment import NotDockersCli
+from agent.model.problems.environment import DockerCliFailed, NotDockersCli
 from agent.model.sandbox import needs_privileges
 from agent.model.status import Flavor
 
@@ -74,6 +74,17 @@ class DockerVerifier:
             task.add_done_callback(lambda done: self._answered(identity, done))
         # Shielded: if one caller is cancelled, the others still get the answer.
         return await asyncio.shield(self._running[identity])
+
+    async def confirm(self, verified: Verified) -> None:
+        """Confirm, once the program has started, that it is the verified one.
+
+        Raises a ProblemError with DockerCliFailed if it was replaced, or OSError if it is gone.
+        """
+        program = verified.identity[0]
+        identity, _ = await _identify(program)
+        if identity != verified.identity:
+            message = f"{program} was replaced while a login started; it did not get the password"
+            raise ProblemError(DockerCliFailed("docker", message, hint="no action needed: the agent tries again"))
 
     async def _ask(self, identity: _Identity, *, compiled: bool) -> Verified:
         program = identity[0]

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import signal
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -78,6 +78,7 @@ async def run(
     stdin: bytes = b"",
     timeout: float,
     limit: int = 65536,
+    before_stdin: Callable[[], Awaitable[None]] | None = None,
     writes: bool = False,
 ) -> Finished:
     """Run a program to its end, without a shell.
@@ -85,7 +86,8 @@ async def run(
     The program runs in a new session. At the deadline, or when the caller is cancelled, it is killed together with its
     children, because a hanging grandchild would keep the pipes open forever. A new session also has no terminal: the
     program cannot open /dev/tty. It reads `stdin` and then the end of the file. Output beyond `limit` bytes per stream
-    is discarded.
+    is discarded. `before_stdin` runs once the program has started. If it raises, the program is killed without its
+    input.
 
     A program that `writes` to a store of the user must not be interrupted: the file that it rewrites would stay empty,
     and its lock would stay locked. A cancellation waits until it exits or reaches its deadline. At the deadline its
@@ -95,7 +97,7 @@ async def run(
         ProcessTimeout: the program did not end within `timeout` seconds.
         OSError: the program cannot be started.
     """
-    work = _run(args, env, stdin, timeout, limit, writes=writes)
+    work = _run(args, env, stdin, timeout, limit, before_stdin=before_stdin, writes=writes)
     return await (_run_to_completion(work) if writes else work)
 
 
@@ -122,6 +124,7 @@ async def _run(
     timeout: float,
     limit: int,
     *,
+    before_stdin: Callable[[], Awaitable[None]] | None,
     writes: bool,
 ) -> Finished:
     await _wait_for_file(Path(args[0]), timeout)
@@ -132,6 +135,8 @@ async def _run(
     leave_children = False
     try:
         async with asyncio.timeout(timeout):
+            if before_stdin is not None:
+                await before_stdin()
             pumps += [
                 asyncio.create_task(_feed(process.stdin, stdin)),
                 asyncio.create_task(_drain(process.stdout, stdout, limit)),

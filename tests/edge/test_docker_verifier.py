@@ -11,8 +11,10 @@ import pytest
 
 from agent.edge import docker_verifier
 from agent.edge.docker_verifier import DockerVerifier
+from agent.edge.process import run
 from agent.model.docker_programs import foreign_program, own_version, podman_version
-from agent.model.problems.environment import NotDockersCli
+from agent.model.problem import ProblemError
+from agent.model.problems.environment import DockerCliFailed, NotDockersCli
 from agent.model.status import Flavor
 from tests.codes.programs import script
 from tests.problems import raises_problem
@@ -58,11 +60,14 @@ async def test_checks_a_changed_file_again(tmp_path: Path, in_place: bool) -> No
     program = tmp_path / "docker"
     claims_to_be_docker(program)
     verifier = DockerVerifier(ENV)
-    assert await verifier.version(program) == "28.2.2"
+    earlier = await verifier.verify(program)
+    await verifier.confirm(earlier)
     if in_place:
         program.write_text("#!/bin/sh\necho nerdctl version 1.7.6\n")
     else:
         script(program, "echo nerdctl version 1.7.6")
+    with raises_problem(DockerCliFailed, match="replaced while a login started"):
+        await verifier.confirm(earlier)
     with raises_problem(NotDockersCli, match=r"docker is nerdctl 1\.7\.6, not Docker's own CLI"):
         await verifier.version(program)
 
@@ -115,6 +120,18 @@ async def test_does_not_remember_a_failure(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.undo()
     claims_to_be_docker(program)
     assert await verifier.version(program) == "28.2.2"
+
+
+async def test_an_unconfirmed_program_gets_no_input(tmp_path: Path) -> None:
+    """It is killed, and nothing was written to its stdin."""
+    received = tmp_path / "received"
+
+    async def refuse() -> None:
+        raise ProblemError(DockerCliFailed("docker", "replaced"))
+
+    with raises_problem(DockerCliFailed):
+        await run(["sh", "-c", f"cat >{received}"], env=ENV, stdin=b"password", timeout=20, before_stdin=refuse)
+    assert not received.exists() or received.read_bytes() == b""
 
 
 @pytest.mark.parametrize(
