@@ -79,7 +79,9 @@ class Problem:
         vars(self).update(
             subject=shown,
             message=printable(message, limit=600),
-            hint=printable(HOST_WORD.sub(lambda _: shown, template).replace(ESCAPED_HOST, "HOST"), limit=1000),
+            hint=_whole_commands(
+                printable(HOST_WORD.sub(lambda _: shown, template).replace(ESCAPED_HOST, "HOST"), limit=1000)
+            ),
             wait=wait,
             retry_class=retry_class or self.retry_class,
             severity=severity or self.severity,
@@ -121,6 +123,11 @@ class ProblemError(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem: Final = problem
+
+
+def _whole_commands(hint: str) -> str:
+    """Leave out a command that was cut off: nobody may paste half of one."""
+    return hint if hint.count("`") % 2 == 0 else f"{hint.rpartition('`')[0].rstrip()} …"
 
 
 def fault_key(subject: str, *texts: str) -> tuple[str, ...]:

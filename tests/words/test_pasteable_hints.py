@@ -85,6 +85,16 @@ def test_every_hint_for_a_special_case_can_be_followed(name: str) -> None:
     assert_pasteable(CredentialStoreFailed(HOST, "what happened", hint=getattr(hints, name)).hint)
 
 
+@pytest.mark.parametrize("before", [0, 480, 500, 900, 989, 990, 999, 1200])
+def test_a_hint_that_is_too_long_has_only_whole_commands(before: int) -> None:
+    """Half a command could name a directory instead of the file in it."""
+    wanted = [f"sudo chown 1000 /home/vscode/{'d' * 300}/{name}" for name in ("config.json", "auth.json")]
+    hint = ConfigUnwritable(HOST, "what happened", hint="; ".join(["w" * before, *(f"run `{w}`" for w in wanted)])).hint
+    assert set(commands_in(hint)) <= set(wanted)
+    assert hint.count("`") == 2 * len(commands_in(hint))
+    assert len(hint) <= 1001
+
+
 @FEW
 @given(st.lists(TEXTS, min_size=1, max_size=2))
 def test_a_command_is_one_for_a_shell(operands: list[str]) -> None:
