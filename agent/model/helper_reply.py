@@ -28,7 +28,8 @@ def not_found() -> HelperReply:
 
 def unavailable(reason: str) -> HelperReply:
     """The registry is managed here, but there is no login that works. The reason includes the registry and the fix."""
-    return HelperReply("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, line(printable(reason, 1200)))
+    # The longest message and hint of a problem fit: a fix that is cut off may be half a command.
+    return HelperReply("unavailable", HTTPStatus.SERVICE_UNAVAILABLE, line(printable(reason, 2000)))
 
 
 def refused(reason: str) -> HelperReply:

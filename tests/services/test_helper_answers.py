@@ -266,6 +266,15 @@ async def test_the_reason_is_the_one_in_the_status() -> None:
     assert agent.refreshed == []
 
 
+async def test_the_longest_reason_is_given_whole() -> None:
+    """The end of a command that is cut off would be missing in the terminal."""
+    registry = Registry(f"{'r' * 63}.{'e' * 63}.{'g' * 63}.example.com")
+    agent = Agent()
+    agent.row(registry, state=State.RETRYING, next_attempt_at=EPOCH + HOUR)
+    agent.board.report("login", [LoginRejected(registry.hostname, "m" * 700, hint=f"{'h' * 900} `run this`")])
+    assert b"`run this`" in (await agent.get(registry.docker_key)).body
+
+
 async def test_a_request_at_the_start_waits_for_the_first_login() -> None:
     """For the secrets, then for the attempt."""
     agent = Agent()
