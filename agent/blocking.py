@@ -76,9 +76,11 @@ class BlockingCalls:
         """Start `work` without waiting for it. Raises NoThreadError if no thread can be started and none exists."""
         future: Future[T] = Future()
         with self._mutex:
-            # Calls that were given up must not pile up while the resource hangs.
-            calls = [call for call in self._waiting.get(resource, ()) if not call[0].cancelled()]
-            self._waiting[resource] = deque([*calls, (future, work)])
+            calls = self._waiting.setdefault(resource, deque())
+            # Calls that were given up must not pile up while the resource hangs. The oldest are given up first.
+            while calls and calls[0][0].cancelled():
+                calls.popleft()
+            calls.append((future, work))
             if resource not in self._running and self._threads < self._limit:
                 self._start(resource)
         return future

@@ -23,6 +23,8 @@ from agent.services.ports import Board, Clock, ConfigFile, ConfirmedTime, FileWa
 from agent.services.stored_login_reports import StoredLoginReports
 
 _POLL_S: Final = 2.0
+_PAUSE_S: Final = 0.005
+"""For each login, after a round of checks: while many logins are written one by one, each write changes the file."""
 _RESTORED_FOR: Final = timedelta(minutes=10)
 
 
@@ -208,6 +210,7 @@ class ConfigReconciler:
                     await self._store.preexisting.prepare()
                     await self._start_checks(checks)
                     checked = True
+                await self._clock.wait(asyncio.Event(), min(_PAUSE_S * len(self._logins), _POLL_S))
                 # A login that is not idle needs its next check by time, even if no file changes.
                 if checked and not self._earlier and all(login.idle for login in self._logins.values()):
                     await self._changed.wait()
