@@ -15,6 +15,7 @@ from bench.figure import Figure
 from bench.figures import hour
 from bench.machine import machine
 from bench.table import for_document, for_terminal, write_into
+from tests.prepare.step import hold
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _JSON: Final = _ROOT / "bench" / "last-run.json"
@@ -38,6 +39,7 @@ def main() -> int:
         "--only", nargs="+", choices=_THEMES, default=_THEMES, help="some of the figures, not written down"
     )
     args = parser.parse_args()
+    hold()
     bench = Bench(args.runs, args.python.absolute(), args.hour, _say)
     where = machine(bench.python)
     figures = _figures(args.only, bench)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import Phase, settings
 from xdist.remote import Producer
 
+from tests.prepare.step import hold
 from tests.report import Report, reason
 from tests.rig.hanging import HangingDirectory, hanging_directory
 from tests.rig.needs import need_fuse
@@ -35,8 +36,12 @@ def hanging(tmp_path: Path) -> Iterator[HangingDirectory]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Ctrl-C ends what tests start, also where a shell runs them in its background: SIGINT is ignored there."""
+    """Keep what `make prepare` has made.
+
+    Ctrl-C ends what tests start, also where a shell runs them in its background: SIGINT is ignored there.
+    """
     config.pluginmanager.register(Report())
+    hold()
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

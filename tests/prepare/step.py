@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -70,16 +70,17 @@ class Step:
         """
         result = self.result
         with _alone(_owned(KEPT) / f"{self.name}.lock"):
-            if result.is_dir():
-                return False
-            unfinished = result.with_name(result.name + _UNFINISHED)
-            for old in KEPT.glob(f"{self.name}-*"):
-                if old.name.removeprefix(f"{self.name}-").removesuffix(_UNFINISHED).isalnum():
-                    shutil.rmtree(old)  # an interrupted attempt, or one from other sources
-            unfinished.mkdir()
-            self.make(unfinished)
-            unfinished.rename(result)
-        return True
+            is_new = not result.is_dir()
+            if is_new:
+                unfinished = result.with_name(result.name + _UNFINISHED)
+                for old in KEPT.glob(f"{self.name}-*"):
+                    if old.name.removeprefix(f"{self.name}-").removesuffix(_UNFINISHED).isalnum():
+                        _remove_unless_held(old)  # an interrupted attempt, or one from other sources
+                unfinished.mkdir()
+                self.make(unfinished)
+                unfinished.rename(result)
+            hold(result)
+        return is_new
 
 
 @cache
@@ -92,6 +93,27 @@ def _key(step: Step) -> str:
         known.update(f"{path}\0".encode())
         known.update((CHECKOUT / path).read_bytes())
     return known.hexdigest()[:12]
+
+
+def hold(*results: Path) -> None:
+    """Keep results until this process ends. Without arguments, all that there are.
+
+    Otherwise another checkout would remove them in the middle of a test, to make its own.
+    """
+    for result in results or KEPT.glob("*/"):
+        with suppress(FileNotFoundError):
+            fcntl.flock(os.open(result, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_SH)  # stays open
+
+
+def _remove_unless_held(old: Path) -> None:
+    opened = os.open(old, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(old)
+    except BlockingIOError:
+        pass  # the next set-up removes it
+    finally:
+        os.close(opened)
 
 
 def command(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
