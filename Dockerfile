@@ -1,9 +1,9 @@
-# The agent, the docker CLI, and nothing that they do not run on. `docker build -t registry-agent .` by any builder.
-# /opt/registry-agent may be copied alone into any Linux image of the same architecture: it needs nothing from there.
+# The agent, the docker CLI, and only what they need. Any builder can run `docker build -t registry-agent .`.
+# You can copy /opt/registry-agent alone into any Linux image of the same architecture. It needs nothing else.
 #
-# Pinned: the base by the date in its tag (or give a digest: --build-arg BASE=debian@sha256:…), the Python packages by
-# the hashes in requirements.lock. Not pinned: Debian's own python3 and docker-cli, which are the stable release's of
-# the day, with its security fixes.
+# The base is pinned by the date in its tag (or set a digest: --build-arg BASE=debian@sha256:…), the Python packages by
+# the hashes in requirements.lock. Debian's python3 and docker-cli are not pinned: they are the current ones of the stable
+# release, with its security fixes.
 ARG BASE=debian:trixie-20260918-slim
 
 FROM ${BASE} AS build
@@ -11,8 +11,8 @@ RUN apt-get -qq update \
  && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
         binutils ca-certificates patchelf python3 python3-venv >/dev/null
 
-# The rest of the image's root. docker needs the C library alone, and finds the tree's where it looks for one. What the
-# agent writes to is open to any user: a tmpfs or a new volume takes over the mode of the place where it is mounted.
+# The rest of the image. docker needs only the C library. Links lead it to the one in the tree. Any user can write to the
+# agent's directories, because a tmpfs or a new volume gets the mode of the directory where it is mounted.
 WORKDIR /docker-cli
 RUN chown _apt . && apt-get -qq download docker-cli && dpkg-deb --extract docker-cli_*.deb .
 WORKDIR /image
@@ -36,7 +36,7 @@ COPY scripts scripts
 COPY agent agent
 RUN scripts/portable-tree.sh /opt/registry-agent
 
-# What a scanner for known faults looks for: which Debian packages the image holds parts of.
+# Vulnerability scanners read these files: they list the Debian packages that the image contains parts of.
 RUN mkdir -p /image/var/lib/dpkg/status.d \
  && for package in $(ls /opt/registry-agent/share/doc); do \
         dpkg-query --status "$package" >"/image/var/lib/dpkg/status.d/$package" || exit; \
@@ -50,16 +50,16 @@ LABEL org.opencontainers.image.title="Registry Agent" \
       org.opencontainers.image.description="Keeps a development environment logged in to its private container registries" \
       org.opencontainers.image.version="1.0.0" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Any user will do. 1000 is the first person's on most machines, and so most often the owner of the Docker configuration.
+# Any user works. 1000 is the first user on most machines, so usually the owner of the Docker configuration.
 USER 1000:1000
-# Set, not looked up by user: with any --user the places to mount are the same.
+# Set explicitly, so that the directories to mount are the same for every --user.
 ENV PATH=/opt/registry-agent/bin:/usr/bin \
     HOME=/home/agent \
     DOCKER_CONFIG=/home/agent/.docker \
     RUNTIME_DIRECTORY=/run/registry-agent \
     STATE_DIRECTORY=/var/lib/registry-agent
 WORKDIR /
-# Without --strict: an agent whose registry refuses the password is at work, and a new start would mend nothing.
+# Without --strict: if a registry refuses the password, the agent still works, and a restart would fix nothing.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
     CMD ["/opt/registry-agent/bin/registry-agent", "status", "--timeout", "3"]
 ENTRYPOINT ["/opt/registry-agent/bin/registry-agent"]

@@ -43,7 +43,7 @@ PYTEST := $(BIN)/pytest --numprocesses=$(WORKERS) --no-loadscope-reorder
 test: prepare lint
 	@$(PYTEST)
 
-# What takes long to build: packages, Debian trees, images. It is kept between runs.
+# Build what takes long: packages, Debian trees, images. It is kept between runs.
 prepare: test-venv
 	@scripts/system-packages.sh test
 	@$(BIN)/python -m tests.prepare
@@ -55,7 +55,7 @@ torture: prepare torture-venv
 	@$(BIN)/python -m tests.prepare torture
 	@$(BIN)/pytest -m "torture or hypothesis" --hypothesis-profile long --timeout 0
 
-# Measure with the packages of the agent only: those of linters and tests change what an import costs.
+# Measure with the agent's packages only: those of linters and tests change how long imports take.
 bench: test-venv bench-venv
 	@scripts/system-packages.sh bench
 	@$(BIN)/python -m tests.prepare debian-12-enabled debian-13-aws pass-helper
@@ -114,7 +114,7 @@ clean:
 	rm -rf $(VENV) .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
 	find agent tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
-# Each does nothing where the environment has what the lock files list.
+# Each does nothing if the environment already has what the lock files list.
 RUNTIME_LOCKS := requirements.lock requirements-build.lock
 TEST_LOCKS := $(RUNTIME_LOCKS) requirements-dev.lock
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Compares the lock files with the published advisories: pip-audit, in an environment of its own. It fails for a finding
-# alone. Without a network it says that it has checked nothing, so that a build without one does not fail.
+# Compares the lock files with the published advisories. Runs pip-audit in its own environment. Fails only if there is a
+# finding. Without a network it reports that nothing was checked and succeeds, so offline builds work.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ fi
 options=(--strict --disable-pip --require-hashes --progress-spinner off)
 failed=0
 for lock in requirements*.lock; do
-    # pip-audit exits with 1 for a finding and for a fault. It prints only findings on its standard output.
+    # pip-audit exits with 1 for a finding and for an error. Its standard output has only findings.
     if findings=$(timeout 60 "$work/tools/bin/pip-audit" "${options[@]}" -r "$lock"); then
         echo "audit: $lock: no known vulnerability"
     elif [[ -n $findings ]]; then

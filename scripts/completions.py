@@ -1,4 +1,4 @@
-"""Writes completions/ from the command line's own parser: completions.py [DIRECTORY]."""  # noqa: INP001 - a script
+"""Writes completions/ from the parser of the command line: completions.py [DIRECTORY]."""  # noqa: INP001 - a script
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ import shtab
 from agent.__main__ import COMMANDS, parser
 
 _ROOT: Final = Path(__file__).parent.parent
-# Under systemd each agent has a directory here that bears its user's name.
+# Under systemd, each agent has a directory here with the name of its user.
 _USERS: Final = shtab.cmd("command ls /run/registry-agent 2>/dev/null")
 _VALUES: Final = {"FILE": shtab.FILE, "PATH": shtab.FILE, "USER": _USERS}
 _NAMES: Final = {"bash": "registry-agent", "zsh": "_registry-agent", "fish": "registry-agent.fish"}
@@ -20,7 +20,7 @@ _NAMES: Final = {"bash": "registry-agent", "zsh": "_registry-agent", "fish": "re
 def main(directory: Path) -> None:
     known = parser(COMMANDS)
     for action in _actions(known):
-        # By what help calls the value; setattr because argparse's types do not know shtab's attribute.
+        # Chosen by the name of the value in the help. setattr, because argparse's types do not have shtab's attribute.
         if isinstance(action.metavar, str) and action.metavar in _VALUES:
             setattr(action, "complete", _VALUES[action.metavar])  # noqa: B010
     for shell, name in _NAMES.items():
@@ -29,7 +29,7 @@ def main(directory: Path) -> None:
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to its arguments
+    for action in parser._actions:  # noqa: SLF001 - argparse has no public list of its arguments
         yield action
         commands: dict[str, Any] = action.choices if isinstance(action.choices, dict) else {}
         for command in commands.values():

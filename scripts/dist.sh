@@ -1,8 +1,8 @@
 #!/bin/bash
 # Builds everything that is published: dist.sh DIRECTORY [TREE]
-# A wheel and a source archive; for this architecture a .deb and a .tar.gz, which bring all that the agent runs on; a list
-# of what is in them (SBOM), and checksums. The same sources, packages and interpreter give the same bytes.
-# TREE is what scripts/portable-tree.sh has made before; without it, it is made now.
+# Writes a wheel, a source archive, a .deb and a .tar.gz for this architecture with everything that the agent needs, an
+# SBOM, and checksums. The same sources, packages and interpreter give the same bytes.
+# TREE is the output of scripts/portable-tree.sh. Without it, the script builds the tree first.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 umask 022
@@ -13,13 +13,13 @@ cd "$(dirname "$0")/.."
 . scripts/python-packages.sh
 python=${PYTHON:-/usr/bin/python3}
 unset "${!PYTHON@}"
-export SOURCE_DATE_EPOCH=1580601600 # a zip file knows no earlier years; no date of ours means anything
+export SOURCE_DATE_EPOCH=1580601600 # zip files cannot hold dates before 1980; the date has no meaning
 export LC_ALL=C TZ=UTC
 
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' agent/__init__.py)
 architecture=$(dpkg --print-architecture)
 name=registry-agent_${version}_$architecture
-programs=(registry-agent docker-credential-registry-agent) # of the tree's bin, which get a link on everybody's PATH
+programs=(registry-agent docker-credential-registry-agent) # in the tree's bin directory; each gets a link on the PATH
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -44,7 +44,7 @@ python_archives() {
     "$work/tools/bin/python" -I -m hatchling build -d "$target" >/dev/null
 }
 
-# package PREFIX ZSH-DIRECTORY ROOT: what lies where on a machine with the agent.
+# package PREFIX ZSH-DIRECTORY ROOT: writes the installed files, in their places, below ROOT.
 package() {
     local prefix=$1 zsh=$1/$2 root=$3 file program
     mkdir -p "$root/opt" "$root$prefix/bin"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Fetches the docker CLIs of several Debian releases into DIRECTORY/SUITE/docker, for the tests that try each of them.
-# What is there already is kept. sid changes from day to day: without its CLI the script still succeeds.
+# Downloads the docker CLIs of several Debian releases to DIRECTORY/SUITE/docker, for tests that try each of them. Keeps
+# those that exist. sid changes every day, so the script also succeeds without its CLI.
 set -euo pipefail
 
 if (($# != 1)); then
@@ -10,13 +10,13 @@ fi
 mkdir -p "$1"
 directory=$(realpath "$1")
 
-# The mirror from which this machine's apt gets Debian itself: not the one of updates such as bookworm-security.
+# The mirror that this machine's apt uses for Debian itself, not for updates such as bookworm-security.
 # shellcheck disable=SC2016
 mirror=$(apt-get indextargets --format '$(COMPONENT) $(RELEASE) $(REPO_URI)' |
     awk '$1 == "main" && $2 !~ /-/ && !found++ { print $3 }')
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
-# Everything is in one directory of its own, which gets its final name when it is complete.
+# Works in a temporary directory, which gets its final name when it is complete.
 fetch() {
     local suite=$1 work=$directory/$1.unfinished apt
     rm -rf "$work"
@@ -26,7 +26,7 @@ fetch() {
         -o Dir::State="$work" -o Dir::State::Status=/dev/null -o Dir::Cache="$work" -o APT::Sandbox::User=root)
     cd "$work"
     "${apt[@]}" update
-    # Up to bookworm the CLI is in the package of the engine.
+    # Up to bookworm, the engine's package contains the CLI.
     "${apt[@]}" download docker-cli 2>/dev/null || "${apt[@]}" download docker.io
     dpkg-deb --fsys-tarfile ./*.deb | tar --extract ./usr/bin/docker
     mv usr/bin/docker cli/docker
@@ -39,11 +39,11 @@ fetch() {
 missing=0
 for suite in bookworm trixie sid; do
     if [[ ! -x $directory/$suite/docker ]]; then
-        # Not `fetch ||`: bash would ignore `set -e` inside.
+        # With `fetch ||`, bash would ignore `set -e` inside the function.
         (fetch "$suite") &
         if ! wait $!; then
             rm -rf "$directory/$suite.unfinished"
-            echo "docker CLI of $suite: could not be fetched" >&2
+            echo "docker CLI of $suite: cannot be downloaded" >&2
             [[ $suite == sid ]] || missing=1
             continue
         fi

@@ -1,18 +1,18 @@
-# shellcheck shell=bash disable=SC2034 # what is set here is used by those who source it
-# Sourced by install.sh and uninstall.sh: where things go, and the list of what was put there.
+# shellcheck shell=bash disable=SC2034 # the scripts that source this file use the variables
+# Sourced by install.sh and uninstall.sh: the paths, and the manifest of the installed files.
 set -euo pipefail
 name=$(basename "$0" .sh)
 root=
 [[ -z ${DESTDIR:-} ]] || root=$(realpath -m -- "$DESTDIR")
 root=${root%/}
 cd "$(dirname "$0")/.."
-# What is installed can be read by everybody, whatever the umask of whoever installs it.
+# Everybody can read the installed files, whatever the umask of the person who installs them.
 umask 022
 
 say() { echo "$name: $*"; }
 die() { echo "$name: $*" >&2; exit 1; }
 
-# These paths are written into units and into the first lines of scripts, which know no quotes.
+# These paths appear in units and in the first lines of scripts, where nothing can be quoted.
 plain() {
     [[ $2 =~ ^/[A-Za-z0-9/._+-]*$ ]] || die "$1 must be an absolute path of letters, digits and / . _ + -, not '$2'"
     realpath -ms "$2"
@@ -20,35 +20,35 @@ plain() {
 
 prefix=$(plain PREFIX "${PREFIX:-/usr/local}")
 prefix=${prefix%/}
-link=$prefix/lib/registry-agent # leads to the version in use
+link=$prefix/lib/registry-agent # points to the version in use
 versions=$link.versions
 command=$prefix/bin/registry-agent
 helper=$prefix/bin/docker-credential-registry-agent
-every_path=/usr/bin/docker-credential-registry-agent # some programs that run docker have no /usr/local/bin on PATH
+every_path=/usr/bin/docker-credential-registry-agent # some programs run docker without /usr/local/bin on the PATH
 manifest=$prefix/share/registry-agent/manifest
 place=$root${prefix:-/}
 
 [[ -n $root || $EUID -eq 0 ]] ||
-    die "only root may do that here: sudo make $name (DESTDIR=... makes a tree for packaging instead)"
+    die "only root can do this here; run: sudo make $name (to build a tree for packaging instead, set DESTDIR)"
 
 systemd_runs() { [[ -z $root && -d /run/systemd/system ]]; }
 
-# One at a time. A directory can be locked without leaving a file behind.
+# Only one install or uninstall runs at a time. Locking the directory leaves no lock file behind.
 alone() {
     exec 9<"$1"
-    flock --nonblock 9 || die "another install or uninstall is at work in $1"
+    flock --nonblock 9 || die "another install or uninstall is running in $1; try again when it has finished"
 }
 
-# The manifest holds its state, then a line for each file and for each directory that was made for them.
+# The manifest has its state in the first line, then one line for each installed file and created directory.
 state='' files=() directories=()
 read_manifest() {
     local kind value owner mode
     [[ -f $root$manifest ]] || return 0
-    # One open file: nobody can replace it between the check and the reading.
+    # Check and read the same open file, so that nobody can replace it in between.
     exec 8<"$root$manifest"
     read -r owner mode < <(stat -Lc '%u %a' /dev/fd/8)
     [[ $owner == "$EUID" && $((8#$mode & 8#22)) -eq 0 ]] ||
-        die "$root$manifest can be written by another user, who could choose what is removed; nothing is done"
+        die "another user can write to $root$manifest and could choose what is removed; nothing was changed"
     while read -r kind value; do
         case $kind in
             state) state=$value ;;
@@ -59,18 +59,18 @@ read_manifest() {
     exec 8<&-
 }
 
-# Neither `..` nor a link may lead out of the tree.
+# Neither `..` nor a link may point outside the tree.
 check_inside() {
     local parent
     parent=$(realpath -m -- "$(dirname -- "$root$1")")
     [[ $1 == "$(realpath -ms -- "/$1")" && ${parent%/}/ == "$root"/* ]] ||
-        die "$root$manifest names $1, which leads out of ${root:-/}; nothing is done"
+        die "$root$manifest names $1, which is outside ${root:-/}; nothing was changed"
 }
 
-# Those that were made by us and hold nothing any more; the deepest first.
+# Remove those of the directories that are empty, the deepest first.
 remove_empty_directories() {
     local path
     for path in $(printf '%s\n' "$@" | sort -ru); do
-        rmdir "$root$path" 2>/dev/null || true # somebody else's files are in it
+        rmdir "$root$path" 2>/dev/null || true # it has files of other programs
     done
 }

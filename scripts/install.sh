@@ -1,25 +1,26 @@
 #!/bin/bash
-# Puts the agent, its units and its completions in place. From the environment: PREFIX, DESTDIR, PYTHON, UNITDIR,
-# SYSTEMD_VERSION. A second run changes nothing; one that fails leaves what was there.
+# Installs the agent, its units and its completions. Reads from the environment: PREFIX, DESTDIR, PYTHON, UNITDIR,
+# SYSTEMD_VERSION. A second run changes nothing. A run that fails keeps the installed version.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/install-places.sh"
 . scripts/python-packages.sh
 asked_python=${PYTHON:-}
-# What changes where pip, venv and compileall look, or what they write.
+# These variables change where pip, venv and compileall search, or what they write.
 unset "${!PYTHON@}"
-# Bytecode is written once, by settle, which knows under which path it will run.
+# Only `settle` writes bytecode, because it knows the final path.
 export PYTHONDONTWRITEBYTECODE=1
 
 version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' agent/__init__.py)
 case $prefix in
     '' | /usr | /usr/local) units=$prefix/lib/systemd/system sysusers=$prefix/lib/sysusers.d ;;
-    *) units=/etc/systemd/system sysusers=/etc/sysusers.d ;; # systemd looks nowhere below such a prefix
+    *) units=/etc/systemd/system sysusers=/etc/sysusers.d ;; # systemd does not search below such a prefix
 esac
 [[ -z ${UNITDIR:-} ]] || units=$(plain UNITDIR "$UNITDIR")
 made=() unfinished='' running=''
 
 main() {
-    [[ ! -e $root$link || -L $root$link ]] || die "$root$link is not of make install's making; move it away first"
+    [[ ! -e $root$link || -L $root$link ]] ||
+        die "$root$link exists, and make install did not create it; move it somewhere else first"
     choose_python
     temporary=$(mktemp -d)
     trap clean_up EXIT
@@ -31,11 +32,11 @@ main() {
     make_group
     compare
     if [[ $state == complete && ${#changed[@]} -eq 0 && ${#obsolete[@]} -eq 0 ]] && is_built; then
-        say "registry-agent $version is in $place already; nothing changed"
+        say "registry-agent $version is already installed in $place; nothing changed"
         return
     fi
     is_built || build
-    # Nothing from here on needs the network. If it is ended in the middle, the next run does it again.
+    # From here on, nothing needs the network. If this is interrupted, the next run repeats it.
     write_manifest unfinished
     put_files
     put_link "$(basename "$versions")/$(basename "$wanted")" "$link"
@@ -47,7 +48,7 @@ main() {
     tell_systemd
     remove_old_versions
     write_manifest complete
-    say "registry-agent $version is in $place"
+    say "installed registry-agent $version in $place"
     say_next
 }
 
@@ -61,7 +62,7 @@ clean_up() {
 
 # --- Python ---
 
-# Agents run as other users than who installs them: the system's own Python first, and none that only root can reach.
+# Agents run as other users. So prefer the system's Python, and never use one that only root can access.
 choose_python() {
     local candidate answer refused=
     local candidates=(/usr/bin/python3 python3 python3.13 python3.12 python3.11)
@@ -75,12 +76,13 @@ choose_python() {
         fi
         refused+="${refused:+; }$candidate ${answer:-does not run}"
     done
-    die "no Python fits: ${refused:-there is no ${asked_python:-python3}}. It takes Python 3.11 or newer, which every" \
-        "user can reach (Debian 12, Ubuntu 24.04 or newer: sudo apt-get install python3 python3-venv). Name another" \
-        "with PYTHON=/path/to/python3, or take /opt/registry-agent from the container image, which brings its own"
+    die "no suitable Python found: ${refused:-there is no ${asked_python:-python3}}. The agent needs Python 3.11 or" \
+        "newer that every user can run (Debian 12, Ubuntu 24.04 or newer: sudo apt-get install python3 python3-venv)." \
+        "Set PYTHON to the path of another python3, or copy /opt/registry-agent from the container image, which" \
+        "includes Python"
 }
 
-# Prints what is behind a shim or a virtual environment, and which compiled modules it loads; else why it does not fit.
+# Prints the interpreter behind a shim or virtual environment, and its ABI; or why the agent cannot use it.
 about_python='
 import os, sys, sysconfig
 if sys.version_info < (3, 11):
@@ -88,17 +90,17 @@ if sys.version_info < (3, 11):
 base = sys._base_executable
 own = os.path.join(os.path.dirname(base), "python%d.%d" % sys.version_info[:2])
 if os.path.exists(own) and os.path.samefile(own, base):
-    base = own  # what python3 means changes with the distribution
+    base = own  # a new release of the distribution changes what python3 is
 for path in (os.path.realpath(base), os.path.dirname(os.path.realpath(os.__file__))):
     while path != "/":
         if not os.stat(path).st_mode & 0o001:
-            sys.exit(print("needs", path, "which other users cannot reach") or 1)
+            sys.exit(print("needs", path, "which other users cannot access") or 1)
         path = os.path.dirname(path)
 print(base)
 print(sysconfig.get_config_var("SOABI"))
 '
 
-# All that makes one virtual environment differ from another.
+# A hash of everything that the virtual environment is built from.
 fingerprint() {
     {
         echo "$prefix $python $abi"
@@ -107,14 +109,14 @@ fingerprint() {
     } | sha256sum | cut -c1-12
 }
 
-# Its command is the last thing that is written into it.
+# The command is written last, so it exists only in a complete environment.
 is_built() {
     [[ -x $root$wanted/bin/registry-agent ]] &&
         [[ $("$root$wanted/bin/python" -IB -m agent --version 2>/dev/null) == "registry-agent $version" ]]
 }
 
-# Built where it stays, since a virtual environment holds its own path; nobody looks there until the link is put. What
-# builds it lies elsewhere and goes away.
+# Builds the virtual environment in its final place, because it contains its own path. Nothing uses it until the link
+# points to it. The build tools are in a temporary directory.
 build() {
     need_venv
     say "building a virtual environment with $python"
@@ -130,27 +132,27 @@ build() {
             "${pip[@]}" wheel -qq --no-deps --no-build-isolation --no-index --wheel-dir "$temporary/wheel" . &&
             install_locked "$into" requirements.lock &&
             into_environment "$into" install -qq --no-compile --no-deps --no-index --find-links "$temporary/wheel" \
-                "registry-agent==$version" && # by name: a path would be written into the environment
+                "registry-agent==$version" && # by name, because pip would record a path in the environment
             check_environment "$into" &&
             settle
-    } || die "that did not work; what was installed before is as it was"
+    } || die "the installation failed; the version that was installed before is unchanged"
 }
 
 need_venv() {
     if "$python" -c 'import ensurepip, venv' 2>/dev/null; then return; fi
-    # Debian and Ubuntu keep these in a package of their own.
+    # Debian and Ubuntu have a separate package for these.
     local package log
     package=$("$python" -c 'import sys; print("python{}.{}-venv".format(*sys.version_info))')
     if [[ -n $root ]] || ! command -v apt-get >/dev/null; then
-        die "$python cannot make virtual environments; run: sudo apt-get install $package"
+        die "$python cannot create virtual environments; run: sudo apt-get install $package"
     fi
     say "installing $package"
     log=$(apt-get -qq update 2>&1 &&
         DEBIAN_FRONTEND=noninteractive apt-get -y -qq install --no-install-recommends "$package" 2>&1) || die "$log"
 }
 
-# Leaves what is needed to run: compiled, without the path that it was built under, and only root's to write.
-# It is part of a condition, where `set -e` is silent; hence the chain.
+# Compiles the environment, and removes the build path and all that is not needed to run. Only root can write to it.
+# bash ignores `set -e` here, because this is part of a condition; so each command is joined with &&.
 settle() {
     local home=${unfinished#"$root"} bin=$unfinished/bin settings packages
     settings=$(<"$unfinished/pyvenv.cfg") &&
@@ -158,7 +160,7 @@ settle() {
         find "$bin" -mindepth 1 ! -name 'python*' -delete &&
         rm -rf "$unfinished/include" "$unfinished/.gitignore" &&
         "$bin/python" -I -m compileall -q -s "$unfinished" -p "$home" "$unfinished/lib" &&
-        # -I: no PYTHONPATH of somebody's project may bring its modules. It hides PYTHONFAULTHANDLER too, hence -X.
+        # -I ignores PYTHONPATH, so that no project adds its modules. It also ignores PYTHONFAULTHANDLER, so use -X.
         cat >"$bin/unfinished" <<SCRIPT &&
 #!$home/bin/python -IXfaulthandler
 import sys
@@ -178,8 +180,8 @@ SCRIPT
 
 # --- files ---
 
-# What goes where: `sources` and `targets`. Of those, with the links, `changed` is what differs; `obsolete` is what an
-# earlier version put and this one does not.
+# Sets `sources` and `targets`: each file and its place. `changed` has the targets and links that differ, `obsolete` the
+# files of an earlier version that this one does not have.
 compare() {
     sources=() targets=() changed=() obsolete=()
     local share=$prefix/share file at
@@ -195,7 +197,7 @@ compare() {
     for file in LICENSE *.md docs/*.md; do add "$file" "$share/doc/registry-agent/$file"; done
 
     for at in "${!targets[@]}"; do
-        # Where an earlier run was ended in the middle, systemd may not know yet.
+        # After an interrupted run, systemd may not have read the file yet.
         [[ $state == complete ]] && is_same "${sources[at]}" "$root${targets[at]}" || changed+=("${targets[at]}")
     done
     [[ $(readlink "$root$link") == "$(basename "$versions")/$(basename "$wanted")" ]] || changed+=("$link")
@@ -224,7 +226,7 @@ rendered() {
     echo "$file"
 }
 
-# systemd 254 and newer know RestartSteps=. What a tree for packaging will run on cannot be seen from here.
+# Whether systemd supports RestartSteps= (254 and newer). For a tree for packaging, only SYSTEMD_VERSION can say it.
 knows_steps() {
     local number=${SYSTEMD_VERSION:-}
     [[ -n $number || -n $root ]] || number=$(systemctl --version 2>/dev/null | awk 'NR == 1 { print $2 }') || true
@@ -241,7 +243,7 @@ put_files() {
     done
 }
 
-# Whole or not at all: who reads it meanwhile sees the former one.
+# Replaces the file in one step: a reader sees the old or the new one.
 put_file() {
     install -m 644 "$1" "$root$2.new"
     mv -fT "$root$2.new" "$root$2"
@@ -253,7 +255,7 @@ put_link() {
     mv -fT "$root$2.new" "$root$2"
 }
 
-# `made` remembers what was not there, so that uninstall takes it away again.
+# `made` has the directories that did not exist, so that uninstall removes them.
 make_directories() {
     [[ ! -d $root$1 ]] || return 0
     make_directories "$(dirname "$1")"
@@ -281,7 +283,7 @@ remove_obsolete() {
 
 # --- afterwards ---
 
-# The sockets are this group's, and fail without it. At boot systemd-sysusers alone would come too late, or not at all.
+# The sockets belong to this group, and fail without it. systemd-sysusers at the next boot would be too late.
 make_group() {
     [[ -z $root ]] && ! getent group registry-agent >/dev/null || return 0
     if command -v systemd-sysusers >/dev/null; then
@@ -304,11 +306,11 @@ tell_systemd() {
         esac
     done
     [[ ${#restart[@]} -gt 0 ]] || return 0
-    systemctl try-restart "${restart[@]}" || die "$running did not come back: journalctl -u 'registry-agent@*'"
+    systemctl try-restart "${restart[@]}" || die "$running did not restart; see: journalctl -u 'registry-agent@*'"
     [[ -z $running ]] || say "restarted $running"
 }
 
-# An agent that was not started anew goes on with the version that it began with.
+# An agent that was not restarted still uses its old version.
 remove_old_versions() {
     local old
     for old in "$root$versions"/*; do
@@ -316,22 +318,22 @@ remove_old_versions() {
     done
 }
 
-# The path comes on standard input: grep's own arguments are among what it reads.
+# Pass the path on standard input, because grep also searches its own command line.
 in_use() {
-    # shellcheck disable=SC2062 # these are the files
+    # shellcheck disable=SC2062 # the pattern is on standard input
     [[ -z $root ]] && echo "$1/" | grep --quiet --no-messages --text --fixed-strings --file - /proc/[0-9]*/cmdline
 }
 
 say_next() {
-    local start="${root:+on the machine that it is for, }this starts it, now and at each boot:"
+    local start="${root:+on the target machine, }start it, now and at each boot:"
     [[ -z $running ]] || return 0
     if [[ -z $root ]] && ! systemd_runs; then
-        say "no systemd runs here; start it as the user who runs docker: $command run"
+        say "systemd is not running here; start the agent as the user who runs docker: $command run"
     elif [[ ${SUDO_USER:-root} =~ ^[a-z_][a-z0-9_.-]*$ && ${SUDO_USER:-root} != root ]]; then
         say "$start sudo systemctl enable --now registry-agent@$SUDO_USER.service"
     else
-        say "${root:+on the machine that it is for, }enable the service of the user who runs docker;" \
-            "docs/systemd.md shows how"
+        say "${root:+on the target machine, }enable the service for the user who runs docker;" \
+            "see docs/systemd.md"
     fi
 }
 

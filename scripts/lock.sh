@@ -1,5 +1,5 @@
 #!/bin/bash
-# Pins the dependencies, with hashes: what runs, what builds the package, and what each target of make needs besides.
+# Pins the dependencies with hashes: those of the agent, of the build, and of single targets of make.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$(mktemp -d)
@@ -8,8 +8,8 @@ trap 'rm -rf "$tools"' EXIT
 python3 -m venv "$tools"
 "$tools/bin/pip" --disable-pip-version-check -qq install uv
 
-# An earlier pin stays where it still fits; without the files, everything is taken anew. The constraints give a package
-# the same version in every lock file, so that an environment can hold several.
+# Earlier pins stay if they still fit. To update everything, remove the lock files first. With the constraints, a package
+# has the same version in every lock file, so one environment can use several of them.
 pin() {
     "$tools/bin/uv" pip compile --quiet --no-header --universal --python-version 3.11 --generate-hashes \
         --output-file "$@"

@@ -1,15 +1,15 @@
-"""Where the interpreter of the portable tree finds certificate authorities; the tree's own ssl.py loads this last.
+"""Finds certificate authorities for the interpreter of the portable tree. The tree's ssl.py imports this at its end.
 
-Its OpenSSL was built to look where Debian keeps them. In another system they lie elsewhere, or there are none. Nothing
-is set in the environment: programs that the agent starts are none the wiser.
-"""  # noqa: INP001 - it becomes a module in the tree, under another name
+The tree's OpenSSL searches where Debian has them. Other systems have them elsewhere, or have none. This sets no
+environment variable, so programs that the agent starts are not affected.
+"""  # noqa: INP001 - the tree has it as a module, under another name
 
 import contextlib
 import os
 import ssl
 from typing import Any
 
-# Those of Go's crypto/x509, in its order, so that docker and the agent trust the same.
+# The files of Go's crypto/x509, in its order, so that docker and the agent trust the same authorities.
 _SYSTEM_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -23,12 +23,12 @@ _openssl_load = ssl.SSLContext.load_default_certs
 
 
 def _bundle() -> str | None:
-    """The file to load beside what OpenSSL finds by itself; None where it finds some, or a person named others."""
+    """Return the file to load. None if OpenSSL finds authorities by itself, or if a variable names others."""
     if os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"):
         return None
     found = _openssl_paths()
     with contextlib.suppress(OSError):
-        if found.cafile or (found.capath and os.listdir(found.capath)):  # noqa: PTH208 - pathlib would cost each start
+        if found.cafile or (found.capath and os.listdir(found.capath)):  # noqa: PTH208 - pathlib would slow down each start
             return None
     for path in _SYSTEM_BUNDLES:
         if os.path.isfile(path):  # noqa: PTH113 - as above

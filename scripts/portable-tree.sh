@@ -1,8 +1,8 @@
 #!/bin/bash
-# The agent with all that it runs on, in one directory: portable-tree.sh DIRECTORY
-# An interpreter, its library, the pinned packages, every shared library down to the C library and its loader. At
-# /opt/registry-agent, and only there, it runs in any Linux of this architecture, in an empty one too.
-# Needs python3 with venv, patchelf, and a package index; $PYTHON names another interpreter than the system's.
+# Builds one directory with the agent and everything that it needs: portable-tree.sh DIRECTORY
+# It contains an interpreter, its library, the pinned packages, and all shared libraries, including the C library and its
+# loader. At /opt/registry-agent, and only there, it runs on any Linux of this architecture, even an empty one.
+# The build needs python3 with venv, patchelf and a package index. Set PYTHON to use another interpreter.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 tree=$(realpath -m "$1")
@@ -11,19 +11,19 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-/usr/bin/python3}
 unset "${!PYTHON@}"
 prefix=/opt/registry-agent
-services='ecr ecr-public sts sso sso-oidc signin' # of AWS: tokens, and what a profile may need to get at credentials
+services='ecr ecr-public sts sso sso-oidc signin' # of AWS: those that give tokens, and those that a profile may need
 
-[[ ! -e $tree ]] || { echo "portable-tree: $tree is there already" >&2; exit 1; }
+[[ ! -e $tree ]] || { echo "portable-tree: $tree exists already; remove it first" >&2; exit 1; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 umask 022
 
-# Where this interpreter keeps things, seen from its prefix: lib/python3.13, lib/python3.13/dist-packages.
+# The directories of this interpreter below its prefix: lib/python3.13, lib/python3.13/dist-packages.
 version=$("$python" -IS -c 'import sys; print("{}.{}".format(*sys.version_info))')
 stdlib=$("$python" -IS -c 'import os; print(os.path.dirname(os.__file__))')
 packages=$("$python" -I -c 'import site; print(site.getsitepackages(["."])[-1])')
 
-# The interpreter, and its library without what only developers of Python programs, databases and terminals use.
+# The interpreter and its library, without modules for development, databases and terminals.
 install -D -m 0755 "$(readlink -f "$python")" "$tree/libexec/python3"
 mkdir -p "$tree/bin" "$tree/lib/python$version"
 tar -C "$stdlib" -c --exclude-from=- . <<'END' | tar -C "$tree/lib/python$version" -x --no-same-owner
@@ -61,7 +61,7 @@ turtledemo
 venv
 END
 
-# The packages, as pinned; wheels alone, so that nothing is compiled and no package runs code here.
+# The pinned packages. Only wheels, so that nothing is compiled and no package runs code here.
 "$python" -m venv "$work/tools"
 "$python" -m venv --without-pip "$work/venv"
 use_pip "$work/tools/bin/python"
@@ -79,19 +79,19 @@ cp LICENSE "$tree"
         [[ " $services " == *" $(basename "$service") "* ]] || rm -r "$service"
     done
     find botocore/data -name 'examples-*' -delete
-    # The programs of packages are not in the tree; their hashes depend on where it was built.
+    # The tree does not contain the programs of packages. Their hashes would depend on the build directory.
     sed -i '/^\.\.\//d' ./*.dist-info/RECORD
 )
 
-# Authorities: see the file. One line at the end of ssl.py costs nothing where no TLS is used.
+# Certificate authorities: see portable-roots.py. The line in ssl.py costs nothing if TLS is not used.
 cp scripts/portable-roots.py "$tree/lib/python$version/_portable_roots.py"
 echo 'import _portable_roots  # noqa: E402, F401' >>"$tree/lib/python$version/ssl.py"
 
-# Wheels bring symbols for debuggers, a third of their size.
+# Debug symbols are a third of the size of the wheels.
 ! command -v strip >/dev/null || find "$tree/$packages" -name '*.so' -exec strip --strip-unneeded {} +
 
-# Shared libraries. The loader and the search path are written into the interpreter: as RPATH, which comes before a
-# person's LD_LIBRARY_PATH. libgcc_s is loaded by the C library itself, when a thread is ended.
+# Shared libraries. The interpreter contains the path of the loader and the search path. The latter is an RPATH, because
+# that takes precedence over LD_LIBRARY_PATH. The C library loads libgcc_s when a thread is cancelled.
 loader=$(patchelf --print-interpreter "$tree/libexec/python3")
 {
     find "$tree" -name '*.so*' -exec ldd {} + -o -path "$tree/libexec/*" -type f -exec ldd {} +
@@ -103,25 +103,25 @@ done <"$work/libraries"
 find "$tree/lib" -type f -exec chmod 0644 {} +
 loader=$(basename "$loader")
 chmod 0755 "$tree/lib/$loader"
-# One at a time, and in this order: patchelf 0.18 writes both at once into a program that crashes.
+# Separately and in this order: with both at once, patchelf 0.18 writes a program that crashes.
 patchelf --force-rpath --set-rpath "$prefix/lib" "$tree/libexec/python3"
 patchelf --set-interpreter "$prefix/lib/$loader" "$tree/libexec/python3"
 
-# Whose these libraries are, and under which terms.
+# The copyright and license of each library.
 if command -v dpkg-query >/dev/null; then
     {
         cat "$work/libraries"
         echo "$python"
     } | while read -r file; do
         file=$(readlink -f "$file")
-        dpkg-query --search "$file" "${file#/usr}" 2>/dev/null || true # it lists some without /usr
+        dpkg-query --search "$file" "${file#/usr}" 2>/dev/null || true # some packages list their files without /usr
     done | cut -d: -f1 | sort -u | while read -r package; do
         install -D -m 0644 "/usr/share/doc/$package/copyright" "$tree/share/doc/$package/copyright"
     done
 fi
 
-# The one thing that people run. -I: no variable and no directory of theirs changes what is imported. It hides
-# PYTHONFAULTHANDLER too, hence -X: an agent that hangs then shows where.
+# The command. With -I, no variable and no directory of the user changes what is imported. It also ignores
+# PYTHONFAULTHANDLER, so use -X: an agent that hangs then shows where.
 cat >"$tree/bin/registry-agent" <<END
 #!$prefix/libexec/python3 -IBXfaulthandler
 import sys
@@ -135,16 +135,16 @@ chmod 0755 "$tree/bin/registry-agent"
 helper_program "$prefix/libexec/python3" "$prefix/${packages#./}" >"$tree/bin/docker-credential-registry-agent"
 chmod 0755 "$tree/bin/docker-credential-registry-agent"
 
-# Compiled once, and never compared with the source again: neither dates nor a read-only place matter.
+# Compiled once, and never compared with the source again. So file dates and a read-only directory do not matter.
 "$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$tree" -p "$prefix" "$tree/lib/python$version"
 
-# Nothing that is needed may have been left out above, and the interpreter must have survived its patching.
+# Check that nothing needed was left out above, and that the patched interpreter works.
 "$tree/lib/$loader" --library-path "$tree/lib" "$tree/libexec/python3" -IB -c '
 import ctypes, docker, socket, ssl, agent.app, agent.demo.story, agent.web.server, prometheus_client
 from agent.edge.aws.session import primed_loader
 primed_loader()
 ssl.create_default_context()
 '
-# For everybody to read, whatever the modes in the checkout are; and the same dates in each build.
+# Everybody can read the tree, whatever the modes in the checkout are. All builds have the same dates.
 chmod -R u=rwX,go=rX "$tree"
 find "$tree" -exec touch --no-dereference --date=@0 {} +

@@ -1,7 +1,7 @@
 """Lists what is in the portable tree, as a CycloneDX document: sbom.py TREE VERSION ARCHITECTURE.
 
-The Python packages with their versions and licenses, and the Debian packages of which the tree holds the interpreter or
-a library. It holds neither a date nor a random number, so the same tree gives the same bytes.
+It has the Python packages with their versions and licenses, and the Debian packages that the interpreter and the
+libraries come from. It has no date and no random number, so the same tree gives the same bytes.
 """  # noqa: INP001 - a script, not a package
 
 import json
@@ -46,7 +46,7 @@ def _python(tree: Path) -> Iterator[Component]:
 
 
 def _license(said: Message) -> str | None:
-    """The newer field is an expression; the older one may hold the whole text."""
+    """Return the license. The newer field is an expression. The older one may have the whole text."""
     lines = str(said["License-Expression"] or said["License"] or "").splitlines()
     classifiers = [line for line in said.get_all("Classifier", []) if line.startswith("License ::")]
     named = classifiers[0].rpartition(" :: ")[2] if classifiers else None

@@ -1,7 +1,8 @@
 #!/bin/bash
-# A virtual environment with exactly what the lock files list, and the project itself: setup-venv.sh DIRECTORY LOCKFILE...
-# Where it is complete, nothing happens. Another lock file is added to it. It is made from nothing when one of its lock
-# files has changed, when a run was interrupted, and when the checkout or its Python has moved.
+# Creates a virtual environment with the project and exactly what the lock files list:
+# setup-venv.sh DIRECTORY LOCKFILE...
+# Does nothing if it is complete. Adds a lock file that it does not have. Starts from nothing if one of its lock files
+# has changed, if a run was interrupted, or if the checkout or its Python has moved.
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,7 +10,7 @@ cd "$(dirname "$0")/.."
 venv=$1
 shift
 record=$venv/made-from # written last
-unset "${!PYTHON@}"    # a PYTHONPATH with packages would count as installed
+unset "${!PYTHON@}"    # packages on a PYTHONPATH would count as installed
 
 say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 1; }
@@ -29,11 +30,12 @@ main() {
     use_pip "$venv/bin/python"
     install_locked "$venv/bin/python" "${missing[@]}"
     "${pip[@]}" install -qq --no-deps --no-build-isolation --no-index --editable .
-    check_environment "$venv/bin/python" || die "the packages in $venv do not fit together"
+    check_environment "$venv/bin/python" ||
+        die "the packages in $venv are not compatible with each other: see the message above"
     description "${recorded[@]}" "${missing[@]}" >"$record"
 }
 
-# What an environment with these lock files is made from.
+# What an environment with these lock files is built from.
 description() {
     pwd
     "$venv/bin/python" -IVV
@@ -45,16 +47,16 @@ make_venv() {
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         die "$(command -v python3) is $(python3 --version); Python 3.11 or newer is needed"
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-        # Debian and Ubuntu keep these in a package of their own.
+        # Debian and Ubuntu have a separate package for these.
         local package log
         package=python$(python3 -c 'import sys; print("{}.{}".format(*sys.version_info))')-venv
         [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null ||
-            die "this python3 cannot make virtual environments; run: sudo apt-get install $package"
+            die "this python3 cannot create virtual environments; run: sudo apt-get install $package"
         say "installing $package"
         log=$(apt-get -qq update 2>&1 &&
             DEBIAN_FRONTEND=noninteractive apt-get -y -qq install --no-install-recommends "$package" 2>&1) || die "$log"
     fi
-    say "making the virtual environment $venv"
+    say "creating the virtual environment $venv"
     python3 -m venv --clear "$venv"
 }
 

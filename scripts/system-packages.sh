@@ -1,14 +1,14 @@
 #!/bin/bash
-# Installs the system packages for `demo`, `test`, `portable` (the self-contained directory) or `dist` where it may (root
-# on Debian or Ubuntu), else lists what is missing. What is needed must be there in the end; but tests skip what they miss,
-# or fail where CI is true.
+# Installs the system packages for `demo`, `test`, `bench`, `portable` (the self-contained directory) or `dist`, as root
+# on Debian or Ubuntu. Otherwise it lists what is missing and fails. For `test` it succeeds: tests whose program is
+# missing are skipped, or fail if CI is true.
 set -euo pipefail
 purpose=$1
 table=$(dirname "$0")/system-packages.txt
 
 have() {
     case $1 in
-        python3-venv) /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null ;; # a library: no program tells
+        python3-venv) /usr/bin/python3 -c 'import ensurepip, venv' 2>/dev/null ;; # a library has no program to look for
         *) PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null ;;
     esac
 }
@@ -21,7 +21,7 @@ while read -r program purposes packages; do
 done <"$table"
 ((${#missing[@]})) || exit 0
 
-# The first of a program's packages that this distribution has.
+# Prints the first of these packages that this distribution has.
 chosen() {
     local package
     for package in $1; do
@@ -55,7 +55,7 @@ for row in "${missing[@]}"; do
 done
 ((${#absent[@]})) || exit 0
 
-echo "packages: missing ${absent[*]}"
-echo "packages: to have them: sudo apt-get install --no-install-recommends $(printf '%s\n' "${wanted[@]}" | sort -u | paste -sd' ')"
+echo "packages: missing: ${absent[*]}"
+echo "packages: to install them, run: sudo apt-get install --no-install-recommends $(printf '%s\n' "${wanted[@]}" | sort -u | paste -sd' ')"
 if [[ $purpose != test ]]; then exit 1; fi
 if [[ ${CI:-} != true ]]; then echo "packages: the tests that need them are skipped"; fi

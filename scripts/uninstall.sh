@@ -1,5 +1,5 @@
 #!/bin/bash
-# Takes away what install.sh put there, by its manifest. From the environment: PREFIX, DESTDIR, as for the install.
+# Removes the files in the manifest of install.sh. Reads PREFIX and DESTDIR from the environment, as install.sh does.
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/install-places.sh"
 
@@ -18,11 +18,12 @@ main() {
     rm -rf "$root${versions:?}"
     remove_empty_directories "${directories[@]}"
     if systemd_runs; then systemctl daemon-reload; fi
-    say "registry-agent is gone from $place"
-    say "left as they are: settings and drop-ins in /etc, state in /var/lib/registry-agent, Docker's logins, the group"
+    say "removed registry-agent from $place"
+    say "kept: settings and drop-ins in /etc, state in /var/lib/registry-agent, Docker's logins, the group"
 }
 
-# Without the program, a docker that still asks for it fails. As each user: root follows no link in their homes.
+# Docker fails if its configuration names a helper that does not exist, so remove these lines. Each user does it, because
+# root must not follow links in their home directories.
 release_docker() {
     [[ -z $root && -x $link/bin/python ]] || return 0
     local user uid home
@@ -32,11 +33,11 @@ release_docker() {
         local environment=("HOME=$home" "PATH=$PATH")
         [[ ! -d /var/lib/registry-agent/$user ]] || environment+=("STATE_DIRECTORY=/var/lib/registry-agent/$user")
         timeout 60 runuser -u "$user" -- env -i "${environment[@]}" \
-            "$link/bin/python" -IB -m agent.cli.release_helper </dev/null || true # it has said what is left
+            "$link/bin/python" -IB -m agent.cli.release_helper </dev/null || true # it has reported what remains
     done < <(getent passwd)
 }
 
-# Those that run, and those that are enabled; the sockets too, or the next question would start an agent again.
+# Stops and disables all agents that run or are enabled. Sockets too, because the next request would start an agent.
 stop_agents() {
     [[ -z $root ]] && command -v systemctl >/dev/null || return 0
     local agents

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts the agent into the image, from what lies beside this file: no network, no package manager, no Python.
+# Installs the agent in the image from the files next to this one. Needs no network, no package manager and no Python.
 set -eu
 umask 022
 cd "$(dirname "$0")"
@@ -16,12 +16,12 @@ die() {
     exit 1
 }
 
-# A single-quoted TOML text takes everything but these.
+# A TOML text in single quotes can contain everything except these.
 check_text() {
-    case $2 in *[[:cntrl:]\']*) die "option $1: no quotes and no control characters, please" ;; esac
+    case $2 in *[[:cntrl:]\']*) die "option $1 must not contain single quotes or control characters" ;; esac
 }
 
-[ "$(id -u)" = 0 ] || die "install.sh runs as root"
+[ "$(id -u)" = 0 ] || die "install.sh must run as root"
 for tool in flock setsid; do
     command -v "$tool" >/dev/null || die "the image has no $tool (package util-linux)"
 done
@@ -30,13 +30,13 @@ check_text statusListen "$listen"
 archive=registry-agent-linux-$(uname -m).tar.gz
 if [ ! -f "$archive" ]; then
     set -- registry-agent-linux-*.tar.gz
-    [ -f "$1" ] || die "there is no agent beside install.sh. This is the feature's source:" \
-        "run 'make devcontainer-feature' in the agent's repository, and use what it puts into dist/"
-    die "there is no $archive beside install.sh, only $*. Run 'make devcontainer-feature' on a machine of that kind," \
-        "and put its archive here too"
+    [ -f "$1" ] || die "there is no agent next to install.sh, because this is the source of the feature." \
+        "Run 'make devcontainer-feature' in the agent's repository, and use the result in dist/"
+    die "there is no $archive next to install.sh, only $*. Run 'make devcontainer-feature' on a machine with that" \
+        "architecture, and copy its archive here too"
 fi
 
-# Whole or not at all: what a stopped build leaves is not taken for the agent.
+# Installed in one step, so that an interrupted build leaves nothing that looks like the agent.
 unfinished=$home.unfinished
 rm -rf "$unfinished"
 mkdir -p "$unfinished"
@@ -51,7 +51,7 @@ install -D -m 0644 -t /usr/local/share/bash-completion/completions completions/b
 install -D -m 0644 -t /usr/local/share/zsh/site-functions completions/zsh/_registry-agent
 install -D -m 0644 -t /usr/local/share/fish/vendor_completions.d completions/fish/registry-agent.fish
 
-# Options become the settings file, so that all commands see them; an image's own file is never touched.
+# The options go into the settings file, so that all commands use them. A file of the image itself is never changed.
 ours=true
 if [ -e "$settings" ]; then
     IFS= read -r first <"$settings" || true
@@ -60,12 +60,12 @@ fi
 if [ "$directory" = "$default_directory" ] && [ "$listen" = "$default_listen" ]; then
     ! $ours || rm -f "$settings"
 else
-    $ours || die "the options cannot be set, since the image has its own $settings: set them there"
+    $ours || die "the options have no effect, because the image has its own $settings: set them there"
     mkdir -p "$(dirname "$settings")"
     printf '%s\n' "$marker" '[secrets]' "directories = ['$directory']" '[status]' "listen = '$listen'" >"$settings"
     chmod 0644 "$settings"
 fi
 
-# Not an image's own: a token that it names may be there only when the container runs.
+# Do not check the image's own file: a token file that it names may exist only while the container runs.
 ! $ours || said=$("$home/bin/registry-agent" check-config 2>&1) || die "$said"
 echo "registry-agent feature: installed $("$home/bin/registry-agent" --version)"

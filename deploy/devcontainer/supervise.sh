@@ -1,21 +1,21 @@
 #!/bin/sh
-# Keeps one agent running for as long as the container lives, and its latest log lines in a file.
+# Runs one agent for as long as the container runs, restarts it, and writes its latest log lines to a file.
 set -u
 agent=/opt/registry-agent/bin/registry-agent
 first_pause_s=2
 longest_pause_s=60
-largest_log=1000000 # bytes; the log before this one is kept too
+largest_log=1000000 # bytes; the previous log is kept too
 
 if [ "$(id -u)" = 0 ]; then
     state=/var/lib/registry-agent
 else
     state=${XDG_STATE_HOME:-${HOME-}/.local/state}/registry-agent
-    # A terminal may lack the tool's XDG_RUNTIME_DIR, which may name a directory of the host; here all commands look.
+    # The tool's XDG_RUNTIME_DIR may name a directory of the host, and terminals may lack it. All commands search here.
     export RUNTIME_DIRECTORY="${RUNTIME_DIRECTORY:-$state/run}"
 fi
 
-# A second start ends here. The lock ends with its holder. It is on a file that only this user can open, since any user
-# could hold a lock on this script forever. The script is locked only if there is no place to write to.
+# A second start ends here. The lock is released when its holder ends. It is on a file that only this user can open,
+# because any user could lock this script forever. The script is locked only if nothing can be written.
 umask 077
 mkdir -p "$state"
 lock=$state/supervise.lock
@@ -25,7 +25,7 @@ flock -n 9 || exit 0
 cd /
 
 forever() {
-    # Who ends this shell ends the agent as well: they share the process group.
+    # When this shell is stopped, it stops the agent too: they share the process group.
     trap 'trap - TERM; kill 0' TERM
     pause=$first_pause_s
     while :; do
@@ -34,7 +34,7 @@ forever() {
         wait "$!"
         code=$?
         [ $(($(date +%s) - began)) -lt "$longest_pause_s" ] || pause=$first_pause_s
-        echo "supervise: the agent ended with $code, and is started again in $pause s"
+        echo "supervise: the agent exited with code $code; it restarts in $pause s"
         sleep "$pause" 9<&- &
         wait "$!"
         pause=$((pause * 2))
@@ -43,7 +43,7 @@ forever() {
 }
 
 keep() {
-    trap '' TERM # it ends when nobody is left to write
+    trap '' TERM # it ends when all writers have ended
     size=$largest_log
     while IFS= read -r line; do
         if [ "$size" -ge "$largest_log" ]; then

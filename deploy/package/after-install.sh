@@ -1,16 +1,16 @@
 #!/bin/sh
-# Runs after the files are in place: after-install PREFIX. Agents that run are started anew; no other is started.
+# Runs after the files are installed: after-install PREFIX. Restarts the agents that run. Starts no others.
 set -u
 prefix=$1
 
-# The sockets are this group's, and fail without it.
+# The sockets belong to this group, and fail without it.
 if command -v systemd-sysusers >/dev/null; then
     systemd-sysusers "$prefix/lib/sysusers.d/registry-agent.conf"
 elif ! grep -q '^registry-agent:' /etc/group 2>/dev/null; then
     groupadd --system registry-agent 2>/dev/null || addgroup -S registry-agent 2>/dev/null || true
 fi
 
-# systemd 254 and newer know RestartSteps=; older ones would log a line about it at each reload.
+# RestartSteps= needs systemd 254. Older versions would log a warning about it at each reload.
 version=$(systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
 if [ "${version:-0}" -ge 254 ]; then
     mkdir -p "$prefix/lib/systemd/system/registry-agent@.service.d"
@@ -19,8 +19,8 @@ if [ "${version:-0}" -ge 254 ]; then
 fi
 
 if [ "$prefix" = /usr ] && [ -e /usr/local/lib/registry-agent ]; then
-    echo "registry-agent: an agent of 'make install' is in /usr/local, and comes first." \
-        "Remove it: sudo make uninstall. State and logins stay." >&2
+    echo "registry-agent: 'make install' has installed another agent in /usr/local, which takes precedence." \
+        "To remove it, run: sudo make uninstall. State and logins stay." >&2
 fi
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Runs before the files go: before-removal PREFIX. Ends the agents, and takes their logins out of the configurations of
-# Docker. What fails is shown, and does not keep the package.
+# Runs before the files are removed: before-removal PREFIX. Stops the agents, and removes their logins from Docker's
+# configurations. It reports what fails, but does not stop the removal.
 set -u
 prefix=$1
 
 rm -f "$prefix/lib/systemd/system/registry-agent@.service.d/10-restart-steps.conf"
 rmdir "$prefix/lib/systemd/system/registry-agent@.service.d" 2>/dev/null
 
-# log_out_by_hand USER HOME: takes out what an agent stored that the user ran without systemd.
+# log_out_by_hand USER HOME: removes the logins of an agent that the user ran without systemd.
 log_out_by_hand() {
     timeout 60 runuser -u "$1" -- env -i HOME="$2" PATH="$PATH" /opt/registry-agent/bin/registry-agent logout </dev/null ||
         echo "registry-agent: not all logins of $1 were removed from Docker's configuration" >&2
@@ -18,19 +18,19 @@ getent passwd | while IFS=: read -r user _ _ _ _ home _; do
 done
 [ -d /run/systemd/system ] || exit 0
 
-# The sockets too, or the next question would start an agent again.
+# Stop the sockets too, because the next request would start an agent.
 units=$({
     systemctl list-units --all --plain --no-legend 'registry-agent@*' | cut -d ' ' -f 1
     find /etc/systemd/system -path '*.wants/registry-agent@*' | sed 's|.*/||'
 } | sort -u)
 if [ -n "$units" ]; then
-    # shellcheck disable=SC2086 # names of units hold no blanks
+    # shellcheck disable=SC2086 # unit names have no blanks
     systemctl stop $units
     # shellcheck disable=SC2086
     systemctl --quiet disable $units
 fi
 
-# As the user, and with the variables and directories of the unit.
+# Run as the user, with the variables and directories of the unit.
 for state in /var/lib/registry-agent/*/; do
     [ -d "$state" ] || continue
     user=$(basename "$state")

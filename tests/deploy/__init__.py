@@ -1,1 +1,1 @@
-"""The agent in the places where environments live."""
+"""The agent on the platforms where environments run."""

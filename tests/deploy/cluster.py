@@ -1,4 +1,4 @@
-"""What stands around the pods of the tests: registries, their users, and Prometheus' way to an agent."""
+"""The surroundings of the test pods: registries, their users, and the way in which Prometheus reaches an agent."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ from tests.rig.needs import need
 EKS: Final = KUBERNETES / "eks"
 A, B, C, SILENT = "a.example.test", "b.example.test", "c.example.test", "silent.example.test"
 PASSWORDS: Final = {name: f"password-of-{name}" for name in ("ada", "ben", "cy", "dee")}
-"""Of the users at `A`, `B` and `C`."""
+"""The passwords of the users at `A`, `B` and `C`."""
 
 
 @contextmanager
 def machine_with_registries(directory: Path) -> Iterator[Machine]:
-    """A real registry at three names, one for what is behind ECR, and a name that a test can make silent."""
+    """Start a real registry at three names, one behind ECR, and a name that a test can make silent."""
     need("ip", "nsenter", "unshare", "setpriv", "docker", "docker-registry", "htpasswd")
     machine = Machine(directory, [(A, B, C), (SILENT,), API, (ECR,)])
     tls = machine.authority.files(A, B, C)
@@ -33,12 +33,12 @@ def machine_with_registries(directory: Path) -> Iterator[Machine]:
 
 
 def login(hostname: str, user: str) -> dict[str, str]:
-    """A secret with a file for each field."""
+    """Return a secret with one file for each field."""
     return {"hostname": hostname, "username": user, "password": f"{PASSWORDS[user]}\n"}
 
 
 def scrape(pod: Pod, token: str | None) -> str:
-    """The metrics over the pod's own address, or the status with which they are refused."""
+    """Return the metrics from the pod's own address, or the HTTP status if they are refused."""
     code = (
         "import sys, urllib.error, urllib.request as u\n"
         "headers = {'Authorization': f'Bearer {sys.argv[1]}'} if sys.argv[1:] else {}\n"

@@ -1,4 +1,4 @@
-"""Registries for pods, once a session, and the metrics of an agent that has something to tell."""
+"""Registries for pods (once per session), and the metrics of an agent that has logins to report."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def metrics(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a real agent gives Prometheus, with an ECR login that works and a refused one."""
+    """Return the metrics that a real agent serves to Prometheus, with a working ECR login and a refused login."""
     refused = {**login(A, "ada"), "name": "team-a", "password": "wrong"}
     given = {
         ("secret", "registry-secrets"): {"a.json": json.dumps(refused)},

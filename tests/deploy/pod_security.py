@@ -39,7 +39,7 @@ _SYSCTLS: Final = {
 
 
 def violations(spec: Object) -> list[str]:
-    """The rules that a pod breaks, in words."""
+    """Return a description of each rule that a pod breaks."""
     return [*_of_the_pod(spec), *(fault for item in containers(spec) for fault in _of_a_container(spec, item))]
 
 

@@ -1,4 +1,4 @@
-"""Debian's podman, which plays Kubernetes' files: with its own storage, in the network and the mounts of a machine."""
+"""Debian's podman, which plays Kubernetes' files. It has its own storage, and uses a machine's network and mounts."""
 
 import shutil
 import subprocess
@@ -16,8 +16,8 @@ from tests.rig.needs import prepared
 
 _PLAY_S: Final = 300.0
 _PAUSE: Final = "localhost/pause:1"
-# The pod's own process comes from an image of the tests, because podman's needs a package that Debian only recommends.
-# Limits are named, because podman would raise those of the machine.
+# The tests provide the pod's infra image, because podman's own needs a package that Debian only recommends.
+# The limits are set here, because podman would raise those of the machine.
 _SETTINGS: Final = f"""
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -31,7 +31,7 @@ infra_image = "{_PAUSE}"
 
 
 class Podman:
-    """Everything that it starts ends with `close`."""
+    """Runs podman. `close` ends everything that it started."""
 
     def __init__(self, machine: Machine, directory: Path) -> None:
         self._machine: Final = machine
@@ -40,10 +40,10 @@ class Podman:
         (directory / "containers.conf").write_text(_SETTINGS)
 
     def run(self, *args: str | Path) -> subprocess.CompletedProcess[str]:
-        # Below the machine's own /run: podman refuses a long path.
+        # These are below the machine's own /run, because podman refuses a long path.
         storage = [f"--root={self._directory / 'root'}", "--runroot=/run/podman/run", "--tmpdir=/run/podman/tmp"]
         env = environment(CONTAINERS_CONF=str(self._directory / "containers.conf"), HOME=str(self._directory))
-        # podman asks for its directory, which must be one of the namespace's own.
+        # podman looks up its working directory, which must be one of the namespace's own.
         podman = ("sh", "-c", 'cd / && exec podman "$@"', "podman", *storage, "--storage-driver=vfs")
         return self._machine.namespace.run(*podman, *args, env=env, timeout=_PLAY_S)
 
@@ -53,7 +53,7 @@ class Podman:
         return done.stdout
 
     def load_images(self, agent: str, workspace: str) -> None:
-        """The real image as `agent`; one with busybox alone as `workspace`, and as what holds the pod's namespaces."""
+        """Load the real image as `agent`, and one that has only busybox as `workspace` and as the pod's infra image."""
         self.must("load", "--quiet", "--input", prepared(IMAGE) / ARCHIVE)
         self.must("tag", "localhost/registry-agent:latest", agent)
         archive = self._directory / "workspace.tar"
@@ -72,4 +72,4 @@ class Podman:
 
     def close(self) -> None:
         self.must("pod", "rm", "--all", "--force", "--time=0")
-        shutil.rmtree(self._directory)  # the storage holds each image several times
+        shutil.rmtree(self._directory)  # the storage contains several copies of each image

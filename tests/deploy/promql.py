@@ -1,4 +1,4 @@
-"""PromQL expressions against what a real agent says: names, labels, and whether they find anything."""
+"""Checks PromQL expressions against a real agent's metrics: names, labels, and whether they find anything."""
 
 import json
 import re
@@ -18,7 +18,7 @@ _TARGET: Final = {"job", "instance"}
 
 
 def unknown(expression: str, metrics: str) -> set[str]:
-    """The metrics that `expression` names and the agent does not have, and the labels that it selects them by."""
+    """Return the metrics and the selector labels that `expression` names and the agent does not have."""
     labels: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
@@ -42,7 +42,7 @@ def promtool(*args: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def finding_nothing(expressions: Iterable[str], metrics: str, directory: Path) -> str:
-    """What promtool says about those that give no sample half an hour before a login ends; empty if each gives one."""
+    """Return promtool's report on those without a sample half an hour before a login expires; empty if each has one."""
     tests = [
         {"expr": f"count({expression}) > bool 0", "eval_time": "30m", "exp_samples": [{"labels": "{}", "value": 1}]}
         for expression in expressions
@@ -59,7 +59,7 @@ def finding_nothing(expressions: Iterable[str], metrics: str, directory: Path) -
 
 
 def _series(metrics: str) -> list[dict[str, str]]:
-    """One environment, as Prometheus scrapes it for an hour from the time 0 on."""
+    """Return the series of one environment that Prometheus scrapes for one hour, starting at time 0."""
     series = [{"series": 'up{job="registry-agent",instance="dev/a"}', "values": "1x60"}]
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:

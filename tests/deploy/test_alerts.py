@@ -1,4 +1,4 @@
-"""The alerts for fleets: what fires and what does not, by Prometheus' own tool, on metrics that the agent has."""
+"""Prometheus' own tool checks which fleet alerts fire and which do not, on metrics that the agent has."""
 
 import re
 from pathlib import Path
@@ -30,19 +30,19 @@ def alerts() -> list[Rule]:
 
 
 def test_the_rules_are_sound() -> None:
-    """Prometheus finds no fault in the file, and no doubt either."""
+    """Prometheus reports no error and no lint warning for the file."""
     done = promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
     assert done.returncode == 0, done.stderr
 
 
 def test_the_alerts_fire_when_they_should() -> None:
-    """Every case of alerts.yaml holds: what fires, with which words, and what stays silent."""
+    """Every case of alerts.yaml passes: which alerts fire, with which texts, and which stay silent."""
     done = promtool("test", "rules", CASES)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_each_alert_was_seen_to_fire_and_to_stay_silent() -> None:
-    """There is a case of both kinds for each alert."""
+    """Each alert has both kinds of case."""
     seen = {
         (check["alertname"], bool(check["exp_alerts"]))
         for case in yaml.safe_load(CASES.read_text())["tests"]
@@ -60,7 +60,7 @@ def test_each_alert_was_seen_to_fire_and_to_stay_silent() -> None:
     ],
 )
 def test_the_cases_find_faults(tmp_path: Path, alert: str, good: str, broken: str) -> None:
-    """A rule that is a little off fails the cases of its alert."""
+    """A rule with a small error fails the cases of its alert."""
     text = RULES.read_text()
     assert good in text
     (tmp_path / "rules.yaml").write_text(text.replace(good, broken))
@@ -75,7 +75,7 @@ def test_the_cases_find_faults(tmp_path: Path, alert: str, good: str, broken: st
 
 @pytest.mark.parametrize(("environments", "fires"), [(49, True), (50, False)])
 def test_widespread_is_more_than_a_tenth(tmp_path: Path, environments: int, fires: bool) -> None:
-    """Five of 49 environments are many, five of 50 are not."""
+    """Five of 49 environments count as widespread, five of 50 do not."""
     known = [{"series": f'registry_agent_build_info{{instance="{n}"}}', "values": "1x30"} for n in range(environments)]
     warn = 'registry_agent_warnings{{instance="{}",code="registry_dns",severity="warning"}}'
     warned = [{"series": warn.format(n), "values": "1x30"} for n in range(5)]
@@ -93,7 +93,7 @@ def test_widespread_is_more_than_a_tenth(tmp_path: Path, environments: int, fire
 
 
 def test_the_rules_read_what_the_agent_says(metrics: str) -> None:
-    """Every metric and label in them is in a real agent's metrics, or recorded by a rule before."""
+    """Every metric and label in them comes from a real agent, or from a recording rule."""
     for rule in rules():
         assert unknown(rule["expr"], metrics) == set(), rule
     recorded = {rule["record"] for rule in rules() if "record" in rule}
@@ -114,7 +114,7 @@ def test_the_codes_are_the_agents() -> None:
 
 
 def test_each_alert_says_what_to_do() -> None:
-    """Each has a severity, words for a person, and a place in the documents that is there."""
+    """Each has a severity, texts for a person, and a link to an existing place in the documentation."""
     for alert in alerts():
         assert alert["labels"]["severity"] in ("critical", "warning", "info")
         assert {"summary", "description", "runbook"} == alert["annotations"].keys()
@@ -126,7 +126,7 @@ def test_each_alert_says_what_to_do() -> None:
 
 
 def test_the_resource_is_made_of_the_rules() -> None:
-    """What the operator gets is rules.yaml below a head: `sed -n '/^groups:/,$p' rules.yaml | sed 's/^./  &/'`."""
+    """The operator's file is a head and rules.yaml: `sed -n '/^groups:/,$p' rules.yaml | sed 's/^./  &/'`."""
     head, _, groups = RESOURCE.read_text().partition("spec:\n")
     plain = RULES.read_text()
     lines = plain[plain.index("groups:\n") :].splitlines()

@@ -1,4 +1,4 @@
-"""The Grafana dashboard: a valid one, on any data source, that reads what the agent really says."""
+"""The Grafana dashboard is valid, works with any data source, and uses metrics that the agent really has."""
 
 import itertools
 import json
@@ -28,20 +28,20 @@ def panels() -> list[dict[str, Any]]:
 
 
 def expressions() -> list[str]:
-    """As Grafana sends them, with all environments chosen."""
+    """Return the queries as Grafana sends them if all environments are selected."""
     found = [target["expr"] for panel in panels() for target in panel["targets"]]
     return [text.replace("$instance", ".*").replace("$__rate_interval", "5m") for text in found]
 
 
 def lost(document: object) -> list[str]:
-    """Where Grafana's own model of dashboards, reading `document` and writing it again, gives something else."""
+    """Return where `document` differs after Grafana's own dashboard model has read it and written it again."""
     plugins.register_default_plugins()
     read = Dashboard.from_json(document)  # type: ignore[arg-type]  # a document may be anything until it is read
     return list(_differences(document, json.loads(encoder.JSONEncoder().encode(read)), ""))
 
 
 def _differences(before: object, after: object, at: str) -> Iterator[str]:
-    """What of `before` is not in `after`; the model may add defaults."""
+    """Yield the places where `after` lacks a value of `before`. The model may add defaults."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key, value in before.items():
             yield from _differences(value, after.get(key), f"{at}.{key}")
@@ -53,7 +53,7 @@ def _differences(before: object, after: object, at: str) -> Iterator[str]:
 
 
 def test_grafana_knows_every_field() -> None:
-    """Nothing of it gets lost in Grafana's own model, the options of each kind of panel included."""
+    """Grafana's own model loses nothing, not even an option of any kind of panel."""
     assert lost(dashboard()) == []
 
 
@@ -62,7 +62,7 @@ def test_grafana_knows_every_field() -> None:
     [('"gridPos"', '"gridPosition"'), ('"reduceOptions"', '"reduce"'), ('"legendFormat"', '"legend"')],
 )
 def test_an_unknown_field_is_found(good: str, broken: str) -> None:
-    """A misspelled field of a panel, of its options, or of a query does get lost."""
+    """The model loses a misspelled field of a panel, of its options, or of a query."""
     text = DASHBOARD.read_text()
     assert good in text
     assert lost(json.loads(text.replace(good, broken))) != []
@@ -82,7 +82,7 @@ def test_it_fits_into_any_grafana() -> None:
 
 
 def test_panels_are_told_apart() -> None:
-    """Each has its own id and title, says what it shows, and lies on no other."""
+    """Each has its own ID and title and a description, and overlaps no other."""
     assert len({panel["id"] for panel in panels()}) == len({panel["title"] for panel in panels()}) == len(panels())
     assert all(panel["description"] for panel in panels())
     for one, other in itertools.combinations([panel["gridPos"] for panel in panels()], 2):
@@ -102,7 +102,7 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
 
 
 def test_every_panel_shows_something(metrics: str, tmp_path: Path) -> None:
-    """Fed with a real agent's metrics, each expression finds its metrics, its labels, and at least one sample."""
+    """With a real agent's metrics, each expression finds its metrics, its labels, and at least one sample."""
     for text in expressions():
         assert unknown(text, metrics) == set(), text
     assert finding_nothing(expressions(), metrics, tmp_path) == ""

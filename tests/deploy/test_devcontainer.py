@@ -1,4 +1,4 @@
-"""The dev container feature: real dev containers by the reference implementation, a real login by the agent inside."""
+"""The dev container feature in real dev containers of the reference implementation. The agent inside really logs in."""
 
 import json
 import re
@@ -31,7 +31,7 @@ SECOND: Final = "second.example.test"
 PASSWORDS: Final = {"alice": "password-of-alice", "bob": "password-of-bob"}
 BASE: Final = "base:bookworm"
 OLD_BASE: Final = "base:bullseye"
-"""The oldest Debian that is still served. Neither has a Python."""
+"""The oldest Debian that mirrors still serve. Neither base has Python."""
 ARCHIVE: Final = "registry-agent-linux-{}.tar.gz"
 OWN_SETTINGS: Final = "/etc/registry-agent/config.toml"
 COMPLETIONS: Final = (
@@ -61,7 +61,7 @@ def engine(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def authority(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """By which two real registries are trusted, with TLS and htpasswd; their users are those of `PASSWORDS`."""
+    """Start a real registry at two names, with TLS, htpasswd and the users of `PASSWORDS`. Yield its authority."""
     need("docker-registry", "htpasswd")
     directory = tmp_path_factory.mktemp("registries") / "run"
     tls = machine.authority.files(REGISTRY, SECOND)
@@ -72,18 +72,18 @@ def authority(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Docker's configuration on the machine: an empty one."""
+    """Docker's configuration on the machine, which is empty."""
     return tmp_path_factory.mktemp("docker-config")
 
 
 @pytest.fixture(scope="module")
 def feature() -> Path:
-    """The feature as `make devcontainer-feature` leaves it."""
+    """The feature as `make devcontainer-feature` builds it."""
     return prepared(FEATURE) / "registry-agent"
 
 
 def import_base(engine: Engine, config: Path, directory: Path, image: str, tree: Path) -> str:
-    """A Debian without Python, as an image."""
+    """Import a Debian without Python as an image."""
     archive = directory / "tree.tar"
     subprocess.run(["tar", "-C", str(tree), "-cf", str(archive), "."], check=True)
     engine.must("import", archive, image, config=config)
@@ -93,7 +93,7 @@ def import_base(engine: Engine, config: Path, directory: Path, image: str, tree:
 
 @pytest.fixture(scope="module")
 def base(engine: Engine, config: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A base image as people have: a Debian with a user of the usual name, and no Python."""
+    """A typical base image: a Debian with a user of the usual name, and without Python."""
     directory = tmp_path_factory.mktemp("base")
     bare = import_base(engine, config, directory, f"bare-{BASE}", prepared(DEBIAN_12))
     (directory / "Dockerfile").write_text(
@@ -112,13 +112,13 @@ def dev_containers(machine: Machine, engine: Engine, tmp_path_factory: pytest.Te
 
 @pytest.fixture(scope="module")
 def workspace(authority: Path, base: str, feature: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in a dev container of user vscode; its secrets directory is given by the feature's option."""
+    """A project for a dev container of user vscode. The feature's option sets its secrets directory."""
     directory = tmp_path_factory.mktemp("project")
     (directory / "registry-secrets").mkdir()
     secret = {"name": "second", "hostname": SECOND, "username": "bob", "password": PASSWORDS["bob"]}
     (directory / "registry-secrets/second.json").write_text(json.dumps(secret))
     for path in (directory / "registry-secrets", *directory.glob("registry-secrets/*")):
-        path.chmod(0o755)  # as bind mounts of a project are: vscode in the container reads them
+        path.chmod(0o755)  # like bind mounts of a project: vscode in the container reads them
     mounts = [
         bind(authority, "/authority.pem"),
         bind(docker_program(), "/usr/local/bin/docker"),
@@ -128,7 +128,7 @@ def workspace(authority: Path, base: str, feature: Path, tmp_path_factory: pytes
         "image": base,
         "remoteUser": "vscode",
         "containerEnv": {"SSL_CERT_FILE": "/authority.pem"},
-        # As editors pass on the host's: to lifecycle commands, not to every terminal.
+        # Editors pass on the host's like this: to lifecycle commands, not to every terminal.
         "remoteEnv": {"XDG_RUNTIME_DIR": "/run/user/1234"},
         "mounts": mounts,
     }
@@ -137,7 +137,7 @@ def workspace(authority: Path, base: str, feature: Path, tmp_path_factory: pytes
 
 @pytest.fixture(scope="module")
 def secrets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Registry secrets as Codespaces names them, handed to lifecycle commands alone."""
+    """Registry secrets with the names of Codespaces. Only lifecycle commands get them."""
     file = tmp_path_factory.mktemp("secrets") / "secrets.json"
     name = "TEAM_CONTAINER_REGISTRY"
     secret = {f"{name}_SERVER": REGISTRY, f"{name}_USER": "alice", f"{name}_PASSWORD": PASSWORDS["alice"]}
@@ -147,7 +147,7 @@ def secrets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def open_(dev_containers: DevContainers, workspace: Path, secrets_file: Path) -> Callable[[], Container]:
-    """Opens the project, as often as it is called."""
+    """Return a function that opens the project, and may be called repeatedly."""
     return lambda: dev_containers.up(workspace, "--secrets-file", secrets_file)
 
 
@@ -157,7 +157,7 @@ def up(open_: Callable[[], Container]) -> Container:
 
 
 def started(engine: Engine, config: Path, image: str, *options: str, user: str = "root") -> Container:
-    """A plain container that runs until it is removed."""
+    """Start a plain container that runs until it is removed."""
     args = ("run", "--detach", "--network=none", *options, image, "sleep", "infinity")
     name = engine.must(*args, config=config).strip()
     return Container(engine, config, name, user)
@@ -165,7 +165,7 @@ def started(engine: Engine, config: Path, image: str, *options: str, user: str =
 
 @pytest.fixture
 def run(engine: Engine, config: Path) -> Iterator[Run]:
-    """Runs plain containers, which end with the test."""
+    """Return a function that starts plain containers. They end with the test."""
     with ExitStack() as ends:
 
         def make(image: str, *options: str, user: str = "root") -> Container:
@@ -178,7 +178,7 @@ def run(engine: Engine, config: Path) -> Iterator[Run]:
 
 @pytest.fixture(scope="module")
 def bare(engine: Engine, config: Path, base: str, feature: Path) -> Container:
-    """Has the feature, which is not installed. It ends with the engine."""
+    """A container with the feature's files, but not installed. It ends with the engine."""
     return started(engine, config, base, lend(feature, "/feature"))
 
 
@@ -188,7 +188,7 @@ def lend(source: Path, target: str) -> str:
 
 @pytest.fixture
 def supervised(run: Run, base: str, tmp_path: Path) -> Callable[[str], Container]:
-    """Runs a container in which a script of the test's own stands for the agent."""
+    """Return a function that starts a container in which a script of the test replaces the agent."""
 
     def make(agent: str, *options: str) -> Container:
         program = tmp_path / "agent"
@@ -201,7 +201,7 @@ def supervised(run: Run, base: str, tmp_path: Path) -> Callable[[str], Container
 
 
 def test_after_up_the_remote_user_is_logged_in(up: Container) -> None:
-    """`devcontainer up` is all: the agent runs as the remote user, with the lifecycle's secrets and the option's."""
+    """`devcontainer up` is enough: the agent runs as the remote user, with the lifecycle's secrets and the option's."""
     status = up.status()
 
     assert up.user == "vscode"
@@ -216,7 +216,7 @@ def test_after_up_the_remote_user_is_logged_in(up: Container) -> None:
 
 
 def test_no_password_is_anywhere_but_where_it_belongs(up: Container, engine: Engine, config: Path) -> None:
-    """Neither the image, nor the container's description, nor a command line, nor the log holds a password."""
+    """Neither the image, nor the container's description, nor a command line, nor the log contains a password."""
     up.status()
     image = engine.docker("inspect", "--format={{.Image}}", up.name, config=config).stdout.strip()
     places = {
@@ -231,7 +231,7 @@ def test_no_password_is_anywhere_but_where_it_belongs(up: Container, engine: Eng
 
 
 def test_killed_it_comes_back(up: Container) -> None:
-    """After SIGKILL another agent is there, with the same logins."""
+    """After SIGKILL, another agent starts and is logged in."""
     before = up.the_agent()
     up.must(f"kill -KILL {before}")
     until("another agent", lambda: set(up.agents()) - {before})
@@ -240,11 +240,11 @@ def test_killed_it_comes_back(up: Container) -> None:
 
 
 def test_a_second_start_does_not_make_two(up: Container) -> None:
-    """However often the hook runs, there is one supervisor (a loop, and what keeps its log) and one agent."""
+    """However often the hook runs, there is one supervisor (a loop, and a process for its log) and one agent."""
     agent = up.the_agent()
     supervisors = up.supervisors()
     up.must(START)
-    up.must(f"{PARTS}/supervise.sh </dev/null >/dev/null 2>&1")  # when it returns, what it would start is there
+    up.must(f"{PARTS}/supervise.sh </dev/null >/dev/null 2>&1")  # when it returns, all that it started exists
     assert len(supervisors) == 2
     until("the end of the other start", lambda: up.supervisors() == supervisors)
     assert up.agents() == [agent]
@@ -253,7 +253,7 @@ def test_a_second_start_does_not_make_two(up: Container) -> None:
 def test_the_container_stops_at_once_and_starts_again(
     up: Container, engine: Engine, config: Path, open_: Callable[[], Container]
 ) -> None:
-    """The agent does not delay the container's end, and the next start brings it back."""
+    """The agent does not delay the container's stop, and runs again after the next start."""
     up.the_agent()
     began = time.monotonic()
     engine.must("stop", up.name, config=config)
@@ -266,7 +266,7 @@ def test_the_container_stops_at_once_and_starts_again(
 
 
 def test_it_packs_for_publishing(dev_containers: DevContainers, feature: Path, tmp_path: Path) -> None:
-    """`devcontainer features package` takes the feature, with the agent inside."""
+    """`devcontainer features package` accepts the feature, including the agent."""
     out = tmp_path / "out"
     done = dev_containers.run("features", "package", feature, "--output-folder", out)
 
@@ -280,7 +280,7 @@ def test_it_packs_for_publishing(dev_containers: DevContainers, feature: Path, t
 
 
 def test_its_defaults_are_the_agents() -> None:
-    """An option that nobody sets changes nothing: its default is what the agent does by itself."""
+    """An option that is not set changes nothing: its default is the same as the agent's."""
     options = json.loads((SOURCE / "devcontainer-feature.json").read_text())["options"]
     script = (SOURCE / "install.sh").read_text()
 
@@ -293,7 +293,7 @@ def test_its_defaults_are_the_agents() -> None:
 def test_an_old_base_without_python_will_do(
     run: Run, engine: Engine, config: Path, feature: Path, tmp_path: Path
 ) -> None:
-    """On an older Debian, without network, Python or docker, it installs and runs for root; no docker is a warning."""
+    """On an older Debian without network, Python or docker, it installs and runs as root. A warning names docker."""
     old = run(import_base(engine, config, tmp_path, OLD_BASE, prepared(DEBIAN_11)), lend(feature, "/feature"))
     old.must("! command -v python3")
     old.must("/feature/install.sh")
@@ -306,7 +306,7 @@ def test_an_old_base_without_python_will_do(
 
 
 def test_installing_twice_is_installing_once(run: Run, base: str, feature: Path) -> None:
-    """A second install leaves each file as it was; options hold, and go again when they are not given any more."""
+    """A second install changes no file. Options apply until an install no longer sets them."""
     container = run(base, lend(feature, "/feature"))
     files = "find /opt /usr/local /etc -xdev ! -type d -exec sha256sum {} + -o -type d -print | sort"
     install = "SECRETSDIRECTORY='~/my secrets' STATUSLISTEN= /feature/install.sh"
@@ -326,7 +326,7 @@ def test_installing_twice_is_installing_once(run: Run, base: str, feature: Path)
 
 
 def test_an_images_own_settings_stay(run: Run, base: str, feature: Path) -> None:
-    """A settings file that the image brings is kept, and an option that would change it is refused in words."""
+    """A settings file of the image is kept. An option that would change it is refused with a message."""
     container = run(base, lend(feature, "/feature"))
     container.must(f"mkdir {Path(OWN_SETTINGS).parent} && echo '[log]' >{OWN_SETTINGS}")
 
@@ -341,25 +341,25 @@ def test_an_images_own_settings_stay(run: Run, base: str, feature: Path) -> None
     ("said", "command"),
     [
         ("status.listen", "STATUSLISTEN=nowhere /feature/install.sh"),
-        ("option secretsDirectory: no quotes", 'SECRETSDIRECTORY="/\'" /feature/install.sh'),
-        ("install.sh runs as root", "setpriv --reuid=1000 /feature/install.sh"),
-        ("there is no agent beside install.sh", "mkdir /new && cp /feature/*.sh /new && /new/install.sh"),
+        ("option secretsDirectory must not contain single quotes", 'SECRETSDIRECTORY="/\'" /feature/install.sh'),
+        ("install.sh must run as root", "setpriv --reuid=1000 /feature/install.sh"),
+        ("there is no agent next to install.sh", "mkdir /new && cp /feature/*.sh /new && /new/install.sh"),
         (
-            "only registry-agent-linux-m68k.tar.gz. Run 'make devcontainer-feature' on a machine of that kind",
+            "only registry-agent-linux-m68k.tar.gz. Run 'make devcontainer-feature' on a machine with that",
             "mkdir /m68k && cp /feature/*.sh /m68k && touch /m68k/registry-agent-linux-m68k.tar.gz && /m68k/install.sh",
         ),
     ],
     ids=["wrong option", "quote", "not root", "source", "architecture"],
 )
 def test_a_build_that_cannot_work_says_why(bare: Container, said: str, command: str) -> None:
-    """Install fails with a sentence that names what to change."""
+    """The install fails with a message that names what to change."""
     refused = bare.sh(command)
     assert refused.returncode == 1
     assert said in refused.stderr
 
 
 def test_pauses_grow_to_a_minute(supervised: Callable[..., Container], tmp_path: Path) -> None:
-    """An agent that ends at once is started for ever: after 2 s, then twice as long each time, up to 60 s."""
+    """An agent that ends at once is started again forever: after 2 s, then twice as long each time, up to 60 s."""
     sleep = tmp_path / "sleep"
     sleep.write_text(
         '#!/bin/sh\n[ "$(wc -l </tmp/slept)" -lt 8 ] || exec /bin/sleep infinity\necho "$1" >>/tmp/slept\n'
@@ -371,11 +371,11 @@ def test_pauses_grow_to_a_minute(supervised: Callable[..., Container], tmp_path:
 
     until("eight pauses", lambda: len(container.must("cat /tmp/slept").split()) == 8)
     assert [int(pause) for pause in container.must("cat /tmp/slept").split()] == [2, 4, 8, 16, 32, 60, 60, 60]
-    assert "the agent ended with 3, and is started again in 2 s" in container.log()
+    assert "the agent exited with code 3; it restarts in 2 s" in container.log()
 
 
 def test_the_log_is_bounded_and_private(supervised: Callable[..., Container]) -> None:
-    """Of five million bytes the last one to two stay, for their owner's eyes."""
+    """Of five million bytes, the last one to two million are kept. Only their owner can read them."""
     container = supervised("seq -f '%099g' 50000; exec sleep infinity")
     container.must(START)
     log = "~/.local/state/registry-agent"
@@ -388,7 +388,7 @@ def test_the_log_is_bounded_and_private(supervised: Callable[..., Container]) ->
 
 @pytest.mark.parametrize("agent", ["exec sleep infinity", "exit 1"], ids=["hangs", "crashes"])
 def test_the_hook_never_waits_and_never_fails(supervised: Callable[..., Container], agent: str) -> None:
-    """Whatever the agent does, the hook is over at once, and well."""
+    """Whatever the agent does, the hook ends at once, with exit code 0."""
     container = supervised(agent)
     began = time.monotonic()
     container.must(START)
@@ -403,7 +403,7 @@ def test_the_hook_does_not_fail_where_nothing_can_be_written(supervised: Callabl
 
 
 def test_another_user_cannot_keep_the_agent_out(supervised: Callable[..., Container]) -> None:
-    """Any user may read the script, and so may hold a lock on it forever."""
+    """Any user can read the script, and can therefore hold a lock on it forever."""
     container = supervised("exec sleep infinity")
     container.must(f"setsid flock {PARTS}/supervise.sh sleep 600 >/dev/null 2>&1 &", user="nobody")
     until("the other user's lock", lambda: "sleep 600" in container.processes().values())
@@ -412,7 +412,7 @@ def test_another_user_cannot_keep_the_agent_out(supervised: Callable[..., Contai
 
 
 def test_who_ends_the_supervisor_ends_the_agent(supervised: Callable[..., Container]) -> None:
-    """SIGTERM to the loop reaches the agent, and nothing of both is left; then it can be started again."""
+    """SIGTERM to the supervisor reaches the agent, and no process of either is left. Then it can be started again."""
     container = supervised("trap 'echo ended well; exit 0' TERM; echo up; sleep infinity & wait")
     for _ in range(2):
         container.must(START)
@@ -423,7 +423,7 @@ def test_who_ends_the_supervisor_ends_the_agent(supervised: Callable[..., Contai
 
 
 def test_a_supervisor_that_was_killed_is_replaced(supervised: Callable[..., Container]) -> None:
-    """After SIGKILL to the supervisor the agent goes on alone, and does not keep the next start away."""
+    """After SIGKILL to the supervisor, the agent keeps running alone, and does not block the next start."""
     container = supervised("exec sleep infinity")
     container.must(START)
     until("the agent", lambda: list(container.processes().values()).count("sleep infinity") == 2)
@@ -435,7 +435,7 @@ def test_a_supervisor_that_was_killed_is_replaced(supervised: Callable[..., Cont
 
 
 def test_the_scripts_are_sound() -> None:
-    """ShellCheck finds nothing in what runs on other people's machines."""
+    """ShellCheck finds no problem in the scripts, which run on other people's machines."""
     need("shellcheck")
     check = ["shellcheck", *map(str, SOURCE.glob("*.sh"))]
     done = subprocess.run(check, env=environment(), capture_output=True, text=True, check=False)

@@ -1,6 +1,6 @@
-"""The Kubernetes files: what they say, checked by others' validators, and what they do, in a pod without a cluster.
+"""The Kubernetes files: other projects' validators check what they contain, and a pod shows what they do.
 
-No cluster runs here. What a kubelet does with the files is taken from Kubernetes' documentation.
+No cluster runs here. The tests follow Kubernetes' documentation for what a kubelet does with the files.
 """
 
 import copy
@@ -45,13 +45,13 @@ STATUS_TOKEN: Final = "REGISTRY_AGENT_STATUS_TOKEN_FILE"
 OLDEST, NEWEST = "1.29", "1.37"
 
 
-# What the files say
+# What the files contain
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("directory", [EXAMPLE, EKS])
 def test_every_object_is_valid(directory: Path, version: str) -> None:
-    """Kubernetes from 1.29 on, where native sidecars begin, knows every field that the files name."""
+    """Kubernetes from 1.29 on, the first with native sidecars, knows every field that the files name."""
     assert kubernetes_faults(render(directory), version) == ""
 
 
@@ -60,14 +60,14 @@ def test_every_object_is_valid(directory: Path, version: str) -> None:
     [("restartPolicy: Always", "restartPolcy: Always"), ("periodSeconds: 30", "periodSeconds: often")],
 )
 def test_the_validator_finds_faults(good: str, broken: str) -> None:
-    """A misspelled field and a value of a wrong type are refused."""
+    """A misspelled field and a value of the wrong type are refused."""
     text = render(EXAMPLE)
     assert good in text
     assert kubernetes_faults(text.replace(good, broken), OLDEST) != ""
 
 
 def test_custom_resources_are_valid() -> None:
-    """The PodMonitor and the PrometheusRule fit the operator's types and schemas; the rest fits Kubernetes'."""
+    """The PodMonitor and the PrometheusRule match the operator's types and schemas. The rest matches Kubernetes'."""
     custom = [item for item in objects(MONITORING) if item["apiVersion"].startswith("monitoring.coreos.com/")]
     assert sorted(item["kind"] for item in custom) == ["PodMonitor", "PrometheusRule"]
     assert custom_resource_faults(custom) == ""
@@ -79,7 +79,7 @@ def test_custom_resources_are_valid() -> None:
     ("good", "broken"), [('"matchLabels"', '"matchLabel"'), ('"30s"', '"30 s"'), ('"alert":', '"alarm":')]
 )
 def test_the_custom_validator_finds_faults(good: str, broken: str) -> None:
-    """An unknown field and a duration that is none are refused."""
+    """An unknown field and an invalid duration are refused."""
     custom = [item for item in objects(MONITORING) if item["apiVersion"].startswith("monitoring.coreos.com/")]
     text = json.dumps(custom)
     assert good in text
@@ -88,7 +88,7 @@ def test_the_custom_validator_finds_faults(good: str, broken: str) -> None:
 
 @pytest.mark.parametrize("directory", [EXAMPLE, EKS])
 def test_nothing_waits_for_the_agent(directory: Path) -> None:
-    """The agent is a sidecar, and neither a startup probe nor a hook holds up the containers after it."""
+    """The agent is a sidecar, and neither a startup probe nor a hook delays the containers after it."""
     spec = pod_spec(objects(directory))
     sidecar = spec["initContainers"][0]
     assert (sidecar["name"], sidecar["restartPolicy"]) == ("registry-agent", "Always")
@@ -98,7 +98,7 @@ def test_nothing_waits_for_the_agent(directory: Path) -> None:
 
 
 def test_ready_waits_only_where_one_chooses_it() -> None:
-    """Without the readiness component a pod is Ready when the agent answers; with it, after the first attempts."""
+    """Without the readiness component, a pod is Ready when the agent answers. With it, after the first attempts."""
     commands = [
         container(pod_spec(objects(directory)), "registry-agent")["readinessProbe"]["exec"]["command"]
         for directory in (EXAMPLE, EKS)
@@ -109,7 +109,7 @@ def test_ready_waits_only_where_one_chooses_it() -> None:
 
 @pytest.mark.parametrize("directory", [EXAMPLE, EKS])
 def test_a_missing_secret_keeps_no_pod_from_starting(directory: Path) -> None:
-    """Every secret and config map is optional, since a kubelet does not start a pod that lacks one it must have."""
+    """Every secret and config map is optional, because a kubelet does not start a pod if a required one is missing."""
     volumes = pod_spec(objects(directory))["volumes"]
     sources = [source for volume in volumes for source in volume.get("projected", {}).get("sources", ())]
     named = [what for item in (*volumes, *sources) for kind, what in item.items() if kind in ("secret", "configMap")]
@@ -118,7 +118,7 @@ def test_a_missing_secret_keeps_no_pod_from_starting(directory: Path) -> None:
 
 
 def test_both_containers_share_one_configuration() -> None:
-    """Both run as the same user and look for Docker's configuration in the same volume, which never touches a disk."""
+    """Both run as the same user and use Docker's configuration in the same volume, which is never written to a disk."""
     spec = pod_spec(objects(EXAMPLE))
     places = set()
     for name in ("registry-agent", "workspace"):
@@ -132,7 +132,7 @@ def test_both_containers_share_one_configuration() -> None:
 
 
 def test_the_workspace_sees_neither_secrets_nor_an_aws_identity() -> None:
-    """Source secrets, the web identity and the status token are mounted into the agent's container alone."""
+    """Source secrets, the web identity and the status token are mounted only into the agent's container."""
     spec = pod_spec(objects(EKS))
     agents, workspaces = (
         {mount["name"] for mount in container(spec, name)["volumeMounts"]} for name in ("registry-agent", "workspace")
@@ -144,7 +144,7 @@ def test_the_workspace_sees_neither_secrets_nor_an_aws_identity() -> None:
 
 @pytest.mark.parametrize("directory", [EXAMPLE, EKS])
 def test_the_settings_are_the_agents(directory: Path, tmp_path: Path) -> None:
-    """The agent itself finds no fault in the variables that it is given, where the token is that they name."""
+    """The agent itself accepts the variables that it gets, if the token file that they name exists."""
     env = environment_of(container(pod_spec(objects(directory)), "registry-agent"))
     if STATUS_TOKEN in env:
         (tmp_path / "token").write_text("t0ken")
@@ -154,13 +154,13 @@ def test_the_settings_are_the_agents(directory: Path, tmp_path: Path) -> None:
 
 
 def test_the_image_is_of_this_version() -> None:
-    """What the example names is the version that these files come with."""
+    """The example names the version of this project."""
     image = container(pod_spec(objects(EXAMPLE)), "registry-agent")["image"]
     assert image.rpartition(":")[2] == agent.__version__
 
 
 def test_the_component_joins_workspaces_of_ones_own(tmp_path: Path) -> None:
-    """It joins every workload with the label, in front of the init containers there, and leaves the others alone."""
+    """It joins every workload with the label, before the init containers there, and leaves the others alone."""
     labels = {"app.kubernetes.io/component": "workspace"}
     workloads = [_own("StatefulSet", "mine", labels), _own("Deployment", "database", {})]
     (tmp_path / "own").mkdir()
@@ -195,7 +195,7 @@ def _own(kind: str, name: str, labels: dict[str, str]) -> Object:
 
 @pytest.mark.parametrize("directory", [EXAMPLE, EKS])
 def test_the_pod_is_restricted(directory: Path) -> None:
-    """The pod keeps every rule of the Pod Security Standard `restricted`."""
+    """The pod follows every rule of the Pod Security Standard `restricted`."""
     assert violations(pod_spec(objects(directory))) == []
 
 
@@ -227,7 +227,7 @@ def _break(*path: str | int, value: object) -> Callable[[Object], None]:
     ],
 )
 def test_the_restrictions_find_faults(change: Callable[[Object], None]) -> None:
-    """Each rule, broken, is noticed."""
+    """Each broken rule is reported."""
     spec = copy.deepcopy(pod_spec(objects(EXAMPLE)))
     change(spec)
     assert violations(spec) != []
@@ -246,7 +246,7 @@ def test_prometheus_finds_what_the_metrics_component_offers() -> None:
 
 
 def test_the_lock_names_no_host_for_packages() -> None:
-    """The validators come from wherever the machine's npm gets its packages."""
+    """The validators come from the place where the machine's npm gets its packages."""
     lock = json.loads((PROJECT / "tests/deploy/validators/package-lock.json").read_text())
     assert not [name for name, package in lock["packages"].items() if "resolved" in package]
     assert validators().is_dir()
@@ -260,13 +260,13 @@ def docker_config(hostname: str, user: str) -> str:
 
 
 def asks(pod: Pod, hostname: str) -> str:
-    """What the docker CLI in the workspace hears about an image that is not there."""
+    """Return the error of the workspace's docker CLI about an image that does not exist."""
     done = pod.execute("workspace", "docker", "manifest", "inspect", f"{hostname}/team/app:1")
     return done.stderr
 
 
 def test_the_workspace_uses_the_agents_logins(machine: Machine, tmp_path: Path) -> None:
-    """Secrets of each form become logins of the workspace's docker; a changed secret is used without a restart."""
+    """Secrets of each form become logins of the workspace's docker. A changed secret is used without a restart."""
     given = {
         ("secret", "registry-pull-secret"): {".dockerconfigjson": docker_config(A, "ada")},
         ("secret", "registry-login"): login(B, "ben"),
@@ -298,7 +298,7 @@ def docker_config_of(pod: Pod) -> str:
 
 
 def test_the_workspace_sees_the_status_and_can_renew(machine: Machine, tmp_path: Path) -> None:
-    """From within the workspace the status is had over the socket and over loopback, and a renewal over the socket."""
+    """The workspace gets the status over the socket and over loopback, and a renewal over the socket."""
     given = {("secret", "registry-login"): login(A, "ada")}
     pod = Pod(machine, pod_spec(objects(EXAMPLE)), given, tmp_path / "log")
     with pod.running():
@@ -322,7 +322,7 @@ print(b"".join(iter(lambda: connection.recv(65536), b"")).decode())
 
 
 def test_a_restart_keeps_what_a_person_did(machine: Machine, tmp_path: Path) -> None:
-    """A container that is killed and started again knows which logins are its own, and leaves a person's alone."""
+    """After a kill and a new start, the agent knows which logins are its own, and leaves a person's alone."""
     given = {("secret", "registry-login"): login(A, "ada")}
     pod = Pod(machine, pod_spec(objects(EXAMPLE)), given, tmp_path / "log")
     by_hand = f"echo {PASSWORDS['dee']} | docker login {A} --username dee --password-stdin"
@@ -342,7 +342,7 @@ def codes(pod: Pod) -> set[str]:
 
 
 def test_an_agent_without_anything_is_well(machine: Machine, tmp_path: Path) -> None:
-    """Without any secret, on a read-only root and without rights, the agent runs, and both probes are content."""
+    """Without any secret, on a read-only root and without capabilities, the agent runs, and both probes succeed."""
     pod = Pod(machine, pod_spec(objects(EKS)), {("token", "sts.amazonaws.com"): {"token": "x"}}, tmp_path / "log")
     with pod.running():
         pod.status()
@@ -352,7 +352,7 @@ def test_an_agent_without_anything_is_well(machine: Machine, tmp_path: Path) -> 
 
 
 def test_a_silent_registry_holds_up_ready_alone(machine: Machine, tmp_path: Path) -> None:
-    """While a registry stays silent, the agent is alive, and says that it is not ready; the workspace is in use."""
+    """While a registry stays silent, the agent is alive but not ready. The workspace already uses the other login."""
     silent = {"name": "silent", "hostname": SILENT, "username": "ada", "password": "p"}
     given = {
         ("secret", "registry-secrets"): {"silent.json": json.dumps(silent)},
@@ -368,7 +368,7 @@ def test_a_silent_registry_holds_up_ready_alone(machine: Machine, tmp_path: Path
 
 
 def probe(pod: Pod, which: str, patience: str | None = None) -> int:
-    """What the kubelet would hear from a probe's command."""
+    """Return the exit code that the kubelet would get from a probe's command."""
     command = list(container(pod_spec(objects(EKS)), "registry-agent")[which]["exec"]["command"])
     if patience is not None:
         command[-1] = patience
@@ -376,7 +376,7 @@ def probe(pod: Pod, which: str, patience: str | None = None) -> int:
 
 
 def test_a_web_identity_and_metrics_for_prometheus(machine: Machine, tmp_path: Path) -> None:
-    """The agent logs in to ECR by the pod's own token, and gives its metrics to who has the status token."""
+    """The agent logs in to ECR with the pod's own token, and serves metrics only to clients with the status token."""
     (ecr_json,) = (item["data"] for item in objects(EKS) if item["kind"] == "ConfigMap")
     given = {
         ("configMap", "registry-list"): ecr_json,

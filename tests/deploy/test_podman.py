@@ -1,4 +1,4 @@
-"""The example without a cluster: `deploy/kubernetes/podman`, played by Debian's podman with the real image."""
+"""The example without a cluster: Debian's podman plays `deploy/kubernetes/podman` with the real image."""
 
 import base64
 import copy
@@ -20,14 +20,14 @@ SECRET: Final = {"name": "team", **login(A, "ada")}
 
 
 def played(machine: Machine) -> list[Object]:
-    """The objects as `kubectl kustomize` gives them, with a secret, and with the authority of the test's registry."""
+    """Return the objects that `kubectl kustomize` prints, plus a secret and the authority of the test's registry."""
     given = copy.deepcopy(objects(KUBERNETES / "podman"))
     spec = pod_spec(given)
     spec["volumes"].append({"name": "authority", "hostPath": {"path": str(machine.authority.bundle), "type": "File"}})
     container(spec, "registry-agent")["volumeMounts"].append(
         {"name": "authority", "mountPath": BUNDLE, "readOnly": True}
     )
-    # The image of the tests has busybox alone.
+    # The image of the tests has only busybox.
     container(spec, "workspace")["command"] = ["/bin/busybox", "sleep", "infinity"]
     data = {"team.json": base64.b64encode(json.dumps(SECRET).encode()).decode()}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "registry-secrets"}, "data": data}
@@ -36,7 +36,7 @@ def played(machine: Machine) -> list[Object]:
 
 @pytest.fixture(scope="module")
 def podman(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
-    """The pod runs."""
+    """Start the pod, and remove it at the end."""
     need("podman")
     podman = Podman(machine, tmp_path_factory.mktemp("podman") / "storage")
     given = played(machine)
@@ -50,7 +50,7 @@ def podman(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_the_workspace_finds_the_login_in_the_shared_directory(podman: Podman) -> None:
-    """The agent read the secret, and logged in with its own docker; only its container sees the secret."""
+    """The agent reads the secret, and logs in with its own docker. Only its container sees the secret."""
     status = podman.execute("registry-agent", "registry-agent", "status", "--json", "--wait", "--timeout", "120")
     assert status.returncode == 0, status.stdout + status.stderr
     assert {row["hostname"]: row["state"] for row in json.loads(status.stdout)["registries"]} == {A: "logged_in"}
@@ -61,7 +61,7 @@ def test_the_workspace_finds_the_login_in_the_shared_directory(podman: Podman) -
 
 
 def test_the_probes_of_the_example_succeed_in_the_container(podman: Podman) -> None:
-    """Podman 4.3 cannot run them itself; their commands work where a kubelet would run them."""
+    """Podman 4.3 cannot run the probes itself, so the test runs their commands where a kubelet would."""
     example = container(pod_spec(objects(EXAMPLE)), "registry-agent")
     for probe in ("livenessProbe", "readinessProbe"):
         done = podman.execute("registry-agent", *example[probe]["exec"]["command"])
@@ -69,7 +69,7 @@ def test_the_probes_of_the_example_succeed_in_the_container(podman: Podman) -> N
 
 
 def test_only_what_podman_does_not_know_is_left_out() -> None:
-    """Containers, mounts, users and rights are those of the example."""
+    """Containers, mounts, users and rights are the same as in the example."""
     ours, theirs = pod_spec(objects(KUBERNETES / "podman")), pod_spec(objects(EXAMPLE))
     unknown = {"livenessProbe", "readinessProbe", "restartPolicy"}
     assert "initContainers" not in ours

@@ -1,1 +1,1 @@
-"""`make install`, `make uninstall`, and what shells complete."""
+"""Tests of `make install`, `make uninstall`, `make dist`, the lock files, and shell completions."""

@@ -1,4 +1,4 @@
-"""One real install serves all tests that only look."""
+"""All tests that change nothing share one real install."""
 
 import subprocess
 from pathlib import Path
@@ -17,23 +17,23 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture(scope="session")
 def installed(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Installed under the most closed umask, into a directory with a space in its name. To look at only."""
+    """A tree installed with umask 077, into a directory with a space in its name. Tests must not change it."""
     tree = tmp_path_factory.mktemp("staged") / "a tree"
     said = checkout.make("install", tree, umask=0o077)
-    assert "enable the service of the user who runs docker; docs/systemd.md shows how" in said.splitlines()[-1]
+    assert "enable the service for the user who runs docker; see docs/systemd.md" in said.splitlines()[-1]
     return tree
 
 
 @pytest.fixture(scope="session")
 def small(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout of an agent that needs one package, for tests that build but do not look at packages."""
-    del checkout  # it skips where nothing can be built
+    del checkout  # it skips the test if nothing can be built
     return Checkout(tmp_path_factory.mktemp("small")).need_only("tenacity")
 
 
 @pytest.fixture(scope="session")
 def elsewhere(small: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With a PREFIX of its own, for a systemd that knows RestartSteps=. To look at only."""
+    """A tree with another PREFIX, for a systemd that supports RestartSteps=. Tests must not change it."""
     tree = tmp_path_factory.mktemp("staged") / "elsewhere"
     small.make("install", tree, **ELSEWHERE)
     return tree

@@ -1,4 +1,4 @@
-"""A package index in a directory, with wheels that hold nothing but what they require."""
+"""A package index in a directory, with wheels that contain only metadata and at most one script."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ class Index:
         self.directory: Final = directory
 
     def add(self, name: str, version: str, requires: Iterable[str] = (), *, program: str | None = None) -> str:
-        """Offer a wheel, with `program` as a shell script of its name; the line of a lock file that pins it."""
+        """Add a wheel, with `program` as a shell script of the same name. Return the lock file line that pins it."""
         path = self.directory / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
         requires = list(requires)
         extras = {extra for text in requires for extra in _EXTRA.findall(text)}

@@ -1,4 +1,4 @@
-"""What the lock files pin, for one Python on one machine."""
+"""Read what the lock files pin for a Python version on a machine."""
 
 import re
 import tomllib
@@ -26,7 +26,7 @@ def here() -> Place:
 
 
 def place(python: str, machine: str) -> Place:
-    """A Linux machine with that Python."""
+    """Return the marker values of a Linux machine with that Python."""
     return {
         **here(),
         "python_version": python,
@@ -37,14 +37,14 @@ def place(python: str, machine: str) -> Place:
 
 
 def entries(lock: Path) -> Iterator[tuple[Requirement, list[str]]]:
-    """Each requirement of `lock` with its hashes."""
+    """Yield each requirement of `lock` with its hashes."""
     text = re.sub(r"^\s*#.*\n", "", lock.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     for line in text.splitlines():
         yield Requirement(_HASH.sub("", line)), _HASH.findall(line)
 
 
 def pins(lock: Path, where: Place) -> dict[str, Version]:
-    """The version of each package that `lock` installs there."""
+    """Return the version of each package that `lock` installs there."""
     found: dict[str, Version] = {}
     for requirement, _ in entries(lock):
         if requirement.marker is None or requirement.marker.evaluate(dict(where)):
@@ -56,7 +56,7 @@ def pins(lock: Path, where: Place) -> dict[str, Version]:
 
 
 def wanted(group: str | None) -> list[Requirement]:
-    """What `pyproject.toml` asks for: a group, or what the agent needs to run."""
+    """Return the requirements in `pyproject.toml`: those of a group, or those that the agent needs to run."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     listed = project["dependency-groups"][group] if group else project["project"]["dependencies"]
     return [Requirement(text) for text in listed]

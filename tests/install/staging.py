@@ -1,4 +1,4 @@
-"""A checkout of one's own, and the trees that it installs."""
+"""A separate checkout, and the trees that it installs."""
 
 import os
 import re
@@ -17,18 +17,18 @@ Listing = dict[str, tuple[object, ...]]
 
 
 class Elsewhere(TypedDict):
-    """Where `make` installs, and for which systemd."""
+    """Where `make` installs, and for which version of systemd."""
 
     PREFIX: str
     SYSTEMD_VERSION: str
 
 
 ELSEWHERE: Final[Elsewhere] = {"PREFIX": "/opt/x/", "SYSTEMD_VERSION": "254.1-2"}
-"""A prefix of its own, and a systemd that knows RestartSteps=."""
+"""Another prefix, and a systemd that supports RestartSteps=."""
 
 
 class Checkout:
-    """Somebody's clone that only they can read, under a path that nothing else bears."""
+    """Another user's clone that only they can read, at a path that appears nowhere else."""
 
     def __init__(self, directory: Path) -> None:
         self.path: Final = copy_checkout(directory / "somebody's clone")
@@ -38,16 +38,16 @@ class Checkout:
                 os.chown(path, 65534, 65534)
 
     def make(self, target: str, destination: Path | str, umask: int = 0o022, **variables: str) -> str:
-        """Run `make` with `DESTDIR` and `variables`; what it said.
+        """Run `make` with `DESTDIR` and `variables`, and return its output.
 
         Raises:
-            Refused: it failed; with what it said.
+            Refused: it failed. The text is its output.
         """
         said = [f"{name}={value}" for name, value in {"DESTDIR": str(destination), **variables}.items()]
         return self.run(["make", target, *said], umask=umask)
 
     def run(self, args: list[str], umask: int = 0o022, **variables: str) -> str:
-        """As `make`, with a command of one's own."""
+        """Run any command like `make` does, with `variables` in its environment."""
         env = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
         done = subprocess.run(
             args,
@@ -64,7 +64,7 @@ class Checkout:
         return done.stdout
 
     def need_only(self, package: str) -> "Checkout":
-        """Reduce what the agent needs to one package, so that it is built in seconds. `--version` needs none."""
+        """Reduce what the agent needs to one package, so that a build takes seconds. `--version` needs none."""
         pin = re.compile(rf"^{package}==.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
         self.change("requirements.lock", lambda text: pin.findall(text)[0])
         needs = re.compile(r"^dependencies = \[.*?^\]", re.MULTILINE | re.DOTALL)
@@ -76,12 +76,12 @@ class Checkout:
         path.write_text(change(path.read_text()))
 
 
-class Refused(Exception):  # noqa: N818 - that is what it is
-    """A command failed, and said this."""
+class Refused(Exception):  # noqa: N818 - it is a refusal
+    """A command failed. The text is its output."""
 
 
 def listing(tree: Path) -> Listing:
-    """Everything below `tree` with what a change would change: owner, mode, inode, time, size and where links lead."""
+    """Map each path below `tree` to its mode, owner, inode, time and size, and to the target of a link."""
     return {str(path.relative_to(tree)): _traits(path) for path in sorted(tree.rglob("*"))}
 
 
@@ -96,12 +96,12 @@ def files(tree: Path) -> Iterator[Path]:
 
 
 def copy(tree: Path, target: Path) -> Path:
-    """A tree to change, with the same times and owners."""
+    """Copy the tree with its times and owners, so that a test can change the copy."""
     subprocess.run(["cp", "--archive", str(tree), str(target)], check=True)
     return target
 
 
 def version(tree: Path, lib: str = LIB) -> str:
-    """What the agent in `tree` says, run by its own interpreter; the tree may lie anywhere."""
+    """Return what `--version` prints for the agent in `tree`, with its own interpreter. The tree can be anywhere."""
     args = [str(tree / lib / "bin/python"), "-I", "-m", "agent", "--version"]
     return subprocess.run(args, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""A shell at a terminal, and somebody who types."""
+"""A shell at a terminal, and what a person types there."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ _ESCAPES: Final = re.compile(r"\x1b(\[[0-9;?]*[a-zA-Z]|[=>]|\][^\x07]*\x07)|[\r\
 
 
 class Terminal:
-    """`args` runs at it, in `directory`, until it is closed."""
+    """Runs `args` at a terminal, in `directory`, until `close`."""
 
     def __init__(self, args: list[str], directory: Path, env: Mapping[str, str]) -> None:
         self._pid, self._screen = pty.fork()
@@ -26,12 +26,12 @@ class Terminal:
         self._shown = ""
 
     def type(self, keys: str) -> None:
-        """What was shown before is forgotten."""
+        """Type `keys`, and forget what was shown before."""
         self._shown = ""
         os.write(self._screen, keys.encode())
 
     def shows(self, text: str) -> str:
-        """Wait for `text`; everything that was shown since the last keys."""
+        """Wait for `text`. Return everything that was shown since the last keys."""
         deadline = time.monotonic() + _ANSWER_S
         while text not in _ESCAPES.sub("", self._shown):
             assert time.monotonic() < deadline, f"{text!r} was not shown, but {self._shown!r}"

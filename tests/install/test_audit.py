@@ -1,4 +1,4 @@
-"""`make audit` fails for a known vulnerability alone, and never because there is no network."""
+"""`make audit` fails only for a known vulnerability, never because the network is missing."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def index(tmp_path: Path) -> Index:
 
 
 def audit(index: Index) -> subprocess.CompletedProcess[str]:
-    """Run the script with the pip-audit of `index`, which is a script of the test."""
+    """Run the script with the pip-audit of `index`, which is a fake from the test."""
     places = {"PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index.directory)}
     env = {"PATH": os.environ["PATH"], "HOME": str(index.directory), **places}
     command = [ROOT / "scripts/audit.sh"]
@@ -27,7 +27,7 @@ def audit(index: Index) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_known_vulnerability_fails(index: Index) -> None:
-    """It is shown for each lock file."""
+    """The output shows it for each lock file."""
     index.add("pip-audit", "1.0", program=f"echo '{FINDING}'; exit 1")
     done = audit(index)
     assert done.returncode == 1
@@ -35,7 +35,7 @@ def test_a_known_vulnerability_fails(index: Index) -> None:
 
 
 def test_nothing_known_passes(index: Index) -> None:
-    """Each lock file is named, so that none is forgotten."""
+    """The output names each lock file, so none is forgotten."""
     index.add("pip-audit", "1.0", program="echo 'No known vulnerabilities found' >&2")
     done = audit(index)
     assert done.returncode == 0
@@ -45,7 +45,7 @@ def test_nothing_known_passes(index: Index) -> None:
 
 
 def test_no_network_passes_and_is_reported(index: Index) -> None:
-    """Neither a missing pip-audit nor advisories that cannot be reached look like a success."""
+    """If pip-audit is missing or cannot reach the advisories, the output says NOT CHECKED."""
     done = audit(index)
     assert (done.returncode, done.stdout) == (0, "audit: NOT CHECKED: pip-audit cannot be installed\n")
     index.add("pip-audit", "1.0", program="echo 'ERROR: Could not connect' >&2; exit 1")

@@ -1,4 +1,4 @@
-"""What shells complete: made from the command line's parser, committed, and tried in the shells themselves."""
+"""The shell completions are generated from the parser, are committed, and work in the real shells."""
 
 import os
 import shlex
@@ -19,7 +19,7 @@ from tests.rig.needs import need
 ROOT: Final = Path(__file__).parents[2]
 COMPLETIONS: Final = ROOT / "completions"
 READY: Final = "what now> "
-PROMPT: Final = "PS1='what no''w> '"  # the shell shows what is typed too, and that is not yet its answer
+PROMPT: Final = "PS1='what no''w> '"  # split, because the shell also echoes what is typed
 START: Final = {
     "bash": (
         ["bash", "--norc", "--noprofile", "-i"],
@@ -35,7 +35,7 @@ FILES: Final = {"bash": "registry-agent", "zsh": "_registry-agent", "fish": "reg
 
 @contextmanager
 def typing(shell: str, directory: Path) -> Iterator[Terminal]:
-    """An interactive `shell` in `directory` that has read the completions, and nothing of its owner's."""
+    """Start an interactive `shell` in `directory` with the completions, but without the user's start-up files."""
     args, setup = START[shell]
     file = COMPLETIONS / shell / FILES[shell]
     env = {"PATH": os.environ["PATH"], "HOME": str(directory), "TERM": "xterm", "LANG": "C.UTF-8"}
@@ -49,7 +49,7 @@ def typing(shell: str, directory: Path) -> Iterator[Terminal]:
 
 
 def fish(line: str, directory: Path) -> list[str]:
-    """What fish offers at the end of `line`, without the descriptions."""
+    """Return what fish offers at the end of `line`, without the descriptions."""
     script = f"source {shlex.quote(str(COMPLETIONS / 'fish' / FILES['fish']))}; complete -C {shlex.quote(line)}"
     done = subprocess.run(
         ["fish", "--no-config", "-c", script],
@@ -63,7 +63,7 @@ def fish(line: str, directory: Path) -> list[str]:
 
 
 def bash(words: list[str], directory: Path) -> list[str]:
-    """What bash offers for the last of `words`."""
+    """Return what bash offers for the last of `words`."""
     script = (
         f"source {shlex.quote(str(COMPLETIONS / 'bash' / FILES['bash']))}; "
         'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
@@ -76,7 +76,7 @@ def bash(words: list[str], directory: Path) -> list[str]:
 
 
 def test_the_committed_files_are_what_the_parser_gives(tmp_path: Path) -> None:
-    """Whoever adds a command or an option runs `make completions`."""
+    """If this fails after a change to a command or an option, run `make completions`."""
     subprocess.run([sys.executable, ROOT / "scripts/completions.py", tmp_path], cwd=ROOT, check=True)
     made, committed = (
         {str(path.relative_to(base)): path.read_text() for path in base.rglob("*") if path.is_file()}
@@ -87,7 +87,7 @@ def test_the_committed_files_are_what_the_parser_gives(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_option_of_every_command_is_offered(name: str, tmp_path: Path) -> None:
-    """By bash and by fish, as the parser has them; and none of another command."""
+    """Bash and fish offer exactly the options of the parser, and none of another command."""
     need("bash", "fish")
     options = options_of(name)
     assert set(bash(["registry-agent", name, "-"], tmp_path)) == options
@@ -97,7 +97,7 @@ def test_every_option_of_every_command_is_offered(name: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("shell", list(START))
 def test_a_person_at_a_terminal_presses_tab(shell: str, tmp_path: Path) -> None:
-    """A command's name, its option, an option's file, and another option behind that."""
+    """Tab completes a command, its option, that option's file, and another option after it."""
     need(shell)
     (tmp_path / "my settings.toml").touch()
     with typing(shell, tmp_path) as terminal:
@@ -112,7 +112,7 @@ def test_a_person_at_a_terminal_presses_tab(shell: str, tmp_path: Path) -> None:
 
 
 def test_fish_offers_the_same(tmp_path: Path) -> None:
-    """Commands, options and files; not one of them where it does not belong."""
+    """It offers commands, options and files, each only where it fits."""
     need("fish")
     (tmp_path / "my settings.toml").touch()
     assert fish("registry-agent st", tmp_path) == ["status"]

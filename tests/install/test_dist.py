@@ -1,4 +1,4 @@
-"""What `make dist` builds: the same bytes each time, complete, and installable without a network."""
+"""`make dist` builds the same bytes each time. The files are complete, and install without a network."""
 
 import filecmp
 import json
@@ -22,7 +22,7 @@ TOOLS: Final = {
     "pipx": 'pipx install "$0"',
     "uv": 'uv tool install "$0"',
 }
-"""What installs the wheel `$0` for one user. pipx and uv are tried where they are."""
+"""Commands that install the wheel `$0` for one user. pipx and uv are tried only if they are installed."""
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +41,7 @@ def output(*args: str | Path, cwd: Path | None = None) -> str:
 
 
 def test_a_second_build_gives_the_same_bytes(dist: Path) -> None:
-    """Another clone, path, umask and time zone, and a tree of its own: no file differs."""
+    """The second build has its own clone, path, file modes, time zone and portable tree, and no file differs."""
     again = prepared(DIST_AGAIN)
     names = sorted(path.name for path in dist.iterdir())
     assert len(names) == len({path.suffix for path in dist.iterdir()} | {"sdist"}) == 6
@@ -50,7 +50,7 @@ def test_a_second_build_gives_the_same_bytes(dist: Path) -> None:
 
 
 def test_its_scripts_are_sound() -> None:
-    """Those that root runs on other people's machines too, by a shell that may not be bash."""
+    """Root runs some of them on other people's machines, where the shell may not be bash."""
     need("shellcheck")
     scripts = [path for path in (ROOT / "deploy/package").rglob("*") if path.is_file()]
     assert {path.read_text().partition("\n")[0] for path in scripts} == {"#!/bin/sh"}
@@ -58,14 +58,14 @@ def test_its_scripts_are_sound() -> None:
 
 
 def test_the_checksums_name_every_file(dist: Path) -> None:
-    """And `sha256sum --check` accepts them."""
+    """`sha256sum --check` accepts them."""
     assert "FAILED" not in output("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=dist)
     listed = {line.split()[1] for line in (dist / "SHA256SUMS").read_text().splitlines()}
     assert listed == {path.name for path in dist.iterdir()} - {"SHA256SUMS"}
 
 
 def test_the_package_needs_no_other(deb: Path) -> None:
-    """It can be installed on any Debian or Ubuntu of its architecture, without an index."""
+    """It installs on any Debian or Ubuntu of its architecture, without a package index."""
     fields = dict(line.split(": ", 1) for line in output("dpkg-deb", "--field", deb).splitlines() if line[0] != " ")
     assert (fields["Package"], fields["Version"]) == ("registry-agent", __version__)
     assert not fields.keys() & {"Depends", "Pre-Depends", "Recommends"}
@@ -73,7 +73,7 @@ def test_the_package_needs_no_other(deb: Path) -> None:
 
 
 def test_everything_in_the_package_is_root_s_and_where_it_belongs(deb: Path, tmp_path: Path) -> None:
-    """No file can be changed by another user, and none is in `/etc` or `/usr/local`, which are the administrator's."""
+    """Only root can change its files, and none is in `/etc` or `/usr/local`, which belong to the administrator."""
     with (tmp_path / "files").open("wb") as archived:
         subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], stdout=archived, check=True)
     with tarfile.open(tmp_path / "files") as archive:
@@ -97,7 +97,7 @@ def test_everything_in_the_package_is_root_s_and_where_it_belongs(deb: Path, tmp
 
 
 def test_the_sbom_lists_what_is_in_it(dist: Path) -> None:
-    """Each pinned Python package with its license, and the Debian packages of the C library and Python."""
+    """It has each pinned Python package with its license, and the Debian packages of the C library and Python."""
     [file] = dist.glob("*.cdx.json")
     document = json.loads(file.read_text())
     assert (document["bomFormat"], document["metadata"]["component"]["version"]) == ("CycloneDX", __version__)
@@ -113,7 +113,7 @@ def test_the_sbom_lists_what_is_in_it(dist: Path) -> None:
 
 @pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool == "pip" or shutil.which(tool)])
 def test_the_wheel_installs_for_one_user_without_a_network(tool: str, dist: Path, tmp_path: Path) -> None:
-    """With nothing but the wheel and those of the locked packages."""
+    """The wheel and those of the locked packages are enough."""
     [wheel] = dist.glob("*.whl")
     environ = {
         "PATH": os.environ["PATH"],
@@ -122,7 +122,7 @@ def test_the_wheel_installs_for_one_user_without_a_network(tool: str, dist: Path
         "PIP_NO_INDEX": "1",
         "PIP_NO_COMPILE": "1",
         "PIP_FIND_LINKS": str(prepared(WHEELS)),
-        # pipx uses uv where it is there.
+        # pipx uses uv if it is installed.
         "UV_OFFLINE": "1",
         "UV_FIND_LINKS": str(prepared(WHEELS)),
     }

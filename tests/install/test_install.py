@@ -1,4 +1,4 @@
-"""What `make install` puts where, and how it behaves when run again, interrupted, or misused."""
+"""Where `make install` puts files, and what it does if it is run again, interrupted, or misused."""
 
 import fcntl
 import os
@@ -16,12 +16,12 @@ from tests.install.staging import ELSEWHERE, LIB, Checkout, Refused, copy, files
 
 ROOT: Final = Path(__file__).parents[2]
 UNITS: Final = "usr/local/lib/systemd/system"
-# A user like any other, but for reading what only root may: the checkout lies in a closed directory.
+# An ordinary user who may read everything, because the checkout is in a closed directory.
 NOBODY: Final = (
     *("setpriv", "--reuid=65534", "--clear-groups"),
     *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
 )
-# In the tree `elsewhere`.
+# These are in the tree `elsewhere`.
 OPT: Final = "opt/x"
 OPT_LIB: Final = f"{OPT}/lib/registry-agent"
 OPT_UNITS: Final = "etc/systemd/system"
@@ -29,13 +29,13 @@ STEPS: Final = "registry-agent@.service.d/10-restart-steps.conf"
 
 
 def packages(tree: Path) -> set[str]:
-    """The distributions in the virtual environment, without their versions."""
+    """Return the names of the distributions in the virtual environment."""
     infos = (tree / LIB / "lib").glob("python3.*/site-packages/*.dist-info")
     return {re.sub(r"[-_.]+", "-", info.stem.rpartition("-")[0]).lower() for info in infos}
 
 
 def test_everything_is_where_its_readers_look(installed: Path) -> None:
-    """The interpreter's own tree aside, exactly these files, byte for byte those of the checkout."""
+    """Outside the virtual environment, there are only these files, with the same bytes as in the checkout."""
     share = "usr/local/share"
     expected = {
         f"{UNITS}/registry-agent@.service": "systemd/registry-agent@.service",
@@ -60,7 +60,7 @@ def test_everything_is_where_its_readers_look(installed: Path) -> None:
 
 
 def test_the_environment_holds_what_the_lock_pins_and_nothing_that_builds(installed: Path) -> None:
-    """No pip, no setuptools, no hatchling; and as commands the interpreter, the agent and its helper alone."""
+    """It has no pip, setuptools or hatchling. Its only commands are the interpreter, the agent and its helper."""
     lock = (ROOT / "requirements.lock").read_text()
     pinned = {re.sub(r"[-_.]+", "-", name).lower() for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
     found = packages(installed)
@@ -75,7 +75,7 @@ def test_the_environment_holds_what_the_lock_pins_and_nothing_that_builds(instal
 
 
 def test_whoever_installs_with_whatever_umask_everybody_may_read_and_only_the_owner_write(installed: Path) -> None:
-    """The umask was 077, and the checkout somebody else's and closed."""
+    """The umask was 077. The checkout was closed and, if the tests run as root, belonged to another user."""
     for path in (installed, *installed.rglob("*")):
         seen = path.lstat()
         assert seen.st_uid == os.geteuid(), path
@@ -85,7 +85,7 @@ def test_whoever_installs_with_whatever_umask_everybody_may_read_and_only_the_ow
 
 
 def test_it_runs_wherever_the_tree_is_moved_to(installed: Path, tmp_path: Path) -> None:
-    """Nothing in any file tells of where it was built, bytecode included; and running it writes nothing."""
+    """A copy of the tree runs at another path, and writes nothing."""
     moved = copy(installed, tmp_path / "moved")
     before = listing(moved)
     assert version(moved) == f"registry-agent {__version__}"
@@ -94,7 +94,7 @@ def test_it_runs_wherever_the_tree_is_moved_to(installed: Path, tmp_path: Path) 
 
 
 def test_no_file_names_a_place_of_the_building(installed: Path, checkout: Checkout) -> None:
-    """Neither the tree's directory, nor the checkout, nor a temporary one; bytecode included."""
+    """No file, not even bytecode, has the path of the tree, the checkout, or a temporary directory."""
     traces = [str(place).encode() for place in (installed, checkout.path, checkout.path.parent)]
     tools = re.compile(rb"/tmp/tmp\.\w{10}")
     for path in files(installed):
@@ -104,14 +104,14 @@ def test_no_file_names_a_place_of_the_building(installed: Path, checkout: Checko
 
 
 def test_all_bytecode_is_there(installed: Path) -> None:
-    """The user that runs it cannot write it, so each start would compile anew."""
+    """The user who runs the agent cannot write bytecode, so each start would compile again."""
     sources = {path for path in (installed / f"{LIB}.versions").rglob("*.py") if "site-packages" in path.parts}
     compiled = {path.parent.parent / f"{path.name.partition('.')[0]}.py" for path in installed.rglob("*.pyc")}
     assert sources == compiled
 
 
 def test_the_command_ignores_a_projects_python_path(installed: Path) -> None:
-    """Somebody's project may have an `agent` package too, and a PYTHONPATH that finds it."""
+    """A project may also have an `agent` package, and a PYTHONPATH that finds it."""
     first = (installed / LIB / "bin/registry-agent").read_text().splitlines()[0]
     target = (installed / LIB).readlink()
     assert first == f"#!/usr/local/lib/{target}/bin/python -IXfaulthandler"
@@ -120,7 +120,7 @@ def test_the_command_ignores_a_projects_python_path(installed: Path) -> None:
 
 
 def test_docker_finds_the_credential_helper_on_every_path(installed: Path, elsewhere: Path) -> None:
-    """In /usr/bin, whatever the prefix is. It needs no other package."""
+    """It is in /usr/bin for every prefix, and needs no other package."""
     helper = installed / LIB / "bin/docker-credential-registry-agent"
     target = (installed / LIB).readlink()
     assert helper.read_text().splitlines()[0] == f"#!/usr/local/lib/{target}/bin/python -ISE"
@@ -128,7 +128,7 @@ def test_docker_finds_the_credential_helper_on_every_path(installed: Path, elsew
     assert (installed / "usr/local" / name).resolve() == helper.resolve()
     for tree, prefix in ((installed, "/usr/local"), (elsewhere, "/opt/x")):
         assert str((tree / "usr" / name).readlink()) == f"{prefix}/{name}"
-    # The path in the program is the one after the staging.
+    # The program has the final path, without DESTDIR.
     program = helper.read_text().replace("/usr/local", f"{installed}/usr/local")
     python = installed / LIB / "bin/python"
     done = subprocess.run([python, "-ISE", "-", "version"], input=program, capture_output=True, text=True, check=True)
@@ -136,18 +136,18 @@ def test_docker_finds_the_credential_helper_on_every_path(installed: Path, elsew
 
 
 def test_twice_changes_nothing(installed: Path, checkout: Checkout) -> None:
-    """Not a time, not an inode; without a network; and it says so in one line."""
+    """A second install needs no network, keeps all times and inodes, and reports this in one line."""
     before = listing(installed)
     for umask in (0o077, 0o002):
         said = checkout.make("install", installed, umask=umask, PIP_NO_INDEX="1")
         assert said.splitlines() == [
-            f"install: registry-agent {__version__} is in {installed}/usr/local already; nothing changed"
+            f"install: registry-agent {__version__} is already installed in {installed}/usr/local; nothing changed"
         ]
         assert listing(installed) == before
 
 
 def test_a_prefix_of_ones_own_is_in_every_path(elsewhere: Path) -> None:
-    """Where systemd does not search below it, the units lie in /etc."""
+    """Systemd does not search below this prefix, so the units go to /etc."""
     service = (elsewhere / "etc/systemd/system/registry-agent@.service").read_text()
     assert "ExecStart=/opt/x/lib/registry-agent/bin/registry-agent run" in service
     assert (elsewhere / "etc/sysusers.d/registry-agent.conf").exists()
@@ -163,7 +163,7 @@ def test_a_prefix_of_ones_own_is_in_every_path(elsewhere: Path) -> None:
 def test_restart_steps_are_for_a_systemd_that_knows_them(
     elsewhere: Path, installed: Path, small: Checkout, tmp_path: Path
 ) -> None:
-    """254 gets the drop-in, 252 loses it again, and where nothing is known of the target there is none."""
+    """Systemd 254 gets the drop-in, and 252 loses it again. If the version is unknown, there is no drop-in."""
     assert (elsewhere / "etc/systemd/system" / STEPS).read_bytes() == (
         ROOT / "systemd/drop-ins/restart-steps.conf"
     ).read_bytes()
@@ -175,7 +175,7 @@ def test_restart_steps_are_for_a_systemd_that_knows_them(
 
 
 def test_units_go_where_they_are_asked_to(elsewhere: Path, small: Checkout, tmp_path: Path) -> None:
-    """UNITDIR wins; those at the former place are gone, so that no two answer to one name."""
+    """UNITDIR wins. The units at the former location are removed, so no name exists twice."""
     tree = copy(elsewhere, tmp_path / "tree")
     small.make("install", tree, **ELSEWHERE, UNITDIR="/usr/lib/systemd/system")
     assert (tree / "usr/lib/systemd/system/registry-agent@.service").exists()
@@ -186,13 +186,13 @@ def test_units_go_where_they_are_asked_to(elsewhere: Path, small: Checkout, tmp_
 def test_an_upgrade_that_fails_leaves_the_former_version_and_one_that_works_replaces_it(
     elsewhere: Path, tmp_path: Path
 ) -> None:
-    """Without a network nothing changes and nothing is left over. With one, the former version goes, whole."""
+    """Without a network nothing changes and nothing is left over. With a network, the former version is removed."""
     tree = copy(elsewhere, tmp_path / "tree")
     before = listing(tree)
     newer = Checkout(tmp_path).need_only("tenacity")
     newer.change("agent/__init__.py", lambda text: text.replace(__version__, "1000.0.1"))
     newer.change("docs/settings.md", lambda text: text + "\nMore.\n")
-    with pytest.raises(Refused, match="what was installed before is as it was"):
+    with pytest.raises(Refused, match="the version that was installed before is unchanged"):
         newer.make("install", tree, **ELSEWHERE, PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     changed = {path for path, traits in listing(tree).items() if before.get(path) != traits}
     assert changed <= {f"{OPT_LIB}.versions"}, "only the time of the directory that held the attempt"
@@ -208,7 +208,7 @@ def test_an_upgrade_that_fails_leaves_the_former_version_and_one_that_works_repl
 
 
 def test_a_first_install_that_fails_leaves_nothing(small: Checkout, tmp_path: Path) -> None:
-    """Neither files nor directories."""
+    """No file and no directory is left."""
     with pytest.raises(Refused, match="No matching distribution"):
         small.make("install", tmp_path / "tree", PIP_NO_INDEX="1", PIP_FIND_LINKS="")
     assert listing(tmp_path / "tree") == {}
@@ -217,7 +217,7 @@ def test_a_first_install_that_fails_leaves_nothing(small: Checkout, tmp_path: Pa
 def test_an_install_that_was_ended_in_the_middle_is_finished_by_the_next(
     elsewhere: Path, small: Checkout, tmp_path: Path
 ) -> None:
-    """What is missing comes back, what is damaged is put right, what was half built goes; the rest needs no network."""
+    """It adds missing files, repairs damaged ones, and removes the half-built version. It needs no network."""
     tree = copy(elsewhere, tmp_path / "tree")
     before = listing(tree)
     manifest = tree / OPT / "share/registry-agent/manifest"
@@ -234,7 +234,7 @@ def test_an_install_that_was_ended_in_the_middle_is_finished_by_the_next(
 
 
 def test_uninstall_takes_what_was_put_and_nothing_else(elsewhere: Path, small: Checkout, tmp_path: Path) -> None:
-    """Somebody's own files stay, and the directories that they need. A second time is no error."""
+    """A person's own files stay, with their directories. A second uninstall is not an error."""
     tree = copy(elsewhere, tmp_path / "tree")
     own = {
         "etc/registry-agent/config.toml",
@@ -247,7 +247,7 @@ def test_uninstall_takes_what_was_put_and_nothing_else(elsewhere: Path, small: C
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text("own")
     said = small.make("uninstall", tree, **ELSEWHERE)
-    assert "left as they are: settings and drop-ins in /etc, state in /var/lib/registry-agent" in said
+    assert "kept: settings and drop-ins in /etc, state in /var/lib/registry-agent" in said
     assert {str(path.relative_to(tree)) for path in files(tree)} == own
     assert not [path for path in tree.rglob("*") if path.is_symlink()]
     assert not (tree / OPT / "share").exists()
@@ -256,7 +256,7 @@ def test_uninstall_takes_what_was_put_and_nothing_else(elsewhere: Path, small: C
 
 
 def _tree_with(tmp_path: Path, *lines: str) -> Path:
-    """A tree in which only a manifest is installed."""
+    """Make a tree with only a manifest, and return the manifest's path."""
     manifest = tmp_path / "tree/usr/local/share/registry-agent/manifest"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("\n".join(["state complete", *lines, ""]))
@@ -268,7 +268,7 @@ def _tree_with(tmp_path: Path, *lines: str) -> Path:
 def test_a_manifest_that_another_user_can_write_is_not_trusted(
     checkout: Checkout, tmp_path: Path, target: str, trait: str
 ) -> None:
-    """Root removes what the manifest lists. With a prefix in a home directory, its user could list anything."""
+    """Root removes what the manifest lists. If the prefix is in a home directory, its user could list anything."""
     manifest = _tree_with(tmp_path, "file /usr/local/bin/other")
     other = tmp_path / "tree/usr/local/bin/other"
     other.parent.mkdir()
@@ -277,40 +277,40 @@ def test_a_manifest_that_another_user_can_write_is_not_trusted(
         os.chown(manifest, 65534, 65534)
     else:
         manifest.chmod(0o664)
-    with pytest.raises(Refused, match="can be written by another user"):
+    with pytest.raises(Refused, match="another user can write to"):
         checkout.make(target, tmp_path / "tree", PIP_NO_INDEX="1")
     assert other.exists()
 
 
 @pytest.mark.parametrize("path", ["/../victim", "/usr/local/../../../victim", "victim", "/out/victim"])
 def test_a_manifest_leads_to_nothing_outside_the_tree(checkout: Checkout, tmp_path: Path, path: str) -> None:
-    """Neither through `..` nor through a link. Nothing is removed then, inside the tree either."""
+    """Neither `..` nor a link leads out. In that case nothing is removed, not even inside the tree."""
     _tree_with(tmp_path, "file /usr/local/bin/other", f"file {path}")
     victim, other = tmp_path / "victim", tmp_path / "tree/usr/local/bin/other"
     other.parent.mkdir()
     (tmp_path / "tree/out").symlink_to(tmp_path)
     for file in (victim, other):
         file.touch()
-    with pytest.raises(Refused, match="leads out of"):
+    with pytest.raises(Refused, match="is outside"):
         checkout.make("uninstall", tmp_path / "tree")
     assert victim.exists()
     assert other.exists()
 
 
 def test_the_versions_are_not_removed_through_a_link_out_of_the_tree(checkout: Checkout, tmp_path: Path) -> None:
-    """The directory of all versions is removed with all that is in it."""
+    """The uninstall removes the directory of all versions recursively, so it must be in the tree."""
     _tree_with(tmp_path)
     victim = tmp_path / "out/registry-agent.versions/victim"
     victim.parent.mkdir(parents=True)
     victim.touch()
     (tmp_path / "tree/usr/local/lib").symlink_to(tmp_path / "out")
-    with pytest.raises(Refused, match="leads out of"):
+    with pytest.raises(Refused, match="is outside"):
         checkout.make("uninstall", tmp_path / "tree")
     assert victim.exists()
 
 
 def test_uninstall_leaves_an_empty_tree(installed: Path, elsewhere: Path, checkout: Checkout, tmp_path: Path) -> None:
-    """Where there was nothing before, there is nothing after; also with what only some installs put."""
+    """If the tree was empty before the install, it is empty again. This includes files that only some installs have."""
     for tree, prefix in ((installed, "/usr/local"), (elsewhere, "/opt/x")):
         gone = copy(tree, tmp_path / "gone")
         checkout.make("uninstall", gone, PREFIX=prefix)
@@ -320,63 +320,63 @@ def test_uninstall_leaves_an_empty_tree(installed: Path, elsewhere: Path, checko
 
 @pytest.mark.parametrize("target", ["install", "uninstall"])
 def test_only_root_changes_the_system(target: str, checkout: Checkout) -> None:
-    """And it is told before anything is done, with the command that works."""
+    """Another user gets the command that works, before anything is changed."""
     with pytest.raises(Refused, match=f"sudo make {target}"):
         checkout.run([*(NOBODY if os.geteuid() == 0 else ()), f"scripts/{target}.sh"], PIP_NO_INDEX="1")
 
 
 @pytest.mark.parametrize("prefix", ["usr", "./x", "/opt/a b", "/opt/100%", "/opt/x;y"])
 def test_a_prefix_that_units_cannot_name_is_refused(prefix: str, checkout: Checkout, tmp_path: Path) -> None:
-    """It would have to stand in first lines of scripts and in units, which know no quotes."""
+    """It would appear in units and in the first lines of scripts, which do not support quotes."""
     with pytest.raises(Refused, match="PREFIX must be an absolute path"):
         checkout.make("install", tmp_path / "tree", PREFIX=prefix)
     assert not (tmp_path / "tree").exists()
 
 
 def test_a_relative_destination_is_below_the_directory_of_make(installed: Path, checkout: Checkout) -> None:
-    """The very same tree is found by a way that begins where make runs."""
+    """A path relative to the checkout finds the same installed tree."""
     relative = os.path.relpath(installed, checkout.path)
     said = checkout.make("install", relative)
-    assert f"is in {installed}/usr/local already" in said
+    assert f"is already installed in {installed}/usr/local" in said
 
 
 def test_an_interpreter_that_other_users_cannot_reach_is_refused(checkout: Checkout, tmp_path: Path) -> None:
-    """A version manager's in a closed home directory would work for root, and for no agent."""
+    """An interpreter in a closed home directory, as from a version manager, would work for root but for no agent."""
     home = tmp_path / "home"
     (home / "bin").mkdir(parents=True)
     home.chmod(0o700)
     hidden = home / "bin/python3"
     shutil.copy2(Path("/usr/bin/python3").resolve(), hidden)
-    with pytest.raises(Refused, match=r"which other users cannot reach.*PYTHON=/path/to/python3"):
+    with pytest.raises(Refused, match=r"which other users cannot access.*PYTHON"):
         checkout.make("install", tmp_path / "tree", PYTHON=str(hidden))
     assert not (tmp_path / "tree").exists()
 
 
 def test_without_a_python_that_is_new_enough_it_says_what_to_do(checkout: Checkout, tmp_path: Path) -> None:
-    """It names what was found, what is needed, and the way without any."""
+    """The message names the version found, the version needed, and the image that needs no Python."""
     old = tmp_path / "python3"
     old.write_text("#!/bin/sh\necho is Python 3.9\nexit 1\n")
     old.chmod(0o755)
-    with pytest.raises(Refused, match=r"is Python 3\.9\. It takes Python 3\.11 or newer.*container image"):
+    with pytest.raises(Refused, match=r"is Python 3\.9\. The agent needs Python 3\.11 or newer.*container image"):
         checkout.make("install", tmp_path / "tree", PYTHON=str(old))
 
 
 def test_two_at_once_do_not_mix(installed: Path, checkout: Checkout) -> None:
-    """The second one ends at once, and says why."""
+    """The second one fails at once, and reports why."""
     held = os.open(installed / "usr/local", os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
         for target in ("install", "uninstall"):
-            with pytest.raises(Refused, match="another install or uninstall is at work"):
+            with pytest.raises(Refused, match="another install or uninstall is running"):
                 checkout.make(target, installed)
     finally:
         os.close(held)
 
 
 def test_what_is_not_ours_is_not_replaced(checkout: Checkout, tmp_path: Path) -> None:
-    """A directory where the link belongs holds somebody's work."""
+    """A directory at the path of the link may contain a person's work."""
     (tmp_path / LIB).mkdir(parents=True)
-    with pytest.raises(Refused, match="not of make install's making"):
+    with pytest.raises(Refused, match="make install did not create it"):
         checkout.make("install", tmp_path)
 
 
@@ -388,7 +388,7 @@ def test_make_can_be_asked_what_it_would_do(checkout: Checkout, tmp_path: Path) 
 
 
 def test_uninstall_also_takes_what_a_killed_first_install_left(checkout: Checkout, tmp_path: Path) -> None:
-    """It was killed before it could write its list: what it was building is no secret."""
+    """It was killed before it wrote its manifest, but its unfinished version is removed."""
     built = tmp_path / f"{LIB}.versions/1.0.0-unfinished"
     built.mkdir(parents=True)
     (built / "pyvenv.cfg").touch()

@@ -1,4 +1,4 @@
-"""The lock files: complete, consistent, and without conflict for every supported Python."""
+"""The lock files are complete, consistent, and free of conflicts for every supported Python."""
 
 import re
 from functools import cache
@@ -17,9 +17,9 @@ LOCKS: Final = sorted(ROOT.glob("requirements*.lock"))
 
 
 def required(roots: list[Requirement], locked: dict[str, Version], where: Place) -> set[str]:
-    """The packages that `roots` need there, extras included; fails where `locked` has none that they accept.
+    """Return the packages that `roots` need there, with extras. Fail if `locked` has no version that they accept.
 
-    What a package needs is read from the environment that runs the tests, if that has the locked version.
+    The needs of a package come from the environment that runs the tests, if that has the locked version.
     """
     seen: set[tuple[str, str]] = set()
     waiting = [(requirement, "", "pyproject.toml") for requirement in roots]
@@ -52,7 +52,7 @@ def installed(name: str) -> Version | None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 def test_every_requirement_is_one_version_with_hashes(lock: Path) -> None:
-    """Hashes alone admit what is installed; an extra would bring packages that are not listed."""
+    """Only files with a listed hash can be installed. An extra would add packages that are not listed."""
     for requirement, hashes in entries(lock):
         assert [specifier.operator for specifier in requirement.specifier] == ["=="], requirement
         assert not requirement.extras, requirement
@@ -62,7 +62,7 @@ def test_every_requirement_is_one_version_with_hashes(lock: Path) -> None:
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("machine", MACHINES)
 def test_what_a_locked_package_needs_is_locked(python: str, machine: str) -> None:
-    """For every supported Python, extras included: pip would otherwise resolve it, or the package would miss it."""
+    """This holds for every supported Python, with extras. Otherwise pip chooses a version, or a package is missing."""
     where = place(python, machine)
     for lock, roots in (
         ("requirements.lock", wanted(None)),
@@ -77,7 +77,7 @@ def test_what_a_locked_package_needs_is_locked(python: str, machine: str) -> Non
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("machine", MACHINES)
 def test_all_lock_files_agree(python: str, machine: str) -> None:
-    """An environment can hold several of them, so a package has one version in all."""
+    """An environment can use several of them, so a package has the same version in all."""
     together: dict[str, Version] = {}
     for lock in LOCKS:
         for name, version in pins(lock, place(python, machine)).items():
@@ -85,20 +85,20 @@ def test_all_lock_files_agree(python: str, machine: str) -> None:
 
 
 def test_the_test_environment_holds_what_its_locks_list() -> None:
-    """In the locked versions. `make test` brings it up to date."""
+    """It has the locked versions. `make test` updates it."""
     locked = {name: version for lock in TEST for name, version in pins(ROOT / lock, here()).items()}
     assert {name: installed(name) for name in locked} == locked
 
 
 def test_the_test_environment_has_nothing_that_it_does_not_need() -> None:
-    """Every package in its lock is asked for by `pyproject.toml`, or needed by one that is."""
+    """`pyproject.toml` lists every package in its lock, or a listed package needs it."""
     locked = pins(ROOT / "requirements-dev.lock", here())
     assert required(wanted(None) + wanted("dev"), locked, here()) == set(locked)
     assert not locked.keys() & {"matplotlib", "atheris", "mutmut"}, "these come with make fleet and make torture"
 
 
 def test_every_script_installs_packages_the_same_way() -> None:
-    """Only `python-packages.sh` runs pip; `lock.sh` gets the program that writes the lock files."""
+    """Only `python-packages.sh` runs pip, and `lock.sh`, which installs the program that writes the lock files."""
     files = [ROOT / "Makefile", ROOT / "Dockerfile", *ROOT.glob("scripts/*"), *ROOT.glob("deploy/**/*.sh")]
     own_pip = re.compile(r"-m pip\b|/pip\b(?!-audit)|\bpip3? install|--requirement\b")
     found = {path.name for path in files if path.is_file() and own_pip.search(path.read_text())}

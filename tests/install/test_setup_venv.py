@@ -1,4 +1,4 @@
-"""`scripts/setup-venv.sh`, as `make demo` and `make test` run it."""
+"""Tests of `scripts/setup-venv.sh`, as `make demo` and `make test` run it."""
 
 import os
 import shutil
@@ -36,12 +36,12 @@ import shutil
 def build_editable(directory, settings=None, metadata=None):
     return shutil.copy("wheels/project-1-py3-none-any.whl", directory).rpartition("/")[2]
 """
-# Most of the time goes into unpacking and compiling pip. This python3 links a pip that is there already.
+# Unpacking and compiling pip takes most of the time. This python3 links an existing pip instead.
 _PYTHON: Final = """#!/bin/sh
 [ "$1 $2" = "-m venv" ] || exec {python} "$@"
 {python} -m venv --without-pip "$3" "$4" && ln -s {pip} "$4"/lib/python3.*/site-packages/
 """
-# For the tests of what the script does when: notes each package of a lock file as installed, unless that is `missing`.
+# For tests of when the script does what: records each package of a lock file as installed, and fails for `missing`.
 _QUICK_PIP: Final = """
 import pathlib, sys
 for option, lock in zip(sys.argv, sys.argv[1:]):
@@ -53,7 +53,7 @@ for option, lock in zip(sys.argv, sys.argv[1:]):
 
 
 class Project:
-    """A checkout with the real scripts, and lock files and a pip of its own."""
+    """A checkout with the real scripts, and its own lock files and pip."""
 
     def __init__(self, directory: Path, pip: Path) -> None:
         self.path: Final = directory
@@ -73,7 +73,7 @@ class Project:
         (self.path / name).write_text("".join(lines))
 
     def set_up(self, *locks: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the script with no settings of pip but `variables`."""
+        """Run the script with only `variables` as settings of pip."""
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
         path = f"{self.path}/bin:{env['PATH']}"
         return subprocess.run(
@@ -91,11 +91,11 @@ class Project:
         return done.stdout
 
     def noted(self) -> set[str]:
-        """The packages that the quick pip installed."""
+        """Return the packages that the quick pip recorded."""
         return {path.name for path in self.venv.glob("*==*")}
 
     def break_off(self) -> None:
-        """Leave what a run leaves that ends in the middle: some packages, and no Python that runs."""
+        """Leave what an interrupted run leaves: some packages, and a Python that does not run."""
         (self.venv / "bin").mkdir(parents=True)
         (self.venv / "bin/python").symlink_to("nowhere")
         (self.venv / "stray==1").touch()
@@ -105,7 +105,7 @@ class Project:
 
 
 def requirements(name: str) -> list[str]:
-    """What the package really needs, as far as the environment that runs the tests knows."""
+    """Return what the package really needs. If the environment that runs the tests does not have it: nothing."""
     try:
         return metadata.requires(name) or []
     except metadata.PackageNotFoundError:
@@ -114,13 +114,13 @@ def requirements(name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a person's settings of pip would install."""
+    """The directory into which a person's pip settings would install."""
     return tmp_path_factory.mktemp("person") / "elsewhere"
 
 
 @pytest.fixture(scope="module")
 def reached(elsewhere: Path) -> dict[str, str]:
-    """A person's settings: where the index is, and much that would install elsewhere, otherwise, or not at all."""
+    """A person's settings: the index, and many that would install to other places, in other ways, or not at all."""
     directory = elsewhere.parent
     (directory / "constraints").write_text("coverage<7\n")
     (directory / "pip.conf").write_text(
@@ -153,7 +153,7 @@ def index(elsewhere: Path) -> Index:
 
 @pytest.fixture(scope="module")
 def project(locked: dict[str, Version], index: Index, reached: dict[str, str], elsewhere: Path) -> Project:
-    """Set up from the project's lock files, with an index that has tomorrow's release of every package too."""
+    """A project set up from the real lock files. The index also has a newer release of every package."""
     spec = find_spec("pip")
     assert spec is not None
     assert spec.origin is not None
@@ -173,7 +173,7 @@ def tomorrows(version: Version) -> str:
 
 
 def test_newer_releases_of_everything_change_nothing(project: Project, locked: dict[str, Version]) -> None:
-    """Among them one that is needed with an extra, which the lock does not name: pip took its newest release."""
+    """One package is needed with an extra, which the lock does not name. pip once took its newest release."""
     infos = project.venv.glob("lib/python3.*/site-packages/*.dist-info")
     found = dict(info.name.removesuffix(".dist-info").split("-") for info in infos)
     assert found.pop("project") == "1"
@@ -184,21 +184,21 @@ def test_newer_releases_of_everything_change_nothing(project: Project, locked: d
 
 @pytest.mark.usefixtures("project")
 def test_a_persons_settings_install_nothing_elsewhere(elsewhere: Path) -> None:
-    """Only their index was used; it came from the same settings."""
+    """The script uses only the index from these settings."""
     assert not elsewhere.exists()
 
 
 def test_packages_that_do_not_fit_together_are_an_error(
     project: Project, index: Index, reached: dict[str, str]
 ) -> None:
-    """A lock file that misses what a package needs fails when it is installed."""
+    """The set-up fails if a lock file lacks what one of its packages needs."""
     project.lock("more.lock", index.add("alpha", "1", ["beta>=1"]))
     done = project.set_up(*TEST, "more.lock", **reached)
     assert done.returncode != 0
     assert "alpha 1 requires beta, which is not installed" in done.stderr
 
 
-# --- when it does what ---
+# --- with the quick pip ---
 
 
 def quick_project(checkout: Path, pip: Path) -> Project:
@@ -216,7 +216,7 @@ def quick(tmp_path: Path) -> Project:
 
 
 def test_a_complete_environment_is_left_alone(quick: Project) -> None:
-    """Without a word; with fewer lock files than it was made from, too."""
+    """The script prints nothing, also if it gets fewer lock files than before."""
     assert quick.must_set_up("a.lock", "b.lock") != ""
     before = sorted((path, path.lstat().st_mtime_ns) for path in quick.venv.rglob("*"))
     assert quick.must_set_up("a.lock", "b.lock") == ""
@@ -225,7 +225,7 @@ def test_a_complete_environment_is_left_alone(quick: Project) -> None:
 
 
 def test_a_checkout_whose_path_is_as_long_as_a_checksum(tmp_path: Path) -> None:
-    """The record has the path too. It must not count as a lock file."""
+    """The record also has the path of the checkout, which must not count as a checksum."""
     with tempfile.TemporaryDirectory(dir="/tmp") as short:
         checkout = Path(short, "c" * (_CHECKSUM - 1 - len(short)))
         assert len(str(checkout)) == _CHECKSUM
@@ -237,7 +237,7 @@ def test_a_checkout_whose_path_is_as_long_as_a_checksum(tmp_path: Path) -> None:
 
 
 def test_another_lock_file_is_added(quick: Project) -> None:
-    """What `make fleet` needs comes to what `make test` needs; nothing is made anew."""
+    """`make fleet` adds its packages to those of `make test`. The environment is not made again."""
     quick.must_set_up("a.lock")
     before = (quick.venv / "pyvenv.cfg").stat().st_mtime_ns
     quick.must_set_up("a.lock", "b.lock")
@@ -246,7 +246,7 @@ def test_another_lock_file_is_added(quick: Project) -> None:
 
 
 def test_what_a_changed_lock_no_longer_lists_is_gone(quick: Project) -> None:
-    """Also if the run needs another lock file, and this one was only there."""
+    """This also holds if the run uses only another lock file."""
     quick.must_set_up("a.lock", "b.lock")
     quick.lock("a.lock", "alpha==2")
     quick.must_set_up("b.lock")
@@ -256,14 +256,14 @@ def test_what_a_changed_lock_no_longer_lists_is_gone(quick: Project) -> None:
 
 
 def test_what_an_interrupted_run_left_is_cleared_away(quick: Project) -> None:
-    """The first run ended before the environment had a Python that runs."""
+    """The first run ended before the environment had a working Python."""
     quick.break_off()
     quick.must_set_up("a.lock")
     assert quick.noted() == {"alpha==1"}
 
 
 def test_a_run_that_failed_is_not_taken_for_complete(quick: Project) -> None:
-    """It failed while a lock file was added, and with that one put right, the next run is complete."""
+    """If a run fails while it adds a lock file, the next run makes the environment again."""
     quick.must_set_up("a.lock")
     quick.lock("b.lock", "beta==1\nmissing==1")
     assert quick.set_up("a.lock", "b.lock").returncode != 0

@@ -1,4 +1,4 @@
-"""The .tar.gz of `make dist`, in a system that has nothing but busybox: no Python, no C library, no systemd."""
+"""The .tar.gz of `make dist`, in a system that has only busybox: no Python, no C library, no systemd."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.prepare.step import StepError
 from tests.prepare.steps import BUSYBOX, DIST
 from tests.rig.needs import need, prepared
 
-# Waits for the agent's first answer, asks it, and ends it.
+# Start the agent, show its status after the first pass, and stop it.
 _TRY = """
 mkdir -p /run/secrets/registries /home/ada/.docker
 export HOME=/home/ada RUNTIME_DIRECTORY=/run/agent STATE_DIRECTORY=/var/lib/agent
@@ -23,7 +23,7 @@ wait $!
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
-    """A system with busybox alone, and the archive unpacked in it by busybox."""
+    """A system with only busybox, which has unpacked the archive there."""
     need("systemd-nspawn")
     root = tmp_path / "bare"
     for directory in ("bin", "usr/bin", "etc", "tmp", "root"):
@@ -45,25 +45,25 @@ def run(root: Path, script: str) -> str:
 
 
 def listing(root: Path) -> set[str]:
-    """What is there besides the unpacked archive and what running leaves."""
+    """Return all files except the unpacked archive and what running programs leave."""
     out = ("root/", "proc/", "dev/", "run/", "tmp/", "home/", "var/")
     names = {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}
     return {name for name in names if not name.startswith(out) and name != "log"}
 
 
 def test_it_is_installed_answers_and_goes_where_only_busybox_is(bare: Path) -> None:
-    """The agent starts and answers, and the uninstall leaves nothing of it behind."""
+    """The agent starts and answers, and the uninstall removes all its files."""
     before = listing(bare)
     said = run(bare, "/root/registry-agent_*/install")
-    assert f"registry-agent {__version__} is in /opt/registry-agent" in said
+    assert f"registry-agent {__version__} is installed in /opt/registry-agent" in said
     answer = run(bare, _TRY)
     assert f'"version": "{__version__}"' in answer or f'"version":"{__version__}"' in answer, answer
-    assert "registry-agent is gone" in run(bare, "/opt/registry-agent/share/package/uninstall")
+    assert "removed registry-agent" in run(bare, "/opt/registry-agent/share/package/uninstall")
     assert listing(bare) == before
 
 
 def test_an_upgrade_leaves_nothing_of_the_former_version(bare: Path) -> None:
-    """Files that only the former version had are gone; what belongs to others stays."""
+    """Files that only the former version had are gone. Other files stay."""
     run(bare, "/root/registry-agent_*/install")
     after = listing(bare)
     old = "usr/local/share/doc/registry-agent/docs/old.md"
@@ -74,7 +74,7 @@ def test_an_upgrade_leaves_nothing_of_the_former_version(bare: Path) -> None:
 
 
 def test_what_is_installed_is_root_s_whoever_unpacked_it(bare: Path) -> None:
-    """A user who unpacks the archive and runs the install with sudo does not own the agent afterwards."""
+    """If a user unpacks the archive and installs with sudo, they do not own the agent afterwards."""
     run(bare, "chown -R 1000:1000 /root/registry-agent_*; /root/registry-agent_*/install")
     owners = {(path.lstat().st_uid, path.lstat().st_gid) for path in (bare / "opt").rglob("*")}
     assert owners == {(0, 0)}
@@ -82,8 +82,8 @@ def test_what_is_installed_is_root_s_whoever_unpacked_it(bare: Path) -> None:
 
 
 def test_only_root_installs(bare: Path) -> None:
-    """A user learns what to run instead, and nothing is changed."""
+    """For another user, the install shows the right command and changes nothing."""
     before = listing(bare)
-    with pytest.raises(StepError, match="only root may do that"):
+    with pytest.raises(StepError, match="only root can do this"):
         run(bare, "chmod 755 /root; su ada -c '/root/registry-agent_*/install'")
     assert listing(bare) == before
