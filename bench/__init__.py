@@ -1,1 +1,1 @@
-"""What the agent costs, beside what people would use instead: `make bench`."""
+"""Compares the cost of the agent with that of what people would use instead: `make bench`."""

@@ -1,4 +1,4 @@
-"""`make bench`: takes every figure, prints the table, and writes it down."""
+"""`make bench`: measures every figure, prints the table, and writes it to files."""
 
 import argparse
 import importlib
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def _figures(themes: Sequence[str], bench: Bench) -> list[Figure]:
-    """The hour goes on beside the others, and is first in the table."""
+    """Measure all figures. The idle hour runs in parallel with the others, and comes first in the table."""
     with hour.begun(bench) if "hour" in themes else nullcontext() as going_on:
         others = [figure for theme in themes if theme != "hour" for figure in _measured(theme, bench)]
         return [*(going_on.figures() if going_on else ()), *others]

@@ -1,4 +1,4 @@
-"""The pretend AWS under AWS's own names: in a network, and with a view of the file system, where they answer locally.
+"""The pretend AWS under AWS's real host names, in a network and mount namespace that resolves them locally.
 
 Needs root.
 """
@@ -14,14 +14,14 @@ from tests.rig.machine import METADATA_ADDRESS, Machine
 
 REGION: Final = "eu-west-1"
 NAMES: Final = tuple(f"{account}.dkr.ecr.{REGION}.amazonaws.com" for account in ("111111111111", "222222222222"))
-"""Two accounts' registries."""
+"""The registries of two accounts."""
 _API: Final = (f"api.ecr.{REGION}.amazonaws.com", f"sts.{REGION}.amazonaws.com")
 _LIFE_S: Final = 12 * 3600.0
 
 
 @contextmanager
 def aws_names(directory: Path, ports: Sequence[int]) -> Iterator[tuple[Machine, PretendAws]]:
-    """With an instance role, and a registry for each of `NAMES` on each of `ports`."""
+    """Start it with an instance role, and with a registry for each of `NAMES` on each of `ports`."""
     aws = PretendAws(region=REGION, token_life_s=_LIFE_S)
     machine = Machine(directory, [_API, *((name,) for name in NAMES)])
     with ExitStack() as stack:

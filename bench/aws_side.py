@@ -1,4 +1,4 @@
-"""A pretend AWS in a process of its own, with ECR registries on loopback: what is measured does not pay for it.
+"""A pretend AWS with ECR registries on loopback. It is a separate process, so it does not count in the measurements.
 
 `python -m bench.aws_side COUNT` serves COUNT registries until its standard input ends.
 """
@@ -23,7 +23,7 @@ _LIFE_S: Final = 12 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class AwsSide:
-    """`url` is its API's, `registries` are `host:port`; both keys are of one user who may get tokens."""
+    """`url` is that of the API. `registries` are `host:port`. The keys belong to one user, which may get tokens."""
 
     url: str
     registries: tuple[str, ...]
@@ -32,8 +32,8 @@ class AwsSide:
 
     @property
     def environment(self) -> dict[str, str]:
-        """By which the AWS SDKs ask it and nobody else."""
-        region = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}  # version 1 of the CLI knows the second alone
+        """The variables that make the AWS SDKs use this AWS and no other."""
+        region = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}  # version 1 of the CLI reads only the second
         return {"AWS_ENDPOINT_URL_ECR": self.url, "AWS_ENDPOINT_URL_STS": self.url, **region}
 
     @property
@@ -58,7 +58,7 @@ class AwsSide:
 def aws_side(registries: int) -> Iterator[AwsSide]:
     command = [sys.executable, "-m", "bench.aws_side", str(registries)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None  # noqa: S101 - it was asked for
+        assert process.stdout is not None  # noqa: S101 - a pipe was requested
         told = json.loads(process.stdout.readline())
         yield AwsSide(told["url"], tuple(told["registries"]), told["access_key_id"], told["secret_access_key"])
         process.communicate()

@@ -1,6 +1,6 @@
-"""What somebody would write without the agent: an aiohttp server with one JSON route, and nothing else.
+"""What you would write without the agent: an aiohttp server with one JSON route, and nothing else.
 
-Run as a file by the measured interpreter, so that nothing of this package is loaded with it.
+The measured interpreter runs it as a file, so it loads nothing of this package.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
 
 def _ecr_client(url: str, key_id: str) -> Callable[[web.Application], AsyncIterator[None]]:
     async def held(_: web.Application) -> AsyncIterator[None]:
-        from aiobotocore.session import get_session  # noqa: PLC0415 - the server without ECR must not pay for it
+        from aiobotocore.session import get_session  # noqa: PLC0415 - the server without ECR must not load it
 
         asking = get_session().create_client(
             "ecr",

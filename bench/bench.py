@@ -1,4 +1,4 @@
-"""What every measurement is handed: how often, with which interpreter, and where it may write."""
+"""What every measurement gets: the number of runs, the interpreter, and a directory to write to."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ _PROGRAMS: Final = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """`python` is an interpreter that has what `requirements.lock` pins, this checkout, and nothing else."""
+    """`python` is an interpreter with the packages of `requirements.lock` and this checkout, and nothing else."""
 
     runs: int
     python: Path
@@ -24,7 +24,7 @@ class Bench:
     say: Callable[[str], None]
 
     def turns(self, ours: Callable[[], float], theirs: Callable[[], float] | None = None) -> tuple[Turn, ...]:
-        """`runs` turns after one of each that is not counted; the one who begins changes from turn to turn."""
+        """Measure `runs` turns. First, a warm-up of each does not count. Both sides take turns in going first."""
         ours()
         if theirs is None:
             return tuple(Turn(ours()) for _ in range(self.runs))
@@ -42,15 +42,16 @@ class Bench:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A directory of its own, for one measured process."""
+    """Create a temporary directory for one measured process."""
     with tempfile.TemporaryDirectory(prefix="agent-bench-", ignore_cleanup_errors=True) as directory:
         yield Path(directory)
 
 
 def environment(root: Path, **more: str) -> Mapping[str, str]:
-    """For a measured process: nothing of the person's but what a program needs; all its directories below `root`.
+    """Return the environment of a measured process: all its directories are below `root`.
 
-    No engine takes part: a `docker login` asks it nothing, and the agent's question to it would be one more.
+    Of the caller's environment, it keeps only what a program needs. There is no engine: `docker login` does not ask it
+    anything, so the agent's request to it would be extra work.
     """
     kept = {name: os.environ[name] for name in _PROGRAMS if name in os.environ}
     own = {

@@ -1,4 +1,4 @@
-"""One line of the table: what the agent took, what the other took, and what was to be reached."""
+"""One line of the table: the values of the agent, the values of the other side, and the target."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -10,9 +10,9 @@ _AT_MOST: Final = "≤"
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Both measured one right after the other, so that a machine that grows slow is slow for both.
+    """Two values, measured directly after each other. A machine that gets slow is then slow for both.
 
-    `theirs` is None where nothing stands beside the agent: then its own value is what is to be reached.
+    `theirs` is None if there is nothing to compare with. Then the agent's own value counts.
     """
 
     ours: float
@@ -29,12 +29,12 @@ class Figure:
 
     Args:
         name: what is measured, in a few words; unique together with `beside`.
-        beside: what stands beside it, in a few words; "-" where nothing does.
+        beside: what the agent is compared with, in a few words; "-" for nothing.
         unit: of `ours` and `theirs`: `s`, `ms`, `kB`, `requests/s`, `calls`, `%` …
-        reach: the bound of the median of all turns' values.
+        reach: the target: a bound for the median of the values of all turns.
         turns: at least one.
         at_least: more is better.
-        notes: what else was seen, a short sentence each.
+        notes: further observations, one short sentence each.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""`make fleet`: the weeks of fleets of several sizes, by the rules before and now; tables, plots, docs/fleet.md."""
+"""`make fleet`: simulates a week of fleets of several sizes, with the rules before and now. Updates docs/fleet.md."""
 
 import argparse
 import sys
@@ -18,7 +18,7 @@ _DOCUMENT: Final = _ROOT / "docs" / "fleet.md"
 _SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 _QUICK: Final = (1_000, 10_000)
 _CLOSER: Final = 100_000
-"""The fleet that is plotted hour by hour, and for which the agent's rules are set."""
+"""The fleet size of the enlarged plots. The agent's rules are set for this size."""
 _TUESDAY: Final = 14.5
 
 

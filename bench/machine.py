@@ -1,4 +1,4 @@
-"""What the figures were taken on."""
+"""Describes the machine on which the figures were measured."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def machine(python: Path) -> dict[str, str]:
-    """For the head of the table: no name of the machine, only what kind it is."""
+    """Return the description for the table. It has no host name, only the kind of machine."""
     return {
         "taken_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
         "processors": f"{len(os.sched_getaffinity(0))} of {_processor()}",

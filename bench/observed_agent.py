@@ -1,7 +1,7 @@
-"""The agent, telling on SIGUSR1 what cannot be seen from outside: into $HOME/observed, as JSON.
+"""The agent with an observer. On SIGUSR1, it writes what is not visible from outside to $HOME/observed, as JSON.
 
-When each of the last revisions was published, by the monotonic clock that all processes share; and how long the loop's
-turns took since the last telling, at most, looked at every five milliseconds.
+`published` has the time at which each of the last 100 revisions was published, by the monotonic clock that all
+processes share. `longest_s` is the longest block of the event loop since the last report, checked every 5 ms.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _KEPT: Final = 100
 
 
 class ObservedBoard(Board):
-    """Observes itself from the first time that the agent runs."""
+    """Starts an observer when the agent reaches the phase `running`."""
 
     def set_phase(self, phase: Phase) -> None:
         if phase is Phase.RUNNING and self.snapshot.phase is not phase:
@@ -41,7 +41,7 @@ class Observer:
         self._longest_s = 0.0
 
     async def run(self) -> None:
-        """Record when each revision is there for its readers, who wait for it in the same way."""
+        """Record when each revision reaches its readers. They wait for it in the same way."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self._tell)
         self._due = loop.time()

@@ -1,7 +1,7 @@
-"""One real registry (Debian's docker-registry) that stands behind many ports, each a given time away.
+"""One real registry (Debian's docker-registry) behind many ports, each with a given network delay.
 
-`python -m bench.registries UPSTREAM COUNT ROUND_TRIP_S` is the way to it, until its standard input ends: a process of
-its own, so that nobody who is measured pays for it.
+`python -m bench.registries UPSTREAM COUNT ROUND_TRIP_S` is the proxy that adds the delay. It runs until its standard
+input ends. It is a separate process, so its work does not count in the measurements.
 """
 
 import asyncio
@@ -21,24 +21,24 @@ from bench.bench import free_port, scratch
 _CHUNK: Final = 1 << 16
 _BACKLOG: Final = 256
 _PATIENCE_S: Final = 15.0
-_BCRYPT_COST: Final = "4"  # the least: a registry that works hard would make every program that logs in alike
+_BCRYPT_COST: Final = "4"  # the minimum: a slow registry would hide the differences between the programs
 
 
 @contextmanager
 def registries(count: int, round_trip_s: float, users: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
-    """`host:port` of each, on loopback, where Docker takes plain HTTP; all know these `users`."""
+    """Yield the `host:port` of each, on loopback, where Docker accepts plain HTTP. All accept these `users`."""
     with ExitStack() as stack:
         upstream = stack.enter_context(_distribution(stack.enter_context(scratch()), users))
         command = [sys.executable, "-m", "bench.registries", str(upstream), str(count), str(round_trip_s)]
         way = stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-        assert way.stdout is not None  # noqa: S101 - it was asked for
+        assert way.stdout is not None  # noqa: S101 - a pipe was requested
         stack.callback(way.communicate)
         yield tuple(json.loads(way.stdout.readline()))
 
 
 @contextmanager
 def _distribution(directory: Path, users: Mapping[str, str]) -> Iterator[int]:
-    """Its port."""
+    """Start the registry and yield its port."""
     passwords, port = directory / "htpasswd", free_port()
     passwords.touch()
     for user, password in users.items():
@@ -84,11 +84,11 @@ async def _serve(upstream: int, count: int, round_trip_s: float) -> None:
     print(json.dumps([f"127.0.0.1:{port}" for port in ports]), flush=True)
     await asyncio.to_thread(os.read, sys.stdin.fileno(), 1)
     sys.stdout.flush()
-    os._exit(0)  # connections that are still open need no farewell
+    os._exit(0)  # open connections need no clean end
 
 
 class _Way:
-    """Carries each chunk in half a round trip, the first one when a handshake over this distance would be over."""
+    """Delivers each chunk after half a round trip. The first one waits until a real handshake would be over."""
 
     def __init__(self, upstream: int, round_trip_s: float) -> None:
         self._upstream: Final = upstream
@@ -104,7 +104,7 @@ class _Way:
                 await asyncio.wait((there, back))
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, not_before: float) -> None:
-        """Read on while earlier chunks are under way: the distance costs time, and no throughput."""
+        """Keep reading while earlier chunks are on their way: the distance adds delay, but costs no throughput."""
         loop = asyncio.get_running_loop()
         travelling: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
         delivering = asyncio.create_task(_deliver(travelling, writer))

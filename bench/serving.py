@@ -1,4 +1,4 @@
-"""An agent that serves its status, for the figures that ask it: with as many registries as wanted."""
+"""An agent that serves its status, with any number of registries, for the figures that request it."""
 
 import base64
 import contextlib
@@ -27,7 +27,7 @@ Secret = Mapping[str, object]
 
 
 class Agent:
-    """One process. `begun` is the monotonic time just before it was started."""
+    """One process. `begun` is the monotonic time just before its start."""
 
     def __init__(self, process: subprocess.Popen[bytes], root: Path, port: int, begun: float) -> None:
         self._process: Final = process
@@ -44,20 +44,20 @@ class Agent:
         return self._process.poll() is None
 
     def log(self) -> str:
-        """Its end."""
+        """Return the end of the agent's log."""
         return (self.root / "agent.log").read_text()[-4000:]
 
     @property
     def secrets(self) -> Path:
-        """The one file of its secrets."""
+        """The file with all its secrets."""
         return self.root / "secrets" / "all.json"
 
     def give(self, secrets: Iterable[Secret]) -> None:
-        """Whole or not at all, as whoever provides secrets does."""
+        """Replace the file of secrets atomically, as a platform does."""
         write_whole(self.secrets, json.dumps({"secrets": [*secrets]}))
 
     def get(self, path: str) -> bytes:
-        """The body of one answer, on a connection of its own."""
+        """Return the body of one answer, over a new connection."""
         asking = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         with contextlib.closing(asking):
             asking.request("GET", path)
@@ -68,10 +68,10 @@ class Agent:
         return status
 
     def first_answer(self, patience_s: float = _PATIENCE_S) -> None:
-        """Wait until there is one.
+        """Wait until the process answers.
 
         Raises:
-            RuntimeError: there is none.
+            RuntimeError: no answer in time, or the process ended.
         """
         while time.monotonic() - self.begun < patience_s and self.running:
             with contextlib.suppress(OSError):
@@ -81,10 +81,10 @@ class Agent:
         raise RuntimeError("no answer came")
 
     def wait_for(self, holds: Callable[[dict[str, Any]], object], patience_s: float = _PATIENCE_S) -> dict[str, Any]:
-        """The first status that `holds`, asked for by long polls: a look costs the agent one document a change.
+        """Return the first status for which `holds` is true. With long polls, the agent makes one document per change.
 
         Raises:
-            RuntimeError: the agent ended, or there was none in time.
+            RuntimeError: the agent ended, or there was no such status in time.
         """
         begun, revision = time.monotonic(), ""
         while time.monotonic() - begun < patience_s and self.running:
@@ -99,12 +99,12 @@ class Agent:
         raise RuntimeError(f"the agent did not come so far:\n{self.log()}")
 
     def processor_s(self) -> float:
-        """So far, of the threads that live; children left out (the kernel's sched-stats, in nanoseconds)."""
+        """Return the seconds so far of all live threads, without children (the kernel's schedstat has nanoseconds)."""
         tasks = Path(f"/proc/{self.pid}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def memory_kb(self) -> int:
-        """Resident, and of it only what is the process's own."""
+        """Return the resident memory that only this process uses, without shared pages."""
         lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
 
@@ -113,9 +113,9 @@ class Agent:
 def agent(
     bench: Bench, secrets: Sequence[Secret], *, program: Sequence[str] = ("-m", "agent"), **more: str
 ) -> Iterator[Agent]:
-    """Started with these secrets in one file; ended at the end.
+    """Run an agent with these secrets in one file, and stop it at the end.
 
-    `program`: what the interpreter gets before `run`. `more`: of its environment.
+    `program` is what the interpreter gets before `run`. `more` is added to its environment.
     """
     with stage() as own:
         write_whole(own.root / "secrets" / "all.json", json.dumps({"secrets": [*secrets]}))
@@ -126,7 +126,9 @@ def agent(
 
 @contextmanager
 def bare(bench: Bench, *options: str, **more: str) -> Iterator[Agent]:
-    """The bare server, answering. `options` and `more` of its environment: as `bench/bare_server.py` has them.
+    """Run the bare server, and yield it once it answers.
+
+    `options` are arguments and `more` are environment variables of `bench/bare_server.py`.
 
     Raises:
         RuntimeError: it does not answer.
@@ -142,12 +144,12 @@ def bare(bench: Bench, *options: str, **more: str) -> Iterator[Agent]:
 
 
 def settled(status: Mapping[str, Any]) -> bool:
-    """Whether the first pass over all registries is over."""
+    """Return whether the first pass over all registries is over."""
     return bool(status["phase"] == "running")
 
 
 def disabled(number: int) -> list[Secret]:
-    """Secrets that are known and left alone: what they cost is the agent's own."""
+    """Return disabled secrets. The agent reads them but does not log in, so only its own cost remains."""
     return [
         {
             "name": f"team-{index:04}",
@@ -162,8 +164,8 @@ def disabled(number: int) -> list[Secret]:
 
 @contextmanager
 def registries(number: int) -> Iterator[list[Secret]]:
-    """Secrets of so many registries on this machine that take a login, one for each address on loopback."""
-    server = ThreadingHTTPServer(("0.0.0.0", 0), _Registry)  # noqa: S104 - all of 127.0.0.0/8 is this machine's own
+    """Yield secrets for `number` registries on this machine. Each has its own loopback address and accepts a login."""
+    server = ThreadingHTTPServer(("0.0.0.0", 0), _Registry)  # noqa: S104 - all of 127.0.0.0/8 belongs to this machine
     serving = Thread(target=server.serve_forever, daemon=True)
     serving.start()
     try:
@@ -182,7 +184,7 @@ def registries(number: int) -> Iterator[list[Secret]]:
 
 
 class _Registry(BaseHTTPRequestHandler):
-    """`/v2/` with Basic authentication, as ECR and registries with htpasswd have it."""
+    """`/v2/` with Basic authentication, as in ECR and in registries with htpasswd."""
 
     def do_GET(self) -> None:
         right = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -195,7 +197,7 @@ class _Registry(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """Log nothing."""
 
 
 def write_whole(path: Path, text: str) -> None:

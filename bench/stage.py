@@ -1,4 +1,4 @@
-"""The agent and the docker CLI as they are measured: each in a directory of its own, with logins that can be seen."""
+"""Runs the measured agent and docker CLI, each in its own directory, and watches the logins that they write."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _LOOK_S: Final = 0.001
 _PATIENCE_S: Final = 120.0
 _END_S: Final = 15.0
 _ROOT: Final = Path(__file__).resolve().parent.parent
-"""The checkout that is measured."""
+"""The measured checkout."""
 _SETTINGS: Final = """\
 [secrets]
 directories = [{secrets}]
@@ -44,13 +44,13 @@ class Stage:
         return environment(self.root, **more)
 
     def put(self, secret: Mapping[str, Any]) -> None:
-        """The secret's file, in one step, as `kubectl`, `mv` and careful editors do it."""
+        """Write the secret's file atomically, as `kubectl`, `mv` and careful editors do."""
         written = self.root / "secret.new"
         written.write_text(json.dumps(secret), encoding="utf-8")
         written.rename(self.root / "secrets" / f"{secret['name']}.json")
 
     def logins(self) -> Mapping[str, str]:
-        """Registry to what stands in config.json for it now (`user:password` in base64)."""
+        """Return the logins that config.json has now: registry to `user:password` in base64."""
         try:
             document = json.loads((self.root / "docker" / "config.json").read_bytes())
         except (OSError, ValueError):
@@ -58,7 +58,7 @@ class Stage:
         return {host: entry.get("auth", "") for host, entry in document.get("auths", {}).items()}
 
     def await_logins(self, hosts: Iterable[str], agent: "subprocess.Popen[bytes]", auth: str | None = None) -> float:
-        """The moment (`time.perf_counter`) at which all `hosts` have a login, or this very one.
+        """Wait until all `hosts` have a login, or the login `auth` if given. Return the time (`time.perf_counter`).
 
         Raises:
             RuntimeError: not in time, or the agent ended; with the end of its log.
@@ -95,13 +95,13 @@ def running_agent(
     within: Sequence[str] = (),
     program: Sequence[str] = ("-m", "agent"),
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """`registry-agent run`, ended at the end.
+    """Run `registry-agent run`, and stop it at the end.
 
     Args:
-        bench: whose interpreter runs it.
-        on: where it lives.
-        more: of its environment.
-        within: a command that runs it, as `nsenter` does.
+        bench: its interpreter runs the agent.
+        on: the directory and the port of the agent.
+        more: added to its environment.
+        within: a command that runs it, such as `nsenter`.
         program: what the interpreter gets before `run`.
     """
     command = [*within, str(bench.python), *program, "run", "--config", str(on.root / "config.toml")]
@@ -114,7 +114,7 @@ def running_agent(
 
 @contextmanager
 def ending(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Asked to end afterwards, and killed where it does not."""
+    """Terminate the process afterwards. Kill it if it does not end."""
     try:
         yield
     finally:
@@ -127,7 +127,7 @@ def ending(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 
 def start_to_logins(bench: Bench, secrets: Sequence[Mapping[str, Any]], more: Mapping[str, str] | None = None) -> float:
-    """Seconds from the agent's start until config.json holds a login for every one of `secrets`."""
+    """Return the seconds from the agent's start until config.json has a login for each of `secrets`."""
     with stage(secrets) as own:
         begun = time.perf_counter()
         with running_agent(bench, own, more or {}) as agent:
@@ -135,10 +135,10 @@ def start_to_logins(bench: Bench, secrets: Sequence[Mapping[str, Any]], more: Ma
 
 
 def seconds_of(command: Sequence[str], env: Mapping[str, str], stdin: int = subprocess.DEVNULL) -> tuple[float, float]:
-    """How long a program takes, and how much of it the processor works for it and its children.
+    """Run a program. Return its wall time, and the processor time that it and its children use.
 
     Raises:
-        RuntimeError: it failed, with what it said.
+        RuntimeError: it failed; with its output.
     """
     with tempfile.TemporaryFile() as said:
         begun = time.perf_counter()

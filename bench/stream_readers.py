@@ -1,6 +1,7 @@
-"""A program: readers of event streams. Told a revision on standard input, prints when each had it, or a later one.
+"""A program with many readers of event streams. It measures when each of them receives a revision.
 
-Arguments: the port, how many. Times are of the monotonic clock, when the last byte of a document was there.
+Arguments: the port, the number of readers. For each revision on standard input, it prints the times at which the
+readers received it, or a later one. A time is that of a document's last byte, by the monotonic clock.
 """
 
 import json
@@ -16,7 +17,7 @@ _PATIENCE_S: Final = 10.0
 
 
 class Reader:
-    """One stream. `had`: revisions and when each was there, since the last question."""
+    """One stream. `had` contains the received revisions with their times. `Crowd.had` drops older ones."""
 
     def __init__(self, port: int) -> None:
         self.connection: Final = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE_S)
@@ -26,7 +27,7 @@ class Reader:
         self._buffer = b""
 
     def read(self) -> None:
-        """What there is.
+        """Read what has arrived.
 
         Raises:
             ConnectionError: the agent ended the stream.
@@ -55,15 +56,15 @@ class Crowd:
             self._selector.register(reader.connection, selectors.EVENT_READ, reader)
 
     def read(self) -> None:
-        """What there is now, or within a second."""
+        """Read what has arrived, or arrives within a second."""
         for key, _ in self._selector.select(1.0):
             key.data.read()
 
     def had(self, revision: int) -> list[float]:
-        """When each had it; what was before is forgotten.
+        """Return when each reader received `revision` or a later one. Forget older revisions.
 
         Raises:
-            TimeoutError: not all of them had it in time.
+            TimeoutError: not all of them received it in time.
         """
         begun = time.monotonic()
         while time.monotonic() - begun < _PATIENCE_S:
@@ -76,7 +77,7 @@ class Crowd:
         raise TimeoutError(f"some readers never had revision {revision}")
 
     def answer(self) -> None:
-        """Questions on standard input, until its end; meanwhile everything is read as it comes."""
+        """Answer the questions on standard input, until its end. Meanwhile, read all streams as data arrives."""
         questions = selectors.DefaultSelector()
         questions.register(sys.stdin, selectors.EVENT_READ)
         questions.register(self._selector.fileno(), selectors.EVENT_READ)

@@ -1,4 +1,4 @@
-"""The figures as people read them: in a terminal, and in docs/performance.md."""
+"""Formats the figures for a terminal and for docs/performance.md."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ _END: Final = "<!-- end of figures -->"
 
 
 def for_terminal(figures: Iterable[Figure]) -> str:
-    """At most 80 columns; missed targets are marked."""
+    """Return a table for 80 columns. It marks missed targets."""
     lines = [f"{'figure':<48} {'median':>9} {'target':>9}", "-" * 68]
     for figure in figures:
         mark = "" if figure.reached else "  MISSED"
@@ -39,10 +39,10 @@ def for_document(figures: Iterable[Figure], machine: Mapping[str, str]) -> str:
 
 
 def write_into(document: Path, text: str) -> None:
-    """Between the two marks of the document.
+    """Replace the text between the two marks of the document.
 
     Raises:
-        ValueError: the marks are not there.
+        ValueError: the document does not contain the marks.
     """
     before = document.read_text(encoding="utf-8")
     pattern = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
@@ -52,8 +52,8 @@ def write_into(document: Path, text: str) -> None:
 
 
 def number(value: float) -> str:
-    """Three figures that count."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three figures
+    """Format with three significant digits, and without decimals from 100 on."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
 
 
 def _sides(figure: Figure) -> str:

@@ -1,1 +1,1 @@
-"""A week of many environments against ECR's quota, with the agent's own decisions."""
+"""Simulates a week of many environments and ECR's quota, with the agent's own decisions."""

@@ -1,4 +1,4 @@
-"""What a simulated week came to."""
+"""The results of a simulated week."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,10 +15,11 @@ _MINUTE_S: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """A stretch that many began without a valid login. Seconds, each environment's from its own start on.
+    """The logins of a stretch in which environments had no valid login.
 
-    `last_s` is from the first start to the last login, and `floor_s` what the quota and the spread of the starts
-    alone take for that.
+    `half_s` and `most_s` are the seconds that an environment waits without a login: the median and the 99th
+    percentile. `last_s` is the time from the first start to the last login. `floor_s` is the minimum for it: the time
+    that the quota and the spread of the starts alone take.
     """
 
     name: str
@@ -31,10 +32,10 @@ class Storm:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One run's figures. Peaks are calls a second, of the busiest ten seconds.
+    """The figures of one run. Peaks are calls per second, averaged over the busiest ten seconds.
 
-    `lost` counts the logins that ended although they could have been renewed in time, by cause; `without_h` the hours
-    of all environments without a valid login, by cause; `minutes` the busiest second of each minute, for the plots.
+    `lost` counts the logins that expired while their environment was awake, by cause. `without_h` is the hours without
+    a valid login, of all environments, by cause. `minutes` has the busiest second of each minute, for the plots.
     """
 
     number: int
@@ -69,12 +70,12 @@ def outcome_of(record: Record, week: Week, *, number: int, plain: bool, quota: f
 
 
 def series(record: Record) -> dict[str, Counts]:
-    """What is plotted, for each second."""
+    """Return the counts that are plotted, for each second."""
     return {"calls": record.calls, "throttled": record.throttled, "without": record.without.sum(axis=0)}
 
 
 def smooth(counts: Counts) -> Seconds:
-    """The mean of each ten seconds, one after the other by a second."""
+    """Return the moving average over ten seconds, in steps of one second."""
     return np.convolve(counts, np.ones(WINDOW_S) / WINDOW_S, "valid")
 
 

@@ -1,4 +1,4 @@
-"""The plots of docs/fleet.md, in colours that the colour-blind tell apart (Okabe and Ito's)."""
+"""Draws the plots of docs/fleet.md, in colours that colour-blind people can distinguish (by Okabe and Ito)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,21 +21,21 @@ _TITLES: Final = {
     "without": "awake environments without a valid login",
 }
 _LEAST: Final = 0.5
-"""The foot of the logarithmic axes, which stands for none."""
+"""The bottom of the logarithmic axes. It means zero."""
 _MOST: Final = 3e6
 
 
 def draw(
     directory: Path, outcomes: Sequence[Outcome], closer: Mapping[str, Record], week: Week, quota: float
 ) -> list[Path]:
-    """`fleet-calls.png`, `fleet-throttled.png` and `fleet-without-login.png`.
+    """Draw `fleet-calls.png`, `fleet-throttled.png` and `fleet-without-login.png`. Return their paths.
 
     Args:
-        directory: where to.
-        outcomes: by today's rules, a line each.
-        closer: the same fleet's week by its rules' name, for the three enlarged hours.
-        week: what happens when.
-        quota: calls a second.
+        directory: where to write them.
+        outcomes: one line each, with today's rules.
+        closer: the weeks of one fleet, by the name of the rules, for the three enlarged spans.
+        week: the schedule.
+        quota: in calls per second.
     """
     mpl.use("Agg")
     return [_draw(directory, name, outcomes, closer, week=week, quota=quota) for name in _TITLES]
@@ -44,7 +44,7 @@ def draw(
 def _draw(
     directory: Path, name: str, outcomes: Sequence[Outcome], closer: Mapping[str, Record], *, week: Week, quota: float
 ) -> Path:
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of where it draws
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - only after `mpl.use`
 
     figure, axes = plt.subplot_mosaic([["week"] * 3, ["a", "b", "c"]], figsize=(10, 6), layout="constrained")
     _whole_week(axes["week"], name, outcomes)
@@ -100,5 +100,5 @@ def _enlarged(axis: Any, name: str, closer: Mapping[str, Record], span: tuple[fl
 
 
 def _foot(values: Any) -> Any:
-    """Zero has no place on a logarithmic axis."""
+    """Raise small values to the bottom of the axis. A logarithmic axis cannot show zero."""
     return np.maximum(values, _LEAST)

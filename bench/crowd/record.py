@@ -1,4 +1,4 @@
-"""What is counted in the simulated week, for each second."""
+"""Counts the events of the simulated week, for each second."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -16,18 +16,18 @@ class Cause(IntEnum):
     """Why an awake environment has no valid login: the last answer that it got."""
 
     START = 0
-    """None yet: it has just come up."""
+    """No answer yet: it has just started."""
     THROTTLED = 1
     OUTAGE = 2
 
 
 @dataclass(slots=True)
 class Record:
-    """Counts, by the second but for `lost`.
+    """Counts for each second; `lost` has one count for the whole week.
 
-    `calls` are all that are sent, `failed` those that the outage swallowed, `without` the awake environments without
-    a valid login by cause, `lost` how many had one that ended while they were awake. `logins` are those of
-    environments that had none, by stretch: since when, and when it came.
+    `calls` counts all calls, and `failed` those that failed in the outage. `without` counts the awake environments
+    without a valid login, by cause. `lost` counts the environments whose login expired while they were awake, by cause.
+    `logins` has the logins of environments that had none, by stretch: since when it was missing, and when it came.
     """
 
     seconds: int
@@ -50,10 +50,10 @@ class Record:
         np.add.at(self.without, (causes, at.astype(np.int64)), -1)
 
     def logged_in(self, stretch: str, since: Seconds, at: Seconds) -> None:
-        """Environments that had no valid login in this stretch have one."""
+        """Record that environments without a valid login got one in this stretch."""
         if len(at):
             self.logins.setdefault(stretch, []).append((since, at))
 
     def close(self) -> None:
-        """From changes to numbers."""
+        """Turn the changes of `without` into numbers."""
         np.cumsum(self.without, axis=1, out=self.without)

@@ -1,4 +1,4 @@
-"""What the agent decides, asked of the agent's own functions, for times in seconds."""
+"""The agent's decisions, from the agent's own functions, for times in seconds."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,10 +21,10 @@ MONDAY: Final = datetime(2026, 1, 5, tzinfo=UTC)
 _LIFE: Final = timedelta(seconds=LIFE_S)
 
 _MANY: Final = 64
-"""By then every wait has long reached its longest."""
+"""After this many attempts, every wait has long reached its maximum."""
 
 NOTICED_S: Final = BEAT_S
-"""A machine that wakes up is seen to have slept within so much."""
+"""The agent notices a resume within this time."""
 
 THROTTLED: Final = AwsThrottled("aws", "too many")
 SILENT: Final = AwsUnreachable("aws", "no answer")
@@ -41,10 +41,10 @@ def _seconds(when: datetime) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The agent's, by its default settings.
+    """The agent's rules, with its default settings.
 
-    `plain` takes out what is there for the fleet's sake: a good token's renewal that failed is waited for as the first
-    login is. So the agent was before.
+    With `plain`, they leave out the part that protects the fleet: after a failed renewal, an environment with a valid
+    token waits as long as one without. These are the rules before.
     """
 
     plain: bool = False
@@ -55,7 +55,7 @@ class Rules:
         return self.settings.aws.call_timeout_s
 
     def renewals(self, obtained: Seconds, draws: Seconds) -> Seconds:
-        """When tokens are due."""
+        """Return when tokens are due. A draw is from -1 to 1."""
         renewal = self.settings.renewal
         floor = timedelta(seconds=renewal.min_interval_s)
         due = (
@@ -65,10 +65,10 @@ class Rules:
         return np.fromiter(map(_seconds, due), np.float64, len(obtained))
 
     def longest_waits(self, problem: Problem, attempts: Attempts, now: Seconds, obtained: Seconds) -> Seconds:
-        """After failures number `attempts`; `obtained` is minus infinity for who holds no token."""
+        """Return the longest waits after failures number `attempts`. `obtained` is minus infinity without a token."""
         retry = self.settings.retry
         urgent_window = timedelta(seconds=self.settings.renewal.urgent_window_s)
-        # The same for all who hold no good token, and asked for a hundred million times.
+        # They are the same for all environments without a valid token, and needed a hundred million times.
         known = np.array([longest_wait(problem, attempt, retry) for attempt in range(1, _MANY + 1)])
         waits: Seconds = known[np.minimum(attempts, _MANY) - 1]
         if not self.plain:

@@ -1,4 +1,4 @@
-"""Environments, second by second: who asks AWS, what it answers, and what the agent's rules make of that."""
+"""Simulates environments, second by second: which ones call AWS, what it answers, and when they call again."""
 
 from typing import Final
 
@@ -10,13 +10,13 @@ from bench.crowd.rules import BROKEN, NOTICED_S, SILENT, THROTTLED, Rules
 from bench.crowd.week import LIFE_S, MINUTE, Awake, Seconds, Week
 
 QUOTA: Final = 200.0
-"""Of GetAuthorizationToken, calls a second for an account and region."""
+"""The quota of GetAuthorizationToken, in calls per second for an account and region."""
 
 _NEVER: Final = float("-inf")
 
 
 class Quota:
-    """A token bucket: `rate` calls a second, and one second's worth at once."""
+    """A token bucket: `rate` calls per second, with a burst of one second's worth."""
 
     def __init__(self, rate: float) -> None:
         self._rate: Final = rate
@@ -25,7 +25,7 @@ class Quota:
         self._second = 0
 
     def take(self, second: int, wanted: int) -> int:
-        """How many of so many calls are served."""
+        """Return how many of the `wanted` calls are served."""
         self._left = min(self._most, self._left + (second - self._second) * self._rate)
         self._second = second
         served = min(int(self._left), wanted)
@@ -79,7 +79,7 @@ class Fleet:
                     self._turn(who, second)
 
     def _fall_asleep(self, end: float) -> None:
-        """Whose token ended unnoticed is counted; who has none is counted no longer."""
+        """Count the tokens that have expired since the last call. Stop counting the environments without a token."""
         self._notice_ends(np.arange(self._number), np.full(self._number, end))
         out = np.flatnonzero(self._out)
         self._record.end_without(self._cause[out], np.full(len(out), end))
@@ -120,7 +120,7 @@ class Fleet:
         self._record.begin_without(self._cause[out], moved)
 
     def _notice_ends(self, who: Who, now: Seconds) -> None:
-        """Who had a valid login and has none any more, since its token ended."""
+        """Record the environments that lost their valid login, because its token expired."""
         ends = self._obtained[who] + LIFE_S
         lost = np.flatnonzero(~self._out[who] & (self._obtained[who] > _NEVER) & (ends <= now))
         ones = who[lost]
@@ -130,5 +130,5 @@ class Fleet:
 
 
 def simulate(number: int, week: Week, *, plain: bool = False, quota: float = QUOTA, seed: int = 1) -> Record:
-    """The week of so many environments; `plain` as in `Rules`, `quota` in calls a second."""
+    """Simulate the week of `number` environments. `plain` is as in `Rules`. `quota` is in calls per second."""
     return Fleet(number, week, Rules(plain=plain), quota, seed).live()

@@ -1,4 +1,4 @@
-"""The figures of the weeks, for a terminal and for docs/fleet.md."""
+"""Formats the figures of the weeks for a terminal and for docs/fleet.md."""
 
 import re
 from collections.abc import Sequence
@@ -26,20 +26,20 @@ _HEAD: Final = (
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """A Markdown table, a row a run; `**` marks today's rules."""
+    """Return a Markdown table with one row for each run. `**` marks today's rules."""
     lines = [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
     return "\n".join([*lines, *(f"| {' | '.join(_row(outcome))} |" for outcome in outcomes)])
 
 
 def write_into(document: Path, text: str) -> None:
-    """Between the two marks of the document."""
+    """Replace the text between the two marks of the document."""
     place = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
     before = document.read_text(encoding="utf-8")
     document.write_text(place.sub(lambda _: f"{_BEGIN}\n{text}\n{_END}", before), encoding="utf-8")
 
 
 def said(outcome: Outcome) -> str:
-    """For a terminal, storm by storm."""
+    """Return the text for a terminal, with one line for each storm."""
     rules = "plain rules" if outcome.plain else "today's rules"
     outage, pause = outcome.peak_after_outage, outcome.peak_after_pause
     lost = ", ".join(f"{count} {cause.name.lower()}" for cause, count in outcome.lost.items())

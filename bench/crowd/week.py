@@ -1,4 +1,4 @@
-"""The simulated week: when environments start, sleep and wake, and when AWS is down. Seconds from Monday, midnight."""
+"""The simulated week: when environments start, sleep and wake, and when AWS is down. In seconds from Monday 0:00."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,16 +18,17 @@ PAUSE: Final = "Thursday: resume in 1 s after 3 h"
 RESUME: Final = "Monday after: resume in 1 s"
 
 LIFE_S: Final = 12 * HOUR
-"""Of an ECR token."""
+"""The life of an ECR token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Awake:
     """One stretch in which all environments are awake.
 
-    `name` says which; the first comes up at `begin`, the last `spread_s` later: evenly, or most of them in the middle
-    (`peaked`, a triangle). All sleep from `end` on. `anew` is the share of them that are made anew and hold nothing;
-    the others resume with what they held. `paused`: that was in the middle of the day, and their tokens are still good.
+    `name` identifies it. The first one starts at `begin`, the last one `spread_s` later: evenly, or most of them in the
+    middle (`peaked`, a triangle). All sleep from `end` on. `anew` is the share of new environments, which have no
+    token. The others resume with the token that they had. `paused` means that they slept only in the middle of the
+    day, so their tokens are still valid.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Awake:
 
 @dataclass(frozen=True, slots=True)
 class Week:
-    """`outage` is when AWS answers nothing or 5xx, from and until."""
+    """`outage` is the begin and the end of the time in which AWS does not answer, or answers 5xx."""
 
     awake: Sequence[Awake]
     outage: tuple[float, float]
@@ -58,16 +59,16 @@ class Week:
 
 
 def at(day: int, hour: float) -> float:
-    """Day 0 is Monday."""
+    """Return the time in seconds. Day 0 is Monday."""
     return day * DAY + hour * HOUR
 
 
 def office_week(outage_hour: float = 14.5) -> Week:
-    """Four days from nine to six, a night of long builds, and the Monday after.
+    """Return four days from nine to six, a night of long builds, and the Monday after.
 
-    After Thursday's pause one of ten is new among nine whose tokens are good and overdue. The night that follows nobody
-    sleeps, so that tokens live and end awake.
-    Half past two on Tuesday is the worst time for an outage: then most of those are due who began at nine.
+    After Thursday's pause, one of ten environments is new. The other nine have tokens that are valid but overdue.
+    All stay awake in the following night, so tokens live and end while environments are awake.
+    Half past two on Tuesday is the worst time for an outage: most tokens that were obtained at nine are due then.
     """
     nine, six, few = 9.0, 18.0, 5 * MINUTE
     return Week(

@@ -1,1 +1,1 @@
-"""One file a theme; each has `measure(bench)`, which gives its figures."""
+"""One file for each topic. Its `measure(bench)` returns the figures."""

@@ -1,4 +1,4 @@
-"""From systemd's start to multi-user.target, with the agent enabled and without it, in each state of the world."""
+"""Time from systemd's start to multi-user.target, with and without the enabled agent, in each state of the world."""
 
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ _TARGET: Final = "multi-user.target"
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Needs root and the set-up's machines (`python -m tests.prepare debian-12-enabled`)."""
+    """Measure the boots. Needs root and the prepared machines (`python -m tests.prepare debian-12-enabled`)."""
     with scratch() as directory:
         outside = Machine(directory, [(PRIVATE,), (SILENT, SILENT_ECR, *SILENT_AWS)])
         try:

@@ -1,6 +1,7 @@
-"""A changed password: from the file's rename to the new login in config.json, beside one `docker login`.
+"""Time from a changed secret file to the new login in config.json, compared with one `docker login`.
 
-The registry is a round trip of 20 ms away, as one in the same region is.
+The clock starts just before the file is written and renamed. The round trip to the registry takes 20 ms, as in the
+same region.
 """
 
 import base64
@@ -21,7 +22,7 @@ _USERS: Final = {"robot": "made-up", "other-robot": "made-up-too"}
 _LOGIN: Final = "echo made-up | docker login --username robot --password-stdin {host}"
 _ROUND_TRIP_S: Final = 0.02
 _QUIET_S: Final = 1.7
-"""Between two changes: the agent heeds one hint of the kernel a second, and nobody changes a secret sooner."""
+"""The pause between two changes. The agent reacts to one hint of the kernel per second, and real changes are rarer."""
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -37,7 +38,7 @@ def measure(bench: Bench) -> list[Figure]:
 
 
 def _taken(bench: Bench, round_trip_s: float) -> tuple[tuple[Turn, ...], float]:
-    """The turns, and the seconds of one attempt by the agent's own log (median)."""
+    """Return the turns, and the median seconds of one attempt, from the agent's own log."""
     with (
         registries(1, round_trip_s, _USERS) as (host,),
         stage([_secret(host, "robot")]) as own,

@@ -1,4 +1,4 @@
-"""The memory that a Google or an Azure secret takes, beside a secret with a password."""
+"""The agent's memory with a Google or an Azure secret, compared with a secret that has a password."""
 
 import time
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from tests.fakecloud.registries import PretendRegistry
 
 _REACH: Final = 1.15
 _QUIET_S: Final = 3.0
-"""After the first login, while the agent looks at the tools."""
+"""The wait after the first login, while the agent checks the tools."""
 _LOGIN: Final = {"username": "bench", "password": "made up"}
 _NATIVE: Final = {"username": "runner-native", "password": "runner-native"}
 

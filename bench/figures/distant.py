@@ -1,4 +1,4 @@
-"""Registries far away: the agent logs in to all of them at once, a script to one after another."""
+"""Distant registries: the agent logs in to all of them at once, a script to one after another."""
 
 import os
 import shlex
@@ -52,7 +52,7 @@ def _run(own: Stage, hosts: Sequence[str], line: str) -> float:
 
 
 def _kept_by_parallel_script(bench: Bench, hosts: Sequence[str]) -> str:
-    """How many logins are there in the end where each line of the script ends in `&`."""
+    """Return a note: how many logins remain if each line of the script ends in `&`."""
     kept, seconds = [], []
     for _ in range(bench.runs):
         with stage() as own:
@@ -65,7 +65,7 @@ def _kept_by_parallel_script(bench: Bench, hosts: Sequence[str]) -> str:
 
 
 def _floor(hosts: Sequence[str]) -> str:
-    """What the docker CLI alone costs."""
+    """Return a note: the minimum time, which the docker CLI alone takes."""
     with stage() as own:
         command = ["sh", "-c", _LOGIN.format(host=hosts[0])]
         spent = [seconds_of(command, own.environment({})) for _ in range(_FEW)]

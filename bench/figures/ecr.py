@@ -1,4 +1,4 @@
-"""From nothing to the first ECR login, beside the two commands that AWS's own documentation names for it."""
+"""Time from the start to the first ECR login, compared with the two commands that AWS's documentation gives for it."""
 
 import shlex
 import shutil
@@ -31,7 +31,7 @@ _FLOOR: Final = (
     ("the same, and a token through aiobotocore", 1.4, _WEB + _SDK),
     ("the same, and one docker login", 1.25, _WEB + _SDK + _DOCKER),
 )
-"""What an agent with a status by aiohttp and a token by aiobotocore cannot be without."""
+"""The minimum for an agent that serves its status with aiohttp and gets its token with aiobotocore."""
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -57,7 +57,7 @@ def _figure(bench: Bench, side: AwsSide, beside: str, reach: float, command: Seq
 
 
 def _aws_programs() -> Iterator[tuple[str, str]]:
-    """The version and the command of each aws CLI: the machine's own, and Debian 13's in a tree of its own."""
+    """Yield the version and the command of each aws CLI: this machine's, and Debian 13's in a separate tree."""
     commands = [[str(_aws_program())]]
     if AWS_2.is_made:
         commands.append(["chroot", str(AWS_2.result), "/usr/bin/aws"])
@@ -67,10 +67,10 @@ def _aws_programs() -> Iterator[tuple[str, str]]:
 
 
 def _aws_program() -> Path:
-    """The aws CLI itself: a version manager's shim is a script that searches for it first, and costs as much again.
+    """Return the aws CLI itself. A version manager's shim is a script that searches for it, and doubles the time.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the aws CLI is not installed.
     """
     found = shutil.which("aws")
     if found is None:

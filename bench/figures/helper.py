@@ -1,4 +1,4 @@
-"""What docker waits for at each pull with logins in memory: the credential helper, beside others that people use."""
+"""The credential helper, compared with others. Docker waits for it at each pull if the logins are in memory."""
 
 import json
 import subprocess
@@ -50,7 +50,7 @@ def measure(bench: Bench) -> list[Figure]:
 
 
 def _installed(directory: Path, python: Path) -> Path:
-    """The program as `make install` and the packages install it."""
+    """Install the program as `make install` and the packages do."""
     helper = directory / "docker-credential-registry-agent"
     write = ("bash", "-c", '. scripts/python-packages.sh && helper_program "$@"', "bash", python, CHECKOUT)
     helper.write_bytes(subprocess.run(write, capture_output=True, check=True, cwd=CHECKOUT).stdout)
@@ -63,7 +63,7 @@ def _asking(own: Stage) -> Mapping[str, str]:
 
 
 def _get(helper: str | Path, server: str, env: Mapping[str, str]) -> float:
-    """Seconds until the helper has printed a login."""
+    """Return the seconds that the helper takes to print a login."""
     with tempfile.TemporaryFile() as question:
         question.write(server.encode())
         question.seek(0)
@@ -79,10 +79,10 @@ def _seconds_of_many(helper: Path, server: str, env: Mapping[str, str]) -> float
 
 @contextmanager
 def _ecr_login() -> Iterator[Mapping[str, str]]:
-    """The environment of an `ecr-login` that has a token in its cache, and then needs no network."""
+    """Yield the environment of an `ecr-login` with a cached token. It needs no network then."""
     with scratch() as directory, aws_names(directory, [443]) as (machine, aws), stage() as own:
         user = aws.add_user("bench")
-        # Its cache is by key and account: it then needs no instance role, and no network, to find the token.
+        # Its cache is per key and account. With keys, it finds the token without an instance role or a network.
         keys = {"AWS_ACCESS_KEY_ID": user.access_key_id, "AWS_SECRET_ACCESS_KEY": user.secret_access_key}
         env = own.environment({**machine.trust, **keys})
         first = machine.namespace.run(_ECR, "get", env=env, stdin=ECR)

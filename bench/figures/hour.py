@@ -1,6 +1,7 @@
-"""What an agent costs that has nothing to do: memory after an hour, processor and wake-ups in it.
+"""The cost of an idle agent: its memory after an hour, its processor time and wake-ups during the hour.
 
-As many agents and bare servers as there are runs wait together, beside whatever else is measured meanwhile.
+For each run, there are two agents and two bare servers, one of each with ECR. All of them idle together, while other
+figures are measured.
 """
 
 import os
@@ -19,17 +20,17 @@ from bench.serving import Agent, Secret, agent, bare, registries, settled
 _REGISTRIES: Final = 10
 _SETTLING_S: Final = 60.0
 _SHARE_OF_MINUTE: Final = 0.2
-"""Of a shorter hour, which is what is left out of it while logins and first looks are over."""
+"""If the hour is shorter, this share of it is left out instead of a minute, until logins and first checks are over."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """So far."""
+    """What a process has used so far."""
 
     at: float
     processor_s: float
     wakeups: Mapping[str, int]
-    """Of each thread that lives."""
+    """Of each live thread."""
 
 
 class Hour:
@@ -44,7 +45,7 @@ class Hour:
         self._settled: Final = [_use(ours) for ours, _ in plain]
 
     def figures(self) -> list[Figure]:
-        """When the hour is over."""
+        """Wait until the hour is over, and return its figures."""
         time.sleep(max(0.0, self._begun + self._bench.hour_s - time.monotonic()))
         spans = [(before, _use(ours)) for before, (ours, _) in zip(self._settled, self._plain, strict=True)]
         length = f"{(time.monotonic() - self._begun) / 60:.0f} minutes"
@@ -63,7 +64,7 @@ class Hour:
 
 @contextmanager
 def begun(bench: Bench) -> Iterator[Hour]:
-    """All of them started, logged in and settled; what is measured meanwhile is measured beside them."""
+    """Start all of them and wait until they are logged in and idle. They keep running while the caller measures."""
     with registries(_REGISTRIES) as secrets, aws_side(1) as aws, ExitStack() as stack:
         plain = [_pair(bench, stack, secrets) for _ in range(bench.runs)]
         with_ecr = [_pair(bench, stack, [aws.secret], aws) for _ in range(bench.runs)]
@@ -93,12 +94,12 @@ def _resident_kb(process: Agent) -> int:
 
 
 def _use(process: Agent) -> _Use:
-    """A wake-up: a thread that had given up the processor of its own accord got it back (proc(5))."""
+    """Read the use so far. A wake-up is a voluntary context switch, when a thread gave up the processor (proc(5))."""
     directory, wakeups = Path(f"/proc/{process.pid}"), {}
     for task in (directory / "task").iterdir():
         lines = (task / "status").read_text(encoding="utf-8").splitlines()
         wakeups[task.name] = next(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
-    # Threads that have ended count too; the fields after the program's name, which may hold anything.
+    # This includes threads that have ended. The program's name can contain anything, so count the fields after it.
     user, system = (directory / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
     return _Use(time.monotonic(), (int(user) + int(system)) / os.sysconf("SC_CLK_TCK"), wakeups)
 

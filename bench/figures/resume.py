@@ -1,4 +1,4 @@
-"""From a resume after a night to the first login that works, with logins in config.json and in memory. Needs root."""
+"""Time from a resume after a night to the first working login, in config.json and in memory. Needs root."""
 
 import base64
 import json
@@ -23,14 +23,14 @@ from tests.rig.moved_clock import MovedClock
 _HOST: Final = NAMES[0]
 _SECRET: Final = {"name": "bench", "hostname": _HOST, "username": "runner-native", "password": "runner-native"}
 _NIGHT: Final = timedelta(hours=13)
-"""Longer than a token lives."""
+"""Longer than the life of a token."""
 _BEAT_S: Final = 10.0
-"""The agent looks at the clock at each beat. The resumes are spread over one."""
+"""The agent checks the clock at each beat. The resumes are spread over one beat."""
 _SPREAD: Final = (0.0, 0.5, 0.2, 0.7, 0.4, 0.9, 0.1, 0.6, 0.3, 0.8)
 _LOOK_S: Final = 0.02
 _PATIENCE_S: Final = 60.0
 Password = Callable[[], str]
-"""What Docker would use for a pull now."""
+"""Returns the password that Docker would use for a pull now."""
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -64,7 +64,7 @@ def _resume(aws: PretendAws, clock: MovedClock, look: Password, agent: Popen[byt
 
 
 def _seconds_to_login(aws: PretendAws, look: Password, agent: Popen[bytes]) -> float:
-    """Seconds until the registry accepts what Docker would use.
+    """Return the seconds until the registry accepts the password that Docker would use.
 
     Raises:
         RuntimeError: not in time, or the agent ended.

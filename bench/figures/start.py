@@ -1,4 +1,4 @@
-"""From the start of the process to the first status answer over TCP, beside a bare aiohttp server."""
+"""Time from the start of the process to the first status answer over TCP, compared with a bare aiohttp server."""
 
 import contextlib
 import socket
@@ -37,10 +37,10 @@ def _bare(bench: Bench) -> float:
 
 
 def _first_answer(command: Sequence[str], port: int, env: Mapping[str, str]) -> float:
-    """Seconds until the first bytes of an answer of 200.
+    """Return the seconds until the first bytes of an answer with status 200.
 
     Raises:
-        RuntimeError: there was none.
+        RuntimeError: there was no such answer in time.
     """
     begun = time.perf_counter()
     quiet = subprocess.DEVNULL

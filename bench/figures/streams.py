@@ -1,4 +1,4 @@
-"""How soon a change is with 200 readers of the event stream, and how long the loop is kept from anything else."""
+"""How soon a change reaches 200 readers of the event stream, and how long the event loop is blocked meanwhile."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from bench.serving import Agent, Secret, agent, disabled, registries, settled
 _STREAMS: Final = 200
 _REGISTRIES: Final = 10
 _EVENTS: Final = 5
-"""A turn: so many changes, each with all readers."""
+"""The number of changes in a turn. Each goes to all readers."""
 _REACH_MS: Final = 100.0
 _REACH_BLOCKED_MS: Final = 50.0
 _PATIENCE_S: Final = 10.0
@@ -56,7 +56,7 @@ def measure(bench: Bench) -> list[Figure]:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """`took_ms`: in order of length, from a change to its document's last byte, for each reader and change."""
+    """`took_ms`: sorted times from publication to the last byte of the document, for each reader and change."""
 
     took_ms: list[float]
     blocked_ms: float
@@ -67,14 +67,14 @@ class _Seen:
 
 
 class _Stage:
-    """Each change: a secret more, or one less, that is known and left alone."""
+    """Makes the changes. Each adds or removes one disabled secret."""
 
     def __init__(self, ours: Agent, secrets: list[Secret], readers: "subprocess.Popen[str]") -> None:
         self._ours: Final = ours
         self._secrets: Final = secrets
         self._readers: Final = readers
         self._numbers: Final = count(1)
-        self._tell()  # what was before does not count
+        self._tell()  # earlier blocks do not count
 
     def turn(self) -> _Seen:
         took_ms: list[float] = []
@@ -92,9 +92,9 @@ class _Stage:
         return _Seen(sorted(took_ms), blocked_s * 1000)
 
     def _had(self, revision: int) -> list[float]:
-        """When each reader had it, or a later one."""
-        assert self._readers.stdin is not None  # noqa: S101 - it was asked for
-        assert self._readers.stdout is not None  # noqa: S101 - it was asked for
+        """Return when each reader had the revision, or a later one."""
+        assert self._readers.stdin is not None  # noqa: S101 - a pipe was requested
+        assert self._readers.stdout is not None  # noqa: S101 - a pipe was requested
         self._readers.stdin.write(f"{revision}\n")
         self._readers.stdin.flush()
         times: list[float] = json.loads(self._readers.stdout.readline())
@@ -126,7 +126,7 @@ def _observed(bench: Bench, secrets: list[Secret]) -> Iterator[Agent]:
 
 @contextmanager
 def _readers(port: int) -> Iterator["subprocess.Popen[str]"]:
-    """All of them have read their first document."""
+    """Start the readers, and yield once all of them have read their first document."""
     process = subprocess.Popen(
         [sys.executable, str(Path(stream_readers.__file__)), str(port), str(_STREAMS)],
         stdin=subprocess.PIPE,
@@ -134,7 +134,7 @@ def _readers(port: int) -> Iterator["subprocess.Popen[str]"]:
         text=True,
     )
     try:
-        assert process.stdout is not None  # noqa: S101 - it was asked for
+        assert process.stdout is not None  # noqa: S101 - a pipe was requested
         if process.stdout.readline() != "reading\n":
             raise RuntimeError("the agent does not hold so many streams")
         yield process

@@ -1,4 +1,4 @@
-"""A thousand secrets beside a hundred: what is ten times as many may cost ten times as much, and not more."""
+"""A thousand secrets compared with a hundred: ten times as many may cost ten times as much, and not more."""
 
 import contextlib
 import os
@@ -19,11 +19,11 @@ _REACH: Final = _MANY / _FEW
 _PATIENCE_S: Final = 60.0
 _LOOK_S: Final = 0.05
 _QUIET_S: Final = 3.5
-"""After the start, while the agent looks a second time at what is new to it."""
+"""The wait after the start, while the agent checks new files a second time."""
 _CHANGED: Final = "changed-by-the-bench"
 _T = TypeVar("_T")
 _REFUSES: Final = """#!/bin/sh
-# Stands where the docker CLI would: what it says of a registry that refuses connections, at once.
+# Replaces the docker CLI. Prints its error about a registry that refuses connections.
 [ "$1" = --version ] && { echo 'Docker version 28.2.2, build e6534b4'; exit 0; }
 cat >/dev/null
 echo 'Error response from daemon: Get "https://registry/v2/": dial tcp 127.0.0.1:1: connect: connection refused' >&2
@@ -33,7 +33,7 @@ exit 1
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """Of one agent with so many secrets that are known and left alone."""
+    """The values of one agent, with a given number of disabled secrets."""
 
     start_s: float
     memory_kb: float
@@ -69,7 +69,7 @@ def _figure(what: str, unit: str, turns: Sequence[tuple[float, float]], *notes: 
 
 
 def _in_turns(bench: Bench, take: Callable[[int], _T]) -> list[tuple[_T, _T]]:
-    """Of many and of few, one right after the other; one of each before is not counted."""
+    """Measure many and few in turns. The first pair is a warm-up and does not count."""
     return [(take(_MANY), take(_FEW)) for _ in range(bench.runs + 1)][1:]
 
 
@@ -88,10 +88,10 @@ def _take(bench: Bench, number: int) -> _Taken:
 
 
 def _seen(ours: Agent, since: float) -> float:
-    """Seconds until a status has what changed; it is searched and not parsed, or this end's work would count.
+    """Return the seconds until the status shows the change. It is searched, not parsed: parsing would take time too.
 
     Raises:
-        TimeoutError: it never had.
+        TimeoutError: the change did not appear in time.
     """
     while time.monotonic() - since < _PATIENCE_S:
         if _CHANGED.encode() in ours.get("/v1/status"):
@@ -101,7 +101,7 @@ def _seen(ours: Agent, since: float) -> float:
 
 
 def _first_pass(bench: Bench, number: int, tools: Path) -> float:
-    """Seconds from the start until each registry was tried once."""
+    """Return the seconds from the start until each registry was tried once."""
     secrets = [{**secret, "enabled": True, "hostname": f"127.0.0.1:{1 + index}"} for index, secret in _numbered(number)]
     with agent(bench, secrets, PATH=f"{tools}:{os.environ['PATH']}") as ours:
         while b'"phase": "running"' not in _head(ours):
@@ -114,10 +114,10 @@ def _numbered(number: int) -> Iterable[tuple[int, Secret]]:
 
 
 def _head(ours: Agent) -> bytes:
-    """Of `/readyz`, which says the phase and costs next to nothing.
+    """Return the answer of `/readyz`, or nothing. It shows the phase and costs the agent almost nothing.
 
     Raises:
-        RuntimeError: it was asked for too long, or ended.
+        RuntimeError: the first attempts took too long, or the agent ended.
     """
     if time.monotonic() - ours.begun > _PATIENCE_S or not ours.running:
         raise RuntimeError(f"the first attempts have no end:\n{ours.log()}")

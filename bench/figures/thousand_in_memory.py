@@ -1,4 +1,4 @@
-"""A thousand registries with logins in memory beside a hundred: the first logins, and what docker waits for."""
+"""A thousand registries with logins in memory, compared with a hundred: first logins, memory, and docker's wait."""
 
 import os
 import time
@@ -18,7 +18,7 @@ _MANY: Final = 1000
 _FEW: Final = 100
 _GETS: Final = 11
 _DOCKER: Final = f"""#!/bin/sh
-# Stands where the docker CLI would, and accepts each login at once.
+# Replaces the docker CLI, and accepts each login at once.
 [ "$1" = --version ] && {{ echo 'Docker version 28.2.2, build e6534b4'; exit 0; }}
 cat >/dev/null
 directory=$2

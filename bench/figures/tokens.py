@@ -1,4 +1,4 @@
-"""Twenty ECR registries of two accounts, under their own names: how often AWS is asked for a token."""
+"""How often the agent requests a token from AWS, for twenty ECR registries of two accounts under their real names."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from tests.fakecloud.aws import PretendAws
 from tests.rig.machine import Machine
 
 _PORTS: Final = range(8441, 8451)
-"""An account has one registry in a region; ports make ten of it for Docker, and for the agent."""
+"""An account has one registry per region. For Docker and the agent, each port counts as another registry."""
 _HOSTS: Final = tuple(f"{name}:{port}" for name in NAMES for port in _PORTS)
 _NATIVE: Final = {"username": "runner-native", "password": "runner-native"}
 _ACTION: Final = "ecr:GetAuthorizationToken"
@@ -23,7 +23,7 @@ def measure(bench: Bench) -> list[Figure]:
 
 
 def _calls(bench: Bench, machine: Machine, aws: PretendAws) -> float:
-    """From the agent's start until all are logged in."""
+    """Return the number of calls from the agent's start until all hosts are logged in."""
     before = aws.count(_ACTION)
     secrets = [{"name": f"ecr-{n}", "hostname": host, **_NATIVE} for n, host in enumerate(_HOSTS)]
     more = {**machine.trust, "AWS_EC2_METADATA_DISABLED": "false"}

@@ -1,4 +1,4 @@
-"""How many status requests a second are answered, beside a bare aiohttp server that answers the very same bytes."""
+"""Status requests answered per second, compared with a bare aiohttp server that answers the same bytes."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def measure(bench: Bench) -> list[Figure]:
 
 
 def asked(port: int) -> float:
-    """Requests a second that wrk has answered.
+    """Return the requests per second that the server answers to wrk.
 
     Raises:
         RuntimeError: an answer was not 200, or a connection failed.
@@ -58,7 +58,7 @@ def asked(port: int) -> float:
 
 
 def _keep_apart(*pids: int) -> None:
-    """Servers on the first processor, since the client has the last: neither takes turns with the other."""
+    """Pin the servers to the first processor. The client has the last one, so it takes no time from the servers."""
     for pid in pids:
         for task in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(task.name), {_processors()[0]})

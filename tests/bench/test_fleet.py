@@ -1,4 +1,4 @@
-"""A fleet of ten thousand against a tenth of ECR's quota: what the agent's rules promise to a hundred thousand."""
+"""A fleet of ten thousand with a tenth of ECR's quota shows what the agent's rules promise to a hundred thousand."""
 
 import numpy as np
 import pytest
@@ -38,23 +38,23 @@ def before() -> Outcome:
 
 
 def test_nobody_loses_a_login_to_throttling(now: Outcome) -> None:
-    """Nor to the outage: each that had a valid token kept one for as long as it was awake."""
+    """Nor to the outage: each environment with a valid token kept one for as long as it was awake."""
     assert now.lost == dict.fromkeys(Cause, 0)
     assert now.without_h[Cause.OUTAGE] == 0
 
 
 def test_after_an_outage_the_calls_stay_within_half_above_the_quota(now: Outcome, before: Outcome) -> None:
-    """In any ten seconds; the rules before went far beyond."""
+    """In any ten seconds. The rules before exceeded this limit."""
     assert now.peak_after_outage <= 1.5 * QUOTA < before.peak_after_outage
 
 
 def test_after_a_pause_due_tokens_are_renewed_at_once(now: Outcome) -> None:
-    """All are resumed in one second, and all have asked by the next beat, however good their tokens are."""
+    """All resume in one second and call AWS by the next beat, even if their tokens are still valid."""
     assert now.peak_after_pause >= 0.9 * NUMBER / NOTICED_S
 
 
 def test_who_resumes_with_a_good_token_lets_those_go_first_who_have_none(now: Outcome, before: Outcome) -> None:
-    """One of ten has none: most of these wait less than by the rules before, the last no longer than had nobody one."""
+    """One of ten has none. Their median wait is shorter than before, the last wait no longer than if all had none."""
     storm = now.storm(PAUSE)
     assert storm.number == pytest.approx(NUMBER / 10, rel=0.1)
     assert storm.half_s <= 0.8 * before.storm(PAUSE).half_s
@@ -62,7 +62,7 @@ def test_who_resumes_with_a_good_token_lets_those_go_first_who_have_none(now: Ou
 
 
 def test_a_boot_in_one_second_is_over_soon_after_the_quota_allows(now: Outcome) -> None:
-    """The first call goes at once. Half of all wait no longer than in a queue, the last half as long again."""
+    """The first call goes out at once. The median wait is about that of a queue, the last at most 1.6 times a queue."""
     storm = now.storm(BOOT)
     assert (storm.number, storm.floor_s) == (NUMBER, NUMBER / QUOTA)
     assert storm.half_s <= 1.1 * storm.floor_s / 2
@@ -70,7 +70,7 @@ def test_a_boot_in_one_second_is_over_soon_after_the_quota_allows(now: Outcome) 
 
 
 def test_the_same_seed_gives_the_same_calls() -> None:
-    """Whoever doubts a figure can take it again."""
+    """So every figure can be reproduced."""
     morning = Week((Awake(PAUSE, at(0, 9), at(0, 12), 1.0, anew=1.0, paused=True),), outage=(at(0, 10), at(0, 10.5)))
     once, again = (outcome(morning, number=500, quota=1.0) for _ in range(2))
     assert once.throttled
@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_calls() -> None:
 
 
 def test_a_quota_that_is_too_small_costs_logins() -> None:
-    """The counting bites: with 72 calls in the life of a token, some of a hundred end awake, throttled."""
+    """With 72 calls in the life of a token, some of a hundred logins expire while awake, throttled. So it counts."""
     one_day = Week((Awake("all", at(0, 0), at(0, 20), 1.0, anew=1.0),), outage=(0.0, 0.0))
     record = simulate(100, one_day, quota=1 / 600)
     assert record.lost[Cause.THROTTLED] > 0
@@ -86,7 +86,7 @@ def test_a_quota_that_is_too_small_costs_logins() -> None:
 
 
 def test_the_decisions_are_the_agents() -> None:
-    """The longest waits by attempts: of who holds nothing, and of who holds a token that is half used."""
+    """The longest waits by attempt match, without a token and with a half-used one. Renewals match too."""
     attempts, six_hours = np.array([1, 2, 5, 9, 40]), np.full(5, 6 * 3600.0)
     nothing, token = np.full(5, -np.inf), np.zeros(5)
     for problem in (THROTTLED, SILENT, BROKEN):

@@ -1,4 +1,4 @@
-"""Why logins are quick: what is not loaded, not asked and not written. Structure, not seconds."""
+"""Logins are fast because config.json is written rarely. These tests count writes, not seconds."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ class TestConfigFile:
     """How often config.json is written."""
 
     async def test_a_storm_is_a_few_writes_and_loses_nothing(self, tmp_path: Path) -> None:
-        """What waits while one write goes on is written together."""
+        """Changes that wait for one write to end are written together."""
         file = DockerConfigFile(tmp_path / "docker")
         busy, go_on = threading.Event(), threading.Event()
         with counted_writes() as writes:
@@ -42,7 +42,7 @@ class TestConfigFile:
         assert writes == []
 
     async def test_a_write_that_fails_leaves_the_others_their_turn(self, tmp_path: Path) -> None:
-        """Each has its own error, or none where it was over by then."""
+        """Each change gets its own error, or none if the cause is gone by then."""
         file = DockerConfigFile(tmp_path / "docker")
         faults = iter([OSError(28, "No space left on device")])
         with counted_writes(lambda: next(faults, None)):
@@ -55,7 +55,7 @@ class TestConfigFile:
         assert set(entries(await file.read())) == {"r1.example", "r2.example"}
 
     async def test_who_waits_no_longer_gets_no_write(self, tmp_path: Path) -> None:
-        """A login that was ended while its entry waited for the file is not written after all."""
+        """A login that is cancelled while its entry waits for the file is not written."""
         file = DockerConfigFile(tmp_path / "docker")
         busy, go_on = threading.Event(), threading.Event()
         first = asyncio.create_task(file.update(held_up("first.example", busy, go_on)))
@@ -77,7 +77,7 @@ def adding(host: str) -> Callable[[Document], Document]:
 
 
 def held_up(host: str, busy: threading.Event, go_on: threading.Event) -> Callable[[Document], Document]:
-    """A change that says when the thread has come to it, and keeps it there."""
+    """Return a change that signals when the thread reaches it, and then blocks the thread."""
 
     def change(document: Document) -> Document:
         busy.set()
@@ -88,7 +88,7 @@ def held_up(host: str, busy: threading.Event, go_on: threading.Event) -> Callabl
 
 
 class counted_writes:  # noqa: N801 - used as a function
-    """The data of every write; `fault` may give an error to be raised in its place."""
+    """Records the data of every write. If `fault` returns an error, it is raised instead of the write."""
 
     def __init__(self, fault: Callable[[], OSError | None] = lambda: None) -> None:
         self._fault = fault

@@ -1,4 +1,4 @@
-"""Why the status is cheap to serve: what is put together once, however many ask, and what a change does not touch."""
+"""Serving the status is cheap: documents are made once for all readers, and a change touches only its own row."""
 
 import asyncio
 from collections import Counter
@@ -43,7 +43,7 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> Rendered:
 
 
 async def test_a_revision_is_rendered_once(rendered: Rendered) -> None:
-    """On both doors, plain or held, pushed or streamed, and while the clock goes on."""
+    """On TCP and on the socket, for plain requests, long polls and streams, and while the clock advances."""
     async with serving() as rig, rig.on_tcp() as tcp, rig.on_socket() as unix:
         rig.log_in()
         for path in ("/v1/status", "/v1/status?since=7&wait=1") * READERS:
@@ -58,7 +58,7 @@ async def test_a_revision_is_rendered_once(rendered: Rendered) -> None:
 async def test_an_event_is_put_together_once_for_all_streams(
     rendered: Rendered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The very same bytes go to each reader."""
+    """Every reader gets the same bytes object."""
     written: dict[int, list[bytes]] = {}
     write = web.StreamResponse.write
 
@@ -82,7 +82,7 @@ async def test_an_event_is_put_together_once_for_all_streams(
 
 
 def test_a_change_of_one_registry_does_not_look_at_the_others() -> None:
-    """Of a thousand rows it finds its own by halving; they stay the same objects, in the order of their names."""
+    """It finds its row among a thousand by bisection. The others stay the same objects, sorted by host name."""
     board = Board(process(), FakeClock().now, FakeLog())
     names = [f"registry-{number:04}.example" for number in range(1000)]
     for name in reversed(names):
@@ -114,7 +114,7 @@ def test_a_change_of_one_registry_does_not_look_at_the_others() -> None:
 
 
 def test_a_report_of_one_owner_does_not_look_at_the_others() -> None:
-    """Only what is reported is scrubbed; the other warnings stay the same objects."""
+    """Only the reported problem is scrubbed. The other warnings stay the same objects."""
     scrubbed: list[str] = []
 
     def scrub(text: str) -> str:
@@ -134,7 +134,7 @@ def test_a_report_of_one_owner_does_not_look_at_the_others() -> None:
 
 
 def test_a_look_for_secrets_does_not_grow_with_their_number() -> None:
-    """A text is not searched for each of a thousand passwords: only for those that begin as a part of it does."""
+    """A text is not searched for each of a thousand passwords, but only for those that begin like a part of it."""
     few, many = Scrubber(), Scrubber()
     passwords = [f"{number:04}-password-of-somebody" for number in range(1000)]
     few.protect(passwords[:1])
@@ -144,7 +144,7 @@ def test_a_look_for_secrets_does_not_grow_with_their_number() -> None:
     searched: Counter[str] = Counter()
 
     class Searched(str):
-        """A text that counts what it is searched for."""
+        """A text that counts the parts that it is searched for."""
 
         __slots__ = ()
 
